@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.bins import beyond, packed_steps
+from sgbench.engine.bins import count_late_spikes, packed_steps
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import Signal, SparseSpikes
@@ -62,7 +62,7 @@ class Encoder(ABC):
     def truncated(self, values: Any) -> int:
         """Count the spikes of these samples that lie beyond the last step and are left out."""
         crops = isinstance(values, SpikeTrains) and getattr(self, "crop", False)
-        return beyond(values, self.steps, self.dt_s) if crops else 0
+        return count_late_spikes(values, self.steps, self.dt_s) if crops else 0
 
     def lengths(self, values: Any) -> Tensor:
         """Count the steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""

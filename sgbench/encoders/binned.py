@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, filled_steps
-from sgbench.engine.bins import binned
+from sgbench.engine.bins import bin_spikes
 from sgbench.errors import require_flag
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import SparseSpikes
@@ -43,7 +43,7 @@ class Binned(Encoder):
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Put spikes with times into steps, several of a channel in one step as one [T, B, N]."""
-        return binned(values, self.steps, self.dt_s)
+        return bin_spikes(values, self.steps, self.dt_s)
 
     def lengths(self, values: SpikeTrains) -> Tensor:
         """Count the steps within each sample's duration, int64 [B]."""

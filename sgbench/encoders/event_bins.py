@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, Image, filled_steps
-from sgbench.engine.bins import AS_THEY_ARE, binned
+from sgbench.engine.bins import AS_THEY_ARE, bin_spikes
 from sgbench.errors import InputError, require_choice, require_count, require_flag
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import SparseSpikes
@@ -81,7 +81,9 @@ class EventBins(Encoder):
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Put recorded spikes into steps and inputs, as spikes or as counts [T, B, M]."""
         fold, inputs = self._input_of_channel(values.n_channels)
-        return binned(values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count")
+        return bin_spikes(
+            values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count"
+        )
 
     def lengths(self, values: SpikeTrains) -> Tensor:
         """Count the steps within each sample's duration, int64 [B]."""

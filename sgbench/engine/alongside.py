@@ -1,4 +1,4 @@
-"""Parts that a neuron's generated loops compute too: a current from events, and a readout after the layer."""
+"""Parts that generated loops compute besides a layer's neurons: its current from events, and a readout after it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class ArrivingEvents:
-    """Holds events that arrive at a layer, and the weights that make its current of them.
+    """Holds the events that arrive at a layer, and the weights by which the loops compute its current from them.
 
     Args:
-        rows: of the events.
-        weight: [M, K].
+        rows: events of each row t * B + b.
+        weight: [M, K], from K inputs to M neurons.
         bias: [M] or None.
     """
 
     @staticmethod
     def of(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> ArrivingEvents:
-        """Take packed spikes."""
+        """Return the arriving events of packed spikes [T, B, K]."""
         value = None if events.value is None else events.value.numpy()
         return ArrivingEvents(Rows(events.indptr.numpy(), events.index.numpy(), value), weight, bias)
 
@@ -42,23 +42,23 @@ class ArrivingEvents:
         self.events = (rows.indptr, rows.index, rows.value_as(self.number))
 
     def driven(self) -> InputCurrent:
-        """Return the arguments of the forward loop."""
+        """Return the events and weights as the argument `driven` of the forward loop."""
         nothing, words = NOTHING[self.number], NOTHING[np.uint64]
         return InputCurrent(
             nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy()
         )
 
     def taken(self, sums: Tensor) -> Taken:
-        """Return the arguments of the backward loop, its sums [K + 1, M] those of a part of the batch."""
+        """Return the argument `taken` of the backward loop, which adds gradients to `sums` [K + 1, M]."""
         gradients = sums.numpy()
         return Taken(*self.events, gradients[:-1], gradients[-1])
 
     def gradients(self, sums: Tensor) -> list[Tensor | None]:
-        """Return the gradients of weight and bias, from the sums over the batch."""
+        """Return the gradients of weight and bias (None without one) from `sums` [K + 1, M] over the batch."""
         return [sums[:-1].T, sums[-1] if self.learns_bias else None]
 
     def zeros(self) -> Tensor:
-        """Create sums of gradients: of the columns, and of the bias in the last row."""
+        """Create zeros [K + 1, M] to sum gradients in: K rows of weights, and a last one of the bias."""
         return self.columns.new_zeros(len(self.columns) + 1, self.columns.shape[1])
 
 
@@ -66,9 +66,9 @@ class ReadoutAlong:
     """Runs a readout in the loops of the layer before it; see `kernels.readout`.
 
     Args:
-        layer: that `generated.goes_along`.
-        room: of its output [T, B, M].
-        keep_u: whether potentials are wanted.
+        layer: the readout, for which `generated.can_join_loop` is true.
+        room: memory for its output [T, B, M].
+        keep_u: whether its potentials are wanted.
     """
 
     def __init__(self, layer: EngineLayer, room: Tensor, *, keep_u: bool) -> None:
@@ -84,37 +84,41 @@ class ReadoutAlong:
         bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
         back = ways_back(layer).weight
         self.block = BlockLayer(self.plan, weight, bias, weight if back is None else back.detach())
-        self.carry: Carry = self.block.rest()
+        self.carry: Carry = self.block.initial_state()
         self.output = room
 
     def sent(self, words: Tensor) -> Sent:
-        """Return the arguments of the forward loop."""
-        return bits_of(words), self.block.read_forward(self.output, self.carry)
+        """Return the argument `sent` of the forward loop; `words` [T, B, blocks of 64] takes the packed spikes."""
+        return bits_of(words), self.block.readout_arguments(self.output, self.carry)
 
     def last(self) -> Tensor:
-        """Return the potential after the last step."""
-        return self.block.seen(self.carry).u
+        """Return the potential [B, M] after the last step."""
+        return self.block.without_padding(self.carry).u
 
     def outcome(self, output: Tensor, last: Tensor) -> LayerRun:
-        """Return the readout's run from its output and last potential, which carry gradient."""
+        """Return the readout's run, given its output [T, B, M] and last potential [B, M] with autograd history."""
         return scan.layer_run(
             self.plan, LayerOutcome(output, None, last, None, None), self.begin, keep_u=self.keep_u
         )
 
     def gradients(self, columns: np.ndarray, bias: np.ndarray) -> list[Tensor | None]:
-        """Return the gradients of weight and bias, in the shapes that these have, from the sums over the batch."""
+        """Return the gradients of weight and bias (None without one), given their padded sums over the batch."""
         classes = self.plan.shape[2]
         d_bias = torch.from_numpy(bias)[:classes] if self.learns_bias else None
         return [torch.from_numpy(columns)[:, :classes].T, d_bias]
 
     def read_back(self, output: Tensor | None, last: Tensor | None, words: Tensor) -> ReadoutBack:
-        """Return the values that all parts of the batch share in the backward pass."""
+        """Return the argument `read_back` of the backward loop, without the sums that each part of the batch has.
+
+        `output` and `last` are the gradients of the readout's output and last potential, or None; `words` are the
+        packed spikes that it received.
+        """
         if last is not None:
             output = torch.zeros_like(self.output) if output is None else output.clone()
             output[-1] += last
         _, back = no_readout(self.block.number)
         gradient, per_step = self.block.gradient_rows(output)
         return back._replace(
-            gradient=gradient, per_step=per_step, weights=self.block.rows_of_weights(), decay=self.block.decay,
+            gradient=gradient, per_step=per_step, weights=self.block.padded_back_weights(), decay=self.block.decay,
             words=bits_of(words),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tensors as compiled loops take them, and loops on several threads."""
+"""Views of tensors as NumPy arrays for compiled loops, and calls of loops on several threads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ NOTHING = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.float64, np.
 
 
 def in_parts(kernel: Callable[..., object], count: int, entries: int, *arguments: object) -> None:
-    """Call a kernel for all of its samples or rows, by as many threads as torch uses.
+    """Call `kernel(*arguments, low, high)` for consecutive parts of range(count), on as many threads as torch uses.
 
-    Each part is written by one thread alone, so the bits do not depend on their number. Threads of Python, not of
-    OpenMP: kernels release the interpreter's lock, and a busy neighbour delays a pool less than a barrier.
+    Each part is written by one thread alone, so the bits do not depend on their number. These are Python threads,
+    not OpenMP's: kernels release the interpreter's lock, and a busy processor delays a pool less than a barrier.
+
+    Args:
+        kernel: compiled function.
+        count: number of samples or rows.
+        entries: of the result; below `MIN_WORK` one thread computes all.
+        arguments: of the kernel, before the bounds.
     """
     threads = min(torch.get_num_threads(), count)
     if threads <= 1 or entries < MIN_WORK:
@@ -38,44 +44,44 @@ def in_parts(kernel: Callable[..., object], count: int, entries: int, *arguments
 
 
 def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int]], entries: int) -> None:
-    """Call a function for each of these ranges, on as many threads as torch uses; ranges must be independent.
+    """Call a function for each of some independent ranges, on as many threads as torch uses.
 
     Args:
-        call: of the ends of a range.
+        call: function of the bounds of a range, `call(low, high)`.
         ranges: in any order; neighbours go to one thread.
-        entries: of all arrays together, below `MIN_WORK` of which one thread does it all.
+        entries: of all results together; below `MIN_WORK` one thread computes all.
     """
     threads = min(torch.get_num_threads(), len(ranges))
 
-    def several(first: int, last: int) -> None:
+    def call_all(first: int, last: int) -> None:
         for bounds in ranges[first:last]:
             call(*bounds)
 
     if threads <= 1 or entries < MIN_WORK:
-        several(0, len(ranges))
+        call_all(0, len(ranges))
         return
     borders = np.linspace(0, len(ranges), threads + 1).astype(int).tolist()
     pool = _pool(threads - 1, os.getpid())
-    rest = [pool.submit(several, low, high) for low, high in itertools.pairwise(borders[1:])]
-    several(0, borders[1])
+    rest = [pool.submit(call_all, low, high) for low, high in itertools.pairwise(borders[1:])]
+    call_all(0, borders[1])
     for part in rest:
         part.result()
 
 
 @functools.cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Return the pool of threads of one process, cached because starting a thread takes as long as some loops."""
+    """Return the thread pool of a process id, cached since starting a thread takes as long as some loops."""
     return ThreadPoolExecutor(threads, thread_name_prefix=f"sgbench-{process}")
 
 
 def rows_of(tensor: Tensor, width: int) -> np.ndarray:
-    """Reshape a tensor to rows of `width` without a copy; an empty tensor becomes an array of size 0."""
+    """Return a tensor as a NumPy array [rows, width] without a copy; an empty tensor becomes an array of size 0."""
     array = tensor.numpy()
     return array.reshape(-1, width) if array.size else NOTHING[array.dtype.type]
 
 
 def bits_of(words: Tensor) -> np.ndarray:
-    """Reshape packed spikes to rows of unsigned words without a copy."""
+    """Return packed spikes int64 [..., blocks] as uint64 [rows, blocks] without a copy."""
     if words.numel() == 0:
         return NOTHING[np.uint64]
     return words.numpy().reshape(-1, words.shape[-1]).view(np.uint64)

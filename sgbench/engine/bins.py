@@ -1,4 +1,4 @@
-"""Spikes of many samples as packed rows of time steps: no spike is sorted, and none becomes dense."""
+"""Binning of spike trains into time steps, as packed events: spikes are neither sorted nor made dense."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
 from sgbench.signals.spikes import SparseSpikes
 
 AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
-NARROW = 1 << 16  # inputs that two bytes can number
+NARROW = 1 << 16  # number of inputs up to which two bytes can number them
 AT_ONCE = 256  # samples that are read together
 
 
-def binned(
+def bin_spikes(
     trains: SpikeTrains,
     steps: int,
     dt_s: float,
@@ -33,21 +33,25 @@ def binned(
     r"""Bin the spikes into steps, :math:`\lfloor t / dt \rfloor < T`, as events [T, B, M].
 
     Args:
-        trains: of the batch [B].
-        steps: T; what is later is left out.
+        trains: spike trains of a batch [B].
+        steps: T; later spikes are left out.
         dt_s: duration of a step [s].
-        fold: input of each channel [N], or nothing where they are the same.
-        inputs: M, if it is not the number of channels.
-        counts: whether an input that spikes twice in a step gives 2; else 1.
+        fold: input of each channel [N]; empty if channels are inputs.
+        inputs: M; None means the number of channels.
+        counts: whether an input that spikes twice in a step gives 2 rather than 1.
+
+    Raises:
+        InputError: a spike is outside of the channels.
+        StorageError: a spike of a prepared data set is, since the file was changed while it was read.
 
     >>> trains = SpikeTrains.of([0, 0, 0], [1, 1, 0], [2500, 2700, 400], [3000], 2)
-    >>> binned(trains, 3, 0.001, counts=True).dense()[:, 0].tolist()
+    >>> bin_spikes(trains, 3, 0.001, counts=True).dense()[:, 0].tolist()
     [[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]
     """
     width = trains.n_channels if inputs is None else inputs
     loops = _loops()
     if loops is None:
-        return _sorted(trains, steps, dt_s, fold, width, counts=counts)
+        return _bin_by_sorting(trains, steps, dt_s, fold, width, counts=counts)
     indptr = np.empty(steps * len(trains) + 1, np.int64)
     index = np.empty(int(trains.indptr[-1]) + loops.TOGETHER, np.int32)
     words = np.zeros((2, -(-width // loops.WORD)), np.uint64)
@@ -55,7 +59,7 @@ def binned(
     one_by_one = None if counts else trains.one_by_one()
     if one_by_one is not None:
         narrow = np.empty(len(index), np.uint16 if width <= NARROW else np.int32)
-        _stream(one_by_one, trains.n_channels, edge_us, fold, words, indptr, narrow, index)
+        _fill_by_sample(one_by_one, trains.n_channels, edge_us, fold, words, indptr, narrow, index)
     else:
         first = np.empty((steps + 1, len(trains)), np.int64)
         channel = trains.channel.numpy()
@@ -85,10 +89,10 @@ def _loops() -> Any:
     return bins
 
 
-def _sorted(
+def _bin_by_sorting(
     trains: SpikeTrains, steps: int, dt_s: float, fold: NDArray[np.int32], width: int, *, counts: bool
 ) -> SparseSpikes:
-    """Bin the spikes by sorting, without compiled loops."""
+    """Compute what `bin_spikes` does by sorting, without compiled loops; `width` is the number of inputs M."""
     step, channel = trains.step_of(dt_s).numpy(), trains.channel.numpy()
     batch, inside = len(trains), step < steps
     folded = fold[channel[inside]] if fold.size else channel[inside]
@@ -99,7 +103,7 @@ def _sorted(
     return SparseSpikes.from_rows(row, index, value, (steps, batch, width), trains.dtype)
 
 
-def _stream(
+def _fill_by_sample(
     samples: Iterable[tuple[NDArray[np.int32], NDArray[np.int32]]],
     channels: int,
     edge_us: NDArray[np.int64],
@@ -109,7 +113,11 @@ def _stream(
     room: NDArray[Any],
     index: NDArray[np.int32],
 ) -> None:
-    """Fill the rows sample by sample, so that each is read only once, then sort all rows by time step."""
+    """Fill `indptr` and `index` with the events of all rows t * B + b, reading each sample once.
+
+    `samples` yields channels and times [us] of each sample. Its events go to the scratch memory `room` first, and
+    are then sorted by time step. `fold` and `words` are those of `kernels.bins.fill_row`.
+    """
     from sgbench.engine.kernels import bins
 
     steps = len(edge_us) - 1
@@ -118,7 +126,7 @@ def _stream(
     for b, (channel, time_us) in enumerate(samples):
         place = bins.fill_sample(channel, time_us, edge_us, fold, words, room, place, counts, b, channels)
         if place < 0:
-            raise outside(channels)
+            raise outside_error(channels)
     of_samples = counts.sum(0)
     bins.by_steps(room, counts, np.cumsum(of_samples) - of_samples, indptr, index)
 
@@ -130,13 +138,13 @@ def by_steps(
     indptr: NDArray[np.int64],
     dtype: np.dtype[Any],
 ) -> NDArray[Any]:
-    """Copy what lies sample after sample into rows t * B + b, and write where each begins into `indptr`.
+    """Return entries that are stored sample after sample in the order of rows t * B + b.
 
     Args:
-        rows: of all samples, with room after them.
+        rows: entries of all samples, with `kernels.bins.TOGETHER` more behind them.
         counts: entries of each step and sample [T, B].
-        begin: where each sample's entries begin [B].
-        indptr: [T * B + 1].
+        begin: where each sample's entries begin in `rows` [B].
+        indptr: written with the place where each row begins in the result [T * B + 1].
         dtype: of the result.
     """
     loops, total = _loops(), int(counts.sum())
@@ -152,13 +160,15 @@ def by_steps(
 
 
 def packed_steps(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> SparseSpikes | None:
-    """Pack at most one spike a channel as events [T, B, M]; None without compiled loops or on another device.
+    """Pack at most one spike of each channel as events [T, B, M].
+
+    Returns None without compiled loops, or for tensors on another device than the CPU.
 
     Args:
-        step: of each channel [B, M]; what is not in 0..steps - 1 is silent.
-        fires: bool [B, M].
+        step: in which each channel spikes [B, M]; a channel with a step outside of 0..steps - 1 is silent.
+        fires: whether a channel spikes at all, bool [B, M].
         steps: T.
-        dtype: of the dense form.
+        dtype: of the events' dense form.
     """
     loops = _loops()
     if loops is None or step.device.type != "cpu":
@@ -171,18 +181,18 @@ def packed_steps(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) ->
     return SparseSpikes(torch.from_numpy(indptr), events, None, (steps, batch, channels), dtype)
 
 
-def outside(channels: int) -> StorageError:
-    """Make the error for spikes that the loops would write outside of their arrays."""
+def outside_error(channels: int) -> StorageError:
+    """Return the error for a prepared data set with a spike outside of its channels."""
     return StorageError(
         f"a prepared data set was written to while it was read: a spike outside channels 0..{channels - 1}; "
         f"run again, and it is prepared anew"
     )
 
 
-def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
-    """Count the spikes that come after the end of the run's last step, in spike trains that are sorted by time.
+def count_late_spikes(trains: SpikeTrains, steps: int, dt_s: float) -> int:
+    """Count the spikes after the end of the last of `steps` steps of `dt_s` seconds; spike trains ascend in time.
 
-    >>> beyond(SpikeTrains.of([0, 0, 1], [0, 0, 0], [999, 1000, 2500], [3000, 3000], 1), 1, 0.001)
+    >>> count_late_spikes(SpikeTrains.of([0, 0, 1], [0, 0, 0], [999, 1000, 2500], [3000, 3000], 1), 1, 0.001)
     2
     """
     end_us = int(edges_us(steps, dt_s)[-1])
@@ -192,15 +202,15 @@ def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
 
 @functools.lru_cache(maxsize=8)
 def edges_us(steps: int, dt_s: float) -> NDArray[np.int64]:
-    """Return the first whole microsecond of each step 0..T, as `SpikeTrains.step_of` counts steps.
+    """Return the first whole microsecond of each step 0..T, [T + 1], so that it agrees with `SpikeTrains.step_of`.
 
     >>> edges_us(3, 1 / 3000).tolist()
     [0, 334, 667, 1000]
     """
     dt_us, step = in_microseconds(dt_s), np.arange(steps + 1)[:, None]
-    # A product is rounded otherwise than the quotient that decides, so its neighbours are tried.
+    # A product rounds differently from the quotient in `step_of`, so neighbouring microseconds are tried.
     near = np.maximum(np.floor(step * dt_us).astype(np.int64) + np.arange(-1, 3), 0)
     reached = np.floor(near / dt_us) >= step
     edges = np.take_along_axis(near, reached.argmax(1)[:, None], 1)[:, 0]
-    edges.flags.writeable = False  # all that ask share it
+    edges.flags.writeable = False  # all callers share the cached array
     return edges

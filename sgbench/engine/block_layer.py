@@ -1,4 +1,4 @@
-"""A layer's numbers as the loops over blocks of samples take them: rows as wide as whole vectors."""
+"""A layer's arrays as the loops over blocks of samples take them: rows padded to whole vectors."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from sgbench.engine.numba_steps import curve_of, layer_of, saved_rows, slope_of
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.spec import Coefficient
 
-MANY_A_ROW = 32  # events, from which on a layer's neurons are gone through by pieces
-LANES = NARROW  # numbers of which a row has a multiple: what is too much is 0 and stays so
+MANY_A_ROW = 32  # mean number of events per row from which a layer is computed by pieces of its neurons
+LANES = NARROW  # padded rows have a multiple of this many numbers; the padding is 0 and stays so
 
 
 @functools.lru_cache(maxsize=256)
 def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarray:
-    """Return a row with one number for each neuron and zeros after them; it is not written into."""
+    """Return a row of `width` numbers: `value` for each neuron, then zeros; shared by callers, so read only."""
     row = np.zeros(width, number)
     row[:neurons] = value
     return row
 
 
 def in_pieces(weights: np.ndarray, columns: int = LANES) -> np.ndarray:
-    """Copy rows of weights [K, M] into pieces of so many columns, one behind the other [M / columns K, columns]."""
-    rows = torch.from_numpy(weights)  # whose memory begins where a vector does; NumPy's begins anywhere
+    """Copy weights [K, M] into pieces of `columns` columns, one after the other: [M / columns K, columns]."""
+    rows = torch.from_numpy(weights)  # torch aligns memory to whole vectors, NumPy does not
     return rows.view(len(rows), -1, columns).transpose(0, 1).contiguous().view(-1, columns).numpy()
 
 
 class BlockLayer:
-    """Holds one layer's numbers, none of them as long as time.
+    """Holds the arrays of one layer that do not depend on time, and makes its loops of them.
 
     Args:
-        plan: of the layer.
-        weight: [M, K].
+        plan: how the layer runs.
+        weight: W [M, K], from K inputs to M neurons.
         bias: [M].
-        back: [M, K] by which gradient goes back to what arrives; W itself mostly.
-        events_a_row: of the events that are given, on average.
+        back: weights [M, K] that carry gradient back to the inputs; W itself, unless the rule has others.
+        events_a_row: mean number of events that arrive per step and sample; 0 for spikes of another layer.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class BlockLayer:
         self.curve = curve_of(plan.spec.surrogate, self.number)
 
     def refresh(self) -> None:
-        """Read the layer's present weights: a view where they lie as the loops read them, else a copy."""
+        """Read the layer's present weights again: a view if they have the layout of the loops, else a copy."""
         columns, self.begin = (self._padded(weight) for weight in self.weights)
         self.columns = in_pieces(columns, pieces.PIECE) if self.by_pieces else columns
 
     def _padded_coefficient(self, value: Coefficient) -> np.ndarray:
-        """Expand a coefficient to one number for each neuron, padded with zeros [width]."""
+        """Expand a coefficient to one number for each neuron, then zeros: [width]."""
         neurons = self.plan.shape[2]
         if not isinstance(value, Tensor):
             return _repeated(value, neurons, self.width, self.number)
@@ -86,7 +86,7 @@ class BlockLayer:
         return self._padded(coefficient.contiguous().numpy())
 
     def _padded(self, array: np.ndarray) -> np.ndarray:
-        """Pad the last axis with zeros to `self.width`, contiguous; no copy is made where none is needed."""
+        """Pad the last axis with zeros to `self.width`; return a contiguous array, without a needless copy."""
         missing = self.width - array.shape[-1]
         if not missing:
             return np.ascontiguousarray(array)
@@ -94,32 +94,37 @@ class BlockLayer:
         room[..., : array.shape[-1]] = array
         return room
 
-    def rest(self) -> Carry:
-        """Return the state before the first step."""
+    def initial_state(self) -> Carry:
+        """Return the zero state before the first step, padded [B, width]."""
         u, s = (torch.zeros(self.plan.shape[1], self.width, dtype=self.plan.nothing.dtype) for _ in range(2))
         return Carry(u, torch.zeros_like(u) if self.plan.second else self.plan.nothing, s)
 
-    def seen(self, carry: Carry) -> Carry:
-        """Remove from a state the padding that only fills up vectors."""
+    def without_padding(self, carry: Carry) -> Carry:
+        """Return a view of a state without the padding of its rows."""
         neurons = self.plan.shape[2]
         return Carry(*(field[:, :neurons] if field.numel() else field for field in carry))
 
-    def arriving(self, rows: Rows, words: np.ndarray) -> InputCurrent:
-        """Return what makes the layer's current: events in its float type, or the packed spikes that arrive."""
+    def input_current(self, rows: Rows, words: np.ndarray) -> InputCurrent:
+        """Return what the loops compute the layer's current from.
+
+        Args:
+            rows: events that arrive, of size 0 where packed spikes do.
+            words: packed spikes that arrive, of size 0 where events do.
+        """
         events = rows.indptr, rows.index, rows.value_as(self.number)
         return InputCurrent(self.begin[None], *events, words, self.columns, self.begin)
 
-    def arriving_summed(self, saved: SavedActivations, rows: Rows) -> InputCurrent:
-        """Return what stands for a current that is summed by pieces, where x is to be written: no events."""
+    def summed_input_current(self, saved: SavedActivations, rows: Rows) -> InputCurrent:
+        """Return the input current of a layer `by_pieces`: the memory of `saved.x`, where it is summed first."""
         current, indptr = rows_of(saved.x, self.width), np.zeros(len(rows.indptr), np.int64)
-        given = self.arriving(rows._replace(indptr=indptr), NOTHING[np.uint64])
+        given = self.input_current(rows._replace(indptr=indptr), NOTHING[np.uint64])
         return given._replace(current=current, columns=NOTHING[self.number])
 
     @property
-    def traces(self) -> bool:
-        """Return whether the layer is a readout of one decay, which the loop of the layer before can compute.
+    def can_join_loop(self) -> bool:
+        """Return whether the layer is a readout of one shared decay, which the previous layer's loop can compute.
 
-        Its gradient then goes back to the spikes of all steps, so that no window and no layer apart has it.
+        Its gradient reaches the spikes of all steps, so the plan must neither have a window nor keep layers apart.
         """
         plan = self.plan
         more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None
@@ -128,28 +133,38 @@ class BlockLayer:
 
     @property
     def decay(self) -> float:
-        """Return the decay that all neurons share."""
+        """Return the decay per step that all neurons share."""
         return self.layer.coefficients.decay[0]  # type: ignore[no-any-return]
 
-    def read_forward(self, output: Tensor, carry: Carry) -> Readout:
-        """Return the arguments by which the previous loop advances this readout; see `kernels.readout`."""
+    def readout_arguments(self, output: Tensor, carry: Carry) -> Readout:
+        """Return what the previous layer's loop needs to advance this readout; it writes `output` and `carry`."""
         state = rows_of(carry.u, self.width)
         return Readout(self.columns, self.begin, state, self.decay, rows_of(output, self.plan.shape[2]))
 
-    def bound_forward(
+    def forward_loop(
         self, rows: Rows, words: np.ndarray, saved: SavedActivations, carry: Carry, readout: Readout
     ) -> Callable[[int, int], tuple[int, int]]:
-        """Return the loop forward, to be called for ranges of samples.
+        """Return the forward loop, a function of a range [low, high) of samples.
 
-        A layer `by_pieces` first sums the currents of all steps, one piece of its neurons after another. Any other
-        layer sums the current of a step within the loop.
+        It writes `saved` and `carry`, advances `readout`, and returns how many packed spikes the layer and the
+        readout received. A layer `by_pieces` first sums the currents of all steps, piece after piece of its
+        neurons.
+
+        Args:
+            rows: events that arrive; see `input_current`.
+            words: packed spikes that arrive.
+            saved: values of all steps.
+            carry: state before the first step, padded; afterwards that of the last step.
+            readout: a readout that follows, or an absent one.
         """
-        layer = self.layer._replace(wires=self.columns_of_wires())  # V as it is in this pass
+        layer = self.layer._replace(wires=self.recurrent_columns())  # V as it is in this pass
         states = States(*(rows_of(field, self.width) for field in carry))
         kept, batch = saved_rows(saved, self.plan.shape[2]), self.plan.shape[1]
         if not self.by_pieces:
-            return functools.partial(advance, layer, self.arriving(rows, words), states, kept, readout, batch)
-        summed, events = self.arriving_summed(saved, rows), self.arriving(rows, words)
+            return functools.partial(
+                advance, layer, self.input_current(rows, words), states, kept, readout, batch
+            )
+        summed, events = self.summed_input_current(saved, rows), self.input_current(rows, words)
 
         def forward(low: int, high: int) -> tuple[int, int]:
             row_events = events.indptr, events.index, events.value
@@ -160,13 +175,23 @@ class BlockLayer:
 
         return forward
 
-    def bound_backward(
+    def backward_loop(
         self, rows: Rows, words: np.ndarray, saved: SavedActivations, gradient: Tensor | None
     ) -> Callable[..., None]:
-        """Return the loop backward, to be called with the adjoint that arrives, what is written and the samples."""
+        """Return the backward loop, a function of gradients and of a range [low, high) of samples.
+
+        Args:
+            rows: events that arrived; see `input_current`.
+            words: packed spikes that arrived.
+            saved: values of all steps.
+            gradient: of the layer's output [T, B, M], or None.
+        """
         _, batch, neurons = self.plan.shape
-        layer, events = self.layer._replace(wires=self.rows_of_wires()), self.arriving(rows, words)
-        arriving = self.arriving_summed(saved, rows) if self.by_pieces else events
+        layer, events = (
+            self.layer._replace(wires=self.recurrent_back_pieces()),
+            self.input_current(rows, words),
+        )
+        arriving = self.summed_input_current(saved, rows) if self.by_pieces else events
         kept, window = saved_rows(saved, neurons), self.plan.window or self.plan.shape[0]
         nothing = NOTHING[self.number]
         reaching = Reaching(*self.gradient_rows(gradient), *[nothing] * 5)
@@ -188,23 +213,23 @@ class BlockLayer:
 
         return backward
 
-    def rows_of_weights(self) -> np.ndarray:
-        """Copy the weights of the way back into padded rows as wide as the layer before."""
+    def padded_back_weights(self) -> np.ndarray:
+        """Copy the weights `back` into an array padded to multiples of `TOGETHER` rows and `LANES` columns."""
         (neurons, inputs), rows = self.back.shape, -(-self.plan.shape[2] // TOGETHER) * TOGETHER
         room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
         room[:neurons, :inputs] = self.back.numpy()
         return room
 
-    def columns_of_wires(self) -> np.ndarray:
-        """Return the present V transposed, padded rows [M, width] or [1, width]; empty without recurrence."""
+    def recurrent_columns(self) -> np.ndarray:
+        """Return the present recurrent weights: transposed [M, width], or [1, width]; empty without recurrence."""
         if self.matrix is None:
             return NOTHING[self.number]
         return self._padded((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
 
-    def rows_of_wires(self) -> np.ndarray:
-        """Copy V, or what is in its place on the way back, into pieces of [width, width] or a row [1, width].
+    def recurrent_back_pieces(self) -> np.ndarray:
+        """Copy the recurrent weights of the backward pass into pieces, or a row [1, width] if one-to-one.
 
-        An empty array is returned where no gradient crosses it.
+        An empty array is returned where no gradient crosses them.
         """
         if not self.plan.sends_back:
             return NOTHING[self.number]
@@ -217,22 +242,24 @@ class BlockLayer:
         return in_pieces(room)
 
     def zero_gradients(self) -> Sums:
-        """Create zeros for the gradients of columns, bias and V, in one piece that begins where a vector does."""
+        """Create zeros for the gradients of input weights, bias and recurrent weights, in one aligned array."""
         inputs = self.inputs
         wires = 0 if self.matrix is None else 1 if self.matrix.dim() == 1 else len(self.matrix)
-        room = self.plan.nothing.new_zeros(inputs + 1 + wires, self.width).numpy()  # NumPy's begins anywhere
+        room = self.plan.nothing.new_zeros(
+            inputs + 1 + wires, self.width
+        ).numpy()  # aligned, as NumPy's is not
         columns = room[:inputs].reshape(-1, pieces.PIECE if self.by_pieces else self.width)
         return Sums(columns, room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number])
 
-    def rows_of_gradient(self, columns: np.ndarray) -> np.ndarray:
-        """Return the gradient of columns as rows [K, width]."""
+    def gradient_as_rows(self, columns: np.ndarray) -> np.ndarray:
+        """Return the gradient of the input weights, in pieces or not, as [K, width]."""
         if not self.by_pieces:
             return columns
         rows = columns.reshape(-1, self.inputs, pieces.PIECE).transpose(1, 0, 2)
         return rows.reshape(self.inputs, self.width)
 
     def gradient_rows(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
-        """Reshape an output's gradient to rows, and return its rows a step: 0 where all steps share one."""
+        """Return an output's gradient [T, B, M] as rows, and its rows per step: 0 if all steps share them."""
         if gradient is None:
             return NOTHING[self.number], 0
         same = gradient.shape[0] > 1 and gradient.stride(0) == 0
@@ -240,7 +267,7 @@ class BlockLayer:
         return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
 
     def psi(self, saved: SavedActivations, low: int, high: int) -> np.ndarray:
-        """Compute the surrogate derivative of a block whose surrogate has no compiled form."""
+        """Return the surrogate derivative [T n, M] of samples [low, high); empty if the loops compute it."""
         surrogate = self.plan.spec.surrogate
         if surrogate is None or self.curve.shape != codes.GIVEN:
             return NOTHING[self.number]

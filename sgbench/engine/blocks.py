@@ -1,8 +1,8 @@
-"""A chain of layers by blocks of samples: through all layers and steps before the next block begins.
+"""Passes of a chain of layers by blocks of samples: each block runs through all layers and steps before the next.
 
-What a block needs of states, spikes and adjoints stays in the caches of a core, and gradients of weights are added
-up row by row on the way, not from sorted events. Blocks, and the parts of the batch that have gradients of their
-own, follow from the sizes alone: any number of threads gives the same bits.
+States, spikes and adjoints of a block stay in a core's caches, and gradients of weights are summed row by row on
+the way, without sorting events. Blocks, and the parts of the batch that sum gradients separately, follow from the
+sizes alone: any number of threads gives the same bits.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from sgbench.engine.plan import Carry, SavedActivations
 from sgbench.engine.recursion import OUTCOMES, Chunks, LayerOutcome, Link, Stage
 from sgbench.signals.spikes import SparseSpikes
 
-BLOCK = 32  # samples: states of 256 neurons then stay in the nearest cache
-WIDE = 64  # neurons of a layer from which on its product with weights is a library's
-PARTS = 4  # of a batch, with gradients of their own; more threads than that find no work
-PART = 64  # samples of a part at least: gradients of a part cost time
+BLOCK = 32  # samples of a block: states of 256 neurons then stay in the nearest cache
+WIDE = 64  # neurons of a layer from which a library multiplies its adjoints with weights
+PARTS = 4  # most parts of a batch, each with its own sums of gradients, for as many threads
+PART = 64  # fewest samples of a part, since summing the gradients of parts costs time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Return whether a chain can run by blocks: sparse input, and only weights learn."""
+    """Return whether a chain can run by blocks: its input is sparse events, and only weights and biases learn."""
     product = stages[0].product
     if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
@@ -44,7 +44,10 @@ def covers(stages: Sequence[Stage]) -> bool:
 
 
 class BlockPasses:
-    """Makes both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time."""
+    """Runs a chain forward and backward by blocks of samples; see `recursion.Passes`.
+
+    Backward goes by chunks of time instead if hidden layers fired so much that dense products are faster.
+    """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         products: list[EventProduct] = [stage.product for stage in stages]  # type: ignore[misc]
@@ -57,18 +60,18 @@ class BlockPasses:
             )
         ]
         self.learns_bias = [product.learns_bias for product in products]
-        self.arrived: list[int] = []  # events at each layer behind the first
+        self.arrived: list[int] = []  # number of events that each layer after the first received
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """Run all layers forward, block by block; see `recursion.Passes`."""
-        carries = [layer.rest() for layer in self.layers]
+        """Run all layers forward, block by block, and return their last states."""
+        carries = [layer.initial_state() for layer in self.layers]
         activations = [stage.saved for stage in stages]
         self.arrived = unroll_blocks(self.layers, self.input.rows(), activations, carries)[1:]
-        return [layer.seen(carry) for layer, carry in zip(self.layers, carries, strict=True)]
+        return [layer.without_padding(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """Compute gradients by blocks, or by chunks of time for dense layers; see `recursion.Passes`."""
-        if not all(_reaches_output_alone(link.gradients) for link in links) or self._is_dense():
+        """Return the gradients of each layer's weight, bias and recurrent weights in a row."""
+        if not all(_only_output_has_gradient(link.gradients) for link in links) or self._is_dense():
             return Chunks().backward(links)
         activations, grad_outputs = [link.saved for link in links], [link.gradients.output for link in links]
         gradients = pull_back_blocks(self.layers, self.input.rows(), activations, grad_outputs)
@@ -78,29 +81,28 @@ class BlockPasses:
         return weight_gradients
 
     def _is_dense(self) -> bool:
-        """Return whether hidden layers fired so often that a dense product is faster."""
+        """Return whether a hidden layer fired so often that dense products are faster."""
         limits = [density.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
         return any(count > limit for count, limit in zip(self.arrived, limits[:-1], strict=True))
 
 
 class RepeatedChain:
-    """Runs a chain batch after batch in the same memory; weights are read where they lie.
+    """Runs a chain on batch after batch in the same memory, with the weights that its layers have at each call.
 
     Args:
-        stages: of the chain, from `fused.stages_of`.
+        stages: the chain, from `fused.stages_of`.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.blocks = BlockPasses(stages)
         self.stages = stages
         self.fired: list[Fired] = [stage.product.origin for stage in stages[1:]]  # type: ignore[attr-defined]
-        self.states: list[Carry] = []  # after the last step
+        self.states: list[Carry] = []  # of each layer after the last step
 
     def forward(self, events: SparseSpikes) -> Tensor:
-        """Run the chain forward and return the last layer's output [T, B, M], which the next call overwrites.
+        """Run the chain forward on events [T, B, K], of one shape in all calls.
 
-        Args:
-            events: input of the shape of the first.
+        Returns the last layer's output [T, B, M], which the next call overwrites.
         """
         self.blocks.input.take(events)
         for origin in self.fired:
@@ -112,7 +114,10 @@ class RepeatedChain:
         return saved.spikes if self.stages[-1].plan.fires else saved.x
 
     def backward(self, gradient: Tensor) -> list[Tensor | None]:
-        """Compute the gradients of each layer's weight, bias and V in a row, from the gradient of the output."""
+        """Return the gradients of each layer's weight, bias and recurrent weights in a row.
+
+        `gradient` [T, B, M] is that of the output of the last forward pass.
+        """
         nothing = [None] * (OUTCOMES - 1)
         silent = LayerOutcome(None, *nothing)  # type: ignore[arg-type]
         last = LayerOutcome(gradient, *nothing)  # type: ignore[arg-type]
@@ -125,18 +130,18 @@ class RepeatedChain:
         )
 
 
-def _reaches_output_alone(gradients: LayerOutcome) -> bool:
-    """Return whether gradient reaches nothing of a layer but its output."""
+def _only_output_has_gradient(gradients: LayerOutcome) -> bool:
+    """Return whether no result of a layer but its output has a gradient."""
     return gradients.x is None and gradients.u is None and gradients.w is None and gradients.s is None
 
 
-def goes_along(layers: Sequence[BlockLayer]) -> bool:
-    """Return whether the last layer is a readout that is advanced in the loop of the one before."""
-    return len(layers) > 1 and layers[-1].traces
+def ends_in_joined_readout(layers: Sequence[BlockLayer]) -> bool:
+    """Return whether the last layer is a readout that is computed in the loop of the layer before."""
+    return len(layers) > 1 and layers[-1].can_join_loop
 
 
-def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
-    """Split a batch into ranges of samples; the ranges depend on the sizes alone."""
+def sample_blocks(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
+    """Return the bounds [low, high) of the blocks of samples that a batch is divided into."""
     batch = layers[0].plan.shape[1]
     return [(low, min(low + BLOCK, batch)) for low in range(0, batch, BLOCK)]
 
@@ -147,36 +152,36 @@ def unroll_blocks(
     activations: Sequence[SavedActivations],
     carries: Sequence[Carry],
 ) -> list[int]:
-    """Run all layers forward, written into activations and carries; return how many packed spikes each received.
+    """Run all layers of a chain forward; return how many packed spikes each received.
 
     Args:
-        layers: of the chain.
-        rows: events of the first, of all steps.
-        activations: what is to be remembered of each.
-        carries: states before the first step, and then after the last.
+        layers: the chain.
+        rows: events of all steps that the first layer receives.
+        activations: written with the saved values of each layer.
+        carries: state of each layer before the first step; afterwards that of the last step.
     """
-    looped = layers[:-1] if goes_along(layers) else layers
+    looped = layers[:-1] if ends_in_joined_readout(layers) else layers
     readout, _ = no_readout(layers[0].number)
     calls: list[Callable[[int, int], tuple[int, int]]] = []
     arrived: list[list[int]] = []
     arriving = NOTHING[np.uint64]
     for layer, saved, carry in zip(looped, activations, carries, strict=False):
         if layer is looped[-1] and looped is not layers:
-            readout = layers[-1].read_forward(activations[-1].x, carries[-1])
-        calls.append(layer.bound_forward(rows, arriving, saved, carry, readout))
+            readout = layers[-1].readout_arguments(activations[-1].x, carries[-1])
+        calls.append(layer.forward_loop(rows, arriving, saved, carry, readout))
         arriving = bits_of(saved.words)
 
     def forward(low: int, high: int) -> None:
         counts = [call(low, high) for call in calls]
         arrived.append([*(here for here, _ in counts), counts[-1][1]][: len(layers)])
 
-    in_threads(forward, blocks_of(layers), sum(saved.x.numel() for saved in activations))
+    in_threads(forward, sample_blocks(layers), sum(saved.x.numel() for saved in activations))
     return [sum(counts) for counts in zip(*arrived, strict=True)]
 
 
 def _of_weights(sums: Sums, layer: BlockLayer, *, learns_bias: bool) -> list[Tensor | None]:
-    """Return the gradients of weight, bias and V, in the shapes that these have."""
-    fields = layer.rows_of_gradient(sums.columns), sums.bias, sums.wires
+    """Return the gradients of weight, bias and recurrent weights in their shapes; None for what is absent."""
+    fields = layer.gradient_as_rows(sums.columns), sums.bias, sums.wires
     columns, bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in fields)
     matrix = layer.plan.layer.recurrent
     d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
@@ -189,15 +194,15 @@ def pull_back_blocks(
     activations: Sequence[SavedActivations],
     grad_outputs: Sequence[Tensor | None],
 ) -> list[Sums]:
-    """Compute the gradients of all layers' weights.
+    """Compute the gradients of all layers' weights, biases and recurrent weights.
 
     Args:
-        layers: of the chain.
-        rows: events of the first, of all steps.
-        activations: what each went through.
+        layers: the chain.
+        rows: events of all steps that the first layer received.
+        activations: values that the forward pass saved of each layer.
         grad_outputs: gradient of each layer's output [T, B, M], or None.
     """
-    blocks = blocks_of(layers)
+    blocks = sample_blocks(layers)
     count = max(1, min(PARTS, len(blocks), layers[0].plan.shape[1] // PART))
     borders = [len(blocks) * part // count for part in range(count + 1)]
     parts = [blocks[low:high] for low, high in itertools.pairwise(borders)]
@@ -217,7 +222,7 @@ def pull_back_blocks(
 
 
 class _BackwardPass:
-    """Holds what all blocks of one backward pass have in common."""
+    """Holds the arguments that all blocks of one backward pass through a chain share, and runs blocks."""
 
     def __init__(
         self,
@@ -230,34 +235,36 @@ class _BackwardPass:
         _, self.readout = no_readout(layers[0].number)
         self.nothing = self.readout
         looped = len(layers)
-        if goes_along(layers) and grad_outputs[-1] is not None:
+        if ends_in_joined_readout(layers) and grad_outputs[-1] is not None:
             looped -= 1
             gradient, per_step = layers[-1].gradient_rows(grad_outputs[-1])
-            words, weights = bits_of(activations[-2].words), layers[-1].rows_of_weights()
+            words, weights = bits_of(activations[-2].words), layers[-1].padded_back_weights()
             self.readout = self.readout._replace(
                 gradient=gradient, per_step=per_step, weights=weights, decay=layers[-1].decay, words=words
             )
         self.next_weights = [
-            in_pieces(layer.rows_of_weights()) if layer.plan.shape[2] < WIDE else layer.rows_of_weights()
+            in_pieces(layer.padded_back_weights())
+            if layer.plan.shape[2] < WIDE
+            else layer.padded_back_weights()
             for layer in layers[1:looped]
         ]
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
         self.calls = [
-            layer.bound_backward(rows, spikes, saved, gradient)
+            layer.backward_loop(rows, spikes, saved, gradient)
             for layer, spikes, saved, gradient in zip(
                 layers[:looped], arriving, activations, grad_outputs, strict=False
             )
         ]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[Sums]:
-        """Compute the gradient sums of all layers over some blocks' samples."""
+        """Return the gradient sums of each layer over the samples of some blocks [low, high)."""
         sums = [layer.zero_gradients() for layer in self.layers]
         for low, high in blocks:
             self._pull_back(low, high, sums)
         return sums
 
     def _pull_back(self, low: int, high: int, sums: Sequence[Sums]) -> None:
-        """Move adjoints back through all layers for the samples [low, high), and add to their sums."""
+        """Send adjoints back through all layers and steps for samples [low, high), and add to each layer's sums."""
         number = self.layers[0].number
         nowhere = next_adjoint = next_weights = NOTHING[number]
         readout = self.readout
@@ -271,12 +278,15 @@ class _BackwardPass:
             self.calls[position](next_adjoint, next_weights, readout, out, sums[position], low, high)
             readout = self.nothing
             next_adjoint, next_weights = (
-                _sent_back(out, self.next_weights[position - 1], layer) if sends else (nowhere, nowhere)
+                _send_back(out, self.next_weights[position - 1], layer) if sends else (nowhere, nowhere)
             )
 
 
-def _sent_back(out: np.ndarray, next_weights: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's adjoint and pieces of the weights to multiply it by; for a wide layer, the product alone."""
+def _send_back(out: np.ndarray, next_weights: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a layer sends to the one before: its adjoint `out` and the weights to multiply it by.
+
+    For a wide layer the product is computed here, and returned with no weights.
+    """
     if layer.plan.shape[2] < WIDE:
         return out, next_weights
     narrow = torch.from_numpy(out)[:, : len(next_weights)]

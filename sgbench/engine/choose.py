@@ -1,4 +1,4 @@
-"""Which engine unrolls a layer, and why."""
+"""Choice of the engine that runs a layer over time, and the reason for it."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from sgbench.signals.spikes import Signal
 
 ENGINES = ("fused", "scan", "generated", "reference", "snntorch", "triton")
 PREFERRED = ("fused", "scan", "generated", "reference")
-"""What `auto` tries, the fastest first."""
+"""Engines that `auto` tries, the fastest first."""
 COMPILED = ("fused", "generated")
 LONGEST = 500
-"""Characters of a reason."""
+"""Most characters of a reason."""
 LIMITS = (
     f"dense products above {FORWARD_DENSE:.0%} of events forward, {WEIGHT_DENSE:.0%} for gradients of weights"
 )
 
 
 class Choice(NamedTuple):
-    """Names what runs a network, and the reason for it."""
+    """Holds the name of the engine that runs a network, or names joined by +, and the reason for the choice."""
 
-    name: str  # of the engine, or of several joined by +
+    name: str
     reason: str
 
 
 class Engine:
-    """Runs layers by the engine asked for.
+    """Runs layers over time by the engine requested.
 
     Args:
-        requested: "auto" (for each layer the fastest that covers it) or an engine's name.
-        device: where the layers are.
+        requested: an engine's name, or "auto" for the fastest engine that can run each layer.
+        device: device of the layers.
 
     Raises:
-        InputError: there is no engine of this name.
+        InputError: no engine has this name.
 
     >>> Engine("fast")
     Traceback (most recent call last):
@@ -67,22 +67,22 @@ class Engine:
         window: int | None = None,
         apart: bool = False,
     ) -> list[LayerRun]:
-        """Run a chain of layers over all steps.
+        """Run a chain of layers over all steps; return one run for each layer.
 
-        Under `torch.func` and `torch.compile`, and where gradient has to reach a state before the first step, the
-        reference runs: the others' autograd functions know neither.
+        The reference engine runs under `torch.func` and `torch.compile`, and where a state before the first step
+        needs a gradient, since the other engines' autograd functions support neither.
 
         Args:
-            layers: product, recurrence and neurons of each.
-            signal: input of all steps [T, B, ...] to the first, dense or packed.
-            states: of each layer before the first step; None is rest.
+            layers: the chain; each has a product, a recurrence and neurons.
+            signal: input of the first layer [T, B, ...], dense or packed.
+            states: each layer's state before the first step; None, for a layer or for all, is the initial state.
             keep_u: whether membrane potentials of all steps are wanted.
-            keep_spikes: whether the output of layers before the last is wanted.
-            window: K; every K steps, from the first on, states go on without their gradient. None: nowhere.
-            apart: whether each layer takes what arrives from the one before without its gradient.
+            keep_spikes: whether the outputs of layers before the last are wanted.
+            window: number of steps after which states are detached (truncated backpropagation); None: never.
+            apart: whether each layer receives the previous layer's output without its gradient.
 
         Raises:
-            InputError: the engine asked for does not cover a layer.
+            InputError: the requested engine cannot run a layer.
         """
         starts = [None] * len(layers) if states is None else list(states)
         names = [self._name(layer, start) for layer, start in zip(layers, starts, strict=True)]
@@ -93,31 +93,38 @@ class Engine:
             first = last = len(runs)
             while last < len(layers) and names[last] == names[first]:
                 last += 1
-            module, given = _module(names[first]), (layers[first:last], signal, starts[first:last], wanted)
-            fresh = names[last : last + 1] == ["fused"] and starts[last] is None
+            module, arguments = (
+                _module(names[first]),
+                (layers[first:last], signal, starts[first:last], wanted),
+            )
+            next_begins_at_rest = names[last : last + 1] == ["fused"] and starts[last] is None
             if names[first] == "generated":
-                behind = layers[last] if fresh and module.goes_along(layers[last], wanted) else None
-                runs += module.unroll(*given, readout=behind, or_reference=self.requested == "auto")
+                joins = next_begins_at_rest and module.can_join_loop(layers[last], wanted)
+                readout = layers[last] if joins else None
+                runs += module.unroll(*arguments, readout=readout, or_reference=self.requested == "auto")
             else:
-                runs += module.unroll(*given)
+                runs += module.unroll(*arguments)
             if runs[-1].output is not None:
                 signal = passed_on(runs[-1].output, wanted)
         return runs
 
     def _name(self, layer: EngineLayer, state: Any) -> str:
-        """Return the engine for a layer that starts from this state."""
-        if traced():  # torch.compile and torch.func see through the reference loop alone
+        """Return the name of the engine for a layer that starts from this state."""
+        if traced():  # torch.compile and torch.func can trace the reference alone
             return "reference"
         picked, _ = self.pick(layer, on_trial=False)
-        fresh = state is None or not any(requires_grad(field) for field in state)
-        return picked if fresh else "reference"
+        state_learns = state is not None and any(requires_grad(field) for field in state)
+        return "reference" if state_learns else picked
 
     def pick(self, layer: EngineLayer, *, on_trial: bool = True) -> tuple[str, str]:
-        """Choose the engine for a layer, and state why no faster one runs it.
+        """Return the name of the engine for a layer, and the reason why no faster one runs it.
 
         Args:
-            layer: to be run.
-            on_trial: whether a step that is written down is tried out; a pass sees by itself what it can write.
+            layer: the layer to run.
+            on_trial: whether an engine that generates code from a neuron's step tries to; a pass needs no trial.
+
+        Raises:
+            InputError: the requested engine cannot run the layer.
         """
         if self.requested != "auto":
             refusal = self._refusal(self.requested, layer, on_trial=on_trial)
@@ -135,21 +142,21 @@ class Engine:
         raise AssertionError("the reference covers every layer")
 
     def _refusal(self, name: str, layer: EngineLayer, *, on_trial: bool) -> str | None:
-        """Explain why an engine cannot run a layer, or return None where it can."""
+        """Return why an engine cannot run a layer, or None if it can."""
         if name in COMPILED and getattr(layer, "coarse", None) is not None:
             return "its loops compute in float32 and float64, and the weighted sums are asked for in bfloat16"
         if name != "reference" and getattr(layer, "feeds_back_late", False):
             return "its recurrent synapses delay"
         module = _module(name)
-        ask = module.refusal if on_trial else getattr(module, "without_trial", module.refusal)
-        refusal: str | None = ask(layer, self.device)
+        find_refusal = module.refusal if on_trial else getattr(module, "without_trial", module.refusal)
+        refusal: str | None = find_refusal(layer, self.device)
         return refusal
 
     def describe(self, layers: Sequence[EngineLayer]) -> Choice:
-        """Say what these layers run on and why; for records, reports and debug lines.
+        """Return the engines that run these layers, and the reason, for records, reports and debug lines.
 
         Raises:
-            InputError: the engine asked for does not cover a layer.
+            InputError: the requested engine cannot run a layer.
         """
         picked = [(layer.name, *self.pick(layer)) for layer in layers]
         names = list(dict.fromkeys(name for _, name, _ in picked))
@@ -166,12 +173,12 @@ class Engine:
 
 
 def _short(reason: str) -> str:
-    """Shorten a reason to the length that a record has room for."""
+    """Cut a reason to `LONGEST` characters."""
     return reason if len(reason) <= LONGEST else reason[: LONGEST - 3] + "..."
 
 
 def _module(name: str) -> ModuleType:
-    """Import an engine's module; the compiled ones and snnTorch are imported where they are used."""
-    if name == "reference":  # which torch.compile looks into, as it cannot into an import
+    """Import an engine's module on its first use, since numba, Triton and snnTorch take long to import."""
+    if name == "reference":  # torch.compile can trace it, but no import
         return reference
     return importlib.import_module(f"sgbench.engine.{name}")

@@ -1,9 +1,9 @@
-"""From which density of events on a dense product is faster than following each event.
+"""Densities of events above which a dense product is faster than a sum over events.
 
 Gradients of weights that follow each event were as fast as dense products at 50 % of events in the input of
 256 neurons, on a processor with fast dense products (226 GFLOP/s a core in float32); forward the crossings were
 24 % there before rows were summed in registers, and 50 % on one with slow products (97 GFLOP/s). The limits are
-part of the code and never measured at run time, so that a result does not depend on a machine's mood.
+part of the code and never measured at run time, so that a result does not depend on the machine's load.
 """
 
 FORWARD_DENSE = 0.35

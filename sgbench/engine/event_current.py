@@ -1,4 +1,4 @@
-"""The current that events make, as a function of the weights that autograd knows."""
+"""Input currents from events, as a function with autograd's gradients of weight and bias."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 def event_current(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute W s + b of all steps [T, B, M] by adding up the weights of what fired.
+    """Compute the current W s + b [T, B, M] of all steps by adding up the weights of the inputs that spike.
 
     Args:
-        events: [T, B, K].
-        weight: [M, K].
-        bias: [M] or None.
+        events: s [T, B, K].
+        weight: W [M, K].
+        bias: b [M] or None.
     """
     compiled(weight.dtype)
     return _EventCurrent.apply(events, weight, bias)  # type: ignore[no-any-return]
@@ -32,7 +32,7 @@ class _EventCurrent(torch.autograd.Function):
         ctx.product = EventProduct(weight, bias, GivenEvents(events), joined=False)
         room = weight.new_empty(*events.shape[:2], weight.shape[0])
         current = ctx.product.drive(room).current
-        ctx.save_for_backward(weight)  # torch then notices weights that moved meanwhile
+        ctx.save_for_backward(weight)  # torch then notices weights that were changed before the backward pass
         return current  # type: ignore[no-any-return]
 
     @staticmethod

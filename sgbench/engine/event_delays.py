@@ -1,4 +1,4 @@
-"""Synapses that delay, as functions that autograd knows: each event arrives over several steps."""
+"""Currents of synapses with delays, where each event arrives over several steps, with autograd's gradients."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-    """Sum events that reach their targets over several steps, to a current [T, B, F]; None where too much is not 0.
+    """Compute the current [T, B, F] of synapses with delays: bias plus sum over k, l of weight[k, l] s[t - l, k].
 
-    The gradient of the signal is a product of spectra.
+    Returns None if the signal is too dense to follow events, or the weight is neither float32 nor float64. The
+    gradient of the signal is computed as a product of spectra.
 
     Args:
-        signal: dense or packed [T, B, K], on the CPU.
+        signal: s, dense or packed [T, B, K], on the CPU.
         weight: of each synapse and lag [F, K, L].
-        bias: [F].
+        bias: [F] or None.
     """
     if weight.dtype not in FLOATS:
         return None
@@ -40,22 +41,24 @@ def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
 
 
 class _Delayed(torch.autograd.Function):
-    """Maps events, weight and bias to the current of all steps."""
+    """Maps events, weight and bias to the current of all steps, with gradients."""
 
     @staticmethod
     def forward(
         ctx: Any, events: SparseSpikes, signal: Tensor | None, weight: Tensor, bias: Tensor | None
     ) -> Tensor:
-        """Add up what all events send; `signal` is what they were read off, where gradient may reach it."""
+        """Compute the current; `signal` is the dense input that has these events, if it may need a gradient."""
         steps, batch, _ = events.shape
         number, filters = FLOATS[weight.dtype], len(weight)
         value = np.empty(0, number) if events.value is None else events.value.to(weight.dtype).numpy()
         ctx.events = delays.Lagged(events.indptr.numpy(), events.index.numpy(), value, steps, batch)
-        ctx.save_for_backward(weight, bias, signal)  # torch then notices what moved meanwhile
+        ctx.save_for_backward(
+            weight, bias, signal
+        )  # torch then notices if one is changed before the backward pass
         out = weight.new_empty(steps, batch, filters)
         begin = np.zeros(filters, number) if bias is None else bias.detach().contiguous().numpy()
-        given = ctx.events, weight.detach().contiguous().numpy(), begin, out.view(-1, filters).numpy()
-        in_parts(delays.delay, -(-filters // NARROW), out.numel(), *given)
+        arguments = ctx.events, weight.detach().contiguous().numpy(), begin, out.view(-1, filters).numpy()
+        in_parts(delays.delay, -(-filters // NARROW), out.numel(), *arguments)
         return out
 
     @staticmethod
@@ -65,14 +68,14 @@ class _Delayed(torch.autograd.Function):
         weight, bias, _ = ctx.saved_tensors
         d_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
         grad = grad.contiguous()
-        given = ctx.events, grad.view(-1, len(weight)).numpy(), d_weight.numpy()
-        in_parts(delays.pull_back, -(-len(weight) // NARROW), grad.numel(), *given)
-        d_signal = _earlier(grad, weight.detach()) if ctx.needs_input_grad[1] else None
+        arguments = ctx.events, grad.view(-1, len(weight)).numpy(), d_weight.numpy()
+        in_parts(delays.pull_back, -(-len(weight) // NARROW), grad.numel(), *arguments)
+        d_signal = _gradient_of_signal(grad, weight.detach()) if ctx.needs_input_grad[1] else None
         return None, d_signal, d_weight, None if bias is None else grad.sum((0, 1))
 
 
-def _earlier(gradient: Tensor, weight: Tensor) -> Tensor:
-    """Send the adjoint [T, B, F] of delayed sums back to the steps [T, B, K] from which they came."""
+def _gradient_of_signal(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Return the signal's gradient [T, B, K] from the current's [T, B, F]: a correlation in time, by spectra."""
     steps, length = len(gradient), len(gradient) + weight.shape[2] - 1
     adjoint = torch.fft.rfft(gradient, length, dim=0)
     spectra = torch.fft.rfft(weight.movedim(2, 0), length, dim=0).conj()
@@ -81,7 +84,7 @@ def _earlier(gradient: Tensor, weight: Tensor) -> Tensor:
 
 @functools.cache
 def compiled(dtype: torch.dtype) -> None:
-    """Compile the loops for one precision, or load them; announce it where one is compiled."""
+    """Compile the loops for one float type, or load them from the cache; log a message if any is compiled."""
     number = FLOATS[dtype]
     events = delays.Lagged(np.array([0, 1]), np.zeros(1, np.int32), np.empty(0, number), 1, 1)
     row, weight = np.zeros((1, 1), number), np.zeros((1, 1, 1), number)

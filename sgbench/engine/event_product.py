@@ -1,4 +1,4 @@
-"""Products with spikes: weights of what fired are added up, and what did not fire costs nothing."""
+"""Products of weights with spikes, by adding up the weights of active inputs; silent inputs cost nothing."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from torch import Tensor
 
 from sgbench.engine import density
 from sgbench.engine.matmul import add_product, multiply, multiply_into
-from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
+from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpack_spikes
 from sgbench.engine.plan import Drive, LayerPlan, SavedActivations
 from sgbench.signals.spikes import SparseSpikes
 
 
 class Origin(Protocol):
-    """Defines where the spikes of a product come from."""
+    """Defines a source of spikes for a product: T steps of B samples."""
 
     steps: int
     batch: int
 
     def rows(self) -> Rows:
-        """Return the rows of all steps, t * batch + b."""
+        """Return the events of all rows t * batch + b."""
         ...
 
 
 class GivenEvents:
-    """Provides spikes that the caller gives."""
+    """Provides spikes that a caller passes in, [T, B, K]."""
 
     def __init__(self, events: SparseSpikes) -> None:
         self.steps, self.batch, _ = events.shape
         self.take(events)
 
     def take(self, events: SparseSpikes) -> None:
-        """Hold these spikes from now on, of the same shape."""
+        """Replace the spikes by others of the same shape."""
         value = None if events.value is None else events.value.numpy()
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 
     def rows(self) -> Rows:
-        """Return the rows of events of all steps."""
+        """Return the events of all rows t * batch + b."""
         return self.all
 
 
 class Fired:
-    """Provides the spikes of the layer before, which has run when they are asked for."""
+    """Provides the spikes of the previous layer, which must have run before `rows` is called."""
 
     def __init__(self, plan: LayerPlan, saved: SavedActivations) -> None:
         self.steps, self.batch, _ = plan.shape
@@ -52,25 +52,25 @@ class Fired:
         self.all: Rows | None = None
 
     def rows(self) -> Rows:
-        """Return the rows of all steps, unpacked once and cached for both passes."""
+        """Return the events of all rows t * batch + b, unpacked once for both passes."""
         if self.all is None:
-            self.all = unpacked(self.words)
+            self.all = unpack_spikes(self.words)
         return self.all
 
     def forget(self) -> None:
-        """Drop what was unpacked: the layer before is about to run again."""
+        """Drop the unpacked events, since the previous layer is about to run again."""
         self.all = None
 
 
 class EventProduct:
-    """Computes I = W s + b for spikes s, and its gradients.
+    """Computes the current I = W s + b of all steps for spikes s, and its gradients; see `plan.Product`.
 
     Args:
-        weight: [M, K].
-        bias: [M] or None.
-        origin: of the spikes.
-        joined: whether the layer sums up its current by itself, row by row as it needs it.
-        back: [M, K] by which gradient goes back to the spikes; None is W.
+        weight: W [M, K].
+        bias: b [M] or None.
+        origin: source of the spikes s.
+        joined: whether the layer's loop sums the current step by step, instead of all steps beforehand.
+        back: weights [M, K] that carry gradient back to the spikes; None means W.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class EventProduct:
         self.back = self.weight if back is None else back.detach()
         self.columns = (
             self.weight.T.contiguous()
-        )  # no copy where the weight lies by columns, as a layer's does
+        )  # no copy if weights are stored by columns, as a layer's are
         self.learns_bias = bias is not None
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
         self.origin = origin
@@ -98,7 +98,7 @@ class EventProduct:
         self.d_bias: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Return events and weights for the loops to sum, or the current written into `room`."""
+        """Return events and weights for the layer's loop to sum, or the current, written into `room` [T, B, M]."""
         rows = self.origin.rows()
         if self._dense(density.FORWARD_DENSE):
             multiply_into(room.view(-1, room.shape[-1]), self._filled_in(rows), self.columns, self.bias)
@@ -109,7 +109,7 @@ class EventProduct:
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return a slot in `offered`, or in a buffer of its own."""
+        """Return where the adjoint of steps [first, last) is to be written: `offered`, or a buffer of its own."""
         if offered is not None:
             return offered
         if self.buffer is None or len(self.buffer) < last - first:
@@ -117,7 +117,7 @@ class EventProduct:
         return self.buffer[: last - first]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Add these steps to the gradients of weight and bias."""
+        """Add to the gradients of weight and bias; `out` [n, B, M] is the adjoint of steps [first, last)."""
         rows = self.origin.rows().window(first * self.origin.batch, last * self.origin.batch)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)
@@ -129,21 +129,21 @@ class EventProduct:
             self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Compute the adjoint of the input spikes [n, B, K]."""
+        """Return the adjoint of the input spikes [n, B, K] in steps [first, last), from the current's, `out`."""
         return multiply(out.view(-1, out.shape[-1]), self.back).view(last - first, self.origin.batch, -1)
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Return the gradients of weight and bias; they are given away, so a second backward starts anew."""
+        """Return the gradients of weight and bias, and forget them, so that a second backward pass starts anew."""
         gradients = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
         self.buffer = self.d_columns = self.d_bias = None
         return gradients
 
     def _dense(self, limit: float) -> bool:
-        """Return whether there are more events than a share of all entries."""
+        """Return whether more than this share of all entries are events."""
         return self.origin.rows().count > limit * self.entries
 
     def _filled_in(self, rows: Rows) -> Tensor:
-        """Write the spikes as a dense matrix [n * B, K]."""
+        """Return the events of some rows as a dense matrix [rows, K]."""
         events = slice(rows.indptr[0], rows.indptr[-1])
         count, inputs = len(rows.indptr) - 1, self.columns.shape[0]
         place = np.repeat(np.arange(count), np.diff(rows.indptr)) * inputs + rows.index[events]

@@ -1,4 +1,4 @@
-"""Layers over time by compiled loops on a CPU: spikes are followed, not multiplied, and little is remembered."""
+"""The engine "fused": layers over time by compiled loops on a CPU, which compute spikes event by event."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from sgbench.errors import one_printable_line
 from sgbench.signals.spikes import Signal, SparseSpikes
 
 WHOLE_ABOVE = 2**20
-"""Weights above which their gradient is one product over all steps: adding to them chunk by chunk is slower."""
+"""Number of weights above which their gradient is one product over all steps; adding chunk by chunk is slower."""
 
 
 class DenseProduct:
-    """Computes I = W x + b for dense input x, and its gradients.
+    """Computes the current I = W x + b of all steps for dense input x, and its gradients; see `plan.Product`.
 
     Args:
-        weight: [M, K].
-        bias: [M] or None.
+        weight: W [M, K].
+        bias: b [M] or None.
         x: input [T, B, K].
-        back: [M, K] by which gradient goes back to the input; None is W.
+        back: weights [M, K] that carry gradient back to the input; None means W.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, x: Tensor, *, back: Tensor | None = None) -> None:
@@ -44,25 +44,25 @@ class DenseProduct:
         self.batch = x.shape[1]
         self.sends_back = x.requires_grad
         self.whole = weight.numel() > WHOLE_ABOVE
-        self.room: Tensor | None = None  # for the adjoint of a chunk, or of all steps
+        self.room: Tensor | None = None  # memory for the adjoint of a chunk, or of all steps
         self.d_x: Tensor | None = None
         self.d_columns: Tensor | None = None
         self.d_bias: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Compute the current in `room` by one product for all steps."""
+        """Compute the current of all steps by one product, written into `room` [T, B, M]."""
         multiply_into(room.view(-1, room.shape[-1]), self.x, self.columns, self.bias)
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Create a separate buffer for the adjoint of these steps."""
+        """Return a buffer of its own for the adjoint of steps [first, last)."""
         steps = len(self.x) // self.batch if self.whole else last - first
         if self.room is None or len(self.room) < steps:
             self.room = self.x.new_empty(steps, self.batch, len(self.weight))
         return self.room[first:last] if self.whole else self.room[:steps]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Add these steps to the gradients of input, weight and bias."""
+        """Add to the gradients; `out` [n, B, M] is the current's adjoint in steps [first, last)."""
         rows = slice(first * self.batch, last * self.batch)
         flat = out.view(-1, out.shape[-1])
         if not self.whole:
@@ -78,11 +78,11 @@ class DenseProduct:
             multiply_into(self.d_x[rows], flat, self.back)
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Raise an error: dense input is outside of the chain, so no adjoint is sent back to it."""
+        """Raise `TypeError`, since no layer of the chain precedes a dense input."""
         raise TypeError("dense input comes from outside of the chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Return the gradients of input, weight and bias; they are given away, so a second backward starts anew."""
+        """Return the gradients of input, weight and bias, and forget them, so that a second pass starts anew."""
         if self.whole and self.room is not None:
             self.d_columns = multiply(self.x.T, self.room.flatten(0, 1))
         d_x = None if self.d_x is None else self.d_x.view(-1, self.batch, self.x.shape[1])
@@ -92,7 +92,7 @@ class DenseProduct:
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain why the fused engine cannot run a layer on a device, or return None where it can."""
+    """Return why the fused engine cannot run a layer on a device, or None if it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
     lacking = missing()
@@ -106,7 +106,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 @functools.cache
 def missing() -> str | None:
-    """Explain why compiled loops are not available on this machine, or return None where they are."""
+    """Return why compiled loops are not available on this machine, or None if they are."""
     try:
         importlib.import_module("sgbench.engine.kernels.forward")
     except ImportError as error:
@@ -121,13 +121,13 @@ class _Link(NamedTuple):
 
     layer: EngineLayer
     spec: LinearSpec
-    state: Any  # before the first step; None is rest
+    state: Any  # before the first step; None is the initial state
 
 
 def unroll(
     layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
 ) -> list[LayerRun]:
-    """Run a chain of layers over time, chunk by chunk through all of them; see `Engine.unroll`."""
+    """Run layers over time, those that are joined by spikes as one function; see `Engine.unroll`."""
     runs: list[LayerRun] = []
     for chain in _chains(layers, states):
         runs += _unroll(chain, signal, wanted)
@@ -137,7 +137,7 @@ def unroll(
 
 
 def _chains(layers: Sequence[EngineLayer], states: Sequence[Any]) -> list[list[_Link]]:
-    """Split layers into chains joined by spikes: all but the first have a matrix and follow a firing layer."""
+    """Split layers into chains, in which all but the first have a weight matrix and follow a spiking layer."""
     chains: list[list[_Link]] = []
     for layer, state in zip(layers, states, strict=True):
         link = _Link(layer, scan.spec_of(layer), state)
@@ -149,7 +149,7 @@ def _chains(layers: Sequence[EngineLayer], states: Sequence[Any]) -> list[list[_
 
 
 def stages_of(layers: Sequence[EngineLayer], signal: SparseSpikes) -> list[Stage] | None:
-    """Return the stages of layers that run as one chain from rest, by blocks of samples, or None."""
+    """Return the stages of layers that run from rest as one chain by blocks of samples; None if they cannot."""
     from sgbench.engine.blocks import covers
 
     chains = _chains(layers, [None] * len(layers))
@@ -160,7 +160,7 @@ def stages_of(layers: Sequence[EngineLayer], signal: SparseSpikes) -> list[Stage
 
 
 def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[LayerRun]:
-    """Run a chain of layers, forward by one pass for all."""
+    """Run a chain of layers as one autograd function."""
     stages, begins = _stages(chain, signal, wanted)
     outcomes = run(stages, _passes(chain, stages))
     return [
@@ -170,7 +170,7 @@ def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[Laye
 
 
 def _stages(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> tuple[list[Stage], list[Any]]:
-    """Make a stage and a state to start from for each layer of a chain."""
+    """Return a stage and the state before the first step for each layer of a chain."""
     stages: list[Stage] = []
     begins = []
     for position, link in enumerate(chain):
@@ -183,7 +183,7 @@ def _stages(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> tuple[lis
 
 
 def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
-    """Choose passes by blocks of samples where every layer begins at rest and nothing else forbids it."""
+    """Return passes by blocks of samples if these cover the chain and it begins at rest; else by chunks of time."""
     from sgbench.engine.blocks import BlockPasses, covers
 
     fresh = all(link.state is None for link in chain)
@@ -191,7 +191,7 @@ def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
 
 
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> tuple[Stage, Any]:
-    """Build a layer's stage, driven by events, dense input or another stage, and its initial state."""
+    """Return a layer's stage, driven by events, dense input or the stage before, and its first state."""
     from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
     from sgbench.engine.numba_steps import NumbaSteps
     from sgbench.engine.warm_up import compiled

@@ -1,4 +1,4 @@
-"""Layers over time by loops that are written for their neurons' `step` and compiled for the CPU."""
+"""The engine "generated": layers over time by loops that are generated from their neurons' `step`, for the CPU."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 DTYPES = (torch.float32, torch.float64)
 SAMPLES, NEURONS = 3, 2
-"""Of the layer on which a step is tried out; neurons with a value each decide for themselves."""
+"""Size of the layer on which a step is tried out; neurons with parameters of their own determine their number."""
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain why the generated engine cannot run a layer on a device, or return None where it can.
+    """Return why the generated engine cannot run a layer on a device, or None if it can.
 
-    The step is tried out, in training and with potentials.
+    The step is recorded on trial, with gradients and potentials.
     """
     return without_trial(layer, device) or try_out(layer)
 
 
 def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain what forbids loops before a step is written down; each pass then sees whether its step can be."""
+    """Return why no loops can be generated, as far as it is known without recording the step, or None."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
     lacking = fused.missing()
@@ -59,7 +59,7 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def beyond_a_step(layer: EngineLayer) -> str | None:
-    """Explain what of a layer no program of one step can say, or return None."""
+    """Return the property of a layer that a program of single steps cannot have, or None."""
     if layer.neuron.sees_all_steps:
         return "its neurons see all steps at once"
     if layer.recurrence == "convolution":
@@ -70,7 +70,7 @@ def beyond_a_step(layer: EngineLayer) -> str | None:
 
 
 def try_out(layer: EngineLayer, writer: type[WrittenSource] = LoopSource) -> str | None:
-    """Record and write a step on trial and return why it cannot be written, or None where it can."""
+    """Record a layer's step on trial and write its source; return why that fails, or None if it does not."""
     numbers = [*layer.neuron.parameters(), *layer.neuron.buffers()]  # type: ignore[attr-defined]
     known = [*layer.parameters(), *numbers]  # type: ignore[attr-defined]
     dtype = next((tensor.dtype for tensor in known if tensor.is_floating_point()), torch.float32)
@@ -84,8 +84,8 @@ def try_out(layer: EngineLayer, writer: type[WrittenSource] = LoopSource) -> str
     return None
 
 
-def goes_along(layer: EngineLayer, wanted: Wanted) -> bool:
-    """Return whether a layer is a readout of one decay, which can run in the loops of the layer before."""
+def can_join_loop(layer: EngineLayer, wanted: Wanted) -> bool:
+    """Return whether a layer is a readout of one constant decay, which the previous layer's loops can compute."""
     spec = layer.neuron.recurrence_spec()
     if spec is None or layer.synapses() is None or layer.recurrence != "none":
         return False
@@ -104,26 +104,26 @@ def unroll(
     *,
     or_reference: bool = False,
 ) -> list[LayerRun]:
-    """Run a chain of layers over time, one after another, and a readout after them in the loops of the last.
+    """Run layers over time one after another, and a readout after them if one is given.
 
     Args:
-        layers: that these loops run.
+        layers: the layers that generated loops run.
         signal: input of the first.
-        states: of each before the first step.
-        wanted: of each.
-        readout: the layer after them, which begins at rest, where it is one that `goes_along`.
-        or_reference: whether a layer whose step cannot be written as loops goes step by step.
+        states: state of each layer before the first step; None is the initial state.
+        wanted: results that are wanted of each.
+        readout: the layer after them, starting at rest, if `can_join_loop`; the last layer's loops compute it.
+        or_reference: whether a layer whose step cannot be recorded runs on the reference engine.
 
     Raises:
-        InputError: a step cannot be written as loops.
+        InputError: a step cannot be recorded, and `or_reference` is false.
     """
     runs: list[LayerRun] = []
     for layer, state in zip(layers, states, strict=True):
-        behind = readout if layer is layers[-1] else None
-        run, read = _unroll(layer, signal, state, wanted, behind, or_reference=or_reference)
+        joined = readout if layer is layers[-1] else None
+        run, readout_run = _unroll(layer, signal, state, wanted, joined, or_reference=or_reference)
         runs.append(run)
-        if read is not None:
-            return [*runs, read]
+        if readout_run is not None:
+            return [*runs, readout_run]
         if run.output is not None:
             signal = passed_on(run.output, wanted)
     return runs if readout is None else [*runs, *fused.unroll([readout], signal, [None], wanted)]
@@ -138,7 +138,7 @@ def _unroll(
     *,
     or_reference: bool,
 ) -> tuple[LayerRun, LayerRun | None]:
-    """Run a layer by loops that are written for its neurons' step, and the readout after it if one is given."""
+    """Run a layer by loops generated from its step; also return the run of the readout if the loops computed it."""
     from sgbench.engine.alongside import ReadoutAlong
     from sgbench.engine.generated_forward import Run
     from sgbench.engine.generated_run import run, with_matrix
@@ -157,7 +157,7 @@ def _unroll(
         current = layer.current(dense(signal)) if inputs.current is None else inputs.current
         return reference.unroll_current(layer, current, state, wanted), None
     of = Run(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u, arriving=arriving)
-    if by_steps:  # what one spike of each neuron feeds back, which is the matrix
+    if by_steps:
         inputs = with_matrix(layer, inputs, of.width)
     elif readout is not None and source.program.fires and len(layout.features) == 1:
         weight, bias = synapses_of(readout)
@@ -171,7 +171,7 @@ def _unroll(
 def _inputs(
     layer: EngineLayer, signal: Signal, arriving: ArrivingEvents | None
 ) -> tuple[Inputs, Tensor, tuple[int, ...]]:
-    """Return the parts of a layer's current, a tensor like one step of it, and its shape over all steps."""
+    """Return a layer's differentiable inputs, a tensor like one step's current, and the shape of all steps'."""
     from sgbench.engine.generated_forward import Inputs
 
     if arriving is None:
@@ -183,7 +183,7 @@ def _inputs(
 
 
 def learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None = None) -> bool:
-    """Return whether gradient has to reach anything of a layer, or the weights of the readout after it."""
+    """Return whether an input or parameter of a layer, or a weight of the readout after it, needs a gradient."""
     tensors = [*inputs, layer.recurrent, *layer.neuron.parameters()]  # type: ignore[attr-defined]
     if readout is not None:
         tensors += synapses_of(readout)
@@ -199,10 +199,18 @@ def written(
     learns: bool,
     writer: type[WrittenSource] = LoopSource,
 ) -> WrittenSource:
-    """Write a layer's step down, as loops or by another writer, or recall it where every number is the same.
+    """Return the generated source of a layer's step, a stored one if the neuron has not changed.
+
+    Args:
+        layer: the layer.
+        shape: of its current over all steps [T, B, ...].
+        dtype: of its current.
+        wanted: results that are wanted.
+        learns: whether gradients are.
+        writer: class that writes the source, as loops for the CPU or as Triton programs.
 
     Raises:
-        Untraceable: it cannot be, with the reason.
+        Untraceable: the step cannot be recorded; the message gives the reason.
     """
     if dtype not in DTYPES:
         raise Untraceable(f"its currents are {dtype}")
@@ -213,14 +221,14 @@ def written(
         program = record(layer, one, dtype, keep_u=wanted.u, learns=learns, snapshot=snapshot)
         return writer(program, dtype, math.prod(one[1:]))
 
-    if layer.recurrence == "one_to_one":  # the step takes weights that are not the neurons'
+    if layer.recurrence == "one_to_one":  # the step reads weights that a snapshot of the neuron does not hold
         return write(Snapshot(neuron))  # type: ignore[arg-type]
     key = (writer, one, dtype, wanted.u, learns, layer.recurrence, torch.get_default_dtype())
     return recalled(neuron, key, write)  # type: ignore[arg-type]
 
 
 def _arriving(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
-    """Return the events that drive a layer as long as these are few, or None."""
+    """Return the events that drive a layer, or None if its input is dense or its product is no weight matrix."""
     from sgbench.engine.alongside import ArrivingEvents
 
     synapses = layer.synapses()
@@ -230,7 +238,7 @@ def _arriving(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
 
 
 def _current(layer: EngineLayer, signal: Signal) -> Tensor:
-    """Compute the current [T, B, ...] of all steps, by a sum over events where there are some."""
+    """Compute a layer's current [T, B, ...] of all steps, by sums over events if the signal is packed."""
     from sgbench.engine.event_current import event_current
 
     synapses = layer.synapses()
@@ -240,7 +248,7 @@ def _current(layer: EngineLayer, signal: Signal) -> Tensor:
 
 
 def _features(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
-    """Count the neurons of one current of a layer; an unknown number does not matter to an elementwise step."""
+    """Return the feature shape of a layer's neurons; a step is elementwise, so a guess is good enough on trial."""
     weight = layer.synapses()
     if weight is not None:
         return (weight[0].shape[0] // layer.neuron.currents,)

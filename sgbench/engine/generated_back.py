@@ -1,6 +1,6 @@
-"""One layer's pass through its own loops, on the way back.
+"""The backward pass of one layer through its generated loops.
 
-Legend: T steps, B samples, M neurons.
+Legend: T steps, B samples, M neurons, R rows with one parameter value of each neuron.
 """
 
 from __future__ import annotations
@@ -18,17 +18,24 @@ from sgbench.engine.kernels.arguments import ReadoutBack, Taken
 from sgbench.engine.numba_events import nothing_along
 
 PARTS, PART = 4, 64
-"""Parts of a batch that have gradients of weights of their own, and samples of one at least; see `blocks`."""
+"""Most parts of a batch with their own sums of weight gradients, and fewest samples of a part; see `blocks`."""
 
 
 class BackwardArrays:
-    """Holds the arrays of a way back: those of the way there, and gradients that arrive and that are made."""
+    """Holds the arrays of a backward pass: those of the forward pass, incoming and outgoing gradients.
+
+    Args:
+        of: the run.
+        there: its forward pass.
+        grads: gradients of output, potential, the readout's output and last state, and each field of the last
+            state.
+    """
 
     def __init__(self, of: Run, there: ForwardPass, grads: tuple[Tensor | None, ...]) -> None:
         self.of, self.there = of, there
         program = of.program
         output, centred, _, _, *state = grads
-        self.of_arriving = of.batch  # rows of a step; 0 where nothing of a step is kept
+        self.of_arriving = of.batch  # rows of d_output per step; 0 if all steps share one array
         self.arrays = dict(there.arrays)
         for name, gradient in {"output": output, "centred": centred}.items():
             if name in program.outputs:
@@ -40,16 +47,16 @@ class BackwardArrays:
             self.arrays[f"grad_{name}"] = torch.empty_like(there.arrays[name])
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the gradients of the inputs, in their order, and of the rows."""
+        """Run all steps backward; return the gradients of the fields of `Inputs`, then of each parameter tensor."""
         raise NotImplementedError
 
     def draw(self) -> None:
-        """Draw the noise of the way back."""
+        """Draw the noise of the backward pass, and add its arrays."""
         self.there.draw(self.of.program.used[1], reverse=True)
         self.arrays |= {name: array for name, array in self.there.arrays.items() if name.startswith("noise_")}
 
     def rows(self, total: Tensor) -> list[Tensor | None]:
-        """Return the gradient of each given tensor, from the sums over samples of all rows [R, M]."""
+        """Return the gradient of each parameter tensor, None if it does not learn, from summed rows [R, M]."""
         learnt = {given.first for given in self.of.program.learnt}
         return [
             total[given.first : given.first + given.parts] if given.first in learnt else None
@@ -57,14 +64,14 @@ class BackwardArrays:
         ]
 
     def of_matrix(self) -> Tensor | None:
-        """Compute the recurrent matrix's gradient as one product over all steps; None where there is no matrix."""
+        """Return the recurrent matrix's gradient, one product over all steps; None without such a matrix."""
         if self.there.matrix is None:
             return None
         fed = torch.cat([self.there.fed_before(0)[None], self.there.arrays["out_fed"][:-1]])
         return fed.flatten(0, 1).T @ self.arrays["grad_recurrent"].flatten(0, 1)
 
     def _arriving(self, name: str, gradient: Tensor | None) -> Tensor:
-        """Return the gradient of an output; that of the output itself is of one step where it is 0 throughout."""
+        """Return an output's incoming gradient [T, B, M], zeros if None; those of "output" have one step [B, M]."""
         of = self.of
         if gradient is not None:
             return gradient.contiguous()
@@ -75,7 +82,7 @@ class BackwardArrays:
 
 
 class BackwardPass(BackwardArrays):
-    """Makes all steps back, with the gradients on the way."""
+    """Runs all steps of a layer backward by compiled loops; see `BackwardArrays`."""
 
     def __init__(self, of: Run, there: ForwardPass, grads: tuple[Tensor | None, ...]) -> None:
         super().__init__(of, there, grads)
@@ -85,7 +92,7 @@ class BackwardPass(BackwardArrays):
         number = self.rows_there.dtype.type
         _, _, self.read_back, self.taken = nothing_along(number)
         self.outside = NOTHING[number]
-        self.of_leaving = of.batch  # rows of a step; 0 where nothing of a step is kept
+        self.of_leaving = of.batch  # rows of grad_current per step; 0 if all steps share one array
         if "fed" in of.program.outputs:
             self.arrays["d_fed"] = self._arriving("fed", None)
         if of.arriving is not None:
@@ -101,7 +108,7 @@ class BackwardPass(BackwardArrays):
         self.sums = np.zeros((of.blocks, there.rows.numel()), number)
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the gradients of the inputs, in their order, and of the rows."""
+        """Run all steps backward; return the gradients of the fields of `Inputs`, then of each parameter tensor."""
         there, of = self.there, self.of
         self.draw()
         self.in_rows = there.in_rows(backward_arrays(of.program), self.arrays)
@@ -114,13 +121,16 @@ class BackwardPass(BackwardArrays):
             self._step_by_step(there.matrix)
         total = torch.from_numpy(self.sums.sum(0)).view(there.rows.shape)[:, : of.width]
         current = self.arrays["grad_current"] if of.arriving is None else None
-        of_inputs = Inputs(current, weights[0], weights[1], self.of_matrix(), None, readout[0], readout[1])
+        of_inputs = Inputs(
+            current=current, weight=weights[0], bias=weights[1], matrix=self.of_matrix(),
+            readout_weight=readout[0], readout_bias=readout[1],
+        )  # fmt: skip
         return [*of_inputs, *self.rows(total)]
 
     def _pull_back(
         self, first: int, last: int, read_back: ReadoutBack, taken: Taken, low: int, high: int
     ) -> None:
-        """Run the steps [first, last) back for blocks [low, high)."""
+        """Call the backward loop for steps [first, last) and blocks of samples [low, high)."""
         of, there = self.of, self.there
         there.loops.backward(  # type: ignore[misc]
             *self.in_rows, self.outside, read_back, taken, self.rows_there, self.sums, there.numbers, first, last,
@@ -128,13 +138,13 @@ class BackwardPass(BackwardArrays):
         )  # fmt: skip
 
     def _call(self, first: int, last: int) -> None:
-        """Run the steps [first, last) back for all blocks."""
+        """Run the steps [first, last) backward for all blocks of samples."""
         of = self.of
         entries = (last - first) * of.batch * of.width
         in_parts(self._pull_back, of.blocks, entries, first, last, self.read_back, self.taken)
 
     def _in_parts(self) -> tuple[list[Tensor | None], list[Tensor | None]]:
-        """Run all steps back and return the gradients of the weights in front and of the readout's.
+        """Run all steps backward; return the gradients of the layer's weight and bias, and those of the readout's.
 
         Blocks of samples are divided among a fixed number of parts, whatever the number of threads: each part adds
         its gradients into arrays of its own, and these are added in order, so that sums round the same everywhere.
@@ -162,7 +172,7 @@ class BackwardPass(BackwardArrays):
         )
 
     def _step_by_step(self, matrix: Tensor) -> None:
-        """Run backward step by step, since each waits for what the next one sends back through the matrix."""
+        """Run backward step by step, since each step needs the next one's gradient through the recurrent matrix."""
         d_fed, d_recurrent = self.arrays["d_fed"], self.arrays["grad_recurrent"]
         for step in range(self.of.steps - 1, -1, -1):
             self._call(step, step + 1)

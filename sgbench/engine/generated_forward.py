@@ -1,6 +1,6 @@
-"""One layer's pass through its own loops, on the way forward.
+"""The forward pass of one layer through its generated loops.
 
-Legend: T steps, B samples, M neurons, R rows of what neurons have a value of each.
+Legend: T steps, B samples, M neurons, R rows with one parameter value of each neuron.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from sgbench.engine.layout import Layout
 from sgbench.engine.numba_events import nothing_along
 
 BLOCK = 32
-"""Samples whose state stays in the cache while all steps go by; fixed, so that sums are made in one order."""
+"""Samples that run through all steps together, with their state in the cache; fixed, so sums have one order."""
 
 
 class Inputs(NamedTuple):
-    """Holds the differentiable inputs of a pass; a current, or the weights that make it of events."""
+    """Holds the differentiable inputs of a pass: a current, or the weights that it is computed with from events."""
 
-    current: Tensor | None
-    weight: Tensor | None = None
+    current: Tensor | None  # of all steps [T, B, ...]; None where events arrive
+    weight: Tensor | None = None  # [M, K], where K inputs arrive as events
     bias: Tensor | None = None
-    matrix: Tensor | None = None  # what one spike of each neuron feeds back
-    behind_matrix: Tensor | None = None  # the weights that it was made of
+    matrix: Tensor | None = None  # recurrent current [M, M] that a spike of each neuron causes
+    behind_matrix: Tensor | None = None  # recurrent weights that the matrix was computed from
     readout_weight: Tensor | None = None
     readout_bias: Tensor | None = None
 
 
 class Run:
-    """Holds what a pass takes besides its differentiable inputs.
+    """Holds what a pass of a layer takes besides its differentiable inputs.
 
     Args:
         layer: the layer that runs.
-        source: code of its step.
+        source: generated source of its step.
         layout: how its features are flattened.
         begin: state before the first step.
-        shape: of all currents [T, B, ...].
+        shape: of the current of all steps [T, B, ...].
         keep_u: whether potentials are wanted.
-        arriving: events from which the loop computes the current; None where the current is given.
+        arriving: events from which the loops compute the current; None if the current is an input.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Run:
         currents = layer.neuron.currents  # of each neuron
         self.features = torch.Size(shape[2:] if currents == 1 else [shape[2] // currents])
         self.width = self.features.numel()
-        self.blocks = -(-self.batch // BLOCK)  # of samples, the last may be smaller
-        self.fed_begin: Tensor | None = None  # what neurons feed back in the first step [B, M]
+        self.blocks = -(-self.batch // BLOCK)  # number of blocks of samples; the last may be smaller
+        self.fed_begin: Tensor | None = None  # input of the recurrent weights in the first step [B, M]
         if "fed" in self.program.outputs:
             self.fed_begin = layer.neuron.fed_back(begin).detach()
 
     def over(self, steps: int) -> Run:
-        """Return the same run over so many steps, from its present state on."""
+        """Return a copy of this run for so many steps, starting from the state that `begin` now has."""
         other = copy.copy(self)
         other.steps = steps
         if "fed" in self.program.outputs:
@@ -86,7 +86,7 @@ class Run:
         return other
 
     def rows(self, dtype: torch.dtype) -> list[Tensor]:
-        """Return the values of each neuron [parts, M], with autograd history, for each given tensor."""
+        """Return each parameter tensor of the step, expanded to [parts, M], with autograd history."""
         rows = []
         for given in self.program.given:
             expanded = given.expanded(self.features).to(dtype)
@@ -95,7 +95,13 @@ class Run:
 
 
 class ForwardPass:
-    """Makes all steps, and keeps the arrays for the way back."""
+    """Runs all steps of a layer forward by compiled loops, and holds the arrays for the backward pass.
+
+    Args:
+        of: the run.
+        inputs: its differentiable inputs, flat.
+        rows: its parameter tensors, from `Run.rows`.
+    """
 
     def __init__(self, of: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
         self.of = of
@@ -110,7 +116,7 @@ class ForwardPass:
         self.numbers = np.array([*of.source.constants, 0.0], number)
         self.driven, self.sent, _, _ = nothing_along(number)
         self.words = torch.empty(0, dtype=torch.int64)
-        self.of_current = of.batch  # rows of a step; 0 where none but the last is kept
+        self.of_current = of.batch  # rows of the current per step; 0 if all steps share one array
         self.arrays: dict[str, Tensor] = {}
         if of.arriving is None:
             self.arrays["current"] = inputs.current.detach()  # type: ignore[union-attr]
@@ -138,14 +144,15 @@ class ForwardPass:
 
     @functools.cached_property
     def loops(self) -> Loops:
-        """Compile the loops, or take those that are there."""
+        """Return the loops of the source, compiled or loaded from the cache on first use."""
         return loops(self.of.source)
 
     def _over_time(self, width: int, *, steps: int | None = None) -> Tensor:
+        """Create an uninitialised array [steps, B, width]; None means all steps."""
         return self.like.new_empty(self.of.steps if steps is None else steps, self.of.batch, width)
 
     def advance(self) -> None:
-        """Run all steps forward; where neurons feed back, each waits for the product with what the last sent."""
+        """Run all steps forward; with a recurrent matrix one by one, since each needs the last one's output."""
         of = self.of
         self.draw(of.program.used[0], reverse=False)
         arrays = self.in_rows(forward_arrays(of.program), self.arrays)
@@ -166,15 +173,20 @@ class ForwardPass:
             call(step, step + 1)
 
     def fed_before(self, step: int) -> Tensor:
-        """Return the recurrent input of a step [B, M]."""
+        """Return what the recurrent matrix multiplies in a step: the fed-back output of the step before [B, M]."""
         return self.of.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
 
     def last(self) -> list[Tensor]:
-        """Copy each field of the state after the last step."""
+        """Return a copy of each field of the state after the last step."""
         return [self.arrays[f"state_{place}"][-1].clone() for place in range(len(self.of.begin))]
 
     def draw(self, used: Iterable[int], *, reverse: bool) -> None:
-        """Draw the noise of all steps, in the order in which single steps would have drawn it."""
+        """Draw the noise of all steps, in the order in which the reference engine draws it.
+
+        Args:
+            used: numbers of the program's noises that the pass uses.
+            reverse: whether to draw those of the backward pass, from the last step on.
+        """
         program = self.of.program
         wanted = [
             (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
@@ -195,17 +207,18 @@ class ForwardPass:
 
     @staticmethod
     def in_rows(names: Iterable[str], arrays: dict[str, Tensor]) -> list[np.ndarray]:
-        """Return arrays as the loops take them, in rows."""
+        """Return the named arrays [T, B, width] as the loops take them, [T B, width]."""
         return [arrays[name].numpy().reshape(-1, arrays[name].shape[-1]) for name in names]
 
 
 def _draw(stream: Tensor, like: Tensor) -> Tensor:
+    """Draw numbers of the shape of `like` from a generator, whose state `stream` is advanced."""
     drawn: Tensor = torch.ops.sgbench.draw(stream, like)
     return drawn
 
 
 def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:
-    """Evaluate by torch the noise values made from what was drawn."""
+    """Apply the torch operations of a noise to the numbers that were drawn for it."""
     for function, arguments, named in noise.calls:
         drawn = function(drawn, *arguments, **named)
     return drawn

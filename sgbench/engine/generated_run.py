@@ -1,4 +1,4 @@
-"""One layer's pass through its own loops, as a function that autograd knows."""
+"""One layer's run through its generated loops, as an autograd function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgbench.engine.layer import EngineLayer, LayerRun
 
 
 class PassKinds(NamedTuple):
-    """Names the two passes of a kind of program: all steps, and all steps back."""
+    """Holds the classes that run a kind of generated program over all steps, forward and backward."""
 
     forward: type[ForwardPass]
     backward: type[BackwardArrays]
@@ -24,7 +24,7 @@ LOOPS = PassKinds(ForwardPass, BackwardPass)
 
 
 def with_matrix(layer: EngineLayer, inputs: Inputs, width: int) -> Inputs:
-    """Add what one spike of each neuron feeds back, which is the matrix of an all to all recurrence."""
+    """Return inputs with the matrix of an all-to-all recurrence: the recurrent current of one spike per neuron."""
     current: Tensor = inputs.current  # type: ignore[assignment]
     matrix = layer.feedback(torch.eye(width, dtype=current.dtype, device=current.device))
     return inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)
@@ -33,13 +33,13 @@ def with_matrix(layer: EngineLayer, inputs: Inputs, width: int) -> Inputs:
 def run(
     of: Run, inputs: Inputs, window: int | None = None, passes: PassKinds = LOOPS
 ) -> tuple[LayerRun, LayerRun | None]:
-    """Run a layer over all steps, and the readout that its loops compute too.
+    """Run a layer over all steps; also return the run of the readout that its loops compute, or None.
 
     Args:
         of: the layer's run.
-        inputs: of all steps.
-        window: steps after which the state goes on without its gradient; None: none.
-        passes: what makes the steps.
+        inputs: differentiable inputs of all steps.
+        window: number of steps after which the state is detached; None: never.
+        passes: classes that run the steps, by loops or by Triton programs.
     """
     if window is None or inputs.current is None:
         return _over_all(of, inputs, passes)
@@ -53,29 +53,30 @@ def run(
 
 
 def _over_all(of: Run, inputs: Inputs, passes: PassKinds) -> tuple[LayerRun, LayerRun | None]:
-    """Run a layer over all steps as one function."""
+    """Run a layer over all steps as one autograd function; see `run`."""
     if inputs.current is not None:
         inputs = inputs._replace(current=of.layout.flat(inputs.current).contiguous())
     dtype = next(tensor.dtype for tensor in inputs if tensor is not None)
-    output, centred, read, at_last, *last = _Unrolled.apply(of, passes, *inputs, *of.rows(dtype))  # type: ignore[misc]
+    results = _Unrolled.apply(of, passes, *inputs, *of.rows(dtype))
+    output, centred, readout_output, readout_last, *last = results  # type: ignore[misc]
     full = of.layout.full
     state = type(of.begin)(*(full(field) for field in last))
     own = LayerRun(full(output) if of.keep_output else None, full(centred) if of.keep_u else None, state)
-    return own, None if of.readout is None else of.readout.outcome(read, at_last)
+    return own, None if of.readout is None else of.readout.outcome(readout_output, readout_last)
 
 
 class _Unrolled(torch.autograd.Function):
-    """Maps inputs and rows to output, potential, the readout's output and last state, and the own last state."""
+    """Maps inputs and parameters to output, potential, the readout's output and last potential, and last state."""
 
     @staticmethod
     def forward(ctx: Any, of: Run, passes: PassKinds, *tensors: Tensor | None) -> Any:
-        """Run all steps forward and return what is wanted of them."""
+        """Run all steps forward; results that are not wanted are empty tensors."""
         ctx.set_materialize_grads(False)
         count = len(Inputs._fields)
         inputs = Inputs(*tensors[:count])
         there = passes.forward(of, inputs, tensors[count:])  # type: ignore[arg-type]
         there.advance()
-        # Tensors of their own: what is handed out knows this pass, which must not know it in turn.
+        # Detached copies: a result refers to this pass, so the pass must not refer to the result.
         output, centred = there.output.detach(), there.centred.detach()
         read = (there.like, there.like) if of.readout is None else (of.readout.output, of.readout.last())
         if of.program.learns:
@@ -86,6 +87,6 @@ class _Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        """Compute the gradients of inputs and parameter rows."""
-        _ = ctx.saved_tensors  # torch refuses here what was changed meanwhile
+        """Compute the gradients of inputs and parameters."""
+        _ = ctx.saved_tensors  # torch raises an error here if one was changed since the forward pass
         return None, None, *ctx.back(ctx.of, ctx.there, grads).gradients()

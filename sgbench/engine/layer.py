@@ -1,4 +1,4 @@
-"""What engines and networks agree on."""
+"""The interface between engines and networks: layers, their neurons, and the results of a run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class Neurons(Protocol):
-    """Defines what an engine needs of neurons; those that see all steps have `unroll` in place of `step`."""
+    """Defines what an engine needs of a layer's neurons."""
 
-    sees_all_steps: ClassVar[bool]
-    currents: int  # that one neuron takes
+    sees_all_steps: ClassVar[bool]  # whether they have `unroll` for a whole sequence in place of `step`
+    currents: int  # number of input currents of one neuron
 
     def fed_back(self, state: Any) -> Tensor:
-        """Return the input of the recurrent weights from the last step [B, ...]."""
+        """Return what the recurrent weights multiply in the next step [B, ...]: the last output, as a rule."""
         ...
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Combine the feed-forward and the recurrent current to what a step takes."""
+        """Combine the feed-forward and the recurrent current to the argument of `step`."""
         ...
 
     def initial_state(self, like: Tensor) -> Any:
@@ -32,7 +32,7 @@ class Neurons(Protocol):
         ...
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Advance the neurons by one time step."""
+        """Advance the neurons by one time step; return the output and the next state."""
         ...
 
     def centred(self, state: Any) -> Tensor:
@@ -40,20 +40,20 @@ class Neurons(Protocol):
         ...
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Return the neuron as numbers, or None where only its `step` says what it does."""
+        """Return the coefficients of a linear neuron, or None if only `step` defines it."""
         ...
 
 
 class EngineLayer(Protocol):
     """Defines what an engine needs of a layer: its product, its recurrence and its neurons.
 
-    It may have fixed weights for the way back beside them; see `ways_back`. It may have a `current_of_events`,
-    which computes `current` for all steps by following events; see the function of this name.
+    A layer may also have fixed weights for the backward pass (see `ways_back`), and a method `current_of_events`
+    that computes `current` of all steps from events.
     """
 
     name: str
     recurrence: str  # "none", "one_to_one", "all_to_all" or "convolution"
-    cut: bool  # no gradient through recurrent spikes
+    cut: bool  # whether no gradient goes through recurrent spikes
 
     @property
     def neuron(self) -> Neurons:
@@ -66,11 +66,11 @@ class EngineLayer(Protocol):
         ...
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Return matrix [N, inputs] and bias [N] where the product has these; None for any other product."""
+        """Return weight matrix [N, inputs] and bias [N] or None; None if the product is not by a matrix."""
         ...
 
     def current(self, x: Tensor) -> Tensor:
-        """Compute the feed-forward current of dense input, any number of leading dimensions."""
+        """Compute the feed-forward current of dense input with any number of leading dimensions."""
         ...
 
     def feedback(self, s: Tensor) -> Tensor:
@@ -79,42 +79,45 @@ class EngineLayer(Protocol):
 
 
 class Wanted(NamedTuple):
-    """Holds what a caller wants of each layer besides its last state; the last layer's output is always there."""
+    """Holds which results a caller wants of each layer, besides the last layer's output and all last states."""
 
-    u: bool  # membrane potential minus threshold over all steps
-    spikes: bool  # output of layers before the last
-    window: int | None = None  # steps over which gradient flows back through states; None: all of them
-    apart: bool = False  # no gradient goes from a layer to what arrives from the one before
+    u: bool  # whether membrane potentials minus threshold of all steps are
+    spikes: bool  # whether the outputs of layers before the last are
+    window: int | None = None  # number of steps after which states are detached; None: never
+    apart: bool = False  # whether each layer receives the previous layer's output detached
 
 
 class WaysBack(NamedTuple):
-    """Holds fixed weights by which gradient goes back in place of a layer's own; None stands for those."""
+    """Holds fixed weights that carry gradient back in place of a layer's own, as in feedback alignment."""
 
-    weight: Tensor | None  # in place of W, of its shape
-    recurrent: Tensor | None  # in place of V, of its shape
+    weight: Tensor | None  # in place of the input weights, of their shape; None for these themselves
+    recurrent: Tensor | None  # in place of the recurrent weights, likewise
 
 
 def ways_back(layer: EngineLayer) -> WaysBack:
-    """Collect a layer's fixed feedback weights, as far as it has any."""
+    """Return a layer's fixed feedback weights; fields are None if it has none."""
     return WaysBack(getattr(layer, "feedback_weight", None), getattr(layer, "recurrent_feedback", None))
 
 
 def current_of_events(layer: EngineLayer, signal: Signal) -> Tensor:
-    """Compute the current of all steps on a CPU, event by event where the layer defines how."""
-    follow = getattr(layer, "current_of_events", None)
-    current: Tensor = layer.current(dense(signal)) if follow is None else follow(signal)
+    """Compute the current of all steps on a CPU, event by event if the layer has a method for it."""
+    from_events = getattr(layer, "current_of_events", None)
+    current: Tensor = layer.current(dense(signal)) if from_events is None else from_events(signal)
     return current
 
 
 def begin_feedback(layer: EngineLayer) -> Callable[[Tensor], Tensor]:
-    """Return what computes the recurrent current of a pass, step by step; it keeps spikes that synapses delay."""
+    """Return a function that computes the recurrent current step by step in one pass.
+
+    For recurrent synapses with delays it holds the spikes that are under way.
+    """
     begin = getattr(layer, "begin_feedback", None)
     feedback: Callable[[Tensor], Tensor] = layer.feedback if begin is None else begin()
     return feedback
 
 
 def synapses_of(layer: EngineLayer) -> tuple[Tensor, Tensor | None]:
-    """Return matrix and bias of a layer whose product has these."""
+    """Return the weight matrix and bias of a layer, or raise `TypeError` if its product is not by a matrix."""
     synapses = layer.synapses()
     if synapses is None:
         raise TypeError(f"layer '{layer.name}' has no synapses")
@@ -122,25 +125,25 @@ def synapses_of(layer: EngineLayer) -> tuple[Tensor, Tensor | None]:
 
 
 class LayerRun(NamedTuple):
-    """Holds what one layer gave over all time steps."""
+    """Holds the results of one layer over all time steps."""
 
-    output: Tensor | None  # [T, B, N], where wanted
-    u: Tensor | None  # membrane potential minus threshold [T, B, N], where wanted
+    output: Tensor | None  # spikes, or potentials of a readout [T, B, N]; None if not wanted
+    u: Tensor | None  # membrane potential minus threshold [T, B, N]; None if not wanted
     state: Any  # after the last step
 
 
 class UnrollOne(Protocol):
-    """Runs one layer over time, its output always wanted."""
+    """Defines a function that runs one layer over time, and always returns its output."""
 
     def __call__(self, layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-        """Run one layer over all time steps from a state."""
+        """Run one layer over all time steps from a state; None is the initial one."""
         ...
 
 
 def one_by_one(
     unroll: UnrollOne, layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
 ) -> list[LayerRun]:
-    """Run a chain of layers, each over all steps before the next begins."""
+    """Run a chain of layers by `unroll`, each over all steps before the next begins."""
     runs = []
     for layer, state in zip(layers, states, strict=True):
         run = unroll(layer, signal, state, wanted)
@@ -151,15 +154,15 @@ def one_by_one(
 
 
 def passed_on(output: Tensor, wanted: Wanted) -> Tensor:
-    """Return a layer's output as the next takes it, without history where layers run apart."""
+    """Return a layer's output as the next layer receives it: detached if layers are kept apart."""
     return output.detach() if wanted.apart else output
 
 
 def start(layer: EngineLayer, current: Tensor, state: Any) -> Any:
-    """Return the state to continue from, the neuron's initial state where `state` is None."""
+    """Return `state`, or the neurons' initial state for a current like `current` if it is None."""
     return layer.neuron.initial_state(current) if state is None else state
 
 
 def traced() -> bool:
-    """Return whether `torch.func` or `torch.compile` traces: the engines' own functions cannot be traced."""
+    """Return whether `torch.func` or `torch.compile` is tracing, which only the reference engine supports."""
     return torch.compiler.is_compiling() or peek_interpreter_stack() is not None

@@ -1,4 +1,4 @@
-"""Features of any shape as one flat axis, in the order in which they lie in memory."""
+"""Flattening of features of any shape to one axis, in the order in which they are stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layout:
-    """Defines how features are flattened; neurons do not mix, so no copy is made to order them.
+    """Defines how a layer's features are flattened without a copy; any order will do, since neurons do not mix.
 
     >>> images = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)[None]
     >>> layout = Layout.of(images, leading=2)
@@ -20,11 +20,11 @@ class Layout:
     """
 
     features: torch.Size  # their shape
-    channels_last: bool  # whether images [C, H, W] lie as [H, W, C]
+    channels_last: bool  # whether images [C, H, W] are stored as [H, W, C]
 
     @staticmethod
     def of(tensor: Tensor, leading: int) -> Layout:
-        """Return the layout of a tensor with so many leading dimensions."""
+        """Return the layout of a tensor's features, which follow so many leading dimensions."""
         features = tensor.shape[leading:]
         last = len(features) == 3 and features[0] > 1 and tensor.stride(leading) == 1  # noqa: PLR2004 - C, H, W
         return Layout(features, last)

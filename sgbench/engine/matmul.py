@@ -1,8 +1,8 @@
-"""Dense products, by the faster of the two libraries that torch brings along.
+"""Dense matrix products, by the faster of the two libraries that torch includes.
 
-torch multiplies float32 matrices on a CPU with MKL, which uses vectors of 256 bits on AMD's processors. oneDNN,
-which multiplies for torch elsewhere, uses those of 512 bits where there are some, and is twice as fast (ADR 12).
-The choice follows from the processor alone and is never measured at run time.
+torch multiplies float32 matrices on a CPU with MKL, which uses vectors of 256 bits on AMD's processors. oneDNN uses
+those of 512 bits if the processor has them, and is twice as fast there (ADR 12). The choice follows from the
+processor alone and is never measured at run time.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import functools
 import torch
 from torch import Tensor
 
-PIECE_ENTRIES = 256 * 1024  # of a result that is copied: it then lies in the cache of a core
+PIECE_ENTRIES = 256 * 1024  # entries of a result that are copied at a time, from the cache of a core
 
 
 def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute a b + bias, [n, k] times [k, m], without gradient."""
+    """Return the product a b + bias [n, m] of a [n, k] and b [k, m], without gradient."""
     if _by_onednn(a.dtype):
         return _onednn(a, b, bias)
     return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
 
 
 def multiply_into(out: Tensor, a: Tensor, b: Tensor, bias: Tensor | None = None) -> None:
-    """Compute a b + bias into existing memory, without gradient."""
+    """Write the product a b + bias to `out` [n, m], without gradient; see `multiply`."""
     if _by_onednn(a.dtype):
         rows = max(1, PIECE_ENTRIES // max(1, out.shape[1]))
         for room, piece in zip(out.split(rows), a.split(rows), strict=True):
@@ -43,13 +43,13 @@ def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 def library(dtype: torch.dtype) -> str:
-    """Name the library that multiplies matrices of this type here."""
+    """Return the name of the library that multiplies matrices of this type on this processor."""
     return "oneDNN" if _by_onednn(dtype) else "torch.mm"
 
 
 @functools.cache
 def prefers_onednn() -> bool:
-    """Return whether this processor is one on which MKL leaves half of the machine idle."""
+    """Return whether MKL uses half of this processor's vector width: on AMD's Zen with AVX-512."""
     from llvmlite import binding
 
     return (
@@ -62,11 +62,11 @@ def prefers_onednn() -> bool:
 
 
 def _by_onednn(dtype: torch.dtype) -> bool:
-    """Return whether oneDNN makes a product of this precision."""
+    """Return whether oneDNN computes products of this float type."""
     return dtype == torch.float32 and prefers_onednn()
 
 
 def _onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    """Multiply by oneDNN."""
-    # The op behind torch's compiled linear layers; it takes weights [m, k] in any order of memory.
+    """Return the product a b + bias by oneDNN."""
+    # The operation of torch's compiled linear layers; it takes weights [m, k] in any memory order.
     return torch.ops.mkldnn._linear_pointwise(a, b.T, bias, "none", [], "")  # type: ignore[no-any-return]

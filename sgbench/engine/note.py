@@ -1,4 +1,4 @@
-"""Saying that numba compiles, which takes seconds."""
+"""A log message when numba compiles, which takes seconds."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ log = logging.getLogger("sgbench")
 
 
 class CompileNote(event.Listener):
-    """Says once that numba compiles, which it announces only for what is not in its cache, and how far it is."""
+    """Logs a message the first time numba compiles a function that is not in its cache, and then the progress.
+
+    Args:
+        text: the message.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._is_said = False
+        self._is_logged = False
 
     def on_start(self, event: Any) -> None:
-        """Note that numba begins to compile a loop."""
-        if not self._is_said:
-            self._is_said = True
+        """Log the message when numba first begins to compile."""
+        if not self._is_logged:
+            self._is_logged = True
             log.warning("%s", self._text)
 
     def on_end(self, event: Any) -> None:
-        """Note that numba has finished compiling."""
+        """Do nothing when numba has finished compiling."""
 
     def done(self, part: int, parts: int) -> None:
-        """Say which part of the loops is compiled, if any had to be."""
-        if self._is_said:
+        """Log that `part` of `parts` loops are compiled, if the message was logged."""
+        if self._is_logged:
             log.warning("compiled: %d of %d parts", part, parts)

@@ -1,4 +1,4 @@
-"""The steps of a chunk by the compiled loops of `kernels`."""
+"""Steps of one layer by the compiled loops of `kernels`, and conversion of its arrays to their arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sgbench.engine.kernels.arguments import (
     Sums,
 )
 from sgbench.engine.matmul import multiply
-from sgbench.engine.numba_events import ProductSum, no_readout, nothing_arrives, unpacked
+from sgbench.engine.numba_events import ProductSum, absent_current, no_readout, unpack_spikes
 from sgbench.engine.plan import (
     Adjoint,
     Carry,
@@ -46,11 +46,11 @@ RESETS = {
 }
 WIRINGS = {"none": codes.UNWIRED, "one_to_one": codes.ONE_TO_ONE, "all_to_all": codes.ALL_TO_ALL}
 SHAPES = {"atan": codes.ATAN, "fast_sigmoid": codes.FAST_SIGMOID, "triangle": codes.TRIANGLE}
-FOLD_BELOW = 64  # neurons: so short a row does not fill the vectors of a loop
+FOLD_BELOW = 64  # number of neurons below which a readout's samples share one row, to fill the loops' vectors
 
 
 def slope_of(surrogate: Surrogate | None, dtype: torch.dtype) -> Slope | None:
-    """Return the compiled loop of a derivative that is written as a formula, or None where torch computes it."""
+    """Return a compiled surrogate derivative, if the surrogate has a formula and loops can be cached; else None."""
     tree = None if surrogate is None else surrogate.written()
     if tree is None or default_loops_dir() is None:
         return None
@@ -62,7 +62,14 @@ def slope_of(surrogate: Surrogate | None, dtype: torch.dtype) -> Slope | None:
 def layer_of(
     plan: LayerPlan, coefficients: Iterable[np.ndarray], wires: np.ndarray, *, uniform: bool
 ) -> NeuronArrays:
-    """Return what a layer's neurons do as the loops take it."""
+    """Return a layer's neurons as the loops take them.
+
+    Args:
+        plan: how the layer runs.
+        coefficients: of each neuron [M], in the order of `spec.COEFFICIENTS`.
+        wires: recurrent weights, in the layout of the pass.
+        uniform: whether all neurons share one decay and one threshold, and rows are whole vectors.
+    """
     return NeuronArrays(
         Coefficients(*coefficients), RESETS[plan.spec.reset], not plan.spec.detached, plan.second, plan.gained,
         plan.fires, uniform, WIRINGS[plan.layer.recurrence], wires,
@@ -70,7 +77,7 @@ def layer_of(
 
 
 def curve_of(surrogate: Surrogate | None, number: type) -> SlopeSource:
-    """Return the shape of the surrogate derivative, as far as the loops know it."""
+    """Return the shape of the surrogate derivative for the loops, GIVEN if they do not know it by name."""
     kernel = None if surrogate is None else surrogate.kernel()
     if kernel is None:
         return SlopeSource(codes.GIVEN, number(0), number(0), NOTHING[number])
@@ -78,23 +85,23 @@ def curve_of(surrogate: Surrogate | None, number: type) -> SlopeSource:
 
 
 def saved_rows(saved: SavedActivations, width: int) -> Saved:
-    """Return what is remembered of all steps as rows."""
+    """Return the saved values of all steps as arrays of rows of this width."""
     x, w, now, spikes = (rows_of(field, width) for field in saved[:-1])
     return Saved(x, w, now, spikes, bits_of(saved.words))
 
 
 class NumbaSteps:
-    """Makes the steps of one layer by compiled loops."""
+    """Runs the steps of one layer by compiled loops; see `plan.Steps`."""
 
     uses_words = True
 
     def __init__(self) -> None:
-        self.fixed: _Fixed | None = None  # from the first pass on
+        self.fixed: _Fixed | None = None  # set by the first pass
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
-        """Run all steps forward, written into `saved` and `carry`."""
+        """Run all steps forward, driven by `drive`, and write `saved` and `carry`."""
         arrays = _LoopArrays(self._of(plan), saved, carry)
-        arriving, rows = nothing_arrives(arrays.number), drive.rows
+        arriving, rows = absent_current(arrays.number), drive.rows
         if drive.current is not None:
             arriving = arriving._replace(current=rows_of(drive.current, arrays.width))
         elif drive.columns is not None and drive.begin is not None:
@@ -103,35 +110,35 @@ class NumbaSteps:
                 columns=drive.columns.numpy(), begin=drive.begin.numpy(),
             )  # fmt: skip
         readout, _ = no_readout(arrays.number)
-        given = arrays.layer, arriving, arrays.states, arrays.saved, readout, arrays.per_step
-        in_parts(forward.advance, arrays.per_step, saved.x.numel(), *given)
+        arguments = arrays.layer, arriving, arrays.states, arrays.saved, readout, arrays.per_step
+        in_parts(forward.advance, arrays.per_step, saved.x.numel(), *arguments)
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
-        """Bind the arrays of one backward pass and return what runs its chunks."""
+        """Return the function that runs the chunks of one backward pass."""
         return _Backward(self._of(plan), plan, saved, carry)
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
-        ProductSum(len(total)).add(unpacked(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
+        ProductSum(len(total)).add(unpack_spikes(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _of(self, plan: LayerPlan) -> _Fixed:
-        """Return the values that all passes of a layer share, made at the first."""
+        """Return the arguments that all passes of a layer share, computed in the first."""
         if self.fixed is None:
             self.fixed = _Fixed.of(plan)
         return self.fixed
 
 
 class _Fixed(NamedTuple):
-    """Holds what the loops take of a layer in every pass; nothing that is as long as time."""
+    """Holds the arguments of the loops that all passes of a layer share; none depends on time."""
 
-    number: type
-    per_step: int  # rows of a step
+    number: type  # float type
+    per_step: int  # rows of one step
     width: int  # of a row
     layer: NeuronArrays
 
     @staticmethod
     def of(plan: LayerPlan) -> _Fixed:
-        """Build a layer's constants for the loops; a readout's samples become one long row."""
+        """Return the shared arguments of a layer; all samples of a small readout become one long row."""
         _, batch, neurons = plan.shape
         number = FLOATS[plan.coefficients[0].dtype]
         wires = NOTHING[number]
@@ -144,13 +151,13 @@ class _Fixed(NamedTuple):
 
 
 def _repeated(coefficients: Sequence[Tensor], repeats: int) -> list[np.ndarray]:
-    """Return coefficients once for each of the samples that share a row; equal ones share memory."""
+    """Return each coefficient [M] repeated for samples that share a row [repeats M]; equal ones share memory."""
     rows = {coefficient: np.tile(coefficient.numpy(), repeats) for coefficient in set(coefficients)}
     return [rows[coefficient] for coefficient in coefficients]
 
 
 class _LoopArrays:
-    """Holds a layer's arrays in the layout that the compiled loops need, made once for a pass."""
+    """Holds a layer's arrays of one pass in the layout that the compiled loops take."""
 
     def __init__(self, fixed: _Fixed, saved: SavedActivations, carry: Carry) -> None:
         self.number, self.per_step, self.width, self.layer = fixed
@@ -158,12 +165,12 @@ class _LoopArrays:
         self.states = States(*(rows_of(field, self.width) for field in carry))
 
     def rows(self, first: int, steps: int) -> slice:
-        """Return the rows of so many steps from `first` on."""
+        """Return the slice of the rows of `steps` steps from step `first` on."""
         return slice(first * self.per_step, (first + steps) * self.per_step)
 
 
 class _Backward(_LoopArrays):
-    """Makes the backward passes of chunks."""
+    """Runs the chunks of one backward pass, from the last to the first; see `plan.Adjoint`."""
 
     def __init__(self, fixed: _Fixed, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> None:
         super().__init__(fixed, saved, carry)
@@ -184,10 +191,13 @@ class _Backward(_LoopArrays):
             coefficients = Coefficients(*_repeated(plan.adjoint_coefficients, repeats))
             self.layer = self.layer._replace(coefficients=coefficients, attached=False)
         self.sums = Sums(nothing, np.empty(0, self.number), nothing)
-        self.around = no_readout(self.number)[1], nothing_arrives(self.number)
+        self.around = no_readout(self.number)[1], absent_current(self.number)
 
     def __call__(self, incoming: IncomingGradients, first: int, out: Tensor, adjoints: ChunkAdjoints) -> None:
-        """Run the steps of `out` [n, B, M] backward, the last first."""
+        """Run n steps from `first` on backward, and write the adjoint of their current to `out` [n, B, M].
+
+        Adjoints of the state are carried on to the next call; `adjoints` is written where it has a size.
+        """
         nothing, width = NOTHING[self.number], self.width
         spikes, x, u, w = (rows_of(field, width) for field in incoming)
         reaching = Reaching(spikes, self.per_step, x, u, w, nothing, nothing)
@@ -196,7 +206,7 @@ class _Backward(_LoopArrays):
         if self.matrix is None:
             self._call(self.rows(first, len(out)), reaching, psi, adjoint, kept)
             return
-        # Each step waits for the product with V of the next.
+        # Each step needs the next step's product with the recurrent weights.
         later = self.later
         for t in range(len(out) - 1, -1, -1):
             fed_back = multiply(later, self.matrix)
@@ -211,7 +221,7 @@ class _Backward(_LoopArrays):
         self.later.copy_(later)
 
     def _psi(self, first: int, steps: int) -> Tensor:
-        """Compute by torch the surrogate derivative of a chunk, where the surrogate has no compiled form."""
+        """Return the surrogate derivative of a chunk [n, B, M]; empty if the loops compute it."""
         if self.surrogate is None or self.curve.shape != codes.GIVEN:
             return self.nothing
         x = self.x[first : first + steps]
@@ -220,9 +230,9 @@ class _Backward(_LoopArrays):
     def _call(
         self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints
     ) -> None:
-        """Call the loop for a range of rows."""
+        """Call the backward loop for a range of rows."""
         nothing = NOTHING[self.number]
         saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])
         curve, (readout, arriving) = self.curve._replace(psi=psi), self.around
-        given = self.layer, curve, reaching, readout, saved, arriving, out, kept, self.sums, self.states
-        in_parts(backward.backward_chunk, self.per_step, out.size, *given, self.per_step)
+        arguments = self.layer, curve, reaching, readout, saved, arriving, out, kept, self.sums, self.states
+        in_parts(backward.backward_chunk, self.per_step, out.size, *arguments, self.per_step)

@@ -1,4 +1,4 @@
-"""The largest output over time, whose gradient a compiled loop computes in two passes."""
+"""The maximum of an output over time, with a gradient that a compiled loop computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.engine.layer import traced
 
 
 def largest(output: Tensor) -> Tensor:
-    """Compute the largest output over time [B, C] of outputs [T, B, C]; steps that tie share the gradient.
+    """Return the maximum over time [B, C] of outputs [T, B, C]; steps that attain it share the gradient equally.
 
     >>> output = torch.tensor([[[-3.0, 1.0]], [[-2.0, 1.0]]], requires_grad=True)
     >>> peak = largest(output)
@@ -40,20 +40,20 @@ def _loops() -> Any:
 class _Largest(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor) -> Tensor:
-        """Take the largest of all steps."""
+        """Return the maximum over time."""
         peak = output.amax(0)
         ctx.save_for_backward(output, peak)
         return peak
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor) -> Tensor:
-        """Give each step that reaches the largest an equal share."""
+    def backward(ctx: Any, grad_peak: Tensor) -> Tensor:
+        """Divide the gradient [B, C] of the maximum equally among the steps that attain it."""
         output, peak = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient is to be differentiated itself
-            reaches = (output == peak).to(output.dtype)
-            return reaches * (given / reaches.sum(0))
+        if torch.is_grad_enabled():  # for a second derivative
+            attains = (output == peak).to(output.dtype)
+            return attains * (grad_peak / attains.sum(0))
         gradient = torch.empty_like(output, memory_format=torch.contiguous_format)
         rows = [part.contiguous().view(len(output), peak.numel()).numpy() for part in (output, gradient)]
-        lines = [part.contiguous().view(-1).numpy() for part in (peak, given, torch.zeros_like(peak))]
+        lines = [part.contiguous().view(-1).numpy() for part in (peak, grad_peak, torch.zeros_like(peak))]
         _loops().share(rows[0], *lines, rows[1])
         return gradient

@@ -1,7 +1,7 @@
-"""One layer's run resolved to flat features, and what its parts agree on.
+"""The plan of one layer's run with flat features, and the interfaces between its parts.
 
-Legend: T steps, n steps of a chunk, B batch, M neurons (all features flattened). An empty tensor stands for what
-nobody needs.
+Legend: T steps, n steps of a chunk, B samples, M neurons (all features flattened), K inputs. An empty tensor stands
+for one that is not needed.
 """
 
 from __future__ import annotations
@@ -19,80 +19,84 @@ from sgbench.engine.layer import EngineLayer, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec
 
-CHUNK_ENTRIES = 320 * 1024  # of a buffer, 1.25 MiB in float32: two of them stay in the cache of a core
-CHUNK_ROWS = 512  # at least, samples times steps: smaller dense products are slow
+CHUNK_ENTRIES = 320 * 1024  # most entries of a chunk's buffer, 1.25 MiB in float32: two fit a core's cache
+CHUNK_ROWS = 512  # fewest samples times steps of a chunk, since smaller dense products are slow
 TO_THE_STEP_BEFORE = ("decay", "second_decay", "second_potential", "second_spike")
-"""Coefficients that multiply what the step before has left."""
+"""Coefficients that multiply the state of the step before."""
 
 
 class Carry(NamedTuple):
-    """Holds what goes from step to step [B, M]: the state forward, adjoints backward."""
+    """Holds what one step passes to the next [B, M]: the state forward, its adjoint backward."""
 
-    u: Tensor
-    w: Tensor
+    u: Tensor  # potential
+    w: Tensor  # second variable
     last: Tensor  # spikes forward, adjoint of the current backward
 
 
 class SavedActivations(NamedTuple):
-    """Holds what a layer went through [T, B, M]."""
+    """Holds the values of a layer's steps that the forward pass saves [T, B, M]."""
 
-    x: Tensor  # u - threshold
-    w: Tensor
+    x: Tensor  # potential minus threshold
+    w: Tensor  # second variable
     now: Tensor  # current with its recurrent part
     spikes: Tensor
     words: Tensor  # packed spikes, int64 [T, B, blocks of 64]
 
 
 class IncomingGradients(NamedTuple):
-    """Holds what reaches a layer from outside: of spikes and x [n, B, M], of the final u and w [B, M]."""
+    """Holds the gradients that reach a layer from outside, for n steps."""
 
-    spikes: Tensor
-    x: Tensor
-    u: Tensor
-    w: Tensor
+    spikes: Tensor  # of the spikes [n, B, M]
+    x: Tensor  # of the potential minus threshold [n, B, M]
+    u: Tensor  # of the potential after the last step [B, M]
+    w: Tensor  # of the second variable after the last step [B, M]
 
 
 class ChunkAdjoints(NamedTuple):
-    """Holds adjoints of a chunk [n, B, M] from which gradients of coefficients are made."""
+    """Holds the adjoints of a chunk [n, B, M] that gradients of coefficients are computed from."""
 
-    u: Tensor
-    w: Tensor
-    x: Tensor
+    u: Tensor  # of the potential
+    w: Tensor  # of the second variable
+    x: Tensor  # of the potential minus threshold
     spikes: Tensor
 
 
 class Keep(NamedTuple):
-    """Holds what has to be remembered of a layer."""
+    """Holds which results of a layer's steps others need."""
 
-    words: bool  # packed spikes, for the layer behind
-    spikes: bool  # dense spikes, for the caller
-    x: bool  # u - threshold, for the caller
+    words: bool  # whether the next layer needs packed spikes
+    spikes: bool  # whether the caller wants dense spikes
+    x: bool  # whether the caller wants potentials minus threshold
 
 
 class Drive(NamedTuple):
-    """Holds what drives a layer: its current of all steps [T, B, M], or the events that it is the sum of."""
+    """Holds a layer's input: the current of all steps, or the events and weights that it is summed from."""
 
-    current: Tensor | None
-    rows: Any = None  # events
-    columns: Tensor | None = None  # weights by input [K, M]
+    current: Tensor | None  # [T, B, M]; None where events are given
+    rows: Any = None  # events of each row t B + b
+    columns: Tensor | None = None  # weights [K, M]
     begin: Tensor | None = None  # bias [M]
 
 
 Adjoint = Callable[[IncomingGradients, int, Tensor, ChunkAdjoints], None]
-"""Backward over the steps from a first one on, into the adjoint of their current, carry and kept."""
+"""Function (incoming, first, out, adjoints) that runs the n steps from `first` on backward.
+
+It writes the adjoint of their current to `out` [n, B, M] and others to `adjoints`, and carries the state's adjoint
+on.
+"""
 
 
 class Steps(Protocol):
-    """Makes the steps of a layer."""
+    """Defines how the steps of a layer are computed, forward and backward."""
 
-    uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
+    uses_words: bool  # whether the gradient of recurrent weights is computed from packed spikes
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
-        """Run all steps forward, written into `saved` and `carry`."""
+        """Run all steps forward, driven by `drive`, and write `saved` and `carry`."""
         ...
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
-        """Return the runner of one backward pass, chunk by chunk, the last first."""
+        """Return the function that runs one backward pass chunk by chunk, the last chunk first."""
         ...
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
@@ -101,75 +105,75 @@ class Steps(Protocol):
 
 
 class Product(Protocol):
-    """Defines where a layer's current comes from, and where its adjoint goes."""
+    """Defines how a layer's current is computed from input and weights, and their gradients from its adjoint."""
 
     def drive(self, room: Tensor) -> Drive:
-        """Compute what drives the layer; a current may be written into `room` [T, B, M]."""
+        """Return the layer's input; a current may be written into the memory `room` [T, B, M]."""
         ...
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return where the adjoint of these steps is to be written: in `offered` or elsewhere."""
+        """Return memory [n, B, M] for the current's adjoint in steps [first, last): `offered` or another."""
         ...
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Use `out`, which now holds the adjoint of these steps, for the gradients."""
+        """Add steps [first, last) to the gradients; `out` [n, B, M] holds the current's adjoint there."""
         ...
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Compute what the adjoint `out` of these steps sends to the spikes of the layer before [n, B, K]."""
+        """Return the adjoint of the previous layer's spikes [n, B, K] in steps [first, last), from `out`."""
         ...
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Return gradients of what the product was made from, in the order in which the function got it."""
+        """Return the gradients of the product's inputs, in their order in `Stage.inputs`."""
         ...
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """Says which function runs a layer's time steps, and what is kept for the backward pass."""
+    """Holds all that determines how one linear layer runs over time, and what its backward pass needs."""
 
     layer: EngineLayer
     spec: LinearSpec
-    nothing: Tensor  # stands for what is not there, and has type and device; nobody writes into it
+    nothing: Tensor  # empty tensor of the run's type and device, in place of tensors that are not needed
     shape: tuple[int, int, int]  # T, B, M
-    layout: Layout  # what M was before it was flattened
+    layout: Layout  # of the features that were flattened to M
     state: tuple[Tensor | None, Tensor | None, Tensor | None]  # u, w, s before the first step [B, M]
     steps: Steps
     keep: Keep
-    learnt: tuple[str, ...]  # coefficients that gradient has to reach
-    surrogate_parameters: list[Tensor]  # of the surrogate, those that gradient has to reach
-    window: int | None = None  # steps over which gradient flows back through states; None: all of them
-    apart: bool = False  # no gradient goes to what arrives from the layer before
+    learnt: tuple[str, ...]  # names of coefficients that need a gradient
+    surrogate_parameters: list[Tensor]  # parameters of the surrogate that need a gradient
+    window: int | None = None  # number of steps after which states are detached; None: never
+    apart: bool = False  # whether the previous layer's output is received detached
 
     @property
     def fires(self) -> bool:
-        """Return whether the layer sends spikes, not potentials."""
+        """Return whether the layer's output is spikes rather than potentials."""
         return self.spec.surrogate is not None
 
     @property
     def second(self) -> bool:
-        """Return whether there is a second variable."""
+        """Return whether the neurons have a second variable w."""
         return self.spec.second is not None
 
     @property
     def gained(self) -> bool:
-        """Return whether the current has a gain of its own on its way into u alone; with w it always may."""
+        """Return whether neurons without a second variable multiply the current by a gain other than 1."""
         gain = self.spec.input
         return not self.second and (isinstance(gain, Tensor) or gain != 1.0)
 
     @property
     def forgets(self) -> bool:
-        """Return whether no step's adjoint reaches the step before."""
+        """Return whether no gradient goes from a step to the step before."""
         return self.window == 1
 
     @property
     def sends_back(self) -> bool:
-        """Return whether gradient goes back through the recurrent spikes."""
+        """Return whether gradient goes back through recurrent spikes."""
         return self.layer.recurrent is not None and not self.layer.cut and not self.forgets
 
     @property
     def recurrent_back(self) -> Tensor:
-        """Return the weights that carry gradient back to the recurrent spikes: V, or a rule's feedback."""
+        """Return the weights that carry gradient back to recurrent spikes: V, or a rule's feedback weights."""
         given = ways_back(self.layer).recurrent
         matrix = self.layer.recurrent if given is None else given
         if matrix is None:
@@ -178,12 +182,12 @@ class LayerPlan:
 
     @functools.cached_property
     def coefficients(self) -> tuple[Tensor, ...]:
-        """Expand the coefficients to the neurons [M] each, in the order of COEFFICIENTS."""
+        """Return each coefficient expanded to the neurons [M], in the order of `COEFFICIENTS`."""
         return flat_coefficients(self.spec, self.layout, self.nothing)
 
     @functools.cached_property
     def adjoint_coefficients(self) -> tuple[Tensor, ...]:
-        """Return the adjoint's coefficients: 0 for those to the step before where the layer forgets it."""
+        """Return the coefficients of the backward pass: 0 for those to the step before if it gets no gradient."""
         if not self.forgets:
             return self.coefficients
         none = torch.zeros_like(self.coefficients[0])
@@ -197,7 +201,7 @@ class LayerPlan:
         return self.nothing.new_zeros(self.shape[1:])
 
     def start(self) -> Carry:
-        """Return the state before the first step, to be moved in place."""
+        """Return a copy of the state before the first step, for steps to update in place."""
         u, w, s = (None if field is None else field.clone() for field in self.state)
         return Carry(
             self.zeros() if u is None else u,
@@ -206,11 +210,11 @@ class LayerPlan:
         )
 
     def end(self) -> Carry:
-        """Return zero adjoints for the end of the last step, to be moved in place."""
+        """Return the zero adjoint of the state after the last step, for steps to update in place."""
         return Carry(self.zeros(), self.zeros() if self.second else self.nothing, self.zeros())
 
     def saved(self) -> SavedActivations:
-        """Create the arrays for what has to be remembered of all steps."""
+        """Create uninitialised arrays for the values of all steps, empty for those that are not needed."""
         steps, batch, neurons = self.shape
         attached_zero = self.spec.reset == "zero" and not self.spec.detached
 
@@ -230,12 +234,12 @@ class LayerPlan:
 
 
 def part(tensor: Tensor, first: int, last: int) -> Tensor:
-    """Select steps [first, last) of a tensor, or return it as it is where it is empty."""
+    """Return steps [first, last) of a tensor, or the tensor itself if it is empty."""
     return tensor[first:last] if tensor.numel() else tensor
 
 
 def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[Tensor, ...]:
-    """Expand all coefficients to the features [M], flat and without gradient; equal numbers share one tensor."""
+    """Return each coefficient of a spec expanded to the neurons [M], detached; equal numbers share one tensor."""
     neurons = layout.features.numel()
     numbers: dict[float, Tensor] = {}
     flat = []
@@ -250,7 +254,10 @@ def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[T
 
 
 def chunks(plans: Sequence[LayerPlan]) -> list[tuple[int, int]]:
-    """Split time into consecutive ranges for the backward pass of a chain; none crosses a window's border."""
+    """Return consecutive ranges [first, last) of steps for the backward pass of a chain.
+
+    They are about equally long, as long as their buffers fit the cache, and none crosses the border of a window.
+    """
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)
     longest = max(1, CHUNK_ENTRIES // max(1, batch * widest), math.ceil(CHUNK_ROWS / max(1, batch)))

@@ -1,8 +1,8 @@
-"""A chain of layers over time as one autograd function: forward, and its adjoint in chunks of time backward.
+"""A chain of layers over time as one autograd function, with a hand-derived backward pass in chunks of time.
 
-`scan` and `fused` share it; they differ in who makes the steps of a chunk and where a current comes from. Forward
-keeps x = u - threshold and little else; gradients of currents and spikes live for a chunk only. With psi the
-surrogate derivative, gs and gx what reaches s and x from outside, ds the total gradient of the spikes, backward is
+The engines `scan` and `fused` share it; they differ in how steps and currents are computed. Forward saves
+x = u - threshold and little else; gradients of currents and spikes exist for a chunk only. psi is the surrogate
+derivative, gs and gx are the gradients of s and x from outside, ds is the total gradient of the spikes. Backward is
 
     ds[t] = gs[t] + V^T dI[t+1] + q dw[t+1] + r[t] du[t+1]    r = -theta, -beta theta or -beta u[t]; 0 if detached
     dx[t] = psi(x[t]) ds[t] + gx[t]
@@ -10,8 +10,8 @@ surrogate derivative, gs and gx what reaches s and x from outside, ds the total 
     dw[t] = d_w dw[t+1] + k du[t] - m dx[t]
     dI[t] = c du[t] + c_w dw[t]
 
-in the letters of `LinearSpec`, and W^T dI[t] is part of gs[t] of the layer before. A
-gradient of a coefficient or of a parameter of the surrogate is a sum of products with these.
+in the letters of `spec`. W^T dI[t] is part of gs[t] of the layer before. The gradient of a coefficient, or of a
+parameter of the surrogate, is a sum of products with these.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sgbench.engine.spec import COEFFICIENTS
 
 
 class CoefficientGradients:
-    """Adds up products of adjoints with what they multiply in the recursion."""
+    """Sums the gradients of one layer's coefficients and surrogate parameters over chunks of time."""
 
     def __init__(self, plan: LayerPlan, saved: SavedActivations) -> None:
         self.plan = plan
@@ -49,7 +49,7 @@ class CoefficientGradients:
         self.of_surrogate = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def room(self, steps: int) -> ChunkAdjoints:
-        """Create the buffers for a chunk's adjoints, empty where no gradient needs them."""
+        """Create buffers for the adjoints of a chunk of `steps` steps, empty where no gradient needs them."""
         learns = bool(self.sums)
         if not learns and not self.parameters:
             return ChunkAdjoints(*[self.plan.nothing] * len(ChunkAdjoints._fields))
@@ -58,7 +58,7 @@ class CoefficientGradients:
         return ChunkAdjoints(*(nothing.new_empty(shape) if is_wanted else nothing for is_wanted in wanted))
 
     def add(self, first: int, last: int, adjoints: ChunkAdjoints) -> None:
-        """Add a chunk's share to the gradients of coefficients and surrogate parameters."""
+        """Add the share of steps [first, last), whose adjoints are given, to all gradients."""
         if self.parameters and self.plan.spec.surrogate is not None:
             with torch.enable_grad():
                 curve = self.plan.spec.surrogate.primitive(self.saved.x[first:last])
@@ -72,7 +72,7 @@ class CoefficientGradients:
                 total.add_(products[name]().sum((0, 1)))
 
     def _products(self, first: int, last: int, adjoints: ChunkAdjoints) -> dict:  # type: ignore[type-arg]
-        """Return for each coefficient a function that gives its gradient's summands [n, B, M]."""
+        """Return a function for each coefficient name that computes its gradient's summands [n, B, M]."""
         rows = slice(max(0, first - 1), last - 1)
         x, fires = self.saved.x[rows], self.plan.fires
         theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset
@@ -115,14 +115,17 @@ class CoefficientGradients:
         }
 
     def _before(self, field: int, later: Tensor, first: int) -> Tensor:
-        """Return u, w or s a step before those of a chunk: `later`, in the first chunk behind the initial state."""
+        """Return u, w or s (field 0, 1 or 2) of the steps before those of a chunk, which starts at step `first`.
+
+        `later` holds them, except for the state before step 0, which is prepended in the first chunk.
+        """
         if first > 0:
             return later
         state = self.plan.state[field]
         return torch.cat([later.new_zeros(1, *later.shape[1:]) if state is None else state[None], later])
 
     def results(self) -> list[Tensor]:
-        """Return the gradients in the order in which the function got its inputs, in the coefficients' shapes."""
+        """Return the gradients of coefficients in their shapes, then of surrogate parameters, in input order."""
         shaped = []
         for name, total in self.sums.items():
             coefficient = getattr(self.plan.spec, name)
@@ -131,13 +134,13 @@ class CoefficientGradients:
 
 
 class LayerOutcome(NamedTuple):
-    """Holds what one layer's run came to, flat; tensors carry gradient where there is any."""
+    """Holds the results of one layer's run with flat features, or their gradients."""
 
-    output: Tensor | None  # spikes or potentials [T, B, M], where wanted
-    x: Tensor | None  # u - threshold [T, B, M], where kept and not the output
-    u: Tensor  # after the last step [B, M]
-    w: Tensor | None
-    s: Tensor | None
+    output: Tensor | None  # spikes, or potentials of a readout [T, B, M]; None if not wanted
+    x: Tensor | None  # potential minus threshold [T, B, M]; None if not wanted, or if it is the output
+    u: Tensor  # potential after the last step [B, M]
+    w: Tensor | None  # second variable after the last step [B, M], if there is one
+    s: Tensor | None  # spikes of the last step [B, M], if the layer spikes
 
 
 OUTCOMES = len(LayerOutcome._fields)
@@ -145,60 +148,60 @@ OUTCOMES = len(LayerOutcome._fields)
 
 @dataclass(frozen=True)
 class Stage:
-    """Holds a layer of the chain and how it goes forward and back."""
+    """Holds a layer of the chain with all that its passes need."""
 
-    plan: LayerPlan  # what it does
-    product: Product  # where its current comes from
-    saved: SavedActivations  # what it goes through
-    inputs: tuple[Tensor | None, ...]  # of the product, as far as gradient may reach them
+    plan: LayerPlan  # how it runs
+    product: Product  # how its current is computed
+    saved: SavedActivations  # memory for the values of all steps
+    inputs: tuple[Tensor | None, ...]  # inputs of the product that may need a gradient
 
     @property
     def differentiable(self) -> list[Tensor | None]:
-        """List the inputs of the product, V, coefficients and surrogate parameters that learn."""
+        """Return the product's inputs, recurrent weights, and learnt coefficients and surrogate parameters."""
         learnt = [getattr(self.plan.spec, name) for name in self.plan.learnt]
         return [*self.inputs, self.plan.layer.recurrent, *learnt, *self.plan.surrogate_parameters]
 
 
 class Passes(Protocol):
-    """Defines how a chain goes forward and backward."""
+    """Defines how a chain runs forward and backward."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """Run all layers over all steps, fill the arrays of each, and return the states after the last step."""
+        """Run all layers over all steps, write their `saved` values, and return each layer's last state."""
         ...
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """Compute the gradients of the differentiable inputs of all stages in a row."""
+        """Return the gradients of the differentiable inputs of all stages, in one list."""
         ...
 
 
 def run(stages: Sequence[Stage], passes: Passes) -> list[LayerOutcome]:
-    """Run a chain of layers over all steps."""
+    """Run a chain of layers over all steps as one autograd function; return the results of each layer."""
     inputs = [tensor for stage in stages for tensor in stage.differentiable]
     flat = Unrolled.apply(passes, tuple(stages), *inputs)
     return [LayerOutcome(*flat[first : first + OUTCOMES]) for first in range(0, len(flat), OUTCOMES)]  # type: ignore[index, arg-type]
 
 
 class Link(NamedTuple):
-    """Holds a layer on the way back: what it went through, and what reaches its outcomes from outside."""
+    """Holds a layer in the backward pass: its saved values, and the gradients of its results."""
 
     plan: LayerPlan
     product: Product
     saved: SavedActivations
-    gradients: LayerOutcome
+    gradients: LayerOutcome  # of each result, None without a gradient
 
 
 class Unrolled(torch.autograd.Function):
-    """Maps the differentiable inputs of all stages to their outcomes."""
+    """Maps the differentiable inputs of all stages to the results of all layers."""
 
     @staticmethod
     def forward(ctx: Any, passes: Passes, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
-        """Run the chain and return the outcomes of all stages in a row."""
+        """Run the chain, and return the fields of all layers' `LayerOutcome` in one tuple."""
         ctx.set_materialize_grads(False)
         carries = passes.forward(stages)
         ctx.passes = passes
         ctx.links = [(stage.plan, stage.product) for stage in stages]
         saved = [tensor for stage in stages for tensor in stage.saved]
-        ctx.save_for_backward(*saved, *inputs)  # inputs too: torch then notices weights that moved meanwhile
+        ctx.save_for_backward(*saved, *inputs)  # inputs too: torch then notices weights that are changed
         outcomes = []
         for stage, carry in zip(stages, carries, strict=True):
             plan, saved = stage.plan, stage.saved
@@ -216,9 +219,9 @@ class Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        """Compute the gradients of all inputs in a row."""
+        """Compute the gradients of all inputs."""
         fields = len(SavedActivations._fields)
-        # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
+        # A saved output has this pass as its history, which gradients computed below must not enter.
         tensors = [tensor.detach() for tensor in ctx.saved_tensors[: fields * len(ctx.links)]]
         links = []
         for position, (plan, product) in enumerate(ctx.links):
@@ -229,10 +232,10 @@ class Unrolled(torch.autograd.Function):
 
 
 class Chunks:
-    """Goes forward layer by layer over all steps, and backward in chunks of time, each through all layers."""
+    """Runs forward layer by layer over all steps, backward in chunks of time through all layers; see `Passes`."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """Run the layers one after another, each over all steps; return their last states (see `Passes`)."""
+        """Run the layers one after another, each over all steps; return their last states."""
         carries = []
         for stage in stages:
             carries.append(stage.plan.start())
@@ -241,7 +244,7 @@ class Chunks:
         return carries
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """Compute gradients chunk by chunk from the last step, each through all layers (see `Passes`)."""
+        """Compute gradients chunk by chunk from the last step, each chunk through all layers."""
         adjoints = [_Adjoint(*link) for link in links]
         for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
             sent_back = None
@@ -256,13 +259,13 @@ class Chunks:
 
 
 class _Adjoint:
-    """Computes one layer's part of one backward pass."""
+    """Runs one layer's part of one backward pass, chunk by chunk, and sums its gradients."""
 
     def __init__(
         self, plan: LayerPlan, product: Product, saved: SavedActivations, gradients: LayerOutcome
     ) -> None:
         self.plan, self.product, self.saved = plan, product, saved
-        self.incoming = self._sorted(gradients)
+        self.incoming = self._incoming_gradients(gradients)
         self.sums = CoefficientGradients(plan, saved)
         matrix = plan.layer.recurrent
         self.d_matrix: Tensor | None = None
@@ -272,31 +275,34 @@ class _Adjoint:
         self.carry = plan.end()
         self.adjoint = plan.steps.backward(plan, saved, self.carry)
 
-    def _sorted(self, gradients: LayerOutcome) -> IncomingGradients:
-        """Sort gradients by what they are of; that of the last spikes joins those of all."""
+    def _incoming_gradients(self, gradients: LayerOutcome) -> IncomingGradients:
+        """Return the gradients of a layer's results by quantity, that of the last spikes added to all spikes'."""
         spikes, x = (gradients.output, gradients.x) if self.plan.fires else (None, gradients.output)
         if gradients.s is not None:
             spikes = self.plan.nothing.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
             spikes[-1] += gradients.s
         nothing = self.plan.nothing
-        by_kind = (spikes, x, gradients.u, gradients.w)  # with a history of their own under `create_graph`
+        by_quantity = (spikes, x, gradients.u, gradients.w)  # under `create_graph` they have a history
         return IncomingGradients(
-            *(nothing if gradient is None else gradient.detach() for gradient in by_kind)
+            *(nothing if gradient is None else gradient.detach() for gradient in by_quantity)
         )
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the gradients of the stage's differentiable inputs."""
+        """Return the gradients of the stage's differentiable inputs, after the last chunk."""
         return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
 
     def reach(self, last: int) -> None:
-        """Move to the steps before `last`, and set what is carried to 0 across a window's border."""
+        """Prepare for the chunk that ends at step `last`: at a window's border the state's adjoint becomes 0."""
         if self.plan.window is not None and last % self.plan.window == 0:
             for field in self.carry:
                 if field.numel():
                     field.zero_()
 
     def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
-        """Compute steps [first, last), given what the next layer sends back; return the current's adjoint."""
+        """Run steps [first, last) backward; return the adjoint [n, B, M] of the layer's current.
+
+        `sent_back` [n, B, M] is the gradient of its spikes from the next layer, or None.
+        """
         adjoints = self.sums.room(last - first)
         incoming = self._reaching(first, last, sent_back)
         out = self.product.slot(first, last, sent_back)
@@ -307,7 +313,7 @@ class _Adjoint:
         return out
 
     def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
-        """Add up what reaches these steps from outside and from the next layer."""
+        """Return the gradients of steps [first, last) from outside, `sent_back` added to those of the spikes."""
         final = last == self.plan.shape[0]
         spikes = part(self.incoming.spikes, first, last)
         if sent_back is not None:
@@ -320,7 +326,7 @@ class _Adjoint:
         )
 
     def _add_recurrent(self, first: int, last: int, out: Tensor) -> None:
-        """Add to the gradient of V: spikes of the step before, times the adjoint of the current."""
+        """Add to the recurrent weights' gradient: the current's adjoint `out` times the spikes a step earlier."""
         if self.d_matrix is None:
             return
         one_to_one = self.plan.layer.recurrence == "one_to_one"

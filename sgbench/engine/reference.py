@@ -1,4 +1,4 @@
-"""The definition: a layer is its neuron's `step`, called once per time step, under autograd."""
+"""The engine "reference": a layer's neurons run by calling their `step` once per time step, under autograd."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def unroll_current(layer: EngineLayer, current: Tensor, state: Any, wanted: Want
 
 
 def _unroll_at_once(layer: EngineLayer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
-    """Run neurons that see a whole sequence."""
+    """Run neurons that take a whole sequence at once, or raise `InputError` if they are to go on from a state."""
     if state is not None:
         raise InputError(
             f"layer '{layer.name}': its neurons see a whole sequence and cannot go on from a state"

@@ -1,4 +1,4 @@
-"""Layers over time in plain torch, on any device: products for all steps at once, an adjoint by hand."""
+"""The engine "scan": linear neurons over time in plain torch on any device, with a hand-derived backward pass."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from sgbench.surrogates.base import Surrogate
 
 
 class DenseCurrent:
-    """Holds the current of all steps [T, B, M]; autograd has its history, so nothing is sent back from here."""
+    """Provides a current [T, B, M] that autograd computed, for the first layer of a chain; see `plan.Product`."""
 
     def __init__(self, current: Tensor) -> None:
         self.current = current.detach()
         self.adjoint: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Return the given current as the drive of the layer."""
+        """Return the current as the layer's input."""
         return Drive(self.current)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return a view of the current's gradient to write into."""
+        """Return the part of the current's gradient that belongs to steps [first, last), to be written."""
         if self.adjoint is None:
             self.adjoint = torch.empty_like(self.current)
         return self.adjoint[first:last]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Do nothing, since the adjoint already lies in the current's gradient."""
+        """Do nothing, since `out` already is a part of the current's gradient."""
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Raise an error: only the first layer of a chain has a current that autograd made."""
+        """Raise `TypeError`, since no layer of the chain precedes a current that autograd computed."""
         raise TypeError("a current that autograd made is not part of a chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Return the gradient of the current; it is given away, so that a second backward starts anew."""
+        """Return the gradient of the current, and forget it, so that a second backward pass starts anew."""
         adjoint, self.adjoint = self.adjoint, None
         return (adjoint,)
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain why the scan engine cannot run a layer, or return None where it can."""
+    """Return why the scan engine cannot run a layer, or None if it can."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
@@ -81,7 +81,7 @@ def unroll(
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run a layer by torch's steps with the hand-derived way back."""
+    """Run one layer by torch's steps with the hand-derived backward pass."""
     current = product(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
     stage, begin = current_stage(
@@ -91,11 +91,9 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 
 
 def product(layer: EngineLayer, signal: Signal) -> Tensor:
-    """Compute the current [T, B, ...] of all steps; it is a sum of weights over events where these are few."""
+    """Compute a layer's current [T, B, ...] of all steps, as a sum of weights over events if these are few."""
     synapses = layer.synapses()
-    coarse = (
-        getattr(layer, "coarse", None) is not None
-    )  # sums over events are made of the weights as they are
+    coarse = getattr(layer, "coarse", None) is not None  # a product in bfloat16, as sums over events are not
     if (
         coarse
         or synapses is None
@@ -122,7 +120,17 @@ def current_stage(
     *,
     window: int | None = None,
 ) -> tuple[Stage, Any]:
-    """Prepare a layer whose input current [T, B, ...] is given for all steps; return it and its initial state."""
+    """Return the stage of a layer whose current [T, B, ...] is given, and its state before the first step.
+
+    Args:
+        layer: the layer.
+        spec: its neurons' coefficients.
+        current: of all steps.
+        state: before the first step; None is the initial state.
+        steps: how its steps are computed.
+        keep: results that are wanted.
+        window: number of steps after which states are detached; None: never.
+    """
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state
@@ -141,7 +149,7 @@ def make_plan(
     count: int,
     keep: Keep,
 ) -> LayerPlan:
-    """Plan a layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
+    """Return the plan of a layer's run over `count` steps from the state `begin`; `like` is like a step [B, M]."""
     state = tuple(None if field is None else layout.flat(field).contiguous() for field in spec.state(begin))
     return LayerPlan(
         layer=layer,
@@ -158,18 +166,17 @@ def make_plan(
 
 
 def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
-    """Reshape a pass's flat results [T, B, M] and last state [B, M] to the layer's feature shape.
+    """Reshape a layer's flat results [T, B, M] and last state [B, M] to its feature shape.
 
     Args:
         plan: of the layer that ran.
-        outcome: flat; u is the last potential, w the second variable and s the spikes beside it. Its x [T, B, M] is
-            the potential minus threshold of each step, which `LayerRun` calls u.
-        begin: the state before the first step, whose kind the last state has.
+        outcome: flat results; its x, potential minus threshold of all steps, is the u of `LayerRun`.
+        begin: the state before the first step, whose type the last state has.
         keep_u: whether the potentials of all steps are wanted.
     """
     full = plan.layout.full
     w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))
-    # A readout has no x apart: without a threshold its output, the potential, is x.
+    # A readout has no threshold, so its output, the potential, is x.
     x = outcome.output if outcome.x is None else outcome.x
     return LayerRun(
         output=None if outcome.output is None else full(outcome.output),
@@ -179,7 +186,7 @@ def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: boo
 
 
 def spec_of(layer: EngineLayer) -> LinearSpec:
-    """Return the linear recurrence of a layer's neurons, which must have one."""
+    """Return the coefficients of a layer's linear neurons, or raise `TypeError` if they are not linear."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         raise TypeError(f"layer '{layer.name}' has no linear recurrence")
@@ -187,5 +194,5 @@ def spec_of(layer: EngineLayer) -> LinearSpec:
 
 
 def own_parameters(spec: LinearSpec) -> list[Tensor]:
-    """List the parameters of the surrogate."""
+    """Return the parameters of a spec's surrogate; none without a surrogate."""
     return [] if spec.surrogate is None else list(spec.surrogate.parameters())

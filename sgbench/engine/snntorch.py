@@ -1,4 +1,4 @@
-"""Layers over time by snnTorch's own classes, step by step under autograd: what speed is measured against."""
+"""The engine "snntorch": layers over time by snnTorch's own classes under autograd, to compare speed with."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ RESETS = {
     snn.Synaptic: ("subtract", "none"),  # so does this one's
     snn.Alpha: ("none",),  # its others reach into the currents
 }
-EQUAL = 1e-9  # relative, of a gain that snnTorch makes from decays
+EQUAL = 1e-9  # relative tolerance between a neuron's gain and the one that snnTorch computes from decays
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain why snnTorch 1.0 has no such layer, or return None where it has."""
+    """Return why snnTorch 1.0 has no such layer, or None if it has."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
@@ -43,7 +43,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _family(spec: LinearSpec) -> type[nn.Module] | None:
-    """Choose the snnTorch class that has these coefficients; None where there is none."""
+    """Return the snnTorch class of neurons with these coefficients, or None if there is none."""
     given = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
     if any(isinstance(value, Tensor) for value in given.values()) or any(given[name] for name in NOT_OURS):
         return None
@@ -68,7 +68,7 @@ def _is_alpha(spec: LinearSpec) -> bool:
 
 
 def _scale(spec: LinearSpec) -> float:
-    """Compute the factor tau by which an alpha neuron's two currents make the potential."""
+    """Compute the factor tau by which the difference of an alpha neuron's two currents gives the potential."""
     alpha, beta = math.log(float(spec.second_decay)), math.log(float(spec.decay))
     return beta / (beta - alpha)
 
@@ -81,7 +81,7 @@ def unroll(
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run the layer; the recurrent current is ours, added as snnTorch adds its own."""
+    """Run one layer by snnTorch's neuron; the recurrent current is computed here, and added as snnTorch does."""
     current = layer.current(dense(signal))
     begin = start(layer, current[0], state)
     spec = layer.neuron.recurrence_spec()
@@ -108,7 +108,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 
 
 def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> nn.Module:
-    """Build snnTorch's neuron of this spec; a decay that learns keeps its gradient."""
+    """Build snnTorch's neuron of a class with a spec's coefficients; a decay that learns keeps its gradient."""
     if family is None:
         raise TypeError("snnTorch has no such neuron")
 
@@ -127,7 +127,7 @@ def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> n
         options["alpha"] = number(spec.second_decay)
     if spec.surrogate is not None:
         options["spike_grad"] = spec.surrogate
-    # It lists every neuron that was ever made; give the list back as it was.
+    # snnTorch keeps a list of all neurons ever created; restore it.
     listed = list(snn.SpikingNeuron.instances)
     neuron = family(**options)
     snn.SpikingNeuron.instances[:] = listed

@@ -1,4 +1,4 @@
-r"""What an engine needs to know of a neuron to run it without its `step`.
+r"""The description of a linear neuron by coefficients, from which engines run it without its `step`.
 
 A neuron whose state is a membrane potential u and at most one more variable w, both linear in themselves, in the
 current I and in the last spikes s, is described by numbers alone:
@@ -24,15 +24,14 @@ Coefficient = Tensor | float
 
 
 class LinearSpec(NamedTuple):
-    """Describes one layer's neurons by numbers; tensors may carry gradient and broadcast against the features.
+    """Describes one layer's linear neurons by the coefficients of the module's equations.
 
-    To be made by keywords.
+    A tensor may need a gradient, and broadcasts against the layer's features. Construct it by keywords.
     """
 
-    # Spike forward, slope backward; None for a neuron that hands on its potential.
-    surrogate: Surrogate | None
+    surrogate: Surrogate | None  # None for a readout, whose output is its potential
     reset: str  # "subtract", "subtract_decayed", "zero" or "none"
-    detached: bool  # whether the gradient stops at the spikes that reset
+    detached: bool  # whether no gradient goes through the reset to the spikes
     decay: Coefficient  # beta
     threshold: Coefficient = 0.0  # theta
     input: Coefficient = 1.0  # c
@@ -50,7 +49,7 @@ class LinearSpec(NamedTuple):
 
     @property
     def filters_alike(self) -> bool:
-        """Return whether an input moves all neurons by one filter, whatever they sent before."""
+        """Return whether one linear filter maps input to potential for all neurons, whatever they fired before."""
         if self.reset == "zero" or not (self.detached or self.reset == "none"):
             return False
         numbers = (
@@ -65,7 +64,7 @@ class LinearSpec(NamedTuple):
         return not per_neuron and not isinstance(self.second_spike, Tensor) and self.second_spike == 0.0
 
     def state(self, state: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Return u, w and s of a neuron's state."""
+        """Return u, w and s of a neuron's state; None for those that it does not have."""
         return (
             state.u,
             None if self.second is None else getattr(state, self.second),
@@ -73,7 +72,7 @@ class LinearSpec(NamedTuple):
         )
 
     def next_state(self, state: Any, u: Tensor, w: Tensor | None, s: Tensor | None) -> Any:
-        """Return the neuron's state with new values."""
+        """Return a neuron's state with u, w and s replaced, as far as it has them."""
         values = {"u": u} | ({} if self.second is None else {self.second: w})
         return state._replace(**values, **({} if self.surrogate is None else {"s": s}))
 
@@ -82,5 +81,5 @@ COEFFICIENTS = LinearSpec._fields[3:-1]
 
 
 def requires_grad(value: object) -> bool:
-    """Return whether gradient has to reach this coefficient or state."""
+    """Return whether a coefficient or a field of a state needs a gradient, with autograd enabled."""
     return isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled()

@@ -1,4 +1,4 @@
-"""The steps of a chunk in plain torch; each line is an equation of `recursion` or `spec`."""
+"""Steps of one layer in plain torch, one line for each equation of `recursion` and `spec`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sgbench.engine.plan import (
 
 
 class TorchSteps:
-    """Makes the steps by elementwise operations on one step [B, M] at a time."""
+    """Runs the steps of a layer by elementwise torch operations on one step [B, M] at a time; see `plan.Steps`."""
 
     uses_words = False
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
-        """Run all steps forward, written into `saved` and `carry`."""
+        """Run all steps forward, driven by `drive`, and write `saved` and `carry`."""
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
@@ -47,7 +47,7 @@ class TorchSteps:
                     saved.spikes[t] = carry.last
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
-        """Bind one backward pass and return what runs its chunks."""
+        """Return the function that runs the chunks of one backward pass."""
         return functools.partial(_adjoint, plan, saved, carry)
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
@@ -65,7 +65,10 @@ def _adjoint(
     out: Tensor,
     adjoints: ChunkAdjoints,
 ) -> None:
-    """Move adjoints back through a chunk by torch, the last step first."""
+    """Run a chunk of n steps from `first` on backward, and write their current's adjoint to `out` [n, B, M].
+
+    `carry` is the adjoint of the state, updated in place; `adjoints` is written where it has a size.
+    """
     x = saved.x[first : first + len(out)]
     psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
     for t in range(len(out) - 1, -1, -1):
@@ -88,14 +91,14 @@ def _adjoint(
 
 
 def _second(plan: LayerPlan, now: Tensor, carry: Carry) -> Tensor:
-    """Advance the second variable w and return what drives u."""
+    """Advance the second variable w in `carry`; return the drive of u, gain * current + coupling * w."""
     _, _, gain, coupling, decay, potential, second_input, spike, _ = plan.coefficients
     carry.w.copy_(decay * carry.w + potential * carry.u + second_input * now + spike * carry.last)
     return gain * now + coupling * carry.w
 
 
 def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
-    """Move u by one of the four resets."""
+    """Advance the potential u in `carry` by one step, with one of the four resets."""
     beta, theta = plan.coefficients[:2]
     u, s, reset = carry.u, carry.last, plan.spec.reset
     if reset == "subtract":
@@ -111,7 +114,10 @@ def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
 def _total_of_spikes(
     plan: LayerPlan, outside: Tensor, saved: SavedActivations, t: int, carry: Carry
 ) -> Tensor:
-    """Compute ds[t] from outside and from the step after, whose adjoints `carry` holds."""
+    """Return the gradient of the spikes of step t [B, M]: `outside` plus what step t + 1 sends back.
+
+    `carry` holds the adjoint of the state and the current in step t + 1.
+    """
     beta, theta, *_, spike, slope = plan.coefficients
     if plan.forgets:
         return outside
@@ -132,7 +138,11 @@ def _total_of_spikes(
 
 
 def _adjoint_states(plan: LayerPlan, into_x: Tensor, carry: Carry, final: IncomingGradients | None) -> None:
-    """Move the adjoints of u, w and the current one step back; `final` holds gradients of the last state."""
+    """Move the adjoints of u, w and the current in `carry` one step back.
+
+    `into_x` [B, M] is the gradient of the potential minus threshold; `final`, in the last step, holds the gradients
+    of the last state.
+    """
     beta, _, gain, coupling, second_decay, potential, second_input, _, slope = plan.adjoint_coefficients
     carry.u.mul_(beta).add_(into_x)
     if plan.second:

@@ -1,7 +1,7 @@
-"""Layers over time by Triton programs that are written for their neurons' `step`, for a CUDA device.
+"""The engine "triton": layers over time by Triton programs generated from their neurons' `step`, for CUDA devices.
 
-What a step computes is written down as for the engine `generated`; Triton compiles another text of it. A layer's
-current of all steps comes from torch; then one program instance takes a tile of samples and neurons over all steps.
+A step is recorded as for the engine "generated", and written as a Triton program. torch computes a layer's current
+of all steps; one program instance then computes a tile of samples and neurons over all steps.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal, dense
 
 ROOM_KIB = 128
-"""Of the recurrent weights that one program instance holds: 128 neurons of one current each in float64."""
+"""Most recurrent weights that one program instance holds: 128 neurons of one current each in float64."""
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain why no Triton program can run a layer on a device, or return None where one can.
+    """Return why no Triton program can run a layer on a device, or None if one can.
 
-    The step is tried out, in training and with potentials.
+    The step is recorded on trial, with gradients and potentials.
     """
     return without_trial(layer, device) or try_out(layer, TritonSource)
 
 
 def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain what forbids a program before a step is written down."""
+    """Return why no program can be generated, as far as it is known without recording the step, or None."""
     lacking = missing()
     if lacking is not None:
         return lacking
@@ -49,7 +49,7 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _recurrence_refusal(layer: EngineLayer) -> str | None:
-    """Explain why one program instance cannot hold a layer's recurrent weights, or return None where it can."""
+    """Return why one program instance cannot hold a layer's recurrent weights, or None if it can."""
     if layer.recurrence != "all_to_all" or layer.recurrent is None:
         return None
     neurons = layer.recurrent.shape[-1]
@@ -66,13 +66,13 @@ def unroll(
     """Run a chain of layers over time; see `Engine.unroll`.
 
     Raises:
-        InputError: a step cannot be written as a program.
+        InputError: a step cannot be recorded or written as a program.
     """
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run a layer by a program that is written for its neurons' step."""
+    """Run a layer by programs generated from its neurons' step."""
     inputs = Inputs(layer.current(dense(signal)))
     current: torch.Tensor = inputs.current  # type: ignore[assignment]
     shape, like = tuple(current.shape), current[0]

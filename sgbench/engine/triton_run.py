@@ -1,6 +1,6 @@
-"""One layer's pass through its own Triton programs.
+"""The passes of one layer through its generated Triton programs.
 
-Legend: T steps, B samples, M neurons, R rows of what neurons have a value of each.
+Legend: T steps, B samples, M neurons.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sgbench.engine.generated_run import PassKinds
 
 
 class Tile(NamedTuple):
-    """Holds the samples and neurons that one program instance takes; powers of 2, as Triton asks."""
+    """Holds the numbers of samples and neurons of one program instance; powers of 2, as Triton requires."""
 
     samples: int
     neurons: int
 
     @staticmethod
     def of(width: int, *, recurrent: bool) -> Tile:
-        """Choose a tile; with a recurrence it holds all neurons, and enough samples for a product of tiles.
+        """Return the tile for a layer of `width` neurons; a recurrent layer's holds all of them.
 
         >>> Tile.of(700, recurrent=False), Tile.of(100, recurrent=True)
         (Tile(samples=4, neurons=32), Tile(samples=16, neurons=128))
@@ -36,26 +36,33 @@ class Tile(NamedTuple):
 
     @property
     def warps(self) -> int:
-        """Return how many warps share a tile, so that a wide recurrence finds room in their registers."""
+        """Return how many warps share a tile: more for a wide recurrence, which needs their registers."""
         return 4 if self.neurons <= 64 else 8  # noqa: PLR2004 - two sizes
 
 
 class TritonRun(Run):
-    """Holds what a pass takes besides its differentiable inputs."""
+    """Holds what a pass takes besides its differentiable inputs, and launches its programs; see `Run`."""
 
     @property
     def tile(self) -> Tile:
-        """Return what one program instance takes."""
+        """Return the samples and neurons that one program instance computes."""
         return Tile.of(self.width, recurrent=self.fed_begin is not None)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Count the program instances along samples and along neurons."""
+        """Return the numbers of program instances along samples and along neurons."""
         tile = self.tile
         return -(-self.batch // tile.samples), -(-self.width // tile.neurons)
 
     def launch(self, way: str, like: Tensor, *arguments: Any, fuses: bool) -> None:
-        """Start a written program for all tiles, on the device where the numbers are."""
+        """Launch a program for all tiles, on the device of the tensor `like`.
+
+        Args:
+            way: "forward" or "backward".
+            like: a tensor on that device.
+            arguments: of the program, before the sizes of a tile.
+            fuses: whether a product and a sum may be fused to one operation.
+        """
         if not self.batch * self.width:
             return
         program = getattr(module_of(self.source.text), way)
@@ -66,10 +73,10 @@ class TritonRun(Run):
 
 
 class TritonForward(ForwardPass):
-    """Makes all steps, and keeps the arrays for the way back."""
+    """Runs all steps of a layer forward by one Triton program; see `ForwardPass`."""
 
     def advance(self) -> None:
-        """Run all steps forward. A product and a sum stay two operations, as the reference makes them."""
+        """Run all steps forward, without fused products and sums, so that they round as the reference's do."""
         of: TritonRun = self.of  # type: ignore[assignment]
         self.draw(of.program.used[0], reverse=False)
         arrays = [self.given()[name] for name in triton_forward_arrays(of.program)]
@@ -78,7 +85,7 @@ class TritonForward(ForwardPass):
         )
 
     def given(self) -> dict[str, Tensor]:
-        """Return all arrays, those of the recurrence among them."""
+        """Return all arrays of the programs by name, those of the recurrence among them."""
         if self.matrix is None:
             return self.arrays
         matrix, fed = self.matrix.contiguous(), self.of.layout.flat(self.fed_before(0)).contiguous()
@@ -86,15 +93,15 @@ class TritonForward(ForwardPass):
 
     @property
     def handed(self) -> Tensor:
-        """Return the numbers that are handed to the programs."""
+        """Return the constants of the step that the programs take as an array."""
         return self.like.new_tensor([*self.of.source.constants, 0.0])
 
 
 class TritonBackward(BackwardArrays):
-    """Makes all steps back, from the last to the first."""
+    """Runs all steps of a layer backward by one Triton program; see `BackwardArrays`."""
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the gradients of the inputs, in their order, and of the rows."""
+        """Run all steps backward; return the gradients of the fields of `Inputs`, then of each parameter tensor."""
         there: TritonForward = self.there  # type: ignore[assignment]
         of: TritonRun = self.of  # type: ignore[assignment]
         self.draw()
@@ -108,9 +115,9 @@ class TritonBackward(BackwardArrays):
         return [*Inputs(self.arrays["grad_current"], matrix=self.of_matrix()), *self.rows(sums.sum(0))]
 
     def _at_last(self, name: str, array: Tensor) -> Tensor:
-        """Return an array from the row of the last step on, from which a program goes back."""
+        """Return the view of an array that starts at the last step, where a program begins to go backward."""
         if name.startswith("state_"):
-            return array[-2]  # of before that step
+            return array[-2]  # the state before that step
         over_time = array.dim() == 3 and name != "matrix"  # noqa: PLR2004 - [T, B, M]
         return array[-1] if over_time else array
 

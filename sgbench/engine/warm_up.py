@@ -1,4 +1,4 @@
-"""Compiling the fused engine's loops, once for a machine and a precision."""
+"""Compilation of the fused engine's loops, once per machine and float type."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOTE = "compiling the fused engine's loops for %s, once for this machine; half a
 
 @functools.cache
 def compiled(dtype: torch.dtype) -> None:
-    """Compile every loop for one precision, or load it from numba's cache; announce it where one is compiled."""
+    """Compile every loop for one float type, or load it from numba's cache; log a message if any is compiled."""
     note = CompileNote(NOTE % dtype)
     with event.install_listener("numba:compile", note):
         calls = _calls(FLOATS[dtype])
@@ -40,7 +40,7 @@ def compiled(dtype: torch.dtype) -> None:
 
 
 def _calls(number: type) -> list[Callable[[], object]]:
-    """Return calls of each loop on a single neuron, with the types of arguments that it will get."""
+    """Return a call of each loop on a single neuron, with the argument types of later calls, to compile it."""
     row, line, nothing = np.zeros((1, 1), number), np.zeros(1, number), NOTHING[number]
     piece = np.zeros(pieces.PIECE, number)
     index, indptr = np.zeros(1, np.int32), np.array([0, 1])

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgbench.datasets.formats.event_store import Recording, StoredTrains, Writer, read
-from sgbench.engine.bins import binned
+from sgbench.engine.bins import bin_spikes
 from sgbench.errors import InputError, StorageError
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.memory import peak_bytes, reset_peak
@@ -85,7 +85,7 @@ def test_steps_of_a_file_equal_those_of_memory(tmp_path_factory, drawn, steps, d
     inputs = 3 if folded else N
     for counts in (False, True):
         ours, theirs = (
-            binned(own, steps, dt_s, fold=fold, inputs=inputs, counts=counts)
+            bin_spikes(own, steps, dt_s, fold=fold, inputs=inputs, counts=counts)
             for own in (trains[position], memory)
         )
         assert torch.equal(ours.indptr, theirs.indptr)
@@ -119,10 +119,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, channel, coun
     for wrong in (N - 1, channel):
         np.array([0, wrong], np.int32).tofile(tmp_path / "train" / "channel.i32")
         if wrong == N - 1:
-            assert binned(trains[torch.tensor([0])], 9, 1e-6, counts=counts).dense()[4, 0, wrong] == 1
+            assert bin_spikes(trains[torch.tensor([0])], 9, 1e-6, counts=counts).dense()[4, 0, wrong] == 1
             continue
         with raises_naming(StorageError, "0..4", "run again"):
-            binned(trains[torch.tensor([0])], 9, 1e-6, counts=counts)
+            bin_spikes(trains[torch.tensor([0])], 9, 1e-6, counts=counts)
 
 
 @pytest.mark.slow
@@ -136,12 +136,12 @@ def test_memory_does_not_grow_with_the_samples(tmp_path):
         )
         trains = written(tmp_path / str(count), recordings, channels=700)
         for position in torch.arange(count).split(125)[:2]:
-            binned(trains[position], 100, 0.01)
+            bin_spikes(trains[position], 100, 0.01)
         if not reset_peak():
             pytest.skip("the system does not tell the peak")
         before = peak_bytes()
         for position in torch.arange(count).split(125):
-            binned(trains[position], 100, 0.01)
+            bin_spikes(trains[position], 100, 0.01)
         grown.append(peak_bytes() - before)
     assert grown[1] < grown[0] + 8_000_000
 

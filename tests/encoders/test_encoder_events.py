@@ -18,7 +18,7 @@ from sgbench.encoders.binned import Binned
 from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.event_bins import EventBins
 from sgbench.encoders.time_shuffled import TimeShuffled
-from sgbench.engine.bins import beyond, binned, edges_us
+from sgbench.engine.bins import bin_spikes, count_late_spikes, edges_us
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import SparseSpikes
@@ -195,7 +195,7 @@ def test_a_record_says_how_many_spikes_were_left_out():
     short = sgbench.run(*words, "encoder.crop=true", "protocol.steps=20")
     assert short.status == "finished", short.failure
     assert short.provenance.truncated_spikes == expected
-    assert beyond(splits["test"].values, 20, 0.001) == expected["test"] > 0
+    assert count_late_spikes(splits["test"].values, 20, 0.001) == expected["test"] > 0
     whole = sgbench.run(*words, "seed=1")
     assert whole.provenance.truncated_spikes is None
     assert "truncated_spikes" not in whole.model_dump_json()
@@ -209,4 +209,4 @@ def test_a_spike_outside_the_channels_is_refused(channel, counts):
     fine = SpikeTrains.of([0, 0], [0, 1], [100, 200], [3000], 2)
     trains = replace(fine, channel=torch.tensor([0, channel], dtype=torch.int32))
     with pytest.raises(InputError, match=r"a spike outside channels 0\.\.1"):
-        binned(trains, 3, 0.001, counts=counts)
+        bin_spikes(trains, 3, 0.001, counts=counts)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from sgbench.datasets.base import Samples
 from sgbench.datasets.formats.event_cache import sha256_of
-from sgbench.engine.bins import outside
+from sgbench.engine.bins import outside_error
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import TIME_BITS, SpikeTrains
 
@@ -224,7 +224,7 @@ class PickedTrains(SpikeTrains):
         if (
             len(channel) and channel.numpy().view(np.uint32).max() >= self.n_channels
         ):  # a negative one is large
-            raise outside(self.n_channels)
+            raise outside_error(self.n_channels)
         return channel
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Compiled loops of a source: from the cache on disk, or made once and kept there."""
+"""Compilation of generated loops: the machine code is read from the cache on disk, or compiled once and cached."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ Loop = Callable[..., None]
 Made = TypeVar("Made")
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 WAIT_S = 60.0
-"""For another process that compiles the same; then this one does it too."""
+"""Longest wait for another process that compiles the same source; after it this process compiles it too."""
 NOTE = "compiling the loops of a neuron for %s, once for this machine; some seconds"
 
 
 class Loops(NamedTuple):
-    """Makes all steps forward, and back where there is gradient."""
+    """Holds the compiled loops of a neuron over all steps: forward, and backward (None if nothing learns)."""
 
     forward: Loop
     backward: Loop | None
@@ -53,18 +53,21 @@ def loops(source: WrittenSource) -> Loops:
 
 @functools.cache
 def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
-    """Compile a source, or take its loops from the cache on disk."""
+    """Compile the loops of a source text, or load them from the cache on disk.
+
+    `arrays` is the number of arrays that the forward and the backward loop take.
+    """
     number = getattr(np, str(dtype).removeprefix("torch."))
     return compiled(text, NOTE % dtype, lambda module, cache: _compiled(module, arrays, number, cache=cache))
 
 
 def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made:
-    """Compile the loops of a text, kept on disk where a folder can hold them.
+    """Import a source text as a module and compile its loops, cached on disk if there is a private folder for them.
 
     Args:
         text: the source.
-        note: what is said while something is compiled.
-        compile_all: compiles what the module holds; its second argument is whether numba may cache it.
+        note: message shown while something is compiled.
+        compile_all: compiles the module's functions; its second argument is whether numba may cache them.
     """
     name = f"{LOOPS}{_digest(text)}"
     folder = default_loops_dir()
@@ -80,14 +83,14 @@ def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Mad
 
 
 def _digest(text: str) -> str:
-    """Hash what determines the machine code: the source, the functions it calls, and the compilers' versions."""
+    """Return a hash of all that determines the machine code: source, called functions, and compilers' versions."""
     parts = [text, __version__, torch.__version__, numba.__version__, np.__version__, _room()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
 @functools.cache
 def _room() -> str:
-    """Read the source of the functions that loops call, since numba does not notice whether they have changed."""
+    """Return a text that changes with the functions that loops call, since numba does not notice their changes."""
     functions = (Path(__file__).parent / "functions.py").read_text(encoding="utf-8")
     return functions + text_sha256(ROOM)
 
@@ -122,14 +125,17 @@ def _stored(text: str, path: Path) -> ModuleType:
 
 
 def in_memory(text: str, name: str) -> ModuleType:
-    """Make a module of a text, where no folder can hold it."""
+    """Run a source text as a module of this name, without a file."""
     module = ModuleType(name)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - the source is ours
     return module
 
 
 def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cache: bool) -> Loops:
-    """Compile a module's loops, once each, for its precision."""
+    """Compile a generated module's loops for one float type (`number`).
+
+    `arrays` is the number of arrays that each loop takes; 0 for the second means that there is no backward loop.
+    """
     array, row = np.zeros((1, 1), number), np.zeros(1, number)
     driven, sent, read_back, taken = nothing_along(number)
     # Each is called for zero samples with its final argument types, so that numba compiles it.
@@ -137,7 +143,7 @@ def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cach
     forward(*[array] * arrays[0], driven, sent, row, row, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     if not arrays[1]:
         return Loops(forward, None)
-    # Gradients are no bits that anybody compares: a product and a sum may be one operation.
+    # Gradients are not compared bit by bit, so a product and a sum may be one fused operation.
     backward = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(module.backward)
     backward(*[array] * arrays[1], array, read_back, taken, row, array, row, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     return Loops(forward, backward)

@@ -1,4 +1,4 @@
-"""What is known of a torch call before there are numbers: its name, its arguments and its shape."""
+"""Names, arguments and result shapes of torch operations, found without computing them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def broadcast_shape(tensors: Sequence[Tensor]) -> torch.Size:
-    """Return the shape of an operation on all of these; torch has refused those that do not fit."""
+    """Return the shape that these tensors broadcast to; torch has refused those that do not fit."""
     shapes = [tensor.shape for tensor in tensors]
     if len(shapes) == 1 or all(shape == shapes[0] for shape in shapes):
         return shapes[0]
@@ -21,7 +21,7 @@ def broadcast_shape(tensors: Sequence[Tensor]) -> torch.Size:
 
 
 def summed_shape(shape: torch.Size, axes: Container[int], *, keeps: bool) -> torch.Size:
-    """Return the shape of a sum over axes, which `keeps` leaves with one entry each.
+    """Return the shape of a tensor after a sum over `axes`; `keeps` leaves each of these with length 1.
 
     >>> summed_shape(torch.Size((2, 3, 4)), {1}, keeps=False)
     torch.Size([2, 4])
@@ -32,13 +32,13 @@ def summed_shape(shape: torch.Size, axes: Container[int], *, keeps: bool) -> tor
 
 @functools.cache
 def operation_name(func: Any) -> tuple[str, str]:
-    """Return the name of an operation, and that of the operation that leaves its argument as it is."""
+    """Return an operation's name, such as add_, and the name of its form that is not in place, such as add."""
     name = func.overloadpacket._qualified_op_name.removeprefix("aten::")
     return name, name if name.startswith("_") else name.removesuffix("_")
 
 
 def flat(args: Sequence[Any]) -> list[Any]:
-    """Flatten arguments by one level of lists."""
+    """Return arguments with the elements of lists and tuples among them in place of these, one level deep."""
     return [
         inner
         for argument in args
@@ -47,5 +47,5 @@ def flat(args: Sequence[Any]) -> list[Any]:
 
 
 def shape_only(tensor: Tensor) -> Tensor:
-    """Return a tensor of the same shape without numbers."""
+    """Return a tensor of the same shape and dtype on the meta device, which holds no data."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")

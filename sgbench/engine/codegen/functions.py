@@ -1,7 +1,7 @@
-"""Functions of float32 that a loop can make for several numbers at once; within four units of the last place.
+"""Float32 functions exp, tanh and sigmoid that a loop can vectorise; exact to four units in the last place.
 
-Polynomials are those of Cephes (Moshier 1989, Methods and Programs for Mathematical Functions), a product and a sum
-in one operation where the processor has it. None has a branch, for a loop with a branch is made number by number.
+Polynomials are those of Cephes (Moshier 1989, Methods and Programs for Mathematical Functions), with fused products
+and sums where the processor has them. None has a branch, since a loop with a branch is not vectorised.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LARGEST, SMALLEST = F(88.72283), F(-87.33654)  # beyond these e^x is infinite, o
 
 @intrinsic
 def _as_float(context: Any, bits: Any) -> Any:
-    """Read 32 bits as a float32."""
+    """Read the bits of an int32 as a float32."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
@@ -30,7 +30,7 @@ def _as_float(context: Any, bits: Any) -> Any:
 
 @intrinsic
 def _as_bits(context: Any, number: Any) -> Any:
-    """Read a float32 as 32 bits."""
+    """Read the bits of a float32 as an int32."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(32))

@@ -1,4 +1,4 @@
-"""What a step takes besides currents and state: parameters, and noise."""
+"""Inputs of a neuron's step besides currents and state: parameters, and noise."""
 
 from __future__ import annotations
 
@@ -14,36 +14,43 @@ from sgbench.engine.codegen.values import Untraceable
 
 @dataclass(frozen=True)
 class GivenTensor:
-    """Holds a tensor without samples that a step uses: a parameter, or what is made from parameters."""
+    """Holds a tensor without an axis of samples that a step reads: a parameter, or a function of parameters.
 
-    tensor: Tensor  # as the step uses it, with its history; a copy where it has none
-    read: Tensor  # a copy of its numbers, from when the step first used it
+    It becomes one or several rows, with one value of each neuron; several if it describes several gates, for
+    example.
+    """
+
+    tensor: Tensor  # with its autograd history; a copy if it needs no gradient
+    read: Tensor  # a copy of its values when the step first read it
     shape: torch.Size  # to which it is expanded, [parts, ...]
-    first: int  # place of its first part among all rows
-    parts: int  # that it has
+    first: int  # number of its first row among the rows of all such tensors
+    parts: int  # its number of rows
 
     @property
     def is_unmoved(self) -> bool:
-        """Return whether the tensor holds the numbers that the step has read."""
+        """Return whether the tensor still has the values that the step has read."""
         return self.tensor is self.read or bytes_of(self.tensor) == bytes_of(self.read)
 
     def expanded(self, features: torch.Size) -> Tensor:
-        """Expand a parameter to one value for each neuron, as `[parts, *features]`."""
+        """Return the tensor expanded to one value for each neuron, `[parts, *features]`."""
         return without_samples(self.tensor, self.shape).expand(self.shape).reshape(self.parts, *features)
 
 
 class GivenTensors:
-    """Gives each tensor that a step takes its rows, found by its numbers, or by itself (held here) if it learns."""
+    """Assigns row numbers to the tensors that a step reads; tensors with equal values share them.
+
+    A tensor that needs a gradient has rows of its own: it is found by identity, and kept alive here.
+    """
 
     def __init__(self) -> None:
         self.found: dict[tuple[object, torch.Size], GivenTensor] = {}
         self.rows = 0
 
     def of(self, tensor: Tensor, shape: torch.Size, *, parts: int) -> GivenTensor:
-        """Return the rows of a tensor, as it is where the step takes it.
+        """Return the record of a tensor that the step reads, with new rows if it is the first such tensor.
 
         Raises:
-            Untraceable: it cannot be expanded to this shape.
+            Untraceable: the tensor cannot be expanded to this shape.
         """
         learns = tensor.requires_grad
         own: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
@@ -60,10 +67,10 @@ class GivenTensors:
         return self.found[own, shape]
 
     def all(self) -> tuple[GivenTensor, ...]:
-        """Return those that the step has taken.
+        """Return the records of all tensors that the step has read, in order.
 
         Raises:
-            Untraceable: one that learns holds other numbers than the step has read.
+            Untraceable: a tensor that needs a gradient was changed in place since the step read it.
         """
         if not all(given.is_unmoved for given in self.found.values()):
             raise Untraceable("its step changes a tensor in place that it has used")
@@ -72,17 +79,17 @@ class GivenTensors:
 
 @dataclass(frozen=True)
 class Noise:
-    """Holds numbers drawn for all samples and neurons in each step, and what torch makes of them alone."""
+    """Describes random numbers, one for each sample and neuron in each step, and torch operations on them alone."""
 
-    stream: Tensor  # the state of the surrogate's generator
-    draw: int  # place among the draws of a step
-    # Operations on what was drawn, with their other arguments.
+    stream: Tensor  # the state of the surrogate's generator, which they are drawn from
+    draw: int  # number of this draw among those of a step
+    # Operations on the drawn numbers, in order: function, further arguments and keyword arguments.
     calls: tuple[tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]], ...]
-    is_backward: bool  # whether it is drawn on the way back
+    is_backward: bool  # whether the backward pass draws them
 
 
 def bytes_of(tensor: Tensor) -> bytes:
-    """Return the numbers of a tensor bit by bit.
+    """Return the memory content of a tensor, so that values can be compared bit by bit.
 
     >>> list(bytes_of(torch.tensor([1, 2], dtype=torch.uint8)))
     [1, 2]
@@ -91,7 +98,7 @@ def bytes_of(tensor: Tensor) -> bytes:
 
 
 def without_samples(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """Drop axes in front of a shape that have one entry each."""
+    """Return the tensor without leading axes of length 1 that `shape` does not have."""
     while tensor.dim() > len(shape) and tensor.shape[0] == 1:
         tensor = tensor[0]
     return tensor

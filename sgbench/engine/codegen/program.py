@@ -1,8 +1,8 @@
-"""A layer's step and its vector-Jacobian product, written down by running the step once on tensors without numbers.
+"""Recording of a neuron's step and its vector-Jacobian product, by running the step once on traced tensors.
 
-A parameter's value, a number that a schedule moves and a class that somebody has changed are always those of the
-pass: what was written before is taken again only if all of it is the same (`recall`). Compiled loops are found by
-their text, and their numbers are handed to them.
+A record is used again only if all that it depends on is unchanged: values of parameters, numbers that a schedule
+moves, and the code of classes (`source.recalled`). Compiled loops are found by their text, and take numbers as
+arguments.
 """
 
 from __future__ import annotations
@@ -25,45 +25,47 @@ from sgbench.errors import one_printable_line
 
 Parts = tuple[Value, ...]
 LONGEST = 120
-"""Characters of somebody else's error in a reason, which records keep."""
+"""Most characters of a foreign error message in the reason of an `Untraceable`, which records store."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """Lists the operations that a neuron's step computes."""
+    """Holds the operations of a neuron's step, as graphs of values, and those of its backward step.
 
-    outputs: dict[str, Parts]  # values of "output", and of "centred" and "fed" where they are wanted
-    following: tuple[Parts, ...]  # values of each field of the next state
-    # Values of the gradients of "current" and "recurrent"; empty where none are wanted.
-    gradients: dict[str, Parts]
-    before: tuple[Parts, ...]  # values of the gradient of each field of the state
-    # Of each row whose gradient is wanted, its place and the value to be summed up.
+    A quantity has one value for each of its parts, such as the currents of several gates.
+    """
+
+    # By name: "output", "centred" (potential minus threshold) and "fed" (what recurrence feeds back), if wanted.
+    outputs: dict[str, Parts]
+    following: tuple[Parts, ...]  # each field of the next state
+    gradients: dict[str, Parts]  # of "current" and "recurrent"; empty where none are wanted
+    before: tuple[Parts, ...]  # the gradient of each field of the state
+    # For each row whose gradient is wanted: its number, and the value to be summed over samples and steps.
     sums: tuple[tuple[int, Value], ...]
-    given: tuple[GivenTensor, ...]  # tensors whose rows the step takes
-    learnt: tuple[GivenTensor, ...]  # those of them that gradient has to reach
-    noises: tuple[Noise, ...]  # what is drawn in each step
-    # Places of those noises that values are made from, forward and on the way back.
-    used: tuple[tuple[int, ...], tuple[int, ...]]
+    given: tuple[GivenTensor, ...]  # tensors whose rows the step reads
+    learnt: tuple[GivenTensor, ...]  # those of them that need a gradient
+    noises: tuple[Noise, ...]  # random numbers drawn in each step
+    used: tuple[tuple[int, ...], tuple[int, ...]]  # numbers of the noises used forward, and backward
     currents: int  # parts of "current" and "recurrent"
 
     @property
     def learns(self) -> bool:
-        """Return whether there is a way back."""
+        """Return whether the program has a backward step."""
         return bool(self.gradients)
 
     @property
     def forward_roots(self) -> list[Value]:
-        """Return all values that a step forward computes, outputs before next state."""
+        """Return all values that a forward step stores, outputs before next state."""
         return [value for parts in (*self.outputs.values(), *self.following) for value in parts]
 
     @property
     def backward_roots(self) -> list[Value]:
-        """Return all values that a step backward computes, the sums over samples last."""
+        """Return all values that a backward step stores, those that are summed over samples last."""
         back = [value for parts in (*self.gradients.values(), *self.before) for value in parts]
         return [*back, *(value for _, value in self.sums)]
 
     def field_of(self, name: str) -> int | None:
-        """Find the state field that equals an output and is stored over time anyway; None where there is none."""
+        """Return the number of the state field that equals an output and is stored over time anyway, or None."""
         if not self.learns:
             return None
         values = self.outputs[name]
@@ -71,7 +73,7 @@ class Program:
 
     @property
     def fires(self) -> bool:
-        """Return whether the output is 1 or 0, by the operation that makes it."""
+        """Return whether the last operation of the output selects between 1 and 0."""
         (output,) = self.outputs["output"]
         numbers = [value.detail for value in output.arguments[1:] if value.operation == "number"]
         return output.operation == "where" and numbers == [1.0, 0.0]
@@ -86,18 +88,18 @@ def record(
     learns: bool,
     snapshot: Snapshot | None = None,
 ) -> Program:
-    """Write down one step of a layer, and with `learns` its vector-Jacobian product.
+    """Record the operations of one step of a layer's neurons, and with `learns` of its vector-Jacobian product.
 
     Args:
-        layer: whose neurons step; a recurrence of single neurons is part of their step.
-        shape: of one current of one step `[B, *features]`.
+        layer: the layer; one-to-one recurrence becomes part of its neurons' step.
+        shape: of one part of the current in one step `[B, *features]`.
         dtype: of the currents.
-        keep_u: whether the potential is wanted.
-        learns: whether gradients are.
-        snapshot: of the neurons as they are; None takes one.
+        keep_u: whether the potential is wanted as an output.
+        learns: whether gradients are wanted.
+        snapshot: of the neuron module, to notice changes by the step; None takes one.
 
     Raises:
-        Untraceable: the step cannot be written down, with the reason.
+        Untraceable: the step cannot be recorded; the message gives the reason.
     """
     recorder = Recorder(shape, dtype)
     try:
@@ -111,12 +113,12 @@ def record(
             given = recorder.given.all()
     except Untraceable:
         raise
-    except Exception as error:  # somebody's own code, run on tensors of another kind
+    except Exception as error:  # foreign code, run on traced tensors
         raise Untraceable(
             f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})"
         ) from error
     finally:
-        recorder.stand_ins.clear()  # they know the recorder: a circle would wait for the collector
+        recorder.stand_ins.clear()  # they refer to the recorder: a reference cycle
     program = Program(
         outputs={name: traced.values for name, traced in step.outputs.items()},
         following=tuple(traced.values for traced in step.following),
@@ -136,12 +138,12 @@ def record(
 
 
 def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
-    """List the draws that values are made from."""
+    """Return the numbers of the noises that these values are computed from, ascending."""
     return tuple(sorted(int(value.detail or 0) for value in needed(roots) if value.operation == "noise"))
 
 
 class _Step:
-    """Runs one step on tensors without numbers."""
+    """Runs a neuron's step once on traced tensors, and holds its inputs, outputs and next state."""
 
     def __init__(self, layer: EngineLayer, recorder: Recorder, *, keep_u: bool, learns: bool) -> None:
         self.recorder = recorder
@@ -187,11 +189,11 @@ class _Step:
     def pulled_back(
         self,
     ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
-        """Differentiate the step.
+        """Differentiate the recorded step by autograd.
 
         Returns:
-            Gradients by input; gradients of each state; gradients of parameters, each with the row (one value of
-            each neuron) that it belongs to; and the parameter tensors that these rows were read from.
+            Gradients by input name; the gradient of each state field; gradients of parameters, each with the number
+            of the row (one value of each neuron) that it belongs to; the parameter tensors of these rows.
         """
         recorder = self.recorder
         recorder.is_backward = True
@@ -223,13 +225,13 @@ class _Step:
 
 
 def _summed(grad: Any) -> Parts:
-    """Return the parts of a parameter's gradient, which has to be a sum over samples."""
+    """Return the parts of a parameter's gradient, or raise `Untraceable` if it is not a sum over samples."""
     if not grad.is_sum and grad.values[0].operation != "number":
         raise Untraceable("its step makes a gradient of a parameter that is no sum over samples")
     return tuple(as_number(value) for value in grad.values)
 
 
 def _spread(grad: Any, parts: int) -> Parts:
-    """Return a gradient in so many parts."""
+    """Return a gradient's values, repeated to so many parts if it has one."""
     values = tuple(as_number(value) for value in grad.values)
     return values * parts if len(values) == 1 else values

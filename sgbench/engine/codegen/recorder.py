@@ -1,4 +1,4 @@
-"""Tensors that hold no numbers and write down what is done with them."""
+"""Traced tensors: they hold no data, and record the torch operations that are done with them."""
 
 from __future__ import annotations
 
@@ -18,35 +18,38 @@ VIEWS = frozenset({
     "alias", "detach", "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "_reshape_alias",
     "lift_fresh",
 })  # fmt: skip
-"""Operations that show the same numbers in another shape."""
+"""Operations whose result is the same data in another shape."""
 COPIES = frozenset({"clone", "_to_copy", "contiguous"})
 SAME_SHAPE = COPIES | {"alias", "detach", "lift_fresh"}
 NEW = {"new_zeros": 0.0, "new_ones": 1.0, "new_full": None}
 NAMED = frozenset({"alpha", "value", "min", "max", "rounding_mode"})
-"""Arguments by keyword that rules know."""
+"""Keyword arguments that rules of elementwise operations take."""
 LINEAR = frozenset({"add", "neg", "mul", "div"})
-"""What may be done with a gradient after its sum over samples, as it may be done before."""
+"""Operations that commute with a sum over samples, so that they may be applied to a summed gradient."""
 
 
 class TracedTensor(Tensor):
-    """Stands for a tensor [B, ...] of a step; holds values, no numbers.
+    """Stands for a tensor [B, ...] of a step, without data; holds the symbolic value of each of its parts.
 
-    A part is what lies side by side in the last axis: the currents of several gates, for example.
+    Parts lie side by side in the last axis: the currents of several gates, for example.
     """
 
-    values: tuple[Value, ...]  # of each part
+    values: tuple[Value, ...]  # one for each part
     recorder: Recorder
-    is_sum: bool  # over the samples
-    is_shared: bool  # whether another one shows the same memory
-    is_row: bool  # without samples: a parameter, or what is made of parameters on the way back
+    is_sum: bool  # whether it is a sum over samples
+    is_shared: bool  # whether another tensor shows the same memory
+    is_row: bool  # whether it has no axis of samples: a parameter, or computed from parameters alone
     is_whole: bool  # whether it is one part with samples and neurons, as most are
-    stands_for: Tensor | None  # a parameter, whose history ends here
+    stands_for: Tensor | None  # the parameter that it replaces, whose history is cut here
 
     @classmethod
     def __torch_function__(
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Cut the history of a parameter where the step reads it: what comes before runs once in a pass."""
+        """Run an operation with placeholders in place of parameters, which cuts their autograd history.
+
+        What a parameter is computed from is thus not part of the step: it runs once in a pass.
+        """
         with torch._C.DisableTorchFunctionSubclass():
             for argument in args:
                 if type(argument) not in WITHOUT_HISTORY and isinstance(argument, Tensor):
@@ -59,7 +62,7 @@ class TracedTensor(Tensor):
     def __torch_dispatch__(
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Record a torch operation on traced tensors in place of executing it."""
+        """Record a torch operation on traced tensors instead of executing it."""
         recorder = next(argument.recorder for argument in flat(args) if isinstance(argument, TracedTensor))
         return recorder.record(func, args, kwargs or {})
 
@@ -71,7 +74,7 @@ class TracedTensor(Tensor):
 
 
 WITHOUT_HISTORY = {TracedTensor, int, float, bool}
-"""Types of most arguments, none of which stands for a parameter."""
+"""The commonest types of arguments that cannot be a parameter, so that most checks are one look-up."""
 
 
 class Recorder:
@@ -88,7 +91,7 @@ class Recorder:
         self.is_backward = False
 
     def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> TracedTensor:
-        """Declare an array [B, parts * ...] that is given in each step."""
+        """Return a traced tensor of this shape [B, ...] for an array that every step reads, under a name."""
         parts = self._parts(shape)
         return self._traced(
             shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns
@@ -98,7 +101,7 @@ class Recorder:
         """Record one torch operation and return its traced result.
 
         Raises:
-            Untraceable: there is no rule for it.
+            Untraceable: there is no rule for the operation, or it mixes samples or neurons.
         """
         name, plain = operation_name(func)
         if self.noises and self._is_noise(args):
@@ -122,7 +125,7 @@ class Recorder:
         raise Untraceable(f"its step calls {func.name()}, for which there is no rule")
 
     def stand_in(self, argument: Any) -> Any:
-        """Return a traced placeholder for a tensor that requires gradient, always the same one for the same tensor.
+        """Return the traced placeholder of a tensor that requires gradient, the same one on each call.
 
         Any other argument is returned unchanged. The placeholder is a row: it has no axis of samples.
         """
@@ -142,7 +145,7 @@ class Recorder:
     # --- one kind of operation each
 
     def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record an operation that each element undergoes alone."""
+        """Record an elementwise operation: apply its rule to each part of its operands, broadcast to one shape."""
         named = {key: value for key, value in kwargs.items() if key in NAMED} if kwargs else kwargs
         tensors = [argument for argument in args if isinstance(argument, Tensor)]
         if all(type(tensor) is TracedTensor and tensor.is_whole for tensor in tensors):
@@ -278,7 +281,7 @@ class Recorder:
         return self._traced(like.shape, (Value("noise", detail=len(self.noises) - 1),))
 
     def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Leave operations on noise alone to torch at the time of the draw, so that the bits are torch's."""
+        """Record an operation on noise alone; torch computes it at the time of the draw, so bits are torch's."""
         source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
         calls = (*source.calls, (func, tuple(args[1:]), kwargs))
         self.noises.append(Noise(source.stream, source.draw, calls, source.is_backward))
@@ -287,7 +290,7 @@ class Recorder:
 
     @staticmethod
     def _is_noise(args: Sequence[Any]) -> bool:
-        """Return whether an operation has drawn numbers alone to work on."""
+        """Return whether an operation's only tensor is noise."""
         if (
             not args
             or not isinstance(args[0], TracedTensor)
@@ -297,14 +300,14 @@ class Recorder:
         return len(args[0].values) == 1 and args[0].values[0].operation == "noise"
 
     def _in_place(self, target: Any, result: TracedTensor) -> TracedTensor:
-        """Put a result into the tensor that is changed, unless others see it."""
+        """Record an operation in place: give `target` the values of its result, unless other tensors share it."""
         if not isinstance(target, TracedTensor) or target.is_shared or target.shape != result.shape:
             raise Untraceable("its step changes a tensor in place that others see")
         target.values = result.values
         return target
 
     def _cut(self, whole: TracedTensor, first: int, last: int) -> TracedTensor:
-        """Record a piece along the last axis, which has to hold whole parts."""
+        """Record entries [first, last) of the last axis, which must be whole parts."""
         width = self.shape[-1]
         if first % width or last % width:
             raise Untraceable("its step takes some neurons out of a layer")
@@ -315,7 +318,10 @@ class Recorder:
     # --- operands and results
 
     def _operands(self, tensor: Tensor, shape: torch.Size, parts: int) -> Sequence[Value]:
-        """Return the values of each part of an operand, broadcast to a shape."""
+        """Return the value of each part of an operand that is broadcast to a shape of so many parts.
+
+        A tensor that is not traced becomes a constant if it is one number throughout, and rows otherwise.
+        """
         if isinstance(tensor, TracedTensor) and tensor.stands_for is not None:
             tensor = tensor.stands_for
         if isinstance(tensor, TracedTensor):
@@ -332,7 +338,7 @@ class Recorder:
         return rows * parts if given.parts == 1 else rows
 
     def _is_uniform(self, tensor: Tensor) -> bool:
-        """Return whether a tensor with samples holds one number throughout, such as the zeros that a step makes."""
+        """Return whether a tensor [B, ...] has the same number everywhere, as the zeros that a step creates."""
         return (
             tensor.shape[:1] == self.shape[:1]
             and tensor.dim() > 1
@@ -340,7 +346,7 @@ class Recorder:
         )
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
-        """Return how many parts a tensor of this shape has."""
+        """Return how many parts a tensor of this shape has, or raise `Untraceable` if its axes do not fit."""
         if shape == self.shape:
             return 1
         if not has_samples:
@@ -362,7 +368,7 @@ class Recorder:
         is_shared: bool = False,
         is_row: bool = False,
     ) -> TracedTensor:
-        """Make a tensor that stands for values."""
+        """Create a traced tensor of this shape that stands for values; flags are those of `TracedTensor`."""
         dtype = torch.bool if values[0].is_truth else self.dtype
         traced: TracedTensor = Tensor._make_wrapper_subclass(
             TracedTensor, shape, dtype=dtype, requires_grad=learns

@@ -1,4 +1,4 @@
-"""What torch's elementwise operations are made of, as values; the order of sums and products is torch's."""
+"""Rules of torch's elementwise operations: each builds the value of a result from operands, in torch's order."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ PLAIN = (
     "tanh", "sigmoid", "erf", "floor", "ceil", "trunc", "round", "minimum", "maximum", "gt", "ge", "lt", "le", "eq",
     "ne",
 )  # fmt: skip
-"""Operations of torch that are operations of values."""
+"""Torch operations with the same name and meaning as an operation of values."""
 
 RULES: dict[str, Rule] = {name: _of_numbers(name) for name in PLAIN} | {
     "add": _add,
@@ -243,4 +243,4 @@ RULES: dict[str, Rule] = {name: _of_numbers(name) for name in PLAIN} | {
     "ones_like": lambda *_, **__: number(1),
     "full_like": lambda _, value, **__: as_number(value),
 }
-"""By the name that torch gives an operation; those that change their argument in place have the same rule."""
+"""Maps the name of a torch operation to its rule; an operation in place (add_) has that of its plain form (add)."""

@@ -1,4 +1,4 @@
-"""A compiled loop for a surrogate's derivative that is written as a formula."""
+"""Compiled loops for surrogate derivatives that are given as formulas."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ Operand = Any
 
 
 class Slope(NamedTuple):
-    """Computes a derivative of known formula for all elements in one loop."""
+    """Computes a surrogate derivative of known formula for all elements in one compiled loop."""
 
-    loop: Callable[..., None]  # of the formula's text
-    numbers: np.ndarray  # that are handed to it
+    loop: Callable[..., None]  # compiled from the formula's text
+    numbers: np.ndarray  # constants of the formula, passed to the loop
 
     def of(self, x: Tensor, low: int = 0, high: int | None = None) -> Tensor:
-        """Compute the derivative of samples [low, high) at distances x [T, B, ...] from threshold."""
+        """Compute the derivative at distances x [T, B, ...] from threshold, for the samples [low, high) of B.
+
+        Returns [T, high - low, ...]; None as `high` means B.
+        """
         high = x.shape[1] if high is None else high
         out = torch.empty((x.shape[0], high - low, *x.shape[2:]), dtype=x.dtype)
         self.loop(x.detach().flatten(2).numpy(), out.flatten(2).numpy(), self.numbers, low, high)
@@ -46,7 +49,7 @@ class Slope(NamedTuple):
 
 
 def slope(tree: Node, dtype: torch.dtype) -> Slope:
-    """Return the loop of a derivative's formula; loops are found by their text, and numbers are handed to them."""
+    """Return the compiled loop of a derivative's formula, given as a syntax tree in x."""
     lines = Lines([], dtype, 0, {"x": "step, sample"})
     value = as_number(_value(tree))
     body = lines.lines(needed([value]))
@@ -59,7 +62,7 @@ def slope(tree: Node, dtype: torch.dtype) -> Slope:
 
 
 def _value(tree: Node) -> Operand:
-    """Return a formula's result as a value of a loop; numbers stay numbers, as torch's rules know them."""
+    """Convert a formula's syntax tree to a value of a loop; a tree that is one number stays a number."""
     if not tree.arguments:
         return tree.value if tree.operation == "number" else X
     done = [_value(argument) for argument in tree.arguments]
@@ -68,7 +71,7 @@ def _value(tree: Node) -> Operand:
 
 @functools.cache
 def _loop(text: str, dtype: torch.dtype) -> Callable[..., None]:
-    """Compile the loop of a text, or take it from the cache on disk."""
+    """Compile the loop of a source text, or load it from the cache on disk."""
 
     def compile_all(module: ModuleType, cache: bool) -> Callable[..., None]:
         loop: Callable[..., None] = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(

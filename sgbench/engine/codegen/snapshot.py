@@ -1,4 +1,4 @@
-"""All that a module and its parts hold at a moment, to be compared with later moments, and to be put back."""
+"""Snapshots of a module and all that it refers to, to notice later changes and to undo them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from torch import Tensor, nn
 from sgbench.engine.codegen.given import bytes_of
 
 ATOMS = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.Size}
-"""Types of values that nobody can change: one that is the same object is the same value."""
+"""Immutable types, which are compared by identity."""
 CODE = (FunctionType, MethodType, BuiltinFunctionType, functools.partial, ModuleType)
-"""Values whose numbers may lie anywhere."""
+"""Types of objects whose behaviour may depend on data that a snapshot cannot reach."""
 COPIED: dict[type, Callable[[Any], Any]] = {list: list, dict: dict, OrderedDict: dict, set: set}
 PLAIN = {"torch", "abc", "builtins", "collections", "enum", "types", "typing"}
-"""Packages whose objects have all their numbers among their attributes."""
+"""Packages whose classes are not copied, since nobody changes them."""
 OF_MODULES = ("_parameters", "_buffers", "_modules")
 
 
 class Content(NamedTuple):
-    """Holds what was in a dictionary, a list or a set."""
+    """Holds a copy of a dictionary, a list or a set."""
 
-    name: str  # of the attribute that it is; none for the attributes of an object
-    of: Any
-    copy: Any
+    name: str  # of the attribute that holds it; empty for the attributes of an object themselves
+    of: Any  # the container
+    copy: Any  # its content when the snapshot was taken
 
     def is_same(self) -> bool:
-        """Return whether the same objects are in it, under the same names or in the same order."""
+        """Return whether the container holds the same objects, under the same keys or in the same order."""
         if not (self.of or self.copy):
             return True
         if len(self.of) != len(self.copy):
@@ -45,7 +45,7 @@ class Content(NamedTuple):
         return all(map(operator.is_, *values)) and list(self.of) == list(self.copy)
 
     def put_back(self) -> Iterator[str]:
-        """Restore it and yield the names of what had changed."""
+        """Restore the content, and yield the names of attributes that had changed."""
         if self.is_same():
             return
         has_names = not self.name or self.name in OF_MODULES
@@ -55,44 +55,44 @@ class Content(NamedTuple):
 
 
 class ClassContent(NamedTuple):
-    """Holds the attributes of a class, its functions among them."""
+    """Holds a copy of the attributes of a class, its functions among them."""
 
     of: type
     copy: dict[str, Any]
 
     def is_same(self) -> bool:
-        """Return whether it has the same attributes."""
+        """Return whether the class has the same attributes."""
         return Content("", vars(self.of), self.copy).is_same()
 
     def put_back(self) -> Iterator[str]:
-        """Restore it and yield the names of what had changed."""
+        """Restore the content, and yield the names of attributes that had changed."""
         for name in [] if self.is_same() else _names(dict(vars(self.of)), self.copy):
             setattr(self.of, name, self.copy[name]) if name in self.copy else delattr(self.of, name)
             yield name
 
 
 class Numbers(NamedTuple):
-    """Holds the numbers of a tensor."""
+    """Holds a copy of a tensor's values."""
 
-    name: str
+    name: str  # of the attribute that holds it
     of: Tensor
     copy: Tensor
-    learns: bool
+    learns: bool  # whether it required a gradient
 
     def is_same(self) -> bool:
-        """Return whether it has the same numbers, bit by bit, and whether gradient has to reach it as before."""
+        """Return whether the tensor has the same values, bit by bit, and requires a gradient as before."""
         kinds = self.of.shape == self.copy.shape and self.of.dtype == self.copy.dtype
         return kinds and self.learns == self.of.requires_grad and bytes_of(self.of) == bytes_of(self.copy)
 
     def put_back(self) -> Iterator[str]:
-        """Restore it and yield its name if its numbers had changed."""
+        """Restore the values, and yield the tensor's name if they had changed."""
         if not self.is_same():
             self.of.detach().copy_(self.copy)
             yield self.name
 
 
 class Snapshot:
-    """Holds all of a module at a moment, down to what its parts hold, so that nothing else can take its place.
+    """Holds copies of a module's state and of all that it refers to, and references to all of these objects.
 
     >>> linear = nn.Linear(2, 1)
     >>> before = Snapshot(linear)
@@ -104,25 +104,25 @@ class Snapshot:
     def __init__(self, module: nn.Module) -> None:
         self.held: list[Content | ClassContent | Numbers] = []
         self.streams: list[torch.Generator] = []
-        self.is_ours = True  # and not somebody else's, whose step may read what is not held here
+        self.is_ours = True  # whether all code is sgbench's; a foreign step may read what is not held here
         seen: dict[int, object] = {}
         waiting: list[tuple[str, Any]] = [("", module)]
         while waiting:
             name, value = waiting.pop()
-            if id(value) not in seen:  # all of them are held meanwhile
+            if id(value) not in seen:  # `seen` keeps the values alive, so that ids stay unique
                 seen[id(value)] = value
                 waiting += (pair for pair in self._add(name, value) if type(pair[1]) not in ATOMS)
 
     def is_same(self) -> bool:
-        """Return whether all is as it was."""
+        """Return whether nothing has changed since the snapshot."""
         return all(one.is_same() for one in self.held)
 
     def put_back(self) -> list[str]:
-        """Restore all that can be, and return the names of what had changed."""
+        """Restore all that has changed since the snapshot, and return the names of the changed attributes."""
         return [name for one in self.held for name in one.put_back()]
 
     def _add(self, name: str, value: Any) -> Iterable[tuple[str, Any]]:
-        """Hold a value, and return what is in it, with the names by which messages refer to it."""
+        """Copy a value's content, and return the values within it, each with the name that messages give it."""
         kind = type(value)
         if isinstance(value, Tensor):
             self.held.append(Numbers(name, value, value.detach().clone(), value.requires_grad))
@@ -147,7 +147,7 @@ class Snapshot:
         return ()
 
     def _add_class(self, kind: type) -> None:
-        """Hold the attributes of a class, but for torch's and Python's, which nobody changes."""
+        """Copy the attributes of a class, unless it is torch's or Python's, which nobody changes."""
         package = kind.__module__.partition(".")[0]
         if package not in PLAIN:
             self.is_ours &= package == "sgbench"
@@ -155,6 +155,6 @@ class Snapshot:
 
 
 def _names(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """List the names under which two dictionaries hold other objects, or one holds nothing."""
+    """Return the keys under which two dictionaries hold different objects, or which only one has."""
     nothing = object()
     return [name for name in {**one, **other} if one.get(name, nothing) is not other.get(name, nothing)]

@@ -1,9 +1,9 @@
-"""From values to the source of two loops: all steps forward, and all steps back.
+"""Generation of the source of two loops from recorded values: all steps forward, and all steps backward.
 
-Legend: T steps, B samples, M neurons, k parts of what lies side by side. Arrays have a row for each step and
-sample; those of the state have one step more, or a single one where nothing is kept for the way back. The loops go
-over blocks of samples, in each over all steps, so that a block's state stays in the cache; sums over samples and
-steps are made for each block by itself, so that bits do not depend on who makes which block.
+Legend: T steps, B samples, M neurons, k part of a quantity with several parts side by side. Arrays have a row for
+each step and sample. Those of the state have one step more, or a single one where nothing is saved for the backward
+pass. The loops go over blocks of samples, in each over all steps, so that a block's state stays in the cache. Sums
+over samples and steps are made for each block alone, so that bits do not depend on which thread computes a block.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ CALLS = {
     "round": "np.rint", "abs": "abs",
 }  # fmt: skip
 VECTORISED = {"exp": "functions.exp", "tanh": "functions.tanh", "sigmoid": "functions.sigmoid"}
-"""In float32; the standard ones are made number by number."""
+"""Functions of float32 that loops can vectorise, in place of the standard ones."""
 LITERAL = frozenset({-1.0, 0.0, 0.5, 1.0, 2.0})
-"""Numbers that stand in the source, where they can be computed with; all others are handed in."""
+"""Numbers that are written into the source, so that the compiler knows them; all others are arguments."""
 HEAD = '''"""Written by sgbench from a neuron's step; safe to delete."""
 import math
 
@@ -93,16 +93,16 @@ def backward(
             along.take(taken, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
 """
 INDENT, OUTER_INDENT = " " * 20, " " * 16
-"""Of lines in the loop over neurons, and of those before it."""
+"""Indents of lines in the loop over neurons, and of the lines before it."""
 
 
 class WrittenSource:
-    """Holds the text of a program's loops, and the numbers that are handed to it.
+    """Holds the source text of a program's loops, and the constants that are passed to them.
 
     Args:
-        program: what a step computes.
+        program: the operations of a step.
         dtype: of its numbers.
-        width: M; it does not stand in the source, so that layers of about one size share their loops.
+        width: number of neurons M; not part of the source, so that layers of similar size share their loops.
     """
 
     text: str
@@ -110,12 +110,12 @@ class WrittenSource:
     def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
         self.program = program
         self.dtype = dtype
-        self.pitch = width  # from one row of what neurons have a value of each to the next
+        self.pitch = width  # distance between rows with one value of each neuron
         self.constants: list[float] = []
 
 
 class LoopSource(WrittenSource):
-    """Writes the two loops of a program, for the CPU."""
+    """Writes the forward and backward loops of a program in Python, which numba compiles for the CPU."""
 
     def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
         super().__init__(program, dtype, width)
@@ -126,7 +126,7 @@ class LoopSource(WrittenSource):
             self.text += self._backward()
 
     def _forward(self) -> str:
-        """Write the loop forward."""
+        """Write the forward loop."""
         program = self.program
         stored = [(f"state_{place}", "after", parts) for place, parts in enumerate(program.following)]
         stored += [
@@ -142,7 +142,7 @@ class LoopSource(WrittenSource):
         return self._loop(FORWARD, forward_arrays(program), _stores(stored), rows, ahead, spikes=spikes)
 
     def _backward(self) -> str:
-        """Write the loop on the way back."""
+        """Write the backward loop."""
         program = self.program
         stored = [
             (f"grad_{name}", "go" if name == "current" else "at", values)
@@ -170,10 +170,10 @@ class LoopSource(WrittenSource):
 
         Args:
             template: `FORWARD` or `BACKWARD`.
-            arrays: arguments of the loop.
-            stores: the start of each assignment, and the value that it stores.
-            rows: the row index of each kind of input.
-            ahead: lines before the loop over neurons.
+            arrays: names of the arrays that the loop takes.
+            stores: pairs of the start of an assignment, such as "out[at, m] =", and the value that it stores.
+            rows: maps the name of an input to the variable that indexes its rows; "at" for all others.
+            ahead: lines before the loop over neurons, which prefetch.
             names: further fields of the template.
         """
         written = Lines(self.constants, self.dtype, self.pitch, rows)
@@ -189,9 +189,9 @@ class LoopSource(WrittenSource):
 
 
 def pitch(width: int) -> int:
-    """Return the distance from one row to the next: a power of 4 that stands in the source.
+    """Return the distance between rows of `width` values: the next of 64, 256, 1024, ...
 
-    A compiler sees from it that rows do not overlap; at run time it is not willing to find out so much.
+    It is a constant of the source, so that the compiler knows that rows do not overlap.
 
     >>> pitch(60), pitch(64), pitch(65)
     (64, 64, 256)
@@ -217,24 +217,30 @@ def backward_arrays(program: Program) -> list[str]:
 
 
 def _given(program: Program, noises: Iterable[int]) -> list[str]:
-    """Name the arrays that a loop is given first."""
+    """Return the names of the arrays that a loop takes first: currents, these noises, and states."""
     recurrent = ["recurrent"] if "fed" in program.outputs else []
     states = [f"state_{place}" for place in range(len(program.following))]
     return ["current", *recurrent, *(f"noise_{place}" for place in noises), *states]
 
 
 def _fields(name: str, program: Program) -> list[str]:
-    """Name an array of each field of the state."""
+    """Return the names of arrays for each field of the state: `name` and a number."""
     return [f"{name}_{place}" for place in range(len(program.following))]
 
 
 def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]:
-    """Write what asks for rows of arrays before they are needed."""
+    """Write lines that prefetch rows of arrays, to "read" or "write" them.
+
+    `row` is the variable that indexes the row in work, `turn` the expression for the number of rows per step.
+    """
     return [f"prefetch.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names]
 
 
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
-    """List each value with the start of the statement that stores it in its array."""
+    """Return each value with the start of the statement that stores it.
+
+    `stored` has the name of an array, the variable that indexes its rows, and the values of its parts.
+    """
     return [
         (f"{name}[{row}, {_column(part, values)}] =", value)
         for name, row, values in stored
@@ -243,12 +249,15 @@ def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[st
 
 
 def _column(part: int, of: Sequence[Value]) -> str:
-    """Write the index of a part of a value."""
+    """Write the column index of a part in an array that holds the parts of `of` side by side."""
     return "m" if len(of) == 1 else f"{part} * size + m"
 
 
 class Lines:
-    """Writes values as lines of one loop."""
+    """Writes the values of one loop as lines of source, and names them.
+
+    `constants` is extended by numbers that the source does not contain; `rows` is that of `LoopSource._loop`.
+    """
 
     def __init__(
         self, constants: list[float], dtype: torch.dtype, pitch: int, rows: Mapping[str, str]
@@ -259,7 +268,7 @@ class Lines:
         self.locals: list[str] = []
 
     def lines(self, values: Iterable[Value]) -> list[str]:
-        """Write one line of source for each value that is not a constant."""
+        """Write one line of source for each value that is not a constant; arguments come before their results."""
         lines = []
         for value in values:
             if value.operation == "number":
@@ -270,7 +279,7 @@ class Lines:
         return lines
 
     def _number(self, value: float) -> str:
-        """Write a constant, by its place where the text would not hold all its bits."""
+        """Write a constant: as a literal if it is one of `LITERAL`, else as a variable read from the `numbers`."""
         if value in LITERAL and str(value) != "-0.0":
             return f"F({value})"
         place = len(self.constants)
@@ -279,7 +288,7 @@ class Lines:
         return f"c{place}"
 
     def _expression(self, value: Value) -> str:
-        """Write a value as an expression of those before it."""
+        """Write a value as an expression of inputs or of the variables of earlier values."""
         operation = value.operation
         if operation == "input":
             return self._input(str(value.detail))
@@ -290,7 +299,7 @@ class Lines:
         return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
-        """Write an operation on named values."""
+        """Write an operation on values whose variables have these names."""
         if operation in BINARY:
             return f"{names[0]} {BINARY[operation]} {names[1]}"
         if operation == "where":
@@ -307,7 +316,7 @@ class Lines:
         return f"F({self.calls[operation]}({names[0]}))"
 
     def _input(self, detail: str) -> str:
-        """Write an input by its array and its index; rows are `at` where nothing else is said."""
+        """Write an input, given as "array.part", as an indexed array."""
         name, _, part = detail.rpartition(".")
         column = "m" if part == "0" else f"{part} * size + m"
         kind = re.sub(r"_\d+$", "", name)
@@ -315,7 +324,7 @@ class Lines:
 
 
 MOST = 16
-"""Sources of one layer's neurons: with and without gradient, and for a last batch that is shorter."""
+"""Most sources that are kept for a neuron module: with and without gradient, and for a shorter last batch."""
 _written: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], tuple[Snapshot, WrittenSource]]]
 _written = weakref.WeakKeyDictionary()
 
@@ -323,15 +332,15 @@ _written = weakref.WeakKeyDictionary()
 def recalled(
     neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]
 ) -> WrittenSource:
-    """Return a neuron's written loops if all that its step reads is unchanged, or have them written anew.
+    """Return the stored source of a neuron's loops if all that its step reads is unchanged, else write it anew.
 
-    All of it is compared by value, tensors bit by bit. A step of somebody's own may read what lies anywhere, so it
-    is written anew in each pass; so is one that draws, and one whose numbers learn in this pass.
+    What the step reads is compared by value, tensors bit by bit. Three kinds of step are written in each pass:
+    foreign ones, which may read anything, those that draw numbers, and those whose parameters learn.
 
     Args:
-        neuron: whose step it is.
-        key: what else decides: shapes, precision, what is wanted.
-        write: writes the step down.
+        neuron: the module whose step it is.
+        key: what else the source depends on: shapes, precision, wanted outputs.
+        write: records the step, given a snapshot of the neuron, and writes its source.
     """
     known = _written.setdefault(neuron, {})
     if key in known and known[key][0].is_same():

@@ -1,4 +1,4 @@
-"""Triton's functions of a written source: compiled for a CUDA device, or interpreted."""
+"""Generated Triton programs as Python modules, which Triton compiles for a CUDA device or interprets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REMEDY = "pip install 'sgbench[triton]'"
 
 
 def missing() -> str | None:
-    """Explain that Triton is not installed, or return None where it is."""
+    """Return None if Triton is installed, else a message that says so and how to install it."""
     return None if importlib.util.find_spec("triton") else f"triton is not installed: {REMEDY}"
 
 
@@ -26,7 +26,7 @@ def is_interpreted() -> bool:
 
 @functools.cache
 def module_of(text: str) -> ModuleType:
-    """Make a module of a written source, whose lines Triton can look up; machine code is kept by Triton itself."""
+    """Run a source text as a module whose lines Triton can look up; Triton caches the machine code itself."""
     name = f"sgbench-triton-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     linecache.cache[f"<{name}>"] = len(text), None, text.splitlines(keepends=True), f"<{name}>"
     return in_memory(text, name)

@@ -1,6 +1,6 @@
-"""Functions that Triton's language lacks, in terms of those that it has, as source for a written program.
+"""Source of mathematical functions that Triton's language lacks, in terms of those that it has.
 
-Each is good to a few units in the last place in both precisions. `expm1` and `log1p` follow Kahan (Higham 2002,
+Each is exact to a few units in the last place in both precisions. `expm1` and `log1p` follow Kahan (Higham 2002,
 Accuracy and Stability of Numerical Algorithms, section 1.14.1): errors of a rounded 1 + x cancel in a quotient.
 """
 
@@ -56,4 +56,4 @@ FUNCTIONS = {
     text.split("(")[0].removeprefix("def "): f"\n\n@triton.jit\n{text}\n"
     for text in _WRITTEN.strip().split("\n\n")
 }
-"""The source of each function by the name of its operation; a function comes behind those that it calls."""
+"""Maps the name of an operation to the source of its function; a function comes after those that it calls."""

@@ -1,9 +1,10 @@
-"""From values to the source of two Triton programs: all steps forward, and all steps back.
+"""Generation of the source of two Triton programs from recorded values: all steps forward, and all steps backward.
 
-Legend: T steps, B samples, M neurons, k parts of what lies side by side. A program instance holds a tile of samples
-and neurons: it goes over all steps with the tile's state in registers. All to all recurrence is a product inside
-the program, whose tile then holds every neuron of the layer, and whose weights are loaded once. Arrays lie as those
-of `source`; sums over samples and steps are made for each tile by itself, so that they do not depend on an order.
+Legend: T steps, B samples, M neurons, k part of a quantity with several parts side by side. A program instance
+computes a tile of samples and neurons over all steps, with the tile's state in registers. All-to-all recurrence is
+a product inside the program: the tile then holds every neuron of the layer, and weights are loaded once. Arrays
+have the layout of `source`. Sums over samples and steps are made for each tile alone, so they do not depend on an
+order.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ OF_LANGUAGE = {
     "exp": "tl.exp", "log": "tl.log", "log2": "tl.log2", "sin": "tl.sin", "cos": "tl.cos", "erf": "tl.erf",
     "floor": "tl.floor", "ceil": "tl.ceil", "abs": "tl.abs",
 }  # fmt: skip
-"""Operations that Triton's language has under one name for both precisions."""
+"""Maps operations to functions of Triton's language that serve both precisions."""
 ROUNDED = {"div": "tl.div_rn", "sqrt": "tl.sqrt_rn"}
-"""In float32, where the plain ones are approximate."""
+"""Maps operations to functions that round correctly in float32, where the plain ones are approximate."""
 HEAD = '''"""Written by sgbench from a neuron's step."""
 import triton
 import triton.language as tl
@@ -71,7 +72,7 @@ PLACED = (
 
 
 class TritonSource(WrittenSource):
-    """Writes the two Triton programs of a step.
+    """Writes the forward and backward Triton programs of a recorded step.
 
     Raises:
         Untraceable: Triton's language lacks an operation of the step.
@@ -87,11 +88,11 @@ class TritonSource(WrittenSource):
 
     @property
     def recurrent_parts(self) -> range:
-        """Return the parts of the current that all neurons feed back; none without all to all recurrence."""
+        """Return the numbers of the current's parts that recurrence feeds; empty without all-to-all recurrence."""
         return range(self.program.currents if "fed" in self.program.outputs else 0)
 
     def _forward(self) -> str:
-        """Write the program forward: states and what is fed back stay in registers."""
+        """Write the forward program; states and the values that recurrence feeds back stay in registers."""
         program, written = self.program, self._lines(self._kept_forward())
         body = [f"recurrent_{k} = {self._product(f'fed, matrix_{k}')}" for k in self.recurrent_parts]
         fields = {f"state_{place}": parts for place, parts in enumerate(program.following)}
@@ -117,7 +118,7 @@ class TritonSource(WrittenSource):
         return written.filled(FORWARD, triton_forward_arrays(program), before, body, kept)
 
     def _backward(self) -> str:
-        """Write the program on the way back: gradients of the state and of what was fed back stay in registers."""
+        """Write the backward program; gradients of states and of the recurrent values stay in registers."""
         program, written = self.program, self._lines(self._kept_backward())
         fields = {f"grad_{place}": parts for place, parts in enumerate(program.before)}
         outgoing = {f"grad_{name}": parts for name, parts in program.gradients.items()}
@@ -150,20 +151,20 @@ class TritonSource(WrittenSource):
         return written.filled(BACKWARD, triton_backward_arrays(program), before, body, behind)
 
     def _kept_forward(self) -> dict[str, str]:
-        """Name the registers in which a step forward finds its inputs."""
+        """Return the registers that hold inputs of a forward step; maps "array.part" to a variable name."""
         kept = {f"recurrent.{k}": f"recurrent_{k}" for k in self.recurrent_parts}
         fields = {f"state_{place}": parts for place, parts in enumerate(self.program.following)}
         return kept | {f"{field}.{k}": _register(field, k) for field, k, _ in _each(fields)}
 
     def _kept_backward(self) -> dict[str, str]:
-        """Name the registers in which a step back finds its inputs."""
+        """Return the registers that hold inputs of a backward step; maps "array.part" to a variable name."""
         kept = {"d_fed.0": "d_fed"}
         for place, parts in enumerate(self.program.before):
             kept |= {f"d_state_{place}.{k}": _register(f"grad_{place}", k) for k in range(len(parts))}
         return kept
 
     def _matrix(self, *, transposed: bool) -> list[str]:
-        """Write what loads the recurrent weights, each part [from, to], or [to, from] for the way back."""
+        """Write lines that load each part's recurrent weights as [source, target], or transposed for backward."""
         if not self.recurrent_parts:
             return []
         source, target = ("m", "j") if transposed else ("j", "m")
@@ -175,27 +176,27 @@ class TritonSource(WrittenSource):
         return ["j = tl.arange(0, NEURONS)[:, None]", *loads]
 
     def _product(self, factors: str) -> str:
-        """Write a product of tiles in the precision of their numbers."""
+        """Write a matrix product of two tiles, given as "a, b", in their own precision."""
         return f'tl.dot({factors}, input_precision="ieee", out_dtype={self._number_type()})'
 
     def _used(self, name: str, way: int) -> list[str]:
-        """Name the arrays of noise on one way."""
+        """Return the names of the arrays of noise that the forward (`way` 0) or backward (1) program reads."""
         return [f"{name}_{place}" for place in self.program.used[way]]
 
     def _rows(self) -> int:
-        """Count the rows of what neurons have a value of each."""
+        """Return the number of rows with one parameter value of each neuron."""
         return sum(given.parts for given in self.program.given)
 
     def _number_type(self) -> str:
-        """Write the type of all numbers."""
+        """Return Triton's name of the float type."""
         return "tl." + str(self.dtype).removeprefix("torch.")
 
     def _lines(self, kept: Mapping[str, str]) -> TileLines:
-        """Start the lines of one program."""
+        """Return a writer for the lines of one program, whose inputs `kept` are found in registers."""
         return TileLines(self.constants, self.dtype, kept, self._parts(), self.functions, self._number_type())
 
     def _parts(self) -> dict[str, int]:
-        """Count the parts of each array that has several."""
+        """Return the number of parts of each array that may have several, by name."""
         program = self.program
         counts: dict[str, int] = dict.fromkeys(
             ("current", "recurrent", "grad_current", "grad_recurrent"), program.currents
@@ -206,29 +207,33 @@ class TritonSource(WrittenSource):
 
 
 def triton_forward_arrays(program: Program) -> list[str]:
-    """List the names of the arrays that the program forward takes, in order."""
+    """Return the names of the arrays that the forward program takes, in order."""
     given = ["matrix", "fed_begin"] if "fed" in program.outputs else []
     return [*forward_arrays(program), *given]
 
 
 def triton_backward_arrays(program: Program) -> list[str]:
-    """List the names of the arrays that the program backward takes, in order."""
+    """Return the names of the arrays that the backward program takes, in order."""
     given = ["matrix"] if "fed" in program.outputs else []
     return [*(name for name in backward_arrays(program) if name != "d_fed"), *given]
 
 
 def _register(array: str, part: int) -> str:
-    """Name the register of a part of what goes from step to step."""
+    """Return the name of the variable that carries a part of an array from step to step."""
     return f"{array}_now_{part}"
 
 
 def _each(parts: Mapping[str, Parts]) -> list[tuple[str, int, Value]]:
-    """List each array, part and value."""
+    """Return (array, number of the part, value) for each part of each array."""
     return [(name, k, value) for name, values in parts.items() for k, value in enumerate(values)]
 
 
 class TileLines(Lines):
-    """Writes values as lines of one Triton program, each a tile of samples and neurons."""
+    """Writes the values of one Triton program as lines of source; each is a tile of samples and neurons.
+
+    `kept` maps inputs "array.part" that are in registers to their names, `parts` array names to numbers of parts.
+    `functions` is extended by the source of functions that the lines call.
+    """
 
     def __init__(
         self,
@@ -245,15 +250,15 @@ class TileLines(Lines):
         self.hoisted = {"zero": f"tl.zeros((SAMPLES, NEURONS), {number_type})"}
 
     def load(self, array: str, part: int) -> str:
-        """Write what reads a part of an array's present row."""
+        """Write the expression that loads a part of an array's current row."""
         return f"tl.load({self._place(array, part)}, mask=inside, other=0.0)"
 
     def store(self, array: str, part: int, name: str) -> str:
-        """Write what stores a tile in a part of an array's present row."""
+        """Write the statement that stores the tile `name` in a part of an array's current row."""
         return f"tl.store({self._place(array, part)}, {name}, mask=inside)"
 
     def moves(self, arrays: Sequence[str] | Mapping[str, object], sign: str) -> list[str]:
-        """Write what goes to the next row of arrays, or to the row before."""
+        """Write statements that advance the pointers of arrays by one step ("+"), or move them back ("-")."""
         return [f"{array} {sign}= batch * ({self.parts.get(array, 1)} * size)" for array in arrays]
 
     def filled(
@@ -264,7 +269,7 @@ class TileLines(Lines):
         body: Sequence[str],
         behind: Sequence[str],
     ) -> str:
-        """Write the program around these lines."""
+        """Fill the template `loop` with names of arrays, and lines before, in and after its loop over steps."""
         hoisted = [f"{name} = {expression}" for name, expression in self.hoisted.items()]
         return loop.format(
             arguments=", ".join(arrays),
@@ -275,18 +280,18 @@ class TileLines(Lines):
         )
 
     def _place(self, array: str, part: int) -> str:
-        """Write the addresses of a part of an array's present row."""
+        """Write the expression for the addresses of a part of an array's current row."""
         count = self.parts.get(array, 1)
         offset = self._named(f"of_{count}", f"sample * ({count} * size) + m")
         return f"{array} + {offset}" + (f" + {part} * size" if part else "")
 
     def _named(self, name: str, expression: str) -> str:
-        """Return the name of what is computed once, before the first step."""
+        """Return `name`, and have the expression computed under it once, before the first step."""
         self.hoisted[name] = expression
         return name
 
     def _number(self, value: float) -> str:
-        """Write a constant as a tile, by its place among the numbers where its bits have to be handed in."""
+        """Write a constant as a tile: a literal if it is one of `LITERAL`, else an entry of the array `numbers`."""
         tile = "(SAMPLES, NEURONS)"
         if value in LITERAL and str(value) != "-0.0":
             name = f"number_{value}".replace(".", "_").replace("-", "minus_")
@@ -296,7 +301,7 @@ class TileLines(Lines):
         return self._named(f"c{place}", f"tl.broadcast_to(tl.load(numbers + {place}), {tile})")
 
     def _expression(self, value: Value) -> str:
-        """Write a value as an expression of those before it."""
+        """Write a value as an expression of inputs or of the variables of earlier values."""
         operation, detail = value.operation, value.detail
         if operation == "input":
             name, _, part = str(detail).rpartition(".")
@@ -309,7 +314,7 @@ class TileLines(Lines):
         return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
-        """Write an operation on tiles."""
+        """Write an operation on tiles with these variable names, or raise `Untraceable` if Triton lacks it."""
         listed = ", ".join(names)
         if operation in ROUNDED and self.is_single:
             return f"{ROUNDED[operation]}({listed})"
@@ -330,5 +335,5 @@ class TileLines(Lines):
 
 
 def _indented(lines: Sequence[str], spaces: int = 4) -> str:
-    """Write lines with an indent."""
+    """Join lines, each indented by so many spaces."""
     return "\n".join(" " * spaces + line for line in lines)

@@ -1,4 +1,4 @@
-"""What a step must not do: keep something on itself, or draw numbers that the loops cannot draw again."""
+"""A guard against steps with side effects: changes of the module, and draws from random generators."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sgbench.engine.codegen.values import Untraceable
 
 @contextmanager
 def unchanged(before: Snapshot) -> Iterator[None]:
-    """Raise an error if a step keeps something on its module or draws numbers, and undo it.
+    """Check, after the body has run a step, that it changed nothing on its module and drew no numbers; undo both.
 
     Raises:
-        Untraceable: something of the module or of a part of it was changed, or a generator moved.
+        Untraceable: the module or something that it refers to was changed, or a generator was used.
     """
     draws = _Draws.of(before)
     try:
@@ -35,21 +35,21 @@ def unchanged(before: Snapshot) -> Iterator[None]:
 
 
 class _Draws(NamedTuple):
-    """Holds where the streams stand that a step can draw from."""
+    """Holds the states of the random generators that a step can draw from."""
 
     streams: list[torch.Generator]
-    states: list[Tensor]
-    others: tuple[Any, dict[str, Any]] | None  # of Python and of NumPy, where a step is somebody's own
+    states: list[Tensor]  # of these generators
+    others: tuple[Any, dict[str, Any]] | None  # states of Python's and NumPy's, if the step is foreign
 
     @staticmethod
     def of(before: Snapshot) -> _Draws:
-        """Read torch's streams, and for foreign steps those of Python and of NumPy, which are slow to read."""
+        """Read the states of torch's generators, and for foreign steps also Python's and NumPy's, which is slow."""
         streams = [torch.default_generator, *before.streams]
         others = None if before.is_ours else _others()
         return _Draws(streams, [stream.get_state() for stream in streams], others)
 
     def put_back(self) -> bool:
-        """Set all streams to where they stood, and say whether any had moved."""
+        """Restore the states of all generators, and return whether any had been used."""
         moved = False
         for stream, state in zip(self.streams, self.states, strict=True):
             if not torch.equal(stream.get_state(), state):
@@ -63,11 +63,11 @@ class _Draws(NamedTuple):
 
 
 def _others() -> tuple[Any, dict[str, Any]]:
-    """Return where the global streams of Python and of NumPy stand."""
+    """Return the states of the global random generators of Python and NumPy."""
     return random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 - somebody's step may use it
 
 
 def _places(others: tuple[Any, dict[str, Any]]) -> tuple[Any, ...]:
-    """Return the comparable state of two global random streams."""
+    """Return the states of Python's and NumPy's generators as a tuple that `==` can compare."""
     inner = others[1]["state"]
     return others[0], inner["key"].tobytes(), inner["pos"], others[1]["has_gauss"], others[1]["gauss"]

@@ -1,4 +1,4 @@
-"""What a step computes, as a graph: each value is one number of each neuron in each step."""
+"""Symbolic values, the nodes of a step's graph: each is one number of each sample and neuron in each step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 TRUTHS = frozenset({"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"})
 """Operations whose result is true or false."""
 INPUTS = frozenset({"input", "row", "noise", "number"})
-"""What is given: an array of all steps, a number of each neuron, noise, a number of the layer."""
+"""Values without arguments: an array over all steps, one number of each neuron, noise, one number of the layer."""
 
 
 class Untraceable(Exception):  # noqa: N818 - a reason, not a failure
@@ -17,11 +17,12 @@ class Untraceable(Exception):  # noqa: N818 - a reason, not a failure
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Value:
-    """Stands for a number and what it is made from; two values are the same only if they are one object."""
+    """Stands for the result of an operation on other values; two values are equal only if they are one object."""
 
-    operation: str  # what makes it, or one of `INPUTS`
-    arguments: tuple[Value, ...] = ()  # what it is made from
-    detail: str | int | float | None = None  # name of an input, place of a row or of noise, a number itself
+    operation: str  # its name, or one of `INPUTS`
+    arguments: tuple[Value, ...] = ()
+    # The name of an input, the number of a row or of a noise, or a number itself; None for computed values.
+    detail: str | int | float | None = None
 
     @property
     def is_truth(self) -> bool:
@@ -30,19 +31,19 @@ class Value:
 
 
 def number(value: float) -> Value:
-    """Return a number that is the same for all neurons of the layer."""
+    """Return the value of a constant, the same for all neurons of the layer."""
     return Value("number", detail=float(value))
 
 
 def as_number(value: Value | float) -> Value:
-    """Convert a boolean value to 1 or 0; return numbers unchanged."""
+    """Return a value that is a number: a boolean becomes 1 or 0, a Python number a constant."""
     if not isinstance(value, Value):
         return number(value)
     return Value("where", (value, number(1), number(0))) if value.is_truth else value
 
 
 def needed(roots: Iterable[Value]) -> list[Value]:
-    """List all values that these are computed from, each after its arguments.
+    """Return `roots` and all values that they are computed from, each once and after its arguments.
 
     >>> x = Value("input", detail="x")
     >>> square = Value("mul", (x, x))

@@ -1,7 +1,7 @@
-"""What goes along with the loops of a neuron's own step: events in front of them, and a readout behind.
+"""Input currents and readouts, computed step by step within the loops that are written for a neuron's `step`.
 
-Each function makes one step of some samples, so that what it hands on is still in the nearest cache. Rows of what
-lies over time are t * batch + b. What has no size is not there.
+Each function makes one step of some samples, so that its result is still in the nearest cache. Row t * batch + b of
+an array over time is step t of sample b. An array of size 0 stands for an absent one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from sgbench.engine.kernels.sums import scatter
 
 @loop
 def drive(driven, r, current, place, count):
-    """Write the current of rows r, r + 1, ... at a place: the bias, and the weights of what arrives there."""
+    """Set current[place + k] to bias plus summed weights of the events of row r + k, for k in [0, count).
+
+    `driven` is an `InputCurrent` of events; without weights `current` stays as it is.
+    """
     index, columns = driven.index, driven.columns
     if not columns.size:
         return
@@ -25,7 +28,7 @@ def drive(driven, r, current, place, count):
         for m in range(current.shape[1]):
             current[place + k, m] = driven.begin[m]
         first, last = driven.indptr[r + k], driven.indptr[r + k + 1]
-        if k + 1 < count:  # the weights of the next row are asked for
+        if k + 1 < count:  # prefetch the weights of the next row
             for e in range(last, driven.indptr[r + k + 2]):
                 for m in range(0, columns.shape[1], LINE_BYTES // columns.itemsize):
                     ask_to_read(columns, np.intp(index[e]), m)
@@ -34,9 +37,10 @@ def drive(driven, r, current, place, count):
 
 @entry
 def send(sent, spikes, place, r, b, count):
-    """Pack the spikes of samples b, b + 1, ... from a place on into rows r, r + 1, ..., and advance the readout.
+    """Pack spikes[place + k] to bits, and advance the readout of sample b + k by them, for k in [0, count).
 
-    `sent` holds the packed spikes, and the readout.
+    `sent` is the pair (words, readout): bits go to row r + k of words [T B, blocks of 64], of size 0 where nothing
+    is to be packed; the readout is a `Readout`, which may be absent.
     """
     words, readout = sent
     if words.size:
@@ -45,7 +49,7 @@ def send(sent, spikes, place, r, b, count):
 
 @loop
 def pack_and_read(words, readout, spikes, place, r, b, count, names):
-    """Compute what `send` does, with room for the names of neurons."""
+    """Compute what `send` does; `names` int32 [M] is scratch memory for the numbers of spiking neurons."""
     for k in range(count):
         write_bits(spikes, place + k, words, r + k)
         if readout.output.size:
@@ -54,15 +58,19 @@ def pack_and_read(words, readout, spikes, place, r, b, count, names):
 
 @entry
 def room(read_back, count):
-    """Create what a readout has of so many samples on the way back, and room for the names of one."""
+    """Create the scratch memory of a readout's backward steps for `count` samples, as the pair that `hear` takes.
+
+    Returns the `ReadoutRows`, and int32 [M] for the numbers of spiking neurons.
+    """
     return room_of_readout(read_back, count), np.empty(read_back.weights.shape[1], np.int32)
 
 
 @loop_backward
 def hear(read_back, own, outside, arriving, r, b, count, step, steps):
-    """Write what reaches the spikes of samples b, b + 1, ... in a step, of rows r, r + 1, ..., into `arriving`.
+    """Set arriving[b + k] to the gradient of the spikes in row r + k, from readout and `outside`; k in [0, count).
 
-    `own` is what `room` has made. What comes from `outside` is added.
+    `read_back` is the `ReadoutBack`; without one nothing is done. `own` comes from `room`; `outside` [T B, M] is
+    the gradient from elsewhere, or of size 0. `step` of `steps` is the step of these rows.
     """
     if not read_back.gradient.size:
         return
@@ -78,7 +86,10 @@ def hear(read_back, own, outside, arriving, r, b, count, step, steps):
 
 @loop_backward
 def take(taken, r, adjoint, place, count):
-    """Add the adjoint of the current of rows r, r + 1, ... to the gradients of the weights that made it."""
+    """Add adjoint[place + k], of the current in row r + k, to the gradients of weights and bias; k in [0, count).
+
+    `taken` is a `Taken`: the events of the rows, and the gradients that are added to.
+    """
     indptr, index, value, d_columns, d_bias = taken
     if not d_columns.size:
         return

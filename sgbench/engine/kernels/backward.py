@@ -1,8 +1,8 @@
-"""Adjoints of one layer over all steps, for a block of samples or in a chunk of time; names are in `arguments`.
+"""The backward pass of one layer over its steps, for a block of samples or a chunk of time.
 
-By blocks the adjoint of a current is handed to the layer before in rows of the block alone, and goes into gradients
-of weights row by row, while it is in the nearest cache: no event is sorted, and no adjoint of all steps is kept.
-Functions are called, not copied into loops, for copies take long to compile.
+Arrays are described in `arguments`. By blocks, the adjoint of a current is passed to the previous layer in rows of
+the block alone. It is added to the gradients of weights row by row, while it is in the nearest cache: no event is
+sorted, and no adjoint of all steps is kept. Functions are called, not inlined, since copies take long to compile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from sgbench.engine.kernels.sums import TOGETHER, add_products, call_gather, cal
 
 @loop_backward
 def add_reset(total, g, x, w, r, lu, o, coefficients, reset, second):
-    """Add to ds what the reset of the next step sends back where its gradient is attached."""
+    """Add to total[g], the gradient of a sample's spikes, what the reset of the next step sends back.
+
+    `lu` [n, M] is the adjoint of the next step's potential, o the sample's row in it; r is the sample's row in the
+    saved x = u - threshold and w. `reset` and `second` are those of `NeuronArrays`, whose reset is attached.
+    """
     decay, base, _, _, _, _, _, _, slope = coefficients
     size = x.shape[1]
     if reset == SUBTRACT:
@@ -49,7 +53,11 @@ def add_reset(total, g, x, w, r, lu, o, coefficients, reset, second):
 
 @row_backward
 def add_own_steps(total, g, layer, saved, r, adjoint, o):
-    """Add to ds what the next step of the neuron itself sends back: by V, by w, and by an attached reset."""
+    """Add to total[g], the gradient of a sample's spikes, what the next step of the same neurons sends back.
+
+    Three ways lead there: one-to-one recurrent weights, the second variable w, and an attached reset. `adjoint` is
+    the `States` of the next step, o the sample's row in it; r is its row in `saved`.
+    """
     size, second_spike = saved.x.shape[1], layer.coefficients.second_spike
     if layer.wiring == ONE_TO_ONE and layer.wires.size:
         for m in range(size):
@@ -65,10 +73,11 @@ def add_own_steps(total, g, layer, saved, r, adjoint, o):
 def move_states(
     total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires
 ):
-    """Move the adjoints of u, w and the current a step back; total[g] becomes that of x.
+    """Compute one step's adjoints of u, w and the current, in row o of `adjoint`, from those of the next step.
 
-    p is the surrogate derivative. The gradient gx of u - threshold joins it, and where the pass `ends` those of u
-    and w.
+    total[g] is the gradient of the sample's spikes, and becomes that of x = u - threshold. p [M] is the surrogate
+    derivative. Row r of gx, the outside gradient of x, is added; in the last step (`ends`) also row b of gu and gw,
+    the gradients of the last u and w. The other arguments are those of `NeuronArrays`.
     """
     lu, lw, now = adjoint
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
@@ -77,7 +86,7 @@ def move_states(
         for m in range(size):
             total[g, m] *= p[m]
         if reset == ZERO:
-            for m in range(x.shape[1]):  # a product, for what is undefined has to stay so
+            for m in range(x.shape[1]):  # a product, since NaN has to stay NaN
                 lu[o, m] *= one - one if x[r, m] > 0 else one
     for m in range(gx.shape[1]):
         total[g, m] += gx[r, m]
@@ -107,7 +116,11 @@ def move_states(
 
 @row_backward
 def add_gradients(now, o, layer, saved, arriving, r, before, names, sums):
-    """Add the adjoint of a current to the gradients of all that made it; row `before` is of the step before."""
+    """Add now[o], a current's adjoint, to the gradients `sums` of bias, input weights and recurrent weights.
+
+    Row r of `arriving` (an `InputCurrent`) names the inputs; row `before` of `saved`, one step earlier or negative
+    if there is none, the neurons that fired. `names` is scratch memory for numbers of neurons.
+    """
     none = sums.bias[:0]
     for m in range(sums.bias.size):
         sums.bias[m] += now[o, m]
@@ -126,7 +139,7 @@ def add_gradients(now, o, layer, saved, arriving, r, before, names, sums):
 
 @row_backward
 def keep_adjoints(kept, r, total, g, adjoint, o):
-    """Write what gradients of coefficients are made of."""
+    """Write to row r of `kept`, where wanted, the adjoints of u and w (row o of `adjoint`) and of x (total[g])."""
     for m in range(kept.u.shape[1]):
         kept.u[r, m], kept.x[r, m] = adjoint.u[o, m], total[g, m]
     for m in range(kept.w.shape[1]):
@@ -138,9 +151,10 @@ def backward_any(
     layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room, window, batch, low,
     high,
 ):  # fmt: skip
-    """Compute what `backward_block` does, or `backward_chunk`, for every neuron.
+    """Compute what `backward_block` or `backward_chunk` does, for neurons of any kind.
 
-    A block has sums of gradients, and adjoints, `out` and psi of its own samples alone. `room.slope` is 0.
+    A block has `sums` of size > 0; its `adjoint`, `out` and psi then have rows of its own samples alone. `rows` is
+    the readout's `ReadoutRows`; `room` is scratch memory, with a slope of 0.
     """
     own = sums.bias.size > 0
     origin, turn, steps = (low if own else 0), (high - low if own else batch), saved.x.shape[0] // batch
@@ -180,17 +194,31 @@ def backward_any(
 
 @entry_backward
 def room_of(size, inputs, together, like):
-    """Create the room of a layer so wide, with so many inputs, for so many samples at a time."""
+    """Create a `Room` for a layer of `size` neurons with `inputs` inputs, and `together` samples at a time.
+
+    Its floats have the type of the array `like`.
+    """
     total, slope = np.empty((together, size), like.dtype), np.zeros(size, like.dtype)
     return Room(total, slope, np.empty(max(size, inputs), np.int32), np.empty(size, np.int32))
 
 
 @entry_backward
 def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, window, batch, low, high):
-    """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
+    """Compute the backward pass of one layer over all steps of samples [low, high); add its gradients to `sums`.
 
-    The adjoint of the layer's own current goes into `out` [T n, M] if that has a size. No adjoint goes from one
-    `window` of steps to that before.
+    Args:
+        layer: `NeuronArrays`.
+        curve: `SlopeSource`, with the derivative of these samples alone.
+        reaching: `Reaching`, gradients from outside.
+        readout: `ReadoutBack` of a readout that follows the layer; may be absent.
+        saved: `Saved` by the forward pass.
+        arriving: `InputCurrent`.
+        out: written with the adjoint of the layer's current [T n, M]; of size 0 where nobody wants it.
+        sums: `Sums`, added to.
+        window: steps after which adjoints start again from 0 (truncated backpropagation through time).
+        batch: B.
+        low: first sample.
+        high: sample behind the last.
     """
     size, count, number = sums.bias.shape[0], high - low, sums.bias.dtype
     together = count if layer.wiring == ALL_TO_ALL else TOGETHER
@@ -199,22 +227,8 @@ def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, 
     special = layer.attached or layer.reset == ZERO or layer.wiring == ONE_TO_ONE
     if layer.uniform and not (layer.second or layer.gained or special):
         backward_leaky(
-            layer,
-            curve,
-            reaching,
-            readout,
-            rows,
-            saved,
-            arriving,
-            out,
-            sums,
-            lu,
-            room,
-            window,
-            batch,
-            low,
-            high,
-        )
+            layer, curve, reaching, readout, rows, saved, arriving, out, sums, lu, room, window, batch, low, high
+        )  # fmt: skip
         return
     adjoint, none = States(lu, np.zeros_like(lu), np.zeros_like(lu)), np.empty((0, 0), number)
     backward_any(
@@ -227,10 +241,12 @@ def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, 
 def backward_chunk(
     layer, curve, reaching, readout, saved, arriving, out, kept, sums, adjoint, batch, low, high
 ):
-    """Compute the adjoints of samples [low, high), from a chunk's last step to its first.
+    """Compute the backward pass of one layer over a chunk of steps, for samples [low, high).
 
-    `adjoint` holds those of the step after the chunk, and then those of its first step. The gradient of the output
-    and `out` may be the same memory. There is no readout, and gradients of weights are made elsewhere.
+    Arguments are those of `backward_block`, with the rows of the chunk, but for three. `out` [steps B, M] may share
+    memory with the output's gradient. `kept` are `KeptAdjoints`, written if wanted. `adjoint` are the adjoint
+    `States` of the step after the chunk; afterwards those of its first step. The readout is absent, and `sums` is
+    empty: gradients of weights are computed elsewhere from `out`.
     """
     rows, room = room_of_readout(readout, 0), room_of(adjoint.u.shape[1], 0, TOGETHER, adjoint.u)
     plain = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)

@@ -1,6 +1,6 @@
-"""The adjoint of the commonest neurons: one state variable, one decay, a detached reset; names are in `arguments`.
+"""The backward pass of leaky neurons with one state variable, one shared decay and a detached reset.
 
-Numbers of a short loop stay in registers, for all that makes a step is copied into it.
+Arrays are described in `arguments`. All functions of a step are inlined, so that its numbers stay in registers.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from sgbench.engine.kernels.vectors import (
 
 @row_backward
 def move_lanes(slope, m, g, o, place, alone, decay, decay_of_readout, rows, total, lu, out, d_bias):
-    """Move the adjoint lu[o] of neurons from m on a step back through slope and decay; add it to d_bias, return it.
+    """Compute q = slope * (gradient of the spikes) + decay * lu[o], the potential's adjoint one step earlier.
 
-    What reaches the spikes is total[g], and the trace of a readout where there is one; that one `alone` where
-    nothing else can.
+    This is done for one vector of neurons from m on. q replaces lu[o], is added to `d_bias`, is written to
+    out[place] if `out` has a size, and is returned. The gradient of the spikes is total[g] plus the readout's
+    trace, of which `rows` (`ReadoutRows`) holds one if there is a readout; with `alone` it is the trace only.
     """
     reach = slope
     if not alone:
@@ -50,16 +51,22 @@ def move_lanes(slope, m, g, o, place, alone, decay, decay_of_readout, rows, tota
 
 @row_backward
 def add_lanes(moved, m, sums, index, value, fired, first, last, back):
-    """Add the adjoint of neurons from m on to the weights of events [first, last), and of neurons [0, back)."""
+    """Add the adjoint vector `moved`, of neurons from m on, to the weight gradients in `sums`.
+
+    Input weights: the rows that index[first:last] names, times `value` if that has a size. Recurrent weights: the
+    rows that fired[:back] names.
+    """
     add_to_rows(moved, sums.columns, m, index, value, first, last)
     add_to_rows(moved, sums.wires, m, fired, sums.bias[:0], 0, back)
 
 
 @row_backward
 def pull_row(fires, curve, x, r, place, heard, *moving):
-    """Move the adjoints of a sample a step back, vector by vector, and add them to the gradients of weights.
+    """Compute the adjoints of one sample one step earlier, vector by vector, and add them to the weight gradients.
 
-    `heard` is what `add_lanes` takes from its third argument on, `moving` what `move_lanes` does.
+    The surrogate derivative of row r of x = u - threshold comes from `curve`, or from row `place` of its psi; it is
+    1 if the neurons do not fire. `heard` are the arguments of `add_lanes` from its third on, `moving` those of
+    `move_lanes` from its third on.
     """
     size, seen, m = heard[0].bias.size, x.shape[1], 0
     while m + WIDE <= seen:
@@ -84,7 +91,11 @@ def pull_row(fires, curve, x, r, place, heard, *moving):
 def backward_leaky(
     layer, curve, reaching, readout, rows, saved, arriving, out, sums, lu, room, window, batch, low, high
 ):
-    """Compute what `backward_block` does, for one state variable, one decay and a detached reset; `lu` is 0."""
+    """Compute what `backward.backward_block` does, for one state variable, one shared decay and a detached reset.
+
+    `lu` [n, M], the potential's adjoint, is 0 at first; `rows` is the readout's `ReadoutRows`, `room` scratch
+    memory.
+    """
     count, steps = high - low, saved.x.shape[0] // batch
     decay, total, names, fired = layer.coefficients.decay[0], room.total, room.names, room.fired
     recurrent = layer.wiring == ALL_TO_ALL
@@ -122,7 +133,12 @@ def backward_leaky(
 
 @loop_backward
 def chunk_leaky(gs, x, curve, lu, decay, out, kept_u, kept_x, slope, low, high):
-    """Compute what `backward_chunk` does, for neurons of one variable on which slope and decay act alone."""
+    """Compute what `backward.backward_chunk` does, for neurons of one state variable without recurrence.
+
+    Backward in time lu = slope * gs + decay * lu. gs [rows, M] is the gradient of the spikes, lu [B, M] the adjoint
+    of the potential, which is written to `out`, and to `kept_u` if wanted; `kept_x` gets slope * gs. The scratch
+    memory `slope` [M] takes the surrogate derivative of a row of x.
+    """
     batch, size = lu.shape
     for begin in range(out.shape[0] - batch, -1, -batch):
         for b in range(low, high):

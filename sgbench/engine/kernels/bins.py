@@ -1,6 +1,7 @@
-"""Spikes of many samples into time steps, compiled by numba.
+"""Loops that bin the spikes of many samples into time steps; the spikes of a sample are in the order of time.
 
-Legend: T steps, B samples, N inputs; the spikes of a sample are in the order of time.
+Legend: T steps, B samples, N inputs. Results are packed events: those of step t of sample b are row r = t * B + b,
+index[indptr[r]:indptr[r + 1]].
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from sgbench.engine.kernels.codes import WORD, loop, row
 
-STRIDE = 8  # spikes that are passed over at a time
+STRIDE = 8  # spikes that are skipped at a time
 TOGETHER = 16  # positions that are copied at a time
-AT_ONCE = 12  # positions; most words of a tenth of all inputs have fewer
+AT_ONCE = 12  # positions that are written at a time; most words have fewer where a tenth of all inputs spikes
 
 
 @loop
 def find_steps(time_us, indptr, edge_us, first):
-    """Set first[t, b] to the first spike of sample b at edge_us[t] or later; edges [T + 1] ascend."""
+    """Set first[t, b] to the number of sample b's first spike at edge_us[t] or later.
+
+    time_us[indptr[b]:indptr[b + 1]] are the spikes of sample b, ascending, as are the edges [T + 1].
+    """
     for b in range(indptr.size - 1):
         low, end = indptr[b], indptr[b + 1]
         for t in range(edge_us.size):
@@ -39,7 +43,7 @@ def find_steps(time_us, indptr, edge_us, first):
 
 @row
 def count_ones(word):
-    """Count the bits of a word that are set: sums of pairs, of fours, of eights, then of all by one product."""
+    """Count the set bits of a 64-bit word: sums of pairs, of fours, of eights, then of all by one product."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -48,9 +52,11 @@ def count_ones(word):
 
 @row
 def fill_row(channel, start, stop, fold, words, index, place):
-    """Write the inputs of the spikes in [start, stop), ascending, from index[place] on; return the next place.
+    """Write the distinct inputs of channel[start:stop], ascending, to index[place:]; return the next free place.
 
-    For `words` and the room that `index` needs see `fill_binary`.
+    fold[c] is the input of channel c; an empty `fold` means that channels are inputs. `words` uint64 [2, ceil(N /
+    64)] is scratch memory, 0 before and after: neighbouring spikes set bits in different rows of it, so that
+    neither waits for the other. `AT_ONCE` positions are written at a time, so `index` needs as many to spare.
     """
     for e in range(start, stop):
         c = fold[channel[e]] if fold.size else channel[e]
@@ -72,11 +78,10 @@ def fill_row(channel, start, stop, fold, words, index, place):
 
 @loop
 def fill_binary(channel, first, fold, words, indptr, index):
-    """Fill rows t * B + b with the inputs that spike at least once, ascending.
+    """Fill `indptr` and `index` with the inputs that spike at least once in each row t * B + b, ascending.
 
-    `words` [2, blocks] has two bits for each input, all 0: neighbouring spikes set bits of different words, and
-    neither waits for the other. Positions are written twelve at a time, counted beforehand; `index` has room for
-    twelve more. No fold means that channels are inputs.
+    first[t, b] is the number of sample b's first spike in step t or later; `channel` [spikes], `fold` and `words`
+    are those of `fill_row`.
     """
     place = 0
     batch = first.shape[1]
@@ -89,7 +94,10 @@ def fill_binary(channel, first, fold, words, indptr, index):
 
 @loop
 def fill_counts(channel, first, fold, words, counts, indptr, index, value):
-    """Fill rows as `fill_binary` does and count each input's spikes; `counts` [N] and `words` are all 0."""
+    """Fill rows as `fill_binary` does, and write to `value` how often each input spikes.
+
+    `counts` [N] and `words` [ceil(N / 64)] are scratch memory, 0 before and after.
+    """
     place = 0
     batch = first.shape[1]
     indptr[0] = 0
@@ -118,9 +126,8 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b,
 
     `channel` and `time_us` hold the spikes of sample b alone. They are read during the call and never kept, so
     their memory may be reused. Step t ends before edge_us[t + 1]. Its inputs ascend, and counts[t, b] is set to
-    their number. fold[c] is the input of channel c; an empty `fold` means that channels are inputs. For `words` and
-    the room that `index` needs see `fill_binary`. Returns -1, with nothing written, where a channel lies outside of
-    0..channels - 1.
+    their number. `fold`, `words` and the length of `index` are those of `fill_row`. Returns -1, with nothing
+    written, where a channel lies outside of 0..channels - 1.
     """
     outside = False
     for e in range(channel.size):
@@ -141,7 +148,11 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b,
 
 @loop
 def by_steps(rows, counts, begin, indptr, out):
-    """Copy rows that lie sample after sample into rows t * B + b; sample b's begin at begin[b], which moves."""
+    """Copy entries that are stored sample after sample into rows t * B + b of `out`, and write their `indptr`.
+
+    counts[t, b] is the number of entries of step t of sample b. Sample b's entries start at rows[begin[b]]; `begin`
+    is advanced. Both arrays need `TOGETHER` entries to spare.
+    """
     steps, batch = counts.shape
     place = 0
     indptr[0] = 0
@@ -149,7 +160,7 @@ def by_steps(rows, counts, begin, indptr, out):
         for b in range(batch):
             first, end = begin[b], place + counts[t, b]
             put = place
-            while put < end:  # a whole vector at a time; what is too much is written over, or never looked at
+            while put < end:  # a whole vector at a time; surplus entries are overwritten, or never read
                 for k in range(TOGETHER):
                     out[put + k] = rows[first + k]
                 put += TOGETHER
@@ -161,9 +172,10 @@ def by_steps(rows, counts, begin, indptr, out):
 
 @loop
 def pack_steps(step, fires, places, indptr, index):
-    """Fill rows t * B + b with the channels m, ascending, whose step[b, m] is t where fires[b, m].
+    """Fill row t * B + b with the channels m, ascending, that fire with step[b, m] = t; return how many in all.
 
-    `places` [T * B] is 0 at first. Steps outside of 0..T - 1 are left out; `index` has room for all others.
+    Channels without fires[b, m], and steps outside of 0..T - 1, are left out. `places` [T * B] is scratch memory,
+    0 at first.
     """
     batch = step.shape[0]
     steps = places.size // batch

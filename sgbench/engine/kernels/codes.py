@@ -1,11 +1,9 @@
-"""The fused engine's loops, compiled by numba for float32 and float64.
+"""Codes and decorators of the fused engine's loops, which numba compiles for float32 and float64.
 
-Legend: n steps of a chunk of time, B batch, M neurons, K inputs; u membrane potential, w second variable, s
-spikes, x = u - threshold. The equations are in `sgbench.engine.spec` and `sgbench.engine.recursion`. Each loop
-works on a range of samples or rows that it writes alone, so any number of threads gives the same bits. Sums run in
-a fixed order, and nothing is contracted or reordered forward, which therefore rounds as torch does. An innermost
-loop holds no branch: LLVM makes vectors of it. Rows are named by number, for views of them would be counted and
-cost as much as a step.
+The equations are in `sgbench.engine.spec` and `sgbench.engine.recursion`. Each loop works on a range of samples or
+rows that it alone writes, so any number of threads gives the same bits. Sums run in a fixed order. Forward no
+operation is contracted or reordered, so rounding is torch's. An innermost loop holds no branch, so that LLVM
+vectorises it. Rows are passed by number: views of them would be reference-counted and cost as much as a step.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import numba
 
 from sgbench.engine.kernels.disk_cache import keep_by_text
 
-keep_by_text()  # before the first loop is named
+keep_by_text()  # before the first loop is declared
 
 WORD = 64  # spikes per word of packed bits
 SUBTRACT, SUBTRACT_DECAYED, ZERO, NONE = range(4)
@@ -29,7 +27,7 @@ _UNCOUNTED: dict[str, Any] = {
     "_nrt": False
 }  # no references to arrays, whose counting costs more than a short row
 
-# An entry may create arrays, a loop and a row may not. A row is copied into whatever calls it.
+# An entry may create arrays; a loop and a row may not. A row is inlined into its callers.
 entry = numba.njit(**_COMMON)
 loop = numba.njit(**_COMMON, **_UNCOUNTED)
 row = numba.njit(**_COMMON, **_UNCOUNTED, forceinline=True)

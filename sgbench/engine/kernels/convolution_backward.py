@@ -1,6 +1,7 @@
-"""Gradients of convolutions of images that are events; see `images` for letters.
+"""Gradients of convolutions over images whose non-zero values are given as events.
 
-The gradient of weights is added up by the events of an image, or by its windows where these are fewer products.
+Letters are those of `images`. The gradient of weights is summed over the events of an image, or over its windows
+where that takes fewer products.
 """
 
 from __future__ import annotations
@@ -28,18 +29,20 @@ from sgbench.engine.kernels.vectors import (
 
 
 class NonzeroAdjoints(NamedTuple):
-    """Holds the adjoints of an image's sums that are not 0, by pixel."""
+    """Holds the non-zero adjoints of a convolved image, ordered by pixel."""
 
-    starts: np.ndarray  # int64 [pixels + 1]
-    filter: np.ndarray  # int32
-    value: np.ndarray
+    starts: np.ndarray  # int64 [pixels + 1]; those of a pixel are in [starts[pixel], starts[pixel + 1])
+    filter: np.ndarray  # int32, the filter of each adjoint
+    value: np.ndarray  # each adjoint
 
 
 @loop_backward
 def unpool(gradient, places, r, geometry, adjoint, full, d_begin):
-    """Write the adjoint of an image's sums [pixels, F], and add it to that of the bias.
+    """Write to `full` [pixels, F padded] the gradient of image r before pooling, and add its sums to `d_begin` [F].
 
-    `adjoint` holds for each window [P, F] its gradient and how many pixels after the corner the largest is.
+    Of each window only the largest pixel, places[r] pixels after the window's corner, gets a gradient; `places` of
+    size 0 means no pooling. `gradient` [R, F P] is that of the pooled outputs. `adjoint` is scratch memory: two
+    arrays [P, F padded] of zeros.
     """
     windows, pool, line = geometry.rows * geometry.columns, geometry.pool, geometry.columns * geometry.pool
     given, place = adjoint
@@ -68,7 +71,11 @@ def unpool(gradient, places, r, geometry, adjoint, full, d_begin):
 
 @row_backward
 def pull_seen(kind, full, pixel, m, by_pixel, first, last, shift, d_weights):
-    """Add to the weights of events [first, last), the columns from m on, the adjoint of a pixel."""
+    """Add a pixel's adjoint, full[pixel, m:], to the weight gradients of the events [first, last) under its kernel.
+
+    Event e belongs to row by_pixel.place[e] + shift of d_weights [K K C, F padded]; `kind` is a vector of the width
+    to work with.
+    """
     q = load(kind, full, pixel, m)
     if by_pixel.value.size:
         for e in range(first, last):
@@ -84,7 +91,10 @@ def pull_seen(kind, full, pixel, m, by_pixel, first, last, shift, d_weights):
 
 @row_backward
 def pull_thin(kind, full, m, by_pixel, e, shift, geometry, d_weights, pixel):
-    """Add to the weights of an event, the columns from m on, the adjoints of all pixels of a line that see it."""
+    """Add to the weight gradients of event e, in columns from m on, the adjoints of all pixels that it reaches.
+
+    These lie in one line of `full`, which starts at `pixel`; `kind` is a vector of the width to work with.
+    """
     last = by_pixel.column[e] + geometry.before
     factor = spread(kind, by_pixel.value[e]) if by_pixel.value.size else spread(kind, 1)
     for column in range(
@@ -97,7 +107,10 @@ def pull_thin(kind, full, m, by_pixel, e, shift, geometry, d_weights, pixel):
 
 @loop_backward
 def pull_thin_line(full, by_pixel, line, k, geometry, d_weights, pixel):
-    """Add to the weights of the events of a line the adjoints of a line of pixels, from `pixel` on."""
+    """Add to d_weights [K K C, F padded] the products of an input line's events with a line of output adjoints.
+
+    `line` is the first pixel of the input line, `pixel` the first of the output line in `full`, k the kernel's row.
+    """
     shift = k * geometry.kernel_width * geometry.channels
     for e in range(by_pixel.starts[line], by_pixel.starts[line + geometry.width]):
         m = 0
@@ -113,7 +126,10 @@ def pull_thin_line(full, by_pixel, line, k, geometry, d_weights, pixel):
 
 @loop_backward
 def pull_image(full, by_pixel, geometry, d_weights):
-    """Add to the gradient of weights [K K C, F] what one image gives, row by row of the kernels."""
+    """Add one image's part to the gradient of weights d_weights [K K C, F padded], row after row of the kernel.
+
+    `full` [pixels, F padded] holds the adjoints of the outputs before pooling, `by_pixel` the image's events.
+    """
     rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
     for k in range(geometry.kernel_height):
         for y in range(rows):
@@ -141,7 +157,7 @@ def pull_image(full, by_pixel, geometry, d_weights):
 
 @loop_backward
 def fill_lines(by_pixel, geometry, lines):
-    """Write an image as it is, its rows padded, channels side by side."""
+    """Write an image's events into the dense padded image `lines`, flat [H', W', C]."""
     line = (geometry.padded_width) * geometry.channels
     lines[:] = 0
     for y in range(geometry.height):
@@ -153,7 +169,12 @@ def fill_lines(by_pixel, geometry, lines):
 
 @row_backward
 def pull_row(kind, gradient, r, f, places, geometry, lines, shift, m, w, d_rows):
-    """Add to a row of a filter's weights what lies under it in each window, times the window's adjoint."""
+    """Add to d_rows[w, m:], a kernel row of filter f, its gradient from image r, one vector wide.
+
+    It is the sum over windows of the inputs under the row times the window's adjoint. `lines` is the padded image,
+    `shift` the offset of the kernel's row in it, places[f, o] that of window o's largest pixel. `gradient`
+    [R, F P] is that of the pooled outputs.
+    """
     total, windows, o = load(kind, d_rows, w, m), geometry.rows * geometry.columns, 0
     line = (geometry.padded_width) * geometry.channels * geometry.stride
     across, pool = geometry.channels * geometry.stride, geometry.pool
@@ -169,9 +190,10 @@ def pull_row(kind, gradient, r, f, places, geometry, lines, shift, m, w, d_rows)
 
 @loop_backward
 def pull_windows(gradient, r, places, geometry, lines, offsets, d_rows):
-    """Add to the gradient of weights [K F, K C padded] what one image gives, window by window.
+    """Add image r's part to the gradient of weights d_rows [K F, K C padded], window by window.
 
-    `offsets` takes where the kernel of each window's largest pixel begins, after that of the window's first.
+    `lines` is the padded image, `gradient` [R, F P] that of the pooled outputs; `places` as in `pull_back`.
+    `offsets` [F, P] is scratch memory for the distance in `lines` from a window's first pixel to its largest.
     """
     windows, wide_row = geometry.rows * geometry.columns, geometry.columns * geometry.pool
     line = (geometry.padded_width) * geometry.channels
@@ -200,7 +222,10 @@ def pull_windows(gradient, r, places, geometry, lines, offsets, d_rows):
 
 @row
 def by_windows(by_pixel, geometry, row_size):
-    """Return whether there are so many events in an image that its windows are fewer products."""
+    """Return whether an image has so many events that summing over its windows takes fewer products.
+
+    `row_size` is the padded length of a kernel row.
+    """
     count = by_pixel.starts[geometry.height * geometry.width]
     products = geometry.rows * geometry.columns * row_size * geometry.stride * geometry.stride
     return row_size > 0 and count * geometry.kernel_width > products
@@ -208,7 +233,7 @@ def by_windows(by_pixel, geometry, row_size):
 
 @loop_backward
 def list_reached(full, filters, reached):
-    """List the adjoints that are not 0."""
+    """Write the non-zero entries of full [pixels, F padded] into `reached`, a `NonzeroAdjoints`."""
     count = 0
     for pixel in range(full.shape[0]):
         reached.starts[pixel] = count
@@ -220,7 +245,10 @@ def list_reached(full, filters, reached):
 
 @row_backward
 def add_reached(kind, reached, first, last, back, w, m, lines, place):
-    """Add to the line from `place` on the rows of weights of the filters that are reached, times their adjoints."""
+    """Add to lines[place:] the sum of adjoint times kernel row over a pixel's non-zero adjoints [first, last).
+
+    The kernel row of filter f is back[w + f, m:]; `kind` is a vector of the width to work with.
+    """
     total = load_line(kind, lines, place)
     for one in range(first, last):
         weight = load(kind, back, w + reached.filter[one], m)
@@ -230,7 +258,10 @@ def add_reached(kind, reached, first, last, back, w, m, lines, place):
 
 @loop_backward
 def send_back(reached, back, geometry, lines):
-    """Compute the adjoint of an image, its rows padded, channels side by side; back is [K F, K C padded]."""
+    """Compute the gradient of one input image into `lines`, padded and flat [H', W', C].
+
+    `reached` are the non-zero adjoints of its outputs, `back` the weights [K F, K C padded].
+    """
     rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
     line = geometry.padded_width
     lines[:] = 0
@@ -259,7 +290,7 @@ def send_back(reached, back, geometry, lines):
 
 @row
 def unpad(lines, geometry, out, r):
-    """Write an adjoint [H', W', C] as the flat image [C H W] that arrived."""
+    """Copy the padded gradient `lines`, flat [H', W', C], without its padding to row r of out [R, C H W]."""
     line = geometry.padded_width
     for c in range(geometry.channels):
         for y in range(geometry.height):
@@ -270,20 +301,20 @@ def unpad(lines, geometry, out, r):
 
 @entry_backward
 def pull_back(images, back, geometry, gradient, places, d_weights, d_rows, d_begin, d_images, low, high):
-    """Add up the gradients of weights and bias over images [low, high), and write that of the images.
+    """Add the gradients of weights and bias over images [low, high) to their sums, and write those of the images.
 
     Args:
-        images: all of them.
-        back: weights [K F, K C padded] by which gradient goes back.
-        geometry: sizes.
+        images: `Images`, all R of them.
+        back: weights [K F, K C padded].
+        geometry: `Geometry`.
         gradient: of the outputs [R, F P].
-        places: of the largest pixels [R, F P]; empty where there is no pooling.
-        d_weights: [K K C, F padded], of images with few events.
-        d_rows: [K F, K C padded], of images with many.
-        d_begin: [F padded].
-        d_images: [R, C H W]; empty where nobody wants it.
+        places: pixels from the corner of each window to its largest [R, F P]; empty without pooling.
+        d_weights: gradient of weights from images with few events [K K C, F padded].
+        d_rows: gradient of weights from images with many events [K F, K C padded].
+        d_begin: gradient of the bias [F padded].
+        d_images: gradient of the images [R, C H W]; empty where it is not wanted.
         low: first image.
-        high: behind the last.
+        high: image behind the last.
     """
     by_pixel = room_to_sort(images, geometry)
     windows = geometry.rows * geometry.columns

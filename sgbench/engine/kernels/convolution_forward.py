@@ -1,4 +1,4 @@
-"""Convolutions of images that are events, and the largest value of windows among them; see `images` for letters."""
+"""Convolutions, with max pooling, of images whose non-zero values are given as events; letters are in `images`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from sgbench.engine.kernels.vectors import (
 
 @row
 def add_seen(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
-    """Add to the sums of a pixel, the columns from m on, the weights of events [first, last)."""
+    """Add to summed[pixel, m:] the weights of the events [first, last) under the kernel there, times their values.
+
+    The weights of event e are row by_pixel.place[e] + shift; `kind` is a vector of the width to work with.
+    """
     total = load(kind, summed, pixel, m)
     if by_pixel.value.size:
         for e in range(first, last):
@@ -37,7 +40,10 @@ def add_seen(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
 
 @row
 def add_thin(kind, weights, m, by_pixel, e, shift, geometry, summed, pixel):
-    """Add to the sums of all pixels of a line that see an event, the columns from m on, its weights."""
+    """Add event e times its weights, in columns from m on, to the sums of all pixels that it reaches in one line.
+
+    The line starts at row `pixel` of `summed`; `kind` is a vector of the width to work with.
+    """
     last = by_pixel.column[e] + geometry.before
     factor = spread(kind, by_pixel.value[e]) if by_pixel.value.size else spread(kind, 1)
     for column in range(
@@ -50,7 +56,11 @@ def add_thin(kind, weights, m, by_pixel, e, shift, geometry, summed, pixel):
 
 @loop
 def add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, pixel):
-    """Add to the sums of a line of pixels, from `pixel` on, the events of a line, one after another."""
+    """Add the events of one input line to the sums of one output line, event after event.
+
+    `line` is the first pixel of the input line, `pixel` the row of `summed` where the output line starts, k the
+    kernel's row.
+    """
     shift = k * geometry.kernel_width * geometry.channels
     for e in range(by_pixel.starts[line], by_pixel.starts[line + geometry.width]):
         m = 0
@@ -66,7 +76,10 @@ def add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, pixel):
 
 @loop
 def add_image(weights, begin, by_pixel, geometry, summed):
-    """Write the sums of all pixels of one image [pixels, F], row by row of the kernels."""
+    """Write to summed [pixels, F padded] the convolution of one image before pooling, row after row of the kernel.
+
+    `by_pixel` holds the image's events, `weights` is [K K C, F padded], `begin` the bias [F padded].
+    """
     for pixel in range(summed.shape[0]):
         for m in range(0, begin.size, NARROW):
             store(summed, pixel, m, load_line(narrow(begin), begin, m))
@@ -97,7 +110,10 @@ def add_image(weights, begin, by_pixel, geometry, summed):
 
 @loop
 def largest(summed, geometry, pooled, chosen):
-    """Write the largest sum of each window [P, F], of equal ones the first, and its distance from the corner."""
+    """Pool one image: write each window's largest sum to `pooled`, and its distance from the corner to `chosen`.
+
+    Both are [P, F padded]; distances count pixels, and of equal sums the first is taken.
+    """
     pool, line = geometry.pool, geometry.columns * geometry.pool
     kind = narrow(summed)
     for window in range(pooled.shape[0]):
@@ -116,10 +132,10 @@ def largest(summed, geometry, pooled, chosen):
 
 @entry
 def convolve(images, weights, begin, geometry, out, places, low, high):
-    """Convolve the events of images [low, high) with weights [K K C, F padded], into out [R, F P].
+    """Convolve images [low, high) with weights [K K C, F padded], add the bias `begin`, and write out [R, F P].
 
-    `places` [R, F P] takes how many pixels after its corner the largest of a window is; it is empty where there is
-    no pooling.
+    places [R, F P] is written with the pixels from the corner of each window to its largest; it is empty without
+    pooling.
     """
     windows, by_pixel = geometry.rows * geometry.columns, room_to_sort(images, geometry)
     summed = np.empty((windows * geometry.pool * geometry.pool, begin.size), begin.dtype)

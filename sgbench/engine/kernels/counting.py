@@ -1,4 +1,4 @@
-"""What events reach, counted row by row."""
+"""Counts of events and of the synapses that they reach, row by row; row t * B + b is step t of sample b."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgbench.engine.kernels.codes import WORD, loop, row
 
 @row
 def note(count, t, b, rows, of_samples):
-    """Store the number of events in one step of one sample; return whether there are any."""
+    """Store the number of events of one step and sample, and add it to the sample's; return whether it is not 0."""
     rows[t, b] = count
     of_samples[b] += count
     return count > 0
@@ -18,7 +18,10 @@ def note(count, t, b, rows, of_samples):
 
 @loop
 def count_rows(signal, lengths, rows, of_samples):
-    """Count the non-zero entries of signal[T B, N] within each sample; return how many, and in how many rows."""
+    """Count the non-zero entries of signal [T B, N] in the first lengths[b] steps of each sample b.
+
+    Counts are written to rows [T, B], and added to of_samples [B]. Returns the total, and how many rows have any.
+    """
     total = filled = 0
     for t in range(rows.shape[0]):
         for b in range(rows.shape[1]):
@@ -34,7 +37,10 @@ def count_rows(signal, lengths, rows, of_samples):
 
 @loop
 def count_packed(indptr, lengths, rows, of_samples):
-    """Count packed events within each sample; return how many, and in how many rows."""
+    """Count packed events, as indptr [T B + 1] delimits them, in the first lengths[b] steps of each sample b.
+
+    Counts are written to rows [T, B], and added to of_samples [B]. Returns the total, and how many rows have any.
+    """
     total = filled = 0
     for t in range(rows.shape[0]):
         for b in range(rows.shape[1]):
@@ -47,7 +53,10 @@ def count_packed(indptr, lengths, rows, of_samples):
 
 @row
 def land(place, fan, masks, first, last, words, r):
-    """Set the bits of the places that an event at `place` reaches; return its number of synapses."""
+    """Set in words[r] the bits that an event at pixel `place` reaches; return its number of synapses, fan[place].
+
+    These are the bits of masks[place], non-zero in the words [first[place], last[place]) only.
+    """
     for w in range(first[place], last[place]):
         words[r, w] |= masks[place, w]
     return fan[place]
@@ -64,9 +73,11 @@ def count_set(words, r):
 
 @loop
 def spread_events(indptr, index, fan, masks, first, last, operations, words, counts):
-    """Count the synapses that each row's events reach, and mark places as bits of `words`, which start as 0.
+    """Count for each row of packed events the synapses that they reach, and the distinct pixels.
 
-    An event in any channel at a place reaches fan[place] synapses, and the bits masks[place].
+    An event in any channel at a pixel p reaches fan[p] synapses, and the target pixels of masks[p]; see `land` for
+    `first` and `last`. Synapses are written to `operations`, numbers of distinct pixels to `counts`. `words` takes
+    the pixels as bits, and is 0 at first.
     """
     places = fan.size
     for r in range(operations.size):
@@ -79,7 +90,7 @@ def spread_events(indptr, index, fan, masks, first, last, operations, words, cou
 
 @loop
 def spread_dense(signal, fan, masks, first, last, operations, words, counts):
-    """Count as `spread_events` does for images signal[R, channels, places], skipping silent parts by vectors."""
+    """Count what `spread_events` counts, for dense images signal [R, channels, pixels], skipping silent parts."""
     places = fan.size
     for r in range(signal.shape[0]):
         total = 0
@@ -99,7 +110,7 @@ def spread_dense(signal, fan, masks, first, last, operations, words, counts):
 
 @loop
 def spread_small(signal, fan, masks, operations, words, counts):
-    """Count what `spread_events` counts where all reached places fit one word, without a branch."""
+    """Count what `spread_dense` counts if all target pixels fit one word of 64 bits, without a branch."""
     places = fan.size
     for r in range(signal.shape[0]):
         total, word = 0, np.uint64(0)

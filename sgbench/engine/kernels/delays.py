@@ -1,8 +1,8 @@
-"""Events that reach their targets over several steps, forward, and the gradients of their weights.
+"""Currents of synapses that spread each event over several later steps, and the gradients of their weights.
 
-Legend: T steps, B samples, K inputs, F neurons, L lags. A row of what lies over time is t B + b. Sixteen neurons
-are taken at a time, lags and neurons side by side [L, 16]: what an event adds, and where, are then two pieces of
-memory without a gap. Of inputs (forward) and samples (backward) as many are taken as fit into a core's cache.
+Legend: T steps, B samples, K inputs, F neurons, L lags. Row t B + b of an array over time is step t of sample b.
+Sixteen neurons are computed at a time, lags and neurons side by side [L, 16]: what an event adds, and where, are
+then contiguous. As many inputs (forward) or samples (backward) are taken together as fit into a core's cache.
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ from sgbench.engine.kernels.codes import entry, entry_backward, loop, loop_backw
 from sgbench.engine.kernels.events import sum_rows
 from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
 
-NEAR_BYTES = 2**18  # of a piece that is to stay in the cache of a core
+NEAR_BYTES = 2**18  # size of a piece that is to stay in the cache of a core
 
 
 class Lagged(NamedTuple):
-    """Holds events and the sizes of what they reach."""
+    """Holds the events of T steps and B samples that pass through delayed synapses."""
 
-    indptr: np.ndarray  # int64 [T B + 1]
-    index: np.ndarray  # int32, ascending within a row
-    value: np.ndarray  # empty where all are 1
-    steps: int
-    batch: int
+    indptr: np.ndarray  # int64 [T B + 1]; the events of row r are those in [indptr[r], indptr[r + 1])
+    index: np.ndarray  # int32, the input of each event, ascending within a row
+    value: np.ndarray  # of each event; empty where all are 1
+    steps: int  # T
+    batch: int  # B
 
 
 @row
 def add_at(kind, factor, pieces, k, reached, o, t, i):
-    """Add a vector of what one event sends, from place i on, to where it arrives."""
+    """Add factor * pieces[k, i:], one vector of input k's weights, to reached[o], for an event in step t."""
     place = t * NARROW + i
     store(reached, o, place, load(kind, reached, o, place) + spread(kind, factor) * load(kind, pieces, k, i))
 
 
 @loop
 def sort_by_piece(events, at_once, starts, name, step, value):
-    """Sort events by pieces of so many inputs, then by samples; those of piece p and sample b begin at p B + b.
+    """Sort events by piece of `at_once` inputs, then by sample; see `Lagged` for `events`.
 
-    An event's name counts from the first input of its piece.
+    Those of piece p and sample b begin at starts[p B + b]. Of each event `name` gets the input, counted from the
+    first of its piece, `step` its time step, and `value` its value, if it has a size.
     """
     starts[:] = 0
     for r in range(events.indptr.size - 1):
@@ -64,7 +65,7 @@ def sort_by_piece(events, at_once, starts, name, step, value):
 
 @loop
 def spread_events(first, last, name, step, value, pieces, reached, b):
-    """Add to sample b what the events [first, last) send, in the order of time."""
+    """Add to the sums reached[b] the weights `pieces` of the sorted events [first, last), times their values."""
     for e in range(first, last):
         i, k, t = 0, np.intp(name[e]), np.intp(step[e])
         factor = value[e] if value.size else pieces.dtype.type(1)
@@ -78,7 +79,7 @@ def spread_events(first, last, name, step, value, pieces, reached, b):
 
 @entry
 def delay(events, weight, bias, out, low, high):
-    """Write the currents [T B, F] of the neurons in pieces [low, high) of sixteen; weight is [F, K, L]."""
+    """Write the currents out [T B, F] of neurons [16 low, 16 high): bias plus events through weight [F, K, L]."""
     filters, inputs, lags = weight.shape
     steps, batch = events.steps, events.batch
     at_once = max(1, NEAR_BYTES // (lags * NARROW * weight.itemsize))
@@ -107,9 +108,9 @@ def delay(events, weight, bias, out, low, high):
 
 @loop_backward
 def sort_by_input(events, first, last, length, starts, begin, place, value):
-    """Sort the events of samples [first, last) by input, from `begin` on; those of input k begin at starts[k].
+    """Sort the events of samples [first, last) by input; those of input k begin at starts[k], the first at `begin`.
 
-    The place of an event counts the steps of these samples, of which each has `length`.
+    Of each event `place` gets (sample - first) * length + step, and `value` its value, if it has a size.
     """
     starts[:] = 0
     for t in range(events.steps):
@@ -135,7 +136,10 @@ def sort_by_input(events, first, last, length, starts, begin, place, value):
 
 @loop_backward
 def gather_back(starts, place, value, adjoint, pieces):
-    """Add to the gradients of all inputs the adjoints that their events reach, which stay in registers."""
+    """Add to pieces[k] the adjoints of all lags after each event of input k, times its value, for all inputs k.
+
+    The events of input k are [starts[k], starts[k + 1]); event e reaches `adjoint` from row place[e] on.
+    """
     for k in range(starts.size - 1):
         i = 0
         while i + WIDE <= pieces.shape[1]:
@@ -150,9 +154,12 @@ def gather_back(starts, place, value, adjoint, pieces):
 
 @entry_backward
 def pull_back(events, gradient, d_weight, low, high):
-    """Write the gradients of weights [F, K, L] of the neurons in pieces [low, high) of sixteen."""
+    """Write d_weight [F, K, L], the gradient of the weights, for neurons [16 low, 16 high).
+
+    `gradient` [T B, F] is that of the currents.
+    """
     filters, inputs, lags = d_weight.shape
-    length = events.steps + lags - 1  # of a sample, with zeros behind its steps
+    length = events.steps + lags - 1  # steps of a sample and the zeros behind them
     at_once = min(events.batch, max(1, NEAR_BYTES // (length * NARROW * gradient.itemsize)))
     groups = (events.batch + at_once - 1) // at_once
     starts = np.empty((groups, inputs + 1), np.int64)

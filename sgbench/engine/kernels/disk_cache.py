@@ -1,8 +1,8 @@
-"""Where the compiled loops of this room are kept: by the text of all of them together.
+"""The cache folder of compiled loops, named after a hash of the source of all of them together.
 
-numba finds what it has compiled by the text of a function's own file. These loops are copied into each other across
-files, so that one whose file is as it was may have been compiled of others that are not any more. A folder named
-after all the text is never out of date, and every checkout and environment of this text shares it.
+numba caches a compiled function by the text of its own file. These loops are inlined into each other across files,
+so a function of an unchanged file may contain an old version of another. A folder named after the whole text is
+never out of date, and every checkout and environment with this text shares it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sgbench.paths import default_kernels_dir, private_folder
 
 ROOM = Path(__file__).resolve().parent
 LOOPS = "sgbench_loops_"
-"""Beginning of the names of modules that are written."""
+"""Prefix of the names of generated modules."""
 LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl", None))._locator_classes  # type: ignore[union-attr]
-"""numba's own ways to find a folder, of which the first that finds one is taken."""
+"""numba's classes that locate a cache folder; the first that finds one is used."""
 
 
 @functools.cache
 def text_sha256(folder: Path) -> str:
-    """Hash all loops in a folder and the version of what compiles them."""
+    """Return the SHA-256, in hexadecimal, of all Python files in a folder and numba's version."""
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(folder.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -36,12 +36,12 @@ def text_sha256(folder: Path) -> str:
 
 
 class ByText(caching._CacheLocator):
-    """Tells numba the folder of a loop of this package, which nobody but this user can write: an index is a pickle.
+    """Locates numba's cache of one loop in a folder that only this user can write, since its index is a pickle.
 
     Args:
-        function: that is to be compiled.
-        folder: of what is compiled.
-        stamp: by which numba tells whether that is out of date.
+        function: the loop to be compiled.
+        folder: where its machine code is cached.
+        stamp: a text that changes whenever that machine code is out of date.
     """
 
     def __init__(self, function: Callable[..., Any], folder: Path, stamp: str) -> None:
@@ -53,7 +53,7 @@ class ByText(caching._CacheLocator):
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """Return the hash of the text, by which numba tells whether its cache is out of date."""
+        """Return the stamp; numba compiles anew where the cached one differs."""
         return self._stamp
 
     def get_disambiguator(self) -> str:
@@ -62,10 +62,10 @@ class ByText(caching._CacheLocator):
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> ByText | None:
-        """Locate the cache of a loop of this package in a writable folder; None defers to numba's own locators.
+        """Locate the cache of a function in file `py_file`; None, for foreign functions, leaves it to numba.
 
-        Loops of this room, and functions that written loops call, lie in a folder named after their text; written
-        loops, which are named after theirs, lie beside their source.
+        Loops of this folder, and functions that generated loops call, are cached in a folder named after their
+        text. Generated loops, whose modules are named after theirs, are cached beside their source.
 
         Raises:
             RuntimeError: there is no folder that others cannot write.

@@ -1,4 +1,7 @@
-"""Sums over events, and spikes packed to bits and back."""
+"""Sums of weights over events, and spikes packed to bits and back.
+
+Events of row r are index[indptr[r]:indptr[r + 1]], with as many values; `value` of size 0 means ones.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from sgbench.engine.kernels.vectors import NARROW, WIDE, bits_above, load, narro
 
 @row
 def sum_rows(total, rows, m, index, value, first, last):
-    """Return total plus value[e] times the columns of rows[index[e]] from m on, for events e in [first, last).
+    """Return the vector total + sum of value[e] * rows[index[e], m:] over the events e in [first, last).
 
-    One event after another, each rounded; no values means ones.
+    The sum is rounded after each event; `value` of size 0 means ones.
     """
     if value.size:
         for e in range(first, last):
@@ -26,7 +29,7 @@ def sum_rows(total, rows, m, index, value, first, last):
 
 @row
 def add_rows(out, o, rows, index, value, first, last):
-    """Add to out[o] the sum over events e in [first, last) of value[e] rows[index[e]]; no values means ones."""
+    """Add value[e] * rows[index[e]] to out[o] for the events e in [first, last); `value` of size 0 means ones."""
     size, m = out.shape[1], 0
     while m + WIDE <= size:
         store(out, o, m, sum_rows(load(wide(out), out, o, m), rows, m, index, value, first, last))
@@ -43,7 +46,10 @@ def add_rows(out, o, rows, index, value, first, last):
 
 @loop
 def gather(indptr, index, value, rows, begin, out, low, high):
-    """Set out[r] to begin, or keep it, plus the sum of the rows that the events of r name, for r in [low, high)."""
+    """Set out[r] to begin + sum of value[e] * rows[index[e]] over the events of row r, for r in [low, high).
+
+    Where `begin` [M] has size 0 the sum is added to out [R, M] as it is.
+    """
     for r in range(low, high):
         if begin.size:
             for m in range(out.shape[1]):
@@ -53,7 +59,10 @@ def gather(indptr, index, value, rows, begin, out, low, high):
 
 @loop
 def transpose(indptr, index, value, new_indptr, new_index, new_value):
-    """Sort events by input: for each input the rows that name it, in ascending order."""
+    """Sort events by input, those of one input by row, ascending: the transpose of a sparse matrix in CSR form.
+
+    The arrays named `new_` take the result; value and new_value of size 0 mean ones.
+    """
     inputs = new_indptr.size - 1
     rows = indptr.size - 1
     new_indptr[:] = 0
@@ -75,7 +84,7 @@ def transpose(indptr, index, value, new_indptr, new_index, new_value):
 
 @row
 def unpack_row(words, r, index, place):
-    """Write the positions of the set bits of row r from index[place] on; return the place behind them."""
+    """Write the positions of the set bits of words[r] from index[place] on; return the place behind the last."""
     for block in range(words.shape[1]):
         word = words[r, block]
         while word:
@@ -87,7 +96,7 @@ def unpack_row(words, r, index, place):
 
 @loop
 def count_bits(words, indptr):
-    """Compute indptr[R + 1] of the set bits of words [R, blocks]."""
+    """Set indptr [R + 1] to the numbers of set bits in the rows of words [R, blocks of 64] before each row."""
     indptr[0] = 0
     for r in range(words.shape[0]):
         count = 0
@@ -101,14 +110,14 @@ def count_bits(words, indptr):
 
 @loop
 def unpack(words, indptr, index):
-    """Write the positions of the set bits of each row into `index`."""
+    """Write the positions of the set bits of each row r of words [R, blocks of 64] from index[indptr[r]] on."""
     for r in range(words.shape[0]):
         unpack_row(words, r, index, indptr[r])
 
 
 @row
 def write_bits(x, r, words, q):
-    """Write one bit for each x[r] > 0 into words[q], the rest of the last word by single comparisons."""
+    """Set bit m of words[q] where x[r, m] > 0; entries that do not fill a word of 64 are compared one by one."""
     size = x.shape[1]
     whole = size // WORD
     for block in range(whole):

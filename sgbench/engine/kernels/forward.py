@@ -1,7 +1,7 @@
-"""One layer over all steps, forward: for a block of samples, or for all of them.
+"""The forward pass of one layer over all steps, for a block of samples or for all of them.
 
-A block is so small that its states stay in the cache nearest to the core, and the spikes that it sends to the next
-layer in the one behind that. Names of arrays and their shapes are in `arguments`.
+A block is so small that its states stay in the core's nearest cache, and the spikes that it sends to the next layer
+in the second. Arrays are described in `arguments`; row r = t B + b of an array over time is step t of sample b.
 """
 
 from __future__ import annotations
@@ -39,22 +39,24 @@ from sgbench.engine.kernels.vectors import (
 
 @loop
 def add_sum(out, o, rows, index, value, first, last):
-    """Compute what `events.add_rows` does, as a call that is not inlined."""
+    """Add value[e] * rows[index[e]] to out[o] for events e in [first, last): `events.add_rows`, not inlined."""
     add_rows(out, o, rows, index, value, first, last)
 
 
 @row
 def ones_above(vector):
-    """Return 1 where a vector is above 0, else 0."""
+    """Return a vector of 1 where the given one is above 0, else 0."""
     zero, one = spread(vector, 0.0), spread(vector, 1.0)
     return where_above(vector, zero, one, zero)
 
 
 @row
 def advance_lanes(kind, m, b, u, added, q, first, last, back, decay, theta, fires):
-    """Make a step of sample b's neurons from m on; return how far they are above threshold, and who fires, as bits.
+    """Advance one vector of sample b's leaky neurons, from m on, by a step; return u - theta, and spikes as bits.
 
-    Row q of `begin`, events [first, last) and the names [0, back) of neurons that fired a step ago are the current.
+    u = decay * u + current, less theta where the last u was above it. The current is added.begin[q], plus the
+    weights of the events [first, last), plus the recurrent weights of the neurons added.fired[:back]. Where the
+    neurons do not fire, u and no bits are returned. `kind` is a vector of the width to work with.
     """
     now = load(kind, added.begin, q, m)
     now = sum_rows(now, added.columns, m, added.index, added.value, first, last)
@@ -73,9 +75,9 @@ def advance_lanes(kind, m, b, u, added, q, first, last, back, decay, theta, fire
 
 @row
 def advance_row(u, b, saved, r, *given):
-    """Make a step of all neurons of sample b, and write x, spikes and packed spikes of row r.
+    """Advance all leaky neurons of sample b by one step; write u - threshold, spikes and packed spikes to row r.
 
-    `given` is what `advance_lanes` takes from its fifth argument on.
+    `given` are the arguments of `advance_lanes` from its fifth on; an array of `saved` of size 0 is not written.
     """
     size, seen, m = u.shape[1], saved.x.shape[1], 0
     while m + WIDE <= seen:
@@ -100,10 +102,10 @@ def advance_row(u, b, saved, r, *given):
 
 @loop
 def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, high):
-    """Compute what `advance` does, where neurons share one decay and one positive threshold to subtract.
+    """Compute what `advance` does, for neurons that share one decay, and subtract one positive threshold to reset.
 
-    The last spikes are then those of u > theta and need no room; without spikes theta is not looked at. `names` and
-    `fired` are room for positions.
+    The last spikes are where u > theta, so they are not stored; theta is not read for neurons that do not fire.
+    `names` and `fired` are scratch memory for numbers of inputs and of neurons.
     """
     arrived = sent = 0
     decay, theta = layer.coefficients.decay[0], layer.coefficients.threshold[0]
@@ -131,7 +133,11 @@ def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, 
 
 @loop
 def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
-    """Advance u[b] by one step and set shown[v] = u - threshold and the spikes s[b]; resets subtract the base."""
+    """Advance the potentials u[b] by one step driven by drive[d]; set shown[v] = u - threshold and the spikes s[b].
+
+    `base` [M] is the constant threshold, which a reset subtracts; threshold [1, M] is that of this step. `reset` is
+    one of `codes`.
+    """
     size = u.shape[1]
     one = u.dtype.type(1)  # a plain 1 would turn float32 into float64
     zero = one - one
@@ -161,9 +167,11 @@ def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
 
 @row
 def sum_current(layer, arriving, s, saved, r, b, before, scratch, names):
-    """Write the current of row r into scratch[0]; return how many packed spikes arrived.
+    """Write the current of row r, sample b, into scratch[0]; return how many packed spikes arrived.
 
-    It is given or summed over events, plus what the last spikes send back, which are packed in row `before`.
+    The current is given, or bias plus weights of the arriving events or spikes; recurrent weights of the last
+    spikes are added. These are packed in row `before` of `saved`, or, if that is negative, stored in s[b]. `names`
+    is scratch memory for numbers of inputs and neurons.
     """
     arrived, none = 0, layer.coefficients.decay[:0]
     if arriving.columns.size:
@@ -198,7 +206,11 @@ def sum_current(layer, arriving, s, saved, r, b, before, scratch, names):
 
 @row
 def move_second(layer, states, saved, r, b, scratch, threshold):
-    """Advance the second variable and the threshold; return the row of scratch that drives u."""
+    """Advance the second variable w and the threshold of sample b; return the row of `scratch` that drives u.
+
+    scratch[0] holds the current. The drive is gain * current + coupling * w, in scratch[1]; without a second
+    variable it is the current times its gain, in scratch[0]. w goes to row r of `saved`, if kept.
+    """
     _, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
         layer.coefficients
     )
@@ -222,9 +234,10 @@ def move_second(layer, states, saved, r, b, scratch, threshold):
 
 @loop
 def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high):
-    """Compute what `advance` does, for every neuron.
+    """Compute what `advance` does, for neurons of any kind.
 
-    `scratch` is room for the current, what drives u and a row, and at first the base of all thresholds.
+    scratch [4, M] is memory for the current, the drive of u, and u - threshold; its last row holds the constant
+    thresholds at first. `names` is scratch memory for numbers of inputs and neurons.
     """
     arrived = sent = 0
     seen, shown, threshold = saved.x.shape[1], scratch[2:3], scratch[3:]
@@ -262,9 +275,17 @@ def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, 
 
 @entry
 def advance(layer, arriving, states, saved, readout, batch, low, high):
-    """Make the steps of samples [low, high): states move, and what has a size is written.
+    """Run one layer through all steps of samples [low, high); return how many packed spikes it and its readout got.
 
-    Returns how many packed spikes arrived, and how many the readout got.
+    Args:
+        layer: `NeuronArrays`.
+        arriving: `InputCurrent`.
+        states: `States` before the first step; afterwards those of the last.
+        saved: `Saved`; arrays of size > 0 are written.
+        readout: `Readout` that the layer's spikes advance, or an absent one.
+        batch: B.
+        low: first sample.
+        high: sample behind the last.
     """
     size = states.u.shape[1]
     names = np.empty(max(size, arriving.columns.shape[0]), np.int32)

@@ -1,8 +1,8 @@
-"""Images that are convolved: their sizes, and their events in the order in which the loops follow them.
+"""Sizes of convolved images, and their events sorted by pixel, as the convolution loops read them.
 
-Legend: C channels of the input, H W its sides, F filters, K sides of a kernel, P windows (pixels where there is no
-pooling). An image lies flat, [C H W] or [F P]. Inside a loop channels lie side by side, so that the weights of one
-event are a row; rows of filters are padded with zeros to whole vectors.
+Legend: R images, C channels of the input, H W its sides, F filters, K sides of a kernel, P pooling windows (output
+pixels without pooling). An image is stored flat, [C H W] or [F P]. Inside a loop channels are adjacent, so that the
+weights of one event are a row; rows of filters are padded with zeros to whole vectors.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from sgbench.engine.kernels.codes import entry, loop, row
 
-THIN = 4  # columns for each event of a line that is followed event by event
+THIN = 4  # a line is computed event by event if it has more output columns than this for each event
 
 
 class Geometry(NamedTuple):
-    """Holds the sizes of a convolution and of the windows that are pooled behind it, in pixels."""
+    """Holds the sizes of a convolution and of the pooling that follows it, in pixels."""
 
     channels: int
     height: int
@@ -25,49 +25,49 @@ class Geometry(NamedTuple):
     kernel_height: int
     kernel_width: int
     stride: int
-    above: int  # rows of zeros before the first
-    before: int  # columns of zeros before the first
+    above: int  # padding: rows of zeros above the image
+    before: int  # padding: columns of zeros left of the image
     filters: int
-    pool: int  # side of a window; 1 is no pooling
+    pool: int  # side of a pooling window; 1 is no pooling
     rows: int  # of windows
     columns: int  # of windows
-    padded_height: int  # of an image with all zeros around it that a kernel sees
+    padded_height: int  # of the image with its padding
     padded_width: int
 
     @property
     def inputs(self) -> int:
-        """Count the values of an image."""
+        """Return the number of values of an input image, C H W."""
         return self.channels * self.height * self.width
 
     @property
     def outputs(self) -> int:
-        """Count the values behind the windows."""
+        """Return the number of values of an output image, F P."""
         return self.filters * self.rows * self.columns
 
 
 class Images(NamedTuple):
-    """Holds what is convolved: the events of images, or the images themselves where `dense` has a size."""
+    """Holds the R images of a convolution: as packed events, or dense where `dense` has a size."""
 
     indptr: np.ndarray  # int64 [R + 1]; the events of image r are index[indptr[r]:indptr[r + 1]], ascending
-    index: np.ndarray  # int32, positions in the flat image
-    value: np.ndarray  # empty where all are 1
+    index: np.ndarray  # int32, position of each event in the flat image
+    value: np.ndarray  # of each event; empty where all are 1
     dense: np.ndarray  # [R, C H W]
-    ones: bool  # whether all that is not 0 is 1
+    ones: bool  # whether all non-zero values are 1
 
 
 class Sorted(NamedTuple):
-    """Holds the events of one image by pixel."""
+    """Holds the events of one image ordered by pixel; x is a pixel's column and c a channel."""
 
-    starts: np.ndarray  # int64 [H W + 2], where the events of each pixel begin
+    starts: np.ndarray  # int64 [H W + 2]; the events of pixel p are in [starts[p], starts[p + 1])
     place: np.ndarray  # int32, x C + c of each event
     column: np.ndarray  # int32, x of each event
-    value: np.ndarray  # empty where all are 1
+    value: np.ndarray  # of each event; empty where all are 1
     columns: np.ndarray  # int32 [H W], x of each pixel
 
 
 @loop
 def count_events(images, counts):
-    """Count the entries of each image that are not 0, and return how many of all are not 1 either."""
+    """Set counts [R] to the non-zero entries of images [R, C H W]; return how many entries are neither 0 nor 1."""
     others = 0
     for r in range(images.shape[0]):
         count = 0
@@ -80,7 +80,7 @@ def count_events(images, counts):
 
 @entry
 def room_to_sort(images, geometry):
-    """Create the arrays that the events of one image are sorted into."""
+    """Create a `Sorted` with memory for all events that one image of `images` can have."""
     pixels = geometry.height * geometry.width
     columns = (np.arange(pixels) % geometry.width).astype(np.int32)
     room = pixels * geometry.channels + 1
@@ -91,7 +91,7 @@ def room_to_sort(images, geometry):
 
 @loop
 def list_image(images, r, geometry, by_pixel):
-    """List the events of image r, which is dense, by pixel."""
+    """Write the non-zero values of the dense image r into `by_pixel`, a `Sorted`."""
     pixels, channels, count = geometry.height * geometry.width, geometry.channels, 0
     for pixel in range(pixels):
         by_pixel.starts[pixel] = count
@@ -107,7 +107,7 @@ def list_image(images, r, geometry, by_pixel):
 
 @loop
 def sort_image(images, r, geometry, by_pixel):
-    """Sort the events of image r by pixel."""
+    """Sort the packed events of image r by pixel into `by_pixel`, a `Sorted`."""
     pixels, channels = geometry.height * geometry.width, geometry.channels
     begin, end = images.indptr[r], images.indptr[r + 1]
     by_pixel.starts[:] = 0
@@ -133,7 +133,7 @@ def sort_image(images, r, geometry, by_pixel):
 
 @row
 def look_at(images, r, geometry, by_pixel):
-    """Order the events of image r by pixel."""
+    """Write the events of image r, packed or dense, ordered by pixel into `by_pixel`, a `Sorted`."""
     if images.dense.size:
         list_image(images, r, geometry, by_pixel)
     else:
@@ -142,16 +142,18 @@ def look_at(images, r, geometry, by_pixel):
 
 @row
 def is_thin(by_pixel, line, geometry):
-    """Return whether a line has so few events that each is followed by itself."""
+    """Return whether the image line that starts at pixel `line` has so few events that each is computed singly."""
     count = by_pixel.starts[line + geometry.width] - by_pixel.starts[line]
     return geometry.stride == 1 and THIN * count < geometry.columns * geometry.pool
 
 
 @row
 def seen(by_pixel, line, column, geometry):
-    """Return the events in a line under a kernel at a column, and the next column if there are none.
+    """Return (first, last, shift, following): events under a kernel row at an output column, and where to go on.
 
-    Its events are those from the first returned number to the second; weights begin at the third.
+    The events of the image line that starts at pixel `line` are [first, last) of `by_pixel`; the weights of event e
+    are row by_pixel.place[e] + shift of that kernel row. The columns up to `following` have no events if this one
+    has none.
     """
     x = column * geometry.stride - geometry.before
     low = min(max(x, 0), geometry.width)  # a kernel may lie in the padding alone

@@ -1,4 +1,4 @@
-"""The gradient of a maximum over time: every step that reaches it gets an equal share."""
+"""The gradient of a maximum over time: every step that attains the maximum gets an equal share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from sgbench.engine.kernels.codes import loop_backward
 
 @loop_backward
 def share(output, largest, given, shares, gradient):
-    """Write the gradient of `output` [T, N] from that `given` for `largest` [N]; `shares` [N] is 0 at first.
+    """Write to gradient [T, N] that of output [T, N], from the gradient `given` [N] of its maximum `largest` [N].
 
-    Where nothing reaches the maximum, which is then no number, there is no number to be given.
+    shares [N] is scratch memory, 0 at first. Where the maximum is NaN no step attains it, and the gradient is NaN.
     """
     one = shares.dtype.type(1)
     zero = one - one

@@ -1,7 +1,7 @@
-"""Sums over many events a row, by pieces of a layer's neurons: the weights of a piece stay in the cache of a core.
+"""Currents and weight gradients of rows with many events, by pieces of neurons whose weights fit a core's cache.
 
-Weights and their gradients are a line of pieces: of the first neurons [K, 32], of the next ones, and so on.
-Sums are made in the order of `forward` and `backward`, so bits are the same. Letters are those of `arguments`.
+Weights and their gradients are one line of pieces: of the first 32 neurons [K, 32], of the next 32, and so on. Sums
+are made in the order of `forward` and `backward`, so bits are the same. Letters are those of `arguments`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 from sgbench.engine.kernels.codes import loop, loop_backward, row, row_backward
 from sgbench.engine.kernels.vectors import HALF, half, load, load_line, spread, store, store_line
 
-PIECE = HALF  # neurons; of 16, 32 and 64 the fastest, each way
+PIECE = HALF  # neurons of a piece; of 16, 32 and 64 the fastest, forward and backward
 
 
 @row
 def sum_events(total, line, place, index, value, first, last):
-    """Return total plus the weights of events [first, last) in the piece that begins at a place."""
+    """Return total + value times weights of the events [first, last), in the piece that begins at line[place]."""
     if value.size:
         for e in range(first, last):
             weight = load_line(total, line, place + np.intp(index[e]) * PIECE)
@@ -29,7 +29,7 @@ def sum_events(total, line, place, index, value, first, last):
 
 @row_backward
 def add_to_events(q, line, place, index, value, first, last):
-    """Add q to the gradients of the weights of events [first, last) in the piece that begins at a place."""
+    """Add value[e] * q, q an adjoint, to the weight gradients of the events [first, last) in piece line[place:]."""
     if value.size:
         for e in range(first, last):
             target = place + np.intp(index[e]) * PIECE
@@ -42,7 +42,10 @@ def add_to_events(q, line, place, index, value, first, last):
 
 @loop
 def gather_pieces(indptr, index, value, line, begin, current, batch, low, high):
-    """Write the currents [T B, M] of samples [low, high): `begin` plus the weights of what arrives."""
+    """Write current [T B, M] of samples [low, high): the bias `begin` [M] plus value times weights of each event.
+
+    `line` holds the weights in pieces; `indptr`, `index` and `value` the events of the rows.
+    """
     inputs = line.size // current.shape[1]
     for m in range(0, current.shape[1], PIECE):
         for begin_of_step in range(0, current.shape[0], batch):
@@ -54,7 +57,10 @@ def gather_pieces(indptr, index, value, line, begin, current, batch, low, high):
 
 @loop_backward
 def scatter_pieces(indptr, index, value, adjoint, line, batch, low, high):
-    """Add the adjoints [T n, M] of the currents of samples [low, high) to the gradients of weights."""
+    """Add to `line`, the weight gradients in pieces, the adjoint [T n, M] of the currents of samples [low, high).
+
+    `indptr`, `index` and `value` are the events of the rows; n is high - low.
+    """
     inputs, count = line.size // adjoint.shape[1], high - low
     for m in range(0, adjoint.shape[1], PIECE):
         for begin in range(adjoint.shape[0] - count, -1, -count):

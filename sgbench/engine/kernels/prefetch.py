@@ -1,4 +1,4 @@
-"""Asking for rows before they are needed: what lies over time is read once, from memory far from the core."""
+"""Prefetching of rows: arrays over time are read or written once, in memory far from the core."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numba.extending import intrinsic
 
 from sgbench.engine.kernels.codes import row
 
-AHEAD = 4  # rows between the one that is asked for and the one in work
+AHEAD = 4  # rows between the one that is prefetched and the one in work
 LINE_BYTES = 64
-NEAREST, DATA = 3, 1  # LLVM's words for every level of the cache, and for what is no instruction
+NEAREST, DATA = 3, 1  # arguments of LLVM's prefetch: into all cache levels, and data rather than instructions
 
 
 def _asking(write: int) -> Any:
-    """Return a function of rows, a row and a column that asks for the memory there, to write or to read it."""
+    """Return a numba function of (rows, row, column) that prefetches that entry, to write it if `write` is 1."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -42,9 +42,9 @@ ask_to_write: Any = _asking(1)
 
 @row
 def row_ahead(rows, r, low, high, b, turn):
-    """Compute which row is in work AHEAD rows after row r, that of sample b in a block [low, high) of samples.
+    """Return the row that a loop works on AHEAD rows after row r, of sample b in a block [low, high) of samples.
 
-    `rows` lie over time; `turn` is how many of them a step is, negative on the way back in time.
+    `rows` is an array over time; `turn` is the number of its rows per step, negative if the loop goes backward.
     """
     place = r + AHEAD
     if b + AHEAD >= high:
@@ -54,7 +54,7 @@ def row_ahead(rows, r, low, high, b, turn):
 
 @row
 def ask_row_to_read(rows, r, low, high, b, turn):
-    """Fetch the row to be read AHEAD rows after r; see `row_ahead`."""
+    """Fetch ahead of its use, to read it, the row of `rows` that `row_ahead` returns."""
     place = row_ahead(rows, r, low, high, b, turn)
     for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
         ask_to_read(rows, place, m)
@@ -62,7 +62,7 @@ def ask_row_to_read(rows, r, low, high, b, turn):
 
 @row
 def ask_row_to_write(rows, r, low, high, b, turn):
-    """Fetch the row to be written AHEAD rows after r; see `row_ahead`."""
+    """Fetch ahead of its use, to write it, the row of `rows` that `row_ahead` returns."""
     place = row_ahead(rows, r, low, high, b, turn)
     for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
         ask_to_write(rows, place, m)

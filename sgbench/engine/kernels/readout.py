@@ -1,13 +1,13 @@
-r"""A readout in the loop of the layer before it: neither its current nor its adjoint is ever written to memory.
+r"""A readout computed in the loop of the layer before it: neither its current nor its adjoint is written to memory.
 
-A readout v[t] = d v[t-1] + W s[t] + b whose neurons share one decay d is linear, and so is its adjoint
-l[t] = d l[t+1] + g[t], with g[t] the gradient of v[t]. What reaches the spikes is therefore a trace, too:
+A readout v[t] = d v[t-1] + W s[t] + b whose neurons share one decay d is linear. So is its adjoint
+l[t] = d l[t+1] + g[t], with g[t] the gradient of v[t]. The gradient that reaches the spikes s[t] is a trace, too:
 
 .. math::
     W^T l[t] = d\, W^T l[t+1] + W^T g[t]
 
-Where g[t] is that of the step behind, as for a loss of a sum over time, W^T g[t] is known; where it is 0, as in
-most steps for a loss of the largest or the last potential, it is 0. Products are made for what is left.
+If g[t] equals g[t+1], as for a loss of a sum over time, W^T g[t] is known already. If it is 0, as in most steps for
+a loss of the largest or the last potential, so is the product. All other products are computed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ from sgbench.engine.kernels.vectors import (
 
 @row
 def read_out(words, r, names, readout, b):
-    """Advance the readout of sample b by the packed spikes of row r, and write y[r]; return how many these are."""
+    """Advance the readout of sample b by the packed spikes words[r], and write output[r]; return how many spikes.
+
+    v = decay * v + bias + weights of the spikes. `readout` is a `Readout`; `names` is scratch memory for numbers of
+    spiking neurons.
+    """
     columns, begin, v, decay, y = readout
     kind = narrow(v)
     count = unpack_row(words, r, names, 0)
@@ -50,7 +54,7 @@ def read_out(words, r, names, readout, b):
 
 @row_backward
 def pull_through(kind, grad_output, q, weights, m):
-    """Return the columns of W^T grad_output[q] from m on, leaving out what is multiplied by 0."""
+    """Return one vector of W^T grad_output[q], columns from m on, skipping factors of 0; `kind` is 0 at first."""
     for k in range(grad_output.shape[1]):
         factor = grad_output[q, k]
         if factor != 0:
@@ -60,7 +64,10 @@ def pull_through(kind, grad_output, q, weights, m):
 
 @row_backward
 def renew_drive(grad_output, q, later, is_last, weights, drive, o):
-    """Set drive[o] = W^T g for the gradient grad_output[q] of this step, if it is not that of the later step."""
+    """Set drive[o] = W^T grad_output[q], unless that gradient equals grad_output[later], of the following step.
+
+    In the last step (`is_last`) it is always computed. `weights` is W [C, M].
+    """
     differs = is_last
     if q != later:
         for c in range(0, grad_output.shape[1], NARROW):
@@ -79,7 +86,7 @@ def renew_drive(grad_output, q, later, is_last, weights, drive, o):
 
 @row_backward
 def move_readout(grad_output, q, decay, adjoint, o, d_bias):
-    """Move the readout's own adjoint of sample o a step back, and add it to the gradient of its bias."""
+    """Set adjoint[o] = decay * adjoint[o] + grad_output[q], and add it to `d_bias`, the gradient of the bias."""
     kind = narrow(adjoint)
     for c in range(0, adjoint.shape[1], NARROW):
         moved = spread(kind, decay) * load(kind, adjoint, o, c) + load_part(
@@ -91,9 +98,10 @@ def move_readout(grad_output, q, decay, adjoint, o, d_bias):
 
 @row_backward
 def pull_readout(back, rows, step, steps, b, o, r, names):
-    """Move a readout back by a step of sample b, o in the block, and add to its gradients.
+    """Move the readout of sample b, row o of the block, one step back, and add to the gradients of its weights.
 
-    Spikes of row r are those that it got; `names` is room for their positions.
+    `back` is a `ReadoutBack`, `rows` its `ReadoutRows`. back.words[r] are the spikes that it received in `step` of
+    `steps`; `names` is scratch memory for their numbers.
     """
     q = step * back.per_step + b
     is_last = step + 1 == steps
@@ -106,7 +114,7 @@ def pull_readout(back, rows, step, steps, b, o, r, names):
 
 @loop_backward
 def call_readout(back, rows, step, steps, b, o, r, names):
-    """Compute what `pull_readout` does and move the trace on, as a call that is not inlined."""
+    """Compute what `pull_readout` does, not inlined, and set trace[o] = decay * trace[o] + drive[o]."""
     pull_readout(back, rows, step, steps, b, o, r, names)
     for m in range(rows.trace.shape[1]):
         rows.trace[o, m] = back.decay * rows.trace[o, m] + rows.drive[o, m]
@@ -114,7 +122,7 @@ def call_readout(back, rows, step, steps, b, o, r, names):
 
 @entry_backward
 def room_of_readout(back, count):
-    """Create what a readout has of so many samples of a block on the way back."""
+    """Create the zero `ReadoutRows` of a block of `count` samples; they have no rows if the readout is absent."""
     number, samples = back.d_begin.dtype, count if back.gradient.size else 0
     size = back.weights.shape[1]
     return ReadoutRows(

@@ -1,4 +1,4 @@
-"""Surrogate derivatives of the shapes that are known by name."""
+"""Surrogate derivatives of the shapes that the loops know by name: atan, fast sigmoid and triangle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sgbench.engine.kernels.vectors import spread, where_above
 
 @row_backward
 def slope_lanes(x, curve):
-    """Return the surrogate derivative of a known shape at the distances x from threshold."""
+    """Return the surrogate derivative at a vector x of distances from threshold; `curve` is of a known shape."""
     one = spread(x, 1.0)
     zero = one - one
     z = spread(x, curve.steepness) * x
@@ -25,7 +25,10 @@ def slope_lanes(x, curve):
 
 @row_backward
 def slope_row(x, r, curve, place, out):
-    """Write the surrogate derivative of row r, of a known shape or as it is given at a place."""
+    """Write to out [M] the surrogate derivative at x[r], the distances from threshold.
+
+    `curve` is a `SlopeSource`; where it holds the derivative itself, that is row `place` of its psi.
+    """
     size, one = x.shape[1], x.dtype.type(1)
     _, steepness, height, psi = curve
     if psi.size:

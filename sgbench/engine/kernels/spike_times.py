@@ -1,7 +1,8 @@
-"""Current-based neurons from spike to spike, and the adjoint of their spike times, compiled by numba.
+"""Event-driven simulation of current-based neurons, from spike to spike, and the adjoint of their spike times.
 
-Legend: B samples, K arrivals of a sample, N neurons, R room for spikes of a sample. Times and time constants count
-steps. The equations are in `sgbench.networks.event_simulation`, and so is what a `membrane` holds.
+Legend: B samples, K arrivals (input spikes) of a sample, N neurons, R spikes of a sample that can be stored. Times
+and time constants are in steps. The equations are in `sgbench.networks.event_simulation`. A `membrane` has tau_mem,
+tau_syn and threshold; potential u and current i follow tau_mem u' = i - u and tau_syn i' = -i.
 """
 
 from __future__ import annotations
@@ -14,42 +15,43 @@ import numpy as np
 from sgbench.engine.kernels.codes import loop, loop_backward, row, row_backward
 
 NEVER = math.inf
-MOST_FIRINGS = 2000  # of one neuron, or of one recurrent layer and sample, between two arrivals
-WITHOUT_END = -1  # in place of a number of spikes
+MOST_FIRINGS = 2000  # allowed for one neuron, or one recurrent layer and sample, between two arrivals
+WITHOUT_END = -1  # returned in place of a number of spikes where more than `MOST_FIRINGS` come
 NEWTON_STEPS = 100
-ROUNDING = 1e-15  # of a step of Newton's, in synaptic time constants
+ROUNDING = 1e-15  # Newton's method stops at a step of this many synaptic time constants
 
 
 class TimedArrivals(NamedTuple):
-    """Holds what reaches a layer, and what its neurons send to each other."""
+    """Holds the input spikes of a layer, and its recurrent weights."""
 
-    times: np.ndarray  # [B, K] ascending
-    jumps: np.ndarray  # of currents [B, K, N]
-    ends: np.ndarray  # of samples [B]
-    sends: np.ndarray  # [N, N], row n of what neuron n sends; empty without recurrence
+    times: np.ndarray  # of the arrivals [B, K], ascending [steps]
+    jumps: np.ndarray  # by which each arrival raises the currents [B, K, N]
+    ends: np.ndarray  # when each sample ends [B], in steps
+    sends: np.ndarray  # recurrent weights [N, N], row n of neuron n's targets; empty without recurrence
 
 
 class TimedSpikes(NamedTuple):
-    """Holds the spikes of each sample, those after an arrival after those before it."""
+    """Holds the spikes of each sample [B, R], ordered by the arrivals between which they fall."""
 
-    times: np.ndarray  # [B, R]
-    source: np.ndarray  # int64, which neuron
-    slope: np.ndarray  # of the potential, before it is reset
-    before: np.ndarray  # int64, the number of the arrival that comes next
-    count: np.ndarray  # int64 [B]; more than R where there was no room for all
+    times: np.ndarray  # [B, R], in steps
+    source: np.ndarray  # int64 [B, R], which neuron fired
+    slope: np.ndarray  # [B, R], of the potential at the threshold, per step
+    before: np.ndarray  # int64 [B, R], the number of the arrival that comes next
+    count: np.ndarray  # int64 [B]; more than R where not all could be stored
 
 
 @row
 def share(membrane):
-    """Return by what a current is multiplied in the potential that it makes."""
+    """Return tau_syn / (tau_mem - tau_syn), the factor of the current in the closed form of the potential."""
     return membrane.tau_syn / (membrane.tau_mem - membrane.tau_syn)
 
 
 @row
 def crossing(u, i, left, membrane):
-    """Return the steps until a potential reaches the threshold; infinite if more than `left`.
+    """Return the steps until potential u, driven by current i, reaches the threshold; infinity if more than `left`.
 
-    It rises up to its only extremum and is concave there, so Newton's steps from 0 come to the root from one side.
+    The potential rises to its only maximum and is concave on the way, so Newton's method, started at 0, approaches
+    the root from one side.
     """
     mem, syn, theta = membrane.tau_mem, membrane.tau_syn, membrane.threshold
     b = share(membrane) * i
@@ -73,7 +75,7 @@ def crossing(u, i, left, membrane):
 
 @row
 def advance(u, i, b, n, span, membrane):
-    """Move the potential and the current of a neuron over a window without events."""
+    """Advance u[b, n] and i[b, n], potential and current of a neuron, by `span` steps without events."""
     slow, fast = math.exp(-span / membrane.tau_mem), math.exp(-span / membrane.tau_syn)
     u[b, n] = slow * u[b, n] + share(membrane) * (slow - fast) * i[b, n]
     i[b, n] = fast * i[b, n]
@@ -81,7 +83,10 @@ def advance(u, i, b, n, span, membrane):
 
 @row
 def record_spike(fired, b, number, at, n, u, i, k, membrane):
-    """Write down that neuron n fires before arrival k, if there is room; return how many there are."""
+    """Store in `fired` a spike of neuron n at time `at`, before arrival k, if it fits; return `number` + 1.
+
+    `number` counts the spikes of sample b so far; u and i [B, N] are potentials and currents at the spike.
+    """
     if number < fired.times.shape[1]:
         fired.times[b, number] = at
         fired.source[b, number] = n
@@ -92,7 +97,11 @@ def record_spike(fired, b, number, at, n, u, i, k, membrane):
 
 @row
 def fire_apart(membrane, u, i, fired, b, k, now, barrier, number):
-    """Advance neurons that do not hear each other to arrival k, each with a clock of its own."""
+    """Advance the unconnected neurons of sample b from time `now` to arrival k at time `barrier`, one by one.
+
+    u and i [B, N] are updated, and spikes stored in `fired`. `number` counts the sample's spikes so far. Returns
+    the new count, or `WITHOUT_END`.
+    """
     for n in range(u.shape[1]):
         at, left, firings = now, max(barrier - now, 0.0), 0
         delay = crossing(u[b, n], i[b, n], left, membrane)
@@ -112,7 +121,11 @@ def fire_apart(membrane, u, i, fired, b, k, now, barrier, number):
 
 @row
 def fire_together(membrane, sends, u, i, delay, fired, b, k, now, barrier, number):
-    """Advance neurons that hear each other to arrival k: all wait for the first, and those at once fire at once."""
+    """Advance the recurrently connected neurons of sample b from time `now` to arrival k at `barrier`, together.
+
+    All advance to the first spike; neurons that reach the threshold at the same time fire together. `sends` are the
+    recurrent weights, delay [B, N] is scratch memory; otherwise as `fire_apart`.
+    """
     neurons = u.shape[1]
     for _ in range(MOST_FIRINGS):
         left = max(barrier - now, 0.0)
@@ -139,7 +152,7 @@ def fire_together(membrane, sends, u, i, delay, fired, b, k, now, barrier, numbe
 
 @row
 def count_coming(arriving, b):
-    """Count how many arrivals of a sample come before its end."""
+    """Return how many arrivals of sample b come before its end."""
     k = 0
     while k < arriving.times.shape[1] and arriving.times[b, k] < arriving.ends[b]:
         k += 1
@@ -148,7 +161,11 @@ def count_coming(arriving, b):
 
 @loop
 def simulate(membrane, arriving, u, i, delay, fired, low, high):
-    """Run samples [low, high) to their ends; u and i [B, N] are 0, `delay` [B, N] is room of recurrent layers."""
+    """Simulate samples [low, high) to their ends, and store their spikes in `fired`, a `TimedSpikes`.
+
+    `arriving` is a `TimedArrivals`. u and i [B, N], potentials and currents, are 0 at first; delay [B, N] is
+    scratch memory for recurrent layers. fired.count is `WITHOUT_END` for a sample of endless firing.
+    """
     for b in range(low, high):
         now, number, come = 0.0, 0, count_coming(arriving, b)
         for k in range(come + 1):
@@ -169,24 +186,24 @@ def simulate(membrane, arriving, u, i, delay, fired, low, high):
 
 
 class Adjoints(NamedTuple):
-    """Holds the derivatives of the loss by potentials and currents, on the way back, and how far each has come."""
+    """Holds the adjoint state of each neuron: derivatives of the loss, and the time to which they belong."""
 
-    p: np.ndarray  # by the potential [B, N]
-    q: np.ndarray  # by the current [B, N]
-    at: np.ndarray  # [B, N]
+    p: np.ndarray  # derivative by the potential [B, N]
+    q: np.ndarray  # derivative by the current [B, N]
+    at: np.ndarray  # time to which both belong [B, N], in steps
 
 
 class Gradients(NamedTuple):
-    """Holds the derivatives of the loss by what a layer is given."""
+    """Holds the derivatives of the loss by the inputs and recurrent weights of a layer; see `TimedArrivals`."""
 
-    times: np.ndarray  # by those of arrivals [B, K]
-    jumps: np.ndarray  # [B, K, N]
-    sends: np.ndarray  # [N, N]
+    times: np.ndarray  # by the times of arrivals [B, K]
+    jumps: np.ndarray  # by their jumps of currents [B, K, N]
+    sends: np.ndarray  # by the recurrent weights [N, N]
 
 
 @row_backward
 def bring(adjoints, b, n, to, membrane):
-    """Move the adjoints of a neuron back to an earlier moment, over a window without events."""
+    """Move the adjoint state of neuron n in sample b back to the earlier time `to`, without events between."""
     p, q, span = adjoints.p, adjoints.q, adjoints.at[b, n] - to
     slow, fast = math.exp(-span / membrane.tau_mem), math.exp(-span / membrane.tau_syn)
     q[b, n] = fast * q[b, n] + share(membrane) * (slow - fast) * p[b, n]
@@ -196,13 +213,16 @@ def bring(adjoints, b, n, to, membrane):
 
 @row_backward
 def later(adjoints, b, n, membrane):
-    """Return what a unit of current is worth per step by which it comes later."""
+    """Return the derivative of the loss by the time at which a unit of current arrives at neuron n of sample b."""
     return adjoints.q[b, n] / membrane.tau_syn - adjoints.p[b, n] / membrane.tau_mem
 
 
 @row_backward
 def cross_spike(adjoints, fired, by_time, b, m, membrane):
-    """Move the adjoint of a potential across spike m, of which `by_time` is what its delay is worth."""
+    """Move the adjoint of a neuron's potential back across spike m of sample b.
+
+    by_time[b, m] is the derivative of the loss by the time of that spike.
+    """
     n, slope = fired.source[b, m], fired.slope[b, m]
     after = slope + membrane.threshold / membrane.tau_mem
     adjoints.p[b, n] = (after * adjoints.p[b, n] - by_time[b, m]) / slope
@@ -210,7 +230,11 @@ def cross_spike(adjoints, fired, by_time, b, m, membrane):
 
 @row_backward
 def cross_together(adjoints, fired, by_time, arriving, gradients, b, m, membrane):
-    """Move all adjoints across the spikes at the moment of spike m; return the first of them."""
+    """Move all adjoints of sample b back across the spikes that are simultaneous with spike m.
+
+    Adds to `by_time` and to the gradient of the recurrent weights what these spikes did to the other neurons.
+    Returns the number of the first of the simultaneous spikes.
+    """
     at, sends, neurons = fired.times[b, m], arriving.sends, adjoints.p.shape[1]
     first = m
     while first > 0 and fired.times[b, first - 1] == at and fired.before[b, first - 1] == fired.before[b, m]:
@@ -229,10 +253,11 @@ def cross_together(adjoints, fired, by_time, arriving, gradients, b, m, membrane
 
 @loop_backward
 def pull_back(membrane, arriving, fired, by_time, adjoints, gradients, low, high):
-    """Propagate adjoints back through samples [low, high), with spikes in the order of time and gradients of 0.
+    """Propagate adjoints backward through samples [low, high), and add to `gradients` (`Gradients`), 0 at first.
 
-    `by_time` [B, R] are derivatives of the loss by spike times, and is written to. A recurrent layer adds up
-    `gradients.sends` over samples, so one call takes them all.
+    `arriving` and `fired` are those of `simulate`, with the spikes in order of time. by_time [B, R] is the
+    derivative of the loss by spike times, and is overwritten. A recurrent layer sums `gradients.sends` over
+    samples, so all its samples must be in one call.
     """
     for b in range(low, high):
         come, m = count_coming(arriving, b), fired.count[b] - 1

@@ -1,4 +1,4 @@
-"""Sums on the way back: products with weights, and adjoints that are added to the rows of a gradient."""
+"""Sums of the backward pass: adjoints times weights, and adjoints added to the rows of weight gradients."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import numpy as np
 from sgbench.engine.kernels.codes import loop_backward, row_backward
 from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
 
-TOGETHER = (
-    8  # samples that are taken at a time; with recurrent weights all of a block, for which each is near once
-)
+# Samples that are computed at a time; with recurrent weights all of a block, so that each weight is loaded once.
+TOGETHER = 8
 
 
 @row_backward
 def add_four_products(total, g, adjoints, first, pieces, begin, size, m):
-    """Compute the columns of total[g] += adjoints[first] weights from m on, for four rows in a row.
+    """Compute total[g + i, m:] += adjoints[first + i] @ pieces[begin:begin + size] for i in 0..3, one vector wide.
 
-    Their weights are `size` rows of `pieces` from `begin` on. The sums, a row of weights and a factor fit into the
-    sixteen registers of a processor with AVX2.
+    The sums of four rows, a row of weights and a factor fit into the sixteen registers of a processor with AVX2.
     """
     kind = narrow(total)
     a, b = load(kind, total, g, m), load(kind, total, g + 1, m)
@@ -36,7 +34,7 @@ def add_four_products(total, g, adjoints, first, pieces, begin, size, m):
 
 @row_backward
 def add_one_product(total, g, adjoints, first, pieces, begin, size, m):
-    """Compute what `add_four_products` does, for one row of those that are left."""
+    """Compute total[g, m:] += adjoints[first] @ pieces[begin:begin + size], one vector wide."""
     kind = narrow(total)
     row = load(kind, total, g, m)
     for k in range(size):
@@ -46,9 +44,9 @@ def add_one_product(total, g, adjoints, first, pieces, begin, size, m):
 
 @loop_backward
 def add_products(total, group, adjoints, first, pieces):
-    """Compute total[g] += adjoints[first + g] weights for `group` rows g, as a call that is not inlined.
+    """Compute total[g] += adjoints[first + g] @ weights for the rows g in [0, group), not inlined.
 
-    Weights lie in pieces of sixteen columns, one behind the other: each then fits into the nearest cache.
+    `pieces` holds the weights sixteen columns after sixteen columns, so that a piece fits into the nearest cache.
     """
     size, begin, fours = pieces.shape[0] // (total.shape[1] // NARROW), 0, group - group % 4
     for m in range(0, total.shape[1], NARROW):
@@ -61,7 +59,7 @@ def add_products(total, group, adjoints, first, pieces):
 
 @row_backward
 def add_to_rows(q, total, m, index, value, first, last):
-    """Add value[e] q to the columns of total[index[e]] from m on, for events e in [first, last)."""
+    """Add value[e] * q, a vector, to total[index[e], m:] for the events e in [first, last); no values mean ones."""
     if value.size:
         for e in range(first, last):
             k = np.intp(index[e])
@@ -74,7 +72,7 @@ def add_to_rows(q, total, m, index, value, first, last):
 
 @row_backward
 def scatter(out, o, index, value, first, last, total):
-    """Add value[e] out[o] to total[index[e]] for events e in [first, last); no values means ones."""
+    """Add value[e] * out[o] to total[index[e]] for the events e in [first, last); `value` of size 0 means ones."""
     size, m = out.shape[1], 0
     while m + WIDE <= size:
         add_to_rows(load(wide(out), out, o, m), total, m, index, value, first, last)
@@ -91,13 +89,16 @@ def scatter(out, o, index, value, first, last, total):
 
 @loop_backward
 def call_scatter(out, o, index, value, first, last, total):
-    """Compute what `scatter` does, as a call that is not inlined."""
+    """Add value[e] * out[o] to total[index[e]] for the events e in [first, last): `scatter`, not inlined."""
     scatter(out, o, index, value, first, last, total)
 
 
 @row_backward
 def gather_adjoints(total, group, reaching, first, place):
-    """Set total[g] to what reaches the outputs of `group` samples from outside and from the next layer."""
+    """Set total[g], for g in [0, group), to the gradient of one sample's outputs, from outside and the next layer.
+
+    `reaching` is a `Reaching`: its `output` is read from row `first` on, its `next_adjoint` from row `place` on.
+    """
     total[:] = total.dtype.type(0)
     if reaching.output.size:
         for g in range(group):
@@ -114,5 +115,5 @@ def gather_adjoints(total, group, reaching, first, place):
 
 @loop_backward
 def call_gather(total, group, reaching, first, place):
-    """Compute what `gather_adjoints` does, as a call that is not inlined."""
+    """Set total[g] to the gradient of each sample's outputs: `gather_adjoints`, not inlined."""
     gather_adjoints(total, group, reaching, first, place)

@@ -1,8 +1,8 @@
-"""Vectors of sixteen, thirty-two or sixty-four numbers as values in compiled loops.
+"""A numba type for vectors of 16, 32 or 64 floats, and functions that load, store and compare them in loops.
 
-A sum over rows then stays in registers from the first row to the last, and no loop over a short row asks anew how
-long it is and whether its arrays overlap. A function written for one `kind` of vector, a value that is looked at
-for its type alone, serves all widths. What is no `part` does not look at the end of a row.
+A sum over rows then stays in registers from the first row to the last. No loop over a short row checks again how
+long it is and whether its arrays overlap. The argument `kind` of a function is a vector that is used for its
+type alone, so that one function serves all widths. Only functions named `_part` check the end of a row.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
 
-WIDE, HALF, NARROW = 64, 32, 16  # lanes; from as many as a word has bits to as few as a padded row has
+WIDE, HALF, NARROW = 64, 32, 16  # lanes; a word has 64 bits, and padded rows are multiples of 16
 
 
 class Vector(types.Type):
-    """Tells numba the type of a vector."""
+    """Declares numba's type of a vector of `lanes` floats of type `number`."""
 
     def __init__(self, number: types.Type, lanes: int) -> None:
         self.number = number
@@ -32,7 +32,7 @@ class Vector(types.Type):
 
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
-    """Keeps a vector as LLVM's own."""
+    """Stores a vector as a vector of LLVM."""
 
     def __init__(self, manager: Any, kind: Vector) -> None:
         entry = ir.FloatType() if kind.number == types.float32 else ir.DoubleType()
@@ -40,12 +40,12 @@ class VectorModel(models.PrimitiveModel):
 
 
 def in_loops(code: Callable[..., Any]) -> Any:
-    """Make a function of compiled loops of one that writes LLVM's code."""
+    """Turn a function that generates LLVM code into one that compiled loops can call."""
     return intrinsic(code)
 
 
 def _register(symbol: Callable[..., Any], instruction: str) -> None:
-    """Let an operator of Python stand for an instruction on two vectors of one kind."""
+    """Compile a Python operator on two vectors of one type to an LLVM instruction, such as `fadd`."""
 
     class Typed(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
@@ -70,7 +70,7 @@ for _symbol, _instruction in (
 
 
 def _zeros(lanes: int) -> Any:
-    """Return a function of an array that returns a vector of zeros of its type, the `kind` of other functions."""
+    """Return a numba function of an array that returns a vector of zeros of the array's float type."""
 
     def zeros(_typing: Any, array: Any) -> Any:
         kind = Vector(array.dtype, lanes)
@@ -89,7 +89,7 @@ narrow: Any = _zeros(NARROW)
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any, vector: Any) -> Any:
-    """Return where a vector begins: at `place` of a line, or at a row and a column of row-major rows."""
+    """Return the LLVM pointer to a vector in an array: at [index] of a line, or at [row, column] of a matrix."""
     made = context.make_array(kind)(context, builder, array)
     if len(place) > 1:
         _, width = cgutils.unpack_tuple(builder, made.shape)
@@ -99,7 +99,7 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any, vect
 
 @in_loops
 def load(_typing: Any, kind: Any, rows: Any, row: Any, column: Any) -> Any:
-    """Read a vector from rows[row, column] on."""
+    """Read a vector of the type of `kind` from rows[row, column] on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector, array, *_ = signature.args
@@ -112,7 +112,7 @@ def load(_typing: Any, kind: Any, rows: Any, row: Any, column: Any) -> Any:
 
 @in_loops
 def load_line(_typing: Any, kind: Any, line: Any, place: Any) -> Any:
-    """Read a vector from line[place] on."""
+    """Read a vector of the type of `kind` from line[place] on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector, array, _ = signature.args
@@ -131,14 +131,14 @@ def _write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def _mask(builder: Any, vector: Any, count: Any) -> Any:
-    """Return which of a vector's lanes come before the `count`th."""
+    """Return one flag for each lane of a vector: whether its number is below `count`."""
     whole = ir.VectorType(count.type, vector.count)
     lanes = ir.Constant(whole, list(range(vector.count)))
     return builder.icmp_signed("<", lanes, _spread(builder, count, whole))
 
 
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
-    """Call LLVM's masked load or store of such a vector."""
+    """Call LLVM's masked `load` or `store` (`name`) for a vector type, with its arguments and type of result."""
     entry = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     symbol = f"llvm.masked.{name}.v{vector.count}{entry}.p0"
@@ -147,7 +147,7 @@ def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -
 
 @in_loops
 def load_part(_typing: Any, kind: Any, rows: Any, row: Any, column: Any, count: Any) -> Any:
-    """Read a vector's first `count` entries from rows[row, column] on; the others are those of `kind`."""
+    """Read a vector's first `count` entries from rows[row, column] on; the others are taken from `kind`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector, array, *_ = signature.args
@@ -162,7 +162,7 @@ def load_part(_typing: Any, kind: Any, rows: Any, row: Any, column: Any, count: 
 
 @in_loops
 def store_part(_typing: Any, rows: Any, row: Any, column: Any, count: Any, vector: Any) -> Any:
-    """Write a vector's first `count` entries from rows[row, column] on."""
+    """Write a vector's first `count` entries to rows[row, column] and the following columns."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, kind = signature.args[0], signature.args[-1]
@@ -177,13 +177,13 @@ def store_part(_typing: Any, rows: Any, row: Any, column: Any, count: Any, vecto
 
 @in_loops
 def store(_typing: Any, rows: Any, row: Any, column: Any, vector: Any) -> Any:
-    """Write a vector from rows[row, column] on."""
+    """Write a vector to rows[row, column] and the following columns."""
     return types.void(rows, types.intp, types.intp, vector), _write
 
 
 @in_loops
 def store_line(_typing: Any, line: Any, place: Any, vector: Any) -> Any:
-    """Write a vector from line[place] on."""
+    """Write a vector to line[place] and the following places."""
     return types.void(line, types.intp, vector), _write
 
 
@@ -195,7 +195,7 @@ def _spread(builder: Any, number: Any, vector: Any) -> Any:
 
 @in_loops
 def spread(_typing: Any, kind: Any, number: Any) -> Any:
-    """Return a vector whose entries are all one number."""
+    """Return a vector of the type of `kind` whose entries all equal `number`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector, given = signature.args
@@ -207,7 +207,7 @@ def spread(_typing: Any, kind: Any, number: Any) -> Any:
 
 @in_loops
 def where_above(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -> Any:
-    """Choose entries: of `chosen` where left > right, else of `other`."""
+    """Return a vector with the entries of `chosen` where left > right, and of `other` elsewhere."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", *arguments[:2]), *arguments[2:])
@@ -217,7 +217,7 @@ def where_above(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) ->
 
 @in_loops
 def where_larger(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -> Any:
-    """Choose entries: of `chosen` where left > right or left is not a number, else of `other`."""
+    """Return a vector with the entries of `chosen` where left > right or left is NaN, and of `other` elsewhere."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         left = arguments[0]
@@ -230,14 +230,14 @@ def where_larger(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -
 
 
 def _bits(builder: Any, kind: Vector, flags: Any) -> Any:
-    """Return flags as bits of a word, the lowest first."""
+    """Return one flag for each lane as bits of a 64-bit word; lane 0 is the lowest bit."""
     bits = builder.bitcast(flags, ir.IntType(kind.lanes))
     return bits if kind.lanes == WIDE else builder.zext(bits, ir.IntType(WIDE))
 
 
 @in_loops
 def bits_above(_typing: Any, vector: Any) -> Any:
-    """Return one bit for each entry, the lowest first, that says whether it is above 0."""
+    """Return a 64-bit word whose bit m is set where entry m of the vector is above 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (kind,) = signature.args
@@ -249,7 +249,7 @@ def bits_above(_typing: Any, vector: Any) -> Any:
 
 @in_loops
 def bits_differing(_typing: Any, left: Any, right: Any) -> Any:
-    """Return one bit for each entry, the lowest first, that says whether two vectors differ there."""
+    """Return a 64-bit word whose bit m is set where entry m differs between two vectors."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _bits(builder, signature.args[0], builder.fcmp_unordered("!=", *arguments))
