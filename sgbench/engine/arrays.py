@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from torch import Tensor
 
 MIN_WORK = 2**15  # entries of an array below which a second thread costs more than it saves
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
+ALIGNED = 64  # bytes: where a tensor's memory begins, of a vector or of a line of the cache
 NOTHING = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.float64, np.uint64)}
 
 
@@ -72,6 +74,21 @@ def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """Return the thread pool of a process id, cached since starting a thread takes as long as some loops."""
     return ThreadPoolExecutor(threads, thread_name_prefix=f"sgbench-{process}")
+
+
+def vacant(like: Tensor, shape: Sequence[int]) -> Tensor:
+    """Create a tensor like `new_empty`, for a buffer of many megabytes that every pass frees and asks for again.
+
+    torch asks the C library for aligned memory, which glibc searches in holes a little larger than what it hands
+    out. The hole that such a tensor leaves is then too small for the next of the same size, and both stay resident.
+    NumPy asks for plain memory, which fits the hole of the pass before; its beginning is aligned here.
+    """
+    if like.device.type != "cpu":
+        return like.new_empty(shape)
+    size = math.prod(shape) * like.element_size()
+    room = np.empty(size + ALIGNED, np.uint8)
+    begin = -room.ctypes.data % ALIGNED
+    return torch.from_numpy(room[begin : begin + size]).view(like.dtype).view(*shape)
 
 
 def rows_of(tensor: Tensor, width: int) -> np.ndarray:

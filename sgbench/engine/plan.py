@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from sgbench.engine.arrays import vacant
 from sgbench.engine.layer import EngineLayer, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec
@@ -219,7 +220,7 @@ class LayerPlan:
         attached_zero = self.spec.reset == "zero" and not self.spec.detached
 
         def room(*, wanted: bool = True) -> Tensor:
-            return self.nothing.new_empty(self.shape) if wanted else self.nothing
+            return vacant(self.nothing, self.shape) if wanted else self.nothing
 
         blocks = (neurons + 63) // 64
         follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"

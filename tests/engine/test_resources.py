@@ -4,11 +4,13 @@ import gc
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
 from sgbench.engine import arrays, numba_events, numba_steps
 from sgbench.engine.choose import Engine
+from sgbench.training.memory import keep_freed_memory
 from tests.engine.cases import (
     FAST,
     NEURONS,
@@ -177,6 +179,32 @@ def test_a_thousand_steps_of_training_leave_nothing(engine, nothing_before):
             gc.collect()
             sizes.append(living())
     assert sizes[0] == sizes[1]
+
+
+def test_a_pass_fits_the_memory_that_the_pass_before_has_freed():
+    """Expected: the address of before, although what lies behind it in memory is still in use."""
+    if not keep_freed_memory():
+        pytest.skip("the C library is not glibc, whose allocator this is about")
+    like, shape = torch.empty(0), (20, 1024, 256)
+    room = arrays.vacant(like, shape)
+    address = room.data_ptr()
+    behind = np.empty(24 << 20, np.uint8)  # larger than any hole, never written
+    for _ in range(3):
+        del room
+        room = arrays.vacant(like, shape)
+        assert room.data_ptr() == address
+    assert behind.ctypes.data > address
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (1,), (0, 4)])
+def test_vacant_memory_is_an_aligned_tensor(dtype, shape):
+    """Expected: what `new_empty` gives; on another device than the CPU it is `new_empty`."""
+    like = torch.empty(0, dtype=dtype)
+    room = arrays.vacant(like, shape)
+    assert (room.shape, room.dtype, room.stride()) == (shape, dtype, like.new_empty(shape).stride())
+    assert room.numel() == 0 or room.data_ptr() % arrays.ALIGNED == 0
+    assert arrays.vacant(like.to("meta"), shape).device.type == "meta"
 
 
 @pytest.mark.one_in(4)
