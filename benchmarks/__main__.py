@@ -19,6 +19,7 @@ EPILOG = """examples:
   python -m benchmarks peers --workload w2 --json w2.json
   python -m benchmarks memory --workload w1_ff
   python -m benchmarks run
+  python -m benchmarks short_run
   python -m benchmarks data
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks long_sweep
@@ -123,6 +124,12 @@ def parser() -> argparse.ArgumentParser:
     _add_counts(data, (("batches", 10), ("rounds", 5)))
     data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
     _add_counts(counting, (("batch", 64), ("rounds", 30)))
+    short = commands.add_parser(
+        "short_run", help="CPU time of a whole `sgbench run` of one epoch, by parts"
+    )
+    _add_counts(short, (("rounds", 5),))
+    short.set_defaults(handler=_measure, module="short_run", settings="ShortRunSettings")
+    _add_json(short)
     _add_boards(commands)
     interrupts = commands.add_parser("interrupts", help="one Ctrl-C at moments spread over a sweep")
     _add_counts(interrupts, (("tries", 200),))

@@ -75,7 +75,8 @@ def run_command(arguments: Sequence[str]) -> int:
     with uncollected():
         planned = _plan(rest, config_dirs, allowed)
         parts, widths = built(planned)
-    for line in notes(planned, rest, widths):
+        lines = list(notes(planned, rest, widths))
+    for line in lines:
         say(line)
     if planned.config is not None:
         return _run_single(planned, planned.config, parts)
@@ -125,7 +126,9 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
     from sgbench.leaderboard.score import measures
     from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import folder_of
-    from sgbench.training.runner import run_spec
+
+    with uncollected():
+        from sgbench.training.runner import run_spec
 
     (spec,) = planned.specs
     record = run_as_job(config, lambda: run_spec(spec, parts))

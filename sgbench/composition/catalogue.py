@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
@@ -109,6 +109,36 @@ def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
         InputError: the group does not exist, a file is not YAML, or two entries have one name.
     """
     return {name: read_entry(group, name, path) for name, path in paths(group, config_dirs).items()}
+
+
+class EntriesOnDemand(Mapping[str, Entry]):
+    """Maps names of one group to its entries, of which only those that are asked for are read, each once.
+
+    Raises:
+        InputError: see `entries`; of a file that is not YAML, once its entry is asked for.
+
+    >>> "atan" in EntriesOnDemand("surrogate"), "atn" in EntriesOnDemand("surrogate")
+    (True, False)
+    """
+
+    def __init__(self, group: str, config_dirs: Iterable[Path] = ()) -> None:
+        self.group = group
+        self.paths = paths(group, config_dirs)
+        self._read: dict[str, Entry] = {}
+
+    def __getitem__(self, name: str) -> Entry:
+        """Read one entry, or raise KeyError where there is none of this name."""
+        if name not in self._read:
+            self._read[name] = read_entry(self.group, name, self.paths[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        """Count the entries."""
+        return len(self.paths)
 
 
 def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:

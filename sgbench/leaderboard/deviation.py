@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.composition import catalogue
-from sgbench.composition.catalogue import Entry
+from sgbench.composition.catalogue import EntriesOnDemand, Entry
 from sgbench.composition.data_facts import DataSetFacts, facts_of
 from sgbench.errors import InputError, require_number
 from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
@@ -181,9 +181,9 @@ def compose_reference(
 
 
 def entries_by_group(config_dirs: Iterable[Path] = ()) -> Entries:
-    """Read the catalogue's entries of the groups of a method, by group and name."""
+    """Return the catalogue's entries of the groups of a method, by group and name; each is read once asked for."""
     folders = tuple(config_dirs)
-    return {group: catalogue.entries(group, folders) for group in {entry_group(group) for group in GROUPS}}
+    return {group: EntriesOnDemand(group, folders) for group in {entry_group(group) for group in GROUPS}}
 
 
 def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None:

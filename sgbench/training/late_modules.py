@@ -19,6 +19,8 @@ from types import ModuleType
 from typing import Any
 
 LOCK = threading.RLock()
+TELLING = ("__all__", "__version__")
+"""Names between underscores that a module's file says; import itself and `hasattr` look for the others."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Late(ModuleType):
         plan = PLANS[self.__name__]
         if name in plan.answers:
             return plan.answers[name]()
-        if name.startswith("__") and name.endswith("__"):  # what import itself and `hasattr` look for
+        if name.startswith("__") and name.endswith("__") and name not in TELLING:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         run_now(self)
         return getattr(self, name)
@@ -213,6 +215,13 @@ PLANS = {
             "graph_break": lambda: _graph_break,
         }
     ),
+    "torch.distributions": Plan({}),
+    "torch.export": Plan({}),
+    "torch.hub": Plan({}),
+    "torch.nn.intrinsic": Plan({}),
+    "torch.quantization": Plan({}),
+    "scipy.linalg": Plan({}, apart=("scipy.linalg.cython_blas",)),
+    "pycparser": Plan({}),
     "torchmetrics": Plan(
         {
             "Metric": _of("torchmetrics.metric", "Metric"),

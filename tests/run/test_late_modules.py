@@ -18,6 +18,8 @@ from tests.run.tiny import WORDS
 UNUSED = (
     "joblib",
     "matplotlib",
+    "pycparser.c_parser",
+    "scipy.linalg.blas",
     "scipy.signal",
     "scipy.sparse",
     "scipy.stats",
@@ -26,9 +28,12 @@ UNUSED = (
     "torch._dynamo.eval_frame",
     "torch._inductor",
     "torch.distributed.fsdp",
+    "torch.distributions.normal",
+    "torch.export.exported_program",
+    "torch.quantization.observer",
     "torchmetrics.classification",
 )
-"""What a run of digits never calls, each loaded by Lightning, by torch's optimisers or by scikit-learn before."""
+"""What a run of digits never calls, each loaded by torch, Lightning, numba or scikit-learn by themselves."""
 RUN = f"""
 import sys
 sys.argv = ["sgbench", "run", *{WORDS!r}]
@@ -70,6 +75,24 @@ import matplotlib
 matplotlib.use("agg")
 figure, _ = accuracy.plot()
 assert isinstance(figure, matplotlib.figure.Figure)
+
+from math import log, pi, sqrt
+import cffi, numba, numpy as np, scipy.linalg
+from torch.export import *
+normal = torch.distributions.Normal(torch.tensor(0.0), torch.tensor(1.0))
+assert abs(normal.log_prob(torch.tensor(1.0)).item() + 0.5 + log(sqrt(2 * pi))) < 1e-6
+assert torch.distributions.kl_divergence(normal, normal).item() == 0
+exported = export(plain, (torch.ones(1, 1),))
+assert isinstance(exported, torch.export.ExportedProgram) and isinstance(exported, ExportedProgram)
+assert torch.equal(exported.module()(torch.ones(1, 1)), plain(torch.ones(1, 1)))
+assert torch.hub.get_dir() and torch.quantization.default_observer().dtype is torch.quint8
+assert torch.nn.intrinsic.ConvReLU2d is torch.ao.nn.intrinsic.ConvReLU2d
+square = np.array([[2.0, 1.0], [0.0, 4.0]])
+assert np.allclose(scipy.linalg.expm(np.zeros((2, 2))), np.eye(2))
+assert np.allclose(numba.njit(lambda a, b: np.linalg.solve(a, a @ b))(square, square), square)
+foreign = cffi.FFI()
+foreign.cdef("struct pair { int first; char second[4]; };")
+assert foreign.sizeof("struct pair") == 8
 """
 
 
