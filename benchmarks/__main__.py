@@ -124,9 +124,7 @@ def parser() -> argparse.ArgumentParser:
     _add_counts(data, (("batches", 10), ("rounds", 5)))
     data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
     _add_counts(counting, (("batch", 64), ("rounds", 30)))
-    short = commands.add_parser(
-        "short_run", help="CPU time of a whole `sgbench run` of one epoch, by parts"
-    )
+    short = commands.add_parser("short_run", help="CPU time of a whole `sgbench run` of one epoch, by parts")
     _add_counts(short, (("rounds", 5),))
     short.set_defaults(handler=_measure, module="short_run", settings="ShortRunSettings")
     _add_json(short)

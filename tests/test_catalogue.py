@@ -205,3 +205,17 @@ def test_a_file_is_read_as_it_is(tmp_path):
     path.write_text("beta: 0.7\nmeta: {line: Mine.}\n")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert catalogue.read_entry("neuron", "mine", path).parameters == {"beta": 0.7}
+
+
+def test_entries_on_demand_are_those_of_the_group_and_read_when_asked_for(tmp_path):
+    """Must match: names and entries, each read once. Must differ: a broken file matters to its own entry alone."""
+    folder = tmp_path / "surrogate"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("a: [")
+    late, whole = catalogue.EntriesOnDemand("surrogate", [tmp_path]), catalogue.entries("surrogate")
+    assert set(late) == {*whole, "mine"}
+    assert len(late) == len(whole) + 1
+    assert all(late[name] == entry and late[name] is late.get(name) for name, entry in whole.items())
+    assert late.get("atam") is None
+    with pytest.raises(InputError, match=r"mine\.yaml: "):
+        late.get("mine")
