@@ -133,7 +133,7 @@ class EntriesOnDemand(Mapping[str, Entry]):
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
+        """List the names, one after another."""
         return iter(self.paths)
 
     def __len__(self) -> int:
