@@ -15,12 +15,14 @@ from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import ROUNDING, Floats
 from sgbench.statistics.power import seeds_needed
 
-NODES = 80
-TAIL = 1e-13  # probability of the scale's distribution that is left out at both ends
+NODES = 80  # of the numerical integral
+TAIL = 1e-13  # probability of the standard deviation's distribution that is left out at each end
 
 
 def scale_nodes(degrees: float) -> tuple[Floats, Floats]:
-    """Compute nodes and weights of the integral over an estimated standard deviation whose true value is 1.
+    """Compute nodes and weights, both [80], that integrate over an estimated standard deviation with true value 1.
+
+    `degrees` are the degrees of freedom of the estimate; the weights contain its probability density.
 
     >>> nodes, weights = scale_nodes(4)
     >>> (weights @ np.stack([nodes**0, nodes**2], axis=1)).round(9)
@@ -38,7 +40,7 @@ def scale_nodes(degrees: float) -> tuple[Floats, Floats]:
 
 @functools.cache
 def legendre() -> tuple[Floats, Floats]:
-    """Compute the nodes and weights of the Gauss-Legendre integral from -1 to 1."""
+    """Compute the nodes and weights of the Gauss-Legendre integral from -1 to 1, as read-only arrays."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     nodes.setflags(write=False)
     weights.setflags(write=False)
@@ -47,22 +49,22 @@ def legendre() -> tuple[Floats, Floats]:
 
 Word = Literal["better", "worse", "equal", "open"]
 MAX_SEEDS = 10_000
-POWER = 0.8
+POWER = 0.8  # default probability to find what is true
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Holds the verdict on A minus B: a difference, equality within the margin, or neither, with its tests."""
+    """Holds the verdict on A minus B: a difference, equality within the margin, or neither, with its p-values."""
 
     word: Word
     difference: float
-    low: float | None  # of the interval of confidence 1 - 2 level, within the margin if `equal` is shown
+    low: float | None  # end of the interval of confidence 1 - 2 level; None if all seeds differ equally
     high: float | None
     margin: float
-    p_differs: float
-    p_equal: float
-    p_beyond: float  # of a difference larger than the margin
+    p_differs: float  # two-sided test of difference
+    p_equal: float  # test of equality within the margin
+    p_beyond: float  # test of a difference larger than the margin
     seeds_needed: int | None  # None if the verdict is not open, or ten thousand seeds would not suffice
 
 
@@ -71,18 +73,18 @@ def equivalence_p(difference: float, error: float, degrees: float, margin: float
 
     .. math:: p = P\left(T_\nu \ge \frac{\Delta - |\hat d|}{s}\right)
 
-    It is at most alpha exactly where the interval of confidence 1 - 2 alpha lies within the margin. A difference
-    test that finds nothing says nothing of the kind. Without any spread over seeds it is 2^-n inside the margin,
-    the chance of n equal signs, and 1 outside.
+    It is at most alpha exactly where the interval of confidence 1 - 2 alpha lies within the margin. A test of
+    difference that finds nothing does not show equality. Without any spread over seeds p is 2^-n inside the
+    margin, the chance of n equal signs, and 1 outside.
 
     Source: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15(6), section 2.
 
     Args:
-        difference: estimated, in the unit of the margin.
-        error: its standard error.
-        degrees: nu, of freedom of that error.
+        difference: d, the estimated difference in the unit of the margin.
+        error: s, its standard error.
+        degrees: nu, degrees of freedom of that error.
         margin: Delta, above 0.
-        seeds: n, behind the estimate.
+        seeds: n, count of seeds that the estimate is made of.
 
     >>> round(equivalence_p(0.5, 0.6, 9, 2.0, seeds=10), 3), round(equivalence_p(2.5, 0.6, 9, 2.0, seeds=10), 3)
     (0.017, 0.787)
@@ -109,7 +111,7 @@ def verdict(
     difference is the estimated one. It is a plan, not a result, and scatters as the estimate does.
 
     Args:
-        result: A minus B, paired or pooled.
+        result: the estimated difference A minus B, with a paired or pooled error.
         margin: in the unit of the scores, above 0.
         level: of the two-sided test of difference, and of each one-sided test of equality.
         p_differs: p-value in place of that of `result`, if it was corrected for many comparisons.
@@ -142,13 +144,13 @@ def verdict(
         margin,
         differs,
         p_equal,
-        _beyond(result, margin),
+        _p_beyond(result, margin),
         needed,
     )
 
 
-def _beyond(result: Contrast, margin: float) -> float:
-    """Compute the p-value of a difference larger than the margin on the side of the estimate."""
+def _p_beyond(result: Contrast, margin: float) -> float:
+    """Compute the one-sided p-value of a true difference beyond the margin, in the direction of the estimate."""
     from scipy.special import stdtr
 
     excess = abs(result.estimate) - margin
@@ -158,7 +160,7 @@ def _beyond(result: Contrast, margin: float) -> float:
 
 
 def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int | None:
-    """Return the fewest seeds that would show a difference or equality; None if no count would."""
+    """Return the fewest seeds that would show a difference or equality; None if ten thousand would show neither."""
     spread = result.error * math.sqrt(result.seeds)
     degrees_per_seed = result.degrees / (result.seeds - 1)
     # A pooled error's extra degrees of freedom matter little here, so the paired power is used for both.
@@ -186,8 +188,8 @@ def equivalence_power(
     Args:
         margin: Delta, above 0.
         error: sigma, the true standard error of the estimated difference, above 0.
-        degrees: nu, of freedom of its estimate.
-        difference: delta, the true one.
+        degrees: nu, degrees of freedom of the estimated standard error.
+        difference: delta, the true difference.
         level: alpha of each one-sided test.
 
     >>> round(equivalence_power(1.0, 1.0 / 10**0.5, 9), 2)
@@ -213,17 +215,17 @@ def seeds_for_equality(
     power: float = POWER,
     degrees_per_seed: float = 1.0,
 ) -> int | None:
-    """Find the least seeds with which two one-sided tests show equality within the margin with a given power.
+    """Find the fewest seeds with which two one-sided tests show equality within the margin with a given power.
 
-    None if the true difference is not within the margin, or beyond ten thousand seeds.
+    None if the true difference is not within the margin, or more than ten thousand seeds are needed.
 
     Args:
         margin: above 0, in the unit of `spread`.
         spread: standard deviation of one seed's difference between two methods.
-        difference: the true one.
+        difference: the true difference.
         level: of each one-sided test.
         power: the share of cases in which equality is shown.
-        degrees_per_seed: of freedom for each seed beyond the first: 1 paired, methods - 1 pooled.
+        degrees_per_seed: degrees of freedom for each seed beyond the first: 1 paired, methods - 1 pooled.
 
     >>> seeds_for_equality(2.0, 1.54), seeds_for_equality(2.0, 3.06), seeds_for_equality(2.0, 2.44)
     (7, 22, 15)

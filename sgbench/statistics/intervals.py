@@ -18,8 +18,8 @@ LARGEST_EXPONENT = 700.0
 class Summary:
     r"""Holds the mean of `n` seeds with its interval, which stays within the range of the values.
 
-    With h, half the width of Student's interval, the ends are :math:`\bar x \pm h` of real numbers. Shares have
-    it on the logit, and positive numbers on the logarithm, by the delta method:
+    With h, half the width of Student's interval, the ends of real numbers are :math:`\bar x \pm h`. For shares the
+    interval is computed on the logit, and for positive numbers on the logarithm, by the delta method:
 
     .. math::
         \operatorname{logit}(\bar x) \pm \frac{h}{\bar x (1 - \bar x)}, \qquad \ln \bar x \pm \frac{h}{\bar x}
@@ -53,6 +53,7 @@ class Summary:
         return None if low is None or high is None or low == high else (low, high)
 
     def _end(self, reach: float) -> float:
+        """Return the end that is `reach` (plus or minus the half-width) from the mean, within the values' range."""
         mean = self.mean
         if self.scale == "share" and 0 < mean < 1:
             return mean / (mean + (1 - mean) * _exp(-reach / (mean * (1 - mean))))
@@ -62,6 +63,7 @@ class Summary:
 
 
 def _exp(exponent: float) -> float:
+    """Return e to the exponent; exponents above the largest of double precision are lowered to it."""
     return math.exp(min(exponent, LARGEST_EXPONENT))
 
 
@@ -70,7 +72,7 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95, scale: Scale
 
     .. math:: h = t_{n-1,\,(1+c)/2} \, \frac{s}{\sqrt n}
 
-    With s the standard deviation with n - 1 in the denominator; `Summary` has the ends. One value has no interval.
+    s is the standard deviation with n - 1 in the denominator. `Summary` computes the ends; one value has none.
     Sums are exact, so the order of the values changes nothing. A percentile bootstrap of five values covers the
     mean in 85 of 100 cases where these intervals cover it in 95. Near 100 %, where accuracies are skewed, the
     interval on the logit covers it oftener than Student's; docs/protocols.md has the simulation.
@@ -78,9 +80,9 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95, scale: Scale
     Source: Student 1908, Biometrika 6(1); Oehlert 1992, The American Statistician 46(1), for the delta method.
 
     Args:
-        values: one per seed, in any unit; at least one.
+        values: one value for each seed, in any unit; at least one.
         confidence: c, the share of intervals that cover the true mean if values are normally distributed.
-        scale: range of the values.
+        scale: range of the values: `real`, `share` (0 to 1) or `positive`.
 
     >>> summary = summarise([0.90, 0.92])  # t = 12.706, s / sqrt(2) = 0.01
     >>> round(summary.mean, 4), round(summary.half_width, 4)
@@ -95,7 +97,7 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95, scale: Scale
 
 @functools.cache
 def t_quantile(confidence: float, degrees: float) -> float:
-    """Compute the two-sided quantile of Student's t: the half-width of an interval in standard errors.
+    """Compute the two-sided quantile of Student's t: half the width of an interval, in standard errors.
 
     >>> round(t_quantile(0.95, 4), 3)
     2.776

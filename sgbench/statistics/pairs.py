@@ -14,24 +14,24 @@ from sgbench.statistics.intervals import standard_deviation, t_quantile
 
 Floats = NDArray[np.float64]
 Scores = Mapping[int, float]
-"""A method's accuracy by seed; a failed seed at chance."""
+"""Maps each seed to a method's score, larger is better; a failed seed has the score of chance."""
 MIN_SEEDS = 2
 ROUNDING = 1e-12
 """Differences below this are rounding: accuracies are shares of whole samples, whose steps are larger."""
-CHUNK = 64  # methods whose differences to all others each thread has in memory
+CHUNK = 64  # methods whose differences to all later ones each thread has in memory
 THREADS = 4
 PART = 2**20  # p-values that are corrected together
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compares A with B over seeds; p is None with too few seeds, the ends are None without a spread."""
+    """Compares A with B over seeds by the difference of their means, its interval and its test."""
 
-    difference: float
-    low: float | None
+    difference: float  # A minus B
+    low: float | None  # ends of the interval; None with too few seeds, or if all differences are equal
     high: float | None
-    p: float | None
-    spread: float | None  # of one difference between a run of A and a run of B
+    p: float | None  # None with too few seeds
+    spread: float | None  # standard deviation of the difference between a run of A and a run of B
     shared: tuple[int, ...]  # the seeds that pair the runs; empty for an unpaired comparison
     seeds: tuple[int, int]  # counts of A and of B
 
@@ -58,13 +58,13 @@ def compare(a: Scores, b: Scores, *, confidence: float = 0.95) -> Comparison:
 
 
 def _paired(differences: Sequence[float], shared: tuple[int, ...], confidence: float) -> Comparison:
-    """Compare by the paired t-test of differences on shared seeds."""
+    """Compare by the paired t-test; `differences` are A minus B at the seeds `shared`, in their order."""
     n = len(differences)
     mean = math.fsum(differences) / n
     spread = standard_deviation(differences)
     p = _p_value(mean, spread / math.sqrt(n), n - 1, n)
     if spread <= ROUNDING:
-        return Comparison(mean, None, None, p, None, shared, (n, n))
+        return Comparison(mean, low=None, high=None, p=p, spread=None, shared=shared, seeds=(n, n))
     half = t_quantile(confidence, n - 1) * spread / math.sqrt(n)
     return Comparison(mean, mean - half, mean + half, p, spread, shared, (n, n))
 
@@ -74,12 +74,12 @@ def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
     seeds = (len(a), len(b))
     difference = math.fsum(a.values()) / seeds[0] - math.fsum(b.values()) / seeds[1]
     if min(seeds) < MIN_SEEDS:
-        return Comparison(difference, None, None, None, None, (), seeds)
+        return Comparison(difference, low=None, high=None, p=None, spread=None, shared=(), seeds=seeds)
     variances = [standard_deviation(list(by_seed.values())) ** 2 for by_seed in (a, b)]
-    squares = [variance / n for variance, n in zip(variances, seeds, strict=True)]
-    error = math.sqrt(sum(squares))
-    below = sum(square**2 / (n - 1) for square, n in zip(squares, seeds, strict=True))
-    degrees = sum(squares) ** 2 / below if below else min(seeds) - 1
+    squared_errors = [variance / n for variance, n in zip(variances, seeds, strict=True)]
+    error = math.sqrt(sum(squared_errors))
+    denominator = sum(square**2 / (n - 1) for square, n in zip(squared_errors, seeds, strict=True))
+    degrees = sum(squared_errors) ** 2 / denominator if denominator else min(seeds) - 1
     half = t_quantile(confidence, degrees) * error
     p = _p_value(difference, error, degrees, min(seeds))
     spread = math.sqrt(sum(variances))
@@ -87,13 +87,16 @@ def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
 
 
 def _p_value(difference: float, error: float, degrees: float, n: int) -> float:
-    """Compute the p-value of one difference by `p_values`."""
+    """Compute the two-sided p-value of one difference from its standard error, degrees of freedom and seeds n."""
     table = p_values(np.array([difference]), np.array([error]), np.array([degrees]), np.array([n]))
     return float(table[0])
 
 
 def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> Floats:
-    """Compute two-sided p-values from differences, standard errors, degrees of freedom and counts of seeds."""
+    """Compute two-sided p-values from differences, standard errors, degrees of freedom and counts of seeds n.
+
+    All are arrays of one shape. Where the error is 0, p is 2 / 2^n, or 1 if the difference is 0 too.
+    """
     from scipy.special import stdtr
 
     negligible = error <= ROUNDING
@@ -103,9 +106,9 @@ def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> F
 
 
 def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
-    """Compute difference and p-value of `compare` for each pair i < j, in the order of `numpy.triu_indices`.
+    """Compute differences and p-values [pairs] of all pairs i < j of methods, in the order of `numpy.triu_indices`.
 
-    A p-value is NaN for a pair without a test.
+    Each pair is tested as by `compare`; the p-value is NaN where it gives None.
 
     >>> methods = [{0: 0.92, 1: 0.94, 2: 0.93}, {0: 0.90, 1: 0.91, 2: 0.92}]
     >>> difference, p = all_pairs(methods)
@@ -121,7 +124,7 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
 
 
 def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
-    """Yield the rows of `all_pairs`: differences and p-values of each method against all later ones.
+    """Yield for each method its differences to all later ones and their p-values: the rows of `all_pairs`.
 
     Memory grows with the methods, not with their pairs.
 
@@ -136,38 +139,48 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
     with ThreadPoolExecutor(THREADS) as pool:
         for number in range(0, len(starts), THREADS):
             wave = starts[number : number + THREADS]
-            blocks = pool.map(lambda start: _block(table, slice(start, start + CHUNK)), wave)
+            blocks = pool.map(lambda start: _paired_block(table, slice(start, start + CHUNK)), wave)
             for start, block in zip(wave, blocks, strict=True):
                 for index, row in enumerate(block.swapaxes(0, 1)):
                     first = start + index
-                    yield _tested(row[:, index + 1 :], methods[first], methods[first + 1 :])
+                    yield _with_welch(row[:, index + 1 :], methods[first], methods[first + 1 :])
 
 
-def _tested(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
-    """Complete a row of differences and p-values by Welch's test for pairs with too few shared seeds."""
+def _with_welch(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
+    """Fill the pairs with too few shared seeds by Welch's test.
+
+    Args:
+        row: differences and p-values of one method against all later ones [2, later]; p is NaN where to fill.
+        first: scores of that method.
+        later: scores of the later methods.
+    """
     difference, p = row
     for index in np.flatnonzero(np.isnan(p)):
-        other = compare(first, later[int(index)])
-        difference[index] = other.difference
-        p[index] = math.nan if other.p is None else other.p
+        welch = compare(first, later[int(index)])
+        difference[index] = welch.difference
+        p[index] = math.nan if welch.p is None else welch.p
     return difference, p
 
 
-def _block(table: Floats, rows: slice) -> Floats:
-    """Compute paired differences and p-values [2, rows, methods] of the methods `rows` against all later ones."""
+def _paired_block(table: Floats, rows: slice) -> Floats:
+    """Compute paired differences and p-values of the methods `rows` against these and all later ones.
+
+    Takes scores [methods, seeds], NaN where a method lacks a seed; returns [2, rows, methods from the first row].
+    The p-value is NaN for pairs with fewer than two shared seeds.
+    """
     by_seed = np.ascontiguousarray(table.T)  # seeds first, since sums over a short last axis are slow
     differences = by_seed[:, rows, None] - by_seed[:, None, rows.start :]
     absent = np.isnan(differences)
     n = len(by_seed) - absent.sum(axis=0).astype(float)
     differences[absent] = 0.0
     enough = n >= MIN_SEEDS
-    counted = np.where(enough, n, MIN_SEEDS)
-    mean = differences.sum(axis=0) / counted
+    divisor = np.where(enough, n, MIN_SEEDS)  # no division by 0 where there is no test
+    mean = differences.sum(axis=0) / divisor
     differences -= mean
     differences[absent] = 0.0
     differences *= differences
-    error = np.sqrt(differences.sum(axis=0) / (counted - 1) / counted)
-    return np.stack([mean, np.where(enough, p_values(mean, error, counted - 1, counted), math.nan)])
+    error = np.sqrt(differences.sum(axis=0) / (divisor - 1) / divisor)
+    return np.stack([mean, np.where(enough, p_values(mean, error, divisor - 1, divisor), math.nan)])
 
 
 def holm(p: Floats) -> Floats:
@@ -175,7 +188,7 @@ def holm(p: Floats) -> Floats:
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) \, p_{(j)})
 
-    A NaN, for a missing test, stays NaN and does not count.
+    p_(i) is the i-th smallest of m p-values. A NaN, for a missing test, stays NaN and is not counted in m.
 
     Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
 
@@ -195,12 +208,12 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
 
     Args:
         p: all p-values, in ascending order, without NaN.
-        wanted: some of them; NaN stays NaN.
-        level: of the corrected p-values.
+        wanted: the p-values to correct, each one of `p`; NaN stays NaN.
+        level: corrected p-values below it are significant.
 
     Returns:
-        The corrected values of `wanted`, and the least p-value that is not significant after correction, or
-        infinity if all are.
+        The corrected values of `wanted`, and the least uncorrected p-value that is not significant after correction
+        (infinity if all are significant).
 
     >>> adjusted, cut = holm_of_sorted(np.array([0.005, 0.01, 0.03, 0.04]), np.array([0.04]), level=0.05)
     >>> adjusted, float(cut)
@@ -210,14 +223,14 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
     adjusted = np.full(len(wanted), math.nan)
     largest, cut = 0.0, math.inf
     for start in range(0, len(p), PART):
-        some = p[start : start + PART]
-        part = np.minimum(1.0, np.arange(len(p) - start, len(p) - start - len(some), -1) * some)
-        part = np.maximum(np.maximum.accumulate(part), largest)
-        largest = part[-1]
-        here = (indices >= start) & (indices < start + len(some))
-        adjusted[here] = part[indices[here] - start]
+        raw = p[start : start + PART]
+        factors = np.arange(len(p) - start, len(p) - start - len(raw), -1)
+        corrected = np.maximum(np.maximum.accumulate(np.minimum(1.0, factors * raw)), largest)
+        largest = corrected[-1]
+        here = (indices >= start) & (indices < start + len(raw))
+        adjusted[here] = corrected[indices[here] - start]
         if math.isinf(cut) and largest >= level:
-            cut = float(some[np.searchsorted(part, level)])
+            cut = float(raw[np.searchsorted(corrected, level)])
     return adjusted, cut
 
 
@@ -226,17 +239,17 @@ class Improvement:
     """Estimates P(A > B): the probability that a run of A beats a run of B, ties counted half."""
 
     probability: float
-    low: float
+    low: float  # ends of its interval
     high: float
-    comparisons: int
+    comparisons: int  # count of compared pairs of runs
 
 
 def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95) -> Improvement:
     r"""Estimate P(A > B) over shared seeds, or over all pairs of runs if too few are shared.
 
-    Over n shared seeds it is a share of n trials, and the ends are those of Clopper and Pearson (a tie counts as
-    lost for the low end and as won for the high one). Over all pairs it is the Mann-Whitney statistic
-    U / (n m), and the ends are those of a share of min(n, m) trials, since no more runs are independent.
+    Over n shared seeds it is a share of n trials with Clopper and Pearson's interval (a tie counts as lost for the
+    low end and as won for the high one). Over all pairs of n runs of A and m of B it is the Mann-Whitney statistic
+    U / (n m), with the interval of a share of min(n, m) trials, since no more runs are independent.
 
     Source: Bouthillier et al. 2021, arXiv:2103.03098; Clopper & Pearson 1934, Biometrika 26(4).
 
@@ -248,7 +261,7 @@ def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95
         signs = [_sign(a[seed] - b[seed]) for seed in shared]
         trials = len(shared)
     else:
-        signs = [_sign(one - other) for one in a.values() for other in b.values()]
+        signs = [_sign(score_a - score_b) for score_a in a.values() for score_b in b.values()]
         trials = min(len(a), len(b))
     won = sum(sign > 0 for sign in signs) / len(signs)
     tied = sum(sign == 0 for sign in signs) / len(signs)
@@ -258,12 +271,14 @@ def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95
 
 
 def _sign(difference: float) -> int:
-    """Return the sign of a difference; 0 where it is no more than rounding."""
+    """Return 1, -1 or 0 as the sign of a difference; one within rounding counts as 0."""
     return 0 if abs(difference) <= ROUNDING else (1 if difference > 0 else -1)
 
 
 def clopper_pearson(successes: float, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Compute the exact interval of a share; a fractional number of successes is rounded outwards.
+    """Compute Clopper and Pearson's exact interval of a share of trials.
+
+    A fractional number of successes is rounded down for the low end and up for the high one.
 
     >>> low, high = clopper_pearson(5, 5)
     >>> round(low, 4), high

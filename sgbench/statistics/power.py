@@ -11,26 +11,26 @@ TOLERANCE = 1e-9
 
 
 def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float:
-    r"""Compute the power of a two-sided paired t-test of n seeds.
+    r"""Compute the power of a two-sided paired t-test: the probability that n seeds show a true difference.
 
     .. math:: P(|T| > t_{n-1, 1-\alpha/2}), \quad T \sim t_{n-1}(\delta \sqrt n)
 
     Source: Cohen 1988, Statistical Power Analysis, chapter 2; the noncentral t distribution is exact.
 
     Args:
-        effect: delta, the difference over the standard deviation of one seed's difference.
-        n: count of seeds.
-        level: of the test.
+        effect: delta, the true difference divided by the standard deviation of one seed's difference.
+        n: count of seeds, at least two.
+        level: alpha of the test.
 
     >>> round(power_of_paired_test(0.5, 34), 2)
     0.81
     """
     bound, centre = t_quantile(1 - level, n - 1), abs(effect) * math.sqrt(n)
-    return 1 - _at_most(bound, n - 1, centre) + _at_most(-bound, n - 1, centre)
+    return 1 - _noncentral_t_cdf(bound, n - 1, centre) + _noncentral_t_cdf(-bound, n - 1, centre)
 
 
-def _at_most(bound: float, degrees: int, centre: float) -> float:
-    """Return the distribution function of the noncentral t distribution."""
+def _noncentral_t_cdf(bound: float, degrees: int, centre: float) -> float:
+    """Return the probability that a noncentral t variable with noncentrality `centre` is at most `bound`."""
     from scipy.special import nctdtr
 
     share = float(nctdtr(degrees, centre, bound))
@@ -44,7 +44,7 @@ def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: 
         spread: standard deviation of one seed's difference between two methods.
         n: count of seeds, at least two.
         level: of the two-sided paired t-test.
-        power: probability to find the difference.
+        power: probability that the test finds the difference.
 
     >>> round(detectable_difference(1.0, 5), 2)
     1.68
@@ -60,7 +60,10 @@ def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: 
 
 
 def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power: float = 0.8) -> int | None:
-    """Find the least seeds with which a paired t-test finds a true difference with this power; None above 10,000.
+    """Find the fewest seeds with which a paired t-test finds a true difference with this power.
+
+    `spread` is the standard deviation of one seed's difference, in the unit of `difference`. None if the difference
+    is 0, or more than 10,000 seeds are needed.
 
     >>> seeds_needed(0.5, 1.0)
     34
@@ -83,7 +86,7 @@ def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power
 
 
 def pairs_needed(probability: float, *, level: float = 0.05, power: float = 0.95) -> int:
-    r"""Compute the pairs of runs that show P(A > B) above 1/2, by Noether's formula.
+    r"""Compute how many pairs of runs show that P(A > B) is above 1/2, by Noether's formula.
 
     .. math:: N = \left(\frac{\Phi^{-1}(1-\alpha) + \Phi^{-1}(1-\beta)}{\sqrt 6 \, (\gamma - 1/2)}\right)^2
 

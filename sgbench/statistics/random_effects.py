@@ -26,16 +26,16 @@ class RandomEffects:
     """Holds the mean of an effect over tasks, its heterogeneity, and the prediction interval for a new task."""
 
     mean: float
-    error: float  # Hartung and Knapp's
-    low: float
+    error: float  # Hartung and Knapp's standard error of the mean
+    low: float  # ends of the interval of the mean
     high: float
-    p: float
+    p: float  # two-sided, that the mean is 0
     tau_squared: float  # variance of the true effect over tasks
-    q: float  # Cochran's, of tasks - 1 degrees of freedom if tasks do not differ
-    p_heterogeneity: float
-    predicted_low: float | None  # None for two tasks
+    q: float  # Cochran's Q: chi-squared with tasks - 1 degrees of freedom if tasks do not differ
+    p_heterogeneity: float  # of Q
+    predicted_low: float | None  # ends of the interval for a new task; None for two tasks
     predicted_high: float | None
-    tasks: int
+    tasks: int  # count of tasks
 
 
 def random_effects(
@@ -53,9 +53,9 @@ def random_effects(
     .. math:: \hat\mu \pm t_{M-1} \, \hat s_\mu, \qquad
         \hat\mu \pm t_{M-2} \sqrt{\hat\tau^2 + \hat s_\mu^2}
 
-    tau^2 is Paule and Mandel's by default: it needs no normal effects, and DerSimonian and Laird's first step of it
-    is too small where tasks differ in their errors. The normal interval of either is too narrow for a few tasks,
-    Hartung and Knapp's is not. Effects must be of one unit, such as points or logarithms of ratios.
+    tau^2 is the variance of true effects over tasks. Paule and Mandel's estimate does not assume normal effects;
+    DerSimonian and Laird's is too small where tasks differ in their errors. The normal interval of either is too
+    narrow for a few tasks, Hartung and Knapp's is not. Effects must be of one unit, such as points or log ratios.
 
     Source: Hartung & Knapp 2001, Statistics in Medicine 20(24), equation 6; Paule & Mandel 1982, Journal of
     Research of the NBS 87(5); DerSimonian & Laird 1986, Controlled Clinical Trials 7(3); Higgins, Thompson &
@@ -77,7 +77,7 @@ def random_effects(
     """
     from scipy.special import chdtrc, stdtr
 
-    effect, variance = _tasks(effects, errors)
+    effect, variance = _effects_and_variances(effects, errors)
     require_choice("estimator", estimator, ESTIMATORS)
     tasks = len(effect)
     # Variance of true effects over tasks, tau squared.
@@ -88,7 +88,7 @@ def random_effects(
     mean, error = hartung_knapp(effect, variance, spread)
     half = t_quantile(confidence, tasks - 1) * error
     p = 2 * float(stdtr(tasks - 1, -abs(mean) / error)) if error > ROUNDING else float(abs(mean) <= ROUNDING)
-    q = _cochran(effect, 1 / variance)
+    q = _cochran_q(effect, 1 / variance)
     # The prediction interval for the effect on a new task.
     predicted: tuple[float, float] | tuple[None, None] = (None, None)
     if tasks >= MIN_PREDICTED_TASKS:
@@ -100,8 +100,8 @@ def random_effects(
     )
 
 
-def _tasks(effects: ArrayLike, errors: ArrayLike) -> tuple[Floats, Floats]:
-    """Require one effect and one error above 0 for each of enough tasks."""
+def _effects_and_variances(effects: ArrayLike, errors: ArrayLike) -> tuple[Floats, Floats]:
+    """Return effects and squared errors, both [tasks]; raise an `InputError` for too few tasks or an error of 0."""
     effect, error = number_array(effects, name="effects"), number_array(errors, name="errors")
     if effect.ndim != 1 or effect.shape != error.shape or len(effect) < MIN_TASKS:
         raise InputError(
@@ -115,14 +115,16 @@ def _tasks(effects: ArrayLike, errors: ArrayLike) -> tuple[Floats, Floats]:
     return effect, error**2
 
 
-def _cochran(effect: Floats, weight: Floats) -> float:
-    """Compute Cochran's Q, the weighted sum of squares around the weighted mean."""
+def _cochran_q(effect: Floats, weight: Floats) -> float:
+    """Compute Cochran's Q, the weighted sum of squares of effects [tasks] around their weighted mean."""
     mean = float(weight @ effect) / float(weight.sum())
     return float(weight @ (effect - mean) ** 2)
 
 
 def hartung_knapp(effect: Floats, variance: Floats, tau_squared: float) -> tuple[float, float]:
-    """Compute the weighted mean of effects and Hartung and Knapp's standard error, for a known tau^2.
+    """Compute the weighted mean of effects [tasks] and Hartung and Knapp's standard error, for a known tau^2.
+
+    `variance` [tasks] holds the squared standard errors of the effects.
 
     >>> mean, error = hartung_knapp(np.array([1.0, 3.0]), np.array([0.5, 0.5]), 0.5)
     >>> mean, error
@@ -130,14 +132,16 @@ def hartung_knapp(effect: Floats, variance: Floats, tau_squared: float) -> tuple
     """
     weight = 1 / (variance + tau_squared)
     total = float(weight.sum())
-    error = math.sqrt(_cochran(effect, weight) / ((len(effect) - 1) * total))
+    error = math.sqrt(_cochran_q(effect, weight) / ((len(effect) - 1) * total))
     return float(weight @ effect) / total, error
 
 
 def dersimonian_laird(effect: Floats, variance: Floats) -> float:
-    r"""Estimate the variance of true effects over tasks by DerSimonian and Laird's moments.
+    r"""Estimate the variance tau^2 of true effects over M tasks by DerSimonian and Laird's moments.
 
     .. math:: \hat\tau^2 = \max\left(0, \frac{Q - (M - 1)}{\sum w - \sum w^2 / \sum w}\right), \quad w_m = 1 / s_m^2
+
+    Q is Cochran's; `effect` and `variance` s^2 are arrays [tasks].
 
     Source: DerSimonian & Laird 1986, Controlled Clinical Trials 7(3).
 
@@ -146,15 +150,16 @@ def dersimonian_laird(effect: Floats, variance: Floats) -> float:
     """
     weight = 1 / variance
     scale = float(weight.sum() - (weight**2).sum() / weight.sum())
-    return max(0.0, (_cochran(effect, weight) - (len(effect) - 1)) / scale)
+    return max(0.0, (_cochran_q(effect, weight) - (len(effect) - 1)) / scale)
 
 
 def paule_mandel(effect: Floats, variance: Floats) -> float:
-    r"""Estimate the variance of true effects over tasks by Paule and Mandel's equation.
+    r"""Estimate the variance tau^2 of true effects over M tasks by Paule and Mandel's equation.
 
     .. math:: \sum_m \frac{(y_m - \hat\mu(\tau^2))^2}{s_m^2 + \tau^2} = M - 1
 
-    The left side falls as tau^2 rises; 0 where it is below M - 1 from the start.
+    The left side falls as tau^2 rises; the estimate is 0 if it is at most M - 1 at tau^2 = 0. `effect` y and
+    `variance` s^2 are arrays [tasks].
 
     Source: Paule & Mandel 1982, Journal of Research of the NBS 87(5); the form of DerSimonian & Kacker 2007,
     Contemporary Clinical Trials 28(2), equation 15.
@@ -162,10 +167,10 @@ def paule_mandel(effect: Floats, variance: Floats) -> float:
     >>> round(paule_mandel(np.array([1.0, 2.0, 3.0, 6.0]), np.full(4, 0.25)), 3)
     4.417
     """
-    aim = len(effect) - 1
+    expected_q = len(effect) - 1
 
     def too_small(tau_squared: float) -> bool:
-        return _cochran(effect, 1 / (variance + tau_squared)) > aim
+        return _cochran_q(effect, 1 / (variance + tau_squared)) > expected_q
 
     if not too_small(0.0):
         return 0.0

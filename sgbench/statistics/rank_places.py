@@ -18,29 +18,34 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class RankPlace:
-    """Holds the rank interval of a method, and the letters of its groups."""
+    """Holds the rank interval of a method, and the letters of its groups.
+
+    Methods are ordered by their mean, the best first. Groups are runs of neighbours, none of which differ
+    significantly.
+    """
 
     low: int  # best rank that it may have
     high: int  # worst rank that it may have
     groups: str  # letters; methods with a common letter are not significantly different
     p_first: float | None = None  # Holm-corrected, of the difference to the first method; None for the first
     unlike: int = field(default=0, compare=False)  # count of later methods without a common letter
-    unlike_apart: int = field(default=0, compare=False)  # count of those that differ by the pair's own test
+    unlike_apart: int = field(default=0, compare=False)  # count of those from which it differs significantly
 
 
 def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
     r"""Compute the rank interval of each method, by pairwise tests.
 
     A rank interval is one plus the number of methods that are better, to the number of methods less those that are
-    worse; better and worse are differences that Holm's correction over all pairs leaves below 5 %. So all intervals
-    of a board hold the true ranks together in at least 95 of 100 boards. Methods with a common letter are not
-    significantly different. A method with a single seed has no rank (None), and does not affect others.
+    worse. A method is better or worse if the p-value of the pair is below 5 % after Holm's correction over all
+    pairs. So in at least 95 of 100 boards every interval contains the true rank. Methods with a common letter do
+    not differ significantly; without one they need not differ. A method with a single seed has no rank (None), and
+    does not affect others.
 
     Source: Holm 1979; Mogstad, Romano, Shaikh & Wilhelm 2024, Review of Economic Studies 91(1), for rank intervals
     from pairwise tests; Demsar 2006, JMLR 7, for bars over neighbours that do not differ significantly.
 
     Args:
-        methods: accuracy by seed, by the method's name.
+        methods: maps each method's name to its scores by seed, larger is better.
 
     >>> seeds = range(5)
     >>> by_method = places({"a": {s: 0.9 + s / 1e3 for s in seeds}, "b": {s: 0.5 - s / 1e3 for s in seeds}})
@@ -53,7 +58,7 @@ def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
     below, p_firsts = _significant_pairs(scores)
     better, worse = below.sum(axis=0), below.sum(axis=1)
     bars = _bars(below)
-    letters, ends = _spell(bars, len(ranked)), _ends(bars, len(ranked))
+    letters, ends = _letters_of(bars, len(ranked)), _ends(bars, len(ranked))
     by_method: dict[str, RankPlace | None] = dict.fromkeys(methods)
     for index, name in enumerate(ranked):
         low, high = 1 + int(better[index]), len(ranked) - int(worse[index])
@@ -66,12 +71,15 @@ def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
 
 
 def _mean(scores: Scores) -> float:
-    """Average scores in sorted order, so that the order of seeds does not matter."""
+    """Average scores over seeds, in sorted order, so that the order of seeds does not change the last digit."""
     return float(np.mean(sorted(scores.values())))
 
 
 def _significant_pairs(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return whether i, of the higher mean, is better than j [n, n], and corrected p-values against the first [n].
+    """Test all pairs of methods, which are ordered by mean, the best first.
+
+    Return a table [n, n] of whether method i is significantly better than a later method j, and the corrected
+    p-values of the later methods against the first [n - 1].
 
     Above KEPT_METHODS all pairs are tested twice, since their p-values would not fit in memory.
     """
@@ -94,7 +102,10 @@ def _significant_pairs(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDA
 
 
 def _bars(below: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the longest runs of neighbours without a significant pair, as (first, one past the last)."""
+    """Return the longest runs of neighbours without a significant pair, as pairs of indices (first, last + 1).
+
+    `below[i, j]` says whether method i is significantly better than the later method j.
+    """
     n = len(below)
     ends = []
     end = n
@@ -111,15 +122,15 @@ def _bars(below: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _ends(bars: Sequence[tuple[int, int]], n: int) -> list[int]:
-    """Return for each method the index of the first later one that shares no bar with it."""
+    """Return for each of n methods the index of the first later one that shares no bar with it."""
     ends = [index + 1 for index in range(n)]
     for start, end in bars:
         ends[start:end] = [end] * (end - start)
     return ends
 
 
-def _spell(bars: Sequence[tuple[int, int]], n: int) -> list[str]:
-    """Name bars by letters, and return each method's letters; a method in no bar has none."""
+def _letters_of(bars: Sequence[tuple[int, int]], n: int) -> list[str]:
+    """Give each bar a letter, and return the letters of each of n methods; a method in no bar has none."""
     letters = [""] * n
     for number, (start, end) in enumerate(bars):
         round_number, position = divmod(number, len(LETTERS))

@@ -16,9 +16,9 @@ CHUNK = 500  # resamples whose indices are in memory at once
 class Disagreement:
     """Counts test samples that only one of two runs gets right, with McNemar's exact p-value."""
 
-    only_a: int
+    only_a: int  # samples that only run A gets right
     only_b: int
-    p: float
+    p: float  # two-sided, that both are right equally often
 
 
 def mcnemar(a: Hits, b: Hits) -> Disagreement:
@@ -30,7 +30,7 @@ def mcnemar(a: Hits, b: Hits) -> Disagreement:
 
     Args:
         a: whether each sample is classified correctly [samples].
-        b: the same of the other run, in the same order.
+        b: whether the other run classifies each sample correctly, in the same order [samples].
 
     >>> right = np.array([True] * 8 + [False] * 2)
     >>> mcnemar(right, np.array([True] * 3 + [False] * 7))
@@ -54,16 +54,16 @@ def bootstrap_samples(
 ) -> tuple[float, float]:
     """Compute the bootstrap interval over test samples of A's mean accuracy minus B's.
 
-    All runs are scored on the same redrawn samples, so that the pairing stays. Training noise is averaged over the
-    runs and not redrawn: this is the other half of the uncertainty that `compare` gives.
+    All runs are scored on the same redrawn samples, so that they stay paired. Training noise is averaged over the
+    runs and not redrawn; `sgbench.statistics.pairs.compare` measures it.
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
 
     Args:
-        a: whether each sample is classified correctly, by run [runs, samples].
-        b: the same of the other method [runs, samples].
-        generator: of the resampling.
-        confidence: of the interval.
+        a: whether each run of A classifies each sample correctly [runs, samples].
+        b: whether each run of B does [its runs, samples].
+        generator: draws the samples.
+        confidence: share of resampled differences within the interval.
         resamples: count of bootstrap draws.
 
     >>> a, b = np.ones((1, 50), dtype=bool), np.zeros((1, 50), dtype=bool)

@@ -21,25 +21,25 @@ def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) 
         population: N, count of all items.
         wrong: D, count of wrong items.
         sample: n, count of drawn items.
-        found: f.
+        found: f, most wrong items in the sample.
 
     Raises:
-        InputError: more are wrong, or drawn, than there are, or a count is not an integer.
+        InputError: more items are wrong or drawn than there are, or a count is not an integer.
 
     >>> chance_to_miss(10, 5, 1), chance_to_miss(10, 1, 10), chance_to_miss(10, 1, 10, found=1)
     (0.5, 0.0, 1.0)
     """
     require_count("population", population)
-    _require_share("wrong", wrong, of=population)
-    _require_share("sample", sample, of=population)
-    _require_share("found", found, of=sample)
+    _require_count_up_to("wrong", wrong, of=population)
+    _require_count_up_to("sample", sample, of=population)
+    _require_count_up_to("found", found, of=sample)
     right = population - wrong
     ways = sum(math.comb(wrong, count) * math.comb(right, sample - count) for count in range(found + 1))
     return ways / math.comb(population, sample)
 
 
 def most_wrong(population: int, sample: int, *, found: int = 0, confidence: float = 0.95) -> int:
-    """Compute the upper confidence bound on wrong items, if a sample without replacement has `found` of them.
+    """Compute the upper confidence bound on the wrong items of a population, from a sample without replacement.
 
     It is the largest count of wrong items with which a sample has at most `found` with probability above
     1 - confidence.
@@ -48,7 +48,7 @@ def most_wrong(population: int, sample: int, *, found: int = 0, confidence: floa
         population: count of all items.
         sample: count of drawn items.
         found: count of wrong items in the sample.
-        confidence: with which the bound holds.
+        confidence: probability with which the bound holds.
 
     Raises:
         InputError: more are drawn than there are, or found than drawn, or the confidence is not between 0 and 1.
@@ -57,15 +57,15 @@ def most_wrong(population: int, sample: int, *, found: int = 0, confidence: floa
     (0, 24, 13, 21)
     """
     require_count("population", population)
-    _require_share("sample", sample, of=population)
-    _require_share("found", found, of=sample)
+    _require_count_up_to("sample", sample, of=population)
+    _require_count_up_to("found", found, of=sample)
     _require_confidence(confidence)
-    missed = 1 - confidence
+    miss_chance = 1 - confidence
     low, high = found, population - sample + found  # all items outside the sample may be wrong
     while low < high:
         middle = (low + high + 1) // 2
-        hides = chance_to_miss(population, middle, sample, found=found) > missed
-        low, high = (middle, high) if hides else (low, middle - 1)
+        is_plausible = chance_to_miss(population, middle, sample, found=found) > miss_chance
+        low, high = (middle, high) if is_plausible else (low, middle - 1)
     return low
 
 
@@ -93,7 +93,7 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
     (0.1173, 0.125, 0.1829)
     """
     require_count("sample", sample)
-    _require_share("found", found, of=sample)
+    _require_count_up_to("found", found, of=sample)
     _require_confidence(confidence)
     if found == 0:
         return -math.expm1(math.log1p(-confidence) / sample)
@@ -102,7 +102,7 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
     return 1.0 if found == sample else float(betaincinv(found + 1, sample - found, confidence))
 
 
-def _require_share(name: str, value: int, *, of: int) -> None:
+def _require_count_up_to(name: str, value: int, *, of: int) -> None:
     """Raise an `InputError` unless a value is an integer from 0 to `of`."""
     require_count(name, value, low=0)
     require_number(name, value, high=of)
@@ -122,7 +122,7 @@ def drawn(names: Iterable[str], draw: int) -> list[str]:
 
     Args:
         names: the names to shuffle.
-        draw: an integer, chosen after the names were known.
+        draw: number of the draw, chosen after the names were known; another number gives another order.
 
     >>> drawn(["0", "1", "2"], 1), drawn(["2", "1", "0"], 1)
     (['1', '0', '2'], ['1', '0', '2'])

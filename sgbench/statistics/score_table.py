@@ -9,7 +9,7 @@ from sgbench.errors import InputError
 from sgbench.statistics.pairs import MIN_SEEDS, Floats
 
 MIN_INTERVAL_SEEDS = 5
-"""Least seeds of a resampled interval; with fewer the coverage is far from nominal."""
+"""Fewest seeds for which an interval is computed; with fewer its coverage is far from nominal."""
 MIN_METHODS = 2
 AXES = 2
 
@@ -20,7 +20,7 @@ def score_table(
     """Convert scores to an array of finite numbers [methods, seeds].
 
     Args:
-        scores: by method and seed [methods, seeds], in any unit; a failed run at chance.
+        scores: scores in any unit [methods, seeds]; a failed run has the score of chance.
         name: of the table, for messages.
         methods: least count of methods.
         seeds: least count of seeds.
@@ -45,7 +45,7 @@ def number_array(values: ArrayLike, *, name: str) -> Floats:
     """Convert values to an array of finite numbers.
 
     Raises:
-        InputError: the values are ragged, no numbers, missing or not finite; names the first.
+        InputError: the values are ragged or no numbers, or some are missing or not finite (names the first).
 
     >>> number_array([1, 2], name="widths")
     array([1., 2.])

@@ -18,7 +18,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Share:
-    """Holds a share of runs with its interval."""
+    """Holds the share of runs that solve a task, with its interval."""
 
     share: float
     low: float
@@ -65,14 +65,14 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
 
 @dataclass(frozen=True)
 class ShareDifference:
-    """Compares two shares by their difference A minus B."""
+    """Compares the shares of runs of A and of B that solve a task, by their difference A minus B."""
 
     a: Share
     b: Share
     difference: float
-    low: float
+    low: float  # ends of the interval of the difference
     high: float
-    p: float
+    p: float  # two-sided, that both solve equally often
 
 
 def compare_shares(
@@ -115,7 +115,7 @@ def compare_shares(
 
 
 def _difference(a: Share, b: Share, p: float) -> ShareDifference:
-    """Compute Newcombe's interval of the difference of two shares, and join it with the test's p-value."""
+    """Compute Newcombe's interval of the difference of two shares, and return it with the p-value `p`."""
     difference = a.share - b.share
     low = difference - math.hypot(a.share - a.low, b.high - b.share)
     high = difference + math.hypot(a.high - a.share, b.share - b.low)
@@ -124,7 +124,7 @@ def _difference(a: Share, b: Share, p: float) -> ShareDifference:
 
 @functools.lru_cache(maxsize=64)
 def boschloo_table(runs_a: int, runs_b: int) -> Floats:
-    """Compute Boschloo's one-sided p-value, that A solves more often, of every possible pair of counts.
+    """Compute Boschloo's one-sided p-value of A solving more often than B, for every possible pair of counts.
 
     The table depends on both arguments alone; it is cached, and read-only.
 
@@ -133,7 +133,7 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
         runs_b: count of runs of B, at most 200.
 
     Returns:
-        p by runs of A and of B that solve the task [runs_a + 1, runs_b + 1].
+        The p-value of a solved runs of A and b of B at [a, b]; shape [runs_a + 1, runs_b + 1].
 
     Raises:
         InputError: there are too many runs for the exact test.

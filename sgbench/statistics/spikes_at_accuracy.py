@@ -19,7 +19,10 @@ NOT_REACHED = math.inf
 
 @dataclass(frozen=True)
 class Needed:
-    """Counts the spikes per inference for an accuracy: `NOT_REACHED` without any, an upper bound if `at_most`."""
+    """Counts the spikes per inference that a method needs for an accuracy.
+
+    `spikes` is `NOT_REACHED` if no setting reaches the accuracy, and an upper bound if `at_most`.
+    """
 
     spikes: float
     at_most: bool
@@ -31,16 +34,16 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
     .. math:: \log S(a) = \log S_k + \frac{a - a_k}{a_{k+1} - a_k} (\log S_{k+1} - \log S_k), \quad
         a_k \le a \le a_{k+1}
 
-    The front holds the settings that no other setting beats in accuracy with as few spikes; between two neighbours
-    it is straight in accuracy and log spikes. Nothing is extrapolated: beyond the best accuracy the target is not
-    reached, and below the accuracy of the setting of fewest spikes those spikes are enough, but fewer may be.
+    The front holds the settings k, of accuracy a_k and spikes S_k, that no other setting beats in accuracy with as
+    few spikes. Between two neighbours log S is linear in a. Nothing is extrapolated: beyond the best accuracy the
+    target is not reached. Below the accuracy of the setting with fewest spikes, its spikes are an upper bound.
 
     Source: Zitzler & Thiele 1999, IEEE TEC 3(4), for the front.
 
     Args:
-        accuracy: of each setting, mean over seeds [settings].
-        log_spikes: of each setting, mean over seeds of the natural logarithm of spikes an inference [settings].
-        target: in the unit of the accuracy.
+        accuracy: mean over seeds of each setting's accuracy [settings].
+        log_spikes: mean over seeds of the natural logarithm of each setting's spikes per inference [settings].
+        target: accuracy to reach, in the unit of `accuracy`.
 
     Raises:
         InputError: a value is missing or not finite.
@@ -72,8 +75,9 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
 class SpikeRatio:
     """Divides the spikes of a method by those of the reference at one accuracy.
 
-    `NOT_REACHED` where only the method does not reach it, 0 where only the reference does not, NaN where neither
-    does. No interval for fewer than five seeds, or where leaving out a seed changes whether it is reached.
+    The ratio is `NOT_REACHED` where only the method misses the accuracy, 0 where only the reference does, and NaN
+    where both do. The ends of its interval are None for fewer than five seeds, or where leaving out a seed changes
+    whether the accuracy is reached.
     """
 
     ratio: float
@@ -96,17 +100,17 @@ def spike_ratio(
 
     .. math:: \log \hat R \pm t_{n-1} \sqrt{\frac{n-1}{n} \sum_j (\log R_{(j)} - \overline{\log R_{(.)}})^2}
 
-    The fronts are those of means over seeds, since the front of one seed's noisy runs is too good. The error is the
-    jackknife's: each seed is left out of both methods in turn.
+    R is the ratio of spikes, method over reference, and R_(j) that without seed j of n (jackknife). Fronts are
+    those of means over seeds, since the front of one seed's noisy runs is too good.
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, equation 11.5.
 
     Args:
-        accuracy: of the method [settings, seeds]; a failed run at chance.
-        spikes: per inference, above 0 [settings, seeds].
-        reference_accuracy: of the reference [its settings, seeds].
-        reference_spikes: of the reference [its settings, seeds].
-        target: in the unit of the accuracy.
+        accuracy: the method's accuracy [settings, seeds]; a failed run has the accuracy of chance.
+        spikes: the method's spikes per inference, above 0 [settings, seeds].
+        reference_accuracy: accuracy of the reference [its settings, seeds].
+        reference_spikes: spikes per inference of the reference [its settings, seeds].
+        target: accuracy to reach, in the unit of `accuracy`.
         confidence: of the interval.
 
     Raises:
@@ -118,12 +122,12 @@ def spike_ratio(
     (0.5, 0.5)
     """
     require_number("target", target)
-    method = _runs("method", accuracy, spikes)
-    reference = _runs("reference", reference_accuracy, reference_spikes)
+    method = _accuracy_and_log_spikes("method", accuracy, spikes)
+    reference = _accuracy_and_log_spikes("reference", reference_accuracy, reference_spikes)
     seeds = method.shape[2]
     if reference.shape[2] != seeds:
         raise InputError(f"seeds: the same of both are needed, not {seeds} and {reference.shape[2]}")
-    needed, other = _needed(method, target), _needed(reference, target)
+    needed, other = _needed_of(method, target), _needed_of(reference, target)
     estimate = _log_ratio(needed, other)
     if seeds < MIN_INTERVAL_SEEDS or not math.isfinite(estimate):
         return SpikeRatio(_exp(estimate), None, None, needed, other)
@@ -131,7 +135,8 @@ def spike_ratio(
     left_out = np.array(
         [
             _log_ratio(
-                _needed(np.delete(method, seed, 2), target), _needed(np.delete(reference, seed, 2), target)
+                _needed_of(np.delete(method, seed, 2), target),
+                _needed_of(np.delete(reference, seed, 2), target),
             )
             for seed in range(seeds)
         ]
@@ -143,8 +148,8 @@ def spike_ratio(
     return SpikeRatio(_exp(estimate), _exp(estimate - half), _exp(estimate + half), needed, other)
 
 
-def _runs(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
-    """Check accuracy and log spikes and stack them [2, settings, seeds]."""
+def _accuracy_and_log_spikes(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
+    """Stack accuracy and logarithm of spikes [2, settings, seeds]; raise an `InputError` that names the method."""
     scores = score_table(accuracy, name=f"accuracy of the {name}", methods=1, seeds=1)
     counts = score_table(spikes, name=f"spikes of the {name}", methods=1, seeds=1)
     if scores.shape != counts.shape:
@@ -160,14 +165,15 @@ def _runs(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
     return np.stack([scores, np.log(counts)])
 
 
-def _needed(runs: Floats, target: float) -> Needed:
-    """Return the spikes needed at the mean of these seeds."""
+def _needed_of(runs: Floats, target: float) -> Needed:
+    """Compute the spikes needed for the target, from accuracy and log spikes [2, settings, seeds]."""
     accuracy, log_spikes = runs.mean(axis=2)
     return spikes_needed(accuracy, log_spikes, target)
 
 
 def _log_ratio(needed: Needed, other: Needed) -> float:
-    return math.log(needed.spikes) - math.log(other.spikes)  # infinite minus infinite is NaN
+    """Return the logarithm of the ratio of two counts of spikes; NaN if both are infinite."""
+    return math.log(needed.spikes) - math.log(other.spikes)
 
 
 def _exp(value: float) -> float:

@@ -19,13 +19,13 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Trial:
-    """Holds the scores of one setting."""
+    """Holds the mean scores of one tried setting, larger is better."""
 
-    validation: float  # selects settings, the larger the better
+    validation: float  # the score by which a setting is selected
     test: float
-    slope: float | None  # of the surrogate, if it has one
-    runs: int
-    failed: int  # runs
+    slope: float | None  # steepness of the surrogate; None if it has none
+    runs: int  # count of runs
+    failed: int  # count of failed runs
 
 
 def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
@@ -33,14 +33,14 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
 
     .. math:: E[v_{(\max)} \mid n] = \sum_{i=n}^{N} v_{(i)} \binom{i-1}{n-1} \Big/ \binom{N}{n}
 
-    Sorted by validation, the i-th of N is the best of n with that weight. The weights are those of the unbiased
-    estimator; the plug-in one of Dodge et al. draws with replacement and is too low near n = N. Test scores get the
-    same weights, so they are those of the trial that validation selects, never the best test score.
+    v_(i) is the i-th smallest of N validation scores; its weight is the probability to be the best of n. This
+    estimator is unbiased; that of Dodge et al. draws with replacement and is too low near n = N. Test scores get
+    the same weights, so they are those of the trial that validation selects, never the best test score.
 
     Source: Dodge et al. 2019, D19-1224; Tang et al. 2020, arXiv:2004.13705, for the bias.
 
     Returns:
-        Expected validation and test score for n = 1, 2, ..., N.
+        Expected validation scores and expected test scores for n = 1, 2, ..., N, both [N].
 
     >>> trials = [Trial(0.5, 0.4, None, 1, 0), Trial(0.7, 0.8, None, 1, 0)]
     >>> validation, test = expected_best(trials)
@@ -49,7 +49,7 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     """
     ordered = sorted(trials, key=lambda trial: (trial.validation, trial.test))
     total = len(ordered)
-    weights = np.array([_weights(n, total) for n in range(1, total + 1)])
+    weights = np.array([_chances_to_be_best(n, total) for n in range(1, total + 1)])
     scores = np.array([[trial.validation, trial.test] for trial in ordered])
     validation, test = (weights @ scores).T
     return validation, test
@@ -67,19 +67,19 @@ def best_band(
 
     Args:
         trials: the settings; with a single one the band has no width.
-        generator: of the bootstrap.
-        share: of the draws that the band holds.
+        generator: draws the settings.
+        share: share of the draws that the band holds.
         draws: count of bootstrap draws.
 
     Returns:
-        Lower and upper end for n = 1, 2, ..., N.
+        Lower ends and upper ends of the band for n = 1, 2, ..., N, both [N].
 
     >>> low, high = best_band([Trial(0.5, 0.4, None, 1, 0), Trial(0.7, 0.8, None, 1, 0)], np.random.default_rng(0))
     >>> low.tolist(), high.tolist()
     ([0.4, 0.4], [0.8, 0.8])
     """
     total = len(trials)
-    weights = np.array([_weights(n, total) for n in range(1, total + 1)])
+    weights = np.array([_chances_to_be_best(n, total) for n in range(1, total + 1)])
     ordered = sorted(trials, key=lambda trial: (trial.validation, trial.test))
     # With trials in the order of validation, a draw in that order is its sorted indices.
     indices = np.sort(generator.integers(total, size=(draws, total)), axis=1)
@@ -101,19 +101,20 @@ def median_of_bests(bests: Sequence[float]) -> float:
     return statistics.median_low(bests)
 
 
-def _weights(n: int, total: int) -> list[float]:
-    """Compute the probability of each rank to be the best of n settings drawn without replacement."""
-    every = math.comb(total, n)
-    return [math.comb(index, n - 1) / every for index in range(total)]
+def _chances_to_be_best(n: int, total: int) -> list[float]:
+    """Compute for each of `total` settings, the worst first, its probability to be the best of n drawn ones."""
+    draws = math.comb(total, n)
+    return [math.comb(index, n - 1) / draws for index in range(total)]
 
 
 def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
-    r"""Average scores over slopes, weighted by their share of the logarithmic axis; None for a single slope.
+    r"""Average test scores over the logarithmic axis of slopes; None unless two slopes above 0 were tried.
 
     .. math:: \frac{1}{\log k_\max - \log k_\min} \int_{\log k_\min}^{\log k_\max} s(k) \, d\log k
 
-    By trapezoids. A slope that was tried with several other settings has the score of the best on validation. The
-    result equals the best score if the slope does not matter, and falls the more it matters.
+    k is the slope and s(k) its test score; the integral is by trapezoids. A slope that was tried with several other
+    settings has the score of the one that is best on validation. The more the slope matters, the further the result
+    is below the best score.
 
     >>> flat = [Trial(0.9, 0.9, slope, 1, 0) for slope in (1.0, 10.0, 100.0)]
     >>> peaked = [Trial(score, score, slope, 1, 0) for slope, score in ((1.0, 0.1), (10.0, 0.9), (100.0, 0.1))]
@@ -137,7 +138,7 @@ def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
 
 
 def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:
-    """Average the test scores of the settings that validation ranks first: of ten, or of all if there are fewer.
+    """Average the test scores of the `count` settings with the best validation scores, or of all if fewer.
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), who average the ten best cells of a grid.
 

@@ -25,10 +25,12 @@ def as_html(table: Table, notes: Sequence[str] = ()) -> str:
 
 
 def _cell(cell: Cell) -> str:
+    """Write a cell's text, as code if it is, and the numbers of its notes."""
     text = escape(cell.text)
     return f"{f'<code>{text}</code>' if cell.is_code and cell.text != NONE else text}{_marks(cell.notes)}"
 
 
 def _marks(numbers: Iterable[int]) -> str:
+    """Write the numbers of notes as a superscript; empty without notes."""
     marks = ", ".join(map(str, numbers))
     return f"<sup>{marks}</sup>" if marks else ""

@@ -46,7 +46,9 @@ def escape(text: str) -> str:
 
 
 def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
-    r"""Write a tabular with the rules of booktabs, numbers aligned right, and the notes below it in small print.
+    r"""Write a tabular with the rules of booktabs, numbers aligned right, and notes below it in small print.
+
+    The table's own notes are numbered; `notes` follow them. Its caption is left out.
 
     >>> from sgbench.tables.table import number, numbers, texts
     >>> rows = ((Cell("atan", is_code=True), number(93.2, "93.2 ± 0.4")),)
@@ -73,11 +75,13 @@ def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
 
 
 def _line(cells: Iterable[str]) -> str:
+    """Join cells to one line of a tabular."""
     # A cell that begins with [ would be taken for the argument of the line's end before it.
     return " & ".join(f"{{}}{cell}" if cell.startswith("[") else cell for cell in cells) + r" \\"
 
 
 def _cell(cell: Cell) -> str:
+    """Write a cell's escaped text, as code if it is, and the numbers of its notes."""
     if cell.text == NONE:
         return f"--{_marks(cell.notes)}"
     text = escape(cell.text)
@@ -85,5 +89,6 @@ def _cell(cell: Cell) -> str:
 
 
 def _marks(numbers: Iterable[int]) -> str:
+    """Write the numbers of notes as a superscript; empty without notes."""
     marks = ",".join(map(str, numbers))
     return f"\\textsuperscript{{{marks}}}" if marks else ""

@@ -9,7 +9,7 @@ from sgbench.tables.text import NONE, code, prose
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int]) -> str:
-    """Write a Markdown table; `numbers` are the indices of the columns that are aligned right.
+    """Write a Markdown table of cells that are Markdown; `numbers` are the indices of columns aligned right.
 
     >>> print(markdown(["name", "peak"], [["atan", "1"]], numbers=[1]))
     | name | peak |
@@ -40,10 +40,12 @@ def as_markdown(table: Table) -> str:
 
 
 def _cell(cell: Cell) -> str:
+    """Write a cell's text, as code or a link if it is, and the numbers of its notes."""
     text = code(cell.text) if cell.is_code and cell.text != NONE else prose(cell.text)
     linked = text if cell.link is None else f"[{text}]({cell.link})"
     return f"{linked}{_marks(cell.notes)}"
 
 
 def _marks(numbers: Sequence[int]) -> str:
+    """Write the numbers of notes in brackets; empty without notes."""
     return "".join(f" [{number}]" for number in numbers)

@@ -21,7 +21,7 @@ class ShownTable:
         return ()
 
     def to_latex(self) -> str:
-        """Write the table as LaTeX with the rules of the package booktabs; every sign of a name is escaped."""
+        """Write the table as LaTeX with the rules of the package booktabs; all text is escaped."""
         return as_latex(self.table(), self.table_notes())
 
     def _repr_html_(self) -> str:

@@ -10,8 +10,8 @@ from sgbench.tables.text import NONE
 
 KEY_DIGITS = 6  # significant digits of a sort key
 PLAIN_NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?")
-"""A text that the page's sorting script reads as a number."""
-ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that need some width
+"""A text that the site's script for sorting reads as a number."""
+ONE_LINE, MANY_LINES = 20, 45  # most characters of a short cell, and of one that is not long
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Cell:
 
     @property
     def key(self) -> str | None:
-        """Return the sort key of the cell, or None if its text is the key.
+        """Return the sort key of the cell as text, or None if the cell's text already sorts right.
 
         >>> Cell("2,454", 2454.0).key, Cell("2,454", 2454.2).key, Cell("1 to 7", 1.0).key, Cell("-").key
         (None, '2454.2', '1', None)
@@ -50,13 +50,13 @@ class Cell:
 
     @property
     def is_long(self) -> bool:
-        """Return whether the cell needs a minimum width, without which a narrow window breaks it at every word."""
+        """Return whether the cell needs a minimum width, or a narrow window would break it at every word."""
         return len(self.text) > MANY_LINES
 
 
 @dataclass(frozen=True)
 class Column:
-    """Holds the head of a column."""
+    """Holds the title of a column and how its cells are shown."""
 
     title: str
     is_number: bool = False
@@ -108,5 +108,5 @@ def numbers(*titles: str, group: str = "") -> tuple[Column, ...]:
 
 
 def number(value: float | None, text: str, notes: Sequence[int] = ()) -> Cell:
-    """Make a cell with a number, or a dash where there is none."""
+    """Make a cell that shows `text` and is sorted by `value`; a dash if the value is None."""
     return Cell(NONE if value is None else text, value, notes=tuple(notes))

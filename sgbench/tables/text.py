@@ -10,8 +10,8 @@ from itertools import groupby
 NONE = "-"
 """Text of a missing value."""
 
-WHOLE_FROM = 1000  # from here on three significant digits would hide whole units
-POWERS_FROM = 1e15
+WHOLE_FROM = 1000  # numbers from here on are whole, since three significant digits would hide units
+POWERS_FROM = 1e15  # numbers from here on are written with an exponent
 ACTIVE = re.compile(r"[`|<>&]")
 """Characters that could end a code span, a cell of a table or a tag."""
 SMALLEST_P = 0.001
@@ -97,7 +97,7 @@ def aligned(rows: Sequence[Sequence[str]], *, text_columns: int) -> list[str]:
 
 
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
-    """Return the first `most` lines, then one with the count of the others and `all_named`, where they are listed.
+    """Shorten a list to `most` lines, the last with the count of those left out and `all_named`, where all are.
 
     >>> few(["a", "b", "c", "d"], "--json names all", most=3)
     ['a', 'b', '2 more; --json names all']
@@ -156,7 +156,7 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Write text of the catalogue as one line that cannot end a table cell or begin a tag.
+    """Write text as one line of Markdown that cannot end a table cell or begin a tag.
 
     >>> prose("less than 5 pJ | 0.8 V")
     'less than 5 pJ &#124; 0.8 V'

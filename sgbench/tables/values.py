@@ -32,7 +32,7 @@ def as_csv(table: Table) -> bytes:
 
 
 def _unrun(raw: str | float | None) -> str | float | None:
-    """Put quotes around a text that a spreadsheet would take for a formula; return all other values unchanged."""
+    """Quote a text that a spreadsheet would run as a formula; return all other values unchanged."""
     return inert(json.dumps(raw)) if isinstance(raw, str) and raw.startswith(RUN) else raw
 
 
@@ -63,6 +63,7 @@ def value(cell: Cell) -> str | float | None:
 
 
 def _is_number(text: str) -> bool:
+    """Return whether a text is one number, with or without commas between thousands."""
     try:
         float(text.replace(",", ""))
     except ValueError:
