@@ -254,13 +254,13 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
 def _footnotes(board: Board) -> list[str]:
     from sgbench.leaderboard.pages.empty import without_rows
     from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
+    from sgbench.statistics.rank_places import ABOUT_LETTERS
 
     lines = []
     if board.rows or board.claimed or board.baselines:
         lines.append(
             f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
-            "rank: the places it may have; alike: a letter in common is not told apart, unlike ones prove nothing; "
-            "energy: dynamic, per inference"
+            f"rank: the ranks that it may have; alike: {ABOUT_LETTERS}; energy: dynamic, per inference"
         )
     if lines and has_solved(board):
         lines.append(solved_statement(board))

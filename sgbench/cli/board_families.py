@@ -90,11 +90,12 @@ def _across(args: argparse.Namespace) -> int:
     if args.plot is not None:
         _plot_across(comparison, args.plot)
     if args.json:
-        standings = [
-            {**asdict(standing), "tasks": [list(map(float, task)) for task in standing.tasks]}
-            for standing in comparison.standings
+        answer = asdict(comparison)
+        answer["standings"] = [
+            {**family, "tasks": [list(map(float, task)) for task in family["tasks"]]}
+            for family in answer.pop("families")
         ]
-        say_json({**asdict(comparison), "standings": standings})
+        say_json(answer)
         return warn(findings)
     header, *rows = _across_table(comparison, args.by)
     if args.markdown:
@@ -135,17 +136,17 @@ def _require_some(contents: BoardContents, root: Path) -> None:
 
 def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
     """Yield the lines of the table of families over tasks, its head first."""
-    varies = any(count > 1 for standing in comparison.standings for count in standing.settings)
+    varies = any(count > 1 for family in comparison.families for count in family.settings)
     head = [by, "interquartile mean, %", "95 % interval", "mean rank", *comparison.tasks]
     yield [*head, *(["settings here"] if varies else [])]
-    for standing in comparison.standings:
+    for family in comparison.families:
         yield [
-            standing.name,
-            f"{100 * standing.interquartile_mean:.2f}",
-            f"{100 * standing.low:.2f} to {100 * standing.high:.2f}",
-            "-" if standing.mean_rank is None else f"{standing.mean_rank:.2f}",
-            *(f"{100 * float(task.mean()):.2f}" for task in standing.tasks),
-            *([" ".join(map(str, standing.settings))] if varies else []),
+            family.name,
+            f"{100 * family.interquartile_mean:.2f}",
+            f"{100 * family.low:.2f} to {100 * family.high:.2f}",
+            "-" if family.mean_rank is None else f"{family.mean_rank:.2f}",
+            *(f"{100 * float(task.mean()):.2f}" for task in family.tasks),
+            *([" ".join(map(str, family.settings))] if varies else []),
         ]
 
 

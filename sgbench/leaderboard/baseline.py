@@ -13,28 +13,34 @@ WITHOUT = {
     **dict.fromkeys(SPIKING_CHOICES, NOTHING),
     "regulariser": "none",
 }
-"""Entries of a network without spikes in groups that concern only layers of spiking neurons."""
+"""Maps each config group that concerns only spiking neurons to its entry in a network without spikes."""
 
 
 def is_baseline(entry: Entry | None) -> bool:
-    """Return whether an entry is a network without spikes."""
+    """Return whether an entry of the catalogue is a network without spikes; false for None."""
     return entry is not None and entry.meta.get("spikes") is False
 
 
 def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
-    """Yield the reasons why a network without spikes is no baseline of a protocol."""
+    """Yield the reasons why a method without spikes is no baseline of a protocol.
+
+    Args:
+        method: the method.
+        protocol: the protocol of the board.
+        entry: the method's network in the catalogue; None if it is not there.
+    """
     if not is_baseline(entry):
         yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
     for group, name in WITHOUT.items():
         if method.choices[group] != name or (method.parameters[group] and name == NOTHING):
             yield f"{group} is {method.choices[group]}, a network without spikes has {name}"
-    given = method.parameters["network"]
-    size, band = given.get("parameters"), protocol.parameters
+    stated = method.parameters["network"]
+    size, band = stated.get("parameters"), protocol.parameters
     expected = {"parameters": None, "match_hidden": protocol.hidden, "steps": protocol.steps}
     if isinstance(size, int) and "network" in protocol.free:  # a choice, within the bounds of the methods
         expected = {"match_hidden": None, "steps": protocol.steps}
         if band is not None and not band[0] <= size <= band[1]:
             yield f"network.parameters is {size:,}, {protocol.name} allows {band[0]:,} to {band[1]:,}"
     for key, ours in expected.items():
-        if key in given and not same(given[key], ours):
-            yield f"network.{key} is {canonical(given[key])[:60]}, a baseline has {canonical(ours)[:60]}"
+        if key in stated and not same(stated[key], ours):
+            yield f"network.{key} is {canonical(stated[key])[:60]}, a baseline has {canonical(ours)[:60]}"

@@ -32,7 +32,7 @@ from sgbench.records.files import MAX_BYTES, read_bytes, write_atomic
 
 TABLE, VALUES, PICTURE = "table.md", "table.csv", "board.png"
 DEFAULT_ROOT = Path("leaderboards")
-MANY_ROWS = 200  # methods of a board from which its tables take as long as its picture
+MANY_ROWS = 200  # boards with as many methods are drawn in a process of their own
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Boards:
 
     boards: tuple[Board, ...]
     findings: tuple[Finding, ...]
-    measured: Mapping[str, Sequence[Measured]]  # all methods by protocol, also those that no board shows
+    measured: Mapping[str, Sequence[Measured]]  # maps each protocol to all its methods, also without a board
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> 
 
     Args:
         tree: the records.
-        meanwhile: called by this process while others read a large tree.
+        meanwhile: called by this process while other processes read a large tree.
 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
@@ -84,6 +84,7 @@ def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> 
 
 
 def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
+    """Load all energy targets, in the order of their names."""
     targets = load_targets(references.config_dirs, everything=True)
     return tuple(targets[name] for name in sorted(targets))
 
@@ -95,7 +96,11 @@ def _board(
     *,
     is_stored: bool,
 ) -> Board:
-    """Rank the methods of one protocol; on a stored board their provenance decides which are ranked."""
+    """Rank the methods of one protocol.
+
+    If `is_stored`, the board is one of a leaderboards folder, on which a method's provenance decides whether it is
+    ranked. Boards of a runs folder rank every method.
+    """
     listings = {
         method.method_id: Listing(division_of(method.method, reference), content.provenance(method.method_id))
         for method in content.measured
@@ -115,7 +120,9 @@ def _board(
 
 
 def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
-    """Write table.md, table.csv and board.png into <root>/<protocol>/; return the boards and the files left out.
+    """Write table.md, table.csv and board.png into <root>/<protocol>/.
+
+    Return a summary of each written board, and a finding for each record that was left out.
 
     Raises:
         InputError: there is no such folder, or no record in it.
@@ -143,6 +150,7 @@ def _drawing_executor(*, in_process: bool) -> Executor:
 
 
 def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
+    """Write the files of one board, and remove its picture if it has no row; `executor` draws meanwhile."""
     folder = tree.root / board.protocol.name
     values = to_csv(board)
     drawing = _begin_picture(board, values, executor) if board.rows else None
@@ -151,7 +159,7 @@ def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
     if drawing is None:
         _remove(folder / PICTURE)
     else:
-        contents[PICTURE] = _drawn(drawing)
+        contents[PICTURE] = _wait_for_picture(drawing)
     for name, data in contents.items():
         write_atomic(folder / name, data)
     shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
@@ -165,12 +173,14 @@ def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
 
 
 def _begin_picture(board: Board, values: str, executor: Executor) -> Future[bytes]:
+    """Start to draw the picture of a board whose table.csv is `values`; the result is a PNG."""
     from sgbench.leaderboard.pages.picture import picture_of, png
 
     return executor.submit(png, picture_of(board), table_csv=values)
 
 
-def _drawn(drawing: Future[bytes]) -> bytes:
+def _wait_for_picture(drawing: Future[bytes]) -> bytes:
+    """Return a drawn picture; raise an `SgbenchError` if the process that drew it was killed."""
     try:
         return drawing.result()
     except BrokenExecutor as error:
@@ -180,6 +190,7 @@ def _drawn(drawing: Future[bytes]) -> bytes:
 
 
 def _remove(path: Path) -> None:
+    """Delete a picture, which may be missing; raise a `StorageError` if it cannot be deleted."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -189,7 +200,9 @@ def _remove(path: Path) -> None:
 
 
 def check(root: Path, *, references: References) -> tuple[list[str], tuple[Finding, ...]]:
-    """Rebuild every board of a leaderboards folder in memory, compare, and return the protocols and the findings.
+    """Rebuild every board of a leaderboards folder in memory and compare it with the stored one.
+
+    Return the names of the protocols that have a board, and a finding for each problem.
 
     A table that differs in one byte from the rebuilt one is a finding. A picture is compared by the digests of its
     table and its pixels inside it, since its bytes depend on the version of the drawing library. Every file of an
@@ -221,6 +234,7 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
 
 
 def _stale_files(board: Board, tree: RecordTree) -> Iterable[Finding]:
+    """Yield a finding for each stored file of a board that is not what its records give."""
     root, folder = tree.root, tree.root / board.protocol.name
     values = to_csv(board)
     page = to_markdown(board, layout=tree.layout, indexed=tree.indexed_rows(board.protocol.name))
@@ -249,10 +263,9 @@ def rebuild(root: Path) -> str:
 
 
 def _difference(path: Path, expected: bytes) -> str | None:
+    """Return why a stored table is not the expected one, or None if they are equal."""
     try:
-        stored = read_bytes(
-            path, limit=max(MAX_BYTES, len(expected))
-        )  # with 20,000 methods it is larger than records
+        stored = read_bytes(path, limit=max(MAX_BYTES, len(expected)))  # tables may be larger than records
         return None if stored == expected else "is not what the records give"
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")

@@ -22,13 +22,13 @@ from sgbench.records.energy import EnergyTarget
 
 @dataclass(frozen=True)
 class BoardContents:
-    """Holds the contents of the boards of a tree by protocol, and the files that were left out."""
+    """Holds the contents of each protocol's board, and a finding for each file that was left out."""
 
     boards: dict[str, BoardContent]
     findings: list[Finding]
 
     def ranked(self) -> dict[str, list[Measured]]:
-        """Select by protocol the methods that a board ranks: not withdrawn, no check failed or missing."""
+        """Map each protocol to the methods that its board ranks: not withdrawn, no check failed or missing."""
         return {name: list(_ranked(content)) for name, content in self.boards.items()}
 
 
@@ -42,8 +42,8 @@ def contents_of(
 
     Args:
         tree: the records; or a registry, whose energies were computed when it was made.
-        targets: energy targets.
-        meanwhile: called by this process while others read a large tree.
+        targets: energy targets on which methods are priced.
+        meanwhile: called by this process while other processes read a large tree.
 
     Raises:
         InputError: there is no such folder or file.
@@ -60,13 +60,13 @@ def contents_of(
 
 
 def condensed(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
-    """Make a registry of a leaderboards folder, with energies on the targets of its boards.
+    """Make the registry of a leaderboards folder: the contents of its boards, priced on the targets that they show.
 
     Args:
-        root: the folder.
-        commit: of the folder.
-        created_utc: time of the commit.
-        release: name of its release, if it is one.
+        root: the leaderboards folder.
+        commit: the git commit that the folder is taken from.
+        created_utc: time of that commit.
+        release: name of the release that the folder is; empty if it is none.
 
     Raises:
         InputError: there is no such folder, or a file in it cannot be used.
@@ -84,7 +84,7 @@ def protocols_of(tree: RecordTree) -> list[str]:
     """List the protocols of a tree or registry.
 
     Raises:
-        InputError: there is no such folder or file, or it lacks the protocol asked for.
+        InputError: there is no such folder or file, or it lacks the one protocol that the tree is limited to.
     """
     if tree.layout != "registry":
         return tree.protocols()
@@ -103,7 +103,11 @@ def _with_outsiders(tree: RecordTree) -> Iterator[str]:
 
 
 def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[BoardContent, list[Finding]]:
-    """Add the provenance of methods in a leaderboards folder: submissions and verifications."""
+    """Add to a protocol's measured methods what a leaderboards folder knows of them.
+
+    Return the content of its board, with submissions, verifications and results of outside code, and a finding for
+    each unusable file. A runs folder has none of these.
+    """
     content = BoardContent(tuple(measured))
     if tree.layout == "runs":
         return content, []
@@ -128,6 +132,7 @@ def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[Boa
 
 
 def _ranked(content: BoardContent) -> Iterator[Measured]:
+    """Yield the methods without a notice whose claims, if submitted, were repeated with success."""
     for method in content.measured:
         provenance = content.provenance(method.method_id)
         finished = method.scores.keys() - set(method.failed_seeds)

@@ -1,4 +1,4 @@
-"""Average the costs of a method, per inference and of its training, over its finished seeds."""
+"""Average a method's costs of one inference and of its training over its finished seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_RUN = "no seed of this method finished"
 
 @dataclass(frozen=True)
 class Amount:
-    """Holds a mean over finished seeds, or None with the reasons."""
+    """Holds a mean over finished seeds, or None with the reasons why it is unknown."""
 
     value: float | None
     reasons: tuple[str, ...] = ()
@@ -27,15 +27,12 @@ class Amount:
 
 @dataclass(frozen=True)
 class Energy:
-    """Holds the energy per inference on one target; a value is None for the given reasons.
-
-    `missing` names the operations that the values leave out.
-    """
+    """Holds the dynamic and static energy per inference on one target [nJ]."""
 
     dynamic_nj: BoundedValue | None
     static_nj: BoundedValue | None
-    missing: tuple[str, ...]
-    reasons: tuple[str, ...]
+    missing: tuple[str, ...]  # operations without a price, which the values leave out
+    reasons: tuple[str, ...]  # why a value is None
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,9 @@ class Costs:
 
     spikes: Amount
     synaptic_operations: Amount
-    energies: dict[str, Energy]
-    parameters: int | None
-    training_s: float | None
+    energies: dict[str, Energy]  # maps the name of each target to the energy on it
+    parameters: int | None  # trainable ones, the most of any seed
+    training_s: float | None  # mean duration of training [s]
     pooled: bytes | None  # counts of all seeds together, as JSON to save memory
 
     @property
@@ -59,32 +56,33 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
     """Average the costs in the records of one method.
 
     Args:
-        group: the records, one per seed.
-        targets: energy targets.
+        group: one record for each seed.
+        targets: energy targets on which an inference is priced.
         dt_s: duration of a time step [s].
     """
     finished = [record for record in group if record.status == "finished"]
     counts = [record.counts for record in finished if record.counts is not None]
-    trained = [record.parameters for record in group if record.parameters is not None]
+    parameters = [record.parameters for record in group if record.parameters is not None]
     fits_s = [record.timing.fit_s for record in finished]
-    together = _together(counts)
+    together = _pool(counts)
     # Energy is linear in counts: for equal test sets, the sum of all counts is priced once for the mean.
     equal = len({(count.samples, count.steps) for count in counts}) == 1
-    shares = [together] if together is not None and equal else counts
+    priced_counts = [together] if together is not None and equal else counts
     return Costs(
         spikes=_amount(counts, _spikes),
         synaptic_operations=_amount(counts, _synaptic_operations),
         energies={
-            target.name: _energy([price(share, target=target, dt_s=dt_s) for share in shares], target)
+            target.name: _energy([price(part, target=target, dt_s=dt_s) for part in priced_counts], target)
             for target in targets
         },
-        parameters=max(trained, default=None),
+        parameters=max(parameters, default=None),
         training_s=math.fsum(fits_s) / len(fits_s) if fits_s else None,
         pooled=None if together is None else together.model_dump_json().encode(),
     )
 
 
-def _together(counts: Sequence[OpCounts]) -> OpCounts | None:
+def _pool(counts: Sequence[OpCounts]) -> OpCounts | None:
+    """Add the counts of several seeds; None without counts, or if their networks differ in shape."""
     try:
         return pooled(counts)
     except InputError:  # no counts, or several shapes
@@ -97,8 +95,8 @@ def stability(
     """Compute how often each method needs less energy than each other, over targets and the ends of their prices.
 
     Args:
-        methods: operation counts by name, seeds pooled.
-        targets: energy targets.
+        methods: maps each method's name to its operation counts of all seeds together.
+        targets: energy targets over which energies are compared.
         dt_s: duration of a time step [s].
     """
     return duels(
@@ -110,14 +108,17 @@ def stability(
 
 
 def _spikes(counts: OpCounts) -> list[tuple[str, Count]]:
+    """List the name of each layer with the spikes that it sent."""
     return [(layer.name, layer.spikes_sent) for layer in counts.layers]
 
 
 def _synaptic_operations(counts: OpCounts) -> list[tuple[str, Count]]:
+    """List for each group of synapses the name of its layer and the operations that its events cause."""
     return [(layer.name, synapses.effective) for layer in counts.layers for synapses in layer.synapses]
 
 
 def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[str, Count]]]) -> Amount:
+    """Average over seeds a count per inference; `pick` lists the named parts of which the count is the sum."""
     if not counts:
         return Amount(None, (NOT_RUN,))
     missing = {
@@ -136,6 +137,7 @@ def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[st
 
 
 def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy:
+    """Average the estimates of the seeds' energy on one target, and collect what they leave out and why."""
     if not estimates:
         return Energy(None, None, target.missing, (NOT_RUN,))
     missing = [*target.missing]
@@ -151,12 +153,12 @@ def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy
 
 def _mean(intervals: Sequence[BoundedValue | None]) -> BoundedValue | None:
     """Average values and ends of an energy over seeds; None unless every seed has one."""
-    given = [interval for interval in intervals if interval is not None]
-    if len(given) < len(intervals):
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(intervals):
         return None
-    n = len(given)
+    n = len(known)
     return BoundedValue(
-        math.fsum(interval.value for interval in given) / n,
-        math.fsum(interval.low for interval in given) / n,
-        math.fsum(interval.high for interval in given) / n,
+        math.fsum(interval.value for interval in known) / n,
+        math.fsum(interval.low for interval in known) / n,
+        math.fsum(interval.high for interval in known) / n,
     )

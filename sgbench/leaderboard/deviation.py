@@ -1,4 +1,4 @@
-"""Check whether a record is comparable: it follows its protocol, except in what the protocol leaves free."""
+"""Check whether a record is comparable: whether it follows its protocol except in what the protocol leaves free."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from sgbench.records.spec import GROUPS, Method, Protocol, choice_overrides, ent
 from sgbench.tables import ranges
 
 METHOD_FAILURES = ("NonFiniteError",)
-"""Failures of the method; others (out of memory, a full disk) are failures of the machine."""
+"""Kinds of failure that count for the method; others (out of memory, a full disk) are the machine's."""
 SHOWN = 3
 """Most deviations that a message lists."""
 ABSENT = "absent"
-"""Text in messages for a parameter that a method lacks."""
+"""Stands in messages for a parameter that a method lacks."""
 SHOWN_CHARS = 60
 """Most characters of a value in a message."""
 VERSION = re.compile(r"_v\d+$")
@@ -35,15 +35,15 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 NUMERIC = re.compile(
     r"\$\{(decay:|unless:(?!.*,(?:none|true|false)\})|\.?width_fwhm\}|protocol\.(dt_s|steps|hidden|epochs|batch_size)\})"
 )
-"""Interpolations in a YAML file that resolve to numbers; the type of others is unknown here."""
+"""Matches the interpolations in a YAML file that resolve to numbers; the type of others is unknown here."""
 
 Entries = Mapping[str, Mapping[str, Entry]]
-"""Entries by the catalogue's group and the entry's name."""
+"""Maps each group of the catalogue to its entries by name."""
 
 
 @dataclass(frozen=True)
 class ProtocolReference:
-    """Holds a protocol of the catalogue, a method that follows it in everything, and all entries."""
+    """Holds a protocol of the catalogue, a method that follows it in everything, and the catalogue's entries."""
 
     protocol: Protocol
     method: Method
@@ -51,12 +51,12 @@ class ProtocolReference:
     guess_loss: float | None = None  # test loss without learning, for a task without classes
     draws: Mapping[int, str] = field(
         default_factory=dict
-    )  # hash of the data by seed, if each seed draws its own
+    )  # hash of the data of each seed, if seeds draw their own
     guess_accuracy: float | None = None  # test accuracy without learning, if classes are not equally frequent
 
     @property
     def measure(self) -> Measure:
-        """Return the measure of the protocol's board.
+        """Return the score that the protocol's board compares, with the score of guessing.
 
         Raises:
             InputError: the loss of guessing is unknown.
@@ -98,7 +98,7 @@ class ProtocolReference:
 
     @cached_property
     def facts(self) -> DataSetFacts:
-        """Return the facts of the data set.
+        """Return the facts of the protocol's data set: its classes, sizes and hash.
 
         Raises:
             InputError: the catalogue lacks a fact.
@@ -107,7 +107,12 @@ class ProtocolReference:
 
 
 class References:
-    """Composes the references of protocols, each once."""
+    """Composes the references of protocols, each once.
+
+    Args:
+        config_dirs: folders with the user's own entries.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+    """
 
     def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self.config_dirs = tuple(config_dirs)
@@ -142,7 +147,7 @@ def compose_reference(
     `experiment=yin_yang_v2` for `yin_yang_v2`.
 
     Args:
-        name: of the protocol.
+        name: name of the protocol.
         config_dirs: folders with the user's own entries.
         allow_targets: exact names of classes outside the catalogue that may be imported.
         entries: all entries of the catalogue; None reads them.
@@ -181,13 +186,13 @@ def compose_reference(
 
 
 def entries_by_group(config_dirs: Iterable[Path] = ()) -> Entries:
-    """Return the catalogue's entries of the groups of a method, by group and name; each is read once asked for."""
+    """Return the catalogue's entries of all groups that a method chooses from; each is read when it is looked up."""
     folders = tuple(config_dirs)
     return {group: EntriesOnDemand(group, folders) for group in {entry_group(group) for group in GROUPS}}
 
 
 def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None:
-    """Return the experiment of a protocol, with its name or its name without a version; None without one.
+    """Return the experiment that has a protocol's name, or this name without its version; None if there is neither.
 
     >>> experiment_of("digits_v1"), experiment_of("yin_yang_v2"), experiment_of("digits_tuned_v2")
     ('digits', 'yin_yang_v2', None)
@@ -197,27 +202,31 @@ def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
-    """Read the hash of each seed's data from a protocol's metadata.
+    """Read from a protocol's metadata the SHA-256 of each seed's data; empty without any.
 
     Raises:
         InputError: the metadata are not a mapping from seeds to hashes.
     """
-    given = entry.meta.get("data_sha256") or {}
-    good = isinstance(given, dict) and all(
+    hashes = entry.meta.get("data_sha256") or {}
+    is_valid = isinstance(hashes, dict) and all(
         isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text)
-        for seed, text in given.items()
+        for seed, text in hashes.items()
     )
-    if not good:
+    if not is_valid:
         raise InputError(f"{entry.path}: meta.data_sha256: a hash of 64 digits for each seed is needed")
-    return given
+    return hashes
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read a score of guessing from a protocol's metadata; None without one."""
-    given = entry.meta.get(key)
-    if given is None:
+    """Read the score of guessing under `key` of a protocol's metadata; None if it is not there.
+
+    Raises:
+        InputError: it is no number above 0 and up to `high`.
+    """
+    score = entry.meta.get(key)
+    if score is None:
         return None
-    return require_number(f"{entry.path}: meta.{key}", given, low=0, high=high, open_low=True)
+    return require_number(f"{entry.path}: meta.{key}", score, low=0, high=high, open_low=True)
 
 
 def deviation(
@@ -231,16 +240,16 @@ def deviation(
 
     Args:
         record: the record.
-        reference: of its protocol.
-        known: cache of the deviations of methods, for their other seeds.
-        trials: whether to accept tuning seeds.
+        reference: the reference of its protocol.
+        known: keeps the deviations of each method for its other seeds; None keeps nothing.
+        trials: whether to accept also the seeds with which settings are chosen.
     """
     if record.failure is not None and record.failure.kind not in METHOD_FAILURES:
         return (
             f"method {record.method_id} seed {record.seed} failed for a reason that is not the method's "
             f"({record.failure.kind}); repeat the run"
         )
-    deviations = [*_of_method(record.method, reference, known)]
+    deviations = [*_setting_texts(record.method, reference, known)]
     if not (trials and record.seed in reference.protocol.trial_seeds):
         deviations += _seed_deviation(record.seed, reference)
     deviations += _fact_deviations(record, reference)
@@ -256,19 +265,23 @@ def deviation(
     )
 
 
-def _of_method(method: Method, reference: ProtocolReference, known: KnownMethods | None) -> tuple[str, ...]:
+def _setting_texts(
+    method: Method, reference: ProtocolReference, known: KnownMethods | None
+) -> tuple[str, ...]:
+    """Write a method's deviations from its protocol, once for each method if `known` keeps them."""
     if known is None:
         return tuple(deviation.text for deviation in setting_deviations(method, reference))
-    return known.once(method, lambda: _of_method(method, reference, None))
+    return known.once(method, lambda: _setting_texts(method, reference, None))
 
 
 def method_deviations(method: Method, seed: int, reference: ProtocolReference) -> Iterator[str]:
-    """Yield each deviation of a method and seed from the protocol, all of which are known before a run."""
+    """Yield the deviations of a method and a seed from the protocol that are known before the run."""
     yield from (deviation.text for deviation in setting_deviations(method, reference))
     yield from _seed_deviation(seed, reference)
 
 
 def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
+    """Yield why a seed is none whose results a board ranks, if it is none."""
     seeds = reference.protocol.seeds
     if reference.protocol.is_tuning_seed(seed):
         yield "its seed is one that settings are chosen with, and reports nothing"
@@ -285,7 +298,7 @@ class Deviation(NamedTuple):
 
 
 def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
-    """Yield each deviation of a method from its protocol, whatever the seed."""
+    """Yield each deviation of a method's settings from its protocol."""
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
@@ -301,6 +314,7 @@ def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator
 
 
 def _group_deviations(group: str, method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
+    """Yield the deviations of a method's entry and parameters in one config group."""
     pick, ours = method.choices[group], reference.method.choices[group]
     free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
     if group not in free and pick != ours:
@@ -313,24 +327,30 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
             f"{group} {_short(pick)} is not in the catalogue; name the folder of your own with --config-dir"
         )
         return
-    given, expected = method.parameters[group], reference.method.parameters[group]
-    for key in sorted({*given, *entry.parameters}):
+    theirs, expected = method.parameters[group], reference.method.parameters[group]
+    for key in sorted({*theirs, *entry.parameters}):
         name = f"{group}.{key}"
         if group in free or name in free:
-            yield from map(Deviation, _foreign(name, given, entry))
+            yield from map(Deviation, _free_parameter_problems(name, theirs, entry))
         else:
-            yield from _differs(name, _parameter(given, name), _parameter(expected, name))
+            yield from _differs(name, _parameter(theirs, name), _parameter(expected, name))
 
 
-def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[str]:
-    """Yield the reasons why the parameters of a free entry are not those of its YAML file."""
+def _free_parameter_problems(name: str, parameters: Mapping[str, Value], entry: Entry) -> Iterator[str]:
+    """Yield why a free parameter does not fit its entry: it is unknown, missing or of another type.
+
+    Args:
+        name: the parameter, as group.key.
+        parameters: the method's parameters of that group, by key.
+        entry: the method's entry, with the parameters of its YAML file.
+    """
     key = name.partition(".")[2]
     if key not in entry.parameters:
         yield f"{name} is no parameter of {entry.name}"
-    elif key not in given and name not in NEUTRAL:
+    elif key not in parameters and name not in NEUTRAL:
         yield f"{name} is missing"
-    elif not _fits(given.get(key), entry.parameters[key]):
-        yield f"{name} is {_short(given[key])}, not of the kind that {entry.name} has by default"
+    elif not _fits(parameters.get(key), entry.parameters[key]):
+        yield f"{name} is {_short(parameters[key])}, not of the kind that {entry.name} has by default"
 
 
 def _fits(value: Value, default: object) -> bool:
@@ -354,7 +374,7 @@ def _fits(value: Value, default: object) -> bool:
 
 
 def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterator[str]:
-    """Yield deviations of the facts on the data set in a record from those in the catalogue."""
+    """Yield where a record states other facts on its data set than the catalogue: classes, hash, sizes, labels."""
     entry = reference.entries["dataset"].get(record.method.choices["dataset"])
     if entry is None:
         return  # reported as a deviation of the entry
@@ -378,21 +398,23 @@ def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterato
     for name, theirs, ours in stated:
         # A run may fail before its data are read.
         if theirs is not None or record.status == "finished":
-            yield from (line.text for line in _differs(name, theirs, ours, who=f"data set {entry.name}"))
+            yield from (line.text for line in _differs(name, theirs, ours, source=f"data set {entry.name}"))
 
 
 def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
-    """Return a parameter, or its neutral value if an older record lacks it."""
+    """Return the parameter `name` (group.key), or if an older record lacks it the value that means the same."""
     return parameters.get(name.partition(".")[2], NEUTRAL.get(name, ABSENT))
 
 
-def _differs(name: str, theirs: Value, ours: Value, *, who: str = "the protocol") -> Iterator[Deviation]:
+def _differs(name: str, theirs: Value, ours: Value, *, source: str = "the protocol") -> Iterator[Deviation]:
+    """Yield a deviation if a value of a method is not `ours`, the one that `source` states."""
     if not same(theirs, ours):
         text = canonical(ours)
         override = f"{name}={text}" if len(text) <= SHOWN_CHARS and ours != ABSENT else None
-        yield Deviation(f"{name} is {_short(theirs)}, {who} says {_short(ours)}", override)
+        yield Deviation(f"{name} is {_short(theirs)}, {source} says {_short(ours)}", override)
 
 
 def _short(value: Value) -> str:
+    """Write a value in at most 60 characters."""
     text = canonical(value)
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."

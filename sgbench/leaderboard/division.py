@@ -16,8 +16,8 @@ FREE_PARAMETERS = ("optimizer.lr",)
 def division_of(method: Method, reference: ProtocolReference) -> Division:
     """Return `closed` if only surrogate, slope, numbers of the neuron and learning rate differ, else `open`.
 
-    The reference is the protocol with the catalogue's own entries and numbers. Another reset or a learnable decay
-    is another neuron, not another number, and so open.
+    The reference is a method that follows the protocol in everything. Another reset or a learnable decay makes
+    another neuron, not another number, so such a method is open.
 
     >>> from sgbench.leaderboard.deviation import compose_reference
     >>> reference = compose_reference("digits_v1")
@@ -27,27 +27,30 @@ def division_of(method: Method, reference: ProtocolReference) -> Division:
     ours = reference.method
     if not same(method.clip_norm, ours.clip_norm):
         return "open"
-    return "closed" if all(_close(group, method, ours) for group in GROUPS) else "open"
+    return "closed" if all(_is_closed_in(group, method, ours) for group in GROUPS) else "open"
 
 
-def _close(group: str, method: Method, ours: Method) -> bool:
+def _is_closed_in(group: str, method: Method, ours: Method) -> bool:
+    """Return whether a method has the reference's settings in a group, but for what a closed method may change."""
     if group in FREE_GROUPS:
         return True
     if method.choices[group] != ours.choices[group]:
         return False
-    given, expected = method.parameters[group], ours.parameters[group]
-    return all(_free(f"{group}.{key}", given, expected) for key in {*given, *expected})
+    theirs, expected = method.parameters[group], ours.parameters[group]
+    return all(_is_closed_number(f"{group}.{key}", theirs, expected) for key in {*theirs, *expected})
 
 
-def _free(name: str, given: dict[str, Value], expected: dict[str, Value]) -> bool:
+def _is_closed_number(name: str, parameters: dict[str, Value], expected: dict[str, Value]) -> bool:
+    """Return whether the parameter `name` (group.key) is as expected, or is one that a closed method may change."""
     group, _, key = name.partition(".")
     neutral = NEUTRAL.get(name)
-    theirs, usual = given.get(key, neutral), expected.get(key, neutral)
+    theirs, usual = parameters.get(key, neutral), expected.get(key, neutral)
     if same(theirs, usual) or name in FREE_PARAMETERS:
         return True
     return group in FREE_NUMBERS and _is_number(theirs) and _is_number(usual)
 
 
 def _is_number(value: Value) -> bool:
+    """Return whether a value is a number or a tuple of numbers; true and false are none."""
     items = value if isinstance(value, tuple) else (value,)
     return all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.contents import protocols_of
-from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_row, untold
+from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_row, why_no_samples
 from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
@@ -23,11 +23,11 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
 
     Args:
         a: id, beginning of an id, label or surrogate of one method.
-        b: the same of the other.
-        tree: the records of one protocol.
+        b: id, beginning of an id, label or surrogate of the other method.
+        tree: the records; where it has several protocols, it must be limited to one.
 
     Raises:
-        InputError: no such method, no valid record, or a protocol has to be named.
+        InputError: there is no such method or no valid record, or a protocol has to be named.
     """
     names = protocols_of(replace(tree, only=None))
     protocol = tree.only or (names[0] if len(names) == 1 else None)
@@ -39,14 +39,14 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     (board,) = boards.boards
     protocol = board.protocol.name  # the whole name, also if its beginning was given
     rows = find_row(board, a), find_row(board, b)
-    unsaid = untold(tree.references.of(protocol))
-    asked_of = () if unsaid or tree.layout == "registry" else rows
-    hits = {row.method_id: stored for row in asked_of if (stored := _hits(tree, protocol, row))}
-    return explain(board, *rows, hits=hits, unsaid=unsaid)
+    no_samples = why_no_samples(tree.references.of(protocol))
+    with_predictions = () if no_samples or tree.layout == "registry" else rows
+    hits = {row.method_id: stored for row in with_predictions if (stored := _hits(tree, protocol, row))}
+    return explain(board, *rows, hits=hits, no_samples=no_samples)
 
 
 def _hits(tree: RecordTree, protocol: str, row: MethodRow) -> Hits:
-    """Score the stored predictions of a method's finished seeds sample by sample."""
+    """Map each finished seed with stored predictions to whether each test sample is right [samples]."""
     folder = tree.root / protocol
     objects, stored = Objects(folder), StoredRecords(folder)
     hits = {}

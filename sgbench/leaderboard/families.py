@@ -1,4 +1,4 @@
-"""Group methods into families by common entries, and compare families over settings and over tasks."""
+"""Group methods with equal entries into families, and compare families over their settings and over tasks."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from sgbench.statistics.tuning_curves import (
     slope_sensitivity,
 )
 
-NO_SLOPE = ("scale",)
+NO_SLOPE = ("scale",)  # numbers of surrogates that do not set their steepness
 RESAMPLING_SEED = 0
-MIN_FOR_RANKS = 2
+MIN_FOR_RANKS = 2  # fewest tasks, and fewest families, that are ranked
 SHOWN = 3
 """Most families whose missing tasks a message names."""
 
@@ -51,7 +51,9 @@ def check_groups(by: Sequence[str]) -> tuple[str, ...]:
 
 
 def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Measured]:
-    """Select methods that have these values, e.g. `surrogate.width_fwhm=1`, or lack a parameter of that name.
+    """Select the methods that meet all conditions, e.g. `surrogate.width_fwhm=1`.
+
+    A method whose entry lacks a parameter of that name meets the condition.
 
     Raises:
         InputError: a condition is not of this form, or names no group.
@@ -76,7 +78,9 @@ def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Meas
 
 
 def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[Measured]]:
-    """Group methods by their entries of some config groups, in the order of names.
+    """Map each family's name to its methods: those with equal entries of the config groups `by`.
+
+    A name joins the entries by spaces; families are in the order of their names.
 
     >>> families([], ["surrogate"])
     {}
@@ -88,9 +92,9 @@ def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[
 
 
 def slope_of(method: Method) -> float | None:
-    """Return the one parameter that sets a surrogate's steepness; None without one or with more than one.
+    """Return the parameter that sets a surrogate's steepness, larger is steeper; None if none or several do.
 
-    For a full width at half maximum it is the inverse, so that larger is always steeper.
+    A full width at half maximum gives its inverse.
     """
     numbers = {
         key: float(value)
@@ -103,7 +107,7 @@ def slope_of(method: Method) -> float | None:
 
 
 def trials(family: Iterable[Measured], measure: Measure) -> list[Trial]:
-    """Convert a family's settings to trials of its tuning, with losses negated so that larger is better."""
+    """Convert each method of a family to a trial of a tuning, with losses negated so that larger is better."""
     return [
         Trial(
             validation=_mean(score.selection.values()),
@@ -123,17 +127,17 @@ def _mean(values: Iterable[float]) -> float:
 
 @dataclass(frozen=True)
 class Tuned:
-    """Holds the sensitivity of a family to its settings; scores are accuracies, or losses, where less is better."""
+    """Holds how a family's test score depends on its settings; scores are accuracies, or losses."""
 
     name: str
     settings: int  # count of tried settings
     failed_share: float  # of runs
     best_test: float  # test score of the setting that validation selects
     ten_best: float  # mean test score of the ten best settings on validation
-    slope_sensitivity: float | None
+    slope_sensitivity: float | None  # mean test score over slopes; None with fewer than two
     slopes: int  # count of tried slopes
-    expected_test: tuple[float, ...]  # test score of the best on validation of 1, 2, ... settings
-    expected_low: tuple[float, ...]  # lower end of its band, by a bootstrap over settings
+    expected_test: tuple[float, ...]  # expected test score of the best on validation of 1, 2, ... settings
+    expected_low: tuple[float, ...]  # ends of its band, by a bootstrap over settings
     expected_high: tuple[float, ...]
 
 
@@ -158,16 +162,19 @@ def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
 
 
 @dataclass(frozen=True)
-class FamilyStanding:
-    """Summarises a family of methods over all tasks."""
+class FamilySummary:
+    """Summarises a family over all tasks by the setting that validation selects on each.
+
+    Scores are normalised: 0 is guessing and 1 a perfect score.
+    """
 
     name: str
     interquartile_mean: float
-    low: float
+    low: float  # ends of its interval
     high: float
-    tasks: Tasks  # normalised scores of the setting that validation selects, per task [seeds]
-    mean_rank: float | None
-    settings: tuple[int, ...]  # count of tried settings, per task
+    tasks: Tasks  # an array of scores [seeds] for each task
+    mean_rank: float | None  # None with one task or one family
+    settings: tuple[int, ...]  # count of tried settings of each task
 
 
 @dataclass(frozen=True)
@@ -175,8 +182,8 @@ class AcrossTasks:
     """Compares families that ran on every task, the best first."""
 
     tasks: tuple[str, ...]
-    standings: tuple[FamilyStanding, ...]
-    left_out: tuple[str, ...]
+    families: tuple[FamilySummary, ...]
+    left_out: tuple[str, ...]  # families that did not run on every task
     ranks: RankTest | None  # None with one task or one family
     alone: tuple[str, ...] = ()  # tasks with a single family, left out since they compare none
 
@@ -184,10 +191,15 @@ class AcrossTasks:
 def across_tasks(
     measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
 ) -> AcrossTasks:
-    """Compare families over tasks: for each task a family is represented by the setting that validation selects.
+    """Compare families over tasks, each by the setting that validation selects on a task.
 
-    Tasks that rank a single family, such as boards of learning rules with one surrogate, compare none and are left
-    out where another task compares some.
+    Tasks with a single family, such as boards of learning rules with one surrogate, are left out if another task
+    has several.
+
+    Args:
+        measured: maps each task to its methods.
+        measures: maps each task to its score.
+        by: config groups whose entries make a family.
 
     Raises:
         InputError: no family ran on every task.
@@ -212,19 +224,18 @@ def across_tasks(
         ranks = rank_test(
             np.array([[scores[name][index].mean() for name in common_names] for index in range(len(tasks))])
         )
-    standings = []
+    summaries = []
     for index, name in enumerate(common_names):
         settings = tuple(len(grouped[task][name]) for task in tasks)
-        standings.append(
-            _standing(name, scores[name], None if ranks is None else ranks.mean_ranks[index], settings)
-        )
-    standings.sort(key=lambda standing: (-standing.interquartile_mean, standing.name))
+        mean_rank = None if ranks is None else ranks.mean_ranks[index]
+        summaries.append(_summarise(name, scores[name], mean_rank, settings))
+    summaries.sort(key=lambda family: (-family.interquartile_mean, family.name))
     left_out = tuple(name for name in names if name not in common_names)
-    return AcrossTasks(tasks, tuple(standings), left_out, ranks, alone)
+    return AcrossTasks(tasks, tuple(summaries), left_out, ranks, alone)
 
 
 def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:
-    """Write which tasks are missing for the families that ran on most of them, or that there are no families."""
+    """Explain why no family ran on every task: which tasks those lack that ran on most."""
     names = {name for methods_by_name in grouped.values() for name in methods_by_name}
     if not names:
         return "there is no method of any task to compare"
@@ -236,10 +247,11 @@ def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) 
     )
 
 
-def _standing(name: str, scores: Tasks, mean_rank: float | None, settings: tuple[int, ...]) -> FamilyStanding:
+def _summarise(name: str, scores: Tasks, mean_rank: float | None, settings: tuple[int, ...]) -> FamilySummary:
+    """Compute the interquartile mean of a family's normalised scores, with its bootstrap interval."""
     generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
     low, high = interquartile_interval(scores, generator=generator)
-    return FamilyStanding(name, interquartile_mean(scores), low, high, scores, mean_rank, settings)
+    return FamilySummary(name, interquartile_mean(scores), low, high, scores, mean_rank, settings)
 
 
 def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
@@ -248,4 +260,5 @@ def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
 
 
 def _selected(family: Sequence[Measured]) -> Measured:
+    """Return the method with the best mean validation score."""
     return max(family, key=lambda method: (_mean(method.selection.values()), method.method_id))

@@ -14,7 +14,7 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./-]+")
 
 
 def parameter_text(value: Value) -> str:
-    r"""Write a parameter's value; text with other than plain characters is quoted, and escaped for Markdown.
+    r"""Write a parameter's value; text is quoted and escaped for Markdown unless it is one plain word.
 
     >>> parameter_text(1.0), parameter_text((0.9, 0.999)), parameter_text("subtract")
     ('1', '[0.9,0.999]', 'subtract')
@@ -31,22 +31,22 @@ def parameter_text(value: Value) -> str:
 
 
 def call(name: str, parameters: Mapping[str, Value]) -> str:
-    """Write an entry with its parameters, without those that are null or false.
+    """Write an entry with its parameters, without those that are null or false, in at most 120 characters.
 
     >>> call("atan", {"alpha": None, "width_fwhm": 1.0})
     'atan(width_fwhm=1)'
     """
-    given = [
+    shown = [
         f"{key}={parameter_text(value)}"
         for key, value in parameters.items()
         if value is not None and value is not False
     ]
-    text = f"{name}({', '.join(given)})" if given else name
+    text = f"{name}({', '.join(shown)})" if shown else name
     return text if len(text) <= MAX_LABEL_CHARS else text[: MAX_LABEL_CHARS - 3] + "..."
 
 
 def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
-    """Write a surrogate with its parameters; its normalisation is shown only if it is not `peak1`.
+    """Write a surrogate with its parameters, without a normalisation of `peak1` and a scale of 1.
 
     >>> surrogate_call("atan", {"alpha": 2.0, "normalisation": "peak1", "scale": 1.0})
     'atan(alpha=2)'

@@ -1,4 +1,4 @@
-"""Compare methods with matched networks without spikes, and their order by energy over all prices."""
+"""Compare the energy of methods with that of matched networks without spikes and of each other, over all prices."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from sgbench.records.energy import INSTEAD, EnergyTarget
 from sgbench.tables import number_text
 
 MOST_BESIDE = 40
-"""Most methods of a page that are compared with their networks without spikes."""
+"""Most methods of a page that are compared with networks without spikes."""
 MOST_DUELS = 12
 """Most methods of a page of which every pair is compared."""
-NEVER, ALWAYS = 0.0, 1.0
+NEVER, ALWAYS = 0.0, 1.0  # shares of connections, or of prices
 
 
 def matched_row(board: Board, row: MethodRow) -> Matched | None:
     """Compare the energy of a method with its matched networks without spikes, on targets that price both.
 
-    None if its synapses were not counted, or no target prices both.
+    A matched network has the same layers and connections, but activations in place of spikes. None if the method's
+    synapses were not counted, or no target prices both.
     """
     counts = row.costs.counts
     if counts is None:
@@ -38,9 +39,9 @@ def matched_row(board: Board, row: MethodRow) -> Matched | None:
 
 
 def _multiplies(target: EnergyTarget) -> bool:
-    """Return whether a target prices the multiplications of a network without spikes; most chips' do not."""
-    known = {*target.priced, *target.included_elsewhere}
-    return not known.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
+    """Return whether a target prices the multiplications of a network without spikes; most chips do not."""
+    priced = {*target.priced, *target.included_elsewhere}
+    return not priced.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
 
 
 def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
@@ -50,11 +51,16 @@ def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
 
 
 def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> list[EnergyComparison]:
-    """List one comparison for each target with its own columns: those of the board and of quantised networks."""
+    """List one comparison of each target that gets columns: the board's, and those with quantised networks.
+
+    `rows` are methods with their comparisons; targets with quantised networks come last.
+    """
     on_board = {target.name for target in board.targets}
     by_target: dict[str, EnergyComparison] = {}
-    for _, energies in rows:
-        by_target |= {name: one for name, one in energies.priced.items() if one.quantised or name in on_board}
+    for _, comparison in rows:
+        by_target |= {
+            name: priced for name, priced in comparison.priced.items() if priced.quantised or name in on_board
+        }
     return [by_target[name] for name in sorted(by_target, key=lambda name: (by_target[name].quantised, name))]
 
 
@@ -96,9 +102,10 @@ def rate_text(rate: BoundedValue | None) -> str:
 
 
 def order(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel]:
-    """Compute how often one method needs less energy than another, by the ids of each pair in both orders.
+    """Compare the energy of every pair of methods; the ids (a, b) map to how often a needs less energy than b.
 
-    The share is over the corners of the price intervals of every target; pairs that no target prices are left out.
+    Each pair is there in both orders. The share is over the low and high ends of the prices of every target; pairs
+    that no target prices are left out.
     """
     counts = {row.method_id: row.costs.counts for row in rows}
     known = {name: count for name, count in counts.items() if count is not None}
@@ -111,23 +118,26 @@ def order(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel
 
 
 def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
+    """Return the comparison of b with a from that of a with b, behind the ids (b, a)."""
     share = {name: 1 - value for name, value in duel.share.items()}
     return (duel.b, duel.a), Duel(duel.b, duel.a, share, duel.tied)
 
 
 def mean_share(duels: Mapping[tuple[str, str], Duel], name: str) -> float | None:
-    """Average how often a method needs less energy than each other of its board; None without others."""
+    """Average how often the method with id `name` needs less energy than each other method; None without others."""
     means = [duel.mean for (a, _), duel in duels.items() if a == name]
     return math.fsum(means) / len(means) if means else None
 
 
 def ordered_rows(board: Board) -> list[MethodRow]:
-    """List the first methods of a board with operation counts, whose pairs are all compared."""
+    """List the first 12 methods of a board with operation counts: those whose energies are compared in pairs."""
     return [row for row in board.rows if row.costs.pooled is not None][:MOST_DUELS]
 
 
 def share_text(duel: Duel | None) -> str:
-    """Write a share in percent: 0 and 100 mean never and always, = means equal energy on every target.
+    """Write how often one method needs less energy than another, in percent.
+
+    0 and 100 mean never and always, "=" equal energy on every target, and "-" that they were not compared.
 
     >>> share_text(Duel("a", "b", {"chip": 0.999}, ())), share_text(Duel("a", "b", {"chip": 1.0}, ()))
     ('99', '100')

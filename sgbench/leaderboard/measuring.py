@@ -14,9 +14,9 @@ from sgbench.leaderboard.store.tree import RecordTree, read_files
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
-"""Records from which parallel processes are worth their start."""
+"""Fewest records that are read by several processes, which take time to start."""
 SHARES = 8
-"""Parts of the work for each process, so that all finish at about the same time."""
+"""Count of parts of the work for each process, so that all finish at about the same time."""
 
 
 def measure_all(
@@ -25,12 +25,12 @@ def measure_all(
     targets: tuple[EnergyTarget, ...] = (),
     meanwhile: Callable[[], object] | None = None,
 ) -> tuple[dict[str, list[Measured]], list[Finding]]:
-    """Measure the methods of a tree; return them by protocol, and the files that were left out.
+    """Measure the methods of a tree; return them by protocol, and a finding for each file that was left out.
 
     Args:
         tree: the records; see `sgbench.leaderboard.store.tree.read_methods`.
-        targets: energy targets.
-        meanwhile: called by this process while others read, if there are others.
+        targets: energy targets on which methods are priced.
+        meanwhile: called by this process while other processes read; not called without others.
 
     Raises:
         InputError: the root is no folder, or has no folder of the protocol.
@@ -39,7 +39,7 @@ def measure_all(
     depth = len(tree.root.parts)
     for name in dict.fromkeys(file.path.parts[depth] for file in files):
         with suppress(InputError):  # repeated for each of its records
-            tree.references.of(name)  # composed here, once for all processes
+            tree.references.of(name)  # composed once, before processes are forked
     measured: dict[str, list[Measured]] = {}
     workers = workers_for(len(files), many=MANY)
     parts = shares(files, tree.layout, workers * SHARES) if workers > 1 else [files]
@@ -54,11 +54,11 @@ def measure_all(
 
 
 def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list[RecordFile]]:
-    """Divide records into parts without dividing a method.
+    """Divide records into parts of about equal size, without dividing a method.
 
     Args:
-        files: of records, those of a method in sequence.
-        layout: of the folder that they are in.
+        files: files of records, those of one method next to each other.
+        layout: layout of the folder that they are in.
         count: most parts.
     """
     size = -(-len(files) // count)
@@ -76,7 +76,7 @@ def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list
 def _results(
     files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]
 ) -> Iterator[tuple[str, Measured] | Finding]:
-    """Yield (protocol, measured method) for the records, and a finding for each file left out."""
+    """Yield (name of the protocol, measured method) for each method, and a finding for each file left out."""
     for row in read_files(files, tree):
         if isinstance(row, Finding):
             yield row

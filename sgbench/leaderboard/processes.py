@@ -1,4 +1,4 @@
-"""Do work in parts in forked processes, while this process receives the results."""
+"""Divides work among forked processes and receives their results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 def workers_for(count: int, *, many: int) -> int:
-    """Return the count of processes for `count` items: one below `many`, or if processes cannot be forked."""
+    """Return how many processes to use for `count` items: one below `many` items, or where none can be forked."""
     return processors() if count >= many and sys.platform == "linux" else 1
 
 
@@ -28,19 +28,19 @@ def in_processes(
     workers: int,
     meanwhile: Callable[[], object] | None = None,
 ) -> Iterator[tuple[int, Result]]:
-    """Yield (index of the part, result) for all parts, in any order; in order if this process is alone.
+    """Yield (index of the part, result) for all parts: in any order, or in that of parts with one process.
 
     Processes are forked: they share this one's memory, and start faster than a new interpreter. A process continues
     only when its result was received, so that few results wait in memory.
 
     Args:
         work: function from a part to its results, which must be picklable.
-        parts: the work.
-        workers: count of processes; 1 is this one.
-        meanwhile: called by this process after the start of others, if there are others.
+        parts: parts of the work.
+        workers: count of processes; 1 means that this process does the work itself.
+        meanwhile: called by this process once the others have started; not called without others.
 
     Raises:
-        SgbenchError: what `work` raises.
+        Exception: what `work` raises.
         StorageError: a process was killed, e.g. for lack of memory.
     """
     if workers < 2 or len(parts) < workers:  # noqa: PLR2004 - one process is this one
@@ -61,14 +61,15 @@ def in_processes(
     try:
         if meanwhile is not None:  # after the start of the others, so that they do not copy its memory
             meanwhile()
-        yield from _received(ends)
+        yield from _receive(ends)
     finally:
         for process in processes:
             process.terminate()  # no effect on a process that is done
             process.join()
 
 
-def _received(ends: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+def _receive(ends: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (index of a part, result) from the pipes of processes until all are done; raise the error of one."""
     waiting = list(ends)
     while waiting:
         for end in wait(waiting):
@@ -82,7 +83,7 @@ def _received(ends: Sequence[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _message(end: Any) -> tuple[int, Any] | Exception | None:
-    """Receive (index of a part, result), the error of a process, or None when it is done."""
+    """Receive from a pipe (index of a part, result), the error of a process, or None when the process is done."""
     try:
         return end.recv()
     except EOFError:
@@ -90,8 +91,8 @@ def _message(end: Any) -> tuple[int, Any] | Exception | None:
 
 
 def _work(end: Any, parts: Sequence[tuple[int, Any]], work: Callable[[Any], Iterable[Any]]) -> None:
-    """Send the results of parts one after another, as the main function of a process."""
-    gc.disable()  # it is short-lived, and a collection would copy shared memory
+    """Send through a pipe (index of the part, result) for all parts, then None; or the error that `work` raises."""
+    gc.disable()  # the process is short-lived, and a collection would copy the memory that it shares
     try:
         for number, part in parts:
             for result in work(part):

@@ -1,4 +1,4 @@
-"""The registry shipped with the package: the contents of all boards in one small file, without the records."""
+"""The registry: the contents of all boards in one small file, shipped with the package in place of the records."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ REMEDY = "install sgbench anew, or take a release with 'sgbench board update'"
 
 @dataclass(frozen=True)
 class BoardContent:
-    """Holds the contents of the board of one protocol."""
+    """Holds what the board of one protocol is made of."""
 
     measured: tuple[Measured, ...]
     provenances: Mapping[str, MethodProvenance] = field(default_factory=dict)
-    """By method id."""
+    """Maps ids of methods to what is known of their submission and verification."""
     outsiders: tuple[Outsider, ...] = ()
 
     def provenance(self, method_id: str) -> MethodProvenance:
@@ -41,13 +41,13 @@ class BoardContent:
 
 @dataclass(frozen=True)
 class Registry:
-    """Holds the contents of all boards, with the commit of their records and its time."""
+    """Holds the contents of all boards by protocol, with the commit of their records and its time."""
 
     commit: str
     created_utc: str
     boards: dict[str, BoardContent]
     release: str = ""
-    """Name of the release that it was taken from; empty of the one that came with the package."""
+    """Name of the release that it was taken from; empty for the registry that came with the package."""
 
     def __str__(self) -> str:
         name = f"release {self.release}" if self.release else "the boards that came with sgbench"
@@ -60,12 +60,12 @@ def _adapter() -> TypeAdapter[Registry]:
 
 
 def pack(registry: Registry) -> bytes:
-    """Write a registry as compressed JSON, the same bytes for the same registry."""
+    """Encode a registry as compressed JSON; equal registries give equal bytes."""
     return lzma.compress(_adapter().dump_json(registry), preset=9 | lzma.PRESET_EXTREME)
 
 
 def read_registry(path: Path) -> Registry:
-    """Read a registry, each value checked.
+    """Read a registry and check each of its values.
 
     Raises:
         InputError: there is no such file, or it is no registry.
@@ -77,13 +77,15 @@ def read_registry(path: Path) -> Registry:
 
 
 def updated_path() -> Path:
-    """Return the path of an installed registry: $SGBENCH_REGISTRY, or in the user's data folder."""
+    """Return where a release's registry is installed: at $SGBENCH_REGISTRY, or in the user's data folder."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return Path(os.environ.get("SGBENCH_REGISTRY") or data / "sgbench" / FILE)
 
 
 def installed() -> tuple[Path, Layout]:
-    """Return path and layout of the boards to use without a folder of records: newest registry, or a checkout's.
+    """Return path and layout of the boards that are used when no folder is named.
+
+    These are the newest of the installed and the shipped registry, or the leaderboards folder of a checkout.
 
     Raises:
         InputError: a registry cannot be read, or there is none.

@@ -1,4 +1,4 @@
-"""Make the rows of a board from records: grouped by method, averaged over seeds, priced and ranked."""
+"""Make the rows of a board from records: one for each method, averaged over seeds, priced and ranked."""
 
 from __future__ import annotations
 
@@ -22,32 +22,30 @@ from sgbench.statistics.intervals import Summary
 from sgbench.statistics.rank_places import RankPlace, places
 
 SOURCE = "source"
-"""Group under which rows of one method name the source of a user's own classes."""
+"""Name in `MethodRow.varying` of the source of a user's own classes."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """Holds the results of one method, averaged from its records."""
 
-    method_id: str  # with a suffix for a further source of the method's classes
+    method_id: str  # id of its row: with a suffix where the method has classes from several sources
     method: Method
-    source: str | None  # of a user's own classes, if stated
-    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed as by guessing
-    selection: dict[int, float]  # validation score of the protocol's monitor by seed, larger is better
+    source: str | None  # where the user's own classes come from, if stated
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed has the score of guessing
+    selection: dict[int, float]  # validation score by seed, larger is better
     failed_seeds: tuple[int, ...]
     at_chance: tuple[int, ...]  # finished seeds that are no better than guessing on the test split
     costs: Costs
-    test_samples: frozenset[int]
-    steps_per_sample: frozenset[float]
+    test_samples: frozenset[int]  # sizes of the test set in its records
+    steps_per_sample: frozenset[float]  # counts of time steps of an inference in its records
     made_utc: str = ""  # end of its last run; empty in a registry of an older release
-    data_sha256: tuple[
-        str, ...
-    ] = ()  # of the data of its seeds, each once; empty in a registry of an older release
+    data_sha256: tuple[str, ...] = ()  # hashes of its seeds' data; empty in an older release's registry
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Holds the division of a method on a stored board, and its provenance."""
+    """Holds the division of a method, closed or open, and what is known of its submission and verification."""
 
     division: Division
     provenance: MethodProvenance
@@ -59,17 +57,17 @@ class MethodRow:
 
     method_id: str
     rank: RankPlace | None  # its rank interval; None without a rank
-    surrogate: str
-    varying: dict[str, str]  # settings in which rows differ, as text by group
-    score: Summary
-    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed as by guessing
+    surrogate: str  # the surrogate with its parameters, or a baseline's network
+    varying: dict[str, str]  # maps each config group in which rows differ to the method's setting as text
+    score: Summary  # mean of `scores` with its interval
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed has the score of guessing
     failed_seeds: tuple[int, ...]
     at_chance: tuple[int, ...]  # finished seeds that are no better than guessing on the test split
     costs: Costs
     listing: Listing | None  # None for records of a runs folder
     data_sha256: tuple[
         str, ...
-    ] = ()  # of its data, if no maintainer has accepted the data set's files; else empty
+    ] = ()  # hashes of its data, unless a maintainer has accepted the data set's files
 
     @property
     def label(self) -> str:
@@ -78,34 +76,34 @@ class MethodRow:
 
     @property
     def is_claimed(self) -> bool:
-        """Return whether it is not ranked, since it failed a check or is a submission that nobody repeated."""
+        """Return whether the row is not ranked, since it failed a check or was submitted and not repeated."""
         finished = self.scores.keys() - set(self.failed_seeds)
         return self.listing is not None and self.listing.provenance.is_claimed(finished)
 
 
 @dataclass(frozen=True)
 class Board:
-    """Holds all rows of one protocol, the best mean first; those without a rank last."""
+    """Holds all rows of one protocol, the best mean first and those without a rank last."""
 
     protocol: Protocol
     targets: tuple[EnergyTarget, ...]
-    price_lists: tuple[EnergyTarget, ...]  # all known targets: those of the columns and more
-    common: dict[str, str]  # settings that all rows share, as text by group
-    varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
+    price_lists: tuple[EnergyTarget, ...]  # all known energy targets; `targets` are those with columns
+    common: dict[str, str]  # maps config groups to the setting that all rows share, as text
+    varying: tuple[str, ...]  # config groups in which rows differ, without the surrogate
     rows: tuple[MethodRow, ...]  # ranked methods
     claimed: tuple[MethodRow, ...]  # submissions without a successful repetition: not ranked, best mean first
     retired: tuple[MethodRow, ...]  # withdrawn or superseded: shown, not ranked
     outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
     baselines: tuple[MethodRow, ...]  # networks without spikes: shown, not ranked
     classes: int | None  # None if the score is a loss
-    measure: Measure  # the score that is compared
+    measure: Measure  # the score that is compared: accuracy or loss
     test_samples: tuple[int, ...]  # sizes of the test set in the records: one, unless records disagree
     latency_s: float | None  # modelled duration of one inference; None if records differ
     in_time: bool  # whether samples are time series, so that a network without spikes runs once a step
     is_data_accepted: bool = True  # whether a maintainer has accepted the data set's files
 
     def has_other_data(self, row: MethodRow) -> bool:
-        """Return whether a row rests on other data than the first one, so that neither score says of the other."""
+        """Return whether a row rests on other data than the first one, so that their scores are not comparable."""
         return bool(self.rows) and row.data_sha256 != self.rows[0].data_sha256
 
 
@@ -126,8 +124,8 @@ def measure(
         classes: count of classes of the protocol's data set.
         targets: energy targets.
         dt_s: duration of a time step [s].
-        guess_loss: loss of guessing, for a task without classes.
-        guess_accuracy: accuracy of guessing, if classes are not equally frequent.
+        guess_loss: test loss of guessing, for a task without classes.
+        guess_accuracy: test accuracy of guessing, if classes are not equally frequent.
         row_id: id of the row, if it is not the method's id.
     """
     ordered = sorted(group, key=lambda record: record.seed)
@@ -152,7 +150,7 @@ def measure(
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
-    """Return the validation score of a record; a failed run counts as guessing."""
+    """Return the validation score by which a run is selected, larger is better; a failed run counts as guessing."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
         return -score.of(record.validation)
@@ -174,39 +172,44 @@ def board_of(  # noqa: PLR0913 - the parts of a board
     in_time: bool = False,
     is_data_accepted: bool = True,
 ) -> Board:
-    """Rank measured methods; their order does not matter.
+    """Rank the measured methods of one protocol and make their rows.
 
     Args:
-        measured: each method once.
-        protocol: as in the catalogue.
+        measured: each method once, in any order.
+        protocol: the protocol as the catalogue has it.
         targets: energy targets with columns on the board.
-        classes: count of classes of the protocol's data set.
+        classes: count of classes of the protocol's data set; None without classes.
         score: the score that is compared.
-        listings: division and provenance of methods on a stored board, by method id.
+        listings: maps ids of methods to their division and provenance; empty for a runs folder.
         outsiders: results of code outside the catalogue.
-        price_lists: targets over which orders by energy are compared; by default `targets`.
+        price_lists: energy targets over which energies are compared; by default `targets`.
         in_time: whether samples are time series.
         is_data_accepted: whether a maintainer has accepted the data set's files.
     """
     everything = sorted(measured, key=lambda method: method.method_id)
-    ordered = [method for method in everything if not method.method.is_baseline]
-    methods = [method.method for method in ordered]
+    spiking = [method for method in everything if not method.method.is_baseline]
+    methods = [method.method for method in spiking]
     varying = varying_parameters(methods)
-    latencies = frozenset().union(*(method.steps_per_sample for method in ordered))
-    twice = {method_of_row(method.method_id) for method in ordered if "-" in method.method_id}
-    rows = [_row(method, varying, listings.get(method.method_id), score, twice) for method in ordered]
-    plain = _plain_rows([method for method in everything if method.method.is_baseline], listings, score)
+    steps = frozenset().union(*(method.steps_per_sample for method in spiking))
+    several_sources = {method_of_row(method.method_id) for method in spiking if "-" in method.method_id}
+    rows = [
+        _row(method, varying, listings.get(method.method_id), score, several_sources) for method in spiking
+    ]
+    plain = _baseline_rows([method for method in everything if method.method.is_baseline], listings, score)
     if not is_data_accepted:
-        known = {method.method_id: method.data_sha256 for method in everything}
+        hashes = {method.method_id: method.data_sha256 for method in everything}
         rows, plain = (
-            [replace(row, data_sha256=known[row.method_id]) for row in part] for part in (rows, plain)
+            [replace(row, data_sha256=hashes[row.method_id]) for row in part] for part in (rows, plain)
         )
     return Board(
         protocol=protocol,
         targets=tuple(targets),
         price_lists=tuple(price_lists) or tuple(targets),
         common=common(methods, varying),
-        varying=(*(group for group in varying if group != "surrogate"), *([SOURCE] if twice else [])),
+        varying=(
+            *(group for group in varying if group != "surrogate"),
+            *([SOURCE] if several_sources else []),
+        ),
         rows=_ranked((row for row in rows if not row.is_claimed and not _is_retired(row)), score),
         claimed=_in_order([row for row in (*rows, *plain) if row.is_claimed and not _is_retired(row)], score),
         retired=tuple(row for row in (*rows, *plain) if _is_retired(row)),
@@ -215,21 +218,19 @@ def board_of(  # noqa: PLR0913 - the parts of a board
         classes=classes,
         measure=score,
         test_samples=tuple(sorted(frozenset().union(*(method.test_samples for method in everything)))),
-        latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
+        latency_s=next(iter(steps)) * protocol.dt_s if len(steps) == 1 else None,
         in_time=in_time,
         is_data_accepted=is_data_accepted,
     )
 
 
-def _plain_rows(
+def _baseline_rows(
     measured: Sequence[Measured], listings: Mapping[str, Listing], score: Measure
 ) -> list[MethodRow]:
+    """Make the rows of networks without spikes, the best mean first."""
     varying = varying_parameters([method.method for method in measured])
-    return list(
-        _in_order(
-            [_row(method, varying, listings.get(method.method_id), score) for method in measured], score
-        )
-    )
+    rows = [_row(method, varying, listings.get(method.method_id), score) for method in measured]
+    return [*_in_order(rows, score)]
 
 
 def _row(
@@ -237,11 +238,14 @@ def _row(
     varying: Varying,
     listing: Listing | None,
     score: Measure,
-    twice: Collection[str] = (),
+    several_sources: Collection[str] = (),
 ) -> MethodRow:
-    """Make a row without a rank; rows of a method in `twice`, which has several sources, name their source."""
+    """Make the row of a method, without a rank.
+
+    Rows of the methods in `several_sources` name the source of the user's own classes.
+    """
     name, texts = name_of(measured.method, varying)
-    if method_of_row(measured.method_id) in twice:
+    if method_of_row(measured.method_id) in several_sources:
         texts[SOURCE] = f"source {measured.source or 'not stated'}"
     return MethodRow(
         method_id=measured.method_id,
@@ -258,11 +262,12 @@ def _row(
 
 
 def _is_retired(row: MethodRow) -> bool:
+    """Return whether a row was withdrawn or superseded."""
     return row.listing is not None and row.listing.provenance.notice is not None
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
-    """Rank rows that rest on the same data; rows on other data than most have no rank."""
+    """Rank the rows that rest on the same data as most; rows on other data get no rank."""
     unranked = list(rows)
     usual = _usual_data(unranked)
     ranks = places({row.method_id: score.signed(row.scores) for row in unranked if row.data_sha256 == usual})
@@ -270,16 +275,17 @@ def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
 
 
 def _usual_data(rows: Iterable[MethodRow]) -> tuple[str, ...]:
-    """Find the data that most rows rest on with all seeds; of equally many those whose hash sorts first.
+    """Return the hash of the data that most rows rest on with all seeds, as `MethodRow.data_sha256` has it.
 
-    Rows that state no data come last: nothing says that these are the same.
+    Of equally frequent hashes it is the first in their order. Rows without a hash decide only if all lack it, since
+    nothing shows that their data are the same.
     """
-    counted = Counter(row.data_sha256 for row in rows if len(row.data_sha256) <= 1)
-    return min(counted, key=lambda data: (not data, -counted[data], data), default=())
+    counts = Counter(row.data_sha256 for row in rows if len(row.data_sha256) <= 1)
+    return min(counts, key=lambda data: (not data, -counts[data], data), default=())
 
 
 def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
-    """Order rows by their mean, the best first; those without a rank come last."""
+    """Order rows by their mean, the best first, and those without a rank last."""
     return tuple(
         sorted(rows, key=lambda row: (row.rank is None, -score.better(row.score.mean), row.method_id))
     )

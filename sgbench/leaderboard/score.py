@@ -23,7 +23,7 @@ from sgbench.tables import NONE
 
 @dataclass(frozen=True)
 class Measure:
-    """Names a score, and holds the score of guessing, which failed seeds get.
+    """Holds which score a board compares, accuracy or loss, and the score of guessing, which failed seeds get.
 
     >>> accuracy, loss = Measure("accuracy", 0.1), Measure("loss", 0.06)
     >>> accuracy.text(0.9342), loss.text(0.0311234), loss.signed({0: 0.03})
@@ -45,11 +45,11 @@ class Measure:
 
     @property
     def unit(self) -> str:
-        """Return the unit of a difference of two scores."""
+        """Return the unit of a difference of two scores, as a table's head names it."""
         return "in loss" if self.is_loss else "points"
 
     def of(self, scores: Scores | None) -> float:
-        """Return the score of a split; a failed run (None) counts as guessing, NaN if that is unknown."""
+        """Return the score on a split; for a failed run (None) that of guessing, which is NaN if unknown."""
         value = None if scores is None else scores.loss if self.is_loss else scores.accuracy
         return self.guess if value is None else value
 
@@ -81,18 +81,19 @@ class Measure:
         return self._with_ends(comparison.difference, self.ends(comparison))
 
     def ends(self, comparison: Comparison) -> tuple[float, float] | None:
-        """Return the interval of a difference; that of accuracies is clipped to -1 and 1."""
+        """Return the interval of a difference, that of accuracies clipped to -1 and 1; None if it has none."""
         if comparison.low is None or comparison.high is None:
             return None
         most = math.inf if self.is_loss else 1.0
         return max(comparison.low, -most), min(comparison.high, most)
 
     def estimate(self, summary: Summary) -> Estimate:
-        """Convert a mean and its interval for pictures: accuracies in percent."""
+        """Convert a mean and its interval to the unit of pictures: accuracies in percent, losses as they are."""
         unit, (low, high) = 1.0 if self.is_loss else 100.0, summary.ends or (summary.mean, summary.mean)
         return Estimate(unit * summary.mean, unit * low, unit * high)
 
     def _with_ends(self, value: float, ends: tuple[float, float] | None) -> str:
+        """Format a value, followed by the ends of its interval in brackets if there is one."""
         interval = "" if ends is None else f" ({self.text(ends[0])} to {self.text(ends[1])})"
         return f"{self.text(value)}{interval}"
 
@@ -135,7 +136,7 @@ def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: fl
 
 
 def measures(config_dirs: Sequence[Path] = ()) -> Callable[[Method], Measure]:
-    """Return a function that looks up the measure of a method's task, once for each task."""
+    """Return a function from a method to the measure of its task; each task is looked up once."""
     look_up = cache(partial(measure_of_task, config_dirs=config_dirs))
     return lambda method: look_up(method.protocol.name, method.choices["dataset"])
 
@@ -144,8 +145,8 @@ def measure_of_task(protocol: str, dataset: str, config_dirs: Sequence[Path] = (
     """Look up the measure of a protocol on a data set, with the score of guessing.
 
     Args:
-        protocol: its name; one composed on the command line has no score of guessing of its own.
-        dataset: its name.
+        protocol: name of the protocol; one that the catalogue lacks has no score of guessing of its own.
+        dataset: name of the data set.
         config_dirs: folders with the user's own entries.
 
     Raises:

@@ -12,50 +12,55 @@ from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method
 ALWAYS_NAMED = ("sees",)
 """Parameters of a baseline that are always part of its name."""
 Varying = dict[str, dict[str, set[str]]]
-"""By group and entry, the parameters in which methods with that entry differ."""
+"""Maps each config group in which methods differ to a map from its entries to the parameters that differ."""
 
 
 def varying_parameters(methods: Sequence[Method]) -> Varying:
-    """Find by group and entry the parameters in which methods differ, without groups in which all are equal."""
+    """Find the config groups in which methods differ, and for each entry the parameters in which they differ.
+
+    A clip_norm that differs is listed as a group without entries.
+    """
     varying: Varying = {}
     for group in GROUPS:
-        picks = sorted({method.choices[group] for method in methods})
-        by_pick = {
-            pick: _differing([method for method in methods if method.choices[group] == pick], group)
-            for pick in picks
+        entries = sorted({method.choices[group] for method in methods})
+        by_entry = {
+            entry: _differing([method for method in methods if method.choices[group] == entry], group)
+            for entry in entries
         }
-        if len(by_pick) > 1 or any(by_pick.values()):
-            varying[group] = by_pick
+        if len(by_entry) > 1 or any(by_entry.values()):
+            varying[group] = by_entry
     if len({canonical(method.clip_norm) for method in methods}) > 1:
         varying["clip_norm"] = {}
     return varying
 
 
 def _differing(methods: Sequence[Method], group: str) -> set[str]:
+    """Find the parameters of a config group whose values differ between methods."""
     keys = {key for method in methods for key in method.parameters[group]}
     return {key for key in keys if _varies(methods, group, key)}
 
 
 def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
+    """Return whether a parameter differs between methods; a missing one has its neutral value."""
     neutral = NEUTRAL.get(f"{group}.{key}")
     first, *others = (method.parameters[group].get(key, neutral) for method in methods)
     return any(not same(value, first) for value in others)
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
-    """Write by group a method's entry, with the parameters in which methods with that entry differ."""
+    """Map each group of `varying` but the surrogate to a method's entry and its differing parameters, as text."""
     texts = {}
-    for group, by_pick in varying.items():
+    for group, by_entry in varying.items():
         if group == "clip_norm":
             texts[group] = _clip_text(method)
         elif group != "surrogate":
-            pick, parameters = method.choices[group], method.parameters[group]
-            texts[group] = call(pick, {key: parameters[key] for key in parameters if key in by_pick[pick]})
+            entry, parameters = method.choices[group], method.parameters[group]
+            texts[group] = call(entry, {key: parameters[key] for key in parameters if key in by_entry[entry]})
     return texts
 
 
 def name_of(method: Method, varying: Varying) -> tuple[str, dict[str, str]]:
-    """Name a method by its surrogate, or a baseline by its network; return this name, and other labels by group."""
+    """Return a method's name, which is its surrogate or a baseline's network, and its other labels by group."""
     texts = labels(method, varying)
     if not method.is_baseline:
         return surrogate_call(method.label, method.parameters["surrogate"]), texts
@@ -65,7 +70,7 @@ def name_of(method: Method, varying: Varying) -> tuple[str, dict[str, str]]:
 
 
 def names_apart(methods: Mapping[str, Method]) -> dict[str, str]:
-    """Name methods, by their ids, as a board does; equal names are followed by the beginning of the id."""
+    """Map the ids of methods to their names on a board; where names are equal, the beginning of the id follows."""
     varying = varying_parameters([*methods.values()])
     named = {key: name_of(method, varying) for key, method in methods.items()}
     texts = {key: ", ".join([name, *rest.values()]) for key, (name, rest) in named.items()}
@@ -74,20 +79,26 @@ def names_apart(methods: Mapping[str, Method]) -> dict[str, str]:
 
 
 def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
-    """Write by group the settings that methods share, or for several entries those shared within each."""
+    """Map each config group to the setting that methods share, as text.
+
+    If methods have several entries of a group, these are joined by "or", each with what its methods share.
+    """
     values_by_group: dict[str, list[str]] = {}
     for group in GROUPS:
-        plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)
-        one_each = {method.choices[group]: method for method in reversed(methods)}
-        for method in () if plain or group == "surrogate" else one_each.values():
-            pick, parameters = method.choices[group], method.parameters[group]
-            differing = varying.get(group, {}).get(pick, set())
-            common_texts = {
+        if group == "surrogate" or all(
+            method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods
+        ):
+            continue
+        one_of_each_entry = {method.choices[group]: method for method in reversed(methods)}
+        for entry, method in one_of_each_entry.items():
+            parameters = method.parameters[group]
+            differing = varying.get(group, {}).get(entry, set())
+            shared_parameters = {
                 key: value
                 for key, value in parameters.items()
                 if key not in differing and not _is_neutral(f"{group}.{key}", value)
             }
-            text = call(pick, common_texts)
+            text = call(entry, shared_parameters)
             if text not in values_by_group.setdefault(group, []):
                 values_by_group[group].append(text)
     shared = {group: " or ".join(sorted(texts)) for group, texts in values_by_group.items()}
@@ -97,9 +108,10 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
 
 
 def _is_neutral(name: str, value: Value) -> bool:
-    """Return whether a value is neutral: an older record without this parameter means the same."""
+    """Return whether a value of the parameter `name` (group.key) means the same as its absence in older records."""
     return name in NEUTRAL and same(NEUTRAL[name], value)
 
 
 def _clip_text(method: Method) -> str:
+    """Write the norm to which a method clips gradients, or "none"."""
     return "none" if method.clip_norm is None else f"{method.clip_norm:.6g}"

@@ -9,7 +9,7 @@ from typing import Any
 from sgbench.leaderboard.score import Measure
 from sgbench.notebook.table import data_frame
 from sgbench.statistics.intervals import Summary, summarise
-from sgbench.statistics.rank_places import RankPlace
+from sgbench.statistics.rank_places import ABOUT_LETTERS, RankPlace
 from sgbench.sweeps.outcome import Guessing, chance_warning
 from sgbench.tables import aligned
 from sgbench.tables.shown import ShownTable
@@ -17,7 +17,7 @@ from sgbench.tables.table import Table, plain_table
 
 OUTSIDE = (
     "outside the catalogue: your own network and training, so no board ranks it; test accuracy in %, mean (95 % "
-    "interval over seeds); alike: a letter in common is not told apart (paired tests, Holm)"
+    f"interval over seeds); alike: {ABOUT_LETTERS} (paired tests, Holm)"
 )
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.families import AcrossTasks, FamilyStanding, Tuned
+from sgbench.leaderboard.families import AcrossTasks, FamilySummary, Tuned
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles, tuning_curves
 from sgbench.leaderboard.pages.table import to_markdown
@@ -151,9 +151,7 @@ def test_no_curve_of_one_setting_each(runs_dir: Path, tmp_path: Path, capsys) ->
 def test_profile_falls_at_scores_and_the_difference_has_no_methods_colour() -> None:
     """By hand: runs at 0.2 and 0.8 are all above less than 0.2, half of them up to 0.8, none beyond."""
     tasks = [np.array([0.2, 0.8])] * 2
-    standings = tuple(
-        FamilyStanding(name, 0.5, 0.4, 0.6, tasks, 1.5, (1, 1)) for name in ("atan", "triangle")
-    )
+    standings = tuple(FamilySummary(name, 0.5, 0.4, 0.6, tasks, 1.5, (1, 1)) for name in ("atan", "triangle"))
     ranks = RankTest((1.5, 1.5), 0.0, 0.0, 1.0, 1.39)
     across = AcrossTasks(("a_v1", "b_v1"), standings, (), ranks)
     figure = across_figure(profiles(across), mean_ranks(across))

@@ -124,8 +124,8 @@ def test_across_tasks_by_hand() -> None:
     """By hand: on both tasks atan is best at width 1; normalised (x - 0.1) / 0.9; ranks 1 and 2."""
     tasks = {"a_v1": SETTINGS, "b_v1": SETTINGS}
     found = across_tasks(tasks, MEASURES, by=["surrogate"])
-    assert [each.name for each in found.standings] == ["atan", "triangle"]
-    first = found.standings[0]
+    assert [each.name for each in found.families] == ["atan", "triangle"]
+    first = found.families[0]
     # Runs 0.9, 0.94, 0.9, 0.94: the middle half is one of each.
     assert first.interquartile_mean == pytest.approx((0.92 - 0.1) / 0.9)
     assert first.settings == (3, 3)
@@ -137,7 +137,7 @@ def test_family_that_misses_a_task_is_left_out() -> None:
     """A mean over other tasks is no comparison."""
     other = measured(wide(1.0, surrogate="sigmoid"), (0.7, 0.7))
     found = across_tasks({"a_v1": SETTINGS, "b_v1": [*SETTINGS[:3], other]}, MEASURES, by=["surrogate"])
-    assert [each.name for each in found.standings] == ["atan"]
+    assert [each.name for each in found.families] == ["atan"]
     assert found.left_out == ("sigmoid", "triangle")
     lacking = (
         "no surrogate ran on all of a_v1, b_v1: atan is not on b_v1; triangle is not on a_v1; name tasks"
@@ -156,7 +156,7 @@ def test_a_task_with_one_family_compares_none() -> None:
     found = across_tasks(both | {"rules_v1": SETTINGS[:3]}, MEASURES, by=["surrogate"])
     expected = across_tasks(both, MEASURES, by=["surrogate"])
     assert (found.tasks, found.left_out, found.alone) == (("a_v1", "b_v1"), (), ("rules_v1",))
-    assert [each.mean_rank for each in found.standings] == [each.mean_rank for each in expected.standings]
+    assert [each.mean_rank for each in found.families] == [each.mean_rank for each in expected.families]
     assert expected.alone == across_tasks({"a_v1": SETTINGS[:3]}, MEASURES, by=["surrogate"]).alone == ()
 
 

@@ -113,7 +113,7 @@ def test_across_tasks_guessing_is_nothing_and_no_loss_everything():
     group = [with_loss(seed, loss, method()) for seed, loss in enumerate((0.1, 0.2))]
     measured = [measure(group, classes=None, guess_loss=GUESS, targets=(), dt_s=0.001)]
     found = across_tasks({"toy_v1": measured}, {"toy_v1": Measure("loss", GUESS)}, by=["surrogate"])
-    assert found.standings[0].tasks[0].tolist() == pytest.approx([0.8, 0.6])
+    assert found.families[0].tasks[0].tolist() == pytest.approx([0.8, 0.6])
 
 
 WITHOUT_CLASSES = [

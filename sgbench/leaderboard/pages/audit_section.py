@@ -1,4 +1,4 @@
-"""The section on retrained rows of a board, and the bound that follows for the others."""
+"""Writes which rows of a board were retrained as an audit, and the bound on wrong rows that follows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RULE_OF_THREE = 3
 
 
 def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows of the scores of stored weights on samples drawn after submission."""
+    """Make head and rows of a table: what stored weights score on samples drawn after the submission."""
     unit = "" if board.measure.is_loss else ", %"
     header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
     rows = (*board.rows, *board.claimed, *board.baselines)
@@ -35,7 +35,10 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def audit_statements(board: Board) -> Iterator[str]:
-    """Yield how many rows were retrained, the bound that follows, and which rows were not and why."""
+    """Yield sentences on the audit of a board: how many rows were retrained, with which result, and which were not.
+
+    Nothing if no row was retrained.
+    """
     failed = [row for row in board.claimed if _disagrees(row)]
     rows = [row for row in (*board.rows, *board.baselines, *failed) if row.listing is not None]
     done = [row for row in rows if _is_done(row)]
@@ -43,7 +46,7 @@ def audit_statements(board: Board) -> Iterator[str]:
     if not drawn:
         return
     passed_over = {row.method_id: row.listing.provenance.passed_over for row in rows if row.listing}
-    left = [row for row in rows if row not in drawn and passed_over[row.method_id] is not None]
+    not_drawn = [row for row in rows if row not in drawn and passed_over[row.method_id] is not None]
     which = "All" if len(drawn) == len(rows) else f"{len(drawn)} of"
     by_shares = all(any(check.tolerance is None for check in _repeats(row)) for row in drawn)
     how = (
@@ -57,9 +60,9 @@ def audit_statements(board: Board) -> Iterator[str]:
         if failed
         else f", and these {how}."
     )
-    bound = "" if by_shares else _bound(drawn, len(rows) - len(left), len(failed))
+    bound = "" if by_shares else _bound(drawn, len(rows) - len(not_drawn), len(failed))
     yield f"{which} {len(rows)} rows had one seed or more, drawn at random, trained again{agree}{bound}"
-    for row in left:
+    for row in not_drawn:
         yield f"Not trained again: {row.method_id}, {prose(passed_over[row.method_id] or '')}."
 
 
@@ -70,17 +73,18 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
 
     Args:
         drawn: rows with a retrained seed.
-        rows: count of rows from which they were drawn, without those that were passed over.
+        rows: count of rows from which they were drawn.
         failed: count of drawn rows that do not agree.
     """
     is_all = len(drawn) == rows
     if all(_finished(row) <= {seed for check in _repeats(row) for seed in check.seeds} for row in drawn):
         most = most_wrong(rows, len(drawn), found=failed)
-        said = (
+        if is_all:
+            return ""
+        return (
             f" At most {most} of the {rows} rows would not, with 95 % confidence, if the rows were drawn at random "
             "(all their finished seeds were trained again; hypergeometric)."
         )
-        return "" if is_all else said
     share = PERCENT * largest_share(len(drawn), found=failed)
     rule = (
         "Clopper and Pearson"
@@ -96,6 +100,7 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
 
 
 def _finished(row: MethodRow) -> set[int]:
+    """Return the seeds of a row that finished."""
     return row.scores.keys() - set(row.failed_seeds)
 
 
@@ -111,4 +116,5 @@ def _disagrees(row: MethodRow) -> bool:
 
 
 def _is_done(row: MethodRow) -> bool:
+    """Return whether a seed of a row was retrained with success."""
     return row.listing is not None and row.listing.provenance.is_trained_again

@@ -9,7 +9,7 @@ from sgbench.tables import NONE, code, number_text
 
 
 def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Build head and rows of the table of baselines, the best first."""
+    """Make head and rows of the table of networks without spikes, the best first."""
     header = [
         "baseline",
         "id",
@@ -23,20 +23,22 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(row: MethodRow, board: Board) -> list[str]:
+    """Write the cells of one baseline, a dash for what is unknown."""
     cells = [
         code(row.label),
         row.method_id,
         board.measure.summary(row.score),
         seeds_of(row),
     ]
-    cells += [_above(row, board), number_text(row.costs.synaptic_operations.value)]
+    cells += [_lead(row, board), number_text(row.costs.synaptic_operations.value)]
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
     cells += [NONE if energy is None else number_text(energy.value) for energy in energies]
     cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
     return [*cells, number_text(row.costs.training_s)]
 
 
-def _above(row: MethodRow, board: Board) -> str:
+def _lead(row: MethodRow, board: Board) -> str:
+    """Write by how much a baseline is better than the first ranked method; a dash if it ran on other data."""
     if not board.rows or board.has_other_data(row):
         return NONE
     measure = board.measure

@@ -14,17 +14,17 @@ from sgbench.tables.table import Table, plain_table
 
 
 def brief_markdown(board: Board) -> str:
-    """Write the columns of `board show` as a Markdown table; the notes are in `table.md`."""
+    """Write the tables of `board show` as Markdown, without the notes of `table.md`."""
     return "\n".join(f"{part if isinstance(part, str) else as_markdown(part)}\n" for part in _parts(board))
 
 
 def brief_latex(board: Board) -> str:
-    """Write the columns of `board show` as LaTeX."""
+    """Write the tables of `board show` as LaTeX."""
     return "\n".join(f"% {part}\n" if isinstance(part, str) else as_latex(part) for part in _parts(board))
 
 
 def _parts(board: Board) -> Iterator[Table | str]:
-    """Yield why there are no rows, the table of those that there are, and that of results from outside."""
+    """Yield what there is of: a sentence on why no method is ranked, the table of methods, that of outside code."""
     if not board.rows:
         yield f"{board.protocol.name}: {without_rows(board)}"
     if board.rows or board.claimed or board.baselines:
@@ -34,7 +34,7 @@ def _parts(board: Board) -> Iterator[Table | str]:
 
 
 def brief_table(board: Board) -> Table:
-    """Make the table of rank, name, score and costs of all rows that are shown."""
+    """Make the table of rank, name, score and costs of ranked methods, of claimed ones, and of baselines."""
     shown = (*board.rows, *board.claimed, *board.baselines)
     rows = [brief_head(board), *(brief_cells(row, board) for row in shown)]
     return plain_table(board.protocol.name, rows, text_columns=3)

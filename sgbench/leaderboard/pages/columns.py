@@ -1,4 +1,4 @@
-"""The columns of a board, declared once in groups for page, CSV, terminal and site."""
+"""The columns of a board, declared once for its page, its CSV, the terminal and the site."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ OTHER_DATA = "rests on other files than the first row, and is neither ranked nor
 
 
 class Note(NamedTuple):
-    """Holds a note below a table: our text, followed by text from a record."""
+    """Holds a note below a table: our text, then untrusted text of a record, which is shown as code."""
 
     text: str
     quoted: str = ""
 
 
 class BoardCell(NamedTuple):
-    """Holds a cell: its text, its sort key, and its notes."""
+    """Holds the text of a cell, the number by which it is sorted, and its notes."""
 
     text: str
     order: float | None = None
@@ -47,28 +47,33 @@ class BoardCell(NamedTuple):
 
 
 def _no_cell(_: MethodRow) -> BoardCell:
+    """Return a cell with a dash."""
     return BoardCell(NONE)
 
 
 def _no_values(_: MethodRow) -> dict[str, Value]:
+    """Return no field of `table.csv`."""
     return {}
 
 
 @dataclass(frozen=True)
 class BoardColumn:
-    """Describes a column: its head in each form that shows it, its cells, and its fields in `table.csv`."""
+    """Describes a column: its title in each form that shows it, its cells, and its fields in `table.csv`.
+
+    The forms of a board are the page `table.md`, the site, and the brief table of `board show`.
+    """
 
     group: str
     titles: Mapping[Form, str] = field(default_factory=dict)
     cell: Callable[[MethodRow], BoardCell] = _no_cell
-    values: Callable[[MethodRow], Mapping[str, Value]] = _no_values
+    values: Callable[[MethodRow], Mapping[str, Value]] = _no_values  # maps fields of `table.csv` to values
     is_number: bool = True
-    notes: tuple[Note, ...] = ()
-    narrow: str = ""  # the brief form's head where a terminal breaks it
+    notes: tuple[Note, ...] = ()  # of the title
+    narrow: str = ""  # the brief form's title with line breaks for a terminal; empty for none
 
 
 def board_columns(board: Board) -> list[BoardColumn]:
-    """List the columns of a board in their order, of all forms."""
+    """List the columns of all forms of a board, in their order."""
     return [
         *_method_columns(board),
         *_accuracy_columns(board),
@@ -96,16 +101,17 @@ def board_columns(board: Board) -> list[BoardColumn]:
 
 
 def columns_in(board: Board, form: Form) -> list[BoardColumn]:
-    """List the columns that a form of a board shows."""
+    """List the columns that one form of a board shows."""
     return [column for column in board_columns(board) if form in column.titles]
 
 
 def is_handed_in(board: Board) -> bool:
-    """Return whether the board has data on submission: who submitted the records, what was verified."""
+    """Return whether the board knows of its methods who submitted the records and what was verified."""
     return any(row.listing is not None for row in (*board.rows, *board.claimed, *board.baselines))
 
 
 def _method_columns(board: Board) -> Iterator[BoardColumn]:
+    """Yield the columns of rank, letters, name, and the settings in which methods differ."""
     yield BoardColumn(
         METHOD,
         {"page": "rank", "site": "rank", "brief": "rank"},
@@ -124,14 +130,14 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     )
     marks = () if board.is_data_accepted else (Note(UNACCEPTED),)
 
-    def word(row: MethodRow) -> str:
+    def data_state(row: MethodRow) -> str:
         return f"not accepted{', other files' if board.has_other_data(row) else ''}"
 
     yield BoardColumn(
         METHOD,
         {"brief": "method"},
         lambda row: BoardCell(  # a narrow column breaks there
-            row.label.replace("(", " (") + ("" if board.is_data_accepted else f", data {word(row)}")
+            row.label.replace("(", " (") + ("" if board.is_data_accepted else f", data {data_state(row)}")
         ),
         is_number=False,
     )
@@ -150,7 +156,7 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
             **(
                 {}
                 if board.is_data_accepted
-                else {"data": word(row), "data_sha256": " ".join(row.data_sha256)}
+                else {"data": data_state(row), "data_sha256": " ".join(row.data_sha256)}
             ),
         },
         is_number=False,
@@ -166,10 +172,12 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _letters(row: MethodRow) -> str:
+    """Return the letters that a method shares with those from which it does not differ significantly."""
     return "" if row.rank is None else row.rank.groups
 
 
 def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
+    """Yield the columns of the score, its interval, its seeds and the share of seeds that solve the task."""
     measure, planned = board.measure, len(board.protocol.seeds)
     name = f"test_{measure.kind}"
 
@@ -225,18 +233,20 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _solved_values(row: MethodRow, board: Board) -> dict[str, Value]:
-    """Return the share of seeds that solve the task, with its interval; boards of other tasks lack the fields."""
+    """Return the fields of `table.csv` on the share of seeds that solve the task, with its interval."""
     share = solved_share(row, board)
     return {"solved_share": share.share, "solved_low": share.low, "solved_high": share.high}
 
 
 def _amount(amount: Amount) -> BoardCell:
+    """Make the cell of a mean, or a dash with the reasons as notes."""
     if amount.value is None:
         return BoardCell(NONE, notes=tuple(Note("", reason) for reason in amount.reasons))
     return BoardCell(number_text(amount.value), amount.value)
 
 
 def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
+    """Yield the columns of the energy on one target: dynamic, static if it has a price, and brief."""
     name = target.name
     gap = f"a part, not a whole: prices of {name} leave out {'; '.join(target.missing)}"
     notes = (Note(gap),) if target.missing else ()
@@ -258,31 +268,35 @@ def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
     yield BoardColumn(
         ENERGY,
         {"brief": title},
-        lambda row: _middle(row.costs.energies[name].dynamic_nj),
+        lambda row: _without_interval(row.costs.energies[name].dynamic_nj),
         narrow=title.replace(", ", "\n").replace("_", "\n"),
     )
 
 
 def has_static(target: EnergyTarget) -> bool:
-    """Return whether a target has a static column; a price for everything leaves nothing to add."""
+    """Return whether a target has a column of static energy: a static power that no price of it includes."""
     return target.static is not None and all(price.scope != "all_in" for price in target.prices)
 
 
-def _interval(value: BoundedValue | None, energy: Energy, lead: str = "") -> BoardCell:
+def _interval(value: BoundedValue | None, energy: Energy, note: str = "") -> BoardCell:
+    """Make the cell of an energy with its interval, or a dash with the reasons, each behind `note`."""
     if value is None:
-        return BoardCell(NONE, notes=tuple(Note(lead, reason) for reason in energy.reasons))
+        return BoardCell(NONE, notes=tuple(Note(note, reason) for reason in energy.reasons))
     return BoardCell(interval_text(value), value.value)
 
 
 def _static(energy: Energy) -> BoardCell:
+    """Make the cell of a static energy in µJ."""
     return _interval(None if energy.static_nj is None else energy.static_nj.times(1e-3), energy)
 
 
-def _middle(value: BoundedValue | None) -> BoardCell:
+def _without_interval(value: BoundedValue | None) -> BoardCell:
+    """Make the cell of an energy without its interval, or a dash."""
     return BoardCell(NONE) if value is None else BoardCell(number_text(value.value))
 
 
 def _energy_values(name: str, energy: Energy) -> dict[str, Value]:
+    """Return the fields of `table.csv` on the energy on the target `name`, in nJ."""
     ends: dict[str, Value] = {
         f"{name}_{kind}_{end}_nj": None if interval is None else getattr(interval, end)
         for kind, interval in (("dynamic", energy.dynamic_nj), ("static", energy.static_nj))
@@ -293,8 +307,9 @@ def _energy_values(name: str, energy: Energy) -> dict[str, Value]:
 
 
 def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
-    stands = is_handed_in(board)
-    claimed = (Note(CLAIMED),) if stands else ()
+    """Yield the columns of size, training time, submission, verification and records."""
+    handed_in = is_handed_in(board)
+    claimed = (Note(CLAIMED),) if handed_in else ()
     yield BoardColumn(
         PROVENANCE,
         {"page": "trainable parameters", "site": "parameters"},
@@ -308,7 +323,7 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
         lambda row: {"training_time_s": row.costs.training_s},
         notes=claimed,
     )
-    if stands:
+    if handed_in:
         yield BoardColumn(
             PROVENANCE, {"page": "settings tried", "site": "settings tried"}, _tried, notes=claimed
         )
@@ -328,11 +343,13 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _tried(row: MethodRow) -> BoardCell:
+    """Make the cell of the count of settings that a submission tried."""
     tried = tried_text(row)
     return BoardCell(tried, None if tried == NONE else float(tried))
 
 
 def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
+    """Return the fields of `table.csv` on submission and verification; `kind` names the score."""
     if row.listing is None:
         return {}
     provenance = row.listing.provenance
@@ -345,7 +362,7 @@ def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
 
 
 def rank_text(row: MethodRow) -> str:
-    """Write the range of a method's rank, or a dash where one seed gives none."""
+    """Write the interval of a method's rank, or a dash if it has no rank."""
     if row.rank is None:
         return NONE
     low, high = row.rank.low, row.rank.high
@@ -353,11 +370,11 @@ def rank_text(row: MethodRow) -> str:
 
 
 def interval_text(interval: BoundedValue) -> str:
-    """Write a value with its ends in brackets, where they differ from it."""
+    """Write a value, and the ends of its interval in brackets if it has a width."""
     value, low, high = (number_text(number) for number in (interval.value, interval.low, interval.high))
     return value if low == high else f"{value} ({low} to {high})"
 
 
 def cells_of(columns: Iterable[BoardColumn], row: MethodRow) -> list[BoardCell]:
-    """Return a row's values in these columns."""
+    """Return the cells of a row in these columns."""
     return [column.cell(row) for column in columns]

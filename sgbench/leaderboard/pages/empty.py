@@ -1,4 +1,4 @@
-"""Explains why a board has no row: the results of its protocol that are not ranked."""
+"""Explains why a board has no ranked row, by counting the results of its protocol that are not ranked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from sgbench.tables import counted
 
 def without_rows(board: Board) -> str:
     """Describe in one line why a board has no ranked method."""
-    notices = [row.listing.provenance.notice for row in board.retired if row.listing is not None]
+    retired = [row.listing.provenance.notice for row in board.retired if row.listing is not None]
     outside = [outsider.provenance.notice for outsider in board.outsiders]
-    notices += outside
-    kinds = Counter(notice.kind for notice in notices if notice is not None)
+    kinds = Counter(notice.kind for notice in (*retired, *outside) if notice is not None)
     parts = [f"{number} {kind}" for kind, number in sorted(kinds.items(), reverse=True)]
     if board.claimed:
         parts.append(f"{len(board.claimed)} claimed and not repeated")

@@ -1,4 +1,4 @@
-"""Sections of a board's page on energy: comparison with networks without spikes, and stability of the ranking."""
+"""Sections of a board's page on energy: against networks without spikes, and how sure the order by energy is."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ EVERYTHING = "`sgbench energy rank` has the others"
 
 
 def energy_sections(board: Board) -> Iterator[str]:
-    """Yield the sections on energy that this board has, headings included."""
+    """Yield the paragraphs of the sections on energy, headings included; none where nothing can be compared."""
     rows = matched_rows(board)
     if rows:
         yield "## Beside networks without spikes"
         yield _matched_table(board, rows)
-        yield _about_matched(rows, cut=len(board.rows) > MOST_BESIDE)
-    yield from _stability(board)
+        yield _about_matched(rows, is_cut=len(board.rows) > MOST_BESIDE)
+    yield from _stability_section(board)
 
 
 def _matched_table(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
+    """Write the table of methods beside their matched networks without spikes."""
     shown = shown_targets(board, rows)
     header = ["method", "id", "events, %"]
     for comparison in shown:
@@ -48,30 +49,34 @@ def _matched_table(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> s
             row.method_id,
             number_text(100 * energies.rate),
             *itertools.chain.from_iterable(
-                _against(energies.priced.get(shown_one.target)) for shown_one in shown
+                _energy_cells(energies.priced.get(comparison.target)) for comparison in shown
             ),
-            *(_of(energies.cheaper(quantised=quantised)) for quantised in (False, True)),
+            *(_count_text(energies.cheaper(quantised=quantised)) for quantised in (False, True)),
         ]
         for row, energies in rows
     ]
     return grid(header, lines, text_columns=2)
 
 
-def _against(one: EnergyComparison | None) -> tuple[str, str]:
-    if one is None or one.spiking_nj is None or one.ann_nj is None:
+def _energy_cells(comparison: EnergyComparison | None) -> tuple[str, str]:
+    """Write the energies of both networks on one target, and the crossover; dashes where one is unknown."""
+    if comparison is None or comparison.spiking_nj is None or comparison.ann_nj is None:
         return NONE, NONE
-    return f"{number_text(one.spiking_nj.value)} / {number_text(one.ann_nj.value)}", rate_text(one.crossover)
+    energies = f"{number_text(comparison.spiking_nj.value)} / {number_text(comparison.ann_nj.value)}"
+    return energies, rate_text(comparison.crossover)
 
 
-def _of(wins: tuple[int, int]) -> str:
-    won, all_of_them = wins
-    return f"{won} of {all_of_them}" if all_of_them else NONE
+def _count_text(wins: tuple[int, int]) -> str:
+    """Write on how many price lists of how many a method needs less energy; a dash if no list prices both."""
+    won, lists = wins
+    return f"{won} of {lists}" if lists else NONE
 
 
-def _about_matched(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> str:
+def _about_matched(rows: Sequence[tuple[MethodRow, Matched]], *, is_cut: bool) -> str:
+    """Write the note below the table of matched networks; `is_cut` if the table leaves out methods."""
     bits = " or ".join(map(str, sorted({energies.activation_bits for _, energies in rows})))
     passes = " or ".join(sorted({energies.passes for _, energies in rows}))
-    more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if cut else ""
+    more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if is_cut else ""
     return (
         f"ANN: the same layers with units that do not spike, every connection used in every pass, one a {passes}; "
         "quantised ANN: "
@@ -84,7 +89,8 @@ def _about_matched(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> s
     )
 
 
-def _stability(board: Board) -> Iterator[str]:
+def _stability_section(board: Board) -> Iterator[str]:
+    """Yield heading, table and note on how often each method needs less energy than each other."""
     rows = ordered_rows(board)
     by_pair = order(board, rows)
     if not by_pair:
@@ -101,17 +107,18 @@ def _stability(board: Board) -> Iterator[str]:
         mean = mean_share(by_pair, row.method_id)
         lines.append([code(row.label), row.method_id, *cells, NONE if mean is None else f"{100 * mean:.0f}"])
     yield grid(header, lines, text_columns=2)
-    yield _about_stability(by_pair, cut=len(board.rows) > MOST_DUELS)
+    yield _about_stability(by_pair, is_cut=len(board.rows) > MOST_DUELS)
 
 
-def _about_stability(duels: Mapping[tuple[str, str], Duel], *, cut: bool) -> str:
+def _about_stability(duels: Mapping[tuple[str, str], Duel], *, is_cut: bool) -> str:
+    """Write the note below the table of pairs; `is_cut` if the table leaves out methods."""
     pairs = [duel for (a, b), duel in duels.items() if a < b]
     certain = sum(duel.certain for duel in pairs)
     counts = sorted({len(duel.share) + len(duel.tied) for duel in pairs})
     same = sum(not duel.share for duel in pairs)
     alike = f", {same} need the same energy (=)" if same else ""
     lists = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    more = f" The first {MOST_DUELS} methods; {EVERYTHING}." if cut else ""
+    more = f" The first {MOST_DUELS} methods; {EVERYTHING}." if is_cut else ""
     return (
         f"Share of prices, in percent, under which the method of the line needs less energy an inference than that "
         f"of the column: over the corners of each price list's intervals, an unknown price being the same for "

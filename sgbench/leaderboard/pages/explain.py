@@ -1,4 +1,4 @@
-"""Compares two methods of a board in sentences: score, significance, cost, and the seeds that would decide."""
+"""Compares two methods of a board in sentences: score, significance, cost, and the seeds that would show more."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from sgbench.statistics.same_samples import bootstrap_samples, mcnemar
 from sgbench.tables import NONE, number_text, p_text
 
 Hits = Mapping[int, NDArray[np.bool_]]
-"""By seed, whether each test sample is right [samples]."""
+"""Maps each seed to whether each test sample is classified correctly [samples]."""
 RESAMPLING_SEED = 0
 FAILED = "failed or at chance"
+NO_DIFFERENCE = "no significant difference"
 PER_CENT = 100
 RANKED_ONCE = "reinferred with all seeds and retrained with one"
 NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
@@ -32,20 +33,19 @@ NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of r
 
 @dataclass(frozen=True)
 class Explanation:
-    """Holds a comparison in sentences and in short, with its statistics."""
+    """Holds the comparison of methods A and B: its statistics, and its sentences."""
 
-    a: str  # the id of one method
-    b: str
-    difference: float  # of their scores, positive where A is better
-    low: float | None  # end of its 95 % interval
-    high: float | None  # the other end
-    p: float | None  # of the paired test
-    p_holm: float | None  # the same after Holm's correction over all pairs of the board
-    verdict: str  # of a few words
-    sentences: tuple[str, ...]  # of the full comparison
+    a: str  # id of method A
+    b: str  # id of method B
+    difference: float  # of their mean scores, positive where A is better
+    low: float | None  # ends of its 95 % interval; None if it has none
+    high: float | None
+    p: float | None  # of the t-test; None with too few seeds
+    p_holm: float | None  # p after Holm's correction over all pairs of the board; None if one is not ranked
+    verdict: str  # "better" or "worse" of A, "no significant difference", or "unknown"
+    sentences: tuple[str, ...]  # the full comparison
     table: tuple[tuple[str, str, str], ...]  # rows of a name, A's value and B's value, the head first
-    # The sentences that matter most: which is better, whose energy is lower, and what would settle it.
-    short: tuple[str, ...]
+    short: tuple[str, ...]  # the sentences that matter most: on scores, on energy, and on more seeds
 
 
 def find_row(board: Board, name: str) -> MethodRow:
@@ -54,7 +54,7 @@ def find_row(board: Board, name: str) -> MethodRow:
     Spaces do not matter, since tables write `atan (alpha=2)` where files have `atan(alpha=2)`.
 
     Raises:
-        InputError: none or several; the line lists them.
+        InputError: no method fits, or several do; the message lists them.
     """
     rows = [*board.rows, *board.claimed, *board.baselines, *board.retired]
     spaceless = name.replace(" ", "")
@@ -75,24 +75,24 @@ def find_row(board: Board, name: str) -> MethodRow:
     )
 
 
-def untold(reference: ProtocolReference) -> str | None:
-    """Explain why a protocol's methods are not compared sample by sample, or return None where they are."""
+def why_no_samples(reference: ProtocolReference) -> str | None:
+    """Explain why the methods of a protocol cannot be compared sample by sample, or return None if they can."""
     if reference.classes is None:
         return "a loss has no samples that are right or wrong"
     return "the steps of one sample depend on each other" if reference.labels_steps else None
 
 
 def explain(
-    board: Board, a: MethodRow, b: MethodRow, *, hits: Mapping[str, Hits], unsaid: str | None = None
+    board: Board, a: MethodRow, b: MethodRow, *, hits: Mapping[str, Hits], no_samples: str | None = None
 ) -> Explanation:
     """Compare two methods of a board in sentences.
 
     Args:
-        board: on which both are.
-        a: one.
-        b: the other.
-        hits: of those methods whose predictions are stored, by method.
-        unsaid: why nothing can be said of samples, whatever is stored.
+        board: the board of both methods.
+        a: row of method A.
+        b: row of method B.
+        hits: maps the ids of methods with stored predictions to which test samples are right.
+        no_samples: why methods of this board cannot be compared sample by sample; None if they can.
 
     Raises:
         InputError: both are the same.
@@ -101,22 +101,26 @@ def explain(
         raise InputError(f"both are method {a.method_id}; name two")
     measure = board.measure
     comparison = compare(measure.signed(a.scores), measure.signed(b.scores))
-    adjusted, pairs = _adjusted(board, a, b)
+    adjusted, pairs = _holm_p(board, a, b)
     verdict, ends = _verdict(comparison, adjusted), measure.ends(comparison)
-    answered = _answer(verdict, comparison, adjusted, pairs, measure)
-    energy, settled = tuple(energy_sentences(a, b, board)), _settle(comparison, measure)
+    answer = _answer(verdict, comparison, adjusted, pairs, measure)
+    energy, more_seeds = tuple(energy_sentences(a, b, board)), _more_seeds(comparison, measure)
     notices = tuple(_notices(a, b))
     sentences = (
         f"A is {a.label} ({a.method_id}), B is {b.label} ({b.method_id}), both on {board.protocol.name}.",
-        *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
-        answered,
+        *(_score_sentence(name, row, board) for name, row in (("A", a), ("B", b))),
+        answer,
         *([solved_sentence(a, b, board)] if has_solved(board) else []),
-        *_chance(a, b, measure),
-        *([f"Sample by sample nothing is said: {unsaid}."] if unsaid else _on_samples(a, b, hits, board)),
-        *_cost(a, b, board),
+        _improvement(a, b, measure),
+        *(
+            [f"Sample by sample nothing is said: {no_samples}."]
+            if no_samples
+            else _on_samples(a, b, hits, board)
+        ),
+        _costs(a, b, board),
         *energy,
-        f"{settled} {NOETHER}",
-        _caveat(board),
+        f"{more_seeds} {NOETHER}",
+        _about_intervals(board),
         *notices,
     )
     return Explanation(
@@ -130,27 +134,22 @@ def explain(
         verdict=verdict,
         sentences=sentences,
         table=tuple(_table(a, b, board)),
-        short=(answered, *energy[:1], settled, *notices),
+        short=(answer, *energy[:1], more_seeds, *notices),
     )
 
 
 def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str, str]]:
-    """Yield the figures of two methods side by side, the head first; without those that one of them lacks."""
+    """Yield the rows of `Explanation.table`, with the figures that both methods have."""
     yield "", a.label, b.label
     yield "method", a.method_id, b.method_id
-    one, other = figures(a, board), figures(b, board)
-    for name, text in one.items():
-        if name in other and not (name == FAILED and text == other[name] == "0"):
-            yield name, text, other[name]
+    figures_a, figures_b = figures(a, board), figures(b, board)
+    for name, text in figures_a.items():
+        if name in figures_b and not (name == FAILED and text == figures_b[name] == "0"):
+            yield name, text, figures_b[name]
 
 
 def figures(row: MethodRow, board: Board) -> dict[str, str]:
-    """Write the figures of a method by their names, without unknown energies.
-
-    Args:
-        row: the method's.
-        board: on which it is.
-    """
+    """Map the names of a method's figures, score, seeds and costs, to their text; unknown energies are left out."""
     text, ends, costs = board.measure.text, row.score.ends, row.costs
     figures_by_name = {
         board.measure.title: text(row.score.mean),
@@ -171,11 +170,14 @@ def figures(row: MethodRow, board: Board) -> dict[str, str]:
 def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
     """Compare two methods of a board; return the comparison and the verdict after Holm's correction."""
     comparison = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
-    return comparison, _verdict(comparison, _adjusted(board, a, b)[0])
+    return comparison, _verdict(comparison, _holm_p(board, a, b)[0])
 
 
-def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int]:
-    """Compute the pair's p-value after Holm's correction over all ranked pairs, and count these."""
+def _holm_p(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int]:
+    """Compute the pair's p-value after Holm's correction over all ranked pairs, and the count of these pairs.
+
+    None and 0 if one of both has no rank.
+    """
     ranked = [row for row in board.rows if row.rank is not None]
     names = [row.method_id for row in ranked]
     if a.method_id not in names or b.method_id not in names:
@@ -188,24 +190,27 @@ def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, i
 
 
 def _verdict(comparison: Comparison, adjusted: float | None) -> str:
+    """Return `Explanation.verdict` at 5 %, by the corrected p-value `adjusted` if there is one."""
     if comparison.p is None:
         return "unknown"
-    sure = comparison.p if adjusted is None else adjusted
-    if sure < LEVEL:
+    p = comparison.p if adjusted is None else adjusted
+    if p < LEVEL:
         return "better" if comparison.difference > 0 else "worse"
-    return "not told apart"
+    return NO_DIFFERENCE
 
 
 def _points(value: float) -> str:
+    """Write a difference of accuracies in points of percent."""
     return f"{PER_CENT * value:.2f}"
 
 
-def _by(value: float, measure: Measure) -> str:
+def _difference_text(value: float, measure: Measure) -> str:
     """Write a difference of scores with its unit."""
     return f"{measure.text(value)}{'' if measure.is_loss else ' points'}"
 
 
-def _state(name: str, row: MethodRow, board: Board) -> str:
+def _score_sentence(name: str, row: MethodRow, board: Board) -> str:
+    """Write a method's score with its interval, and how many seeds ran, failed or stayed at chance."""
     summary, text = row.score, board.measure.text
     failed = f", {len(row.failed_seeds)} of them failed and counted as guessing" if row.failed_seeds else ""
     failed += f", {len(row.at_chance)} no better than guessing" if row.at_chance else ""
@@ -219,12 +224,16 @@ def _state(name: str, row: MethodRow, board: Board) -> str:
 def _answer(
     verdict: str, comparison: Comparison, adjusted: float | None, pairs: int, measure: Measure
 ) -> str:
+    """Write which method is better, with the difference, its interval and its p-values.
+
+    `adjusted` is the p-value after Holm's correction for so many `pairs`; None if one method has no rank.
+    """
     if comparison.p is None:
         return "Whether A is better than B cannot be said: at least two seeds of each are needed."
     lead = {
         "better": "A is better than B",
         "worse": "A is worse than B",
-        "not told apart": "A and B are not told apart",
+        NO_DIFFERENCE: "A and B do not differ significantly",
     }[verdict]
     between = measure.ends(comparison)
     ends = (
@@ -242,80 +251,86 @@ def _answer(
     )
     return (
         f"{lead}: {'B' if measure.is_loss else 'A'} minus {'A' if measure.is_loss else 'B'} is "
-        f"{_by(comparison.difference, measure)} ({ends}), t-test {how}, "
+        f"{_difference_text(comparison.difference, measure)} ({ends}), t-test {how}, "
         f"p {_equals(comparison.p)}{corrected}."
     )
 
 
 def _equals(p: float) -> str:
+    """Write a p-value behind an equals sign, or behind the less-than sign that it has."""
     text = p_text(p)
     return text if text.startswith("<") else f"= {text}"
 
 
-def _chance(a: MethodRow, b: MethodRow, measure: Measure) -> Iterator[str]:
+def _improvement(a: MethodRow, b: MethodRow, measure: Measure) -> str:
+    """Write how probably a run of A beats a run of B."""
     chance = probability_of_improvement(measure.signed(a.scores), measure.signed(b.scores))
-    yield (
+    return (
         f"A run of A beats a run of B with probability {chance.probability:.2f} "
         f"(95 % interval {chance.low:.2f} to {chance.high:.2f}, from {chance.comparisons} comparisons)."
     )
 
 
 def _on_samples(a: MethodRow, b: MethodRow, hits: Mapping[str, Hits], board: Board) -> Iterator[str]:
-    """Yield sentences on McNemar's test of each pair of seeds, and on a bootstrap of the test set."""
+    """Yield sentences on both methods on the same test samples: McNemar's test of each seed, and a bootstrap.
+
+    `hits` maps the ids of methods to which samples are right; without those of both, the sentence says so.
+    """
     missing = [name for name, row in (("A", a), ("B", b)) if row.method_id not in hits]
     if missing:
         yield f"Sample by sample nothing can be said: predictions of {' and '.join(missing)} are not in the store."
         return
-    one, other = hits[a.method_id], hits[b.method_id]
-    shared = sorted(one.keys() & other.keys())
+    hits_a, hits_b = hits[a.method_id], hits[b.method_id]
+    shared = sorted(hits_a.keys() & hits_b.keys())
     if not shared:
         yield "Sample by sample nothing can be said: no seed has the predictions of both."
         return
-    tests = [mcnemar(one[seed], other[seed]) for seed in shared]
+    tests = [mcnemar(hits_a[seed], hits_b[seed]) for seed in shared]
     p = holm(np.array([test.p for test in tests]))
-    sure = int((p < LEVEL).sum())
+    significant = int((p < LEVEL).sum())
     only = ", ".join(f"{test.only_a} against {test.only_b}" for test in tests)
     yield (
         f"On the same samples, right by A alone against right by B alone, seed by seed: {only}; McNemar's exact "
-        f"test tells them apart in {sure} of {len(shared)} seeds after Holm's correction."
+        f"test finds a difference in {significant} of {len(shared)} seeds after Holm's correction."
     )
     low, high = bootstrap_samples(
-        np.stack([one[seed] for seed in shared]),
-        np.stack([other[seed] for seed in shared]),
+        np.stack([hits_a[seed] for seed in shared]),
+        np.stack([hits_b[seed] for seed in shared]),
         generator=np.random.Generator(np.random.PCG64(RESAMPLING_SEED)),
     )
     yield (
-        f"Drawing the {len(one[shared[0]]):,} test samples anew (paired bootstrap), A minus B is {_points(low)} to "
-        f"{_points(high)} points in 95 % of draws: what this test set leaves open, training noise aside."
+        f"Drawing the {len(hits_a[shared[0]]):,} test samples anew (paired bootstrap), A minus B is {_points(low)} "
+        f"to {_points(high)} points in 95 % of draws: what this test set leaves open, training noise aside."
     )
 
 
-def _cost(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
+def _costs(a: MethodRow, b: MethodRow, board: Board) -> str:
+    """Write the spikes, operations and energies that both methods need per inference."""
+    operations_a, operations_b = a.costs.synaptic_operations.value, b.costs.synaptic_operations.value
     parts = [
         _ratio("spikes", a.costs.spikes.value, b.costs.spikes.value, ""),
-        _ratio(
-            "synaptic operations", a.costs.synaptic_operations.value, b.costs.synaptic_operations.value, ""
-        ),
+        _ratio("synaptic operations", operations_a, operations_b, ""),
     ]
     for target in board.targets:
         first, second = a.costs.energies.get(target.name), b.costs.energies.get(target.name)
         if first is None or second is None or first.dynamic_nj is None or second.dynamic_nj is None:
             continue
         partial = " (a part)" if target.missing else ""
-        what = f"dynamic energy on {target.name}{partial}"
-        parts.append(_ratio(what, first.dynamic_nj.value, second.dynamic_nj.value, " nJ"))
-    yield f"Per inference A needs {'; '.join(parts)}."
+        cost = f"dynamic energy on {target.name}{partial}"
+        parts.append(_ratio(cost, first.dynamic_nj.value, second.dynamic_nj.value, " nJ"))
+    return f"Per inference A needs {'; '.join(parts)}."
 
 
-def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
+def _ratio(cost: str, a: float | None, b: float | None, unit: str) -> str:
+    """Write a cost of A against that of B, and their ratio; "unknown" if one is None."""
     if a is None or b is None:
-        return f"{what} unknown"
+        return f"{cost} unknown"
     times = f", {a / b:.2f} times as many" if b and not unit else f", {a / b:.2f} times" if b else ""
-    return f"{number_text(a)}{unit} {what} against {number_text(b)}{unit}{times}"
+    return f"{number_text(a)}{unit} {cost} against {number_text(b)}{unit}{times}"
 
 
-def _settle(comparison: Comparison, measure: Measure) -> str:
-    """Describe the experiment that would decide which of two methods is better."""
+def _more_seeds(comparison: Comparison, measure: Measure) -> str:
+    """Describe the difference that the seeds of both methods can show, and how many seeds would show theirs."""
     if comparison.spread is None:
         return "To settle it, run at least the seeds of the protocol for both."
     n = max(2, min(comparison.seeds))
@@ -328,20 +343,20 @@ def _settle(comparison: Comparison, measure: Measure) -> str:
     else:
         experiment = f"{needed:,} seeds each would show a difference of this size in 8 of 10 cases"
     return (
-        f"With {n} seeds and a spread of {_by(comparison.spread, measure)} between pairs, a difference of "
-        f"{_by(least, measure)} is found in 8 of 10 cases; {experiment}."
+        f"With {n} seeds and a spread of {_difference_text(comparison.spread, measure)} between pairs, a difference "
+        f"of {_difference_text(least, measure)} is found in 8 of 10 cases; {experiment}."
     )
 
 
-def _caveat(board: Board) -> str:
-    """Write what the intervals do not include."""
+def _about_intervals(board: Board) -> str:
+    """Explain that intervals cover training noise alone, on one fixed test set."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     return f"The intervals over seeds cover training noise on one fixed test set{of_size}."
 
 
 def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
-    """Yield notices on either method: of other data, withdrawn, disputed, or not checked yet."""
+    """Yield a sentence for each notice on a method: other data, withdrawn, no rank, or chosen among settings."""
     if a.data_sha256 != b.data_sha256:
         yield "A and B rest on different files, so that the difference may be that of the files."
     for name, row in (("A", a), ("B", b)):

@@ -21,15 +21,16 @@ PASSES = {"sample": "run once a sample", "step": "run in every step"}
 
 
 def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
-    """Yield sentences on both methods' energy by the price lists that a board knows."""
-    yield from _stable(a, b, board)
+    """Yield sentences on both methods' energy over the price lists that a board knows."""
+    yield from _lower_energy(a, b, board)
     for name, row in (("A", a), ("B", b)):
         energies = matched_row(board, row)
         if energies is not None:
             yield _against_matched(name, row, energies, board)
 
 
-def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
+def _lower_energy(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
+    """Yield a sentence on which method needs less energy, and under which prices; nothing if none prices both."""
     duel = order(board, [a, b]).get((a.method_id, b.method_id))
     if duel is None:
         return
@@ -49,47 +50,56 @@ def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
 
 
 def _against_matched(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
-    """Compare a method with its matched networks without spikes: its activity, and where each needs less."""
+    """Write sentences on a method's activity, and on which targets it needs less than its networks without spikes.
+
+    Args:
+        name: "A" or "B", as the sentences call the method.
+        row: the method.
+        energies: its comparison with matched networks without spikes.
+        board: the board of the method.
+    """
     shown = shown_targets(board, [(row, energies)])
     return " ".join(
         [
             f"In an average step {name} uses {number_text(100 * energies.rate)} % of its connections.",
-            *_compared(name, shown, f"the same network without spikes ({PASSES[energies.passes]})", False),
             *_compared(
-                name, shown, f"that network with activations of {energies.activation_bits} bits", True
+                shown, f"the same network without spikes ({PASSES[energies.passes]})", quantised=False
+            ),
+            *_compared(
+                shown, f"that network with activations of {energies.activation_bits} bits", quantised=True
             ),
             *_won(name, energies),
         ]
     )
 
 
-def _compared(name: str, shown: Sequence[EnergyComparison], other: str, quantised: bool) -> Iterator[str]:
-    """Yield a sentence for each outcome with its price lists: always more, always less, or up to a share."""
+def _compared(shown: Sequence[EnergyComparison], other: str, *, quantised: bool) -> Iterator[str]:
+    """Yield a sentence for each outcome, less or more energy than `other`, that names the targets that have it."""
     targets_by_outcome: dict[str, list[str]] = {}
-    for one in shown:
-        if one.quantised is quantised and one.crossover is not None:
-            targets_by_outcome.setdefault(_outcome(one), []).append(one.target)
+    for comparison in shown:
+        if comparison.quantised is quantised and comparison.crossover is not None:
+            targets_by_outcome.setdefault(_outcome(comparison), []).append(comparison.target)
     for outcome, targets in targets_by_outcome.items():
         yield f"It needs {outcome.format(other=other)} on {', '.join(targets)}."
 
 
-def _outcome(one: EnergyComparison) -> str:
-    """Write when the spiking network needs less than the other one."""
+def _outcome(comparison: EnergyComparison) -> str:
+    """Write when the spiking network needs less energy than the other one, for which `{other}` stands."""
     texts = {
         "always": "less energy than {other} however many connections it uses",
         "never": "more energy than {other} however few connections it uses",
     }
-    extreme = None if one.crossover is None else rate_extreme(one.crossover)
+    extreme = None if comparison.crossover is None else rate_extreme(comparison.crossover)
     if extreme is not None:
         return texts[extreme]
-    return f"less energy than {{other}} while it uses below {rate_text(one.crossover)} %"
+    return f"less energy than {{other}} while it uses below {rate_text(comparison.crossover)} %"
 
 
 def _won(name: str, energies: Matched) -> Iterator[str]:
-    """Yield how many price lists the method wins on at every price."""
+    """Yield on how many price lists the method needs less energy at every price; nothing if none prices both."""
     won, lists = energies.cheaper(quantised=False)
-    won_narrow, narrow = energies.cheaper(quantised=True)
+    won_quantised, lists_quantised = energies.cheaper(quantised=True)
     where = [f"{won} of {lists} price lists" if lists else ""]
-    where += [f"{won_narrow} of {narrow} with quantised activations" if narrow else ""]
+    where += [f"{won_quantised} of {lists_quantised} with quantised activations" if lists_quantised else ""]
     if any(where):
         yield f"At its own activity {name} needs less on {' and '.join(filter(None, where))}."

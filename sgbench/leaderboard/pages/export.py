@@ -1,4 +1,4 @@
-"""All records as one flat table, for other tools; one row a record."""
+"""Exports records as one flat table for other tools, with one row for each record."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ TYPES = {
     "created_utc": TEXT,
     "clip_norm": NUMBER,
 }
-"""Arrow's types of the columns that every table has, which hold where no record fills one."""
+"""Maps each column that every table has to its Arrow type, which it keeps where no record fills it."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/()@+ -]*")
 _VALUE = re.compile(r"(?i:true|false|null|nan|inf|infinity|na|n/a)|None")  # as readers of CSV have it
@@ -71,8 +71,8 @@ def run_cells(record: RunRecord, listing: Listing | None = None) -> dict[str, Ce
     """Collect the cells of one run: identity, scores, costs in operations, and circumstances.
 
     Args:
-        record: of one seed.
-        listing: of its method on a board, where there is one.
+        record: the record of the run.
+        listing: division and provenance of its method on a board; None without a board.
     """
     test, validation, counts = record.test, record.validation, record.counts
     return {
@@ -101,7 +101,7 @@ def run_cells(record: RunRecord, listing: Listing | None = None) -> dict[str, Ce
 
 
 def method_cells(method: Method) -> dict[str, Cell]:
-    """Collect the cells of a method: every choice and number, with the digits of its identity."""
+    """Collect the cells of a method's settings: every choice and parameter, rounded as in its id."""
     return {
         "clip_norm": _cell(method.clip_norm),
         **{group: text_cell(choice) for group, choice in method.choices.items()},
@@ -114,6 +114,7 @@ def method_cells(method: Method) -> dict[str, Cell]:
 
 
 def _listing_cells(listing: Listing) -> dict[str, Cell]:
+    """Collect the cells on submission and verification."""
     notice = listing.provenance.notice
     return {
         "division": listing.division,
@@ -124,6 +125,7 @@ def _listing_cells(listing: Listing) -> dict[str, Cell]:
 
 
 def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
+    """Collect the cells of spikes and synaptic operations, in all and per inference; None where not counted."""
     layers = () if counts is None else counts.layers
     picked = {
         "spikes": [layer.spikes_sent for layer in layers],
@@ -138,6 +140,7 @@ def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
 
 
 def _sum(counts: Iterable[Count]) -> int | None:
+    """Add counts; None if one of them is unknown."""
     total = 0
     for count in counts:
         if count.total is None:
@@ -147,9 +150,9 @@ def _sum(counts: Iterable[Count]) -> int | None:
 
 
 def text_cell(text: str) -> str:
-    r"""Write a stranger's text: a name as it stands, all else as JSON text, quotes included.
+    r"""Write untrusted text: a plain name unchanged, all else as a JSON string, quotes included.
 
-    So nothing is taken for a number, a switch or a missing value, and no spreadsheet runs it.
+    So no reader takes it for a number, a boolean or a missing value, and no spreadsheet runs it as a formula.
 
     >>> text_cell("leaky_readout"), text_cell("1e3"), text_cell("=1+1"), text_cell("true")
     ('leaky_readout', '"1e3"', '"=1+1"', '"true"')
@@ -159,6 +162,7 @@ def text_cell(text: str) -> str:
 
 
 def _cell(value: Value) -> Cell:
+    """Convert a parameter's value to a cell; a tuple becomes JSON text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -174,7 +178,7 @@ class Listings:
         self._provenances: dict[str, Provenances] = {}
 
     def of(self, record: RunRecord) -> Listing:
-        """Return the division of a record's method and its provenance."""
+        """Return the division and provenance of a record's method; findings on unusable files are collected."""
         name = record.protocol
         reference = self._references.of(name)
         if name not in self._provenances:
@@ -187,7 +191,15 @@ class Listings:
 def to_table(
     groups: Iterable[Sequence[RunRecord]], *, listing_of: Callable[[RunRecord], Listing] | None = None
 ) -> Table:
-    """Build columns by name, of equal length and one type each; records and columns are in the order of names."""
+    """Build a table that maps each column's name to its cells, all of one type.
+
+    Args:
+        groups: records, those of one method together.
+        listing_of: returns division and provenance of a record's method; None leaves out their columns.
+
+    Returns:
+        Rows in the order of protocol, method and seed; a method's parameters are the last columns, by name.
+    """
     rows: list[dict[str, Cell]] = []
     for group in groups:
         listing = None if listing_of is None else listing_of(group[0])
@@ -200,17 +212,17 @@ def to_table(
 
 
 def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, dict[str, Cell]]]:
-    """Yield records with their method's cells, rebuilt only where a stored method differs from the one before."""
-    stored, cells = "", {}
+    """Yield each record with the cells of its method, which are made anew only where the settings change."""
+    last_settings, cells = "", {}
     for record in group:
-        text = repr((record.method.clip_norm, record.method.choices, record.method.parameters))
-        if text != stored:
-            stored, cells = text, method_cells(record.method)
+        settings = repr((record.method.clip_norm, record.method.choices, record.method.parameters))
+        if settings != last_settings:
+            last_settings, cells = settings, method_cells(record.method)
         yield record, cells
 
 
 def _of_one_type(cells: list[Cell]) -> list[Cell]:
-    """Convert a column to one type: mixed numbers to floats, other mixtures to text; the rest is unchanged."""
+    """Convert a column to one type: mixed numbers and too large integers to floats, other mixtures to text."""
     kinds = {type(cell) for cell in cells} - {type(None)}
     if kinds == {int, float} or (kinds == {int} and not _are_int64(cells)):
         return [None if cell is None else float(cell) for cell in cells]
@@ -220,11 +232,12 @@ def _of_one_type(cells: list[Cell]) -> list[Cell]:
 
 
 def _are_int64(cells: Iterable[Cell]) -> bool:
+    """Return whether all cells that are not None are integers of at most `MAX_WHOLE`."""
     return all(isinstance(cell, int) and abs(cell) <= MAX_WHOLE for cell in cells if cell is not None)
 
 
 def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> bytes:
-    """Write the table as a file of this format; a column that no row fills has its type in Arrow by `types`.
+    """Encode the table as a file of this format; in Parquet a column that no row fills has its type of `types`.
 
     Raises:
         InputError: parquet without pyarrow installed.
@@ -243,11 +256,12 @@ def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> byte
 
 
 def _as_literals(cells: list[Cell]) -> list[Cell]:
-    """Convert booleans to JSON's literals."""
+    """Replace true and false by JSON's literals, for CSV."""
     return [WORDS[cell] if isinstance(cell, bool) else cell for cell in cells]
 
 
 def _parquet(table: Table, types: Mapping[str, str]) -> bytes:
+    """Encode the table as Parquet; raise an `InputError` without pyarrow."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

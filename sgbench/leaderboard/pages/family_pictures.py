@@ -1,4 +1,4 @@
-"""Families of methods as the numbers of their pictures: over settings, and over tasks."""
+"""Computes the numbers that pictures of families of methods show, over settings and over tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.statistics.across_tasks import performance_profile
 
 
 def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCurve]:
-    """Compute the expected test scores of each family over settings tried, in % or as losses."""
+    """Convert each family's expected test scores over the settings tried: accuracies to %, losses unchanged."""
     unit = 1 if measure.is_loss else 100
 
     def scaled(scores: Sequence[float]) -> tuple[float, ...]:
@@ -31,15 +31,13 @@ def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCur
 
 
 def profiles(across: AcrossTasks) -> list[PerformanceProfile]:
-    """Compute the share of each family's runs above each score that occurs, between common ends."""
-    lowest = min(float(scores.min()) for standing in across.standings for scores in standing.tasks)
-    ends = min(lowest, 0.9) - 0.02, 1.0
+    """Compute for each family the share of runs [%] above each score that occurs, from the lowest score to 1."""
+    lowest = min(float(scores.min()) for family in across.families for scores in family.tasks)
+    ends = min(lowest, 0.9) - 0.02, 1.0  # common to all curves
     curves = []
-    for standing in across.standings:
-        steps = np.unique(np.concatenate([ends, *standing.tasks]))
-        curves.append(
-            PerformanceProfile(standing.name, steps, 100 * performance_profile(standing.tasks, steps))
-        )
+    for family in across.families:
+        steps = np.unique(np.concatenate([ends, *family.tasks]))
+        curves.append(PerformanceProfile(family.name, steps, 100 * performance_profile(family.tasks, steps)))
     return curves
 
 
@@ -47,7 +45,5 @@ def mean_ranks(across: AcrossTasks) -> MeanRanks | None:
     """Collect the mean ranks of families for their picture; None with one task or one family."""
     if across.ranks is None:
         return None
-    by_name = {
-        standing.name: standing.mean_rank for standing in across.standings if standing.mean_rank is not None
-    }
+    by_name = {family.name: family.mean_rank for family in across.families if family.mean_rank is not None}
     return MeanRanks(by_name, across.ranks.critical_difference, len(across.tasks))

@@ -1,4 +1,4 @@
-"""The picture of a board: the numbers that it shows, and its bytes."""
+"""Collects the numbers that the picture of a board shows, and draws it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ USUAL_SAMPLES = 1000  # of a test set whose size no record states
 
 
 def load() -> None:
-    """Import the drawing library, which takes as long as drawing a small board."""
+    """Import the drawing library, so that a later picture starts at once."""
     for name in ("figure", "layout_engine", "style", "ticker", "backends.backend_agg"):
         importlib.import_module(f"matplotlib.{name}")
 
 
 def png(picture: BoardPicture, *, table_csv: str) -> bytes:
-    """Draw a board and return the bytes of a PNG, which carry the digests of its table and of its pixels.
+    """Draw a board as a PNG that contains the digests of the board's table and of its own pixels.
 
     Args:
-        picture: what is shown, with at least one row.
-        table_csv: the board's table.
+        picture: the numbers to show, with at least one row.
+        table_csv: text of the board's table.csv.
     """
     return stamped(style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)}))
 
 
 def picture_of(board: Board) -> BoardPicture:
-    """Collect what the picture of a board shows: accuracies in %, or losses."""
+    """Collect the numbers that the picture of a board shows: accuracies in %, or losses."""
     unit = 1.0 if board.measure.is_loss else 100.0
-    # Half of one wrong answer is the least error that is told apart from none.
+    # The smallest error that differs from none: half of one wrong answer.
     least = LEAST_LOSS if board.measure.is_loss else 50.0 / max(board.test_samples, default=USUAL_SAMPLES)
     return BoardPicture(
         title=board.protocol.name,
@@ -51,6 +51,7 @@ def picture_of(board: Board) -> BoardPicture:
 
 
 def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
+    """Collect the numbers of one row; scores are multiplied by `unit`."""
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
     return BoardRow(
         name=row.surrogate,
@@ -65,10 +66,11 @@ def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
 
 
 def _rank(row: MethodRow) -> str:
-    """Write a rank as in the table, in little space."""
+    """Write rank and letters of a method, shorter than in the table."""
     groups = "" if row.rank is None else row.rank.groups[:MAX_GROUPS]
     return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
 
 
 def _energy(interval: BoundedValue) -> Estimate:
+    """Convert an energy with its ends to a value with an error bar."""
     return Estimate(interval.value, interval.low, interval.high)

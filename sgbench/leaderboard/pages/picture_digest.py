@@ -1,4 +1,4 @@
-"""Digests inside a board's picture: of the table that it was drawn from, and of its pixels."""
+"""Stores inside a board's picture the digests of the table that it was drawn from and of its pixels."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from sgbench.errors import InputError
 from sgbench.records.files import read_bytes
 
 KEYWORD, PIXELS = "Description", "Comment"
-"""Of the texts that carry the digest of the table and that of the pixels; the PNG standard knows both."""
+"""Keywords of the PNG's texts that hold the digest of the table and that of the pixels."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_PIXEL_BYTES = 2**27
 Chunks = list[tuple[bytes, bytes]]
+"""Kind and content of each chunk of a PNG."""
 
 
 def digest(table_csv: str) -> str:
-    """Hash a board's table; its picture carries this digest to name the table that it was drawn from."""
+    """Hash a board's table; its picture contains this digest, to show from which table it was drawn."""
     return hashlib.sha256(table_csv.encode()).hexdigest()
 
 
 def stamped(data: bytes) -> bytes:
-    """Put into a PNG the digest of its own pixels, in front of them."""
+    """Insert the digest of its pixels into a PNG, before them."""
     chunks = _chunks(data)
     text = (b"tEXt", f"{PIXELS}\0{_pixels_digest(chunks)}".encode())
     index = [kind for kind, _ in chunks].index(b"IDAT")
-    return SIGNATURE + b"".join(_written(*chunk) for chunk in [*chunks[:index], text, *chunks[index:]])
+    return SIGNATURE + b"".join(_encode_chunk(*chunk) for chunk in [*chunks[:index], text, *chunks[index:]])
 
 
 def read_digest(path: Path) -> str | None:
@@ -68,18 +69,20 @@ def _chunks(data: bytes) -> Chunks:
     return found if is_whole else []
 
 
-def _written(kind: bytes, content: bytes) -> bytes:
+def _encode_chunk(kind: bytes, content: bytes) -> bytes:
+    """Encode one chunk of a PNG: length, kind, content and checksum."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def _text(chunks: Chunks, keyword: str) -> str | None:
+    """Return the text with a keyword; None unless there is exactly one."""
     start = f"{keyword}\0".encode()
     texts = [content for kind, content in chunks if kind == b"tEXt" and content.startswith(start)]
     return texts[0].removeprefix(start).decode("latin1") if len(texts) == 1 else None
 
 
 def _pixels_digest(chunks: Chunks) -> str | None:
-    """Hash size, kind, palette and rows of a picture; None where they are damaged, or more than any board's."""
+    """Hash header, palette and unpacked pixels of a PNG; None if they are damaged, or larger than any board's."""
     unpacking = zlib.decompressobj()
     try:
         packed = b"".join(content for kind, content in chunks if kind == b"IDAT")

@@ -1,4 +1,4 @@
-"""Sections of a board's page besides its table: every seed, comparisons, verifications, and explanations."""
+"""Writes the sections of a board's page below its table: every seed, comparisons, verifications, explanations."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
+from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE, code, number_text, p_text, prose
 from sgbench.tables.markdown import markdown
 
 SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful
-MIN_PAIR = 2
+MIN_PAIR = 2  # fewest seeds of a test
 MARKS = {
     "secondary": "read from a secondary source",
     "derived": "computed from published numbers",
     "memory": "recalled without a source at hand",
 }
-"""Descriptions of evidence that is weaker than a number read in its source."""
+"""Maps each kind of evidence that is weaker than a number read in its source to a description."""
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
@@ -37,10 +38,10 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: 
 
 
 def sections(board: Board) -> Iterator[str]:
-    """Yield the sections besides the table that this board has, headings included."""
+    """Yield the paragraphs of the sections that a board has something for, headings included."""
     if board.rows:
         yield "## Every seed"
-        yield _every_seed(board)
+        yield _seed_table(board)
     others = [row for row in board.rows[1:] if row.rank is not None]
     if others and board.rows[0].rank is not None:
         yield "## Against the first"
@@ -60,30 +61,33 @@ def sections(board: Board) -> Iterator[str]:
     checked = [row for row in shown if _verifications(row)]
     if checked:
         yield "## Claimed and verified"
-        yield _checks(checked, board.measure)
+        yield _verification_table(checked, board.measure)
     header, fresh = fresh_table(board)
     if fresh:
         yield "## Stored weights on samples drawn anew"
         yield grid(header, fresh, text_columns=2)
     if board.outsiders:
         yield "## Code outside the catalogue"
-        yield _outsiders(board)
+        yield _outsider_table(board)
     if board.retired:
         yield "## Withdrawn and superseded"
-        yield _retired(board.retired, board.measure)
+        yield _retired_table(board.retired, board.measure)
 
 
-def _every_seed(board: Board) -> str:
+def _seed_table(board: Board) -> str:
+    """Write the table of each ranked method's score at every seed."""
     seeds = sorted({seed for row in board.rows for seed in row.scores})
     measure = board.measure
     rows = [
-        [code(row.label), row.method_id, *(_seed(row, seed, measure) for seed in seeds)] for row in board.rows
+        [code(row.label), row.method_id, *(_seed_text(row, seed, measure) for seed in seeds)]
+        for row in board.rows
     ]
     unit = ", loss" if measure.is_loss else ", %"
     return grid(["method", "id", *(f"seed {seed}{unit}" for seed in seeds)], rows, text_columns=2)
 
 
-def _seed(row: MethodRow, seed: int, measure: Measure) -> str:
+def _seed_text(row: MethodRow, seed: int, measure: Measure) -> str:
+    """Write a method's score at one seed and whether that failed; a dash if it did not run."""
     if seed not in row.scores:
         return NONE
     failed = " (failed)" if seed in row.failed_seeds else ""
@@ -91,6 +95,7 @@ def _seed(row: MethodRow, seed: int, measure: Measure) -> str:
 
 
 def _against_first(first: MethodRow, others: Sequence[MethodRow], measure: Measure) -> str:
+    """Write the table that compares the first method with each other ranked one."""
     header = [
         "method",
         "id",
@@ -99,15 +104,17 @@ def _against_first(first: MethodRow, others: Sequence[MethodRow], measure: Measu
         "p, Holm",
         "seeds to see it",
     ]
-    return grid(header, [_behind(first, row, measure) for row in others], text_columns=2)
+    return grid(header, [_against_first_cells(first, row, measure) for row in others], text_columns=2)
 
 
-def _compared(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
+def _compare(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
+    """Compare two rows by their scores; the difference is positive where A is better."""
     return compare(measure.signed(a.scores), measure.signed(b.scores))
 
 
-def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
-    comparison = _compared(first, row, measure)
+def _against_first_cells(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
+    """Write the cells of one method's comparison with the first: difference, P(first better), p-value, seeds."""
+    comparison = _compare(first, row, measure)
     better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
     needed = None if comparison.spread is None else seeds_needed(comparison.difference, comparison.spread)
     p = None if row.rank is None else row.rank.p_first
@@ -122,16 +129,19 @@ def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
 
 
 def trust_text(row: MethodRow) -> str:
-    """Name the highest tier of verification that a method passed, or state that nobody has checked it."""
+    """Write how a row was verified as `checked_text` does; a dash for a row of a runs folder."""
     return NONE if row.listing is None else checked_text(row.listing.provenance)
 
 
 ANSWERS_ALONE = "answers alone"
-"""Verification of outside code by its stored answers, which may be written by hand."""
+"""How the verification of outside code by its stored predictions is called, since these may be written by hand."""
 
 
 def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
-    """Name the failed tier of verification, else the highest passed, else state that nobody has checked."""
+    """Name the tier of verification that failed, else the highest that passed, else "self-reported".
+
+    `outside` says that the result is of code outside the catalogue.
+    """
     check = provenance.failed or provenance.best
     if check is None:
         return "self-reported"
@@ -140,16 +150,18 @@ def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
 
 
 def tried_text(row: MethodRow) -> str:
-    """Write how many settings a submission declares as tried; bare records declare none."""
+    """Write how many settings a submission states as tried, at least 1; a dash without a submission."""
     submission = None if row.listing is None else row.listing.provenance.submission
     return NONE if submission is None else str(max(1, submission.tuning_trials))
 
 
 def _verifications(row: MethodRow) -> tuple[Verification, ...]:
+    """Return all verifications of a row; none for a row of a runs folder."""
     return () if row.listing is None else row.listing.provenance.verifications
 
 
-def _checks(rows: Sequence[MethodRow], measure: Measure) -> str:
+def _verification_table(rows: Sequence[MethodRow], measure: Measure) -> str:
+    """Write the table of all verifications of these rows, with claimed and verified scores."""
     unit = "" if measure.is_loss else ", %"
     header = ["method", "id", "tier", "passed", "by", "seeds", "what was found"]
     header += [f"claimed{unit}", f"verified{unit}"]
@@ -171,7 +183,8 @@ def _checks(rows: Sequence[MethodRow], measure: Measure) -> str:
     return grid(header, lines, text_columns=7)
 
 
-def _outsiders(board: Board) -> str:
+def _outsider_table(board: Board) -> str:
+    """Write the table of results of code outside the catalogue."""
     measure = board.measure
     unit = "" if measure.is_loss else ", %"
     header = ["name", "code", "checked", f"{measure.title} (mean, 95 % CI)", "seeds", f"every seed{unit}"]
@@ -195,14 +208,15 @@ def _outsiders(board: Board) -> str:
 
 
 def _outside_text(provenance: MethodProvenance) -> str:
-    """Write who has checked a result from outside, or why it no longer counts."""
+    """Write how a result of outside code was verified, or why it was withdrawn or superseded."""
     notice = provenance.notice
     return (
         checked_text(provenance, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
     )
 
 
-def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
+def _retired_table(rows: Sequence[MethodRow], measure: Measure) -> str:
+    """Write the table of withdrawn and superseded rows, with the reason."""
     lines = []
     for row in rows:
         notice = None if row.listing is None else row.listing.provenance.notice
@@ -214,28 +228,28 @@ def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
 
 
 def _unlike_letters(board: Board) -> str:
-    """Write how many pairs have no letter in common, yet no significant difference by their own test."""
-    placed = [row.rank for row in board.rows if row.rank is not None]
-    unlike, apart = sum(place.unlike for place in placed), sum(place.unlike_apart for place in placed)
-    if apart == unlike:
+    """Write how many pairs without a letter in common differ significantly; empty if all of them do."""
+    ranks = [row.rank for row in board.rows if row.rank is not None]
+    unlike, different = sum(rank.unlike for rank in ranks), sum(rank.unlike_apart for rank in ranks)
+    if different == unlike:
         return ""
     return (
-        f" Unlike letters do not prove a difference: of the {unlike:,} pairs without a letter in common "
-        f"{apart:,} differ by their own test; `sgbench board explain A B` tells of each."
+        f" Of the {unlike:,} pairs without a letter in common {different:,} differ significantly; "
+        "`sgbench board explain A B` compares two."
     )
 
 
 def statements(board: Board) -> list[str]:
-    """List what the numbers cover and what they do not, in one sentence or two each."""
+    """List explanations of a board's numbers: what each covers and what it does not."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
     sentences = [
-        f"{_mean(board)} It covers training noise on one fixed test set{of_size}, not the choice of that set. "
-        "Seeds that are all alike have none.",
+        f"{_about_score(board)} It covers training noise on one fixed test set{of_size}, not the choice of that set."
+        " Seeds that are all alike have none.",
         "A rank interval runs from one plus the number of methods that are better to the number of methods "
         "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
-        f"Methods with a letter in common (alike) are not told apart.{_unlike_letters(board)}",
+        f"alike: {ABOUT_LETTERS}.{_unlike_letters(board)}",
         *_power_sentence(board),
         f"A failed seed counts as guessing ({_guess(board)}) and is shown; costs are means over the seeds that "
         f"finished. {_at_chance(board)}",
@@ -266,8 +280,8 @@ def statements(board: Board) -> list[str]:
     ]
 
 
-def _mean(board: Board) -> str:
-    """Describe the column of scores."""
+def _about_score(board: Board) -> str:
+    """Explain the column of scores: how mean and interval are computed."""
     if board.measure.is_loss:
         return (
             "Loss is the mean over seeds, less is better, with a 95 % interval: Student's t on the logarithm."
@@ -279,6 +293,7 @@ def _mean(board: Board) -> str:
 
 
 def _guess(board: Board) -> str:
+    """Write the score of guessing, which a failed seed has."""
     if board.measure.is_loss:
         return f"a loss of {board.measure.guess:.4g}, as without learning"
     guess, even = board.measure.guess, even_guess(board.classes)
@@ -286,7 +301,7 @@ def _guess(board: Board) -> str:
 
 
 def _at_chance(board: Board) -> str:
-    """Write which seeds are at chance."""
+    """Explain which seeds are at chance; the sentence before names the score of guessing."""
     if board.measure.is_loss:
         return "A seed is at chance whose test loss is no less than that."
     return (
@@ -295,6 +310,7 @@ def _at_chance(board: Board) -> str:
 
 
 def _budget(board: Board) -> str:
+    """Explain how many settings a method may have tried, and of which numbers."""
     budget, space = board.protocol.tuning_trials, board.protocol.search_space
     if space is not None:
         ranges = "; ".join(f"{key} {search_range.text}" for key, search_range in space.items())
@@ -312,32 +328,36 @@ def _budget(board: Board) -> str:
 
 @dataclass(frozen=True)
 class Power:
-    """Holds the statistical power of the available seeds, in the unit of the scores."""
+    """Holds the statistical power of a board's seeds; differences are in the unit of the scores."""
 
-    seeds: int
-    spread: float  # the median of that of differences to the first
-    least: float  # a true difference that is found in 8 of 10 cases
-    size: float  # one point, or a tenth of what guessing loses
-    seeds_for_size: int | None  # that find a difference of this size; None: more than are looked for
+    seeds: int  # fewest seeds of a ranked method
+    spread: float  # standard deviation of one seed's difference to the first method: median over methods
+    least: float  # smallest true difference that is found in 8 of 10 cases
+    size: float  # a difference to plan for: one point, or a tenth of the loss of guessing
+    seeds_for_size: int | None  # seeds that find a difference of `size`; None if more than 10,000
 
 
 def power(board: Board) -> Power | None:
-    """Compute the power of the available seeds, or return None where no pair of methods has two seeds."""
+    """Compute the power of a board's seeds for differences to the first method; None if none has a spread."""
     ranked = [row for row in board.rows if row.rank is not None]
-    comparisons = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
+    comparisons = [_compare(ranked[0], row, board.measure) for row in ranked[1:]]
     spreads = [comparison.spread for comparison in comparisons if comparison.spread is not None]
     if not spreads:
         return None
-    spread, n = (
-        statistics.median(spreads),
-        max(MIN_PAIR, min(min(comparison.seeds) for comparison in comparisons)),
-    )
+    spread = statistics.median(spreads)
+    n = max(MIN_PAIR, min(min(comparison.seeds) for comparison in comparisons))
     size = 0.1 * board.measure.guess if board.measure.is_loss else 0.01
-    return Power(n, spread, detectable_difference(spread, n), size, seeds_needed(size, spread))
+    return Power(
+        seeds=n,
+        spread=spread,
+        least=detectable_difference(spread, n),
+        size=size,
+        seeds_for_size=seeds_needed(size, spread),
+    )
 
 
 def _power_sentence(board: Board) -> Iterator[str]:
-    """Yield a sentence on the power of the available seeds."""
+    """Yield a sentence on the power of the board's seeds; nothing where it is unknown."""
     least = power(board)
     if least is None:
         return
@@ -353,7 +373,7 @@ def _power_sentence(board: Board) -> Iterator[str]:
 
 
 def evidence(target: EnergyTarget) -> Iterator[str]:
-    """Yield where a target's prices come from, and which of them are weak."""
+    """Yield sentences on where a target's prices come from, and which of them were not read in their source."""
     yield f"{target.name} ({prose(target.title)}): {prose(target.about)}"
     items: list[tuple[str, Evidence]] = [(price.operation, price) for price in target.prices]
     items += [("static power", target.static)] if target.static else []

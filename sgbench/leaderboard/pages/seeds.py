@@ -1,4 +1,4 @@
-"""Text on the seeds of a method: how many ran, failed, or stayed at chance."""
+"""Writes how many seeds of a method ran, failed, or stayed at chance."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from sgbench.leaderboard.store.outside import Outsider
 
 
 def seeds_of(row: MethodRow, *, planned: int = 0) -> str:
-    """Write a row's count of seeds, planned seeds, and those that failed or stayed at chance."""
+    """Write how many seeds of a row ran, of how many planned ones, and how many failed or stayed at chance."""
     return seeds_text(len(row.scores), len(row.failed_seeds), len(row.at_chance), planned)
 
 
 def seeds_outside(outsider: Outsider) -> str:
-    """Write the seeds of a result from outside: how many, and those that failed."""
+    """Write how many seeds of a result of outside code ran, and how many failed."""
     return seeds_text(len(outsider.scores), len(outsider.failed_seeds))
 
 
 def seeds_text(seeds: int, failed: int = 0, at_chance: int = 0, planned: int = 0) -> str:
-    """Write numbers of seeds.
+    """Write a count of seeds, with the planned count if it is larger, and counts of failed and chance seeds if any.
 
     >>> seeds_text(5), seeds_text(2, 1, planned=5), seeds_text(5, at_chance=3, planned=5)
     ('5', '2 of 5 (1 failed)', '5 (3 at chance)')

@@ -1,4 +1,4 @@
-"""Success rates: the share of seeds that solve the task, and comparisons of methods by it."""
+"""Compares methods by the share of seeds that solve the task: whose accuracy reaches the protocol's threshold."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ COMPARED = ("method", "id", "solved more often by the first, points of runs (95 
 
 
 def has_solved(board: Board) -> bool:
-    """Return whether the protocol names an accuracy from which a run counts as solved."""
+    """Return whether the protocol names the accuracy from which a run solves the task."""
     return board.protocol.solved_from is not None and not board.measure.is_loss
 
 
 def solved_share(row: MethodRow, board: Board) -> Share:
-    """Compute the share of a method's seeds that solve the task; a failed one does not."""
-    bar = board.protocol.solved_from or 0.0
-    return wilson(sum(score >= bar for score in row.scores.values()), len(row.scores))
+    """Compute the share of a method's seeds that solve the task, with Wilson's interval; a failed seed does not."""
+    threshold = board.protocol.solved_from or 0.0
+    return wilson(sum(score >= threshold for score in row.scores.values()), len(row.scores))
 
 
 def solved_text(row: MethodRow, board: Board) -> str:
@@ -37,7 +37,7 @@ def solved_text(row: MethodRow, board: Board) -> str:
 
 @functools.cache
 def _compared(solved_a: int, runs_a: int, solved_b: int, runs_b: int) -> ShareDifference:
-    """Compare two shares once for each pair of counts, since the methods of a board share few."""
+    """Compare two shares as `compare_shares` does, once for equal counts, which many pairs of a board have."""
     return compare_shares(solved_a, runs_a, solved_b, runs_b)
 
 
@@ -48,14 +48,14 @@ def compare_solved(a: MethodRow, b: MethodRow, board: Board) -> ShareDifference:
 
 
 def corrected_for_pairs(rows: Sequence[MethodRow], board: Board) -> dict[tuple[str, str], float]:
-    """Compute the p-values of all pairs of methods after Holm's correction, by the ids of both."""
+    """Map the ids of each pair of methods to the p-value after Holm's correction for all pairs of `rows`."""
     pairs = list(itertools.combinations(rows, 2))
     p = holm(np.array([compare_solved(a, b, board).p for a, b in pairs]))
     return {(a.method_id, b.method_id): value for (a, b), value in zip(pairs, p.tolist(), strict=True)}
 
 
 def solved_rows(board: Board) -> Iterator[list[str]]:
-    """Yield a row for each ranked method but the first: how much more often the first one solves the task."""
+    """Yield for each ranked method but the first the cells of its comparison with the first in solving the task."""
     first, *others = [row for row in board.rows if row.rank is not None]
     p = corrected_for_pairs([first, *others], board)
     for row in others:
@@ -73,16 +73,16 @@ def solved_rows(board: Board) -> Iterator[list[str]]:
 
 def solved_statement(board: Board) -> str:
     """Explain below a board's table what counts as solved and how shares are compared."""
-    bar = PERCENT * (board.protocol.solved_from or 0.0)
+    threshold = PERCENT * (board.protocol.solved_from or 0.0)
     return (
-        f"A seed counts as solved from a test accuracy of {bar:g} % on; the interval of the share is Wilson's. "
-        "Shares are compared by Boschloo's exact test, seeds unpaired, with Holm's correction over all pairs. "
+        f"A seed counts as solved from a test accuracy of {threshold:g} % on; the interval of the share is Wilson's."
+        " Shares are compared by Boschloo's exact test, seeds unpaired, with Holm's correction over all pairs. "
         "Where seeds either solve a task or do not, a mean accuracy says little; ranks still go by it."
     )
 
 
 def solved_sentence(a: MethodRow, b: MethodRow, board: Board) -> str:
-    """Write how often two methods solve the task, and whether the difference is significant."""
+    """Write how often two methods solve the task, with the p-values of the difference."""
     compared = compare_solved(a, b, board)
     ranked = [row for row in board.rows if row.rank is not None]
     names = [row.method_id for row in ranked]

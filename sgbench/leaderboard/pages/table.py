@@ -1,4 +1,4 @@
-"""A board as a Markdown page; same bytes from the same records."""
+"""Writes a board as a Markdown page; equal records give equal bytes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from sgbench.leaderboard.store.stored import RECORDS
 from sgbench.tables import Notes, code, prose
 
 Link = Callable[[MethodRow], str]
-"""Path from the page to the records of a row."""
+"""Returns the path from the page to the records of a row."""
 
 
 def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) -> str:
     """Write the board as a Markdown page.
 
     Args:
-        board: the rows.
-        layout: where the page will lie; decides the links to the records.
-        indexed: rows with records in lines of shards, which the board's index names, not in files.
+        board: the board.
+        layout: layout of the folder of the page; decides the links to the records.
+        indexed: ids of rows whose records are lines of shared files, which the board's index names.
     """
 
     def link(row: MethodRow) -> str:
@@ -55,7 +55,7 @@ def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) 
 
 
 def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]:
-    """Yield the lines of the table's rows and of the notes below them."""
+    """Yield the table of these rows and the numbered notes below it."""
     columns, notes = columns_in(board, "page"), Notes()
     header = [f"{column.titles['page']}{_marks(column.notes, notes)}" for column in columns]
     texts = sum(column.group == METHOD for column in columns)  # the others are aligned to the right
@@ -64,13 +64,14 @@ def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]
 
 
 def _cells(columns: Sequence[BoardColumn], row: MethodRow, notes: Notes, link: Link) -> list[str]:
-    """Write a row's cells; the last one links to its records."""
+    """Write a row's cells as Markdown; the last one links to its records, and notes are added to `notes`."""
     cells = cells_of(columns, row)
     texts = [f"{code(cell.text) if cell.is_code else cell.text}{_marks(cell.notes, notes)}" for cell in cells]
     return [*texts[:-1], f"[{texts[-1]}]({link(row)})"]
 
 
 def _marks(texts: Iterable[Note], notes: Notes) -> str:
+    """Write the numbers of a cell's notes, which are added to `notes`."""
     return notes.marks(
         " ".join([*([prose(note.text)] if note.text else []), *([code(note.quoted)] if note.quoted else [])])
         for note in texts
@@ -78,7 +79,7 @@ def _marks(texts: Iterable[Note], notes: Notes) -> str:
 
 
 def _claimed(board: Board, link: Link) -> Iterator[str]:
-    """Yield the table of rows without a successful repetition, with the same columns, below the ranked rows."""
+    """Yield heading, explanation and table of the rows that were not repeated with success; nothing without any."""
     if board.claimed:
         yield "## Below the line: claimed, and not repeated"
         yield (
@@ -90,6 +91,7 @@ def _claimed(board: Board, link: Link) -> Iterator[str]:
 
 
 def _prices(board: Board) -> Iterator[str]:
+    """Yield heading and list of where the prices of the board's targets come from."""
     if board.rows or board.claimed or board.baselines:  # nothing else on a page has an energy
         yield "## Where the prices come from"
         yield "\n".join(f"- {sentence}" for target in board.targets for sentence in evidence(target))

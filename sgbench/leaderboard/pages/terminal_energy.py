@@ -1,4 +1,4 @@
-"""What `sgbench board show` prints below its table: networks without spikes, and stability of ranks by energy."""
+"""Prints below the table of `sgbench board show` how methods compare with networks without spikes in energy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,20 @@ if TYPE_CHECKING:
     from sgbench.leaderboard.rows import Board, MethodRow
 
 
+NOTE = (
+    "events: share of connections times steps that a spike uses; ANN, QNN: below this share it needs less "
+    "energy than the same network without spikes, than that with quantised activations (always: at any "
+    "share up to 100; never: even if nothing fires); beats: on so many price lists; lower: how often its "
+    "energy is below another method's, over the corners of all price lists"
+)
+"""Explains the columns below the table."""
+
+
 def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
-    """Print a table of methods with their matched networks without spikes; nothing where there are none."""
+    """Print a table that compares methods with their matched networks without spikes; nothing if none can be.
+
+    `spacious` adds space between the columns.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -41,13 +53,13 @@ def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
         table.add_row(*(Text(cell) for cell in _cells(row, energies, shown, duels)))
     console.print()
     console.print(table)
-    for line in _notes():
-        console.print(line, markup=False, style="dim", soft_wrap=not console.is_terminal)
+    console.print(NOTE, markup=False, style="dim", soft_wrap=not console.is_terminal)
 
 
 def _cells(
     row: MethodRow, matched: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
+    """Yield the cells of one method: name, events, crossover of each target, lists won, mean share of prices."""
     from sgbench.leaderboard.matched import mean_share
     from sgbench.tables import number_text
 
@@ -56,25 +68,17 @@ def _cells(
     for comparison in shown:
         yield _crossover(matched.priced.get(comparison.target))
     for quantised in (False, True):
-        won, of = matched.cheaper(quantised=quantised)
-        yield f"{won}/{of}" if of else NONE
+        won, lists = matched.cheaper(quantised=quantised)
+        yield f"{won}/{lists}" if lists else NONE
     mean = mean_share(duels, row.method_id)
     yield NONE if mean is None else f"{100 * mean:.0f}"
 
 
-def _crossover(one: EnergyComparison | None) -> str:
+def _crossover(comparison: EnergyComparison | None) -> str:
+    """Write the interval of a crossover in percent, or "always", "never" or a dash."""
     from sgbench.leaderboard.matched import end_text, rate_extreme
 
-    if one is None or one.crossover is None:
+    if comparison is None or comparison.crossover is None:
         return NONE
-    low, high = end_text(one.crossover.low), end_text(one.crossover.high)
-    return rate_extreme(one.crossover) or (low if low == high else f"{low}-{high}")
-
-
-def _notes() -> Iterator[str]:
-    yield (
-        "events: share of connections times steps that a spike uses; ANN, QNN: below this share it needs less "
-        "energy than the same network without spikes, than that with quantised activations (always: at any "
-        "share up to 100; never: even if nothing fires); beats: on so many price lists; lower: how often its "
-        "energy is below another method's, over the corners of all price lists"
-    )
+    low, high = end_text(comparison.crossover.low), end_text(comparison.crossover.high)
+    return rate_extreme(comparison.crossover) or (low if low == high else f"{low}-{high}")

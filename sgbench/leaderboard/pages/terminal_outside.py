@@ -1,4 +1,4 @@
-"""The table of `sgbench board show` for code outside the catalogue, without ranks."""
+"""Makes and prints the table of results of code outside the catalogue, which have no rank."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def outsider_cells(board: Board) -> Iterator[list[str]]:
-    """Yield the head, then a row for each result from outside, the best first."""
+    """Yield the titles, then the cells of each result of outside code, in the order of the board."""
     from sgbench.leaderboard.pages.sections import checked_text
     from sgbench.leaderboard.pages.seeds import seeds_outside
 
@@ -32,7 +32,7 @@ def outsider_cells(board: Board) -> Iterator[list[str]]:
 
 
 def outsider_table(board: Board) -> Table:
-    """Make the table of results that come from code outside sgbench."""
+    """Make the table of results of code outside the catalogue."""
     columns, *rows = outsider_cells(board)
     name, score, seeds, checked = columns
     heads = (*texts(name), *numbers(score, seeds), *texts(checked))
@@ -42,7 +42,7 @@ def outsider_table(board: Board) -> Table:
 
 
 def add_outsiders(console: Console, board: Board, *, spacious: bool) -> None:
-    """Print a table of results from outside; nothing where there are none."""
+    """Print the table of results of outside code, if any; `spacious` adds space between columns."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""Tuning results of a board's methods: the best of each study, and the median over studies."""
+"""Summarises the searches of settings behind a board's methods: the best of each study, the median over studies."""
 
 from __future__ import annotations
 
@@ -23,18 +23,15 @@ UNEQUAL = "The budgets differ, so the medians are in no order."
 
 @dataclass(frozen=True)
 class Studies:
-    """Summarises the searches of one method.
+    """Summarises the searches, called studies, for the settings of one method.
 
-    Args:
-        bests: mean validation score of the best setting of each study, larger is better; minus infinity where every
-            setting failed or was stopped.
-        settings: tried by each study.
-        saved_epochs: by stopping runs early.
+    The best score of a study is the mean validation score of its best setting, larger is better. It is minus
+    infinity where every setting failed or was stopped.
     """
 
-    bests: tuple[float, ...]
-    settings: tuple[int, ...]
-    saved_epochs: int
+    bests: tuple[float, ...]  # best score of each study
+    settings: tuple[int, ...]  # count of settings that each study tried
+    saved_epochs: int  # epochs of training that were saved by stopping runs early
 
     @property
     def median(self) -> float:
@@ -46,9 +43,9 @@ def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies 
     """Group the trials of a tuning log by study, or return None where it names no study.
 
     Args:
-        log: handed in with a method.
-        protocol: whose epochs a run has that is not stopped.
-        measure: of the board.
+        log: the trials that were handed in with a method.
+        protocol: the protocol, with the epochs of a run that is not stopped.
+        measure: the score that the board compares.
     """
     by_study: dict[int, dict[str, list[TuningTrial]]] = {}
     for trial in log.trials:
@@ -62,17 +59,20 @@ def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies 
 
 
 def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, measure: Measure) -> float:
-    """Return the score of the setting that validation selects in a study."""
-    whole = [trials for trials in settings.values() if all(trial.status == "finished" for trial in trials)]
-    if not whole:
+    """Return the score of a study's best setting by the protocol's monitor; minus infinity if no setting finished.
+
+    `settings` maps ids of methods to their trials, one for each seed.
+    """
+    finished = [trials for trials in settings.values() if all(trial.status == "finished" for trial in trials)]
+    if not finished:
         return -math.inf
     by_accuracy = protocol.monitor == "validation_accuracy" and not measure.is_loss
-    chosen = max(whole, key=lambda trials: _mean(trials, is_loss=not by_accuracy))
+    chosen = max(finished, key=lambda trials: _mean(trials, is_loss=not by_accuracy))
     return _mean(chosen, is_loss=measure.is_loss)
 
 
 def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
-    """Average a setting's scores over seeds, signed so that larger is better."""
+    """Average validation accuracies, or negated validation losses, over the seeds of a setting."""
     scores = [
         -(trial.validation_loss or 0.0) if is_loss else trial.validation_accuracy or 0.0 for trial in trials
     ]
@@ -80,7 +80,7 @@ def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
 
 
 def searches(board: Board) -> dict[str, Studies]:
-    """Collect by method the searches of those whose log names studies."""
+    """Map the ids of methods whose log names studies to a summary of these."""
     studies_by_method = {}
     for row in (*board.rows, *board.claimed):
         log = None if row.listing is None else row.listing.provenance.tuning
@@ -91,7 +91,7 @@ def searches(board: Board) -> dict[str, Studies]:
 
 
 def search_table(board: Board, studies_by_method: Mapping[str, Studies]) -> tuple[list[str], list[list[str]]]:
-    """Build head and rows of the table, in the order of medians where all had the same budget."""
+    """Make head and rows of the table of searches, in the order of medians if all had the same budget."""
     head = ["method", "id", "studies", "settings of each", "median of bests", "best of each", "epochs saved"]
     rows = [row for row in (*board.rows, *board.claimed) if row.method_id in studies_by_method]
     if have_one_budget(studies_by_method):
@@ -105,6 +105,7 @@ def have_one_budget(studies_by_method: Mapping[str, Studies]) -> bool:
 
 
 def _cells(row: MethodRow, studies: Studies, measure: Measure) -> list[str]:
+    """Write the cells of one method's searches."""
     counts = sorted(set(studies.settings))
     return [
         code(row.label),
@@ -118,4 +119,5 @@ def _cells(row: MethodRow, studies: Studies, measure: Measure) -> list[str]:
 
 
 def _text(score: float, measure: Measure) -> str:
+    """Write a best score in the unit of the board; a dash where a study found none."""
     return "-" if math.isinf(score) else measure.text(measure.better(score))

@@ -1,4 +1,4 @@
-"""A board as CSV and JSON; same bytes from the same records."""
+"""Writes a board as CSV and as JSON; equal records give equal bytes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sgbench.leaderboard.pages.columns import Value, board_columns
 from sgbench.leaderboard.rows import Board
 
 DIGITS = 12
-"""Of a number in a board's own table."""
+"""Significant digits of a number in `table.csv`."""
 
 
 def to_csv(board: Board, *, digits: int = DIGITS) -> str:
     """Write the board as CSV: accuracies as fractions, one column per seed, energies with both ends.
 
     Beyond twelve significant digits the quantile of the t-distribution varies between library versions, and a table
-    has to be the same on every machine. The ends of a score are those of Student's interval, which may lie where
-    no accuracy can: what is computed from them needs its half-width.
+    must be the same on every machine. The ends of a score are those of Student's interval, so that its half-width
+    can be computed from them; they may lie where no accuracy can.
 
     Args:
-        board: its rows.
-        digits: significant ones of each number.
+        board: the board.
+        digits: significant digits of each number.
     """
     rows = [{name: _text(value, digits) for name, value in row.items()} for row in _rows(board)]
     out = io.StringIO()
@@ -34,23 +34,25 @@ def to_csv(board: Board, *, digits: int = DIGITS) -> str:
 
 
 def to_json(board: Board, *, digits: int = DIGITS) -> str:
-    """Write the board as a list of JSON objects with the names of the CSV; numbers are numbers, gaps are null."""
+    """Write the board as a list of JSON objects with the names of the CSV; what is missing is null."""
     rows = [{name: _number(value, digits) for name, value in row.items()} for row in _rows(board)]
     return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _rows(board: Board) -> Iterator[dict[str, Value]]:
-    """Yield the values of each row by the names of the CSV's columns."""
+    """Yield for each row a map from the names of the CSV's columns to its values."""
     columns = board_columns(board)
     for row in (*board.rows, *board.claimed, *board.baselines):
         yield {name: value for column in columns for name, value in column.values(row).items()}
 
 
 def _number(value: Value, digits: int) -> Value:
+    """Round a float to significant digits; return all else unchanged."""
     return value if value is None or isinstance(value, str | int) else float(f"{value:.{digits}g}")
 
 
 def _text(value: Value, digits: int) -> str:
+    """Write a value, a float with so many significant digits; empty for None."""
     if value is None:
         return ""
     return str(value) if isinstance(value, str | int) else f"{value:.{digits}g}"

@@ -15,7 +15,7 @@ COSTS = ("parameters", "spikes", "synaptic_operations", "training_s")
 
 
 def parts_of(board: Board) -> Iterator[tuple[Part, MethodRow]]:
-    """Yield all rows of a board with their part, such as ranked or claimed."""
+    """Yield each row of a board behind the part that it is in: ranked, claimed, baseline or retired."""
     parts: dict[Part, Sequence[MethodRow]] = {
         "ranked": board.rows,
         "claimed": board.claimed,
@@ -29,15 +29,16 @@ def parts_of(board: Board) -> Iterator[tuple[Part, MethodRow]]:
 
 def table_of_rows(boards: Iterable[Board]) -> Table:
     """Make the table of all rows of boards: ids, ranks, scores, and costs per inference."""
-    held = list(boards)
-    targets = sorted({target.name for board in held for target in board.targets})
+    all_boards = list(boards)
+    targets = sorted({target.name for board in all_boards for target in board.targets})
     scores = ("rank_low", "rank_high", "score", "low", "high", "seeds", "failed_seeds")
     columns = (*texts(*DESCRIBED), *numbers(*scores, *COSTS, *(f"{name}_nj" for name in targets)))
-    rows = [_cells(board, part, row, targets) for board in held for part, row in parts_of(board)]
+    rows = [_cells(board, part, row, targets) for board in all_boards for part, row in parts_of(board)]
     return Table("Rows of all boards", columns, tuple(rows))
 
 
 def _cells(board: Board, part: Part, row: MethodRow, targets: Sequence[str]) -> tuple[Cell, ...]:
+    """Make the cells of one row, in the order of the columns of `table_of_rows`."""
     listing, rank, costs = row.listing, row.rank, row.costs
     described = (
         *(board.protocol.name, row.method_id, row.label, part, board.measure.kind),
@@ -57,4 +58,5 @@ def _cells(board: Board, part: Part, row: MethodRow, targets: Sequence[str]) -> 
 
 
 def _number(value: float | None) -> Cell:
+    """Make the cell of a number, or a dash."""
     return Cell(NONE) if value is None else Cell(f"{value:.6g}", float(value))

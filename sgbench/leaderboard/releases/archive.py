@@ -31,11 +31,11 @@ class UnpackedRelease:
 
     manifest: Release
     stated: bytes
-    """The manifest as it stands in the archive."""
+    """The bytes of the manifest in the archive."""
     files: dict[str, bytes]
-    """All others, by their paths."""
+    """Maps the paths of all other files to their contents."""
     sha256: str
-    """Of the archive."""
+    """SHA-256 of the archive."""
 
 
 def folder_of(name: str) -> str:
@@ -62,8 +62,8 @@ def unpack_release(path: Path, *, sha256: str | None = None) -> UnpackedRelease:
     unpack to more than the limit are refused.
 
     Args:
-        path: of the archive.
-        sha256: expected SHA-256 of the archive; None checks none.
+        path: path of the archive.
+        sha256: expected SHA-256 of the archive; None accepts any.
 
     Raises:
         InputError: it is no archive of a release, or a file is missing or differs.
@@ -86,7 +86,7 @@ def unpack_release(path: Path, *, sha256: str | None = None) -> UnpackedRelease:
 
 
 def _files(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
-    """Yield path and content of each file in the folder of the release."""
+    """Yield path and content of each file in an archive; raise an `InputError` for whatever no release contains."""
     members = archive.infolist()
     if len(members) > MAX_FILES:
         raise InputError(f"holds {len(members):,} files, more than {MAX_FILES:,}")
@@ -114,6 +114,7 @@ def _files(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
 
 
 def _require_whole(path: Path, manifest: Release, files: Mapping[str, bytes]) -> None:
+    """Raise an `InputError` unless the archive's files are those of the manifest, with its hashes."""
     named = {file.path: file for file in manifest.files}
     for name in sorted({*named, *files}):
         if name not in files:

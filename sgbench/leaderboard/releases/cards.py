@@ -32,17 +32,8 @@ CONTEXT: dict[str, Any] = {
         for name in (
             *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field"),
             *("fileProperty", "fileObject", "fileSet", "format", "includes", "isArray", "isLiveDataset"),
-            *(
-                "jsonPath",
-                "key",
-                "md5",
-                "parentField",
-                "path",
-                "recordSet",
-                "references",
-                "regex",
-                "repeated",
-            ),
+            *("jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
+            "repeated",
             *("replace", "samplingRate", "separator", "source", "subField", "transform"),
         )
     },
@@ -57,9 +48,9 @@ CONTEXT: dict[str, Any] = {
     "rai": "http://mlcommons.org/croissant/RAI/",
     "sc": "https://schema.org/",
 }
-"""Of Croissant 1.1, as its specification has it."""
+"""The JSON-LD context that the specification of Croissant 1.1 gives."""
 TABLES = {
-    "rows": "A line for each row of a board: where it stands, its score with the interval over seeds, its costs.",
+    "rows": "A line for each row of a board: its rank, its score with the interval over seeds, its costs.",
     "records": "A line for each run of a method with one seed: scores, counts, circumstances, and its settings.",
 }
 
@@ -109,6 +100,7 @@ def _zenodo(name: str, commit: str, created_utc: str) -> dict[str, Any]:
 
 
 def _citation(name: str, commit: str, created_utc: str) -> str:
+    """Write CITATION.cff for a release."""
     lines = [
         "cff-version: 1.2.0",
         "message: If you use these results, please cite this release and the papers of the methods (sgbench cite).",
@@ -129,6 +121,7 @@ def _citation(name: str, commit: str, created_utc: str) -> str:
 def _readme(
     name: str, commit: str, created_utc: str, rows: Sequence[ReleasedRow], changes: Sequence[RowChange]
 ) -> str:
+    """Write README.md of a release: its boards, and the changes since the release before."""
     boards = Counter(row.protocol for row in rows)
     lines = [
         f"# {TITLE}, release {name}",
@@ -151,13 +144,14 @@ def _readme(
         table = [
             [change.kind, change.protocol, change.method_id, change.method, change.said] for change in changes
         ]
-        lines.append(markdown(["what", "board", "id", "method", "standing"], table, numbers=[]))
+        lines.append(markdown(["what", "board", "id", "method", "rank and score"], table, numbers=[]))
     else:
         lines.append("No row is new, withdrawn or moved, or there was no release before.")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _croissant(name: str, created_utc: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Describe the tables of a release and their columns in Croissant."""
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -197,11 +191,13 @@ def _croissant(name: str, created_utc: str, files: Mapping[str, bytes]) -> dict[
 
 
 def _columns(data: bytes) -> list[tuple[str, list[str]]]:
+    """List the name and the cells of each column of a CSV."""
     head, *lines = csv.reader(io.StringIO(data.decode()))
     return [(name, [line[index] for line in lines]) for index, name in enumerate(head)]
 
 
 def _field(table: str, column: str, cells: Sequence[str]) -> dict[str, Any]:
+    """Describe a column of a table in Croissant, with the type of its cells."""
     return {
         "@type": "cr:Field",
         "@id": f"{table}/{column}",
@@ -213,7 +209,7 @@ def _field(table: str, column: str, cells: Sequence[str]) -> dict[str, Any]:
 
 
 def _type(cells: Sequence[str]) -> str:
-    """Return the narrowest Croissant type of all non-empty cells of a column."""
+    """Return the narrowest Croissant type that all cells of a column have; none of the cells is empty."""
     for name, read in (("sc:Integer", int), ("sc:Float", float)):
         try:
             for cell in cells:

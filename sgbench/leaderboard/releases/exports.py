@@ -18,11 +18,12 @@ Export = Callable[[Sequence[Board], Methods], bytes]
 
 
 def _latex(boards: Sequence[Board], _: Methods) -> bytes:
+    """Write the tables of `board show` as LaTeX."""
     return "\n".join(f"% {board.protocol.name}\n{brief_latex(board)}" for board in boards).encode()
 
 
 def _parquet(boards: Sequence[Board], _: Methods) -> bytes:
-    """Write the table of rows as Parquet; columns without a value have their type too."""
+    """Write the table of rows as Parquet; columns without any value have a type too."""
     table = table_of_rows(boards)
     titles = [column.title for column in table.columns]
     cells = {title: [value(row[index]) for row in table.rows] for index, title in enumerate(titles)}
@@ -41,7 +42,7 @@ def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
 
 
 def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
-    """Write the metrics of each row by board and method, as JSON."""
+    """Write NeuroBench's metrics of each row as JSON, by board and method."""
     tree = {
         board.protocol.name: {row.method_id: _metrics(row, board) for _, row in parts_of(board)}
         for board in boards
@@ -50,6 +51,7 @@ def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
 
 
 def _metrics(row: MethodRow, board: Board) -> dict[str, object]:
+    """Map the names of NeuroBench's metrics to their values for one row; without costs if nothing was counted."""
     counts = row.costs.counts
     name = "loss" if board.measure.is_loss else "ClassificationAccuracy"
     costs = {} if counts is None else neurobench_metrics(counts, parameters=row.costs.parameters)
@@ -64,4 +66,4 @@ EXPORTS: dict[str, Export] = {
     "bibtex": _bibtex,
     "neurobench": _neurobench,
 }
-"""The functions that write the rows of boards, by format."""
+"""Maps each format to the function that writes the rows of boards in it."""

@@ -46,7 +46,7 @@ class ReleaseHeading:
 
 
 def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
-    """Compute all files of a release by path, the manifest included.
+    """Map the path of each file of a release, the manifest included, to its content.
 
     Raises:
         InputError: there is no such folder, or a file in it cannot be used.
@@ -88,7 +88,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
 
 
 def changed(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iterator[RowChange]:
-    """Yield a change for each row that is new, lost its rank, or has another score or rank interval."""
+    """Yield a change for each row that is new, was withdrawn, or has another part of the board, rank or score."""
     old = {(row.protocol, row.method_id): row for row in before}
     new = {(row.protocol, row.method_id): row for row in after}
     for key in sorted({*old, *new}):
@@ -96,24 +96,26 @@ def changed(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iter
         row = now or was
         assert row is not None  # noqa: S101 - the key is of one of both
         if was is None:
-            kind, said = "new", _standing(row)
+            kind, text = "new", _rank_and_score(row)
         elif now is None or (now.part == "retired" and was.part != "retired"):
-            kind, said = "withdrawn", f"was {_standing(was)}"
+            kind, text = "withdrawn", f"was {_rank_and_score(was)}"
         elif (was.part, was.rank, was.score) != (now.part, now.rank, now.score):
-            kind, said = "moved", f"{_standing(was)}; then {_standing(now)}"
+            kind, text = "moved", f"{_rank_and_score(was)}; then {_rank_and_score(now)}"
         else:
             continue
         yield RowChange(
-            kind=kind, protocol=row.protocol, method_id=row.method_id, method=row.method, said=said
+            kind=kind, protocol=row.protocol, method_id=row.method_id, method=row.method, said=text
         )
 
 
-def _standing(row: ReleasedRow) -> str:
+def _rank_and_score(row: ReleasedRow) -> str:
+    """Write the rank interval of a row, or its part of the board if it has no rank, and its score."""
     rank = row.part if row.rank is None else f"rank {row.rank[0]} to {row.rank[1]}"
     return f"{rank}, {row.score:.6g}"
 
 
 def _rows(board: Board) -> Iterator[ReleasedRow]:
+    """Yield the rows of a board as a manifest lists them."""
     for part, row in parts_of(board):
         yield ReleasedRow(
             protocol=board.protocol.name,
@@ -126,7 +128,7 @@ def _rows(board: Board) -> Iterator[ReleasedRow]:
 
 
 def _stored(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of all boards, and the shards in which their indices name lines."""
+    """Yield path and content of the files of all boards, and of the shards that contain their records."""
     shards: set[str] = set()
     for name in protocols(root, layout="leaderboards"):
         shards |= {place.shard for place in read_index(root / name).values()}

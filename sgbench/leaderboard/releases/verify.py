@@ -34,46 +34,50 @@ def opened(release: UnpackedRelease) -> Iterator[Path]:
 
 
 def verify_release(release: UnpackedRelease) -> list[Finding]:
-    """Rebuild every table of a release from its records, and return a finding for each file that differs."""
-    given = release.manifest
-    heading = ReleaseHeading(given.name, given.commit, given.created_utc, given.sgbench, given.since)
+    """Rebuild every file of a release from its records, and return a finding for each file that differs."""
+    manifest = release.manifest
+    heading = ReleaseHeading(
+        manifest.name, manifest.commit, manifest.created_utc, manifest.sgbench, manifest.since
+    )
     with opened(release) as root:
         if not root.is_dir():
             return [Finding(BOARDS, "is not in the release")]
         _, findings = check(root, references=References())
-        above = f"{root.parent}/"
+        prefix = f"{root.parent}/"
         if findings:
             return [
-                replace(found, path=found.path.removeprefix(above), reason=found.reason.partition("; ")[0])
+                replace(found, path=found.path.removeprefix(prefix), reason=found.reason.partition("; ")[0])
                 for found in findings
             ]
-        made = release_files(root, heading)
-    there = release.files | {MANIFEST: release.stated}
+        rebuilt = release_files(root, heading)
+    stored = release.files | {MANIFEST: release.stated}
     return [
         Finding(name, "is not what the records give")
-        for name in sorted({*made, *there})
-        if made.get(name) != there.get(name)
+        for name in sorted({*rebuilt, *stored})
+        if rebuilt.get(name) != stored.get(name)
     ]
 
 
 def update(path: Path, *, sha256: str | None = None) -> Registry:
-    """Store a release in place of the boards shipped with the package, for commands without a folder of records.
+    """Install a release in place of the boards shipped with the package, which commands use if no folder is named.
 
     Args:
-        path: of its archive.
-        sha256: expected SHA-256 of the archive; None checks none.
+        path: path of the release's archive.
+        sha256: expected SHA-256 of the archive; None accepts any.
 
     Raises:
         InputError: the release is incomplete, holds an unusable record, or is not newer than the installed one.
         StorageError: the data folder cannot be written.
     """
     release = unpack_release(path, sha256=sha256)
-    given = release.manifest
-    there, layout = installed()
-    if layout == "registry" and read_registry(there).created_utc >= given.created_utc:
-        raise InputError(f"{path}: is not newer than {read_registry(there)}, which stays")
+    manifest = release.manifest
+    in_use, layout = installed()
+    if layout == "registry" and read_registry(in_use).created_utc >= manifest.created_utc:
+        raise InputError(f"{path}: is not newer than {read_registry(in_use)}, which stays")
     with opened(release) as root:
-        registry = condensed(root, commit=given.commit, created_utc=given.created_utc, release=given.name)
+        registry = condensed(
+            root, commit=manifest.commit, created_utc=manifest.created_utc, release=manifest.name
+        )
     write_atomic(updated_path(), pack(registry))
     return registry
 
@@ -99,6 +103,7 @@ def fetch_release(address: str, path: Path) -> None:
 
 
 def _https(address: str) -> str:
+    """Return an address; raise an `InputError` unless it begins with https."""
     if urllib.parse.urlsplit(address).scheme != "https":
         raise InputError(f"{address}: an address that begins with https:// is needed")
     return address

@@ -73,20 +73,20 @@ def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
         *numbers("mean rank"),
         *numbers(*comparison.tasks, group=EACH),
     )
-    varies = any(count > 1 for standing in comparison.standings for count in standing.settings)
+    varies = any(count > 1 for family in comparison.families for count in family.settings)
     rows = []
-    for standing in comparison.standings:
-        page = sources.page_of("surrogate", standing.name)
-        control = " (control)" if sources.is_control(standing.name) else ""
+    for family in comparison.families:
+        page = sources.page_of("surrogate", family.name)
+        control = " (control)" if sources.is_control(family.name) else ""
         cells = [
-            Cell(standing.name + control, link=page, is_code=True),
-            number(standing.interquartile_mean, f"{100 * standing.interquartile_mean:.2f}"),
-            Cell(f"{100 * standing.low:.2f} to {100 * standing.high:.2f}"),
-            number(standing.mean_rank, NONE if standing.mean_rank is None else f"{standing.mean_rank:.2f}"),
+            Cell(family.name + control, link=page, is_code=True),
+            number(family.interquartile_mean, f"{100 * family.interquartile_mean:.2f}"),
+            Cell(f"{100 * family.low:.2f} to {100 * family.high:.2f}"),
+            number(family.mean_rank, NONE if family.mean_rank is None else f"{family.mean_rank:.2f}"),
         ]
-        means = [float(task.mean()) for task in standing.tasks]
+        means = [float(task.mean()) for task in family.tasks]
         cells += [number(value, f"{100 * value:.2f}") for value in means]
-        rows.append((*cells, *([Cell(" ".join(map(str, standing.settings)))] if varies else [])))
+        rows.append((*cells, *([Cell(" ".join(map(str, family.settings)))] if varies else [])))
     columns += (Column("settings, task by task", group=EACH),) if varies else ()
     caption = (
         "Scores between guessing (0 %) and perfection (100 %), each by the setting that validation selects"

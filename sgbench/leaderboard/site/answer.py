@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.families import AcrossTasks, FamilyStanding
+from sgbench.leaderboard.families import AcrossTasks, FamilySummary
 from sgbench.leaderboard.pages.explain import duel
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -81,7 +81,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
 
 
 def _headline(comparison: AcrossTasks, sources: Sources) -> str:
-    tied = [standing.name for standing in _tied(comparison, sources)]
+    tied = [family.name for family in _tied(comparison, sources)]
     if len(comparison.tasks) == 1:
         return f"{tied[0]} leads on the one task here; its board says from which others it is told apart."
     if len(tied) == 1:
@@ -133,20 +133,20 @@ def _not_tried(sources: Sources) -> Iterator[str]:
         yield f"Not known: {'; '.join(unknown)}."
 
 
-def _tied(comparison: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
+def _tied(comparison: AcrossTasks, sources: Sources) -> list[FamilySummary]:
     """List surrogates without controls whose mean ranks do not differ significantly from the best one's."""
-    own = [standing for standing in comparison.standings if not sources.is_control(standing.name)] or [
-        *comparison.standings
+    own = [family for family in comparison.families if not sources.is_control(family.name)] or [
+        *comparison.families
     ]
     if comparison.ranks is None:
         return own[:1]
-    best = min(standing.mean_rank for standing in own if standing.mean_rank is not None)
+    best = min(family.mean_rank for family in own if family.mean_rank is not None)
     reach = best + comparison.ranks.critical_difference
-    return [standing for standing in own if standing.mean_rank is not None and standing.mean_rank < reach]
+    return [family for family in own if family.mean_rank is not None and family.mean_rank < reach]
 
 
 def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
-    first = comparison.standings[0]
+    first = comparison.families[0]
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
     over = "On the one task" if len(comparison.tasks) == 1 else f"Over {len(comparison.tasks)} tasks"
     yield (
@@ -156,11 +156,7 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
     ranks = comparison.ranks
     if ranks is None:
         return
-    named = {
-        standing.name: standing.mean_rank
-        for standing in comparison.standings
-        if standing.mean_rank is not None
-    }
+    named = {family.name: family.mean_rank for family in comparison.families if family.mean_rank is not None}
     best = min(named, key=lambda name: (named[name], name))
     yield (
         f"{best} has the best mean rank, {named[best]:.2f} of {len(named)}; mean ranks less than "
