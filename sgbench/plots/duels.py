@@ -10,7 +10,7 @@ from sgbench.plots.estimate import Estimate
 
 LEAST_REACH = 5.0
 """Least extent of an axis to both sides [points]."""
-WORDS = {True: "told apart", False: "not told apart"}
+WORDS = {True: "significantly different", False: "not significantly different"}
 TONES = {True: "bad", False: ""}
 
 

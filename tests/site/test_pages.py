@@ -211,7 +211,7 @@ def test_failing_reproductions_come_first(tmp_path: Path) -> None:
         ["a", "one"],
         ["a", "two"],
     ]
-    assert [(each.name, each.items, each.failing) for each in found.told] == [
+    assert [(each.name, each.items, each.failing) for each in found.texts] == [
         ("b", ("Why: it differs.", "Asked: `docs/reproductions/b.md`."), True),
         ("a", (), False),
     ]

@@ -343,8 +343,8 @@ def _more_seeds(comparison: Comparison, measure: Measure) -> str:
     else:
         experiment = f"{needed:,} seeds each would show a difference of this size in 8 of 10 cases"
     return (
-        f"With {n} seeds and a spread of {_difference_text(comparison.spread, measure)} between pairs, a difference "
-        f"of {_difference_text(least, measure)} is found in 8 of 10 cases; {experiment}."
+        f"With {n} seeds and a spread of {_difference_text(comparison.spread, measure)} between pairs, "
+        f"a difference of {_difference_text(least, measure)} is found in 8 of 10 cases; {experiment}."
     )
 
 

@@ -245,8 +245,8 @@ def statements(board: Board) -> list[str]:
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
     sentences = [
-        f"{_about_score(board)} It covers training noise on one fixed test set{of_size}, not the choice of that set."
-        " Seeds that are all alike have none.",
+        f"{_about_score(board)} It covers training noise on one fixed test set{of_size}, not the choice of that "
+        "set. Seeds that are all alike have none.",
         "A rank interval runs from one plus the number of methods that are better to the number of methods "
         "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
         f"alike: {ABOUT_LETTERS}.{_unlike_letters(board)}",

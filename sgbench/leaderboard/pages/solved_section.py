@@ -75,9 +75,9 @@ def solved_statement(board: Board) -> str:
     """Explain below a board's table what counts as solved and how shares are compared."""
     threshold = PERCENT * (board.protocol.solved_from or 0.0)
     return (
-        f"A seed counts as solved from a test accuracy of {threshold:g} % on; the interval of the share is Wilson's."
-        " Shares are compared by Boschloo's exact test, seeds unpaired, with Holm's correction over all pairs. "
-        "Where seeds either solve a task or do not, a mean accuracy says little; ranks still go by it."
+        f"A seed counts as solved from a test accuracy of {threshold:g} % on; the interval of the share is "
+        "Wilson's. Shares are compared by Boschloo's exact test, seeds unpaired, with Holm's correction over all "
+        "pairs. Where seeds either solve a task or do not, a mean accuracy says little; ranks still go by it."
     )
 
 

@@ -1,4 +1,4 @@
-"""The page of surrogates over all tasks, and the comparison behind the front page."""
+"""Builds the site's page of surrogates over all tasks, and their comparison, which the front page uses too."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
 
 CAPTION = (
-    "How many runs lie above each normalised score, and mean ranks over tasks: surrogates whose whiskers meet are "
-    "not told apart."
+    "How many runs lie above each normalised score, and mean ranks over tasks: surrogates whose whiskers meet do "
+    "not differ significantly."
 )
 
 EACH = "each task"
-"""Group of columns that are shown on request."""
+"""Title of the group of columns that a reader shows or hides."""
 
 
 def compared(sources: Sources) -> AcrossTasks | str:
-    """Compare surrogates over all boards with ranks; return a line with the reason if that is not possible."""
+    """Compare surrogates over all boards that rank methods, or return why they cannot be compared."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
@@ -33,11 +33,17 @@ def compared(sources: Sources) -> AcrossTasks | str:
 
 
 def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources) -> Page:
-    """Build the page of surrogates over all tasks, with comparisons of methods on each board."""
+    """Build the page of surrogates over all tasks, with comparisons of methods on each board.
+
+    Args:
+        comparison: surrogates over all tasks, or why they cannot be compared.
+        answer: the answer of the front page, whose evidence the page repeats in full.
+        sources: boards and catalogue.
+    """
     tables: dict[str, Table | None] = {}
     values: dict[str, object] = {"why_not": comparison}
     if isinstance(comparison, AcrossTasks):
-        tables[""] = standings_table(comparison, sources)
+        tables[""] = surrogates_table(comparison, sources)
         values = {
             "why_not": "",
             "table": tables[""],
@@ -50,7 +56,7 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
     return Page(
         "across.html",
         "Across tasks",
-        "Surrogates over all tasks: interquartile means, mean ranks, and how far these tell them apart.",
+        "Surrogates over all tasks: interquartile means, mean ranks, and which differ significantly.",
         "across.html",
         {
             **values,
@@ -64,8 +70,8 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
     )
 
 
-def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
-    """Build the table of surrogates, one line for each, the best interquartile mean first."""
+def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
+    """Build the table of surrogates over all tasks, the best interquartile mean first."""
     columns = (
         *texts("surrogate"),
         *numbers("interquartile mean, %"),
@@ -95,10 +101,10 @@ def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
 
 
 def rank_sentence(comparison: AcrossTasks) -> str:
-    """Write the sentence on significant differences of mean ranks over tasks."""
+    """Write the sentence on Friedman's test, and on which mean ranks differ significantly."""
     if comparison.ranks is None:
         return "One task, or one surrogate, has no ranks to average."
     return (
         f"Over {len(comparison.tasks)} tasks Friedman's test gives p = {comparison.ranks.p:.2g}; mean ranks less "
-        f"than {comparison.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)."
+        f"than {comparison.ranks.critical_difference:.2f} apart do not differ significantly (Nemenyi, 5 %)."
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sgbench.leaderboard.families import AcrossTasks, FamilySummary
-from sgbench.leaderboard.pages.explain import duel
+from sgbench.leaderboard.pages.explain import NO_DIFFERENCE, duel
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
@@ -30,7 +30,7 @@ class BoardDuel:
     a: Cell
     b: Cell
     difference: Cell  # a minus b with its interval, in the board's unit
-    share: Estimate  # the same in percent of the distance from chance to a perfect score
+    share: Estimate  # a minus b with its interval, in percent of the distance from chance to a perfect score
     is_decided: bool  # whether the difference is significant
 
 
@@ -39,10 +39,10 @@ class FrontPageAnswer:
     """Holds the answer of the front page, with its evidence and doubts."""
 
     headline: str
-    advice: Table | None  # of the study, one line for each kind of network
+    advice: Table | None  # what the study recommends, one line for each kind of network
     asked: tuple[str, ...]  # the commands that print the advice
-    evidence: tuple[str, ...]
-    doubts: tuple[str, ...]
+    evidence: tuple[str, ...]  # sentences
+    doubts: tuple[str, ...]  # sentences
     seconds: tuple[BoardDuel, ...]  # first against second method of each board
     controls: tuple[BoardDuel, ...]  # best surrogate against best control of each board
     powers: Table | None  # the differences that the seeds of each board can show
@@ -52,7 +52,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
     """Answer for the front page which surrogate to use, from boards and study.
 
     Args:
-        sources: the boards.
+        sources: boards, catalogue and the study's advice.
         comparison: surrogates over all tasks, or why they cannot be compared.
     """
     boards = [board for board in sources.boards if board.rows]
@@ -71,7 +71,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         tuple(advice.command for advice in sources.extras.advice if advice.surrogate),
         evidence,
         (*_not_tried(sources), *_doubts(boards, sources)),
-        tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if _is_a_pair(board)),
+        tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if _has_a_second(board)),
         tuple(
             _duel(board, _best_other(board, sources), control)
             for board, control in _controls(boards, sources)
@@ -81,16 +81,17 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
 
 
 def _headline(comparison: AcrossTasks, sources: Sources) -> str:
-    tied = [family.name for family in _tied(comparison, sources)]
+    """Write which surrogates are best by their mean ranks over tasks."""
+    best = [family.name for family in _best_families(comparison, sources)]
     if len(comparison.tasks) == 1:
-        return f"{tied[0]} leads on the one task here; its board says from which others it is told apart."
-    if len(tied) == 1:
-        return f"{tied[0]}, on these tasks."
-    return f"Any of {listed(tied)}: these tasks do not tell them apart."
+        return f"{best[0]} leads on the one task here; its board says from which others it differs significantly."
+    if len(best) == 1:
+        return f"{best[0]}, on these tasks."
+    return f"Any of {listed(best)}: on these tasks they do not differ significantly."
 
 
 def _sentence(parts: Sequence[str]) -> str:
-    """Join parts into one sentence.
+    """Join parts by commas into one sentence.
 
     >>> _sentence(["with one layer atan", "with two nothing"])
     'With one layer atan, with two nothing.'
@@ -100,6 +101,7 @@ def _sentence(parts: Sequence[str]) -> str:
 
 
 def _advice_table(sources: Sources) -> Table | None:
+    """Make the table of the study's advice, one line for each kind of network; None without advice."""
     rows = [
         (
             Cell(advice.network),
@@ -127,14 +129,17 @@ def _advice_table(sources: Sources) -> Table | None:
 
 
 def _not_tried(sources: Sources) -> Iterator[str]:
-    """Yield the limits of the study's advice, each once."""
-    unknown = dict.fromkeys(what for advice in sources.extras.advice for what in advice.unknown)
+    """Yield a sentence with the limits of the study's advice, each once; nothing if there are none."""
+    unknown = dict.fromkeys(limit for advice in sources.extras.advice for limit in advice.unknown)
     if unknown:
         yield f"Not known: {'; '.join(unknown)}."
 
 
-def _tied(comparison: AcrossTasks, sources: Sources) -> list[FamilySummary]:
-    """List surrogates without controls whose mean ranks do not differ significantly from the best one's."""
+def _best_families(comparison: AcrossTasks, sources: Sources) -> list[FamilySummary]:
+    """List the surrogates whose mean ranks do not differ significantly from the best, without controls.
+
+    Where ranks are missing it is the one with the best mean; where all are controls, controls count.
+    """
     own = [family for family in comparison.families if not sources.is_control(family.name)] or [
         *comparison.families
     ]
@@ -146,6 +151,7 @@ def _tied(comparison: AcrossTasks, sources: Sources) -> list[FamilySummary]:
 
 
 def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
+    """Yield sentences on the best mean, the best mean rank, and how controls compare with it."""
     first = comparison.families[0]
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
     over = "On the one task" if len(comparison.tasks) == 1 else f"Over {len(comparison.tasks)} tasks"
@@ -156,19 +162,21 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
     ranks = comparison.ranks
     if ranks is None:
         return
-    named = {family.name: family.mean_rank for family in comparison.families if family.mean_rank is not None}
-    best = min(named, key=lambda name: (named[name], name))
+    mean_ranks = {
+        family.name: family.mean_rank for family in comparison.families if family.mean_rank is not None
+    }
+    best = min(mean_ranks, key=lambda name: (mean_ranks[name], name))
     yield (
-        f"{best} has the best mean rank, {named[best]:.2f} of {len(named)}; mean ranks less than "
-        f"{ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)."
+        f"{best} has the best mean rank, {mean_ranks[best]:.2f} of {len(mean_ranks)}; mean ranks less than "
+        f"{ranks.critical_difference:.2f} apart do not differ significantly (Nemenyi, 5 %)."
     )
-    controls = [name for name in named if sources.is_control(name)]
-    beaten = [name for name in controls if named[name] - named[best] >= ranks.critical_difference]
+    controls = [name for name in mean_ranks if sources.is_control(name)]
+    beaten = [name for name in controls if mean_ranks[name] - mean_ranks[best] >= ranks.critical_difference]
     unbeaten = [name for name in controls if name not in beaten]
     if beaten:
-        yield f"Of the controls, which are there to be beaten, {best} is told apart from {listed(beaten)}."
+        yield f"Of the controls, which are there to be beaten, {best} differs significantly from {listed(beaten)}."
     if unbeaten:
-        yield f"Over all tasks {best} is not told apart from the control {listed(unbeaten)}."
+        yield f"Over all tasks {best} does not differ significantly from the control {listed(unbeaten)}."
 
 
 def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
@@ -178,10 +186,12 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
         yield f"A control has the highest mean on {listed(won)}: no surrogate shows its worth there."
     yield "The tasks are small: what holds on them is not known to hold on large networks and data sets."
     near = [
-        board.protocol.name for board in boards if board.protocol.name not in won and _near(board, sources)
+        board.protocol.name
+        for board in boards
+        if board.protocol.name not in won and _may_a_control_be_first(board, sources)
     ]
     if near:
-        yield f"On {listed(near)} a control is not told apart from the first."
+        yield f"On {listed(near)} a control does not differ significantly from the first."
     untuned = [board.protocol.name for board in boards if board.protocol.tuning_trials is None]
     if untuned:
         count = "any board" if len(untuned) == len(boards) else listed(untuned)
@@ -195,12 +205,13 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
     yield "Energies are exact counts times published prices; none was measured on a device for these runs."
 
 
-def _near(board: Board, sources: Sources) -> bool:
+def _may_a_control_be_first(board: Board, sources: Sources) -> bool:
     """Return whether the rank interval of a control includes the first rank."""
     return any(row.rank is not None and row.rank.low == 1 for row in board.rows if _is_control(row, sources))
 
 
 def _powers(boards: Sequence[Board]) -> Table | None:
+    """Make the table of the differences that the seeds of each board can show; None if no board can show any."""
     rows = []
     for board in boards:
         smallest, text = power(board), board.measure.text
@@ -227,15 +238,17 @@ def _powers(boards: Sequence[Board]) -> Table | None:
 
 
 def _range(seeds: Sequence[int]) -> str:
+    """Write the first and the last of sorted numbers."""
     return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
 
 
 def _is_control(row: MethodRow, sources: Sources) -> bool:
+    """Return whether the surrogate of a row is a control."""
     return sources.is_control(sources.by_id[row.method_id].method.choices["surrogate"])
 
 
 def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, MethodRow]]:
-    """Yield each board with a control and other methods, and its best control."""
+    """Yield each board that has controls and other methods, with the row of its best control."""
     for board in boards:
         rows = [row for row in board.rows if _is_control(row, sources)]
         if rows and len(rows) < len(board.rows):
@@ -243,19 +256,21 @@ def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board
 
 
 def _best_other(board: Board, sources: Sources) -> MethodRow:
+    """Return the first row of a board that is no control."""
     return next(row for row in board.rows if not _is_control(row, sources))
 
 
-def _is_a_pair(board: Board) -> bool:
+def _has_a_second(board: Board) -> bool:
     """Return whether a board has a second row, on the same data as the first."""
     return len(board.rows) > 1 and not board.has_other_data(board.rows[1])
 
 
 def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
+    """Compare two rows of a board, with the test that its page uses."""
     measure, (comparison, verdict) = board.measure, duel(board, a, b)
     whole = measure.guess if measure.is_loss else 1.0 - measure.guess  # from chance to a perfect score
     low, high = measure.ends(comparison) or (comparison.difference, comparison.difference)
-    notes = {"better": "", "worse": "", "not told apart": ", not told apart", "unknown": ", too few seeds"}
+    notes = {NO_DIFFERENCE: ", not significant", "unknown": ", too few seeds"}
     unit = " in loss" if measure.is_loss else ""
     first, second = (
         Cell(row.label, link=method_path(board.protocol.name, row.method_id), is_code=True) for row in (a, b)
@@ -264,7 +279,7 @@ def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
         board.protocol.name,
         first,
         second,
-        Cell(f"{measure.difference(comparison)}{unit}{notes[verdict]}", comparison.difference),
+        Cell(f"{measure.difference(comparison)}{unit}{notes.get(verdict, '')}", comparison.difference),
         Estimate(*(PER_CENT * end / whole for end in (comparison.difference, low, high))),
         verdict in ("better", "worse"),
     )
@@ -272,14 +287,14 @@ def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
 
 def duels_table(answer: FrontPageAnswer) -> Table | None:
     """Make the table that compares the first method of each board with the second and with the best control."""
-    controls = {each.protocol: each for each in answer.controls}
+    controls = {duel.protocol: duel for duel in answer.controls}
     rows = [
         (
-            Cell(each.protocol, link=protocol_path(each.protocol), is_code=True),
-            *(each.a, each.b, each.difference),
-            *_against(controls.get(each.protocol)),
+            Cell(duel.protocol, link=protocol_path(duel.protocol), is_code=True),
+            *(duel.a, duel.b, duel.difference),
+            *_control_cells(controls.get(duel.protocol)),
         )
-        for each in answer.seconds
+        for duel in answer.seconds
     ]
     columns = (
         *texts("board", "first", "second", "first minus second, points"),
@@ -289,12 +304,13 @@ def duels_table(answer: FrontPageAnswer) -> Table | None:
     return Table(caption, columns, tuple(rows)) if rows else None
 
 
-def _against(control: BoardDuel | None) -> tuple[Cell, Cell]:
+def _control_cells(control: BoardDuel | None) -> tuple[Cell, Cell]:
+    """Make the cells of a board's best control and of the difference to it; dashes without a control."""
     return (Cell(NONE), Cell(NONE)) if control is None else (control.b, control.difference)
 
 
 def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
-    """Make the panels of the picture with the same comparisons."""
+    """Make the panels of the picture that shows the comparisons of `duels_table`."""
     panels = {
         "the first minus the second": answer.seconds,
         "best surrogate minus best control": answer.controls,
@@ -305,6 +321,7 @@ def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
 
 
 def _forest_mark(duel: BoardDuel) -> ForestMark:
+    """Make the mark of one comparison in that picture."""
     label = f"{duel.a.text} minus {duel.b.text}"
     return ForestMark(duel.protocol, duel.share, duel.is_decided, label, protocol_path(duel.protocol))
 

@@ -9,24 +9,24 @@ from pathlib import Path
 from sgbench.records.submission import Submission
 
 PICTURED = ("surrogate", "neuron")
-"""Groups whose entries have pages with a picture."""
+"""Config groups whose entries have pages with a picture."""
 
 
 @dataclass(frozen=True)
 class Advice:
     """Holds the recommendation of a study for one kind of network, or why there is none, as text."""
 
-    network: str  # e.g. "several hidden layers"
-    command: str  # that prints it
-    why_not: str = ""  # if no surrogate is recommended
-    surrogate: str = ""
-    width_fwhm: float | None = None  # [threshold units]; None: chosen by passing steps
+    network: str  # the kind, e.g. "several hidden layers"
+    command: str  # the command that prints the advice
+    why_not: str = ""  # why no surrogate is recommended
+    surrogate: str = ""  # empty if none is recommended
+    width_fwhm: float | None = None  # width [threshold units]; None if passing steps choose it
     attached: bool = False  # whether the reset is attached to the gradient
-    widths: str = ""  # range that loses little
-    learning_rates: str = ""  # range
-    loss: str = ""  # expected, to the best known cell
+    widths: str = ""  # range of widths that lose little
+    learning_rates: str = ""  # range of learning rates
+    loss: str = ""  # expected loss of score against the best known cell
     rests_on: str = ""  # evidence
-    out_of_sample: str = ""
+    out_of_sample: str = ""  # loss of score on a task that was left out
     unknown: tuple[str, ...] = ()  # limits of the evidence
 
     @property
@@ -51,30 +51,28 @@ class SiteExtras:
 
     advice: tuple[Advice, ...] = ()  # one for each kind of network
     has_docs: bool = False  # whether the documentation is, or will be, in docs/ of the site
-    pictures: Mapping[str, Path] = field(default_factory=dict)  # of entries, by path on the site
+    pictures: Mapping[str, Path] = field(
+        default_factory=dict
+    )  # maps paths on the site to pictures of entries
     waiting: tuple[Submission, ...] = ()  # pending submissions
 
 
 def pictures_in(catalogue: Path) -> dict[str, Path]:
-    """Return the drawn pictures of entries, by path on the site.
-
-    Args:
-        catalogue: folder of the catalogue's pages with pictures; it need not exist.
-    """
-    pictures = {}
-    for group in PICTURED:
-        for path in sorted((catalogue / group).glob("*.svg")):
-            pictures[f"{group}s/{path.name}"] = path
-    return pictures
+    """Map the paths on the site of entries' pictures to the drawn pictures in a folder, which need not exist."""
+    return {
+        f"{group}s/{path.name}": path
+        for group in PICTURED
+        for path in sorted((catalogue / group).glob("*.svg"))
+    }
 
 
 def pictures_of(listed: Iterable[str], site: Path, drawn: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the pictures of a built site, by path on it, so that it can be rebuilt equally.
+    """Map the paths of entries' pictures on a built site to files, so that the same site can be built again.
 
     Args:
         listed: paths of the files of the site.
-        site: its folder, which provides pictures that are not in `drawn`.
-        drawn: drawn pictures, by path on the site.
+        site: the site's folder, which provides the pictures that are not in `drawn`.
+        drawn: maps paths on the site to drawn pictures.
     """
     folders = tuple(f"{group}s/" for group in PICTURED)
     wanted = [path for path in listed if path.endswith(".svg") and path.startswith(folders)]

@@ -16,9 +16,9 @@ from sgbench.leaderboard.store.reading import Finding
 
 @dataclass(frozen=True)
 class BuiltSite:
-    """Counts the parts of a built site, and lists what was left out."""
+    """Counts the parts of a built site, and lists the files that were left out."""
 
-    into: str  # its folder
+    into: str  # folder of the site
     boards: int
     methods: int
     files: int
@@ -34,8 +34,8 @@ def build_site(
     Args:
         root: the leaderboards folder.
         into: the folder of the site, which may hold an older one and nothing else.
-        references: of protocols in the catalogue.
-        commit: of the records, or a text if there is none.
+        references: references of the catalogue's protocols.
+        commit: git commit of the records, or a text that there is none.
         extras: what is shown in addition to records.
 
     Raises:
@@ -61,10 +61,10 @@ def check_site(
     Args:
         root: the leaderboards folder.
         site: the folder of the site.
-        references: of protocols in the catalogue.
-        commit: of the records, or a text if there is none.
-        extras: what is shown in addition to records; the list of the stored site decides whether it has
-            documentation and pictures of entries.
+        references: references of the catalogue's protocols.
+        commit: git commit of the records, or a text that there is none.
+        extras: what is shown in addition to records; documentation and pictures of entries only if the site has
+            them.
 
     Raises:
         InputError: a folder is missing, or the second is no site.

@@ -1,4 +1,4 @@
-"""The command that runs a method again: its entries, and its parameters that differ from the entries' own."""
+"""Writes the command that runs a method again: its entries, and the parameters that differ from their defaults."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ RESERVED = ("null", "true", "false", "none", "nan", "inf")
 def method_overrides(method: Method, reference: ProtocolReference, experiments: Iterable[str]) -> list[str]:
     """List the Hydra overrides that compose a method.
 
-    A parameter is left out if the entry's file has the same literal value. It is included if the file has an
-    interpolation, or the protocol's experiment another value, so that finding the overrides needs no composition.
+    A parameter is left out if its default is the same literal value. One whose default is an interpolation is
+    always included, so that finding the overrides needs no composition.
 
     Args:
         method: the method to compose.
@@ -39,11 +39,15 @@ def method_overrides(method: Method, reference: ProtocolReference, experiments: 
     if not same(method.clip_norm, ours.clip_norm):
         overrides.append(f"clip_norm={hydra_value(method.clip_norm)}")
     for group in GROUPS:
-        overrides += _numbers(group, method, reference)
+        overrides += _parameter_overrides(group, method, reference)
     return overrides
 
 
-def _numbers(group: str, method: Method, reference: ProtocolReference) -> Iterator[str]:
+def _parameter_overrides(group: str, method: Method, reference: ProtocolReference) -> Iterator[str]:
+    """Yield the overrides of a method's parameters in one group that differ from their defaults.
+
+    Defaults are those of the protocol's reference if it has the same entry, else those of the entry's file.
+    """
     pick, ours = method.choices[group], reference.method
     entry = reference.entries[entry_group(group)].get(pick)
     if entry is None or (method.is_baseline and group in SPIKING_CHOICES):
@@ -51,8 +55,8 @@ def _numbers(group: str, method: Method, reference: ProtocolReference) -> Iterat
     expected = ours.parameters[group] if pick == ours.choices[group] else entry.parameters
     for key, value in method.parameters[group].items():
         default = expected.get(key, "absent")
-        referred = isinstance(default, str) and "${" in default
-        if referred or not same(value, tuple(default) if isinstance(default, list) else default):
+        is_interpolation = isinstance(default, str) and "${" in default
+        if is_interpolation or not same(value, tuple(default) if isinstance(default, list) else default):
             yield f"{group}.{key}={hydra_value(value)}"
 
 
@@ -74,7 +78,7 @@ def hydra_value(value: Value) -> str:
 
 
 def run_line(overrides: Iterable[str], seeds: Iterable[int]) -> str:
-    """Write the command that runs overrides with each of some seeds.
+    """Write the command that runs the method of these overrides with each of these seeds.
 
     >>> run_line(["surrogate=atan"], [0, 1])
     'sgbench run -m surrogate=atan seed=0,1'

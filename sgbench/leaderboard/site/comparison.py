@@ -1,4 +1,4 @@
-"""The page that compares two methods in a browser, and the script with the data of each method."""
+"""Builds the page that compares two methods in a browser, and a script with the data of each method."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from sgbench.statistics.intervals import t_quantile
 
 PATH = "compare.html"
 CONFIDENCE = 0.95
-DIGITS = 6  # of a curve's numbers
+DIGITS = 6  # significant digits of a curve's numbers
 
 
 def comparison_page(sources: Sources) -> Page:
-    """Build the page that compares any two methods of a board, whose ids are in its address.
+    """Build the page that compares any two methods of a board, whose ids are in the page's address.
 
-    Args:
-        sources: their largest count of seeds sets how many quantiles of Student's t the page contains.
+    It contains the quantiles of Student's t up to the largest count of seeds in `sources`.
     """
     most = max((len(shown.row.scores) for shown in sources.shown.values()), default=2)
     quantiles = [f"{t_quantile(CONFIDENCE, degrees):.9g}" for degrees in range(1, max(most, 2))]
@@ -41,9 +40,9 @@ def method_script(method: Method, shown: ShownRow, curves: Charts) -> bytes:
     """Write the data of a method for the page as a script, since a page opened from disk may load no other files.
 
     Args:
-        method: with its settings.
-        shown: its board and its row.
-        curves: of the method's own page.
+        method: the method, with its settings.
+        shown: the board of the method and its row.
+        curves: the learning curves of the method's own page.
     """
     row, measure = shown.row, shown.board.measure
     unit = 1.0 if measure.is_loss else 100.0
@@ -75,7 +74,7 @@ def method_script(method: Method, shown: ShownRow, curves: Charts) -> bytes:
 
 
 def _settings(method: Method) -> Iterator[tuple[str, str]]:
-    """Yield every entry and parameter of a method as (key of an override, value) pairs."""
+    """Yield every entry and parameter of a method as pairs of an override's key and its value."""
     for group in GROUPS:
         yield group, method.choices[group]
         for key, number in method.parameters[group].items():
@@ -85,4 +84,5 @@ def _settings(method: Method) -> Iterator[tuple[str, str]]:
 
 
 def _short(value: float) -> float:
+    """Round a value to six significant digits."""
     return float(f"{value:.{DIGITS}g}")

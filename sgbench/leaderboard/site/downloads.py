@@ -1,4 +1,4 @@
-"""The tables of a page as CSV and JSON files next to it."""
+"""Writes the tables of a page as CSV and JSON files beside it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def downloads_of(path: str, tables: Mapping[str, Table]) -> tuple[Download, ...]
     """Return the links to the files of a page's tables.
 
     Args:
-        path: of the page.
-        tables: by name; the name of a single table may be empty.
+        path: path of the page.
+        tables: maps names to tables; the name of a single table may be empty.
     """
     return tuple(
         Download(f"{name} {kind.upper()}".strip(), _path(path, name, kind))
@@ -31,5 +31,6 @@ def table_files(path: str, tables: Mapping[str, Table]) -> Iterator[SiteFile]:
 
 
 def _path(path: str, name: str, kind: str) -> str:
+    """Return the path of the file of a kind, "csv" or "json", with a page's table."""
     middle = f".{name.replace(' ', '_')}" if name else ""
     return f"{path.removesuffix('.html')}{middle}.{kind}"

@@ -1,4 +1,4 @@
-"""The pages of surrogates and neurons: formula, parameters, presets, and results on every board."""
+"""Builds the pages of surrogates and neurons: formula, parameters, presets, and results on every board."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFERENCES: dict[str, Callable[[re.Match[str]], str]] = {
     r"\$\{protocol\.dt_s\}": lambda _: "dt",
     r"\$\{protocol\.steps\}": lambda _: "steps",
 }
-"""Patterns of interpolations in an entry's file, and functions that write them as text."""
+"""Maps patterns of interpolations in an entry's file to functions that write them as text."""
 SYMBOLS = {
     "surrogate": "u is the membrane potential minus the threshold; a formula is the slope before normalisation.",
     "neuron": "I is the current, u the membrane potential before its reset, s what the neuron sends.",
@@ -33,9 +33,9 @@ SYMBOLS = {
 
 
 UNDRAWN = "no digest"
-"""Digest of a picture without one."""
+"""Stands for the digest of a picture that contains none."""
 MOST = 5
-"""Most results of an entry on one board on its page; its files have all."""
+"""Most results of an entry on one board that its page shows; its files have all."""
 
 
 def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
@@ -50,21 +50,29 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
     presets: dict[str, list[Entry]] = {}
     for preset in filter(is_preset, known.values()):
         presets.setdefault(canonical_name(preset), []).append(preset)
-    done, ranks = _boards_of(group, sources), _ranks_of(group, sources)
-    small = [found for entry in canonical.values() if (found := _small(entry, sources.extras.pictures))]
-    yield from (file for _, file in small)
-    yield _list_page(group, canonical, done, presets, [(name, file.path) for name, file in small])
+    results, ranks = _results_of(group, sources), _ranks_of(group, sources)
+    sparklines = [
+        sparkline for entry in canonical.values() if (sparkline := _sparkline(entry, sources.extras.pictures))
+    ]
+    yield from (file for _, file in sparklines)
+    yield _list_page(group, canonical, results, presets, [(name, file.path) for name, file in sparklines])
     for entry in canonical.values():
         picture = _picture(entry, sources.extras.pictures)
         if picture is not None:
             yield picture[1]
-        names = presets.get(entry.name, []), done.get(entry.name, []), ranks.get(entry.name, {})
-        yield _entry_page(entry, *names, picture, has_docs=sources.extras.has_docs)
+        yield _entry_page(
+            entry,
+            presets.get(entry.name, []),
+            results.get(entry.name, []),
+            ranks.get(entry.name, {}),
+            picture,
+            has_docs=sources.extras.has_docs,
+        )
 
 
-def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
-    """Collect for each canonical entry a table row for each method with it."""
-    boards: dict[str, list[tuple[Cell, ...]]] = {}
+def _results_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
+    """Map each entry, presets counting as their canonical entry, to a table row for each method with it."""
+    results: dict[str, list[tuple[Cell, ...]]] = {}
     known = sources.group(group)
     for method_id, shown in sources.shown.items():
         pick = sources.by_id[method_id].method.choices[group]
@@ -81,12 +89,12 @@ def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]
             Cell(measure.summary(row.score), row.score.mean),
             Cell("" if shown.part == "ranked" else shown.part),
         )
-        boards.setdefault(canonical_name(known[pick]), []).append(cells)
-    return boards
+        results.setdefault(canonical_name(known[pick]), []).append(cells)
+    return results
 
 
 def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoint]]]:
-    """Collect for each canonical entry and board the ranks of its methods, from 0 (first) to 100 (last)."""
+    """Map each canonical entry to a map from boards to the ranks of its methods, from 0 (first) to 100 (last)."""
     ranks: dict[str, dict[str, list[ChartPoint]]] = {}
     known = sources.group(group)
     for method_id, shown in sources.shown.items():
@@ -105,6 +113,7 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoi
 
 
 def _rank_charts(ranks: Mapping[str, list[ChartPoint]]) -> Charts:
+    """Make the chart of an entry's ranks on every board, of which it shows the best five each."""
     caption = (
         "The ranks that its methods may have, from paired tests, as shares of the way down each board; of many "
         f"the best {MOST}."
@@ -118,17 +127,26 @@ def _rank_charts(ranks: Mapping[str, list[ChartPoint]]) -> Charts:
 def _list_page(
     group: str,
     canonical: Mapping[str, Entry],
-    done: Mapping[str, list[tuple[Cell, ...]]],
+    results: Mapping[str, list[tuple[Cell, ...]]],
     presets: Mapping[str, list[Entry]],
-    small: Sequence[tuple[str, str]],
+    sparklines: Sequence[tuple[str, str]],
 ) -> Page:
+    """Build the page that lists the entries of a group.
+
+    Args:
+        group: "surrogate" or "neuron".
+        canonical: maps names to entries that are no presets.
+        results: maps names of entries to their results on boards.
+        presets: maps names of entries to presets of libraries with the same slope.
+        sparklines: name of an entry and path of its sparkline.
+    """
     rows = tuple(
         (
             Cell(name, link=f"{group}s/{name}.html", is_code=True),
             Cell(entry.line),
             Cell(str(entry.meta.get("formula") or NONE), is_code=True),
             Cell(str(entry.meta.get("family") or NONE).replace("_", " ")),
-            Cell(f"{len(done.get(name, [])):,}", float(len(done.get(name, [])))),
+            Cell(f"{len(results.get(name, [])):,}", float(len(results.get(name, [])))),
             *([Cell(", ".join(preset.name for preset in presets.get(name, [])) or NONE)] if presets else []),
         )
         for name, entry in canonical.items()
@@ -142,14 +160,17 @@ def _list_page(
         f"{group.capitalize()}s",
         f"The {count_text} of the catalogue, with formulas.",
         "entries.html",
-        {"group": group, "place": SYMBOLS[group], "table": table, "small": small},
+        {"group": group, "symbols": SYMBOLS[group], "table": table, "small": sparklines},
         f"{group}s.html",
         tables={"": table},
     )
 
 
-def _small(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] | None:
-    """Return the name of an entry and the file of its sparkline; None without a picture."""
+def _sparkline(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] | None:
+    """Return the name of an entry and the file of its sparkline; None if `drawn` has none.
+
+    `drawn` maps paths on the site to drawn pictures.
+    """
     where = f"{entry.group}s/{entry.name}{SMALL_END}"
     path = drawn.get(where)
     if path is None:
@@ -159,38 +180,47 @@ def _small(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] | No
 
 
 def _picture(entry: Entry, drawn: Mapping[str, Path]) -> tuple[Picture, SiteFile] | None:
-    """Return the picture of an entry and its file; None if it was not drawn."""
+    """Return the picture of an entry and its file; None if `drawn`, which maps paths to pictures, has none."""
     where = f"{entry.group}s/{entry.name}.svg"
     path = drawn.get(where)
     if path is None:
         return None
-    what = "slope and primitive" if entry.group == "surrogate" else "responses to currents"
+    curves = "slope and primitive" if entry.group == "surrogate" else "responses to currents"
     data = path.read_bytes() if path.is_file() else b""
     file = SiteFile(where, path.read_bytes, digest_in(data) or UNDRAWN)
-    return Picture(where, f"{what} of {entry.name}", f"The {what} at the defaults.", size_in(data)), file
+    return Picture(where, f"{curves} of {entry.name}", f"The {curves} at the defaults.", size_in(data)), file
 
 
 def _entry_page(
     entry: Entry,
     presets: list[Entry],
-    done: list[tuple[Cell, ...]],
+    results: list[tuple[Cell, ...]],
     ranks: dict[str, list[ChartPoint]],
     picture: tuple[Picture, SiteFile] | None,
     *,
     has_docs: bool,
 ) -> Page:
+    """Build the page of an entry.
+
+    Args:
+        entry: the entry.
+        presets: presets of libraries with the same slope.
+        results: a table row for each method with the entry.
+        ranks: maps boards to the ranks of these methods.
+        picture: the picture of the entry and its file.
+        has_docs: whether the site has the documentation of the entry.
+    """
     columns = (
         *texts("protocol", "method"),
         *numbers("rank", "of"),
         *texts("alike", "score", "result", "not ranked"),
     )
-    shown = best_of_each(done)
+    shown = best_of_each(results)
     caption = f"Results of {entry.name}"
-    less = (
-        caption if len(shown) == len(done) else f"{caption}: of {len(done):,} the best {MOST} of each board"
-    )
+    is_cut = len(shown) < len(results)
+    shown_caption = f"{caption}: of {len(results):,} the best {MOST} of each board" if is_cut else caption
     tables = {
-        "results": Table(caption, columns, tuple(done), head=1) if done else None,
+        "results": Table(caption, columns, tuple(results), head=1) if results else None,
         "numbers": _numbers(entry),
         "presets": _presets(presets) if presets else None,
     }
@@ -201,7 +231,7 @@ def _entry_page(
         "entry.html",
         {
             "entry": entry,
-            "place": SYMBOLS[entry.group],
+            "symbols": SYMBOLS[entry.group],
             "family": str(entry.meta.get("family") or NONE).replace("_", " "),
             "aliases": [str(alias) for alias in entry.meta.get("aliases") or []],
             "formula": str(entry.meta.get("formula") or ""),
@@ -210,7 +240,7 @@ def _entry_page(
             "ranks": laid_out(_rank_charts(ranks)) if ranks else None,
             "docs": f"docs/catalogue/{entry.group}/{entry.name}.html" if has_docs else None,
             **tables,
-            "results": Table(less, columns, tuple(shown), head=1) if done else None,
+            "results": Table(shown_caption, columns, tuple(shown), head=1) if results else None,
         },
         f"{entry.group}s.html",
         tables={name: table for name, table in tables.items() if table is not None},
@@ -220,7 +250,7 @@ def _entry_page(
 
 
 def best_of_each(rows: Sequence[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
-    """Select the first MOST rows of each board, whose name is in the first cell.
+    """Select the first five table rows of each board, whose name is in the first cell.
 
     >>> len(best_of_each([(Cell("a"),)] * 7 + [(Cell("b"),)]))
     6
@@ -243,6 +273,7 @@ def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
 
 
 def _numbers(entry: Entry) -> Table:
+    """Make the table of an entry's parameters and their defaults."""
     rows = tuple(
         (Cell(name, is_code=True), Cell(default_text(value), is_code=True))
         for name, value in entry.parameters.items()
@@ -267,6 +298,7 @@ def default_text(value: object) -> str:
 
 
 def _presets(presets: list[Entry]) -> Table:
+    """Make the table of the presets of libraries that have an entry's slope."""
     rows = tuple(
         (
             Cell(f"{preset.meta['library']} {preset.meta.get('version', '')}".strip()),

@@ -1,4 +1,4 @@
-"""The Atom feed of new rows and of notices on rows."""
+"""Writes the Atom feed of new rows and of notices on rows."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ FEED = "feed.xml"
 ATOM = "http://www.w3.org/2005/Atom"
 NEWEST = 50
 NEVER = "1970-01-01T00:00:00Z"
-"""Time of change of a feed without entries, which the format requires."""
+"""When a feed without entries was last changed: the format requires a time."""
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "sgbench/leaderboards")
-"""Namespace of the ids, which must not depend on the address of the site."""
+"""Namespace of the ids of entries, which must not depend on the address of the site."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Holds one entry of the feed."""
+    """Holds one entry of the feed: a new row, or a notice on one."""
 
     key: str  # identifies the entry, equal in each build
     updated: str  # time of the event
-    title: str  # in one line
-    summary: str  # in one sentence
-    link: str  # from the top of the site
+    title: str  # one line
+    summary: str  # one sentence
+    link: str  # path of a page from the top of the site
 
 
 def feed_file(sources: Sources) -> SiteFile:
-    """Build the feed: the newest rows and notices, the newest first (RFC 4287)."""
+    """Build the feed of the 50 newest rows and notices, the newest first (RFC 4287)."""
     events = sorted(_events(sources), key=lambda event: (event.updated, event.key), reverse=True)
     return SiteFile(FEED, lambda: _atom(events[:NEWEST]))
 
@@ -71,12 +71,14 @@ def _events(sources: Sources) -> Iterator[Event]:
 
 
 def _score(row: MethodRow, board: Board) -> str:
+    """Write the score of a row with its unit."""
     return f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}"
 
 
 def _notices(
     board: Board, method_id: str, title: str, provenance: MethodProvenance, link: str
 ) -> Iterator[Event]:
+    """Yield an event for the notice on a method, if there is one."""
     notice = provenance.notice
     if notice is not None:
         key = f"{notice.kind}/{board.protocol.name}/{method_id}"
@@ -90,6 +92,7 @@ def _notices(
 
 
 def _atom(events: list[Event]) -> bytes:
+    """Write events as an Atom feed."""
     feed = ElementTree.Element("feed", xmlns=ATOM)
     _add(feed, "title", "sgbench boards: new rows")
     _add(feed, "id", uuid.uuid5(NAMESPACE, "feed").urn)
@@ -109,4 +112,5 @@ def _atom(events: list[Event]) -> bytes:
 
 
 def _add(parent: ElementTree.Element, name: str, text: str) -> None:
+    """Add an element with text to a parent element."""
     ElementTree.SubElement(parent, name).text = text

@@ -1,4 +1,4 @@
-"""The parts of a site: files, pages, pictures and downloads."""
+"""Defines the parts of a site: files, pages, pictures and downloads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sgbench.tables.table import Table
 
 @dataclass(frozen=True)
 class SiteFile:
-    """Describes one file of the site, whose bytes are made on demand."""
+    """Describes one file of the site, whose bytes `make` computes."""
 
     path: str  # from the top of the site, with slashes
     make: Callable[[], bytes]
-    digest: str | None = None  # of a picture's numbers: its bytes depend on the drawing library's version
+    digest: str | None = None  # hash of a picture's numbers, since its bytes vary between drawing libraries
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,10 @@ class Page:
     about: str  # one sentence, for search engines and lists of tabs
     template: str
     values: Mapping[str, object]
-    section: str = ""  # path of its entry in the navigation
+    section: str = ""  # path of the page's entry in the navigation
     downloads: tuple[Download, ...] = field(default=())
-    tables: Mapping[str, Table] = field(default_factory=dict)  # by name, also written as files
-    kind: str = "page"  # in the search
+    tables: Mapping[str, Table] = field(
+        default_factory=dict
+    )  # maps names to tables that are also written as files
+    kind: str = "page"  # as the search names it
     words: str = ""  # search terms besides `title` and `about`

@@ -1,4 +1,4 @@
-"""Write the folder of a site atomically, and compare a stored one with what it should be."""
+"""Writes the folder of a site in one step, and compares a stored site with the files that it should have."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANIFEST = "site.json"
 """Name of the list of a site's files with their hashes, which marks a folder as a site of sgbench."""
 KIND = "sgbench site 1"
 LARGEST = 256 * 1024 * 1024  # bytes of a file that is compared
-ATTEMPTS = 20  # to replace a site while other builds do too
+ATTEMPTS = 20  # attempts to replace a site while other builds do too
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False)
     """Write a site into a temporary folder, and move it to its path in one step, replacing an earlier site.
 
     Args:
-        into: the folder, which may hold an earlier site of sgbench and nothing else.
-        files: its files.
-        has_docs: whether its pages link to documentation in docs/, which is stored in its list.
+        into: folder of the site, which may hold an earlier site of sgbench and nothing else.
+        files: files of the site.
+        has_docs: whether pages link to documentation in docs/; the site's list of files states it.
 
     Raises:
         InputError: the folder holds something else.
-        StorageError: it cannot be written; an earlier site is left unchanged.
+        StorageError: the folder cannot be written; an earlier site is left unchanged.
     """
     require_ours(into)
     try:
@@ -62,6 +62,7 @@ def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False)
 
 
 def _fill(folder: Path, files: Iterable[SiteFile], *, has_docs: bool) -> Written:
+    """Write the files of a site and their list into an empty folder."""
     hashes: dict[str, str] = {}
     size = 0
     for site_file in files:
@@ -77,7 +78,7 @@ def _fill(folder: Path, files: Iterable[SiteFile], *, has_docs: bool) -> Written
 
 
 def _put(passing: Path, into: Path) -> None:
-    """Move a finished site to its path; of two simultaneous builds the later one remains."""
+    """Move the folder of a finished site to its path; of two simultaneous builds the later one remains."""
     for attempt in range(ATTEMPTS):
         with new_folder(into) as aside:
             old = aside / "old"
@@ -96,11 +97,7 @@ def _put(passing: Path, into: Path) -> None:
 
 
 def require_ours(into: Path) -> None:
-    """Refuse a folder that holds anything but an earlier site of sgbench.
-
-    Raises:
-        InputError: it is a link or a file, or holds other files than a site.
-    """
+    """Raise an `InputError` for a link, a file, or a folder that holds anything but an earlier site of sgbench."""
     if into.is_symlink() or (into.exists() and not into.is_dir()):
         raise InputError(f"--into {into}: is no folder; choose another name")
     if not into.is_dir() or not any(into.iterdir()):
@@ -118,7 +115,7 @@ def require_ours(into: Path) -> None:
 
 
 def listed(folder: Path) -> dict[str, str] | None:
-    """Read the hashes in a site's list, by path; None if the folder is no site of sgbench."""
+    """Map the paths in a site's list of files to their hashes; None if the folder is no site of sgbench."""
     files = _list_of(folder).get("files")
     return {str(path): str(text) for path, text in files.items()} if isinstance(files, dict) else None
 
@@ -129,7 +126,7 @@ def links_docs(folder: Path) -> bool:
 
 
 def _list_of(folder: Path) -> dict[str, object]:
-    """Read the list of files of a site, or return an empty one."""
+    """Read a site's list of files; empty if the folder is no site of sgbench."""
     try:
         tree = parse_tree(read_bytes(folder / MANIFEST, limit=LARGEST), MANIFEST)
     except InputError:

@@ -1,4 +1,4 @@
-"""The front page: which surrogate to use, and how sure that is."""
+"""Builds the front page: which surrogate to use, and how sure that is."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sgbench.tables.table import Table
 MAP = "regime map"
 """Name of the study's chart, a part of which is on the front page."""
 BRIEF, MOST_DOUBTS = 6, 3
-"""Columns of the study's advice, and doubts, on the front page; the page over all tasks has the others."""
+"""Counts of the advice's columns and of the doubts on the front page; the page over all tasks has all."""
 FOREST_CAPTION = (
-    "Points with 95 % intervals. Orange: told apart after correction for all pairs of the board. Blue: not told "
-    "apart, which is no proof that they are equal."
+    "Points with 95 % intervals. Orange: significantly different after correction for all pairs of the board. "
+    "Blue: not significantly different, which is no proof that they are equal."
 )
 
 
@@ -30,13 +30,13 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
 
     Args:
         sources: boards and catalogue.
-        answer: of the page.
+        answer: the answer that the page gives.
     """
     records = sum(len(shown.row.scores) for shown in sources.shown.values())
     sizes = (len(sources.boards), "board"), (len(sources.shown), "method"), (records, "record")
     panels = duels_columns(answer)
     charts = study_charts(sources) if sources.extras.advice else {}
-    shown = None if MAP not in charts else _one_a_kind(charts[MAP])
+    shown = None if MAP not in charts else _first_of_each_kind(charts[MAP])
     yield Page(
         "index.html",
         "Which surrogate gradient should I use?",
@@ -58,13 +58,13 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
 
 
 def _brief(advice: Table) -> Table:
-    """Cut a table to its first BRIEF columns, without those on its evidence."""
+    """Cut a table of advice to its first six columns, which leaves out those on its evidence."""
     rows = tuple(row[:BRIEF] for row in advice.rows)
     return replace(advice, columns=advice.columns[:BRIEF], rows=rows)
 
 
-def _one_a_kind(charts: Charts) -> Charts:
-    """Select the first task of each kind of network; the kind is in a title after the comma."""
+def _first_of_each_kind(charts: Charts) -> Charts:
+    """Select the first task's chart of each kind of network, which a title names after the comma."""
     first: dict[str, Chart] = {}
     for chart in charts.panels:
         first.setdefault(chart.title.rpartition(", ")[2].partition(" that ")[0], chart)

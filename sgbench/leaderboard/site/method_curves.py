@@ -1,4 +1,4 @@
-"""The learning curves of a method's page: every seed, and the mean of all with its interval."""
+"""Makes the learning curves of a method's page: every seed, and their mean with its interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sgbench.records.record import RunRecord
 from sgbench.statistics.intervals import Scale, summarise
 
 MEAN = "mean"
-"""Name of the line that is the mean of all finished seeds."""
+"""Name of the line with the mean of all finished seeds."""
 Pick = Callable[[EpochScores], float | None]
 
 
@@ -20,9 +20,9 @@ def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "")
     """Build charts of the validation score and training loss of every epoch, each with the mean of finished seeds.
 
     Args:
-        records: of the method.
-        board: of the method.
-        claim: note on who states the values that no check repeats.
+        records: records of the method.
+        board: board of the method.
+        claim: note on who states the values that no check repeats; empty for none.
     """
     if board.measure.is_loss:
         first = _chart(records, "validation loss", lambda epoch: epoch.validation_loss, "positive")
@@ -37,6 +37,7 @@ def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "")
 
 
 def _chart(records: Sequence[RunRecord], title: str, pick: Pick, scale: Scale) -> Chart:
+    """Make the chart of one score over epochs; `pick` returns it from an epoch's scores, `scale` is its range."""
     unit = 100.0 if scale == "share" else 1.0
     curves = [(record, _points(record, pick)) for record in records]
     seeds = [
@@ -55,11 +56,13 @@ def _chart(records: Sequence[RunRecord], title: str, pick: Pick, scale: Scale) -
 
 
 def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
+    """List epoch and score of one run where the score is finite."""
     pairs = [(float(epoch.epoch), pick(epoch)) for epoch in record.curve]
     return [(epoch, y) for epoch, y in pairs if y is not None and math.isfinite(y)]
 
 
 def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> ChartPoint:
+    """Make the point of the seeds' mean at one epoch, with its interval; values are multiplied by `unit`."""
     is_inside = all(value > 0 for value in values) and (
         scale != "share" or all(value < 1 for value in values)
     )

@@ -1,4 +1,4 @@
-"""The tables of a method's page."""
+"""Makes the tables of a method's page: seeds, layers, energy, verifications and provenance."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -
     """Build a table with one line for each seed: scores, selected epoch, costs, and why a run failed.
 
     Args:
-        records: of the method.
-        board: of the method.
-        claim: note on who states the values that no check repeats.
+        records: records of the method.
+        board: board of the method.
+        claim: note on who states the training times; empty for none.
     """
     is_loss = board.measure.is_loss
     columns = (Column("seed", is_number=True), *texts("status"))
@@ -34,6 +34,7 @@ def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -
 
 
 def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
+    """Make the cells of one seed, without accuracies if the board compares losses."""
     test, validation = record.test, record.validation
     accuracies = [scores and scores.accuracy for scores in (test, validation)]
     losses = [None if scores is None else scores.loss for scores in (test, validation)]
@@ -50,7 +51,7 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:
-    """Build the table of firing and operations of each layer, averaged over finished seeds; None without counts."""
+    """Build the table of each layer's firing and operations per inference, means over seeds; None without any."""
     activity: dict[str, list[LayerActivity]] = {}
     counts: dict[str, list[tuple[LayerCounts, int]]] = {}
     for record in records:
@@ -73,6 +74,7 @@ def layer_table(records: Sequence[RunRecord]) -> Table | None:
 def _layer(
     name: str, activity: Sequence[LayerActivity], counts: Sequence[tuple[LayerCounts, int]]
 ) -> tuple[Cell, ...]:
+    """Make the cells of one layer, from its activity and its (counts, samples counted) of each seed."""
     rates = [
         (mean([layer.rate_hz for layer in activity]), 1.0),
         (mean([layer.rate_per_step for layer in activity]), 1.0),
@@ -105,18 +107,21 @@ def mean(values: Sequence[float]) -> float | None:
 def _mean_count(
     counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
 ) -> float | None:
-    """Average a count per inference over seeds; None if a seed was not counted."""
-    y = []
+    """Average a layer's count per inference over seeds; None if a seed was not counted.
+
+    `counts` are (counts, samples counted) of each seed, and `pick` lists the parts of which the count is the sum.
+    """
+    per_inference = []
     for layer, samples in counts:
         totals = [count.total for count in pick(layer)]
         if None in totals:
             return None
-        y.append(sum(total for total in totals if total is not None) / samples)
-    return mean(y)
+        per_inference.append(sum(total for total in totals if total is not None) / samples)
+    return mean(per_inference)
 
 
 def energy_tables(row: MethodRow, board: Board) -> list[Table]:
-    """Build a table for each target with the terms of the energy of an inference, and notes on missing ones."""
+    """Build a table for each target with the terms of the energy of an inference, and notes on missing terms."""
     counts = row.costs.counts
     if counts is None:
         return []
@@ -169,7 +174,7 @@ def verification_table(row: MethodRow, board: Board) -> Table | None:
 
 
 def provenance_table(records: Sequence[RunRecord], *, claim: str = "") -> Table:
-    """Build the table of each seed's code, processor and data; see `seed_table`."""
+    """Build the table of each seed's code, processor and data; `claim` is a note on who states them."""
     columns = (Column("seed", is_number=True), *texts("commit", "made", "engine", "device", "processor"))
     columns += texts("python", "torch", "data")
     rows = []

@@ -1,4 +1,4 @@
-"""Build the page of each method, from one method's records at a time."""
+"""Builds the page of each method, from one method's records at a time."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ from sgbench.tables import NONE, inert
 from sgbench.tables.table import Cell, Table, texts
 
 PAGED = {"surrogate": "surrogate", "neuron": "neuron", "readout": "neuron"}
-"""Choices whose entries have pages, with the group of these pages."""
+"""Maps each config group whose entries have pages to the group of these pages."""
 PARTS = {
     "ranked": "",
     "claimed": "Without a rank: not repeated with success, so all of it is claimed.",
     "baseline": "Without a rank: a baseline, a network without spikes.",
     "retired": "Without a rank: it no longer counts.",
 }
+"""Maps each part of a board to the sentence on the page of a method in it."""
 
 
 def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page | SiteFile]:
@@ -51,7 +52,7 @@ def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page
 
     Args:
         sources: boards and catalogue.
-        files: of its records, those of a method in sequence.
+        files: files of records, those of one method next to each other.
     """
     known = experiments(sources.references.config_dirs)
     for row in read_files(files, sources.tree):
@@ -63,6 +64,14 @@ def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page
 def _files_of(
     group: Sequence[RunRecord], shown: ShownRow, sources: Sources, known: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
+    """Yield the page of one method, its tables, its script, and its records that are lines of shards.
+
+    Args:
+        group: records of the method, one for each seed.
+        shown: its row and its board.
+        sources: boards and catalogue.
+        known: names of the catalogue's experiments.
+    """
     stem = method_path(group[0].protocol, shown.row.method_id).removesuffix(".html")
     listing = shown.row.listing
     table = to_table([group], listing_of=None if listing is None else lambda _: listing)
@@ -79,7 +88,7 @@ def _files_of(
 
 
 def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
-    """Write the link to a record: its file in the repository, or the site's own for a line of a shard."""
+    """Make the cell of a record: its path in the repository, or a link to the site's copy of a shard's line."""
     folder = Path(sources.root.resolve().name)  # independent of where the repository is
     text = record_path(folder / record.protocol, row_id, record.seed).as_posix()
     if record_path(sources.root / record.protocol, row_id, record.seed).exists():
@@ -91,6 +100,7 @@ def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
 def _page(
     records: Sequence[RunRecord], curves: Charts, shown: ShownRow, sources: Sources, known: Sequence[str]
 ) -> Page:
+    """Build the page of one method from its records in the order of seeds; see `_files_of`."""
     row, board = shown.row, shown.board
     path = method_path(board.protocol.name, row.method_id)
     stem = path.removesuffix(".html")
@@ -125,6 +135,7 @@ def _page(
 
 
 def _facts(shown: ShownRow) -> list[tuple[str, str]]:
+    """List name and text of what the page of a method states first: id, score, rank, checks, size."""
     row, measure = shown.row, shown.board.measure
     facts = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
     if row.rank is not None:
@@ -137,6 +148,7 @@ def _facts(shown: ShownRow) -> list[tuple[str, str]]:
 
 
 def _superseded_by(shown: ShownRow, sources: Sources) -> str | None:
+    """Return the path of the page of the method that supersedes this one; None without one."""
     notice = None if shown.row.listing is None else shown.row.listing.provenance.notice
     if notice is None or notice.superseded_by not in sources.shown:
         return None
@@ -155,6 +167,7 @@ def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str
 
 
 def _choices(method: Method, sources: Sources) -> Table:
+    """Make the table of a method's entries and parameters."""
     rows = []
     for group in GROUPS:
         pick = method.choices[group]

@@ -1,4 +1,4 @@
-"""List the files of a site in order."""
+"""Lists the files of a site in order."""
 
 from __future__ import annotations
 
@@ -28,32 +28,35 @@ from sgbench.leaderboard.store.reading import RecordFile
 
 
 def site_files(sources: Sources) -> Iterator[SiteFile]:
-    """Yield every file of a site but the one that lists them, one after the other."""
-    named: list[Page] = []
-    yield from _finished(_boards_and_texts(sources), sources, named)
-    yield from _finished(search_files(named, sources), sources)
-    files, _ = sources.tree.candidates()  # what is left out is named with the boards
+    """Yield every file of a site but the list of its files."""
+    searched: list[Page] = []
+    yield from _rendered(_boards_and_texts(sources), sources, searched)
+    yield from _rendered(search_files(searched, sources), sources)
+    files, _ = sources.tree.candidates()  # files that are left out are reported with the boards
     workers = workers_for(len(files), many=MANY)
     parts = shares(files, "leaderboards", workers * SHARES)
-    for _, (path, data) in in_processes(partial(_of_methods, sources), parts, workers=workers):
+    for _, (path, data) in in_processes(partial(_method_pages, sources), parts, workers=workers):
         yield SiteFile(path, lambda data=data: data)
     yield from static_files()
 
 
-def _of_methods(sources: Sources, files: Sequence[RecordFile]) -> Iterator[tuple[str, bytes]]:
-    """Yield the paths and bytes of the files of methods, as a process can send them."""
-    for page in _finished(method_files(sources, files), sources):
+def _method_pages(sources: Sources, files: Sequence[RecordFile]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of the files of methods, which a process can send."""
+    for page in _rendered(method_files(sources, files), sources):
         yield page.path, page.make()
 
 
-def _finished(
-    pages: Iterable[Page | SiteFile], sources: Sources, named: list[Page] | None = None
+def _rendered(
+    pages: Iterable[Page | SiteFile], sources: Sources, searched: list[Page] | None = None
 ) -> Iterator[SiteFile]:
-    """Yield pages rendered by their templates, each after the files of its tables; append them to `named`."""
+    """Yield pages rendered by their templates, each after the files of its tables; other files unchanged.
+
+    Pages are appended to `searched`, from which the search is built.
+    """
     for item in pages:
         if isinstance(item, Page):
-            if named is not None:
-                named.append(item)
+            if searched is not None:
+                searched.append(item)
             yield from table_files(item.path, item.tables)
             page = replace(item, downloads=(*item.downloads, *downloads_of(item.path, item.tables)))
             yield rendered(page, commit=sources.commit, docs=sources.extras.has_docs)
@@ -62,6 +65,7 @@ def _finished(
 
 
 def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield all pages but those of methods and of the search."""
     over_tasks = compared(sources)
     answer = answer_of(sources, over_tasks)
     yield from front_files(sources, answer)

@@ -1,4 +1,4 @@
-"""The page of pending submissions, and of rows that nobody has repeated yet."""
+"""Builds the page of pending submissions, and of rows that nobody has repeated yet."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ RUN_AGAIN, TRAIN_AGAIN = "its weights run again", "a seed trained again"
 
 
 def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
-    """Read the heads of the submissions in a checkout, the oldest first, with findings for bad ones.
+    """Read the heads of pending submissions, the oldest first, and return a finding for each unusable one.
 
-    Args:
-        folder: with a folder for each protocol, and in it one for each submission; it need not exist.
+    `folder` has a folder for each protocol with one for each submission; it need not exist.
     """
     waiting, left_out = [], []
     for path in sorted(folder.glob(f"*/*/{HEAD}")):
@@ -48,8 +47,8 @@ def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
 
 def pending_page(sources: Sources) -> Page:
     """Build the page of pending submissions and unrepeated rows."""
-    rows = [_submitted(head, sources) for head in sources.extras.waiting]
-    rows += [_claimed(row, board) for board in sources.boards for row in board.claimed]
+    rows = [_submission_cells(head, sources) for head in sources.extras.waiting]
+    rows += [_claimed_cells(row, board) for board in sources.boards for row in board.claimed]
     columns = texts("protocol", "method", "handed in by", "since", "waits for")
     table = Table("Handed in and not repeated yet", columns, tuple(rows), head=2) if rows else None
     return Page(
@@ -63,10 +62,11 @@ def pending_page(sources: Sources) -> Page:
     )
 
 
-def _submitted(head: Submission, sources: Sources) -> tuple[Cell, ...]:
+def _submission_cells(head: Submission, sources: Sources) -> tuple[Cell, ...]:
+    """Make the cells of a submission that no maintainer has accepted yet."""
     boards = {board.protocol.name for board in sources.boards}
     method = head.method
-    named = (
+    name = (
         head.name if method is None else surrogate_call(method.label, method.parameters.get("surrogate", {}))
     )
     return (
@@ -75,14 +75,15 @@ def _submitted(head: Submission, sources: Sources) -> tuple[Cell, ...]:
             link=protocol_path(head.protocol) if head.protocol in boards else None,
             is_code=True,
         ),
-        Cell(named, is_code=method is not None),
+        Cell(name, is_code=method is not None),
         Cell(head.contact),
         Cell(in_seconds(head.created_utc)[:10]),
         Cell(REVIEW_OUTSIDE if method is None else REVIEW),
     )
 
 
-def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
+def _claimed_cells(row: MethodRow, board: Board) -> tuple[Cell, ...]:
+    """Make the cells of a row that was accepted and not repeated yet."""
     name = board.protocol.name
     provenance = None if row.listing is None else row.listing.provenance
     head = None if provenance is None else provenance.submission

@@ -1,4 +1,4 @@
-"""Pictures of entries: their size, the digest of their numbers inside, and sparklines for lists."""
+"""Draws sparklines of entries, and reads the size of a picture and the digest of its numbers from the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALL = (
     "<metadata><dc:description>{digest}</dc:description></metadata>"
     '<path d="M{points}" fill="none" stroke="#3a8fc7" stroke-width="2" stroke-linejoin="round"/></svg>\n'
 )
-PX_PER_POINT = 96 / 72  # of a style sheet
+PX_PER_POINT = 96 / 72  # pixels of a style sheet in a typographic point
 SVG_SIZE = re.compile(rb'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"')
 PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 DIGEST = re.compile(rb"<dc:description>([0-9a-f]{64})</dc:description>")
@@ -26,8 +26,8 @@ def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
     """Make the SVG file of a sparkline, for lists of entries.
 
     Args:
-        stem: its path without an ending.
-        values: of the curve at equal steps, thinned to 61.
+        stem: path of the file without its ending.
+        values: heights of the curve at equal steps, of which at most 61 are drawn.
 
     >>> b"M4 44L92 4" in small_drawing("atan", [0.0, 1.0]).make()
     True
@@ -37,9 +37,9 @@ def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
     count = min(last, SMALL_STEPS)
     heights = [finite[round(index * last / count)] for index in range(count + 1)] if count > 0 else [0.0, 0.0]
     low, high = min(heights), max(heights)
-    tall = (high - low) or 1.0
+    span = (high - low) or 1.0
     points = "L".join(
-        f"{4 + 88 * index / (len(heights) - 1):.4g} {44 - 40 * (height - low) / tall:.3g}"
+        f"{4 + 88 * index / (len(heights) - 1):.4g} {44 - 40 * (height - low) / span:.3g}"
         for index, height in enumerate(heights)
     )
     digest = numbers_digest(heights)
@@ -60,6 +60,6 @@ def size_in(data: bytes) -> tuple[int, int] | None:
 
 
 def digest_in(data: bytes) -> str | None:
-    """Read the digest inside a picture; None without one."""
+    """Read the digest of its numbers from an SVG; None without one."""
     match = DIGEST.search(data)
     return None if match is None else match.group(1).decode()

@@ -1,4 +1,4 @@
-"""The charts of a protocol's page: scores of all seeds, costs, and sensitivity to settings."""
+"""Makes the charts of a protocol's page: scores of all seeds, ranks, costs, and sensitivity to settings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from sgbench.plots.chart import Charts
 from sgbench.plots.energy_front import MOST_PANELS, FrontMethod, FrontPanel, front_charts
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import Drawing, laid_out
+from sgbench.statistics.rank_places import ABOUT_LETTERS
 
 MOST_IN_FRONT = 24
-MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a curve, whose computing time grows with their square
+MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a tuning curve, whose computing time grows with their square
 
 
 def protocol_charts(board: Board, sources: Sources) -> list[Drawing]:
-    """Collect the charts of a protocol's page; empty for a board without rows."""
+    """Draw scores, ranks and tuning of a board; empty for a board without rows."""
     if not board.rows:
         return []
     charts = [_scores(board), *_ranks(board), *_tuning(board, sources)]
@@ -27,6 +28,7 @@ def protocol_charts(board: Board, sources: Sources) -> list[Drawing]:
 
 
 def _scores(board: Board) -> Charts:
+    """Make the chart of means and seeds of the first methods and of the baselines."""
     rows = [_scored(row, board) for row in (*board.rows[:MAX_ROWS], *board.baselines)]
     cut = f" The first {MAX_ROWS} of {len(board.rows)} are drawn." if len(board.rows) > MAX_ROWS else ""
     caption = f"Means with 95 % intervals, and every seed. A dashed line is the score without learning.{cut}"
@@ -35,6 +37,7 @@ def _scores(board: Board) -> Charts:
 
 
 def _scored(row: MethodRow, board: Board) -> ScoredRow:
+    """Convert a row to what charts of scores and ranks show of it: accuracies in percent, or losses."""
     unit = 1.0 if board.measure.is_loss else 100.0
     return ScoredRow(
         row.label,
@@ -49,21 +52,17 @@ def _scored(row: MethodRow, board: Board) -> ScoredRow:
 
 def _ranks(board: Board) -> Iterator[Charts]:
     """Yield the chart of rank intervals and of groups without significant differences."""
-    placed = [_scored(row, board) for row in board.rows if row.rank is not None]
-    if len(placed) >= MIN_SETTINGS:
+    ranked = [_scored(row, board) for row in board.rows if row.rank is not None]
+    if len(ranked) >= MIN_SETTINGS:
         caption = (
-            "The places that each method may have, from paired tests with Holm's correction. A letter in common "
-            "joins methods that are not told apart."
+            "The ranks that each method may have, from paired tests with Holm's correction. Letters: "
+            f"{ABOUT_LETTERS}."
         )
-        yield rank_charts(placed, caption=caption)
+        yield rank_charts(ranked, caption=caption)
 
 
 def cost_charts(board: Board) -> Drawing | None:
-    """Draw scores over spikes, and over the energy on each target with a total.
-
-    Args:
-        board: its first 24 rows are drawn.
-    """
+    """Draw the scores of a board's first 24 rows over spikes and over energies; None if no cost is known of all."""
     rows = board.rows[:MOST_IN_FRONT]
     unit = 1 if board.measure.is_loss else 100
     panels = list(_panels(board, rows))[:MOST_PANELS]
@@ -83,6 +82,7 @@ def cost_charts(board: Board) -> Drawing | None:
 
 
 def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
+    """Yield a panel for spikes and for each target whose cost is known of all rows and differs between them."""
     spikes = [row.costs.spikes.value for row in rows]
     known = [Estimate(value, value, value) for value in spikes if value is not None]
     if len(known) == len(rows) and len(set(known)) > 1:
@@ -99,16 +99,16 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
 
 
 def _tuning(board: Board, sources: Sources) -> Iterator[Charts]:
-    """Yield the chart of surrogates' scores over settings that were run; nothing if there are too many."""
-    measured = families(sources.ranked[board.protocol.name], ("surrogate",))
-    families_tuned: list[Tuned] = [
+    """Yield the chart of surrogates' scores over settings that were run, for surrogates with 2 to 200 settings."""
+    by_surrogate = families(sources.ranked[board.protocol.name], ("surrogate",))
+    summaries: list[Tuned] = [
         tuned(name, family, board.measure)
-        for name, family in measured.items()
+        for name, family in by_surrogate.items()
         if MIN_SETTINGS <= len(family) <= MOST_SETTINGS
     ]
-    if not families_tuned:
+    if not summaries:
         return
-    families_tuned.sort(key=lambda family: (-board.measure.better(family.best_test), family.name))
-    curves = tuning_curves(families_tuned, board.measure)
+    summaries.sort(key=lambda family: (-board.measure.better(family.best_test), family.name))
+    curves = tuning_curves(summaries, board.measure)
     caption = "What is to be expected of the best of so many settings, chosen on validation."
     yield tuning_charts(curves, axis=f"expected {board.measure.title}", caption=caption)

@@ -1,4 +1,4 @@
-"""The rows of a board as a table of a page: the columns of `table.md` with sort keys."""
+"""Makes the table of a board's rows for its page on the site, which a reader can sort."""
 
 from __future__ import annotations
 
@@ -25,30 +25,34 @@ def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table
     Args:
         board: the board of the rows.
         rows: ranked rows, or those of another part.
-        caption: of the table.
+        caption: caption of the table.
     """
     columns, notes = columns_in(board, "site"), Notes()
     heads = tuple(_head(column, notes) for column in columns)
-    named = next(index for index, column in enumerate(columns) if column.titles["site"] == "method")
+    name_column = next(index for index, column in enumerate(columns) if column.titles["site"] == "method")
     lines = []
     for row in rows:
         link = method_path(board.protocol.name, row.method_id)
         cells = enumerate(cells_of(columns, row))
-        lines.append(tuple(_cell(cell, notes, link if index == named else None) for index, cell in cells))
+        lines.append(
+            tuple(_cell(cell, notes, link if index == name_column else None) for index, cell in cells)
+        )
     return Table(
-        caption, heads, tuple(lines), head=named, notes=tuple(notes.texts), is_filtered=len(rows) > 1
+        caption, heads, tuple(lines), head=name_column, notes=tuple(notes.texts), is_filtered=len(rows) > 1
     )
 
 
 def _head(column: BoardColumn, notes: Notes) -> Column:
-    """Make the head of a column; columns with the name and the score of a method are always shown."""
+    """Convert a board's column; columns with the name and the score of a method are always shown."""
     group = "" if column.group in (METHOD, ACCURACY) else column.group
     return Column(column.titles["site"], column.is_number, _numbers(column.notes, notes), group)
 
 
 def _cell(cell: BoardCell, notes: Notes, link: str | None) -> Cell:
+    """Convert a board's cell; its notes are added to `notes`."""
     return Cell(cell.text or NONE, cell.order, link, _numbers(cell.notes, notes), cell.is_code)
 
 
 def _numbers(texts: Iterable[Note], notes: Notes) -> tuple[int, ...]:
+    """Return the numbers of the notes of a cell, which are added to `notes`."""
     return notes.numbers(f"{note.text} {note.quoted}".strip() for note in texts)

@@ -1,4 +1,4 @@
-"""Build the page of each protocol, and the list of all."""
+"""Builds the page of each protocol, and the list of all."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sgbench.leaderboard.site.protocol_table import row_table
 from sgbench.leaderboard.site.render import address, svg
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.leaderboard.site.tuning_maps import board_maps
+from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE, counted, ranges
 from sgbench.tables.table import Cell, Table, number, numbers, texts
 from sgbench.tables.values import DIGITS
@@ -40,6 +41,7 @@ def boards_page(sources: Sources) -> Page:
 
 
 def _line(board: Board) -> tuple[Cell, ...]:
+    """Make the cells of one board in the list of all."""
     shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
     records = sum(len(row.scores) for row in shown)
     return (
@@ -53,7 +55,7 @@ def _line(board: Board) -> tuple[Cell, ...]:
 
 
 def _first_cell(board: Board) -> Cell:
-    """Build the cell with a board's first method and its score, or with the reason why there is none."""
+    """Make the cell with a board's first method and its score, or with the reason why there is none."""
     if not board.rows:
         return Cell(without_rows(board))
     row = board.rows[0]
@@ -63,7 +65,7 @@ def _first_cell(board: Board) -> Cell:
 
 
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page of a protocol, the files of its tables, and its badge."""
+    """Yield the files of a board's table, its badge, and its page."""
     name = board.protocol.name
     values = to_csv(board, digits=DIGITS)
     stem = f"protocols/{name}"
@@ -74,12 +76,14 @@ def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _badge(board: Board) -> bytes:
+    """Draw the badge with the name of a protocol and its count of methods."""
     label, count_text = board.protocol.name, counted(len(board.rows), "method")
     left, right = 7 * len(label) + 12, 7 * len(count_text) + 12
-    return svg("badge.svg", label=label, told=count_text, left=left, right=right)
+    return svg("badge.svg", label=label, text=count_text, left=left, right=right)
 
 
 def _page(board: Board, sources: Sources) -> Page:
+    """Build the page of a protocol: its table, charts, explanations and settings."""
     name = board.protocol.name
     kind = "losses, less is better" if board.measure.is_loss else "accuracies"
     return Page(
@@ -95,6 +99,7 @@ def _page(board: Board, sources: Sources) -> Page:
             "costs": cost_charts(board),
             "charts": protocol_charts(board, sources),
             "maps": board_maps(board, sources),
+            "about_letters": ABOUT_LETTERS,
             "statements": [plain(statement) for statement in statements(board)],
             "prices": [plain(sentence) for target in board.targets for sentence in evidence(target)],
             "common": board.common,
@@ -118,6 +123,7 @@ def run_command(board: Board, sources: Sources) -> str:
 
 
 def _settings(board: Board) -> Table:
+    """Make the table of what a protocol fixes."""
     protocol = board.protocol
     lines: list[tuple[str, object]] = [
         ("time step, ms", f"{1000 * protocol.dt_s:g}"),
@@ -156,10 +162,12 @@ def _parts(board: Board) -> list[tuple[str, str, Table]]:
 
 
 def _unranked(board: Board, rows: Sequence[MethodRow]) -> Table:
+    """Make the table of rows without a rank."""
     return row_table(board, rows, caption=f"Methods of {board.protocol.name} without a rank")
 
 
 def _outsiders(board: Board) -> Table:
+    """Make the table of results of code outside the catalogue."""
     columns = (*texts("name", "code", "checked"), *numbers(board.measure.title), *texts("seeds"))
     rows = []
     for outsider in board.outsiders:

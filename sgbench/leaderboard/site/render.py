@@ -1,4 +1,4 @@
-"""Render pages from templates and plain values; every text is escaped, and nothing is marked as safe."""
+"""Renders pages from templates and plain values; every text is escaped, and nothing is marked as safe."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SECTIONS = (
     ("retired.html", "Withdrawn"),
     ("search.html", "Search"),
 )
-"""The navigation, from left to right."""
+"""Path and title of each entry of the navigation, from left to right."""
 DOCS_SECTIONS = (
     ("docs/tutorial/index.html", "Tutorial"),
     ("docs/study/README.html", "Study"),
     ("docs/index.html", "Docs"),
 )
-"""Its further entries if the documentation is in docs/ of the site."""
+"""Further entries of the navigation if the documentation is in docs/ of the site."""
 PACKAGE = "sgbench.leaderboard.site"
 STATIC = ("site.css", "site.js", "charts.js", "compare.js", "search.js")
 LINK = re.compile(r"https://\S+")
@@ -38,11 +38,7 @@ PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 
 
 def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
-    """Build the navigation bar of a site as (title, path) pairs, which the documentation shows too.
-
-    Args:
-        docs: whether the documentation is in docs/ of the site.
-    """
+    """Return (path, title) of each entry of the navigation; `docs` adds those of the documentation."""
     return (*SECTIONS, *DOCS_SECTIONS) if docs else SECTIONS
 
 
@@ -50,15 +46,15 @@ def rendered(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
     """Render a page from its template to its file.
 
     Args:
-        page: template and values.
-        commit: of the records, shown on each page.
+        page: the page, with its template and values.
+        commit: git commit of the records, which each page shows.
         docs: whether the documentation is in docs/ of the site.
     """
     return SiteFile(page.path, lambda: _html(page, commit, docs=docs))
 
 
 def static_files() -> Iterator[SiteFile]:
-    """Yield the style sheet and the scripts, without which pages work too."""
+    """Yield the style sheet, and the scripts, without which pages work too."""
     for name in STATIC:
         yield SiteFile(f"static/{name}", (files(PACKAGE) / "static" / name).read_bytes)
 
@@ -69,22 +65,16 @@ def svg(template: str, **values: object) -> bytes:
 
 
 def _html(page: Page, commit: str, *, docs: bool) -> bytes:
-    text = (
-        _environment()
-        .get_template(page.template)
-        .render(
-            page=page,
-            top="../" * page.path.count("/"),
-            sections=bar(docs=docs),
-            commit=commit,
-            **page.values,
-        )
-    )
+    """Render a page as HTML; see `rendered`."""
+    template = _environment().get_template(page.template)
+    top = "../" * page.path.count("/")
+    text = template.render(page=page, top=top, sections=bar(docs=docs), commit=commit, **page.values)
     return (text.rstrip("\n") + "\n").encode()
 
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
+    """Make the environment of the templates, which escapes every value and refuses undefined ones."""
     environment = Environment(
         loader=PackageLoader(PACKAGE),
         autoescape=True,

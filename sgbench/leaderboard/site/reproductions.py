@@ -1,4 +1,4 @@
-"""Parse the page of reproductions that `sgbench reproduce --update` writes, for the site."""
+"""Parses the documentation's page of reproductions, which `sgbench reproduce --update` writes, for the site."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST, MOST = 0.1, 10.0
 """Ends of the axis of ratios; ratios beyond are drawn at its end."""
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-"""A Markdown link; pages of single reproductions are not on the site, so that links to them become paths."""
+"""Matches a Markdown link; the pages of single reproductions are not on the site, so links to them become paths."""
 ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
 
 
@@ -28,26 +28,23 @@ class ReproductionText:
     """Holds the text on one reproduction."""
 
     name: str
-    line: str
-    items: tuple[str, ...]
-    failing: bool
+    line: str  # the first line of its section
+    items: tuple[str, ...]  # the items of its list
+    failing: bool  # whether one of its figures does not agree
 
 
 @dataclass(frozen=True)
 class Reproductions:
-    """Holds all figures, and the text on each reproduction."""
+    """Holds the figures of all reproductions, and the text on each reproduction."""
 
-    summary: str
+    summary: str  # how many figures agree, in a sentence
     table: Table
     charts: Charts
-    told: tuple[ReproductionText, ...]
+    texts: tuple[ReproductionText, ...]  # those with a failing figure first
 
 
 def read_reproductions(path: Path) -> Reproductions | None:
-    """Read the page of reproductions.
-
-    Returns:
-        None if it has no table of the expected form.
+    """Read the page of reproductions; None if it has no table of the expected form.
 
     Raises:
         InputError: the file is missing or a link.
@@ -58,7 +55,7 @@ def read_reproductions(path: Path) -> Reproductions | None:
     ]
     if not lines or VERDICT not in lines[0]:
         return None
-    head, rows = lines[0], _named(lines[2:])
+    head, rows = lines[0], _with_names(lines[2:])
     verdict = head.index(VERDICT)
     rows.sort(key=lambda row: row[verdict] == AGREES)
     failing = {row[0] for row in rows if row[verdict] != AGREES}
@@ -79,8 +76,8 @@ def read_reproductions(path: Path) -> Reproductions | None:
     )
 
 
-def _named(rows: list[list[str]]) -> list[list[str]]:
-    """Fill in the name of the reproduction in rows below the first, where the page leaves it out."""
+def _with_names(rows: list[list[str]]) -> list[list[str]]:
+    """Fill in the name of the reproduction, which the page gives only in the first row of each."""
     name = ""
     for row in rows:
         name = row[0] or name
@@ -89,6 +86,7 @@ def _named(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _cell(title: str, text: str) -> Cell:
+    """Make a cell of the column `title`, sorted by its number in columns of numbers."""
     order = None
     if title in NUMBERED:
         try:
@@ -99,6 +97,7 @@ def _cell(title: str, text: str) -> Cell:
 
 
 def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
+    """Parse the section on each reproduction; `failing` names those with a figure that does not agree."""
     parts = SECTION.split(text)[1:]
     return [
         ReproductionText(
@@ -112,7 +111,7 @@ def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
 
 
 def _charts(rows: list[dict[str, str]]) -> Charts:
-    """Draw the ratio of measured to published, one row for each figure with a ratio."""
+    """Make the chart of the ratio of measured to published, one row for each figure with a ratio."""
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     names: list[str] = []
     for row in rows:

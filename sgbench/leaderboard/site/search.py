@@ -1,4 +1,4 @@
-"""The search over boards, methods, entries and texts: its page and its index."""
+"""Builds the page of the search over boards, methods, entries and texts, and its index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgbench.leaderboard.site.files import Page, SiteFile
 from sgbench.leaderboard.site.sources import ShownRow, Sources, method_path
 
 LIST, DOCS_LIST = "searched.js", "docs/searched.js"
-"""Scripts with the index of the boards, and of the documentation, which its own build writes."""
+"""Paths of the scripts with the index of the site, and with that of the documentation, which its build writes."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,13 @@ class Findable:
 
 
 def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page of the search and its index.
-
-    Args:
-        pages: the pages to index.
-        sources: for the methods.
-    """
+    """Yield the index of these pages and of all methods, and the page of the search."""
     listed = [
         Findable(page.title, page.path, page.kind, f"{page.about} {page.words}".strip()) for page in pages
     ]
     listed += [
         Findable(
-            shown.row.label,
-            method_path(shown.board.protocol.name, method_id),
-            "method",
-            _scored(shown),
+            shown.row.label, method_path(shown.board.protocol.name, method_id), "method", _score_text(shown)
         )
         for method_id, shown in sources.shown.items()
     ]
@@ -53,19 +45,20 @@ def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | Sit
     )
 
 
-def _scored(shown: ShownRow) -> str:
+def _score_text(shown: ShownRow) -> str:
+    """Write the score of a method and its board."""
     board = shown.board
     return f"on {board.protocol.name}: {board.measure.title} {board.measure.summary(shown.row.score)}"
 
 
-def as_script(found: Sequence[Findable]) -> bytes:
+def as_script(items: Sequence[Findable]) -> bytes:
     """Write an index as a script, since a page opened from disk may load scripts but no other files.
 
     >>> as_script([Findable("atan", "surrogates/atan.html", "surrogate", "a bell")]).decode().splitlines()[1]
     '["atan","surrogates/atan.html","surrogate","a bell"]'
     """
     lines = (
-        json.dumps([each.title, each.path, each.kind, each.text], ensure_ascii=False, separators=(",", ":"))
-        for each in found
+        json.dumps([item.title, item.path, item.kind, item.text], ensure_ascii=False, separators=(",", ":"))
+        for item in items
     )
     return ("(self.searched ??= []).push(\n" + ",\n".join(lines) + "\n);\n").encode()

@@ -1,4 +1,4 @@
-"""The sources of all pages, read once: boards, measured methods, the catalogue and the checkout."""
+"""Reads once what all pages are made of: boards, measured methods, the catalogue and the checkout."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sgbench.paths import conf_dir
 
 NO_EXTRAS = SiteExtras()
 CONTROL = "control"
-"""Family of control surrogates, against which others are compared."""
+"""Family of the surrogates that serve as controls: others are compared with them."""
 
 
 @dataclass(frozen=True)
 class ShownRow:
-    """Holds a row of a board, and the part of the board with it."""
+    """Holds a row with its board, and the part of the board that it is in."""
 
     board: Board
     row: MethodRow
@@ -35,14 +35,14 @@ class ShownRow:
 
 @dataclass(frozen=True)
 class Sources:
-    """Holds the sources of a site."""
+    """Holds what the pages of a site are made of."""
 
     root: Path  # the leaderboards folder
-    references: References  # of protocols in the catalogue
-    commit: str  # of the records, or a text if there is none
-    boards: tuple[Board, ...]  # of all protocols
-    measured: Mapping[str, Sequence[Measured]]  # methods by protocol, ranked or not
-    findings: tuple[Finding, ...] = field(default=())  # on files left out
+    references: References  # references of the catalogue's protocols
+    commit: str  # git commit of the records, or a text that there is none
+    boards: tuple[Board, ...]  # boards of all protocols
+    measured: Mapping[str, Sequence[Measured]]  # maps each protocol to its methods, ranked or not
+    findings: tuple[Finding, ...] = field(default=())  # one for each file that was left out
     extras: SiteExtras = field(default=NO_EXTRAS)  # what is shown in addition to records
 
     @property
@@ -72,32 +72,32 @@ class Sources:
 
     @cached_property
     def ranked(self) -> dict[str, list[Measured]]:
-        """Collect the methods that boards rank, by protocol."""
+        """Map each protocol to the methods that its board ranks."""
         return {
             board.protocol.name: [self.by_id[row.method_id] for row in board.rows] for board in self.boards
         }
 
     @cached_property
     def surrogates(self) -> dict[str, Entry]:
-        """Read the entries of the surrogates, with presets of libraries."""
+        """Read the catalogue's surrogates by name, with presets of libraries."""
         return catalogue.entries("surrogate", self.references.config_dirs)
 
     @cached_property
     def neurons(self) -> dict[str, Entry]:
-        """Read the entries of the neurons."""
+        """Read the catalogue's neurons by name."""
         return catalogue.entries("neuron", self.references.config_dirs)
 
     def group(self, name: str) -> dict[str, Entry]:
-        """Return the entries of one of the two groups that have pages."""
+        """Return the entries of "surrogate" or "neuron", the groups that have pages."""
         return self.surrogates if name == "surrogate" else self.neurons
 
     def is_control(self, surrogate: str) -> bool:
-        """Return whether a surrogate is a control, against which others are compared."""
+        """Return whether a surrogate of the catalogue is a control."""
         entry = self.surrogates.get(surrogate)
         return entry is not None and entry.meta.get("family") == CONTROL
 
     def page_of(self, group: str, name: str) -> str | None:
-        """Return the path of an entry's page, of a preset that of its canonical entry; None without one."""
+        """Return the path of an entry's page, for a preset that of its canonical entry; None without one."""
         entry = self.group(group).get(name)
         if entry is None:
             return None
@@ -119,9 +119,9 @@ def read_sources(
     """Read the sources of a site from a leaderboards folder.
 
     Args:
-        root: the folder.
-        references: of protocols in the catalogue.
-        commit: of the records, or a text if there is none.
+        root: the leaderboards folder.
+        references: references of the catalogue's protocols.
+        commit: git commit of the records, or a text that there is none.
         extras: what is shown in addition to records.
 
     Raises:

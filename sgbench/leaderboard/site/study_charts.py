@@ -1,4 +1,4 @@
-"""Build the pages of the charts of studies, read from the checkout's documentation."""
+"""Builds the pages of the charts of studies, which are read from the checkout's documentation."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STUDIES = ("study", "passing_steps", "chip")
 
 
 def study_charts(sources: Sources) -> dict[str, Charts]:
-    """Read the charts of all reports, by name; empty in a wheel.
+    """Map the names of the charts in all reports to the charts; empty outside a checkout.
 
     Raises:
-        InputError: a file holds other data.
+        InputError: a file of charts holds other data.
     """
     found: dict[str, Charts] = {}
     for study in STUDIES:
@@ -35,7 +35,7 @@ def study_charts(sources: Sources) -> dict[str, Charts]:
 
 
 def charts_pages(sources: Sources) -> Iterator[Page]:
-    """Yield a page for each kind of chart of the studies, and their list; nothing without charts."""
+    """Yield a page for each kind of chart of the studies, then the list of these pages; nothing without charts."""
     kinds: dict[str, dict[str, Drawing]] = {}
     for name, charts in study_charts(sources).items():
         drawing = laid_out(charts)

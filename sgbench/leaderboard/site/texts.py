@@ -1,4 +1,4 @@
-"""Pages of text: energy validation, reproductions, methodology, how to submit, and retired rows."""
+"""Builds the pages of text: energy validation, reproductions, methodology, how to submit, and retired rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sgbench.leaderboard.site.reproductions import read_reproductions
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.plots.energy_measured import measured_charts
 from sgbench.plots.layout import laid_out
+from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, numbers, texts
 
@@ -40,7 +41,7 @@ STATISTICS = Table(
             ),
             (
                 "letters (alike)",
-                "a letter in common is not told apart; unlike letters prove no difference",
+                ABOUT_LETTERS,
                 "Demšar 2006",
             ),
             (
@@ -71,6 +72,7 @@ def text_pages(sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the page that compares predicted with measured energies, and lists the price lists."""
     folders = sources.references.config_dirs
     targets = load_targets(folders, everything=True)
     verdicts = sorted(validate(load_cases(folders), targets), key=lambda verdict: verdict.inside)
@@ -83,7 +85,7 @@ def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
     table = Table(
         f"{inside} of {len(verdicts)} predictions hold; those that fail come first",
         columns,
-        tuple(_verdict(verdict) for verdict in verdicts),
+        tuple(_verdict_cells(verdict) for verdict in verdicts),
         head=2,
         is_filtered=True,
     )
@@ -121,7 +123,8 @@ def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
     )
 
 
-def _verdict(verdict: EnergyVerdict) -> tuple[Cell, ...]:
+def _verdict_cells(verdict: EnergyVerdict) -> tuple[Cell, ...]:
+    """Make the cells of one measurement: whether the prediction holds, and both energies."""
     return (
         Cell("yes" if verdict.inside else "no"),
         Cell(verdict.case, is_code=True),
@@ -135,6 +138,7 @@ def _verdict(verdict: EnergyVerdict) -> tuple[Cell, ...]:
 
 
 def _reproductions(sources: Sources) -> Page:
+    """Build the page of reproductions; without a checkout it says that there are none."""
     reproductions = None if sources.docs is None else read_reproductions(sources.docs / "reproductions.md")
     return Page(
         "reproductions.html",
@@ -148,6 +152,7 @@ def _reproductions(sources: Sources) -> Page:
 
 
 def _methodology(sources: Sources) -> Page:
+    """Build the page that explains intervals, ranks and energies."""
     return Page(
         "methodology.html",
         "Methodology",
@@ -163,6 +168,7 @@ def _methodology(sources: Sources) -> Page:
 
 
 def _submit(sources: Sources) -> Page:
+    """Build the page that explains how to submit a result, with the first board as the example."""
     first = sources.boards[0].protocol.name if sources.boards else "digits_v1"
     return Page(
         "submit.html",
@@ -175,6 +181,7 @@ def _submit(sources: Sources) -> Page:
 
 
 def _retired(sources: Sources) -> Page:
+    """Build the page of withdrawn and superseded methods, of the catalogue and from outside."""
     columns = texts("protocol", "method", "what", "by", "why", "since")
     rows = []
     for shown in sources.shown.values():

@@ -1,4 +1,4 @@
-"""Charts of validation scores over the slopes, learning rates and other numbers tried in tuning logs."""
+"""Makes charts of validation scores over the slopes, learning rates and other numbers tried in tuning logs."""
 
 from __future__ import annotations
 
@@ -18,45 +18,50 @@ Points = list[tuple[float, float]]
 
 
 def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Drawing]:
-    """Make a chart of one method's validation score over each number that was tried for it.
-
-    Args:
-        row: the method.
-        board: of the method.
-        sources: the store with its tuning log, if it has one.
-    """
+    """Draw one method's validation score over each number that was tried for it; none without a tuning log."""
     return _charts({row.label: _tried(row, board, sources)}, board, "of its tuning")
 
 
 def board_maps(board: Board, sources: Sources) -> list[Drawing]:
-    """Make a chart of validation scores over each tried number, with a line for each method of a board."""
+    """Draw validation scores over each number that was tried, with a line for each method of a board."""
     rows = (*board.rows, *board.claimed)
     return _charts(
         {row.label: _tried(row, board, sources) for row in rows}, board, "of every method with a log"
     )
 
 
-def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str) -> list[Drawing]:
+def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) -> list[Drawing]:
+    """Draw a chart for each tried number.
+
+    Args:
+        tried: maps the label of each method to a map from numbers, such as neuron.beta, to (value, score) pairs.
+        board: board of the methods.
+        runs: which runs the scores are of, for the caption.
+    """
     names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
-    what = "validation loss" if board.measure.is_loss else "validation accuracy, %"
+    score = "validation loss" if board.measure.is_loss else "validation accuracy, %"
     drawings = []
     for name in names:
         lines = {label: numbers[name] for label, numbers in tried.items() if name in numbers}
         positive = all(value > 0 for points in lines.values() for value, _ in points)
-        caption = f"{name.partition('.')[2]} against {what}, means over seeds {whose}."
+        caption = f"{name.partition('.')[2]} against {score}, means over seeds {runs}."
         series = tuple(_line(label, name, points) for label, points in lines.items())
-        chart = Chart(caption, ChartAxis(name, is_log=positive), ChartAxis(what), series)
+        chart = Chart(caption, ChartAxis(name, is_log=positive), ChartAxis(score), series)
         drawings.append(laid_out(Charts(caption, (chart,))))
     return [drawing for drawing in drawings if drawing is not None]
 
 
 def _line(label: str, name: str, points: Points) -> Series:
+    """Make the line of one method over the values of the number `name`."""
     marked = (ChartPoint(x, y, f"{name}={x:g}, {value_text(y)}") for x, y in points)
     return Series(label, tuple(marked), is_line=True)
 
 
 def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
-    """Collect for each number the tried values with their mean scores, other numbers as submitted."""
+    """Map each number to its tried values with their mean scores, where all other numbers were as submitted.
+
+    Empty without a tuning log; a number with a single value is left out.
+    """
     submission = None if row.listing is None else row.listing.provenance.submission
     log = None if submission is None else log_of(submission, sources.root / board.protocol.name)
     if log is None:
@@ -70,7 +75,10 @@ def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
 
 
 def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:
-    """Collect the values of one number with their mean score over finished seeds, in ascending order."""
+    """List the tried values of the number `name` with their mean score over finished seeds, in ascending order.
+
+    Counts trials that changed this number alone, and those that changed none.
+    """
     own = _own(name, method)
     scores: dict[float, list[float]] = {}
     for trial in trials:
@@ -86,6 +94,7 @@ def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss
 
 
 def _own(name: str, method: Method) -> float | None:
+    """Return the method's own value of the parameter `name` (group.key); None if it is no number."""
     group, _, key = name.partition(".")
     value = method.parameters.get(group, {}).get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -25,7 +25,7 @@ function paired(first, second) {
   return { n, mean, spread, low: Math.max(mean - half, -most), high: Math.min(mean + half, most) };
 }
 
-/** Whether the seeds of this pair tell the two apart, in a sentence; a board has many pairs, and its own verdict corrects for them. */
+/** Whether the two differ significantly by the seeds of this pair, in a sentence; a board's own verdict corrects for all its pairs. */
 function verdict(first, second) {
   const found = paired(first, second);
   if (found === null) return "They share no two seeds, so no difference is paired; the command below compares them unpaired.";
@@ -33,10 +33,10 @@ function verdict(first, second) {
   const text = (value) => (first.isLoss ? Number(value.toPrecision(4)).toString() : value.toFixed(2));
   const unit = first.isLoss ? " in loss, of which less is better" : " points of test accuracy";
   const isBetter = first.isLoss ? mean < 0 : mean > 0;
-  const told = low <= 0 && high >= 0 ? "the two are not told apart" : `the ${isBetter ? "first" : "second"} is better`;
+  const result = low <= 0 && high >= 0 ? "the two do not differ significantly" : `the ${isBetter ? "first" : "second"} is better`;
   const ends = spread > ROUNDING ? `95 % interval ${text(low)} to ${text(high)}` : "the same in every seed";
   const lead = "For this pair alone, without correction for the other pairs of the board";
-  return `${lead}, ${told}: the first minus the second is ${text(mean)}${unit} (${ends}, Student's t paired by ${n} seeds).`;
+  return `${lead}, ${result}: the first minus the second is ${text(mean)}${unit} (${ends}, Student's t paired by ${n} seeds).`;
 }
 
 function tableOf(caption, titles, rows) {
