@@ -113,7 +113,7 @@ def _across(args: argparse.Namespace) -> int:
     if comparison.ranks is not None:
         say(
             f"ranks over {len(comparison.tasks)} tasks: Friedman p = {comparison.ranks.p:.2g}; mean ranks less "
-            f"than {comparison.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)"
+            f"than {comparison.ranks.critical_difference:.2f} apart do not differ significantly (Nemenyi, 5 %)"
         )
     if comparison.left_out:
         say(f"left out, since not on every task: {', '.join(comparison.left_out)}")

@@ -122,6 +122,6 @@ def _about_stability(duels: Mapping[tuple[str, str], Duel], *, is_cut: bool) -> 
     return (
         f"Share of prices, in percent, under which the method of the line needs less energy an inference than that "
         f"of the column: over the corners of each price list's intervals, an unknown price being the same for "
-        f"both, and over the {lists} price lists that price both, without those that cannot tell them apart. "
+        f"both, and over the {lists} price lists that price both, without those on which both need the same. "
         f"{certain} of {len(pairs)} pairs have the same order under every price of every list{alike}.{more}"
     )
