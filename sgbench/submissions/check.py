@@ -1,4 +1,4 @@
-"""Check a submission as CI does; nothing in it is imported, unpickled, instantiated or followed."""
+"""Checks a submission as CI does; nothing in it is imported, unpickled, instantiated or followed."""
 
 from __future__ import annotations
 
@@ -44,21 +44,19 @@ OURS = "sgbench/engine/version.py"
 """A file in every commit of sgbench."""
 
 
-def strange(commits: Iterable[str], folder: Path) -> Iterator[str]:
-    """Yield the commits that are not in the history of sgbench, as known from a checkout.
+def unknown_commits(commits: Iterable[str], folder: Path) -> Iterator[str]:
+    """Yield the commits, given in 40 hexadecimal digits, that are not in the history of the checkout of `folder`.
 
-    Args:
-        commits: in 40 hexadecimal digits.
-        folder: in a checkout; nothing is yielded outside a checkout of sgbench with its whole history.
+    Nothing is yielded unless the folder is in a checkout of sgbench with its whole history.
     """
-    if not folder.is_dir() or not _knows(folder):
+    if not folder.is_dir() or not _has_history(folder):
         return
     for commit in dict.fromkeys(commits):
         if not _succeeds(folder, "merge-base", "--is-ancestor", commit, "HEAD"):
             yield commit
 
 
-def _knows(folder: Path) -> bool:
+def _has_history(folder: Path) -> bool:
     """Return whether a folder is in a checkout of sgbench with its whole history."""
     try:
         shallow = git.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
@@ -68,6 +66,7 @@ def _knows(folder: Path) -> bool:
 
 
 def _succeeds(folder: Path, *arguments: str) -> bool:
+    """Return whether a git command succeeds in a folder."""
     try:
         git.ask(folder, *arguments, timeout_s=GIT_S)
     except git.FAILURES:
@@ -97,8 +96,8 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
 
     Args:
         root: the folder.
-        references: of protocols.
-        judge: computes from data sets, losses and networks.
+        references: references of protocols.
+        judge: computes what needs data sets, losses and networks.
         board: a leaderboards folder that is searched for equal or similar submissions, and whose checkout must have
             the named commits; None skips both.
 
@@ -110,22 +109,23 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     if submission is None:
         return Checked(None, (), tuple(problems))
     problems += file_list_problems(contents, submission)
-    problems += _markup(SUBMISSION, submission)
+    problems += _markup_problems(SUBMISSION, submission)
     reference = _reference(submission, references, problems)
     if reference is None:
         return Checked(submission, (), tuple(problems))
     problems += header_problems(submission, reference)
-    run = _Run(contents, submission, reference, judge, problems)
-    run.read()
+    checked = _FileCheck(contents, submission, reference, judge, problems)
+    checked.read()
     if board is not None:
-        problems += _commits(submission, run.records.values(), board)
+        problems += _commit_problems(submission, checked.records.values(), board)
         problems += likenesses(
-            submission, run.records, run.predictions, reference, board / submission.protocol
+            submission, checked.records, checked.predictions, reference, board / submission.protocol
         )
-    return Checked(submission, tuple(run.records.values()), tuple(problems))
+    return Checked(submission, tuple(checked.records.values()), tuple(problems))
 
 
 def _submission(contents: Contents, problems: list[Problem]) -> Submission | None:
+    """Read submission.json; None without a valid one, with the problem added to `problems`."""
     path = contents.files.get(SUBMISSION)
     if path is None:
         problems.append(
@@ -139,18 +139,21 @@ def _submission(contents: Contents, problems: list[Problem]) -> Submission | Non
         return None
 
 
-def _markup(path: str, stored: BaseModel) -> Iterator[Problem]:
+def _markup_problems(path: str, stored: BaseModel) -> Iterator[Problem]:
+    """Yield a problem for each text in a file's content that could act as markup."""
     for key in unplain(stored.model_dump()):
         yield Problem("text", path, complaint(key)[:MAX_MESSAGE])
 
 
 def _problem(code: str, path: str, error: InputError) -> Problem:
+    """Convert an error about a file to a problem, shortened to one line."""
     return Problem(code, path, one_printable_line(error).removeprefix(f"{path}: ")[:MAX_MESSAGE])
 
 
 def _reference(
     submission: Submission, references: References, problems: list[Problem]
 ) -> ProtocolReference | None:
+    """Return the reference of a submission's protocol; None without one, with the problem added to `problems`."""
     try:
         return references.of(submission.protocol)
     except InputError as error:
@@ -158,18 +161,18 @@ def _reference(
         return None
 
 
-def _commits(submission: Submission, records: Iterable[Result], board: Path) -> Iterator[Problem]:
-    """Yield a problem for each commit that sgbench's repository lacks, to which nobody can go back."""
+def _commit_problems(submission: Submission, records: Iterable[Result], board: Path) -> Iterator[Problem]:
+    """Yield a warning for each commit of a submission that the repository of `board` lacks."""
     environment = submission.environment
     stated = [None if environment is None else environment.commit]
     stated += [record.provenance.commit for record in records if isinstance(record, RunRecord)]
-    for commit in strange(filter(None, stated), board):
+    for commit in unknown_commits(filter(None, stated), board):
         message = f"commit {commit[:12]} is none of this repository's; run from a commit of its history"
         yield Problem("commit", SUBMISSION, message, "warning")
 
 
-class _Run:
-    """Checks all files of one submission and collects its problems."""
+class _FileCheck:
+    """Checks all files of one submission, and collects its records, predictions and problems."""
 
     def __init__(
         self,
@@ -193,7 +196,7 @@ class _Run:
         seeds = self.contents.seeds("records")
         for seed in self.submission.seeds:
             if seed not in seeds:
-                self._say("complete", f"records/{seed}.json", "is missing; failed seeds are handed in too")
+                self._report("complete", f"records/{seed}.json", "is missing; failed seeds are handed in too")
         for seed in seeds:
             self._attempt("record", f"records/{seed}.json", self._record, seed)
         self._build()
@@ -202,14 +205,15 @@ class _Run:
             self._artefact("weights", seed, self._weights)
         for kind in ("predictions", "weights"):
             for seed in sorted({*self.contents.seeds(kind)} - self.records.keys() - {*seeds}):
-                self._say("complete", f"{kind}/{seed}.{FOLDERS[kind].suffix}", "has no record; remove it")
+                path = f"{kind}/{seed}.{FOLDERS[kind].suffix}"
+                self._report("complete", path, "has no record; remove it")
         self._tuning()
         self.problems += copied_seeds(self.predictions, outside=self.submission.division == "external")
         self.problems += copied_weights(self.records)
         self.problems += self._labels()
 
     def _build(self) -> None:
-        """Compose and build the method if a record of it follows the protocol."""
+        """Report whether the method's network can be built; without a valid record nothing is built."""
         method = self.submission.method
         if method is None or not self.records:
             return
@@ -217,40 +221,47 @@ class _Run:
         self.buildable = reason is None
         if reason is not None:
             message = f"nothing can be built from the method: {printable(reason)}"
-            self._say("method", SUBMISSION, message[:MAX_MESSAGE])
+            self._report("method", SUBMISSION, message[:MAX_MESSAGE])
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
-        """Check that a finished run has its predictions or weights, and that others and code outside have none."""
+        """Check that a finished run has its predictions or weights, and that other runs and outside code have none.
+
+        `kind` is "predictions" or "weights", and `read` checks the file.
+        """
         path = f"{kind}/{seed}.{FOLDERS[kind].suffix}"
         outside = self.submission.division == "external" and kind == "weights"
         wanted = self.records[seed].status == "finished" and not outside
         if path in self.contents.files and wanted:
             self._attempt(kind, path, read, seed)
         elif wanted:
-            self._say("complete", path, "is missing; make the folder anew")
+            self._report("complete", path, "is missing; make the folder anew")
         elif path in self.contents.files:
-            self._say("complete", path, "belongs to no finished run of this kind; remove it")
+            self._report("complete", path, "belongs to no finished run of this kind; remove it")
 
-    def _say(self, code: str, path: str, message: str) -> None:
+    def _report(self, code: str, path: str, message: str) -> None:
+        """Add a problem of a file."""
         self.problems.append(Problem(code, path, message))
 
     def _attempt(self, code: str, path: str, read: Callable[[str, int], None], seed: int) -> None:
+        """Check a file of a seed by `read`, whose error becomes a problem."""
         try:
             read(path, seed)
         except InputError as error:
             self.problems.append(_problem(code, path, error))
 
     def _bytes(self, path: str) -> bytes:
+        """Read a file that is no larger than files of its folder may be."""
         return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]].max_bytes)
 
     def _record(self, path: str, seed: int) -> None:
+        """Check the record of a seed, and keep it if it is valid."""
         model = ExternalRecord if self.submission.division == "external" else RunRecord
         data = self._bytes(path)
         record = parse_model(data, model, path)
-        said = (record.protocol, record.method_id, record.seed)
-        if said != (self.submission.protocol, self.submission.method_id, seed):
+        stated = (record.protocol, record.method_id, record.seed)
+        if stated != (self.submission.protocol, self.submission.method_id, seed):
             raise InputError(
-                f"{path}: is of {said[0]} {said[1]} seed {said[2]}; hand in one method's own records"
+                f"{path}: is of {stated[0]} {stated[1]} seed {stated[2]}; hand in one method's own records"
             )
         if seed not in self.submission.seeds:
             raise InputError(f"{path}: seed {seed} is not declared; remove its files")
@@ -263,16 +274,16 @@ class _Run:
                     f"{path}: its method is written otherwise than in submission.json; make it anew"
                 )
             for message in implausible(record):
-                self._say("plausible", path, message)
-            self.problems += _markup(path, record)
+                self._report("plausible", path, message)
+            self.problems += _markup_problems(path, record)
         if to_json(record) != data:
             # The store writes records in this form, and must return the bytes with the hash in submission.json.
-            self._say(
-                "layout", path, "is laid out otherwise than a run writes it; hand in the run's own file"
-            )
+            message = "is laid out otherwise than a run writes it; hand in the run's own file"
+            self._report("layout", path, message)
         self.records[seed] = record
 
     def _predictions(self, path: str, seed: int) -> None:
+        """Check that the predictions of a seed are the recorded ones and give its score, and keep them."""
         record = self.records[seed]
         data = self._bytes(path)
         if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
@@ -288,6 +299,7 @@ class _Run:
         self.predictions[seed] = predictions
 
     def _weights(self, path: str, seed: int) -> None:
+        """Check that the weights of a seed are the recorded ones and fit the method's network."""
         record = self.records[seed]
         assert isinstance(record, RunRecord)  # noqa: S101 - weights of others are refused before
         data = self._bytes(path)
@@ -296,10 +308,10 @@ class _Run:
         require_fit(parse_weights(data, path), record, path)
         misfit = self.judge.misfit(record, data, path) if self.buildable else None
         if misfit is not None:
-            self._say("network", f"records/{seed}.json", misfit)
+            self._report("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
-        """Check that targets are those of the data set or, without its files, equal in all seeds."""
+        """Yield a problem for each seed whose targets are not those of the data set or, without it, the first seed."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.predictions.values()), None)
         for seed, predictions in self.predictions.items():
@@ -312,51 +324,48 @@ class _Run:
                 yield _problem("labels", path, error)
                 continue
             if differing:
-                what = "targets" if self.reference.classes is None else "labels"
-                yield Problem("labels", path, f"{differing} of its {what} are not {whose}")
+                noun = "targets" if self.reference.classes is None else "labels"
+                yield Problem("labels", path, f"{differing} of its {noun} are not {whose}")
 
     def _tuning(self) -> None:
+        """Check the tuning log: that a method has one, and that it fits submission.json, records and protocol."""
         path = self.contents.files.get(TUNING)
         method = self.submission.method
         if method is None:
             if path is not None:
-                self._say("tuning", TUNING, "cannot be checked for code outside the catalogue; remove it")
+                self._report("tuning", TUNING, "cannot be checked for code outside the catalogue; remove it")
             return
         if path is None:
-            self._say("complete", TUNING, "is missing; an untuned method hands in an empty log")
+            self._report("complete", TUNING, "is missing; an untuned method hands in an empty log")
             return
         try:
             log = parse_model(read_bytes(path), TuningLog, TUNING)
         except InputError as error:
             self.problems.append(_problem("tuning", TUNING, error))
             return
-        self.problems += _markup(TUNING, log)
+        self.problems += _markup_problems(TUNING, log)
         if (log.protocol, log.method_id) != (self.submission.protocol, self.submission.method_id):
-            self._say("tuning", TUNING, "is the log of another method; make the folder anew")
+            self._report("tuning", TUNING, "is the log of another method; make the folder anew")
             return
-        tried = len({trial.method_id for trial in log.trials})
-        if tried != self.submission.tuning_trials:
-            self._say(
-                "tuning",
-                TUNING,
-                f"holds {tried} settings, submission.json says {self.submission.tuning_trials}",
-            )
+        tried, stated = len({trial.method_id for trial in log.trials}), self.submission.tuning_trials
+        if tried != stated:
+            self._report("tuning", TUNING, f"holds {tried} settings, submission.json says {stated}")
         for code, message in complaints(log, method, self.reference):
-            self._say(code, TUNING, message)
+            self._report(code, TUNING, message)
         doubt = unconfirmed(log, self.reference.protocol)
         if doubt is not None:
             self.problems.append(Problem("tuning", TUNING, doubt, "warning"))
         self.problems += self._own_trials(log)
 
     def _own_trials(self, log: TuningLog) -> Iterator[Problem]:
-        """Check that the tuning log agrees with the records on the submitted seeds."""
+        """Yield a problem for each trial of the submitted method whose scores differ from the seed's record."""
         for trial in log.trials:
             record = self.records.get(trial.seed)
             if trial.method_id != log.method_id or not isinstance(record, RunRecord):
                 continue
             scores = record.validation
-            said = (trial.status, trial.validation_accuracy, trial.validation_loss)
-            if said != (record.status, scores and scores.accuracy, scores and scores.loss):
+            stated = (trial.status, trial.validation_accuracy, trial.validation_loss)
+            if stated != (record.status, scores and scores.accuracy, scores and scores.loss):
                 yield Problem(
                     "tuning", TUNING, f"says otherwise of seed {trial.seed} than its record; make it anew"
                 )

@@ -1,4 +1,4 @@
-"""Find copied results: equal or nearly equal predictions, and inputs that must be equal."""
+"""Finds copied results, whose predictions are nearly equal, and results whose inputs wrongly differ."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SAME_ANSWERS = 0.995
 SAME_ERRORS = 0.9
 MIN_ERRORS = 5
 SAME_LOGITS = SAME_OUTPUTS = 0.9995
-"""Least shares of equal predictions and errors, and least correlations, of a copy. Of fifteen surrogates with one
-seed, two share at most 98.6 % of predictions and 79 % of errors, and correlate at most at 0.990, on digits_v1,
+"""Smallest shares of equal predictions and errors, and smallest correlations, of a copy. Of fifteen surrogates with
+one seed, two share at most 98.6 % of predictions and 79 % of errors, and correlate at most at 0.990, on digits_v1,
 delayed_xor_v1 and yin_yang_v1."""
 MIN_DISTINCT = 100
-"""Least distinct outputs for a comparison: on temporal_xor_v1, whose networks have at most nine, honest runs of two
-surrogates have equal predictions."""
+"""Fewest distinct logits with which nearly equal predictions show a copy. On temporal_xor_v1, whose networks have
+at most nine, honest runs of two surrogates have equal predictions."""
 Result = RunRecord | ExternalRecord
 
 
@@ -60,6 +60,7 @@ def _correlated(first: Floats, second: Floats, least: float) -> bool:
 
 
 def _same_classes(one: Predictions, other: Predictions) -> bool:
+    """Return whether predicted classes and errors are nearly equal, or logits nearly proportional."""
     if one.logits.shape != other.logits.shape:
         return False
     if one.logits.size and max(_distinct(one.logits), _distinct(other.logits)) < MIN_DISTINCT:
@@ -72,30 +73,32 @@ def _same_classes(one: Predictions, other: Predictions) -> bool:
 
 
 def _distinct(logits: Floats) -> int:
+    """Count the samples with different logits [samples, classes]."""
     return len(np.unique(logits, axis=0))
 
 
 def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -> Iterator[Problem]:
-    """Yield a problem for each seed of one submission whose predictions copy another seed's.
+    """Yield a problem for each seed of one submission whose predictions copy an earlier seed's.
 
     Args:
-        predictions: by seed.
-        outside: whether they are of code outside the catalogue, which may be deterministic.
+        predictions: maps seeds to predictions.
+        outside: whether they are of code outside the catalogue, which may be deterministic, so that a copy is only
+            a warning.
     """
-    mend = "so it is no run of its own; run every seed"
+    remedy = "so it is no run of its own; run every seed"
     if outside:
-        mend = "so if it draws nothing at random its interval says nothing; else run every seed"
+        remedy = "so if it draws nothing at random its interval says nothing; else run every seed"
     seeds = sorted(predictions)
     for index, seed in enumerate(seeds):
         for earlier in seeds[:index]:
             if is_copy(predictions[seed], predictions[earlier]):
-                message = f"answers like seed {earlier}, {mend}"
+                message = f"answers like seed {earlier}, {remedy}"
                 yield Problem("copy", f"predictions/{seed}.csv", message, "warning" if outside else "error")
                 break
 
 
 def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
-    """Yield a problem for each seed of one submission whose weights are another seed's file."""
+    """Yield a problem for each seed of one submission whose weights are an earlier seed's file."""
     first: dict[str, int] = {}
     for seed, record in sorted(records.items()):
         sha256 = record.weights_sha256 if isinstance(record, RunRecord) else None
@@ -118,10 +121,10 @@ def likenesses(
 
     Args:
         submission: the submission.
-        records: of the submission, by seed.
-        predictions: of the submission, by seed.
-        reference: of the protocol.
-        folder: of the protocol, in a leaderboards folder.
+        records: maps seeds to the records of the submission.
+        predictions: maps seeds to the predictions of the submission.
+        reference: the reference of the protocol.
+        folder: folder of the protocol in a leaderboards folder.
     """
     objects = Objects(folder)
     for other in _others(folder, sorted(records)):
@@ -155,6 +158,15 @@ def _against(
     other: Result,
     theirs: PredictionTable | None,
 ) -> Iterator[Problem]:
+    """Compare one seed of a submission with a result of the same seed on a board, and yield problems.
+
+    Args:
+        submission: the submission.
+        mine: its record of the seed.
+        predicted: its predictions of the seed; None if they could not be read.
+        other: the record on the board.
+        theirs: the predictions on the board; None if they are not stored, or are of the same method.
+    """
     path = f"records/{mine.seed}.json"
     if other.method_id == submission.method_id:
         if other != mine:
@@ -162,7 +174,7 @@ def _against(
             yield Problem("known", path, message)
         return
     if isinstance(mine, RunRecord) and isinstance(other, RunRecord):
-        yield from _input(mine, other, path)
+        yield from _input_problems(mine, other, path)
         if mine.weights_sha256 is not None and mine.weights_sha256 == other.weights_sha256:
             message = f"are the weights of method {other.method_id}; hand in those that the run saved"
             yield Problem("weights", f"weights/{mine.seed}.safetensors", message)
@@ -182,18 +194,19 @@ def _against(
 
 
 def _other_labels(predicted: PredictionTable, theirs: PredictionTable, path: str) -> bool:
-    """Return whether two tables have different targets."""
+    """Return whether two tables of one shape have different targets; `path` names the first for messages."""
     same = theirs.target.shape == predicted.target.shape
     return same and targets_apart(predicted, theirs, path) > 0
 
 
 def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) -> PredictionTable | None:
+    """Read the predictions with this hash; None if they are not stored."""
     data = None if sha256 is None else objects.get(sha256, "csv")
     return None if data is None else parse_prediction_table(data, hashlib.sha256(data).hexdigest(), reference)
 
 
-def _input(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:
-    """Check that a finished run has its predictions or weights, and that others and code outside have none."""
+def _input_problems(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:
+    """Yield a problem if two records with equal data set and encoder count different input events."""
     for group in ("dataset", "encoder"):
         same = mine.method.choices[group] == other.method.choices[group]
         if not same or mine.method.parameters[group] != other.method.parameters[group]:

@@ -1,4 +1,4 @@
-"""Make a submission from the predictions of code outside the catalogue."""
+"""Makes a submission from the predictions of code outside the catalogue."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def make_external(
     Args:
         source: the folder of predictions.
         target: folder in which <protocol>/<id> is made.
-        author: of the submission; `code` is required.
-        references: of the protocols.
+        author: author of the submission; `code` is required.
+        references: references of the protocols.
         judge: computes losses of outputs.
         protocol: name of the protocol.
         failed: seeds of the protocol without a result.
 
     Raises:
-        InputError: a seed's file is missing or no table of predictions; the line has the remedy.
+        InputError: a seed's file is missing or no table of predictions, or no seed finished.
         StorageError: the folder cannot be written.
     """
     reference = references.of(protocol)
@@ -76,7 +76,7 @@ class _Result(NamedTuple):
 
 
 def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) -> dict[int, _Result | None]:
-    """Read the result of every seed; None for failed seeds."""
+    """Map every seed of the protocol to its result, failed seeds to None."""
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:
@@ -99,6 +99,7 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
 def _external_record(
     name: str, seed: int, result: _Result | None, reference: ProtocolReference, judge: Judge
 ) -> ExternalRecord:
+    """Make the record of one seed, with the score that its predictions give; `name` is the id of the submission."""
     predictions = None if result is None else result.predictions
     by_class = predictions if isinstance(predictions, Predictions) else None
     stepped = by_class is not None and by_class.steps is not None

@@ -1,4 +1,4 @@
-"""Read a submission's untrusted folder: names, kinds and sizes of files first, content last."""
+"""Lists the files of a submission's untrusted folder, and checks names, kinds and sizes before any is opened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_TOTAL_BYTES = 512 * MIB
 
 
 class FileKind(NamedTuple):
-    """Describes the files of one folder of a submission, called SEED.suffix."""
+    """Describes the files of one folder of a submission, which are called SEED.suffix."""
 
     suffix: str  # without the dot
     max_bytes: int
@@ -30,7 +30,7 @@ FOLDERS = {
     "predictions": FileKind("csv", 64 * MIB),
     "weights": FileKind("safetensors", 64 * MIB),
 }
-"""The kind of files in each folder of a submission."""
+"""Maps each folder of a submission to the kind of its files."""
 _SEED = re.compile(r"0|[1-9][0-9]{0,9}")
 Level = Literal["error", "warning"]
 
@@ -39,18 +39,18 @@ Level = Literal["error", "warning"]
 class Problem:
     """Describes one problem of a submission, and its remedy."""
 
-    code: str
-    path: str
-    message: str
+    code: str  # names the check that failed
+    path: str  # the file, relative to the submission
+    message: str  # the problem and its remedy
     level: Level = "error"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Holds the files of a submission by their path inside it, in the order of the paths."""
+    """Holds the files of a submission, in the order of their paths."""
 
     root: Path
-    files: dict[str, Path]
+    files: dict[str, Path]  # maps paths inside the submission to paths on this machine
 
     def seeds(self, folder: str) -> list[int]:
         """List the seeds that have a file in one of the folders."""
@@ -83,7 +83,7 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
                 Problem("count", "", f"more than {MAX_FILES} files; nothing beyond was looked at")
             )
             break
-        problem = kind or _placed(name) or _sized(name, path)
+        problem = kind or _name_problem(name) or _size_problem(name, path)
         if problem is not None:
             problems.append(Problem(problem[0], printable(ascii(name)[1:-1]), problem[1]))
             continue
@@ -95,16 +95,17 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
-    """Yield the paths two levels deep, each with the problem of its kind, if any."""
+    """Yield the paths up to two levels deep, each with the problem of its kind; None if it is a regular file."""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False) and entry.name in FOLDERS:
             for inner in sorted(os.scandir(entry.path), key=lambda inner: inner.name):
-                yield Path(inner.path), _kind(inner)
+                yield Path(inner.path), _kind_problem(inner)
         else:
-            yield Path(entry.path), _kind(entry)
+            yield Path(entry.path), _kind_problem(entry)
 
 
-def _kind(entry: os.DirEntry[str]) -> tuple[str, str] | None:
+def _kind_problem(entry: os.DirEntry[str]) -> tuple[str, str] | None:
+    """Return code and message for what is no regular file, or None."""
     if entry.is_symlink():
         return "link", "is a link, and none is followed; put the file itself here"
     mode = entry.stat(follow_symlinks=False).st_mode
@@ -115,7 +116,8 @@ def _kind(entry: os.DirEntry[str]) -> tuple[str, str] | None:
     return None
 
 
-def _placed(name: str) -> tuple[str, str] | None:
+def _name_problem(name: str) -> tuple[str, str] | None:
+    """Return code and message for a path that no file of a submission has, or None."""
     if name in (SUBMISSION, TUNING):
         return None
     folder, _, file = name.partition("/")
@@ -128,7 +130,8 @@ def _placed(name: str) -> tuple[str, str] | None:
     return "name", f"belongs to no submission; there are {SUBMISSION}, {TUNING} and {', '.join(FOLDERS)}"
 
 
-def _sized(name: str, path: Path) -> tuple[str, str] | None:
+def _size_problem(name: str, path: Path) -> tuple[str, str] | None:
+    """Return code and message for a file that is larger than those of its folder may be, or None."""
     folder = name.partition("/")[0]
     limit = FOLDERS[folder].max_bytes if folder in FOLDERS else 4 * MIB
     if path.stat().st_size > limit:

@@ -1,4 +1,4 @@
-"""Check submission.json against the files of the submission and its protocol."""
+"""Checks submission.json against the files of the submission and against its protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sgbench.tables import ranges
 
 MAX_AHEAD = timedelta(days=1)
 BOASTS = ("verif", "rank", "referenc", "author", "official", "rescore", "reinfer", "retrain", "sgbench")
-"""Beginnings of words with which a name would claim a status that only a board assigns."""
+"""Beginnings of words by which a name would claim a status that only a board assigns."""
 
 
 def file_list_problems(contents: Contents, submission: Submission) -> Iterator[Problem]:
@@ -44,7 +44,7 @@ def file_list_problems(contents: Contents, submission: Submission) -> Iterator[P
 def header_problems(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
     """Yield a problem for each statement of submission.json that does not fit the protocol or cannot be true.
 
-    These are the protocol itself, seeds, division, name, data, date, paper or code, and environment.
+    Checked are the protocol itself, seeds, division, name, data, date, paper or code, and environment.
     """
     protocol = reference.protocol
     if protocol.superseded_by is not None:
@@ -52,10 +52,10 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
             "protocol", SUBMISSION, f"{protocol.name} is superseded by {protocol.superseded_by}; use that"
         )
     if submission.seeds not in protocol.complete_seeds:
-        *fewer, every = protocol.complete_seeds
-        counts = "".join(f"the first {len(seeds)} or " for seeds in fewer)
+        *partial_sets, all_seeds = protocol.complete_seeds
+        counts = "".join(f"the first {len(seeds)} or " for seeds in partial_sets)
         yield Problem(
-            "seeds", SUBMISSION, f"the seeds have to be {counts}all of {protocol.name}: {ranges(every)}"
+            "seeds", SUBMISSION, f"the seeds have to be {counts}all of {protocol.name}: {ranges(all_seeds)}"
         )
     if submission.method is not None:
         division = division_of(submission.method, reference)
@@ -65,7 +65,7 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
         for word in boasts(submission.name):
             message = f"its name says '{word}', which a board alone says of a method; choose another name"
             yield Problem("name", SUBMISSION, message)
-    yield from _data(submission, reference)
+    yield from _data_problems(submission, reference)
     if datetime.fromisoformat(submission.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield Problem("date", SUBMISSION, "was made in the future; correct the clock and make it anew")
     if submission.paper is None and submission.code is None:
@@ -92,13 +92,16 @@ def boasts(name: str) -> list[str]:
     return found
 
 
-def _data(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
-    """Check the hash of a submission's data against the published one; code outside may not know it."""
+def _data_problems(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
+    """Yield a problem if a submission states another hash of its data than the published one.
+
+    Code outside the catalogue may state none; without a published hash of unaccepted data nothing is compared.
+    """
     # If each seed draws its own data, each record names their hash.
     published = None if reference.protocol.draw == "per_seed" else reference.facts.sha256
-    given = submission.data_sha256
+    stated = submission.data_sha256
     if published is None and not reference.facts.is_accepted:
         return
-    if given != published and not (given is None and submission.division == "external"):
-        message = f"data_sha256 is {given or 'null'}, the data of {reference.protocol.name} have {published}"
+    if stated != published and not (stated is None and submission.division == "external"):
+        message = f"data_sha256 is {stated or 'null'}, the data of {reference.protocol.name} have {published}"
         yield Problem("data", SUBMISSION, f"{message}; make the folder anew")

@@ -1,4 +1,4 @@
-"""Make a submission, a folder with the finished runs of one method."""
+"""Makes a submission: a folder with the finished runs of one method and the files that check them."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ from sgbench.submissions.tuning import StoppedTrial, best, changes, id_of, make_
 from sgbench.tables import ranges
 
 
-def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[StoppedTrial]]:
-    """Collect the study of each searched setting by method id, and the runs that were stopped early.
+def read_searches(folder: Path, chosen: Method) -> tuple[dict[str, int], list[StoppedTrial]]:
+    """Read the journals of searches in a protocol's runs folder.
 
-    Only settings that differ from the submitted method by searched numbers alone are its tuning. A line of a
-    journal counts if it states the id of its setting.
+    Return the number of the study that tried each setting, by method id, and the runs that were stopped early. Only
+    settings that differ from the submitted method `chosen` by searched numbers alone count.
     """
     ours = identity(chosen)
     studies: dict[str, int] = {}
     stopped: list[StoppedTrial] = []
-    for asked in (asked for journal in read_journals(folder) for asked in journal.asked):
-        settings = changes(ours, {**ours, **{key: canonical(value) for key, value in asked.setting.items()}})
-        if asked.method_id not in studies and id_of(ours, settings) == asked.method_id:
-            studies[asked.method_id] = asked.study
-            stopped += [StoppedTrial(settings, pruned) for pruned in _pruned(folder, asked, chosen)]
+    for trial in (trial for journal in read_journals(folder) for trial in journal.asked):
+        settings = changes(ours, {**ours, **{key: canonical(value) for key, value in trial.setting.items()}})
+        if trial.method_id not in studies and id_of(ours, settings) == trial.method_id:
+            studies[trial.method_id] = trial.study
+            stopped += [StoppedTrial(settings, pruned) for pruned in _pruned(folder, trial, chosen)]
     return studies, stopped
 
 
-def _pruned(folder: Path, asked: Asked, chosen: Method) -> Iterator[Pruned]:
+def _pruned(folder: Path, trial: Asked, chosen: Method) -> Iterator[Pruned]:
     """Yield the runs of a setting that were stopped early and never finished."""
     for seed in chosen.protocol.trial_seeds:
-        run = folder / asked.method_id / str(seed)
+        run = folder / trial.method_id / str(seed)
         with contextlib.suppress(InputError):
             pruned = read_model(run / PRUNED, Pruned)
-            if not (run / RECORD).exists() and (pruned.method_id, pruned.seed) == (asked.method_id, seed):
+            if not (run / RECORD).exists() and (pruned.method_id, pruned.seed) == (trial.method_id, seed):
                 yield pruned
 
 
@@ -101,35 +101,37 @@ def make(
     Args:
         source: a runs folder, or one inside it.
         target: folder in which <protocol>/<method_id> is made.
-        author: of the submission.
-        references: of the protocols.
+        author: author of the submission.
+        references: references of the protocols.
         method: the id of the method, or its beginning, if the runs are of several.
         protocol: name of the protocol, if the runs are of several.
 
     Raises:
-        InputError: runs are missing, ambiguous or not comparable; the line has the remedy.
+        InputError: runs are missing, ambiguous or not comparable; the message has the remedy.
         StorageError: the folder cannot be written.
     """
     records, folders, left_out = comparable_runs(source, references, protocol)
-    chosen = _chosen(records, method)
-    of = next(record.method for record in records if record.method_id == chosen)
-    reference = references.of(of.protocol.name)
+    chosen = _choose_method(records, method)
+    submitted = next(record.method for record in records if record.method_id == chosen)
+    reference = references.of(submitted.protocol.name)
     seeds = _complete(records, chosen, reference.protocol)
     ours = _of_one_source(
         [record for record in records if record.method_id == chosen and record.seed in seeds]
     )
     trials = reference.protocol.trial_seeds
-    tried = [record for record in records if record.method.choices == of.choices and record.seed in trials]
-    studies, stopped = searched(next(iter(folders.values())).parent.parent, of)
-    log = make_log(of, chosen, tried, stopped, studies)
+    tried = [
+        record for record in records if record.method.choices == submitted.choices and record.seed in trials
+    ]
+    studies, stopped = read_searches(next(iter(folders.values())).parent.parent, submitted)
+    log = make_log(submitted, chosen, tried, stopped, studies)
     files = _files(ours, folders) | {TUNING: to_json(log)}
     submission = Submission.model_validate(
-        head_of(author, of.protocol.name, chosen, files)
+        head_of(author, submitted.protocol.name, chosen, files)
         | {
-            "division": division_of(of, reference),
-            "method": of.model_dump(),
+            "division": division_of(submitted, reference),
+            "method": submitted.model_dump(),
             "seeds": seeds,
-            "data_sha256": None if of.protocol.draw == "per_seed" else ours[0].provenance.data_sha256,
+            "data_sha256": None if submitted.protocol.draw == "per_seed" else ours[0].provenance.data_sha256,
             "environment": _environment(ours[0]),
             "tuning_trials": len({trial.method_id for trial in log.trials}),
         }
@@ -140,12 +142,15 @@ def make(
 def comparable_runs(
     source: Path, references: References, protocol: str | None
 ) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[str, ...]]:
-    """Read the records of a folder that follow one protocol, with their folders and the reasons of others.
+    """Read the records of a folder that follow one protocol.
 
     Args:
         source: a runs folder, or one inside it.
-        references: of the protocols.
+        references: references of the protocols.
         protocol: name of the protocol, if the runs are of several.
+
+    Returns:
+        The records; the folder of each, by method id and seed; and a line for each record that is left out.
 
     Raises:
         InputError: there is no such run, or runs are of several protocols.
@@ -169,7 +174,12 @@ def comparable_runs(
     return [record for record, _ in chosen], folders, left_out
 
 
-def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
+def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
+    """Return the id of the method to submit: the one whose id begins with `asked`, else the one validation selects.
+
+    Raises:
+        InputError: `asked` names none or several, runs have several entries, or every setting has a failed run.
+    """
     names = sorted({record.method_id for record in records})
     if asked is not None:
         matching = [name for name in names if name.startswith(asked)]
@@ -198,7 +208,7 @@ def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
 
 
 def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
-    """Return the largest set of a protocol's seeds for which a method has all runs.
+    """Return the largest set of seeds that the protocol accepts and of which the method `chosen` has all runs.
 
     Raises:
         InputError: runs of the smallest set are missing.
@@ -214,13 +224,14 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
 
 
 def _of_one_source(records: list[RunRecord]) -> list[RunRecord]:
-    """Return the records if all have the same source of a user's own classes, else raise an InputError."""
+    """Return the records; raise an `InputError` if their own classes are of several sources."""
     for record in records:
         require_same_source(record, records[0])
     return records
 
 
 def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:
+    """Map paths in the submission to contents: records, and predictions and weights of finished runs."""
     files: dict[str, bytes] = {}
     for record in records:
         files[f"records/{record.seed}.json"] = to_json(record)
@@ -234,12 +245,20 @@ def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]
 
 
 def _environment(record: RunRecord) -> Environment:
+    """Return the environment that a record was made in."""
     provenance = record.provenance
     return Environment(**{name: getattr(provenance, name) for name in Environment.model_fields})
 
 
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
-    """Build the content of submission.json: author, method and files."""
+    """Build the parts of submission.json that every submission has: author, protocol, id and files.
+
+    Args:
+        author: author of the submission.
+        protocol: name of the protocol.
+        name: id of the method.
+        files: maps paths in the submission to contents.
+    """
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())
@@ -259,7 +278,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
-    """Write the submission's folder atomically.
+    """Write a submission to <target>/<protocol>/<id>, all of its files or none.
 
     Raises:
         InputError: it is there already.

@@ -1,4 +1,4 @@
-"""Find text in records and logs that could act as markup on a page or as control characters in a terminal."""
+"""Finds text in records and logs that could act as markup on a page or as control characters in a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgbench.records.formula import canonical_formula
 from sgbench.records.text import LETTERS, SCRIPT
 
 ALLOWED = ".,:;'\"()[]+-/=%_^@"
-"""Punctuation in the names of machines, versions and reasons."""
+"""Punctuation that plain text may have: that in names of machines, versions and reasons."""
 _PLAIN = re.compile(rf"[{LETTERS} {re.escape(ALLOWED)}]*")
 _LINK = re.compile(r"\]\s*[(:\[]|@(?! )")  # a Markdown link or a mention, unlike '2 cores @ 3 GHz'
 FORMULA = "parameters.surrogate.formula"
@@ -20,7 +20,7 @@ OWN_RULES = frozenset({"contact", "paper", "code"})
 
 
 def unplain(tree: object, key: str = "") -> Iterator[str]:
-    """Yield the dotted keys of all texts and names in a tree that are not plain text.
+    """Yield the dotted keys of all texts in a tree that are not plain, and of parts with a name that is not.
 
     >>> list(unplain({"name": "atan", "layers": [{"reason": "<b>"}]}))
     ['layers.0.reason']
@@ -52,7 +52,7 @@ def is_formula(text: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Return whether a text is Latin letters, digits and a little punctuation, without an address.
+    """Return whether a text has only Latin letters, digits and a little punctuation, and no link or address.
 
     >>> [is_plain(text) for text in ("Intel(R) Core(TM) @ 3 GHz", "in [0, 1].", "see [me](x)", "hi @you", "a|b")]
     [True, True, False, False, False]

@@ -1,4 +1,4 @@
-"""Check that the numbers of a record are consistent, since it could have been written by hand."""
+"""Checks that the numbers of a record are consistent, since it could have been written by hand."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MAX_AHEAD = timedelta(days=1)
 
 
 def implausible(record: RunRecord) -> Iterator[str]:
-    """Yield a line for each inconsistency in the numbers of a finished record, with the remedy."""
+    """Yield a line with the remedy for each inconsistency in a record; of a failed run only the date is checked."""
     if datetime.fromisoformat(record.provenance.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield "was made in the future; correct the clock and repeat the run"
     if record.status == "failed":
         return
-    yield from _selection(record)
-    yield from _touched(record)
+    yield from _selection_problems(record)
+    yield from _test_access_problems(record)
     if record.timing.fit_s <= 0 or record.timing.total_s < record.timing.fit_s:
         yield "its training took no time, or more than all of the run; hand in the run's own record"
     missing = sorted({"sgbench", "torch"} - record.provenance.versions.keys())
@@ -27,11 +27,11 @@ def implausible(record: RunRecord) -> Iterator[str]:
         yield f"names no version of {' and '.join(missing)}; hand in the run's own record"
     if record.weights_sha256 is None:
         yield "names no weights; repeat the run with this version"
-    yield from _counts(record)
+    yield from _count_problems(record)
 
 
-def _selection(record: RunRecord) -> Iterator[str]:
-    """Check that the learning curve is complete, and that validation selects the recorded epoch."""
+def _selection_problems(record: RunRecord) -> Iterator[str]:
+    """Yield a line if the learning curve is incomplete, and one if validation selects another epoch."""
     protocol, epoch = record.method.protocol, record.best_epoch
     if protocol.patience is None and len(record.curve) != protocol.epochs:
         yield f"its curve has {len(record.curve)} epochs of {protocol.epochs}; hand in the whole run"
@@ -43,8 +43,8 @@ def _selection(record: RunRecord) -> Iterator[str]:
         yield f"best_epoch {epoch} is not the one that {protocol.monitor} selects, {scores.index(max(scores))}"
 
 
-def _touched(record: RunRecord) -> Iterator[str]:
-    """Check that the test split was used once, in the last step; a resumed run may have used it in part before."""
+def _test_access_problems(record: RunRecord) -> Iterator[str]:
+    """Yield a line unless the test split was used only in the last step, and once, plus once a resumption."""
     if record.test_selected is not None:
         yield (
             "its test split was scored after every epoch (test_selected): a run that shows what selecting on it "
@@ -61,8 +61,11 @@ def _touched(record: RunRecord) -> Iterator[str]:
         yield f"its test split was touched {times} times, and the run was resumed {resumed} times; repeat it"
 
 
-def _counts(record: RunRecord) -> Iterator[str]:
-    """Check that dense counts are integer multiples: a clocked machine executes every synapse in every step."""
+def _count_problems(record: RunRecord) -> Iterator[str]:
+    """Yield a line for each inconsistent count.
+
+    A clocked machine executes every synapse in every step, so dense counts are multiples of neurons times steps.
+    """
     counts = record.counts
     if counts is None:
         return
@@ -72,11 +75,11 @@ def _counts(record: RunRecord) -> Iterator[str]:
             whole = group.wiring != "convolution"  # neurons at the border of an image have fewer synapses
             if whole and dense is not None and dense % (layer.neurons * counts.steps):
                 yield f"counts: {layer.name} has no whole number of synapses from {group.source} to each neuron"
-    yield from _spread(counts)
+    yield from _square_problems(counts)
 
 
-def _spread(counts: OpCounts) -> Iterator[str]:
-    r"""Check sums of squares: of samples with a total S at least :math:`S^2/n`, at most :math:`S^2`."""
+def _square_problems(counts: OpCounts) -> Iterator[str]:
+    """Yield a line for each sum of squares that n samples of total S cannot have: below S^2 / n or above S^2."""
     if counts.spread is None:
         return
     operations = [group.effective.total for layer in counts.layers for group in layer.synapses]

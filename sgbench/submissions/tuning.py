@@ -1,4 +1,4 @@
-"""Make and check the tuning log, the settings that were tried before one was submitted."""
+"""Makes and checks the tuning log: the settings that were tried before one was submitted."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ THRESHOLD = "neuron.threshold"
 def outside_space(
     ours: Mapping[str, str], trials: Sequence[TuningTrial], protocol: Protocol
 ) -> Iterator[str]:
-    """Yield complaints: of the first setting searched that the protocol fixes, and of the first value out of range.
+    """Yield a line on the first setting that was searched though it is fixed, and one on a value out of range.
 
-    Each is a line for the author; none where the protocol limits no search.
+    Nothing if the protocol does not limit the search.
 
     Args:
         ours: identity of the submitted method, whose numbers must be within the ranges too.
         trials: all runs of the tuning.
-        protocol: as in the catalogue.
+        protocol: the protocol as the catalogue has it.
     """
     space = protocol.search_space
     if space is None:
@@ -43,13 +43,16 @@ def outside_space(
             f"searched; hand in runs that share it"
         )
     settings: list[dict[str, str | None]] = [dict(ours), *({**ours, **trial.settings} for trial in trials)]
-    complaints = (line for setting in settings for line in _beyond(setting, space, protocol.name))
-    first = next(complaints, None)
+    lines = (line for setting in settings for line in _outside_ranges(setting, space, protocol.name))
+    first = next(lines, None)
     if first is not None:
         yield first
 
 
-def _beyond(settings: Mapping[str, str | None], space: Mapping[str, SearchRange], name: str) -> Iterator[str]:
+def _outside_ranges(
+    settings: Mapping[str, str | None], space: Mapping[str, SearchRange], name: str
+) -> Iterator[str]:
+    """Yield a line for each number of one setting that is outside the range of the protocol `name`."""
     for key, allowed in space.items():
         value = _number(settings.get(key))
         if value is None:
@@ -63,6 +66,7 @@ def _beyond(settings: Mapping[str, str | None], space: Mapping[str, SearchRange]
 
 
 def _number(text: str | None) -> float | None:
+    """Read a number; None for other text."""
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -70,7 +74,9 @@ def _number(text: str | None) -> float | None:
 
 
 Change = dict[str, str | None]
+"""Maps keys of a method's identity to the values that replace its own; None removes a key."""
 Studies = Mapping[str, int]
+"""Maps the id of a tried method to the number of the search study that tried it."""
 NONE: Studies = MappingProxyType({})
 
 
@@ -92,10 +98,10 @@ def make_log(
 
     Args:
         chosen: the submitted method.
-        name: its id.
-        records: of the method and of other tried settings.
+        name: id of the submitted method.
+        records: records of the method and of other tried settings.
         stopped: runs that were stopped early, which count as tried.
-        studies: number of the search study that tried a method, by its id.
+        studies: numbers of the search studies, as `Studies` has them.
     """
     tried = {record.method_id for record in records} | {trial.pruned.method_id for trial in stopped}
     trials = [_trial(chosen, record, studies) for record in records]
@@ -111,6 +117,7 @@ def make_log(
 
 
 def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
+    """Convert the record of a tried setting to a trial, with the changes against the submitted method."""
     scores = record.validation
     return TuningTrial(
         method_id=record.method_id,
@@ -124,6 +131,7 @@ def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
 
 
 def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
+    """Convert a run that was stopped early to a trial."""
     pruned = stopped.pruned
     return TuningTrial(
         method_id=pruned.method_id,
@@ -138,7 +146,7 @@ def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
 
 
 def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
-    """Return the settings that turn one identity into another; None removes a setting.
+    """Return the settings that change the identity `one` into `other`; None removes a setting.
 
     >>> changes({"a": "1", "b": "2"}, {"a": "3", "c": "4"})
     {'a': '3', 'b': None, 'c': '4'}
@@ -147,7 +155,7 @@ def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
 
 
 def id_of(chosen: Mapping[str, str], settings: Change) -> str:
-    """Compute the id of the method of a trial's settings; see `sgbench.records.method.method_id`."""
+    """Compute the method id that the identity `chosen` has with changed settings, as `method_id` computes it."""
     flat = {**chosen, **settings}
     stated = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
     text = json.dumps(stated, ensure_ascii=True, separators=(",", ":"))
@@ -179,7 +187,7 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
 
 
 def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
-    """Yield the problems of a tuning log, each a code and a line with the remedy."""
+    """Yield code and message of each problem of a tuning log."""
     ours, protocol = identity(method), reference.protocol
     if not log.trials:
         yield from (("search", line) for line in outside_space(ours, (), protocol))
@@ -219,7 +227,7 @@ def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> 
 
 
 def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
-    """Write which tuning seeds the submitted setting was not run with; None if it was run with all."""
+    """Write with which tuning seeds the submitted setting was not run; None if with all, or without a log."""
     ran = {trial.seed for trial in log.trials if trial.method_id == log.method_id}
     missing = {*(protocol.tuning_seeds or ())} - ran
     if not log.trials or not missing:
@@ -228,7 +236,7 @@ def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
 
 
 def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, str]]:
-    """Yield a problem about the first trial whose seed is no tuning seed of the protocol."""
+    """Yield code and message of the problem that a trial has a seed that is no tuning seed of the protocol."""
     if protocol.tuning_seeds is None:
         return
     for trial in log.trials:

@@ -1,4 +1,4 @@
-"""Check weights in the safetensors format without loading them: header, shapes, finite numbers."""
+"""Checks weights in the safetensors format without loading them: header, shapes, finite numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_DIMENSIONS = 8
 MATRIX = 2
 MASK = "BOOL"  # mask of the inputs of each current of a neuron
 KINDS = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), MASK: np.dtype("u1")}
-PRECISIONS = {"float32": "F32", "float64": "F64", "bfloat16": "F32"}
+PRECISIONS = {"float32": "F32", "float64": "F64", "bfloat16": "F32"}  # of a protocol, and its kind of weights
 _LAYER = re.compile(r"layers\.(\d{1,4})\.(?:weight|parametrizations\.weight\.original)")
 
 
@@ -36,14 +36,14 @@ class StoredTensor:
 
 
 def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
-    """Parse the header of a file, whose tensors must fill it without gaps.
+    """Parse a file of weights, and return a description of each tensor by name.
 
     Args:
-        data: the file.
-        name: of the file, for messages.
+        data: content of the file.
+        name: name of the file, for messages.
 
     Raises:
-        InputError: the first violation of the format.
+        InputError: the file violates the format, has gaps or metadata, or numbers that no training gives.
     """
     header, body = _split(data, name)
     tensors: dict[str, StoredTensor] = {}
@@ -65,7 +65,7 @@ def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
 
 
 def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -> None:
-    """Refuse weights that are not finite or all zero, and masks with values other than 0 and 1."""
+    """Raise an `InputError` for numbers that are not finite, masks with values above 1, or zeros alone."""
     zeros = []
     for key, tensor in tensors.items():
         numbers = (tensor.end - tensor.begin) // KINDS[tensor.kind].itemsize
@@ -81,6 +81,7 @@ def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -
 
 
 def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
+    """Split a safetensors file into its header and the tensors' bytes; raise an `InputError` for other files."""
     if len(data) < LENGTH_BYTES:
         raise InputError(f"{name}: too short for a safetensors file")
     (length,) = struct.unpack("<Q", data[:LENGTH_BYTES])
@@ -93,6 +94,7 @@ def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
 
 
 def _tensor(key: str, value: object, name: str) -> StoredTensor:
+    """Convert the header's entry of one tensor; raise an `InputError` for an invalid one."""
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise InputError(f"{name}: {_short(key)} needs dtype, shape and data_offsets alone")
     kind, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
@@ -109,15 +111,17 @@ def _tensor(key: str, value: object, name: str) -> StoredTensor:
 
 
 def _naturals(value: object) -> bool:
+    """Return whether a value is a list of integers from 0 to 2^48 - 1."""
     return isinstance(value, list) and all(type(size) is int and 0 <= size < 2**48 for size in value)
 
 
 def _short(value: object) -> str:
+    """Write an untrusted value in at most 60 characters."""
     return json.dumps(value)[:60]
 
 
 def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
-    """Refuse weights that do not fit the record's network, as far as its shapes are recorded.
+    """Raise an `InputError` for weights that do not fit the record's network, as far as its shapes are recorded.
 
     Raises:
         InputError: a tensor of another kind, layer or shape, or fewer numbers than the record has parameters.

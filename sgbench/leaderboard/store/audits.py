@@ -1,4 +1,4 @@
-"""Judge the audit of a board: whether retrained seeds agree with their records, method by method."""
+"""Judges the audit of a board: whether retrained seeds agree with their records, method by method."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sgbench.statistics.solved import compare_shares
 
 AUDIT = "audit.json"
 REFUSED = 0.01
-"""Share of boards in which an honest row is refused."""
+"""Share of boards on which some honest row is refused."""
 LEAST_LOSS = 0.01
 """Relative difference of losses below which two losses agree."""
 MIN_PAIRS = 5
-"""Least retrained runs from which a spread is computed."""
+"""Fewest retrained runs from which a spread is computed."""
 MIN_SOLVED = 5
-"""Least seeds of a method for a comparison of the share that solves the task."""
+"""Fewest seeds of a method whose shares of solved seeds are compared."""
 ROUNDING = 1e-9
 
 
 def read_audit(folder: Path, findings: list[Finding]) -> Audit | None:
-    """Read the audit of one protocol of a leaderboards folder; None without a readable one, with a finding."""
+    """Read the audit in a protocol's folder; None without one, or if it cannot be read, which adds a finding."""
     path = folder / AUDIT
     if not path.exists() and not path.is_symlink():
         return None
@@ -43,7 +43,7 @@ def read_audit(folder: Path, findings: list[Finding]) -> Audit | None:
 
 
 def by_method(audit: Audit) -> dict[str, list[tuple[AuditSession, Retraining]]]:
-    """Group retrainings by method, each with its session, in their order."""
+    """Map the ids of methods to their retrainings, each behind its session, in the order of sessions."""
     groups: dict[str, list[tuple[AuditSession, Retraining]]] = {}
     for session in audit.sessions:
         for retraining in session.retrainings:
@@ -52,7 +52,7 @@ def by_method(audit: Audit) -> dict[str, list[tuple[AuditSession, Retraining]]]:
 
 
 def verdicts(audit: Audit) -> Iterator[Verification]:
-    """Yield a verification for each method with enough retrained seeds; none without a tolerance."""
+    """Yield a verification for each method with enough retrained seeds; nothing if the audit has no tolerance."""
     if audit.tolerance is None:
         return
     for method_id, done in by_method(audit).items():
@@ -91,52 +91,47 @@ def verdicts(audit: Audit) -> Iterator[Verification]:
 
 
 def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
-    """Decide whether the retrained seeds of one method agree with their records; return that and a line why.
+    """Decide whether the retrained seeds of one method agree with their records; return that and why, as a line.
 
     Args:
-        retrainings: of one method.
-        tolerance: of its board.
+        retrainings: the retrained runs of one method.
+        tolerance: how far scores may differ on its board; or, with `solved_from`, when a seed solves the task.
         is_loss: whether scores are losses.
     """
     if tolerance.solved_from is not None:
-        return _as_often(retrainings, tolerance.solved_from)
-    return _within(retrainings, tolerance, is_loss=is_loss)
+        return _judge_solved(retrainings, tolerance.solved_from)
+    return _judge_scores(retrainings, tolerance, is_loss=is_loss)
 
 
-def _within(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
-    """Compare each claim with the range of its seed's retrained scores, on one engine or several."""
-    ranges: dict[int, list[Retraining]] = {}
+def _judge_scores(
+    retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool
+) -> tuple[bool, str]:
+    """Compare claims with the range of their seed's retrained scores; return agreement and a line on the worst."""
+    by_seed: dict[int, list[Retraining]] = {}
     for retraining in retrainings:
-        ranges.setdefault(retraining.seed, []).append(retraining)
-    outside = {seed: outside_of(of_seed) for seed, of_seed in ranges.items()}
-    worst = max(outside, key=lambda seed: outside[seed])
-    values = " to ".join(
-        dict.fromkeys(
-            _text(end, is_loss=is_loss)
-            for end in (
-                min(each.again for each in ranges[worst]),
-                max(each.again for each in ranges[worst]),
-            )
-        )
-    )
-    engines = len({retraining.engine for retraining in ranges[worst]})
+        by_seed.setdefault(retraining.seed, []).append(retraining)
+    distances = {seed: outside_of(group) for seed, group in by_seed.items()}
+    worst = max(distances, key=lambda seed: distances[seed])
+    scores = [retraining.again for retraining in by_seed[worst]]
+    ends = dict.fromkeys(_text(end, is_loss=is_loss) for end in (min(scores), max(scores)))
+    engines = len({retraining.engine for retraining in by_seed[worst]})
     statement = (
-        f"seed {worst} gives {values}{f' on {engines} engines' if engines > 1 else ''} where its record claims "
-        f"{_text(ranges[worst][0].claimed, is_loss=is_loss)}; {_text(tolerance.score, is_loss=is_loss)} "
+        f"seed {worst} gives {' to '.join(ends)}{f' on {engines} engines' if engines > 1 else ''} where its record "
+        f"claims {_text(by_seed[worst][0].claimed, is_loss=is_loss)}; {_text(tolerance.score, is_loss=is_loss)} "
         f"{'in loss' if is_loss else 'points'} apart are allowed"
     )
-    return outside[worst] <= tolerance.score + ROUNDING, statement
+    return distances[worst] <= tolerance.score + ROUNDING, statement
 
 
 def outside_of(retrainings: Sequence[Retraining]) -> float:
-    """Compute how far a seed's claim lies outside the range of its retrained scores."""
+    """Compute how far the claim of one seed lies outside the range of its retrained scores; 0 inside."""
     low, high = (end(retraining.again for retraining in retrainings) for end in (min, max))
     claimed = retrainings[0].claimed
     return max(low - claimed, claimed - high, 0.0)
 
 
-def _as_often(retrainings: Sequence[Retraining], solved_from: float) -> tuple[bool, str]:
-    """Compare how many of the same seeds solve the task in the records and after retraining."""
+def _judge_solved(retrainings: Sequence[Retraining], solved_from: float) -> tuple[bool, str]:
+    """Compare how many seeds solve the task in the records and after retraining; return agreement and statement."""
     first = {retraining.seed: retraining for retraining in reversed(retrainings)}
     claimed, again = (
         sum(getattr(retraining, name) >= solved_from for retraining in first.values())
@@ -152,11 +147,12 @@ def _as_often(retrainings: Sequence[Retraining], solved_from: float) -> tuple[bo
 
 @functools.cache
 def _p_differs(claimed: int, again: int, seeds: int) -> float:
-    """Return the p-value of two counts of solved seeds, cached since the rows of a board share few."""
+    """Return the p-value of two counts of solved seeds, cached since many rows of a board have equal counts."""
     return compare_shares(claimed, seeds, again, seeds).p
 
 
 def _text(value: float, *, is_loss: bool) -> str:
+    """Write a loss, or an accuracy in percent."""
     return f"{value:.4g}" if is_loss else f"{100 * value:.2f}"
 
 
@@ -173,18 +169,21 @@ def tolerance_of(
     .. math:: T = \max\left(t_{n-1, 1 - 0.01 / m} \, s, \; d\right), \quad
         s = \sqrt{\frac{1}{n - 1} \sum_{i=2}^{n} d_{(i)}^2}
 
-    The largest of the n differences is left out of the spread s, so that no row sets its own tolerance. The
+    d_(i) is the i-th largest of n differences. The largest is left out of s, so that no row sets its tolerance. The
     quantile is Bonferroni's over the m = n + 1 rows: an honest row is refused in one of a hundred boards. With
     fewer than five differences s is sqrt(2) times the pooled standard deviation of a method's seeds, since two runs
     of a seed differ no more than two seeds do. If T is above `widest`, rounding decides the outcome of seeds, and
     the shares of seeds that solve the task are compared instead.
 
     Args:
-        differences: of retrained runs from their records.
-        seeds: scores of each method's seeds.
-        least: d; smaller differences agree.
+        differences: score minus claim of each retrained run.
+        seeds: for each of the m methods, the scores of its seeds.
+        least: d; smaller differences always agree.
         solved_from: the score from which a seed solves the task.
         widest: largest useful T.
+
+    Raises:
+        InputError: there are fewer than five differences, and no method has two seeds.
     """
     ordered = sorted(map(abs, differences))[:-1]
     if len(differences) >= MIN_PAIRS:
@@ -195,13 +194,14 @@ def tolerance_of(
         basis = "seeds"
     degrees = max(1, pairs - 1)
     score = max(t_quantile(1 - REFUSED / max(1, len(seeds)), degrees) * spread, least)
-    hangs = score > widest
+    by_shares = score > widest
     return Tolerance(
-        score=score, spread=spread, pairs=pairs, basis=basis, solved_from=solved_from if hangs else None
+        score=score, spread=spread, pairs=pairs, basis=basis, solved_from=solved_from if by_shares else None
     )
 
 
 def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Return the pooled standard deviation of a difference of two seeds, and its degrees of freedom plus 1."""
     several = [values for values in seeds if len(values) > 1]
     if not several:
         raise InputError("an audit needs a method with two seeds or more; add their records first")
@@ -211,16 +211,19 @@ def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
 
 
 def contradicted(audit: Audit, scores: Mapping[str, Mapping[int, float]], path: Path) -> Iterator[Finding]:
-    """Yield a finding for each claim of an audit that differs from the record."""
+    """Yield a finding on the audit's file `path` for each claim in it that differs from the record.
+
+    `scores` maps the ids of methods to their scores by seed.
+    """
     for method_id, done in by_method(audit).items():
         for _, retraining in done:
-            there = scores.get(method_id, {}).get(retraining.seed)
-            if there is None or not math.isclose(
-                there, retraining.claimed, rel_tol=ROUNDING, abs_tol=ROUNDING
+            recorded = scores.get(method_id, {}).get(retraining.seed)
+            if recorded is None or not math.isclose(
+                recorded, retraining.claimed, rel_tol=ROUNDING, abs_tol=ROUNDING
             ):
-                said = "no record" if there is None else f"{there:.9g}"
+                recorded_text = "no record" if recorded is None else f"{recorded:.9g}"
                 yield Finding(
                     str(path),
                     f"states {retraining.claimed:.9g} as the claim of {method_id} seed {retraining.seed}, of which "
-                    f"there is {said}",
+                    f"there is {recorded_text}",
                 )

@@ -1,4 +1,4 @@
-"""The index of a board: which of its records are lines of a study's shards and not stored again."""
+"""Reads and writes the index of a board, which names the records that are lines of a study's shards."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class LinePlace(NamedTuple):
     """Holds the address of a record in a shard."""
 
     shard: str
-    """Path from the folder that holds leaderboards and studies, e.g. study/surrogates/A3b-000.jsonl.xz."""
+    """Path from the folder that contains leaderboards and studies, e.g. study/surrogates/A3b-000.jsonl.xz."""
     line: int
-    """From 1 on."""
+    """Number of the line, from 1 on."""
     sha256: str
-    """Of the line, without its end."""
+    """SHA-256 of the line without its end."""
 
 
 class ShardReader:
-    """Reads lines of the shards of a checkout, with a cache of files."""
+    """Reads lines of the shards beside a leaderboards folder; a shard is kept in memory until `forget`."""
 
     def __init__(self, leaderboards: Path) -> None:
         self._base = Path(os.path.normpath(leaderboards / os.pardir))
@@ -49,7 +49,7 @@ class ShardReader:
         return self._base / shard
 
     def lines(self, shard: str) -> list[bytes]:
-        """Return the lines of a shard.
+        """Return the lines of a shard without their ends.
 
         Raises:
             InputError: the shard is missing or cannot be read.
@@ -67,7 +67,7 @@ class ShardReader:
         """Return one line of a shard.
 
         Raises:
-            InputError: its shard cannot be read, or the line has another hash.
+            InputError: its shard cannot be read, or the line has another hash than the index names.
         """
         lines = self.lines(place.shard)
         line = lines[place.line - 1] if place.line <= len(lines) else b""
@@ -79,10 +79,10 @@ class ShardReader:
 
 
 def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
-    """Read the index in the folder of a protocol; empty without one.
+    """Read the index in the folder of a protocol: where the record of each row and seed is. Empty without one.
 
     Raises:
-        InputError: it is no valid index, or names a record twice.
+        InputError: the file is no valid index, or names a record twice.
     """
     path = folder / INDEX
     if not path.exists() and not path.is_symlink():
@@ -106,10 +106,10 @@ def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
 
 
 def write_index(folder: Path, places: Mapping[RowSeed, LinePlace]) -> None:
-    """Write the index of a board, sorted by row and seed; without a record the file is removed.
+    """Write the index of a board, sorted by row and seed; remove it if there are no places.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     path = folder / INDEX
     if not places:

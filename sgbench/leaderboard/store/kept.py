@@ -1,4 +1,4 @@
-"""Check that a board holds every file of its accepted submissions, and no hidden files."""
+"""Checks that a board holds every file of its accepted submissions, and no hidden files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ REMEDY = "restore it from the repository's history, or accept the submission ane
 
 
 def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
-    """Yield a finding for each file of an accepted submission that is missing or changed.
+    """Yield a finding for each file of an accepted submission that the store lacks, or whose record was changed.
 
-    Objects must exist, or a reference to their address; their content is checked by `Objects.check`.
+    Large files count as stored if only their address is; their content is checked by `Objects.check`.
     """
     records = StoredRecords(folder)
     submissions = (provenance.submission for provenance in provenances.by_method.values())
@@ -34,21 +34,18 @@ def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
             is_record = note.path.startswith("records/")
             reason = _changed(path, note, records) if is_record else _missing(path)
             if reason is not None:
-                said = f"{note.path} of submission {submission.method_id}"
-                yield Finding(str(path), f"{said} {reason}; {REMEDY}")
+                file = f"{note.path} of submission {submission.method_id}"
+                yield Finding(str(path), f"{file} {reason}; {REMEDY}")
 
 
 def hidden_files(folder: Path) -> Iterator[Finding]:
-    """Yield a finding for each hidden file and folder in the store, which nothing reads.
-
-    Files that a running command is writing are left out.
-    """
-    left = {*abandoned(folder)}
+    """Yield a finding for each hidden file and folder in the store, but not for those that a command is writing."""
+    abandoned_paths = {*abandoned(folder)}
     for where, folders, files in os.walk(folder):
         hidden = sorted(name for name in [*folders, *files] if name.startswith("."))
         folders[:] = sorted(set(folders) - set(hidden))
         for path in (Path(where) / name for name in hidden):
-            if path in left:
+            if path in abandoned_paths:
                 yield Finding(str(path), "was left by a command that was killed; remove it")
             elif path.suffix != ENDING:
                 yield Finding(str(path), "is hidden and no part of a board; remove it")
@@ -64,6 +61,7 @@ def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
 
 
 def _changed(path: Path, note: FileNote, records: StoredRecords) -> str | None:
+    """Return why a stored record is not the file that the submission notes; None if it is."""
     try:
         data = _record_bytes(path, records)
         if data is None:
@@ -83,5 +81,6 @@ def _record_bytes(path: Path, records: StoredRecords) -> bytes | None:
 
 
 def _missing(path: Path) -> str | None:
+    """Return that neither a large file nor its address is stored; None if one is."""
     reference = path.with_name(f"{path.name}.ref")
     return None if path.exists() or reference.exists() else "is not in the store"

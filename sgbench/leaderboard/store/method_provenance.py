@@ -1,4 +1,4 @@
-"""Read and store the provenance of a method: its submission, its verifications and notices."""
+"""Reads and stores the provenance of a method: its submission, its verifications and notices."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def log_of(submission: Submission, folder: Path) -> TuningLog | None:
 
 
 SUBMISSIONS, VERIFICATIONS, NOTICES = "submissions", "verifications", "notices"
-MIN_TRIED = 2  # least settings of a tuning
+MIN_TRIED = 2  # fewest settings of a tuning
 Stored = TypeVar("Stored", Submission, Verification, Notice)
 
 
@@ -44,22 +44,22 @@ class MethodProvenance:
 
     submission: Submission | None = None
     verifications: tuple[Verification, ...] = ()  # in the order of the tiers
-    notice: Notice | None = None
-    tuning: TuningLog | None = None  # of a submission whose settings were chosen among several
+    notice: Notice | None = None  # why it was withdrawn or superseded
+    tuning: TuningLog | None = None  # log of a submission whose settings were chosen among several
     passed_over: str | None = None  # why none of its seeds was retrained
     fresh: tuple[FreshScore, ...] = ()  # scores of its weights on samples drawn later
 
     @property
     def best(self) -> Verification | None:
-        """Return the verification of the highest tier that was passed."""
+        """Return the verification of the highest tier that was passed; None without one."""
         passed = [verification for verification in self.verifications if verification.passed]
         return passed[-1] if passed else None
 
     def is_claimed(self, finished: Iterable[int]) -> bool:
-        """Return whether a method is not ranked: it failed a check, or is a submission that nobody has repeated.
+        """Return whether a method gets no rank, since it failed a check, or is a submission that was not repeated.
 
-        A submission is repeated when the weights of all finished seeds were evaluated and a seed was retrained.
-        Weights may have been trained on the test set, which only retraining shows.
+        A submission is repeated once the weights of all seeds in `finished` were run again and a seed was
+        retrained. Weights may have been trained on the test set, which only retraining shows.
         """
         if self.failed is not None:
             return True
@@ -72,21 +72,21 @@ class MethodProvenance:
 
     @property
     def is_trained_again(self) -> bool:
-        """Return whether a retrained seed agreed."""
+        """Return whether a seed was retrained and agreed."""
         return any(check.tier == "retrained" and check.passed for check in self.verifications)
 
     @property
     def failed(self) -> Verification | None:
-        """Return the verification of the lowest tier that was not passed."""
+        """Return the verification of the lowest tier that was not passed; None without one."""
         return next((verification for verification in self.verifications if not verification.passed), None)
 
 
 @dataclass(frozen=True)
 class Provenances:
-    """Holds the provenance of each method of a protocol, unusable files, and the audit."""
+    """Holds the provenance of each method of a protocol, and its audit."""
 
     by_method: Mapping[str, MethodProvenance]
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # one for each unusable file
     audit: Audit | None = None
 
     def of(self, method_id: str) -> MethodProvenance:
@@ -95,7 +95,7 @@ class Provenances:
 
 
 def read_provenances(folder: Path) -> Provenances:
-    """Read submissions, verifications and notices from the folder of one protocol of a leaderboards folder."""
+    """Read submissions, verifications, notices and audit from the folder of one protocol."""
     findings: list[Finding] = []
     submissions = {
         submission.method_id: submission for submission in _read(folder, SUBMISSIONS, Submission, findings)
@@ -124,11 +124,12 @@ def read_provenances(folder: Path) -> Provenances:
 
 
 def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
+    """Return the tuning log of a submission that tried several settings; None for others."""
     return None if submission is None or submission.tuning_trials < MIN_TRIED else log_of(submission, folder)
 
 
 def fitting(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
-    """Replace verifications of another score than the board's by findings."""
+    """Replace each verification of another score than `measure`, loss in place of accuracy, by a finding."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():
         comparable = [
@@ -148,18 +149,21 @@ def fitting(provenances: Provenances, folder: Path, measure: Measure) -> Provena
 
 
 def _order(check: Verification) -> tuple[int, str]:
+    """Return the key that sorts verifications by tier, then by date."""
     return TIERS.index(check.tier), check.created_utc
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Return the path of a file of a provenance in the folder of a protocol."""
+    """Return the path of a submission, a notice, or the first verification of a tier in a protocol's folder."""
     if isinstance(stored, Verification):
         return folder / VERIFICATIONS / stored.method_id / f"{stored.tier}.json"
     return folder / (SUBMISSIONS if isinstance(stored, Submission) else NOTICES) / f"{stored.method_id}.json"
 
 
 def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Write a file of a provenance once, and return its path; further verifications of a tier have a suffix.
+    """Write a submission, verification or notice once, and return its path.
+
+    A further verification of a tier gets a numbered file; what is stored already is not written again.
 
     Raises:
         InputError: another file is there, which is never overwritten.
@@ -179,12 +183,14 @@ def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
 
 
 def _belongs(path: Path, folder: Path, stored: Stored) -> bool:
+    """Return whether the content of a file belongs at its path."""
     place = place_of(folder, stored)
     further = isinstance(stored, Verification) and re.fullmatch(rf"{stored.tier}-[0-9]{{1,6}}", path.stem)
     return path == place or (bool(further) and path == place.with_stem(path.stem))
 
 
 def _read(folder: Path, name: str, model: type[Stored], findings: list[Finding]) -> Iterator[Stored]:
+    """Yield the content of each file below a protocol's subfolder; unusable files are added to `findings`."""
     start = folder / name
     if start.is_symlink():
         findings.append(Finding(str(start), "a link to a folder, which is not followed"))

@@ -1,4 +1,4 @@
-"""Store predictions, weights and tuning logs of records by their hash."""
+"""Stores the predictions, weights and tuning logs of records in files that are named by their hash."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Objects:
         self.folder = folder / OBJECTS
 
     def put(self, data: bytes, kind: Kind) -> str:
-        """Store bytes once under their hash; return their SHA-256.
+        """Store bytes in a file named by their hash, and return the hash; equal bytes are stored once.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -48,7 +48,7 @@ class Objects:
         return sha256
 
     def refer(self, data: bytes, kind: Kind, url: str) -> None:
-        """Store the address of bytes in place of the bytes.
+        """Store the address `url` of bytes in place of the bytes.
 
         Raises:
             InputError: the address is not valid.
@@ -76,7 +76,7 @@ class Objects:
         return data
 
     def check(self) -> Iterator[Finding]:
-        """Yield a finding for each file whose content does not match its name."""
+        """Yield a finding for each file of the store whose content does not match its name."""
         if not self.folder.is_dir() or self.folder.is_symlink():
             return
         for path in sorted(self.folder.iterdir()):
@@ -94,6 +94,7 @@ class Objects:
                 yield finding(path, error)
 
     def _check_reference(self, path: Path, name: str) -> None:
+        """Raise an `InputError` unless the reference in a file is to the hash that its name begins with."""
         if read_model(path, ObjectAddress).sha256 != name:
             raise InputError(f"{path}: refers to another hash than its name")
 

@@ -1,4 +1,4 @@
-"""Parse tables of test outputs for tasks without classes, strictly: numbers for each step of each sample."""
+"""Parses tables of test outputs of tasks without classes: numbers for each step of each sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE = re.compile(rf"\d{{1,9}},\d{{1,9}}(?:,{NUMBER})*")
 
 @dataclass(frozen=True)
 class Outputs:
-    """Holds targets and outputs of one run on the test set, in the order of the split."""
+    """Holds targets and outputs of one run on the test set, samples in the order of the split."""
 
     target: Floats  # [samples, steps, outputs]
     output: Floats  # [samples, steps, outputs]
@@ -30,13 +30,13 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
     Every sample occurs once, in order, with equal steps; numbers are plain decimals.
 
     Raises:
-        InputError: the first line that differs, and why.
+        InputError: the table differs; names the first line that does, and why.
 
     >>> parse_outputs(b"index,step,target_0,output_0\n0,0,1,0.5\n0,1,0,0.25\n", "it").output.tolist()
     [[[0.5], [0.25]]]
     """
     header, body = lines_of(data, name)
-    count = _outputs(header, name)
+    count = _count_outputs(header, name)
     table = table_of(body, _LINE, len(INDICES) + 2 * count, name)
     steps = _steps(table[:, : len(INDICES)], name)
     values = table[:, len(INDICES) :]
@@ -46,7 +46,8 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
     return Outputs(shaped[:, :, 0], shaped[:, :, 1])
 
 
-def _outputs(header: str, name: str) -> int:
+def _count_outputs(header: str, name: str) -> int:
+    """Return the count of outputs that the first line names; raise an `InputError` for other columns."""
     count, rest = divmod(header.count(",") + 1 - len(INDICES), 2)
     if rest or not 1 <= count <= MAX_OUTPUTS:  # checked before names are made for all of them
         raise other_columns(name, header, "index,step,target_0,...,output_0,...")
@@ -57,7 +58,10 @@ def _outputs(header: str, name: str) -> int:
 
 
 def _steps(indices: Floats, name: str) -> int:
-    """Return the count of steps of a sample, equal in all; `indices` are sample and step of each line."""
+    """Return the count of steps of each sample; `indices` [lines, 2] are sample and step of each line.
+
+    Raise an `InputError` unless every step of every sample is there once, in order.
+    """
     steps = int((indices[:, 0] == indices[0, 0]).sum())
     line = np.arange(len(indices))
     wrong = np.flatnonzero((indices[:, 0] != line // steps) | (indices[:, 1] != line % steps))

@@ -1,4 +1,4 @@
-"""Read and store results of code outside the catalogue, which boards show without a rank."""
+"""Reads and stores results of code outside the catalogue, which boards show without a rank."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Outsider:
     """Holds one submitted result of code outside the catalogue."""
 
     method_id: str
-    score: Summary
-    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed as by guessing
+    score: Summary  # mean of `scores` with its interval
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed has the score of guessing
     failed_seeds: tuple[int, ...]
     provenance: MethodProvenance
 
@@ -32,12 +32,12 @@ class Outsider:
 def read_outsiders(
     folder: Path, provenances: Provenances, *, measure: Measure
 ) -> tuple[tuple[Outsider, ...], list[Finding]]:
-    """Read the external results of one protocol, the best first, with findings for those left out.
+    """Read the results of outside code of one protocol, the best first, and a finding for each that is left out.
 
     Args:
-        folder: of the protocol, in a leaderboards folder.
-        provenances: of that folder; a result without a submission is a finding.
-        measure: the score of the protocol.
+        folder: folder of the protocol in a leaderboards folder.
+        provenances: provenances in that folder; a result without a submission is left out.
+        measure: the score that the protocol compares.
     """
     start = folder / EXTERNAL
     findings: list[Finding] = []
@@ -60,10 +60,12 @@ def read_outsiders(
 
 
 def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
+    """Return the key that sorts the best result first, and those with a notice last."""
     return outsider.provenance.notice is not None, -measure.better(outsider.score.mean), outsider.method_id
 
 
 def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Measure) -> Outsider:
+    """Join the records of one result, one for each seed, with its provenance."""
     group.sort(key=lambda record: record.seed)
     claims = [claim_of(record) for record in group]
     values = [measure.guess if claim is None else claim.score for claim in claims]
@@ -77,12 +79,12 @@ def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Me
 
 
 def place_of_external(folder: Path, record: ExternalRecord) -> Path:
-    """Return the path of an external result in the folder of its protocol."""
+    """Return the path of a record of outside code in the folder of its protocol."""
     return folder / EXTERNAL / record.method_id / f"{record.seed}.json"
 
 
 def place_external(folder: Path, record: ExternalRecord) -> Path:
-    """Write an external result once, and return its path.
+    """Write a record of outside code once, and return its path.
 
     Raises:
         InputError: another result is there, which is never overwritten.

@@ -1,4 +1,4 @@
-"""Parse a run's predictions or outputs on the test set, and check them against the claimed score."""
+"""Parses a run's predictions or outputs on the test set, and checks them against the claimed score."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ PredictionTable = Predictions | Outputs
 ROUNDING = 1e-9
 """Tolerance of an accuracy."""
 TOO_LONG = 2
-"""Lines of a table, relative to those of the protocol, from which it is refused unread."""
+"""A table with so many times the lines that the protocol needs is refused before it is parsed."""
 SAME_LOSS = 1e-5
 """Relative tolerance of a loss: outputs are stored with nine digits, and were summed in single precision."""
 SAME_TARGET = 1e-6
-"""Tolerance of targets relative to their spread: code outside may have them in double precision."""
+"""Tolerance of targets relative to their standard deviation: outside code may have them in double precision."""
 
 
 class Judge(Protocol):
-    """Computes from data sets, losses and networks what needs torch; callers pass it in."""
+    """Computes what needs torch, from data sets, losses and networks; callers of this module pass one in."""
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
-        """Compute the loss of a protocol on outputs."""
+        """Compute the loss of a protocol on stored outputs."""
         ...
 
     def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
-        """Return the targets of a seed's test split (predictions are arbitrary); None without its files."""
+        """Return a table with a seed's test targets and arbitrary predictions; None without its data."""
         ...
 
     def impossible(self, method: Method) -> str | None:
@@ -92,7 +92,7 @@ def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference)
     """
     _require_lines(data, name, reference)
     if reference.classes is None:
-        return _outputs(data, name, reference)
+        return _complete_outputs(data, name, reference)
     predictions = parse_predictions(data, name)
     if (predictions.steps is not None) != reference.labels_steps:
         wanted = "labelled step" if reference.labels_steps else "sample"
@@ -108,7 +108,7 @@ def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference)
 
 
 def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None:
-    """Refuse a table with too many lines before it is parsed."""
+    """Raise an `InputError` for a table with too many lines, before it is parsed."""
     by_step = reference.classes is None or reference.labels_steps
     most = reference.test_samples * (reference.protocol.steps if by_step else 1)
     count = data.count(b"\n") - 1
@@ -116,8 +116,8 @@ def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None
         raise InputError(f"{name}: has {count} lines of answers; state each once, at most {most}")
 
 
-def _outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
-    """Parse outputs of exactly all samples and steps, since losses need memory for the square of their count."""
+def _complete_outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
+    """Parse outputs, and require those of all samples and steps, which are spikes if the targets are."""
     outputs, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
     if outputs.output.shape[:2] != wanted:
         samples, steps = wanted
@@ -128,13 +128,14 @@ def _outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
 
 
 def _require_steps(steps_of: Ints | None, name: str, reference: ProtocolReference) -> None:
+    """Raise an `InputError` if a sample or step [lines, 2] is beyond the test split."""
     samples, steps = reference.test_samples, reference.protocol.steps
     if steps_of is not None and (steps_of >= (samples, steps)).any():
         raise InputError(f"{name}: names a step beyond the test split, {samples} samples of {steps} steps")
 
 
 def targets_apart(given: PredictionTable, truth: PredictionTable, name: str) -> int:
-    """Count the targets in a table that differ from those of the test split.
+    """Count the targets in the table `given` that differ from those in `truth`; `name` is its file, for messages.
 
     Raises:
         InputError: the tables have other samples or steps.
@@ -148,6 +149,7 @@ def targets_apart(given: PredictionTable, truth: PredictionTable, name: str) -> 
 
 
 def _extent(predictions: PredictionTable) -> str:
+    """Write how many samples, steps and outputs a table has."""
     if isinstance(predictions, Outputs):
         samples, steps, outputs = predictions.target.shape
         return f"{samples} samples of {steps} steps and {outputs} outputs"
@@ -155,8 +157,8 @@ def _extent(predictions: PredictionTable) -> str:
 
 
 def same_steps(one: PredictionTable, other: PredictionTable) -> bool:
-    """Return whether two tables are for the same labelled steps, if each step has a class."""
-    first, second = (each.steps if isinstance(each, Predictions) else None for each in (one, other))
+    """Return whether two tables are of the same labelled steps, or neither has labelled steps."""
+    first, second = (table.steps if isinstance(table, Predictions) else None for table in (one, other))
     if first is None or second is None:
         return first is second
     return np.array_equal(first, second)
@@ -165,10 +167,13 @@ def same_steps(one: PredictionTable, other: PredictionTable) -> bool:
 def require_claim(
     predictions: PredictionTable, claim: ScoreClaim, name: str, *, loss: float | None = None
 ) -> None:
-    """Refuse predictions or outputs whose score is not the claimed one.
+    """Raise an `InputError` that names both scores unless predictions or outputs give the claimed score.
 
-    Raises:
-        InputError: names both scores.
+    Args:
+        predictions: the table.
+        claim: what its record claims.
+        name: file of the table, for messages.
+        loss: the loss of outputs; None for predictions of classes.
     """
     if isinstance(predictions, Predictions):
         _require_accuracy(predictions, claim, name)
@@ -182,13 +187,15 @@ def require_claim(
         raise InputError(f"{name}: gives a loss of {loss:.6g}, but the record claims {claim.loss:.6g}")
 
 
-def _stated(value: float | None, what: str, name: str) -> float:
+def _stated(value: float | None, score: str, name: str) -> float:
+    """Return a claimed score; raise an `InputError` if the record claims none."""
     if value is None:
-        raise InputError(f"{name}: its record claims no {what}, which is what the protocol compares")
+        raise InputError(f"{name}: its record claims no {score}, which is what the protocol compares")
     return value
 
 
 def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) -> None:
+    """Raise an `InputError` unless predictions give the claimed accuracy on the claimed count of answers."""
     if (claim.labels is None) != (predictions.steps is None):
         where = "no step has a class of its own" if claim.labels else "each step has a class of its own"
         raise InputError(
@@ -203,7 +210,9 @@ def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) ->
 
 
 def check_predictions(record: RunRecord, folder: Path) -> None:
-    """Check the predictions stored with a finished record by their accuracy, and outputs by their hash.
+    """Check the predictions in a run's folder: their hash, their form, and the accuracy that they give.
+
+    Outputs of a task without classes are not scored; a failed run has nothing to check.
 
     Raises:
         InputError: the file is missing, is not the recorded one, or gives another accuracy.

@@ -1,4 +1,4 @@
-"""Parse tables of test predictions strictly: a class for each sample or labelled step."""
+"""Parses tables of test predictions: a class for each sample or labelled step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Holds targets and predicted classes of one run on the test set, in the order of the split.
+    """Holds targets and predicted classes of one run on the test set, samples in the order of the split.
 
     If each time step has a class, "samples" below are the labelled steps of all samples in order.
     """
@@ -54,7 +54,7 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
     step has a class, a line is a labelled step: index, step, target, prediction.
 
     Raises:
-        InputError: the first line that differs, and why.
+        InputError: the table differs; names the first line that does, and why.
 
     >>> parse_predictions(b"index,target,prediction\n0,3,3\n1,4,3\n", "it").accuracy
     0.5
@@ -62,12 +62,12 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
     header, body = lines_of(data, name)
     if header == ",".join(STEPPED):
         return _checked_steps(table_of(body, _STEP, len(STEPPED), name), name)
-    classes = _classes(header, name)
+    classes = _count_logits(header, name)
     return _checked(table_of(body, _LINE, len(FIXED) + classes, name), classes, name)
 
 
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
-    """Split a table into its first line and the others.
+    """Split a table into its first line and the other lines.
 
     Raises:
         InputError: the data are not lines of plain text, or only one line.
@@ -87,10 +87,10 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> Floats:
-    """Parse the lines of a table as an array of numbers [lines, columns].
+    """Parse the lines of a table, each of which must match `line_of`, as an array of numbers [lines, columns].
 
     Raises:
-        InputError: the first line that does not have `columns` plain numbers.
+        InputError: a line has other than `columns` plain numbers; names the first.
     """
     for number, line in enumerate(body):
         if not line_of.fullmatch(line) or line.count(",") != columns - 1:
@@ -101,6 +101,7 @@ def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str)
 
 
 def _checked_steps(table: Floats, name: str) -> Predictions:
+    """Convert a table [labelled steps, 4]; raise an `InputError` unless steps are in order, each once."""
     index, step, target, prediction = table.astype(np.int64).T
     later = (np.diff(index) > 0) | ((np.diff(index) == 0) & (np.diff(step) > 0))
     if not later.all():
@@ -111,7 +112,8 @@ def _checked_steps(table: Floats, name: str) -> Predictions:
     return Predictions(target, prediction, table[:, :0], np.stack([index, step], axis=1))
 
 
-def _classes(header: str, name: str) -> int:
+def _count_logits(header: str, name: str) -> int:
+    """Return the count of logits that the first line names; raise an `InputError` for other columns."""
     classes = header.count(",") + 1 - len(FIXED)
     wanted = ",".join([*FIXED, *(f"logit_{k}" for k in range(min(max(classes, 0), MAX_CLASSES)))])
     if header != wanted:
@@ -120,7 +122,7 @@ def _classes(header: str, name: str) -> int:
 
 
 def other_columns(name: str, header: str, wanted: str) -> InputError:
-    """Return the error about a table with other columns."""
+    """Return the error about a table whose first line names other columns than the wanted ones."""
     shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     return InputError(
@@ -129,6 +131,7 @@ def other_columns(name: str, header: str, wanted: str) -> InputError:
 
 
 def _checked(table: Floats, classes: int, name: str) -> Predictions:
+    """Convert a table [samples, 3 + classes]; raise an `InputError` unless samples are in order and logits fit."""
     index, target, prediction = table[:, : len(FIXED)].astype(np.int64).T
     logits = table[:, len(FIXED) :]
     wrong = np.flatnonzero(index != np.arange(len(index)))

@@ -1,4 +1,4 @@
-"""Read untrusted records strictly; parts that many records share are checked once."""
+"""Reads untrusted records and checks them; parts that many records share are checked once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sgbench.records.record import KnownMethods, RunRecord
 from sgbench.records.shards import ShardLine
 
 Layout = Literal["runs", "leaderboards", "registry"]
-"""Layout of a folder of records; a registry is one file without records."""
+"""Layout of a folder of records; a registry is one file with contents of boards in place of records."""
 WHOSE = re.compile(r"^method [0-9a-f]{12} seed \d+ ")
-"""Prefix of a reason that names one run of many with the same reason."""
+"""Matches the beginning of a reason that names the run, so that equal reasons of several runs can be joined."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Finding:
 
 
 def by_cause(findings: Iterable[Finding]) -> list[str]:
-    """Write a line for each cause, with its first file and the count of others.
+    """Write a line for each reason, with the first file that has it and the count of others.
 
     >>> reason = "method 0123456789ab seed {} deviates from toy_v1: clip_norm is 1, the protocol says null"
     >>> lines = by_cause([Finding(f"{seed}.json", reason.format(seed)) for seed in (7, 8, 9)])
@@ -48,7 +48,7 @@ def by_cause(findings: Iterable[Finding]) -> list[str]:
 
 
 class ChoosesSettingsError(InputError):
-    """Says that a run has a tuning seed: it is no row of a board, and no error."""
+    """States that settings were chosen with a run's seed, so that it is no row of a board, and no defect either."""
 
 
 def finding(path: Path, error: InputError) -> Finding:
@@ -58,18 +58,18 @@ def finding(path: Path, error: InputError) -> Finding:
 
 
 class RecordFile(NamedTuple):
-    """Holds a record's file, or its line of a study's shard that a board's index names."""
+    """Holds where a record is: in a file, or in a line of a study's shard that a board's index names."""
 
     path: Path
-    """Of the file; of a line, where the file would lie."""
+    """Path of the file; for a line, the path that a file of the record would have."""
     line: bytes | None = None
-    """Of the shard; None: the record is a file."""
+    """The line of the shard; None if the record is a file."""
 
     def read(self, context: object = None) -> RunRecord:
-        """Read the record.
+        """Read the record; `context` keeps parts that many records share, so that each is checked once.
 
         Raises:
-            InputError: it is no valid record; one line.
+            InputError: it is no valid record.
         """
         if self.line is None:
             return parse_model(read_bytes(self.path), RunRecord, str(self.path), context=context)
@@ -80,8 +80,8 @@ class RecordReader:
     """Reads and checks the records of one command.
 
     Args:
-        references: of protocols, against which each record is checked.
-        trials: whether to accept runs with tuning seeds.
+        references: references of protocols, against which each record is checked.
+        trials: whether to accept runs with the seeds that settings are chosen with.
     """
 
     def __init__(self, references: References, *, trials: bool = False) -> None:
@@ -93,13 +93,13 @@ class RecordReader:
         """Read a record, and check that it can be compared with others on its board.
 
         Args:
-            file: the record.
+            file: where the record is.
             location: parts of its path below the root, which must match its content.
-            layout: of the root.
+            layout: layout of the root.
 
         Raises:
-            ChoosesSettingsError: it has a tuning seed, and `trials` is false.
-            InputError: why it is no row of a board, on one line.
+            ChoosesSettingsError: settings are chosen with its seed, and `trials` is false.
+            InputError: it is no row of a board; names why.
         """
         path, record = file.path, file.read(self._known)
         expected = (
@@ -107,8 +107,8 @@ class RecordReader:
             if layout == "runs"
             else (record.protocol, "records", record.method_id, f"{record.seed}.json")
         )
-        second = (*expected[:2], f"{record.method_id}-{source_of(record)}", expected[-1])
-        if tuple(location) != expected and (layout == "runs" or tuple(location) != second):
+        with_source = (*expected[:2], f"{record.method_id}-{source_of(record)}", expected[-1])
+        if tuple(location) != expected and (layout == "runs" or tuple(location) != with_source):
             raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
         chooses = self._references.of(record.protocol).protocol.is_tuning_seed(record.seed)
         if layout == "runs" and not self._trials and chooses:
@@ -117,11 +117,7 @@ class RecordReader:
         return record
 
     def require_comparable(self, record: RunRecord, name: str) -> None:
-        """Refuse a record that deviates from its protocol.
-
-        Raises:
-            InputError: the deviation, on one line that begins with `name`.
-        """
+        """Raise an `InputError`, which begins with `name`, for a record that deviates from its protocol."""
         reference = self._references.of(record.protocol)
         reason = deviation(record, reference, known=self._known, trials=self._trials)
         if reason is not None:

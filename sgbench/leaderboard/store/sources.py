@@ -1,4 +1,4 @@
-"""Give each source of a user's own classes its own row, since two people may use one class name."""
+"""Gives each source of a user's own classes its own row, since two people may use one name for two classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHOWN_DIGITS = 8
 
 
 def source_of(record: RunRecord) -> str | None:
-    """Return the first digits of the hash of a record's own classes; None if it states none.
+    """Return the first eight digits of the hash of the user's own classes in a record; None if it states none.
 
     A record has none if it uses only the catalogue's classes, if the source could not be read, or if it is older.
     """
@@ -24,7 +24,7 @@ def source_of(record: RunRecord) -> str | None:
 
 
 def method_of_row(row_id: str) -> str:
-    """Return the method's id in the id of a row.
+    """Return the method's id from the id of a row, which may end in a source.
 
     >>> method_of_row("0123456789ab-5eed5eed"), method_of_row("0123456789ab")
     ('0123456789ab', '0123456789ab')
@@ -33,11 +33,11 @@ def method_of_row(row_id: str) -> str:
 
 
 def row_beside(record: RunRecord, first: str | None) -> str:
-    """Return the id of a record's row on a board: its method's id, with the source if the first row has another.
+    """Return the id of a record's row: its method's id, followed by its source if the first row has another.
 
     Args:
-        record: the record to add.
-        first: source of the method's first row; None, if unknown, agrees with every source.
+        record: the record.
+        first: source of the method's first row; None if unknown, which agrees with every source.
     """
     source = source_of(record)
     same = source is None or first is None or source == first
@@ -45,11 +45,7 @@ def row_beside(record: RunRecord, first: str | None) -> str:
 
 
 def require_same_source(record: RunRecord, other: RunRecord) -> None:
-    """Require that two records of one method have the same source of a user's own classes.
-
-    Raises:
-        InputError: they differ; one line with the remedy.
-    """
+    """Raise an `InputError` with the remedy if two records of one method have classes of different sources."""
     if row_beside(record, source_of(other)) != record.method_id:
         raise InputError(
             f"method {record.method_id} seed {record.seed}: its own classes have another source than those of seed "

@@ -1,4 +1,4 @@
-"""Open and add the records of one board, whether each is a file or a line of a study's shard."""
+"""Opens and adds the records of one board, whether each is a file or a line of a study's shard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORDS = "records"
 
 
 class AnotherRecordError(InputError):
-    """Says that a board has another record of the same run."""
+    """States that a board has another record of the same row and seed."""
 
     def __init__(self, target: Path) -> None:
         super().__init__(f"{target} holds another record of this method and seed, which is never overwritten")
@@ -25,7 +25,7 @@ class AnotherRecordError(InputError):
 
 
 def record_path(folder: Path, row_id: str, seed: int) -> Path:
-    """Return the path of a record of a row as a file in the folder of its protocol."""
+    """Return the path that a record has as a file in the folder of its protocol."""
     return folder / RECORDS / row_id / f"{seed}.json"
 
 
@@ -38,11 +38,12 @@ class StoredRecords:
 
     @cached_property
     def _index(self) -> dict[RowSeed, LinePlace]:
+        """Read where the records are that are lines of shards."""
         return read_index(self.folder)
 
     @property
     def indexed_rows(self) -> frozenset[str]:
-        """Return the ids of rows with records in shards.
+        """Return the ids of rows with records that are lines of shards.
 
         Raises:
             InputError: the index is damaged.
@@ -84,7 +85,7 @@ class StoredRecords:
         return parse_model(line, ShardLine, f"{self._shards.path(place.shard)}:{place.line}").record
 
     def row_of(self, record: RunRecord) -> str:
-        """Return the id of the row that a record belongs to, by the stored records of its method.
+        """Return the id of the row that a record belongs to, by its source and that of its method's stored records.
 
         Raises:
             InputError: a record of its method cannot be read.
@@ -96,8 +97,8 @@ class StoredRecords:
     def _sources(self, row_id: str) -> Iterator[str]:
         """Yield the sources stated by the records of a row."""
         for seed in self.seeds(row_id):
-            there = self.record(row_id, seed)
-            source = None if there is None else source_of(there)
+            stored = self.record(row_id, seed)
+            source = None if stored is None else source_of(stored)
             if source is not None:
                 yield source
 
@@ -108,10 +109,10 @@ class StoredRecords:
             AnotherRecordError: it has another record of this row and seed.
         """
         # Compared as records, since a file of an older version may lack a group with a neutral value.
-        there = self.record(row_id, record.seed)
-        if there is not None and there != record:
+        stored = self.record(row_id, record.seed)
+        if stored is not None and stored != record:
             raise AnotherRecordError(record_path(self.folder, row_id, record.seed))
-        return there is not None
+        return stored is not None
 
     def add(self, row_id: str, record: RunRecord) -> bool:
         """Write a new record as a file; return False if it is there already.
@@ -126,7 +127,7 @@ class StoredRecords:
         return True
 
     def refer(self, places: Mapping[RowSeed, LinePlace]) -> None:
-        """Add records that are lines of shards to the index.
+        """Add the places of records that are lines of shards to the index.
 
         Raises:
             StorageError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Read folders of untrusted records, and add records to a board without overwriting any."""
+"""Reads folders of untrusted records, and adds records to a board without overwriting any."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
 
 
 class RowRecords(NamedTuple):
-    """Holds the records behind one row of a board: of one method and, with a user's own classes, of one source."""
+    """Holds the records of one row of a board: of one method, and of one source of a user's own classes."""
 
     row_id: str  # the method's id, with a suffix for a further source
     records: list[RunRecord]
@@ -46,7 +46,7 @@ class RecordsAdded:
     already_there: tuple[str, ...]
     refused: tuple[Finding, ...]
     contradicted: tuple[str, ...] = ()
-    """What is there of runs whose other records were refused."""
+    """Paths of the records that are there already where another record of the same run was refused."""
 
 
 def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
@@ -54,7 +54,7 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
 
     Args:
         root: a runs folder or a leaderboards folder.
-        only: the one protocol to list; None: all.
+        only: the one protocol to list; None lists all.
         layout: "runs" or "leaderboards", the kind of folder.
 
     Raises:
@@ -80,12 +80,12 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
 
 @dataclass(frozen=True)
 class RecordTree:
-    """Names a folder of records, its layout, and the protocols to read."""
+    """Describes a folder of records: its layout, and which of its protocols to read."""
 
     root: Path  # a runs folder or a leaderboards folder
     layout: Layout  # the kind of folder
-    references: References  # of protocols in the catalogue, against which each record is checked
-    only: str | None = None  # the one protocol to read; None: all
+    references: References  # references of the catalogue's protocols, against which each record is checked
+    only: str | None = None  # the one protocol to read; None reads all
 
     def protocols(self) -> list[str]:
         """List the protocols to read.
@@ -96,22 +96,22 @@ class RecordTree:
         return protocols(self.root, only=self.only, layout=self.layout)
 
     def indexed_rows(self, protocol: str) -> frozenset[str]:
-        """Return the ids of a protocol's rows with records in shards; empty for a damaged index."""
+        """Return the ids of a protocol's rows with records that are lines of shards; none for a damaged index."""
         with suppress(InputError):  # reported by `candidates`
             if self.layout == "leaderboards":
                 return StoredRecords(self.root / protocol).indexed_rows
         return frozenset()
 
     def candidates(self) -> tuple[list[RecordFile], list[Finding]]:
-        """List the files and lines that should be records; see the function of this name."""
+        """List where the records of the tree should be; see the function `candidates`."""
         return candidates(self.root, layout=self.layout, only=self.only)
 
 
 def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
-    """Yield the records of one row after another, so that few are in memory.
+    """Yield the records of a tree row by row, so that few are in memory, and a finding for each unusable file.
 
-    Nothing in the tree is trusted. A file that cannot be read, is not where its content belongs, or deviates from
-    the protocol gives a finding; the others still count. Runs with tuning seeds give neither rows nor findings.
+    A file is unusable if it cannot be read, is not where its content belongs, or deviates from the protocol. Runs
+    with the seeds that settings are chosen with give neither rows nor findings.
 
     Raises:
         InputError: the root is no folder, or lacks the protocol asked for.
@@ -124,9 +124,9 @@ def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
 def candidates(
     root: Path, *, layout: Layout, only: str | None = None
 ) -> tuple[list[RecordFile], list[Finding]]:
-    """List the files of a tree that should be records, those of one method in sequence, and findings for others.
+    """List where the records of a tree should be, those of a method next to each other, and findings for the rest.
 
-    In a leaderboards folder, lines of shards that its indices name are included.
+    In a leaderboards folder these are files, and lines of shards that its indices name.
 
     Raises:
         InputError: `root` is no folder, or lacks the protocol asked for.
@@ -148,15 +148,15 @@ def candidates(
     return files, findings
 
 
-def _indexed(root: Path, names: Sequence[str], there: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
-    """Fetch the lines of shards that the indices of protocols name.
+def _indexed(root: Path, names: Sequence[str], files: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
+    """Read the lines of shards that the indices of protocols name.
 
     Args:
         root: a leaderboards folder.
-        names: of the protocols.
-        there: paths of records that are files, which an index must not name.
+        names: names of the protocols.
+        files: paths of records that are files, which an index must not name.
     """
-    reader, files = ShardReader(root), []
+    reader, record_lines = ShardReader(root), []
     findings: list[Finding] = []
     by_shard: dict[str, list[tuple[Path, LinePlace]]] = {}
     for name in names:
@@ -168,21 +168,24 @@ def _indexed(root: Path, names: Sequence[str], there: Set[Path]) -> tuple[list[R
             continue
         for (row, seed), place in places.items():
             path = record_path(folder, row, seed)
-            if path in there:
+            if path in files:
                 findings.append(Finding(str(path), f"stands in {INDEX} too; remove one of both"))
             else:
                 by_shard.setdefault(place.shard, []).append((path, place))
     for shard, lines in by_shard.items():  # one after another, so that only one is in memory
         found, left_out = _lines_of(shard, lines, reader)
-        files += found
+        record_lines += found
         findings += left_out
-    return files, findings
+    return record_lines, findings
 
 
 def _lines_of(
     shard: str, lines: Sequence[tuple[Path, LinePlace]], reader: ShardReader
 ) -> tuple[list[RecordFile], list[Finding]]:
-    """Fetch lines of one shard; a lost or altered shard gives one finding."""
+    """Read lines of one shard, each given by the path of its record and its place.
+
+    A lost or altered shard gives one finding for all its lines.
+    """
     files = []
     problems: list[InputError] = []
     for path, place in lines:
@@ -195,12 +198,12 @@ def _lines_of(
         return files, []
     first = finding(reader.path(shard), problems[0])
     boards = ", ".join(sorted({path.parts[-4] for path, _ in lines}))
-    said = f"{first.reason}; {len(problems)} records of {boards} are lost with it"
-    return files, [Finding(first.path, said)]
+    reason = f"{first.reason}; {len(problems)} records of {boards} are lost with it"
+    return files, [Finding(first.path, reason)]
 
 
 def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRecords | Finding]:
-    """Yield the records of files, one row after another; see `read_methods`."""
+    """Yield the records at these places row by row, and a finding for each unusable one; see `read_methods`."""
     reader = RecordReader(tree.references)
     on_board = tree.layout == "leaderboards"
     depth = len(tree.root.parts)
@@ -209,7 +212,8 @@ def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRec
         for file in group:
             try:
                 record = reader.comparable(file, file.path.parts[depth:], tree.layout)
-                first = next((record for of in rows.values() for record in of if source_of(record)), record)
+                read = (earlier for records in rows.values() for earlier in records)
+                first = next((earlier for earlier in read if source_of(earlier)), record)
                 if on_board:  # each folder there has one source
                     require_same_source(record, first)
                 row = folder[-1] if on_board else row_beside(record, source_of(first))
@@ -232,7 +236,7 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     Args:
         sources: runs folders, or any folder inside one.
         board_dir: the leaderboards folder; created if needed.
-        references: of protocols, against which each record is checked.
+        references: references of protocols, against which each record is checked.
 
     Raises:
         InputError: a source is no folder.
@@ -242,14 +246,14 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
         if not source.is_dir():
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     remove_abandoned(board_dir)  # files of a killed process
-    done = [
+    results = [
         add_runs(read_runs(source, references=references), board_dir, check=check_predictions)
         for source in sources
     ]
     return RecordsAdded(
-        tuple(target for one in done for target in one.added),
-        tuple(target for one in done for target in one.already_there),
-        tuple(finding for one in done for finding in one.refused),
+        tuple(target for result in results for target in result.added),
+        tuple(target for result in results for target in result.already_there),
+        tuple(finding for result in results for finding in result.refused),
     )
 
 
@@ -263,17 +267,17 @@ def add_runs(
     """Add records that were read to a leaderboards folder; see `add`.
 
     Args:
-        runs: of a runs folder, or of a study.
+        runs: records of a runs folder, or of a study.
         board_dir: the leaderboards folder; created if needed.
-        check: called with each record and its folder before it is added, and raises to refuse it; None: no check.
-        lines: places of records in shards of a study, by the record's path in `runs`; such records are named in
-            the board's index, all others are copied.
+        check: called with each record and its folder before it is added; raises an `InputError` to refuse it.
+        lines: maps paths in `runs` to places in shards of a study; these records are added to the board's index,
+            all others are copied.
 
     Raises:
         StorageError: the board cannot be written.
     """
     boards: dict[str, StoredRecords] = {}
-    referred: dict[str, dict[RowSeed, LinePlace]] = {}
+    new_places: dict[str, dict[RowSeed, LinePlace]] = {}
     added: list[str] = []
     present: list[str] = []
     contradicted: list[str] = []
@@ -290,20 +294,20 @@ def add_runs(
             else:
                 is_new = not board.holds(row, record)
                 if is_new:
-                    referred.setdefault(record.protocol, {})[row, record.seed] = place
+                    new_places.setdefault(record.protocol, {})[row, record.seed] = place
             (added if is_new else present).append(str(record_path(board.folder, row, record.seed)))
         except InputError as error:
             refused.append(finding(path, error))
             if isinstance(error, AnotherRecordError):
                 contradicted.append(str(error.target))
-    for protocol, places in referred.items():
+    for protocol, places in new_places.items():
         boards[protocol].refer(places)
     return RecordsAdded(tuple(added), tuple(present), tuple(refused), tuple(contradicted))
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Holds comparable records of a runs folder with their files, and findings for others."""
+    """Holds comparable records of a runs folder, each with its file, and a finding for each other file."""
 
     records: tuple[tuple[RunRecord, Path], ...]
     findings: tuple[Finding, ...]
@@ -314,8 +318,8 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
 
     Args:
         source: the folder.
-        references: of protocols, against which each record is checked.
-        trials: whether to include runs with tuning seeds.
+        references: references of protocols, against which each record is checked.
+        trials: whether to include runs with the seeds that settings are chosen with.
 
     Raises:
         InputError: there is no such folder.
@@ -339,7 +343,7 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
 
 
 def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
-    """List the paths of candidate files in sorted order; links to folders give findings."""
+    """List the paths of files that should be records, sorted, and findings on links and unreadable folders."""
     paths: list[Path] = []
     findings: list[Finding] = []
 
@@ -362,4 +366,5 @@ def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
 
 
 def _link(path: Path) -> Finding:
+    """Return the finding on a link to a folder."""
     return Finding(str(path), "a link to a folder, which is not followed")

@@ -1,4 +1,4 @@
-"""Make tables of targets and of a network's predictions, score them again, and compare two tables."""
+"""Makes tables of targets and of a network's predictions, scores tables again, and compares two."""
 
 from __future__ import annotations
 
@@ -25,26 +25,29 @@ SAME_STEPS = 0.01
 
 
 def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> PredictionTable:
-    """Return a network's predictions as a parsed table; see `sgbench.training.artefacts.predictions_table`."""
+    """Return a network's predictions as a parsed table.
+
+    `parts` are (index, target, output) of each batch, as `predictions_table` takes them.
+    """
     return parse_prediction_table(predictions_table(list(parts)), "what was inferred again", reference)
 
 
 def wanted(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
-    """Return a table with the targets of a data set's test split; its predictions are zero and meaningless."""
+    """Return a table with the targets of a data set's test split; its predictions are zero and have no meaning."""
     with data.last_step():
         if reference.labels_steps:  # the encoder knows where each sample ends
             pairs = [(batch.position, scored_target(batch)) for batch in data.evaluation("test")]
         else:
             target = data.splits["test"].target
             pairs = [(torch.arange(len(target)), target)]
-    more = () if reference.classes is None else (reference.classes,)
+    classes = () if reference.classes is None else (reference.classes,)
     return answered(
-        [(index, target, torch.zeros(*target.shape, *more)) for index, target in pairs], reference
+        [(index, target, torch.zeros(*target.shape, *classes)) for index, target in pairs], reference
     )
 
 
 def rescored(given: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
-    """Compute the accuracy, or loss, of a table of predictions against the targets of the data set."""
+    """Compute the accuracy, or loss, of the predictions in `given` against the targets in `truth`."""
     if isinstance(given, Outputs):
         return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)
     return float((given.prediction == truth.target).mean())
@@ -64,15 +67,18 @@ def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
         raise InputError(f"loss '{choice}' names no class; mend its file")
     loss = get_class(target)(**reference.method.parameters["loss"])
     samples, steps, _ = outputs.output.shape
-    output, given = (
+    output, wanted_output = (
         torch.as_tensor(column, dtype=torch.float64) for column in (outputs.output, outputs.target)
     )
     trajectory = Trajectory(output.transpose(0, 1), torch.full((samples,), steps), (), (), ())
-    return loss.whole(trajectory, given).item()
+    return loss.whole(trajectory, wanted_output).item()
 
 
 def agreement(again: PredictionTable, claimed: PredictionTable, name: str) -> float:
-    """Compute the share of equal predictions in two tables; of outputs, the share of samples that agree.
+    """Compute the share of equal predictions in two tables; for outputs, the share of samples that agree.
+
+    A sample's output spikes agree if at most 1 % of its steps differ; other outputs if their root mean square
+    difference is at most 1 % of the standard deviation of all. `name` is the claimed table's file, for messages.
 
     Raises:
         InputError: the tables are not of the same samples and steps.

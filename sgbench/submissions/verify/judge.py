@@ -1,4 +1,4 @@
-"""Implement `Judge` of the prediction tables with data sets, losses and networks."""
+"""Implements `Judge` of the prediction tables with data sets, losses and networks."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from sgbench.training.build import Parts, build
 
 
 class DataJudge:
-    """Computes from the data sets on this machine, each loaded once, and from networks that it builds.
+    """Computes targets from the data sets on this machine, each loaded once, and builds networks to check records.
 
     Args:
-        references: of the protocols.
-        data: whether to load data sets; a tier that compares with them itself passes false.
+        references: references of the protocols.
+        data: whether to load data sets; without them no targets are known.
     """
 
     def __init__(self, references: References, *, data: bool = True) -> None:
         self._references = references
         self._data = data
         self._wanted: dict[tuple[str, int], PredictionTable | None] = {}
-        self._specs: dict[str, RunSpec] = {}  # by the method's text
+        self._specs: dict[str, RunSpec] = {}  # maps methods, as JSON, to their composed runs
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
         """Compute the loss of a protocol on outputs."""
         return loss_of(outputs, reference)
 
     def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
-        """Return the targets of the test split of a seed; None if its files are not on this machine."""
+        """Return a table with the targets of a seed's test split; None if its data are not on this machine."""
         protocol = reference.protocol
         # The seed matters only if each seed draws its own data.
         key = (protocol.name, seed if protocol.draw == "per_seed" else protocol.seeds[0])
@@ -71,6 +71,7 @@ class DataJudge:
         return build(self._specs[key].model_copy(update={"seed": seed}))
 
     def _load(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
+        """Load the data of a seed and return its targets; None if they are not on this machine."""
         with tempfile.TemporaryDirectory() as folder:
             try:
                 spec = recompose(reference.method, seed, runs_dir=Path(folder), references=self._references)

@@ -1,4 +1,4 @@
-"""Compare a record with a network built from its method and weights, without running it."""
+"""Compares a record with a network built from its method and weights, without running it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Amount = int | str | None
 class Difference(NamedTuple):
     """Names one number of a record that disagrees with its network."""
 
-    key: str  # in the record, e.g. counts.layers.0.state_reads
-    claimed: Amount
-    recounted: Amount
+    key: str  # dotted key in the record, e.g. counts.layers.0.state_reads
+    claimed: Amount  # the number in the record
+    recounted: Amount  # the number of its network
 
     def __str__(self) -> str:
         return f"{self.key} is {_amount_text(self.claimed)}, its network has {_amount_text(self.recounted)}"
@@ -38,9 +38,9 @@ def load_weights(network: Network, data: bytes, name: str) -> None:
     """Load stored weights into a network with exactly their names and shapes.
 
     Args:
-        network: modified in place.
-        data: a safetensors file, checked before by `sgbench.submissions.weights.parse_weights`.
-        name: of the file, for messages.
+        network: the network, which is modified.
+        data: content of a safetensors file, checked before by `sgbench.submissions.weights.parse_weights`.
+        name: name of the file, for messages.
 
     Raises:
         InputError: a tensor is missing, or the network has no such tensor.
@@ -59,7 +59,7 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
 
     Args:
         record: the record.
-        parts: of its method, with the record's weights in the network.
+        parts: data, encoder and network of its method, with the record's weights in the network.
     """
     parameters = parts.network.deployed_numbers
     if record.parameters != parameters:
@@ -68,10 +68,11 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
     counter = counter_of(parts.network, parts.encoder.output, bits=bits)
     if record.counts is not None and isinstance(counter, OperationCounter):
         counts = record.counts.model_copy(update={"spread": None})
-        yield from differences(counts, _following(counts, counter).model_copy(update={"spread": None}))
+        recounted = _counts_from_events(counts, counter).model_copy(update={"spread": None})
+        yield from differences(counts, recounted)
 
 
-def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
+def _counts_from_events(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
     """Compute the counts of the counter's network from the claimed events."""
     counter.samples, counter.steps = claimed.samples, claimed.steps
     for total, layer in zip(counter.totals, claimed.layers, strict=False):
@@ -81,7 +82,10 @@ def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
 
 
 def _events(layer: LayerCounts) -> dict[str, int]:
-    """Return the counts of a layer that only a run can measure, by the counter's names; recurrent ones last."""
+    """Map the counter's names to the counts of a layer that only a run can measure.
+
+    Arriving events are those through the first group of synapses, returning ones those through recurrent synapses.
+    """
     through = [group.effective.total or 0 for group in layer.synapses]
     return {
         "spikes": layer.spikes_sent.total or 0,
@@ -92,17 +96,15 @@ def _events(layer: LayerCounts) -> dict[str, int]:
 
 def differences(claimed: OpCounts, recounted: OpCounts) -> Iterator[Difference]:
     """Yield all numbers, names and reasons in which two counts differ, in the order of the record."""
-    ours, theirs = (
-        dict(_amounts(recounted.model_dump(), "counts")),
-        dict(_amounts(claimed.model_dump(), "counts")),
-    )
+    ours = dict(_amounts(recounted.model_dump(), "counts"))
+    theirs = dict(_amounts(claimed.model_dump(), "counts"))
     for key in dict.fromkeys([*theirs, *ours]):
         if theirs.get(key) != ours.get(key):
             yield Difference(key, theirs.get(key), ours.get(key))
 
 
 def _amounts(tree: object, path: str) -> Iterator[tuple[str, Amount]]:
-    """Yield (dotted key, value) of every leaf of a tree; a count is its total, or the reason for none."""
+    """Yield (dotted key, value) of every leaf of a tree at `path`; of a count its total, or why it has none."""
     if isinstance(tree, dict):
         if tree.keys() == {"total", "reason"}:
             yield path, tree["reason"] if tree["total"] is None else tree["total"]
@@ -117,13 +119,13 @@ def _amounts(tree: object, path: str) -> Iterator[tuple[str, Amount]]:
         yield path, tree
 
 
-def summary(contradicted: Iterable[Difference]) -> str | None:
-    """Describe the first differences in one line; None without any.
+def summary(found: Iterable[Difference]) -> str | None:
+    """Describe the first three differences in one line; None without any.
 
     >>> summary([Difference("parameters", 1, 68)])
     'parameters is 1, its network has 68'
     """
-    lines = [str(difference) for difference in contradicted]
+    lines = [str(difference) for difference in found]
     if not lines:
         return None
     more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
@@ -131,7 +133,7 @@ def summary(contradicted: Iterable[Difference]) -> str | None:
 
 
 def _amount_text(value: Amount) -> str:
-    """Write an untrusted value as plain text."""
+    """Write an untrusted value as plain text of at most 40 characters."""
     if value is None:
         return "none"
     return " ".join(re.sub(r"[^A-Za-z0-9_.+-]", " ", str(value)).split())[:SHOWN_CHARS].strip()

@@ -1,4 +1,4 @@
-"""The outcome of a tier of verification, in the score of the board."""
+"""Summarises the outcome of a tier of verification, in the score of the board."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sgbench.records.trust import Tier
 
 @dataclass(frozen=True)
 class TierOutcome:
-    """Holds the outcome of a tier; accuracies, or losses in their place, are means over the verified seeds."""
+    """Holds the outcome of a tier; scores are accuracies or else losses, means over the verified seeds."""
 
     tier: Tier
     passed: bool
     seeds: tuple[int, ...]
     claimed_accuracy: float | None
     verified_accuracy: float | None
-    agreement: float | None
-    tolerance: float | None
-    statement: str
+    agreement: float | None  # share of equal predictions
+    tolerance: float | None  # largest allowed difference of the means
+    statement: str  # the result in a sentence
     claimed_loss: float | None = None
     verified_loss: float | None = None
 
@@ -41,14 +41,14 @@ def outcome(
     """Make an outcome with the means of claimed and verified scores.
 
     Args:
-        tier: of the verification.
-        measure: the score of the board.
+        tier: tier of the verification.
+        measure: the score that the board compares.
         passed: whether the claim holds.
         seeds: the verified seeds.
-        scores: claimed and verified scores of these seeds.
+        scores: claimed and verified scores, whose means are taken.
         statement: the result in a sentence.
-        agreement: share of equal predictions.
-        tolerance: largest difference of the means.
+        agreement: share of equal predictions, if they were compared.
+        tolerance: largest allowed difference of the means, if there is one; of accuracies at most 1.
     """
     claimed, verified = map(mean, scores)
     by_loss = measure.is_loss

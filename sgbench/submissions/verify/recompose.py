@@ -1,4 +1,4 @@
-"""Compose an untrusted method from entry names and numbers, with the catalogue's own classes."""
+"""Composes an untrusted method from entry names and numbers, with the catalogue's own classes."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
         allow_targets=references.allow_targets,
     )
     paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
-    whole = completed(method, spec.method)
-    return spec.model_copy(update={"method": whole, "paths": paths, "loggers": {}, "group": None})
+    complete = completed(method, spec.method)
+    return spec.model_copy(update={"method": complete, "paths": paths, "loggers": {}, "group": None})
 
 
 def completed(method: Method, composed: Method) -> Method:
-    """Add neutral values of newer parameters of a method's entries; its id stays."""
+    """Add to a method the parameters that only `composed` has, with neutral values, so that its id stays."""
     parameters = {}
     for group, own in method.parameters.items():
-        later = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}
-        parameters[group] = own | {key: NEUTRAL[name] for key, name in later.items() if name in NEUTRAL}
+        missing = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}
+        parameters[group] = own | {key: NEUTRAL[name] for key, name in missing.items() if name in NEUTRAL}
     return method.model_copy(update={"parameters": parameters})

@@ -1,4 +1,4 @@
-"""Compare the numbers of a record with those of its stored weights, run again."""
+"""Compares the numbers of a record with those that its stored weights give when they are run again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.submissions.verify.network import Difference, differences
 COUNT_TOLERANCE = 0.01
 """Relative tolerance of a spike-dependent count, since rounding depends on the processor."""
 LEAST_LOSS = 0.01
-"""Relative tolerance of a loss, for the same reason."""
+"""Relative tolerance of a loss, since rounding depends on the processor."""
 DISAGREEMENT = 0.001
 """Share of predictions that may differ."""
 ROUNDING = 1e-9
@@ -32,7 +32,14 @@ SUMS_OF_SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
 
 
 def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
-    """Yield a line for each number of a record that differs from that of its rerun weights."""
+    """Yield a line for each number of a record that differs from that of its rerun weights by more than rounding.
+
+    Args:
+        record: the record.
+        counts: operation counts of the rerun on the test split.
+        test: scores of the rerun on the test split.
+        validation: scores of the rerun on the validation split.
+    """
     if record.counts is not None:
         for difference in differences(record.counts, counts):
             if not _within(difference, counts):
@@ -44,7 +51,10 @@ def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Sco
 
 
 def _within(difference: Difference, counts: OpCounts) -> bool:
-    """Return whether rounding on another processor explains the difference of a spike-dependent count."""
+    """Return whether rounding on another processor explains a difference; true only of spike-dependent counts.
+
+    `counts` are those of the rerun. Sums of squares that an older record lacks are no difference.
+    """
     claimed, again = difference.claimed, difference.recounted
     if not isinstance(claimed, int) or not isinstance(again, int):
         return difference.key.startswith("counts.spread") and claimed is None  # the record predates it
@@ -59,7 +69,7 @@ def _within(difference: Difference, counts: OpCounts) -> bool:
 def _operations_per_event(key: str, counts: OpCounts) -> int:
     """Return the most operations that one event can add to a count, squared for a sum of squares.
 
-    It makes the tolerance of a layer that hardly fires one event in 100 samples.
+    So the tolerance of a layer that hardly fires is one event in 100 samples. `key` is the dotted key of the count.
     """
     *before, name = key.split(".")
     if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
@@ -71,32 +81,35 @@ def _operations_per_event(key: str, counts: OpCounts) -> int:
 
 
 def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
-    """Compare the scores of one split; the agreement of predictions, a stricter check, is computed elsewhere."""
+    """Yield a line for each difference in samples, loss or accuracy on the split `name`."""
     if (claimed.samples, claimed.labels) != (again.samples, again.labels):
         yield f"{name}.samples is {claimed.samples}, its network has {again.samples}"
     small = ROUNDING if claimed.accuracy is None else SMALL_LOSS
     if not math.isclose(claimed.loss, again.loss, rel_tol=LEAST_LOSS, abs_tol=small):
         yield f"{name}.loss is {claimed.loss:.4g}, its network has {again.loss:.4g}"
     if claimed.accuracy is not None and again.accuracy is not None:
-        one = 1 / (claimed.labels or claimed.samples)
-        if abs(claimed.accuracy - again.accuracy) > max(one, DISAGREEMENT) + ROUNDING:
+        one_sample = 1 / (claimed.labels or claimed.samples)
+        if abs(claimed.accuracy - again.accuracy) > max(one_sample, DISAGREEMENT) + ROUNDING:
             yield f"{name}.accuracy is {claimed.accuracy:.4f}, its network has {again.accuracy:.4f}"
 
 
 def _activity(name: str, claimed: Scores, again: Scores, counts: OpCounts) -> Iterator[str]:
-    """Compare rates to one event in 100 samples, and silent and saturated neurons to one, or one in 100."""
+    """Yield a line for each layer whose activity on the split `name` differs from that of the rerun.
+
+    Allowed are 1 % of a rate, or one spike in 100 samples, and one silent or saturated neuron, or one in 100.
+    """
     theirs, ours = ({line.name: line for line in scores.activity} for scores in (claimed, again))
     if theirs.keys() != ours.keys():
         yield f"{name}.activity is of {len(theirs)} layers, its network has {len(ours)}, or other names"
         return
     neurons = {layer.name: layer.neurons for layer in counts.layers}
     for layer in ours:
-        one = 1 / neurons[layer]
+        one_neuron = 1 / neurons[layer]
         for field in ("rate_per_step", "dead_fraction", "saturated_fraction"):
-            said, has = getattr(theirs[layer], field), getattr(ours[layer], field)
+            stated, actual = getattr(theirs[layer], field), getattr(ours[layer], field)
             if field == "rate_per_step":
-                allowed = COUNT_TOLERANCE * max(said, has, one * counts.samples / counts.steps)
+                allowed = COUNT_TOLERANCE * max(stated, actual, one_neuron * counts.samples / counts.steps)
             else:
-                allowed = max(one, COUNT_TOLERANCE)
-            if abs(said - has) > allowed + ROUNDING:
-                yield f"{name}.activity: {field} of {layer} is {said:.4g}, its network has {has:.4g}"
+                allowed = max(one_neuron, COUNT_TOLERANCE)
+            if abs(stated - actual) > allowed + ROUNDING:
+                yield f"{name}.activity: {field} of {layer} is {stated:.4g}, its network has {actual:.4g}"

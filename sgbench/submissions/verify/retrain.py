@@ -1,4 +1,4 @@
-"""Retrain a submission from the entries and numbers of its method."""
+"""Retrains a submission from the entries and numbers of its method."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.recount import LEAST_LOSS
 from sgbench.training.runner import run_spec
 
-ERRORS, SPREADS = 3.0, 2.0
+ERRORS, SPREADS = 3.0, 2.0  # tolerance in standard errors, and in standard deviations of one seed
 MIN_SEEDS = 2
 
 
@@ -32,10 +32,10 @@ def retrained(
 
     Args:
         where: name of the submission, for messages.
-        method: of the claim.
-        claims: claimed scores of all finished seeds, by seed.
+        method: the submitted method.
+        claims: maps all finished seeds to their claimed scores.
         seeds: the seeds to retrain.
-        references: of the protocols.
+        references: references of the protocols.
 
     Raises:
         InputError: a training fails, or the method cannot be composed.
@@ -68,14 +68,14 @@ def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> flo
 
     .. math:: \max\left(3 \, s \sqrt{1/n + 1/k}, \; 2 s, \; d\right)
 
-    Three standard errors of the difference of n claimed and k re-trained seeds, or two standard deviations of one
-    seed, but no less than d: of accuracies one test sample, since no difference is smaller; of losses a hundredth.
-    With five claimed seeds and one re-trained an honest claim is refused in 4 of 100 cases.
+    These are three standard errors of the difference of n claimed and k retrained seeds, or two standard deviations
+    s of one seed, whichever is larger. With five claimed seeds and one retrained an honest claim is refused in 4 of
+    100 cases.
 
     Args:
-        scores: claimed, one for each seed.
-        repeated: k.
-        least: d.
+        scores: claimed scores, one for each of n seeds.
+        repeated: k, count of retrained seeds.
+        least: d, smallest tolerance: one test sample for accuracies, a hundredth of the loss for losses.
 
     >>> round(tolerance_of([0.90, 0.92], 1, least=0.001), 4)
     0.052

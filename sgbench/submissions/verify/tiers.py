@@ -1,4 +1,4 @@
-"""Three tiers of verification: rescore predictions, rerun weights, retrain."""
+"""Runs the three tiers of verification: rescores predictions, reruns weights, or retrains."""
 
 from __future__ import annotations
 
@@ -36,12 +36,19 @@ from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 
 AGREEMENT = 0.999
-"""Least share of samples on which rerun weights agree, since rounding depends on the processor."""
+"""Smallest share of samples on which rerun weights agree, since rounding depends on the processor."""
 Result = RunRecord | ExternalRecord
 
 
 class Verifier:
-    """Verifies seeds of one checked submission."""
+    """Verifies seeds of one submission, which was checked before.
+
+    Args:
+        root: folder of the submission.
+        submission: content of submission.json.
+        records: maps finished seeds to their records.
+        references: references of the protocols.
+    """
 
     def __init__(
         self,
@@ -80,15 +87,18 @@ class Verifier:
         return self._reference.measure
 
     @property
-    def _wanted(self) -> str:
+    def _targets_text(self) -> str:
+        """Return how messages call the targets of the board's data set."""
         return "targets" if self._measure.is_loss else "labels"
 
     def _predictions(self, seed: int) -> PredictionTable:
+        """Read the submitted predictions of a seed."""
         path = self.root / "predictions" / f"{seed}.csv"
         data = read_bytes(path, limit=FOLDERS["predictions"].max_bytes)
         return parse_prediction_table(data, str(path), self._reference)
 
     def _claimed(self, seeds: Iterable[int]) -> list[float]:
+        """List the claimed scores of these seeds, without failed ones."""
         claims = [claim_of(self.records[seed]) for seed in seeds]
         return [claim.score for claim in claims if claim is not None]
 
@@ -98,18 +108,18 @@ class Verifier:
         scores, foreign = [], 0
         for seed in seeds:
             truth = wanted(self._parts(method, seed).data, self._reference)
-            given = self._predictions(seed)
-            foreign += targets_apart(given, truth, f"{self.root}/predictions/{seed}.csv")
-            scores.append(rescored(given, truth, self._reference))
+            submitted = self._predictions(seed)
+            foreign += targets_apart(submitted, truth, f"{self.root}/predictions/{seed}.csv")
+            scores.append(rescored(submitted, truth, self._reference))
         expected = self._claimed(seeds)
         near = SAME_LOSS if self._measure.is_loss else 0.0
         differs = sum(
-            not math.isclose(one, other, rel_tol=near, abs_tol=ROUNDING)
-            for one, other in zip(scores, expected, strict=True)
+            not math.isclose(score, claim, rel_tol=near, abs_tol=ROUNDING)
+            for score, claim in zip(scores, expected, strict=True)
         )
         statement = (
             f"{len(seeds) - differs} of {len(seeds)} seeds score to the claimed {self._measure.kind}; "
-            f"{foreign} {self._wanted} are not the data set's"
+            f"{foreign} {self._targets_text} are not the data set's"
         )
         return outcome(
             "rescored", self._measure, not differs and not foreign, seeds, (expected, scores), statement
@@ -117,44 +127,47 @@ class Verifier:
 
     def _reinferred(self, seeds: Sequence[int]) -> TierOutcome:
         """Run the stored weights in the catalogue's network over the test set, and compare with the claims."""
-        agreements, test_scores, spikes, foreign, lies = [], [], [], 0, []
+        agreements, test_scores, spike_ratios, foreign, differences = [], [], [], 0, []
         for seed in seeds:
             try:
                 training, validation = self._inference(seed)
             except NonFiniteError as error:
                 agreements.append(0.0)
                 test_scores.append(self._failed_score)
-                lies.append(f"seed {seed}: {error}")
+                differences.append(f"seed {seed}: {error}")
                 continue
             again = answered(training.predictions, self._reference)
             record = self.records[seed]
             if isinstance(record, RunRecord):
                 counts, scores = training.counter.result(), training.evaluation.scores()
-                spikes.append(_spike_ratio(counts, record))
-                lies += [f"seed {seed}: {lie}" for lie in recounted(record, counts, scores, validation)]
-            given, name = self._predictions(seed), f"{self.root}/predictions/{seed}.csv"
-            agreements.append(agreement(again, given, name))
-            foreign += targets_apart(given, again, name)
+                spike_ratios.append(_spike_ratio(counts, record))
+                lines = recounted(record, counts, scores, validation)
+                differences += [f"seed {seed}: {line}" for line in lines]
+            submitted, name = self._predictions(seed), f"{self.root}/predictions/{seed}.csv"
+            agreements.append(agreement(again, submitted, name))
+            foreign += targets_apart(submitted, again, name)
             test_scores.append(score_of(training.evaluation.scores()))
         expected = self._claimed(seeds)
         least = min(agreements)
-        off = max((abs(ratio - 1) for ratio in spikes), default=0.0)
+        off = max((abs(ratio - 1) for ratio in spike_ratios), default=0.0)
         statement = (
             f"{100 * least:.2f} % of answers agree in the worst seed, {100 * AGREEMENT:g} % are needed; "
             f"spikes are {100 * off:.2f} % off at most, {100 * COUNT_TOLERANCE:g} % are allowed"
         )
         # Outputs that agree may still be closer to the targets than the network's own.
         near = not self._measure.is_loss or all(
-            math.isclose(one, other, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
-            for one, other in zip(test_scores, expected, strict=True)
+            math.isclose(score, claim, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
+            for score, claim in zip(test_scores, expected, strict=True)
         )
-        statement += f"; {lies[0]}" if lies else "; all counts, activities and losses are the network's"
+        statement += (
+            f"; {differences[0]}" if differences else "; all counts, activities and losses are the network's"
+        )
         if foreign:
-            statement += f"; {foreign} {self._wanted} are not the data set's"
+            statement += f"; {foreign} {self._targets_text} are not the data set's"
         if not near:
             statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
         agreed = mean(agreements)
-        passed = least >= AGREEMENT and off <= COUNT_TOLERANCE and near and not foreign and not lies
+        passed = least >= AGREEMENT and off <= COUNT_TOLERANCE and near and not foreign and not differences
         return outcome(
             "reinferred", self._measure, passed, seeds, (expected, test_scores), statement, agreement=agreed
         )
@@ -166,7 +179,7 @@ class Verifier:
         return guess if math.isfinite(guess) else sys.float_info.max
 
     def _inference(self, seed: int) -> tuple[Training, Scores]:
-        """Run one seed's weights over both sets; return the training, with test scores, and validation scores."""
+        """Run the weights of a seed over both splits; return what `_scored` does."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
@@ -177,6 +190,7 @@ class Verifier:
         return _scored(parts, method, seed, best or 0)
 
     def _parts(self, method: Method, seed: int) -> Parts:
+        """Build data, encoder and network of a method for a seed, with the data loaded."""
         spec = recompose(method, seed, runs_dir=self.root, references=self.references)
         parts = build(spec)
         parts.data.setup()
@@ -191,7 +205,10 @@ class Verifier:
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
-    """Evaluate the weights of an epoch on the validation and the test set."""
+    """Evaluate a network whose weights are those of an epoch on validation and test split.
+
+    Return the training, which holds the test scores, and the validation scores.
+    """
     training = Training(parts, method, seed, made_by={})
     training.best.epoch = epoch  # noise and slope schedule are those of this epoch
     training.begin_scoring("validation", selected=True)
@@ -211,7 +228,7 @@ def score_test(training: Training, parts: Parts) -> None:
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
-    """Divide the recounted spikes by the claimed ones; 1 if one of them is unknown."""
+    """Divide the recounted spikes by the claimed ones; 1 without claimed counts, 1 + recounted if none is claimed."""
     if record.counts is None:
         return 1.0
     again, claim = (
