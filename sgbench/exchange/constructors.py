@@ -1,4 +1,4 @@
-"""Layers with parameters from another library, which are kept to the last bit."""
+"""Makes neurons and networks with the parameters of another library, to the last bit."""
 
 from __future__ import annotations
 
@@ -20,51 +20,61 @@ MakeSurrogate = Callable[[], Surrogate]
 
 
 def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor, reset: str) -> Leaky:
-    """Make leaky neurons with these fixed parameters, one for all or one of each [N]."""
+    """Make leaky neurons with fixed decay per step beta and threshold: tensors of one value, or one each [N].
+
+    Raises:
+        InputError: a tensor has another count of values, or a value out of range.
+    """
     neuron = Leaky(
         surrogate,
         neurons,
-        beta=_range("beta", beta, neurons),
+        beta=_checked_range("beta", beta, neurons),
         input_gain="one",
-        threshold=_range("threshold", threshold, neurons),
+        threshold=_checked_range("threshold", threshold, neurons),
         reset=reset,
         reset_gradient="detached",
         learn_beta="none",
         learn_threshold="none",
     )
-    _spread((neuron.beta, beta), (neuron.threshold, threshold))
+    _set_values((neuron.beta, beta), (neuron.threshold, threshold))
     return neuron
 
 
 def synaptic(
     surrogate: Surrogate, neurons: int, *, alpha: Tensor, beta: Tensor, threshold: Tensor, reset: str
 ) -> Synaptic:
-    """Make neurons with a synaptic current and these fixed parameters, one for all or one of each [N]."""
+    """Make neurons with a synaptic current of fixed decay alpha, and otherwise as `leaky` makes them."""
     neuron = Synaptic(
         surrogate,
         neurons,
-        alpha=_range("alpha", alpha, neurons),
-        beta=_range("beta", beta, neurons),
-        threshold=_range("threshold", threshold, neurons),
+        alpha=_checked_range("alpha", alpha, neurons),
+        beta=_checked_range("beta", beta, neurons),
+        threshold=_checked_range("threshold", threshold, neurons),
         reset=reset,
         reset_gradient="detached",
         learn_alpha="none",
         learn_beta="none",
         learn_threshold="none",
     )
-    _spread((neuron.alpha, alpha), (neuron.beta, beta), (neuron.threshold, threshold))
+    _set_values((neuron.alpha, alpha), (neuron.beta, beta), (neuron.threshold, threshold))
     return neuron
 
 
 def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
-    """Make integrators that do not fire, with this fixed decay, one for all or one of each [N]."""
-    neuron = LeakyReadout(neurons, beta=_range("beta", beta, neurons), input_gain="one", learn_beta="none")
-    _spread((neuron.beta, beta))
+    """Make leaky integrators that do not fire, with a fixed decay per step beta: one value, or one each [N]."""
+    neuron = LeakyReadout(
+        neurons, beta=_checked_range("beta", beta, neurons), input_gain="one", learn_beta="none"
+    )
+    _set_values((neuron.beta, beta))
     return neuron
 
 
-def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
-    """Reduce values to those that a quantity's check reads: one for all, or the smallest and the largest."""
+def _checked_range(name: str, value: Tensor, neurons: int) -> float | list[float]:
+    """Return the one value of all neurons, or the smallest and the largest, for the neuron's check of its range.
+
+    Raises:
+        InputError: there is neither one value nor one for each neuron, or a value is not finite.
+    """
     flat = value.detach().double().flatten()
     if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
         raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")
@@ -72,15 +82,15 @@ def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
     return low if low == high else [low, high]
 
 
-def _spread(*pairs: tuple[Quantity, Tensor]) -> None:
-    """Set quantities that differ between neurons to their own values in place of an even spread."""
+def _set_values(*pairs: tuple[Quantity, Tensor]) -> None:
+    """Give each quantity that differs between neurons its values [N], in place of an even spread over a range."""
     for quantity, value in pairs:
         if quantity.spread is not None:
             quantity.spread = value.detach().double().flatten().clone()
 
 
 def chain(layers: Sequence[nn.Module], dtype: torch.dtype) -> Chain:
-    """Build a network of these layers on the fastest engine that runs them."""
+    """Build a network of these layers, with numbers of this dtype, on the fastest engine that runs them."""
     network = Chain()
     network.layers = nn.ModuleList(layers)
     network.engine = Engine("auto")

@@ -1,4 +1,4 @@
-"""A layer's neurons and weights as plain numbers, for export to other libraries."""
+"""Reads a layer's neurons and weights as plain numbers, for export to other libraries."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class LayerNumbers:
         u[t] &= \mathrm{kept}(\beta, u[t-1], s[t-1]) + i[t], \qquad s[t] = H(u[t] - \theta)
     """
 
-    layer: Layer  # whose name, images, stride and pooling hold
-    weight: Tensor  # W
-    bias: Tensor | None  # b, or None
-    # V [N] (one to one), [N, N] (all to all) or of filters; None where no spike comes back.
+    layer: Layer  # the layer, for its name, images, stride and pooling
+    weight: Tensor  # W: [N, inputs], or filters [channels, inputs, height, width]
+    bias: Tensor | None  # b, one for each row of W; None without biases
+    # Recurrent weights V: [N] from each neuron to itself, [N, N], or filters; None without recurrence.
     among: Tensor | None
-    decay: Tensor  # beta, float64 [N]
-    synapse: Tensor | None  # alpha, float64 [N]; None where currents are gone after their step
+    decay: Tensor  # beta, decay of the potential per step, float64 [N]
+    synapse: Tensor | None  # alpha, decay of the current per step, float64 [N]; None for currents of one step
     threshold: Tensor | None  # theta, float64 [N]; None where nothing fires
     reset: str  # "subtract", "subtract_decayed", "zero" or "none", as `ResetPotential` has them
-    note: str = ""  # on what stands in V and is no weight of the network
+    note: str = ""  # comment on what was added to V and is no weight of the network
 
     @property
     def name(self) -> str:
@@ -42,10 +42,10 @@ class LayerNumbers:
         return self.layer.name
 
     def scaled(self, gain: Tensor, reader: str) -> LayerNumbers:
-        """Multiply each neuron's input by a gain, float64 [N].
+        """Multiply the weights by a gain of each neuron's input, float64 [N]; `reader` is the library's name.
 
         Raises:
-            InputError: gains that differ within an image, whose weights are shared.
+            InputError: gains differ within an image, whose pixels share weights.
         """
         if bool((gain == 1).all()):
             return self
@@ -64,10 +64,10 @@ class LayerNumbers:
         return dataclasses.replace(self, weight=_times(self.weight, rows), bias=bias, among=among)
 
     def fed_back(self, weight: Tensor, note: str, reader: str) -> LayerNumbers:
-        """Add a recurrent weight from each neuron to itself, one step later, float64 [N].
+        """Add to V a weight from each neuron to itself, float64 [N], and a note on it.
 
         Raises:
-            InputError: a convolution among the neurons, which has no room for it.
+            InputError: V is a convolution, to which such weights cannot be added.
         """
         weight, among = weight.to(self.weight.dtype), self.among
         if among is not None and among.dim() not in (1, 2):
@@ -78,7 +78,7 @@ class LayerNumbers:
         return dataclasses.replace(self, among=joined, note=note)
 
     def refused(self, reader: str, reason: str) -> InputError:
-        """Return the error of a layer that cannot be exported to a reader."""
+        """Return the error that the library `reader` cannot hold this layer; `reason` may end in a remedy."""
         fact, mark, remedy = reason.partition("; ")
         return InputError(f"layer '{self.name}': {fact}, so {reader} cannot hold it{mark}{remedy}")
 
@@ -88,10 +88,10 @@ def numbers_of(network: Network, reader: str) -> list[LayerNumbers]:
 
     Args:
         network: a chain of dense and convolutional layers, in evaluation mode.
-        reader: for whom, as messages say it.
+        reader: name of the library or chip that they are for, in messages.
 
     Raises:
-        InputError: a network or neurons that such numbers do not tell.
+        InputError: `LayerNumbers` cannot describe the network or its neurons.
     """
     if not isinstance(network, Chain):
         raise InputError(f"{reader}: {type(network).__name__} is no chain of layers, which alone is written")
@@ -99,7 +99,7 @@ def numbers_of(network: Network, reader: str) -> list[LayerNumbers]:
 
 
 def require_steps(layer: object, reader: str) -> Layer:
-    """Require a dense or convolutional layer that is simulated step by step, and return it."""
+    """Return a layer; raise an `InputError` unless it is dense or convolutional and simulated step by step."""
     if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
         reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
         raise InputError(f"{reader} has no such layer: {reason}")
@@ -107,10 +107,10 @@ def require_steps(layer: object, reader: str) -> Layer:
 
 
 def require_linear(layer: Layer, reader: str) -> LinearSpec:
-    """Return the coefficients of a layer's leaky neurons, with a synapse or without.
+    """Return the coefficients of a layer's leaky neurons, with a synaptic current or without.
 
     Raises:
-        InputError: other neurons, or spikes that are not those of a step at threshold.
+        InputError: the neurons follow other equations, or do not fire by a step at threshold.
     """
     kind = type(layer.neuron).__name__
     spec = layer.neuron.recurrence_spec()
@@ -135,7 +135,7 @@ def is_zero(value: Coefficient) -> bool:
 
 
 def _require_step(name: str, surrogate: Surrogate, reader: str) -> None:
-    """Refuse spikes of any function but a step at threshold."""
+    """Raise an `InputError` unless neurons fire exactly where their potential exceeds the threshold."""
     if surrogate.output != "binary" or surrogate.stochastic or surrogate.firing is not None:
         raise InputError(
             f"layer '{name}': its spikes are not those of a step at threshold, which {reader}'s are; use a run of "
@@ -148,28 +148,30 @@ def _numbers(layer: Layer, reader: str) -> LayerNumbers:
     spec = require_linear(layer, reader)
     weight, bias = layer.acting()
 
-    def each(value: Coefficient) -> Tensor:
+    def per_neuron(value: Coefficient) -> Tensor:
         return torch.as_tensor(value, dtype=torch.float64).detach().cpu().flatten().expand(layer.neurons)
 
     plain = LayerNumbers(
         layer=layer,
-        weight=_kept(weight),
-        bias=None if bias is None else _kept(bias),
-        among=None if layer.recurrent is None else _kept(layer.recurrent_acting()),
-        decay=each(spec.decay),
-        synapse=None if spec.second is None else each(spec.second_decay),
-        threshold=None if spec.surrogate is None else each(spec.threshold),
+        weight=_copy(weight),
+        bias=None if bias is None else _copy(bias),
+        among=None if layer.recurrent is None else _copy(layer.recurrent_acting()),
+        decay=per_neuron(spec.decay),
+        synapse=None if spec.second is None else per_neuron(spec.second_decay),
+        threshold=None if spec.surrogate is None else per_neuron(spec.threshold),
         reset=spec.reset if spec.surrogate is not None else "none",
     )
-    gain = each(spec.input) if spec.second is None else each(spec.second_input) * each(spec.coupling)
-    return plain.scaled(gain, reader)
+    if spec.second is None:
+        return plain.scaled(per_neuron(spec.input), reader)
+    return plain.scaled(per_neuron(spec.second_input) * per_neuron(spec.coupling), reader)
 
 
-def _kept(weight: Tensor) -> Tensor:
+def _copy(weight: Tensor) -> Tensor:
+    """Copy weights to the CPU, without their gradient."""
     return weight.detach().cpu().contiguous().clone()
 
 
 def _times(weight: Tensor, gain: Tensor) -> Tensor:
-    """Multiply each row by a gain, rounding once."""
+    """Multiply each row of weights by a gain, float64 [rows], and round once to the weights' dtype."""
     column = gain.view(-1, *[1] * (weight.dim() - 1))
     return (weight.double() * column).to(weight.dtype)

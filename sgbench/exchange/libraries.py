@@ -1,4 +1,4 @@
-"""Libraries that networks are exported to: their neuron models, and the code that runs a layer of them."""
+"""Writes neurons as code of other libraries, each with a class that runs one layer over all steps."""
 
 from __future__ import annotations
 
@@ -32,11 +32,15 @@ class Layer(nn.Module):
 
 
 def _layer(begin: str, *step: str) -> str:
+    """Fill the template `LAYER` with the lines that run once before all steps, and those of each step."""
     return LAYER.format(begin=begin, step="\n            ".join(step))
 
 
 def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write snnTorch's neurons; a readout that does not fire is its membrane potential."""
+    """Write snnTorch's neurons; return the numbers, changed by what the neurons compute otherwise, and the code.
+
+    A readout that does not fire is its membrane potential.
+    """
     name = numbers.name
     if numbers.reset == "subtract_decayed":
         if numbers.synapse is not None:
@@ -58,9 +62,9 @@ def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, 
 
 
 def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write SpikingJelly's neurons, which share each parameter within a layer."""
+    """Write SpikingJelly's neurons, which share each parameter within a layer; returns as `_snntorch` does."""
     _ = given
-    reader, decay = "SpikingJelly", _one(numbers, "decays", numbers.decay)
+    reader, decay = "SpikingJelly", _shared_value(numbers, "decays", numbers.decay)
     if numbers.threshold is None:
         if numbers.synapse is not None or numbers.among is not None:
             raise numbers.refused(reader, "it does not fire, and has a synaptic current or recurrence")
@@ -68,7 +72,7 @@ def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbe
             return numbers, "neuron.NonSpikingIFNode()"
         scaled = numbers.scaled(1 / (1 - numbers.decay), reader)
         return scaled, f"neuron.NonSpikingLIFNode(tau={1 / (1 - decay)!r})"
-    threshold = _one(numbers, "thresholds", _above(numbers, given.dtype))
+    threshold = _shared_value(numbers, "thresholds", _thresholds_above(numbers, given.dtype))
     if numbers.reset == "none":
         raise numbers.refused(reader, NO_RESET)
     if numbers.reset == "subtract" and decay != 1:
@@ -77,7 +81,7 @@ def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbe
         numbers = numbers.fed_back(-(1 - numbers.decay) * _threshold(numbers), TOO_LITTLE, reader)
     options = f"v_threshold={threshold!r}, v_reset={0.0 if numbers.reset == 'zero' else None}"
     if numbers.synapse is not None:
-        synapse = _one(numbers, "decays", numbers.synapse)
+        synapse = _shared_value(numbers, "decays", numbers.synapse)
         return numbers, f"neuron.CUBALIFNode(c_decay={synapse!r}, v_decay={decay!r}, {options})"
     if decay == 1:
         return numbers, f"neuron.IFNode({options})"
@@ -87,10 +91,13 @@ def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbe
 
 
 def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write Norse's `LIFBox`, whose input has the gain 1 - beta, behind a module for the synaptic current."""
+    """Write Norse's `LIFBox`, whose input has the gain 1 - beta, behind a module for the synaptic current.
+
+    Returns as `_snntorch` does.
+    """
     reader, name = "Norse", numbers.name
-    integrates = bool((numbers.decay == 1).all())
-    if integrates and numbers.reset == "zero" and numbers.synapse is None:
+    has_no_leak = bool((numbers.decay == 1).all())
+    if has_no_leak and numbers.reset == "zero" and numbers.synapse is None:
         threshold = given.tensor(f"{name}.threshold", _threshold(numbers))
         return numbers, f"norse.IAFCell(norse.IAFParameters(v_th={threshold}))"
     decays = [numbers.decay, *([] if numbers.synapse is None else [numbers.synapse])]
@@ -98,12 +105,12 @@ def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str
         raise numbers.refused(
             reader, "some of its decays are 1, and its reset is not to 0 or it does not fire"
         )
-    rest = [1 - decay for decay in decays]
-    numbers = numbers.scaled(1 / torch.stack(rest).prod(0), reader)
+    inverse_taus = [1 - decay for decay in decays]  # in steps, and the gains of Norse's inputs
+    numbers = numbers.scaled(1 / torch.stack(inverse_taus).prod(0), reader)
     leak = given.tensor(f"{name}.leak", torch.zeros(1, dtype=torch.float64))
     options = [
-        f"tau_mem_inv={given.tensor(f'{name}.{key}', one)}, v_leak={leak}"
-        for key, one in zip(("membrane", "synapse"), rest, strict=False)
+        f"tau_mem_inv={given.tensor(f'{name}.{key}', inverse_tau)}, v_leak={leak}"
+        for key, inverse_tau in zip(("membrane", "synapse"), inverse_taus, strict=False)
     ]
     membrane = f"norse.LIBoxCell(norse.LIBoxParameters({options[0]}), dt=1)"
     if numbers.threshold is not None:
@@ -117,17 +124,20 @@ def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str
 
 
 def _norse_reset(numbers: LayerNumbers, given: CodeTensors) -> list[str]:
-    """Write the reset: to zero, none, or by an amount that Norse stores as its reset potential."""
+    """Write the options of Norse's reset: to zero, none, or by an amount, which stands as the reset potential."""
     if numbers.reset == "zero":
         return []
     if numbers.reset == "none":
         return ["reset_method=lambda z, v, reset, th: v"]
-    amount = given.tensor(f"{numbers.name}.reset", _taken(numbers, "Norse"))
+    amount = given.tensor(f"{numbers.name}.reset", _reset_amount(numbers, "Norse"))
     return [f"v_reset={amount}", "reset_method=lambda z, v, reset, th: v - z * reset"]
 
 
 def _sinabs(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write sinabs' neurons, with decays as parameters and a synapse that decays its input in the same step."""
+    """Write sinabs' neurons, with decays as parameters and a synapse that decays its input in the same step.
+
+    Returns as `_snntorch` does.
+    """
     name, reader = numbers.name, "sinabs"
     options = [f"tau_mem={_steps(given, numbers, 'mem', numbers.decay)}"]
     if numbers.threshold is None:
@@ -139,25 +149,27 @@ def _sinabs(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, st
             raise numbers.refused(reader, "its synaptic current is gone after a step (a decay of 0)")
         options.append(f"tau_syn={_steps(given, numbers, 'syn', numbers.synapse)}")
         numbers = numbers.scaled(1 / numbers.synapse, reader)
-    options.append(f"spike_threshold={given.tensor(f'{name}.threshold', _above(numbers, given.dtype))}")
+    options.append(
+        f"spike_threshold={given.tensor(f'{name}.threshold', _thresholds_above(numbers, given.dtype))}"
+    )
     if numbers.reset == "none":
         raise numbers.refused(reader, NO_RESET)
     reset = "sa.MembraneReset()"
     if numbers.reset != "zero":
-        reset = f"sa.MembraneSubtract({given.tensor(f'{name}.reset', _taken(numbers, reader))})"
+        reset = f"sa.MembraneSubtract({given.tensor(f'{name}.reset', _reset_amount(numbers, reader))})"
     options += [f"reset_fn={reset}", "spike_fn=sa.SingleSpike", "norm_input=False", "train_alphas=True"]
     return numbers, f"sl.LIF({', '.join(options)})"
 
 
 def _steps(given: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) -> str:
-    """Write time constants in steps, and store the decays, so that sinabs need not compute them."""
+    """Write time constants in steps [N] of a part, "mem" or "syn", and store the decays that sinabs computes."""
     alpha = decay[0] if bool((decay == decay[0]).all()) else decay
     given.tensors[f"{numbers.name}.neurons.alpha_{part}"] = alpha.to(given.dtype)
     return given.tensor(f"{numbers.name}.tau_{part}", (-1 / decay.log()).abs())
 
 
-def _taken(numbers: LayerNumbers, reader: str) -> Tensor:
-    """Return the drop of the potential at a spike, before it decays [N]."""
+def _reset_amount(numbers: LayerNumbers, reader: str) -> Tensor:
+    """Return what a spike subtracts from a potential that decays afterwards, float64 [N]."""
     threshold = _threshold(numbers)
     if numbers.reset == "subtract_decayed":
         return threshold
@@ -169,21 +181,22 @@ def _taken(numbers: LayerNumbers, reader: str) -> Tensor:
 
 
 def _threshold(numbers: LayerNumbers) -> Tensor:
+    """Return the thresholds [N] of neurons that fire."""
     if numbers.threshold is None:
         raise AssertionError("asked for only where neurons fire")
     return numbers.threshold
 
 
-def _above(numbers: LayerNumbers, dtype: torch.dtype) -> Tensor:
-    """Return the next larger floats: a library that fires at its threshold then fires strictly above ours."""
+def _thresholds_above(numbers: LayerNumbers, dtype: torch.dtype) -> Tensor:
+    """Return the next larger floats of the thresholds: a library that fires at these fires strictly above ours."""
     threshold = _threshold(numbers).to(dtype)
     return threshold.nextafter(torch.full_like(threshold, torch.inf)).double()
 
 
-def _one(numbers: LayerNumbers, what: str, values: Tensor) -> float:
-    """Return the value that all neurons share, or refuse."""
+def _shared_value(numbers: LayerNumbers, noun: str, values: Tensor) -> float:
+    """Return the value that all neurons share; raise an `InputError` that their `noun` differ."""
     if bool((values != values[0]).any()):
-        raise numbers.refused("SpikingJelly", f"its {what} differ from neuron to neuron")
+        raise numbers.refused("SpikingJelly", f"its {noun} differ from neuron to neuron")
     return float(values[0])
 
 
@@ -224,4 +237,4 @@ LIBRARIES = {
         _sinabs,
     ),
 }
-"""Libraries by their names on the command line."""
+"""Maps the names of libraries on the command line to how networks are written for them."""

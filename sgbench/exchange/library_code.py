@@ -1,4 +1,4 @@
-"""A network as a file of Python for another library, with its weights in a file beside it."""
+"""Writes a network as a file of Python for another library, with its weights in a file beside it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from sgbench.networks.pool import Image, Pool
 
 
 class CodeTensors:
-    """Collects the tensors that are stored with the code, and writes numbers into it."""
+    """Collects the tensors that are stored beside the code, and writes expressions of them.
+
+    Args:
+        dtype: dtype of the network.
+    """
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self.tensors: dict[str, Tensor] = {}
 
     def tensor(self, name: str, values: Tensor) -> str:
-        """Write the numbers of a layer's neurons [N] as an expression of a tensor: one, or one for each."""
+        """Write the values of a layer's neurons [N] as an expression: one number, or the stored tensor `name`."""
         if bool((values == values[0]).all()):
             dtype = "" if self.dtype == torch.float32 else f", dtype={self.dtype}"
             number = "torch.inf" if values[0].isinf() else repr(float(values[0]))
@@ -37,8 +41,8 @@ class Library(NamedTuple):
 
     name: str  # as its authors write it
     imports: str  # lines of Python
-    layer: str  # the class `Layer`, which runs weights, neurons and the weights among them over all steps
-    # Makes of a layer's numbers the expression of its neurons, and the numbers that go with it.
+    layer: str  # code of the class `Layer`, which runs weights, neurons and recurrent weights over all steps
+    # Maps a layer's numbers to those with which the library computes the same, and the code of its neurons.
     neurons: Callable[[LayerNumbers, CodeTensors], tuple[LayerNumbers, str]]
 
 
@@ -91,25 +95,25 @@ def network(path=Path(__file__).with_suffix(".pt")):
 def write(network: Network, library: Library, about: Sequence[str] = ()) -> LibraryCode:
     """Write a network as Python code for another library's neurons.
 
-    The file's `network()` returns a module that takes x [T, B, N] to the spikes or the potentials of the last layer
-    [T, B, C]; each of its parts does so for one layer. Readout, resets, thresholds, synapses and recurrence are
-    those of the network; surrogates are not written, so what is trained further is trained with the library's.
+    The file's `network()` returns a module from inputs x [T, B, N] to the spikes or potentials of the last layer
+    [T, B, C]; each of its parts is one layer. Readout, resets, thresholds, synapses and recurrence are those of the
+    network. Surrogates are not written, so further training uses the library's.
 
     Args:
         network: a chain of dense and convolutional layers, in evaluation mode.
-        library: for which it is written.
+        library: the library that the code is for.
         about: lines on the network, for the head of the file.
 
     Raises:
-        InputError: what the library's neurons cannot do, with the layer's name and the reason.
+        InputError: the library's neurons cannot do the same; names the layer and the reason.
     """
     given = CodeTensors(next(network.parameters()).dtype)
     layers = []
     for plain in numbers_of(network, library.name):
         numbers, neurons = library.neurons(plain, given)
-        parts = [_product(numbers, given), neurons]
+        parts = [_weights(numbers, given), neurons]
         if numbers.among is not None:
-            parts.append(f"among={_among(numbers, given)}")
+            parts.append(f"among={_recurrent_weights(numbers, given)}")
         if numbers.threshold is None:
             parts.append("fires=False")
         arguments = textwrap.indent(",\n".join([*parts, ""]), "    ")
@@ -125,7 +129,7 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
 
 
 def _docstring(library: Library, about: Sequence[str]) -> str:
-    """Write the head of the file; nothing in it can end it."""
+    """Write the docstring of the file, in which no text can end it."""
     lines = [
         *about,
         f"Written by sgbench for {library.name}; the weights lie beside this file.",
@@ -134,26 +138,26 @@ def _docstring(library: Library, about: Sequence[str]) -> str:
     return "\n".join(lines).replace("\\", "/").replace('"', "'")
 
 
-def _product(numbers: LayerNumbers, given: CodeTensors) -> str:
-    """Write the weights into a layer, with what pools before and behind them."""
+def _weights(numbers: LayerNumbers, given: CodeTensors) -> str:
+    """Write the code of a layer's weights with its pooling, and store the weights."""
     key, layer, (rows, inputs) = f"{numbers.name}.weights", numbers.layer, numbers.weight.shape[:2]
     bias = "" if numbers.bias is not None else ", bias=False"
     if not isinstance(layer, ConvLayer):
         pool = layer.pool_in
-        _keep(given, f"{key}.1" if pool is not None else key, numbers)
+        _store(given, f"{key}.1" if pool is not None else key, numbers)
         linear = f"nn.Linear({inputs}, {rows}{bias})"
         return linear if pool is None else f"nn.Sequential({_images(pool.image_in, _pool(pool))}, {linear})"
-    pooled = [_pool(pool) for pool in (layer.pool_in,) if pool is not None]
-    behind = [_pool(pool) for pool in (layer.pool_out,) if pool is not None]
-    _keep(given, f"{key}.{len(pooled)}", numbers)
+    before = [_pool(pool) for pool in (layer.pool_in,) if pool is not None]
+    after = [_pool(pool) for pool in (layer.pool_out,) if pool is not None]
+    _store(given, f"{key}.{len(before)}", numbers)
     side, stride = layer.kernel_size, layer.stride
     convolution = f"nn.Conv2d({inputs}, {rows}, {side}, stride={stride}, padding={side // 2}{bias})"
     first = layer.image_in if layer.pool_in is None else layer.pool_in.image_in
-    return _images(first, *pooled, convolution, *behind)
+    return _images(first, *before, convolution, *after)
 
 
-def _among(numbers: LayerNumbers, given: CodeTensors) -> str:
-    """Write a layer's recurrent weights."""
+def _recurrent_weights(numbers: LayerNumbers, given: CodeTensors) -> str:
+    """Write the code of a layer's recurrent weights, and store them."""
     among, layer = numbers.among, numbers.layer
     if among is None:
         raise AssertionError("asked for only where there are some")
@@ -170,15 +174,18 @@ def _among(numbers: LayerNumbers, given: CodeTensors) -> str:
     return _images(layer.image_out, convolution)
 
 
-def _keep(given: CodeTensors, key: str, numbers: LayerNumbers) -> None:
+def _store(given: CodeTensors, key: str, numbers: LayerNumbers) -> None:
+    """Store the weights and biases of a layer below a key of the state dictionary."""
     given.tensors[f"{key}.weight"] = numbers.weight
     if numbers.bias is not None:
         given.tensors[f"{key}.bias"] = numbers.bias
 
 
 def _images(shape: Image, *modules: str) -> str:
+    """Write modules that take images of a shape, as the code's class `Images`."""
     return f"Images({tuple(shape)}, {', '.join(modules)})"
 
 
 def _pool(pool: Pool) -> str:
+    """Write a module of torch that pools."""
     return f"nn.{'Max' if pool.kind == 'max' else 'Avg'}Pool2d({pool.window})"

@@ -1,4 +1,4 @@
-"""A network as a graph of the Neuromorphic Intermediate Representation."""
+"""Converts a network to a graph of the Neuromorphic Intermediate Representation (NIR)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from sgbench.networks.spike_times import SpikeTimes
 
 
 def nir_module() -> types.ModuleType:
-    """Import the package `nir`, or say how to install it.
+    """Import the package `nir`.
 
     Raises:
-        InputError: it is not installed.
+        InputError: it is not installed; names the command that installs it.
     """
     try:
         return importlib.import_module("nir")
@@ -33,25 +33,24 @@ def nir_module() -> types.ModuleType:
 
 
 def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistance: bool = False) -> Any:
-    r"""Convert a network to a graph; its metadata state what NIR leaves open.
+    r"""Convert a network to a graph, whose metadata state what NIR leaves open: time step, integration, delays.
 
-    A layer is the means of spikes that reach it (AvgPool2d), its weights (Linear, Affine or Conv2d), its
-    neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their numbers) and the weights among them, through which a
-    spike arrives one step later. A NIR neuron is reset to a potential when it fires, which is `reset=zero`
-    here; a reset that subtracts, adaptation, gates, several compartments, delays of single synapses and spikes
-    that are not of 0 and 1 cannot be said, and are refused. Of networks with spikes between steps the graph has
-    the time constants, and the metadata says whether neurons fire once at most (`spikes`), which no node can;
-    integrators behind a synapse are two nodes.
+    The nodes of a layer are average pooling of its input (AvgPool2d), its weights (Linear, Affine or Conv2d), its
+    neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their parameters) and recurrent weights, through which a spike
+    arrives one step later. An integrator behind a synapse is two nodes. A NIR neuron that fires is set to a
+    potential, which is `reset=zero` here. NIR has no reset that subtracts, no adaptation, gates, compartments or
+    delays of single synapses, and only spikes of 0 and 1; other networks are refused. For networks with spikes
+    between steps the metadata states whether neurons fire at most once (`spikes`), which no node can.
 
     Args:
-        network: a chain of dense and convolutional layers, in evaluation mode where it normalises or drops.
+        network: a chain of dense and convolutional layers, in evaluation mode if it has normalisation or dropout.
         dt_s: duration of a time step [s].
-        step: "euler" or "exponential", how a simulator is to step; see `time_constants`.
-        unit_resistance: whether gains go into the weights, so that R = 1 and w_in = 1, which Norse 1.1 takes for
-            granted; weights are then rounded once more.
+        step: "euler" or "exponential", how a simulator integrates; see `time_constants`.
+        unit_resistance: whether gains go into the weights, so that R = 1 and w_in = 1, which Norse 1.1 assumes;
+            weights are then rounded once more.
 
     Raises:
-        InputError: what cannot be said, with the layer's name and the reason.
+        InputError: NIR cannot express the network; names the layer and the reason.
 
     Source: Pedersen et al. 2024, Nature Communications 15:8122; nir 1.0.8.
     """
@@ -66,12 +65,12 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
     edges: list[tuple[str, str]] = []
     last = "input"
-    for layer in map(_sayable, network.layers):
+    for layer in map(_require_nir_layer, network.layers):
         if layer.pool_in is not None:
-            means = f"{layer.name}.pool"
-            nodes[means] = _means(layer.pool_in)
-            edges.append((last, means))
-            last, shape = means, layer.pool_in.image_out
+            pool = f"{layer.name}.pool"
+            nodes[pool] = _average_pool(layer.pool_in)
+            edges.append((last, pool))
+            last, shape = pool, layer.pool_in.image_out
         # Images become flat where a dense layer follows.
         if isinstance(layer, DenseLayer) and len(shape) > 1:
             flatten = f"{layer.name}.flatten"
@@ -89,7 +88,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
 
 
 def unread(graph: Any) -> list[str]:
-    """List the nodes of a graph that other readers interpret differently; empty where there are none."""
+    """Return a warning that names the nodes of a graph which other readers refuse or ignore; empty without any."""
     kinds = {type(node).__name__ for node in graph.nodes.values()}
     silent = sorted(kinds & {"LI", "I", "CubaLI"})
     if not silent:
@@ -136,28 +135,34 @@ def _metadata(network: Chain | SpikeTimes, dt_s: float, step: str) -> dict[str, 
     return metadata
 
 
-def _sayable(layer: object) -> Layer:
-    """Require a layer that NIR can express: simulated step by step, with average pooling of spikes only."""
-    found = require_steps(layer, "NIR")
-    if found.pool_out is not None or (found.pool_in is not None and found.pool_in.kind != "average"):
+def _require_nir_layer(layer: object) -> Layer:
+    """Return a layer; raise an `InputError` unless it steps through time and pools at most averages of spikes."""
+    checked = require_steps(layer, "NIR")
+    if checked.pool_out is not None or (checked.pool_in is not None and checked.pool_in.kind != "average"):
         raise InputError(
-            f"layer '{found.name}': NIR has means of spikes alone; use network.pooling=none, or "
+            f"layer '{checked.name}': NIR has means of spikes alone; use network.pooling=none, or "
             "network.pooling=average network.pooling_of=spikes"
         )
-    return found
+    return checked
 
 
-def _means(pool: Pool) -> Any:
+def _average_pool(pool: Pool) -> Any:
     """Make the node of average pooling over disjoint windows; pixels outside the last whole window are left out."""
     side = np.array(pool.window)
     return nir_module().AvgPool2d(kernel_size=side, stride=side, padding=np.zeros(2, int))
 
 
 def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
-    """Move the gain of a node's current into its incoming weights."""
+    """Move the gain of a layer's neurons into the nodes of the weights that lead to them, which are modified.
+
+    Args:
+        name: name of the layer, for messages.
+        neurons: node of the neurons, whose r and w_in become 1.
+        products: nodes of the layer's weights and recurrent weights.
+    """
     gain = neurons.r * getattr(neurons, "w_in", 1.0)
-    for one in {"r", "w_in"} & vars(neurons).keys():
-        setattr(neurons, one, np.ones_like(gain))
+    for key in {"r", "w_in"} & vars(neurons).keys():
+        setattr(neurons, key, np.ones_like(gain))
     for product in products:
         if hasattr(product, "scale"):
             product.scale = (product.scale * gain).astype(product.scale.dtype)
@@ -169,26 +174,23 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
             )
         for field in {"weight", "bias"} & vars(product).keys():
             values = getattr(product, field)
-            setattr(
-                product,
-                field,
-                (values * rows[:, 0].reshape(-1, *[1] * (values.ndim - 1))).astype(values.dtype),
-            )
+            scaled = values * rows[:, 0].reshape(-1, *[1] * (values.ndim - 1))
+            setattr(product, field, scaled.astype(values.dtype))
 
 
 def _product(layer: Layer) -> Any:
-    """Convert a layer's weights and biases."""
+    """Make the node of a layer's weights and biases, with its normalisation multiplied in."""
     nir = nir_module()
-    acting, added = layer.acting()  # with a normalisation that goes into them
-    weight = _array(acting)
+    weights, biases = layer.acting()
+    weight = _array(weights)
     if isinstance(layer, ConvLayer):
-        bias = np.zeros(len(weight), weight.dtype) if added is None else _array(added)
+        bias = np.zeros(len(weight), weight.dtype) if biases is None else _array(biases)
         return _conv2d(layer.image_in, weight, layer.stride, bias)
-    return nir.Linear(weight=weight) if added is None else nir.Affine(weight=weight, bias=_array(added))
+    return nir.Linear(weight=weight) if biases is None else nir.Affine(weight=weight, bias=_array(biases))
 
 
 def _recurrence(layer: Layer) -> Any:
-    """Convert a layer's recurrent weights."""
+    """Make the node of a layer's recurrent weights."""
     nir = nir_module()
     weight = _array(layer.recurrent)  # type: ignore[arg-type]
     if layer.recurrence == "one_to_one":
@@ -200,6 +202,7 @@ def _recurrence(layer: Layer) -> Any:
 
 
 def _conv2d(image: tuple[int, int, int], weight: np.ndarray, stride: int, bias: np.ndarray) -> Any:
+    """Make the node of a convolution of images [C, H, W], padded by half of its kernel."""
     pad = weight.shape[-1] // 2
     return nir_module().Conv2d(
         input_shape=image[1:], weight=weight, stride=stride, padding=pad, dilation=1, groups=1, bias=bias
@@ -207,9 +210,9 @@ def _conv2d(image: tuple[int, int, int], weight: np.ndarray, stride: int, bias: 
 
 
 def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """Make the NIR node of a layer's neurons, or refuse neurons without one."""
+    """Make the node of a layer's neurons, of a shape; raise an `InputError` for neurons without one."""
     nir = nir_module()
-    spec = _expressible(layer)
+    spec = _nir_coefficients(layer)
 
     def numbers(value: Coefficient) -> Numbers:
         numbers = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
@@ -221,7 +224,7 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
         return (nir.IF if fires else nir.I)(r=numbers(spec.coupling) / dt_s, **fires)
     if spec.second is not None:
         alpha = numbers(spec.second_decay)
-        _no_integrator(layer, alpha, beta)
+        _require_leaks(layer, alpha, beta)
         return (nir.CubaLIF if fires else nir.CubaLI)(
             tau_syn=time_constant(alpha, dt_s, step),
             tau_mem=time_constant(beta, dt_s, step),
@@ -232,27 +235,27 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
         )
     if (beta == 1).all():
         return (nir.IF if fires else nir.I)(r=numbers(spec.input) / dt_s, **fires)
-    _no_integrator(layer, beta)
+    _require_leaks(layer, beta)
     tau = time_constant(beta, dt_s, step)
     return (nir.LIF if fires else nir.LI)(tau=tau, r=numbers(spec.input) / (1 - beta), v_leak=zeros, **fires)
 
 
 def _integrates_behind_a_synapse(layer: Layer) -> bool:
-    """Return whether its neurons integrate a synaptic current without a leak, for which NIR has two nodes."""
+    """Return whether a layer's neurons integrate a synaptic current without a leak, for which NIR has two nodes."""
     spec = layer.neuron.recurrence_spec()
     return spec is not None and spec.second is not None and bool((torch.as_tensor(spec.decay) == 1).all())
 
 
 def _synapses(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """Make the node of the synaptic current."""
+    """Make the node of the synaptic current of a layer whose neurons integrate without a leak."""
     spec: Any = layer.neuron.recurrence_spec()
     alpha = np.full(shape, float(spec.second_decay))
     tau = time_constant(alpha, dt_s, step)
     return nir_module().LI(tau=tau, r=float(spec.second_input) / (1 - alpha), v_leak=np.zeros(shape))
 
 
-def _no_integrator(layer: Layer, *decays: Numbers) -> None:
-    """Refuse decays of 1, for which NIR has no neuron."""
+def _require_leaks(layer: Layer, *decays: Numbers) -> None:
+    """Raise an `InputError` if some decays are 1, since NIR has no node for such neurons."""
     if any((decay >= 1).any() for decay in decays):
         raise InputError(
             f"layer '{layer.name}': some of its decays are 1, so their time constants are infinite; "
@@ -260,8 +263,8 @@ def _no_integrator(layer: Layer, *decays: Numbers) -> None:
         )
 
 
-def _expressible(layer: Layer) -> LinearSpec:
-    """Return the coefficients of a layer's neurons, if NIR has such neurons."""
+def _nir_coefficients(layer: Layer) -> LinearSpec:
+    """Return the coefficients of a layer's neurons; raise an `InputError` if NIR has no such neurons."""
     spec = require_linear(layer, "NIR")
     if spec.surrogate is not None and spec.reset != "zero":
         raise InputError(
@@ -272,4 +275,5 @@ def _expressible(layer: Layer) -> LinearSpec:
 
 
 def _array(weight: Tensor) -> np.ndarray:
+    """Convert weights to an array of numpy."""
     return np.ascontiguousarray(weight.detach().cpu().numpy())

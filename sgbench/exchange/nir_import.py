@@ -1,4 +1,4 @@
-"""A network from a graph of the Neuromorphic Intermediate Representation."""
+"""Builds a network from a graph of the Neuromorphic Intermediate Representation (NIR)."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ class GraphLayer(NamedTuple):
     """Describes one layer of a NIR graph."""
 
     product: Any  # node of the weights
-    neurons: str  # name of the neurons' node
-    node: Any  # the neurons' node
-    recurrent: Any | None  # node of the weights among them
-    means: Any | None = None  # node that averages what reaches the weights
+    neurons: str  # name of the node of the neurons
+    node: Any  # node of the neurons
+    recurrent: Any | None  # node of the recurrent weights
+    means: Any | None = None  # node of average pooling before the weights
 
 
 def in_order(graph: Any) -> list[GraphLayer]:
-    """List the layers from input to output; a nested graph is replaced by its nodes.
+    """List the layers of a graph from input to output; a nested graph is replaced by its nodes.
 
     Raises:
-        InputError: a branch, a node of a kind that there is no layer for, or weights without neurons behind them.
+        InputError: the graph branches, or has a node that no layer does the same as, or weights without neurons.
     """
     nodes, edges = _inlined(graph)
     begin = [name for name, node in nodes.items() if _kind(node) == "Input"]
     if len(begin) != 1:
         raise InputError(f"a graph with one input is needed, not {len(begin)}")
-    here, product, means, steps = begin[0], None, None, []
+    here, product, means, layers = begin[0], None, None, []
     while True:
-        here = _only(_behind(here, nodes, edges), here)
+        here = _only(_successors(here, nodes, edges), here)
         kind = _kind(nodes[here])
         if kind == "Output":
             break
         if kind in PRODUCTS and product is None:
             product = nodes[here]
         elif kind in NEURONS and product is not None:
-            steps.append(GraphLayer(product, here, nodes[here], _recurrent(here, nodes, edges), means))
+            layers.append(GraphLayer(product, here, nodes[here], _recurrent(here, nodes, edges), means))
             product = means = None
-        elif kind == POOL and product is means is None and steps:
+        elif kind == POOL and product is means is None and layers:
             means = nodes[here]
         elif kind != "Flatten":
             where = "where weights are expected" if kind in NEURONS else "which no layer here stands for"
@@ -65,42 +65,47 @@ def in_order(graph: Any) -> list[GraphLayer]:
                 f"node '{here}': a {kind}, {where}; known: "
                 f"{', '.join((*RECURRENT, *NEURONS, POOL, 'Flatten'))}"
             )
-        if len(steps) > len(nodes):
+        if len(layers) > len(nodes):
             raise InputError("the graph runs in a circle")
-    if product is not None or not steps:
+    if product is not None or not layers:
         raise InputError("the last weights have no neurons behind them; add LI or I nodes for a readout")
-    return steps
+    return layers
 
 
 def _kind(node: Any) -> str:
+    """Return the name of a node's class."""
     return type(node).__name__
 
 
 def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Collect all nodes and edges, including those of nested graphs."""
+    """Collect all nodes and edges, with those of nested graphs, whose names get the nested graph's in front.
+
+    Edges to a nested graph lead to what its input leads to, and edges from it start where its output is reached.
+    """
     nodes: dict[str, Any] = {}
     edges = [(str(a), str(b)) for a, b in dict.fromkeys(map(tuple, graph.edges))]
     for name, node in graph.nodes.items():
         if not isinstance(node, nir_module().NIRGraph):
             nodes[name] = node
             continue
-        inner, between = _inlined(node)
-        doors = {"Input": name, "Output": name}
-        called = {
-            inner_name: doors.get(_kind(one), f"{name}/{inner_name}") for inner_name, one in inner.items()
+        inner_nodes, inner_edges = _inlined(node)
+        ends = ("Input", "Output")
+        new_name = {
+            inner: name if _kind(inner_node) in ends else f"{name}/{inner}"
+            for inner, inner_node in inner_nodes.items()
         }
-        into = [called[b] for a, b in between if _kind(inner[a]) == "Input"]
-        out = [called[a] for a, b in between if _kind(inner[b]) == "Output"]
-        nodes |= {called[inner_name]: one for inner_name, one in inner.items() if _kind(one) not in doors}
+        first = [new_name[b] for a, b in inner_edges if _kind(inner_nodes[a]) == "Input"]
+        last = [new_name[a] for a, b in inner_edges if _kind(inner_nodes[b]) == "Output"]
+        nodes |= {new_name[inner]: each for inner, each in inner_nodes.items() if _kind(each) not in ends}
         rerouted = [edge for edge in edges if name not in edge]
-        rerouted += [(a, b) for a, through in edges if through == name for b in into]
-        rerouted += [(a, b) for through, b in edges if through == name for a in out]
-        own = [(called[a], called[b]) for a, b in between]
-        edges = rerouted + [edge for edge in own if name not in edge]
+        rerouted += [(a, b) for a, target in edges if target == name for b in first]
+        rerouted += [(a, b) for source, b in edges if source == name for a in last]
+        renamed = [(new_name[a], new_name[b]) for a, b in inner_edges]
+        edges = rerouted + [edge for edge in renamed if name not in edge]
     return nodes, edges
 
 
-def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
+def _successors(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
     """List the successors of a node, without recurrent weights."""
     successors = [b for a, b in edges if a == here]
     missing = [name for name in successors if name not in nodes]
@@ -115,14 +120,18 @@ def _loops(weights: str, neurons: str, edges: list[tuple[str, str]]) -> bool:
 
 
 def _only(names: list[str], here: str) -> str:
-    """Return the only successor, or raise where a node has none or several."""
+    """Return the only successor of the node `here`; raise an `InputError` if it has none or several."""
     if len(names) != 1:
         raise InputError(f"node '{here}': goes on to {len(names)} nodes; layers one after another are needed")
     return names[0]
 
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
-    """Return the node of the recurrent weights, or None where there are none."""
+    """Return the node of the recurrent weights of neurons; None without any.
+
+    Raises:
+        InputError: there are several, or the node is none of weights.
+    """
     recurrent = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
     if len(recurrent) > 1:
         raise InputError(f"node '{neurons}': has {len(recurrent)} recurrent connections; one is known here")
@@ -146,13 +155,14 @@ def from_nir(
     spikes arrive one step later.
 
     Args:
-        graph: read by `nir.read`, of layers one after another.
-        make_surrogate: a surrogate for each layer, of which NIR knows nothing.
-        dt_s: duration of a time step [s]; None takes what `to_nir` wrote.
-        step: "euler" or "exponential"; None takes what `to_nir` wrote, or Euler.
+        graph: a graph of layers one after another, read by `nir.read`.
+        make_surrogate: returns a surrogate for each layer, since NIR has none.
+        dt_s: duration of a time step [s]; None takes that of the graph's metadata.
+        step: "euler" or "exponential", how decays follow from time constants; None takes that of the metadata, or
+            Euler.
 
     Raises:
-        InputError: what cannot be represented here, with the node's name and the reason.
+        InputError: no network here does the same; names the node and the reason.
     """
     metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
     if dt_s is None:
@@ -161,22 +171,26 @@ def from_nir(
         dt_s = float(metadata["dt_s"])
     require_number("dt_s", dt_s, low=0, open_low=True)
     clock = _Clock(dt_s, str(metadata.get("step", "euler")) if step is None else step)
-    steps = in_order(graph)
+    graph_layers = in_order(graph)
     layers: list[Layer] = []
-    for position, stage in enumerate(steps):
-        name = "readout" if position == len(steps) - 1 else f"hidden{position}"
+    for position, source in enumerate(graph_layers):
+        name = "readout" if position == len(graph_layers) - 1 else f"hidden{position}"
         try:
-            layer = _layer(name, stage, make_surrogate, clock)
-            if stage.means is not None:
-                layer.pool_in = _pool(stage.means, layers[-1], layer)
+            layer = _layer(name, source, make_surrogate, clock)
+            if source.means is not None:
+                layer.pool_in = _pool(source.means, layers[-1], layer)
             layers.append(layer)
         except InputError as error:
-            raise InputError(f"node '{stage.neurons}': {error}") from error
+            raise InputError(f"node '{source.neurons}': {error}") from error
     return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
 
 
 def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
-    """Build the average pooling between one layer's spikes and the next layer."""
+    """Convert a node of average pooling between the layer `before` and the next one, `layer`.
+
+    Raises:
+        InputError: windows overlap or are padded, or sizes do not fit.
+    """
     window, stride = (tuple(np.broadcast_to(side, 2).tolist()) for side in (node.kernel_size, node.stride))
     if not isinstance(before, ConvLayer) or window != stride or np.any(node.padding):
         raise InputError("means are taken of images, in windows side by side without padding")
@@ -188,55 +202,63 @@ def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
 
 
 class _Clock(NamedTuple):
+    """Converts time constants for a time step [s] and a kind of step, "euler" or "exponential"."""
+
     dt_s: float
     step: str
 
     def decay(self, tau: Any) -> Tensor:
-        """Convert a time constant to a decay per step, float64 [N]."""
+        """Convert time constants [s] of N neurons to decays per step, float64 [N]."""
         return torch.from_numpy(decay_per_step(_flat(tau), self.dt_s, self.step))
 
 
 def _layer(
-    name: str, step: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock
+    name: str, source: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock
 ) -> DenseLayer | ConvLayer:
-    """Build a layer with the node's weights, times the gain of its neurons."""
-    neuron, gain = _neurons(step.node, make_surrogate, clock)
-    product, recurrent = step.product, step.recurrent
-    bias = _joined(product, recurrent)
+    """Build a layer with the weights of a graph's layer, times the gain of its neurons."""
+    neuron, gain = _neurons(source.node, make_surrogate, clock)
+    product, recurrent = source.product, source.recurrent
+    bias = _total_bias(product, recurrent)
     wiring = "none" if recurrent is None else "one_to_one" if hasattr(recurrent, "scale") else "all_to_all"
     if np.ndim(product.weight) == MATRIX:
         rows, inputs = np.shape(product.weight)
         if rows != len(gain):
             raise InputError(f"{len(gain)} neurons behind weights of {rows} rows")
         layer = DenseLayer(name, inputs, rows, neuron, recurrence=wiring, bias=bias is not None)
-        of_rows = gain
+        row_gain = gain
     else:
         layer = _convolution(name, product, len(gain), neuron, wiring, bias=bias is not None)
-        of_rows = gain[:1].expand(len(product.weight))
+        row_gain = gain[:1].expand(len(product.weight))
         if not bool((gain == gain[0]).all()):
             raise InputError("gains that differ within an image cannot go into its shared weights")
-    layer.weight = _times(product.weight, of_rows)
-    layer.bias = None if bias is None else _times(bias, of_rows)
+    layer.weight = _times(product.weight, row_gain)
+    layer.bias = None if bias is None else _times(bias, row_gain)
     if recurrent is not None:
-        layer.recurrent = _among(recurrent, layer, gain, of_rows)
+        layer.recurrent = _recurrent_weights(recurrent, layer, gain, row_gain)
     return layer
 
 
-def _among(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, of_rows: Tensor) -> nn.Parameter:
-    """Read recurrent weights from a node, checked against their layer."""
+def _recurrent_weights(
+    recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, row_gain: Tensor
+) -> nn.Parameter:
+    """Return the weights of a recurrent node, times the gain of each neuron or of each row of weights.
+
+    Raises:
+        InputError: the weights do not fit the layer.
+    """
     if hasattr(recurrent, "scale"):
         scale = np.broadcast_to(np.reshape(recurrent.scale, -1), (layer.neurons,))
         return _times(scale, gain)
     if isinstance(layer, ConvLayer):
         _check_convolution(recurrent, stride=1)
-    if np.shape(recurrent.weight)[:2] != (len(of_rows), len(of_rows)):
+    if np.shape(recurrent.weight)[:2] != (len(row_gain), len(row_gain)):
         raise InputError(f"weights among neurons of shape {np.shape(recurrent.weight)}, which do not fit")
-    return _times(recurrent.weight, of_rows)
+    return _times(recurrent.weight, row_gain)
 
 
 def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[Neuron, Tensor]:
-    """Make a node's neurons, and the gain [N] of their current, which the weights absorb."""
-    kind = type(node).__name__
+    """Make a node's neurons; return them, and the gain [N] of their current, which the weights take up."""
+    kind = _kind(node)
     for name in ("v_leak", "v_reset"):
         if np.any(getattr(node, name, 0.0) != 0):
             raise InputError(f"{name} is not 0, and neurons here rest at 0 and are reset to it")
@@ -263,7 +285,11 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
 def _convolution(
     name: str, product: Any, neurons: int, neuron: Neuron, wiring: str, *, bias: bool
 ) -> ConvLayer:
-    """Build a convolutional layer of the node's shape, without weights."""
+    """Build a convolutional layer of the shape of the node `product`, whose weights are set later.
+
+    Raises:
+        InputError: `ConvLayer` does not support the convolution, or it does not fit the count of neurons.
+    """
     weight, stride = product.weight, int(np.ravel(product.stride)[0])
     _check_convolution(product, stride=stride)
     if product.input_shape is None:
@@ -286,15 +312,13 @@ def _convolution(
 
 
 def _check_convolution(product: Any, *, stride: int) -> None:
-    """Refuse a convolution that `ConvLayer` does not support."""
+    """Raise an `InputError` for a convolution that `ConvLayer` does not support."""
     sides = np.shape(product.weight)[2:]
-    same = "same" if isinstance(product.padding, str) else tuple(np.ravel(product.padding).tolist())
-    half = sides[-1] // 2
+    padding = product.padding if isinstance(product.padding, str) else set(np.ravel(product.padding).tolist())
+    is_padded_by_half = stride == 1 if padding == "same" else padding == {sides[-1] // 2}
     wrong = (
         len(set(sides)) != 1 or sides[0] % 2 == 0,
-        same != "same" and set(same) != {half},
-        same == "same" and stride != 1,
-        isinstance(product.padding, str) and product.padding != "same",
+        not is_padded_by_half,
         set(np.ravel(product.stride).tolist()) != {stride},
         set(np.ravel(product.dilation).tolist()) != {1},
         int(product.groups) != 1,
@@ -306,15 +330,15 @@ def _check_convolution(product: Any, *, stride: int) -> None:
         )
 
 
-def _joined(product: Any, recurrent: Any | None) -> np.ndarray | None:
-    """Add the biases of both weights, which join the current in every step; None without any."""
+def _total_bias(product: Any, recurrent: Any | None) -> np.ndarray | None:
+    """Add the biases of the nodes of weights and recurrent weights; None if they have none other than 0."""
     biases = [getattr(weights, "bias", None) for weights in (product, recurrent)]
-    given = [np.asarray(bias) for bias in biases if bias is not None and np.any(bias != 0)]
-    return sum(given[1:], given[0]) if given else None
+    nonzero = [np.asarray(bias) for bias in biases if bias is not None and np.any(bias != 0)]
+    return sum(nonzero[1:], nonzero[0]) if nonzero else None
 
 
 def _times(weight: Any, gain: Tensor) -> nn.Parameter:
-    """Multiply weights by a gain of each row; a gain of 1 changes no bit."""
+    """Multiply weights by a gain [rows] of each row; a gain of 1 changes no bit."""
     value = torch.from_numpy(np.array(weight))
     if not value.is_floating_point():
         value = value.double()
@@ -324,4 +348,5 @@ def _times(weight: Any, gain: Tensor) -> nn.Parameter:
 
 
 def _flat(values: Any) -> np.ndarray:
+    """Convert the parameters of a node to an array, float64 [N]."""
     return np.array(values, np.float64).reshape(-1)

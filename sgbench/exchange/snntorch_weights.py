@@ -1,4 +1,4 @@
-"""A network from the `state_dict` of one in snnTorch."""
+"""Builds a network from the `state_dict` of a snnTorch network."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
 from sgbench.neurons.base import Neuron
 
-RESETS = {0: "subtract", 1: "zero", 2: "none"}
-OF_NEURONS = ("beta", "alpha", "threshold", "graded_spikes_factor", "reset_mechanism_val", "V")
+RESETS = {0: "subtract", 1: "zero", 2: "none"}  # meanings of `reset_mechanism_val`
+NEURON_KEYS = ("beta", "alpha", "threshold", "graded_spikes_factor", "reset_mechanism_val", "V")
 MATRIX, FILTERS = 2, 4  # dimensions of the weights of a dense and of a convolutional layer
 IMAGE = 3
 
 
 class _Module(NamedTuple):
+    """Holds the name of a snnTorch module and its tensors by key."""
+
     name: str
     tensors: dict[str, Tensor]
 
@@ -38,20 +40,20 @@ def from_snntorch(
 ) -> Chain:
     """Build the counterpart of a snnTorch network that alternates Linear or Conv2d with spiking neurons.
 
-    Leaky, Synaptic, RLeaky and RSynaptic are told by their tensors, which have to lie in the order in which signals
-    pass them. Decays and thresholds stay fixed, decays clipped to [0, 1] as snnTorch clips them; weights can be
-    trained. A state dictionary says nothing of sizes of images, strides, padding, pooling or `reset_delay`, so
-    these are arguments, or assumed: padding by half the kernel, no pooling.
+    Leaky, Synaptic, RLeaky and RSynaptic are recognised by their tensors, which must be in the order in which
+    signals pass the modules. Decays, clipped to [0, 1] as snnTorch does, and thresholds stay fixed; weights can be
+    trained. A state dictionary states neither sizes of images, strides and `reset_delay`, which are arguments, nor
+    padding and pooling: half of the kernel and none are assumed.
 
     Args:
-        state_dict: of the network, e.g. read by `torch.load(path, weights_only=True)`.
-        make_surrogate: a surrogate for each layer.
-        image: channels, height and width of the input, where the first weights are a convolution.
-        stride: of all convolutions.
-        reset_delay: what the network was made with.
+        state_dict: the network's, e.g. read by `torch.load(path, weights_only=True)`.
+        make_surrogate: returns a surrogate for each layer.
+        image: channels, height and width of the input, if the first weights are a convolution.
+        stride: stride of all convolutions.
+        reset_delay: the argument with which the network's neurons were made.
 
     Raises:
-        InputError: a module that there is no layer for, with its name and the reason.
+        InputError: there is no layer that does the same as a module; names it and the reason.
 
     Source: snnTorch 1.0; outputs are equal to its own (tested).
     """
@@ -71,26 +73,26 @@ def from_snntorch(
 def neurons_of_snntorch(
     name: str, tensors: Mapping[str, Tensor], make_surrogate: MakeSurrogate, features: Sequence[int] | None
 ) -> Neuron:
-    """Make neurons of one module of snnTorch.
+    """Make the counterpart of one snnTorch module of neurons.
 
     Args:
-        name: of the module, for messages.
-        tensors: its state dictionary.
-        make_surrogate: of the neurons.
-        features: shape of one step of one sample; None: that of the module's numbers.
+        name: name of the module, for messages.
+        tensors: state dictionary of the module.
+        make_surrogate: returns the surrogate of the neurons.
+        features: shape of one step of one sample; None takes that of the module's decays.
 
     Raises:
-        InputError: there are no such neurons, with the reason.
+        InputError: no neurons do the same as the module; names the reason.
     """
     (module,) = _modules({f"{name}.{key}": value for key, value in tensors.items()}) or [_Module(name, {})]
     shape = tuple(module.tensors.get("beta", torch.ones(1)).shape) if features is None else tuple(features)
-    back, _ = _recurrence(module)
-    wiring = "none" if back is None else "one_to_one" if back.dim() < MATRIX else "all_to_all"
+    recurrent, _ = _recurrence(module)
+    wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX else "all_to_all"
     return _neurons(module, make_surrogate, max(1, math.prod(shape)), shape, wiring, reset_delay=True)
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
-    """Group the tensors by module, in their order; recurrent weights belong to their neurons."""
+    """Group the tensors by module, in their order; recurrent weights count to the module of their neurons."""
     by_prefix: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
@@ -112,11 +114,21 @@ def _layer(
     *,
     reset_delay: bool,
 ) -> DenseLayer | ConvLayer:
-    """Build a layer of one pair of modules, weights and neurons."""
+    """Build a layer from a module of weights and one of neurons.
+
+    Args:
+        name: name of the layer.
+        weights: module of the weights.
+        neurons: module of the neurons.
+        make_surrogate: returns the surrogate of the neurons.
+        image: channels, height and width of the layer's input; None for flat input.
+        stride: stride of a convolution.
+        reset_delay: the argument with which the neurons were made.
+    """
     weight = _weight(weights)
-    back, bias_back = _recurrence(neurons)
-    wiring = "none" if back is None else "one_to_one" if back.dim() < MATRIX else "all_to_all"
-    biases = [bias for bias in (weights.tensors.get("bias"), bias_back) if bias is not None]
+    recurrent, recurrent_bias = _recurrence(neurons)
+    wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX else "all_to_all"
+    biases = [bias for bias in (weights.tensors.get("bias"), recurrent_bias) if bias is not None]
 
     def make(count: int, shape: tuple[int, ...]) -> Neuron:
         return _neurons(neurons, make_surrogate, count, shape, wiring, reset_delay=reset_delay)
@@ -134,13 +146,13 @@ def _layer(
         layer = _convolution(name, weights, image, stride, make, options)
     layer.weight = nn.Parameter(weight.clone())
     layer.bias = nn.Parameter(sum(biases[1:], biases[0]).clone()) if biases else None
-    if back is not None:
-        layer.recurrent = nn.Parameter(_fitting(neurons, back, layer))
+    if recurrent is not None:
+        layer.recurrent = nn.Parameter(_recurrent_weights(neurons, recurrent, layer))
     return layer
 
 
 def _weight(module: _Module) -> Tensor:
-    """Return the weights of a Linear or Conv2d, or refuse another module."""
+    """Return the weights of a Linear or Conv2d; raise an `InputError` for another module."""
     weight = module.tensors.get("weight")
     if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX, FILTERS):
         names = ", ".join(module.tensors)
@@ -149,12 +161,11 @@ def _weight(module: _Module) -> Tensor:
 
 
 def _recurrence(module: _Module) -> tuple[Tensor | None, Tensor | None]:
-    """Return recurrent weights and their bias, which snnTorch adds in every step; None without."""
+    """Return a module's recurrent weights, and their bias, which snnTorch adds in every step; None for none."""
     tensors = module.tensors
     one_to_one = tensors.get("recurrent.V", tensors.get("V"))
-    return (tensors.get("recurrent.weight") if one_to_one is None else one_to_one), tensors.get(
-        "recurrent.bias"
-    )
+    weights = tensors.get("recurrent.weight") if one_to_one is None else one_to_one
+    return weights, tensors.get("recurrent.bias")
 
 
 def _neurons(
@@ -166,7 +177,16 @@ def _neurons(
     *,
     reset_delay: bool,
 ) -> Neuron:
-    """Make leaky or synaptic neurons with the module's parameters."""
+    """Make leaky or synaptic neurons with the module's parameters.
+
+    Args:
+        module: the snnTorch module.
+        make_surrogate: returns their surrogate.
+        count: count of neurons.
+        shape: shape of one step of one sample, to which parameters are expanded.
+        wiring: recurrence of the neurons: "none", "one_to_one" or "all_to_all".
+        reset_delay: the argument with which the module was made.
+    """
     tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
 
     def number(key: str) -> Tensor:
@@ -179,16 +199,19 @@ def _neurons(
                 f"module '{module.name}': {key} of shape {tuple(value.shape)} for neurons of shape {shape}"
             ) from None
 
-    given = {"beta": number("beta"), "threshold": number("threshold"), "reset": reset}
+    beta, threshold = number("beta"), number("threshold")
     if "alpha" in tensors:
-        return constructors.synaptic(make_surrogate(), count, alpha=number("alpha"), **given)  # type: ignore[arg-type]
-    return constructors.leaky(make_surrogate(), count, **given)  # type: ignore[arg-type]
+        alpha = number("alpha")
+        return constructors.synaptic(
+            make_surrogate(), count, alpha=alpha, beta=beta, threshold=threshold, reset=reset
+        )
+    return constructors.leaky(make_surrogate(), count, beta=beta, threshold=threshold, reset=reset)
 
 
 def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
-    """Return the reset of these neurons, or refuse those that have no counterpart here."""
+    """Return the reset of a module's neurons; raise an `InputError` for neurons without a counterpart here."""
     tensors = module.tensors
-    unknown = [key for key in tensors if key not in OF_NEURONS and not key.startswith("recurrent.")]
+    unknown = [key for key in tensors if key not in NEURON_KEYS and not key.startswith("recurrent.")]
     if unknown or not {"beta", "threshold", "reset_mechanism_val"} <= tensors.keys():
         raise InputError(
             f"module '{module.name}' ({', '.join(tensors)}): a Leaky, Synaptic, RLeaky or RSynaptic is expected"
@@ -212,7 +235,16 @@ def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
 def _convolution(
     name: str, weights: _Module, image: Image | None, stride: int, make: object, options: dict[str, object]
 ) -> ConvLayer:
-    """Build a convolutional layer without weights."""
+    """Build a convolutional layer whose weights are set later.
+
+    Args:
+        name: name of the layer.
+        weights: module of the weights, for their shape.
+        image: channels, height and width of the input.
+        stride: stride of the convolution.
+        make: makes the neurons from their count and the shape of one step.
+        options: further arguments of the layer.
+    """
     rows, channels, height, width = weights.tensors["weight"].shape
     if image is None:
         raise InputError(f"module '{weights.name}': a convolution needs image=[channels, height, width]")
@@ -235,26 +267,24 @@ def _convolution(
     )
 
 
-def _fitting(module: _Module, back: Tensor, layer: DenseLayer | ConvLayer) -> Tensor:
-    """Reshape recurrent weights to the layer's own shape."""
+def _recurrent_weights(module: _Module, weights: Tensor, layer: DenseLayer | ConvLayer) -> Tensor:
+    """Return recurrent weights in the layer's shape; raise an `InputError` if they do not fit."""
     if layer.recurrence == "one_to_one":
-        if back.numel() not in (1, layer.neurons):
-            raise InputError(f"module '{module.name}': {back.numel()} weights among {layer.neurons} neurons")
-        return back.flatten().expand(layer.neurons).clone()
-    square = isinstance(layer, ConvLayer) or back.dim() == MATRIX
-    if (
-        not square
-        or back.shape[:2] != (layer.weight.shape[0],) * 2
-        or (back.dim() == FILTERS) != isinstance(layer, ConvLayer)
-    ):
+        if weights.numel() not in (1, layer.neurons):
+            raise InputError(
+                f"module '{module.name}': {weights.numel()} weights among {layer.neurons} neurons"
+            )
+        return weights.flatten().expand(layer.neurons).clone()
+    dimensions = FILTERS if isinstance(layer, ConvLayer) else MATRIX
+    if weights.dim() != dimensions or weights.shape[:2] != (layer.weight.shape[0],) * 2:
         raise InputError(
-            f"module '{module.name}': weights among neurons of shape {tuple(back.shape)} do not fit"
+            f"module '{module.name}': weights among neurons of shape {tuple(weights.shape)} do not fit"
         )
-    return back.clone()
+    return weights.clone()
 
 
 def _image(image: Sequence[int]) -> Image:
-    """Require channels, height and width."""
+    """Return channels, height and width; raise an `InputError` for anything else."""
     if isinstance(image, str) or len(image) != IMAGE:
         raise InputError(f"image={image!r}: [channels, height, width] is needed")
     channels, height, width = (require_count("image", side) for side in image)

@@ -1,6 +1,6 @@
-r"""Decays per step and gains, as time constants and resistances of a differential equation.
+r"""Converts decays per step to time constants of a differential equation, and back.
 
-NIR states :math:`\tau \dot v = -v + R I` and leaves the step to the simulator. Of two simulators' steps,
+NIR states :math:`\tau \dot v = -v + R I` and leaves the step to the simulator. Of two usual steps of length dt,
 
 .. math::
     \text{euler: } & v \leftarrow (1 - dt/\tau) v + (dt/\tau) R I \\
@@ -21,7 +21,11 @@ STEPS = ("euler", "exponential")
 
 
 def time_constant(decay: Numbers, dt_s: float, step: str) -> Numbers:
-    """Convert a decay per step in [0, 1) to the time constant tau [s].
+    """Convert decays per step in [0, 1) to time constants tau [s] for a step of "euler" or "exponential".
+
+    Raises:
+        InputError: a decay of 0 with exponential steps, which has no time constant.
+
 
     >>> time_constant(np.array([0.9]), 0.001, "euler").round(6).tolist()
     [0.01]
@@ -34,10 +38,10 @@ def time_constant(decay: Numbers, dt_s: float, step: str) -> Numbers:
 
 
 def decay_per_step(tau_s: Numbers, dt_s: float, step: str) -> Numbers:
-    """Convert a time constant [s] to the decay per step in [0, 1).
+    """Convert time constants [s] to decays per step in [0, 1) for a step of "euler" or "exponential".
 
     Raises:
-        InputError: a time constant that is not above 0, or shorter than an Euler step.
+        InputError: a time constant is not above 0, or is shorter than an Euler step.
 
     >>> decay_per_step(np.array([0.01]), 0.001, "euler").tolist()
     [0.9]

@@ -1,4 +1,4 @@
-"""A network of quantised weights in integer arithmetic: as data for a chip, and as a program that runs it."""
+"""Converts a network of quantised weights to integers for a chip, and runs it in integer arithmetic."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ Whole = NDArray[np.int64]
 FINE_BITS = 20
 """Default fractional bits of a potential, and of a decay."""
 MOST_BITS = 62
-"""Most bits of a magnitude, so that the sum of two fits into a signed 64-bit integer."""
+"""Most bits of an integer without its sign, so that the sum of two fits into 64 bits."""
 
 
 class Precision(NamedTuple):
     """Sets the fixed-point precision of potentials and decays.
 
     Args:
-        below_unit_bits: bits of a potential below the smallest weight's unit; None: `FINE_BITS` fractional bits.
+        below_unit_bits: bits of a potential below the unit of the finest weights; None gives it `FINE_BITS`
+            fractional bits, or as many as the weights need.
         decay_bits: fractional bits of a decay.
         rounds_to_zero: whether a decayed potential is truncated; otherwise it is rounded to the nearest.
     """
@@ -41,7 +42,7 @@ FINE = Precision()
 
 @dataclass(frozen=True)
 class WholeLayer:
-    r"""Describes one layer in integers; a weight is its integer times 2 to the power of its exponent.
+    r"""Describes one layer of N neurons in integers; a weight is its integer times 2 to the power of an exponent.
 
     .. math::
         i[t] &= \alpha i[t-1] + 2^e W x[t] + 2^f V s[t-1] \\
@@ -51,17 +52,21 @@ class WholeLayer:
     name: str
     weight: Whole  # W [N, inputs]
     weight_exponent: int  # e
-    among: Whole | None  # V [N, N], or [N] where each neuron hears itself alone; None: no spike comes back
+    among: (
+        Whole | None
+    )  # recurrent weights V [N, N], or [N] from each neuron to itself; None without recurrence
     among_exponent: int  # f
-    decay: NDArray[np.float64]  # beta [N]
-    synapse: NDArray[np.float64] | None  # alpha [N], or None
+    decay: NDArray[np.float64]  # beta [N], decay of the potential per step
+    synapse: (
+        NDArray[np.float64] | None
+    )  # alpha [N], decay of the current per step; None for currents of one step
     threshold: NDArray[np.float64] | None  # theta [N]; None where nothing fires
     reset: str  # "subtract", "subtract_decayed", "zero" or "none"
 
     @property
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the layer's stored arrays, by name."""
-        given: dict[str, NDArray[np.generic] | None] = {
+        """Map the names of the arrays that a file of the layer has to the arrays; a missing part is left out."""
+        parts: dict[str, NDArray[np.generic] | None] = {
             "weight": self.weight.astype(np.int16),
             "weight_exponent": np.array(self.weight_exponent),
             "among": None if self.among is None else self.among.astype(np.int16),
@@ -71,45 +76,45 @@ class WholeLayer:
             "threshold": self.threshold,
             "reset": np.array(self.reset),
         }
-        return {f"{self.name}.{key}": value for key, value in given.items() if value is not None}
+        return {f"{self.name}.{key}": value for key, value in parts.items() if value is not None}
 
     def run(self, x: Whole, precision: Precision = FINE) -> tuple[Whole, NDArray[np.float64]]:
         """Run the layer over all steps in integer arithmetic.
 
         Args:
-            x: spikes that arrive [T, B, inputs].
-            precision: of potentials and decays.
+            x: spikes that reach the layer [T, B, inputs].
+            precision: fixed-point precision of potentials and decays.
 
         Returns:
-            spikes [T, B, N], all 0 where nothing fires, and potentials [T, B, N], real again.
+            spikes [T, B, N], all 0 where nothing fires, and potentials [T, B, N] as real numbers.
 
         Raises:
-            InputError: a number grows beyond what 64 bits hold.
+            InputError: a number grows beyond 64 bits.
         """
         point = self._point(precision)
         one = 1 << precision.decay_bits
         decay, synapse = (
-            None if kept is None else np.round(kept * one).astype(np.int64)
-            for kept in (self.decay, self.synapse)
+            None if real is None else np.round(real * one).astype(np.int64)
+            for real in (self.decay, self.synapse)
         )
         units = None if self.threshold is None else self._whole_threshold(self.threshold, point)
         threshold = np.int64(0) if units is None else units
         potential = np.zeros((*x.shape[1:-1], len(self.weight)), dtype=np.int64)
         current, spikes = np.zeros_like(potential), np.zeros_like(potential)
-        sent, seen = [], []
+        all_spikes, potentials = [], []
         for step in x:
             drive = self._shifted(step @ self.weight.T, point + self.weight_exponent)
             if self.among is not None:
-                back = spikes * self.among if self.among.ndim == 1 else spikes @ self.among.T
-                drive = drive + self._shifted(back, point + self.among_exponent)
+                recurrent = spikes * self.among if self.among.ndim == 1 else spikes @ self.among.T
+                drive = drive + self._shifted(recurrent, point + self.among_exponent)
             current = drive if synapse is None else _decayed(current, synapse, precision) + drive
             self._require_room(current, precision.decay_bits)
-            potential = self._kept(potential, spikes, threshold, decay, precision) + current
+            potential = self._after_reset(potential, spikes, threshold, decay, precision) + current
             self._require_room(potential, precision.decay_bits)
             spikes = np.zeros_like(potential) if units is None else (potential > units).astype(np.int64)
-            sent.append(spikes)
-            seen.append(potential * 2.0**-point)
-        return np.stack(sent), np.stack(seen)
+            all_spikes.append(spikes)
+            potentials.append(potential * 2.0**-point)
+        return np.stack(all_spikes), np.stack(potentials)
 
     def _point(self, precision: Precision) -> int:
         """Return the count of fractional bits of a potential."""
@@ -119,25 +124,25 @@ class WholeLayer:
         return precision.below_unit_bits - min(exponents)
 
     def _whole_threshold(self, threshold: NDArray[np.float64], point: int) -> Whole:
-        """Convert a threshold to units of the last bit."""
+        """Convert thresholds to integers in units of a potential's last bit, of which `point` are fractional."""
         units = np.round(threshold * 2.0**point)
         self._require_room(units, 0)
         return units.astype(np.int64)
 
     def _shifted(self, values: Whole, bits: int) -> Whole:
-        """Shift integers to the left, or refuse an overflow."""
+        """Shift integers to the left by `bits`; raise an `InputError` if they overflow."""
         self._require_room(values, bits)
         return values << bits
 
     def _require_room(self, values: Whole | NDArray[np.float64], bits: int) -> None:
-        """Refuse integers that overflow with `bits` more."""
+        """Raise an `InputError` for numbers that overflow if they are shifted to the left by `bits`."""
         if not np.abs(values).max(initial=0) < 2.0 ** (MOST_BITS - bits):
             raise InputError(
                 f"layer '{self.name}': a number is too large for whole numbers of 64 bits; train with smaller "
                 "weights, e.g. optimizer.weight_decay=0.01"
             )
 
-    def _kept(
+    def _after_reset(
         self,
         potential: Whole,
         spikes: Whole,
@@ -145,7 +150,10 @@ class WholeLayer:
         decay: Whole | None,
         precision: Precision,
     ) -> Whole:
-        """Return the last potential after its decay and reset."""
+        """Return what the decay and the reset by the last step's spikes leave of the last potential.
+
+        All but `precision` are integers in fixed point, of one unit or, the decay, with `decay_bits` of it.
+        """
         if decay is None:
             raise AssertionError("every layer has a decay")
         if self.reset == "subtract_decayed":
@@ -157,7 +165,7 @@ class WholeLayer:
 
 
 def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
-    """Multiply by a decay in integer arithmetic."""
+    """Multiply integers by a decay with `decay_bits` fractional bits, and round as the precision says."""
     product = value * decay
     if precision.rounds_to_zero:
         return np.sign(product) * (np.abs(product) >> precision.decay_bits)
@@ -169,10 +177,10 @@ def whole_layers(network: Network, reader: str) -> tuple[WholeLayer, ...]:
 
     Args:
         network: a chain of dense layers with quantised weights, in evaluation mode.
-        reader: for whom, as messages say it.
+        reader: name of the chip that they are for, in messages.
 
     Raises:
-        InputError: what cannot be told in whole numbers, with the layer's name and the remedy.
+        InputError: a layer cannot be written in integers; names it and the remedy.
     """
     return tuple(_whole(numbers, reader) for numbers in numbers_of(network, reader))
 
@@ -180,12 +188,12 @@ def whole_layers(network: Network, reader: str) -> tuple[WholeLayer, ...]:
 def run_layers(
     layers: Sequence[WholeLayer], x: Whole, precision: Precision = FINE
 ) -> tuple[list[Whole], NDArray[np.float64]]:
-    """Run layers one after another; return the spikes of each and the output of the last.
+    """Run layers one after another; return the spikes of each, and the last one's spikes or, if none, potentials.
 
     Args:
-        layers: of a network.
-        x: spikes of samples [T, B, inputs].
-        precision: of potentials and decays.
+        layers: layers of a network, in their order.
+        x: spikes that reach the first layer [T, B, inputs].
+        precision: fixed-point precision of potentials and decays.
     """
     spikes: list[Whole] = []
     potential = np.zeros(0)
@@ -200,7 +208,7 @@ def read_layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[WholeLayer, 
     """Read layers from the arrays of an exported file, in their order there.
 
     Args:
-        arrays: by name, as `numpy.load(path, allow_pickle=False)` gives them.
+        arrays: maps names to arrays, as `numpy.load(path, allow_pickle=False)` returns them.
 
     Raises:
         InputError: an array is missing.
@@ -213,7 +221,7 @@ def read_layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[WholeLayer, 
 
 
 def _read(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> WholeLayer:
-    """Read one layer."""
+    """Read the layer with a name from the arrays; raise a `KeyError` if one is missing."""
 
     def real(key: str) -> NDArray[np.float64] | None:
         return arrays[f"{name}.{key}"].astype(np.float64) if f"{name}.{key}" in arrays else None
@@ -233,7 +241,7 @@ def _read(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> WholeLayer:
 
 
 def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
-    """Convert one layer to integers."""
+    """Convert one layer to integers; raise an `InputError` if it cannot be."""
     layer = numbers.layer
     if not isinstance(layer, DenseLayer):
         raise numbers.refused(reader, "convolutions are not written in whole numbers; use network=mlp")
@@ -259,7 +267,17 @@ def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
 
 
 def _units(numbers: LayerNumbers, acting: Tensor, name: str, reader: str) -> tuple[Whole, int]:
-    """Return the integers of weights, and the exponent of their unit."""
+    """Return weights as integers, and the exponent of their unit, which is a power of 2.
+
+    Args:
+        numbers: the layer.
+        acting: its weights, or its recurrent weights, with which it computes.
+        name: parameter that they are quantised from: "weight" or "recurrent".
+        reader: name of the chip, in messages.
+
+    Raises:
+        InputError: the weights are not quantised so that all are multiples of one power of 2.
+    """
     quantised = getattr(numbers.layer, "parametrizations", {})
     if name not in quantised:
         raise numbers.refused(reader, "its weights have all bits; train with weights=int8, int4 or ternary")

@@ -311,7 +311,7 @@ class _FileCheck:
             self._report("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
-        """Yield a problem for each seed whose targets are not those of the data set or, without it, the first seed."""
+        """Yield a problem for each seed with other targets than the data set's or, without it, the first seed's."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.predictions.values()), None)
         for seed, predictions in self.predictions.items():

@@ -20,7 +20,7 @@ from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.method import method_id
 from sgbench.records.submission import Submission, TuningLog, external_id
-from sgbench.submissions.check import check, strange
+from sgbench.submissions.check import check, unknown_commits
 from sgbench.submissions.head import header_problems as problems_of
 from sgbench.submissions.tuning import best, complaints
 from tests.leaderboard.factory import method, protocol, reference
@@ -264,7 +264,7 @@ def test_commits_are_looked_for_in_the_repository(tmp_path: Path) -> None:
     beside = committed(ours, "sgbench/y")
     git(ours, "checkout", "--quiet", second)
     stated = ["a" * 40, first, beside, second, "a" * 40]
-    assert list(strange(stated, board)) == ["a" * 40, beside]
+    assert list(unknown_commits(stated, board)) == ["a" * 40, beside]
     files = submission()
     (problem,) = check(
         write(tmp_path / "it", files), references=REFERENCES, judge=JUDGE, board=board
@@ -276,4 +276,4 @@ def test_commits_are_looked_for_in_the_repository(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     committed(tmp_path / "theirs", "notes.txt")
     for unknown in (tmp_path / "cut" / "leaderboards", tmp_path / "theirs", tmp_path, tmp_path / "none"):
-        assert list(strange(stated, unknown)) == []
+        assert list(unknown_commits(stated, unknown)) == []

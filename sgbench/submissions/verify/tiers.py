@@ -228,7 +228,7 @@ def score_test(training: Training, parts: Parts) -> None:
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
-    """Divide the recounted spikes by the claimed ones; 1 without claimed counts, 1 + recounted if none is claimed."""
+    """Divide the recounted spikes by the claimed ones; 1 if counts are not claimed, above 1 if no spike is."""
     if record.counts is None:
         return 1.0
     again, claim = (
