@@ -107,12 +107,7 @@ class ProtocolReference:
 
 
 class References:
-    """Composes the references of protocols, each once.
-
-    Args:
-        config_dirs: folders with the user's own entries.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-    """
+    """Composes the references of protocols, each once, with arguments as `compose_reference` has them."""
 
     def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self.config_dirs = tuple(config_dirs)
@@ -202,11 +197,7 @@ def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
-    """Read from a protocol's metadata the SHA-256 of each seed's data; empty without any.
-
-    Raises:
-        InputError: the metadata are not a mapping from seeds to hashes.
-    """
+    """Read from a protocol's metadata the SHA-256 of each seed's data; raise an `InputError` for other content."""
     hashes = entry.meta.get("data_sha256") or {}
     is_valid = isinstance(hashes, dict) and all(
         isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text)
@@ -218,11 +209,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read the score of guessing under `key` of a protocol's metadata; None if it is not there.
-
-    Raises:
-        InputError: it is no number above 0 and up to `high`.
-    """
+    """Read the score of guessing under `key` of a protocol's metadata, above 0 and up to `high`; None without it."""
     score = entry.meta.get(key)
     if score is None:
         return None
@@ -337,13 +324,7 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
 
 
 def _free_parameter_problems(name: str, parameters: Mapping[str, Value], entry: Entry) -> Iterator[str]:
-    """Yield why a free parameter does not fit its entry: it is unknown, missing or of another type.
-
-    Args:
-        name: the parameter, as group.key.
-        parameters: the method's parameters of that group, by key.
-        entry: the method's entry, with the parameters of its YAML file.
-    """
+    """Yield why the free parameter `name` (group.key) does not fit its entry: unknown, missing or of another type."""
     key = name.partition(".")[2]
     if key not in entry.parameters:
         yield f"{name} is no parameter of {entry.name}"

@@ -190,10 +190,8 @@ def test_own_rows_that_fail_lose_their_rank(copy: Path) -> None:
     found = put(copy, audit([retraining(OWN, 0, claims(OWN)[0], 0.1)]))
     assert {row.method_id for row in found.claimed} == {OWN, SUBMITTED}
     said = explain(found, find_row(found, OWN), find_row(found, SUBMITTED), hits={}).short
-    assert any(
-        line.startswith("A has no rank, since it failed when it was retrained: seed 0") for line in said
-    )
-    assert any(line.startswith("B has no rank yet: it was handed in") for line in said)
+    assert lines_naming("\n".join(said), "A", "no rank", "retrained", "seed 0")
+    assert lines_naming("\n".join(said), "B", "no rank yet")
     ranked = [row for row in found.rows if row.rank][:2]
     assert not any("no rank" in line for line in explain(found, *ranked, hits={}).sentences)
 
@@ -280,7 +278,7 @@ def test_claims_that_are_not_the_records_are_found(copy: Path, capsys: pytest.Ca
     put(copy, audit([retraining(OWN, 0, 0.5, 0.5), retraining("f" * 12, 0, 0.5, 0.5)]))
     assert main(["board", "check", "--root", str(copy)]) == 1
     out = capsys.readouterr().out
-    assert f"states 0.5 as the claim of {OWN} seed 0, of which there is 0.9" in out
+    assert lines_naming(out, "0.5", OWN, "seed 0", "0.9")
     assert lines_naming(out, "ffffffffffff", "seed 0")
 
 
@@ -344,7 +342,7 @@ def test_each_trained_seed_is_doctored_once() -> None:
         (2, 3),
         (3, 3),
     ]
-    assert str(curve[2.0]) == "doctored by 2 tolerances: caught in 66.7 % of draws (2 of 3)"
+    assert lines_naming(curve[2.0], "2 tolerances", "66.7 %", "2 of 3")
     assert [(curve[m].movable, curve[m].caught_movable) for m in (2.0, 3.0)] == [(3, 2), (3, 3)]
     # Ranges of several engines acquit what lies inside: .80 to .99 hides a claim of .90 moved by six points.
     wide = [retraining(OWN, 0, 0.90, 0.80), retraining(OWN, 0, 0.90, 0.99, "scan")]
@@ -364,9 +362,7 @@ def test_no_claim_is_doctored_beyond_a_perfect_score() -> None:
     ]
     point = next(point for point in detection_curve(audit(done)) if point.amount == 2.0)
     assert (point.caught, point.drawn, point.movable, point.caught_movable) == (1, 3, 1, 1)
-    assert str(point).endswith(
-        "(1 of 3); 1 can be doctored so far, of which 1 are caught, and the others to a perfect score"
-    )
+    assert lines_naming(point, "(1 of 3)", "1 can be doctored", "1 are caught")
     assert perfect_claims(audit(done)) == (2, 1)
     losses = [retraining(OWN, 0, 0.05, 0.02), retraining(OWN, 1, 0.05, 0.05)]
     by_loss = audit(losses, measure="loss")
@@ -425,7 +421,8 @@ def test_document_tells_what_a_submission_takes() -> None:
     low, high = min(sizes_kb), max(sizes_kb)
     text = " ".join((PUBLISHED.parents[1] / "docs" / "registry.md").read_text().split())
     assert f"{low / 10:.0f} to {high / 10:.0f} MB of predictions" in text
-    assert f"({low:.0f} to {high:.0f} kB each, the means of the {len(sizes_kb)} boards" in text
+    assert f"({low:.0f} to {high:.0f} kB each" in text
+    assert f"{len(sizes_kb)} boards" in text
 
 
 def test_document_tells_what_an_audit_can_miss() -> None:
@@ -453,5 +450,5 @@ def test_document_tells_what_an_audit_can_miss() -> None:
     table = text.partition("| in its record |\n| --- | --- | --- | --- |\n")[2].partition("\n\n")[0]
     assert table.splitlines() == lines
     said = " ".join(text.split())
-    assert "possible score in {} of {} draws. {} of these are caught".format(*moved) in said
-    assert "caught in {} of the {} rows that solve none".format(*shares) in said
+    assert "{} of {} draws. {} of these".format(*moved) in said
+    assert "{} of the {} rows".format(*shares) in said

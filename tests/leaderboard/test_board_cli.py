@@ -199,7 +199,7 @@ def test_check_finds_a_table_without_records(boards: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert main(["board", "check", "--root", str(boards)]) == 1
     out = capsys.readouterr().out
-    assert out.count("has no valid record behind it") == 3
+    assert [len(lines_naming(out, name)) for name in ("table.md", "table.csv", "board.png")] == [1, 1, 1]
     assert "0 boards checked (none), 3 problems" in out
 
 
@@ -220,7 +220,7 @@ def test_show_in_a_pipe_is_one_line_a_method(runs: Path, capsys: pytest.CaptureF
     assert line.split()[-4:] == ["550", "10.7", "163", "1.26"]
     assert "*: a part of the energy" in out
     assert beside.split()[-1] == "50"  # two methods of equal counts: neither is cheaper
-    assert "below this share it needs less energy" in out
+    assert "events: share" in out
 
 
 def test_show_fits_a_terminal_of_80_columns(runs: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -104,7 +104,7 @@ def test_a_failure_of_the_machine_is_no_row() -> None:
     failure = of_method.failure.model_copy(update={"kind": "MemoryError"})
     found = deviation(of_method.model_copy(update={"failure": failure}), reference())
     assert found is not None
-    assert "not the method's (MemoryError); repeat the run" in found
+    assert lines_naming(found, "MemoryError", "repeat the run")
 
 
 STATED = (

@@ -18,6 +18,7 @@ from sgbench.leaderboard.store.tree import RecordTree, add
 from sgbench.records.record import RunRecord
 from sgbench.study.store import Store, StoreEntry
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record, write_run
+from tests.messages import lines_naming
 from tests.site.boards import sources_of, texts
 
 REFERENCES = ToyReferences()
@@ -87,7 +88,7 @@ def test_a_lost_shard_is_one_finding(root: Path) -> None:
     """Two records are lost with it, the row of files stays, and the tables are stale."""
     (root / SHARD).unlink()
     found = reasons(root)
-    assert found.pop(SHARD) == "a regular file is needed; 2 records of toy_v1 are lost with it"
+    assert lines_naming(found.pop(SHARD), "2 records", "toy_v1")
     assert set(found) == {f"leaderboards/toy_v1/{name}" for name in ("table.md", "table.csv", "board.png")}
     assert [row.surrogate for row in show(tree(root)).boards[0].rows] == ["triangle(width_fwhm=1)"]
 
@@ -98,8 +99,7 @@ def test_an_altered_line_is_found(root: Path) -> None:
     lines = lzma.decompress(path.read_bytes()).replace(b'"accuracy":0.81', b'"accuracy":0.99')
     path.write_bytes(lzma.compress(lines))
     reason = reasons(root)[SHARD]
-    assert reason.startswith(f"line 2 is not what {INDEX} names")
-    assert reason.endswith("1 records of toy_v1 are lost with it")
+    assert lines_naming(reason, "line 2", INDEX, "1 records", "toy_v1")
     (row,) = (row for row in show(tree(root)).boards[0].rows if row.surrogate.startswith("atan"))
     assert list(row.scores) == [0]
 
@@ -107,7 +107,9 @@ def test_an_altered_line_is_found(root: Path) -> None:
 def test_a_record_is_a_line_or_a_file_and_not_both(root: Path) -> None:
     """The file counts, and the second place is named."""
     path = write_board_record(root / "leaderboards", BOARD[0])
-    assert reasons(root) == {str(path.relative_to(root)): f"stands in {INDEX} too; remove one of both"}
+    ((place, reason),) = reasons(root).items()
+    assert place == str(path.relative_to(root))
+    assert lines_naming(reason, INDEX, "remove one")
 
 
 def test_adding_knows_what_is_a_line(root: Path) -> None:

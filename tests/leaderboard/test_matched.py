@@ -76,7 +76,7 @@ def test_page_shows_both_networks() -> None:
     cells = [cell.strip() for cell in line.split("|")[3:-1]]
     both = ["0.83 / 6.03", "28.7 (27.5 to 29.4)"]
     assert cells == ["2.75", *both, *both, "1 of 1", "1 of 1"]
-    assert "narrow: SNN / quantised ANN, nJ" in section
+    assert "narrow: SNN / quantised ANN" in section
     assert "activations of 4 bits" in section
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.sections import statements
 from sgbench.statistics.pairs import all_pairs, holm
-from sgbench.statistics.rank_places import RankPlace, _bars, _ends, _spell, places
+from sgbench.statistics.rank_places import RankPlace, _bars, _ends, _letters_of, places
 from tests.leaderboard.factory import make_board, method, protocol, record
 from tests.messages import lines_naming
 
@@ -45,7 +45,7 @@ def test_bars_over_neighbours() -> None:
     below = np.zeros((5, 5), dtype=bool)
     below[0, 3] = below[1, 4] = True
     # 0-2, 1-3 and 2-4 are runs without a pair that is told apart; none holds another.
-    letters = _spell(_bars(below), len(below))
+    letters = _letters_of(_bars(below), len(below))
     assert letters == ["a", "ab", "abc", "bc", "c"]
     ends = _ends(_bars(below), len(below))
     for one, other in itertools.combinations(range(len(below)), 2):
@@ -54,7 +54,7 @@ def test_bars_over_neighbours() -> None:
 
 def test_no_letters_where_all_are_told_apart() -> None:
     """By hand."""
-    assert _spell(_bars(np.triu(np.ones((3, 3), dtype=bool), 1)), 3) == ["", "", ""]
+    assert _letters_of(_bars(np.triu(np.ones((3, 3), dtype=bool), 1)), 3) == ["", "", ""]
 
 
 def test_thirty_bars_are_spelt() -> None:
@@ -62,7 +62,7 @@ def test_thirty_bars_are_spelt() -> None:
     below = np.zeros((31, 31), dtype=bool)
     for start in range(29):
         below[start, start + 2 :] = True
-    letters = _spell(_bars(below), len(below))
+    letters = _letters_of(_bars(below), len(below))
     assert (letters[0], letters[26], letters[30]) == ("a", "za1", "d1")
 
 
@@ -119,6 +119,6 @@ def test_unlike_letters_do_not_prove_a_difference() -> None:
     text = " ".join(statements(board))
     assert lines_naming(text, "2 pairs", "1 differ")
     verdicts = [explain(board, first, other, hits={}).verdict for other in (second, third)]
-    assert verdicts == ["better", "not told apart"]
+    assert verdicts == ["better", "no significant difference"]
     alone = make_board(records[:10], protocol=protocol(), targets={}, classes=10)
-    assert "Unlike letters" not in " ".join(statements(alone))
+    assert "without a letter in common" not in " ".join(statements(alone))

@@ -155,7 +155,7 @@ def test_store_that_was_tampered_with(tmp_path: Path) -> None:
     (folder / f"{'2' * 64}.csv.ref").write_text(json.dumps(reference))
     reasons = [finding.reason for finding in Objects(board / "toy_v1").check()]
     assert len(reasons) == 4
-    assert sum("another hash than its name" in reason for reason in reasons) == 3
+    assert sum("another hash" in reason for reason in reasons) == 3
 
 
 def allowing(count: int | None) -> ProtocolReference:

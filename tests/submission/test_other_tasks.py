@@ -227,7 +227,7 @@ def test_lies_are_found(made: Made, tmp_path: Path, capsys: pytest.CaptureFixtur
     own = edit(files, "records/0.json", test=test | perfect)
     own = rerecord(own, 0, predictions=altered(table, lambda _: answered, target))
     other = checked(task, write(tmp_path / "own", own), board, capsys)
-    assert f"of its {'targets' if by_loss else 'labels'} are not the data set's" in other
+    assert f"of its {'targets' if by_loss else 'labels'} are not" in other
 
     same = rerecord(files, 1, predictions=table)
     same = edit(

@@ -265,12 +265,10 @@ def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
         if done["method_id"] == method
     }
     assert len(again) >= 2
-    project.does(
-        f"python -m registry withdraw {method} --protocol {BOARD.name} --reason 'its author asked for it'"
-    )
+    project.does(f"python -m registry withdraw {method} --protocol {BOARD.name} --reason 'the author asked'")
     project.does("sgbench board build --from leaderboards")
     assert row(project, method) is None
-    assert "its author asked for it" in (project.folder / BOARD / "table.md").read_text()
+    assert "the author asked" in (project.folder / BOARD / "table.md").read_text()
     project.does("sgbench board check")
 
 
@@ -303,7 +301,7 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
     inventor.does("git commit --quiet --message one && git push --quiet origin by-entry")
     checked = forge.pull_request(fork, "by-entry")
     assert [step.returncode for step in checked] == [0, 123]  # as xargs says that a command failed
-    assert re.search(r"surrogate \W?mine\W? is not in the catalogue", checked[1].stdout), checked[1].stdout
+    assert re.search(r"surrogate \W?mine\W? is not", checked[1].stdout), checked[1].stdout
     assert not imported.exists()
     by_hand = f"sgbench submit check submissions/{BOARD.name}/{method} {words}"
     assert ": fine" in inventor.does(f"PYTHONPATH={own} {by_hand}")  # a maintainer who has read the class
@@ -323,7 +321,7 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
     )
     checked = forge.pull_request(fork, "answers")
     assert [step.returncode for step in checked] == [0, 0, 0, 0], checked[-1].stdout + checked[-1].stderr
-    assert "answers alone, there are no weights to run" in checked[3].stdout
+    assert "answers alone" in checked[3].stdout
 
     forge.merge(fork, "answers")
     project = forge.project
