@@ -162,7 +162,7 @@ def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
         contents[PICTURE] = _wait_for_picture(drawing)
     for name, data in contents.items():
         write_atomic(folder / name, data)
-    shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
+    shown = (*board.shown, *board.retired)
     return Built(
         protocol=board.protocol.name,
         methods=len(shown),

@@ -209,7 +209,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read the score of guessing under `key` of a protocol's metadata, above 0 and up to `high`; None without it."""
+    """Read the score of guessing under `key` of a protocol's metadata, above 0 and up to `high`; None without."""
     score = entry.meta.get(key)
     if score is None:
         return None
@@ -324,7 +324,7 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
 
 
 def _free_parameter_problems(name: str, parameters: Mapping[str, Value], entry: Entry) -> Iterator[str]:
-    """Yield why the free parameter `name` (group.key) does not fit its entry: unknown, missing or of another type."""
+    """Yield why the free parameter `name` (group.key) does not fit its entry: unknown, missing, of another type."""
     key = name.partition(".")[2]
     if key not in entry.parameters:
         yield f"{name} is no parameter of {entry.name}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,19 +110,14 @@ def trials(family: Iterable[Measured], measure: Measure) -> list[Trial]:
     """Convert each method of a family to a trial of a tuning, with losses negated so that larger is better."""
     return [
         Trial(
-            validation=_mean(score.selection.values()),
-            test=measure.better(_mean(score.scores.values())),
+            validation=fmean(score.selection.values()),
+            test=measure.better(fmean(score.scores.values())),
             slope=slope_of(score.method),
             runs=len(score.scores),
             failed=len(score.failed_seeds),
         )
         for score in family
     ]
-
-
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return math.fsum(numbers) / len(numbers)
 
 
 @dataclass(frozen=True)
@@ -261,4 +256,4 @@ def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
 
 def _selected(family: Sequence[Measured]) -> Measured:
     """Return the method with the best mean validation score."""
-    return max(family, key=lambda method: (_mean(method.selection.values()), method.method_id))
+    return max(family, key=lambda method: (fmean(method.selection.values()), method.method_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -16,6 +16,7 @@ from sgbench.leaderboard.store.sources import method_of_row, source_of
 from sgbench.leaderboard.varying import Varying, common, name_of, varying_parameters
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
+from sgbench.records.release import Part
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Division
 from sgbench.statistics.intervals import Summary
@@ -101,6 +102,21 @@ class Board:
     latency_s: float | None  # modelled duration of one inference; None if records differ
     in_time: bool  # whether samples are time series, so that a network without spikes runs once a step
     is_data_accepted: bool = True  # whether a maintainer has accepted the data set's files
+
+    @property
+    def shown(self) -> tuple[MethodRow, ...]:
+        """Return the rows of the board's tables: ranked methods, then claimed ones, then baselines."""
+        return (*self.rows, *self.claimed, *self.baselines)
+
+    def parts(self) -> Iterator[tuple[Part, MethodRow]]:
+        """Yield each row behind the part of the board that it is in: ranked, claimed, baseline or retired."""
+        parts: tuple[tuple[Part, tuple[MethodRow, ...]], ...] = (
+            ("ranked", self.rows),
+            ("claimed", self.claimed),
+            ("baseline", self.baselines),
+            ("retired", self.retired),
+        )
+        yield from ((part, row) for part, rows in parts for row in rows)
 
     def has_other_data(self, row: MethodRow) -> bool:
         """Return whether a row rests on other data than the first one, so that their scores are not comparable."""

@@ -13,7 +13,7 @@ from sgbench.errors import require_number
 from sgbench.statistics.blocks import Contrast
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import ROUNDING, Floats
-from sgbench.statistics.power import seeds_needed
+from sgbench.statistics.power import fewest_seeds, seeds_needed
 
 NODES = 80  # of the numerical integral
 TAIL = 1e-13  # probability of the standard deviation's distribution that is left out at each end
@@ -48,9 +48,7 @@ def legendre() -> tuple[Floats, Floats]:
 
 
 Word = Literal["better", "worse", "equal", "open"]
-MAX_SEEDS = 10_000
 POWER = 0.8  # default probability to find what is true
-TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -236,16 +234,8 @@ def seeds_for_equality(
     if spread == 0:
         return 2
 
-    def enough(seeds: int) -> bool:
+    def are_enough(seeds: int) -> bool:
         error, degrees = spread / math.sqrt(seeds), degrees_per_seed * (seeds - 1)
         return equivalence_power(margin, error, degrees, difference=difference, level=level) >= power
 
-    low, high = 1, 2
-    while not enough(high):
-        low, high = high, high * 2
-        if high > MAX_SEEDS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return fewest_seeds(are_enough)

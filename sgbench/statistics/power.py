@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from sgbench.statistics.intervals import t_quantile
 
@@ -73,15 +74,22 @@ def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power
     if spread == 0:
         return 2
     effect = abs(difference) / spread
+    return fewest_seeds(lambda seeds: power_of_paired_test(effect, seeds, level=level) >= power)
+
+
+def fewest_seeds(are_enough: Callable[[int], bool]) -> int | None:
+    """Find the fewest seeds, at least two, that are enough; None if 10,000 are not.
+
+    It doubles a count, then bisects, so `are_enough` must stay true for every larger count.
+    """
     low, high = 1, 2
-    while power_of_paired_test(effect, high, level=level) < power:
-        low, high = high, high * 2
-        if high > MAX_SEEDS:
+    while not are_enough(high):
+        if high == MAX_SEEDS:
             return None
+        low, high = high, min(2 * high, MAX_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
-        enough = power_of_paired_test(effect, middle, level=level) >= power
-        low, high = (low, middle) if enough else (middle, high)
+        low, high = (low, middle) if are_enough(middle) else (middle, high)
     return high
 
 

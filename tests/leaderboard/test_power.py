@@ -73,6 +73,23 @@ def test_detectable_difference_is_the_inverse() -> None:
     assert seeds_needed(least * 1.0001, 0.014) == 5
 
 
+@pytest.mark.parametrize("effect", [0.0297, 0.0285])
+def test_seeds_between_the_last_power_of_two_and_ten_thousand(effect: float) -> None:
+    """Reference: the noncentral F of one degree has a power of 0.8 at this count, and not at one less."""
+    n = seeds_needed(effect, 1.0)
+    assert n is not None
+    assert 8192 < n <= 10_000
+    bounds = [scipy.stats.t.ppf(0.975, count - 1) ** 2 for count in (n - 1, n)]
+    fewer, enough = (
+        1 - scipy.special.ncfdtr(1, count - 1, effect**2 * count, bound)
+        for count, bound in zip((n - 1, n), bounds, strict=True)
+    )
+    assert fewer < 0.8 <= enough
+    assert (
+        seeds_needed(0.0279, 1.0) is None
+    )  # 10,085 by the normal distribution, (1.960 + 0.842)^2 / 0.0279^2
+
+
 def test_ends() -> None:
     """By hand: nothing is found by no number of seeds; without spread two are enough; tiny effects have no end."""
     assert seeds_needed(0.0, 1.0) is None

@@ -17,7 +17,6 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
     """Make head and rows of a table: what stored weights score on samples drawn after the submission."""
     unit = "" if board.measure.is_loss else ", %"
     header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
-    rows = (*board.rows, *board.claimed, *board.baselines)
     return header, [
         [
             code(row.label),
@@ -28,7 +27,7 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
             board.measure.text(score.claimed),
             board.measure.text(score.fresh),
         ]
-        for row in rows
+        for row in board.shown
         if row.listing is not None
         for score in row.listing.provenance.fresh
     ]

@@ -35,8 +35,7 @@ def _parts(board: Board) -> Iterator[Table | str]:
 
 def brief_table(board: Board) -> Table:
     """Make the table of rank, name, score and costs of ranked methods, of claimed ones, and of baselines."""
-    shown = (*board.rows, *board.claimed, *board.baselines)
-    rows = [brief_head(board), *(brief_cells(row, board) for row in shown)]
+    rows = [brief_head(board), *(brief_cells(row, board) for row in board.shown)]
     return plain_table(board.protocol.name, rows, text_columns=3)
 
 

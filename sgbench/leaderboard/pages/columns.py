@@ -107,7 +107,7 @@ def columns_in(board: Board, form: Form) -> list[BoardColumn]:
 
 def is_handed_in(board: Board) -> bool:
     """Return whether the board knows of its methods who submitted the records and what was verified."""
-    return any(row.listing is not None for row in (*board.rows, *board.claimed, *board.baselines))
+    return any(row.listing is not None for row in board.shown)
 
 
 def _method_columns(board: Board) -> Iterator[BoardColumn]:
@@ -183,9 +183,7 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
 
     @cache
     def seeds() -> list[int]:
-        return sorted(
-            {seed for row in (*board.rows, *board.claimed, *board.baselines) for seed in row.scores}
-        )
+        return sorted({seed for row in board.shown for seed in row.scores})
 
     def ends(row: MethodRow) -> dict[str, Value]:
         mean, half = row.score.mean, row.score.half_width

@@ -56,7 +56,7 @@ def find_row(board: Board, name: str) -> MethodRow:
     Raises:
         InputError: no method fits, or several do; the message lists them.
     """
-    rows = [*board.rows, *board.claimed, *board.baselines, *board.retired]
+    rows = [*board.shown, *board.retired]
     spaceless = name.replace(" ", "")
     for fits in (
         lambda row: spaceless in (row.method_id, row.label.replace(" ", "")),

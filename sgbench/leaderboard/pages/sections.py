@@ -57,8 +57,7 @@ def sections(board: Board) -> Iterator[str]:
         yield "## Searches of settings"
         yield grid(*search_table(board, studies), text_columns=2)
         yield ABOUT if have_one_budget(studies) else f"{ABOUT} {UNEQUAL}"
-    shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
-    checked = [row for row in shown if _verifications(row)]
+    checked = [row for row in (*board.shown, *board.retired) if _verifications(row)]
     if checked:
         yield "## Claimed and verified"
         yield _verification_table(checked, board.measure)

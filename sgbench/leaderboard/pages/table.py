@@ -92,6 +92,6 @@ def _claimed(board: Board, link: Link) -> Iterator[str]:
 
 def _prices(board: Board) -> Iterator[str]:
     """Yield heading and list of where the prices of the board's targets come from."""
-    if board.rows or board.claimed or board.baselines:  # nothing else on a page has an energy
+    if board.shown:  # nothing else on a page has an energy
         yield "## Where the prices come from"
         yield "\n".join(f"- {sentence}" for target in board.targets for sentence in evidence(target))

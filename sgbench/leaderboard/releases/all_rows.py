@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -14,26 +14,13 @@ DESCRIBED = ("board", "id", "method", "part", "measure", "alike", "division", "c
 COSTS = ("parameters", "spikes", "synaptic_operations", "training_s")
 
 
-def parts_of(board: Board) -> Iterator[tuple[Part, MethodRow]]:
-    """Yield each row of a board behind the part that it is in: ranked, claimed, baseline or retired."""
-    parts: dict[Part, Sequence[MethodRow]] = {
-        "ranked": board.rows,
-        "claimed": board.claimed,
-        "baseline": board.baselines,
-        "retired": board.retired,
-    }
-    for part, rows in parts.items():
-        for row in rows:
-            yield part, row
-
-
 def table_of_rows(boards: Iterable[Board]) -> Table:
     """Make the table of all rows of boards: ids, ranks, scores, and costs per inference."""
     all_boards = list(boards)
     targets = sorted({target.name for board in all_boards for target in board.targets})
     scores = ("rank_low", "rank_high", "score", "low", "high", "seeds", "failed_seeds")
     columns = (*texts(*DESCRIBED), *numbers(*scores, *COSTS, *(f"{name}_nj" for name in targets)))
-    rows = [_cells(board, part, row, targets) for board in all_boards for part, row in parts_of(board)]
+    rows = [_cells(board, part, row, targets) for board in all_boards for part, row in board.parts()]
     return Table("Rows of all boards", columns, tuple(rows))
 
 

@@ -9,7 +9,7 @@ from sgbench.composition.citations import bibliography, cite_entries, entries_of
 from sgbench.energy.neurobench import VERSION, neurobench_metrics
 from sgbench.leaderboard.pages.brief import brief_latex
 from sgbench.leaderboard.pages.export import NUMBER, TEXT, encode
-from sgbench.leaderboard.releases.all_rows import DESCRIBED, parts_of, table_of_rows
+from sgbench.leaderboard.releases.all_rows import DESCRIBED, table_of_rows
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
 from sgbench.tables.values import as_csv, as_json, value
 
@@ -44,7 +44,7 @@ def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
 def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
     """Write NeuroBench's metrics of each row as JSON, by board and method."""
     tree = {
-        board.protocol.name: {row.method_id: _metrics(row, board) for _, row in parts_of(board)}
+        board.protocol.name: {row.method_id: _metrics(row, board) for _, row in board.parts()}
         for board in boards
     }
     return (json.dumps({"neurobench": VERSION, "boards": tree}, indent=1, sort_keys=True) + "\n").encode()

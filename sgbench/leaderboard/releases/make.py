@@ -12,7 +12,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.export import Listings, encode, to_table
-from sgbench.leaderboard.releases.all_rows import parts_of, table_of_rows
+from sgbench.leaderboard.releases.all_rows import table_of_rows
 from sgbench.leaderboard.releases.archive import MANIFEST
 from sgbench.leaderboard.releases.cards import cards
 from sgbench.leaderboard.rows import Board
@@ -116,7 +116,7 @@ def _rank_and_score(row: ReleasedRow) -> str:
 
 def _rows(board: Board) -> Iterator[ReleasedRow]:
     """Yield the rows of a board as a manifest lists them."""
-    for part, row in parts_of(board):
+    for part, row in board.parts():
         yield ReleasedRow(
             protocol=board.protocol.name,
             method_id=row.method_id,

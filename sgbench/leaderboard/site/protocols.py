@@ -42,8 +42,7 @@ def boards_page(sources: Sources) -> Page:
 
 def _line(board: Board) -> tuple[Cell, ...]:
     """Make the cells of one board in the list of all."""
-    shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
-    records = sum(len(row.scores) for row in shown)
+    records = sum(len(row.scores) for row in (*board.shown, *board.retired))
     return (
         Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
         Cell(board.protocol.about),

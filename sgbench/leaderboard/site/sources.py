@@ -18,6 +18,7 @@ from sgbench.leaderboard.site.beside import SiteExtras
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.paths import conf_dir
+from sgbench.records.release import Part
 
 NO_EXTRAS = SiteExtras()
 CONTROL = "control"
@@ -30,7 +31,7 @@ class ShownRow:
 
     board: Board
     row: MethodRow
-    part: str  # "ranked", "claimed", "baseline" or "retired"
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,9 @@ class Sources:
     @cached_property
     def shown(self) -> dict[str, ShownRow]:
         """Index all shown rows by the id of their method."""
-        by_method = {}
-        for board in self.boards:
-            parts = {
-                "ranked": board.rows,
-                "claimed": board.claimed,
-                "baseline": board.baselines,
-                "retired": board.retired,
-            }
-            for part, rows in parts.items():
-                by_method |= {row.method_id: ShownRow(board, row, part) for row in rows}
-        return by_method
+        return {
+            row.method_id: ShownRow(board, row, part) for board in self.boards for part, row in board.parts()
+        }
 
     @cached_property
     def by_id(self) -> dict[str, Measured]:
