@@ -215,8 +215,8 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
     spec = _nir_coefficients(layer)
 
     def numbers(value: Coefficient) -> Numbers:
-        numbers = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
-        return np.broadcast_to(numbers.reshape(shape) if np.size(numbers) > 1 else numbers, shape).copy()
+        array = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
+        return np.broadcast_to(array.reshape(shape) if np.size(array) > 1 else array, shape).copy()
 
     beta, zeros = numbers(spec.decay), np.zeros(shape)
     fires = {} if spec.surrogate is None else {"v_threshold": numbers(spec.threshold), "v_reset": zeros}

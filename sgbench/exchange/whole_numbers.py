@@ -223,7 +223,7 @@ def read_layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[WholeLayer, 
 def _read(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> WholeLayer:
     """Read the layer with a name from the arrays; raise a `KeyError` if one is missing."""
 
-    def real(key: str) -> NDArray[np.float64] | None:
+    def optional_real(key: str) -> NDArray[np.float64] | None:
         return arrays[f"{name}.{key}"].astype(np.float64) if f"{name}.{key}" in arrays else None
 
     among = arrays[f"{name}.among"].astype(np.int64) if f"{name}.among" in arrays else None
@@ -234,8 +234,8 @@ def _read(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> WholeLayer:
         among=among,
         among_exponent=int(arrays[f"{name}.among_exponent"]),
         decay=arrays[f"{name}.decay"].astype(np.float64),
-        synapse=real("synapse"),
-        threshold=real("threshold"),
+        synapse=optional_real("synapse"),
+        threshold=optional_real("threshold"),
         reset=str(arrays[f"{name}.reset"]),
     )
 

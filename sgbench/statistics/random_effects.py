@@ -169,17 +169,17 @@ def paule_mandel(effect: Floats, variance: Floats) -> float:
     """
     expected_q = len(effect) - 1
 
-    def too_small(tau_squared: float) -> bool:
+    def is_too_small(tau_squared: float) -> bool:
         return _cochran_q(effect, 1 / (variance + tau_squared)) > expected_q
 
-    if not too_small(0.0):
+    if not is_too_small(0.0):
         return 0.0
     low, high = 0.0, float(np.var(effect, ddof=1))
-    while too_small(high):
+    while is_too_small(high):
         low, high = high, 2 * high
     for _ in range(STEPS):
         middle = (low + high) / 2
         if middle in (low, high):
             break
-        low, high = (middle, high) if too_small(middle) else (low, middle)
+        low, high = (middle, high) if is_too_small(middle) else (low, middle)
     return high

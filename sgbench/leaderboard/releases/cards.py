@@ -82,10 +82,12 @@ def cards(
 
 
 def _json(tree: object) -> bytes:
+    """Write a tree as indented JSON."""
     return (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _zenodo(name: str, commit: str, created_utc: str) -> dict[str, Any]:
+    """Make the metadata that Zenodo reads from .zenodo.json."""
     return {
         "title": f"{TITLE}, release {name}",
         "upload_type": "dataset",

@@ -168,6 +168,10 @@ def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
 
 
 def _difference(folder: Path, site_file: SiteFile, known: dict[str, str]) -> str | None:
+    """Explain why a stored file is not the one that the site should have, or return None if it is.
+
+    `known` maps the paths in the stored site's list of files to their hashes.
+    """
     path = folder / site_file.path
     if not path.exists() and not path.is_symlink():
         return "missing"

@@ -347,12 +347,12 @@ def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
     paths: list[Path] = []
     findings: list[Finding] = []
 
-    def complain(error: OSError) -> None:
+    def add_unreadable(error: OSError) -> None:
         findings.append(Finding(str(error.filename), f"cannot be read: {error.strerror}"))
 
     if not start.exists():
         return paths, findings
-    for where, folders, files in os.walk(start, onerror=complain):
+    for where, folders, files in os.walk(start, onerror=add_unreadable):
         here = Path(where)
         if layout == "runs" and RECORD in files:
             folders.clear()  # the other folders in a run's folder belong to loggers
