@@ -36,7 +36,7 @@ def _layer(begin: str, *step: str) -> str:
     return LAYER.format(begin=begin, step="\n            ".join(step))
 
 
-def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+def _snntorch(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
     """Write snnTorch's neurons; return the numbers, changed by what the neurons compute otherwise, and the code.
 
     A readout that does not fire is its membrane potential.
@@ -47,9 +47,9 @@ def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, 
             raise numbers.refused("snnTorch", "its reset is subtract_decayed behind a synapse; use subtract")
         numbers = numbers.fed_back((1 - numbers.decay) * _threshold(numbers), TOO_MUCH, "snnTorch")
     reset = "subtract" if numbers.reset == "subtract_decayed" else numbers.reset
-    options = [f"beta={given.tensor(f'{name}.beta', numbers.decay)}"]
+    options = [f"beta={store.tensor(f'{name}.beta', numbers.decay)}"]
     if numbers.threshold is not None:
-        options.append(f"threshold={given.tensor(f'{name}.threshold', numbers.threshold)}")
+        options.append(f"threshold={store.tensor(f'{name}.threshold', numbers.threshold)}")
     options.append(f'reset_mechanism="{reset}"')
     if numbers.synapse is None:
         return numbers, f"snn.Leaky({', '.join(options)})"
@@ -57,13 +57,12 @@ def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, 
         options.append("reset_delay=False")  # which keeps the current of the step after a spike
     return (
         numbers,
-        f"snn.Synaptic(alpha={given.tensor(f'{name}.alpha', numbers.synapse)}, {', '.join(options)})",
+        f"snn.Synaptic(alpha={store.tensor(f'{name}.alpha', numbers.synapse)}, {', '.join(options)})",
     )
 
 
-def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+def _spikingjelly(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
     """Write SpikingJelly's neurons, which share each parameter within a layer; returns as `_snntorch` does."""
-    _ = given
     reader, decay = "SpikingJelly", _shared_value(numbers, "decays", numbers.decay)
     if numbers.threshold is None:
         if numbers.synapse is not None or numbers.among is not None:
@@ -72,7 +71,7 @@ def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbe
             return numbers, "neuron.NonSpikingIFNode()"
         scaled = numbers.scaled(1 / (1 - numbers.decay), reader)
         return scaled, f"neuron.NonSpikingLIFNode(tau={1 / (1 - decay)!r})"
-    threshold = _shared_value(numbers, "thresholds", _thresholds_above(numbers, given.dtype))
+    threshold = _shared_value(numbers, "thresholds", _thresholds_above(numbers, store.dtype))
     if numbers.reset == "none":
         raise numbers.refused(reader, NO_RESET)
     if numbers.reset == "subtract" and decay != 1:
@@ -90,7 +89,7 @@ def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbe
     return numbers, f"neuron.LIFNode(tau={1 / (1 - decay)!r}, decay_input=False, {options})"
 
 
-def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+def _norse(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
     """Write Norse's `LIFBox`, whose input has the gain 1 - beta, behind a module for the synaptic current.
 
     Returns as `_snntorch` does.
@@ -98,7 +97,7 @@ def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str
     reader, name = "Norse", numbers.name
     has_no_leak = bool((numbers.decay == 1).all())
     if has_no_leak and numbers.reset == "zero" and numbers.synapse is None:
-        threshold = given.tensor(f"{name}.threshold", _threshold(numbers))
+        threshold = store.tensor(f"{name}.threshold", _threshold(numbers))
         return numbers, f"norse.IAFCell(norse.IAFParameters(v_th={threshold}))"
     decays = [numbers.decay, *([] if numbers.synapse is None else [numbers.synapse])]
     if any(bool((decay == 1).any()) for decay in decays):
@@ -107,15 +106,15 @@ def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str
         )
     inverse_taus = [1 - decay for decay in decays]  # in steps, and the gains of Norse's inputs
     numbers = numbers.scaled(1 / torch.stack(inverse_taus).prod(0), reader)
-    leak = given.tensor(f"{name}.leak", torch.zeros(1, dtype=torch.float64))
+    leak = store.tensor(f"{name}.leak", torch.zeros(1, dtype=torch.float64))
     options = [
-        f"tau_mem_inv={given.tensor(f'{name}.{key}', inverse_tau)}, v_leak={leak}"
+        f"tau_mem_inv={store.tensor(f'{name}.{key}', inverse_tau)}, v_leak={leak}"
         for key, inverse_tau in zip(("membrane", "synapse"), inverse_taus, strict=False)
     ]
     membrane = f"norse.LIBoxCell(norse.LIBoxParameters({options[0]}), dt=1)"
     if numbers.threshold is not None:
-        threshold = f"v_th={given.tensor(f'{name}.threshold', numbers.threshold)}"
-        fires = ", ".join([options[0], threshold, *_norse_reset(numbers, given)])
+        threshold = f"v_th={store.tensor(f'{name}.threshold', numbers.threshold)}"
+        fires = ", ".join([options[0], threshold, *_norse_reset(numbers, store)])
         membrane = f"norse.LIFBoxCell(norse.LIFBoxParameters({fires}), dt=1)"
     if numbers.synapse is None:
         return numbers, membrane
@@ -123,23 +122,23 @@ def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str
     return numbers, f"norse.SequentialState({synapse}, {membrane})"
 
 
-def _norse_reset(numbers: LayerNumbers, given: CodeTensors) -> list[str]:
+def _norse_reset(numbers: LayerNumbers, store: CodeTensors) -> list[str]:
     """Write the options of Norse's reset: to zero, none, or by an amount, which stands as the reset potential."""
     if numbers.reset == "zero":
         return []
     if numbers.reset == "none":
         return ["reset_method=lambda z, v, reset, th: v"]
-    amount = given.tensor(f"{numbers.name}.reset", _reset_amount(numbers, "Norse"))
+    amount = store.tensor(f"{numbers.name}.reset", _reset_amount(numbers, "Norse"))
     return [f"v_reset={amount}", "reset_method=lambda z, v, reset, th: v - z * reset"]
 
 
-def _sinabs(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+def _sinabs(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
     """Write sinabs' neurons, with decays as parameters and a synapse that decays its input in the same step.
 
     Returns as `_snntorch` does.
     """
     name, reader = numbers.name, "sinabs"
-    options = [f"tau_mem={_steps(given, numbers, 'mem', numbers.decay)}"]
+    options = [f"tau_mem={_steps(store, numbers, 'mem', numbers.decay)}"]
     if numbers.threshold is None:
         if numbers.synapse is not None:
             raise numbers.refused(reader, "it sums a synaptic current and does not fire")
@@ -147,25 +146,25 @@ def _sinabs(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, st
     if numbers.synapse is not None:
         if bool((numbers.synapse == 0).any()):
             raise numbers.refused(reader, "its synaptic current is gone after a step (a decay of 0)")
-        options.append(f"tau_syn={_steps(given, numbers, 'syn', numbers.synapse)}")
+        options.append(f"tau_syn={_steps(store, numbers, 'syn', numbers.synapse)}")
         numbers = numbers.scaled(1 / numbers.synapse, reader)
     options.append(
-        f"spike_threshold={given.tensor(f'{name}.threshold', _thresholds_above(numbers, given.dtype))}"
+        f"spike_threshold={store.tensor(f'{name}.threshold', _thresholds_above(numbers, store.dtype))}"
     )
     if numbers.reset == "none":
         raise numbers.refused(reader, NO_RESET)
     reset = "sa.MembraneReset()"
     if numbers.reset != "zero":
-        reset = f"sa.MembraneSubtract({given.tensor(f'{name}.reset', _reset_amount(numbers, reader))})"
+        reset = f"sa.MembraneSubtract({store.tensor(f'{name}.reset', _reset_amount(numbers, reader))})"
     options += [f"reset_fn={reset}", "spike_fn=sa.SingleSpike", "norm_input=False", "train_alphas=True"]
     return numbers, f"sl.LIF({', '.join(options)})"
 
 
-def _steps(given: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) -> str:
+def _steps(store: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) -> str:
     """Write time constants in steps [N] of a part, "mem" or "syn", and store the decays that sinabs computes."""
     alpha = decay[0] if bool((decay == decay[0]).all()) else decay
-    given.tensors[f"{numbers.name}.neurons.alpha_{part}"] = alpha.to(given.dtype)
-    return given.tensor(f"{numbers.name}.tau_{part}", (-1 / decay.log()).abs())
+    store.tensors[f"{numbers.name}.neurons.alpha_{part}"] = alpha.to(store.dtype)
+    return store.tensor(f"{numbers.name}.tau_{part}", (-1 / decay.log()).abs())
 
 
 def _reset_amount(numbers: LayerNumbers, reader: str) -> Tensor:

@@ -85,7 +85,7 @@ def network(path=Path(__file__).with_suffix(".pt")):
 {layers}
         )
     ).to({dtype})
-    unknown = net.load_state_dict(given, strict=False).unexpected_keys
+    unknown = net.load_state_dict(store, strict=False).unexpected_keys
     if unknown:
         raise ValueError(f"{{path}}: not the weights of this network, for it has {{unknown}}")
     return net.eval()
@@ -107,13 +107,13 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
     Raises:
         InputError: the library's neurons cannot do the same; names the layer and the reason.
     """
-    given = CodeTensors(next(network.parameters()).dtype)
+    store = CodeTensors(next(network.parameters()).dtype)
     layers = []
     for plain in numbers_of(network, library.name):
-        numbers, neurons = library.neurons(plain, given)
-        parts = [_weights(numbers, given), neurons]
+        numbers, neurons = library.neurons(plain, store)
+        parts = [_weights(numbers, store), neurons]
         if numbers.among is not None:
-            parts.append(f"among={_recurrent_weights(numbers, given)}")
+            parts.append(f"among={_recurrent_weights(numbers, store)}")
         if numbers.threshold is None:
             parts.append("fires=False")
         arguments = textwrap.indent(",\n".join([*parts, ""]), "    ")
@@ -121,10 +121,10 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
         layers.append(f"{note}{numbers.name}=Layer(\n{arguments}),")
     text = "\n".join(layers)
     helpers = [code for name, code in (("Images(", IMAGES), ("Scale(", SCALE)) if name in text]
-    build = BUILD.format(layers=textwrap.indent(text, " " * 12), dtype=given.dtype)
+    build = BUILD.format(layers=textwrap.indent(text, " " * 12), dtype=store.dtype)
     head = f'"""{_docstring(library, about)}\n"""\n'
     return LibraryCode(
-        "\n".join([head, IMPORTS + library.imports, *helpers, library.layer, build]), given.tensors
+        "\n".join([head, IMPORTS + library.imports, *helpers, library.layer, build]), store.tensors
     )
 
 
@@ -138,47 +138,47 @@ def _docstring(library: Library, about: Sequence[str]) -> str:
     return "\n".join(lines).replace("\\", "/").replace('"', "'")
 
 
-def _weights(numbers: LayerNumbers, given: CodeTensors) -> str:
+def _weights(numbers: LayerNumbers, store: CodeTensors) -> str:
     """Write the code of a layer's weights with its pooling, and store the weights."""
     key, layer, (rows, inputs) = f"{numbers.name}.weights", numbers.layer, numbers.weight.shape[:2]
     bias = "" if numbers.bias is not None else ", bias=False"
     if not isinstance(layer, ConvLayer):
         pool = layer.pool_in
-        _store(given, f"{key}.1" if pool is not None else key, numbers)
+        _store(store, f"{key}.1" if pool is not None else key, numbers)
         linear = f"nn.Linear({inputs}, {rows}{bias})"
         return linear if pool is None else f"nn.Sequential({_images(pool.image_in, _pool(pool))}, {linear})"
     before = [_pool(pool) for pool in (layer.pool_in,) if pool is not None]
     after = [_pool(pool) for pool in (layer.pool_out,) if pool is not None]
-    _store(given, f"{key}.{len(before)}", numbers)
+    _store(store, f"{key}.{len(before)}", numbers)
     side, stride = layer.kernel_size, layer.stride
     convolution = f"nn.Conv2d({inputs}, {rows}, {side}, stride={stride}, padding={side // 2}{bias})"
     first = layer.image_in if layer.pool_in is None else layer.pool_in.image_in
     return _images(first, *before, convolution, *after)
 
 
-def _recurrent_weights(numbers: LayerNumbers, given: CodeTensors) -> str:
+def _recurrent_weights(numbers: LayerNumbers, store: CodeTensors) -> str:
     """Write the code of a layer's recurrent weights, and store them."""
     among, layer = numbers.among, numbers.layer
     if among is None:
         raise AssertionError("asked for only where there are some")
     key = f"{numbers.name}.among"
     if among.dim() == 1:
-        given.tensors[f"{key}.weight"] = among
+        store.tensors[f"{key}.weight"] = among
         return f"Scale({len(among)})"
     if not isinstance(layer, ConvLayer):
-        given.tensors[f"{key}.weight"] = among
+        store.tensors[f"{key}.weight"] = among
         return f"nn.Linear({among.shape[1]}, {among.shape[0]}, bias=False)"
-    given.tensors[f"{key}.0.weight"] = among
+    store.tensors[f"{key}.0.weight"] = among
     side, channels = among.shape[-1], len(among)
     convolution = f"nn.Conv2d({channels}, {channels}, {side}, padding={side // 2}, bias=False)"
     return _images(layer.image_out, convolution)
 
 
-def _store(given: CodeTensors, key: str, numbers: LayerNumbers) -> None:
+def _store(store: CodeTensors, key: str, numbers: LayerNumbers) -> None:
     """Store the weights and biases of a layer below a key of the state dictionary."""
-    given.tensors[f"{key}.weight"] = numbers.weight
+    store.tensors[f"{key}.weight"] = numbers.weight
     if numbers.bias is not None:
-        given.tensors[f"{key}.bias"] = numbers.bias
+        store.tensors[f"{key}.bias"] = numbers.bias
 
 
 def _images(shape: Image, *modules: str) -> str:

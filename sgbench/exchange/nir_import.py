@@ -60,9 +60,9 @@ def in_order(graph: Any) -> list[GraphLayer]:
         elif kind == POOL and product is means is None and layers:
             means = nodes[here]
         elif kind != "Flatten":
-            where = "where weights are expected" if kind in NEURONS else "which no layer here stands for"
+            reason = "where weights are expected" if kind in NEURONS else "which no layer here stands for"
             raise InputError(
-                f"node '{here}': a {kind}, {where}; known: "
+                f"node '{here}': a {kind}, {reason}; known: "
                 f"{', '.join((*RECURRENT, *NEURONS, POOL, 'Flatten'))}"
             )
         if len(layers) > len(nodes):

@@ -130,9 +130,11 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
     """
     boards = show(tree, meanwhile=_load_drawing)
     if not boards.boards and not boards.findings:
-        way = "make one with 'sgbench run'" if tree.layout == "runs" else "add some with 'sgbench board add'"
+        remedy = (
+            "make one with 'sgbench run'" if tree.layout == "runs" else "add some with 'sgbench board add'"
+        )
         raise InputError(
-            f"{tree.root}: no record of a seed that reports; {way}, or name a folder with --root"
+            f"{tree.root}: no record of a seed that reports; {remedy}, or name a folder with --root"
         )
     is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
     with _drawing_executor(in_process=is_large and workers_for(MANY_ROWS, many=MANY_ROWS) > 1) as executor:
@@ -258,8 +260,8 @@ def rebuild(root: Path) -> str:
     >>> rebuild(Path("leaderboards")), rebuild(Path("my boards"))[-18:]
     ('rebuild with: sgbench board build --from leaderboards', "--root 'my boards'")
     """
-    where = "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
-    return f"rebuild with: sgbench board build --from leaderboards{where}"
+    option = "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
+    return f"rebuild with: sgbench board build --from leaderboards{option}"
 
 
 def _difference(path: Path, expected: bytes) -> str | None:

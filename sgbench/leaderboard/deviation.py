@@ -355,15 +355,15 @@ def _fits(value: Value, default: object) -> bool:
 
 
 def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterator[str]:
-    """Yield where a record states other facts on its data set than the catalogue: classes, hash, sizes, labels."""
+    """Yield a line for each fact on its data set that a record states otherwise than the catalogue."""
     entry = reference.entries["dataset"].get(record.method.choices["dataset"])
     if entry is None:
         return  # reported as a deviation of the entry
     try:
-        ours = entry.name == reference.method.choices["dataset"]
-        facts = reference.facts if ours else facts_of(entry)
+        is_protocols_own = entry.name == reference.method.choices["dataset"]
+        facts = reference.facts if is_protocols_own else facts_of(entry)
         per_seed = reference.protocol.draw == "per_seed"
-        expected = reference.data_sha256(record.seed) if ours or per_seed else facts.sha256
+        expected = reference.data_sha256(record.seed) if is_protocols_own or per_seed else facts.sha256
     except InputError as error:
         yield str(error)
         return

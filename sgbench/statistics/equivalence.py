@@ -90,10 +90,10 @@ def equivalence_p(difference: float, error: float, degrees: float, margin: float
     from scipy.special import stdtr
 
     require_number("margin", margin, low=0, open_low=True)
-    room = margin - abs(difference)
+    distance = margin - abs(difference)
     if error <= ROUNDING:
-        return 0.5**seeds if room > ROUNDING else 1.0
-    return float(stdtr(degrees, -room / error))
+        return 0.5**seeds if distance > ROUNDING else 1.0
+    return float(stdtr(degrees, -distance / error))
 
 
 def verdict(

@@ -227,8 +227,8 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
         factors = np.arange(len(p) - start, len(p) - start - len(raw), -1)
         corrected = np.maximum(np.maximum.accumulate(np.minimum(1.0, factors * raw)), largest)
         largest = corrected[-1]
-        here = (indices >= start) & (indices < start + len(raw))
-        adjusted[here] = corrected[indices[here] - start]
+        is_in_part = (indices >= start) & (indices < start + len(raw))
+        adjusted[is_in_part] = corrected[indices[is_in_part] - start]
         if math.isinf(cut) and largest >= level:
             cut = float(raw[np.searchsorted(corrected, level)])
     return adjusted, cut

@@ -21,9 +21,9 @@ def score_table(
 
     Args:
         scores: scores in any unit [methods, seeds]; a failed run has the score of chance.
-        name: of the table, for messages.
-        methods: least count of methods.
-        seeds: least count of seeds.
+        name: name of the table, for messages.
+        methods: fewest methods of a valid table.
+        seeds: fewest seeds of a valid table.
 
     Raises:
         InputError: the table is ragged, too small, or has a score that is missing or not finite.

@@ -316,7 +316,7 @@ class _FileCheck:
         first = None if per_seed else next(iter(self.predictions.values()), None)
         for seed, predictions in self.predictions.items():
             truth = self.judge.wanted(self.reference, seed)
-            whose = "the first seed's" if truth is None else "the data set's"
+            source = "the first seed's" if truth is None else "the data set's"
             path = f"predictions/{seed}.csv"
             try:
                 differing = targets_apart(predictions, truth or first or predictions, path)
@@ -325,7 +325,7 @@ class _FileCheck:
                 continue
             if differing:
                 noun = "targets" if self.reference.classes is None else "labels"
-                yield Problem("labels", path, f"{differing} of its {noun} are not {whose}")
+                yield Problem("labels", path, f"{differing} of its {noun} are not {source}")
 
     def _tuning(self) -> None:
         """Check the tuning log: that a method has one, and that it fits submission.json, records and protocol."""

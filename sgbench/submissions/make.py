@@ -161,10 +161,10 @@ def comparable_runs(
         raise InputError(f"{source}: runs of {', '.join(names)}; choose one with --protocol")
     chosen = [(record, path) for record, path in runs.records if protocol in (None, record.protocol)]
     if not chosen:
-        left = [finding for finding in runs.findings if protocol is None or f"/{protocol}/" in finding.path]
-        if protocol is not None and names and not left:
+        unusable = [found for found in runs.findings if protocol is None or f"/{protocol}/" in found.path]
+        if protocol is not None and names and not unusable:
             raise InputError(f"--protocol {protocol}: no run of it in {source}; {suggest(protocol, names)}")
-        more = f"; first: {left[0].path}: {left[0].reason}" if left else ""
+        more = f"; first: {unusable[0].path}: {unusable[0].reason}" if unusable else ""
         raise InputError(f"{source}: no comparable run{more}")
     folders = {(record.method_id, record.seed): path.parent for record, path in chosen}
     folder = f"/{chosen[0][0].protocol}/"
@@ -213,11 +213,11 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
     Raises:
         InputError: runs of the smallest set are missing.
     """
-    there = {record.seed for record in records if record.method_id == chosen}
+    present = {record.seed for record in records if record.method_id == chosen}
     for seeds in reversed(protocol.complete_seeds):
-        if there >= set(seeds):
+        if present >= set(seeds):
             return seeds
-    lacking = sorted({*protocol.complete_seeds[0]} - there)
+    lacking = sorted({*protocol.complete_seeds[0]} - present)
     raise InputError(
         f"method {chosen} lacks seeds {ranges(lacking)} of the protocol; run it with -m {seed_word(lacking)}"
     )

@@ -61,8 +61,8 @@ def _outside_ranges(
         if threshold is None or threshold <= 0:
             yield f"{key}: {name} asks for it {allowed.text}, but the neuron has no one positive threshold"
         elif not allowed.holds(value, threshold=threshold):
-            at = "" if allowed.unit == "number" else f" at {THRESHOLD} {threshold:g}"
-            yield f"{key} is {value:g}{at}, {name} allows {allowed.text}; leave such settings out of the search"
+            unit = "" if allowed.unit == "number" else f" at {THRESHOLD} {threshold:g}"
+            yield f"{key} is {value:g}{unit}, {name} allows {allowed.text}; leave such settings out of the search"
 
 
 def _number(text: str | None) -> float | None:

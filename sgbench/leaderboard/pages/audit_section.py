@@ -46,29 +46,30 @@ def audit_statements(board: Board) -> Iterator[str]:
         return
     passed_over = {row.method_id: row.listing.provenance.passed_over for row in rows if row.listing}
     not_drawn = [row for row in rows if row not in drawn and passed_over[row.method_id] is not None]
-    which = "All" if len(drawn) == len(rows) else f"{len(drawn)} of"
-    by_shares = all(any(check.tolerance is None for check in _repeats(row)) for row in drawn)
-    how = (
+    count = "All" if len(drawn) == len(rows) else f"{len(drawn)} of"
+    by_shares = all(any(check.tolerance is None for check in _retrainings(row)) for row in drawn)
+    agreement = (
         "solve the task as often as in their records, by Boschloo's exact test of each row's same seeds"
         if by_shares
         else "agree with their records within what re-made runs of this board differ by"
     )
-    agree = (
-        f": {len(done)} {how}, and {len(failed)} {'does' if len(failed) == 1 else 'do'} not "
+    result = (
+        f": {len(done)} {agreement}, and {len(failed)} {'does' if len(failed) == 1 else 'do'} not "
         f"({', '.join(row.method_id for row in failed)})."
         if failed
-        else f", and these {how}."
+        else f", and these {agreement}."
     )
     bound = "" if by_shares else _bound(drawn, len(rows) - len(not_drawn), len(failed))
-    yield f"{which} {len(rows)} rows had one seed or more, drawn at random, trained again{agree}{bound}"
+    yield f"{count} {len(rows)} rows had one seed or more, drawn at random, trained again{result}{bound}"
     for row in not_drawn:
         yield f"Not trained again: {row.method_id}, {prose(passed_over[row.method_id] or '')}."
 
 
 def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
-    """Write the 95 % confidence bound on the share of wrong rows that a random sample gives.
+    """Write the sentence on the 95 % confidence bound that a random sample gives on rows that would not agree.
 
-    A row that agrees counts as correct only where all its seeds were retrained; otherwise the bound is on seeds.
+    The bound is on rows if all finished seeds of the drawn ones were retrained, else on seeds. Empty if no seed of
+    any row is left.
 
     Args:
         drawn: rows with a retrained seed.
@@ -76,7 +77,7 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
         failed: count of drawn rows that do not agree.
     """
     is_all = len(drawn) == rows
-    if all(_finished(row) <= {seed for check in _repeats(row) for seed in check.seeds} for row in drawn):
+    if all(_finished(row) <= {seed for check in _retrainings(row) for seed in check.seeds} for row in drawn):
         most = most_wrong(rows, len(drawn), found=failed)
         if is_all:
             return ""
@@ -90,10 +91,10 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
         if failed
         else f"the rule of three: {PERCENT * RULE_OF_THREE / len(drawn):.1f} %"
     )
-    whose = "of their finished seeds" if is_all else f"of the finished seeds of the {rows} rows"
+    seeds = "of their finished seeds" if is_all else f"of the finished seeds of the {rows} rows"
     at_random = "" if is_all else ", if the rows were drawn at random"
     return (
-        f" With 95 % confidence less than {share:.1f} % {whose} would not, each row weighing the same{at_random} "
+        f" With 95 % confidence less than {share:.1f} % {seeds} would not, each row weighing the same{at_random} "
         f"({rule})."
     )
 
@@ -103,7 +104,7 @@ def _finished(row: MethodRow) -> set[int]:
     return row.scores.keys() - set(row.failed_seeds)
 
 
-def _repeats(row: MethodRow) -> list[Verification]:
+def _retrainings(row: MethodRow) -> list[Verification]:
     """Return the verifications of a row by retraining."""
     checks = () if row.listing is None else row.listing.provenance.verifications
     return [check for check in checks if check.tier == "retrained"]
@@ -111,7 +112,7 @@ def _repeats(row: MethodRow) -> list[Verification]:
 
 def _disagrees(row: MethodRow) -> bool:
     """Return whether a retrained seed of a row does not agree."""
-    return any(not check.passed for check in _repeats(row))
+    return any(not check.passed for check in _retrainings(row))
 
 
 def _is_done(row: MethodRow) -> bool:

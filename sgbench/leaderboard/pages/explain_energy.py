@@ -35,17 +35,20 @@ def _lower_energy(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     if duel is None:
         return
     lists, tied = len(duel.share), len(duel.tied)
-    also = f" On {tied} more both need the same." if tied and lists else ""
-    of = f"{lists} price list{'s' if lists > 1 else ''}"
+    tied_text = f" On {tied} more both need the same." if tied and lists else ""
+    lists_text = f"{lists} price list{'s' if lists > 1 else ''}"
     if not lists:
         yield f"A and B need the same energy on all {tied} price lists."
     elif duel.certain:
         relation = "less" if duel.mean == ALWAYS else "more"
-        yield f"A needs {relation} energy than B on {of}, at the low and at the high end of every price.{also}"
+        yield (
+            f"A needs {relation} energy than B on {lists_text}, at the low and at the high end of every price."
+            f"{tied_text}"
+        )
     else:
         yield (
             f"A or B needs less energy, depending on the prices: A under {share_text(duel)} % of the combinations "
-            f"of low and high prices of {of}.{also}"
+            f"of low and high prices of {lists_text}.{tied_text}"
         )
 
 

@@ -345,7 +345,7 @@ def power(board: Board) -> Power | None:
         return None
     spread = statistics.median(spreads)
     n = max(MIN_PAIR, min(min(comparison.seeds) for comparison in comparisons))
-    size = 0.1 * board.measure.guess if board.measure.is_loss else 0.01
+    size = 0.1 * board.measure.guess if board.measure.is_loss else 0.01  # a tenth of guessing, or one point
     return Power(
         seeds=n,
         spread=spread,

@@ -22,6 +22,6 @@ def seeds_text(seeds: int, failed: int = 0, at_chance: int = 0, planned: int = 0
     >>> seeds_text(5), seeds_text(2, 1, planned=5), seeds_text(5, at_chance=3, planned=5)
     ('5', '2 of 5 (1 failed)', '5 (3 at chance)')
     """
-    of = f" of {planned}" if seeds < planned else ""
-    what = [f"{count} {word}" for count, word in ((failed, "failed"), (at_chance, "at chance")) if count]
-    return f"{seeds}{of} ({', '.join(what)})" if what else f"{seeds}{of}"
+    text = f"{seeds} of {planned}" if seeds < planned else f"{seeds}"
+    counts = [f"{count} {word}" for count, word in ((failed, "failed"), (at_chance, "at chance")) if count]
+    return f"{text} ({', '.join(counts)})" if counts else text

@@ -171,24 +171,25 @@ def _sparkline(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] 
 
     `drawn` maps paths on the site to drawn pictures.
     """
-    where = f"{entry.group}s/{entry.name}{SMALL_END}"
-    path = drawn.get(where)
+    site_path = f"{entry.group}s/{entry.name}{SMALL_END}"
+    path = drawn.get(site_path)
     if path is None:
         return None
     data = path.read_bytes() if path.is_file() else b""
-    return entry.name, SiteFile(where, path.read_bytes, digest_in(data) or UNDRAWN)
+    return entry.name, SiteFile(site_path, path.read_bytes, digest_in(data) or UNDRAWN)
 
 
 def _picture(entry: Entry, drawn: Mapping[str, Path]) -> tuple[Picture, SiteFile] | None:
     """Return the picture of an entry and its file; None if `drawn`, which maps paths to pictures, has none."""
-    where = f"{entry.group}s/{entry.name}.svg"
-    path = drawn.get(where)
+    site_path = f"{entry.group}s/{entry.name}.svg"
+    path = drawn.get(site_path)
     if path is None:
         return None
     curves = "slope and primitive" if entry.group == "surrogate" else "responses to currents"
     data = path.read_bytes() if path.is_file() else b""
-    file = SiteFile(where, path.read_bytes, digest_in(data) or UNDRAWN)
-    return Picture(where, f"{curves} of {entry.name}", f"The {curves} at the defaults.", size_in(data)), file
+    file = SiteFile(site_path, path.read_bytes, digest_in(data) or UNDRAWN)
+    picture = Picture(site_path, f"{curves} of {entry.name}", f"The {curves} at the defaults.", size_in(data))
+    return picture, file
 
 
 def _entry_page(

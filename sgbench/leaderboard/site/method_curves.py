@@ -29,9 +29,9 @@ def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "")
     else:
         first = _chart(records, "validation accuracy", lambda epoch: epoch.validation_accuracy, "share")
     loss = _chart(records, "training loss", lambda epoch: epoch.train_loss, "positive")
-    whose = f"; {claim}" if claim else ""
+    note = f"; {claim}" if claim else ""
     caption = (
-        f"Every epoch of every seed{whose}. The mean and its 95 % interval are of the epochs that all have."
+        f"Every epoch of every seed{note}. The mean and its 95 % interval are of the epochs that all have."
     )
     return Charts(caption, (first, loss))
 

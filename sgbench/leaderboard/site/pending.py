@@ -25,7 +25,7 @@ RUN_AGAIN, TRAIN_AGAIN = "its weights run again", "a seed trained again"
 
 
 def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
-    """Read the heads of pending submissions, the oldest first, and return a finding for each unusable one.
+    """Read submission.json of all pending submissions, the oldest first, and a finding for each unusable one.
 
     `folder` has a folder for each protocol with one for each submission; it need not exist.
     """
@@ -40,9 +40,8 @@ def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
             waiting.append(head)
         else:
             left_out.append(Finding(str(path), f"is of {head.protocol}/{head.method_id}, not of its folder"))
-    return sorted(
-        waiting, key=lambda head: (in_seconds(head.created_utc), head.protocol, head.method_id)
-    ), left_out
+    waiting.sort(key=lambda head: (in_seconds(head.created_utc), head.protocol, head.method_id))
+    return waiting, left_out
 
 
 def pending_page(sources: Sources) -> Page:

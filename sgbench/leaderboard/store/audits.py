@@ -91,7 +91,9 @@ def verdicts(audit: Audit) -> Iterator[Verification]:
 
 
 def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
-    """Decide whether the retrained seeds of one method agree with their records; return that and why, as a line.
+    """Decide whether the retrained seeds of one method agree with their records.
+
+    Return whether they agree, and a line with the reason.
 
     Args:
         retrainings: the retrained runs of one method.

@@ -55,8 +55,8 @@ def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
     """Return the path in the store of one file of an accepted submission."""
     kind, _, name = note.path.partition("/")
     if kind == "records":
-        where = EXTERNAL if submission.division == "external" else RECORDS
-        return folder / where / submission.method_id / name
+        parent = EXTERNAL if submission.division == "external" else RECORDS
+        return folder / parent / submission.method_id / name
     return folder / OBJECTS / f"{note.sha256}.{KINDS[kind]}"
 
 

@@ -197,9 +197,9 @@ def _stated(value: float | None, score: str, name: str) -> float:
 def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) -> None:
     """Raise an `InputError` unless predictions give the claimed accuracy on the claimed count of answers."""
     if (claim.labels is None) != (predictions.steps is None):
-        where = "no step has a class of its own" if claim.labels else "each step has a class of its own"
+        fact = "no step has a class of its own" if claim.labels else "each step has a class of its own"
         raise InputError(
-            f"{name}: its record states {claim.labels or 'no'} labels, but {where}; make it again"
+            f"{name}: its record states {claim.labels or 'no'} labels, but {fact}; make it again"
         )
     count, accuracy = claim.labels or claim.samples, _stated(claim.accuracy, "accuracy", name)
     if len(predictions.target) != count or abs(predictions.accuracy - accuracy) > ROUNDING:

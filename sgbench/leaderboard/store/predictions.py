@@ -142,7 +142,7 @@ def _checked(table: Floats, classes: int, name: str) -> Predictions:
             raise InputError(f"{name}: a logit is beyond {MAX_LOGIT:g}")
         if max(target.max(), prediction.max()) >= classes:
             raise InputError(f"{name}: a class beyond 0..{classes - 1} is named")
-        less = np.flatnonzero(logits[np.arange(len(index)), prediction] < logits.max(axis=1))
-        if len(less):
-            raise InputError(f"{name}: the prediction of sample {less[0]} is not its largest logit")
+        smaller = np.flatnonzero(logits[np.arange(len(index)), prediction] < logits.max(axis=1))
+        if len(smaller):
+            raise InputError(f"{name}: the prediction of sample {smaller[0]} is not its largest logit")
     return Predictions(target, prediction, logits)

@@ -61,12 +61,12 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
         InputError: there is no such folder.
     """
     if not root.is_dir():
-        way = (
+        remedy = (
             "name one with --root, or fill it with 'sgbench run'"
             if layout == "runs"
             else "start in the checkout, or name one with --root, or fill it with 'sgbench board add'"
         )
-        raise InputError(f"{root}: no such folder; {way}")
+        raise InputError(f"{root}: no such folder; {remedy}")
     names = sorted(
         child.name for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
     )

@@ -49,18 +49,18 @@ def retrained(
             reason = "" if record.failure is None else f": {record.failure.message}"
             raise InputError(f"{where}: re-training seed {seed} failed{reason}")
         scores.append(score_of(record.test))
-    every = list(claims.values())
-    least = LEAST_LOSS * mean(every) if measure.is_loss else 1 / reference.test_samples
-    tolerance = tolerance_of(every, len(scores), least=least)
-    difference = mean(scores) - mean(every)
+    claimed = list(claims.values())
+    least = LEAST_LOSS * mean(claimed) if measure.is_loss else 1 / reference.test_samples
+    tolerance = tolerance_of(claimed, len(scores), least=least)
+    difference = mean(scores) - mean(claimed)
     unit = "" if measure.is_loss else " points"
     statement = (
-        f"{len(scores)} re-trained against {len(every)} claimed seeds differ by "
+        f"{len(scores)} re-trained against {len(claimed)} claimed seeds differ by "
         f"{measure.text(difference)}{unit}; {measure.text(tolerance)} are allowed; the re-trained ones claimed "
         f"{measure.text(mean([claims[seed] for seed in seeds]))}"
     )
     passed = abs(difference) <= tolerance
-    return outcome("retrained", measure, passed, seeds, (every, scores), statement, tolerance=tolerance)
+    return outcome("retrained", measure, passed, seeds, (claimed, scores), statement, tolerance=tolerance)
 
 
 def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> float:
