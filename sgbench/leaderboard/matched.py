@@ -101,26 +101,22 @@ def rate_text(rate: BoundedValue | None) -> str:
     return rate_extreme(rate) or (value if low == high else f"{value} ({low} to {high})")
 
 
-def order(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel]:
-    """Compare the energy of every pair of methods; the ids (a, b) map to how often a needs less energy than b.
+def compare_energies(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel]:
+    """Map the ids (a, b) of every two methods to how often a needs less energy than b, over prices and targets.
 
-    Each pair is there in both orders. The share is over the low and high ends of the prices of every target; pairs
-    that no target prices are left out.
+    Each pair is there in both orders. Prices are taken at their low and high ends; pairs that no target prices are
+    left out.
     """
     counts = {row.method_id: row.costs.counts for row in rows}
     known = {name: count for name, count in counts.items() if count is not None}
     duels = stability(known, targets=board.price_lists, dt_s=board.protocol.dt_s)
-    return {
-        pair: duel
-        for verdict in duels
-        for pair, duel in (((verdict.a, verdict.b), verdict), _turned(verdict))
-    }
+    return {(duel.a, duel.b): duel for duel in (*duels, *map(_reversed, duels))}
 
 
-def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
-    """Return the comparison of b with a from that of a with b, behind the ids (b, a)."""
-    share = {name: 1 - value for name, value in duel.share.items()}
-    return (duel.b, duel.a), Duel(duel.b, duel.a, share, duel.tied)
+def _reversed(duel: Duel) -> Duel:
+    """Return the comparison of b with a from that of a with b."""
+    share = {target: 1 - value for target, value in duel.share.items()}
+    return Duel(duel.b, duel.a, share, duel.tied)
 
 
 def mean_share(duels: Mapping[tuple[str, str], Duel], name: str) -> float | None:

@@ -102,7 +102,7 @@ def contrast_from(
 
 
 def _weights(weights: ArrayLike, methods: int) -> Floats:
-    """Require one weight for each method, of sum 0 and not all 0."""
+    """Return one weight for each method; raise an `InputError` unless they sum to 0 and are not all 0."""
     values = number_array(weights, name="weights")
     if values.shape != (methods,):
         raise InputError(f"weights: one for each of {methods} methods is needed, not shape {values.shape}")

@@ -37,9 +37,8 @@ def forgiving_line(
         \left[\bar y_i(w) \ge \max_{i', w'} \bar y_{i'}(w') - \Delta\right] d \log w
 
     y is the mean score over seeds, interpolated linearly between neighbouring widths w_1 to w_K on their logarithm.
-    A cell is one method at one width.
-    Its difference to the best cell has Student's interval, paired by seed. The lower end of the share counts what
-    is close with the lower ends of these intervals in place of the means, the upper end with their upper ends.
+    A cell is one method at one width; its difference to the best cell has Student's interval, paired by seed. The
+    ends of the share are F with the lower, or upper, ends of these intervals in place of the means.
     Resampled seeds would not do: the best of many noisy means is too high, in each resample anew. In simulations
     of 5 to 20 seeds this interval covered the share in 83 to 100 of 100 cases and in 70 at worst (5 seeds, all
     cells equal, noise of 1.5 tolerances). The jackknife did in as few as 25 and the percentile bootstrap in none.
@@ -47,8 +46,8 @@ def forgiving_line(
     Source: Student 1908, Biometrika 6(1); Hsu 1984, Annals of Statistics 12(3), for comparisons with the best.
 
     Args:
-        scores: on validation data, by method, width and seed [methods, widths, seeds]; a failed run at chance.
-        widths: of the surrogate, at least two, rising and above 0 [widths].
+        scores: validation scores [methods, widths, seeds]; a failed run has the score of chance.
+        widths: widths of the surrogate, at least two, rising and above 0 [widths].
         tolerance: Delta, in the unit of the scores, 0 or above.
         confidence: of the interval of each cell.
 
@@ -77,7 +76,7 @@ def forgiving_plane(
     and in as few as 35 where a third of the cells lies exactly at the tolerance: a share of cells jumps there.
 
     Args:
-        scores: on validation data [methods, widths K, learning rates L, seeds]; a failed run at chance.
+        scores: validation scores [methods, widths K, learning rates L, seeds]; a failed run has that of chance.
         tolerance: Delta, in the unit of the scores, 0 or above.
         confidence: of the interval of each cell.
 

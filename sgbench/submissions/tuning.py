@@ -165,7 +165,7 @@ def id_of(chosen: Mapping[str, str], settings: Change) -> str:
 def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
     """Return the id of the setting that validation selects, by the mean of the protocol's monitor over its seeds.
 
-    A setting with a failed or stopped run has no mean and is not selected.
+    A setting with a failed or stopped run has no mean and is not selected; None if no setting is left.
     """
     groups = by_method(trials)
     scores = {name: [_score(trial, protocol.monitor) for trial in group] for name, group in groups.items()}

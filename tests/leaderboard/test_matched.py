@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sgbench.leaderboard.matched import MOST_DUELS, matched_rows, order, rate_text
+from sgbench.leaderboard.matched import MOST_DUELS, compare_energies, matched_rows, rate_text
 from sgbench.leaderboard.pages.explain import explain, find_row
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import Board
@@ -101,7 +101,7 @@ def test_order_over_lists_and_ends_by_hand() -> None:
     def atan(*names: str) -> tuple[float, bool]:
         found = board(*(lists[name] for name in names))
         ids = [find_row(found, word).method_id for word in ("atan", "triangle")]
-        duels = order(found, found.rows)
+        duels = compare_energies(found, found.rows)
         duel, other = duels[ids[0], ids[1]], duels[ids[1], ids[0]]
         assert duel.mean + other.mean == 1
         return duel.mean, duel.certain

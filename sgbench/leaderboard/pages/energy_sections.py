@@ -10,9 +10,9 @@ from sgbench.energy.stability import Duel
 from sgbench.leaderboard.matched import (
     MOST_BESIDE,
     MOST_DUELS,
+    compare_energies,
     matched_rows,
     mean_share,
-    order,
     ordered_rows,
     rate_text,
     share_text,
@@ -92,7 +92,7 @@ def _about_matched(rows: Sequence[tuple[MethodRow, Matched]], *, is_cut: bool) -
 def _stability_section(board: Board) -> Iterator[str]:
     """Yield heading, table and note on how often each method needs less energy than each other."""
     rows = ordered_rows(board)
-    by_pair = order(board, rows)
+    by_pair = compare_energies(board, rows)
     if not by_pair:
         return
     yield "## Whose energy is lower, whoever's prices hold"

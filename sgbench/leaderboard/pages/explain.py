@@ -185,7 +185,7 @@ def _holm_p(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int
     _, p = all_pairs([board.measure.signed(row.scores) for row in ranked])
     first, second = sorted((names.index(a.method_id), names.index(b.method_id)))
     n = len(names)
-    index = first * n - first * (first + 1) // 2 + second - first - 1
+    index = first * n - first * (first + 1) // 2 + second - first - 1  # in the order of numpy.triu_indices
     return float(holm(p)[index]), len(p)
 
 
@@ -330,7 +330,7 @@ def _ratio(cost: str, a: float | None, b: float | None, unit: str) -> str:
 
 
 def _more_seeds(comparison: Comparison, measure: Measure) -> str:
-    """Describe the difference that the seeds of both methods can show, and how many seeds would show theirs."""
+    """Describe the difference that the seeds of two methods can show, and how many would show that between them."""
     if comparison.spread is None:
         return "To settle it, run at least the seeds of the protocol for both."
     n = max(2, min(comparison.seeds))

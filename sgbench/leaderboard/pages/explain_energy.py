@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from sgbench.energy.crossover import EnergyComparison, Matched
 from sgbench.leaderboard.matched import (
     ALWAYS,
+    compare_energies,
     matched_row,
-    order,
     rate_extreme,
     rate_text,
     share_text,
@@ -31,7 +31,7 @@ def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
 
 def _lower_energy(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     """Yield a sentence on which method needs less energy, and under which prices; nothing if none prices both."""
-    duel = order(board, [a, b]).get((a.method_id, b.method_id))
+    duel = compare_energies(board, [a, b]).get((a.method_id, b.method_id))
     if duel is None:
         return
     lists, tied = len(duel.share), len(duel.tied)

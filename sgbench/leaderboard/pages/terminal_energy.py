@@ -33,13 +33,13 @@ def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sgbench.leaderboard.matched import matched_rows, order, ordered_rows, shown_targets
+    from sgbench.leaderboard.matched import compare_energies, matched_rows, ordered_rows, shown_targets
 
     rows = matched_rows(board)
     if not rows:
         return
     shown = shown_targets(board, rows)
-    duels = order(board, ordered_rows(board))
+    duels = compare_energies(board, ordered_rows(board))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if spacious else 0)
     table.add_column("method", overflow="fold")
     heads = ["events\n%"]

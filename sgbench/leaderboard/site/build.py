@@ -67,7 +67,7 @@ def check_site(
             them.
 
     Raises:
-        InputError: a folder is missing, or the second is no site.
+        InputError: a folder is missing, or `site` is no site of sgbench.
     """
     pictures = pictures_of(listed(site) or {}, site, extras.pictures)
     as_built = replace(extras, has_docs=links_docs(site), pictures=pictures)
