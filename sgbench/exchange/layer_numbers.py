@@ -29,7 +29,7 @@ class LayerNumbers:
     weight: Tensor  # W: [N, inputs], or filters [channels, inputs, height, width]
     bias: Tensor | None  # b, one for each row of W; None without biases
     # Recurrent weights V: [N] from each neuron to itself, [N, N], or filters; None without recurrence.
-    among: Tensor | None
+    recurrent: Tensor | None
     decay: Tensor  # beta, decay of the potential per step, float64 [N]
     synapse: Tensor | None  # alpha, decay of the current per step, float64 [N]; None for currents of one step
     threshold: Tensor | None  # theta, float64 [N]; None where nothing fires
@@ -57,11 +57,11 @@ class LayerNumbers:
                     reader, "gains that differ within an image cannot go into its shared weights"
                 )
             rows = rows[:, 0]
-        among = self.among
-        if among is not None:
-            among = _times(among, gain if among.dim() == 1 else rows)
+        recurrent = self.recurrent
+        if recurrent is not None:
+            recurrent = _times(recurrent, gain if recurrent.dim() == 1 else rows)
         bias = None if self.bias is None else _times(self.bias, rows)
-        return dataclasses.replace(self, weight=_times(self.weight, rows), bias=bias, among=among)
+        return dataclasses.replace(self, weight=_times(self.weight, rows), bias=bias, recurrent=recurrent)
 
     def fed_back(self, weight: Tensor, note: str, reader: str) -> LayerNumbers:
         """Add to V a weight from each neuron to itself, float64 [N], and a note on it.
@@ -69,13 +69,15 @@ class LayerNumbers:
         Raises:
             InputError: V is a convolution, to which such weights cannot be added.
         """
-        weight, among = weight.to(self.weight.dtype), self.among
-        if among is not None and among.dim() not in (1, 2):
+        weight, recurrent = weight.to(self.weight.dtype), self.recurrent
+        if recurrent is not None and recurrent.dim() not in (1, 2):
             raise self.refused(
                 reader, f"reset={self.reset} cannot be joined with a convolution among neurons"
             )
-        joined = weight if among is None else among + (weight if among.dim() == 1 else weight.diag())
-        return dataclasses.replace(self, among=joined, note=note)
+        total = weight
+        if recurrent is not None:
+            total = recurrent + (weight if recurrent.dim() == 1 else weight.diag())
+        return dataclasses.replace(self, recurrent=total, note=note)
 
     def refused(self, reader: str, reason: str) -> InputError:
         """Return the error that the library `reader` cannot hold this layer; `reason` may end in a remedy."""
@@ -155,7 +157,7 @@ def _numbers(layer: Layer, reader: str) -> LayerNumbers:
         layer=layer,
         weight=_copy(weight),
         bias=None if bias is None else _copy(bias),
-        among=None if layer.recurrent is None else _copy(layer.recurrent_acting()),
+        recurrent=None if layer.recurrent is None else _copy(layer.recurrent_acting()),
         decay=per_neuron(spec.decay),
         synapse=None if spec.second is None else per_neuron(spec.second_decay),
         threshold=None if spec.surrogate is None else per_neuron(spec.threshold),

@@ -65,7 +65,7 @@ def _spikingjelly(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbe
     """Write SpikingJelly's neurons, which share each parameter within a layer; returns as `_snntorch` does."""
     reader, decay = "SpikingJelly", _shared_value(numbers, "decays", numbers.decay)
     if numbers.threshold is None:
-        if numbers.synapse is not None or numbers.among is not None:
+        if numbers.synapse is not None or numbers.recurrent is not None:
             raise numbers.refused(reader, "it does not fire, and has a synaptic current or recurrence")
         if decay == 1:
             return numbers, "neuron.NonSpikingIFNode()"
@@ -182,7 +182,7 @@ def _reset_amount(numbers: LayerNumbers, reader: str) -> Tensor:
 def _threshold(numbers: LayerNumbers) -> Tensor:
     """Return the thresholds [N] of neurons that fire."""
     if numbers.threshold is None:
-        raise AssertionError("asked for only where neurons fire")
+        raise AssertionError("called only for neurons that fire")
     return numbers.threshold
 
 

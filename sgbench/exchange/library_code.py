@@ -112,7 +112,7 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
     for plain in numbers_of(network, library.name):
         numbers, neurons = library.neurons(plain, store)
         parts = [_weights(numbers, store), neurons]
-        if numbers.among is not None:
+        if numbers.recurrent is not None:
             parts.append(f"among={_recurrent_weights(numbers, store)}")
         if numbers.threshold is None:
             parts.append("fires=False")
@@ -158,18 +158,18 @@ def _weights(numbers: LayerNumbers, store: CodeTensors) -> str:
 
 def _recurrent_weights(numbers: LayerNumbers, store: CodeTensors) -> str:
     """Write the code of a layer's recurrent weights, and store them."""
-    among, layer = numbers.among, numbers.layer
-    if among is None:
-        raise AssertionError("asked for only where there are some")
+    weights, layer = numbers.recurrent, numbers.layer
+    if weights is None:
+        raise AssertionError("called only for layers with recurrent weights")
     key = f"{numbers.name}.among"
-    if among.dim() == 1:
-        store.tensors[f"{key}.weight"] = among
-        return f"Scale({len(among)})"
+    if weights.dim() == 1:
+        store.tensors[f"{key}.weight"] = weights
+        return f"Scale({len(weights)})"
     if not isinstance(layer, ConvLayer):
-        store.tensors[f"{key}.weight"] = among
-        return f"nn.Linear({among.shape[1]}, {among.shape[0]}, bias=False)"
-    store.tensors[f"{key}.0.weight"] = among
-    side, channels = among.shape[-1], len(among)
+        store.tensors[f"{key}.weight"] = weights
+        return f"nn.Linear({weights.shape[1]}, {weights.shape[0]}, bias=False)"
+    store.tensors[f"{key}.0.weight"] = weights
+    side, channels = weights.shape[-1], len(weights)
     convolution = f"nn.Conv2d({channels}, {channels}, {side}, padding={side // 2}, bias=False)"
     return _images(layer.image_out, convolution)
 

@@ -251,8 +251,8 @@ def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
         raise numbers.refused(reader, "biases have all bits; train with network.bias=false")
     weight, exponent = _units(numbers, numbers.weight, "weight", reader)
     among, among_exponent = None, exponent
-    if numbers.among is not None:
-        among, among_exponent = _units(numbers, numbers.among, "recurrent", reader)
+    if numbers.recurrent is not None:
+        among, among_exponent = _units(numbers, numbers.recurrent, "recurrent", reader)
     return WholeLayer(
         name=numbers.name,
         weight=weight,

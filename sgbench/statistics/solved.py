@@ -1,4 +1,4 @@
-"""Shares of runs that solve a task: intervals, exact tests, and the seeds they need."""
+"""Shares of runs that solve a task, with their intervals and exact tests of their differences."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
     .. math:: \frac{\hat p + z^2 / 2n}{1 + z^2 / n} \pm
         \frac{z}{1 + z^2 / n} \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}}
 
-    Numbers of runs need not be whole, so that correlated runs may count as fewer.
+    p is the share of n runs, and z the two-sided normal quantile of the confidence. Numbers of runs need not be
+    whole, so that correlated runs may count as fewer.
 
     Source: Wilson 1927, JASA 22(158); Newcombe 1998, Statistics in Medicine 17(8), method 3.
 

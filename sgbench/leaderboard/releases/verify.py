@@ -28,9 +28,9 @@ AGENT = "sgbench (board update)"
 @contextmanager
 def opened(release: UnpackedRelease) -> Iterator[Path]:
     """Write the files of a release into a temporary folder, and yield its leaderboards folder."""
-    with tempfile.TemporaryDirectory(prefix="sgbench_release_") as passing:
-        write_folder(Path(passing) / "release", release.files)
-        yield Path(passing) / "release" / BOARDS
+    with tempfile.TemporaryDirectory(prefix="sgbench_release_") as temporary:
+        write_folder(Path(temporary) / "release", release.files)
+        yield Path(temporary) / "release" / BOARDS
 
 
 def verify_release(release: UnpackedRelease) -> list[Finding]:

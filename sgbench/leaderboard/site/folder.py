@@ -48,11 +48,11 @@ def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False)
     try:
         into.absolute().parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned_of(into.absolute())
-        with new_folder(into.absolute()) as passing:
-            written = _fill(passing, files, has_docs=has_docs)
-            passing.chmod(0o755)
+        with new_folder(into.absolute()) as built:
+            written = _fill(built, files, has_docs=has_docs)
+            built.chmod(0o755)
             require_ours(into)  # again, since it may have changed
-            _put(passing, into.absolute())
+            _move_into_place(built, into.absolute())
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(
@@ -77,15 +77,15 @@ def _fill(folder: Path, files: Iterable[SiteFile], *, has_docs: bool) -> Written
     return Written(len(hashes) + 1, size + len(text))
 
 
-def _put(passing: Path, into: Path) -> None:
-    """Move the folder of a finished site to its path; of two simultaneous builds the later one remains."""
+def _move_into_place(built: Path, into: Path) -> None:
+    """Move the folder of a built site to its path; of two simultaneous builds the later one remains."""
     for attempt in range(ATTEMPTS):
         with new_folder(into) as aside:
             old = aside / "old"
             with suppress(FileNotFoundError):
                 into.rename(old)
             try:
-                passing.rename(into)
+                built.rename(into)
             except OSError:
                 # Another build has moved its site there, or the path cannot be written.
                 if attempt + 1 < ATTEMPTS and into.exists():
