@@ -33,7 +33,7 @@ class LayerNumbers:
     decay: Tensor  # beta, decay of the potential per step, float64 [N]
     synapse: Tensor | None  # alpha, decay of the current per step, float64 [N]; None for currents of one step
     threshold: Tensor | None  # theta, float64 [N]; None where nothing fires
-    reset: str  # "subtract", "subtract_decayed", "zero" or "none", as `ResetPotential` has them
+    reset: str  # "subtract", "subtract_decayed" (before the decay), "zero" or "none"
     note: str = ""  # comment on what was added to V and is no weight of the network
 
     @property

@@ -37,7 +37,7 @@ def _layer(begin: str, *step: str) -> str:
 
 
 def _snntorch(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write snnTorch's neurons; return the numbers, changed by what the neurons compute otherwise, and the code.
+    """Write snnTorch's neurons; return the numbers with which these compute the same, and the code.
 
     A readout that does not fire is its membrane potential.
     """
@@ -62,7 +62,7 @@ def _snntorch(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, 
 
 
 def _spikingjelly(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write SpikingJelly's neurons, which share each parameter within a layer; returns as `_snntorch` does."""
+    """Write SpikingJelly's neurons, which share each parameter within a layer; return changed numbers and code."""
     reader, decay = "SpikingJelly", _shared_value(numbers, "decays", numbers.decay)
     if numbers.threshold is None:
         if numbers.synapse is not None or numbers.recurrent is not None:
@@ -92,7 +92,7 @@ def _spikingjelly(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbe
 def _norse(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
     """Write Norse's `LIFBox`, whose input has the gain 1 - beta, behind a module for the synaptic current.
 
-    Returns as `_snntorch` does.
+    Return the numbers, with the gain divided out of the weights, and the code.
     """
     reader, name = "Norse", numbers.name
     has_no_leak = bool((numbers.decay == 1).all())
@@ -135,7 +135,7 @@ def _norse_reset(numbers: LayerNumbers, store: CodeTensors) -> list[str]:
 def _sinabs(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
     """Write sinabs' neurons, with decays as parameters and a synapse that decays its input in the same step.
 
-    Returns as `_snntorch` does.
+    Return the numbers, with that decay divided out of the weights, and the code.
     """
     name, reader = numbers.name, "sinabs"
     options = [f"tau_mem={_steps(store, numbers, 'mem', numbers.decay)}"]

@@ -45,7 +45,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     Args:
         network: a chain of dense and convolutional layers, in evaluation mode if it has normalisation or dropout.
         dt_s: duration of a time step [s].
-        step: "euler" or "exponential", how a simulator integrates; see `time_constants`.
+        step: how a simulator integrates: "euler", of decay 1 - dt / tau, or "exponential", of decay exp(-dt / tau).
         unit_resistance: whether gains go into the weights, so that R = 1 and w_in = 1, which Norse 1.1 assumes;
             weights are then rounded once more.
 

@@ -137,7 +137,7 @@ class Tuned:
 
 
 def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
-    """Compute the statistics of one family's tuning; see `sgbench.statistics.tuning_curves`."""
+    """Compute how a family's test score depends on its settings, one method each; `name` is the family's."""
     settings = trials(family, measure)
     _, test = expected_best(settings)
     over_slopes = slope_sensitivity(settings)

@@ -59,7 +59,7 @@ def contrast(
         scores: complete table [methods k, seeds n], in any unit.
         weights: c, one for each method [methods], of sum 0; 1 and -1 for the difference of two methods.
         error: `paired` or `pooled`.
-        confidence: of the interval.
+        confidence: share of intervals that contain the true sum.
 
     Raises:
         InputError: the table is incomplete, or the weights do not fit it or do not sum to 0.

@@ -66,7 +66,7 @@ def random_effects(
         effects: y, one for each task [tasks M], two tasks at least.
         errors: s, their standard errors [tasks], above 0.
         estimator: of tau^2, `paule_mandel` or `dersimonian_laird`.
-        confidence: of both intervals.
+        confidence: share of intervals that contain the mean, or the effect on a new task.
 
     Raises:
         InputError: effects and errors do not fit, an error is not above 0, or there are fewer than two tasks.

@@ -41,7 +41,7 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
     Args:
         solved: count of runs that solve the task.
         runs: n, above 0.
-        confidence: of the interval.
+        confidence: share of intervals that contain the true share.
 
     Raises:
         InputError: there are no runs, or more are solved than run.
@@ -95,7 +95,7 @@ def compare_shares(
         runs_a: count of all runs of A.
         solved_b: count of runs of B that solve the task.
         runs_b: count of all runs of B.
-        confidence: of the intervals.
+        confidence: share of intervals that contain the true value.
 
     Raises:
         InputError: there are no runs, or more are solved than run.

@@ -111,7 +111,7 @@ def spike_ratio(
         reference_accuracy: accuracy of the reference [its settings, seeds].
         reference_spikes: spikes per inference of the reference [its settings, seeds].
         target: accuracy to reach, in the unit of `accuracy`.
-        confidence: of the interval.
+        confidence: share of intervals that contain the true ratio.
 
     Raises:
         InputError: tables are incomplete or do not fit, or spikes are not above 0.

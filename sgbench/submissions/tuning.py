@@ -101,7 +101,7 @@ def make_log(
         name: id of the submitted method.
         records: records of the method and of other tried settings.
         stopped: runs that were stopped early, which count as tried.
-        studies: numbers of the search studies, as `Studies` has them.
+        studies: maps ids of tried methods to the number of the search study that tried them.
     """
     tried = {record.method_id for record in records} | {trial.pruned.method_id for trial in stopped}
     trials = [_trial(chosen, record, studies) for record in records]

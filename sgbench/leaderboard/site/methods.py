@@ -54,15 +54,15 @@ def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page
         sources: boards and catalogue.
         files: files of records, those of one method next to each other.
     """
-    known = experiments(sources.references.config_dirs)
+    experiment_names = experiments(sources.references.config_dirs)
     for row in read_files(files, sources.tree):
         shown = None if isinstance(row, Finding) else sources.shown.get(row.row_id)
         if shown is not None and not isinstance(row, Finding):
-            yield from _files_of(row.records, shown, sources, known)
+            yield from _files_of(row.records, shown, sources, experiment_names)
 
 
 def _files_of(
-    group: Sequence[RunRecord], shown: ShownRow, sources: Sources, known: Sequence[str]
+    group: Sequence[RunRecord], shown: ShownRow, sources: Sources, experiment_names: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
     """Yield the page of one method, its tables, its script, and its records that are lines of shards.
 
@@ -70,7 +70,7 @@ def _files_of(
         group: records of the method, one for each seed.
         shown: its row and its board.
         sources: boards and catalogue.
-        known: names of the catalogue's experiments.
+        experiment_names: names of the catalogue's experiments.
     """
     stem = method_path(group[0].protocol, shown.row.method_id).removesuffix(".html")
     listing = shown.row.listing
@@ -84,7 +84,7 @@ def _files_of(
     records = sorted(group, key=lambda record: record.seed)
     curves = curve_charts(records, shown.board, claim="" if listing is None else CLAIMED)
     yield SiteFile(f"{stem}.js", partial(method_script, records[0].method, shown, curves))
-    yield _page(records, curves, shown, sources, known)
+    yield _page(records, curves, shown, sources, experiment_names)
 
 
 def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
@@ -98,9 +98,21 @@ def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
 
 
 def _page(
-    records: Sequence[RunRecord], curves: Charts, shown: ShownRow, sources: Sources, known: Sequence[str]
+    records: Sequence[RunRecord],
+    curves: Charts,
+    shown: ShownRow,
+    sources: Sources,
+    experiment_names: Sequence[str],
 ) -> Page:
-    """Build the page of one method from its records in the order of seeds; see `_files_of`."""
+    """Build the page of one method.
+
+    Args:
+        records: records of the method, in the order of seeds.
+        curves: its learning curves.
+        shown: its row and its board.
+        sources: boards and catalogue.
+        experiment_names: names of the catalogue's experiments.
+    """
     row, board = shown.row, shown.board
     path = method_path(board.protocol.name, row.method_id)
     stem = path.removesuffix(".html")
@@ -118,7 +130,7 @@ def _page(
             "facts": _facts(shown),
             "origin": MethodProvenance() if row.listing is None else row.listing.provenance,
             "superseded_by": _superseded_by(shown, sources),
-            "command": _command(records, sources, known),
+            "command": _command(records, sources, experiment_names),
             "choices": _choices(records[0].method, sources),
             "seeds": seed_table(records, board, claim=claim),
             "curves": laid_out(curves),
@@ -155,14 +167,14 @@ def _superseded_by(shown: ShownRow, sources: Sources) -> str | None:
     return method_path(shown.board.protocol.name, notice.superseded_by)
 
 
-def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str]) -> str:
+def _command(records: Sequence[RunRecord], sources: Sources, experiment_names: Sequence[str]) -> str:
     """Write the command that runs a method again; empty if the catalogue lacks its protocol."""
     try:
         reference = sources.references.of(records[0].protocol)
     except InputError:
         return ""
     return run_line(
-        method_overrides(records[0].method, reference, known), (record.seed for record in records)
+        method_overrides(records[0].method, reference, experiment_names), (record.seed for record in records)
     )
 
 

@@ -203,7 +203,7 @@ def _lines_of(
 
 
 def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRecords | Finding]:
-    """Yield the records at these places row by row, and a finding for each unusable one; see `read_methods`."""
+    """Yield the records at these places row by row, and a finding for each unusable one, as `read_methods` does."""
     reader = RecordReader(tree.references)
     on_board = tree.layout == "leaderboards"
     depth = len(tree.root.parts)
@@ -264,7 +264,7 @@ def add_runs(
     check: Callable[[RunRecord, Path], object] | None = None,
     lines: Mapping[Path, LinePlace] | None = None,
 ) -> RecordsAdded:
-    """Add records that were read to a leaderboards folder; see `add`.
+    """Add records that were read to a leaderboards folder, which never overwrites one.
 
     Args:
         runs: records of a runs folder, or of a study.
