@@ -62,7 +62,10 @@ def _snntorch(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, 
 
 
 def _spikingjelly(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write SpikingJelly's neurons, which share each parameter within a layer; return changed numbers and code."""
+    """Write SpikingJelly's neurons, which share each parameter within a layer.
+
+    Return the numbers with which these compute the same, and the code.
+    """
     reader, decay = "SpikingJelly", _shared_value(numbers, "decays", numbers.decay)
     if numbers.threshold is None:
         if numbers.synapse is not None or numbers.recurrent is not None:

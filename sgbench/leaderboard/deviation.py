@@ -209,7 +209,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read the score of guessing under `key` of a protocol's metadata, above 0 and up to `high`; None without."""
+    """Read the score of guessing under `key` of a protocol's metadata, above 0 and at most `high`; None if absent."""
     score = entry.meta.get(key)
     if score is None:
         return None

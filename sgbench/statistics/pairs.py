@@ -41,9 +41,10 @@ def compare(a: Scores, b: Scores, *, confidence: float = 0.95) -> Comparison:
 
     .. math:: t = \bar d \sqrt n / s_d
 
-    A seed fixes the data order and the random numbers of the initialisation, so runs of one seed are paired. With
-    fewer than two shared seeds it is Welch's test of two samples. Where all differences are equal there is no
-    scale to measure them by, so no interval, and the exact test of their signs counts: p = 2 / 2^n.
+    d is the difference at one of n shared seeds, with the standard deviation s_d. A seed fixes the data order and
+    the random numbers of the initialisation, so runs of one seed are paired. With fewer than two shared seeds it is
+    Welch's test of two samples. Where all differences are equal there is no scale to measure them by, so no
+    interval, and the exact test of their signs counts: p = 2 / 2^n.
 
     Source: Student 1908, Biometrika 6(1); Welch 1947, Biometrika 34(1-2).
 

@@ -172,7 +172,7 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _letters(row: MethodRow) -> str:
-    """Return the letters that a method shares with those from which it does not differ significantly."""
+    """Return the letters of a method's groups, which it shares with methods that do not differ significantly."""
     return "" if row.rank is None else row.rank.groups
 
 

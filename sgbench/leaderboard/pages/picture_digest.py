@@ -41,7 +41,7 @@ def read_digest(path: Path) -> str | None:
 
 
 def stale(path: Path, *, table_csv: str) -> str | None:
-    """Explain why a picture is not that of a table, or return None if it is."""
+    """Explain why a picture was not drawn from the table `table_csv`, or return None if it was."""
     try:
         chunks = _chunks(read_bytes(path))
     except InputError as error:

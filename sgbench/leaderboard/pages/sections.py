@@ -128,7 +128,7 @@ def _against_first_cells(first: MethodRow, row: MethodRow, measure: Measure) -> 
 
 
 def trust_text(row: MethodRow) -> str:
-    """Write how a row was verified: the tier that failed, else the highest passed; a dash for a runs folder's row."""
+    """Write how a row was verified: the tier that failed, else the highest passed; a dash outside a board."""
     return NONE if row.listing is None else checked_text(row.listing.provenance)
 
 

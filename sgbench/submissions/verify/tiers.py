@@ -179,7 +179,7 @@ class Verifier:
         return guess if math.isfinite(guess) else sys.float_info.max
 
     def _inference(self, seed: int) -> tuple[Training, Scores]:
-        """Run the weights of a seed over both splits; return what `_scored` does."""
+        """Run a seed's weights over both splits; return the training, with test scores, and the validation scores."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
