@@ -92,7 +92,7 @@ def neurons_of_snntorch(
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
-    """Group the tensors by module, in their order; recurrent weights count to the module of their neurons."""
+    """Group the tensors by module, in their order; recurrent weights belong to the module of their neurons."""
     by_prefix: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):

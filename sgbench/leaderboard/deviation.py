@@ -24,12 +24,9 @@ from sgbench.tables import ranges
 
 METHOD_FAILURES = ("NonFiniteError",)
 """Kinds of failure that count for the method; others (out of memory, a full disk) are the machine's."""
-SHOWN = 3
-"""Most deviations that a message lists."""
-ABSENT = "absent"
-"""Stands in messages for a parameter that a method lacks."""
-SHOWN_CHARS = 60
-"""Most characters of a value in a message."""
+SHOWN = 3  # most deviations that a message lists
+ABSENT = "absent"  # in messages for a parameter that a method lacks
+SHOWN_CHARS = 60  # most characters of a value in a message
 VERSION = re.compile(r"_v\d+$")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 NUMERIC = re.compile(
@@ -209,7 +206,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read the score of guessing under `key` of a protocol's metadata, above 0 and at most `high`; None if absent."""
+    """Read the score of guessing, above 0 and up to `high`, under `key` of a protocol's metadata; None if absent."""
     score = entry.meta.get(key)
     if score is None:
         return None
@@ -268,7 +265,7 @@ def method_deviations(method: Method, seed: int, reference: ProtocolReference) -
 
 
 def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
-    """Yield why a seed is none whose results a board ranks, if it is none."""
+    """Yield why a board does not rank the results of a seed; nothing if it does."""
     seeds = reference.protocol.seeds
     if reference.protocol.is_tuning_seed(seed):
         yield "its seed is one that settings are chosen with, and reports nothing"

@@ -64,6 +64,7 @@ def performance_profile(tasks: Tasks, thresholds: Floats) -> Floats:
     .. math:: F(\tau) = \frac1M \sum_m \frac1{N_m} \sum_n [x_{m,n} > \tau]
 
     x_{m,n} is the score of run n on task m of M, tau a threshold. Takes thresholds [T] and returns shares [T].
+
     Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.2; Dolan & More 2002, Mathematical Programming 91.
 
     >>> performance_profile([np.array([0.2, 0.8]), np.array([0.6, 0.9])], np.array([0.0, 0.5, 0.85]))

@@ -181,6 +181,8 @@ def equivalence_power(
     .. math:: \int f_\nu(s) \left[\Phi\left(\tfrac{\Delta - \delta}{\sigma} - t s\right) -
         \Phi\left(t s - \tfrac{\Delta + \delta}{\sigma}\right)\right]_+ ds, \quad t = t_{\nu, 1 - \alpha}
 
+    f_nu is the density of the estimated standard error divided by the true one.
+
     Source: Phillips 1990, Journal of Pharmacokinetics and Biopharmaceutics 18(2); exact for normal differences.
 
     Args:

@@ -31,7 +31,7 @@ def implausible(record: RunRecord) -> Iterator[str]:
 
 
 def _selection_problems(record: RunRecord) -> Iterator[str]:
-    """Yield a line if the learning curve is incomplete, and one if validation selects another than the best epoch."""
+    """Yield a line if the learning curve is incomplete, and one if validation selects another epoch than stated."""
     protocol, epoch = record.method.protocol, record.best_epoch
     if protocol.patience is None and len(record.curve) != protocol.epochs:
         yield f"its curve has {len(record.curve)} epochs of {protocol.epochs}; hand in the whole run"

@@ -174,12 +174,12 @@ class Verifier:
 
     @property
     def _failed_score(self) -> float:
-        """Return the score of weights whose outputs are not finite: that of guessing, as for a failed seed."""
+        """Return the score of weights whose outputs are not finite: that of guessing, or if unknown the largest."""
         guess = self._measure.guess
         return guess if math.isfinite(guess) else sys.float_info.max
 
     def _inference(self, seed: int) -> tuple[Training, Scores]:
-        """Run a seed's weights over both splits; return the training, with test scores, and the validation scores."""
+        """Run a seed's weights on both splits; return the training, with test scores, and the validation scores."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
