@@ -206,7 +206,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read the score of guessing, above 0 and up to `high`, under `key` of a protocol's metadata; None if absent."""
+    """Read the score of guessing, above 0 and up to `high`, under `key` of a protocol's metadata; None without."""
     score = entry.meta.get(key)
     if score is None:
         return None
