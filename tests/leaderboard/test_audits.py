@@ -278,7 +278,7 @@ def test_claims_that_are_not_the_records_are_found(copy: Path, capsys: pytest.Ca
     put(copy, audit([retraining(OWN, 0, 0.5, 0.5), retraining("f" * 12, 0, 0.5, 0.5)]))
     assert main(["board", "check", "--root", str(copy)]) == 1
     out = capsys.readouterr().out
-    assert lines_naming(out, "0.5", OWN, "seed 0", "0.9")
+    assert lines_naming(out, "0.5", OWN, "seed 0", f"{claims(OWN)[0]:.9g}")
     assert lines_naming(out, "ffffffffffff", "seed 0")
 
 

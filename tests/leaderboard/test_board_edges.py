@@ -89,10 +89,10 @@ def test_crossovers_that_no_share_decides() -> None:
     page, shown, sentences = words_of(board(chip("wide", ALWAYS)))
     assert (page, shown) == ("always", "always")
     other = "without spikes (run once a sample)"
-    assert lines_naming("\n".join(sentences), "less energy", other, "however many", "wide")
+    assert lines_naming(sentences.replace(". ", "\n"), "less energy", other, "however many", "wide")
     page, shown, sentences = words_of(board(chip("wide", NEVER)))
     assert (page, shown) == ("never", "never")
-    assert lines_naming("\n".join(sentences), "more energy", other, "however few", "wide")
+    assert lines_naming(sentences.replace(". ", "\n"), "more energy", other, "however few", "wide")
     page, shown, _ = words_of(board(chip("wide", TORN)))
     assert (page, shown) == ("always (28.7 to always)", "28.7-always")
 

@@ -55,8 +55,8 @@ def layer_table(records: Sequence[RunRecord]) -> Table | None:
     activity: dict[str, list[LayerActivity]] = {}
     counts: dict[str, list[tuple[LayerCounts, int]]] = {}
     for record in records:
-        for panel in record.test.activity if record.test else ():
-            activity.setdefault(panel.name, []).append(panel)
+        for layer_activity in record.test.activity if record.test else ():
+            activity.setdefault(layer_activity.name, []).append(layer_activity)
         for layer in record.counts.layers if record.counts else ():
             counts.setdefault(layer.name, []).append((layer, record.counts.samples if record.counts else 1))
     names = list(dict.fromkeys([*counts, *activity]))
