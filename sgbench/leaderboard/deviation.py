@@ -178,7 +178,7 @@ def compose_reference(
 
 
 def entries_by_group(config_dirs: Iterable[Path] = ()) -> Entries:
-    """Return the catalogue's entries of all groups that a method chooses from; each is read when it is looked up."""
+    """Return the catalogue's entries of all groups that a method chooses from; each is read when looked up."""
     folders = tuple(config_dirs)
     return {group: EntriesOnDemand(group, folders) for group in {entry_group(group) for group in GROUPS}}
 
