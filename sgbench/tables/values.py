@@ -32,7 +32,7 @@ def as_csv(table: Table) -> bytes:
 
 
 def _unrun(raw: str | float | None) -> str | float | None:
-    """Quote a text that a spreadsheet would run as a formula; return all other values unchanged."""
+    """Put quotes around a text that a spreadsheet would run as a formula; return other values unchanged."""
     return inert(json.dumps(raw)) if isinstance(raw, str) and raw.startswith(RUN) else raw
 
 

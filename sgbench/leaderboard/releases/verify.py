@@ -59,7 +59,7 @@ def verify_release(release: UnpackedRelease) -> list[Finding]:
 
 
 def update(path: Path, *, sha256: str | None = None) -> Registry:
-    """Install a release in place of the boards shipped with the package, which commands use if no folder is named.
+    """Store a release in place of the boards shipped with the package, which commands use if no folder is named.
 
     Args:
         path: path of the release's archive.
