@@ -19,21 +19,24 @@ SILENT_BY_DESIGN = "the neurons of this layer do not fire"
 def activity(
     layer: Sequence[LayerTrace], lengths: Sequence[Tensor]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Measure the firing of one layer over several batches, without the steps after a sample's end.
+    """Measure how often one layer fires, and how its potentials lie to the surrogate, over several batches.
+
+    Steps after a sample's end do not count. Slopes are relative to the surrogate's peak.
 
     Args:
         layer: the layer's trace of each batch.
-        lengths: time steps of the samples of each batch [B].
+        lengths: count of valid time steps of each sample [B], one tensor for each batch.
 
     Returns:
-        The values by their name in `LayerDiagnosis`, and the reasons of missing ones by name.
+        Measured values, and reasons for missing ones; both map field names of `LayerDiagnosis`. Layers that do not
+        fire have reasons alone, and neurons without a surrogate have rates alone.
     """
     first = layer[0]
     names = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")
     if not first.counts_spikes:
         return {}, dict.fromkeys(names, SILENT_BY_DESIGN)
     spikes, steps = torch.zeros(first.neurons, dtype=torch.float64), 0
-    inside, points, slope_sum = 0, 0, 0.0
+    inside, potential_count, slope_sum = 0, 0, 0.0
     peak = first.peak()
     for trace, length in zip(layer, lengths, strict=True):
         potentials = trace.potentials()
@@ -43,7 +46,7 @@ def activity(
         if trace.slope_at is not None:
             slopes = trace.slope_at(potentials)[valid]
             inside += int((slopes.abs() > IN_WINDOW * peak).sum())
-            points += slopes.numel()
+            potential_count += slopes.numel()
             slope_sum += slopes.abs().double().sum().item()
     rates = spikes / max(1, steps)
     values = {
@@ -53,7 +56,7 @@ def activity(
     }
     if first.slope_at is None:
         return values, dict.fromkeys(names[3:], "the neurons of this layer have no surrogate")
-    whole = max(1, points)
-    mean = slope_sum / whole / peak if peak else 0.0
+    potential_count = max(1, potential_count)
+    mean = slope_sum / potential_count / peak if peak else 0.0
     values["passing_steps"] = slope_sum / max(1, first.neurons * sum(len(length) for length in lengths))
-    return values | {"in_window_fraction": inside / whole, "mean_slope": min(1.0, mean)}, {}
+    return values | {"in_window_fraction": inside / potential_count, "mean_slope": min(1.0, mean)}, {}

@@ -10,19 +10,16 @@ from sgbench.diagnosis.flow import NOWHERE, log_slope
 from sgbench.diagnosis.levels import DETACHED
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
-POINTS = 1e-4
+FEWEST_NONZERO = 1e-4
 """Share of non-zero gradients below which a layer does not learn."""
 VANISHED = 2.0**-23
 """Gradient, relative to the last layer's, below which a layer does not learn: rounding in single precision."""
-PASSING_STEPS = DETACHED.most
-"""Passing steps above which a layer whose reset passes no gradient explodes once its weights grow: the border of
-the level `fails`."""
 EARLY_GROWTH = 0.1
 """ln of the gradient's growth per step back in the first half of the steps, above which other networks explode."""
-QUIET, SATURATED = 0.5, 0.5
-"""Shares of silent and of saturated neurons above which advice is given."""
-AGAINST = 0.5
-"""Cosine with a reference below which a gradient counts as misleading."""
+MOST_SILENT, MOST_SATURATED = 0.5, 0.5
+"""Shares of neurons that never fire, and that fire in nearly every step, above which advice is given."""
+MISLEADING = 0.5
+"""Cosine with a reference, or share of steps that lessen the loss, below which a gradient counts as misleading."""
 
 
 class Remedies(NamedTuple):
@@ -56,11 +53,11 @@ Test = Callable[[LayerDiagnosis], bool]
 def outlook(
     layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False, attached: Collection[str] = ()
 ) -> Outlook:
-    """Predict the outcome of a training that begins with these gradients.
+    """Predict whether a training that begins with these gradients explodes, learns nothing ("dead") or is fine.
 
     Args:
-        layers: diagnoses with the panels "flow" and "activity".
-        all_hidden: whether the last layer is a hidden layer; else it is a readout.
+        layers: diagnoses with the panels "flow" and "activity", from input to output.
+        all_hidden: whether the last layer is a hidden layer; else it is a readout, which is not judged.
         attached: names of layers whose reset passes the gradient, for which passing steps predict too little.
     """
     hidden = layers if all_hidden or len(layers) == 1 else layers[:-1]
@@ -75,28 +72,33 @@ def overflows(layer: LayerDiagnosis) -> bool:
 
 
 def explodes(layer: LayerDiagnosis, attached: Collection[str] = ()) -> bool:
-    """Return whether the gradient of a layer grows exponentially back in time.
+    """Return whether the gradient of a layer grows exponentially back in time; false without recurrent weights.
 
-    The criterion is passing steps if they are known and the reset is detached, else the gradient's growth.
+    Passing steps above the level `fails` decide if they are known and the reset is detached. Otherwise the growth
+    of the gradient over the first half of the steps decides.
     """
     if layer.recurrent is False:
         return False
-    if _has_known_steps(layer, attached):
-        return (layer.passing_steps or 0.0) > PASSING_STEPS
+    if _is_judged_by_passing_steps(layer, attached):
+        return (layer.passing_steps or 0.0) > DETACHED.most
     norms = layer.grad_norm_by_step or ()
     early = log_slope(norms[: len(norms) // 2])
     return early is not None and early > EARLY_GROWTH
 
 
-def _has_known_steps(layer: LayerDiagnosis, attached: Collection[str]) -> bool:
-    """Return whether passing steps decide whether a layer explodes: they are known and its reset is detached."""
+def _is_judged_by_passing_steps(layer: LayerDiagnosis, attached: Collection[str]) -> bool:
+    """Return whether a layer's passing steps are known and its reset, not among `attached`, is detached."""
     return layer.passing_steps is not None and layer.name not in attached
 
 
 def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
-    """Return whether almost no gradient reaches a layer, by non-zero entries or relative to the last layer."""
-    nowhere = layer.reasons.get("grad_norm") == NOWHERE
-    if nowhere or (layer.nonzero_points is not None and layer.nonzero_points < POINTS):
+    """Return whether almost no gradient reaches a layer.
+
+    The loss does not depend on the layer, or fewer than one in 10,000 of its gradients by neuron and step is
+    non-zero, or their norm is less than 2^-23 of the last layer's.
+    """
+    is_independent = layer.reasons.get("grad_norm") == NOWHERE
+    if is_independent or (layer.nonzero_points is not None and layer.nonzero_points < FEWEST_NONZERO):
         return True
     return layer.grad_norm is not None and layer.grad_norm < VANISHED * (last.grad_norm or 0.0)
 
@@ -104,28 +106,29 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
 def advise(
     diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield the advice for a run, one sentence for each problem.
+    """Yield the advice for a run, one sentence for each problem, or one sentence if no problem is found.
 
     Args:
-        diagnosis: without advice.
-        found: sentences on problems of the whole network.
+        diagnosis: its values are judged; its own field `advice` is not read.
+        found: sentences on problems of the whole network, yielded first.
         attached: names of layers whose reset passes the gradient.
     """
-    before = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
-    yield from before
+    problems = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
+    yield from problems
     yield from _of_agreement(diagnosis)
-    if not before and {"flow", "activity"} <= set(diagnosis.panels):
+    if not problems and {"flow", "activity"} <= set(diagnosis.panels):
         yield NOTHING
 
 
 def advise_modules(diagnosis: Diagnosis) -> Iterator[str]:
-    """Yield the advice for a user's own torch network, one sentence for each problem."""
+    """Yield the advice for a user's own torch network: a sentence for each problem, or one if there is none."""
     yield from list(_sentences(diagnosis.layers, OF_MODULES)) or [NOTHING]
 
 
 def _sentences(
     layers: Sequence[LayerDiagnosis], remedies: Remedies, attached: Collection[str] = ()
 ) -> Iterator[str]:
+    """Yield one sentence for each kind of problem: the layers with it, its description and its remedy."""
     kinds: list[tuple[Test, Callable[[LayerDiagnosis], str], str]] = [
         (overflows, lambda _: "the gradient is not finite", remedies.explodes),
         (
@@ -138,19 +141,30 @@ def _sentences(
             lambda layer: _reach(layer, layers[-1]),
             remedies.dead,
         ),
-        (lambda layer: (layer.dead_fraction or 0.0) > QUIET, _silence, remedies.silent),
-        (lambda layer: (layer.saturated_fraction or 0.0) > SATURATED, _saturation, remedies.saturated),
+        (
+            lambda layer: (layer.dead_fraction or 0.0) > MOST_SILENT,
+            lambda layer: f"{layer.dead_fraction or 0.0:.0%} of its neurons never fire",
+            remedies.silent,
+        ),
+        (
+            lambda layer: (layer.saturated_fraction or 0.0) > MOST_SATURATED,
+            lambda layer: (
+                f"{layer.saturated_fraction or 0.0:.0%} of its neurons fire in more than 90 % of all steps"
+            ),
+            remedies.saturated,
+        ),
     ]
     for has_problem, describe, remedy in kinds:
-        known = [layer for layer in layers if has_problem(layer)]
-        if known:
-            others = ", ".join(layer.name for layer in known[1:])
+        affected = [layer for layer in layers if has_problem(layer)]
+        if affected:
+            others = ", ".join(layer.name for layer in affected[1:])
             likewise = f" (likewise {others})" if others else ""
-            yield f"{known[0].name}{likewise}: {describe(known[0])}: {remedy}"
+            yield f"{affected[0].name}{likewise}: {describe(affected[0])}: {remedy}"
 
 
 def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
-    if not _has_known_steps(layer, attached):
+    """Describe the growth of a layer's gradient back in time, by the criterion that `explodes` used."""
+    if not _is_judged_by_passing_steps(layer, attached):
         factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
         return f"the gradient grows {factor:.3g} times a step back in time"
     norm = (
@@ -165,33 +179,29 @@ def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
 
 
 def _reach(layer: LayerDiagnosis, last: LayerDiagnosis) -> str:
-    rate, window = layer.rate_per_step, layer.in_window_fraction
-    parts = [] if rate is None else [f"{rate:.2g} spikes a neuron and step"]
-    parts += (
-        [] if window is None else [f"{1 - window:.0%} of its potentials lie outside the surrogate's window"]
-    )
+    """Describe how little gradient reaches a layer: its rate, its potentials, and its share of the gradient."""
+    parts = []
+    if layer.rate_per_step is not None:
+        parts.append(f"{layer.rate_per_step:.2g} spikes a neuron and step")
+    if layer.in_window_fraction is not None:
+        parts.append(
+            f"{1 - layer.in_window_fraction:.0%} of its potentials lie outside the surrogate's window"
+        )
     parts.append(f"{layer.nonzero_parameters or 0.0:.1%} of its weights get a gradient")
     if layer.grad_norm and last.grad_norm:
         parts[-1] += f", which is {layer.grad_norm / last.grad_norm:.1g} of the last layer's"
     return ", ".join(parts)
 
 
-def _silence(layer: LayerDiagnosis) -> str:
-    return f"{layer.dead_fraction or 0.0:.0%} of its neurons never fire"
-
-
-def _saturation(layer: LayerDiagnosis) -> str:
-    return f"{layer.saturated_fraction or 0.0:.0%} of its neurons fire in more than 90 % of all steps"
-
-
 def _of_agreement(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield a sentence for each gradient that points away from back-propagation's or does not lessen the loss."""
     for line in diagnosis.agreements or ():
-        if line.reference == "bptt" and line.cosine is not None and line.cosine < AGAINST:
+        if line.reference == "bptt" and line.cosine is not None and line.cosine < MISLEADING:
             yield (
                 f"{line.layer}: the gradient has a cosine of {line.cosine:.2f} with full back-propagation through "
                 f"time: credit over time is lost (rule=bptt keeps it)"
             )
-    if diagnosis.falling_steps is not None and diagnosis.falling_steps < AGAINST:
+    if diagnosis.falling_steps is not None and diagnosis.falling_steps < MISLEADING:
         yield (
             f"the loss falls with {diagnosis.falling_steps:.0%} of short steps against the gradient: the surrogate "
             f"does not point downhill here, so try another width (width_fwhm=0.5 or width_fwhm=2)"

@@ -6,7 +6,7 @@ Legend: P weights of a layer.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -22,7 +22,7 @@ from sgbench.rules.base import LearningRule, Objective
 from sgbench.signals.trajectory import Batch
 
 Gradients = dict[str, Tensor]
-"""The gradient of the weights of each layer [P], by the layer's name."""
+"""Maps the name of each layer to the gradient of its weights [P]."""
 Reference = Literal["bptt", "relaxed", "finite_difference", "enumeration", "score_function"]
 MEASURES = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 STEP_SIZE = 0.05
@@ -43,7 +43,7 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
         reference: r [P].
 
     Returns:
-        The values by their name in `Agreement`, and why others are missing.
+        The values by their field name in `Agreement`, and the reason why others are missing, or "".
 
     >>> values, _ = compare(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
     >>> values["cosine"], values["norm_ratio"], values["sign_agreement"], values["relative_bias"]
@@ -69,7 +69,15 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
 def agreement(
     layer: str, reference: Reference, gradient: Tensor, wanted: Tensor, *, step_size: float | None = None
 ) -> Agreement:
-    """Compare two gradients of one layer [P] as a line of the diagnosis."""
+    """Compare two gradients of one layer [P] as a line of the diagnosis.
+
+    Args:
+        layer: name of the layer.
+        reference: how `wanted` was computed.
+        gradient: the gradient under test.
+        wanted: the reference gradient.
+        step_size: of finite differences, relative to the norm of the layer's weights; None for other references.
+    """
     values, reason = compare(gradient, wanted)
     reasons = {name: reason for name in MEASURES if name not in values}
     filled = {name: values.get(name) for name in MEASURES}
@@ -90,13 +98,13 @@ def agreements(
     *,
     step_size: float | None = None,
 ) -> list[Agreement]:
-    """Compare the gradient of each layer with its reference gradient, layers without weights left out.
+    """Compare the gradient of each layer with its reference gradient; layers without weights are left out.
 
     Args:
-        reference: name of the method of the reference gradients.
-        gradients: by layer [P].
-        wanted: the reference gradients, by layer [P].
-        step_size: of finite differences, relative to the norm of a layer's weights; None for other references.
+        reference: how the reference gradients were computed.
+        gradients: map each layer's name to its gradient [P].
+        wanted: map each layer's name to its reference gradient [P].
+        step_size: as in `agreement`.
     """
     return [
         agreement(name, reference, gradients[name], wanted_gradient, step_size=step_size)
@@ -108,7 +116,10 @@ def agreements(
 def rule_gradients(
     network: Network, rule: LearningRule, batches: Sequence[Batch], objective: Objective
 ) -> Gradients:
-    """Compute a learning rule's mean gradient over batches; updates within a sequence are summed."""
+    """Compute a learning rule's mean gradient over batches; several gradients within a batch are summed.
+
+    A copy of the network runs with the initial weights throughout.
+    """
     copied = copy.deepcopy(network)
     layers: list[Any] = list(copied.layers)
     total = {layer.name: weights_gradient(layer) * 0 for layer in layers}
@@ -122,12 +133,12 @@ def rule_gradients(
 
 
 def layer_gradients(network: Network) -> Gradients:
-    """Collect the gradients stored in the weights, by layer [P]."""
+    """Return the gradients that a backward pass stored in each layer's weights."""
     return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]
 
 
 def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
-    """Compute the mean gradient by back-propagation through all steps of a network."""
+    """Compute the mean gradient over batches by back-propagation through all steps of a copy of the network."""
     copied = on_the_reference(network)
     copied.zero_grad()
     for batch in batches:
@@ -139,18 +150,18 @@ def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Object
 
 
 def relaxed_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
-    """Compute the mean gradient of the network with the surrogate's primitive in place of spikes.
+    """Compute the mean gradient of a smooth copy of the network, whose spikes are the surrogate's primitive.
 
     Raises:
-        InputError: a surrogate has no primitive.
+        InputError: a surrogate has no primitive that runs from 0 to 1.
     """
     return bptt_gradients(relaxed(network), batches, objective)
 
 
 class LossAt:
-    """Computes the mean loss of a network over batches, with the same noise in each call.
+    """Computes the mean loss of a network over batches, with the same random spikes in each call.
 
-    Its copy of the network is in `network`, whose weights may be changed between calls.
+    The attribute `network` is a copy, whose weights may be changed between calls.
     """
 
     def __init__(self, network: Network, batches: Sequence[Batch], objective: Objective) -> None:
@@ -161,7 +172,7 @@ class LossAt:
 
     @torch.no_grad()
     def __call__(self) -> float:
-        """Compute the mean loss with the current weights."""
+        """Compute the mean loss with the current weights of `network`."""
         for surrogate, state in zip(surrogates(self.network), self.noise, strict=True):
             surrogate.noise_state = state.clone()
         total = 0.0
@@ -174,20 +185,21 @@ class LossAt:
 def probe(
     loss_at: LossAt, gradients: Mapping[str, Tensor], generator: torch.Generator, *, step_size: float
 ) -> list[Agreement]:
-    r"""Compare slopes along random directions d of each layer with differences of the loss over a macroscopic step.
+    r"""Compare each layer's gradient g with finite differences of the loss L along random directions d.
 
     .. math:: g \cdot d \quad \text{and} \quad \frac{L(w + \epsilon d) - L(w - \epsilon d)}{2 \epsilon},
               \qquad \epsilon = \text{step\_size} \, |w|, \quad |d| = 1
 
-    A layer with few weights is probed along each of them, so that the slopes are the entries of the gradient.
+    where w are the layer's weights. A layer of up to 24 weights is probed along each of them instead, so that the
+    slopes are the entries of the gradient. Layers without weights are left out.
 
     Args:
-        loss_at: the loss.
-        gradients: by layer [P].
+        loss_at: computes L; its weights are as before when this returns.
+        gradients: map each layer's name to g [P].
         generator: draws the directions.
         step_size: relative to the norm of a layer's weights.
     """
-    passes = []
+    comparisons = []
     layers: list[Any] = list(loss_at.network.layers)
     for layer in layers:
         parameters = list(layer.parameters())
@@ -198,26 +210,37 @@ def probe(
         if size <= DIRECTIONS:
             directions = torch.eye(size, dtype=torch.float64)
         directions = directions / directions.norm(dim=1, keepdim=True)
-        start = torch.cat([parameter.detach().double().flatten().cpu() for parameter in parameters])
-        length = step_size * (start.norm().item() or 1.0)
+        start = as_vector(parameters)
+        epsilon = step_size * (start.norm().item() or 1.0)
 
         def shifted_loss(offset: Tensor, start: Tensor = start, parameters: Any = parameters) -> float:
             put(parameters, start + offset)
             return loss_at()
 
-        slopes = [
-            (shifted_loss(length * way) - shifted_loss(-length * way)) / (2 * length) for way in directions
+        differences = [
+            (shifted_loss(epsilon * direction) - shifted_loss(-epsilon * direction)) / (2 * epsilon)
+            for direction in directions
         ]
         put(parameters, start)
-        slope = torch.tensor(slopes, dtype=torch.float64)
-        along = directions @ gradients[layer.name].cpu()
-        passes.append(agreement(layer.name, "finite_difference", along, slope, step_size=step_size))
-    return passes
+        wanted = torch.tensor(differences, dtype=torch.float64)
+        slopes = directions @ gradients[layer.name].cpu()
+        comparisons.append(agreement(layer.name, "finite_difference", slopes, wanted, step_size=step_size))
+    return comparisons
+
+
+def layer_weights(network: Network) -> list[Tensor]:
+    """List the parameters of all layers in order."""
+    return [weight for layer in network.layers for weight in layer.parameters()]
+
+
+def as_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """Join weights into one vector [P], in double precision on the CPU."""
+    return torch.cat([parameter.detach().double().flatten().cpu() for parameter in parameters])
 
 
 @torch.no_grad()
-def put(parameters: Sequence[Tensor], values: Tensor) -> None:
-    """Copy a vector of all values into weights, one after another."""
+def put(parameters: Iterable[Tensor], values: Tensor) -> None:
+    """Overwrite weights by the entries of a vector [P], as `as_vector` orders them."""
     first = 0
     for parameter in parameters:
         part = values[first : first + parameter.numel()].to(parameter)
@@ -226,7 +249,7 @@ def put(parameters: Sequence[Tensor], values: Tensor) -> None:
 
 
 def or_missing(reference: Reference, make: Callable[[], list[Agreement]]) -> list[Agreement]:
-    """Call `make` for the lines of a reference; if it raises an InputError, return a line with the reason."""
+    """Return the comparisons that `make` builds; if it raises an InputError, return one line with that reason."""
     try:
         return make()
     except InputError as error:

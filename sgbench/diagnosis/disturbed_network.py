@@ -20,7 +20,7 @@ LOWEST_THRESHOLD = 0.05
 
 
 def weights(network: Network) -> list[nn.Parameter]:
-    """List the synaptic weights and biases: all parameters but those of the neurons."""
+    """List the synaptic weights and biases: all parameters but those of neurons and of learnt feedback."""
     own = {id(parameter) for layer in network.layers for parameter in layer.neuron.parameters()}  # type: ignore[union-attr, operator]
     own |= {id(parameter) for parameter in network.learnt_feedback}
     return [parameter for parameter in network.parameters() if id(parameter) not in own]
@@ -33,7 +33,7 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
     .. math:: w \mapsto q \, \mathrm{round}(w / q), \qquad q = \max|w| \,/\, (2^{b - 1} - 1)
 
     Args:
-        network: is copied.
+        network: is not modified.
         severity: b, at least 2.
         generator: unused.
 
@@ -42,18 +42,18 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
     copied = copy.deepcopy(network)
     levels = 2 ** (int(severity) - 1) - 1
     for weight in weights(copied):
-        unit = weight.abs().max() / levels
-        if unit > 0:
-            weight.copy_((weight / unit).round() * unit)
+        quantum = weight.abs().max() / levels
+        if quantum > 0:
+            weight.copy_((weight / quantum).round() * quantum)
     return copied
 
 
 @torch.no_grad()
 def with_noise(network: Network, severity: float, generator: torch.Generator) -> Network:
-    """Add Gaussian noise to the weights.
+    """Add Gaussian noise to the weights and biases.
 
     Args:
-        network: is copied.
+        network: is not modified.
         severity: standard deviation, relative to the root mean square of each weight tensor.
         generator: draws the noise.
     """
@@ -69,8 +69,8 @@ def with_mismatch(network: Network, severity: float, generator: torch.Generator)
     """Multiply the threshold of each neuron by a Gaussian factor of mean 1.
 
     Args:
-        network: is copied.
-        severity: standard deviation of the factor, which is at least 0.05.
+        network: is not modified.
+        severity: standard deviation of the factor; factors below 0.05 become 0.05.
         generator: draws the factors.
 
     Raises:
@@ -95,23 +95,23 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
     r"""Let leaky neurons decay in one step as before in k steps, :math:`\beta \mapsto \beta^k`.
 
     Args:
-        network: is copied.
+        network: is not modified.
         severity: k.
         generator: unused.
 
     Raises:
-        InputError: neurons whose equations are more than decays, or weights with delays.
+        InputError: neurons whose equations are more than decays, delays, or an input gain that depends on the step.
     """
     copied = copy.deepcopy(network)
     layers: list[Any] = list(copied.layers)
     for layer in layers:
         neuron = layer.neuron
-        numbers = {
+        quantities = {
             name: quantity for name, quantity in neuron.named_children() if isinstance(quantity, Quantity)
         }
         gain = getattr(neuron, "input_gain", None)
-        plain = all(isinstance(quantity, Decay | Threshold) for quantity in numbers.values())
-        if neuron.recurrence_spec() is None or not plain or layer.taps or not numbers:
+        is_leaky = all(isinstance(quantity, Decay | Threshold) for quantity in quantities.values())
+        if neuron.recurrence_spec() is None or not is_leaky or layer.taps or not quantities:
             raise InputError(
                 f"layer '{layer.name}': only leaky neurons are defined by decays in longer steps"
             )
@@ -119,22 +119,27 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
             raise InputError(
                 f"layer '{layer.name}': input_gain={gain.kind} changes with the step; it needs one"
             )
-        for name, quantity in numbers.items():
+        for name, quantity in quantities.items():
             if isinstance(quantity, Decay):
                 setattr(neuron, name, fixed(quantity, quantity() ** int(severity)))
     return copied
 
 
 def fixed(quantity: Quantity, value: Tensor | float) -> Quantity:
-    """Return a neuron's parameter with a value that is not learnt, one for the layer or one for each neuron."""
+    """Return a quantity of the same kind and name that is not learnt.
+
+    Args:
+        quantity: the neuron's decay or threshold.
+        value: the new value, one number for the layer or one for each neuron [N].
+    """
     options: dict[str, Any] = {"learn": "none", "features": None}
     if isinstance(value, Tensor) and value.ndim == 0:
         value = float(value)
     first = float(torch.as_tensor(value).flatten()[0])
-    readouts = (
+    constant = (
         Threshold(first, **options)
         if isinstance(quantity, Threshold)
         else type(quantity)(quantity.name, first, **options)  # type: ignore[arg-type]
     )
-    readouts.spread = value if isinstance(value, Tensor) else None
-    return readouts
+    constant.spread = value if isinstance(value, Tensor) else None
+    return constant

@@ -46,12 +46,12 @@ def expected_gradients(
 
     Args:
         network: a tiny network of neurons that fire at most one spike a step; it is not modified.
-        batch: one or more samples, each enumerated on its own.
+        batch: one or more samples; the gradients are means over them.
         objective: the loss of a pattern.
         noise_slope: k of the escape noise [1/threshold].
 
     Raises:
-        InputError: too many patterns, or neurons that do not fire by a threshold.
+        InputError: more than 16 possible spikes (neurons times steps), or neurons that do not fire by a threshold.
     """
     noise = Escape(noise="logistic", noise_slope=require_number("--noise", noise_slope, low=1e-6, high=1e6))
     firing = firing_layers(network)
@@ -65,38 +65,37 @@ def expected_gradients(
     patterns = torch.tensor(list(itertools.product((0.0, 1.0), repeat=bits)), dtype=torch.float64)
     patterns = patterns.view(len(patterns), steps, -1).transpose(0, 1)  # [T, Z, all neurons]
     by_sample = [_of_sample(network, sample, objective, patterns, noise) for sample in _samples(batch)]
-    count = len(by_sample)
     return Expected(
-        *(
-            {
-                name: sum(gradients[kind][name] for gradients in by_sample) / count
-                for name in by_sample[0][kind]
-            }
-            for kind in (0, 1)
-        )  # type: ignore[misc]
+        exact=_mean([expected.exact for expected in by_sample]),
+        surrogate=_mean([expected.surrogate for expected in by_sample]),
     )
+
+
+def _mean(by_sample: Sequence[Gradients]) -> Gradients:
+    """Average each layer's gradients over samples."""
+    return {name: sum(of[name] for of in by_sample) / len(by_sample) for name in by_sample[0]}  # type: ignore[misc]
 
 
 def enumerated(
     network: Network, batch: Batch, objective: Objective, *, noise_slope: float
 ) -> list[Agreement]:
-    """Compare the expected surrogate gradient of each layer with the exact one.
-
-    Raises:
-        InputError: see `expected_gradients`.
-    """
+    """Compare the expected surrogate gradient of each layer with the exact one; see `expected_gradients`."""
     expected = expected_gradients(network, batch, objective, noise_slope=noise_slope)
     return agreements("enumeration", expected.surrogate, expected.exact)
 
 
 def compare_whole(expected: Expected) -> dict[str, float]:
-    """Compare the gradients of all layers as one vector; see `sgbench.diagnosis.agreement.compare`."""
+    """Compare the two gradients, each a vector of all layers, by the measures of `agreement.compare`."""
     exact, surrogate = (torch.cat(list(tensors.values())) for tensors in (expected.exact, expected.surrogate))
     return compare(surrogate, exact)[0]
 
 
 def firing_layers(network: Network) -> list[Any]:
-    """List the firing layers; neurons without a threshold are refused."""
+    """List the layers that send spikes; a readout that does not fire is left out.
+
+    Raises:
+        InputError: neurons of such a layer send other than a 0 or a 1 step by step.
+    """
     layers: list[Any] = [layer for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
     for layer in layers:
         surrogate = getattr(layer.neuron, "surrogate", None)
@@ -108,6 +107,7 @@ def firing_layers(network: Network) -> list[Any]:
 
 
 def _samples(batch: Batch) -> list[Batch]:
+    """Split a batch into batches of one sample."""
     x = dense(batch.x)
     return [
         Batch(x[:, [b]], batch.target[[b]], batch.lengths[[b]], batch.position[[b]])
@@ -117,32 +117,45 @@ def _samples(batch: Batch) -> list[Batch]:
 
 def _of_sample(
     network: Network, sample: Batch, objective: Objective, patterns: Tensor, noise: Chance
-) -> tuple[Gradients, Gradients]:
-    """Compute the exact gradient of one sample, and the expected surrogate gradient."""
+) -> Expected:
+    """Compute both gradients of one sample over the spike patterns [T, Z, neurons of all firing layers]."""
     count = patterns.shape[1]
     # The log probability of each pattern depends on the weights through the potentials; the spikes are constants.
-    copied, trajectory = _forced(network, sample, patterns, passes=False)
+    copied, trajectory = _run_with_spikes(network, sample, patterns, passes=False)
     log_probability = torch.zeros(count, dtype=torch.float64)
-    for index, spikes in zip(_firing_indices(copied), _split(copied, patterns), strict=True):
+    firing = [(index, layer) for index, layer in enumerate(copied.layers) if layer in firing_layers(copied)]
+    for (index, layer), spikes in zip(firing, _by_layer(copied, patterns), strict=True):
         u = trajectory.u[index].double()
-        surrogate: Any = copied.layers[index].neuron.surrogate  # type: ignore[union-attr]
+        surrogate: Any = layer.neuron.surrogate  # type: ignore[union-attr]
         log_probability = log_probability + noise.log_probability(spikes, u, surrogate).sum((0, 2))
     probability = log_probability.exp()
     losses = _losses(objective, trajectory, sample)
     (probability * losses).sum().backward()
     exact = layer_gradients(copied)
     # The same patterns again, with the surrogate as the derivative of each spike.
-    copied, trajectory = _forced(network, sample, patterns, passes=True)
+    copied, trajectory = _run_with_spikes(network, sample, patterns, passes=True)
     weighted = (probability.detach() * _losses(objective, trajectory, sample)).sum()
     if weighted.requires_grad:
         weighted.backward()
-    return exact, layer_gradients(copied)
+    return Expected(exact, layer_gradients(copied))
 
 
-def _forced(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) -> tuple[Network, Trajectory]:
-    """Run a copy of the network over one sample with every spike pattern, patterns on the batch axis."""
+def _run_with_spikes(
+    network: Network, sample: Batch, patterns: Tensor, *, passes: bool
+) -> tuple[Network, Trajectory]:
+    """Run a copy of the network over one sample with every spike pattern in place of its own spikes.
+
+    Args:
+        network: is not modified.
+        sample: a batch of one.
+        patterns: [T, Z, neurons of all firing layers]; Z is the batch axis of the run.
+        passes: whether gradients pass through spikes by the surrogate's slope.
+
+    Returns:
+        The copy, and its trajectory.
+    """
     copied = on_the_reference(network)
-    for layer, spikes in zip(firing_layers(copied), _split(copied, patterns), strict=True):
+    for layer, spikes in zip(firing_layers(copied), _by_layer(copied, patterns), strict=True):
         layer.neuron.surrogate.firing = GivenSpikes(spikes, passes=passes)
     count = patterns.shape[1]
     x = dense(sample.x).expand(-1, count, *dense(sample.x).shape[2:])
@@ -150,26 +163,22 @@ def _forced(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) 
     return copied, copied.unroll(x, lengths, keep=frozenset({SPIKES, POTENTIAL}))
 
 
-def _split(network: Network, patterns: Tensor) -> Sequence[Tensor]:
+def _by_layer(network: Network, patterns: Tensor) -> Sequence[Tensor]:
+    """Split spike patterns into those of each firing layer [T, Z, N]."""
     return patterns.split([layer.neurons for layer in firing_layers(network)], dim=2)
-
-
-def _firing_indices(network: Network) -> list[int]:
-    firing = {layer.name for layer in firing_layers(network)}
-    return [index for index, layer in enumerate(network.layers) if layer.name in firing]
 
 
 def _losses(objective: Objective, trajectory: Trajectory, sample: Batch) -> Tensor:
     """Compute the loss of each spike pattern [Z]; patterns lie on the batch axis of the trajectory."""
 
-    def one(output: Tensor, *spikes: Tensor) -> Tensor:
-        alone = Trajectory(
+    def loss_of_pattern(output: Tensor, *spikes: Tensor) -> Tensor:
+        single = Trajectory(
             output[:, None],
             sample.lengths,
             spikes=tuple(spikes_of_layer[:, None] for spikes_of_layer in spikes),
             u=(),
             state=(),
         )
-        return objective.whole(alone, sample.target)
+        return objective.whole(single, sample.target)
 
-    return torch.func.vmap(one, in_dims=1)(trajectory.output, *trajectory.spikes).double()
+    return torch.func.vmap(loss_of_pattern, in_dims=1)(trajectory.output, *trajectory.spikes).double()

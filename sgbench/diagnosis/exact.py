@@ -24,19 +24,20 @@ from sgbench.surrogates.base import Surrogate
 INPUTS, HIDDEN, OUTPUTS, STEPS = 4, 2, 1, 4
 BETA, KERNEL_DECAY = 0.8, 0.7
 NETWORKS = 20
-FIRST_TARGET = 100
+TARGET_SEED = 100
+"""Seed of the first network's target; each next network has the next seed."""
 
 
 class Exact(NamedTuple):
     """Compares a surrogate's gradient with the exact one over many tiny networks."""
 
-    cosine: float  # median
-    cosine_low: float  # 10 % quantile
-    norm_ratio: float  # median
-    sign_agreement: float  # mean
-    networks: int
-    cosines: tuple[float, ...]  # of each network, from the worst to the best
-    norm_ratios: tuple[float, ...]  # likewise, from the shortest to the longest
+    cosine: float  # median over networks
+    cosine_low: float  # 10 % quantile over networks
+    norm_ratio: float  # of the surrogate's gradient by the exact one, median over networks
+    sign_agreement: float  # share of weights with equal signs, mean over networks
+    networks: int  # count of networks in which neither gradient is zero
+    cosines: tuple[float, ...]  # one for each such network, from the least to the largest
+    norm_ratios: tuple[float, ...]  # from the least to the largest
 
 
 def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exact:
@@ -44,18 +45,18 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
 
     Each network has 4 inputs, 2 leaky neurons and 1 leaky output neuron over 4 steps, drawn weights, and
     the van Rossum distance to a drawn spike train as its loss. All neurons fire with probability
-    :math:`\sigma(k (u - \theta))`.
+    :math:`\sigma(k (u - \theta))` at potential u and threshold :math:`\theta`.
 
     Args:
         make_surrogate: returns a new surrogate for each layer.
         noise_slope: k [1/threshold].
 
     Raises:
-        InputError: the surrogate can send more than one spike in a step.
+        InputError: the surrogate can send more than one spike in a step, or gives no gradient in any network.
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5), for the question; the networks are our own.
     """
-    comparisons = [_one(seed, make_surrogate, noise_slope) for seed in range(NETWORKS)]
+    comparisons = [_compare_network(seed, make_surrogate, noise_slope) for seed in range(NETWORKS)]
     cosines = sorted(comparison["cosine"] for comparison in comparisons if "cosine" in comparison)
     if not cosines:
         raise InputError(
@@ -73,7 +74,10 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
     )
 
 
-def _one(seed: int, make_surrogate: Callable[[], Surrogate], noise_slope: float) -> dict[str, float]:
+def _compare_network(
+    seed: int, make_surrogate: Callable[[], Surrogate], noise_slope: float
+) -> dict[str, float]:
+    """Compare both gradients of one network; the result maps measures of `agreement.compare` to values."""
     network, batch = tiny_network(seed, make_surrogate)
     decay_s = -1e-3 / math.log(KERNEL_DECAY)
     objective = Objective(VanRossum(tau_decay_s=decay_s, tau_rise_s=0.0, dt_s=1e-3), NoPenalty())
@@ -81,12 +85,12 @@ def _one(seed: int, make_surrogate: Callable[[], Surrogate], noise_slope: float)
 
 
 def tiny_network(seed: int, make_surrogate: Callable[[], Surrogate]) -> tuple[Chain, Batch]:
-    """Draw one of the tiny networks with its input and wanted spikes."""
+    """Draw the tiny network of a seed, and a batch of one with its input and target spikes."""
     drawn: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "dtype": torch.float64}
     x = (torch.rand(STEPS, INPUTS, **drawn) < 0.5).double()  # noqa: PLR2004 - half of them
     into = torch.randn(HIDDEN, INPUTS, **drawn) * 1.2
     out = torch.randn(OUTPUTS, HIDDEN, **drawn) * 1.8
-    drawn["generator"] = torch.Generator().manual_seed(FIRST_TARGET + seed)
+    drawn["generator"] = torch.Generator().manual_seed(TARGET_SEED + seed)
     wanted = (torch.rand(STEPS, OUTPUTS, **drawn) < 0.4).double()  # noqa: PLR2004 - two spikes in five steps
     network = Chain()
     network.layers = nn.ModuleList(

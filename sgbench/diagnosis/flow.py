@@ -6,7 +6,7 @@ Legend: T steps, B samples, N neurons, C currents of a neuron, P weights of a la
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -27,20 +27,27 @@ FLOW = (
 )
 NOT_FINITE = "the gradient is not finite"
 NOWHERE = "the loss does not depend on this layer"
-FEWEST_FOR_SLOPE = 2
+FEWEST = 2
+"""Least count of norms for a slope, and of mini-batches for a scatter."""
 
 
 def log_slope(norms: Sequence[float]) -> float | None:
-    r"""Fit the slope b of ln(norm) over steps back in time; None with fewer than two norms above 0.
+    r"""Fit the growth b of a gradient's norm over steps back in time.
 
     .. math:: \ln |g[t]| \approx a + b (T - 1 - t)
+
+    Args:
+        norms: :math:`|g[t]|` for t = 0 ... T - 1; zeros and non-finite ones are left out.
+
+    Returns:
+        b [1/step], or None with fewer than two norms.
 
     >>> round(log_slope([0.25, 0.5, 1.0]), 6)  # halves with each step back
     -0.693147
     """
     back = np.arange(len(norms))[::-1]
     known = np.array([norm > 0 and math.isfinite(norm) for norm in norms], dtype=bool)
-    if known.sum() < FEWEST_FOR_SLOPE:
+    if known.sum() < FEWEST:
         return None
     logs = np.log(np.asarray(norms, dtype=float)[known])
     return float(np.polyfit(back[known], logs, 1)[0])
@@ -51,10 +58,10 @@ def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values
 
     Args:
         layer: the layer's trace of each batch, after the backward pass.
-        lengths: time steps of the samples of each batch [B].
+        lengths: count of valid time steps of each sample [B], one tensor for each batch.
 
     Returns:
-        The values by their name in `LayerDiagnosis`, and the reasons of missing ones by name.
+        Measured values, and reasons for missing ones; both map field names of `LayerDiagnosis`.
     """
     gradients = [trace.gradient() for trace in layer]
     if all(gradient is None for gradient in gradients):
@@ -94,16 +101,28 @@ def _thinned(norms: Sequence[float]) -> tuple[float, ...]:
 
 
 def weights_gradient(layer: nn.Module) -> Tensor:
-    """Join the gradients of all weights of a layer [P] in double precision, zeros for weights without one."""
+    """Join the gradients of a layer's weights into one vector [P]; see `joined_gradient`."""
+    return joined_gradient(layer.parameters())
+
+
+def joined_gradient(parameters: Iterable[Tensor]) -> Tensor:
+    """Join the stored gradients of weights into one vector in double precision, zeros for weights without one."""
     parts = [
         (torch.zeros_like(weight) if weight.grad is None else weight.grad).detach().double().flatten()
-        for weight in layer.parameters()
+        for weight in parameters
     ]
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
 
 def weights(gradients: Sequence[Tensor]) -> tuple[Values, Reasons]:
-    """Measure the gradients [P] of one layer's weights, one for each mini-batch."""
+    """Measure one layer's weight gradients: the share of weights they reach, and their signal-to-noise ratio.
+
+    Args:
+        gradients: one vector [P] for each mini-batch, at least one.
+
+    Returns:
+        Measured values, and reasons for missing ones; both map field names of `LayerDiagnosis`.
+    """
     values: Values = {}
     reasons: Reasons = {}
     if gradients[0].numel() == 0:
@@ -118,20 +137,20 @@ def weights(gradients: Sequence[Tensor]) -> tuple[Values, Reasons]:
 
 
 def signal_to_noise(gradients: Sequence[Tensor]) -> tuple[float | None, str]:
-    r"""Compare the mean gradient with its scatter from one mini-batch to the next.
+    r"""Compare the mean gradient with its scatter over n mini-batches.
 
     .. math:: |\bar g|^2 \Big/ \frac{1}{n - 1} \sum_i |g_i - \bar g|^2
 
     Args:
-        gradients: of each mini-batch [P].
+        gradients: g_i [P] of each mini-batch.
 
     Returns:
-        The ratio, or None with the reason.
+        The ratio and "", or None and the reason why there is none.
 
     >>> signal_to_noise([torch.tensor([1.0]), torch.tensor([3.0])])[0]  # 2^2 over 2
     2.0
     """
-    if len(gradients) < FEWEST_FOR_SLOPE:
+    if len(gradients) < FEWEST:
         return None, "one mini-batch has no scatter; take at least two, e.g. with --batches 4"
     stacked = torch.stack(list(gradients))
     if not bool(stacked.isfinite().all()):

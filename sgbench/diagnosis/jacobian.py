@@ -21,12 +21,20 @@ MOST_NUMBERS = 1024
 SAMPLES, STEPS = 4, 8
 """Count of samples and of evenly spaced steps whose Jacobians are computed; fewer steps for large layers."""
 SMALL = 128
-Found = tuple[float, float]
+"""Largest state [numbers] with a Jacobian at all eight steps; larger ones have two."""
 NAMES = ("jacobian_norm", "jacobian_radius")
 
 
-def jacobians(traced: TracedBatch, index: int) -> Found | str:
-    """Compute mean spectral norm and radius of the Jacobians of the layer at an index, or the reason for none."""
+def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
+    """Average spectral norm and spectral radius of one layer's step Jacobians over a few samples and steps.
+
+    Args:
+        traced: the network's pass over a batch.
+        index: of the layer in the network.
+
+    Returns:
+        Mean norm and mean radius, or the reason why they are missing.
+    """
     layer: Any = traced.network.layers[index]
     seen = traced.layers[index]
     neuron = layer.neuron
@@ -57,41 +65,38 @@ def jacobians(traced: TracedBatch, index: int) -> Found | str:
 
 
 def step_jacobian(layer: Any, current: Tensor, state: Any, fields: list[str], sample: int) -> Tensor:
-    """Compute the Jacobian [M, M] of one sample's step, for a state of M numbers.
+    """Compute the derivatives of one sample's next state by its state [M, M], for a state of M numbers.
 
     Args:
         layer: on the reference engine.
         current: input of the neurons in the step, recurrence included [B, N].
-        state: before the step.
-        fields: names of the state's fields without spikes.
+        state: of the neurons before the step, a named tuple of tensors with B first.
+        fields: names of the state's fields without spikes, in order of rows and columns.
         sample: index in the batch.
     """
     # The step is run on a batch of M equal samples, one for each row of the Jacobian.
     size = sum(getattr(state, name)[sample].numel() for name in fields)
 
-    def rows(values: Tensor) -> Tensor:
+    def repeated(values: Tensor) -> Tensor:
         return values[sample].detach().expand(size, *values[sample].shape).clone()
 
-    carried = {name: rows(getattr(state, name)).requires_grad_() for name in fields}
-    before = type(state)(
-        **{name: carried[name] if name in carried else rows(getattr(state, name)) for name in state._fields}
-    )
+    inputs = {name: repeated(getattr(state, name)).requires_grad_() for name in fields}
+    others = {name: repeated(getattr(state, name)) for name in state._fields if name not in inputs}
+    before = type(state)(**inputs, **others)
     surrogate = getattr(layer.neuron, "surrogate", None)
     if "s" in state._fields and surrogate is not None:
         centred = layer.neuron.centred(before)
         slope = surrogate.sent_slope(centred.detach())
         before = before._replace(s=before.s + slope * (centred - centred.detach()))
-    driven = rows(current)
+    driven = repeated(current)
     if layer.recurrent is not None:
         returning = layer.feedback(layer.neuron.fed_back(before))
         driven = driven + (returning - returning.detach())
     # The step of the class, since that of the layer is a recorder.
     _, after = type(layer.neuron).step(layer.neuron, driven, before)
     out = torch.cat([getattr(after, name).flatten(1) for name in fields], 1)
-    into = [carried[name] for name in fields]
-    wanted = torch.eye(size, dtype=out.dtype, device=out.device)
+    one_hot = torch.eye(size, dtype=out.dtype, device=out.device)
     if not out.requires_grad:
-        return torch.zeros_like(wanted)
-    slopes = torch.autograd.grad(out, into, wanted, allow_unused=True)
-    parts = [torch.zeros_like(to) if slope is None else slope for to, slope in zip(into, slopes, strict=True)]
-    return torch.cat([part.flatten(1) for part in parts], 1)
+        return torch.zeros_like(one_hot)
+    slopes = torch.autograd.grad(out, list(inputs.values()), one_hot, materialize_grads=True)
+    return torch.cat([slope.flatten(1) for slope in slopes], 1)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.diagnosis.agreement import LossAt, bptt_gradients, put
+from sgbench.diagnosis.agreement import LossAt, as_vector, bptt_gradients, layer_weights, put
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.networks.base import Network
 from sgbench.records.diagnosis import LinePoint, Loop
@@ -27,14 +27,14 @@ MOST_ON_A_SIDE = 101
 class WeightLoss(NamedTuple):
     """Computes a loss as a function of all weights, and its surrogate gradient."""
 
-    value: Callable[[Tensor], float]  # of weights [P]
-    gradient: Callable[[Tensor], Tensor]  # of weights [P], the gradient [P]
-    weights: Callable[[], Tensor]  # the initial weights [P]
-    weights_of: Callable[[Network], Tensor]  # the weights of a network as one vector [P]
+    value: Callable[[Tensor], float]  # from weights [P] to the loss
+    gradient: Callable[[Tensor], Tensor]  # from weights [P] to the surrogate gradient [P]
+    weights: Callable[[], Tensor]  # returns the initial weights [P]
+    weights_of: Callable[[Network], Tensor]  # from a network to its weights as one vector [P]
 
 
 def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective) -> WeightLoss:
-    """Build the loss of a network as a function of its weights.
+    """Build the loss of a network as a function of all its weights.
 
     Args:
         network: is not modified; its weights are the initial ones.
@@ -43,18 +43,15 @@ def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective)
     """
     loss_at = LossAt(network, batches, objective)
 
-    def parameters(of: Network) -> list[Tensor]:
-        return [weight for layer in of.layers for weight in layer.parameters()]
-
     def weights_of(of: Network) -> Tensor:
-        return torch.cat([weight.detach().double().flatten().cpu() for weight in parameters(of)])
+        return as_vector(layer_weights(of))
 
     def value(weights: Tensor) -> float:
-        put(parameters(loss_at.network), weights)
+        put(layer_weights(loss_at.network), weights)
         return loss_at()
 
     def gradient(weights: Tensor) -> Tensor:
-        put(parameters(loss_at.network), weights)
+        put(layer_weights(loss_at.network), weights)
         gradients = bptt_gradients(loss_at.network, batches, objective)
         return torch.cat(list(gradients.values())).cpu()
 
@@ -70,7 +67,8 @@ def line_between(
     .. math:: w(\alpha) = w_0 + \alpha (w_1 - w_0), \qquad
               \frac{dL}{d\alpha} = g(w(\alpha)) \cdot (w_1 - w_0)
 
-    by the surrogate gradient g, and by differences of L between the neighbours of each point.
+    Each point has the loss L, its slope by the surrogate gradient g, and its slope by the difference of L between
+    the point's neighbours. Values that are not finite are None.
 
     Args:
         loss: the loss as a function of all weights.
@@ -81,7 +79,7 @@ def line_between(
         last: alpha of the last point.
 
     Raises:
-        InputError: too few or too many points, or a line of no length.
+        InputError: fewer than 3 or more than 1001 points, `last` not above `first`, or equal ends.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), figure 4.
     """
@@ -92,65 +90,64 @@ def line_between(
         raise InputError(
             f"--from {first:g} --to {last:g}: the line has to go up, e.g. --from -0.25 --to 1.25"
         )
-    way = end - start
-    if not bool(way.any()):
+    direction = end - start
+    if not bool(direction.any()):
         raise InputError("line: both ends have the same weights, so there is no line between them")
     alphas = torch.linspace(first, last, points, dtype=torch.float64).tolist()
-    losses = [loss.value(start + alpha * way) for alpha in alphas]
-    slopes = [(loss.gradient(start + alpha * way) @ way).item() for alpha in alphas]
+    losses = [loss.value(start + alpha * direction) for alpha in alphas]
+    slopes = [(loss.gradient(start + alpha * direction) @ direction).item() for alpha in alphas]
     return tuple(
         LinePoint(
             alpha=alpha,
             loss=_finite(losses[index]),
             surrogate_slope=_finite(slopes[index]),
-            macroscopic_slope=_finite(_difference(alphas, losses, index)),
+            macroscopic_slope=_finite(_difference_quotient(alphas, losses, index)),
         )
         for index, alpha in enumerate(alphas)
     )
 
 
-def _difference(alphas: Sequence[float], losses: Sequence[float], index: int) -> float:
-    """Compute the slope between both neighbours of a point, or to its one neighbour at an end."""
+def _difference_quotient(alphas: Sequence[float], losses: Sequence[float], index: int) -> float:
+    """Compute the slope of the loss between both neighbours of a point, or to its one neighbour at an end."""
     before, after = max(0, index - 1), min(len(alphas) - 1, index + 1)
     return (losses[after] - losses[before]) / (alphas[after] - alphas[before])
 
 
 def _finite(value: float) -> float | None:
+    """Replace NaN and infinite numbers by None."""
     return value if math.isfinite(value) else None
 
 
 def integral(line: Sequence[LinePoint]) -> float:
-    """Integrate the surrogate slope along a line by the trapezoidal rule."""
+    """Integrate the surrogate slope along a line by the trapezoidal rule; a missing slope counts as 0."""
     return sum(
-        0.5
-        * ((one.surrogate_slope or 0.0) + (next_one.surrogate_slope or 0.0))
-        * (next_one.alpha - one.alpha)
-        for one, next_one in pairwise(line)
+        0.5 * ((left.surrogate_slope or 0.0) + (right.surrogate_slope or 0.0)) * (right.alpha - left.alpha)
+        for left, right in pairwise(line)
     )
 
 
 class LoopSamples(NamedTuple):
-    """Holds g . dr at each of the evenly spaced points of a closed loop."""
+    """Holds what each point of a closed loop adds to the integral of a gradient g along the loop."""
 
-    shares: tuple[float, ...]
+    shares: tuple[float, ...]  # g . dr at evenly spaced points
 
     @property
     def loop(self) -> Loop:
-        """Sum the integral around the loop, and the integral of its absolute value."""
+        """Sum g . dr around the loop (`integral`), and its absolute values (`path`)."""
         return Loop(integral=sum(self.shares), path=sum(map(abs, self.shares)))
 
 
 def closed_loop(
     gradient: Callable[[Tensor], Tensor], centre: Tensor, first: Tensor, second: Tensor, *, points: int
 ) -> LoopSamples:
-    r"""Integrate a vector field around an ellipse; the integral is 0 if the field is a gradient.
+    r"""Compute the parts of a vector field's integral around an ellipse; they sum to 0 if the field is a gradient.
 
     .. math:: \oint g(r) \cdot dr, \qquad r(\phi) = c + a \cos\phi + b \sin\phi
 
-    by the trapezoidal rule, which converges exponentially for smooth fields.
+    The trapezoidal rule is used, which converges exponentially for smooth fields.
 
     Args:
-        gradient: g, from weights [P] to [P].
+        gradient: the field g, from weights [P] to a vector [P].
         centre: c [P].
         first: a [P].
         second: b [P].
@@ -166,8 +163,8 @@ def closed_loop(
     for number in range(points):
         angle = 2 * math.pi * number / points
         weights = centre + math.cos(angle) * first + math.sin(angle) * second
-        along = (math.cos(angle) * second - math.sin(angle) * first) * (2 * math.pi / points)
-        shares.append((gradient(weights) @ along).item())
+        step = (math.cos(angle) * second - math.sin(angle) * first) * (2 * math.pi / points)
+        shares.append((gradient(weights) @ step).item())
     return LoopSamples(tuple(shares))
 
 
@@ -177,22 +174,22 @@ def closed_loops(
     """Integrate the surrogate gradient around circles in random planes of all weights.
 
     Args:
-        loss: whose present weights [P] are the common centre.
+        loss: its gradient is integrated; its initial weights [P] are the centre of all circles.
         generator: draws the planes.
-        radius: of the circles, as a fraction of the norm of all weights, or as it is where that is 0.
-        points: number of points on each circle.
-        planes: number of random planes, with one circle in each.
+        radius: of the circles, as a fraction of the norm of all weights; absolute if that norm is 0.
+        points: count of points on each circle, at least 3.
+        planes: count of random planes, with one circle in each.
 
     Raises:
         InputError: a value out of range.
     """
-    length = require_number("--radius", radius, low=0, open_low=True)
+    require_number("--radius", radius, low=0, open_low=True)
     require_count("--points", points, low=FEWEST_POINTS)
     centre = loss.weights()
-    length *= centre.norm().item() or 1.0
+    absolute_radius = radius * (centre.norm().item() or 1.0)
     loops = []
     for _ in range(require_count("--planes", planes)):
-        first, second = length * two_directions(len(centre), generator)
+        first, second = absolute_radius * two_directions(len(centre), generator)
         loops.append(closed_loop(loss.gradient, centre, first, second, points=points))
     return loops
 
@@ -202,14 +199,14 @@ def two_directions(size: int, generator: torch.Generator, first: Tensor | None =
 
     Args:
         size: P.
-        generator: of the directions.
-        first: the first direction [P], of any length; None draws it.
+        generator: draws them.
+        first: the first direction [P], of any length; None draws it too.
     """
     drawn = torch.randn(size, 2, generator=generator, dtype=torch.float64)
     if first is not None:
         drawn[:, 0] = first
     directions, upper = torch.linalg.qr(drawn)
-    return (directions * upper.diagonal().sign()).T  # along the given direction, not against it
+    return (directions * upper.diagonal().sign()).T  # the sign, so that the first points along `first`
 
 
 class Plane(NamedTuple):
@@ -217,7 +214,7 @@ class Plane(NamedTuple):
 
     first: tuple[float, ...]  # a of each column
     second: tuple[float, ...]  # b of each row
-    losses: tuple[tuple[float | None, ...], ...]  # by rows; None: not finite
+    losses: tuple[tuple[float | None, ...], ...]  # one tuple for each row; None: not finite
 
 
 def plane(
@@ -229,14 +226,14 @@ def plane(
     points: int,
     ends: tuple[float, float] = (-1.0, 1.0),
 ) -> Plane:
-    """Scan a loss over a plane of weights, on a square grid.
+    """Scan a loss over a plane of weights w(a, b) = w_0 + a d_1 + b d_2, on a square grid.
 
     Args:
         loss: the loss as a function of all weights.
         centre: w_0 [P].
         first: d_1 [P].
         second: d_2 [P].
-        points: count of points along each side.
+        points: count of points along each side, 3 to 101.
         ends: least and largest value of a and b.
 
     Raises:
@@ -251,6 +248,6 @@ def plane(
     """
     if require_count("--points", points, low=FEWEST_POINTS) > MOST_ON_A_SIDE:
         raise InputError(f"--points {points}: at most {MOST_ON_A_SIDE} a side are scanned")
-    along = torch.linspace(*ends, points, dtype=torch.float64).tolist()
-    rows = tuple(tuple(_finite(loss.value(centre + a * first + b * second)) for a in along) for b in along)
-    return Plane(tuple(along), tuple(along), rows)
+    side = torch.linspace(*ends, points, dtype=torch.float64).tolist()
+    losses = tuple(tuple(_finite(loss.value(centre + a * first + b * second)) for a in side) for b in side)
+    return Plane(tuple(side), tuple(side), losses)

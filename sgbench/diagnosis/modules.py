@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from sgbench.diagnosis.activity import activity
 from sgbench.diagnosis.advice import advise_modules, outlook
-from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights
+from sgbench.diagnosis.flow import FLOW, flow, joined_gradient, log_slope, weights
 from sgbench.diagnosis.jacobian import NAMES
 from sgbench.diagnosis.panels import ACTIVITY, OF_WEIGHTS
 from sgbench.diagnosis.traces import LayerTrace, leaf_like, shown_by
@@ -22,8 +23,9 @@ from sgbench.neurons.base import Neuron
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis
 
 FOREIGN = "not measured in networks of other libraries"
-"""Why a value is missing."""
+"""Reason of missing values."""
 MakeLoss = Callable[[nn.Module, Any], Tensor]
+"""Runs a network over a batch, and returns the loss as a scalar."""
 
 
 def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
@@ -75,13 +77,14 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
     batches = batch if isinstance(batch, list) else [batch]
     traces: dict[str, list[LayerTrace]] = {name: [] for name in layers}
     gradients: dict[str, list[Tensor]] = {name: [] for name in layers}
-    owners = _owners(copied, list(layers))
+    weights_by_layer = _weights_by_layer(copied, list(layers))
     losses = []
-    for part in batches:
-        seen = _seen(copied, layers, part, loss, losses)
+    for single_batch in batches:
+        seen, value = _run_recorded(copied, layers, single_batch, loss)
+        losses.append(value)
         for name, trace in seen.items():
             traces[name].append(trace)
-            gradients[name].append(_gradient(owners[name]))
+            gradients[name].append(joined_gradient(weights_by_layer[name]))
     measured = tuple(
         _layer(name, traces[name], gradients[name]) for name in layers if traces[name][0].currents
     )
@@ -94,97 +97,81 @@ def _is_spiking(module: nn.Module) -> bool:
     return "snntorch._neurons.neurons.SpikingNeuron" in names or isinstance(module, Neuron)
 
 
-def _owners(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Parameter]]:
-    """Assign to each layer its own weights and those of modules since the spiking layer before."""
-    owned: dict[str, list[nn.Parameter]] = {name: [] for name in layers}
-    waiting: list[nn.Parameter] = []
+def _weights_by_layer(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Parameter]]:
+    """Map each spiking layer to its own weights, and those of modules since the spiking layer before.
+
+    Weights of modules after the last spiking layer are mapped to that layer.
+    """
+    weights_by_layer: dict[str, list[nn.Parameter]] = {name: [] for name in layers}
+    within_layers: set[int] = set()
     for name, weight in net.named_parameters():
-        within = next((layer for layer in layers if name.startswith(f"{layer}.")), None)
-        if within is None:
-            waiting.append(weight)
+        layer = next((layer for layer in layers if name.startswith(f"{layer}.")), None)
+        if layer is not None:
+            weights_by_layer[layer].append(weight)
+            within_layers.add(id(weight))
+    pending: list[nn.Parameter] = []
+    for name, module in net.named_modules():
+        if name in weights_by_layer:
+            weights_by_layer[name] += pending
+            pending = []
         else:
-            owned[within].append(weight)
-    order = [name for name, module in net.named_modules() if name in owned or _has_own_weights(module)]
-    position = {id(weight): index for index, weight in enumerate(waiting)}
-    current: list[nn.Parameter] = []
-    for name in order:
-        module = net.get_submodule(name)
-        if name in owned:
-            owned[name] += current
-            current = []
-        else:
-            current += [
-                parameter for parameter in module.parameters(recurse=False) if id(parameter) in position
-            ]
-    if current:
-        owned[layers[-1]] += current
-    return owned
+            own = module.parameters(recurse=False)
+            pending += [weight for weight in own if id(weight) not in within_layers]
+    weights_by_layer[layers[-1]] += pending
+    return weights_by_layer
 
 
-def _has_own_weights(module: nn.Module) -> bool:
-    return next(module.parameters(recurse=False), None) is not None
+def _run_recorded(
+    net: nn.Module, layers: dict[str, nn.Module], batch: Any, loss: MakeLoss
+) -> tuple[dict[str, LayerTrace], float]:
+    """Run the loss of one batch forward and backward with recorders on every spiking layer.
 
-
-def _gradient(parameters: Sequence[nn.Parameter]) -> Tensor:
-    parts = [
-        (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-        .detach()
-        .double()
-        .flatten()
-        for parameter in parameters
-    ]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
-
-
-def _seen(
-    net: nn.Module, layers: dict[str, nn.Module], part: Any, loss: MakeLoss, losses: list[float]
-) -> dict[str, LayerTrace]:
-    """Run the loss of one batch forward and backward with recorders on every spiking layer."""
+    Returns:
+        The trace of each layer by its name, and the loss.
+    """
     traces: dict[str, LayerTrace] = {}
     handles = []
     for name, module in layers.items():
-        traces[name] = LayerTrace(name, 1, functools.partial(_slope, _surrogate(module)), counts_spikes=True)
+        surrogate = module.surrogate if isinstance(module, Neuron) else module.spike_grad
+        traces[name] = LayerTrace(name, 1, functools.partial(_slope, surrogate), counts_spikes=True)
         if isinstance(module, Neuron):
             module.step = functools.partial(_own_step, traces[name], module, type(module).step)  # type: ignore[method-assign]
         else:
-            handles.append(module.register_forward_pre_hook(functools.partial(_before, traces[name])))
-            handles.append(module.register_forward_hook(functools.partial(_after, traces[name])))
+            handles.append(module.register_forward_pre_hook(functools.partial(_record_current, traces[name])))
+            handles.append(module.register_forward_hook(functools.partial(_record_output, traces[name])))
     try:
         net.zero_grad()
-        value = loss(net, part)
+        value = loss(net, batch)
         if not isinstance(value, Tensor) or value.numel() != 1:
             raise InputError("diagnose_module: loss(net, batch) has to return one number as a tensor")
         if value.requires_grad:
             value.backward()
-        losses.append(value.item())
     finally:
         for handle in handles:
             handle.remove()
-    return traces
-
-
-def _surrogate(module: nn.Module) -> Any:
-    return module.surrogate if isinstance(module, Neuron) else module.spike_grad
+    return traces, value.item()
 
 
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
     """Compute the slope of a surrogate by its backward pass, at potentials minus threshold."""
-    probe = centred.detach().clone().requires_grad_()
+    leaf = centred.detach().clone().requires_grad_()
     with torch.enable_grad():
-        sent = surrogate(probe)
+        sent = surrogate(leaf)
     if not sent.requires_grad:
-        return torch.zeros_like(probe)
-    (slope,) = torch.autograd.grad(sent.sum(), probe)
+        return torch.zeros_like(leaf)
+    (slope,) = torch.autograd.grad(sent.sum(), leaf)
     return slope
 
 
-def _before(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _record_current(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Store a step's input current, the first input of a layer of snnTorch, as a leaf that gets a gradient."""
     current = leaf_like(inputs[0])
     seen.currents.append(current)
     return (current, *inputs[1:])
 
 
-def _after(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+def _record_output(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    """Store the spikes and potentials of a step of a layer of snnTorch."""
     shown = shown_by(module, output)
     if shown is None:
         raise InputError(
@@ -196,6 +183,7 @@ def _after(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...], output:
 
 
 def _own_step(seen: LayerTrace, module: Any, step: Any, current: Tensor, state: Any) -> Any:
+    """Run a step of a neuron of sgbench, and store its current, potential and spikes."""
     current = leaf_like(current)
     output, after = step(module, current, state)
     seen.currents.append(current)
@@ -205,18 +193,19 @@ def _own_step(seen: LayerTrace, module: Any, step: Any, current: Tensor, state: 
 
 
 def _flat(trace: LayerTrace) -> LayerTrace:
-    """Flatten the images [B, C, H, W] of a trace to [B, N]."""
+    """Copy a trace with all axes after the batch joined, e.g. images [B, C, H, W] to [B, N]."""
     flat = LayerTrace(trace.name, trace.spikes[0][0].numel(), trace.slope_at, trace.counts_spikes)
     flat.spikes = [spikes.flatten(1) for spikes in trace.spikes]
     flat.centred = [potential.flatten(1) for potential in trace.centred]
     for current in trace.currents:
-        row = current.detach().flatten(1)
-        row.grad = None if current.grad is None else current.grad.flatten(1)
-        flat.currents.append(row)
+        flat_current = current.detach().flatten(1)
+        flat_current.grad = None if current.grad is None else current.grad.flatten(1)
+        flat.currents.append(flat_current)
     return flat
 
 
 def _layer(name: str, traces: Sequence[LayerTrace], gradients: Sequence[Tensor]) -> LayerDiagnosis:
+    """Diagnose one layer from its trace and weight gradient [P] of each batch."""
     flat = [_flat(trace) for trace in traces]
     lengths = [torch.full((len(trace.spikes[0]),), len(trace.spikes)) for trace in flat]
     values: dict[str, Any] = {}
@@ -236,29 +225,28 @@ def _layer(name: str, traces: Sequence[LayerTrace], gradients: Sequence[Tensor])
 def _diagnosis(
     layers: tuple[LayerDiagnosis, ...], traces: dict[str, list[LayerTrace]], loss: float
 ) -> Diagnosis:
+    """Join the diagnoses of layers, their mean loss and advice.
+
+    Raises:
+        InputError: there is no layer.
+    """
     if not layers:
         raise InputError(
             "diagnose_module: no spiking layer was called; loss(net, batch) has to run the network"
         )
     slope = log_slope([layer.grad_norm or 0.0 for layer in layers])
     first = next(iter(traces.values()))
-    reasons = {
-        "agreements": FOREIGN,
-        "falling_steps": FOREIGN,
-        "loop": FOREIGN,
-        "line": FOREIGN,
-    }
+    reasons = dict.fromkeys(("agreements", "falling_steps", "loop", "line"), FOREIGN)
     if slope is None:
         reasons["log_slope_per_layer"] = "fewer than two layers have a gradient"
-    finite = loss == loss and abs(loss) != float("inf")  # noqa: PLR0124 - NaN differs from itself
-    if not finite:
+    if not math.isfinite(loss):
         reasons["loss"] = "the loss is not finite"
     diagnosis = Diagnosis(
         weights="given",
         split=None,
         samples=sum(len(trace.spikes[0]) for trace in first),
         panels=("flow", "activity"),
-        loss=loss if finite else None,
+        loss=loss if math.isfinite(loss) else None,
         log_slope_per_layer=slope,
         layers=layers,
         agreements=None,

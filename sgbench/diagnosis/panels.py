@@ -29,23 +29,24 @@ from sgbench.signals.trajectory import Batch
 def lost_classes(
     traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective
 ) -> Iterator[str]:
-    r"""Yield a sentence on the classes whose output has a gradient only at steps where the output is exactly 0.
+    r"""Yield one sentence with all classes that learn nothing, if there are some but not all.
 
     Until a spike reaches a readout that does not fire, its outputs are 0 whatever its weights are. If
     :math:`\partial L / \partial y_c[t]` is 0 at every other step of every sample, no weight into class c changes.
+    Readouts that fire and losses on spike times are not judged.
 
     Args:
         traced: the network run over each batch.
         batches: the same batches, with their targets.
-        objective: the loss.
+        objective: with the loss L.
     """
     if traced[0].layers[-1].counts_spikes or objective.loss.on_times:
         return
-    reached = torch.stack(
-        [_reached(one, batch, objective) for one, batch in zip(traced, batches, strict=True)]
+    learns = torch.stack(
+        [_classes_that_learn(run, batch, objective) for run, batch in zip(traced, batches, strict=True)]
     ).any(0)
-    lost = [str(index) for index in (~reached).nonzero().flatten().tolist()]
-    if lost and len(lost) < len(reached):
+    lost = [str(index) for index in (~learns).nonzero().flatten().tolist()]
+    if lost and len(lost) < len(learns):
         samples = sum(len(batch.target) for batch in batches)
         yield (
             f"class{'es' if len(lost) > 1 else ''} {', '.join(lost)}: of {samples} samples the loss looks at the "
@@ -54,11 +55,11 @@ def lost_classes(
         )
 
 
-def _reached(one: TracedBatch, batch: Batch, objective: Objective) -> Tensor:
-    """Return for each output whether the loss has a gradient at a step where it is not 0 [C]."""
+def _classes_that_learn(run: TracedBatch, batch: Batch, objective: Objective) -> Tensor:
+    """Return for each of C classes whether the loss has a gradient at a step where the output is not 0 [C]."""
     with torch.enable_grad():  # gradients are off between epochs, when a diagnosis may run
-        output = one.trajectory.output.detach().requires_grad_()
-        loss = objective.loss.whole(replace(one.trajectory, output=output), batch.target)
+        output = run.trajectory.output.detach().requires_grad_()
+        loss = objective.loss.whole(replace(run.trajectory, output=output), batch.target)
         (gradient,) = torch.autograd.grad(loss, output, materialize_grads=True)
     return ((gradient != 0) & (output.detach() != 0)).flatten(0, 1).any(0)
 
@@ -86,19 +87,19 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     """Diagnose a network over some batches without changing it.
 
     Args:
-        network: set to the epoch and training mode to diagnose.
-        rule: its gradient is compared by the agreement panel; None for back-propagation.
+        network: already set to the epoch and training mode to diagnose.
+        rule: the panel "agreement" compares its gradient with references; None for back-propagation.
         batches: at least one, on the network's device.
         objective: the loss with penalties.
-        generator: draws the directions of finite differences.
-        panels: names from `PANELS`.
-        weights_name: "initial", "selected", "given" or "epoch N".
-        split: the split of the batches, or None.
+        generator: draws the directions of finite differences, and spikes.
+        panels: names from `PANELS`, the parts of the diagnosis to compute.
+        weights_name: which weights these are, stored in the result: "initial", "selected", "given" or "epoch N".
+        split: the split of the batches, stored in the result; None for other data.
         step_size: of finite differences, relative to the norm of a layer's weights.
 
     Raises:
         InputError: an unknown panel, no samples, or a network without spiking neurons.
-        NonFiniteError: weights are NaN or infinite; names the layer.
+        NonFiniteError: weights are NaN or infinite; the message names the layer.
     """
     panels = checked_panels(panels)
     if not batches:
@@ -112,7 +113,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     agreements = (
         _agreements(network, rule, traced, batches, objective, generator, step_size) if compares else ()
     )
-    whole: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "weights": weights_name,
         "split": split,
         "samples": sum(len(batch.lengths) for batch in batches),
@@ -127,7 +128,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         "outlook": outlook(layers, attached=attached) if {"flow", "activity"} <= set(panels) else None,
         "advice": (),
     }
-    diagnosis = Diagnosis(**whole, reasons=_reasons(whole, panels))
+    diagnosis = Diagnosis(**fields, reasons=_reasons(fields, panels))
     lost = lost_classes(traced, batches, objective) if "activity" in panels else ()
     return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, lost, attached=attached))})
 
@@ -147,11 +148,7 @@ def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_finite_weights(network: Network) -> None:
-    """Refuse weights that are NaN or infinite.
-
-    Raises:
-        NonFiniteError: names the layer.
-    """
+    """Raise a NonFiniteError that names the layer if weights are NaN or infinite."""
     for layer in network.layers:
         for name, weight in layer.named_parameters():
             if not bool(weight.isfinite().all()):
@@ -161,8 +158,9 @@ def require_finite_weights(network: Network) -> None:
                 )
 
 
-def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
-    why = {
+def _reasons(fields: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
+    """Map each field of a diagnosis that is None to the reason why."""
+    reasons = {
         "loss": "the loss is not finite",
         "log_slope_per_layer": "fewer than two layers have a gradient",
         "agreements": "panel agreement was not asked for",
@@ -173,10 +171,11 @@ def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
         "line": "not asked for; see: sgbench diagnose line",
         "outlook": "it takes the panels flow and activity",
     }
-    return {name: reason for name, reason in why.items() if whole[name] is None}
+    return {name: reason for name, reason in reasons.items() if fields[name] is None}
 
 
 def _layer(traced: Sequence[TracedBatch], index: int, panels: Sequence[str]) -> LayerDiagnosis:
+    """Diagnose the layer at an index by the panels "flow" and "activity", if they are among `panels`."""
     seen: list[LayerTrace] = [traced_batch.layers[index] for traced_batch in traced]
     lengths = [traced_batch.lengths for traced_batch in traced]
     values: dict[str, Any] = {}
@@ -222,7 +221,10 @@ def _agreements(
     generator: torch.Generator,
     step_size: float,
 ) -> list[Agreement]:
-    """Compare the gradient that trains the network with every reference gradient that exists."""
+    """Compare the gradient that trains the network with every reference gradient that exists.
+
+    A reference that does not exist for this network has one line with the reason.
+    """
     bptt = {
         seen.name: torch.stack(
             [weights_gradient(traced_batch.network.layers[index]) for traced_batch in traced]
@@ -264,16 +266,25 @@ def falling_steps(
 ) -> float | None:
     """Compute the share of mini-batches whose loss falls with a short step against their own gradient.
 
-    A batch whose loss does not change, as when no neuron fires, is left out.
+    A batch is left out if its loss does not change, as when no neuron fires, or its gradient is 0 or not finite.
+
+    Args:
+        network: is not modified.
+        traced: the network's pass over each batch, with its gradients.
+        batches: the same batches.
+        objective: the loss with penalties.
+
+    Returns:
+        The share, or None if all batches are left out.
     """
     falls = []
     for traced_batch, batch in zip(traced, batches, strict=True):
         loss_at = compared.LossAt(network, [batch], objective)
-        parameters = [weight for layer in loss_at.network.layers for weight in layer.parameters()]
+        parameters = compared.layer_weights(loss_at.network)
         gradient = torch.cat([weights_gradient(layer) for layer in traced_batch.network.layers]).cpu()
         if not bool(gradient.isfinite().all()) or not bool(gradient.any()):
             continue
-        start = torch.cat([weight.detach().double().flatten().cpu() for weight in parameters])
+        start = compared.as_vector(parameters)
         before = loss_at()
         compared.put(parameters, start - SHORT_STEP * start.norm() * gradient / gradient.norm())
         after = loss_at()

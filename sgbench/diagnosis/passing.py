@@ -1,6 +1,6 @@
-"""Passing steps, through which recurrent spikes pass the gradient on, and the width with a given number of them.
+"""Passing steps, over which recurrent spikes pass the gradient on, and the surrogate's width with a given number.
 
-Legend: T steps, B samples, N neurons.
+Legend: T steps, B samples, N neurons, u potential minus threshold, psi slope of the surrogate.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ DIGITS = 2
 """Significant digits of a calibrated width."""
 CHUNK = 1 << 14
 """Potentials whose slopes are computed together, so that they stay in the cache."""
-PART = 1 << 15
+SUBSET = 1 << 15
 """Potentials of a layer that narrow the search, before all of them are used."""
 NEAR = 1.5
-"""Factor by which the search is widened around the estimate from a part."""
-GOLDEN = (math.sqrt(5) - 1) / 2
+"""Factor by which the search is widened around the estimate from a subset."""
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 INSIDE = 0.02
 """Least distance of a trial width from the ends of its bracket, as a share of the bracket."""
 
@@ -40,16 +40,20 @@ class RecurrentLayer(NamedTuple):
 
 
 def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float | None = None) -> float:
-    r"""Sum the surrogate's slopes, over its peak, along a sequence; average over neurons and samples.
+    r"""Sum a surrogate's slopes, relative to its peak, over the T_b steps of a sample; average over all series.
 
     .. math:: S = \frac{1}{B N} \sum_{b, i} \sum_{t \le T_b} \frac{\psi(u_{b, i}[t])}{\max \psi}
 
-    A recurrent spike passes the gradient on in proportion to that slope, so that S counts steps of slope 1.
+    A series is one neuron in one sample. A recurrent spike passes the gradient on in proportion to that slope, so that
+    S counts steps of slope 1.
 
     Args:
-        layer: the potentials.
+        layer: the potentials u.
         surrogate: has a width and a peak; it need not be the surrogate of the layer.
-        width_fwhm: full width at half maximum in place of its own [threshold units].
+        width_fwhm: full width at half maximum [threshold units]; None for the surrogate's own.
+
+    Raises:
+        InputError: the surrogate has no width or no peak.
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), whose condition for exploding gradients is a slope
     of the spike times a recurrent weight.
@@ -75,42 +79,44 @@ def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float
 def mean_passing_steps(
     layers: Sequence[RecurrentLayer], surrogate: Surrogate, width_fwhm: float | None = None
 ) -> float:
-    """Average the passing steps of several recurrent layers."""
+    """Average the passing steps of several recurrent layers; see `passing_steps`."""
     return sum(passing_steps(layer, surrogate, width_fwhm) for layer in layers) / len(layers)
 
 
 def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: float) -> float:
-    """Find the width with a given number of passing steps, to two significant digits [threshold units].
+    """Find a surrogate's width with a given number of passing steps, to two significant digits [threshold units].
 
-    Passing steps grow with the width, as each slope of a bell does. A part of the potentials narrows the search,
+    Passing steps grow with the width, as each slope of a bell does. A subset of the potentials narrows the search,
     and all of them decide on which side of each trial width the result lies.
 
     Args:
         layers: at least one.
         surrogate: its shape and peak are kept.
-        target: passing steps, averaged over layers.
+        target: wanted passing steps, averaged over layers.
 
     Raises:
         InputError: no width has so many or so few passing steps, or the surrogate has no width.
     """
 
     @functools.cache
-    def has(width: float) -> float:
+    def steps_of(width: float) -> float:
         return mean_passing_steps(layers, surrogate, width)
 
-    found, parts = None, [_part(layer) for layer in layers] if surrogate.elementwise else layers
-    if any(part is not layer for part, layer in zip(parts, layers, strict=True)):
-        about = _found(lambda width: mean_passing_steps(parts, surrogate, width), NARROWEST, WIDEST, target)
-        if about is not None:
-            low, high = _ends(about)
-            if has(low) >= target:
+    found, subsets = None, [_subset(layer) for layer in layers] if surrogate.elementwise else layers
+    if any(subset is not layer for subset, layer in zip(subsets, layers, strict=True)):
+        estimate = _find_width(
+            lambda width: mean_passing_steps(subsets, surrogate, width), NARROWEST, WIDEST, target
+        )
+        if estimate is not None:
+            low, high = _rounding_ends(estimate)
+            if steps_of(low) >= target:
                 low, high = low / NEAR, low
-            elif has(high) < target:
+            elif steps_of(high) < target:
                 low, high = high, high * NEAR
-            found = _found(has, low, high, target)
-    found = found or _found(has, NARROWEST, WIDEST, target)
+            found = _find_width(steps_of, low, high, target)
+    found = found or _find_width(steps_of, NARROWEST, WIDEST, target)
     if found is None:
-        least, most = has(NARROWEST), has(WIDEST)
+        least, most = steps_of(NARROWEST), steps_of(WIDEST)
         raise InputError(
             f"passing steps of {target:g} are out of reach: widths of {NARROWEST:g} to {WIDEST:g} have "
             f"{least:.2g} to {most:.2g}; the sequences are too short, or potentials lie exactly at threshold"
@@ -118,26 +124,38 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
     return found
 
 
-def _part(layer: RecurrentLayer) -> RecurrentLayer:
-    """Select a part of a layer's potentials, spread over neurons and steps, with `series` scaled alike."""
+def _subset(layer: RecurrentLayer) -> RecurrentLayer:
+    """Select 32,768 of a layer's potentials, spread over neurons and steps; a layer with fewer is returned itself.
+
+    The count `series` shrinks in proportion, so that passing steps are about the same.
+    """
     values = layer.centred.reshape(-1)
-    if len(values) <= PART:
+    if len(values) <= SUBSET:
         return layer
     # Multiples of the golden ratio, modulo 1, do not resonate with the period of neurons in a step.
-    indices = (torch.arange(PART, dtype=torch.float64) * GOLDEN % 1 * len(values)).long()
-    return RecurrentLayer(layer.name, values[indices.to(values.device)], layer.series * PART / len(values))
+    indices = (torch.arange(SUBSET, dtype=torch.float64) * GOLDEN_RATIO % 1 * len(values)).long()
+    return RecurrentLayer(layer.name, values[indices.to(values.device)], layer.series * SUBSET / len(values))
 
 
-def _found(has: Callable[[float], float], low: float, high: float, target: float) -> float | None:
-    """Find the width between two ends at which a rising function equals the target, to two digits; None outside.
+def _find_width(steps_of: Callable[[float], float], low: float, high: float, target: float) -> float | None:
+    """Find the width at which a function equals a target, to two significant digits.
 
     Trial widths are borders between two rounded widths. They alternate between interpolation of the function as a
     power of the width, and bisection.
 
-    >>> _found(lambda width: 10 * width**2, 0.01, 10, 4.9), _found(lambda width: width, 1, 2, 3)
+    Args:
+        steps_of: the function of the width, which rises with it.
+        low: lower end of the search.
+        high: upper end of the search.
+        target: value of the function.
+
+    Returns:
+        The width, or None if it is not between the ends.
+
+    >>> _find_width(lambda width: 10 * width**2, 0.01, 10, 4.9), _find_width(lambda width: width, 1, 2, 3)
     (0.7, None)
     """
-    least, most = has(low), has(high)
+    least, most = steps_of(low), steps_of(high)
     if not least < target <= most:
         return None
     halve = False
@@ -145,11 +163,11 @@ def _found(has: Callable[[float], float], low: float, high: float, target: float
         share = 0.5 if halve or least <= 0 else math.log(target / least) / math.log(most / least)
         # Within the bracket, so that the borders of its rounded width are too.
         guess = _rounded(low * (high / low) ** min(max(share, INSIDE), 1 - INSIDE))
-        tried = [end for end in _ends(guess) if low < end < high]
-        if not tried:
+        trials = [end for end in _rounding_ends(guess) if low < end < high]
+        if not trials:
             return guess
-        for end in tried:
-            steps = has(end)
+        for end in trials:
+            steps = steps_of(end)
             if steps < target:
                 low, least = end, steps
             else:
@@ -158,10 +176,10 @@ def _found(has: Callable[[float], float], low: float, high: float, target: float
         halve = not halve
 
 
-def _ends(width: float) -> tuple[float, float]:
-    """Return the least and the largest width that round to this one at two significant digits.
+def _rounding_ends(width: float) -> tuple[float, float]:
+    """Return the least and the largest number that round to this width at two significant digits.
 
-    >>> [f"{end:.4g}" for width in (0.27, 0.1) for end in _ends(width)]
+    >>> [f"{end:.4g}" for width in (0.27, 0.1) for end in _rounding_ends(width)]
     ['0.265', '0.275', '0.0995', '0.105']
     """
     mantissa, exponent = f"{width:.{DIGITS - 1}e}".split("e")

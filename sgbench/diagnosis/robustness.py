@@ -20,8 +20,10 @@ from sgbench.records.content import Scores
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
 
-MakeChange = Callable[[float, torch.Generator, float], of_input.Change]
+MakeChange = Callable[[float, torch.Generator, float], of_input.BatchChange]
+"""Makes a change of batches from a severity, a generator and the duration of a step [s]."""
 Disturb = Callable[[Network, float, torch.Generator], Network]
+"""Returns a disturbed copy of a network for a severity and a generator."""
 Score = Callable[[Network, Iterable[Batch]], Scores]
 MOST_LEVELS = 50
 
@@ -30,7 +32,7 @@ MOST_LEVELS = 50
 class Disturbance:
     """Describes one way to disturb a network or its input at test time."""
 
-    says: str  # meaning of the severity, with its unit
+    meaning: str  # of the severity, with its unit
     severities: tuple[float, ...]  # default ones, from mild to severe
     low: float  # least severity
     high: float  # largest severity
@@ -49,7 +51,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         0.0,
         1e3,
         needs_spikes=True,
-        on_input=of_input.jittered,
+        on_input=of_input.make_jitter,
     ),
     "delete": Disturbance(
         "probability that an input spike is lost",
@@ -57,7 +59,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         0.0,
         1.0,
         needs_spikes=True,
-        on_input=of_input.deleted,
+        on_input=of_input.make_deletion,
     ),
     "insert": Disturbance(
         "added input spikes by the sample's own",
@@ -65,10 +67,14 @@ DISTURBANCES: dict[str, Disturbance] = {
         0.0,
         1e3,
         needs_spikes=True,
-        on_input=of_input.inserted,
+        on_input=of_input.make_insertion,
     ),
     "dead_channels": Disturbance(
-        "share of silent input channels", (0.1, 0.2, 0.4, 0.6, 0.8), 0.0, 1.0, on_input=of_input.silenced
+        "share of silent input channels",
+        (0.1, 0.2, 0.4, 0.6, 0.8),
+        0.0,
+        1.0,
+        on_input=of_input.make_dead_channels,
     ),
     "reverse": Disturbance(
         "1: samples played backwards",
@@ -77,7 +83,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         1.0,
         is_whole=True,
         is_drawn=False,
-        on_input=of_input.turned_round,
+        on_input=of_input.make_reversal,
     ),
     "time_step": Disturbance(
         "length of a step by that of the training",
@@ -87,7 +93,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         clean=1.0,
         is_whole=True,
         is_drawn=False,
-        on_input=of_input.coarsened,
+        on_input=of_input.make_longer_steps,
         on_network=of_network.with_longer_steps,
     ),
     "weight_bits": Disturbance(
@@ -118,7 +124,7 @@ DISTURBANCES: dict[str, Disturbance] = {
 
 
 class Point(NamedTuple):
-    """Holds the score at one severity, over draws of a random disturbance."""
+    """Holds the mean, least and largest score at one severity, over draws of a random disturbance."""
 
     severity: float | None  # None: undisturbed, if no severity means that
     mean: float
@@ -129,11 +135,11 @@ class Point(NamedTuple):
 class RobustnessCurve(NamedTuple):
     """Holds the scores of one disturbance, undisturbed first, or the reason why there are none."""
 
-    name: str
-    says: str
+    name: str  # of the disturbance
+    meaning: str  # of the severity, with its unit
     measure: Literal["accuracy", "loss"]
-    points: tuple[Point, ...]
-    area: float | None  # mean of the curve relative to the undisturbed score
+    points: tuple[Point, ...]  # empty with a reason
+    area: float | None  # see `area`; None without points
     reason: str | None
 
 
@@ -150,47 +156,60 @@ class Disturbed:
     draws: int  # count of draws of each random disturbance
 
     def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
-        """Score the network undisturbed, then with each disturbance at each severity.
+        """Score the network undisturbed once, then with each disturbance at each severity.
+
+        Args:
+            names: of the disturbances, keys of `DISTURBANCES`.
+            levels: severities for each of them; None for the default ones of each.
 
         Raises:
-            InputError: an unknown name, or a severity out of range.
+            InputError: a severity out of range, or fewer than one draw.
             NonFiniteError: a disturbed network overflows.
         """
         require_count("--draws", self.draws)
         severities = {name: checked_levels(name, levels) for name in names}
-        clean = value_of(self.score(self.network, self.batches()))
-        return [self.curve(name, severities[name], clean) for name in names]
+        undisturbed = value_of(self.score(self.network, self.batches()))
+        return [self.curve(name, severities[name], undisturbed) for name in names]
 
     def curve(
-        self, name: str, severities: Sequence[float], clean: tuple[Literal["accuracy", "loss"], float]
+        self, name: str, severities: Sequence[float], undisturbed: tuple[Literal["accuracy", "loss"], float]
     ) -> RobustnessCurve:
-        """Score one disturbance at its severities, or state why it does not apply to this network."""
-        kind = DISTURBANCES[name]
-        measure, start = clean
-        points = [Point(kind.clean, start, start, start)]
+        """Score one disturbance at its severities, or state why it does not apply to this network.
+
+        Args:
+            name: of the disturbance.
+            severities: in the order of the curve.
+            undisturbed: name and value of the undisturbed score, the curve's first point.
+        """
+        disturbance = DISTURBANCES[name]
+        measure, start = undisturbed
+        points = [Point(disturbance.clean, start, start, start)]
         try:
-            if kind.needs_spikes and not self.input_is_spikes:
+            if disturbance.needs_spikes and not self.input_is_spikes:
                 raise InputError("the input is values, not spikes")
             for severity in severities:
-                draws = range(self.draws if kind.is_drawn else 1)
+                draws = range(self.draws if disturbance.is_drawn else 1)
                 scores = [self.at(name, severity, draw) for draw in draws]
                 points.append(Point(severity, sum(scores) / len(scores), min(scores), max(scores)))
         except NonFiniteError as error:
             raise NonFiniteError(f"robustness, {name}: {error}") from error
         except InputError as error:
-            return RobustnessCurve(name, kind.says, measure, (), None, str(error))
-        return RobustnessCurve(name, kind.says, measure, tuple(points), area(points), None)
+            return RobustnessCurve(name, disturbance.meaning, measure, (), None, str(error))
+        return RobustnessCurve(name, disturbance.meaning, measure, tuple(points), area(points), None)
 
     def at(self, name: str, severity: float, draw: int) -> float:
-        """Score one draw at one severity; all severities of a draw use the same random numbers."""
-        kind = DISTURBANCES[name]
+        """Score the network under one disturbance at one severity.
+
+        The random numbers follow from the name and the number `draw` alone, so that all severities share them.
+        """
+        disturbance = DISTURBANCES[name]
         network, batches = self.network, self.batches()
-        if kind.on_network is not None:
+        if disturbance.on_network is not None:
             numbers = generator(self.seed, "robustness", name, draw, "network")
-            network = kind.on_network(network, severity, numbers)
-        if kind.on_input is not None:
+            network = disturbance.on_network(network, severity, numbers)
+        if disturbance.on_input is not None:
             numbers = generator(self.seed, "robustness", name, draw, "input")
-            batches = map(kind.on_input(severity, numbers, self.dt_s), batches)
+            batches = map(disturbance.on_input(severity, numbers, self.dt_s), batches)
         return value_of(self.score(network, batches))[1]
 
 
@@ -200,7 +219,10 @@ def value_of(scores: Scores) -> tuple[Literal["accuracy", "loss"], float]:
 
 
 def area(points: Sequence[Point]) -> float | None:
-    """Average the score over severities by trapezoids, relative to the undisturbed score; None if that is 0.
+    """Average the score over severities relative to the undisturbed score, which is the first point.
+
+    Between two neighbouring severities the score is their mean, and all such intervals count alike. None if the
+    undisturbed score is 0 or there is no other.
 
     >>> round(area([Point(0.0, 0.8, 0.8, 0.8), Point(0.1, 0.8, 0.8, 0.8), Point(0.2, 0.4, 0.4, 0.4)]), 3)
     0.875
@@ -208,7 +230,7 @@ def area(points: Sequence[Point]) -> float | None:
     clean = points[0].mean
     if clean == 0 or len(points) == 1:
         return None
-    return sum((one.mean + other.mean) / 2 for one, other in pairwise(points)) / (len(points) - 1) / clean
+    return sum((left.mean + right.mean) / 2 for left, right in pairwise(points)) / (len(points) - 1) / clean
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -224,18 +246,18 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked_levels(name: str, levels: Sequence[float] | None) -> tuple[float, ...]:
-    """Check the severities of a disturbance, and return them; None takes its default ones.
+    """Check the severities of a disturbance, and return them; None stands for its default ones.
 
     Raises:
-        InputError: a severity out of range, or too many.
+        InputError: a severity out of range, none, or more than 50.
     """
-    kind = DISTURBANCES[name]
+    disturbance = DISTURBANCES[name]
     if levels is None:
-        return kind.severities
+        return disturbance.severities
     if not 0 < len(levels) <= MOST_LEVELS:
         raise InputError(f"--levels: 1 to {MOST_LEVELS} numbers are needed, not {len(levels)}")
     for level in levels:
-        require_number(f"--levels of {name}", level, low=kind.low, high=kind.high)
-        if kind.is_whole and level != int(level):
+        require_number(f"--levels of {name}", level, low=disturbance.low, high=disturbance.high)
+        if disturbance.is_whole and level != int(level):
             raise InputError(f"--levels {level:g}: {name} takes whole numbers")
     return tuple(levels)

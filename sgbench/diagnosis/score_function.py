@@ -24,6 +24,7 @@ from sgbench.signals.trajectory import Batch
 DRAWS = 64
 """Spike patterns drawn for each sample, in two halves that are compared with each other."""
 MOST_SAMPLES = 8
+"""Samples of a batch that are used."""
 LEAST_COSINE = 0.5
 """Least cosine between both halves of the draws; a noisier estimate is no reference."""
 
@@ -90,7 +91,7 @@ def estimated_gradients(
 
 
 def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective) -> Gradients:
-    """Compute the estimate of one pass of the rule, by layer [P]."""
+    """Estimate the gradient of the expected loss by one pass of REINFORCE over a batch."""
     network.zero_grad()
     for _ in rule.gradients(network, batch, objective):
         pass
@@ -98,7 +99,7 @@ def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective)
 
 
 def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gradients:
-    """Compute the surrogate gradient of the mean loss over all draws, by layer [P]."""
+    """Compute the surrogate gradient of the mean loss over a batch with every sample repeated for all draws."""
     network.zero_grad()
     loss = objective.loss.each(network.unroll(drawn.x, drawn.lengths), drawn.target).mean()
     if loss.requires_grad:
@@ -109,12 +110,10 @@ def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gra
 def estimated(
     network: Network, batch: Batch, objective: Objective, *, noise_slope: float, generator: torch.Generator
 ) -> list[Agreement]:
-    """Compare the expected surrogate gradient of each layer with the estimate from drawn spikes.
+    """Compare the expected surrogate gradient of each layer with the estimate of `estimated_gradients`.
 
-    A layer whose halves of the draws disagree has no value but a reason.
-
-    Raises:
-        InputError: see `estimated_gradients`.
+    Only the first 8 samples are used. A layer has a reason in place of values if the estimates from both halves of
+    the draws have a cosine below 0.5.
     """
     few = first_samples(batch, MOST_SAMPLES)
     estimate = estimated_gradients(network, few, objective, noise_slope=noise_slope, generator=generator)
@@ -131,7 +130,7 @@ def estimated(
 
 
 def _too_noisy(line: Agreement, cosine: float) -> Agreement:
-    """Replace the values of a line by the reason that they are too noisy."""
+    """Replace the values of a comparison by the reason that they are too noisy, with the cosine of both halves."""
     reason = f"the estimate is too noisy: its two halves of {DRAWS // 2} draws have a cosine of {cosine:.2f}"
     return line.model_copy(update={**dict.fromkeys(MEASURES), "reasons": dict.fromkeys(MEASURES, reason)})
 

@@ -20,9 +20,10 @@ from sgbench.networks.base import Network
 from sgbench.rules.base import Objective
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
-SEEN_AROUND_THRESHOLD = 8.0
+PEAK_REACH = 8.0
 """Largest distance from the threshold at which the peak of a surrogate is searched [threshold units]."""
-GRID = 4001
+PEAK_POINTS = 4001
+"""Count of potentials at which the peak is searched."""
 
 
 @dataclass
@@ -31,9 +32,9 @@ class LayerTrace:
 
     name: str
     neurons: int
-    slope_at: Callable[[Tensor], Tensor] | None  # of the surrogate; None for neurons that do not fire
-    counts_spikes: bool
-    # From potentials of all steps to the gradients at them, of a gradient of 1 at each spike.
+    slope_at: Callable[[Tensor], Tensor] | None  # slope of the surrogate; None for neurons that do not fire
+    counts_spikes: bool  # whether the neurons fire
+    # From potentials of all steps to the gradients that reach them from a gradient of 1 at each spike.
     passed_at: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None
     currents: list[Tensor] = field(default_factory=list)  # of each step [B, C N]
     centred: list[Tensor] = field(default_factory=list)  # potential minus threshold of each step [B, N]
@@ -41,7 +42,7 @@ class LayerTrace:
     states: list[Any] = field(default_factory=list)  # before each step; empty for neurons without a state
 
     def gradient(self) -> Tensor | None:
-        """Return dL/dI [T, B, C N], or None if the loss does not depend on the layer's currents."""
+        """Return the gradient of the loss by the currents [T, B, C N]; None if it does not depend on them."""
         if all(current.grad is None for current in self.currents):
             return None
         return torch.stack(
@@ -57,9 +58,9 @@ class LayerTrace:
         return torch.stack([spikes.detach() for spikes in self.spikes]) != 0
 
     def peak(self) -> float:
-        """Compute the largest slope of the surrogate near the threshold."""
+        """Compute the largest slope of the surrogate near the threshold; 0 for neurons that do not fire."""
         like = self.centred[0]
-        grid = torch.linspace(-SEEN_AROUND_THRESHOLD, SEEN_AROUND_THRESHOLD, GRID, dtype=like.dtype)
+        grid = torch.linspace(-PEAK_REACH, PEAK_REACH, PEAK_POINTS, dtype=like.dtype)
         grid = grid.to(like.device)[:, None]
         return float(self.slope_at(grid).abs().max()) if self.slope_at is not None else 0.0
 
@@ -67,15 +68,15 @@ class LayerTrace:
 class TracedBatch(NamedTuple):
     """Holds the traces of one forward and backward pass over a batch."""
 
-    network: Network  # with gradients in `.grad`
+    network: Network  # the copy that ran, with gradients in the `.grad` of its weights
     layers: list[LayerTrace]
     trajectory: Trajectory
     loss: Tensor  # a scalar without gradient
-    lengths: Tensor  # [B]
+    lengths: Tensor  # count of valid steps of each sample [B]
 
 
 def on_the_reference(network: Network) -> Network:
-    """Copy a network, and set the copy to the reference engine, which runs step by step.
+    """Return a copy of a network that runs step by step, on the reference engine.
 
     Raises:
         InputError: the network has no spiking neurons.
@@ -96,7 +97,7 @@ def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
     Args:
         network: is not modified, nor is its random state.
         batch: on the network's device.
-        objective: its surrogate gradient is computed.
+        objective: the loss with penalties.
 
     Raises:
         InputError: the network has no spiking neurons.
@@ -112,12 +113,12 @@ def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
 
 
 def _watch(layer: Any) -> LayerTrace:
-    """Replace the step of a layer's neurons by a recorder."""
+    """Replace the step of a layer's neurons by one that records, and return the trace that it fills."""
     neuron = layer.neuron
     fires = neuron.output == "binary"
     surrogate = getattr(neuron, "surrogate", None) if fires else None
     slope = None if surrogate is None else functools.partial(_slope, surrogate)
-    passed = None if surrogate is None else functools.partial(_passed, surrogate)
+    passed = None if surrogate is None else functools.partial(_pass_ones, surrogate)
     seen = LayerTrace(layer.name, layer.neurons, slope, counts_spikes=fires, passed_at=passed)
     if neuron.sees_all_steps:
         neuron.unroll = functools.partial(_recorded_sequence, seen, neuron.unroll)
@@ -127,12 +128,13 @@ def _watch(layer: Any) -> LayerTrace:
 
 
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
+    """Compute a surrogate's slope at potentials minus threshold, without a graph."""
     with torch.no_grad():
         return surrogate.sent_slope(centred)  # type: ignore[no-any-return]
 
 
-def _passed(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Compute spikes of all steps, and pass a gradient of 1 at each back through them, the last step first."""
+def _pass_ones(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Back-propagate a gradient of 1 from the spikes of every step to the potentials, the last step first."""
     with torch.enable_grad():
         leaves = [step.detach().requires_grad_() for step in centred]
         sent = [surrogate(step) for step in leaves]
@@ -140,7 +142,7 @@ def _passed(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def leaf_like(current: Tensor) -> Tensor:
-    """Copy a current into a leaf whose gradient is stored."""
+    """Copy a current so that a backward pass stores its gradient; one without a graph becomes a leaf."""
     current = current.clone() if current.requires_grad else current.detach().clone().requires_grad_()
     current.retain_grad()
     return current
@@ -149,6 +151,7 @@ def leaf_like(current: Tensor) -> Tensor:
 def _recorded_step(
     seen: LayerTrace, neuron: Any, step: Callable[..., Any], current: Tensor, state: Any
 ) -> Any:
+    """Run a step of neurons, and store its current, potential, spikes and the state before it."""
     current = leaf_like(current)
     output, after = step(current, state)
     seen.currents.append(current)
@@ -159,6 +162,7 @@ def _recorded_step(
 
 
 def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Tensor) -> Any:
+    """Run neurons that take all steps at once [T, B, N], and store their currents, potentials and spikes."""
     # The input is a stack of stored steps, so that each step has its own gradient.
     steps = [leaf_like(step_current) for step_current in current.unbind(0)]
     output, centred, last = unroll(torch.stack(steps))
@@ -169,11 +173,14 @@ def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Te
 
 
 def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
-    """Return spikes and potential minus threshold [B, N] after a call of a spiking layer; None without a potential.
+    """Return spikes and potential minus threshold after a call of a spiking layer, both in the shape of its output.
 
     Args:
-        module: a layer of snnTorch or sgbench; with a hidden state its potential is in `mem`.
-        output: the result of the call.
+        module: a layer of snnTorch or sgbench; one that keeps its state itself has its potential in `mem`.
+        output: the result of the call, spikes alone or a tuple from spikes to the potential.
+
+    Returns:
+        Both tensors, or None if the potential is not found.
     """
     spikes = output[0] if isinstance(output, tuple) else output
     potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)

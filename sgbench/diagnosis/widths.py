@@ -12,7 +12,7 @@ from sgbench.diagnosis.activity import IN_WINDOW
 from sgbench.diagnosis.traces import LayerTrace, TracedBatch
 from sgbench.signals.trajectory import valid_steps
 
-Steps = tuple[float | None, ...]
+ValuesByStep = tuple[float | None, ...]
 
 
 class WidthMeasures(NamedTuple):
@@ -36,10 +36,10 @@ class WidthMeasures(NamedTuple):
     """
 
     layer: str
-    spread: Steps
-    in_window: Steps
-    variation: Steps
-    consistency: Steps
+    spread: ValuesByStep
+    in_window: ValuesByStep
+    variation: ValuesByStep
+    consistency: ValuesByStep
 
 
 def width_measures(traced: Sequence[TracedBatch]) -> list[WidthMeasures]:
@@ -53,27 +53,29 @@ def width_measures(traced: Sequence[TracedBatch]) -> list[WidthMeasures]:
 
 
 def _of_layer(layer: Sequence[LayerTrace], traced: Sequence[TracedBatch]) -> WidthMeasures:
-    found = [_of_batch(seen, batch.lengths) for seen, batch in zip(layer, traced, strict=True)]
-    return WidthMeasures(layer[0].name, *(_mean([batch[index] for batch in found]) for index in range(4)))
+    """Average the measures of one layer over its trace of each batch."""
+    by_batch = [_of_batch(seen, batch.lengths) for seen, batch in zip(layer, traced, strict=True)]
+    measures = [_mean(values) for values in zip(*by_batch, strict=True)]
+    return WidthMeasures(layer[0].name, *measures)
 
 
 def _of_batch(seen: LayerTrace, lengths: Tensor) -> tuple[list[float], ...]:
-    """Measure one batch; undefined values are NaN."""
+    """Measure spread, share in the window, variation and consistency of one batch, each by step; undefined: NaN."""
     potentials, gradient = seen.potentials().double(), seen.gradient()
     valid = valid_steps(lengths, len(potentials))
-    running = [now[there] for now, there in zip(potentials, valid, strict=True)]
-    spread = [now.std(correction=0).item() for now in running]
+    running = [potential[is_valid] for potential, is_valid in zip(potentials, valid, strict=True)]
+    spread = [potential.std(correction=0).item() for potential in running]
     in_window = _shares_in_window(seen, running)
     if gradient is None:
         return spread, in_window, [math.nan] * len(running), [math.nan] * (len(running) - 1)
     deltas = gradient.double() * valid[..., None]
-    variation = [variation_of(delta[there]) for delta, there in zip(deltas, valid, strict=True)]
+    variation = [variation_of(delta[is_valid]) for delta, is_valid in zip(deltas, valid, strict=True)]
     pairs = zip(deltas[:-1].flatten(1), deltas[1:].flatten(1), strict=True)
-    return spread, in_window, variation, [consistency_of(now, following) for now, following in pairs]
+    return spread, in_window, variation, [consistency_of(delta, following) for delta, following in pairs]
 
 
 def variation_of(delta: Tensor) -> float:
-    """Compute the variance of gradients over the mean of their absolute values; NaN if all are 0.
+    """Divide the variance of gradients by the mean of their absolute values; NaN if all are 0.
 
     >>> import torch
     >>> variation_of(torch.tensor([1.0, -1.0, 3.0, 1.0]))  # variance 2, mean size 1.5
@@ -93,20 +95,26 @@ def consistency_of(delta: Tensor, following: Tensor) -> float:
 
 
 def _shares_in_window(seen: LayerTrace, potentials: Sequence[Tensor]) -> list[float]:
-    """Compute the share of potentials with a slope above 1 % of the peak, by step; NaN if no sample runs."""
+    """Compute for each step the share of potentials with a slope above 1 % of the largest of that step.
+
+    Args:
+        seen: with the surrogate of the layer.
+        potentials: one tensor for each step, with the potentials minus threshold of the samples that still run.
+
+    Returns:
+        The shares; NaN at steps without a running sample, or without a surrogate.
+    """
     if seen.passed_at is None:
         return [math.nan] * len(potentials)
-    passed = seen.passed_at([now.to(seen.centred[0].dtype) for now in potentials])
+    slopes = seen.passed_at([potential.to(seen.centred[0].dtype) for potential in potentials])
     return [
-        (of_step.abs() > IN_WINDOW * of_step.abs().max()).double().mean().item()
-        if of_step.numel()
-        else math.nan
-        for of_step in passed
+        (slope.abs() > IN_WINDOW * slope.abs().max()).double().mean().item() if slope.numel() else math.nan
+        for slope in slopes
     ]
 
 
-def _mean(batches: Sequence[Sequence[float]]) -> Steps:
-    """Average each step over the batches in which its value is defined."""
+def _mean(batches: Sequence[Sequence[float]]) -> ValuesByStep:
+    """Average each step over the batches in which its value is defined; None if there is none."""
     steps = max(len(batch) for batch in batches)
     means: list[float | None] = []
     for step in range(steps):

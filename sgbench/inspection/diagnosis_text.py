@@ -152,7 +152,7 @@ def robustness_text(curves: Sequence[RobustnessCurve]) -> str:
             [severity_text(point.severity), *(f"{number:.4g}" for number in point[1:])]
             for point in curve.points
         ]
-        lines += [f"{curve.name}: {curve.says}{area_text}", *aligned([head, *rows], text_columns=1), ""]
+        lines += [f"{curve.name}: {curve.meaning}{area_text}", *aligned([head, *rows], text_columns=1), ""]
     return "\n".join(lines).rstrip()
 
 

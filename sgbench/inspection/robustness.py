@@ -158,4 +158,4 @@ def _draw(panel: Axes, curve: RobustnessCurve) -> None:
     panel.set_title(f"{curve.name}{area}", loc="left", fontsize=12)
     panel.set_xticks(positions, [severity_text(severity) for severity in severities])
     panel.tick_params(axis="x", labelsize=10)
-    panel.set_xlabel(curve.says, fontsize=9)
+    panel.set_xlabel(curve.meaning, fontsize=9)

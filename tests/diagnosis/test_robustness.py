@@ -108,7 +108,7 @@ def test_a_symmetric_input_played_backwards_is_itself() -> None:
     for sample, length in enumerate(batch.lengths.tolist()):
         x[:length, sample] += x[:length, sample].flip(0)
     symmetric = batch._replace(x=SparseSpikes.of(x))
-    turn = of_input.turned_round(1.0, drawn(), 1e-3)
+    turn = of_input.make_reversal(1.0, drawn(), 1e-3)
     assert torch.equal(dense(turn(symmetric).x), x)
     assert not torch.equal(dense(turn(batch).x), dense(batch.x))
     assert torch.equal(dense(turn(turn(batch)).x), dense(batch.x))
@@ -119,8 +119,8 @@ def test_a_symmetric_input_played_backwards_is_itself() -> None:
 def test_jitter_keeps_spikes_inside_and_none_moves_without_it() -> None:
     """Hand count: a deviation of 0 changes nothing; one of ten steps moves spikes within their sample alone."""
     batch = some_batch()
-    assert torch.equal(dense(of_input.jittered(0.0, drawn(), 1e-3)(batch).x), dense(batch.x))
-    moved = dense(of_input.jittered(0.01, drawn(), 1e-3)(batch).x)
+    assert torch.equal(dense(of_input.make_jitter(0.0, drawn(), 1e-3)(batch).x), dense(batch.x))
+    moved = dense(of_input.make_jitter(0.01, drawn(), 1e-3)(batch).x)
     assert not torch.equal(moved, dense(batch.x))
     assert ((moved != 0).sum((0, 1)) <= (dense(batch.x) != 0).sum((0, 1))).all()  # two in one place are one
     for sample, length in enumerate(batch.lengths.tolist()):
@@ -128,7 +128,7 @@ def test_jitter_keeps_spikes_inside_and_none_moves_without_it() -> None:
     single = Batch(
         SparseSpikes.of(torch.ones(1, 2, 3)), torch.zeros(2).long(), torch.ones(2).long(), torch.arange(2)
     )
-    assert torch.equal(dense(of_input.jittered(1.0, drawn(), 1e-3)(single).x), torch.ones(1, 2, 3))
+    assert torch.equal(dense(of_input.make_jitter(1.0, drawn(), 1e-3)(single).x), torch.ones(1, 2, 3))
 
 
 def test_what_is_lost_and_added_has_the_expected_counts() -> None:
@@ -136,15 +136,15 @@ def test_what_is_lost_and_added_has_the_expected_counts() -> None:
     x = torch.zeros(100, 4, 20)
     x[:, :, ::4] = 1
     batch = Batch(SparseSpikes.of(x), torch.zeros(4).long(), torch.full((4,), 100), torch.arange(4))
-    some = dense(of_input.deleted(0.25, drawn(), 1e-3)(batch).x)
-    fewer = dense(of_input.deleted(0.5, drawn(), 1e-3)(batch).x)
+    some = dense(of_input.make_deletion(0.25, drawn(), 1e-3)(batch).x)
+    fewer = dense(of_input.make_deletion(0.5, drawn(), 1e-3)(batch).x)
     assert some.sum() == pytest.approx(1500, abs=97)
     assert not ((fewer == 1) & (some == 0)).any()
-    more = dense(of_input.inserted(0.5, drawn(), 1e-3)(batch).x)
+    more = dense(of_input.make_insertion(0.5, drawn(), 1e-3)(batch).x)
     # 1000 of 8000 places are drawn; a quarter of them are taken already.
     assert (more.sum() - 2000).item() == pytest.approx(750, abs=130)
     assert (more[x == 1] == 1).all()
-    dead = dense(of_input.silenced(0.5, drawn(), 1e-3)(batch._replace(x=torch.ones(100, 4, 20))).x)
+    dead = dense(of_input.make_dead_channels(0.5, drawn(), 1e-3)(batch._replace(x=torch.ones(100, 4, 20))).x)
     assert dead.sum((0, 1)).tolist().count(0.0) == 10
 
 
@@ -161,10 +161,10 @@ def test_batches_of_another_size_meet_the_same_disturbances() -> None:
         for part in (slice(0, 4), slice(4, 8))
     ]
     for make, severity in (
-        (of_input.jittered, 0.003),
-        (of_input.deleted, 0.5),
-        (of_input.inserted, 0.5),
-        (of_input.silenced, 0.4),
+        (of_input.make_jitter, 0.003),
+        (of_input.make_deletion, 0.5),
+        (of_input.make_insertion, 0.5),
+        (of_input.make_dead_channels, 0.4),
     ):
         one, two = make(severity, drawn(), 1e-3), make(severity, drawn(), 1e-3)
         joined = torch.cat([dense(two(half).x) for half in halves], 1)
@@ -174,7 +174,7 @@ def test_batches_of_another_size_meet_the_same_disturbances() -> None:
 def test_longer_steps_bring_the_same_charge_and_decay() -> None:
     """Hand count: two steps of beta 0.9 are one of 0.81, sums of inputs stay, and 5 steps become 3."""
     batch = some_batch()
-    coarse = of_input.coarsened(2.0, drawn(), 1e-3)(batch)
+    coarse = of_input.make_longer_steps(2.0, drawn(), 1e-3)(batch)
     assert coarse.lengths.tolist() == [3, 3, 3, 2, 3, 2, 3, 1]
     assert torch.equal(dense(coarse.x), dense(batch.x)[0::2] + dense(batch.x)[1::2])
     longer = of_network.with_longer_steps(NETWORK(), 2.0, drawn())
@@ -184,7 +184,7 @@ def test_longer_steps_bring_the_same_charge_and_decay() -> None:
     x[1::2] = 0.01
     given = Batch(x, torch.zeros(1).long(), torch.tensor([STEPS]), torch.arange(1))
     wanted = NETWORK().unroll(x, given.lengths, keep=frozenset({"u"})).u[0][-1]
-    changed = of_input.coarsened(2.0, drawn(), 1e-3)(given)
+    changed = of_input.make_longer_steps(2.0, drawn(), 1e-3)(given)
     found = longer.unroll(changed.x, changed.lengths, keep=frozenset({"u"})).u[0][-1]
     assert torch.allclose(found, wanted, atol=1e-12)
 
@@ -223,7 +223,7 @@ def test_what_a_disturbance_is_not_defined_for_is_a_reason_and_nonsense_is_refus
     )
     by_step = some_batch()._replace(target=torch.zeros(SAMPLES, STEPS).long())
     with pytest.raises(InputError, match="each step has a target of its own"):
-        of_input.turned_round(1.0, drawn(), 1e-3)(by_step)
+        of_input.make_reversal(1.0, drawn(), 1e-3)(by_step)
     with raises_naming(InputError, "--what jitter", "'jitter_s'"):
         checked_names(["jitter"])
     for name, levels, said in (
