@@ -56,10 +56,7 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
     size, wanted = gradient.norm().item(), reference.norm().item()
     if wanted == 0:
         return values, "the reference is zero"
-    values |= {
-        "norm_ratio": size / wanted,
-        "relative_bias": (gradient - reference).norm().item() / wanted,
-    }
+    values |= {"norm_ratio": size / wanted, "relative_bias": (gradient - reference).norm().item() / wanted}
     if size == 0:
         return values, "the gradient is zero"
     cosine = (gradient / size @ (reference / wanted)).item()

@@ -18,13 +18,7 @@ from sgbench.signals.trajectory import valid_steps
 
 Values = dict[str, float | tuple[float, ...]]
 Reasons = dict[str, str]
-FLOW = (
-    "grad_norm",
-    "grad_norm_by_step",
-    "log_slope_per_step",
-    "nonzero_points",
-    "gradient_dead_fraction",
-)
+FLOW = ("grad_norm", "grad_norm_by_step", "log_slope_per_step", "nonzero_points", "gradient_dead_fraction")
 NOT_FINITE = "the gradient is not finite"
 NOWHERE = "the loss does not depend on this layer"
 FEWEST = 2

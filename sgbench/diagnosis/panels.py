@@ -251,8 +251,7 @@ def _agreements(
         *compared.or_missing("relaxed", relaxed_lines),
         *compared.or_missing("finite_difference", probed_lines),
         *compared.or_missing(
-            "enumeration",
-            lambda: enumerated(network, batches[0], objective, noise_slope=NOISE_SLOPE),
+            "enumeration", lambda: enumerated(network, batches[0], objective, noise_slope=NOISE_SLOPE)
         ),
         *compared.or_missing(
             "score_function",

@@ -44,7 +44,7 @@ def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float
 
     .. math:: S = \frac{1}{B N} \sum_{b, i} \sum_{t \le T_b} \frac{\psi(u_{b, i}[t])}{\max \psi}
 
-    A series is one neuron in one sample. A recurrent spike passes the gradient on in proportion to that slope, so that
+    A series is one neuron in one sample. A recurrent spike passes the gradient on in proportion to that slope, so
     S counts steps of slope 1.
 
     Args:

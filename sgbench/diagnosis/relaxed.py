@@ -57,8 +57,8 @@ class GivenSpikes:
 def relaxed(network: Network) -> Network:
     """Copy a network with smooth outputs in place of spikes, so that its gradient is exact.
 
-    The outputs are the integral of the surrogate's slope, its primitive, which runs from 0 to 1. Resets and spikes of
-    recurrent weights that are detached from the gradient are attached in the copy.
+    The outputs are the integral of the surrogate's slope, its primitive, which runs from 0 to 1. Resets and
+    recurrent spikes that are detached from the gradient are attached in the copy.
 
     Raises:
         InputError: a surrogate has no finite area, or fires by another law than a step at threshold.

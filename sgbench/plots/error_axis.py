@@ -17,10 +17,7 @@ ACCURACY_TICKS = (
     *(98.5, 99, 99.5, 99.8, 99.9, 99.95, 99.99),
 )
 ACCURACY_STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # [%] between ticks if scores are close together
-LOSS_TICKS = (
-    *((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)),
-    tuple(1 + step / 10 for step in range(90)),
-)
+LOSS_TICKS = (*((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)), tuple(1 + step / 10 for step in range(90)))
 """Ticks of a decade, from few to many."""
 MIN_TICKS = 4
 CHARACTER = 0.028  # width of a label's character relative to a horizontal axis

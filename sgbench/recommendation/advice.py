@@ -12,15 +12,7 @@ from typing import Any
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.recommendation.fit import (
-    CLOSE_POINTS,
-    GOALS,
-    CellRegret,
-    Goal,
-    StudyFit,
-    fit,
-    loss_by_seed,
-)
+from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, CellRegret, Goal, StudyFit, fit, loss_by_seed
 from sgbench.recommendation.summary import CellKey, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.recommendation.tries import FirstTries
 from sgbench.tables import number_text

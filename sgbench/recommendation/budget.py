@@ -13,12 +13,7 @@ from sgbench.errors import InputError
 from sgbench.recommendation.block import MeasuredTask
 from sgbench.recommendation.budget_advice import Budget, BudgetAdvice, OwnAdvice, ShapeLoss, TaskAdvice, Trust
 from sgbench.recommendation.fit import fit
-from sgbench.recommendation.left_out import (
-    advise_elsewhere,
-    leave_one_out,
-    moved,
-    reference_of,
-)
+from sgbench.recommendation.left_out import advise_elsewhere, leave_one_out, moved, reference_of
 from sgbench.recommendation.priced import (
     PricedTask,
     failed_settings,

@@ -138,7 +138,7 @@ def lines_of(advice: BudgetAdvice) -> list[str]:
     asked += [] if budget.min_accuracy is None else [f"at least {budget.min_accuracy:g} %"]
     said = [
         f"{budget.target}: {', '.join(asked)}, weights of {bits}. Energy is dynamic, without a chip's "
-        f"static power; settings are chosen by validation, accuracies are of the test, over {_seeds(advice)}.",
+        f"static power; settings are chosen by validation, accuracies are of the test, over {_seeds(advice)}."
     ]
     if advice.own is not None:
         said += _own(advice)

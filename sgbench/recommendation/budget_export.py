@@ -93,10 +93,7 @@ def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[Budget
 
 
 def _panel(
-    title: str,
-    measured: Sequence[PricedSetting],
-    best: Sequence[PricedSetting],
-    chosen: PricedSetting | None,
+    title: str, measured: Sequence[PricedSetting], best: Sequence[PricedSetting], chosen: PricedSetting | None
 ) -> BudgetPanel:
     """Make the panel of one task."""
     from sgbench.plots.budget_front import BudgetPanel, BudgetPoint

@@ -105,8 +105,7 @@ class StudyFit:
     def in_order(self, surrogate: str) -> list[CellKey]:
         """Sort the cells of a surrogate by their mean loss."""
         return sorted(
-            (key for key in self.losses if key[0] == surrogate),
-            key=lambda key: self.losses[key].plain_mean,
+            (key for key in self.losses if key[0] == surrogate), key=lambda key: self.losses[key].plain_mean
         )
 
 

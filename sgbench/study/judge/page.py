@@ -42,11 +42,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
     tables = {kind: verdict_table(result, kind, verdicts[kind]) for kind in kinds}
     more = [_scores(result), _costs(result), *([_energy(result, targets)] if targets else [])]
     name = " ".join(result.candidate.words)
-    parts = [
-        f"# Verdict on `{name}`",
-        _summary(result, verdicts[OWN_BEST]),
-        as_markdown(tables[OWN_BEST]),
-    ]
+    parts = [f"# Verdict on `{name}`", _summary(result, verdicts[OWN_BEST]), as_markdown(tables[OWN_BEST])]
     if CALIBRATED in tables:
         parts += [
             "## At the calibrated width",
