@@ -27,7 +27,7 @@ from sgbench.study.cells import Cell
 from sgbench.study.definition import load_study
 from sgbench.study.judge.decide import LOOKS, decide
 from sgbench.study.judge.field import JudgedTask, judged_tasks
-from sgbench.study.judge.judged import FEW_SEEDS, STUDY, replicas
+from sgbench.study.judge.judged import FEW_SEEDS, STUDY
 from sgbench.study.judge.page import files_of
 from sgbench.study.judge.trial import (
     FIRST_REPORT,
@@ -39,7 +39,7 @@ from sgbench.study.judge.trial import (
     TrialRun,
     run_of,
 )
-from sgbench.study.run import HOUR_S, RunKey, is_result, key_of
+from sgbench.study.run import HOUR_S, RunKey, is_result, key_of, replicas
 from sgbench.study.store import Store, StoreEntry
 from sgbench.tables import number_text
 from sgbench.tables.markdown import as_markdown
@@ -88,7 +88,7 @@ class Kept(Court):
 
     records: Mapping[RunKey, RunRecord]
 
-    def made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+    def runs_of(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
         """Look the runs up."""
         runs = []
         for cell, seed in points:

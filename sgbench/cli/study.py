@@ -123,9 +123,9 @@ def run_study(args: argparse.Namespace) -> int:
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
-    from sgbench.study.process import give_way, only_one, side_by_side
+    from sgbench.study.process import give_way, only_one
     from sgbench.study.registration import require_committed, require_registered_file
-    from sgbench.study.run import HOUR_S, require_commit, run_block
+    from sgbench.study.run import HOUR_S, replicas, require_commit, run_block
     from sgbench.training.provenance import Code
 
     code = Code.here()
@@ -145,7 +145,7 @@ def run_study(args: argparse.Namespace) -> int:
             complete = run_block(
                 *(loaded, name, folders),
                 code=code,
-                runner=side_by_side,
+                runner=replicas(workers=1),
                 deadline_s=deadline_s,
                 say=say,
                 epoch=epoch,

@@ -17,8 +17,9 @@ from sgbench.study.definition import CellGrid, Draw, RandomSettings, Study, Stud
 DIGITS = 3
 """Significant digits of a drawn number, so that overrides stay short."""
 Cell = dict[str, Word]
+"""Maps keys of settings to values, e.g. `optimizer.lr` to 0.01."""
 Settled = Mapping[str, Mapping[str, Sequence[Cell]]]
-"""The best cells by block and task, chosen on validation."""
+"""Maps the name of a block, then that of a task, to the best cells, chosen on validation."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,19 @@ class StudyPoint:
     task: str  # name in the study
     cell: Cell  # settings, by key, that distinguish it from other runs of its task and seed
     seed: int
-    words: tuple[str, ...]  # Hydra overrides
+    overrides: tuple[str, ...]  # of Hydra
 
 
 def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
-    """List all runs of a block, task by task and seed by seed, so that neighbours share their batches.
+    """List all runs of the block `name`, task by task and seed by seed, so that neighbours share their batches.
+
+    Args:
+        study: the study.
+        name: of the block.
+        settled: the best cells of earlier blocks.
 
     Raises:
-        InputError: the best settings of an earlier block that it needs are missing.
+        InputError: the best cells of an earlier block that it needs are missing.
     """
     block = study.blocks[name]
     points: list[StudyPoint] = []
@@ -48,40 +54,35 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
         for seed in sorted({seed for _, seeds in cells for seed in seeds}):
             for cell in (cell for cell, seeds in cells if seed in seeds):
                 overrides = [*study.tasks[task].words, *overrides_of({**reference, **cell}), f"seed={seed}"]
-                points.append(StudyPoint(name, task, cell, seed, tuple(overrides)))
+                points.append(StudyPoint(name, task, cell, seed, overrides=tuple(overrides)))
     return points
 
 
 def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:
-    """Collect the base settings of a task in a block: the study's, then the best ones of its reference block.
+    """Return the base settings of a task in the block `name`.
+
+    These are the task's own, with those of the best cell of the block's reference block in their place. A reference
+    block without the task changes nothing.
 
     Raises:
-        InputError: the reference block has no best settings yet.
+        InputError: the reference block has no best cells yet.
     """
-    return {**study.tasks[task].reference, **_reference(study.blocks[name], task, settled)}
-
-
-def _reference(block: StudyBlock, task: str, settled: Settled) -> Cell:
-    """Return the best setting of a block's reference block on a task; empty if that block lacks the task."""
-    if block.reference is None:
-        return {}
-    if block.reference not in settled:
-        raise InputError(f"block {block.reference} has settled nothing yet; run it first")
-    return dict(settled[block.reference].get(task, [{}])[0])
-
-
-def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
-    """Return the best cells of a block on a task; raise an InputError if it has not run."""
-    cells = settled.get(name, {}).get(task)
-    if not cells:
-        raise InputError(f"block {name} has not settled on a cell for task {task}; run it first")
-    return cells
+    base, block = dict(study.tasks[task].reference), study.blocks[name].reference
+    if block is None:
+        return base
+    if block not in settled:
+        raise InputError(f"block {block} has settled nothing yet; run it first")
+    return {**base, **settled[block].get(task, [{}])[0]}
 
 
 def _cells_with_seeds(
     block: StudyBlock, grid: CellGrid, task: str, reference: Cell, settled: Settled
 ) -> Iterator[tuple[Cell, tuple[int, ...]]]:
-    """Yield every cell of a grid on one task, with its seeds."""
+    """Yield every cell of a grid on one task, with its seeds; none if the grid lacks the task.
+
+    Raises:
+        InputError: the block named by `grid.best_of` has no best cells, or a factor acts on what is no number.
+    """
     if grid.tasks is not None and task not in grid.tasks:
         return
     seeds = (grid.seeds or block.seeds).values
@@ -89,7 +90,9 @@ def _cells_with_seeds(
     settings: Sequence[Cell] = [{}] if block.settings is None else random_settings(block.settings, task, more)
     starts: Sequence[Cell] = grid.cells or [{}]
     if grid.best_of is not None:
-        starts = _settled_cells(grid.best_of, task, settled)
+        starts = settled.get(grid.best_of, {}).get(task, ())
+        if not starts:
+            raise InputError(f"block {grid.best_of} has not settled on a cell for task {task}; run it first")
     starts = [start for start in starts if all(start.get(key) in of for key, of in grid.where.items())]
     for setting, start in itertools.product(settings, starts):
         base = {**setting, **start}
@@ -106,12 +109,12 @@ def _cells_with_seeds(
 def random_settings(
     settings: RandomSettings, task: str, more: Mapping[str, Draw] | None = None
 ) -> list[Cell]:
-    """Draw the random settings of one task, which depend only on the file.
+    """Draw the random settings of one task; equal arguments give equal settings.
 
     Args:
         settings: their count, seed and ranges.
-        task: name of the task; each task has its own draws.
-        more: ranges of some cells. Ranges of equal keys replace those of `settings` at the same random numbers; a
+        task: name of the task; each task has its own random numbers.
+        more: ranges beside those of `settings`. A key of both takes this range, at the same random number. A
             further key does not change the values of others.
 
     >>> ranges = {"optimizer.lr": Draw(low=0.001, high=0.1)}
@@ -127,18 +130,18 @@ def random_settings(
     drawn = _draws(replaced, settings.count, seed)
     for key, draw in added.items():
         values = _draws({key: draw}, settings.count, [*seed, zlib.crc32(key.encode())])
-        drawn = [{**one, **value} for one, value in zip(drawn, values, strict=True)]
+        drawn = [{**setting, **value} for setting, value in zip(drawn, values, strict=True)]
     return drawn
 
 
 def _draws(ranges: Mapping[str, Draw], count: int, seed: Sequence[int]) -> list[Cell]:
-    """Draw `count` values from every range."""
+    """Draw `count` settings, each with one value from the range of every key."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-    return [{key: _drawn(draw, random.random()) for key, draw in ranges.items()} for _ in range(count)]
+    return [{key: _value_at(draw, random.random()) for key, draw in ranges.items()} for _ in range(count)]
 
 
-def _drawn(draw: Draw, share: float) -> Word:
-    """Map a share between 0 and 1 to a value of a range or of a list."""
+def _value_at(draw: Draw, share: float) -> Word:
+    """Return the value at a share from 0 to 1 of the way through a range, on its scale, or through a list."""
     if draw.values is not None:
         return draw.values[int(share * len(draw.values))]
     low, high = draw.low or 0.0, draw.high or 0.0

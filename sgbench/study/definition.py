@@ -42,7 +42,7 @@ class Seeds(Strict):
 
 
 class Draw(Strict):
-    """Says from where one number of a random setting is drawn: a range, or one of several values."""
+    """Defines from what one value of a random setting is drawn: a range of numbers, or one of several values."""
 
     low: Number | None = None
     high: Number | None = None
@@ -62,14 +62,14 @@ class Draw(Strict):
 
 
 class RandomSettings(Strict):
-    """Holds settings drawn at random before the study began: the same for everybody who reads the file."""
+    """Defines settings that are drawn at random with a fixed seed, so that everybody draws the same."""
 
     count: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0, le=2**31)
     ranges: dict[Key, Draw] = Field(min_length=1)
-    """For every task of the block."""
+    """Ranges for every task of the block, by key."""
     by_task: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
-    """More ranges of some tasks, which come in place of those of the same keys."""
+    """Further ranges of some tasks, by task and key; they replace ranges of the same key."""
 
 
 class CellGrid(Strict):
@@ -107,21 +107,21 @@ class CellGrid(Strict):
 
 
 class Settle(Strict):
-    """Says what a block settles for later ones: the best cell on validation, task by task."""
+    """Defines how a block chooses the best cell of each task on validation, which later blocks start from."""
 
     over: tuple[Key, ...] = ()
-    """Scores are averaged over the values of these keys and over seeds; the keys are no part of what is settled."""
+    """Scores are averaged over the values of these keys and over seeds; a best cell has no value for them."""
     by: tuple[Key, ...] = ()
-    """A best cell for each combination of the values of these keys; none: one best cell a task, its reference."""
+    """Each combination of the values of these keys has a best cell of its own; without keys a task has one."""
 
 
 class StudyTask(Strict):
-    """Describes one task of a study: which experiment, what counts, and how long a run takes."""
+    """Describes one task of a study: its experiment, its outcome, and the time of a run."""
 
     title: Text
     words: tuple[Text, ...] = Field(min_length=1)
     reference: dict[Key, Word] = Field(default_factory=dict)
-    """Settings that factors act on, where no earlier block has settled others."""
+    """Base settings, by key, where no earlier block has chosen others; factors act on them."""
     outcome: Literal["accuracy", "solved"]
     solved_from: float | None = Field(default=None, gt=0, le=1)
     """Test accuracy from which a run counts as solved."""
@@ -130,13 +130,13 @@ class StudyTask(Strict):
     run_s: Amount
     """CPU seconds of one run on one core, measured in pilots."""
     scale: Literal["small", "full"] = "small"
-    """Full tasks are planned and run when they are asked for by name."""
+    """Whether the study runs the task ("small"), or only its extension to tasks of standard size ("full")."""
     like: Name | None = None
-    """The task of the study, or of the one that it extends, whose cells and ranges of settings this one takes."""
+    """The task of this study, or of the study that it extends, whose cells and ranges this task has."""
 
     @model_validator(mode="after")
     def _threshold(self) -> StudyTask:
-        """Require the score that counts as solved where the outcome is solved, and nowhere else."""
+        """Require `solved_from` if the outcome is "solved", and refuse it otherwise."""
         if (self.outcome == "solved") != (self.solved_from is not None):
             raise ValueError("solved_from is needed where the outcome is solved, and there alone")
         return self
@@ -152,44 +152,44 @@ class StudyBlock(Strict):
     settings: RandomSettings | None = None
     grids: tuple[CellGrid, ...] = Field(min_length=1)
     reference: Name | None = None
-    """The earlier block whose settled cell every run of a task starts from."""
+    """The earlier block whose best cell every run of a task starts from."""
     settles: Settle | None = None
     run_s_factor: float = Field(default=1.0, gt=0, le=1000)
-    """How much longer a run takes than the task says."""
+    """Time of a run, relative to `run_s` of its task."""
     withdrawn: Text | None = None
-    """Why nothing is concluded from the block any more and none of its missing runs is made; its records stay."""
+    """Why nothing is concluded from the block and none of its missing runs is made; its records stay."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Name the earlier blocks whose best settings must be committed before this one runs."""
+        """List the names of the earlier blocks whose best cells must be committed before this one runs."""
         wanted = [self.reference, *(grid.best_of for grid in self.grids)]
         return tuple(dict.fromkeys(name for name in wanted if name is not None))
 
 
 class Study(Strict):
-    """Holds a study: its tasks, its seeds and its blocks in the order in which they run."""
+    """Defines a study: its tasks, its seeds and its blocks in the order in which they run."""
 
     about: Text
     registration: Text
     """Document with the hypotheses and their tests."""
     extends: Name | None = None
-    """The study whose blocks these are, on other tasks; its hypotheses are not decided here."""
+    """The study with the same blocks on other tasks; its hypotheses are not decided by these."""
     seeds: dict[Purpose, Seeds]
     tasks: dict[Name, StudyTask]
     blocks: dict[Name, StudyBlock]
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
-        """Refuse seeds with two purposes, and names of tasks, seeds or blocks that are not there."""
-        for one, other in itertools.combinations(self.seeds, 2):
-            if set(self.seeds[one].values) & set(self.seeds[other].values):
-                raise ValueError(f"seeds: {one} and {other} share seeds; a seed serves one purpose")
+        """Refuse seeds with two purposes, and blocks with tasks, seeds or earlier blocks that the study lacks."""
+        for first, second in itertools.combinations(self.seeds, 2):
+            if set(self.seeds[first].values) & set(self.seeds[second].values):
+                raise ValueError(f"seeds: {first} and {second} share seeds; a seed serves one purpose")
         known: list[str] = []
         for name, block in self.blocks.items():
             for task in block.tasks:
                 if task not in self.tasks:
                     raise ValueError(f"blocks.{name}.tasks: {task} is none of the study's tasks")
-            _require_ranges_of_its_own(name, block)
+            _require_valid_ranges(name, block)
             used = {seed for seeds in _all_seeds(block) for seed in seeds.values}
             outside = used - set(self.seeds[block.purpose].values)
             if outside:
@@ -203,8 +203,13 @@ class Study(Strict):
         return self
 
 
-def _require_ranges_of_its_own(name: str, block: StudyBlock) -> None:
-    """Refuse ranges of cells in a block without random settings, of another task, or of a key that cells state."""
+def _require_valid_ranges(name: str, block: StudyBlock) -> None:
+    """Refuse a grid whose ranges cannot be drawn.
+
+    Raises:
+        ValueError: the block has no random settings, the ranges are of a task that the grid lacks, or a key has a
+            range and a stated value.
+    """
     for grid in block.grids:
         if grid.ranges and block.settings is None:
             raise ValueError(
@@ -216,7 +221,7 @@ def _require_ranges_of_its_own(name: str, block: StudyBlock) -> None:
                 f"blocks.{name}.grids: ranges of {min(outside)}, which is none of the grid's tasks"
             )
         stated = {*grid.values, *(key for cell in grid.cells for key in cell)}
-        twice = stated & {key for of in grid.ranges.values() for key in of}
+        twice = stated & {key for ranges in grid.ranges.values() for key in ranges}
         if twice:
             raise ValueError(f"blocks.{name}.grids: {min(twice)} is drawn and stated")
 
@@ -227,7 +232,7 @@ def _all_seeds(block: StudyBlock) -> list[Seeds]:
 
 
 class Loaded(Strict):
-    """Holds a study as it was read, with the hash of its file."""
+    """Holds a study with the name, path and hash of the file that it was read from."""
 
     name: Name
     path: Path
@@ -236,10 +241,10 @@ class Loaded(Strict):
 
 
 def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
-    """Read `conf/study/NAME.yaml` and check it.
+    """Read and check `study/NAME.yaml` of sgbench's configuration or of the user's folders `config_dirs`.
 
     Raises:
-        InputError: there is no such study, or its file is not usable; one line.
+        InputError: there is no such study, or its file is not valid.
     """
     entry = catalogue.entry("study", name, config_dirs)
     return Loaded(
@@ -253,16 +258,18 @@ def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
 def parse_study(tree: dict[str, Any], where: str) -> Study:
     """Convert the tree of a study's file to a study.
 
+    Args:
+        tree: as read from YAML.
+        where: the file, which error messages begin with.
+
     Raises:
-        InputError: the first problem, on one line.
+        InputError: the tree is no valid study; the message names the first problem.
     """
     try:
         return Study.model_validate(_tuples(tree, iter(range(MAX_NODES))))
     except (InputError, RecursionError) as error:
-        reason = (
-            error if isinstance(error, InputError) else "is nested too deeply; write no aliases into a study"
-        )
-        raise InputError(f"{where}: {reason}") from error
+        too_deep = "is nested too deeply; write no aliases into a study"
+        raise InputError(f"{where}: {too_deep if isinstance(error, RecursionError) else error}") from error
     except ValidationError as error:
         raise InputError(f"{where}: {first_problem(error)}") from error
 
@@ -273,7 +280,11 @@ def block_number(study: Study, name: str) -> int:
 
 
 def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
-    """Return the blocks of these names, or numbers from 1, in the study's order, or all.
+    """Return the names of chosen blocks in the study's order.
+
+    Args:
+        study: the study.
+        names: names of blocks, or their numbers from 1; none chooses all.
 
     Raises:
         InputError: there is no such block; the message offers the nearest.
@@ -288,18 +299,18 @@ def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
     return [name for name in study.blocks if not wanted or name in wanted]
 
 
-def _tuples(tree: Any, left: Iterator[int]) -> Any:
+def _tuples(tree: Any, allowed_nodes: Iterator[int]) -> Any:
     """Convert lists to tuples, which frozen models need.
 
     Args:
         tree: as read from YAML, where aliases may make it endless, or far larger than its file.
-        left: iterator with one item for each node that is still allowed.
+        allowed_nodes: iterator with one item for each node that is still allowed.
 
     Raises:
         InputError: there are more nodes.
     """
-    if next(left, None) is None:
+    if next(allowed_nodes, None) is None:
         raise InputError(f"has more than {MAX_NODES:,} values; write no aliases (&, *) into a study")
     if isinstance(tree, dict):
-        return {key: _tuples(value, left) for key, value in tree.items()}
-    return tuple(_tuples(value, left) for value in tree) if isinstance(tree, list) else tree
+        return {key: _tuples(value, allowed_nodes) for key, value in tree.items()}
+    return tuple(_tuples(value, allowed_nodes) for value in tree) if isinstance(tree, list) else tree

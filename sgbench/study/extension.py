@@ -17,9 +17,17 @@ from sgbench.study.definition import CellGrid, Loaded, RandomSettings, Study, St
 def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     """Make a study of the same blocks, shapes, widths and seeds on other tasks.
 
-    A task gets the cells and the ranges of random settings of the task that its `like` names. Left out are blocks
-    without such a task, blocks whose cells have ranges of their own (such as time constants, which hold only for
-    the steps of the study's tasks), blocks that use the choices of those, and second looks.
+    A task gets the cells and the ranges of random settings of the task that its `like` names. These blocks are left
+    out:
+
+    - blocks without such a task, and second looks;
+    - blocks with grids that have ranges, such as time constants, which hold for the steps of the study's tasks
+      alone;
+    - blocks that start from the best cells of a block that is left out.
+
+    Args:
+        study: the study to extend.
+        tasks: the new tasks by name.
 
     Raises:
         InputError: the `like` of a task names no task of the study.
@@ -32,51 +40,56 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
         likes[name] = task.like
     blocks: dict[str, StudyBlock] = {}
     for name, block in study.blocks.items():
-        part = _block(block, likes)
-        fits = block.purpose != "second_look" and all(
+        can_extend = block.purpose != "second_look" and all(
             not grid.ranges and grid.best_of in {None, *blocks} for grid in block.grids
         )
-        if part is not None and fits:
+        extended_block = _extend_block(block, likes)
+        if extended_block is not None and can_extend:
             # Without its reference block, runs start from the settings of the task.
-            reference = part.reference if part.reference in blocks else None
-            blocks[name] = part.model_copy(update={"reference": reference})
+            reference = block.reference if block.reference in blocks else None
+            blocks[name] = extended_block.model_copy(update={"reference": reference})
     return study.model_copy(update={"tasks": dict(tasks), "blocks": blocks})
 
 
-def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
-    """Return a block on other tasks; None if it has no task that they are like."""
-    members = [name for name, like in likes.items() if like in block.tasks]
-    if not members:
+def _extend_block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
+    """Return a block on new tasks; None if it has none of the tasks that they are like.
+
+    Args:
+        block: of the study.
+        likes: map the name of each new task to the task of the study that it is like.
+    """
+    likes = {name: like for name, like in likes.items() if like in block.tasks}
+    if not likes:
         return None
-    grids = [part for grid in block.grids if (part := _grid(grid, members, likes)) is not None]
-    settings = None if block.settings is None else _settings(block.settings, members, likes)
-    update = {"tasks": tuple(members), "grids": tuple(grids), "settings": settings}
+    grids = [extended for grid in block.grids if (extended := _extend_grid(grid, likes)) is not None]
+    settings = None if block.settings is None else _extend_settings(block.settings, likes)
+    update = {"tasks": tuple(likes), "grids": tuple(grids), "settings": settings}
     return block.model_copy(update=update)
 
 
-def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> CellGrid | None:
-    """Return a grid for other tasks; None if it is limited to tasks that they are not like."""
+def _extend_grid(grid: CellGrid, likes: Mapping[str, str]) -> CellGrid | None:
+    """Return a grid for the new tasks `likes`; None if it is limited to tasks that none of them is like."""
     if grid.tasks is None:
         return grid
-    tasks = tuple(name for name in members if likes[name] in grid.tasks)
+    tasks = tuple(name for name, like in likes.items() if like in grid.tasks)
     return grid.model_copy(update={"tasks": tasks}) if tasks else None
 
 
-def _settings(settings: RandomSettings, members: Sequence[str], likes: Mapping[str, str]) -> RandomSettings:
-    """Return random settings in which other tasks have the extra ranges of the tasks that they are like."""
-    ranges = {name: settings.by_task[likes[name]] for name in members if likes[name] in settings.by_task}
+def _extend_settings(settings: RandomSettings, likes: Mapping[str, str]) -> RandomSettings:
+    """Return random settings in which each new task has the further ranges of the task that it is like."""
+    ranges = {name: settings.by_task[like] for name, like in likes.items() if like in settings.by_task}
     return settings.model_copy(update={"by_task": ranges})
 
 
 def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:
-    """Make the study of the tasks of standard size in the file of a study.
+    """Return the extension of a study to its tasks of standard size, named NAME_full.
 
     Args:
-        loaded: the study.
-        names: of such tasks; empty takes all.
+        loaded: the study, whose file defines these tasks.
+        names: of such tasks; none chooses all.
 
     Raises:
-        InputError: the file has no such task.
+        InputError: the study has no such task.
     """
     tasks = {name: task for name, task in loaded.study.tasks.items() if task.scale == "full"}
     for name in names:
@@ -99,14 +112,16 @@ def own_task(
     run_s: float | None,
     config_dirs: Sequence[Path],
 ) -> StudyTask:
-    """Make a task of a study from the overrides of a run.
+    """Make a task for the extension of a study from the overrides of a run.
+
+    Its base learning rate is that of the run; outcome and threshold are those of the task `like`.
 
     Args:
         study: the study to extend.
-        name: of the task.
+        name: of the new task.
         overrides: Hydra overrides of a run.
         like: title or name of the study's task whose cells it gets.
-        title: for readers.
+        title: of the new task, for readers.
         run_s: CPU seconds of a run; None: those of the task `like`.
         config_dirs: folders with the user's own entries.
 
@@ -138,7 +153,7 @@ def own_task(
 
 
 def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
-    """Write the file of a study of one task, with the blocks of another study.
+    """Write the YAML text of the extension of a study to one task, the task `name`.
 
     Raises:
         InputError: see `extended`.
@@ -159,7 +174,7 @@ def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
 
 
 def write_extension(loaded: Loaded, name: str, task: StudyTask, folder: Path) -> Path:
-    """Write the file of a study of one task into a folder of entries; return its path.
+    """Write `extension_text` into a folder of entries, as `study/STUDY_TASK.yaml`; return the file's path.
 
     Raises:
         InputError: there is such a file already, or see `extended`.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sgbench.errors import InputError, StorageError
-from sgbench.records.spec import RunSpec
 
 PID_FILE = "study.pid"
 """File in the runs folder with the process id and the name of the study that runs there."""
@@ -22,7 +21,11 @@ NICENESS = 10
 
 @contextmanager
 def only_one(runs_dir: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a runs folder in a `with` block, and handle the signals that pause this process.
+    """Hold the lock of a runs folder in a `with` block, and pause the workers with this process on SIGTSTP.
+
+    Args:
+        runs_dir: the folder; it is made if it is missing.
+        name: of the study, written into the folder with the process id for `send`.
 
     Raises:
         InputError: another study runs there.
@@ -34,7 +37,7 @@ def only_one(runs_dir: Path, name: str) -> Iterator[None]:
         runs_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire()
         if hasattr(signal, "SIGTSTP"):
-            before = signal.signal(signal.SIGTSTP, _hold)
+            before = signal.signal(signal.SIGTSTP, _pause)
         path.write_text(f"{os.getpid()} {name}\n", encoding="utf-8")
     except Timeout:
         raise InputError(
@@ -54,17 +57,22 @@ def only_one(runs_dir: Path, name: str) -> Iterator[None]:
 def send(number: int | None, runs_dir: Path, name: str) -> None:
     """Send a signal to the process of the study of this name in a runs folder, and to no other.
 
+    Args:
+        number: of the signal; None on a system that lacks it, where the call raises.
+        runs_dir: the folder.
+        name: of the study.
+
     Raises:
-        InputError: no study of this name runs there.
+        InputError: no study of this name runs there, or its process cannot be reached.
     """
     path = runs_dir / PID_FILE
-    process = there = ""
+    process = written_name = ""
     try:
-        process, there = path.read_text(encoding="utf-8").split()
+        process, written_name = path.read_text(encoding="utf-8").split()
         with FileLock(runs_dir / LOCK_FILE, timeout=0):
             running = None  # a killed study left its process id, which another program may have
     except Timeout:
-        running = there
+        running = written_name
     except (OSError, ValueError):
         running = None
     if running != name or number is None:
@@ -76,9 +84,9 @@ def send(number: int | None, runs_dir: Path, name: str) -> None:
         raise InputError(f"{path}: its process cannot be reached: {error}") from error
 
 
-def _hold(*_: object) -> None:
-    """Stop the workers and then this process; continuing this process continues the workers."""
-    workers = [one.pid for one in multiprocessing.active_children() if one.pid is not None]
+def _pause(*_: object) -> None:
+    """Stop the worker processes and then this one; when this one is continued, continue the workers."""
+    workers = [worker.pid for worker in multiprocessing.active_children() if worker.pid is not None]
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -87,14 +95,6 @@ def _hold(*_: object) -> None:
 
 
 def give_way() -> None:
-    """Lower this process's priority."""
+    """Lower this process's priority to a niceness of 10, where the system has one."""
     if hasattr(os, "nice"):
         os.nice(max(0, NICENESS - os.nice(0)))
-
-
-def side_by_side(specs: Sequence[RunSpec]) -> None:
-    """Train runs side by side, as replicas in one process."""
-    from sgbench.replicas.sweep import run_sweep
-    from sgbench.sweeps.outcome import headline
-
-    run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)

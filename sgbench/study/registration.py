@@ -14,14 +14,11 @@ GIT_S = 60
 
 
 def require_committed(folder: Path, needs: Sequence[str]) -> None:
-    """Refuse a block whose file of best settings is in a git repository, but not committed as it is.
+    """Raise an InputError if the best cells of a study lie in a git repository with uncommitted changes.
 
     Args:
-        folder: of the study; a folder outside any repository is not refused.
-        needs: the earlier blocks whose best settings this one uses; without any, nothing is checked.
-
-    Raises:
-        InputError: the best settings of the earlier blocks differ from what is committed.
+        folder: of the study's store; a folder outside any repository is not refused.
+        needs: the earlier blocks whose best cells the next block uses; without any, nothing is checked.
     """
     path = folder / SETTLED
     if needs and path.exists() and is_committed(path) is False:
@@ -52,6 +49,6 @@ def is_committed(path: Path) -> bool | None:
         if not any((folder / ".git").exists() for folder in file.parents):
             return None
         stderr: bytes = getattr(error, "stderr", None) or b""
-        said = stderr.decode(errors="replace") or error
-        raise InputError(f"{path}: git cannot say whether it is committed: {said}") from error
+        reason = stderr.decode(errors="replace") or error
+        raise InputError(f"{path}: git cannot say whether it is committed: {reason}") from error
     return not changes.strip()

@@ -27,9 +27,21 @@ HOUR_S = 3600.0
 STUDY_OVERRIDES = ("trainer.progress=false", "trainer.test_tuning_seeds=true")
 """Overrides of all runs of a study; tuning seeds are tested too, since margins are registered for test scores."""
 Runner = Callable[[Sequence[RunSpec]], None]
-"""Runs specs and leaves their records in the runs folder."""
+"""Trains the runs of specs, and leaves their records in the runs folder."""
 RunKey = tuple[str, str, int]
 """Protocol, method and seed, as `StoreEntry.key`."""
+
+
+def replicas(workers: int) -> Runner:
+    """Return a runner that trains runs side by side, as replicas in `workers` processes."""
+
+    def run(specs: Sequence[RunSpec]) -> None:
+        from sgbench.replicas.sweep import run_sweep
+        from sgbench.sweeps.outcome import headline
+
+        run_sweep(specs, range(len(specs)), workers=workers, largest=None, headline=headline)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -52,10 +64,10 @@ class RunGroup:
 
 
 def composed(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
-    """Compose and check the runs of a block.
+    """Compose and check the spec of each run of a block, with calibrated widths measured.
 
     Raises:
-        InputError: the first run that is not usable.
+        InputError: a run cannot be composed; the message names the first.
     """
     composer = PointComposer(folders.config_dirs, folders.allow_targets)
     paths = {"runs_dir": str(folders.runs_dir)}
@@ -63,7 +75,7 @@ def composed(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpe
     specs: list[RunSpec] = []
     for point in points:
         try:
-            spec = composer.spec([*point.words, *STUDY_OVERRIDES])
+            spec = composer.spec([*point.overrides, *STUDY_OVERRIDES])
         except InputError as error:
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
         # Not as overrides, in which a folder's name would need quotes.
@@ -72,7 +84,12 @@ def composed(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpe
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:
-    """Group consecutive runs of one task and seed; a repeated run counts once."""
+    """Yield consecutive runs of one task and seed as a group, each run once.
+
+    Args:
+        points: runs of a block, in the order of `sgbench.study.cells.points`.
+        specs: the spec of each.
+    """
     pairs = zip(points, specs, strict=True)
     for _, members in itertools.groupby(pairs, key=lambda pair: (pair[0].task, pair[0].seed)):
         once = {(method_id(spec.method), spec.seed): (point, spec) for point, spec in members}
@@ -90,17 +107,22 @@ def run_block(
     say: Callable[[str], None],
     epoch: int = 0,
 ) -> bool:
-    """Run the runs of a block that are not stored and store whole groups; return whether the block is complete.
+    """Train the runs of a block that are not stored, and store each group whose runs have all ended.
+
+    Once all runs are stored, the block's best cells are chosen and written, if it defines how.
 
     Args:
         loaded: the study.
         name: of the block.
         folders: of the study.
-        code: the running code; records of other code do not count.
+        code: the running code; records of other code are refused.
         runner: trains a sequence of specs.
         deadline_s: on the monotonic clock [s]; a group that would end later is not started. None: no limit.
         say: called with one line for each group.
-        epoch: of the study, see `Shard`.
+        epoch: of the study's code, see `require_commit`.
+
+    Returns:
+        Whether all runs of the block are stored.
 
     Raises:
         InputError: a run cannot be composed, the best settings of an earlier block are not those that its records
@@ -113,21 +135,21 @@ def run_block(
     planned = points(loaded.study, name, read_settled(folders.store.folder))
     specs = composed(planned, folders)
     stored = {entry.key for entry in folders.store.entries()}
-    left = [
+    open_groups = [
         group for group in groups(planned, specs) if not all(key_of(spec) in stored for spec in group.specs)
     ]
     to_make = [
         [spec for spec in group.specs if key_of(spec) not in stored and result_of(spec, code) is None]
-        for group in left
+        for group in open_groups
     ]
     total = sum(map(len, to_make))
     say(f"block {name}: {len(planned)} runs, {total} to make")
-    complete = _train_missing(
-        loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say
+    in_time = _train_missing(
+        loaded, block, name, open_groups, to_make, runner=runner, deadline_s=deadline_s, say=say
     )
-    stored |= _store_ended(loaded, name, left, stored, folders, code=code, epoch=epoch, say=say)
-    missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
-    if complete and missing:
+    stored |= _store_ended(loaded, name, open_groups, stored, folders, code=code, epoch=epoch, say=say)
+    missing = [spec for group in open_groups for spec in group.specs if key_of(spec) not in stored]
+    if in_time and missing:
         say(
             f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
             f"the same command tries them again"
@@ -141,7 +163,7 @@ def run_block(
 def _store_ended(
     loaded: Loaded,
     name: str,
-    left: Sequence[RunGroup],
+    open_groups: Sequence[RunGroup],
     stored: Collection[RunKey],
     folders: StudyFolders,
     *,
@@ -153,7 +175,7 @@ def _store_ended(
     # Failed runs end early: from an interrupted group, they alone would be stored, and bias every figure.
     ended = [
         group
-        for group in left
+        for group in open_groups
         if all(key_of(spec) in stored or stored_record(spec) is not None for spec in group.specs)
     ]
     entries = [
@@ -174,16 +196,27 @@ def _train_missing(
     loaded: Loaded,
     block: StudyBlock,
     name: str,
-    left: Sequence[RunGroup],
+    open_groups: Sequence[RunGroup],
     to_make: Sequence[Sequence[RunSpec]],
     *,
     runner: Runner,
     deadline_s: float | None,
     say: Callable[[str], None],
 ) -> bool:
-    """Train the missing runs group by group; return False if time is too short for the next group."""
+    """Train the missing runs of each group in turn; return False if time is too short for the next group.
+
+    Args:
+        loaded: the study.
+        block: of the study.
+        name: of the block.
+        open_groups: groups with runs that are not stored.
+        to_make: for each of these groups, the specs to train; may be empty.
+        runner: see `run_block`.
+        deadline_s: see `run_block`.
+        say: called with one line for each group.
+    """
     total, finished, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
-    for group, specs in zip(left, to_make, strict=True):
+    for group, specs in zip(open_groups, to_make, strict=True):
         if not specs:
             continue
         # The estimate is the time stated in the file, corrected by the ratio of earlier groups.
@@ -205,15 +238,15 @@ def _train_missing(
 def best_cells(
     rule: Settle, planned: Sequence[StudyPoint], specs: Sequence[RunSpec], folders: StudyFolders
 ) -> dict[str, list[Cell]]:
-    """Choose the best settings of each task from the runs that a block plans.
+    """Choose the best cells of each task from the stored runs that a block plans; see `settle`.
 
     A planned run counts whichever block has stored it; a stored run that is not planned here does not.
 
     Args:
-        rule: the keys over which scores are averaged, and the keys whose values each have their own best setting.
+        rule: how the block chooses them.
         planned: the runs of the block.
         specs: of these runs, in the same order.
-        folders: of the study.
+        folders: of the study, with its store.
 
     Raises:
         InputError: a run is not stored.
@@ -234,10 +267,10 @@ def best_cells(
 
 
 def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
-    """Refuse best cells of a block in the file that are not those that its records select.
+    """Refuse written best cells of the block `name` that differ from those that its stored runs select.
 
     Raises:
-        InputError: the cells were changed by hand, or records are missing.
+        InputError: the cells were changed by hand, or runs are not stored.
     """
     settled = read_settled(folders.store.folder)
     rule = loaded.study.blocks[name].settles
@@ -253,11 +286,11 @@ def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
 
 
 def result_of(spec: RunSpec, code: Code) -> RunRecord | None:
-    """Return a run's stored record if it is a result of this code and this spec; None where the run is to be made.
+    """Return the record in a run's folder if it is a result of this spec and code; None if the run must be trained.
 
-    A result is scored on the test split, or failed because of the method. A failure of other code or of another run
-    gives None. Runs with a class from elsewhere are always stored as unclean, since a commit does not say what it
-    was; for them the commit alone must be equal.
+    A result has a test score, or failed because of the method. A failure of other code or another spec gives None.
+    Records of runs with a user's class are never marked as clean, since the commit does not determine that class;
+    for them an equal commit is enough.
 
     Raises:
         InputError: there is a finished record of other code, of another run, or without a test score.
@@ -271,27 +304,27 @@ def result_of(spec: RunSpec, code: Code) -> RunRecord | None:
         ours = provenance.commit == code.commit and (provenance.clean or has_foreign)
         if ours and (record.test is not None or record.status == "failed"):
             return record
-        whose = f"commit {(provenance.commit or 'none')[:12]}{'' if provenance.clean else ' with changes'}"
-        whose = "a search of settings, without a test score" if ours else whose
+        commit = f"commit {(provenance.commit or 'none')[:12]}{'' if provenance.clean else ' with changes'}"
+        origin = "a search of settings, without a test score" if ours else commit
     else:
-        whose = f"method {record.method_id} seed {record.seed}"
+        origin = f"method {record.method_id} seed {record.seed}"
     if record.status == "failed":
         return None  # such a run is repeated anyway
     raise InputError(
-        f"{folder_of(spec)}: holds a record of {whose}, which is not what runs here; name an empty folder with "
+        f"{folder_of(spec)}: holds a record of {origin}, which is not what runs here; name an empty folder with "
         f"--runs-dir"
     )
 
 
 def _why_missing(spec: RunSpec) -> str:
-    """Write the folder of a run without a result, and the failure in its record."""
+    """Describe a run without a result by its folder and the failure in its record."""
     record = stored_record(spec)
     failure = None if record is None else record.failure
     return f"{folder_of(spec)}, {'no record' if failure is None else f'{failure.kind}: {failure.message}'}"
 
 
 def is_result(record: RunRecord) -> bool:
-    """Return whether a record is a result: finished, or failed because of the method."""
+    """Return whether a record is a result: its run finished, or failed because of the method."""
     return record.status == "finished" or (
         record.failure is not None and record.failure.kind in METHOD_FAILURES
     )

@@ -46,7 +46,7 @@ def test_cells_and_seeds_are_those_of_the_task_that_it_is_like(like: str) -> Non
     assert [(run.cell, run.seed) for run in found] == [(run.cell, run.seed) for run in theirs]
     other = [run for run in points(study().study, "A2", {"A1": {"T6": [REFERENCE]}}) if run.task == "T6"]
     assert [(run.cell, run.seed) for run in found] != [(run.cell, run.seed) for run in other]
-    assert {word for run in found for word in run.words} >= {"experiment=digits", "optimizer.lr=0.003"}
+    assert {word for run in found for word in run.overrides} >= {"experiment=digits", "optimizer.lr=0.003"}
 
 
 def test_ranges_of_random_settings_follow_the_model() -> None:
@@ -168,7 +168,7 @@ def test_a_run_at_standard_size_is_stored(shd_files: Path, tmp_path: Path) -> No
     full = full_scale(study(), ["shd"])
     place = StudyFolders(Store(tmp_path / "store", full.name), tmp_path / "runs", shd_files)
     run = points(full.study, "A1", {})[0]
-    (spec,) = composed([replace(run, words=(*run.words, "protocol.epochs=1"))], place)
+    (spec,) = composed([replace(run, overrides=(*run.overrides, "protocol.epochs=1"))], place)
     record = run_spec(spec)
     assert record.status == "finished"
     assert record.scored.test is not None

@@ -25,29 +25,28 @@ MARGIN = 2.0
 
 @dataclass(frozen=True)
 class RegimeVerdict:
-    """Holds the verdict on candidate minus reference in one regime."""
+    """Holds the verdict on candidate minus reference in one regime, which is a kind of network."""
 
-    regime: str  # kind of network
+    regime: str
     word: Word  # better, equal, worse, or open
     difference: float  # [points], mean over the regime's tasks and seeds
     low: float | None  # lower end of the interval, which is within the margin exactly if equality is shown
     high: float | None  # upper end; both are None without a spread
     seeds: int  # count of seeds in the analysis
-    level: float  # of the analysis, for this regime
-    seeds_needed: (
-        int | None
-    )  # in a new sample, to decide an open verdict if the true difference is the estimate
+    level: float  # significance level of the analysis, for this regime
+    # Seeds of a new sample that decide an open verdict if the true difference is the estimate; None: too many.
+    seeds_needed: int | None
 
 
 def decide(differences: Mapping[str, Floats], margin: float = MARGIN) -> dict[str, RegimeVerdict]:
     """Decide each regime at the first interim analysis with a significant result; without one it is open.
 
-    Each analysis has its share of the level, and each regime its share of that (Bonferroni's correction), so that
-    for normal differences the probability of any false verdict is at most their sum. Within a regime "differs" and
-    "equal" cannot both be false.
+    Each analysis has its own level, which all regimes share equally (Bonferroni's correction). For normal
+    differences the probability of any false verdict is thus at most the sum of the levels. Within a regime
+    "differs" and "equal" cannot both be false.
 
     Args:
-        differences: by regime, candidate minus reference [tasks, seeds] in points.
+        differences: map each regime to candidate minus reference in points [tasks, seeds].
         margin: within which both count as equal [points].
 
     >>> import numpy as np
@@ -56,38 +55,37 @@ def decide(differences: Mapping[str, Floats], margin: float = MARGIN) -> dict[st
     >>> verdicts["deep"].word, verdicts["deep"].seeds, verdicts["recurrent"].word
     ('better', 5, 'open')
     """
-    return {name: _decided(name, table, len(differences), margin) for name, table in differences.items()}
+    return {
+        name: _decide_regime(name, table, len(differences), margin) for name, table in differences.items()
+    }
 
 
-def _decided(name: str, table: Floats, regimes: int, margin: float) -> RegimeVerdict:
-    """Decide one regime at its first interim analysis with a significant result."""
+def _decide_regime(name: str, table: Floats, regimes: int, margin: float) -> RegimeVerdict:
+    """Decide one of several regimes at its first interim analysis with a significant result; see `decide`.
+
+    Args:
+        name: of the regime.
+        table: candidate minus reference in points [tasks, seeds].
+        regimes: count of all regimes.
+        margin: within which both count as equal [points].
+    """
     by_seed = table.mean(axis=0)
-    result = None
-    for seeds, share in LOOKS:
-        if seeds > len(by_seed):
+    mean, count = float(by_seed.mean()) if len(by_seed) else math.nan, len(by_seed)
+    result = RegimeVerdict(name, "open", mean, None, None, count, level=0.0, seeds_needed=None)
+    for seeds, level_of_all in LOOKS:
+        if seeds > count:
             break
-        result = _at_look(name, by_seed[:seeds], share / regimes, margin)
+        result = _analyse(name, by_seed[:seeds], level_of_all / regimes, margin)
         if result.word != "open":
-            return result
-    if result is None:
-        return RegimeVerdict(
-            name,
-            "open",
-            float(by_seed.mean()) if len(by_seed) else math.nan,
-            None,
-            None,
-            len(by_seed),
-            0.0,
-            None,
-        )
+            break
     return result
 
 
-def _at_look(name: str, by_seed: Floats, level: float, margin: float) -> RegimeVerdict:
-    error = float(by_seed.std(ddof=1)) / math.sqrt(len(by_seed))
-    shown = verdict(
-        contrast_from(float(by_seed.mean()), error, len(by_seed) - 1, len(by_seed)), margin, level=level
-    )
+def _analyse(name: str, by_seed: Floats, level: float, margin: float) -> RegimeVerdict:
+    """Decide a regime from its differences by seed [points], by one analysis at a significance level."""
+    count = len(by_seed)
+    error = float(by_seed.std(ddof=1)) / math.sqrt(count)
+    result = verdict(contrast_from(float(by_seed.mean()), error, count - 1, count), margin, level=level)
     return RegimeVerdict(
-        name, shown.word, shown.difference, shown.low, shown.high, len(by_seed), level, shown.seeds_needed
+        name, result.word, result.difference, result.low, result.high, count, level, result.seeds_needed
     )

@@ -1,4 +1,4 @@
-"""Collect the stored runs of the known shapes that a candidate is judged against."""
+"""Collect the stored runs of known surrogates, the shapes, that a candidate is judged against."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JudgedTask:
 
     name: str  # in the study
     title: str  # for readers
-    words: tuple[str, ...]  # Hydra overrides of a run, without a surrogate
+    overrides: tuple[str, ...]  # of Hydra, for a run; they choose no surrogate
     reference: dict[str, Setting]  # base settings of the stored runs
     run_s: float  # CPU seconds of one run
     regime: str  # kind of network
@@ -31,7 +31,7 @@ class JudgedTask:
 
     @property
     def rate(self) -> float:
-        """Return the reference learning rate."""
+        """Return the learning rate of the reference setting."""
         return float(self.reference["optimizer.lr"] or 0.0)
 
     @property
@@ -46,13 +46,13 @@ class JudgedTask:
 
     @property
     def best_known(self) -> CellSummary:
-        """Return the shape that is best on the validation scores of the map, at its own best."""
+        """Return the runs, at their own best setting, of the shape with the best validation score in the map."""
         best = max(self.cells, key=lambda cell: float(np.mean(cell.validation)))
         return next(cell for cell in self.own_best if cell.surrogate == best.surrogate)
 
 
 def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> tuple[JudgedTask, ...]:
-    """Combine the tasks of a study with the results in its summary.
+    """Combine chosen tasks of a study, by name, with the results in its summary.
 
     Raises:
         InputError: a task has no stored runs of shapes at their own best.
@@ -69,7 +69,7 @@ def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> t
             JudgedTask(
                 name=name,
                 title=known.title,
-                words=tuple(task.words),
+                overrides=tuple(task.words),
                 reference={key: value for key, value in known.reference.items() if key != "width_fwhm"},
                 run_s=task.run_s,
                 regime=regime_of(known),
@@ -81,7 +81,7 @@ def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> t
 
 
 def regime_of(task: TaskSummary) -> str:
-    """Return the kind of a task's network."""
+    """Return the kind of a task's network: recurrent, of several layers, or of one."""
     if task.shape.recurrent:
         return RECURRENT
     return DEEP if task.shape.layers > 1 else SHALLOW

@@ -14,14 +14,13 @@ from sgbench.leaderboard.deviation import References
 from sgbench.paths import default_runs_dir
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.files import write_atomic
-from sgbench.records.spec import RunSpec
 from sgbench.study.definition import load_study
 from sgbench.study.judge.decide import LOOKS
 from sgbench.study.judge.field import SETS, judged_tasks
 from sgbench.study.judge.hand_in import hand_in
 from sgbench.study.judge.page import files_of
 from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders
-from sgbench.study.run import Runner
+from sgbench.study.run import replicas
 from sgbench.submissions.make import Author
 
 STUDY = "surrogates"
@@ -75,12 +74,14 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     prices = chosen_targets(targets, config_dirs) if targets else {}
     if isinstance(tasks, str) and tasks not in SETS:
         raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
-    names, seeds = (SETS[tasks], MAP_SEEDS[tasks]) if isinstance(tasks, str) else (tasks, FEW_SEEDS)
+    names, map_seeds = (SETS[tasks], MAP_SEEDS[tasks]) if isinstance(tasks, str) else (tasks, FEW_SEEDS)
     candidate = Candidate.of(overrides, config_dirs)
     judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
-    runs = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
-    how: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
-    court = Court(candidate, judged, runs, map_seeds=seeds, **how)
+    folders = TrialFolders(
+        runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets)
+    )
+    options: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
+    court = Court(candidate, judged, folders, map_seeds=map_seeds, **options)
     court.require_possible(calibrated=calibrated)
     result = court.judge(calibrated=calibrated)
     if to is not None:
@@ -93,21 +94,9 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
 
 
 def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
-    """Return the folder of a candidate's runs: `runs_dir`, or one named by its entry and a hash."""
+    """Return `runs_dir`, or if it is None a folder named by the candidate's entry and a hash of its overrides."""
     if runs_dir is not None:
         return runs_dir
-    entry = candidate.words[0].partition("=")[2].replace("/", "_")
-    digest = hashlib.sha256("\0".join(candidate.words).encode()).hexdigest()[:8]
+    entry = candidate.overrides[0].partition("=")[2].replace("/", "_")
+    digest = hashlib.sha256("\0".join(candidate.overrides).encode()).hexdigest()[:8]
     return default_runs_dir() / "judged" / f"{entry}_{digest}"
-
-
-def replicas(workers: int) -> Runner:
-    """Return a runner that trains runs side by side, as replicas in `workers` processes."""
-
-    def run(specs: Sequence[RunSpec]) -> None:
-        from sgbench.replicas.sweep import run_sweep
-        from sgbench.sweeps.outcome import headline
-
-        run_sweep(specs, range(len(specs)), workers=workers, largest=None, headline=headline)
-
-    return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -19,7 +19,7 @@ from sgbench.statistics.intervals import summarise
 from sgbench.statistics.solved import wilson
 from sgbench.statistics.spikes_at_accuracy import NOT_REACHED, spike_ratio
 from sgbench.study.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, RegimeVerdict
-from sgbench.study.judge.trial import CALIBRATED, OWN_BEST, JudgedCandidate, TaskTrial, TrialRun, hours_of
+from sgbench.study.judge.trial import CALIBRATED, OWN_BEST, JudgedCandidate, TaskTrial, hours_of
 from sgbench.study.run import HOUR_S
 from sgbench.tables import NONE, number_text
 from sgbench.tables.latex import as_latex
@@ -36,13 +36,18 @@ WORDS = {
 
 
 def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> dict[str, bytes]:
-    """Write all files of a verdict by name; equal runs give equal bytes."""
+    """Return the files of a verdict, as bytes by file name; equal runs give equal bytes.
+
+    Args:
+        result: the candidate's runs.
+        targets: energy targets by name, each with a column in a table of energies; may be empty.
+    """
     kinds = [kind for kind in (OWN_BEST, CALIBRATED) if any(kind in trial.report for trial in result.tasks)]
     verdicts = {kind: result.verdicts(kind) for kind in kinds}
     tables = {kind: verdict_table(result, kind, verdicts[kind]) for kind in kinds}
     more = [_scores(result), _costs(result), *([_energy(result, targets)] if targets else [])]
-    name = " ".join(result.candidate.words)
-    parts = [f"# Verdict on `{name}`", _summary(result, verdicts[OWN_BEST]), as_markdown(tables[OWN_BEST])]
+    title = " ".join(result.candidate.overrides)
+    parts = [f"# Verdict on `{title}`", _summary(result, verdicts[OWN_BEST]), as_markdown(tables[OWN_BEST])]
     if CALIBRATED in tables:
         parts += [
             "## At the calibrated width",
@@ -56,8 +61,10 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
         parts += [f"## {table.caption}", as_markdown(table)]
     parts += ["## How it was decided", _how(result)]
     numbers = {
-        "candidate": list(result.candidate.words),
-        "verdicts": {kind: [asdict(each) for each in of.values()] for kind, of in verdicts.items()},
+        "candidate": list(result.candidate.overrides),
+        "verdicts": {
+            kind: [asdict(verdict) for verdict in by_regime.values()] for kind, by_regime in verdicts.items()
+        },
         "tasks": {trial.task.name: _numbers(trial) for trial in result.tasks},
     }
     return {
@@ -69,44 +76,51 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
 
 
 def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, RegimeVerdict]) -> Table:
-    """Make the table of verdicts by regime."""
+    """Make the table of verdicts, one row for each regime.
+
+    Args:
+        result: the candidate's runs, for the hours that an open verdict still needs.
+        kind: `OWN_BEST` or `CALIBRATED`, for the caption.
+        verdicts: by regime.
+    """
     rows = [["network", "verdict", "difference, points", "interval (confidence)", "seeds", "to decide it"]]
-    for each in verdicts.values():
-        hours = hours_of(result, each)
-        more = NONE
-        if each.word == "open":
-            more = (
+    for verdict in verdicts.values():
+        to_decide = NONE
+        if verdict.word == "open":
+            hours = hours_of(result, verdict)
+            to_decide = (
                 "more than 10,000 seeds"
-                if each.seeds_needed is None or hours is None
-                else f"{each.seeds_needed} seeds, {number_text(hours)} hours"
+                if hours is None
+                else f"{verdict.seeds_needed} seeds, {number_text(hours)} hours"
             )
-        confidence = f"{100 * (1 - 2 * each.level):.4g} %"
+        confidence = f"{100 * (1 - 2 * verdict.level):.4g} %"
         ends = (
             NONE
-            if each.low is None or each.high is None
-            else f"{each.low:z.1f} to {each.high:z.1f} ({confidence})"
+            if verdict.low is None or verdict.high is None
+            else f"{verdict.low:z.1f} to {verdict.high:z.1f} ({confidence})"
         )
-        rows.append([each.regime, each.word, f"{each.difference:+z.1f}", ends, str(each.seeds), more])
+        difference = f"{verdict.difference:+z.1f}"
+        rows.append([verdict.regime, verdict.word, difference, ends, str(verdict.seeds), to_decide])
     return plain_table(f"Candidate minus the best known shape, {kind}", rows, text_columns=2)
 
 
 def _summary(result: JudgedCandidate, verdicts: Mapping[str, RegimeVerdict]) -> str:
-    """Write one sentence for each regime."""
+    """Write the verdicts as text, one sentence for each regime."""
     if not verdicts:
         return "No regime has as many seeds as the first look needs."
     return " ".join(
-        f"{name.capitalize()}: {WORDS[each.word]} ({each.difference:+z.1f} points, {each.seeds} seeds"
-        f"{', none better than guessing' if result.unlearnt(name) else ''})."
-        for name, each in verdicts.items()
+        f"{regime.capitalize()}: {WORDS[verdict.word]} ({verdict.difference:+z.1f} points, {verdict.seeds} seeds"
+        f"{', none better than guessing' if result.unlearnt(regime) else ''})."
+        for regime, verdict in verdicts.items()
     )
 
 
 def _how(result: JudgedCandidate) -> str:
-    """Write the method of the verdict, and its computing time."""
+    """Write the method of the verdict and the computing time as a list in Markdown."""
     runs = result.runs
     hours = number_text(sum(run.fit_s for run in runs) / HOUR_S)
     shapes = ", ".join(cell.surrogate for cell in result.tasks[0].task.own_best)
-    found = "Width and learning rate were" if result.candidate.has_width else "The learning rate alone was"
+    tuned = "Width and learning rate were" if result.candidate.has_width else "The learning rate alone was"
     looks = ", ".join(f"{level:g} after {seeds}" for seeds, level in LOOKS)
     simulated = wilson(*FALSE_SIMULATED)
     edge = "; ".join(trial.task.title for trial in result.tasks if trial.at_edge)
@@ -116,7 +130,7 @@ def _how(result: JudgedCandidate) -> str:
         "Hours are wall-clock time on the machine that ran it, more than CPU time where the machine is busy.",
         f"Known shapes are stored runs, each at its own best width and learning rate: {shapes}.",
         "The reference of a task is the known shape that was best on validation. No reporting seed chose it.",
-        f"{found} searched for, with the grids of the known shapes.",
+        f"{tuned} searched for, with the grids of the known shapes.",
         *(
             [f"The best learning rate is at the edge of those tried, so a better one may lie beyond: {edge}."]
             if edge
@@ -150,8 +164,8 @@ def _scores(result: JudgedCandidate) -> Table:
     rows = [["task", "candidate's width", "its learning rate", "reference", "candidate", *shapes]]
     for trial in result.tasks:
         known = {cell.surrogate: f"{np.mean(cell.score):.1f}" for cell in trial.task.own_best}
-        runs = _values(trial.report.get(OWN_BEST, {}).values())
-        mean = NONE if not runs else f"{np.mean(runs):.1f}"
+        accuracies = _accuracies(trial, OWN_BEST)
+        mean = NONE if not accuracies else f"{np.mean(accuracies):.1f}"
         width = trial.cell.get("width_fwhm")
         rows.append(
             [
@@ -172,25 +186,19 @@ def _calibrated(result: JudgedCandidate) -> Table:
     for trial in result.tasks:
         runs = [*trial.report.get(CALIBRATED, {}).values()]
         if runs:
-            best = _values(trial.report[OWN_BEST].values())
             widths = [runs[0].width_fwhm, trial.cell["width_fwhm"]]
-            means = [f"{np.mean(values):.1f}" for values in (_values(runs), best)]
-            rows.append([trial.task.title, *(NONE if one is None else f"{one:g}" for one in widths), *means])
+            width_texts = [NONE if width is None else f"{width:g}" for width in widths]
+            means = [f"{np.mean(_accuracies(trial, kind)):.1f}" for kind in (CALIBRATED, OWN_BEST)]
+            rows.append([trial.task.title, *width_texts, *means])
     return plain_table("Test accuracy at the calibrated width, %", rows, text_columns=1)
 
 
 def _costs(result: JudgedCandidate) -> Table:
     """Make the table of failures, runs at chance, forgivingness over width, and spikes at equal accuracy."""
-    rows = [
-        [
-            "task",
-            "failed runs",
-            "at chance",
-            "widths close to the best",
-            "of the reference",
-            "spikes at equal accuracy",
-        ]
-    ]
+    head = (
+        "task, failed runs, at chance, widths close to the best, of the reference, spikes at equal accuracy"
+    )
+    rows = [head.split(", ")]
     for trial in result.tasks:
         counts = [sum(run.failed for run in trial.runs), sum(run.at_chance for run in trial.runs)]
         shares = [f"{count} of {len(trial.runs)}" for count in counts]
@@ -199,38 +207,51 @@ def _costs(result: JudgedCandidate) -> Table:
 
 
 def _over_widths(trial: TaskTrial) -> list[str]:
-    """Write the shares of widths within 2 points of the best, and the ratio of spikes to the reference."""
+    """Write the last three cells of a row of `_costs`.
+
+    They are the shares of widths within 2 points of the best, of the candidate and of the best known shape, and the
+    ratio of their spikes.
+    """
     if not trial.map:
         return [NONE, NONE, NONE]
     task = trial.task
     seeds = sorted(next(iter(trial.map.values())))
     known = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
-    own = np.array([[trial.map[width][seed].validation for seed in seeds] for width in task.widths])
-    indices = [known[width].seeds.index(seed) for width in task.widths[:1] for seed in seeds]
-    other = np.array([[known[width].validation[index] for index in indices] for width in task.widths])
-    shares = forgiving_line(np.array([own, other]), task.widths, tolerance=MARGIN)
-    written = [f"{100 * share.share:.0f} %" for share in shares]
-    return [*written, _ratio(trial, own, other, seeds, indices)]
+    indices = [known[task.widths[0]].seeds.index(seed) for seed in seeds]
+    own_runs = [[trial.map[width][seed] for seed in seeds] for width in task.widths]
+    own = np.array([[run.validation for run in runs] for runs in own_runs])
+    reference = np.array([[known[width].validation[index] for index in indices] for width in task.widths])
+    shares = forgiving_line(np.array([own, reference]), task.widths, tolerance=MARGIN)
+    own_spikes = [[run.log_spikes for run in runs] for runs in own_runs]
+    reference_spikes = [[known[width].log_spikes[index] for index in indices] for width in task.widths]
+    ratio = _spike_ratio_text(own, own_spikes, reference, reference_spikes)
+    return [*(f"{100 * share.share:.0f} %" for share in shares), ratio]
 
 
-def _ratio(
-    trial: TaskTrial, own: np.ndarray, other: np.ndarray, seeds: Sequence[int], indices: Sequence[int]
+def _spike_ratio_text(
+    own: np.ndarray,
+    own_spikes: Sequence[Sequence[float | None]],
+    reference: np.ndarray,
+    reference_spikes: Sequence[Sequence[float | None]],
 ) -> str:
-    """Write the ratio of the candidate's spikes to the reference's, at 2 points below the reference's best."""
-    task = trial.task
-    known = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
-    sent = [[trial.map[width][seed].log_spikes for seed in seeds] for width in task.widths]
-    others = [[known[width].log_spikes[index] for index in indices] for width in task.widths]
-    lines = [index for index, line in enumerate(sent) if None not in line]
-    other_lines = [index for index, line in enumerate(others) if None not in line]
-    if not lines or not other_lines:
+    """Write the ratio of the candidate's spikes to the reference's, at 2 points below the reference's best.
+
+    Args:
+        own: validation accuracies of the candidate [points], by width and seed.
+        own_spikes: logarithms of its spikes per inference, by width and seed; widths with a None are left out.
+        reference: the accuracies of the best known shape.
+        reference_spikes: of the best known shape.
+    """
+    counted = [index for index, line in enumerate(own_spikes) if None not in line]
+    reference_counted = [index for index, line in enumerate(reference_spikes) if None not in line]
+    if not counted or not reference_counted:
         return NONE
     ratio = spike_ratio(
-        own[lines],
-        np.exp(np.array([sent[index] for index in lines], dtype=float)),
-        other[other_lines],
-        np.exp(np.array([others[index] for index in other_lines], dtype=float)),
-        target=float(other.mean(axis=1).max()) - MARGIN,
+        own[counted],
+        np.exp(np.array([own_spikes[index] for index in counted], dtype=float)),
+        reference[reference_counted],
+        np.exp(np.array([reference_spikes[index] for index in reference_counted], dtype=float)),
+        target=float(reference.mean(axis=1).max()) - MARGIN,
     )
     if ratio.ratio == NOT_REACHED:
         return "not reached"
@@ -242,27 +263,25 @@ def _energy(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> Tab
     """Make the table of the candidate's energy of an inference at its own best, by task and target."""
     rows = [["task", *(f"{name}, nJ" for name in targets)]]
     for trial in result.tasks:
+        records = [run.record for run in trial.report.get(OWN_BEST, {}).values()]
         cells = []
         for target in targets.values():
-            found = [
-                estimate.dynamic_nj.value
-                for run in trial.report.get(OWN_BEST, {}).values()
-                if run.record.counts is not None
-                and (
-                    estimate := price(run.record.counts, target=target, dt_s=run.record.method.protocol.dt_s)
-                ).dynamic_nj
-                is not None
+            estimates = [
+                price(record.counts, target=target, dt_s=record.method.protocol.dt_s)
+                for record in records
+                if record.counts is not None
             ]
-            cells.append(number_text(float(np.mean(found))) if found else NONE)
+            energies = [each.dynamic_nj.value for each in estimates if each.dynamic_nj is not None]
+            cells.append(number_text(float(np.mean(energies))) if energies else NONE)
         rows.append([trial.task.title, *cells])
     return plain_table("Dynamic energy of an inference at own best", rows, text_columns=1)
 
 
 def _row(trial: TaskTrial) -> JudgedRow:
-    """Describe one task for the picture."""
+    """Convert the results on one task to a row of the picture."""
     known = [(cell.surrogate, _estimate(cell.score)) for cell in trial.task.own_best]
-    runs = _values(trial.report.get(OWN_BEST, {}).values())
-    candidate = [("candidate", _estimate(runs))] if runs else []
+    accuracies = _accuracies(trial, OWN_BEST)
+    candidate = [("candidate", _estimate(accuracies))] if accuracies else []
     best = trial.task.best_known.surrogate
     seeds = {seed for at_width in trial.map.values() for seed in at_width}
     return JudgedRow(
@@ -290,18 +309,19 @@ def _validation(cell: CellSummary, seeds: Collection[int]) -> float:
 
 
 def _estimate(values: Sequence[float]) -> Estimate:
-    """Return a mean [%] with its interval, which is within the range of scores."""
-    shown = summarise([value / 100 for value in values], scale="share")
-    low, high = (shown.mean if end is None else end for end in (shown.low, shown.high))
-    return Estimate(100 * shown.mean, 100 * low, 100 * high)
+    """Return the mean of accuracies [%] with its 95 % interval, which is within 0 and 100."""
+    summary = summarise([value / 100 for value in values], scale="share")
+    low, high = (summary.mean if end is None else end for end in (summary.low, summary.high))
+    return Estimate(100 * summary.mean, 100 * low, 100 * high)
 
 
-def _values(runs: Iterable[TrialRun]) -> list[float]:
-    return [run.accuracy for run in runs]
+def _accuracies(trial: TaskTrial, kind: str) -> list[float]:
+    """List the accuracies of reporting runs of a kind [points]; empty without runs."""
+    return [run.accuracy for run in trial.report.get(kind, {}).values()]
 
 
 def _numbers(trial: TaskTrial) -> dict[str, object]:
-    """Collect the numbers of a task for JSON."""
+    """Collect the numbers of a task for verdict.json."""
     return {
         "reference": trial.task.best_known.surrogate,
         "own_best": dict(trial.cell),

@@ -198,7 +198,7 @@ class Court:
         cells = self._calibrated_cells() if calibrated else {}
         if calibrated and not self.candidate.has_width:
             raise InputError(
-                f"--calibrated: {self.candidate.words[0]} has no width that passing steps could choose"
+                f"--calibrated: {self.candidate.overrides[0]} has no width that passing steps could choose"
             )
         if calibrated and not cells:
             raise InputError(
@@ -275,7 +275,7 @@ class Court:
 
     def spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
         """Compose a run of the candidate on a task."""
-        chosen = [*task.words, *self.candidate.words, *overrides_of({**task.reference, **cell})]
+        chosen = [*task.words, *self.candidate.overrides, *overrides_of({**task.reference, **cell})]
         spec = self.composer.spec([*chosen, f"seed={seed}", "trainer.progress=false"])
         folders = {"runs_dir": str(self.folders.runs_dir)}
         folders |= {} if self.folders.data_dir is None else {"data_dir": str(self.folders.data_dir)}
