@@ -236,7 +236,7 @@ def _diagnosis(
         )
     slope = log_slope([layer.grad_norm or 0.0 for layer in layers])
     first = next(iter(traces.values()))
-    reasons = dict.fromkeys(("agreements", "falling_steps", "loop", "line"), FOREIGN)
+    reasons: dict[str, str] = dict.fromkeys(("agreements", "falling_steps", "loop", "line"), FOREIGN)
     if slope is None:
         reasons["log_slope_per_layer"] = "fewer than two layers have a gradient"
     if not math.isfinite(loss):

@@ -36,21 +36,19 @@ class Score:
     cell: Mapping[str, object]  # its settings in the block, by key
     settings: Mapping[str, Word]  # the method's value of every key that the study varies on the task
     accuracy: float  # on the test split [points]; that of guessing for a failed run
-    validation: float  # the same on the validation split
-    log_spikes: (
-        float | None
-    )  # natural logarithm of spikes per inference; None for a failed run or without spikes
-    failed: bool  # whether a loss or gradient was not finite
+    validation: float  # on the validation split [points]; that of guessing for a failed run
+    log_spikes: float | None  # natural logarithm of spikes per inference; None without counts or spikes
+    failed: bool  # whether the run failed, e.g. by a loss that is not finite
     solved: bool | None  # whether the test accuracy reaches the task's threshold; None without a threshold
     guess: float  # accuracy of guessing [points]
 
 
 def score_of(entry: StoreEntry, study: Study) -> Score:
-    """Compute the score of a stored run.
+    """Extract the scores of a stored run of a study.
 
     Raises:
-        InputError: the run's method contradicts its cell, its task or block is not in the study, or it has no test
-            score.
+        InputError: the run's method contradicts its cell, its task or block is not in the study, or it finished
+            without a test score.
     """
     record = entry.record
     if entry.task not in study.tasks or entry.block not in study.blocks:
@@ -99,7 +97,7 @@ def log_spikes_of(record: RunRecord) -> float | None:
 
 
 def setting(method: Method, key: str) -> Word:
-    """Return a method's value of a key of a cell; None if it has no such parameter."""
+    """Return a method's value of a cell's key, e.g. of `optimizer.lr`; None if it has no such parameter."""
     if key == "width_fwhm":
         value = method.parameters["surrogate"].get(key)
     elif key == "clip_norm":
@@ -115,7 +113,7 @@ def setting(method: Method, key: str) -> Word:
 
 
 def varied_keys(study: Study, task: str) -> tuple[str, ...]:
-    """List every key that a block of the study states for a task, alphabetically."""
+    """List the keys of all settings that the study's blocks or reference set on a task, alphabetically."""
     keys = set(study.tasks[task].reference)
     for block in study.blocks.values():
         if task not in block.tasks:
@@ -143,9 +141,9 @@ def canonical(value: object) -> str:
 class RunTable:
     """Holds runs of several cells on those planned seeds that have a run of every cell."""
 
-    cells: tuple[Cell, ...]  # rows
-    seeds: tuple[int, ...]  # columns, the complete seeds
-    runs: tuple[tuple[Score, ...], ...]  # by cell and seed [cells, seeds]
+    cells: tuple[Cell, ...]  # one for each row
+    seeds: tuple[int, ...]  # one for each column: the planned seeds with all runs
+    runs: tuple[tuple[Score, ...], ...]  # one tuple for each cell, with one run for each seed
     planned: int  # count of planned seeds
     missing: int  # count of runs of planned seeds that are not stored
 
@@ -186,15 +184,23 @@ class RunTable:
 
 
 def points_of(task: StudyTask, runs: RunTable) -> Floats:
-    """Return scores [cells, seeds] in points: test accuracy, or if the outcome is `solved` 100 for a solved run."""
+    """Return the outcome of each run in points [cells, seeds].
+
+    That is its test accuracy, or for a task with the outcome "solved" 100 for a solved run and 0 for another.
+    """
     return PERCENT * runs.solved if task.outcome == "solved" else runs.accuracy
 
 
 class StudyScores:
     """Indexes all runs of a study by their settings, whichever block they were stored with.
 
-    A run that two blocks share is stored once, so a cell is looked up by its values of all varied keys: its own,
-    then those of the task's base settings, then those of the task's experiment.
+    A run that two blocks share is stored once, so a cell is looked up by its values of all keys that the study
+    varies. A key that the cell lacks has the value of the task's base settings, or else of the task's experiment.
+
+    Args:
+        study: the study.
+        settled: the best cells of its blocks.
+        runs: all stored runs.
     """
 
     def __init__(self, study: Study, settled: Settled, runs: Iterable[Score]) -> None:
@@ -203,11 +209,11 @@ class StudyScores:
         self.runs = tuple(runs)
 
     def block(self, name: str) -> tuple[Score, ...]:
-        """Return the runs that were stored with a block."""
+        """Return the runs that were stored with the block of a name; empty if there are none."""
         return self._by_block.get(name, ())
 
     def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Mapping[int, Score]:
-        """Return the runs of a cell by seed.
+        """Return the runs of a cell by seed; empty if none is stored.
 
         Args:
             task: name in the study.
@@ -220,7 +226,7 @@ class StudyScores:
         return self._index.get((task, purpose, self._index_key(task, cell, start)), {})
 
     def may_start(self, block: str) -> bool:
-        """Return whether the best settings of a block's reference block exist, so that it can have runs."""
+        """Return whether a block can have runs: the best cells of its reference block exist, or it has none."""
         return self.study.blocks[block].reference in {None, *self.settled}
 
     def table(
@@ -232,14 +238,14 @@ class StudyScores:
         *,
         start: str | None = None,
     ) -> RunTable:
-        """Return the runs of several cells on the seeds that all of them have.
+        """Return the runs of several cells on the seeds that all of them have; arguments as of `cell`.
 
         Args:
             task: name in the study.
             purpose: of the seeds.
-            cells: the rows.
+            cells: one for each row.
             seeds: the planned seeds.
-            start: see `cell`.
+            start: block whose base settings complete each cell.
         """
         rows = [self.cell(task, purpose, cell, start=start) for cell in cells]
         complete = tuple(seed for seed in seeds if all(seed in row for row in rows))
@@ -249,17 +255,18 @@ class StudyScores:
 
     @cached_property
     def _keys(self) -> dict[str, tuple[str, ...]]:
-        """List the keys of settings that vary, by task."""
+        """Map each task to the keys that the study varies on it."""
         return {task: varied_keys(self.study, task) for task in self.study.tasks}
 
     @cached_property
     def _by_block(self) -> dict[str, tuple[Score, ...]]:
+        """Map each block to the runs that were stored with it."""
         names = dict.fromkeys(run.block for run in self.runs)
         return {name: tuple(run for run in self.runs if run.block == name) for name in names}
 
     @cached_property
     def _index(self) -> dict[tuple[str, str, tuple[str, ...]], dict[int, Score]]:
-        """Index runs by task, purpose and varied settings, then by seed."""
+        """Map task, purpose and the values of all varied keys to the runs with these by seed."""
         index: dict[tuple[str, str, tuple[str, ...]], dict[int, Score]] = {}
         for run in self.runs:
             values = tuple(canonical(run.settings[key]) for key in self._keys[run.task])
@@ -267,21 +274,24 @@ class StudyScores:
         return index
 
     @cached_property
-    def _unstated(self) -> dict[tuple[str, str, str], Word]:
-        """Collect the default of each task, key and entry of the key's group, from cells that do not set it."""
-        values: dict[tuple[str, str, str], Counter[str]] = {}
-        known: dict[str, Word] = {}
+    def _defaults(self) -> dict[tuple[str, str, str], Word]:
+        """Map task, key and the chosen entry of the key's group to the value of runs whose cell lacks the key.
+
+        Of several such values the most frequent one counts.
+        """
+        counts: dict[tuple[str, str, str], Counter[str]] = {}
+        value_by_text: dict[str, Word] = {}
         for run in self.runs:
             stated = {**task_reference(self.study, run.block, run.task, self.settled), **run.cell}
             for key in run.settings.keys() - stated.keys():
                 value = run.settings[key]
-                known[canonical(value)] = value
+                value_by_text[canonical(value)] = value
                 case = (run.task, key, canonical(run.settings.get(_group(key))))
-                values.setdefault(case, Counter())[canonical(value)] += 1
-        return {case: known[counted.most_common(1)[0][0]] for case, counted in values.items()}
+                counts.setdefault(case, Counter())[canonical(value)] += 1
+        return {case: value_by_text[texts.most_common(1)[0][0]] for case, texts in counts.items()}
 
     def _index_key(self, task: str, cell: Cell, start: str | None) -> tuple[str, ...]:
-        """Return the values of a cell for all varied keys, which index it."""
+        """Return a cell's values of all varied keys as texts, completed by base settings and defaults."""
         reference = self.study.tasks[task].reference
         if start is not None:
             reference = task_reference(self.study, start, task, self.settled)
@@ -289,7 +299,7 @@ class StudyScores:
         # Entries first: the default of a parameter depends on the entry of its group.
         for key in sorted(self._keys[task], key=lambda key: "." in key):
             if key not in stated:
-                stated[key] = self._unstated.get((task, key, canonical(stated.get(_group(key)))))
+                stated[key] = self._defaults.get((task, key, canonical(stated.get(_group(key)))))
         return tuple(canonical(stated[key]) for key in self._keys[task])
 
 
@@ -299,11 +309,7 @@ def _group(key: str) -> str:
 
 
 def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -> StudyScores:
-    """Build the scores of a study from a store's entries.
-
-    Raises:
-        InputError: a record's method contradicts its cell.
-    """
+    """Index the scores of a store's entries; see `score_of` for the errors raised."""
     return StudyScores(study, settled, (score_of(entry, study) for entry in entries))
 
 

@@ -20,39 +20,46 @@ from sgbench.study.definition import Settle
 from sgbench.study.store import StoreEntry
 
 SETTLED = "settled.json"
+"""File in a study's store that maps block and task to the best cells."""
 CELLS = TypeAdapter(dict[str, dict[str, Annotated[list[Cell], Field(min_length=1)]]])
 
 
 def settle(entries: Iterable[StoreEntry], rule: Settle) -> dict[str, list[Cell]]:
-    """Choose the best cell of each task by mean validation accuracy over seeds; failed runs count as guessing.
+    """Choose the best cells of each task by mean validation accuracy over seeds; failed runs count as guessing.
 
     Of equal means the cell with the lower mean validation loss wins, then the first in the order of its text.
 
     Args:
         entries: all runs of the block.
         rule: the keys over which scores are averaged, and the keys whose values each have their own best cell.
+
+    Returns:
+        The best cells by task, without the keys of `rule.over`, in the order of their values of the keys `rule.by`.
     """
     scores: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     cells: dict[tuple[str, str, str], Cell] = {}
     for entry in entries:
         cell = {key: value for key, value in entry.cell.items() if key not in rule.over}
         group = {key: cell.get(key) for key in rule.by}
-        key = (entry.task, _text(group), _text(cell))
-        cells[key] = dict(cell)  # type: ignore[arg-type]
-        scores.setdefault(key, []).append(selection(entry.record))
+        index = (entry.task, _text(group), _text(cell))
+        cells[index] = dict(cell)  # type: ignore[arg-type]
+        scores.setdefault(index, []).append(selection(entry.record))
     best: dict[tuple[str, str], tuple[str, str, str]] = {}
-    for key in sorted(scores):
-        rival = best.get(key[:2])
-        if rival is None or _mean(scores[key]) > _mean(scores[rival]):
-            best[key[:2]] = key
-    chosen: dict[str, list[Cell]] = {}
-    for (task, _), key in sorted(best.items()):
-        chosen.setdefault(task, []).append(cells[key])
-    return chosen
+    for index in sorted(scores):
+        task, group_text, _ = index
+        rival = best.get((task, group_text))
+        if rival is None or _mean(scores[index]) > _mean(scores[rival]):
+            best[task, group_text] = index
+    best_by_task: dict[str, list[Cell]] = {}
+    for (task, _), index in sorted(best.items()):
+        best_by_task.setdefault(task, []).append(cells[index])
+    return best_by_task
 
 
 def selection(record: RunRecord) -> tuple[float, float]:
-    """Return the sort key of a run: validation accuracy, then minus its loss; a failed run counts as guessing.
+    """Return validation accuracy and minus validation loss of a run, by which settings are compared.
+
+    A failed run has the accuracy of guessing; without a validation score minus the loss is -inf.
 
     Raises:
         InputError: the task has no classes, so that there is no accuracy.
@@ -64,12 +71,12 @@ def selection(record: RunRecord) -> tuple[float, float]:
 
 
 def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
-    """Average accuracies and losses."""
-    return fmean(accuracy for accuracy, _ in scores), fmean(loss for _, loss in scores)
+    """Average pairs of accuracy and minus loss."""
+    return fmean(accuracy for accuracy, _ in scores), fmean(minus_loss for _, minus_loss in scores)
 
 
 def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
-    """Read the best cells by block and task of a study; empty without the file.
+    """Read the best cells by block and task from a study's store; empty without the file.
 
     Raises:
         InputError: the file is damaged.
@@ -88,10 +95,12 @@ def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
 
 
 def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -> Path:
-    """Write the best cells of a block into the file next to the records, and return its path.
+    """Write the best cells of a block, by task, into the file of a study's store, and return its path.
+
+    Cells of other blocks in the file stay.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     tree = {**read_settled(folder), block: dict(settled)}
     path = folder / SETTLED

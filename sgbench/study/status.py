@@ -24,20 +24,20 @@ class BlockState:
     number: int  # in the study's order, from 1, as `--block` takes it
     name: str
     block: StudyBlock
-    runs: int
-    stored: int
-    failed: int
-    left_h: float
+    runs: int  # count of planned runs
+    stored: int  # count of those with a stored record
+    failed: int  # count of stored runs that failed
+    left_h: float  # time of the runs that are not stored [core-hours], estimated
 
     @property
     def cells(self) -> list[str]:
-        """Write the status of the block as cells of a table."""
+        """Write the status of the block as the cells of a table row."""
         numbers = [f"{self.runs:,}", f"{self.stored:,}", f"{self.failed:,}", f"{self.left_h:.1f}"]
         return [str(self.number), *numbers, str(len(self.block.tasks)), self.block.about]
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Convert the status of the block to plain values under stable keys."""
+        """Convert the status of the block to plain values for JSON, whose keys stay the same between releases."""
         return {
             "block": self.name,
             "tasks": list(self.block.tasks),
@@ -49,7 +49,7 @@ class BlockState:
 
 
 def block_states(study: Study, names: Sequence[str], store: Store) -> list[BlockState]:
-    """Count the stored runs of each block; see `states_of`.
+    """Read a store, and count the stored runs of each named block; see `states_of`.
 
     Raises:
         InputError: the store is damaged.
@@ -58,7 +58,7 @@ def block_states(study: Study, names: Sequence[str], store: Store) -> list[Block
 
 
 def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
-    """Count the stored runs of each block; a run that two blocks share counts for both."""
+    """Count the stored runs of each named block; a run that two blocks share counts for both."""
     study, states = scores.study, []
     for name in names:
         runs, hours = block_cost(study, name)
@@ -71,7 +71,7 @@ def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
 
 
 def _stored(scores: StudyScores, name: str) -> list[Score]:
-    """List the stored runs of a block, whichever block they were stored with."""
+    """List the stored runs that the block `name` plans, whichever block they were stored with."""
     purpose = scores.study.blocks[name].purpose
     try:
         planned = points(scores.study, name, scores.settled)
@@ -82,7 +82,7 @@ def _stored(scores: StudyScores, name: str) -> list[Score]:
 
 
 def block_cost(study: Study, name: str) -> tuple[int, float]:
-    """Estimate runs and core-hours of a block from the seconds stated by its tasks, before anything is run."""
+    """Count the planned runs of the block `name`, and estimate their time [core-hours] by its tasks' `run_s`."""
     block = study.blocks[name]
     runs, seconds = 0, 0.0
     for task in block.tasks:
@@ -93,13 +93,16 @@ def block_cost(study: Study, name: str) -> tuple[int, float]:
 
 
 def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
-    """Write the runs and core-hours of blocks as the lines of a table, with the sum so far."""
+    """Write the runs and core-hours of each named block as the rows of a table, with the sum of the hours so far.
+
+    Withdrawn blocks are left out.
+    """
     rows = [["block", "runs", "core-h", "sum", "tasks", "what it compares"]]
     total_h = 0.0
     for name in names:
         block = study.blocks[name]
         if block.withdrawn is not None:
-            continue  # a withdrawn block is not run
+            continue
         runs, hours = block_cost(study, name)
         total_h += hours
         numbers = [f"{runs:,}", f"{hours:.1f}", f"{total_h:.1f}", str(len(block.tasks))]
@@ -108,7 +111,7 @@ def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
 
 
 def _runs(block: StudyBlock, grid: CellGrid, task: str) -> int:
-    """Count the runs of a grid on one task; from the best cells of a block, by the expected count of those."""
+    """Count the runs of a grid on one task; cells of an earlier block are counted as `expected_starts`."""
     if grid.tasks is not None and task not in grid.tasks:
         return 0
     starts = len(grid.cells) or grid.expected_starts

@@ -29,12 +29,13 @@ LOCK = ".lock"
 LOCK_S = 60.0
 """Longest wait [s] for another process that adds to the store."""
 PRESET = 9 | lzma.PRESET_EXTREME
+"""Strength of the compression."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 
 
 class Shard(Strict):
-    """Describes one file of a study's store, as the manifest names it."""
+    """Describes one file of a study's store in the manifest."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+-[0-9]{3}\.jsonl\.xz$", max_length=80)]
     block: Name
@@ -44,17 +45,17 @@ class Shard(Strict):
     commits: tuple[Text, ...]
     """Commits of sgbench that made the records."""
     epoch: Natural = 0
-    """Raised where a study goes on with another commit than it began with."""
+    """Number of the commit in the order of those that made the store: 0 for the first."""
 
 
 class Voided(Strict):
-    """Names stored runs that count no more, as what made them was found to be wrong; they are made anew."""
+    """Lists stored runs that do not count, since the code that made them was found to be wrong; they run again."""
 
     shard: Text
     task: Name
     reason: Text
     runs: tuple[tuple[MethodId, Natural], ...] | None = Field(default=None, max_length=100_000)
-    """Method and seed of each; None: all of the task in the shard."""
+    """Method and seed of each run; None: all runs of the task in the shard."""
 
 
 class Manifest(Strict):
@@ -62,24 +63,24 @@ class Manifest(Strict):
 
     study: Name
     study_sha256: Sha256
-    """Of the study's file when the last shard was written."""
+    """Hash of the study's file when the last shard was written."""
     shards: tuple[Shard, ...] = Field(max_length=10_000)
     voided: tuple[Voided, ...] = Field(default=(), max_length=10_000)
 
     def holds(self, shard: str, entry: StoreEntry) -> bool:
-        """Return whether a run of a shard counts."""
+        """Return whether a run of the shard named `shard` counts, since it is not voided."""
         run = (entry.record.method_id, entry.record.seed)
         return not any(
-            (one.shard, one.task) == (shard, entry.task) and (one.runs is None or run in one.runs)
-            for one in self.voided
+            (void.shard, void.task) == (shard, entry.task) and (void.runs is None or run in void.runs)
+            for void in self.voided
         )
 
 
 class StorePlace(NamedTuple):
     """Holds the shard and line of a run, with the hash of that line."""
 
-    shard: str
-    line: int
+    shard: str  # file name
+    line: int  # from 1
     sha256: str
 
 
@@ -89,10 +90,10 @@ class StoreEntry:
 
     block: str
     task: str
-    cell: Mapping[str, object]
+    cell: Mapping[str, object]  # its settings in the block, by key
     record: RunRecord
-    epoch: int = 0
-    place: StorePlace | None = field(default=None, compare=False)
+    epoch: int = 0  # see `Shard.epoch`
+    place: StorePlace | None = field(default=None, compare=False)  # None for a run that is not stored yet
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -101,7 +102,12 @@ class StoreEntry:
 
 
 class Store:
-    """Reads and writes the folder of compressed shards that holds a study's records."""
+    """Reads and writes the folder of compressed shards that holds a study's records.
+
+    Args:
+        folder: of the shards and the manifest; it need not exist.
+        study: name of the study.
+    """
 
     def __init__(self, folder: Path, study: str) -> None:
         self.folder = folder
@@ -124,7 +130,10 @@ class Store:
         return manifest
 
     def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
-        """Yield every valid stored run, block by block in the order in which they were stored.
+        """Yield every stored run that counts, shard by shard in the order of the manifest.
+
+        Args:
+            blocks: names of blocks whose runs are read; none reads all.
 
         Raises:
             InputError: a shard is missing, changed, or holds other data than records, or a run is stored twice.
@@ -142,11 +151,11 @@ class Store:
             yield entry
 
     def void_entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
-        """Yield every voided run; see `entries`."""
+        """Yield every stored run that is voided; see `entries`."""
         return (entry for _, entry, counts in self._all(blocks) if not counts)
 
     def _all(self, blocks: Iterable[str]) -> Iterator[tuple[Shard, StoreEntry, bool]]:
-        """Yield every run with its shard, and whether it is valid."""
+        """Yield every stored run with its shard, and whether it counts."""
         wanted = set(blocks)
         manifest = self.manifest()
         if manifest is None:
@@ -158,11 +167,7 @@ class Store:
                 yield shard, entry, manifest.holds(shard.name, entry)
 
     def record(self, method_id: str, seed: int) -> StoreEntry:
-        """Return the stored run of a method and seed.
-
-        Raises:
-            InputError: there is no such run.
-        """
+        """Return the stored run of a method and seed; raise an InputError if there is none."""
         for entry in self.entries():
             if entry.record.method_id == method_id and entry.record.seed == seed:
                 return entry
@@ -171,13 +176,19 @@ class Store:
     def append(
         self, block: str, entries: Sequence[StoreEntry], *, study_sha256: str, epoch: int = 0
     ) -> Shard | None:
-        """Add a block's runs that are not stored yet as a new shard, and return it; None if all are stored.
+        """Write a block's runs that are not stored yet to a new shard, and return it; None if all are stored.
 
         The shard is written before the manifest names it, so a crash between the two leaves a file that the next
         call replaces.
 
+        Args:
+            block: name of the block.
+            entries: its runs.
+            study_sha256: hash of the study's file.
+            epoch: see `Shard.epoch`.
+
         Raises:
-            RunBusyError: another process is adding.
+            RunBusyError: another process writes to the store.
             StorageError: the folder cannot be written.
         """
         lock = FileLock(self.folder / LOCK, timeout=LOCK_S)
@@ -187,8 +198,8 @@ class Store:
         except Timeout:
             raise RunBusyError(f"{self.folder}: another process is adding to it; try again") from None
         except OSError as error:
-            why = error.strerror or error
-            raise StorageError(f"{self.folder} cannot be written: {why}; name another --store") from error
+            reason = error.strerror or error
+            raise StorageError(f"{self.folder} cannot be written: {reason}; name another --store") from error
         try:  # locked, since a concurrent write would lose the other process's manifest
             return self._append(block, entries, study_sha256, epoch)
         finally:
@@ -197,7 +208,7 @@ class Store:
     def _append(
         self, block: str, entries: Sequence[StoreEntry], study_sha256: str, epoch: int
     ) -> Shard | None:
-        """Write the entries that are not stored yet to a new shard; None if all are stored."""
+        """Write the entries that are not stored yet to a new shard; the caller holds the lock. See `append`."""
         manifest = self.manifest()
         shards = () if manifest is None else manifest.shards
         stored = {entry.key for entry in self.entries()}
@@ -206,7 +217,7 @@ class Store:
             return None
         number = sum(shard.block == block for shard in shards)
         name = f"{block}-{number:03d}.jsonl.xz"
-        data = lzma.compress(_plain(block, new), preset=PRESET)
+        data = lzma.compress(_json_lines(block, new), preset=PRESET)
         write_atomic(self.folder / name, data)
         shard = Shard(
             name=name,
@@ -218,13 +229,14 @@ class Store:
             epoch=epoch,
         )
         voided = () if manifest is None else manifest.voided
-        written = Manifest(
+        updated = Manifest(
             study=self.study, study_sha256=study_sha256, shards=(*shards, shard), voided=voided
         )
-        write_atomic(self.folder / MANIFEST, to_json(written))
+        write_atomic(self.folder / MANIFEST, to_json(updated))
         return shard
 
     def _read(self, shard: Shard) -> Iterator[StoreEntry]:
+        """Yield the runs of a shard; raise an InputError if it is not the file that the manifest describes."""
         path = self.folder / shard.name
         data = read_shard(path)
         if hashlib.sha256(data).hexdigest() != shard.sha256:
@@ -236,31 +248,26 @@ class Store:
             raise InputError(f"{path}: holds {len(lines)} records, {MANIFEST} says {shard.records}")
         for number, line in enumerate(lines, start=1):
             place = StorePlace(shard.name, number, hashlib.sha256(line).hexdigest())
-            yield _entry(line, f"{path}:{number}", shard, place)
+            yield _parse_entry(line, f"{path}:{number}", shard, place)
 
 
-def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
-    """Encode runs as JSON lines, sorted so that similar ones are adjacent."""
+def _json_lines(block: str, entries: Sequence[StoreEntry]) -> bytes:
+    """Encode a block's runs as JSON lines, sorted so that similar ones are adjacent."""
     ordered = sorted(entries, key=lambda entry: (entry.task, entry.record.method_id, entry.record.seed))
-    lines = [
-        json.dumps(
-            {
-                "block": block,
-                "task": entry.task,
-                "cell": dict(entry.cell),
-                "record": entry.record.model_dump(mode="json"),
-            },
-            sort_keys=True,
-            separators=(",", ":"),
-            allow_nan=False,
-        )
-        for entry in ordered
-    ]
+    lines = []
+    for entry in ordered:
+        record = entry.record.model_dump(mode="json")
+        tree = {"block": block, "task": entry.task, "cell": dict(entry.cell), "record": record}
+        lines.append(json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False))
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _entry(line: bytes, where: str, shard: Shard, place: StorePlace) -> StoreEntry:
-    """Parse a line of a shard; raise an InputError if it is not a run of the shard's block."""
+def _parse_entry(line: bytes, where: str, shard: Shard, place: StorePlace) -> StoreEntry:
+    """Parse a line of a shard; `where` names it in messages.
+
+    Raises:
+        InputError: it is no run, or not one of the shard's block and commits.
+    """
     run = parse_model(line, ShardLine, where)
     if run.block != shard.block:
         raise InputError(f"{where}: is not a run of block {shard.block}")

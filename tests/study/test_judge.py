@@ -105,7 +105,7 @@ class Told(Court):
 
     tell: Callable[[JudgedTask, Cell, int], TrialRun]
 
-    def made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+    def runs_of(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
         self.say(stage)
         return [self.tell(task, cell, seed) for cell, seed in points]
 
@@ -389,7 +389,7 @@ def test_a_run_of_the_trial_is_a_run_of_the_study():
     )
     cell: Cell = {"width_fwhm": 0.1, "optimizer.lr": 0.00456}
     study = compose(
-        [*task.words, "init.gain=3.12", "init.recurrent_gain=0.229", "neuron.beta=0.8825", "protocol.epochs=50",
+        [*task.overrides, "init.gain=3.12", "init.recurrent_gain=0.229", "neuron.beta=0.8825", "protocol.epochs=50",
          "surrogate=atan", "width_fwhm=0.1", "optimizer.lr=0.00456", "seed=200"]
     )  # fmt: skip
     assert method_id(made.spec(task, cell, 200).method) == method_id(study.method)

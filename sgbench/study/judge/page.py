@@ -195,10 +195,8 @@ def _calibrated(result: JudgedCandidate) -> Table:
 
 def _costs(result: JudgedCandidate) -> Table:
     """Make the table of failures, runs at chance, forgivingness over width, and spikes at equal accuracy."""
-    head = (
-        "task, failed runs, at chance, widths close to the best, of the reference, spikes at equal accuracy"
-    )
-    rows = [head.split(", ")]
+    shares = ["widths close to the best", "of the reference"]
+    rows = [["task", "failed runs", "at chance", *shares, "spikes at equal accuracy"]]
     for trial in result.tasks:
         counts = [sum(run.failed for run in trial.runs), sum(run.at_chance for run in trial.runs)]
         shares = [f"{count} of {len(trial.runs)}" for count in counts]

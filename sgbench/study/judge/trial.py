@@ -30,6 +30,7 @@ from sgbench.training.run_folder import stored_record
 
 TUNING_SEEDS = (100, 101)
 FIRST_REPORT = 200
+"""First of the reporting seeds, which follow each other."""
 FACTORS = {"width_fwhm": (0.5, 1.0, 2.0), "optimizer.lr": (0.25, 1.0, 4.0)}
 """Factors on the best width of the map and on the learning rate, as in the tuning of the stored shapes."""
 OWN_BEST, CALIBRATED = "own best", "calibrated width"
@@ -39,17 +40,15 @@ OWN_BEST, CALIBRATED = "own best", "calibrated width"
 class Candidate:
     """Describes the surrogate that is judged."""
 
-    words: tuple[
-        str, ...
-    ]  # Hydra overrides that choose it, e.g. "surrogate=formula", "surrogate.formula=..."
+    overrides: tuple[str, ...]  # of Hydra, which choose it, e.g. "surrogate=formula", "surrogate.formula=..."
     has_width: bool  # whether the override `width_fwhm` sets its width
 
     @staticmethod
     def of(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
-        """Make a candidate from overrides; the first may be the bare name of an entry.
+        """Make a candidate from Hydra overrides; the first names a surrogate, as "surrogate=atan" or "atan".
 
         Raises:
-            InputError: no surrogate is named, or it is not known.
+            InputError: no surrogate is named, or none of this name exists.
         """
         if not overrides:
             raise InputError("name a surrogate, e.g. sgbench judge atan")
@@ -64,11 +63,11 @@ class Candidate:
 class TrialRun:
     """Holds the scores of one run of the candidate."""
 
-    accuracy: float  # [points]; that of guessing for a failed run
-    validation: float  # the same on validation
-    log_spikes: float | None  # natural logarithm of spikes per inference
+    accuracy: float  # on test [points]; that of guessing for a failed run
+    validation: float  # accuracy on validation [points]; that of guessing for a failed run
+    log_spikes: float | None  # natural logarithm of spikes per inference; None without counts or spikes
     failed: bool
-    fit_s: float  # wall time, with the test
+    fit_s: float  # wall time of training and test
     record: RunRecord
     width_fwhm: float | None = None  # [threshold units]; None without a width
     at_chance: bool = False  # by the boards' rule, on test if it was tested, else on validation
@@ -80,10 +79,12 @@ class TaskTrial:
     """Holds the candidate's runs on one task."""
 
     task: JudgedTask
-    map: dict[float, dict[int, TrialRun]] = field(default_factory=dict)  # validation runs by width and seed
+    map: dict[float, dict[int, TrialRun]] = field(default_factory=dict)  # by width [thresholds], then by seed
     cell: Cell = field(default_factory=dict)  # width and learning rate chosen by tuning
-    report: dict[str, dict[int, TrialRun]] = field(default_factory=dict)  # by kind of width and seed
-    tuning: list[TrialRun] = field(default_factory=list)
+    report: dict[str, dict[int, TrialRun]] = field(
+        default_factory=dict
+    )  # by OWN_BEST or CALIBRATED, then by seed
+    tuning: list[TrialRun] = field(default_factory=list)  # of the search around the best width
 
     @property
     def runs(self) -> list[TrialRun]:
@@ -95,17 +96,17 @@ class TaskTrial:
     def at_edge(self) -> bool:
         """Return whether the chosen learning rate is the lowest or the highest tried one."""
         factors = FACTORS["optimizer.lr"]
-        ends = [rounded(self.task.rate * by) for by in (min(factors), max(factors))]
+        ends = [rounded(self.task.rate * factor) for factor in (min(factors), max(factors))]
         return self.cell["optimizer.lr"] in ends
 
     @property
     def silent(self) -> list[str]:
-        """List the layers without a spike in every run at chance; empty without such runs."""
-        found = [run.silent for run in self.runs if run.at_chance]
-        return sorted(frozenset.intersection(*found)) if found else []
+        """List the layers that send no spike in any of the runs at chance; empty without such runs."""
+        by_run = [run.silent for run in self.runs if run.at_chance]
+        return sorted(frozenset.intersection(*by_run)) if by_run else []
 
     def differences(self, kind: str) -> Floats:
-        """Return candidate minus the best known shape, paired by seed [seeds]."""
+        """Return the accuracy of the candidate minus that of the best known shape, by common seed [points]."""
         known = dict(zip(self.task.best_known.seeds, self.task.best_known.score, strict=True))
         runs = self.report.get(kind, {})
         return np.array([run.accuracy - known[seed] for seed, run in sorted(runs.items()) if seed in known])
@@ -113,24 +114,28 @@ class TaskTrial:
 
 @dataclass(frozen=True)
 class JudgedCandidate:
-    """Holds all runs of a candidate, and decides on them."""
+    """Holds the runs of a candidate on all tasks, and computes the verdicts."""
 
     candidate: Candidate
     tasks: tuple[TaskTrial, ...]
     handed_in: tuple[str, ...] = ()  # for each task, the folder of its submission or why there is none
 
     def verdicts(self, kind: str = OWN_BEST) -> dict[str, RegimeVerdict]:
-        """Decide each regime from the seeds that all of its tasks have."""
-        tables: dict[str, Floats] = {}
+        """Decide each regime by the seeds that all of its tasks have; regimes without such seeds are left out.
+
+        Args:
+            kind: of the reporting runs, `OWN_BEST` or `CALIBRATED`.
+        """
+        differences: dict[str, Floats] = {}
         for regime in dict.fromkeys(trial.task.regime for trial in self.tasks):
-            rows = [trial.differences(kind) for trial in self.tasks if trial.task.regime == regime]
-            seeds = min(map(len, rows))
+            by_task = [trial.differences(kind) for trial in self.tasks if trial.task.regime == regime]
+            seeds = min(map(len, by_task))
             if seeds:
-                tables[regime] = np.array([row[:seeds] for row in rows])
-        return decide(tables)
+                differences[regime] = np.array([of_task[:seeds] for of_task in by_task])
+        return decide(differences)
 
     def unlearnt(self, regime: str, kind: str = OWN_BEST) -> bool:
-        """Return whether every reporting run on a kind of network failed or is at chance."""
+        """Return whether every reporting run of a regime, at least one, failed or is at chance."""
         trials = [trial.report.get(kind, {}) for trial in self.tasks if trial.task.regime == regime]
         runs = [run for report in trials for run in report.values()]
         return bool(runs) and all(run.failed or run.at_chance for run in runs)
@@ -143,7 +148,7 @@ class JudgedCandidate:
 
 @dataclass(frozen=True)
 class TrialFolders:
-    """Names the folders of a trial."""
+    """Names the folders of a trial, and the classes that its runs may import."""
 
     runs_dir: Path  # of its records
     data_dir: Path | None = None  # of files of data sets; None: the default
@@ -152,7 +157,17 @@ class TrialFolders:
 
 
 class Court:
-    """Runs a candidate on tasks, stage by stage; runs with a record are not repeated."""
+    """Runs a candidate on tasks, stage by stage; runs with a record are not repeated.
+
+    Args:
+        candidate: the surrogate to judge.
+        tasks: with the stored runs of known shapes.
+        folders: of the trial.
+        runner: trains the runs of specs.
+        say: called with one line for each stage that trains.
+        map_seeds: count of seeds of the map of widths.
+        most_seeds: largest count of reporting seeds.
+    """
 
     def __init__(
         self,
@@ -173,10 +188,10 @@ class Court:
         self.began_s, self.stated_s = time.monotonic(), 0.0
 
     def judge(self, *, calibrated: bool) -> JudgedCandidate:
-        """Make every run that a verdict needs, and return them all.
+        """Train every run that a verdict needs, and return the runs of all tasks.
 
         Args:
-            calibrated: whether to run recurrent tasks also at the width chosen by passing steps.
+            calibrated: whether to run recurrent tasks also at the width chosen by passing steps, if it has a width.
 
         Raises:
             InputError: a run cannot be composed.
@@ -190,10 +205,13 @@ class Court:
         return result
 
     def require_possible(self, *, calibrated: bool) -> None:
-        """Read the data of each task and, with `calibrated`, measure the widths, before anything is trained.
+        """Check, before anything is trained, that all data can be read and all widths be calibrated.
+
+        Args:
+            calibrated: whether widths are calibrated, by passing steps.
 
         Raises:
-            InputError: data are missing, no task is recurrent, or passing steps can choose no width.
+            InputError: data are missing, or with `calibrated` no task is recurrent or no width can be chosen.
         """
         cells = self._calibrated_cells() if calibrated else {}
         if calibrated and not self.candidate.has_width:
@@ -211,7 +229,7 @@ class Court:
                 calibrated_specs([self.spec(task, cells[task.name], FIRST_REPORT)])
 
     def _calibrated_cells(self) -> dict[str, Cell]:
-        """Return the setting of the second verdict, by recurrent task."""
+        """Map the name of each recurrent task to its cell with a calibrated width."""
         return {
             trial.task.name: {"width_fwhm": AUTO, "optimizer.lr": trial.task.rate}
             for trial in self.trials
@@ -219,69 +237,95 @@ class Court:
         }
 
     def _tune(self, trial: TaskTrial) -> None:
-        """Choose the candidate's width and learning rate on one task, in the same way as for the stored shapes."""
-        task, best = trial.task, {}
+        """Choose the candidate's width and learning rate on one task, in the same way as for the stored shapes.
+
+        The width with the best mean validation accuracy in a map, and the reference learning rate, are each
+        combined with nearby values. The cell with the best mean over the tuning seeds is chosen, the first of
+        equal ones.
+        """
+        task = trial.task
+        widths: list[float | None] = [None]
         if self.candidate.has_width:
             seeds = task.map_seeds[: self.map_seeds]
-            cells: list[Cell] = [{"width_fwhm": width, "optimizer.lr": task.rate} for width in task.widths]
-            runs = self.made(task, "map", [(cell, seed) for seed in seeds for cell in cells])
-            for index, run in enumerate(runs):
-                width = task.widths[index % len(cells)]
-                trial.map.setdefault(width, {})[seeds[index // len(cells)]] = run
-            best = {"width_fwhm": max(trial.map, key=lambda width: _mean(trial.map[width].values()))}
-        widths = [rounded(float(best["width_fwhm"]) * by) for by in FACTORS["width_fwhm"]] if best else [None]
-        around: list[Cell] = [
-            {"optimizer.lr": rounded(task.rate * by), **({} if width is None else {"width_fwhm": width})}
+            pairs = [(width, seed) for seed in seeds for width in task.widths]
+            points: list[tuple[Cell, int]] = [
+                ({"width_fwhm": width, "optimizer.lr": task.rate}, seed) for width, seed in pairs
+            ]
+            for (width, seed), run in zip(pairs, self.runs_of(task, "map", points), strict=True):
+                trial.map.setdefault(width, {})[seed] = run
+            best_width = max(trial.map, key=lambda width: _mean_validation(trial.map[width].values()))
+            widths = [rounded(best_width * factor) for factor in FACTORS["width_fwhm"]]
+        nearby: list[Cell] = [
+            {"optimizer.lr": rounded(task.rate * factor), **({} if width is None else {"width_fwhm": width})}
             for width in widths
-            for by in FACTORS["optimizer.lr"]
+            for factor in FACTORS["optimizer.lr"]
         ]
-        trial.tuning = self.made(task, "search", [(cell, seed) for cell in around for seed in TUNING_SEEDS])
+        trial.tuning = self.runs_of(
+            task, "search", [(cell, seed) for cell in nearby for seed in TUNING_SEEDS]
+        )
         size = len(TUNING_SEEDS)
-        means = [_mean(trial.tuning[index * size : (index + 1) * size]) for index in range(len(around))]
-        trial.cell = dict(around[max(range(len(around)), key=lambda index: (means[index], -index))])
+        means = [
+            _mean_validation(trial.tuning[first : first + size])
+            for first in range(0, len(trial.tuning), size)
+        ]
+        trial.cell = dict(nearby[means.index(max(means))])
 
     def _report(self, result: JudgedCandidate, kind: str, cells: Mapping[str, Cell]) -> None:
-        """Run reporting seeds of the undecided regimes, one interim analysis after another."""
+        """Run reporting seeds of the undecided regimes, one interim analysis after another.
+
+        Args:
+            result: decides; its trials get the runs.
+            kind: of these runs, `OWN_BEST` or `CALIBRATED`.
+            cells: map the names of tasks to the cell that runs; other tasks are left out.
+        """
         done = 0
         for seeds, _ in LOOKS:
             verdicts = result.verdicts(kind)
             for trial in self.trials:
                 if trial.task.name not in cells:
                     continue
-                known = verdicts.get(trial.task.regime)
+                verdict = verdicts.get(trial.task.regime)
                 stored = len(trial.task.best_known.seeds)
-                if (known is not None and known.word != "open") or min(stored, self.most_seeds) < seeds:
+                if (verdict is not None and verdict.word != "open") or min(stored, self.most_seeds) < seeds:
                     continue
-                wanted = range(FIRST_REPORT + done, FIRST_REPORT + seeds)
-                cell = cells[trial.task.name]
-                made = self.made(trial.task, f"{kind}, {seeds} seeds", [(cell, seed) for seed in wanted])
-                trial.report.setdefault(kind, {}).update(zip(wanted, made, strict=True))
+                new_seeds = range(FIRST_REPORT + done, FIRST_REPORT + seeds)
+                points = [(cells[trial.task.name], seed) for seed in new_seeds]
+                runs = self.runs_of(trial.task, f"{kind}, {seeds} seeds", points)
+                trial.report.setdefault(kind, {}).update(zip(new_seeds, runs, strict=True))
             done = seeds
 
-    def made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
-        """Train the runs without a record, and return all runs in order."""
+    def runs_of(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+        """Return the candidate's runs of cells and seeds in order; those without a record are trained first.
+
+        Args:
+            task: on which it runs.
+            stage: name of the stage, for messages.
+            points: cell and seed of each run.
+        """
         specs = calibrated_specs([self.spec(task, cell, seed) for cell, seed in points])
-        missing = [spec for spec in specs if not _is_done(spec)]
+        missing = [spec for spec in specs if not _has_result(spec)]
         if missing:
-            left_s = task.run_s * len(missing)
+            stated_s = task.run_s * len(missing)
             elapsed_s = time.monotonic() - self.began_s
             slowness = elapsed_s / self.stated_s if self.stated_s else 1.0
             self.say(
-                f"{task.title}: {stage}, {len(missing)} runs, about {left_s * slowness / 60:.1f} minutes"
+                f"{task.title}: {stage}, {len(missing)} runs, about {stated_s * slowness / 60:.1f} minutes"
             )
             self.runner(missing)
-            self.stated_s += left_s
+            self.stated_s += stated_s
         return [self._run(spec) for spec in specs]
 
     def spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
-        """Compose a run of the candidate on a task."""
-        chosen = [*task.words, *self.candidate.overrides, *overrides_of({**task.reference, **cell})]
-        spec = self.composer.spec([*chosen, f"seed={seed}", "trainer.progress=false"])
+        """Compose the run of the candidate on a task with the settings of a cell."""
+        settings = overrides_of({**task.reference, **cell})
+        overrides = [*task.overrides, *self.candidate.overrides, *settings, f"seed={seed}"]
+        spec = self.composer.spec([*overrides, "trainer.progress=false"])
         folders = {"runs_dir": str(self.folders.runs_dir)}
         folders |= {} if self.folders.data_dir is None else {"data_dir": str(self.folders.data_dir)}
         return spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)})
 
     def _run(self, spec: RunSpec) -> TrialRun:
+        """Return the scores of a run from its record; raise an InputError if it has no result."""
         record = stored_record(spec)
         if record is None or not is_result(record):
             raise InputError(
@@ -308,17 +352,22 @@ def run_of(record: RunRecord) -> TrialRun:
     )
 
 
-def _is_done(spec: RunSpec) -> bool:
+def _has_result(spec: RunSpec) -> bool:
+    """Return whether a run has a record that is a result."""
     record = stored_record(spec)
     return record is not None and is_result(record)
 
 
-def _mean(runs: Iterable[TrialRun]) -> float:
+def _mean_validation(runs: Iterable[TrialRun]) -> float:
+    """Average the validation accuracies of runs [points]."""
     return fmean(run.validation for run in runs)
 
 
 def hours_of(result: JudgedCandidate, verdict: RegimeVerdict) -> float | None:
-    """Estimate the wall time [h] of the seeds that would decide a verdict, from the mean time of the runs."""
+    """Estimate the wall time [h] of the seeds that would decide a verdict; None if too many are needed.
+
+    A seed takes the mean time of the candidate's runs, summed over the tasks of the regime.
+    """
     if verdict.seeds_needed is None:
         return None
     per_seed_s = sum(
