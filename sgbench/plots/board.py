@@ -33,7 +33,7 @@ LEGEND_COLUMNS = 4
 LINE_INCHES = 0.22  # each line of a row's label
 FONT_SIZE = 13  # readable at half the picture's size
 MAX_ROWS = 60
-RANK_POINTS = 66  # distance of a row's name and its numbers [points]
+RANK_POINTS = 66  # distance of a row's name from the panel, with the rank between them [points]
 MAX_LABEL, MOST_LINES = 42, 3
 MIN_TICK_GAP = 0.08  # relative to the axis of scores
 ABOVE, BELOW = -0.12, 0.2  # positions of a row's mean and of its seeds
@@ -131,6 +131,7 @@ def _strip_inches(picture: BoardPicture) -> tuple[float, float]:
 
 
 def _frame(axes: Axes, rows: int) -> None:
+    """Set up a panel for a count of rows: limits, ticks, grid, and a band behind every second row."""
     axes.set_ylim(rows - 0.4, -0.6)
     axes.tick_params(labelsize=FONT_SIZE, colors=INK, length=0, axis="y")
     axes.tick_params(labelsize=FONT_SIZE, colors=INK, axis="x")
@@ -169,12 +170,8 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     heights = [index + ABOVE for index in range(len(rows))]
     plain = [axis.shown(score) for _, score in picture.baselines]
     # The scale is set first, so that nothing is transformed twice.
-    everything = [
-        *(score for score, _ in (*seeds, *failed)),
-        *(end for mean in means for end in mean),
-        *plain,
-    ]
-    ends = axis.limits(everything)
+    mean_ends = [end for mean in means for end in mean]
+    ends = axis.limits([*(score for score, _ in (*seeds, *failed)), *mean_ends, *plain])
     axis.frame(axes, "x", ends, gap=MIN_TICK_GAP)
     axes.scatter(*columns(seeds), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
     axes.scatter(*columns(failed), s=60, zorder=4, **FAILED_STYLE)
@@ -199,17 +196,19 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
 
 
 def _draw_spikes(axes: Axes, rows: Sequence[BoardRow]) -> None:
+    """Draw a dot at the spikes of each row, or the text "none" where they were not counted."""
     known = [(row.spikes, float(index)) for index, row in enumerate(rows) if row.spikes is not None]
     axes.plot(*columns(known), "o", ms=8, color=INK, zorder=4)
     for index, row in enumerate(rows):
         if row.spikes is None:
-            _say(axes, index, "none")
+            _write_in_row(axes, index, "none")
     _cost_axis(axes, [value for value, _ in known])
     axes.set_xlabel("spikes\nper inference", fontsize=FONT_SIZE, color=INK)
 
 
 def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[EnergyColumn]) -> None:
-    seen: list[float] = []
+    """Draw the energies of each row on each target, with their intervals and a legend of the targets."""
+    values: list[float] = []
     for number, target in enumerate(targets):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         label = f"{target.name}{' *' if target.is_partial else ''}"
@@ -219,12 +218,12 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
         axes.plot([], [], marker, ms=8, color=colour, label=label)
         axes.plot(*broken_line(priced, heights), color=colour, linewidth=2.5, zorder=3)
         axes.plot([energy.value for energy in priced], heights, marker, ms=8, color=colour, zorder=4)
-        seen += [end for energy in priced for end in energy]
+        values += [end for energy in priced for end in energy]
     for index, row in enumerate(rows):
         without = row.energies.count(None)
         if without:
-            _say(axes, index, f"{without} without a total")
-    _cost_axis(axes, seen)
+            _write_in_row(axes, index, f"{without} without a total")
+    _cost_axis(axes, values)
     partial = " (*: a part)" if any(target.is_partial for target in targets) else ""
     axes.set_xlabel(f"dynamic energy, nJ\nper inference{partial}", fontsize=FONT_SIZE, color=INK)
     if targets:
@@ -232,8 +231,8 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
         legend.set_in_layout(False)  # it may extend over the empty space to its left
 
 
-def _say(axes: Axes, index: int, text: str) -> None:
-    """Write a text at the right end of a row, for a value that cannot be drawn."""
+def _write_in_row(axes: Axes, index: int, text: str) -> None:
+    """Write a text at the right end of the row at an index, for a value that cannot be drawn."""
     transform = axes.get_yaxis_transform()
     axes.text(0.985, index + 0.3, text, transform=transform, ha="right", va="center", fontsize=11, color=SOFT)
 

@@ -14,8 +14,8 @@ from sgbench.plots.chart import (
     ChartAxis,
     ChartPoint,
     Charts,
-    Ends,
     Series,
+    as_error,
     ends_of,
     thinned,
     value_text,
@@ -60,13 +60,11 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
     """
     shown = [*enumerate(rows[:MAX_ROWS])]
     means = [_mean(row, index, is_loss=is_loss) for index, row in shown]
+    seeds = [(score, index + SEED_BELOW) for index, row in shown for score in row.seeds]
+    failed_seeds = [(score, index + SEED_BELOW) for index, row in shown for score in row.failed]
     seeds, failed = (
-        [
-            ChartPoint(_lost(score, is_loss=is_loss), index + SEED_BELOW)
-            for index, row in shown
-            for score in (row.failed if is_failed else row.seeds)
-        ]
-        for is_failed in (False, True)
+        [ChartPoint(as_error(score, is_loss=is_loss), y) for score, y in scores]
+        for scores in (seeds, failed_seeds)
     )
     values = [point.x for point in (*seeds, *failed, *means)]
     low, high = min(values), max(values)
@@ -77,30 +75,25 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
     )
     title = "test loss" if is_loss else "test error, %"
     x_axis = ChartAxis(title, low > 0 and high > LOG_FROM_RATIO * low, ends=(low, high))
-    lost = _lost(guess, is_loss=is_loss)
+    guess_error = as_error(guess, is_loss=is_loss)
+    lines = (guess_error,) if low < guess_error < high else ()
     names = ChartAxis(names=tuple(row.name for _, row in shown))
-    return Charts(
-        caption, (Chart("Scores", x_axis, names, series, x_lines=(lost,) if low < lost < high else ()),)
-    )
+    return Charts(caption, (Chart("Scores", x_axis, names, series, x_lines=lines),))
 
 
 def _mean(row: ScoredRow, index: int, *, is_loss: bool) -> ChartPoint:
-    """Make the point of a mean; its interval may extend beyond the axis."""
-    low, high = sorted(_lost(end, is_loss=is_loss) for end in row.mean[1:])
+    """Make the point of the mean of a row, the row at `index`; its interval may extend beyond the axis."""
+    low, high = sorted(as_error(end, is_loss=is_loss) for end in (row.mean.low, row.mean.high))
     tooltip = f"{row.name}: {value_text(row.mean.value, ends_of(row.mean), '' if is_loss else ' %')}"
     ends = (low, high) if low < high else None
-    return ChartPoint(_lost(row.mean.value, is_loss=is_loss), index, tooltip, row.link, x_ends=ends)
-
-
-def _lost(score: float, *, is_loss: bool) -> float:
-    return score if is_loss else 100 - score
+    return ChartPoint(as_error(row.mean.value, is_loss=is_loss), index, tooltip, row.link, x_ends=ends)
 
 
 def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
     """Build the chart of rank intervals, with the letters of groups without significant differences.
 
     Args:
-        rows: the first sixty with ranks are drawn.
+        rows: the best method first; the first sixty with ranks are drawn.
         caption: of the chart.
     """
     ranked = [(row, row.ranks) for row in rows if row.ranks is not None]
@@ -121,6 +114,7 @@ def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
 
 
 def _ranks_text(ranks: tuple[int, int]) -> str:
+    """Write the best and the worst rank that a method may have."""
     first, last = ranks
     return f"place {first}" if first == last else f"places {first} to {last}"
 
@@ -133,25 +127,22 @@ def tuning_charts(curves: Sequence[TuningCurve], *, axis: str, caption: str) -> 
         axis: name and unit of the scores.
         caption: of the chart.
     """
-    series = tuple(_tuned(index, curve) for index, curve in enumerate(curves[:MAX_LINES]))
+    series = tuple(_tuning_series(index, curve) for index, curve in enumerate(curves[:MAX_LINES]))
     chart = Chart("Settings", ChartAxis("settings tried, of those here"), ChartAxis(axis), series)
     return Charts(caption, (chart,))
 
 
-def _tuned(index: int, curve: TuningCurve) -> Series:
+def _tuning_series(index: int, curve: TuningCurve) -> Series:
+    """Make the line of the curve at an index, with a band if it is among the first four."""
     has_band = index < MOST_BANDS
-    ends = zip(curve.low, curve.high, strict=True)
-    points = [
-        ChartPoint(
-            tried,
-            score,
-            f"{curve.name}, {tried} tried: {value_text(score, both)}",
-            y_ends=both if has_band else None,
-        )
-        for tried, (score, both) in enumerate(zip(curve.scores, ends, strict=True), start=1)
-    ]
-    marked = len(points) <= MOST_MARKED
-    return Series(curve.name, thinned(points), is_line=True, is_marked=marked, has_band=has_band)
+    points = []
+    for tried, (score, low, high) in enumerate(
+        zip(curve.scores, curve.low, curve.high, strict=True), start=1
+    ):
+        tooltip = f"{curve.name}, {tried} tried: {value_text(score, (low, high))}"
+        points.append(ChartPoint(tried, score, tooltip, y_ends=(low, high) if has_band else None))
+    is_marked = len(points) <= MOST_MARKED
+    return Series(curve.name, thinned(points), is_line=True, is_marked=is_marked, has_band=has_band)
 
 
 def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None, *, caption: str) -> Charts:
@@ -165,23 +156,24 @@ def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
         caption: of the charts.
     """
     x_axis, y_axis = ChartAxis("normalised score (0 guessing, 1 perfect)"), ChartAxis("runs above it, %")
-    lines = tuple(_profile(profile) for profile in profiles[:MAX_LINES])
+    lines = tuple(_profile_series(profile) for profile in profiles[:MAX_LINES])
     above = Chart("Runs above each normalised score", x_axis, y_axis, lines)
-    return Charts(caption, (above,) if ranks is None else (above, _mean_ranks(ranks)))
+    return Charts(caption, (above,) if ranks is None else (above, _mean_ranks_chart(ranks)))
 
 
-def _profile(profile: PerformanceProfile) -> Series:
-    """Make the series of a profile as steps: between two scores the share is that of runs above the lower one."""
+def _profile_series(profile: PerformanceProfile) -> Series:
+    """Make the line of a profile as steps: between two scores the share is that of runs above the lower one."""
     last = len(profile.scores) - 1
     chosen = np.unique(np.linspace(0, last, min(last + 1, MOST_STEPS)).round().astype(int))
-    pairs: list[Ends] = [(float(profile.scores[index]), float(profile.shares[index])) for index in chosen]
-    steps = [pairs[0]] + [
-        step for (_, share), after in pairwise(pairs) for step in ((after[0], share), after)
-    ]
-    return Series(profile.name, tuple(ChartPoint(x, y) for x, y in steps), is_line=True, is_marked=False)
+    corners = [ChartPoint(float(profile.scores[index]), float(profile.shares[index])) for index in chosen]
+    points = corners[:1]
+    for before, after in pairwise(corners):
+        points += [ChartPoint(after.x, before.y), after]
+    return Series(profile.name, tuple(points), is_line=True, is_marked=False)
 
 
-def _mean_ranks(ranks: MeanRanks) -> Chart:
+def _mean_ranks_chart(ranks: MeanRanks) -> Chart:
+    """Make the chart of mean ranks, each with a whisker of one critical difference."""
     ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
     half = ranks.critical_difference / 2
     points = tuple(

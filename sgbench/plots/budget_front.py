@@ -45,8 +45,8 @@ def budget_figure(
     Args:
         panels: one for each task.
         target: name of the energy target.
-        max_nj: right end of the shaded area [nJ]; None: no area.
-        min_accuracy: its lower end [%].
+        max_nj: most energy of the budget, up to which it is shaded [nJ]; None: no limit.
+        min_accuracy: least accuracy of the budget, drawn as a line [%]; None: no limit.
 
     Raises:
         InputError: there is no panel.
@@ -54,7 +54,7 @@ def budget_figure(
     if not panels:
         raise InputError("no measured task to draw")
     kinds = sorted({point.kind for panel in panels for point in panel.points})
-    looks = {kind: (COLOURS[index], MARKERS[index]) for index, kind in enumerate(kinds)}
+    styles = {kind: (COLOURS[index], MARKERS[index]) for index, kind in enumerate(kinds)}
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = PANEL_INCHES
@@ -64,7 +64,7 @@ def budget_figure(
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, panels, strict=False):
         _shade(axes, max_nj, min_accuracy)
-        _draw(axes, panel, looks)
+        _draw(axes, panel, styles)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     figure.legend(
@@ -76,7 +76,7 @@ def budget_figure(
 
 
 def _shade(axes: Axes, max_nj: float | None, min_accuracy: float | None) -> None:
-    """Mark the area that a budget allows."""
+    """Shade the energies that a budget allows, and draw lines at its limits."""
     if max_nj is not None:
         axes.axvspan(0, max_nj, ymin=0, color=BAND, linewidth=0, zorder=0)
         axes.axvline(max_nj, color=SOFT, linewidth=1)
@@ -84,10 +84,10 @@ def _shade(axes: Axes, max_nj: float | None, min_accuracy: float | None) -> None
         axes.axhline(min_accuracy, color=SOFT, linewidth=1, linestyle="--")
 
 
-def _draw(axes: Axes, panel: BudgetPanel, looks: dict[str, tuple[str, str]]) -> None:
-    """Draw one task."""
+def _draw(axes: Axes, panel: BudgetPanel, styles: dict[str, tuple[str, str]]) -> None:
+    """Draw the settings of one task; `styles` maps each kind of weights to colour and marker."""
     for point in panel.points:
-        colour, marker = looks[point.kind]
+        colour, marker = styles[point.kind]
         accuracy = point.accuracy
         axes.plot([point.energy_nj] * 2, [accuracy.low, accuracy.high], color=colour, linewidth=1, alpha=0.5)
         axes.plot([point.energy_nj], [accuracy.value], marker, color=colour, label=point.kind, markersize=6)
@@ -96,8 +96,8 @@ def _draw(axes: Axes, panel: BudgetPanel, looks: dict[str, tuple[str, str]]) -> 
     front = sorted((point.energy_nj, point.accuracy.value) for point in panel.points if point.on_front)
     axes.plot(*zip(*front, strict=True), color=SOFT, linewidth=1, zorder=1)
     energies = [point.energy_nj for point in panel.points]
-    room = 0.15 * (max(energies) - min(energies)) or 1.0
-    axes.set_xlim(min(energies) - room, max(energies) + room)
+    margin = 0.15 * (max(energies) - min(energies)) or 1.0
+    axes.set_xlim(min(energies) - margin, max(energies) + margin)
     lowest = min(point.accuracy.value for point in panel.points)
     axes.set_ylim(max(0.0, lowest - 10), 101)
     axes.grid(color=GRID, linewidth=0.7)

@@ -39,9 +39,9 @@ class ChartPoint:
     told: str = ""  # tooltip
     link: str | None = None  # from the top of the site
     label: str = ""  # text next to it in the picture
-    x_ends: Ends | None = None
+    x_ends: Ends | None = None  # of the interval of x; None: no interval is drawn
     y_ends: Ends | None = None
-    shade: int | None = None  # of a cell, from 0
+    shade: int | None = None  # of a cell, from 0; None: the point is a dot
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,13 @@ class Charts:
 
 
 def ends_of(estimate: Estimate) -> Ends | None:
-    """Return the ends of an estimate; None if they equal its value."""
+    """Return the ends of an estimate's interval; None if it has no width."""
     return None if estimate.low == estimate.high else (estimate.low, estimate.high)
+
+
+def as_error(score: float, *, is_loss: bool) -> float:
+    """Return a loss as it is, or an accuracy in % as an error in %."""
+    return score if is_loss else 100 - score
 
 
 def value_text(value: float, ends: Ends | None = None, unit: str = "") -> str:
@@ -93,7 +98,7 @@ def value_text(value: float, ends: Ends | None = None, unit: str = "") -> str:
 
 
 def line_of(name: str, points: Sequence[Ends], *, key: str = "", tone: str = "") -> Series:
-    """Make a line of at most 200 evenly spread points, without points that are not finite.
+    """Make a series of at most 200 evenly spread points (x, y), without points that are not finite.
 
     >>> len(line_of("a", [(x, 0.0) for x in range(1000)]).points), line_of("a", [(0, math.nan)]).points
     (200, ())
@@ -126,7 +131,7 @@ def charts_json(charts: Mapping[str, Charts]) -> bytes:
     >>> charts_of_json(charts_json(charts))["a"].panels[0].series[0].points[0].y
     0.333333333
     """
-    plain = {name: _plain(asdict(found)) for name, found in charts.items()}
+    plain = {name: _plain(asdict(of_name)) for name, of_name in charts.items()}
     return (
         json.dumps(plain, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{").encode() + b"\n"
     )
@@ -142,7 +147,7 @@ def charts_of_json(data: bytes) -> dict[str, Charts]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert to plain values, with rounded numbers and without fields at their default."""
+    """Round numbers to nine digits, and remove dictionary entries that are None or empty, at any depth."""
     if isinstance(value, float):
         return float(f"{value:.9g}")
     if isinstance(value, dict):

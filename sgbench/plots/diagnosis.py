@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sgbench.plots.style import COLOURS, SOFT
 from sgbench.records.diagnosis import Diagnosis
 
-SHARES = {
+SHARES = {  # label by field of `LayerDiagnosis`
     "nonzero_parameters": "weights reached",
     "in_window_fraction": "in the window",
     "gradient_dead_fraction": "gradient-dead neurons",
@@ -34,7 +34,7 @@ def diagnosis_figure(diagnoses: Sequence[Diagnosis]) -> Figure:
     return figure
 
 
-WIDTHS = {
+WIDTHS = {  # label by field of `WidthMeasures`
     "spread": "spread of potentials, thresholds",
     "in_window": "share in the window",
     "variation": "variation of gradients",
@@ -46,14 +46,14 @@ def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) ->
     """Draw the statistics for adaptive widths over time steps: a panel for each measure, a line for each layer.
 
     Args:
-        layers: by layer name and by measure, the values of each step.
+        layers: map the name of a layer and of a measure to its values by step; None: undefined.
     """
     figure = Figure(figsize=(11.0, 6.8), layout="constrained")
     for panel, (name, label) in zip(figure.subplots(2, 2).flat, WIDTHS.items(), strict=True):
         for index, (layer, measures) in enumerate(layers.items()):
             steps = np.asarray(measures[name], dtype=float)
-            look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 3}
-            panel.plot(range(len(steps)), steps, label=layer, linewidth=1.5, **look)
+            style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 3}
+            panel.plot(range(len(steps)), steps, label=layer, linewidth=1.5, **style)
         panel.set(xlabel="time step", ylabel=label)
         if name == "variation" and any(value for measures in layers.values() for value in measures[name]):
             panel.set_yscale("log")
@@ -62,16 +62,17 @@ def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) ->
 
 
 def _draw_norms(panel: Axes, diagnosis: Diagnosis) -> None:
-    drawn = False
+    """Draw the norm of each layer's gradient by its currents over steps, without norms of 0."""
+    has_norms = False
     for index, layer in enumerate(diagnosis.layers):
         norms = np.asarray(layer.grad_norm_by_step or (), dtype=float)
         if norms.size and (norms > 0).any():
-            drawn = True
+            has_norms = True
             norms = np.where(norms > 0, norms, np.nan)
-            look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 3}
-            panel.plot(range(len(norms)), norms, label=layer.name, linewidth=1.5, **look)
+            style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 3}
+            panel.plot(range(len(norms)), norms, label=layer.name, linewidth=1.5, **style)
     panel.set(xlabel="time step", ylabel="norm of dL/dI")
-    if drawn:
+    if has_norms:
         panel.set_yscale("log")
         panel.legend(frameon=False, fontsize=9)
     else:
@@ -79,6 +80,7 @@ def _draw_norms(panel: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
+    """Draw the measured shares of `SHARES` as bars, grouped by layer."""
     positions = np.arange(len(diagnosis.layers))
     names = [name for name in SHARES if any(getattr(layer, name) is not None for layer in diagnosis.layers)]
     height = 0.8 / max(1, len(names))
@@ -87,12 +89,8 @@ def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
         known = [math.nan if value is None else value for value in values]
         offset = (number - (len(names) - 1) / 2) * height
         panel.barh(positions + offset, known, height * 0.9, color=COLOURS[number], label=SHARES[name])
-    panel.set(
-        xlim=(0, 1.0),
-        xlabel="share",
-        yticks=positions,
-        yticklabels=[layer.name for layer in diagnosis.layers],
-    )
+    panel.set(xlim=(0, 1.0), xlabel="share")
+    panel.set_yticks(positions, [layer.name for layer in diagnosis.layers])
     panel.invert_yaxis()
     if names:
         panel.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
@@ -101,19 +99,19 @@ def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
+    """Draw the cosine of each layer's gradient with its references, one colour for each reference."""
     lines = [line for line in diagnosis.agreements or () if line.cosine is not None]
     layers = [layer.name for layer in diagnosis.layers]
     references = list(dict.fromkeys(line.reference for line in lines))
     for number, reference in enumerate(references):
-        own = [line for line in lines if line.reference == reference]
+        of_reference = [line for line in lines if line.reference == reference]
         offset = 0.18 * (number - (len(references) - 1) / 2)
-        heights = [layers.index(line.layer) + offset for line in own]
-        look: dict[str, Any] = {"color": COLOURS[number], "s": 60, "label": reference.replace("_", " ")}
-        panel.scatter(np.array([line.cosine for line in own], dtype=float), heights, **look)
+        heights = [layers.index(line.layer) + offset for line in of_reference]
+        cosines = np.array([line.cosine for line in of_reference], dtype=float)
+        panel.scatter(cosines, heights, color=COLOURS[number], s=60, label=reference.replace("_", " "))
     panel.axvline(0, color=SOFT, linewidth=0.8)
-    panel.set(
-        xlim=(-1.05, 1.05), xlabel="cosine with a reference", yticks=range(len(layers)), yticklabels=layers
-    )
+    panel.set(xlim=(-1.05, 1.05), xlabel="cosine with a reference")
+    panel.set_yticks(range(len(layers)), layers)
     panel.set_ylim(len(layers) - 0.5, -0.5)
     if lines:
         panel.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
@@ -122,4 +120,5 @@ def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _write_reason(panel: Axes, text: str) -> None:
+    """Write into the middle of an empty panel why it is empty."""
     panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, color=SOFT)

@@ -9,7 +9,7 @@ from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, va
 from sgbench.plots.estimate import Estimate
 
 LEAST_REACH = 5.0
-"""Least extent of an axis to both sides [points]."""
+"""Least extent of the axis to both sides of 0 [points]."""
 WORDS = {True: "significantly different", False: "not significantly different"}
 TONES = {True: "bad", False: ""}
 
@@ -40,7 +40,8 @@ def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
 
 
 def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
-    points: dict[bool, list[ChartPoint]] = {True: [], False: []}
+    """Make the chart of a column; significant differences are a series of their own."""
+    points: dict[bool, list[ChartPoint]] = {True: [], False: []}  # by whether they are significant
     for row in column.rows:
         value, low, high = row.difference
         tooltip = f"{row.board}: {row.words} {value_text(value, (low, high))} points".replace("  ", " ")
@@ -51,6 +52,6 @@ def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
     low = -reach if any(row.difference.low < 0 for row in column.rows) else -0.05 * reach
     x_axis = ChartAxis("difference, points of the way from guessing to perfection", ends=(low, reach))
     series = tuple(
-        Series(WORDS[is_apart], tuple(points[is_apart]), tone=TONES[is_apart]) for is_apart in WORDS
+        Series(WORDS[is_decided], tuple(points[is_decided]), tone=TONES[is_decided]) for is_decided in WORDS
     )
     return Chart(column.title, x_axis, ChartAxis(names=tuple(boards)), series, x_lines=(0.0,))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, as_error, ends_of, value_text
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
@@ -121,29 +121,32 @@ def front_size(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> 
 
 
 def _front_width(panels: Sequence[FrontPanel]) -> float:
+    """Compute the width of the figure [inches]."""
     return 4.4 * min(ACROSS, len(panels)) + 0.4
 
 
 def _legend(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> _Legend:
+    """Make the legend of the methods, and of the network without spikes if a panel shows it."""
     names = [method.label for method in methods]
-    has_plain = any(panel.ann_nj is not None for panel in panels)
-    return _Legend.of([*names, ANN_LABEL] if has_plain else names, _front_width(panels))
+    has_ann = any(panel.ann_nj is not None for panel in panels)
+    return _Legend.of([*names, ANN_LABEL] if has_ann else names, _front_width(panels))
 
 
 def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> None:
+    """Draw one target: each method with the ends of its energy and scores, and the Pareto front."""
     for index, (method, energy) in enumerate(zip(methods, panel.energies, strict=True)):
         look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)]}
         ends = [energy.low, energy.high]
         axes.plot(ends, [method.mean] * 2, "|-", linewidth=1.4, alpha=0.6, markersize=9, **look)
         spread = [min(method.accuracies), max(method.accuracies)]
         axes.plot([energy.value] * 2, spread, linewidth=1, **look)
-        marker = MARKERS[
-            (index + index // len(COLOURS)) % len(MARKERS)
-        ]  # a repeated colour has another marker
+        # A repeated colour has another marker.
+        marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
         axes.plot([energy.value], [method.mean], marker, markersize=8, label=method.label, **look)
     sign = -1 if is_loss else 1
-    points = zip(methods, panel.energies, strict=True)
-    front = [(cost, sign * score) for cost, score in front_of([(e.value, sign * m.mean) for m, e in points])]
+    pairs = zip(methods, panel.energies, strict=True)
+    best = front_of([(energy.value, sign * method.mean) for method, energy in pairs])
+    front = [(energy_nj, sign * score) for energy_nj, score in best]
     axes.plot(*zip(*front, strict=True), color=SOFT, linewidth=1, linestyle="--", zorder=0)
     if panel.ann_nj is not None:
         axes.axvline(panel.ann_nj, color=SOFT, linewidth=1.2, linestyle=":", label=ANN_LABEL)
@@ -167,11 +170,11 @@ def front_charts(
 
 
 def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
-    """Make the chart of losses, or of errors in place of accuracies, on a logarithmic axis."""
+    """Make the chart of one target: losses, or errors in place of accuracies, on a logarithmic axis."""
     sign = -1 if is_loss else 1
-    pairs = [(method, energy) for method, energy in zip(methods, panel.energies, strict=True)]
+    pairs = list(zip(methods, panel.energies, strict=True))
     best = {*front_of([(energy.value, sign * method.mean) for method, energy in pairs])}
-    points: dict[bool, list[ChartPoint]] = {True: [], False: []}
+    points: dict[bool, list[ChartPoint]] = {True: [], False: []}  # by whether they are on the front
     for method, energy in sorted(pairs, key=lambda pair: pair[1].value):
         ends = min(method.accuracies), max(method.accuracies)
         is_best = (energy.value, sign * method.mean) in best
@@ -180,17 +183,17 @@ def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) 
         tooltip = f"{method.label}: {value_text(method.mean, unit=unit)} at {energy_text}"
         point = ChartPoint(
             energy.value,
-            _lost(method.mean, is_loss=is_loss),
+            as_error(method.mean, is_loss=is_loss),
             f"{tooltip} {'spikes' if panel.ann_nj is None and 'spikes' in panel.axis else 'nJ'}",
             method.link,
             method.label if is_best else "",
             ends_of(energy),
-            (_lost(ends[0], is_loss=is_loss), _lost(ends[1], is_loss=is_loss)),
+            (as_error(ends[0], is_loss=is_loss), as_error(ends[1], is_loss=is_loss)),
         )
         points[is_best].append(point)
     x_axis = ChartAxis(panel.axis, is_log=all(energy.low > 0 for _, energy in pairs))
-    lost = [point.y for group in points.values() for point in group]
-    y_axis = ChartAxis("test loss" if is_loss else "test error, %", is_log=min(lost) > 0)
+    errors = [point.y for group in points.values() for point in group]
+    y_axis = ChartAxis("test loss" if is_loss else "test error, %", is_log=min(errors) > 0)
     series = (
         Series("other methods", tuple(points[False]), tone="soft"),
         Series("Pareto front: no other is better in both", tuple(points[True]), is_line=True),
@@ -198,12 +201,10 @@ def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) 
     return Chart(panel.name, x_axis, y_axis, series)
 
 
-def _lost(score: float, *, is_loss: bool) -> float:
-    return score if is_loss else 100 - score
-
-
 def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Select the Pareto-optimal points (energy, accuracy), sorted by energy.
+    """Select the Pareto-optimal points (energy, accuracy): none has less energy and no less accuracy.
+
+    They are sorted by energy.
 
     >>> front_of([(1, 90), (2, 95), (3, 94)])
     [(1, 90), (2, 95)]

@@ -25,10 +25,10 @@ class Prediction:
     """Holds one predicted and the measured energy, in the same unit."""
 
     target: str
-    label: str
+    label: str  # of the measured network
     predicted: Estimate
     measured: Estimate
-    holds: bool
+    holds: bool  # whether the two intervals overlap
 
     @property
     def ratio(self) -> Estimate:
@@ -47,7 +47,7 @@ def measured_figure(predictions: Sequence[Prediction]) -> Figure:
     """
     if not predictions:
         raise InputError("no published measurement to draw")
-    ordered = sorted(predictions, key=lambda one: one.target)
+    ordered = sorted(predictions, key=lambda prediction: prediction.target)
     figure = Figure(figsize=measured_size(len(ordered)), layout="constrained")
     axes = figure.subplots()
     axes.set_xscale("log")
@@ -55,21 +55,22 @@ def measured_figure(predictions: Sequence[Prediction]) -> Figure:
     axes.set_ylim(len(ordered) - 0.4, -0.6)
     axes.axvline(1.0, color=INK, linewidth=1)
     first = 0
-    for index, (target, group) in enumerate(groupby(ordered, key=lambda one: one.target)):
+    for index, (target, group) in enumerate(groupby(ordered, key=lambda prediction: prediction.target)):
         rows = list(group)
         if index % 2 == 0:
             axes.axhspan(first - 0.5, first + len(rows) - 0.5, color=BAND, linewidth=0, zorder=0)
         axes.text(MOST * 1.15, first, target, va="center", fontsize=FONT_SIZE, color=SOFT)
-        for row, one in enumerate(rows, start=first):
-            _draw(axes, row, one)
+        for row, prediction in enumerate(rows, start=first):
+            _draw(axes, row, prediction)
         first += len(rows)
-    axes.set_yticks(range(len(ordered)), [one.label for one in ordered], fontsize=FONT_SIZE)
+    labels = [prediction.label for prediction in ordered]
+    axes.set_yticks(range(len(ordered)), labels, fontsize=FONT_SIZE)
     axes.tick_params(length=0, axis="y", colors=INK)
     axes.grid(axis="x", color=GRID, linewidth=0.7)
     axes.set_xlabel(
         "predicted energy or power, as a multiple of the measured one", fontsize=FONT_SIZE, color=INK
     )
-    held = sum(one.holds for one in ordered)
+    held = sum(prediction.holds for prediction in ordered)
     axes.set_title(
         f"{held} of {len(ordered)} predictions hold (blue); the others do not (orange)", loc="left", color=INK
     )
@@ -81,31 +82,31 @@ def measured_size(predictions: int) -> tuple[float, float]:
     return 11.0, HEAD_INCHES + ROW_INCHES * predictions
 
 
-def _draw(axes: Axes, row: int, one: Prediction) -> None:
-    """Draw one prediction; one beyond the axis as an arrow at its end."""
-    colour = BLUE if one.holds else ORANGE
-    measured = [one.measured.low / one.measured.value, one.measured.high / one.measured.value]
-    axes.plot(measured, [row, row], color=SOFT, linewidth=7, alpha=0.5, solid_capstyle="butt")
-    value, low, high = (min(max(end, LEAST), MOST) for end in one.ratio)
+def _draw(axes: Axes, row: int, prediction: Prediction) -> None:
+    """Draw a prediction into a row; one beyond the axis is an arrow at its end."""
+    colour = BLUE if prediction.holds else ORANGE
+    measured = prediction.measured
+    ends = [measured.low / measured.value, measured.high / measured.value]
+    axes.plot(ends, [row, row], color=SOFT, linewidth=7, alpha=0.5, solid_capstyle="butt")
+    value, low, high = (min(max(end, LEAST), MOST) for end in prediction.ratio)
     axes.plot([low, high], [row, row], color=colour, linewidth=1.8)
-    marker = "<" if one.ratio.value < LEAST else ">" if one.ratio.value > MOST else "o"
+    marker = "<" if prediction.ratio.value < LEAST else ">" if prediction.ratio.value > MOST else "o"
     axes.plot([value], [row], marker, color=colour, markersize=6, clip_on=False)
 
 
 def measured_charts(predictions: Sequence[Prediction], caption: str) -> Charts:
     """Build the chart of predictions relative to measurements, one row for each, grouped by target."""
-    ordered = sorted(predictions, key=lambda one: one.target)
+    ordered = sorted(predictions, key=lambda prediction: prediction.target)
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}
-    for row, one in enumerate(ordered):
-        value, low, high = one.ratio
-        tooltip = (
-            f"{one.target}, {one.label}: predicted {value_text(value, (low, high))} times what was measured"
-        )
-        points[one.holds].append(ChartPoint(value, row, tooltip, x_ends=(low, high)))
+    for row, prediction in enumerate(ordered):
+        value, low, high = prediction.ratio
+        ratio_text = value_text(value, (low, high))
+        tooltip = f"{prediction.target}, {prediction.label}: predicted {ratio_text} times what was measured"
+        points[prediction.holds].append(ChartPoint(value, row, tooltip, x_ends=(low, high)))
     series = (
         Series("the prediction holds", tuple(points[True]), tone="good"),
         Series("it does not", tuple(points[False]), tone="bad"),
     )
-    rows = ChartAxis(names=tuple(f"{one.label} ({one.target})" for one in ordered))
+    rows = ChartAxis(names=tuple(f"{each.label} ({each.target})" for each in ordered))
     ratio = ChartAxis("predicted over measured", is_log=True, ends=(LEAST, MOST))
     return Charts(caption, (Chart("Predicted over measured", ratio, rows, series, x_lines=(1.0,)),))

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -95,17 +95,10 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
     axes.tick_params(length=0, axis="y")
     for row, bar in enumerate(bars):
         axes.text(102, row, bar.note, va="center", fontsize=11, color=INK)
-    figure.text(
-        0.01, 1 - 0.28 / height, f"Where the energy goes: {title}", fontsize=15, color=INK, va="center"
-    )
-    figure.legend(
-        handles=patches,
-        loc="upper left",
-        bbox_to_anchor=(0.005, 1 - 0.45 / height),
-        ncols=columns,
-        frameon=False,
-        fontsize=11,
-    )
+    head_text = f"Where the energy goes: {title}"
+    figure.text(0.01, 1 - 0.28 / height, head_text, fontsize=15, color=INK, va="center")
+    corner: Any = {"loc": "upper left", "bbox_to_anchor": (0.005, 1 - 0.45 / height)}
+    figure.legend(handles=patches, ncols=columns, frameon=False, fontsize=11, **corner)
     return figure
 
 
@@ -136,8 +129,9 @@ def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
 
 
 def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: Sequence[str | None]) -> None:
-    """Draw one target's bar."""
+    """Draw one target's bar into a row, a piece for each family of operations and layer [% of the bar]."""
     left = 0.0
+    style: Any = {"height": 0.72, "edgecolor": "white", "linewidth": 0.6}
     for operations, colour in zip(FAMILIES.values(), FAMILY_COLOURS, strict=True):
         for layer, hatch in zip(layers, itertools.cycle(HATCHES), strict=False):
             part_nj = sum(
@@ -145,14 +139,5 @@ def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: Sequence[str | None]
             )
             share = 100 * part_nj / bar.total_nj
             if share > 100 * SMALL:
-                axes.barh(
-                    row,
-                    share,
-                    left=left,
-                    height=0.72,
-                    color=colour,
-                    edgecolor="white",
-                    linewidth=0.6,
-                    hatch=hatch,
-                )
+                axes.barh(row, share, left=left, color=colour, hatch=hatch, **style)
             left += share

@@ -28,7 +28,7 @@ NO_ERROR = 1e-12  # error for a perfect score, which has no logarithm
 
 @dataclass(frozen=True)
 class ErrorAxis:
-    r"""Draws a logarithmic axis of errors, labelled with scores.
+    r"""Describes a logarithmic axis of errors, labelled with scores.
 
     .. math:: p = -\log_{10}(1 - a / 100) \text{ of an accuracy } a \text{ in %}, \quad p = \log_{10} l
         \text{ of a loss } l

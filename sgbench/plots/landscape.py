@@ -16,18 +16,22 @@ LEVELS = 12
 
 
 def line_figure(line: Sequence[LinePoint]) -> Figure:
-    """Draw the loss between two sets of weights, and its slope by differences and by the surrogate gradient."""
+    """Draw the loss along a line of weights, and its slope by differences and by the surrogate gradient.
+
+    Args:
+        line: points in the order of alpha, 0 at the initial weights and 1 at the selected ones.
+    """
     figure = Figure(figsize=(7.5, 6.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     alphas = [point.alpha for point in line]
-    above.plot(alphas, _known([point.loss for point in line]), color=BLUE, marker="o", markersize=3)
+    above.plot(alphas, _as_floats([point.loss for point in line]), color=BLUE, marker="o", markersize=3)
     above.set_ylabel("loss")
     slopes = (
         ("macroscopic", [point.macroscopic_slope for point in line], BLUE, "-"),
         ("surrogate gradient", [point.surrogate_slope for point in line], VERMILION, "--"),
     )
     for name, values, colour, dashes in slopes:
-        below.plot(alphas, _known(values), color=colour, linestyle=dashes, linewidth=1.8, label=name)
+        below.plot(alphas, _as_floats(values), color=colour, linestyle=dashes, linewidth=1.8, label=name)
     below.axhline(0, color=SOFT, linewidth=0.8)
     below.set(xlabel="alpha", ylabel="slope of the loss")
     below.legend(frameon=False, fontsize=10)
@@ -39,7 +43,8 @@ def line_figure(line: Sequence[LinePoint]) -> Figure:
     return figure
 
 
-def _known(values: Sequence[float | None]) -> list[float]:
+def _as_floats(values: Sequence[float | None]) -> list[float]:
+    """Replace each None by NaN, which leaves a gap in a line."""
     return [math.nan if value is None else value for value in values]
 
 
@@ -47,19 +52,18 @@ def loops_figure(loops: Sequence[Sequence[float]]) -> Figure:
     """Draw the cumulative integral of a gradient around closed loops; that of a true gradient returns to 0.
 
     Args:
-        loops: g . dr at each point of each loop.
+        loops: for each loop, what each of its points adds to the integral: g . dr.
     """
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     panel = figure.subplots()
     for index, shares in enumerate(loops):
         path = sum(map(abs, shares)) or 1.0
-        collected = np.concatenate([[0.0], np.cumsum(shares)]) / path
-        turns = np.linspace(0, 360, len(collected))
-        look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.5}
-        panel.plot(turns, collected, **look)
-        panel.plot(
-            turns[-1:], collected[-1:], marker="o", label=f"plane {index}: {collected[-1]:+.2g}", **look
-        )
+        integral = np.concatenate([[0.0], np.cumsum(shares)]) / path
+        degrees = np.linspace(0, 360, len(integral))
+        style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.5}
+        panel.plot(degrees, integral, **style)
+        label = f"plane {index}: {integral[-1]:+.2g}"
+        panel.plot(degrees[-1:], integral[-1:], marker="o", label=label, **style)
     panel.axhline(0, color=SOFT, linewidth=0.8)
     panel.set(xlabel="way around the loop [degrees]", ylabel="collected, by the path of the loop")
     panel.set(xlim=(0, 360), xticks=range(0, 361, 90))
@@ -81,15 +85,13 @@ def plane_figure(
     Args:
         first: coordinate of each column.
         second: coordinate of each row.
-        losses: by rows; None: not finite.
-        labels: of the two directions.
+        losses: one sequence for each row; None: not finite.
+        labels: of the horizontal and the vertical axis.
         marks: labelled points, as (first, second, label).
     """
     figure = Figure(figsize=(7.2, 5.8), layout="constrained")
     panel = figure.subplots()
-    values = np.array(
-        [[math.nan if value is None else value for value in row] for row in losses], dtype=float
-    )
+    values = np.array([_as_floats(row) for row in losses], dtype=float)
     drawn = panel.pcolormesh(first, second, values, cmap="viridis", shading="nearest")
     if np.isfinite(values).all() and values.min() < values.max():
         lines = panel.contour(first, second, values, levels=LEVELS, colors="white", linewidths=0.7)
@@ -104,15 +106,21 @@ def plane_figure(
 
 
 def exact_figure(cosines: Sequence[float], norm_ratios: Sequence[float], *, title: str) -> Figure:
-    """Draw cosine and norm ratio of a surrogate's gradient and the exact one, for each network."""
+    """Draw the cosine of a surrogate's gradient with the exact one, and the ratio of their norms.
+
+    Args:
+        cosines: one for each tiny network.
+        norm_ratios: one for each tiny network.
+        title: of the figure.
+    """
     figure = Figure(figsize=(9.0, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for panel, values, best in ((left, cosines, 1.0), (right, norm_ratios, 1.0)):
+    for panel, values in ((left, cosines), (right, norm_ratios)):
         ordered = sorted(values)
         panel.plot(range(1, len(ordered) + 1), ordered, color=BLUE, marker="o", linestyle="none")
         middle = ordered[(len(ordered) - 1) // 2]
         panel.axhline(middle, color=VERMILION, linewidth=1.2, label=f"median {middle:.3g}")
-        panel.axhline(best, color=GREEN, linewidth=1.0, linestyle=":", label="exact")
+        panel.axhline(1.0, color=GREEN, linewidth=1.0, linestyle=":", label="exact")
         panel.set_xlabel("tiny network, in order")
     left.set_ylabel("cosine with the exact gradient")
     left.set_ylim(min(0.0, *cosines) - 0.05, 1.05)

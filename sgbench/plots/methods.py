@@ -28,30 +28,30 @@ LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "font
 
 @dataclass(frozen=True)
 class TuningCurve:
-    """Holds the expected test score of the setting that validation selects, among 1, 2, ... tried settings."""
+    """Holds a method's expected test score of the setting that validation selects among 1, 2, ... tried ones."""
 
-    name: str
-    scores: tuple[float, ...]  # accuracies in % or losses
-    low: tuple[float, ...]  # lower end of the band around each
-    high: tuple[float, ...]
+    name: str  # of the method
+    scores: tuple[float, ...]  # accuracies in % or losses, one for each count of tried settings
+    low: tuple[float, ...]  # lower end of the band around each score
+    high: tuple[float, ...]  # upper end
 
 
 @dataclass(frozen=True)
 class PerformanceProfile:
     """Holds the share of a method's runs above each normalised score."""
 
-    name: str
+    name: str  # of the method
     scores: NDArray[np.float64]  # in ascending order
     shares: NDArray[np.float64]  # of runs above, between each score and the next [%]
 
 
 @dataclass(frozen=True)
 class MeanRanks:
-    """Holds mean ranks over tasks, and the critical difference of two."""
+    """Holds the mean rank of each method over tasks, and the critical difference of two mean ranks."""
 
-    by_name: dict[str, float]  # 1 the best
-    critical_difference: float
-    tasks: int
+    by_name: dict[str, float]  # from the name of a method to its mean rank, 1 for the best
+    critical_difference: float  # two mean ranks that are further apart differ significantly
+    tasks: int  # count of tasks
 
 
 def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
@@ -78,12 +78,12 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     _frame(axes)
     for number, curve in enumerate(curves[:MAX_LINES]):
         settings = np.arange(1, len(curve.scores) + 1)
-        look = _look(number) | {"marker": MARKERS[number % len(MARKERS)], "markersize": 7}
+        style = _line_style(number) | {"marker": MARKERS[number % len(MARKERS)], "markersize": 7}
         # A share of the picture's diagonal is the distance of markers; a single point would get none.
-        look["markevery"] = 0.2 if len(settings) > MOST_MARKED else 1
-        axes.plot(settings, curve.scores, label=curve.name, **look)
+        style["markevery"] = 0.2 if len(settings) > MOST_MARKED else 1
+        axes.plot(settings, curve.scores, label=curve.name, **style)
         if number < MOST_BANDS:
-            axes.fill_between(settings, curve.low, curve.high, color=look["color"], alpha=0.12, linewidth=0)
+            axes.fill_between(settings, curve.low, curve.high, color=style["color"], alpha=0.12, linewidth=0)
     axes.set_xlabel("settings tried, of those here", fontsize=FONT_SIZE, color=INK)
     margin = 0.05 * (most - 1)
     axes.set_xlim(1 - min(margin, 0.5), most + margin)  # no tick at 0 settings
@@ -118,8 +118,8 @@ def across_size(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None)
     return 11, 5 if ranks is None else 6.5 + 0.25 * len(profiles)
 
 
-def _look(number: int) -> dict[str, Any]:
-    """Return colour and line style of a method by its index."""
+def _line_style(number: int) -> dict[str, Any]:
+    """Return matplotlib's options for the line of a method, by its index: colour, dashes and width."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)],
@@ -128,15 +128,19 @@ def _look(number: int) -> dict[str, Any]:
 
 
 def _frame(axes: Axes) -> None:
+    """Set up the ticks and the grid of a panel."""
     axes.tick_params(labelsize=FONT_SIZE, colors=INK)
     axes.grid(color=GRID, linewidth=0.8)
 
 
 def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
+    """Draw the profiles of the first two dozen methods as steps."""
     _frame(axes)
     for number, profile in enumerate(profiles[:MAX_LINES]):
         # Between two scores the share is that of the runs above the lower one.
-        axes.plot(profile.scores, profile.shares, label=profile.name, drawstyle="steps-post", **_look(number))
+        axes.plot(
+            profile.scores, profile.shares, label=profile.name, drawstyle="steps-post", **_line_style(number)
+        )
     axes.set_xlabel("normalised score (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel("runs above it, %", fontsize=FONT_SIZE, color=INK)
 
@@ -144,7 +148,7 @@ def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
 def _draw_ranks(axes: Axes, ranks: MeanRanks) -> None:
     """Draw mean ranks, a bar of the critical difference, and bars over groups without significant differences."""
     ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
-    reach = ranks.critical_difference
+    critical = ranks.critical_difference
     style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 12, "color": INK}
     _frame(axes)
     axes.grid(visible=False, axis="y")
@@ -154,13 +158,12 @@ def _draw_ranks(axes: Axes, ranks: MeanRanks) -> None:
         axes.plot([rank], [row], "o", ms=8, color=INK)
         axes.annotate(name, (rank, row), (9, 0), **style)
         # A bar reaches from the first of a group to the last that does not differ significantly from it.
-        group = [other for other, (value, _) in enumerate(ranked) if 0 <= value - rank < reach]
-        is_first = row == 0 or ranked[group[-1]][0] - ranked[row - 1][0] >= reach
+        group = [other for other, _ in ranked if 0 <= other - rank < critical]
+        is_first = row == 0 or group[-1] - ranked[row - 1][0] >= critical
         if len(group) > 1 and is_first:
-            ends = [rank, ranked[group[-1]][0]]
-            axes.plot(ends, [row + 0.42] * 2, color=SOFT, linewidth=4, alpha=0.6, zorder=1)
-    axes.plot([1, 1 + reach], [-0.9, -0.9], color=INK, linewidth=2.5)
-    axes.annotate(f"critical difference {reach:.2f}", (1 + reach, -0.9), (8, 0), **style)
+            axes.plot([rank, group[-1]], [row + 0.42] * 2, color=SOFT, linewidth=4, alpha=0.6, zorder=1)
+    axes.plot([1, 1 + critical], [-0.9, -0.9], color=INK, linewidth=2.5)
+    axes.annotate(f"critical difference {critical:.2f}", (1 + critical, -0.9), (8, 0), **style)
     axes.set_xticks([tick for tick in axes.get_xticks() if 1 <= tick <= len(ranked)])
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -1,6 +1,6 @@
 """The style of all pictures: a palette for any colour vision, and equal bytes for equal figures.
 
-Pictures are drawn from frozen dataclasses of this room or arrays; callers convert records, neurons or samples.
+Pictures are drawn from arrays and from frozen dataclasses of this package; callers convert records to these.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def encode(
     texts: Mapping[str, str] | None = None,
     style_changes: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Draw a figure in sgbench's style and encode it as the bytes of a file, equal for equal figures.
+    """Draw a figure in sgbench's style and return the bytes of its file; equal figures give equal bytes.
 
     Args:
         draw: returns the figure; called with the style set.
@@ -101,7 +101,7 @@ def _png(figure: Figure, texts: Mapping[str, str]) -> bytes:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Lay out a figure once, since saving would otherwise draw it twice."""
+    """Fix the layout of a figure, since saving would otherwise draw it twice."""
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
@@ -109,7 +109,7 @@ def _lay_out(figure: Figure) -> None:
 
 
 def save(draw: Callable[[], Figure], path: Path, *, style_changes: Mapping[str, Any] | None = None) -> None:
-    """Draw a figure in sgbench's style and write it, with equal bytes for equal figures.
+    """Draw a figure in sgbench's style and write it to a file; equal figures give equal bytes.
 
     Args:
         draw: returns the figure; called with the style set.
@@ -117,7 +117,7 @@ def save(draw: Callable[[], Figure], path: Path, *, style_changes: Mapping[str, 
         style_changes: settings of matplotlib that override the style.
 
     Raises:
-        InputError: the path does not end as a picture's.
+        InputError: the path has an unknown suffix, or its folder does not exist.
         StorageError: the file cannot be written.
     """
     check_picture_path(path)

@@ -22,10 +22,10 @@ WHY_VALIDATION = "Validation accuracy on purpose: a choice is made on it, and th
 
 
 def sweep_figure(picture: SweepPicture) -> Figure:
-    """Draw a sweep: heat maps of width and learning rate, curves over a width, or dots.
+    """Draw a sweep over width and learning rate as heat maps, over width as curves, and any other as dots.
 
     Raises:
-        InputError: there are too many curves or panels, or failures are asked for without a heat map.
+        InputError: there are too many curves, rows or panels, or failures would be drawn without a heat map.
     """
     width, rate = picture.width, picture.rate
     is_heat = width is not None and rate is not None
@@ -60,11 +60,14 @@ def sweep_figure(picture: SweepPicture) -> Figure:
 
 
 def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
-    """Write the caption: averages, missing runs, and why this is not the test accuracy."""
-    what = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
+    """Write the sentences of the caption: averages, missing runs, and why this is not the test accuracy."""
+    averages = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
-        what += " with its 95 % interval"
-    notes = [f"{what}.", WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")]
+        averages += " with its 95 % interval"
+    notes = [
+        f"{averages}.",
+        WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy"),
+    ]
     if picture.what == FAILED:
         notes = ["Share of runs that failed, of those that have ended."]
     is_empty = any(row.mean is None for row in picture.rows)

@@ -24,12 +24,12 @@ NO_RUN = Estimate(math.nan, math.nan, math.nan)
 
 
 def curves_size(picture: SweepPicture, across: SweptAxis) -> tuple[float, float]:
-    """Compute width and height of the panel of curves [inches]."""
+    """Compute width and height of the panel of curves over the axis `across` [inches]."""
     return 10.5, max(5.2, 1.5 + 0.3 * len(_curves(picture, across)))
 
 
 def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> None:
-    """Draw curves into a figure of `curves_size`.
+    """Draw curves over the axis `across` into a figure of `curves_size`.
 
     Raises:
         InputError: there are more than eighteen curves.
@@ -39,7 +39,7 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
     _frame(axes, axis, curves, across)
     axes.set_ylabel(f"{picture.what}\n{axis.scale_note}", fontsize=14, color=INK)
     for position, (name, rows) in enumerate(curves.items()):
-        _curve(axes, axis, name, _by_number(rows, across), _look(position))
+        _draw_curve(axes, axis, name, _by_number(rows, across), _line_style(position))
     chances = {row.chance for row in picture.rows}
     if len(chances) == 1 and axes.get_ylim()[0] <= min(chances):
         axes.axhline(min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
@@ -49,7 +49,7 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
 
 
 def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow]]:
-    """Group rows into curves; raise an InputError if they are too many to distinguish."""
+    """Map the name of each curve to its rows; raise an InputError if they are too many to distinguish."""
     curves = curves_of(picture, (across,))
     if len(curves) > MAX_CURVES:
         raise InputError(
@@ -59,8 +59,8 @@ def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow
     return curves
 
 
-def _look(position: int) -> dict[str, Any]:
-    """Choose a colour and a marker, and other dashes for each round through the colours."""
+def _line_style(position: int) -> dict[str, Any]:
+    """Return matplotlib's options for the curve at a position: a colour, a marker, and dashes."""
     return {
         "color": COLOURS[position % len(COLOURS)],
         "marker": MARKERS[position % len(MARKERS)],
@@ -74,25 +74,34 @@ def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, Sweep
     return dict(sorted(by_number.items()))
 
 
-def _curve(
-    axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], look: dict[str, Any]
+def _draw_curve(
+    axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], style: dict[str, Any]
 ) -> None:
-    """Draw mean and band of a curve, with a gap at settings without a run."""
-    x = list(rows)
+    """Draw mean and band of a curve, with a gap at settings without a run and a star where seeds lack.
+
+    Args:
+        axes: the panel.
+        axis: its axis of scores.
+        name: of the curve, for the legend.
+        rows: map the swept number to its scores, from small to large.
+        style: options of the line, see `_line_style`.
+    """
+    numbers = list(rows)
     means, lows, highs = axis.shown([row.mean or NO_RUN for row in rows.values()]).T
-    for at, mean, row in zip(x, means, rows.values(), strict=True):
+    for number, mean, row in zip(numbers, means, rows.values(), strict=True):
         if row.is_short:
-            axes.annotate("*", (at, mean), (5, 3), textcoords="offset points", color=INK)
-    axes.fill_between(x, lows, highs, color=look["color"], alpha=0.13, linewidth=0, zorder=2)
+            axes.annotate("*", (number, mean), (5, 3), textcoords="offset points", color=INK)
+    axes.fill_between(numbers, lows, highs, color=style["color"], alpha=0.13, linewidth=0, zorder=2)
     for ends in (lows, highs):
-        axes.plot(x, ends, color=look["color"], alpha=0.35, linewidth=0.8, zorder=2)
-    axes.plot(x, means, label=name, linewidth=2.2, markersize=7, zorder=3, **look)
+        axes.plot(numbers, ends, color=style["color"], alpha=0.35, linewidth=0.8, zorder=2)
+    axes.plot(numbers, means, label=name, linewidth=2.2, markersize=7, zorder=3, **style)
 
 
 def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]], across: SweptAxis) -> None:
+    """Set up the panel: the axis of scores, and a logarithmic axis of the swept number."""
     drawn = [(row, row.mean) for rows in curves.values() for row in rows if row.mean is not None]
-    seen = (score for row, mean in drawn for score in (mean.value, *row.seeds, *row.failed))
-    ends = axis.limits(seen, (end for _, mean in drawn for end in mean))
+    scores = (score for row, mean in drawn for score in (mean.value, *row.seeds, *row.failed))
+    ends = axis.limits(scores, (end for _, mean in drawn for end in mean))
     axis.frame(axes, "y", ends, gap=MIN_TICK_GAP)
     axes.set_xscale("log")
     if len(across.values) <= FEW_TICKS:

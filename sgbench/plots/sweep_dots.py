@@ -63,18 +63,13 @@ def draw_dots(figure: Figure, picture: SweepPicture) -> None:
 
 
 def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None:
+    """Draw the mean with its interval and the seeds below it, or the text "no run yet"."""
     if position % 2 == 0:
         axes.axhspan(position - 0.5, position + 0.5, color=BAND, linewidth=0, zorder=0)
     if row.mean is None:
+        style: Any = {"ha": "center", "va": "center", "color": SOFT, "backgroundcolor": "white"}
         transform = axes.get_yaxis_transform()
-        style: Any = {
-            "ha": "center",
-            "va": "center",
-            "fontsize": 12,
-            "color": SOFT,
-            "backgroundcolor": "white",
-        }
-        axes.text(0.5, position, "no run yet", transform=transform, **style)
+        axes.text(0.5, position, "no run yet", transform=transform, fontsize=12, **style)
         return
     below, above = position + 0.2, position - 0.12
     seeds, failed = axis.shown(row.seeds), axis.shown(row.failed)
@@ -96,6 +91,7 @@ def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
 
 
 def _name_rows(axes: Axes, texts: Sequence[str]) -> None:
+    """Write texts as the labels of rows, the first one as a head above them."""
     axes.set_yticks(range(-1, len(texts) - 1), texts)
     axes.set_ylim(len(texts) - 1.4, -1.5)
     for position, label in enumerate(axes.get_yticklabels()):
@@ -104,6 +100,7 @@ def _name_rows(axes: Axes, texts: Sequence[str]) -> None:
 
 
 def _scale(axes: Axes, axis: ErrorAxis, rows: Sequence[SweepRow]) -> None:
+    """Set up the axis of scores so that it holds all seeds and intervals that are not far beyond them."""
     scores = [score for row in rows for score in (*row.seeds, *row.failed)]
     ends = axis.limits(scores, (end for row in rows for end in row.mean or ()))
     axis.frame(axes, "x", ends, gap=MIN_TICK_GAP)

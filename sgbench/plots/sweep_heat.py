@@ -30,12 +30,11 @@ LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidt
 
 
 def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tuple[float, float]:
-    """Compute width and height of the panels of heat maps [inches]."""
+    """Compute width and height of all heat maps together [inches]."""
     columns, rows = _layout(len(_panels(picture, across, rate)))
-    wide, high = CELL if _few(across, rate) else (SMALL, SMALL)
-    return 1.9 + columns * max(2.9, wide * len(across.values) + 0.3), 0.7 + rows * (
-        max(1.5, high * len(rate.values)) + 0.55
-    )
+    cell_width, cell_height = CELL if _has_numbers(across, rate) else (SMALL, SMALL)
+    width = 1.9 + columns * max(2.9, cell_width * len(across.values) + 0.3)
+    return width, 0.7 + rows * (max(1.5, cell_height * len(rate.values)) + 0.55)
 
 
 def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> None:
@@ -69,7 +68,7 @@ def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: Sw
 
 
 def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[str, list[SweepRow]]:
-    """Group rows into panels; raise an InputError if they are too many."""
+    """Map the title of each panel to its rows; raise an InputError if they are too many."""
     panels = curves_of(picture, (across, rate))
     if len(panels) > MAX_PANELS:
         raise InputError(
@@ -85,8 +84,8 @@ def _layout(panels: int) -> tuple[int, int]:
     return columns, math.ceil(panels / columns)
 
 
-def _few(across: SweptAxis, rate: SweptAxis) -> bool:
-    """Return whether cells are large enough for numbers."""
+def _has_numbers(across: SweptAxis, rate: SweptAxis) -> bool:
+    """Return whether a panel has so few cells that each is annotated with its score."""
     return max(len(across.values), len(rate.values)) <= FEW
 
 
@@ -99,21 +98,22 @@ def _panel(
     *,
     is_loss: bool,
 ) -> AxesImage:
-    columns, lines = _order(across), _order(rate)
+    """Draw the heat map of some rows, with hatched cells where there is no run; return its image."""
+    widths, rates = _order(across), _order(rate)
     cells = {
-        (lines.index(row.settings[rate.key]), columns.index(row.settings[across.key])): row for row in rows
+        (rates.index(row.settings[rate.key]), widths.index(row.settings[across.key])): row for row in rows
     }
-    values = np.full((len(lines), len(columns)), math.nan)
+    values = np.full((len(rates), len(widths)), math.nan)
     for cell, row in cells.items():
         if row.mean is not None:
             values[cell] = row.mean.value
     image = axes.imshow(values, cmap=LIGHTNESS, norm=scale, origin="lower", aspect="auto")
     for line, column in zip(*np.nonzero(np.isnan(values)), strict=True):
         axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, **LACKING))
-    if _few(across, rate):
+    if _has_numbers(across, rate):
         _annotate(axes, cells, scale, is_loss=is_loss)
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(lines)), lines)
+    axes.set_xticks(range(len(widths)), widths)
+    axes.set_yticks(range(len(rates)), rates)
     axes.tick_params(length=0, labelsize=13, colors=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -131,12 +131,12 @@ def _frame_best(axes: Axes, image: AxesImage, *, is_loss: bool) -> None:
 
 
 def _order(axis: SweptAxis) -> list[str]:
-    """Sort the values of an axis from small to large."""
+    """List the values of an axis as texts, from small to large."""
     return [value for _, value in sorted(zip(axis.numbers, axis.values, strict=True))]
 
 
 def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normalize, *, is_loss: bool) -> None:
-    """Write each cell's score into it."""
+    """Write its score into each cell with a run; `cells` maps (row, column) to the scores."""
     for (line, column), row in cells.items():
         if row.mean is None:
             continue

@@ -9,14 +9,15 @@ from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 
 ACCURACY, LOSS, FAILED = "validation accuracy, %", "validation loss", "failed runs, %"
+"""The quantities that a picture may draw."""
 LEAST_LOSS = 1e-6
 
 
 @dataclass(frozen=True)
 class SweptAxis:
-    """Describes one key with the values that are swept."""
+    """Describes one swept key with its values."""
 
-    key: str
+    key: str  # of a Hydra override
     label: str  # quantity and unit
     values: tuple[str, ...]
     numbers: tuple[float, ...]  # the values as numbers; empty if one is no number
@@ -59,7 +60,7 @@ class SweepPicture:
 
     @property
     def is_loss(self) -> bool:
-        """Return whether the sweep's scores are losses, where less is better."""
+        """Return whether less of the drawn quantity is better: it is a loss or a share of failed runs."""
         return self.what != ACCURACY
 
     @property
@@ -74,13 +75,13 @@ class SweepPicture:
 
 
 def other_axes(picture: SweepPicture, taken: Sequence[SweptAxis]) -> list[SweptAxis]:
-    """List the axes of a sweep that are not drawn along an axis of the picture."""
+    """List the axes of a sweep but those in `taken`."""
     keys = [axis.key for axis in taken]
     return [axis for axis in picture.axes if axis.key not in keys]
 
 
 def curves_of(picture: SweepPicture, taken: Sequence[SweptAxis]) -> dict[str, list[SweepRow]]:
-    """Group rows by their values on the other axes, or by surrogate if there are none."""
+    """Map the values of all axes but those in `taken`, or without such axes the surrogate, to the rows."""
     others = other_axes(picture, taken)
     curves: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

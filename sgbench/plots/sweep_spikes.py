@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,12 +30,11 @@ def spikes_figure(picture: SweepPicture) -> Figure:
     ends = axis.limits((mean.value for mean in means), (end for mean in means for end in mean))
     axis.frame(axes, "y", ends, gap=MIN_TICK_GAP)
     for position, (name, rows) in enumerate(kinds.items()):
-        estimates = axis.shown([row.mean for row in rows]).T
-        score, low, high = estimates
-        look: Any = {"color": COLOURS[position % len(COLOURS)], "marker": MARKERS[position % len(MARKERS)]}
+        scores, lows, highs = axis.shown([row.mean for row in rows]).T
+        colour, marker = COLOURS[position % len(COLOURS)], MARKERS[position % len(MARKERS)]
         spikes = [row.spikes or 0.0 for row in rows]
-        axes.vlines(spikes, low, high, color=look["color"], alpha=0.4, linewidth=1.5, zorder=2)
-        axes.scatter(spikes, score, s=60, label=name, zorder=3, **look)
+        axes.vlines(spikes, lows, highs, color=colour, alpha=0.4, linewidth=1.5, zorder=2)
+        axes.scatter(spikes, scores, s=60, label=name, zorder=3, color=colour, marker=marker)
     _scale(axes, [row.spikes or 0.0 for rows in kinds.values() for row in rows])
     axes.set_xlabel("spikes per inference, all layers", fontsize=14, color=INK)
     axes.set_ylabel(f"{picture.what}\n{axis.scale_note}", fontsize=14, color=INK)
@@ -57,7 +55,11 @@ def _scale(axes: Axes, spikes: Sequence[float]) -> None:
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
-    """Group rows with a score and spikes by the first axis with few values that are no numbers, or by surrogate."""
+    """Map each value of the first axis whose values are no numbers, or each surrogate, to its rows with spikes.
+
+    Raises:
+        InputError: there is no such row, or there are too many kinds.
+    """
     first = next((axis.key for axis in picture.axes if not axis.numbers), None)
     kinds: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

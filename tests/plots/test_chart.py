@@ -43,7 +43,7 @@ def test_lines_go_from_end_to_end() -> None:
     assert flat.series[0].line == "M64 114L628 114"
     assert laid_out(Charts("c", (Chart("t", X, Y, (line_of("a", []),)),))) is None
     dots = panel_of(Series("d", (ChartPoint(0, 0, "one"), ChartPoint(1, 1, "two")), is_line=True)).series[0]
-    assert (dots.marks, dots.told, dots.dots.count("h0")) == ((), ("one", "two"), 2)
+    assert (dots.marks, dots.tooltips, dots.dots.count("h0")) == ((), ("one", "two"), 2)
 
 
 def test_a_logarithmic_axis_has_decades_at_equal_steps() -> None:
@@ -71,7 +71,7 @@ def test_rows_stand_below_each_other_and_marks_lead() -> None:
     first, second = found.series[0].marks
     middle = (found.left + found.right) / 2
     assert first.path == f"M{middle:g} 22h0"
-    assert (first.told, first.link, second.link) == ("first", "a.html", None)
+    assert (first.tooltip, first.link, second.link) == ("first", "a.html", None)
     assert found.series[0].whiskers == f"M{found.left} 22L{found.right} 22"
     assert found.leads
 
@@ -83,7 +83,7 @@ def test_a_legend_names_each_once_over_all_panels() -> None:
     drawing = laid_out(Charts("c", (Chart("t", X, Y, (*seeds, line)), Chart("u", X, Y, (other, line)))))
     assert drawing is not None
     assert [name for name, *_ in drawing.key] == ["each seed", "a", "b"]
-    looks = [{series.name: series.look for series in panel.series} for panel in drawing.panels]
+    looks = [{series.name: series.style_class for series in panel.series} for panel in drawing.panels]
     assert looks[0]["a"] == looks[1]["a"] != looks[1]["b"]
     near = (
         ChartPoint(0, 0, label="left"),

@@ -335,7 +335,7 @@ def test_curves_have_a_mean_of_the_epochs_that_all_finished_seeds_have(tmp_path:
     assert len(accuracy.series) == len(loss.series) == 4
     assert accuracy.series[-1].line.count(" ") == 2
     low, high = summarise([0.5, 0.6], scale="share").ends
-    assert accuracy.series[-1].told[0] == f"epoch 0, 55 ({100 * low:.4g} to {100 * high:.4g})"
+    assert accuracy.series[-1].tooltips[0] == f"epoch 0, 55 ({100 * low:.4g} to {100 * high:.4g})"
     assert accuracy.y_ends == pytest.approx((10, 95))
 
 
