@@ -27,7 +27,8 @@ class HeldOut:
     place: CellKey  # the cell that the other tasks recommend
     # Points of each seed below the task's best cell; both cells are chosen without the test split.
     by_seed: tuple[float, ...]
-    defaults: Mapping[str, float]  # the same, as a mean, for each library's default surrogate that was run
+    # Mean points of each library's default surrogate below the task's best cell, by surrogate.
+    defaults: Mapping[str, float]
 
     @property
     def regret(self) -> float:
@@ -36,7 +37,15 @@ class HeldOut:
 
 
 def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple[HeldOut, ...]:
-    """Leave each task out, and evaluate on it the best cell of the other tasks; empty for a single task."""
+    """Leave each task out, and evaluate on it the cell that the other tasks recommend for its network.
+
+    Args:
+        tasks: of a study, by name.
+        goal: of the recommendation.
+
+    Returns:
+        One result for each task that has the recommended cell; none for a single task.
+    """
     if len(tasks) < 2:  # noqa: PLR2004 - no other task is left
         return ()
     checks = []
@@ -72,9 +81,7 @@ class Recommendation:
     width_fwhm: float  # the best known one [threshold units]
     widths: tuple[float, float]  # range that loses at most 2 points to it
     learning_rates: tuple[float, float]  # range that loses at most 2 points, over the tasks of the kind
-    settings: Mapping[
-        str, tuple[float, float]
-    ]  # ranges of further settings in the tasks' best random settings
+    settings: Mapping[str, tuple[float, float]]  # ranges of further settings in the tasks' references, by key
     loss: CellRegret  # expected points below the best known cell
     to_try: tuple[tuple[str, ...], ...]  # settings in order, each as Hydra overrides, within the budget
     tasks: tuple[str, ...]  # behind the evidence, by their names in the study
@@ -88,30 +95,29 @@ class Recommendation:
     @property
     def lines(self) -> list[str]:
         """Write the recommendation in sentences."""
-        low, high = self.learning_rates
-        said = [
+        sentences = [
             *self._starts,
             f"{self.kind}: take surrogate={self.surrogate} width_fwhm={self.width_fwhm:g}; "
-            f"search widths {range_text(*self.widths)}, learning rates {range_text(low, high)}.",
+            f"search widths {range_text(*self.widths)}, learning rates {range_text(*self.learning_rates)}.",
             self._expected,
         ]
         if self.settings:
             ranges = ", ".join(
                 f"{SETTINGS.get(key, key)} {range_text(*ends)}" for key, ends in self.settings.items()
             )
-            said.append(f"References of these tasks had: {ranges}.")
-        said += [
+            sentences.append(f"References of these tasks had: {ranges}.")
+        sentences += [
             f"Try {number}: {' '.join(overrides)}" for number, overrides in enumerate(self.to_try, start=1)
         ]
         if self.held_out or not self.later:
-            said.append(_held_out_text(self.held_out))
-        said += [_later_text(task) for task in self.later]
-        said += [f"Not known: {what}." for what in self.unknown]
-        return said if self.tries is None else [*self.tries.lines, DETACHED, *said]
+            sentences.append(_held_out_text(self.held_out))
+        sentences += [_later_text(task) for task in self.later]
+        sentences += [f"Not known: {limit}." for limit in self.unknown]
+        return sentences if self.tries is None else [*self.tries.lines, DETACHED, *sentences]
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Convert the recommendation to plain values under stable keys."""
+        """Convert the recommendation to plain values for JSON, whose keys stay the same between releases."""
         tries = {} if self.tries is None else {"tries": self.tries.tree, "recurrent_tries": self.tries.lines}
         return {
             **asdict(replace(self, tries=None)),
@@ -122,7 +128,7 @@ class Recommendation:
 
     @property
     def _starts(self) -> list[str]:
-        """Write the spikes of layers before training; empty if they were not measured."""
+        """Write one sentence on the spikes of layers before training; none if they were not measured."""
         if self.shape.start_spikes is None:
             return []
         sent = ", ".join(map(number_text, self.shape.start_spikes))
@@ -153,13 +159,13 @@ class Recommendation:
 def advise(
     summary: StudySummary, shape: Shape, *, goal: Goal = "accuracy", budget: int = 1
 ) -> Recommendation:
-    """Recommend surrogate, width and settings for a network.
+    """Recommend surrogate, width and settings for a network, from the results of a study.
 
     Args:
-        summary: of a study.
+        summary: results of the study.
         shape: of the network.
-        goal: "accuracy", "spikes" (the fewest within 2 points of the best accuracy) or "safety" (the least worst
-            case).
+        goal: "accuracy", "spikes" (the fewest within 2 points of the best accuracy) or "safety" (the smallest loss
+            on the worst task).
         budget: count of settings that may be tried.
 
     Raises:
@@ -178,40 +184,39 @@ def advise(
         surrogate=surrogate,
         width_fwhm=width,
         widths=(widths[0], widths[-1]),
-        learning_rates=_rates(study_fit, surrogate, width),
-        settings=_settings(study_fit.tasks),
+        learning_rates=_rate_range(study_fit, surrogate, width),
+        settings=_setting_ranges(study_fit.tasks),
         loss=study_fit.losses[best],
         to_try=_to_try(study_fit, best, budget),
         tasks=tuple(study_fit.tasks),
         titles=tuple(task.title for task in study_fit.tasks.values()),
         held_out=held_out(study_fit.tasks, goal),
-        later=tuple(_later(summary, study_fit.kind)) if goal == "accuracy" else (),
-        unknown=_unknown(study_fit, best, shape),
+        later=tuple(_later_tasks(summary, study_fit.kind)) if goal == "accuracy" else (),
+        unknown=_limits(study_fit, best, shape),
         shape=shape,
     )
 
 
-def _rates(study_fit: StudyFit, surrogate: str, width: float) -> tuple[float, float]:
-    """Compute the range of learning rates: rates of the tasks' references times factors that lose little."""
-    known = _stated(study_fit.tasks, "optimizer.lr")
+def _rate_range(study_fit: StudyFit, surrogate: str, width: float) -> tuple[float, float]:
+    """Compute the range of learning rates that lose at most 2 points: the tasks' references times close factors.
+
+    Both ends are NaN if no reference has a learning rate.
+    """
+    rates = _reference_values(study_fit.tasks, "optimizer.lr")
     factors = study_fit.close_factors(surrogate, width)
-    if not known:
+    if not rates:
         return math.nan, math.nan
-    return min(known) * factors[0], max(known) * factors[-1]
+    return min(rates) * factors[0], max(rates) * factors[-1]
 
 
-def _settings(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]]:
-    """Compute the range over tasks of each further setting of the references."""
-    ranges = {}
-    for key in SETTINGS:
-        known = _stated(tasks, key)
-        if known:
-            ranges[key] = (min(known), max(known))
-    return ranges
+def _setting_ranges(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]]:
+    """Map the keys of `SETTINGS` to their range over the tasks' references; keys without a value are left out."""
+    values_by_key = {key: _reference_values(tasks, key) for key in SETTINGS}
+    return {key: (min(values), max(values)) for key, values in values_by_key.items() if values}
 
 
-def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
-    """Collect the values of one setting in the tasks' references, where they have it."""
+def _reference_values(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
+    """List the numbers of one setting in the tasks' references, where they have it."""
     values = [task.reference.get(key) for task in tasks.values()]
     return [
         float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)
@@ -219,64 +224,67 @@ def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
 
 
 def _to_try(study_fit: StudyFit, best: CellKey, budget: int) -> tuple[tuple[str, ...], ...]:
-    """List the best settings of the best cell's surrogate as Hydra overrides, the best one first."""
+    """List at most `budget` settings of the best cell's surrogate as Hydra overrides, the best one first.
+
+    Their learning rate is the geometric mean of the tasks' references, times the factor of the cell.
+    """
     others = [key for key in study_fit.in_order(best[0]) if key != best]
-    known = _stated(study_fit.tasks, "optimizer.lr")
-    tried = []
+    rates = _reference_values(study_fit.tasks, "optimizer.lr")
+    settings = []
     for surrogate, width, factor in itertools.islice([best, *others], budget):
         overrides = [f"surrogate={surrogate}", f"width_fwhm={width:g}"]
-        if known:
-            overrides.append(f"optimizer.lr={factor * float(np.exp(np.mean(np.log(known)))):.3g}")
-        tried.append(tuple(overrides))
-    return tuple(tried)
+        if rates:
+            overrides.append(f"optimizer.lr={factor * float(np.exp(np.mean(np.log(rates)))):.3g}")
+        settings.append(tuple(overrides))
+    return tuple(settings)
 
 
-def _unknown(study_fit: StudyFit, key: CellKey, shape: Shape) -> tuple[str, ...]:
-    """List the limits of the evidence for a network, as text."""
-    said: list[str] = list(NOT_TRIED)
+def _limits(study_fit: StudyFit, best: CellKey, shape: Shape) -> tuple[str, ...]:
+    """List, as text, what the evidence for the best cell says nothing of, for a network of a shape."""
+    limits: list[str] = list(NOT_TRIED)
     steps = [task.shape.steps for task in study_fit.tasks.values()]
     if not min(steps) <= shape.steps <= max(steps):
-        said.insert(0, f"{shape.steps:,} steps (tasks of the kind have {range_text(min(steps), max(steps))})")
+        limits.insert(
+            0, f"{shape.steps:,} steps (tasks of the kind have {range_text(min(steps), max(steps))})"
+        )
     layers = [task.shape.layers for task in study_fit.tasks.values()]
     if shape.layers > max(layers):
-        said.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
-    if study_fit.losses[key].predicted_low is None:
-        few = len(study_fit.tasks) < FEW_TASKS
-        why = (
-            "fewer than three tasks of the kind" if few else "the seeds of one of the tasks all lose the same"
-        )
-        said.append(f"where the loss on a new task lies: {why}")
-    return tuple(said)
+        limits.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
+    if study_fit.losses[best].predicted_low is None:
+        few, alike = "fewer than three tasks of the kind", "the seeds of one of the tasks all lose the same"
+        reason = few if len(study_fit.tasks) < FEW_TASKS else alike
+        limits.append(f"where the loss on a new task lies: {reason}")
+    return tuple(limits)
 
 
 def loss_text(loss: CellRegret) -> str:
-    """Write an expected loss with its intervals.
+    """Write an expected loss with its intervals, as far as it has them.
 
     >>> loss_text(CellRegret(1.24, 0.5, 2.0, None, None, {}, 5, 0.0))
     '1.2 points (0.5 to 2.0)'
     """
-    said = f"{loss.mean:.1f} points"
+    text = f"{loss.mean:.1f} points"
     if loss.low is not None and loss.high is not None:
-        said += f" ({loss.low:.1f} to {loss.high:.1f})"
+        text += f" ({loss.low:.1f} to {loss.high:.1f})"
     if loss.predicted_low is not None and loss.predicted_high is not None:
-        said += f", on a new task {loss.predicted_low:.1f} to {loss.predicted_high:.1f}"
-    return said
+        text += f", on a new task {loss.predicted_low:.1f} to {loss.predicted_high:.1f}"
+    return text
 
 
 def _held_out_text(checks: Sequence[HeldOut]) -> str:
-    """Write the losses of the recommendation on tasks left out."""
+    """Write one sentence on the losses of the recommendation on tasks left out."""
     if not checks:
         return "No out-of-sample figure: the study has one task of this kind."
-    regrets = "; ".join(f"{one.title} {one.regret:.1f}" for one in checks)
-    close = sum(one.regret <= CLOSE_POINTS for one in checks)
+    regrets = "; ".join(f"{check.title} {check.regret:.1f}" for check in checks)
+    close = sum(check.regret <= CLOSE_POINTS for check in checks)
     return (
         f"Out of sample (the same procedure without the task): loss against its best cell, in points: {regrets}; "
         f"{close} of {len(checks)} within {CLOSE_POINTS:g}."
     )
 
 
-def _later(summary: StudySummary, kind: str) -> Iterator[LaterTask]:
-    """Yield the later tasks whose network is of a kind."""
+def _later_tasks(summary: StudySummary, kind: str) -> Iterator[LaterTask]:
+    """Yield the tasks that were run after the recommendation and whose network is of a kind."""
     for task in summary.later.values():
         with contextlib.suppress(InputError):  # no task of its kind is stored
             if fit(summary.tasks, task.shape).kind == kind:
@@ -284,7 +292,7 @@ def _later(summary: StudySummary, kind: str) -> Iterator[LaterTask]:
 
 
 def _later_text(task: LaterTask) -> str:
-    """Write the loss of the recommendation on a later task."""
+    """Write one sentence on the loss of the recommendation on a task that was run after it."""
     ends = "" if task.low is None or task.high is None else f" ({task.low:.1f} to {task.high:.1f})"
     return (
         f"On a task that nobody had run ({task.title}), recommended before its first run: loss against its best "

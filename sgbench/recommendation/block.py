@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
+from sgbench.recommendation.summary import shipped_path
 from sgbench.records.chance import even_guess
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import parse_model
@@ -35,9 +36,9 @@ class Setting(NamedTuple):
     @property
     def overrides(self) -> tuple[str, ...]:
         """Write the setting as Hydra overrides of a run."""
-        given = [f"surrogate={self.surrogate}", f"{WIDTH}={self.width_fwhm:g}", f"weights={self.weights}"]
-        given += [f"{BITS}={self.bits}"] if self.weights == ROUNDED else []
-        return (*given, *COST_OVERRIDES, f"{COST}={self.activity_cost:g}")
+        shape = (f"surrogate={self.surrogate}", f"{WIDTH}={self.width_fwhm:g}", f"weights={self.weights}")
+        bits = (f"{BITS}={self.bits}",) if self.weights == ROUNDED else ()
+        return (*shape, *bits, *COST_OVERRIDES, f"{COST}={self.activity_cost:g}")
 
     def rounded(self, bits: int | None) -> Setting:
         """Return the same setting with weights rounded to `bits` bits after training."""
@@ -61,18 +62,16 @@ class MeasuredTask:
 
     name: str  # in the study
     title: str  # for readers
-    runs: Mapping[Setting, Sequence[MeasuredRun]] = field(repr=False)  # by setting
+    runs: Mapping[Setting, Sequence[MeasuredRun]] = field(repr=False)  # one run for each seed, by setting
 
 
 def shipped_block() -> Path:
     """Return the folder of the stored runs, inside the wheel or in the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "study" / STUDY
-    return inside if inside.is_dir() else package.parent / "study" / STUDY
+    return shipped_path(STUDY, STUDY)
 
 
 def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
-    """Read the stored runs of every task.
+    """Read the stored runs of every task from a folder of shards.
 
     Raises:
         InputError: there is no shard, or one is damaged.
@@ -92,27 +91,30 @@ def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
 
 def tasks_of(lines: Iterable[ShardLine]) -> tuple[MeasuredTask, ...]:
     """Group stored runs by task and setting, in the order of the study's file."""
-    stated: Mapping[str, Any] = catalogue.entry("study", STUDY).parameters["tasks"]
-    tasks: dict[str, dict[Setting, list[MeasuredRun]]] = {}
+    definitions: Mapping[str, Any] = catalogue.entry("study", STUDY).parameters["tasks"]
+    runs: dict[str, dict[Setting, list[MeasuredRun]]] = {}
     for line in lines:
-        tasks.setdefault(line.task, {}).setdefault(_setting(line), []).append(_run(line))
+        runs.setdefault(line.task, {}).setdefault(_setting(line), []).append(_run(line))
     return tuple(
-        MeasuredTask(name, task["title"], tasks[name]) for name, task in stated.items() if name in tasks
+        MeasuredTask(name, task["title"], runs[name]) for name, task in definitions.items() if name in runs
     )
 
 
 def _setting(line: ShardLine) -> Setting:
-    """Read the setting of a run from its cell, and the shape from its record."""
-    cell, weights = line.cell, line.cell["weights"]
-    stated: Any = cell.get(BITS) or line.record.method.parameters.get("weights", {}).get("bits")
-    shape = line.record.method.choices["surrogate"]
+    """Extract the setting of a stored run from its cell and, for surrogate and bits, from its record."""
+    cell, method = line.cell, line.record.method
+    bits: Any = cell.get(BITS) or method.parameters.get("weights", {}).get("bits")
     return Setting(
-        shape, float(cell[WIDTH]), float(cell[COST]), weights, None if stated is None else int(stated)
+        surrogate=method.choices["surrogate"],
+        width_fwhm=float(cell[WIDTH]),
+        activity_cost=float(cell[COST]),
+        weights=cell["weights"],
+        bits=None if bits is None else int(bits),
     )
 
 
 def _run(line: ShardLine) -> MeasuredRun:
-    """Read the scores of a run; a failed run counts as guessing."""
+    """Extract the scores and counts of a stored run; a failed run counts as guessing."""
     record = line.record
     guess = even_guess(record.classes) or 0.0
     validation, test = (

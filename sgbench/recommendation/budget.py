@@ -32,16 +32,16 @@ from sgbench.records.energy import EnergyTarget
 def trust_in(target: str, config_dirs: Sequence[Path] = ()) -> Trust:
     """Count the predictions of an energy target that agree with published measurements."""
     verdicts = validate(load_cases(config_dirs), load_targets(config_dirs, everything=True))
-    mine = [verdict for verdict in verdicts if verdict.target == target]
-    ratios = [verdict.ratio for verdict in mine]
+    of_target = [verdict for verdict in verdicts if verdict.target == target]
+    ratios = [verdict.ratio for verdict in of_target]
     return Trust(
-        target,
-        sum(verdict.inside for verdict in mine),
-        len(mine),
-        min(ratios, default=None),
-        max(ratios, default=None),
-        sum(verdict.inside for verdict in verdicts),
-        len(verdicts),
+        target=target,
+        held=sum(verdict.inside for verdict in of_target),
+        of=len(of_target),
+        lowest=min(ratios, default=None),
+        highest=max(ratios, default=None),
+        all_held=sum(verdict.inside for verdict in verdicts),
+        all_of=len(verdicts),
     )
 
 
@@ -50,8 +50,11 @@ KINDS = (Shape(layers=1, recurrent=False, steps=100), Shape(layers=1, recurrent=
 
 
 def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[ShapeLoss, ...]:
-    """Yield the losses of shapes to the best one, each at its best width, for each kind of network with tasks."""
-    found = []
+    """Compute the loss of each surrogate to the best one, both at their best width, for each kind of `KINDS`.
+
+    Kinds without a task in the study are left out.
+    """
+    losses = []
     for kind in KINDS:
         try:
             study_fit = fit(summary.tasks, kind)
@@ -63,8 +66,8 @@ def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[Shap
             keys = study_fit.in_order(surrogate)
             if keys:
                 points = study_fit.losses[keys[0]].plain_mean - least
-                found.append(ShapeLoss(study_fit.kind, surrogate, best[0], max(0.0, points)))
-    return tuple(found)
+                losses.append(ShapeLoss(study_fit.kind, surrogate, best[0], max(0.0, points)))
+    return tuple(losses)
 
 
 def advise_budget(
@@ -80,8 +83,9 @@ def advise_budget(
     Args:
         measured: tasks with their runs; `read_block` reads the shipped ones.
         budget: the limits to keep.
-        own: operation counts and time step [s] of a finished run with real weights and without a cost on activity.
-        summary: of a study of many shapes; None leaves out the losses of other shapes.
+        own: operation counts and time step [s] of the user's finished run, with real weights and without a cost on
+            activity; None: no such run.
+        summary: results of a study of many shapes; None leaves out the losses of other shapes.
         config_dirs: folders with the user's own energy targets.
 
     Raises:
@@ -90,40 +94,43 @@ def advise_budget(
     (prices,) = chosen_targets([budget.target], config_dirs).values()
     tasks = {task.title: priced_task(task, prices) for task in measured}
     limit = most_bits(prices, budget.bits)
-    advice = tuple(_on_task(title, cells, limit, budget) for title, cells in tasks.items())
+    advice = tuple(_advise_on_task(title, settings, limit, budget) for title, settings in tasks.items())
     if own is None:
-        _require_some(advice, budget, limit)
+        _require_feasible(advice, budget, limit)
+    surrogates = sorted({setting.surrogate for task in measured for setting in task.runs})
     return BudgetAdvice(
         budget=budget,
         bits=limit,
         tasks=advice,
         left_out=leave_one_out(tasks, limit, {task.title: failed_settings(task) for task in measured}),
-        own=None if own is None else _own(tasks, own, prices, limit, budget),
+        own=None if own is None else _advise_own(tasks, own, prices, limit, budget),
         trust=trust_in(budget.target, config_dirs),
-        shapes=() if summary is None else shape_losses(summary, _shapes(measured)),
+        shapes=() if summary is None else shape_losses(summary, surrogates),
     )
 
 
-def _shapes(measured: Sequence[MeasuredTask]) -> list[str]:
-    """List the surrogates that were run."""
-    return sorted({setting.surrogate for task in measured for setting in task.runs})
+def _advise_on_task(title: str, settings: PricedTask, limit: int | None, budget: Budget) -> TaskAdvice:
+    """Choose the setting for one task, and the one with real weights to round after training.
 
-
-def _on_task(title: str, cells: PricedTask, limit: int | None, budget: Budget) -> TaskAdvice:
-    """Choose the setting for one task, and the one with real weights to round after training."""
-    own = holdable(cells, limit)
-    chosen, from_real = budget.choose(own), budget.choose(real(cells))
+    Args:
+        title: of the task.
+        settings: all of the task's, priced.
+        limit: most bits of a weight; None: no limit.
+        budget: the limits to keep.
+    """
+    fitting = holdable(settings, limit)
+    chosen, chosen_real = budget.choose(fitting), budget.choose(real(settings))
     rounded = None
-    if chosen is not None and from_real is not None:
-        rounded = cells.get(from_real.setting.rounded(chosen.setting.bits))
-    return TaskAdvice(title, chosen, rounded, front(own), tuple(own.values()))
+    if chosen is not None and chosen_real is not None:
+        rounded = settings.get(chosen_real.setting.rounded(chosen.setting.bits))
+    return TaskAdvice(title, chosen, rounded, front(fitting), tuple(fitting.values()))
 
 
-def _require_some(advice: Sequence[TaskAdvice], budget: Budget, limit: int | None) -> None:
-    """Refuse a budget that no measured network keeps; the error says which limit to change."""
-    if any(one.chosen is not None for one in advice):
+def _require_feasible(advice: Sequence[TaskAdvice], budget: Budget, limit: int | None) -> None:
+    """Raise an InputError that says which limit to change if no measured network keeps the budget on any task."""
+    if any(task.chosen is not None for task in advice):
         return
-    known = [(one.title, cell) for one in advice for cell in one.front]
+    known = [(task.title, setting) for task in advice for setting in task.front]
     if not known:
         raise InputError(_too_few_bits(limit))
     title, least = min(known, key=lambda pair: pair[1].energy_nj.value)
@@ -154,17 +161,29 @@ def rounded_up(energy_nj: float) -> float:
 
 
 def _too_few_bits(limit: int | None) -> str:
+    """Write the error that no measured setting has weights of at most `limit` bits."""
     return f"weights of {limit} bits: no measured network has so few; allow more with --bits"
 
 
-def _own(
+def _advise_own(
     tasks: Mapping[str, PricedTask],
     own: tuple[OpCounts, float],
     prices: EnergyTarget,
     limit: int | None,
     budget: Budget,
 ) -> OwnAdvice:
-    """Recommend a setting for a user's own run, which is the reference."""
+    """Recommend a setting for a user's own run, which is the reference of the energy to save.
+
+    Args:
+        tasks: priced settings by the task's title.
+        own: operation counts and time step [s] of the run.
+        prices: the energy target.
+        limit: most bits of a weight; None: no limit.
+        budget: with a limit of energy.
+
+    Raises:
+        InputError: the budget lacks that limit, the target gives no total, or no setting can save so much.
+    """
     if budget.max_nj is None:
         raise InputError("recommend --run: --max-nj is needed, the energy that your network may use")
     counts, dt_s = own
@@ -173,27 +192,27 @@ def _own(
         raise InputError(
             f"--target {prices.name}: gives no total for this run: {'; '.join(estimate.reasons)}"
         )
-    needed, moving = estimate.dynamic_nj.value, moved_nj(counts, target=prices, dt_s=dt_s)
-    left = budget.max_nj - (needed - moving)
+    needed, of_spikes = estimate.dynamic_nj.value, moved_nj(counts, target=prices, dt_s=dt_s)
+    left = budget.max_nj - (needed - of_spikes)
     if left <= 0:
         raise InputError(
-            f"--max-nj {budget.max_nj:g}: of the {joules(needed)} of this run {joules(needed - moving)} stay if no "
-            "neuron sends a spike; make the network smaller or its sequences shorter"
+            f"--max-nj {budget.max_nj:g}: of the {joules(needed)} of this run {joules(needed - of_spikes)} stay if "
+            "no neuron sends a spike; make the network smaller or its sequences shorter"
         )
-    compared = [cells for cells in tasks.values() if _moves(cells)]
+    compared = [settings for settings in tasks.values() if _spikes_cost_energy(settings)]
     if not compared:
         raise InputError(
             f"--target {prices.name}: spikes of neurons cost nothing there, so no setting saves energy; "
             "make the network smaller or its sequences shorter"
         )
     candidates = list(holdable(compared[0], limit))
-    advised = advise_elsewhere(compared, left / moving if moving else math.inf, candidates, moved)
+    advised = advise_elsewhere(compared, left / of_spikes if of_spikes else math.inf, candidates, moved)
     if advised is None:
         raise InputError(_too_few_bits(limit))
-    return OwnAdvice(needed, moving, advised)
+    return OwnAdvice(needed, of_spikes, advised)
 
 
-def _moves(cells: PricedTask) -> bool:
-    """Return whether spikes of neurons need energy in a task's reference."""
-    reference = reference_of(cells)
+def _spikes_cost_energy(settings: PricedTask) -> bool:
+    """Return whether a task has a reference in which spikes of neurons need energy."""
+    reference = reference_of(settings)
     return reference is not None and reference.moved_nj > 0

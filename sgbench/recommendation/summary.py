@@ -27,14 +27,16 @@ class CellSummary(Strict):
 
     surrogate: Text
     width_fwhm: Finite | None
+    """In threshold units; None without a width."""
     lr_factor: Finite = 1.0
-    """Of the task's reference learning rate."""
+    """Learning rate by that of the task's reference."""
     seeds: tuple[Natural, ...] = Field(min_length=1)
     score: tuple[Finite, ...]
     """Test accuracy in points; of a task that is solved or not, 100 or 0."""
     validation: tuple[Finite, ...]
+    """Validation accuracy in points."""
     log_spikes: tuple[Finite | None, ...]
-    """Natural logarithm of spikes an inference."""
+    """Natural logarithm of spikes an inference; None without counts or spikes."""
     failed: tuple[bool, ...]
 
     @model_validator(mode="after")
@@ -63,13 +65,14 @@ class Shape(Strict):
 
 
 class TaskSummary(Strict):
-    """Describes one task of a study: its network, where runs start from, and the cells of the map."""
+    """Describes one task of a study: its network, its base settings, and the results of its cells."""
 
     title: Text
     shape: Shape
     reference: dict[str, Setting]
-    """Settings that runs of the map start from."""
+    """Base settings of the runs of `cells`, by key."""
     cells: tuple[CellSummary, ...] = ()
+    """The map: each surrogate at each width and learning rate."""
     defaults: tuple[CellSummary, ...] = ()
     """Surrogates as their library ships them, on reporting seeds."""
     own_best: tuple[CellSummary, ...] = ()
@@ -103,30 +106,34 @@ class StudySummary(Strict):
     """Hashes of the stored records that it was made from."""
     tasks: dict[Text, TaskSummary]
     later: dict[Text, LaterTask] = Field(default_factory=dict)
-    """Tasks that the fit has nothing of, by name."""
+    """Tasks that were run after the recommendation, on which it does not rest, by name."""
 
 
 class Starts(Strict):
-    """Holds spikes before training, by task and hidden layer."""
+    """Holds the spikes per neuron and inference before training, by task and hidden layer."""
 
     tasks: dict[Text, tuple[Finite, ...]]
 
 
 def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
-    """Read the spikes per neuron before training, by task of a study and hidden layer; empty if not measured.
+    """Read a study's spikes per neuron before training from its folder, by task and hidden layer.
 
-    Raises:
-        InputError: the file is damaged.
+    They are empty if they were not measured; a damaged file raises an InputError.
     """
     path = folder / STARTS
     return read_model(path, Starts).tasks if path.exists() else {}
 
 
+def shipped_path(in_wheel: str, in_checkout: str) -> Path:
+    """Return the path of a study's results: under `sgbench/study` of a wheel, else under `study` of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    path = package / "study" / in_wheel
+    return path if path.exists() else package.parent / "study" / in_checkout
+
+
 def shipped_summary() -> Path:
     """Return the path of the summary of the study of surrogates, inside the wheel or in the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "study" / "surrogates.json"
-    return inside if inside.is_file() else package.parent / "study" / "surrogates" / SUMMARY
+    return shipped_path("surrogates.json", f"surrogates/{SUMMARY}")
 
 
 def read_summary(path: Path) -> StudySummary:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from sgbench.recommendation.summary import shipped_path
 from sgbench.records.base import Number, Strict, Text
 from sgbench.records.files import read_model
 from sgbench.tables import number_text
@@ -24,10 +25,10 @@ NO_COST = "no run to choose it"
 
 
 class Reach(Strict):
-    """Holds the ranges (least, largest) of the properties of measured networks."""
+    """Holds the range (least, largest) of each property of the measured networks."""
 
     steps: tuple[int, int]
-    passing_steps: tuple[Number, Number]  # with the first way
+    passing_steps: tuple[Number, Number]  # with the setting to try first
     channels: tuple[int, int]
     neurons: tuple[int, int]  # of the largest hidden layer
     layers: tuple[int, int]  # hidden layers
@@ -42,9 +43,9 @@ class KnownWay(Strict):
         words: Hydra overrides; empty if it is not advised, as a library's default.
         why: a reason to try it.
         cost: of choosing it.
-        losses: points of test accuracy below the best known cell, by the title of a task; found after the runs, on
-            the tasks that raised the question.
-        later: the same on the new tasks of the second study.
+        losses: points of test accuracy below the best known cell, by the title of a task. These tasks raised the
+            question, so the losses were found after their runs.
+        later: points below the best known cell on the new tasks of the second study, by title.
         later_seeds: text that names the runs behind `later`.
     """
 
@@ -58,7 +59,7 @@ class KnownWay(Strict):
 
 
 class Ways(Strict):
-    """Holds settings of a recurrent network, the one to try first in front."""
+    """Holds the file of settings of a recurrent network, the one to try first in front."""
 
     answer: Text  # of the study that tests two of them, in sentences
     rule: Text | None = None  # name of the way that its registration publishes; None: not decided
@@ -90,7 +91,7 @@ class FirstTries:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Describe it under stable keys."""
+        """Convert the settings to plain values for JSON, whose keys stay the same between releases."""
         return {
             "answer": self.answer,
             "ways": [way.model_dump(mode="json") for way in self.ways],
@@ -100,64 +101,65 @@ class FirstTries:
 
     @property
     def lines(self) -> list[str]:
-        """Write the settings in order, then library defaults and extrapolated properties."""
-        said = [f"Recurrent: {len(self.ways)} to try first, in order, a run each. {self.answer}"]
+        """Write sentences on the settings in order, then on library defaults and extrapolated properties."""
+        sentences = [f"Recurrent: {len(self.ways)} to try first, in order, a run each. {self.answer}"]
         for number, way in enumerate(self.ways, start=1):
-            said.append(f"First {number}: {' '.join(way.words)}: {way.why}. Costs {way.cost}. {_lost(way)}")
-        said += [f"Beside them {way.name}. {_lost(way)}" for way in self.defaults]
-        return [*said, *(f"Extrapolated: {text}." for text in self.beyond)]
+            overrides = " ".join(way.words)
+            sentences.append(f"First {number}: {overrides}: {way.why}. Costs {way.cost}. {_loss_text(way)}")
+        sentences += [f"Beside them {way.name}. {_loss_text(way)}" for way in self.defaults]
+        return [*sentences, *(f"Extrapolated: {text}." for text in self.beyond)]
 
 
 def shipped_ways() -> Path:
-    """Return the path of the file of losses, inside the wheel or in the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "study" / "passing_steps.json"
-    return inside if inside.is_file() else package.parent / "study" / "passing_steps" / WAYS
+    """Return the path of the file with `Ways`, inside the wheel or in the checkout."""
+    return shipped_path("passing_steps.json", f"passing_steps/{WAYS}")
 
 
 def first_tries(path: Path, start: OwnStart) -> FirstTries:
-    """Collect the settings to try in a recurrent network.
+    """Choose the settings to try in a recurrent network, at most three, with its own width where it was measured.
+
+    Args:
+        path: file with `Ways`.
+        start: properties of the network.
 
     Raises:
         InputError: the file is damaged or missing.
     """
     known = read_model(path, Ways)
     advised = [way for way in known.ways if way.words][:TRIES]
+    overrides = [tuple(_own_width(override, start) for override in way.words) for way in advised]
     return FirstTries(
-        known.answer,
-        tuple(
-            way.model_copy(update={"words": tuple(_own_width(override, start) for override in way.words)})
-            for way in advised
+        answer=known.answer,
+        ways=tuple(
+            way.model_copy(update={"words": words}) for way, words in zip(advised, overrides, strict=True)
         ),
-        tuple(way for way in known.ways if not way.words),
-        tuple(_beyond(known.reach, start)),
+        defaults=tuple(way for way in known.ways if not way.words),
+        beyond=tuple(_extrapolated(known.reach, start)),
     )
 
 
 def _own_width(override: str, start: OwnStart) -> str:
-    """Replace the override `width_fwhm=auto` by the measured width."""
+    """Replace the override `width_fwhm=auto` by the measured width, if there is one; keep other overrides."""
     measured = override == AUTO and start.width_fwhm is not None
     return f"width_fwhm={start.width_fwhm:g}" if measured else override
 
 
-def _lost(way: KnownWay) -> str:
-    """Write the losses of a way: on new tasks if it was run there, and on the tasks that raised it."""
+def _loss_text(way: KnownWay) -> str:
+    """Write sentences on a setting's losses: on new tasks, if any, and on those that raised the question."""
     seeds = "" if way.later_seeds is None else f" ({way.later_seeds})"
-    said = [f"Lost on tasks that nobody had run{seeds}: {_losses(way.later)}."] if way.later else []
-    return " ".join(
-        [*said, f"Lost on the tasks that raised the question (not confirmed): {_losses(way.losses)}."]
-    )
+    new = f"Lost on tasks that nobody had run{seeds}: {_mean_and_worst(way.later)}. " if way.later else ""
+    return f"{new}Lost on the tasks that raised the question (not confirmed): {_mean_and_worst(way.losses)}."
 
 
-def _losses(losses: Mapping[str, float]) -> str:
-    """Write the mean of losses over tasks, and the largest with its task."""
+def _mean_and_worst(losses: Mapping[str, float]) -> str:
+    """Write the mean of losses over tasks, and the largest with its task; `losses` maps titles to points."""
     worst = max(losses, key=lambda title: losses[title])
     mean = fmean(losses.values())
     return f'{mean:.1f} points on average over {len(losses)}, most on "{worst}": {losses[worst]:.1f}'
 
 
-def _beyond(known: Reach, start: OwnStart) -> list[str]:
-    """List the properties of a network that are outside the ranges of the measured ones."""
+def _extrapolated(known: Reach, start: OwnStart) -> list[str]:
+    """Describe each known property of a network that is outside the range of the measured networks."""
     checks = (
         ("steps a sequence", start.steps, known.steps),
         ("passing steps at an attached atan of width 0.5", start.passing_steps, known.passing_steps),
@@ -165,11 +167,11 @@ def _beyond(known: Reach, start: OwnStart) -> list[str]:
         ("neurons in a hidden layer", start.neurons, known.neurons),
         ("hidden layers", start.layers, known.layers),
     )
-    said = []
-    for what, value, (low, high) in checks:
+    texts = []
+    for name, value, (low, high) in checks:
         if value is not None and not low <= value <= high:
             ends = f"{number_text(low)} to {number_text(high)}" if low < high else number_text(low)
-            said.append(f"{number_text(value)} {what}, where these tasks have {ends}")
+            texts.append(f"{number_text(value)} {name}, where these tasks have {ends}")
     if start.analogue and not known.analogue:
-        said.append("the input is analogue, where these tasks have spikes")
-    return said
+        texts.append("the input is analogue, where these tasks have spikes")
+    return texts
