@@ -23,12 +23,12 @@ class Trust:
     """Counts the predicted energies that agree with measurements, for one target and for all."""
 
     target: str  # name of the energy target
-    held: int  # its predictions whose interval overlaps the measured one
-    of: int  # all its predictions; 0 if nobody measured it
+    held: int  # count of its predictions whose interval overlaps the measured one
+    of: int  # count of all its predictions; 0 if nobody measured it
     lowest: float | None  # least ratio of predicted to measured energy; None without a prediction
     highest: float | None  # largest ratio
-    all_held: int  # predictions of all targets that agree
-    all_of: int  # predictions of all targets
+    all_held: int  # count of predictions of all targets that agree
+    all_of: int  # count of predictions of all targets
 
     def __str__(self) -> str:
         everywhere = f"of all price lists {self.all_held} of {self.all_of} hold"
@@ -112,10 +112,10 @@ class Budget:
 class BudgetAdvice:
     """Holds the settings with which a network keeps a budget, and the evidence for them."""
 
-    budget: Budget  # that was asked for
+    budget: Budget  # the limits to keep
     bits: int | None  # most bits of a weight on the target; None: any number
     tasks: tuple[TaskAdvice, ...]  # advice on each measured task
-    left_out: tuple[LeftOut, ...]  # advice from the other tasks, evaluated on each
+    left_out: tuple[LeftOut, ...]  # for each task, the advice from the other tasks evaluated on it
     own: OwnAdvice | None  # advice for a user's own run
     trust: Trust  # in the target's joules
     # Losses of the measured shapes to the best one of a study of many.
@@ -131,29 +131,29 @@ class BudgetAdvice:
 
 
 def lines_of(advice: BudgetAdvice) -> list[str]:
-    """Write the settings for each task, the result on tasks left out, and how far joules can be trusted."""
+    """Write sentences on the settings for each task, the result on tasks left out, and the trust in joules."""
     budget = advice.budget
     bits = "any number of bits" if advice.bits is None else f"at most {advice.bits} bits"
-    asked = [] if budget.max_nj is None else [f"at most {budget.max_nj:g} nJ an inference"]
-    asked += [] if budget.min_accuracy is None else [f"at least {budget.min_accuracy:g} %"]
-    said = [
-        f"{budget.target}: {', '.join(asked)}, weights of {bits}. Energy is dynamic, without a chip's "
-        f"static power; settings are chosen by validation, accuracies are of the test, over {_seeds(advice)}."
+    limits = [] if budget.max_nj is None else [f"at most {budget.max_nj:g} nJ an inference"]
+    limits += [] if budget.min_accuracy is None else [f"at least {budget.min_accuracy:g} %"]
+    sentences = [
+        f"{budget.target}: {', '.join(limits)}, weights of {bits}. Energy is dynamic, without a chip's static "
+        f"power; settings are chosen by validation, accuracies are of the test, over {_seeds_text(advice)}."
     ]
     if advice.own is not None:
-        said += _own(advice)
+        sentences += _own_lines(advice)
     else:
-        said += [line for task in advice.tasks for line in _task(task, advice)]
-    said += [_left_out(check) for check in advice.left_out]
-    said.append(in_short(budget.target, advice.left_out))
+        sentences += [line for task in advice.tasks for line in _task_lines(task, advice)]
+    sentences += [_left_out_text(check) for check in advice.left_out]
+    sentences.append(in_short(budget.target, advice.left_out))
     if advice.shapes:
-        said.append(f"Shapes, by the study of surrogates: {'; '.join(map(str, advice.shapes))}.")
-    return [*said, str(advice.trust), *(f"Not known: {what}." for what in NOT_TRIED)]
+        sentences.append(f"Shapes, by the study of surrogates: {'; '.join(map(str, advice.shapes))}.")
+    return [*sentences, str(advice.trust), *(f"Not known: {limit}." for limit in NOT_TRIED)]
 
 
-def _seeds(advice: BudgetAdvice) -> str:
-    """Write the least count of seeds of a setting."""
-    seeds = min((one.test.n for task in advice.tasks for one in task.measured), default=0)
+def _seeds_text(advice: BudgetAdvice) -> str:
+    """Write the least count of seeds that a measured setting has, and whether it allows intervals."""
+    seeds = min((setting.test.n for task in advice.tasks for setting in task.measured), default=0)
     return "one seed, so without intervals" if seeds == 1 else f"{seeds} seeds with intervals of 95 %"
 
 
@@ -169,15 +169,16 @@ def share_text(share: Summary) -> str:
     return f"{100 * share.mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def setting_text(one: PricedSetting) -> str:
+def setting_text(priced: PricedSetting) -> str:
     """Write the overrides of a setting with its test accuracy and energy."""
-    return f"{' '.join(one.setting.overrides)}: {share_text(one.test)}, {joules_interval(one.energy_nj)}"
+    overrides = " ".join(priced.setting.overrides)
+    return f"{overrides}: {share_text(priced.test)}, {joules_interval(priced.energy_nj)}"
 
 
-def _task(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
-    """Yield the setting for a task, or the energy and accuracy of those nearest to the budget."""
+def _task_lines(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
+    """Yield lines on the setting for a task, or one on the setting nearest to the budget if none keeps it."""
     if task.chosen is None:
-        yield f"{task.title}: nothing fits; {_nearest(task, advice)}."
+        yield f"{task.title}: nothing fits; {_nearest_text(task, advice)}."
         return
     line = f"{task.title}: take {setting_text(task.chosen)}."
     least, test = advice.budget.min_accuracy, task.chosen.test
@@ -193,31 +194,28 @@ def _task(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
         yield f"  trained with real weights and rounded afterwards: {setting_text(task.rounded)}."
 
 
-def _nearest(task: TaskAdvice, advice: BudgetAdvice) -> str:
-    """Describe the cheapest setting of a task, and the most accurate one within the energy."""
+def _nearest_text(task: TaskAdvice, advice: BudgetAdvice) -> str:
+    """Describe the cheapest setting of a task if its energy is too high, else the most accurate affordable one."""
     if not task.front:
         return "no setting has weights of so few bits"
-    least = task.front[0]
-    if advice.budget.max_nj is not None and least.energy_nj.value > advice.budget.max_nj:
-        return f"its least energy is {joules(least.energy_nj.value)}, at {share_text(least.test)}"
-    best = [
-        one
-        for one in task.front
-        if advice.budget.max_nj is None or one.energy_nj.value <= advice.budget.max_nj
-    ][-1]
+    most = math.inf if advice.budget.max_nj is None else advice.budget.max_nj
+    cheapest = task.front[0]
+    if cheapest.energy_nj.value > most:
+        return f"its least energy is {joules(cheapest.energy_nj.value)}, at {share_text(cheapest.test)}"
+    best = [setting for setting in task.front if setting.energy_nj.value <= most][-1]
     return (
         f"the best within the energy reaches {share_text(best.validation)} in validation, with "
         f"{joules(best.energy_nj.value)}"
     )
 
 
-def needs_text(one: PricedSetting) -> str:
+def needs_text(priced: PricedSetting) -> str:
     """Write the energy of a setting; it has none if all its runs failed."""
-    return joules(one.energy_nj.value) if math.isfinite(one.energy_nj.value) else "no run has a result"
+    return joules(priced.energy_nj.value) if math.isfinite(priced.energy_nj.value) else "no run has a result"
 
 
-def _left_out(check: LeftOut) -> str:
-    """Write the result on a task of the advice from the other tasks."""
+def _left_out_text(check: LeftOut) -> str:
+    """Write one sentence on the result, on a task, of the advice from the other tasks."""
     verb = "keeps" if check.keeps_budget else "breaks"
     line = (
         f"Out of sample, {check.title}, {joules(check.budget_nj)}: advice from the other tasks {verb} the budget "
@@ -229,8 +227,8 @@ def _left_out(check: LeftOut) -> str:
     return f"{line}."
 
 
-def _own(advice: BudgetAdvice) -> Iterator[str]:
-    """Yield the advice for a user's own run."""
+def _own_lines(advice: BudgetAdvice) -> Iterator[str]:
+    """Yield sentences on the advice for a user's own run; none without such a run or a limit of energy."""
     own, most = advice.own, advice.budget.max_nj
     if own is None or most is None:
         return
@@ -244,11 +242,8 @@ def _own(advice: BudgetAdvice) -> Iterator[str]:
     )
     left = most - (own.reference_nj - own.moved_nj)
     if own.reference_nj <= most:
-        bits = (
-            ""
-            if advice.bits is None
-            else f"; {advice.budget.target} has weights of at most {advice.bits} bits"
-        )
+        target = advice.budget.target
+        bits = "" if advice.bits is None else f"; {target} has weights of at most {advice.bits} bits"
         yield f"Your run keeps the budget as it is{bits}."
     if own.advised.share * own.moved_nj > left:
         yield "No measured setting saves so much: make the network smaller or its sequences shorter."

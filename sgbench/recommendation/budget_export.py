@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
-    """Convert advice to plain values."""
+    """Convert advice to plain values for JSON."""
     return {
         "target": advice.budget.target,
         "max_nj": advice.budget.max_nj,
@@ -29,7 +29,7 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
                 "title": task.title,
                 "chosen": _cell(task.chosen),
                 "rounded": _cell(task.rounded),
-                "front": [_cell(one) for one in task.front],
+                "front": [_cell(setting) for setting in task.front],
             }
             for task in advice.tasks
         ],
@@ -56,20 +56,20 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
             "loss_points": list(advice.own.advised.losses),
         },
         "trust": asdict(advice.trust),
-        "shapes": [asdict(one) for one in advice.shapes],
+        "shapes": [asdict(loss) for loss in advice.shapes],
     }
 
 
-def _cell(one: PricedSetting | None) -> dict[str, Any] | None:
+def _cell(priced: PricedSetting | None) -> dict[str, Any] | None:
     """Convert a setting with its accuracy and energy to plain values; None stays None."""
-    if one is None:
+    if priced is None:
         return None
     return {
-        **one.setting._asdict(),
-        "words": list(one.setting.overrides),
-        "validation": one.validation.mean,
-        "accuracy": {"mean": one.test.mean, "low": one.test.low, "high": one.test.high},
-        "energy_nj": asdict(one.energy_nj) if math.isfinite(one.energy_nj.value) else None,
+        **priced.setting._asdict(),
+        "words": list(priced.setting.overrides),
+        "validation": priced.validation.mean,
+        "accuracy": {"mean": priced.test.mean, "low": priced.test.low, "high": priced.test.high},
+        "energy_nj": asdict(priced.energy_nj) if math.isfinite(priced.energy_nj.value) else None,
     }
 
 
@@ -78,31 +78,29 @@ def figure_of(advice: BudgetAdvice) -> Figure:
     from sgbench.plots.budget_front import budget_figure
 
     panels = [_panel(task.title, task.measured, task.front, task.chosen) for task in advice.tasks]
-    return budget_figure(
-        panels,
-        target=advice.budget.target,
-        max_nj=advice.budget.max_nj,
-        min_accuracy=advice.budget.min_accuracy,
-    )
+    budget = advice.budget
+    return budget_figure(panels, target=budget.target, max_nj=budget.max_nj, min_accuracy=budget.min_accuracy)
 
 
 def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[BudgetPanel]:
-    """Make the panel of each task from the settings that fit on a target."""
-    held = {title: holdable(cells, limit) for title, cells in tasks.items()}
-    return [_panel(title, tuple(cells.values()), front(cells), None) for title, cells in held.items()]
+    """Make the panel of each task, by title, from its settings with at most `limit` bits; None: all."""
+    fitting = {title: holdable(settings, limit) for title, settings in tasks.items()}
+    return [
+        _panel(title, tuple(settings.values()), front(settings), None) for title, settings in fitting.items()
+    ]
 
 
 def _panel(
     title: str, measured: Sequence[PricedSetting], best: Sequence[PricedSetting], chosen: PricedSetting | None
 ) -> BudgetPanel:
-    """Make the panel of one task."""
+    """Make the panel of one task from all measured settings, those on the Pareto front, and the advised one."""
     from sgbench.plots.budget_front import BudgetPanel, BudgetPoint
     from sgbench.plots.estimate import Estimate
 
     points = []
-    for one in measured:
-        low, high = one.test.ends or (one.test.mean, one.test.mean)
-        kind = "real weights" if one.setting.bits is None else f"{one.setting.bits} bits"
-        accuracy = Estimate(100 * one.test.mean, 100 * low, 100 * high)
-        points.append(BudgetPoint(kind, one.energy_nj.value, accuracy, one in best, one is chosen))
+    for priced in measured:
+        low, high = priced.test.ends or (priced.test.mean, priced.test.mean)
+        kind = "real weights" if priced.setting.bits is None else f"{priced.setting.bits} bits"
+        accuracy = Estimate(100 * priced.test.mean, 100 * low, 100 * high)
+        points.append(BudgetPoint(kind, priced.energy_nj.value, accuracy, priced in best, priced is chosen))
     return BudgetPanel(title, tuple(points))

@@ -19,6 +19,7 @@ GOALS: tuple[Goal, ...] = ("accuracy", "spikes", "safety")
 CLOSE_POINTS = 2.0
 """Losses that differ by no more count as equal, as in the study [points]."""
 MIN_SEEDS = 5
+"""Seeds of each task from which a loss has an interval."""
 LONG_STEPS = 1000
 """Time steps from which a sequence counts as long."""
 SILENT = 1e-3
@@ -30,12 +31,12 @@ class CellRegret:
     """Holds the loss of a cell to the best known one [points]."""
 
     mean: float  # over tasks
-    low: float | None  # lower end of the 95 % interval; None with too few seeds
+    low: float | None  # lower end of the 95 % interval of the mean; None with too few seeds
     high: float | None  # upper end
-    # Lower end of the prediction interval of a new task of the kind; None below three tasks.
+    # Lower end of the prediction interval of the loss on a new task of the kind; None below three tasks.
     predicted_low: float | None
     predicted_high: float | None  # upper end
-    by_task: Mapping[str, float]  # mean loss of each task
+    by_task: Mapping[str, float]  # mean loss over seeds, by task
     seeds: int  # least count of seeds over tasks
     failed: float  # share of failed runs
 
@@ -110,49 +111,49 @@ class StudyFit:
 
 
 def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
-    """Estimate the losses of all cells from the tasks of a network's kind.
+    """Estimate the losses of all cells from a study's tasks with networks of the same kind as `shape`.
 
-    The kind of a recurrent network are recurrent tasks with sequences as long; that of a network with one hidden
-    layer are tasks with one. That of a deeper network is the task whose layers start with the most similar spikes
-    per neuron, by their geometric mean; without a measured start, all deeper tasks.
+    Recurrent networks are of one kind if their sequences are short, and of another if they are long. Networks with
+    one hidden layer are of one kind. A deeper network is of the kind of the task whose layers start with the most
+    similar spikes per neuron, by their geometric mean; without a measured start, of that of all deeper tasks.
 
     Raises:
         InputError: the study has no task of the kind.
     """
-    kind, chosen = _same_kind(tasks, shape)
-    stored = {name: task for name, task in chosen.items() if task.cells}
+    kind, of_kind = _same_kind(tasks, shape)
+    stored = {name: task for name, task in of_kind.items() if task.cells}
     if not stored:
         raise InputError(f"{kind}: no block of the regime map is stored for such networks yet")
-    keys = _shared(stored)
-    losses = {key: _loss(stored, key) for key in keys}
-    return StudyFit(kind, stored, losses, _relative_spikes(stored, keys))
+    shared = sorted(set.intersection(*({cell.key for cell in task.cells} for task in stored.values())))
+    losses = {key: _loss(stored, key) for key in shared}
+    return StudyFit(kind, stored, losses, _relative_spikes(stored, shared))
 
 
 def _same_kind(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
-    """Return the kind of a network as text, and the tasks of this kind."""
+    """Return the kind of a network as text, and the tasks of this kind by name; see `fit`."""
     if shape.recurrent:
-        return _recurrent({name: task for name, task in tasks.items() if task.shape.recurrent}, shape)
+        return _same_length({name: task for name, task in tasks.items() if task.shape.recurrent}, shape)
     forward = {name: task for name, task in tasks.items() if not task.shape.recurrent}
     if shape.layers == 1:
-        one = {name: task for name, task in forward.items() if task.shape.layers == 1}
-        return "networks of one hidden layer", one
+        shallow = {name: task for name, task in forward.items() if task.shape.layers == 1}
+        return "networks of one hidden layer", shallow
     deep = {name: task for name, task in forward.items() if task.shape.layers > 1}
-    measured = {name: task for name, task in deep.items() if task.shape.start_spikes}
-    if not shape.start_spikes or not measured:
+    starts = {name: _log_start(task.shape) for name, task in deep.items() if task.shape.start_spikes}
+    if not shape.start_spikes or not starts:
         return "networks of several hidden layers, start not measured", deep
-    wanted = _start(shape)
-    distances = {name: abs(_start(task.shape) - wanted) for name, task in measured.items()}
-    nearest = min(distances.values())
-    nearest_tasks = {name: task for name, task in measured.items() if distances[name] == nearest}
-    sent = math.exp(np.mean([_start(task.shape) for task in nearest_tasks.values()]))
-    return (
-        f"networks of several hidden layers that start with about {sent:.2g} spikes a neuron",
-        nearest_tasks,
-    )
+    start = _log_start(shape)
+    least = min(abs(other - start) for other in starts.values())
+    nearest = {name: deep[name] for name, other in starts.items() if abs(other - start) == least}
+    spikes = math.exp(np.mean([starts[name] for name in nearest]))
+    return f"networks of several hidden layers that start with about {spikes:.2g} spikes a neuron", nearest
 
 
-def _recurrent(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
-    """Return the recurrent tasks with short or with long sequences, whichever are nearer in log steps."""
+def _same_length(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
+    """Return the kind as text, and the recurrent tasks with short or with long sequences, as those of `shape`.
+
+    The border is the geometric mean of the longest short and the shortest long sequence. Without tasks on one side
+    those of the other are returned.
+    """
     short = {name: task for name, task in tasks.items() if task.shape.steps < LONG_STEPS}
     long = {name: task for name, task in tasks.items() if task.shape.steps >= LONG_STEPS}
     if short and long:
@@ -163,30 +164,28 @@ def _recurrent(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dic
     return "recurrent networks", short or long
 
 
-def _start(shape: Shape) -> float:
-    """Average the logarithm of the spikes per neuron before training over hidden layers."""
-    return float(np.mean([math.log(max(sent, SILENT)) for sent in shape.start_spikes or (0.0,)]))
-
-
-def _shared(tasks: Mapping[str, TaskSummary]) -> list[CellKey]:
-    """List the cells that all tasks have."""
-    keys = [{cell.key for cell in task.cells} for task in tasks.values()]
-    return sorted(set.intersection(*keys))
+def _log_start(shape: Shape) -> float:
+    """Average the natural logarithm of the spikes per neuron before training over hidden layers."""
+    return float(np.mean([math.log(max(spikes, SILENT)) for spikes in shape.start_spikes or (0.0,)]))
 
 
 def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
-    """Compute a cell's points below the best cell of its task, on shared seeds or else against its mean."""
+    """Compute a cell's points below the best cell of its task, by seed.
+
+    The seeds are those that both have. If they share none, all seeds of the cell are compared with the mean of the
+    best cell.
+    """
     best = task.best
-    known = dict(zip(best.seeds, best.score, strict=True))
-    mine = dict(zip(cell.seeds, cell.score, strict=True))
-    shared = [seed for seed in mine if seed in known]
+    best_scores = dict(zip(best.seeds, best.score, strict=True))
+    scores = dict(zip(cell.seeds, cell.score, strict=True))
+    shared = [seed for seed in scores if seed in best_scores]
     if shared:
-        return [known[seed] - mine[seed] for seed in shared]
-    return [float(np.mean(best.score)) - score for score in cell.score]  # no seed is shared
+        return [best_scores[seed] - scores[seed] for seed in shared]
+    return [float(np.mean(best.score)) - score for score in cell.score]
 
 
 def _loss(tasks: Mapping[str, TaskSummary], key: CellKey) -> CellRegret:
-    """Combine the loss of a cell over tasks."""
+    """Combine the losses of one cell, which all tasks have, over tasks and seeds."""
     losses: dict[str, list[float]] = {}
     failed: list[bool] = []
     for name, task in tasks.items():
@@ -212,29 +211,30 @@ def _over_tasks(
     seeds: int,
     failed: float,
 ) -> CellRegret:
-    """Combine the losses of tasks by random effects, or by their plain mean if all seeds of a task agree."""
-    errors = {name: float(np.std(values, ddof=1)) / math.sqrt(len(values)) for name, values in losses.items()}
-    usable = [name for name, error in errors.items() if error > 0]
-    if len(usable) < len(losses):
-        spread = summarise(list(by_task.values()))
-        half = spread.half_width
+    """Combine the losses of several tasks by random effects, or by their plain mean if all seeds of a task agree.
+
+    Args:
+        losses: of each seed, by task.
+        by_task: mean of each task.
+        mean: of the tasks' means.
+        seeds: least count of seeds over tasks.
+        failed: share of failed runs.
+    """
+    errors = [float(np.std(values, ddof=1)) / math.sqrt(len(values)) for values in losses.values()]
+    if not all(error > 0 for error in errors):
+        half = summarise(list(by_task.values())).half_width
         ends = (None, None) if half is None else (mean - half, mean + half)
         return CellRegret(mean, *ends, None, None, by_task, seeds, failed)
-    effect = random_effects([by_task[name] for name in usable], [errors[name] for name in usable])
-    return CellRegret(
-        effect.mean,
-        effect.low,
-        effect.high,
-        effect.predicted_low,
-        effect.predicted_high,
-        by_task,
-        seeds,
-        failed,
-    )
+    effect = random_effects([by_task[name] for name in losses], errors)
+    predicted = effect.predicted_low, effect.predicted_high
+    return CellRegret(effect.mean, effect.low, effect.high, *predicted, by_task, seeds, failed)
 
 
 def _relative_spikes(tasks: Mapping[str, TaskSummary], keys: Sequence[CellKey]) -> dict[CellKey, float]:
-    """Average over tasks each cell's log spikes minus the task's mean; cells without spikes are left out."""
+    """Map each cell to its log spikes relative to the task's mean, averaged over tasks.
+
+    Cells without spikes on a task are left out.
+    """
     relative: dict[CellKey, list[float]] = {}
     for task in tasks.values():
         means = {cell.key: _mean_spikes(cell) for cell in task.cells if cell.key in keys}
@@ -246,6 +246,6 @@ def _relative_spikes(tasks: Mapping[str, TaskSummary], keys: Sequence[CellKey]) 
 
 
 def _mean_spikes(cell: CellSummary) -> float | None:
-    """Average a cell's log spikes over runs; None if a run lacks them."""
+    """Average a cell's log spikes over seeds; None if a run lacks them."""
     values = [value for value in cell.log_spikes if value is not None]
     return float(np.mean(values)) if len(values) == len(cell.log_spikes) else None

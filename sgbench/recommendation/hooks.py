@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,11 +15,18 @@ from sgbench.errors import InputError
 RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
 """Recurrent layers of snnTorch."""
 Hook = Callable[[Any, Any, Any], None]
-Shown = tuple[Tensor, Tensor]
+"""Receives a layer, its inputs and its output after each call of it."""
+SpikesAndPotential = tuple[Tensor, Tensor]
+"""Spikes and potentials minus threshold of a layer in one time step."""
 
 
 def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
     """Run a batch through a network in evaluation mode with a hook on each layer, then restore the network.
+
+    Args:
+        network: a user's module.
+        batch: input of its `forward`.
+        hooks: map layers of the network to the hook of each.
 
     Raises:
         InputError: the network does not take the batch.
@@ -40,41 +47,43 @@ def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) 
 
 @torch.no_grad()
 def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLayer], int, int]:
-    """Run one forward pass; return the potentials of recurrent layers, the count of samples, and of spikes.
+    """Run one forward pass, and record the recurrent layers.
 
     Args:
         network: a module with snnTorch's recurrent neurons.
         batch: input of its `forward`.
 
+    Returns:
+        The potentials of each recurrent layer that is called, the count of samples, and the count of their spikes.
+
     Raises:
         InputError: no recurrent layer is called, or the network does not take the batch.
     """
-    named = {name: part for name, part in network.named_modules() if type(part).__name__ in RECURRENT}
-    steps_of: dict[str, list[Shown]] = {name: [] for name in named}
-    run_hooked(network, batch, {part: _note(steps_of[name]) for name, part in named.items()})
-    called = {name: steps for name, steps in steps_of.items() if steps}
+    layers = {name: layer for name, layer in network.named_modules() if type(layer).__name__ in RECURRENT}
+    recorded: dict[str, list[SpikesAndPotential]] = {name: [] for name in layers}
+    run_hooked(network, batch, {layer: _record_into(recorded[name]) for name, layer in layers.items()})
+    called = {name: steps for name, steps in recorded.items() if steps}
     if not called:
         raise InputError(
             f"{type(network).__name__}: no recurrent layer of snnTorch's (RLeaky, RSynaptic) is called, and "
             f"passing steps choose a width for recurrent ones alone"
         )
     samples = max(len(spikes) for steps in called.values() for spikes, _ in steps)
-    fired = int(sum((spikes != 0).sum() for steps in called.values() for spikes, _ in steps))
-    return [_layer(name, steps) for name, steps in called.items()], samples, fired
+    spike_count = int(sum((spikes != 0).sum() for steps in called.values() for spikes, _ in steps))
+    found = [
+        RecurrentLayer(name, torch.stack([centred for _, centred in steps]), series=steps[0][0].numel())
+        for name, steps in called.items()
+    ]
+    return found, samples, spike_count
 
 
-def _layer(name: str, steps: Sequence[Shown]) -> RecurrentLayer:
-    """Collect the potentials of a layer over all time steps."""
-    return RecurrentLayer(name, torch.stack([centred for _, centred in steps]), steps[0][0].numel())
-
-
-def _note(steps_of: list[Shown]) -> Hook:
-    """Return a hook that appends a layer's spikes, and potentials minus threshold, to a list."""
+def _record_into(steps: list[SpikesAndPotential]) -> Hook:
+    """Return a hook that appends a layer's spikes and potentials of each step to a list."""
 
     def hook(module: Any, _: object, output: Any) -> None:
         shown = shown_by(module, output)
         if shown is None:
             raise InputError(f"{type(module).__name__} does not show its membrane potential; set output=True")
-        steps_of.append(shown)
+        steps.append(shown)
 
     return hook

@@ -24,7 +24,8 @@ class LeftOut:
         budget_nj: geometric mean of the least energy of a setting and the energy of the task's reference.
         advised: the advised setting, as measured on the task.
         best: the setting that the task's own validation chooses within the budget.
-        rounded: the advised setting with real weights, rounded afterwards to as many bits as `advised` has.
+        rounded: the advised setting with real weights, rounded after training to as many bits as `advised` has;
+            None if it was not run.
     """
 
     title: str
@@ -45,12 +46,12 @@ class LeftOut:
 
     @property
     def loss_points(self) -> float:
-        """Return the points of test accuracy below the task's own choice."""
+        """Return the points of test accuracy that the advised setting loses to the task's own choice."""
         return 100 * (self.best.test.mean - self.advised.test.mean)
 
     @property
     def rounded_loss_points(self) -> float | None:
-        """Return the same for rounding after training; None if it was not run."""
+        """Return the points that rounding after training loses to the task's own choice; None if it was not run."""
         return None if self.rounded is None else 100 * (self.best.test.mean - self.rounded.test.mean)
 
 
@@ -70,20 +71,23 @@ class CarriedAdvice:
         return float(np.mean(self.shares))
 
 
-def whole(one: PricedSetting) -> float:
+def whole(priced: PricedSetting) -> float:
     """Return the dynamic energy of a setting [nJ]."""
-    return one.energy_nj.value
+    return priced.energy_nj.value
 
 
-def moved(one: PricedSetting) -> float:
+def moved(priced: PricedSetting) -> float:
     """Return the part of a setting's energy that is due to spikes of neurons [nJ]."""
-    return one.moved_nj
+    return priced.moved_nj
 
 
 def reference_of(settings: PricedTask) -> PricedSetting | None:
-    """Return a task's reference: real weights, no cost on activity, the best width by validation."""
-    free = [one for one in real(settings).values() if one.setting.activity_cost == 0]
-    return max(free, key=lambda one: one.order) if free else None
+    """Return a task's reference, the best of its settings with real weights and without a cost on activity.
+
+    None if it has no such setting.
+    """
+    free = [priced for priced in real(settings).values() if priced.setting.activity_cost == 0]
+    return max(free, key=lambda priced: priced.order) if free else None
 
 
 def advise_elsewhere(
@@ -98,28 +102,30 @@ def advise_elsewhere(
 
     Args:
         tasks: measured tasks, each with a reference.
-        share: largest share of the reference's energy.
+        share: largest share of the reference's energy, as a mean over tasks.
         candidates: settings; those that a task lacks are left out.
         energy: function that returns the energy of a setting, e.g. `whole` or `moved`.
+
+    Returns:
+        The setting with its shares and losses, or None if no candidate is left.
     """
-    known = [
-        _over(tasks, setting, energy) for setting in candidates if all(setting in task for task in tasks)
-    ]
+    common = [setting for setting in candidates if all(setting in task for task in tasks)]
+    known = [_on_tasks(tasks, setting, energy) for setting in common]
     if not known:
         return None
-    fitting = [one for one in known if one.share <= share]
+    fitting = [advice for advice in known if advice.share <= share]
     if not fitting:
-        return min(known, key=lambda one: (one.share, one.setting))
-    return min(fitting, key=lambda one: (float(np.mean(one.losses)), one.share, one.setting))
+        return min(known, key=lambda advice: (advice.share, advice.setting))
+    return min(fitting, key=lambda advice: (float(np.mean(advice.losses)), advice.share, advice.setting))
 
 
-def _over(
+def _on_tasks(
     tasks: Sequence[PricedTask], setting: Setting, energy: Callable[[PricedSetting], float]
 ) -> CarriedAdvice:
-    """Compute a setting's share of the reference's energy and its loss on each task."""
+    """Compute a setting's share of the reference's energy and its loss on each task; see `advise_elsewhere`."""
     shares, losses = [], []
     for task in tasks:
-        best = max(one.validation.mean for one in task.values())
+        best = max(priced.validation.mean for priced in task.values())
         reference = reference_of(task)
         shares.append(math.nan if reference is None else energy(task[setting]) / energy(reference))
         losses.append(100 * (best - task[setting].validation.mean))
@@ -137,27 +143,32 @@ def leave_one_out(
     Args:
         tasks: priced settings by the task's title.
         limit: most bits of a weight; None: no limit.
-        failed: settings that were run without a result, by the task's title.
+        failed: settings whose runs all failed, by the task's title.
+
+    Returns:
+        One result for each task with a reference, a setting within the limit, and another task with a reference.
     """
     checks = []
     for title, task in tasks.items():
         others = [other for name, other in tasks.items() if name != title and reference_of(other) is not None]
-        own, reference = holdable(task, limit), reference_of(task)
-        if not others or not own or reference is None:
+        fitting, reference = holdable(task, limit), reference_of(task)
+        if not others or not fitting or reference is None:
             continue
         needed = whole(reference)
-        least = min(one.energy_nj.value for one in own.values())
+        least = min(priced.energy_nj.value for priced in fitting.values())
         budget = math.sqrt(least * max(needed, least))
-        best = choose(own, max_nj=budget, min_accuracy=None)
-        run = {**(failed or {}).get(title, {}), **task}
-        advised, from_real = (
-            advise_elsewhere(others, budget / needed, [setting for setting in known if setting in run])
+        best = choose(fitting, max_nj=budget, min_accuracy=None)
+        was_run = {**(failed or {}).get(title, {}), **task}
+        advised, advised_real = (
+            advise_elsewhere(others, budget / needed, [setting for setting in known if setting in was_run])
             for known in (holdable(others[0], limit), real(others[0]))
         )
         if advised is None or best is None:
             continue
-        rounded = None if from_real is None else run.get(from_real.setting.rounded(advised.setting.bits))
-        checks.append(LeftOut(title, budget, run[advised.setting], best, rounded))
+        rounded = None
+        if advised_real is not None:
+            rounded = was_run.get(advised_real.setting.rounded(advised.setting.bits))
+        checks.append(LeftOut(title, budget, was_run[advised.setting], best, rounded))
     return tuple(checks)
 
 
@@ -165,33 +176,33 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
     """Write a few sentences on the advice for tasks left out, compared with rounding after training."""
     if not checks:
         return f"Advice for {target} was held against no other task: too few were measured."
-    met = sum(check.keeps_budget for check in checks)
-    said = (
-        f"On tasks from which it was not derived, advice for {target} kept the budget on {met} of "
+    kept = sum(check.keeps_budget for check in checks)
+    text = (
+        f"On tasks from which it was not derived, advice for {target} kept the budget on {kept} of "
         f"{len(checks)} tasks. "
         f"Compared with the setting that each task's own validation chooses within the budget, the advice lost "
         f"{_points([check.loss_points for check in checks])}."
     )
     run = [check for check in checks if check.rounded is not None]
     if not run:
-        return f"{said} Rounding the weights after training was not run for comparison."
+        return f"{text} Rounding the weights after training was not run for comparison."
     where = "" if len(run) == len(checks) else f", where it was run ({len(run)} of {len(checks)} tasks),"
     rounded_kept = sum(check.rounded_keeps_budget for check in run)
-    said += (
+    text += (
         f" Rounding the weights after training{where} kept the budget on {rounded_kept} of {len(run)} tasks and "
         f"lost {_points(_rounded_losses(run))}."
     )
     both = [check for check in run if check.keeps_budget and check.rounded_keeps_budget]
-    return f"{said} {_where_both_kept(both)}"
+    return f"{text} {_where_both_kept(both)}"
 
 
 def _where_both_kept(checks: Sequence[LeftOut]) -> str:
-    """Compare advice with rounding after training on the tasks where both keep the budget."""
+    """Compare advice with rounding after training, in sentences, on the tasks where both keep the budget."""
     if not checks:
         return "On no task did both keep the budget, so nothing says which of the two is better."
     own, rounded = [check.loss_points for check in checks], _rounded_losses(checks)
-    differences = [other - loss for loss, other in zip(own, rounded, strict=True)]
-    more, less = (sum(sign * each > SAME_POINTS for each in differences) for sign in (1, -1))
+    gains = [other - loss for loss, other in zip(own, rounded, strict=True)]
+    more, less = (sum(sign * gain > SAME_POINTS for gain in gains) for sign in (-1, 1))
     return (
         f"Where both kept the budget ({len(checks)} task{'s' * (len(checks) > 1)}), the advice lost {_points(own)} "
         f"and rounding {_points(rounded)}. The advice lost more than rounding on {more} of these tasks, less on "

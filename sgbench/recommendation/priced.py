@@ -23,22 +23,25 @@ NONE = Count(total=0)
 def without_spikes(counts: OpCounts) -> OpCounts:
     """Return the operation counts of a network as if its neurons sent no spikes and its input were the same.
 
-    Args:
-        counts: of a network; the count of neurons that receive input in a step is left unchanged.
+    The count of neurons that receive input in a step is left unchanged.
     """
-    return counts.model_copy(update={"layers": tuple(_silent(layer) for layer in counts.layers)})
+    return counts.model_copy(
+        update={"layers": tuple(_layer_without_spikes(layer) for layer in counts.layers)}
+    )
 
 
-def _silent(layer: LayerCounts) -> LayerCounts:
-    """Return a layer's counts without spikes from other neurons."""
+def _layer_without_spikes(layer: LayerCounts) -> LayerCounts:
+    """Return a layer's counts without spikes from neurons; weight reads shrink as synaptic operations do."""
     groups = tuple(
         group if group.source == INPUT else group.model_copy(update={"effective": NONE})
         for group in layer.synapses
     )
-    before, after = (sum(group.effective.total or 0 for group in of) for of in (layer.synapses, groups))
-    reads = layer.weight_reads.total
-    left = layer.weight_reads if reads is None or not before else Count(total=round(reads * after / before))
-    return layer.model_copy(update={"synapses": groups, "spikes_sent": NONE, "weight_reads": left})
+    before = sum(group.effective.total or 0 for group in layer.synapses)
+    after = sum(group.effective.total or 0 for group in groups)
+    reads = layer.weight_reads
+    if reads.total is not None and before:
+        reads = Count(total=round(reads.total * after / before))
+    return layer.model_copy(update={"synapses": groups, "spikes_sent": NONE, "weight_reads": reads})
 
 
 def moved_nj(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> float:
@@ -46,13 +49,12 @@ def moved_nj(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> float:
 
     Args:
         counts: operation counts of a network.
-        target: prices.
+        target: the energy target, with the price of each operation.
         dt_s: duration of a time step [s].
     """
-    whole, still = (
-        price(one, target=target, dt_s=dt_s).dynamic_nj for one in (counts, without_spikes(counts))
-    )
-    return 0.0 if whole is None or still is None else whole.value - still.value
+    with_spikes = price(counts, target=target, dt_s=dt_s).dynamic_nj
+    silent = price(without_spikes(counts), target=target, dt_s=dt_s).dynamic_nj
+    return 0.0 if with_spikes is None or silent is None else with_spikes.value - silent.value
 
 
 REAL_BITS = 32
@@ -71,8 +73,17 @@ class PricedSetting:
 
     @property
     def order(self) -> tuple[float, float, Setting]:
-        """Return a sort key: validation accuracy, then energy; the best setting is the largest."""
+        """Return a sort key: validation accuracy, then minus the energy; the best setting is the largest."""
         return self.validation.mean, -self.energy_nj.value, self.setting
+
+    @staticmethod
+    def of(
+        setting: Setting, runs: Sequence[MeasuredRun], energy_nj: BoundedValue, moved_nj: float
+    ) -> PricedSetting:
+        """Summarise the accuracies of a setting's runs, and add its energy and the part due to spikes [nJ]."""
+        validation = summarise([run.validation for run in runs], scale="share")
+        test = summarise([run.test for run in runs], scale="share")
+        return PricedSetting(setting, validation, test, energy_nj, moved_nj)
 
 
 PricedTask = Mapping[Setting, PricedSetting]
@@ -88,27 +99,16 @@ def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, Price
     for setting, runs in task.runs.items():
         energies = list(_energies(task, runs, target))
         if energies:
-            priced[setting] = PricedSetting(
-                setting,
-                summarise([run.validation for run in runs], scale="share"),
-                summarise([run.test for run in runs], scale="share"),
-                total(energies).over(len(energies)),
-                float(np.mean(list(_moved(runs, target)))),
-            )
+            moved = float(np.mean(list(_moved_energies(runs, target))))
+            priced[setting] = PricedSetting.of(setting, runs, total(energies).over(len(energies)), moved)
     return priced
 
 
 def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
-    """Collect the settings whose runs all failed: they score as guessing, and keep no budget."""
-    endless = BoundedValue(math.inf, math.inf, math.inf)
+    """Collect the settings whose runs all failed: they score as guessing, and have an infinite energy."""
+    infinite = BoundedValue(math.inf, math.inf, math.inf)
     return {
-        setting: PricedSetting(
-            setting,
-            summarise([run.validation for run in runs], scale="share"),
-            summarise([run.test for run in runs], scale="share"),
-            endless,
-            math.inf,
-        )
+        setting: PricedSetting.of(setting, runs, infinite, math.inf)
         for setting, runs in task.runs.items()
         if all(run.counts is None for run in runs)
     }
@@ -130,7 +130,7 @@ def _energies(
         yield estimate.dynamic_nj
 
 
-def _moved(runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[float]:
+def _moved_energies(runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[float]:
     """Yield the energy due to spikes of neurons in each finished run [nJ]."""
     for run in runs:
         if run.counts is not None:
@@ -150,17 +150,17 @@ def most_bits(target: EnergyTarget, bits: int | None = None) -> int | None:
 
 
 def holdable(settings: PricedTask, limit: int | None) -> dict[Setting, PricedSetting]:
-    """Select the settings whose weights have at most `limit` bits without rounding after training."""
+    """Select the settings whose weights fit into `limit` bits as they were trained; None: any number of bits."""
     return {
-        setting: one
-        for setting, one in settings.items()
+        setting: priced
+        for setting, priced in settings.items()
         if setting.weights != ROUNDED and (limit is None or (setting.bits or REAL_BITS) <= limit)
     }
 
 
 def real(settings: PricedTask) -> dict[Setting, PricedSetting]:
     """Select the settings with real weights, which can be rounded after training."""
-    return {setting: one for setting, one in settings.items() if setting.weights == REAL}
+    return {setting: priced for setting, priced in settings.items() if setting.weights == REAL}
 
 
 def choose(settings: PricedTask, *, max_nj: float | None, min_accuracy: float | None) -> PricedSetting | None:
@@ -170,26 +170,30 @@ def choose(settings: PricedTask, *, max_nj: float | None, min_accuracy: float | 
         settings: to choose from.
         max_nj: most energy of an inference [nJ]; None: no limit.
         min_accuracy: least validation accuracy, from 0 to 1; None: no limit.
+
+    Returns:
+        The setting, or None if none keeps both limits.
     """
     fitting = [
-        one
-        for one in settings.values()
-        if (max_nj is None or one.energy_nj.value <= max_nj)
-        and (min_accuracy is None or one.validation.mean >= min_accuracy)
+        priced
+        for priced in settings.values()
+        if (max_nj is None or priced.energy_nj.value <= max_nj)
+        and (min_accuracy is None or priced.validation.mean >= min_accuracy)
     ]
     if not fitting:
         return None
-    if max_nj is None:
-        return min(fitting, key=lambda one: (one.energy_nj.value, -one.validation.mean, one.setting))
-    return max(fitting, key=lambda one: one.order)
+    return min(fitting, key=_cheapest_first) if max_nj is None else max(fitting, key=lambda best: best.order)
+
+
+def _cheapest_first(priced: PricedSetting) -> tuple[float, float, Setting]:
+    """Return a sort key: energy, then minus the validation accuracy."""
+    return priced.energy_nj.value, -priced.validation.mean, priced.setting
 
 
 def front(settings: PricedTask) -> tuple[PricedSetting, ...]:
     """List the Pareto front of settings in validation accuracy and energy, the cheapest first."""
     optimal: list[PricedSetting] = []
-    for one in sorted(
-        settings.values(), key=lambda one: (one.energy_nj.value, -one.validation.mean, one.setting)
-    ):
-        if not optimal or one.validation.mean > optimal[-1].validation.mean:
-            optimal.append(one)
+    for priced in sorted(settings.values(), key=_cheapest_first):
+        if not optimal or priced.validation.mean > optimal[-1].validation.mean:
+            optimal.append(priced)
     return tuple(optimal)

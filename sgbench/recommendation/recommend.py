@@ -83,16 +83,17 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
         run: folder of your own finished run, with real weights and without a cost on activity.
 
     Raises:
-        InputError: not exactly one of overrides and network, no such network in the study, or too small a budget.
+        InputError: not exactly one of overrides, network and target, no such network in the study, or no setting
+            that keeps the budget.
     """
-    asked = (max_nj, min_accuracy, bits)
+    limits = (max_nj, min_accuracy, bits)
     if target is not None:
         if overrides or network is not None or summary is not None:
             raise InputError(
                 "recommend: target answers from measured runs; give run=..., no overrides or network"
             )
-        return _under_budget(Budget(target, *asked), run, config_dirs)
-    if any(one is not None for one in (*asked, run)):
+        return _recommend_budget(Budget(target, *limits), run, config_dirs)
+    if any(limit is not None for limit in (*limits, run)):
         raise InputError("recommend: a budget needs a target, e.g. target='loihi1'")
     if bool(overrides) == (network is not None) or (network is None) != (batch is None):
         raise InputError("recommend: give the overrides of a run, or a network with a batch that it takes")
@@ -100,12 +101,12 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
         shape = start_of_overrides(overrides, config_dirs, allow_targets)
     else:
         shape = start_of_module(network, batch)
-    found = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
-    if not _has_tries(found, summary):
-        return found
+    recommendation = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
+    if not _has_tries(recommendation, summary):
+        return recommendation
     if network is not None:
-        return _with_tries(found, module_start(network, batch, shape), budget)
-    return _with_tries(found, passing_start(overrides, shape, config_dirs, allow_targets), budget)
+        return _with_tries(recommendation, module_start(network, batch, shape), budget)
+    return _with_tries(recommendation, passing_start(overrides, shape, config_dirs, allow_targets), budget)
 
 
 def recommend_shape(
@@ -126,32 +127,34 @@ def recommend_shape(
     Raises:
         InputError: the study has no such network.
     """
-    found = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
-    if not _has_tries(found, summary):
-        return found
-    return _with_tries(found, OwnStart(shape.steps, layers=shape.layers), budget)
+    recommendation = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
+    if not _has_tries(recommendation, summary):
+        return recommendation
+    return _with_tries(recommendation, OwnStart(shape.steps, layers=shape.layers), budget)
 
 
-def _has_tries(found: Recommendation, summary: Path | None) -> bool:
-    """Return whether first settings are known: for recurrent networks and the goal accuracy, in shipped studies."""
-    return found.shape.recurrent and found.goal == "accuracy" and summary is None
+def _has_tries(recommendation: Recommendation, summary: Path | None) -> bool:
+    """Return whether first settings are known: for recurrent networks and accuracy, by the shipped study alone."""
+    return recommendation.shape.recurrent and recommendation.goal == "accuracy" and summary is None
 
 
-def _with_tries(found: Recommendation, start: OwnStart, budget: int) -> Recommendation:
+def _with_tries(recommendation: Recommendation, start: OwnStart, budget: int) -> Recommendation:
     """Add the settings to try first in a recurrent network, at most `budget` of them."""
-    known = first_tries(shipped_ways(), start)
-    return replace(found, tries=replace(known, ways=known.ways[:budget]))
+    tries = first_tries(shipped_ways(), start)
+    return replace(recommendation, tries=replace(tries, ways=tries.ways[:budget]))
 
 
-def _under_budget(asked: Budget, run: Path | str | None, config_dirs: Sequence[Path]) -> BudgetAdvice:
-    """Recommend from the shipped runs, and if given for a user's own run."""
+def _recommend_budget(budget: Budget, run: Path | str | None, config_dirs: Sequence[Path]) -> BudgetAdvice:
+    """Recommend under a budget of energy from the shipped runs, and for a user's own run if its folder is given."""
     own = None if run is None else _counts_of(Path(run))
-    known = read_summary(shipped_summary())
-    return advise_budget(read_block(shipped_block()), asked, own=own, summary=known, config_dirs=config_dirs)
+    summary = read_summary(shipped_summary())
+    return advise_budget(
+        read_block(shipped_block()), budget, own=own, summary=summary, config_dirs=config_dirs
+    )
 
 
 def _counts_of(folder: Path) -> tuple[OpCounts, float]:
-    """Read the operation counts and the time step of a finished run."""
+    """Read the operation counts and the duration of a time step [s] of a finished run."""
     record = read_model(folder / RECORD if folder.is_dir() else folder, RunRecord)
     if record.counts is None:
         raise InputError(f"{folder}: a {record.status} run without operation counts; name one that finished")

@@ -41,7 +41,7 @@ def start_of_overrides(
 
 
 def start_of_spec(spec: RunSpec) -> Shape:
-    """Measure the network of a run as `start_of_overrides` does.
+    """Measure depth, recurrence, steps and spikes of a run's network on one batch of its training samples.
 
     Raises:
         InputError: its data are missing, or it has no hidden layer that fires.
@@ -57,7 +57,7 @@ def start_of_spec(spec: RunSpec) -> Shape:
         layers=len(hidden),
         recurrent=any(layer.recurrence != "none" for layer in hidden),
         steps=steps,
-        start_spikes=_sent(parts, batch, len(hidden)),
+        start_spikes=_spikes_per_neuron(parts, batch, len(hidden)),
     )
 
 
@@ -71,13 +71,14 @@ def passing_start(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> OwnStart:
-    """Measure passing steps of a recurrent network, and the width at which a triangle has as many as advised.
+    """Measure a recurrent network for its first settings: passing steps, the width that they choose, and its input.
 
-    If they choose no width (a neuron without such a reset, a cut gradient), these values are None.
+    If passing steps choose no width (a neuron without such a reset, a cut gradient), only steps and layers are
+    known.
 
     Args:
         overrides: Hydra overrides of a run.
-        shape: of the network.
+        shape: of the network, measured before.
         config_dirs: folders with the user's own entries.
         allow_targets: classes outside the catalogue that may be imported.
     """
@@ -89,10 +90,10 @@ def passing_start(
 
 
 def measured_start(seen: FirstPass, steps: int, layers: int) -> OwnStart:
-    """Collect properties of a recurrent network and its input from one forward pass.
+    """Compute properties of a recurrent network and its input from one forward pass.
 
     Args:
-        seen: the pass, with the first setting to try.
+        seen: the pass, with the setting to try first.
         steps: time steps of a sequence.
         layers: count of hidden layers.
 
@@ -113,7 +114,7 @@ def measured_start(seen: FirstPass, steps: int, layers: int) -> OwnStart:
 
 
 def module_start(network: nn.Module, batch: Tensor, shape: Shape) -> OwnStart:
-    """Measure passing steps of a user's recurrent module, as `sgbench.calibrate` does.
+    """Measure a user's recurrent module for its first settings; see `passing_start`.
 
     Args:
         network: a module of snnTorch's neurons.
@@ -134,8 +135,14 @@ def module_start(network: nn.Module, batch: Tensor, shape: Shape) -> OwnStart:
 
 
 @torch.no_grad()
-def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
-    """Average the spikes per neuron and inference, by hidden layer; None if a layer has no spikes."""
+def _spikes_per_neuron(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
+    """Average the spikes of a neuron in one inference, for each hidden layer; None if a layer records none.
+
+    Args:
+        parts: of the run, with its network.
+        batch: of samples.
+        layers: count of hidden layers, which are the network's first.
+    """
     parts.network.eval()
     x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
     spikes = parts.network.unroll(x, lengths, keep=frozenset({SPIKES})).spikes[:layers]
@@ -146,8 +153,8 @@ def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
 
 
 @dataclass
-class _Seen:
-    """Counts the calls, spikes and neurons of one layer in a hook."""
+class _LayerCounts:
+    """Counts the calls and spikes of one layer, and its neurons times samples."""
 
     calls: int = 0
     spikes: float = 0.0
@@ -172,24 +179,25 @@ def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
         raise InputError(
             f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead"
         )
-    seen = [_Seen() for _ in layers]
-    run_hooked(network, batch, {layer: _note(one) for layer, one in zip(layers, seen, strict=True)})
-    hidden = seen[:-1] if len(seen) > 1 else seen  # the last layer answers
+    counts = [_LayerCounts() for _ in layers]
+    hooks = {layer: _count_into(of_layer) for layer, of_layer in zip(layers, counts, strict=True)}
+    run_hooked(network, batch, hooks)
+    hidden = counts[:-1] if len(counts) > 1 else counts  # the last layer is the readout
     return Shape(
         layers=len(hidden),
         recurrent=any(type(layer).__name__ in RECURRENT for layer in layers[: len(hidden)]),
-        steps=max(one.calls for one in seen),
-        start_spikes=tuple(one.spikes / max(one.neurons, 1) for one in hidden),
+        steps=max(of_layer.calls for of_layer in counts),
+        start_spikes=tuple(of_layer.spikes / max(of_layer.neurons, 1) for of_layer in hidden),
     )
 
 
-def _note(seen: _Seen) -> Hook:
-    """Make a hook that adds up the spikes of a layer; a sample's neurons count once."""
+def _count_into(counts: _LayerCounts) -> Hook:
+    """Return a hook that adds a layer's spikes of each time step to its counts."""
 
     def hook(_: nn.Module, __: object, output: Any) -> None:
-        sent = output[0] if isinstance(output, tuple) else output
-        seen.calls += 1
-        seen.spikes += float(sent.sum())
-        seen.neurons = sent.numel()
+        spikes = output[0] if isinstance(output, tuple) else output
+        counts.calls += 1
+        counts.spikes += float(spikes.sum())
+        counts.neurons = spikes.numel()
 
     return hook
