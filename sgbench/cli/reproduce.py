@@ -131,7 +131,7 @@ def _result(
     one: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace
 ) -> ReproductionResult:
     from sgbench.reproduction.ablation_page import folder_beside
-    from sgbench.reproduction.runs import calculated, judged_grids, runs_of, still_asked
+    from sgbench.reproduction.runs import calculated, judged_grids, runs_of, of_same_methods
     from sgbench.reproduction.stored import read_runs, write_runs
 
     if one.calculation is not None:
@@ -139,7 +139,7 @@ def _result(
     path = None if args.update is None else folder_beside(args.update) / f"{one.name}.jsonl"
     if not args.stored:
         _carry_out(one, _asked(grids, args), args)
-    known = {} if path is None else still_asked(grids, read_runs(path))
+    known = {} if path is None else of_same_methods(grids, read_runs(path))
     runs = {**known, **runs_of(grids, known)}
     if path is not None and runs:
         path.parent.mkdir(exist_ok=True)

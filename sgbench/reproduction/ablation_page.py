@@ -15,36 +15,33 @@ from sgbench.tables.markdown import markdown
 HEAD = ("changed", "figure", "bound", "before", "after", "verdict", "each seed before", "each seed after")
 NUMBERS = (2, 3, 4)
 BEFORE = (HEAD.index("before"), HEAD.index("each seed before"))
-"""Columns of runs without the ablation, left out where none of these runs is stored."""
+"""Columns of runs without the ablation, which are left out if none of these runs is stored."""
 
 
 def folder_beside(page: Path) -> Path:
-    """Return the folder of single reproductions, docs/reproductions."""
+    """Return the folder for the pages of single reproductions, next to the page of all: its path without suffix."""
     return page.with_suffix("")
 
 
 def ablation_page(result: ReproductionResult) -> str:
-    """Write the page of a reproduction's ablations.
-
-    Args:
-        result: with its ablations.
-    """
-    one = result.reproduction
+    """Write the page of a reproduction's ablations in Markdown; `result` has their results."""
+    reproduction = result.reproduction
+    name = reproduction.name
     has_before = any(judged.ours is not None for _, base, _ in result.ablations for judged in base.judged)
-    what = "every run" if has_before else "every run with a change"
+    runs = "every run" if has_before else "every run with a change"
     lines = [
-        f"# {one.name}: what was changed, and what that did",
+        f"# {name}: what was changed, and what that did",
         "",
-        one.line,
+        reproduction.line,
         "",
-        f"Conditions and bounds stand in `conf/experiment/reproduce/{one.name}.yaml`, the measures of {what} in",
-        f"`docs/reproductions/{one.name}.jsonl`. Numbers are computed from them; causes and what was found are",
+        f"Conditions and bounds stand in `conf/experiment/reproduce/{name}.yaml`, the measures of {runs} in",
+        f"`docs/reproductions/{name}.jsonl`. Numbers are computed from them; causes and what was found are",
         "written by hand in the first. Do not edit this page, which is written by",
-        f"`sgbench reproduce {one.name} --stored --update docs/reproductions.md`. To make the runs again, use",
+        f"`sgbench reproduce {name} --stored --update docs/reproductions.md`. To make the runs again, use",
         "`--ablations` in place of `--stored`.",
         "",
     ]
-    causes = [f"- {figure.line}: {figure.cause}." for figure in one.figures if figure.cause]
+    causes = [f"- {figure.line}: {figure.cause}." for figure in reproduction.figures if figure.cause]
     if causes:
         lines += ["## Causes", "", *(part for cause in causes for part in wrapped(cause)), ""]
     lines += [
@@ -56,10 +53,10 @@ def ablation_page(result: ReproductionResult) -> str:
         else "Runs without a change are no part of the file; their means are in `docs/reproductions.md`.",
         "",
     ]
-    shown = [at for at in range(len(HEAD)) if has_before or at not in BEFORE]
-    table_rows = [[row[at] for at in shown] for row in _rows(result)]
-    numbers = [place for place, at in enumerate(shown) if at in NUMBERS]
-    lines += [markdown([HEAD[at] for at in shown], table_rows, numbers=numbers), ""]
+    columns = [column for column in range(len(HEAD)) if has_before or column not in BEFORE]
+    table_rows = [[row[column] for column in columns] for row in _rows(result)]
+    numbers = [index for index, column in enumerate(columns) if column in NUMBERS]
+    lines += [markdown([HEAD[column] for column in columns], table_rows, numbers=numbers), ""]
     for ablation, _, _ in result.ablations:
         words = " ".join(ablation.words)
         found = f" Found: {ablation.found}." if ablation.found else ""
@@ -70,11 +67,11 @@ def ablation_page(result: ReproductionResult) -> str:
 
 
 def _rows(result: ReproductionResult) -> Iterable[list[str]]:
-    """Build a row for each figure of each ablation."""
+    """Yield the cells of a row for each figure of each ablation, as `HEAD` names them."""
     for ablation, base, changed in result.ablations:
-        for place, (before, after) in enumerate(zip(base.judged, changed.judged, strict=True)):
+        for index, (before, after) in enumerate(zip(base.judged, changed.judged, strict=True)):
             yield [
-                "" if place else ablation.line,
+                "" if index else ablation.line,
                 after.figure.line,
                 after.figure.theirs,
                 ours(before),

@@ -1,4 +1,4 @@
-"""Is a surrogate gradient a gradient? Its integral around a closed loop of weights says no."""
+"""Show that a surrogate gradient is no gradient: its integral around a closed loop of weights is not 0."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ def gradient(weights: Array, x: float, *, forward_slope: float, slope: float) ->
         g = \sigma(w x), \quad h_k = \sigma(v_k g), \quad y = \sigma(u_1 h_1 + u_2 h_2), \qquad
         \sigma(z) = 1 / (1 + e^{-\beta z})
 
-    with beta = `forward_slope` forward and beta = `slope` in every derivative. Where the two agree it is the
-    gradient; where forward is nearly a step it is a surrogate gradient.
+    with beta = `forward_slope` in these values and beta = `slope` in every derivative. With equal slopes this is
+    the true gradient; with values that are nearly steps it is a surrogate gradient.
 
     Args:
-        weights: w, v1, v2, u1, u2 of many networks [..., 5].
+        weights: w, v1, v2, u1, u2 of each of many networks [..., 5].
         x: input.
         forward_slope: beta of the values.
         slope: beta of the derivatives.
+
+    Returns:
+        The gradient with respect to these weights [..., 5].
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925.
 
@@ -48,20 +51,20 @@ def gradient(weights: Array, x: float, *, forward_slope: float, slope: float) ->
 def loop_integral(
     *, x: float, radius: float, points: int, forward_slope: float, slope: float, seed: int
 ) -> float:
-    r"""Integrate `gradient` around a circle in the space of weights, centre 0.
+    r"""Integrate `gradient` around a circle in the space of weights with its centre at 0.
 
     .. math:: \oint \tilde\nabla y \cdot dr, \qquad r(\phi) = R (d_1 \sin\phi + d_2 \cos\phi)
 
-    by the trapezoidal rule, which converges exponentially for what is smooth on a circle. The integral of a
-    gradient is 0.
+    The trapezoidal rule is used, which converges exponentially for smooth functions on a circle. The integral of a
+    true gradient is 0.
 
     Args:
         x: input.
         radius: R.
-        points: on the circle.
+        points: count of points on the circle.
         forward_slope: beta of the values.
         slope: beta of the derivatives.
-        seed: of d1 and d2, two orthonormal directions.
+        seed: draws d_1 and d_2, two orthonormal directions.
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925; fmi-basel/surrogate-gradient-theory.
 
@@ -73,16 +76,18 @@ def loop_integral(
     """
     directions, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((WEIGHTS, 2)))
     angle = 2 * np.pi * np.arange(points) / points
-    place = radius * np.stack([np.sin(angle), np.cos(angle)], -1) @ directions.T
-    along = radius * np.stack([np.cos(angle), -np.sin(angle)], -1) @ directions.T
-    slopes = gradient(place, x, forward_slope=forward_slope, slope=slope)
-    return float((slopes * along).sum() * 2 * np.pi / points)
+    weights = radius * np.stack([np.sin(angle), np.cos(angle)], -1) @ directions.T
+    tangents = radius * np.stack([np.cos(angle), -np.sin(angle)], -1) @ directions.T
+    gradients = gradient(weights, x, forward_slope=forward_slope, slope=slope)
+    return float((gradients * tangents).sum() * 2 * np.pi / points)
 
 
 def integrals(
     *, x: float, radius: float, points: int, forward_slope: float, slopes: list[float], seed: int
 ) -> dict[str, float]:
-    """Compute absolute integrals by condition: `surrogate S` and, with S forward as well, `gradient S`.
+    """Compute the absolute integral of `loop_integral` for each slope S, by name.
+
+    "surrogate S" has the slope S in derivatives and `forward_slope` in values, "gradient S" has S in both.
 
     >>> settings = {"x": 1.0, "radius": 1.8, "points": 300, "forward_slope": 1e4, "slopes": [1.0], "seed": 0}
     >>> list(integrals(**settings))

@@ -1,4 +1,4 @@
-"""What a reproduction is: published figures, how they are measured here, and when they agree."""
+"""The definition of a reproduction: published figures, how they are measured here, and when they agree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDER = "reproduce/"  # of the group experiment
 CALCULATIONS = ("closed_loop",)
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1200)]
-Words = Annotated[tuple[Line, ...], Field(min_length=1)]
+Overrides = Annotated[tuple[Line, ...], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
 Measure = Literal["test_accuracy", "last_accuracy", "last_loss", "lowest_error", "integral"]
 
@@ -25,30 +25,32 @@ Measure = Literal["test_accuracy", "last_accuracy", "last_loss", "lowest_error",
 class Figure(Strict):
     """Describes one published figure.
 
-    Either `published` with its `tolerance`, both of the same unit as the measure, or a bound.
+    It has either `published` with its `tolerance`, both in the unit of the measure, or a bound.
     """
 
-    line: Line
-    statistic: Literal["mean", "gap", "spread"] = "mean"
+    line: Line  # names the figure
+    statistic: Literal["mean", "gap", "spread"] = "mean"  # of its conditions, see `judge`
     measure: Measure = "test_accuracy"
-    of: Annotated[tuple[Line, ...], Field(min_length=1)]  # conditions
+    of: Annotated[tuple[Line, ...], Field(min_length=1)]  # names of its conditions
     best_cells: int | None = Field(default=None, ge=1)  # of a grid, by validation; None averages all
-    more_seeds: tuple[Seed, ...] = ()  # of this figure alone, behind those of all
+    more_seeds: tuple[Seed, ...] = ()  # of this figure alone, after those of all figures
     published: float | None = None
     tolerance: float | None = Field(default=None, ge=0)
     at_least: float | None = None
     at_most: float | None = None
     evidence: Line
-    revised: Literal["conditions", "bound"] | None = None  # changed or set once values of ours were known
+    revised: Literal["conditions", "bound"] | None = (
+        None  # what was changed or set once our values were known
+    )
     cause: Text | None = None  # why it does not agree, or what made it agree, shown by ablations
 
     @model_validator(mode="after")
     def _one_criterion(self) -> Figure:
         """Require exactly one way to judge a figure, and a statistic that fits its conditions."""
-        pair = [self.published is not None, self.tolerance is not None]
-        if pair[0] != pair[1]:
+        is_published = self.published is not None
+        if is_published != (self.tolerance is not None):
             raise ValueError(f"'{self.line}': published and tolerance belong together")
-        if [pair[0], self.at_least is not None, self.at_most is not None].count(True) != 1:
+        if [is_published, self.at_least is not None, self.at_most is not None].count(True) != 1:
             raise ValueError(f"'{self.line}': one of published, at_least and at_most is needed")
         if self.statistic == "mean" and len(self.of) > 1:
             raise ValueError(f"'{self.line}': a mean is of one condition; use gap or spread for several")
@@ -71,15 +73,14 @@ class Figure(Strict):
 class Ablation(Strict):
     """Describes one ablation: the overrides that change the conditions of figures."""
 
-    line: Line
-    words: Words  # overrides for each condition of the figures, which replace those of the same keys
-    of: Annotated[tuple[Line, ...], Field(min_length=1)]  # figures, by their lines
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
+    line: Line  # names the ablation
+    words: Overrides  # for each condition of the figures, which replace those of the same keys
+    of: Annotated[tuple[Line, ...], Field(min_length=1)]  # lines of the figures
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None  # None: those of all figures
     asks: Text  # the question, and the outcome that would refute it
-    found: Text | None = None  # written by hand
-    is_control: bool = (
-        False  # shows what the measurement would see; the bound of its figures says nothing of it
-    )
+    found: Text | None = None  # the answer, written by hand
+    # Whether it shows what the measurement would see; the bounds of its figures do not judge it.
+    is_control: bool = False
 
     @model_validator(mode="after")
     def _each_once(self) -> Ablation:
@@ -90,9 +91,9 @@ class Ablation(Strict):
         return self
 
     def changed(self, condition: Iterable[str]) -> list[str]:
-        """Return the overrides of a condition with those of the ablation.
+        """Return the overrides of a condition, with those of the ablation in place of those of the same keys.
 
-        Where the ablation chooses another entry of a group, the condition's settings of that group are dropped.
+        If the ablation chooses another entry of a group, the condition's settings of that group are dropped.
 
         >>> ablation = Ablation(line="faster", words=("optimizer.lr=0.1",), of=("error",), asks="too slow?")
         >>> ablation.changed(["rule=eprop", "optimizer.lr=0.003,0.01"])
@@ -111,18 +112,18 @@ class Reproduction(Strict):
     """Describes one reproduction, as a file of conf/experiment/reproduce/ states it."""
 
     name: Line
-    line: Line
+    line: Line  # describes it
     sources: Annotated[tuple[Line, ...], Field(min_length=1)]
-    differs: tuple[Line, ...] = ()  # where ours is not theirs
+    differs: tuple[Line, ...] = ()  # what is not as published
     reduced: Line | None = None  # what was made smaller
     reason: Text | None = None  # why a figure does not agree, as far as known
-    minutes: float | None = Field(default=None, gt=0)  # of one processor, all seeds
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    # Words added to experiment=reproduce/NAME; several values make a grid.
+    minutes: float | None = Field(default=None, gt=0)  # of all runs with all seeds on one processor
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]  # of all figures
+    # Overrides of each condition, beside experiment=reproduce/NAME; several values of a key make a grid.
     conditions: dict[Line, tuple[Line, ...]] = Field(default_factory=dict)
     figures: Annotated[tuple[Figure, ...], Field(min_length=1)]
     ablations: tuple[Ablation, ...] = ()
-    calculation: dict[str, Any] | None = None  # in place of runs
+    calculation: dict[str, Any] | None = None  # its name and settings, in place of runs
 
     @model_validator(mode="after")
     def _conditions_known(self) -> Reproduction:
@@ -176,26 +177,27 @@ class Reproduction(Strict):
         return (*self.seeds, *figure.more_seeds)
 
     def condition_seeds(self, name: str) -> list[int]:
-        """List the seeds of a condition: those of all figures, then what figures of it ask for beyond them.
+        """List the seeds of the condition `name`: those of all figures, then the further seeds of its own figures.
 
-        >>> one = read("temporal_xor")
-        >>> more = one.figures[0].model_copy(update={"more_seeds": (7,)})
-        >>> one.model_copy(update={"figures": (more,)}).condition_seeds("four neurons")
+        >>> reproduction = read("temporal_xor")
+        >>> figure = reproduction.figures[0].model_copy(update={"more_seeds": (7,)})
+        >>> reproduction.model_copy(update={"figures": (figure,)}).condition_seeds("four neurons")
         [0, 1, 2, 3, 4, 7]
         """
         own = (seed for figure in self.figures if name in figure.of for seed in figure.more_seeds)
         return list(dict.fromkeys((*self.seeds, *own)))
 
     def ablated(self, ablation: Ablation, *, is_changed: bool = True) -> Reproduction:
-        """Return the figures of an ablation, with their conditions and its seeds.
+        """Return the reproduction of an ablation: its figures and seeds, with changed conditions.
 
         Args:
             ablation: one of this reproduction's.
-            is_changed: False gives the conditions as they are, for comparison.
+            is_changed: whether the ablation changes the conditions; False for comparison.
 
-        >>> one = read("temporal_xor")
-        >>> ablation = Ablation(line="wider", words=("init.gain=3",), of=(one.figures[0].line,), asks="silent?")
-        >>> one.ablated(ablation).conditions["four neurons"][-1]
+        >>> reproduction = read("temporal_xor")
+        >>> figures = (reproduction.figures[0].line,)
+        >>> ablation = Ablation(line="wider", words=("init.gain=3",), of=figures, asks="silent?")
+        >>> reproduction.ablated(ablation).conditions["four neurons"][-1]
         'init.gain=3'
         """
         figures = tuple(
@@ -215,7 +217,7 @@ class Reproduction(Strict):
 
 
 def names(config_dirs: Iterable[Path] = ()) -> list[str]:
-    """List the names of all reproductions."""
+    """List the names of all reproductions, of sgbench and of the user's folders `config_dirs`."""
     return [
         name.removeprefix(FOLDER)
         for name in catalogue.paths("experiment", config_dirs)
@@ -224,7 +226,7 @@ def names(config_dirs: Iterable[Path] = ()) -> list[str]:
 
 
 def read(name: str, config_dirs: Iterable[Path] = ()) -> Reproduction:
-    """Read the file of one reproduction.
+    """Read the file of the reproduction `name`, of sgbench or of the user's folders `config_dirs`.
 
     Raises:
         InputError: there is none of this name, or its file is not valid.

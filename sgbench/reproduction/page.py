@@ -1,10 +1,10 @@
-"""The page of all reproductions, updated with the results of this machine."""
+"""Write the page of all reproductions, updated with the results of this machine."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sgbench.reproduction.report import HEAD, ours, rows
 from sgbench.reproduction.runs import ReproductionResult
@@ -23,10 +23,10 @@ UNMEASURED = "not measured"
 
 
 class PageEntry(NamedTuple):
-    """Holds the page's entry of one reproduction."""
+    """Holds the text of the page on one reproduction."""
 
-    rows: tuple[str, ...]  # of the table, one a figure
-    section: str
+    rows: tuple[str, ...]  # of the table in Markdown, one for each figure
+    section: str  # in Markdown, with its title
 
     @property
     def verdicts(self) -> list[str]:
@@ -35,13 +35,13 @@ class PageEntry(NamedTuple):
 
     @property
     def revised(self) -> list[str]:
-        """Return what of each figure that agrees was changed or set once values were known; empty for nothing."""
+        """Return the cell `revised` of each figure that agrees: "conditions", "bound" or empty."""
         pairs = zip(self.rows, self.verdicts, strict=True)
         return [cells_of(row)[REVISED] for row, verdict in pairs if verdict == "agrees"]
 
 
 def cells_of(row: str) -> list[str]:
-    """Read the cells of a row, of which the first may be empty.
+    """Split a row of a Markdown table into its cells; empty ones are kept.
 
     >>> cells_of("|  | error | 0.05 |")
     ['', 'error', '0.05']
@@ -52,20 +52,20 @@ def cells_of(row: str) -> list[str]:
 def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
     """Write the page docs/reproductions.md.
 
-    What the page says of other reproductions stays, and so does what it says of a figure that was not measured
-    here, while figure and methods are still those.
+    The text on other reproductions stays. The row of a figure that was not measured here stays as well, if the
+    figure and its methods are the same.
 
     Args:
-        results: of what was run or read here.
-        before: the page as it is; empty where there is none.
+        results: of the reproductions that were run or read here.
+        before: the page as it is; empty if there is none.
     """
     entries = read_page(before)
     for result in results:
         name = result.reproduction.name
-        entries[name] = _with_kept(result, _entry(result), entries.get(name))
+        entries[name] = _with_earlier(result, _entry(result), entries.get(name))
     ordered = [entries[name] for name in sorted(entries)]
     verdicts = [verdict for entry in ordered for verdict in entry.verdicts]
-    revised = [what for entry in ordered for what in entry.revised]
+    revised = [cell for entry in ordered for cell in entry.revised]
     lines = [
         "# Published figures, and ours",
         "",
@@ -90,7 +90,7 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
 
 
 def read_page(text: str) -> dict[str, PageEntry]:
-    """Read the entries of a page by name.
+    """Read the entries of a page by the name of their reproduction.
 
     >>> read_page("")
     {}
@@ -112,39 +112,46 @@ def read_page(text: str) -> dict[str, PageEntry]:
 
 
 def _entry(result: ReproductionResult) -> PageEntry:
-    return PageEntry(
-        tuple(f"| {' | '.join(cells)} |" for cells in rows([result])), "\n".join(_section(result))
-    )
+    """Write the entry of a reproduction from its results alone."""
+    return PageEntry(_row_texts(rows([result])), "\n".join(_section(result)))
 
 
-def _with_kept(result: ReproductionResult, entry: PageEntry, before: PageEntry | None) -> PageEntry:
-    """Keep the earlier page's values of unchanged figures that are not measured here."""
+def _row_texts(table_rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Write rows of cells as rows of a Markdown table."""
+    return tuple(f"| {' | '.join(cells)} |" for cells in table_rows)
+
+
+def _with_earlier(result: ReproductionResult, entry: PageEntry, before: PageEntry | None) -> PageEntry:
+    """Return an entry in which unchanged figures that were not measured here have their earlier values.
+
+    Args:
+        result: of the reproduction.
+        entry: its new entry.
+        before: its entry on the earlier page; None without one.
+    """
     if before is None:
         return entry
     earlier = {tuple(cells_of(row)[1:3]): cells_of(row) for row in before.rows}
-    items = [_items(section) for section in (before.section, entry.section)]
-    lines, kept = [], 0
+    old_items, new_items = _items(before.section), _items(entry.section)
+    table_rows, has_earlier = [], False
     for row, figure in zip(entry.rows, result.reproduction.figures, strict=True):
         cells = cells_of(row)
         old = earlier.get(tuple(cells[1:3]))
-        is_same = [_condition(items[0], name) for name in figure.of] == [
-            _condition(items[1], name) for name in figure.of
-        ]
+        is_same = all(_condition(old_items, name) == _condition(new_items, name) for name in figure.of)
         if old is not None and is_same and cells[VERDICT].startswith(UNMEASURED):
-            kept += 1
-            cells[VERDICT - 2 : VERDICT + 1] = old[VERDICT - 2 : VERDICT + 1]
-        lines.append(cells)
-    if not kept:
+            has_earlier = True
+            cells[VERDICT - 2 : VERDICT + 1] = old[VERDICT - 2 : VERDICT + 1]  # our figure, seeds and verdict
+        table_rows.append(cells)
+    if not has_earlier:
         return entry
-    minutes = [
-        float(cells[-1]) for cells in (cells_of(before.rows[0]), lines[0]) if cells[-1] not in ("", "-")
-    ]
-    lines[0][-1] = f"{max(minutes):.1f}" if minutes else "-"
-    commits = sorted({commit for place in items for commit in _commits(place)})
+    minute_cells = (cells_of(before.rows[0])[-1], table_rows[0][-1])
+    minutes = [float(cell) for cell in minute_cells if cell not in ("", "-")]
+    table_rows[0][-1] = f"{max(minutes):.1f}" if minutes else "-"
+    commits = sorted({*_commits(old_items), *_commits(new_items)})
     section = entry.section.partition("\n- Runs of commit ")[0]
     if commits:
         section += "\n" + "\n".join(wrapped(f"- Runs of commit {', '.join(commits)}."))
-    return PageEntry(tuple(f"| {' | '.join(cells)} |" for cells in lines), section)
+    return PageEntry(_row_texts(table_rows), section)
 
 
 def _items(section: str) -> list[str]:
@@ -153,60 +160,56 @@ def _items(section: str) -> list[str]:
 
 
 def _condition(items: Iterable[str], name: str) -> str | None:
-    """Return a section's item on a condition."""
+    """Return a section's item on the condition `name`; None without one."""
     starts = (f"Condition {name}:", f"Condition {name} (`")
     return next((item for item in items if item.startswith(starts)), None)
 
 
 def _commits(items: Iterable[str]) -> list[str]:
-    """List the commits that a section names for its runs."""
+    """List the commits that a section names for its runs, from its items."""
     start = "Runs of commit "
-    told = next((item for item in items if item.startswith(start)), start)
-    return [commit for commit in told.removeprefix(start).rstrip(".").split(", ") if commit]
+    item = next((item for item in items if item.startswith(start)), start)
+    return [commit for commit in item.removeprefix(start).rstrip(".").split(", ") if commit]
 
 
 def _section(result: ReproductionResult) -> list[str]:
-    one = result.reproduction
-    lines = [f"## {one.name}", "", one.line, "", *(f"- Source: {source}." for source in one.sources)]
+    """Write the lines of the section on a reproduction, in Markdown."""
+    reproduction = result.reproduction
+    sources = [f"- Source: {source}." for source in reproduction.sources]
+    lines = [f"## {reproduction.name}", "", reproduction.line, "", *sources]
     evidence: dict[str, list[str]] = {}
     for judged in result.judged:
         evidence.setdefault(judged.figure.evidence, []).append(judged.figure.line)
-    lines += [f"- Evidence: {text} ({'; '.join(sources)})." for text, sources in evidence.items()]
-    lines += [f"- Not as published: {difference}." for difference in one.differs]
-    lines += [
-        f"- {word}: {text}."
-        for word, text in (("Reduced", one.reduced), ("Why it is missed", one.reason))
-        if text
-    ]
-    lines += [f"- Cause, {figure.line}: {figure.cause}." for figure in one.figures if figure.cause]
+    lines += [f"- Evidence: {text} ({'; '.join(figures)})." for text, figures in evidence.items()]
+    lines += [f"- Not as published: {difference}." for difference in reproduction.differs]
+    lines += [f"- Reduced: {reproduction.reduced}."] if reproduction.reduced else []
+    lines += [f"- Why it is missed: {reproduction.reason}."] if reproduction.reason else []
+    lines += [f"- Cause, {figure.line}: {figure.cause}." for figure in reproduction.figures if figure.cause]
     for ablation, base, changed in result.ablations:
-        pairs = zip(base.judged, changed.judged, strict=True)
-        done = [_moved(before, after) for before, after in pairs]
-        lines.append(f"- Ablation, {ablation.line} (`{' '.join(ablation.words)}`): {'; '.join(done)}.")
-    if one.ablations:
-        lines.append(f"- [What was asked and found by each](reproductions/{one.name}.md).")
+        effects = [_effect(*pair) for pair in zip(base.judged, changed.judged, strict=True)]
+        lines.append(f"- Ablation, {ablation.line} (`{' '.join(ablation.words)}`): {'; '.join(effects)}.")
+    if reproduction.ablations:
+        lines.append(f"- [What was asked and found by each](reproductions/{reproduction.name}.md).")
     for name, ids in result.methods.items():
         more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
-        words = " ".join(one.conditions[name])
-        shown = ", ".join(f"`{method}`" for method in ids[:SHOWN_METHODS])
-        lines.append(f"- Condition {name}{f' (`{words}`)' if words else ''}: methods {shown}{more}.")
+        overrides = " ".join(reproduction.conditions[name])
+        methods = ", ".join(f"`{method}`" for method in ids[:SHOWN_METHODS])
+        lines.append(
+            f"- Condition {name}{f' (`{overrides}`)' if overrides else ''}: methods {methods}{more}."
+        )
     if result.commits:
         lines.append(f"- Runs of commit {', '.join(result.commits)}.")
     return [part for line in lines for part in wrapped(line)]
 
 
-def _moved(before: Judged, after: Judged) -> str:
-    """Write the effect of an ablation on a figure."""
+def _effect(before: Judged, after: Judged) -> str:
+    """Write the effect of an ablation on a figure: its value before, if there is one, and after."""
     end = ours(after) if after.note is None else f"no number, {after.note}"
     return f"{after.figure.line} {'' if before.ours is None else f'from {ours(before)} to '}{end}"
 
 
 def wrapped(line: str) -> list[str]:
-    """Wrap a line of prose to the page's width; an item's later lines are indented."""
-    return textwrap.wrap(
-        line,
-        WIDTH,
-        subsequent_indent="  " * line.startswith("- "),
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [""]
+    """Wrap a line of prose to the page's width; later lines of a list item are indented."""
+    indent = "  " * line.startswith("- ")
+    options: Any = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, **options) or [""]

@@ -12,30 +12,33 @@ HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "revi
 
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
-    """Build one row for each figure; cells of the whole reproduction are in its first row."""
+    """Build one row of cells for each figure, as `HEAD` names them.
+
+    Name and minutes of a reproduction are in its first row.
+    """
     table_rows = []
     for result in results:
-        for place, judged in enumerate(result.judged):
-            first = place == 0
+        for index, judged in enumerate(result.judged):
+            is_first = index == 0
             table_rows.append(
                 [
-                    result.reproduction.name if first else "",
+                    result.reproduction.name if is_first else "",
                     judged.figure.line,
                     judged.figure.theirs,
                     ours(judged),
                     str(judged.seeds) if judged.seeds else "-",
                     judged.verdict if judged.note is None else f"{judged.verdict}: {judged.note}",
                     judged.figure.revised or "",
-                    _minutes(result) if first else "",
+                    _minutes(result) if is_first else "",
                 ]
             )
     return table_rows
 
 
 def ours(judged: Judged) -> str:
-    """Write a measured figure and its standard deviation over seeds, with four digits or powers of ten.
+    """Write a measured figure and its standard deviation over seeds, with four decimals or a power of ten.
 
-    What the verdict takes for rounding has neither digits nor a deviation: those differ between processors.
+    A figure below 1e-12 has neither digits nor a deviation, since it is rounding that differs between processors.
 
     >>> from sgbench.reproduction.definition import Figure
     >>> figure = Figure(line="a", of=("b",), at_least=0.5, evidence="by hand")
@@ -53,7 +56,7 @@ def ours(judged: Judged) -> str:
 
 
 def measured_text(values: Iterable[float]) -> str:
-    """Write the measure of each seed.
+    """Write the measures of all seeds.
 
     >>> measured_text([0.5, 0.98765])
     '0.5000, 0.9877'
@@ -62,22 +65,25 @@ def measured_text(values: Iterable[float]) -> str:
 
 
 def _is_rounding(value: float) -> bool:
+    """Return whether a value is rounding: not 0, but nearer to it than verdicts distinguish."""
     return 0 < abs(value) < ROUNDING
 
 
-def _digits(value: float, of: float) -> str:
-    if _is_rounding(of):
+def _digits(value: float, scale: float) -> str:
+    """Write a number with the digits of another, `scale`: four decimals, or a power of ten if that is small."""
+    if _is_rounding(scale):
         return f"< {ROUNDING:g}"
-    small = 0 < abs(of) < 1e-4  # noqa: PLR2004 - the digits that the docstring of `ours` names
-    return f"{value:{'.1e' if small else '.4f'}}"
+    is_small = 0 < abs(scale) < 1e-4  # noqa: PLR2004 - less has no digit among four decimals
+    return f"{value:{'.1e' if is_small else '.4f'}}"
 
 
 def _minutes(result: ReproductionResult) -> str:
+    """Write the minutes of a reproduction's runs, or "-" for a calculation."""
     return "-" if result.minutes is None else f"{result.minutes:.1f}"
 
 
 def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
-    """Describe reproductions and their figures under stable keys."""
+    """Convert reproductions and their figures to plain values for JSON, whose keys stay the same."""
     return [
         {
             "name": result.reproduction.name,

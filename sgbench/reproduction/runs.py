@@ -21,22 +21,22 @@ from sgbench.reproduction.verdict import ConditionCell, Judged, judge
 
 @dataclass(frozen=True)
 class ReproductionFolders:
-    """Holds the folders of runs and data, and the user's own entries."""
+    """Names the folders of runs and data, and those with the user's own entries."""
 
-    root: Path | None = None  # of runs
-    data_dir: Path | None = None
+    root: Path | None = None  # of runs; None: the default
+    data_dir: Path | None = None  # of files of data sets; None: the default
     config_dirs: tuple[Path, ...] = ()
 
     def overrides(self) -> list[str]:
-        """Write the folders as overrides, quoted, since a path may contain characters of Hydra's grammar."""
-        given = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
-        return [f"{key}={_quoted(str(path))}" for key, path in given.items() if path is not None]
+        """Write the folders as Hydra overrides, quoted, since a path may contain characters of Hydra's grammar."""
+        paths = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
+        return [f"{key}={_quote(str(path))}" for key, path in paths.items() if path is not None]
 
 
-def _quoted(text: str) -> str:
-    r"""Write a text so that Hydra reads it back.
+def _quote(text: str) -> str:
+    r"""Put a text into the quotes of a Hydra override.
 
-    >>> print(_quoted("it's"))
+    >>> print(_quote("it's"))
     'it\'s'
     """
     return "'" + text.replace("'", r"\'") + "'"
@@ -44,12 +44,14 @@ def _quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class ReproductionGrid:
-    """Lists all runs of a reproduction: of each condition its cells, of each cell its seeds."""
+    """Lists all runs of a reproduction; a condition with several values of a key has a cell for each combination."""
 
-    cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]
+    cells: Mapping[
+        str, Sequence[Mapping[int, RunSpec]]
+    ]  # by condition: one mapping for each cell, from seed to run
 
     def specs(self) -> list[RunSpec]:
-        """List each run of a reproduction once."""
+        """List each run of the grid once, also if several conditions share it."""
         specs = [spec for cells in self.cells.values() for cell in cells for spec in cell.values()]
         return list({(method_id(spec.method), spec.seed): spec for spec in specs}.values())
 
@@ -59,21 +61,21 @@ class ReproductionResult:
     """Holds the results of a reproduction."""
 
     reproduction: Reproduction
-    judged: tuple[Judged, ...]
-    seeds: int
+    judged: tuple[Judged, ...]  # one for each figure
+    seeds: int  # largest count of seeds of a cell
     minutes: float | None  # of all runs, as recorded; None for a calculation
-    methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ids by condition
-    commits: tuple[str, ...] = ()
+    methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # method ids by condition
+    commits: tuple[str, ...] = ()  # of sgbench, that made the runs
     ablations: tuple[AblationResult, ...] = ()
-    unmade: int = 0  # runs of which nothing is known
+    unmade: int = 0  # count of runs without a record or stored measures
 
 
 class AblationResult(NamedTuple):
     """Holds the results of an ablation and those of the same seeds without it."""
 
     ablation: Ablation
-    base: ReproductionResult
-    changed: ReproductionResult
+    base: ReproductionResult  # without the ablation
+    changed: ReproductionResult  # with it
 
 
 def grid_of(
@@ -83,31 +85,33 @@ def grid_of(
     *,
     count: int | None = None,
 ) -> ReproductionGrid:
-    """Compose every run of a reproduction.
+    """Compose every run of a reproduction, without those of its ablations.
 
     Args:
         reproduction: whose conditions are composed.
         seeds: seeds of every condition; None for those that its figures require.
         folders: folders of runs and data.
-        count: use the first seeds only, this many; None for all.
+        count: count of these seeds to use, from the first; None for all.
 
     Raises:
-        InputError: a condition is not usable.
+        InputError: a condition does not compose a run.
     """
     by_condition = {}
     for name, condition in reproduction.conditions.items():
-        own = list(reproduction.condition_seeds(name) if seeds is None else seeds)[:count]
-        asked = [
+        condition_seeds = list(reproduction.condition_seeds(name) if seeds is None else seeds)[:count]
+        overrides = [
             f"experiment={FOLDER}{reproduction.name}",
             "trainer.progress=false",
             *folders.overrides(),
             *condition,
-            f"seed={','.join(map(str, own))}",
+            f"seed={','.join(map(str, condition_seeds))}",
         ]
-        specs = plan(asked, multirun=True, config_dirs=folders.config_dirs).specs
+        specs = plan(overrides, multirun=True, config_dirs=folders.config_dirs).specs
         # The last override varies fastest, so the seeds of one cell are neighbours.
-        starts = range(0, len(specs), len(own))
-        by_condition[name] = [{spec.seed: spec for spec in specs[at : at + len(own)]} for at in starts]
+        size = len(condition_seeds)
+        by_condition[name] = [
+            {spec.seed: spec for spec in specs[first : first + size]} for first in range(0, len(specs), size)
+        ]
     return ReproductionGrid(by_condition)
 
 
@@ -118,49 +122,57 @@ def grids_of(
 
     Args:
         reproduction: the reproduction, as its file states it.
-        count: use the first seeds only, this many; None for all.
+        count: count of seeds to use, from the first; None for all.
         folders: folders of runs and data.
         with_ablations: False composes only the runs of the figures.
 
     Raises:
-        InputError: a condition or a change is not usable.
+        InputError: a condition or a change does not compose a run.
     """
-    asked = _asked(reproduction) if with_ablations else [reproduction]
-    return [grid_of(each, None, folders, count=count) for each in asked]
+    reproductions = _with_ablations(reproduction) if with_ablations else [reproduction]
+    return [grid_of(each, None, folders, count=count) for each in reproductions]
 
 
-def _asked(one: Reproduction) -> list[Reproduction]:
-    """List a reproduction and, for each of its ablations, the figures without and with the change."""
-    each = (
-        one.ablated(each, is_changed=is_changed) for each in one.ablations for is_changed in (False, True)
-    )
-    return [one, *each]
+def _with_ablations(reproduction: Reproduction) -> list[Reproduction]:
+    """List a reproduction and, for each of its ablations, that without and that with the change."""
+    reproductions = [reproduction]
+    for ablation in reproduction.ablations:
+        reproductions += [reproduction.ablated(ablation, is_changed=changed) for changed in (False, True)]
+    return reproductions
 
 
 def carry_out(
     grids: Sequence[ReproductionGrid], *, workers: int | None, headline: Callable[[RunRecord], str]
 ) -> list[str]:
-    """Make the runs that have no record, in parallel where possible; return a line for each that failed to start.
+    """Train the runs of grids that have no finished record, side by side where possible.
+
+    Args:
+        grids: with the runs.
+        workers: count of processes; None chooses it.
+        headline: writes the result of a run on one line, for progress messages.
+
+    Returns:
+        A line for each run that failed to start.
 
     Raises:
-        InputError: files of the data set are not there, or a run is not usable.
+        InputError: files of the data set are missing, or a run cannot be built.
         StorageError: the runs folder cannot be written.
     """
     from sgbench.replicas.sweep import run_sweep
     from sgbench.training.build import build
 
-    specs, left = unfinished(grids)
-    if left:
-        data = build(specs[left[0]]).data
+    specs, to_train = unfinished(grids)
+    if to_train:
+        data = build(specs[to_train[0]]).data
         missing = data.data_set.missing(data.data_dir)
         if missing is not None:
             raise InputError(missing)
         require_writable(Path(specs[0].paths.runs_dir))
-    return run_sweep(specs, left, workers=workers, largest=None, headline=headline)
+    return run_sweep(specs, to_train, workers=workers, largest=None, headline=headline)
 
 
 def unfinished(grids: Sequence[ReproductionGrid]) -> tuple[list[RunSpec], list[int]]:
-    """List each run once, and the indices of those without a finished record."""
+    """List each run of the grids once, and the indices in that list of runs without a finished record."""
     from sgbench.training.run_folder import finished_record
 
     specs = _specs(grids)
@@ -168,7 +180,7 @@ def unfinished(grids: Sequence[ReproductionGrid]) -> tuple[list[RunSpec], list[i
 
 
 def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
-    """List each run once."""
+    """List each run of several grids once."""
     by_key = {(method_id(spec.method), spec.seed): spec for grid in grids for spec in grid.specs()}
     return list(by_key.values())
 
@@ -176,29 +188,32 @@ def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
 def runs_of(
     grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
 ) -> dict[RunKey, ReproductionRun]:
-    """Find the measures of the runs of grids: from their records, else from those stored in a checkout.
+    """Collect the measures of the runs of grids, from the record of a run or else from a checkout.
 
     Args:
         grids: of a reproduction.
-        stored: of the same reproduction.
+        stored: measures of its runs in a checkout.
+
+    Returns:
+        The measures by method and seed; runs without any are left out.
     """
     from sgbench.training.run_folder import stored_record
 
-    found = {}
+    runs = {}
     for spec in _specs(grids):
-        key = method_id(spec.method), spec.seed
-        record = stored_record(spec)
+        method = method_id(spec.method)
+        key, record = (method, spec.seed), stored_record(spec)
         if record is not None:
-            found[key] = measured_run(key[0], record)
+            runs[key] = measured_run(method, record)
         elif key in stored:
-            found[key] = stored[key]
-    return found
+            runs[key] = stored[key]
+    return runs
 
 
-def still_asked(
+def of_same_methods(
     grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
 ) -> dict[RunKey, ReproductionRun]:
-    """Return the stored runs of the grids' methods, of any seed."""
+    """Select the stored runs, of any seed, whose method is one of the grids' methods."""
     methods = {method_id(spec.method) for spec in _specs(grids)}
     return {key: run for key, run in stored.items() if key[0] in methods}
 
@@ -206,56 +221,67 @@ def still_asked(
 def judged_runs(
     reproduction: Reproduction, grid: ReproductionGrid, runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
-    """Judge the figures by the runs that are available."""
-    own_keys = {(method_id(spec.method), spec.seed) for spec in grid.specs()}
-    own_runs = [runs[key] for key in sorted(own_keys & runs.keys())]
+    """Judge the figures of a reproduction, without its ablations, by the measures of its runs.
 
-    def cells(name: str, figure: Figure) -> list[ConditionCell]:
+    Args:
+        reproduction: with the figures.
+        grid: its runs.
+        runs: their measures, as far as known; a figure without all of its runs is not measured.
+    """
+    keys = {(method_id(spec.method), spec.seed) for spec in grid.specs()}
+    known_runs = [runs[key] for key in sorted(keys & runs.keys())]
+
+    def cells_of(name: str, figure: Figure) -> list[ConditionCell]:
         condition_cells = []
         for cell in grid.cells[name]:
-            wanted = {seed: cell[seed] for seed in reproduction.seeds_of(figure) if seed in cell}
-            own = {seed: runs.get((method_id(spec.method), seed)) for seed, spec in wanted.items()}
-            values = {seed: run and run.measures.get(figure.measure) for seed, run in own.items()}
-            ranks = [run.rank for run in own.values() if run is not None]
+            specs = {seed: cell[seed] for seed in reproduction.seeds_of(figure) if seed in cell}
+            cell_runs = {seed: runs.get((method_id(spec.method), seed)) for seed, spec in specs.items()}
+            values = {seed: run and run.measures.get(figure.measure) for seed, run in cell_runs.items()}
+            ranks = [run.rank for run in cell_runs.values() if run is not None]
             condition_cells.append(ConditionCell(values, statistics.fmean(ranks) if ranks else 0.0))
         return condition_cells
 
     judged = [
-        judge(figure, {name: cells(name, figure) for name in figure.of}) for figure in reproduction.figures
+        judge(figure, {name: cells_of(name, figure) for name in figure.of}) for figure in reproduction.figures
     ]
     return ReproductionResult(
         reproduction=reproduction,
         judged=tuple(judged),
         seeds=max((len(cell) for cells in grid.cells.values() for cell in cells), default=0),
-        minutes=sum(run.total_s for run in own_runs) / 60,
-        methods={name: _ids(group) for name, group in grid.cells.items()},
-        commits=tuple(sorted({run.commit for run in own_runs if run.commit})),
-        unmade=len(own_keys - runs.keys()),
+        minutes=sum(run.total_s for run in known_runs) / 60,
+        methods={name: _method_ids(cells) for name, cells in grid.cells.items()},
+        commits=tuple(sorted({run.commit for run in known_runs if run.commit})),
+        unmade=len(keys - runs.keys()),
     )
 
 
 def judged_grids(
-    one: Reproduction, grids: Sequence[ReproductionGrid], runs: Mapping[RunKey, ReproductionRun]
+    reproduction: Reproduction, grids: Sequence[ReproductionGrid], runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
-    """Judge the figures of a reproduction and, where their grids are given, of its ablations.
+    """Judge the figures of a reproduction and, if `grids` has their runs, of its ablations.
 
     Args:
-        one: the reproduction.
+        reproduction: with the figures.
         grids: as `grids_of` lists them.
-        runs: that are known.
+        runs: measures of the runs, as far as known.
     """
-    results = [judged_runs(each, grid, runs) for each, grid in zip(_asked(one), grids, strict=False)]
-    pairs = zip(one.ablations, results[1::2], results[2::2], strict=len(grids) > 1)
+    reproductions = _with_ablations(reproduction)
+    results = [judged_runs(each, grid, runs) for each, grid in zip(reproductions, grids, strict=False)]
+    pairs = zip(reproduction.ablations, results[1::2], results[2::2], strict=len(grids) > 1)
     return replace(results[0], ablations=tuple(AblationResult(*each) for each in pairs))
 
 
-def _ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
-    """List the ids of the methods in these cells, each once."""
+def _method_ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
+    """List the ids of the methods in a condition's cells, each once."""
     return tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
 
 
 def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:
-    """Judge the figures of a reproduction that needs no runs."""
+    """Judge the figures of a reproduction that is a calculation, without runs, for each of some seeds.
+
+    Raises:
+        InputError: the calculation's settings are not valid.
+    """
     from sgbench.reproduction.closed_loop import integrals
 
     settings = {key: value for key, value in (reproduction.calculation or {}).items() if key != "name"}

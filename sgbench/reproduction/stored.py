@@ -16,6 +16,7 @@ from sgbench.reproduction.definition import Line, Measure
 
 RUN_MEASURES: tuple[Measure, ...] = ("test_accuracy", "last_accuracy", "last_loss", "lowest_error")
 DIGITS = 9
+"""Significant digits of a stored measure."""
 
 
 class ReproductionRun(Strict):
@@ -23,9 +24,9 @@ class ReproductionRun(Strict):
 
     method: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
     seed: Annotated[int, Field(ge=0)]
-    measures: dict[Measure, float]  # one that a run lacks is not there
+    measures: dict[Measure, float]  # those that the run has
     rank: float  # accuracy on validation, by which cells of a grid are selected
-    total_s: Annotated[float, Field(ge=0)]
+    total_s: Annotated[float, Field(ge=0)]  # wall time of training and test
     commit: Annotated[Line, StringConstraints(pattern=r"^[0-9a-f]{12}$")] | None = None
 
     @property
@@ -38,7 +39,7 @@ RunKey = tuple[str, int]
 
 
 def measured_run(method: str, record: RunRecord) -> ReproductionRun:
-    """Extract the measures of a record that figures use."""
+    """Extract the measures that figures use from the record of a run of the method with this id."""
     measures: dict[Measure, float] = {}
     for name in RUN_MEASURES:
         value = measured(record, name)
@@ -57,10 +58,14 @@ def measured_run(method: str, record: RunRecord) -> ReproductionRun:
 
 
 def measured(record: RunRecord, measure: Measure) -> float | None:
-    """Return the measure of one run; a run that diverged to NaN counts as chance, other failures give None."""
+    """Return one measure of a run; None if it lacks it.
+
+    A run that diverged to NaN has the accuracy of guessing, and other failed runs have no measure. "last" is the last
+    epoch on validation, and "lowest_error" is 1 minus the best validation accuracy of all epochs.
+    """
     if record.status == "failed":
-        of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
-        chance = even_guess(record.classes) if of_method else None
+        has_diverged = record.failure is not None and record.failure.kind == "NonFiniteError"
+        chance = even_guess(record.classes) if has_diverged else None
         if measure == "lowest_error" and chance is not None:
             return 1 - chance
         return None if measure == "last_loss" else chance
@@ -79,21 +84,19 @@ def measured(record: RunRecord, measure: Measure) -> float | None:
 
 
 def read_runs(path: Path) -> dict[RunKey, ReproductionRun]:
-    """Read the stored runs of a reproduction, one a line; none where there is no file.
+    """Read the stored runs of a reproduction, one on each line; empty if there is no file.
 
     Raises:
-        InputError: a line is not of this form.
+        InputError: a line is no such run.
     """
-    if not path.exists():
-        return {}
-    lines = read_bytes(path).splitlines()
+    lines = read_bytes(path).splitlines() if path.exists() else []
     runs = [
-        parse_model(line, ReproductionRun, f"{path}, line {place}") for place, line in enumerate(lines, 1)
+        parse_model(line, ReproductionRun, f"{path}, line {number}") for number, line in enumerate(lines, 1)
     ]
     return {run.key: run for run in runs}
 
 
 def write_runs(path: Path, runs: Mapping[RunKey, ReproductionRun]) -> None:
-    """Write runs, one a line, by method and seed."""
+    """Write runs into a file, one on each line, sorted by method and seed."""
     lines = [runs[key].model_dump_json(exclude_none=True) + "\n" for key in sorted(runs)]
     write_atomic(path, "".join(lines).encode())

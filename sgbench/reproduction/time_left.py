@@ -1,4 +1,4 @@
-"""Estimates how long a list of reproductions takes, from their stated times and the pace of finished runs."""
+"""Estimate how long a list of reproductions takes, from their stated times and the pace of finished runs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sgbench.reproduction.runs import ReproductionGrid, unfinished
 MINUTE_S = 60.0
 
 
-def stated_s(one: Reproduction, grids: Sequence[ReproductionGrid]) -> float:
-    """Return the time that a reproduction states for the runs without a record [s].
+def stated_s(reproduction: Reproduction, grids: Sequence[ReproductionGrid]) -> float:
+    """Estimate the time of the runs without a record from the minutes that a reproduction states [s].
 
     Args:
-        one: whose file states the minutes of all runs of its figures; 0 where it does not.
-        grids: those runs first, others behind, each of which is taken to last as long.
+        reproduction: states the minutes of all runs of its figures; without them the estimate is 0.
+        grids: the runs of its figures, then those of its ablations, each of which is taken to last as long.
     """
-    if one.minutes is None or not grids:
+    if reproduction.minutes is None or not grids:
         return 0.0
-    specs, left = unfinished(grids)
-    return MINUTE_S * one.minutes * len(left) / len(grids[0].specs()) if specs else 0.0
+    specs, to_train = unfinished(grids)
+    return MINUTE_S * reproduction.minutes * len(to_train) / len(grids[0].specs()) if specs else 0.0
 
 
 def left_s(stated: Sequence[float], done: int, used_s: float) -> float:
@@ -28,15 +28,15 @@ def left_s(stated: Sequence[float], done: int, used_s: float) -> float:
 
     .. math:: L = \frac{u}{\sum_{i < d} m_i} \sum_{i \ge d} m_i
 
-    with the times m stated, d reproductions done in the time u, and a pace of 1 before any run.
+    Before the first is done, the stated times alone count.
 
     Args:
-        stated: m [s].
-        done: d.
-        used_s: u [s].
+        stated: time m_i that each reproduction states [s].
+        done: d, count of reproductions that are done.
+        used_s: u, time that these took [s].
 
     >>> left_s([60.0, 120.0], 0, 0.0), left_s([60.0, 120.0], 1, 90.0)  # as stated; two thirds as fast
     (180.0, 180.0)
     """
-    before, behind = sum(stated[:done]), sum(stated[done:])
-    return behind * used_s / before if before else behind
+    stated_done_s, stated_left_s = sum(stated[:done]), sum(stated[done:])
+    return stated_left_s * used_s / stated_done_s if stated_done_s else stated_left_s

@@ -1,4 +1,4 @@
-"""Judges measured figures against published ones."""
+"""Judge measured figures against published ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from sgbench.reproduction.definition import Figure
 
 Verdict = Literal["agrees", "does not agree", "not measured"]
 ROUNDING = 1e-12
+"""Differences up to this are rounding, and do not decide a verdict."""
 
 
 class ConditionCell(NamedTuple):
-    """Describes one setting of a condition."""
+    """Holds the results of one combination of a condition's settings."""
 
-    values: Mapping[int, float | None]  # the measure by seed; None where there is none
+    values: Mapping[int, float | None]  # the measure by seed; None for a run without it
     rank: float  # mean accuracy on validation, by which cells are selected
 
 
@@ -24,23 +25,24 @@ class Judged(NamedTuple):
     """Holds a published figure, its measured value, and whether the two agree."""
 
     figure: Figure
-    ours: float | None
-    deviation: float | None  # standard deviation over seeds
-    seeds: int
+    ours: float | None  # measured value; None: not measured
+    deviation: float | None  # standard deviation over seeds; None with fewer than two
+    seeds: int  # count of seeds that all conditions have
     verdict: Verdict
     note: str | None  # why it was not measured
-    by_seed: tuple[float, ...] = ()
+    by_seed: tuple[float, ...] = ()  # the figure's value for each of these seeds
 
 
 def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judged:
     """Compare one published figure with its measured value.
 
-    A condition is worth the mean over its seeds, and over its best cells if the figure names how many; `gap` is the
-    smallest of all conditions but the last above the last, `spread` the largest above the smallest.
+    The value of a condition is the mean over its seeds and its cells, or its best cells if the figure says how many.
+    The figure is that value ("mean"), the smallest value of all conditions but the last minus the last one ("gap"), or
+    the largest minus the smallest ("spread"). If a run has no result, the figure is not measured.
 
     Args:
         figure: published.
-        cells: measured, by condition.
+        cells: the measured cells of each of its conditions, by name.
 
     >>> figure = Figure(line="a", of=("b",), published=0.9, tolerance=0.1, evidence="by hand")
     >>> judged = judge(figure, {"b": [ConditionCell({0: 0.8, 1: 0.84}, rank=0.8)]})
@@ -54,34 +56,34 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
         return Judged(
             figure, None, None, 0, "not measured", f"{missing} run{'s' * (missing > 1)} without a result"
         )
-    by_seed = [_worth(cells[name], figure.best_cells) for name in figure.of]
-    ours = _combined(figure, [statistics.fmean(scores.values()) for scores in by_seed])
-    seeds = [seed for seed in by_seed[0] if all(seed in scores for scores in by_seed)]
-    each = tuple(_combined(figure, [scores[seed] for scores in by_seed]) for seed in seeds)
-    deviation = statistics.stdev(each) if len(each) > 1 else None
-    return Judged(figure, ours, deviation, len(seeds), _verdict(figure, ours), None, each)
+    conditions = [_mean_by_seed(cells[name], figure.best_cells) for name in figure.of]
+    ours = _combine(figure, [statistics.fmean(scores.values()) for scores in conditions])
+    seeds = [seed for seed in conditions[0] if all(seed in scores for scores in conditions)]
+    by_seed = tuple(_combine(figure, [scores[seed] for scores in conditions]) for seed in seeds)
+    deviation = statistics.stdev(by_seed) if len(by_seed) > 1 else None
+    return Judged(figure, ours, deviation, len(seeds), _verdict(figure, ours), None, by_seed)
 
 
-def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:
-    """Average the measure over the selected cells, by seed."""
-    counting = sorted(cells, key=lambda cell: -cell.rank)[:best]
+def _mean_by_seed(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:
+    """Average the measure of each seed over the `best` cells of the highest rank; None: over all."""
+    selected = sorted(cells, key=lambda cell: -cell.rank)[:best]
     return {
-        seed: statistics.fmean(cell.values[seed] for cell in counting)  # type: ignore[misc] - none is None here
-        for seed in counting[0].values
+        seed: statistics.fmean(cell.values[seed] for cell in selected)  # type: ignore[misc] - none is None here
+        for seed in selected[0].values
     }
 
 
-def _combined(figure: Figure, worth: Sequence[float]) -> float:
-    """Combine the conditions of a figure to one number: a mean, a gap or a spread."""
+def _combine(figure: Figure, values: Sequence[float]) -> float:
+    """Combine the values of a figure's conditions to one number by its statistic; see `judge`."""
     if figure.statistic == "mean":
-        return worth[0]
+        return values[0]
     if figure.statistic == "gap":
-        return min(worth[:-1]) - worth[-1]
-    return max(worth) - min(worth)
+        return min(values[:-1]) - values[-1]
+    return max(values) - min(values)
 
 
 def _verdict(figure: Figure, ours: float) -> Verdict:
-    """Return whether our number lies within the published bounds."""
+    """Return whether our value lies within the published tolerance or bound, apart from rounding."""
     low, high = -math.inf, math.inf
     if figure.published is not None and figure.tolerance is not None:
         low, high = figure.published - figure.tolerance, figure.published + figure.tolerance
