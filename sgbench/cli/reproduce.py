@@ -131,7 +131,7 @@ def _result(
     one: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace
 ) -> ReproductionResult:
     from sgbench.reproduction.ablation_page import folder_beside
-    from sgbench.reproduction.runs import calculated, judged_grids, runs_of, of_same_methods
+    from sgbench.reproduction.runs import calculated, judged_grids, of_same_methods, runs_of
     from sgbench.reproduction.stored import read_runs, write_runs
 
     if one.calculation is not None:

@@ -10,8 +10,7 @@ from sgbench.diagnosis.flow import NOWHERE, log_slope
 from sgbench.diagnosis.levels import DETACHED
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
-FEWEST_NONZERO = 1e-4
-"""Share of non-zero gradients below which a layer does not learn."""
+FEWEST_NONZERO = 1e-4  # share of non-zero gradients below which a layer does not learn
 VANISHED = 2.0**-23
 """Gradient, relative to the last layer's, below which a layer does not learn: rounding in single precision."""
 EARLY_GROWTH = 0.1

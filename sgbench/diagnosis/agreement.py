@@ -21,14 +21,11 @@ from sgbench.records.diagnosis import Agreement
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.signals.trajectory import Batch
 
-Gradients = dict[str, Tensor]
-"""Maps the name of each layer to the gradient of its weights [P]."""
+Gradients = dict[str, Tensor]  # maps the name of each layer to the gradient of its weights [P]
 Reference = Literal["bptt", "relaxed", "finite_difference", "enumeration", "score_function"]
 MEASURES = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
-STEP_SIZE = 0.05
-"""Step of finite differences, relative to the norm of a layer's weights."""
-DIRECTIONS = 24
-"""Count of random directions of finite differences in a layer with more weights."""
+STEP_SIZE = 0.05  # step of finite differences, relative to the norm of a layer's weights
+DIRECTIONS = 24  # count of random directions of finite differences in a layer with more weights
 
 
 def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]:

@@ -21,8 +21,7 @@ from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal, SparseSpikes, dense
 from sgbench.signals.trajectory import Batch, valid_steps
 
-BatchChange = Callable[[Batch], Batch]
-"""Returns a batch with a disturbed input."""
+BatchChange = Callable[[Batch], Batch]  # returns a batch with a disturbed input
 
 
 class Entries(NamedTuple):

@@ -15,8 +15,7 @@ from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.neurons.quantity import Decay, Quantity, Threshold
 
-LOWEST_THRESHOLD = 0.05
-"""Least factor on a neuron's threshold, which must stay above 0."""
+LOWEST_THRESHOLD = 0.05  # least factor on a neuron's threshold, which must stay above 0
 
 
 def weights(network: Network) -> list[nn.Parameter]:

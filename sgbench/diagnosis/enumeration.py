@@ -28,8 +28,7 @@ from sgbench.rules.base import Objective
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
 
-MOST_SPIKES = 16
-"""Possible spikes (neurons times steps) up to which patterns are enumerated: 65,536 of them."""
+MOST_SPIKES = 16  # possible spikes (neurons times steps) up to which patterns are enumerated: 65,536 of them
 
 
 class Expected(NamedTuple):

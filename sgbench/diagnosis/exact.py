@@ -24,8 +24,7 @@ from sgbench.surrogates.base import Surrogate
 INPUTS, HIDDEN, OUTPUTS, STEPS = 4, 2, 1, 4
 BETA, KERNEL_DECAY = 0.8, 0.7
 NETWORKS = 20
-TARGET_SEED = 100
-"""Seed of the first network's target; each next network has the next seed."""
+TARGET_SEED = 100  # seed of the first network's target; each next network has the next seed
 
 
 class Exact(NamedTuple):

@@ -21,8 +21,7 @@ Reasons = dict[str, str]
 FLOW = ("grad_norm", "grad_norm_by_step", "log_slope_per_step", "nonzero_points", "gradient_dead_fraction")
 NOT_FINITE = "the gradient is not finite"
 NOWHERE = "the loss does not depend on this layer"
-FEWEST = 2
-"""Least count of norms for a slope, and of mini-batches for a scatter."""
+FEWEST = 2  # least count of norms for a slope, and of mini-batches for a scatter
 
 
 def log_slope(norms: Sequence[float]) -> float | None:

@@ -16,12 +16,10 @@ from torch import Tensor
 from sgbench.diagnosis.traces import TracedBatch
 from sgbench.neurons.base import Neuron
 
-MOST_NUMBERS = 1024
-"""Largest state of a layer for one sample [numbers] whose Jacobian is computed."""
+MOST_NUMBERS = 1024  # largest state of a layer for one sample [numbers] whose Jacobian is computed
 SAMPLES, STEPS = 4, 8
 """Count of samples and of evenly spaced steps whose Jacobians are computed; fewer steps for large layers."""
-SMALL = 128
-"""Largest state [numbers] with a Jacobian at all eight steps; larger ones have two."""
+SMALL = 128  # largest state [numbers] with a Jacobian at all eight steps; larger ones have two
 NAMES = ("jacobian_norm", "jacobian_radius")
 
 

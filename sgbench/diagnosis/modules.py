@@ -22,10 +22,8 @@ from sgbench.networks.base import Network
 from sgbench.neurons.base import Neuron
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis
 
-FOREIGN = "not measured in networks of other libraries"
-"""Reason of missing values."""
-MakeLoss = Callable[[nn.Module, Any], Tensor]
-"""Runs a network over a batch, and returns the loss as a scalar."""
+FOREIGN = "not measured in networks of other libraries"  # reason of missing values
+MakeLoss = Callable[[nn.Module, Any], Tensor]  # runs a network over a batch, and returns the loss as a scalar
 
 
 def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:

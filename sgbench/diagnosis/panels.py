@@ -68,8 +68,7 @@ ACTIVITY = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_f
 OF_WEIGHTS = ("nonzero_parameters", "signal_to_noise")
 NOISE_SLOPE = 5.0
 """Escape noise with which spikes are enumerated or drawn for an expected gradient [1/threshold]."""
-SHORT_STEP = 0.01
-"""Length of a step against a mini-batch's gradient, relative to the norm of all weights."""
+SHORT_STEP = 0.01  # length of a step against a mini-batch's gradient, relative to the norm of all weights
 
 
 def diagnose_network(  # noqa: PLR0913 - one for each part of a run

@@ -16,19 +16,13 @@ from torch import Tensor
 from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
 
-NARROWEST, WIDEST = 1e-3, 1e2
-"""Least and largest width of the search [threshold units]."""
-DIGITS = 2
-"""Significant digits of a calibrated width."""
-CHUNK = 1 << 14
-"""Potentials whose slopes are computed together, so that they stay in the cache."""
-SUBSET = 1 << 15
-"""Potentials of a layer that narrow the search, before all of them are used."""
-NEAR = 1.5
-"""Factor by which the search is widened around the estimate from a subset."""
+NARROWEST, WIDEST = 1e-3, 1e2  # least and largest width of the search [threshold units]
+DIGITS = 2  # significant digits of a calibrated width
+CHUNK = 1 << 14  # potentials whose slopes are computed together, so that they stay in the cache
+SUBSET = 1 << 15  # potentials of a layer that narrow the search, before all of them are used
+NEAR = 1.5  # factor by which the search is widened around the estimate from a subset
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-INSIDE = 0.02
-"""Least distance of a trial width from the ends of its bracket, as a share of the bracket."""
+INSIDE = 0.02  # least distance of a trial width from the ends of its bracket, as a share of the bracket
 
 
 class RecurrentLayer(NamedTuple):

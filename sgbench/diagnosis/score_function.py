@@ -21,12 +21,9 @@ from sgbench.rules.reinforce import Reinforce, repeated
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch
 
-DRAWS = 64
-"""Spike patterns drawn for each sample, in two halves that are compared with each other."""
-MOST_SAMPLES = 8
-"""Samples of a batch that are used."""
-LEAST_COSINE = 0.5
-"""Least cosine between both halves of the draws; a noisier estimate is no reference."""
+DRAWS = 64  # spike patterns drawn for each sample, in two halves that are compared with each other
+MOST_SAMPLES = 8  # samples of a batch that are used
+LEAST_COSINE = 0.5  # least cosine between both halves of the draws; a noisier estimate is no reference
 
 
 class Estimated(NamedTuple):

@@ -22,8 +22,7 @@ from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 PEAK_REACH = 8.0
 """Largest distance from the threshold at which the peak of a surrogate is searched [threshold units]."""
-PEAK_POINTS = 4001
-"""Count of potentials at which the peak is searched."""
+PEAK_POINTS = 4001  # count of potentials at which the peak is searched
 
 
 @dataclass

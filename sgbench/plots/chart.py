@@ -13,10 +13,8 @@ from pydantic import TypeAdapter
 from sgbench.plots.estimate import Estimate
 
 MOST_POINTS = 200
-SHADES = 10
-"""Count of colour shades of cells, from the least value to the largest."""
-CHARTS = "charts.json"
-"""Name of the file with a report's charts for the web site, next to its pages."""
+SHADES = 10  # count of colour shades of cells, from the least value to the largest
+CHARTS = "charts.json"  # name of the file with a report's charts for the web site, next to its pages
 Ends = tuple[float, float]
 
 

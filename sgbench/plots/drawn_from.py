@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-NOUGHT = 1e-12
-"""Numbers below this are written as 0, since a difference of equal means is rounding."""
+NOUGHT = 1e-12  # numbers below this are written as 0, since a difference of equal means is rounding
 
 
 def numbers_digest(numbers: object) -> str:

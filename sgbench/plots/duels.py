@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.plots.estimate import Estimate
 
-LEAST_REACH = 5.0
-"""Least extent of the axis to both sides of 0 [points]."""
+LEAST_REACH = 5.0  # least extent of the axis to both sides of 0 [points]
 WORDS = {True: "significantly different", False: "not significantly different"}
 TONES = {True: "bad", False: ""}
 

@@ -15,8 +15,7 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BAND, BLUE, GRID, INK, ORANGE, SOFT
 
 ROW_INCHES, HEAD_INCHES = 0.27, 1.5
-LEAST, MOST = 1e-3, 10.0
-"""Ends of the axis of ratios; ratios beyond are drawn as arrows at its ends."""
+LEAST, MOST = 1e-3, 10.0  # ends of the axis of ratios; ratios beyond are drawn as arrows at its ends
 FONT_SIZE = 11
 
 

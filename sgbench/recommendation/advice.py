@@ -63,8 +63,7 @@ def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple
     return tuple(checks)
 
 
-FEW_TASKS = 3
-"""Least tasks for a prediction interval of a new one."""
+FEW_TASKS = 3  # least tasks for a prediction interval of a new one
 DETACHED = "What the first study's recurrent tasks say of a detached reset, with ranges to search:"
 """The line between the first settings of a recurrent network and the advice for its kind."""
 NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")

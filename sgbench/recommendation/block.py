@@ -15,8 +15,7 @@ from sgbench.records.counts import OpCounts
 from sgbench.records.files import parse_model
 from sgbench.records.shards import ShardLine, read_shard, shard_lines
 
-STUDY = "chip"
-"""Name of the study of these runs."""
+STUDY = "chip"  # name of the study of these runs
 SHARDS = "*.jsonl.xz"
 COST, BITS, WIDTH = "regulariser.upper_strength", "weights.bits", "width_fwhm"
 COST_OVERRIDES = ("regulariser=activity_bounds", "regulariser.upper_spikes=0")

@@ -16,14 +16,10 @@ from sgbench.statistics.random_effects import random_effects
 
 Goal = Literal["accuracy", "spikes", "safety"]
 GOALS: tuple[Goal, ...] = ("accuracy", "spikes", "safety")
-CLOSE_POINTS = 2.0
-"""Losses that differ by no more count as equal, as in the study [points]."""
-MIN_SEEDS = 5
-"""Seeds of each task from which a loss has an interval."""
-LONG_STEPS = 1000
-"""Time steps from which a sequence counts as long."""
-SILENT = 1e-3
-"""Spikes per neuron and inference below which a layer counts as silent before training."""
+CLOSE_POINTS = 2.0  # losses that differ by no more count as equal, as in the study [points]
+MIN_SEEDS = 5  # seeds of each task from which a loss has an interval
+LONG_STEPS = 1000  # time steps from which a sequence counts as long
+SILENT = 1e-3  # spikes per neuron and inference below which a layer counts as silent before training
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from sgbench.recommendation.summary import Shape, StudySummary, read_summary, sh
 from sgbench.recommendation.tries import Ways, shipped_ways
 from sgbench.records.files import read_model
 
-SEVERAL = 4
-"""Hidden layers of the network that represents those with several."""
+SEVERAL = 4  # hidden layers of the network that represents those with several
 ALONE = "not known: the only task of the kind chose it"
 KINDS = (
     ("one hidden layer", 1, False, False),

@@ -12,10 +12,8 @@ from sgbench.diagnosis.passing import RecurrentLayer
 from sgbench.diagnosis.traces import shown_by
 from sgbench.errors import InputError
 
-RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
-"""Recurrent layers of snnTorch."""
-Hook = Callable[[Any, Any, Any], None]
-"""Receives a layer, its inputs and its output after each call of it."""
+RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})  # recurrent layers of snnTorch
+Hook = Callable[[Any, Any, Any], None]  # receives a layer, its inputs and its output after each call of it
 SpikesAndPotential = tuple[Tensor, Tensor]
 """Spikes and potentials minus threshold of a layer in one time step."""
 

@@ -11,8 +11,7 @@ import numpy as np
 from sgbench.recommendation.block import Setting
 from sgbench.recommendation.priced import PricedSetting, PricedTask, choose, holdable, real
 
-SAME_POINTS = 0.05
-"""Losses that differ by less are equal in the printed digits."""
+SAME_POINTS = 0.05  # losses that differ by less are equal in the printed digits
 
 
 @dataclass(frozen=True)

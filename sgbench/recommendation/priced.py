@@ -57,8 +57,7 @@ def moved_nj(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> float:
     return 0.0 if with_spikes is None or silent is None else with_spikes.value - silent.value
 
 
-REAL_BITS = 32
-"""Bits of a weight in single precision, as in the stored runs."""
+REAL_BITS = 32  # bits of a weight in single precision, as in the stored runs
 
 
 @dataclass(frozen=True)

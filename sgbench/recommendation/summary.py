@@ -14,27 +14,21 @@ from sgbench.errors import InputError
 from sgbench.records.base import Natural, Positive, Strict, Text
 from sgbench.records.files import read_model
 
-SUMMARY, STARTS = "summary.json", "starts.json"
-"""Names of the files next to the stored records of a study."""
+SUMMARY, STARTS = "summary.json", "starts.json"  # names of the files next to the stored records of a study
 Setting = bool | int | float | str | None
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-CellKey = tuple[str, float, float]
-"""Surrogate, width (0 without one) and learning-rate factor of a cell."""
+CellKey = tuple[str, float, float]  # surrogate, width (0 without one) and learning-rate factor of a cell
 
 
 class CellSummary(Strict):
     """Holds the results of one surrogate, width and learning rate on one task; each list has one entry a seed."""
 
     surrogate: Text
-    width_fwhm: Finite | None
-    """In threshold units; None without a width."""
-    lr_factor: Finite = 1.0
-    """Learning rate by that of the task's reference."""
+    width_fwhm: Finite | None  # in threshold units; None without a width
+    lr_factor: Finite = 1.0  # learning rate by that of the task's reference
     seeds: tuple[Natural, ...] = Field(min_length=1)
-    score: tuple[Finite, ...]
-    """Test accuracy in points; of a task that is solved or not, 100 or 0."""
-    validation: tuple[Finite, ...]
-    """Validation accuracy in points."""
+    score: tuple[Finite, ...]  # test accuracy in points; of a task that is solved or not, 100 or 0
+    validation: tuple[Finite, ...]  # validation accuracy in points
     log_spikes: tuple[Finite | None, ...]
     """Natural logarithm of spikes an inference; None without counts or spikes."""
     failed: tuple[bool, ...]
@@ -56,8 +50,7 @@ class CellSummary(Strict):
 class Shape(Strict):
     """Holds the properties of a network that decide its kind."""
 
-    layers: Positive
-    """Hidden layers."""
+    layers: Positive  # hidden layers
     recurrent: bool
     steps: Positive
     start_spikes: tuple[Finite, ...] | None = None
@@ -69,12 +62,9 @@ class TaskSummary(Strict):
 
     title: Text
     shape: Shape
-    reference: dict[str, Setting]
-    """Base settings of the runs of `cells`, by key."""
-    cells: tuple[CellSummary, ...] = ()
-    """The map: each surrogate at each width and learning rate."""
-    defaults: tuple[CellSummary, ...] = ()
-    """Surrogates as their library ships them, on reporting seeds."""
+    reference: dict[str, Setting]  # base settings of the runs of `cells`, by key
+    cells: tuple[CellSummary, ...] = ()  # the map: each surrogate at each width and learning rate
+    defaults: tuple[CellSummary, ...] = ()  # surrogates as their library ships them, on reporting seeds
     own_best: tuple[CellSummary, ...] = ()
     """Each shape at the width and learning rate that tuning seeds chose for it, on reporting seeds."""
 
@@ -89,10 +79,8 @@ class LaterTask(Strict):
 
     title: Text
     shape: Shape
-    regret: Finite
-    """Points below the task's best cell, which validation chose; mean over seeds."""
-    low: Finite | None = None
-    """End of its interval of 95 %; None where there are too few seeds."""
+    regret: Finite  # points below the task's best cell, which validation chose; mean over seeds
+    low: Finite | None = None  # end of its interval of 95 %; None where there are too few seeds
     high: Finite | None = None
     seeds: Natural
 
@@ -102,8 +90,7 @@ class StudySummary(Strict):
 
     study: Text
     study_sha256: Text
-    shards: tuple[Text, ...]
-    """Hashes of the stored records that it was made from."""
+    shards: tuple[Text, ...]  # hashes of the stored records that it was made from
     tasks: dict[Text, TaskSummary]
     later: dict[Text, LaterTask] = Field(default_factory=dict)
     """Tasks that were run after the recommendation, on which it does not rest, by name."""

@@ -15,8 +15,7 @@ COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
 SHOWN_METHODS = 4
 WIDTH = 116
 NUMBERS = (2, 3, 4, 7)  # columns of the table
-RULE = markdown(HEAD, (), numbers=NUMBERS).splitlines()[1]
-"""The line below the table's head; rows follow it."""
+RULE = markdown(HEAD, (), numbers=NUMBERS).splitlines()[1]  # the line below the table's head; rows follow it
 VERDICT = HEAD.index("verdict")
 REVISED = HEAD.index("revised")
 UNMEASURED = "not measured"

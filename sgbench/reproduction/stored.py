@@ -15,8 +15,7 @@ from sgbench.records.record import RunRecord
 from sgbench.reproduction.definition import Line, Measure
 
 RUN_MEASURES: tuple[Measure, ...] = ("test_accuracy", "last_accuracy", "last_loss", "lowest_error")
-DIGITS = 9
-"""Significant digits of a stored measure."""
+DIGITS = 9  # significant digits of a stored measure
 
 
 class ReproductionRun(Strict):

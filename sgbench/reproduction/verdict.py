@@ -10,8 +10,7 @@ from typing import Literal, NamedTuple
 from sgbench.reproduction.definition import Figure
 
 Verdict = Literal["agrees", "does not agree", "not measured"]
-ROUNDING = 1e-12
-"""Differences up to this are rounding, and do not decide a verdict."""
+ROUNDING = 1e-12  # differences up to this are rounding, and do not decide a verdict
 
 
 class ConditionCell(NamedTuple):

@@ -14,8 +14,7 @@ import numpy as np
 from sgbench.errors import InputError
 from sgbench.study.definition import CellGrid, Draw, RandomSettings, Study, StudyBlock, Word
 
-DIGITS = 3
-"""Significant digits of a drawn number, so that overrides stay short."""
+DIGITS = 3  # significant digits of a drawn number, so that overrides stay short
 Cell = dict[str, Word]
 """Maps keys of settings to values, e.g. `optimizer.lr` to 0.01."""
 Settled = Mapping[str, Mapping[str, Sequence[Cell]]]

@@ -17,10 +17,8 @@ from sgbench.records.files import first_problem
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_@/]*(\.[a-zA-Z_]+)*$", max_length=80)]
-MAX_NODES = 100_000
-"""Most nodes of the YAML tree of a study's file."""
-Word = bool | int | float | str | None
-"""A value of a Hydra override."""
+MAX_NODES = 100_000  # most nodes of the YAML tree of a study's file
+Word = bool | int | float | str | None  # A value of a Hydra override
 Purpose = Literal["tuning", "map", "report", "second_look"]
 """Purpose of seeds; a second look has new seeds, for comparisons that the earlier ones left open."""
 
@@ -66,8 +64,7 @@ class RandomSettings(Strict):
 
     count: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0, le=2**31)
-    ranges: dict[Key, Draw] = Field(min_length=1)
-    """Ranges for every task of the block, by key."""
+    ranges: dict[Key, Draw] = Field(min_length=1)  # ranges for every task of the block, by key
     by_task: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
     """Further ranges of some tasks, by task and key; they replace ranges of the same key."""
 
@@ -75,8 +72,7 @@ class RandomSettings(Strict):
 class CellGrid(Strict):
     """Lists cells of a block: starting points, combined with every value and every factor."""
 
-    cells: tuple[dict[Key, Word], ...] = ()
-    """Starting points, one by one."""
+    cells: tuple[dict[Key, Word], ...] = ()  # starting points, one by one
     best_of: Name | None = None
     """Starting points are the cells that an earlier block has settled on, task by task."""
     where: dict[Key, tuple[Word, ...]] = Field(default_factory=dict)
@@ -87,14 +83,12 @@ class CellGrid(Strict):
     """By key, the values that are combined with all others."""
     factors: dict[Key, tuple[float, ...]] = Field(default_factory=dict)
     """By key, factors on the number that the starting point or the task's reference setting has for it."""
-    tasks: tuple[Name, ...] | None = None
-    """The tasks that have these cells; all of the block by default."""
+    tasks: tuple[Name, ...] | None = None  # the tasks that have these cells; all of the block by default
     ranges: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
     """By task, ranges that the block's random settings have for these cells besides, or in place of others.
 
     What is drawn for a key is the same in all cells that have the same range for it."""
-    seeds: Seeds | None = None
-    """Seeds in place of the block's."""
+    seeds: Seeds | None = None  # seeds in place of the block's
 
     @model_validator(mode="after")
     def _some_cells(self) -> CellGrid:
@@ -127,8 +121,7 @@ class StudyTask(Strict):
     """Test accuracy from which a run counts as solved."""
     margin: float | None = Field(default=None, gt=0)
     """Points of accuracy, or share of solved runs, within which two methods count as equal; None: 2 and 0.2."""
-    run_s: Amount
-    """CPU seconds of one run on one core, measured in pilots."""
+    run_s: Amount  # CPU seconds of one run on one core, measured in pilots
     scale: Literal["small", "full"] = "small"
     """Whether the study runs the task ("small"), or only its extension to tasks of standard size ("full")."""
     like: Name | None = None
@@ -151,11 +144,9 @@ class StudyBlock(Strict):
     seeds: Seeds
     settings: RandomSettings | None = None
     grids: tuple[CellGrid, ...] = Field(min_length=1)
-    reference: Name | None = None
-    """The earlier block whose best cell every run of a task starts from."""
+    reference: Name | None = None  # the earlier block whose best cell every run of a task starts from
     settles: Settle | None = None
-    run_s_factor: float = Field(default=1.0, gt=0, le=1000)
-    """Time of a run, relative to `run_s` of its task."""
+    run_s_factor: float = Field(default=1.0, gt=0, le=1000)  # time of a run, relative to `run_s` of its task
     withdrawn: Text | None = None
     """Why nothing is concluded from the block and none of its missing runs is made; its records stay."""
 
@@ -170,8 +161,7 @@ class Study(Strict):
     """Defines a study: its tasks, its seeds and its blocks in the order in which they run."""
 
     about: Text
-    registration: Text
-    """Document with the hypotheses and their tests."""
+    registration: Text  # document with the hypotheses and their tests
     extends: Name | None = None
     """The study with the same blocks on other tasks; its hypotheses are not decided by these."""
     seeds: dict[Purpose, Seeds]

@@ -28,8 +28,7 @@ STUDY_OVERRIDES = ("trainer.progress=false", "trainer.test_tuning_seeds=true")
 """Overrides of all runs of a study; tuning seeds are tested too, since margins are registered for test scores."""
 Runner = Callable[[Sequence[RunSpec]], None]
 """Trains the runs of specs, and leaves their records in the runs folder."""
-RunKey = tuple[str, str, int]
-"""Protocol, method and seed, as `StoreEntry.key`."""
+RunKey = tuple[str, str, int]  # protocol, method and seed, as `StoreEntry.key`
 
 
 def replicas(workers: int) -> Runner:

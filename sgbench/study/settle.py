@@ -19,8 +19,7 @@ from sgbench.study.cells import Cell
 from sgbench.study.definition import Settle
 from sgbench.study.store import StoreEntry
 
-SETTLED = "settled.json"
-"""File in a study's store that maps block and task to the best cells."""
+SETTLED = "settled.json"  # file in a study's store that maps block and task to the best cells
 CELLS = TypeAdapter(dict[str, dict[str, Annotated[list[Cell], Field(min_length=1)]]])
 
 

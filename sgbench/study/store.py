@@ -26,10 +26,8 @@ from sgbench.study.definition import Name
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
-LOCK_S = 60.0
-"""Longest wait [s] for another process that adds to the store."""
-PRESET = 9 | lzma.PRESET_EXTREME
-"""Strength of the compression."""
+LOCK_S = 60.0  # longest wait [s] for another process that adds to the store
+PRESET = 9 | lzma.PRESET_EXTREME  # strength of the compression
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 
@@ -42,10 +40,8 @@ class Shard(Strict):
     sha256: Sha256
     records: Positive
     bytes: Positive
-    commits: tuple[Text, ...]
-    """Commits of sgbench that made the records."""
-    epoch: Natural = 0
-    """Number of the commit in the order of those that made the store: 0 for the first."""
+    commits: tuple[Text, ...]  # commits of sgbench that made the records
+    epoch: Natural = 0  # number of the commit in the order of those that made the store: 0 for the first
 
 
 class Voided(Strict):
@@ -62,8 +58,7 @@ class Manifest(Strict):
     """Lists the shards of a study's store with their hashes."""
 
     study: Name
-    study_sha256: Sha256
-    """Hash of the study's file when the last shard was written."""
+    study_sha256: Sha256  # hash of the study's file when the last shard was written
     shards: tuple[Shard, ...] = Field(max_length=10_000)
     voided: tuple[Voided, ...] = Field(default=(), max_length=10_000)
 

@@ -19,8 +19,7 @@ FALSE_SIMULATED = (34, 1000)
 """Simulated candidates with a false verdict in some regime, and all simulated ones, drawn from stored runs.
 
 Each has one true difference in all regimes, 0 or the margin; tuning is left out (`tests/study/test_judge.py`)."""
-MARGIN = 2.0
-"""Points of accuracy within which two surrogates count as equal."""
+MARGIN = 2.0  # points of accuracy within which two surrogates count as equal
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,7 @@ from sgbench.training.calibration import calibrated_specs
 from sgbench.training.run_folder import stored_record
 
 TUNING_SEEDS = (100, 101)
-FIRST_REPORT = 200
-"""First of the reporting seeds, which follow each other."""
+FIRST_REPORT = 200  # first of the reporting seeds, which follow each other
 FACTORS = {"width_fwhm": (0.5, 1.0, 2.0), "optimizer.lr": (0.25, 1.0, 4.0)}
 """Factors on the best width of the map and on the learning rate, as in the tuning of the stored shapes."""
 OWN_BEST, CALIBRATED = "own best", "calibrated width"
