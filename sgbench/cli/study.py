@@ -125,7 +125,7 @@ def run_study(args: argparse.Namespace) -> int:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
     from sgbench.study.process import give_way, only_one
     from sgbench.study.registration import require_committed, require_registered_file
-    from sgbench.study.run import HOUR_S, replicas, require_commit, run_block
+    from sgbench.study.run import HOUR_S, BlockRun, replicas, require_commit
     from sgbench.training.provenance import Code
 
     code = Code.here()
@@ -142,14 +142,8 @@ def run_study(args: argparse.Namespace) -> int:
                 )
                 continue
             require_committed(folders.store.folder, loaded.study.blocks[name].needs)
-            complete = run_block(
-                *(loaded, name, folders),
-                code=code,
-                runner=replicas(workers=1),
-                deadline_s=deadline_s,
-                say=say,
-                epoch=epoch,
-            )
+            block = BlockRun(loaded, name, folders, code, replicas(workers=1), say, epoch)
+            complete = block.run(deadline_s)
             if not complete:
                 say(f"stopped in block {block_number(loaded.study, name)}; the same command goes on")
                 return 1

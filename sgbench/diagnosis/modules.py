@@ -16,7 +16,7 @@ from sgbench.diagnosis.advice import advise_modules, outlook
 from sgbench.diagnosis.flow import FLOW, flow, joined_gradient, log_slope, weights
 from sgbench.diagnosis.jacobian import NAMES
 from sgbench.diagnosis.panels import ACTIVITY, OF_WEIGHTS
-from sgbench.diagnosis.traces import LayerTrace, leaf_like, shown_by
+from sgbench.diagnosis.traces import LayerTrace, leaf_like, recorded_step, shown_by
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.neurons.base import Neuron
@@ -133,7 +133,8 @@ def _run_recorded(
         surrogate = module.surrogate if isinstance(module, Neuron) else module.spike_grad
         traces[name] = LayerTrace(name, 1, functools.partial(_slope, surrogate), counts_spikes=True)
         if isinstance(module, Neuron):
-            module.step = functools.partial(_own_step, traces[name], module, type(module).step)  # type: ignore[method-assign]
+            step = functools.partial(type(module).step, module)  # not that of the instance, which may record
+            module.step = functools.partial(recorded_step, traces[name], module, step)  # type: ignore[method-assign]
         else:
             handles.append(module.register_forward_pre_hook(functools.partial(_record_current, traces[name])))
             handles.append(module.register_forward_hook(functools.partial(_record_output, traces[name])))
@@ -178,16 +179,6 @@ def _record_output(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...],
     spikes, centred = shown
     seen.spikes.append(spikes.detach())
     seen.centred.append(centred.detach())
-
-
-def _own_step(seen: LayerTrace, module: Any, step: Any, current: Tensor, state: Any) -> Any:
-    """Run a step of a neuron of sgbench, and store its current, potential and spikes."""
-    current = leaf_like(current)
-    output, after = step(module, current, state)
-    seen.currents.append(current)
-    seen.centred.append(module.centred(after).detach())
-    seen.spikes.append(output.detach())
-    return output, after
 
 
 def _flat(trace: LayerTrace) -> LayerTrace:

@@ -122,7 +122,7 @@ def _watch(layer: Any) -> LayerTrace:
     if neuron.sees_all_steps:
         neuron.unroll = functools.partial(_recorded_sequence, seen, neuron.unroll)
     else:
-        neuron.step = functools.partial(_recorded_step, seen, neuron, neuron.step)
+        neuron.step = functools.partial(recorded_step, seen, neuron, neuron.step)
     return seen
 
 
@@ -147,10 +147,10 @@ def leaf_like(current: Tensor) -> Tensor:
     return current
 
 
-def _recorded_step(
+def recorded_step(
     seen: LayerTrace, neuron: Any, step: Callable[..., Any], current: Tensor, state: Any
 ) -> Any:
-    """Run a step of neurons, and store its current, potential, spikes and the state before it."""
+    """Run a step of a neuron of sgbench, and store its current, potential, spikes and the state before it."""
     current = leaf_like(current)
     output, after = step(current, state)
     seen.currents.append(current)

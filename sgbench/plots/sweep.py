@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -34,11 +35,11 @@ def sweep_figure(picture: SweepPicture) -> Figure:
             "--of failed: a map is of a width or slope and a learning rate; the table counts failures"
         )
     if width is not None and rate is not None:
-        size = heat_size(picture, width, rate)
+        size, draw = heat_size(picture, width, rate), partial(draw_heat, across=width, rate=rate)
     elif width is not None:
-        size = curves_size(picture, width)
+        size, draw = curves_size(picture, width), partial(draw_curves, across=width)
     else:
-        size = dots_size(picture)
+        size, draw = dots_size(picture), draw_dots
     # Below the panels the caption, above them the title.
     lines = textwrap.wrap(" ".join(_notes(picture, is_heat=is_heat)), int(size[0] * LETTERS_PER_INCH))
     foot = LINE_INCHES * len(lines) + 0.12
@@ -46,12 +47,7 @@ def sweep_figure(picture: SweepPicture) -> Figure:
     inside = ConstrainedLayoutEngine(rect=(0, foot / height, 1, size[1] / height))
     figure = Figure(figsize=(size[0], height), layout=inside)
     FigureCanvasAgg(figure)
-    if width is not None and rate is not None:
-        draw_heat(figure, picture, width, rate)
-    elif width is not None:
-        draw_curves(figure, picture, width)
-    else:
-        draw_dots(figure, picture)
+    draw(figure, picture)
     head: Any = {"fontsize": 16, "color": INK, "va": "center", "parse_math": False}
     figure.text(0.012, 1 - 0.28 / height, picture.title, **head)
     caption: Any = {"fontsize": 11, "color": INK, "va": "bottom", "linespacing": 1.35, "parse_math": False}

@@ -180,7 +180,9 @@ def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
             f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead"
         )
     counts = [_LayerCounts() for _ in layers]
-    hooks = {layer: _count_into(of_layer) for layer, of_layer in zip(layers, counts, strict=True)}
+    hooks: dict[nn.Module, Hook] = {
+        layer: _count_into(of_layer) for layer, of_layer in zip(layers, counts, strict=True)
+    }
     run_hooked(network, batch, hooks)
     hidden = counts[:-1] if len(counts) > 1 else counts  # the last layer is the readout
     return Shape(

@@ -8,6 +8,8 @@ from typing import Any
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import ROUNDING, Judged
 
+REPRODUCTION_FIELDS = ("name", "line", "sources", "differs", "reduced", "reason")
+FIGURE_FIELDS = ("line", "published", "tolerance", "at_least", "at_most", "evidence", "revised")
 HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "revised", "minutes")
 
 
@@ -86,23 +88,12 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
     """Convert reproductions and their figures to plain values for JSON, whose keys stay the same."""
     return [
         {
-            "name": result.reproduction.name,
-            "line": result.reproduction.line,
-            "sources": list(result.reproduction.sources),
-            "differs": list(result.reproduction.differs),
-            "reduced": result.reproduction.reduced,
-            "reason": result.reproduction.reason,
+            **result.reproduction.model_dump(mode="json", include={*REPRODUCTION_FIELDS}),
             "minutes": result.minutes,
             "methods": {name: list(ids) for name, ids in result.methods.items()},
             "figures": [
                 {
-                    "line": judged.figure.line,
-                    "published": judged.figure.published,
-                    "tolerance": judged.figure.tolerance,
-                    "at_least": judged.figure.at_least,
-                    "at_most": judged.figure.at_most,
-                    "evidence": judged.figure.evidence,
-                    "revised": judged.figure.revised,
+                    **judged.figure.model_dump(mode="json", include={*FIGURE_FIELDS}),
                     "ours": judged.ours,
                     "standard_deviation": judged.deviation,
                     "seeds": judged.seeds,
@@ -115,10 +106,7 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
             ],
             "ablations": [
                 {
-                    "line": ablation.line,
-                    "words": list(ablation.words),
-                    "asks": ablation.asks,
-                    "found": ablation.found,
+                    **ablation.model_dump(mode="json", include={"line", "words", "asks", "found"}),
                     "figures": [
                         {
                             "line": judged.figure.line,

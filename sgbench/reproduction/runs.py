@@ -44,11 +44,9 @@ def _quote(text: str) -> str:
 
 @dataclass(frozen=True)
 class ReproductionGrid:
-    """Lists all runs of a reproduction; a condition with several values of a key has a cell for each combination."""
+    """Lists all runs of a reproduction; a condition with several values has a cell for each combination of them."""
 
-    cells: Mapping[
-        str, Sequence[Mapping[int, RunSpec]]
-    ]  # by condition: one mapping for each cell, from seed to run
+    cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]  # by condition, for each cell: from seed to run
 
     def specs(self) -> list[RunSpec]:
         """List each run of the grid once, also if several conditions share it."""

@@ -59,8 +59,8 @@ def measured_run(method: str, record: RunRecord) -> ReproductionRun:
 def measured(record: RunRecord, measure: Measure) -> float | None:
     """Return one measure of a run; None if it lacks it.
 
-    A run that diverged to NaN has the accuracy of guessing, and other failed runs have no measure. "last" is the last
-    epoch on validation, and "lowest_error" is 1 minus the best validation accuracy of all epochs.
+    A run that diverged to NaN has the accuracy of guessing, and other failed runs have no measure. "last" is the
+    last epoch on validation, and "lowest_error" is 1 minus the best validation accuracy of all epochs.
     """
     if record.status == "failed":
         has_diverged = record.failure is not None and record.failure.kind == "NonFiniteError"

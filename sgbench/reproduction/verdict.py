@@ -35,9 +35,9 @@ class Judged(NamedTuple):
 def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judged:
     """Compare one published figure with its measured value.
 
-    The value of a condition is the mean over its seeds and its cells, or its best cells if the figure says how many.
-    The figure is that value ("mean"), the smallest value of all conditions but the last minus the last one ("gap"), or
-    the largest minus the smallest ("spread"). If a run has no result, the figure is not measured.
+    The value of a condition is the mean over its seeds and its cells, or its best cells if the figure says how
+    many. The figure is that value ("mean"), the smallest value of all conditions but the last minus the last one
+    ("gap"), or the largest minus the smallest ("spread"). If a run has no result, the figure is not measured.
 
     Args:
         figure: published.

@@ -16,14 +16,14 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.study.cells import Cell, StudyPoint, points
-from sgbench.study.definition import Loaded, Settle, StudyBlock
+from sgbench.study.definition import Loaded, Settle
 from sgbench.study.settle import SETTLED, read_settled, settle, write_settled
+from sgbench.study.status import HOUR_S
 from sgbench.study.store import Store, StoreEntry
 from sgbench.training.calibration import calibrated_specs
 from sgbench.training.provenance import Code, foreign_classes
 from sgbench.training.run_folder import folder_of, stored_record
 
-HOUR_S = 3600.0
 STUDY_OVERRIDES = ("trainer.progress=false", "trainer.test_tuning_seeds=true")
 """Overrides of all runs of a study; tuning seeds are tested too, since margins are registered for test scores."""
 Runner = Callable[[Sequence[RunSpec]], None]
@@ -95,143 +95,110 @@ def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[R
         yield RunGroup(tuple(point for point, _ in once.values()), tuple(spec for _, spec in once.values()))
 
 
-def run_block(
-    loaded: Loaded,
-    name: str,
-    folders: StudyFolders,
-    *,
-    code: Code,
-    runner: Runner,
-    deadline_s: float | None,
-    say: Callable[[str], None],
-    epoch: int = 0,
-) -> bool:
-    """Train the runs of a block that are not stored, and store each group whose runs have all ended.
+@dataclass(frozen=True)
+class BlockRun:
+    """Trains the runs of one block of a study, and stores their records."""
 
-    Once all runs are stored, the block's best cells are chosen and written, if it defines how.
+    loaded: Loaded
+    name: str  # of the block
+    folders: StudyFolders
+    code: Code  # the running code; records of other code are refused
+    runner: Runner
+    say: Callable[[str], None]  # called with one line for each group
+    epoch: int = 0  # of the study's code, see `require_commit`
 
-    Args:
-        loaded: the study.
-        name: of the block.
-        folders: of the study.
-        code: the running code; records of other code are refused.
-        runner: trains a sequence of specs.
-        deadline_s: on the monotonic clock [s]; a group that would end later is not started. None: no limit.
-        say: called with one line for each group.
-        epoch: of the study's code, see `require_commit`.
+    def run(self, deadline_s: float | None = None) -> bool:
+        """Train the runs of the block that are not stored, and store each group whose runs have all ended.
 
-    Returns:
-        Whether all runs of the block are stored.
+        Once all runs are stored, the block's best cells are chosen and written, if it defines how.
 
-    Raises:
-        InputError: a run cannot be composed, the best settings of an earlier block are not those that its records
-            select, or the runs folder holds results of other code.
-        StorageError: the store cannot be written.
-    """
-    block = loaded.study.blocks[name]
-    for needed in block.needs:
-        require_settled(loaded, needed, folders)
-    planned = points(loaded.study, name, read_settled(folders.store.folder))
-    specs = composed(planned, folders)
-    stored = {entry.key for entry in folders.store.entries()}
-    open_groups = [
-        group for group in groups(planned, specs) if not all(key_of(spec) in stored for spec in group.specs)
-    ]
-    to_make = [
-        [spec for spec in group.specs if key_of(spec) not in stored and result_of(spec, code) is None]
-        for group in open_groups
-    ]
-    total = sum(map(len, to_make))
-    say(f"block {name}: {len(planned)} runs, {total} to make")
-    in_time = _train_missing(
-        loaded, block, name, open_groups, to_make, runner=runner, deadline_s=deadline_s, say=say
-    )
-    stored |= _store_ended(loaded, name, open_groups, stored, folders, code=code, epoch=epoch, say=say)
-    missing = [spec for group in open_groups for spec in group.specs if key_of(spec) not in stored]
-    if in_time and missing:
-        say(
-            f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
-            f"the same command tries them again"
-        )
-    if not missing and block.settles is not None and name not in read_settled(folders.store.folder):
-        path = write_settled(folders.store.folder, name, best_cells(block.settles, planned, specs, folders))
-        say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
-    return not missing
+        Args:
+            deadline_s: on the monotonic clock [s]; a group that would end later is not started. None: no limit.
 
+        Returns:
+            Whether all runs of the block are stored.
 
-def _store_ended(
-    loaded: Loaded,
-    name: str,
-    open_groups: Sequence[RunGroup],
-    stored: Collection[RunKey],
-    folders: StudyFolders,
-    *,
-    code: Code,
-    epoch: int,
-    say: Callable[[str], None],
-) -> set[RunKey]:
-    """Store the groups whose runs have all ended; return the keys of their records."""
-    # Failed runs end early: from an interrupted group, they alone would be stored, and bias every figure.
-    ended = [
-        group
-        for group in open_groups
-        if all(key_of(spec) in stored or stored_record(spec) is not None for spec in group.specs)
-    ]
-    entries = [
-        StoreEntry(name, point.task, point.cell, record, epoch)
-        for group in ended
-        for point, spec in zip(group.points, group.specs, strict=True)
-        if (record := result_of(spec, code)) is not None
-    ]
-    shard = folders.store.append(name, entries, study_sha256=loaded.sha256, epoch=epoch)
-    if shard is not None:
-        say(
-            f"block {name}: {shard.records} records in {folders.store.folder / shard.name}, {shard.bytes:,} bytes"
-        )
-    return {entry.key for entry in entries}
+        Raises:
+            InputError: a run cannot be composed, the best cells of an earlier block are not those that its records
+                select, or the runs folder holds results of other code.
+            StorageError: the store cannot be written.
+        """
+        study, store, name = self.loaded.study, self.folders.store, self.name
+        for needed in study.blocks[name].needs:
+            require_settled(self.loaded, needed, self.folders)
+        planned = points(study, name, read_settled(store.folder))
+        specs = composed(planned, self.folders)
+        stored = {entry.key for entry in store.entries()}
+        open_groups = [
+            group
+            for group in groups(planned, specs)
+            if not all(key_of(spec) in stored for spec in group.specs)
+        ]
+        to_train = [
+            [
+                spec
+                for spec in group.specs
+                if key_of(spec) not in stored and result_of(spec, self.code) is None
+            ]
+            for group in open_groups
+        ]
+        self.say(f"block {name}: {len(planned)} runs, {sum(map(len, to_train))} to make")
+        in_time = self._train(open_groups, to_train, deadline_s)
+        stored |= self._store_ended(open_groups, stored)
+        missing = [spec for group in open_groups for spec in group.specs if key_of(spec) not in stored]
+        if in_time and missing:
+            self.say(
+                f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
+                f"the same command tries them again"
+            )
+        rule = study.blocks[name].settles
+        if not missing and rule is not None and name not in read_settled(store.folder):
+            path = write_settled(store.folder, name, best_cells(rule, planned, specs, self.folders))
+            self.say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
+        return not missing
 
+    def _store_ended(self, open_groups: Sequence[RunGroup], stored: Collection[RunKey]) -> set[RunKey]:
+        """Store the groups whose runs have all ended; return the keys of their records."""
+        # Failed runs end early: from an interrupted group, they alone would be stored, and bias every figure.
+        ended = [
+            group
+            for group in open_groups
+            if all(key_of(spec) in stored or stored_record(spec) is not None for spec in group.specs)
+        ]
+        entries = [
+            StoreEntry(self.name, point.task, point.cell, record, self.epoch)
+            for group in ended
+            for point, spec in zip(group.points, group.specs, strict=True)
+            if (record := result_of(spec, self.code)) is not None
+        ]
+        store = self.folders.store
+        shard = store.append(self.name, entries, study_sha256=self.loaded.sha256, epoch=self.epoch)
+        if shard is not None:
+            path = store.folder / shard.name
+            self.say(f"block {self.name}: {shard.records} records in {path}, {shard.bytes:,} bytes")
+        return {entry.key for entry in entries}
 
-def _train_missing(
-    loaded: Loaded,
-    block: StudyBlock,
-    name: str,
-    open_groups: Sequence[RunGroup],
-    to_make: Sequence[Sequence[RunSpec]],
-    *,
-    runner: Runner,
-    deadline_s: float | None,
-    say: Callable[[str], None],
-) -> bool:
-    """Train the missing runs of each group in turn; return False if time is too short for the next group.
-
-    Args:
-        loaded: the study.
-        block: of the study.
-        name: of the block.
-        open_groups: groups with runs that are not stored.
-        to_make: for each of these groups, the specs to train; may be empty.
-        runner: see `run_block`.
-        deadline_s: see `run_block`.
-        say: called with one line for each group.
-    """
-    total, finished, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
-    for group, specs in zip(open_groups, to_make, strict=True):
-        if not specs:
-            continue
-        # The estimate is the time stated in the file, corrected by the ratio of earlier groups.
-        group_s = len(specs) * loaded.study.tasks[group.points[0].task].run_s * block.run_s_factor
-        slowness = (time.monotonic() - began_s) / stated_s if stated_s else 1.0
-        if deadline_s is not None and time.monotonic() + group_s * slowness > deadline_s:
-            return False
-        runner(specs)
-        finished += len(specs)
-        stated_s += group_s
-        took_s = time.monotonic() - began_s
-        say(
-            f"block {name}: {finished} of {total} runs, {took_s / HOUR_S:.2f} h; "
-            f"{group.points[0].task} seed {group.points[0].seed}"
-        )
-    return True
+    def _train(
+        self, groups: Sequence[RunGroup], to_train: Sequence[Sequence[RunSpec]], deadline_s: float | None
+    ) -> bool:
+        """Train `to_train`, the missing specs of each group; return False if the next group would take too long."""
+        total, finished, stated_s, began_s = sum(map(len, to_train)), 0, 0.0, time.monotonic()
+        study = self.loaded.study
+        for group, specs in zip(groups, to_train, strict=True):
+            if not specs:
+                continue
+            task, seed = group.points[0].task, group.points[0].seed
+            # The estimate is the time stated in the file, corrected by the ratio of earlier groups.
+            group_s = len(specs) * study.tasks[task].run_s * study.blocks[self.name].run_s_factor
+            slowness = (time.monotonic() - began_s) / stated_s if stated_s else 1.0
+            if deadline_s is not None and time.monotonic() + group_s * slowness > deadline_s:
+                return False
+            self.runner(specs)
+            finished += len(specs)
+            stated_s += group_s
+            hours = f"{(time.monotonic() - began_s) / HOUR_S:.2f} h"
+            self.say(f"block {self.name}: {finished} of {total} runs, {hours}; {task} seed {seed}")
+        return True
 
 
 def best_cells(

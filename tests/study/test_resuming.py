@@ -18,7 +18,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.study.cells import points
 from sgbench.study.definition import Loaded
-from sgbench.study.run import Runner, StudyFolders, composed, run_block
+from sgbench.study.run import BlockRun, Runner, StudyFolders, composed
 from sgbench.study.settle import SETTLED, read_settled
 from sgbench.study.store import Store
 from sgbench.training.provenance import Code
@@ -46,7 +46,7 @@ def run(
 ) -> bool:
     """One block without a limit of time."""
     say = (lambda line: None) if said is None else said.append
-    return run_block(study, block, where, code=code, runner=runner, deadline_s=None, say=say)
+    return BlockRun(study, block, where, code, runner, say).run()
 
 
 def failed(spec: RunSpec, kind: str) -> RunRecord:
@@ -166,10 +166,8 @@ def test_a_group_that_was_stopped_is_not_stored_in_part(tmp_path: Path) -> None:
         FakeRunner()(specs)
 
     with pytest.raises(KeyboardInterrupt):
-        run_block(study, "first", where, code=CODE, runner=stopped, deadline_s=None, say=lambda line: None)
-    assert not run_block(
-        study, "first", where, code=CODE, runner=stopped, deadline_s=0.0, say=lambda line: None
-    )
+        BlockRun(study, "first", where, CODE, stopped, lambda line: None).run()
+    assert not BlockRun(study, "first", where, CODE, stopped, lambda line: None).run(deadline_s=0.0)
     assert {entry.record.status for entry in where.store.entries()} == {"finished"}
     assert len(list(where.store.entries())) == 4
     assert run(study, "first", where, FakeRunner())
@@ -247,15 +245,7 @@ def test_the_next_group_is_foreseen_by_its_own_task(
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     runner = Slow(clock)
     where = place(tmp_path)
-    run_block(
-        loaded(tmp_path),
-        "first",
-        where,
-        code=CODE,
-        runner=runner,
-        deadline_s=1000 + limit_s,
-        say=lambda line: None,
-    )
+    BlockRun(loaded(tmp_path), "first", where, CODE, runner, lambda line: None).run(1000 + limit_s)
     assert len(runner.calls) == groups
 
 
@@ -270,5 +260,5 @@ def test_runs_that_are_there_make_no_group_look_quick(
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     runner = FakeRunner()
-    run_block(study, "first", where, code=CODE, runner=runner, deadline_s=1003, say=lambda line: None)
+    BlockRun(study, "first", where, CODE, runner, lambda line: None).run(deadline_s=1003)
     assert runner.calls == []

@@ -13,7 +13,7 @@ import pytest
 from sgbench.errors import InputError
 from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded, parse_study, pick_blocks
-from sgbench.study.run import Runner, StudyFolders, composed, require_commit, run_block
+from sgbench.study.run import BlockRun, Runner, StudyFolders, composed, require_commit
 from sgbench.study.settle import read_settled
 from sgbench.study.status import block_cost, block_states
 from sgbench.study.store import MANIFEST, Store
@@ -39,9 +39,7 @@ def run(
 ) -> bool:
     """One block, told to nobody."""
     deadline_s = None if hours is None else time.monotonic() + hours * 3600
-    return run_block(
-        study, block, where, code=code, runner=runner, deadline_s=deadline_s, say=lambda line: None
-    )
+    return BlockRun(study, block, where, code, runner, lambda line: None).run(deadline_s)
 
 
 def test_cells_by_hand(tmp_path: Path) -> None:
