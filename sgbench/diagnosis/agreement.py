@@ -63,14 +63,10 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
 def agreement(
     layer: str, reference: Reference, gradient: Tensor, wanted: Tensor, *, step_size: float | None = None
 ) -> Agreement:
-    """Compare two gradients of one layer [P] as a line of the diagnosis.
+    """Compare a gradient of the layer named `layer` [P] with `wanted`, its reference gradient [P].
 
-    Args:
-        layer: name of the layer.
-        reference: how `wanted` was computed.
-        gradient: the gradient under test.
-        wanted: the reference gradient.
-        step_size: of finite differences, relative to the norm of the layer's weights; None for other references.
+    `reference` is how that was computed. `step_size` is that of finite differences, relative to the norm of the
+    layer's weights; None for other references.
     """
     values, reason = compare(gradient, wanted)
     reasons = {name: reason for name in MEASURES if name not in values}

@@ -144,14 +144,8 @@ def _run_with_spikes(
 ) -> tuple[Network, Trajectory]:
     """Run a copy of the network over one sample with every spike pattern in place of its own spikes.
 
-    Args:
-        network: is not modified.
-        sample: a batch of one.
-        patterns: [T, Z, neurons of all firing layers]; Z is the batch axis of the run.
-        passes: whether gradients pass through spikes by the surrogate's slope.
-
-    Returns:
-        The copy, and its trajectory.
+    The patterns [T, Z, neurons of all firing layers] lie on the batch axis of the returned trajectory. `passes` is
+    whether gradients pass through spikes by the surrogate's slope.
     """
     copied = on_the_reference(network)
     for layer, spikes in zip(firing_layers(copied), _by_layer(copied, patterns), strict=True):

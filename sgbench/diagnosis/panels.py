@@ -33,12 +33,7 @@ def lost_classes(
 
     Until a spike reaches a readout that does not fire, its outputs are 0 whatever its weights are. If
     :math:`\partial L / \partial y_c[t]` is 0 at every other step of every sample, no weight into class c changes.
-    Readouts that fire and losses on spike times are not judged.
-
-    Args:
-        traced: the network run over each batch.
-        batches: the same batches, with their targets.
-        objective: with the loss L.
+    Readouts that fire and losses on spike times are not judged. `traced` is the network's pass over each batch.
     """
     if traced[0].layers[-1].counts_spikes or objective.loss.on_times:
         return
@@ -264,16 +259,8 @@ def falling_steps(
 ) -> float | None:
     """Compute the share of mini-batches whose loss falls with a short step against their own gradient.
 
-    A batch is left out if its loss does not change, as when no neuron fires, or its gradient is 0 or not finite.
-
-    Args:
-        network: is not modified.
-        traced: the network's pass over each batch, with its gradients.
-        batches: the same batches.
-        objective: the loss with penalties.
-
-    Returns:
-        The share, or None if all batches are left out.
+    A batch is left out if its loss does not change, as when no neuron fires, or its gradient is 0 or not finite;
+    None if all are. `traced` is the network's pass over each batch, with its gradients.
     """
     falls = []
     for traced_batch, batch in zip(traced, batches, strict=True):

@@ -132,19 +132,10 @@ def _subset(layer: RecurrentLayer) -> RecurrentLayer:
 
 
 def _find_width(steps_of: Callable[[float], float], low: float, high: float, target: float) -> float | None:
-    """Find the width at which a function equals a target, to two significant digits.
+    """Find the width between two ends at which a rising function of it equals a target, to two significant digits.
 
-    Trial widths are borders between two rounded widths. They alternate between interpolation of the function as a
-    power of the width, and bisection.
-
-    Args:
-        steps_of: the function of the width, which rises with it.
-        low: lower end of the search.
-        high: upper end of the search.
-        target: value of the function.
-
-    Returns:
-        The width, or None if it is not between the ends.
+    None if the width is not between the ends. Trial widths are borders between two rounded widths. They alternate
+    between interpolation of the function as a power of the width, and bisection.
 
     >>> _find_width(lambda width: 10 * width**2, 0.01, 10, 4.9), _find_width(lambda width: width, 1, 2, 3)
     (0.7, None)

@@ -176,10 +176,7 @@ class Disturbed:
     ) -> RobustnessCurve:
         """Score one disturbance at its severities, or state why it does not apply to this network.
 
-        Args:
-            name: of the disturbance.
-            severities: in the order of the curve.
-            undisturbed: name and value of the undisturbed score, the curve's first point.
+        `undisturbed` is the name and value of the undisturbed score, the curve's first point.
         """
         disturbance = DISTURBANCES[name]
         measure, start = undisturbed

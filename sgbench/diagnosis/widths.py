@@ -97,12 +97,8 @@ def consistency_of(delta: Tensor, following: Tensor) -> float:
 def _shares_in_window(seen: LayerTrace, potentials: Sequence[Tensor]) -> list[float]:
     """Compute for each step the share of potentials with a slope above 1 % of the largest of that step.
 
-    Args:
-        seen: with the surrogate of the layer.
-        potentials: one tensor for each step, with the potentials minus threshold of the samples that still run.
-
-    Returns:
-        The shares; NaN at steps without a running sample, or without a surrogate.
+    `potentials` has one tensor for each step, with the potentials minus threshold of the samples that still run.
+    The share is NaN without such a sample, or without a surrogate.
     """
     if seen.passed_at is None:
         return [math.nan] * len(potentials)

@@ -161,12 +161,10 @@ def _scaled(value: float, is_log: bool) -> float:
 
 
 def _ends(axis: ChartAxis, values: Sequence[float], margin: float) -> Ends:
-    """Choose the limits of an axis: values, or their logarithms if it is logarithmic.
+    """Choose the limits of an axis that must hold some values: its own, or the outermost values and a margin.
 
-    Args:
-        axis: its own limits are kept; with names, each has a length of 1.
-        values: what the axis must hold; a single value gets some space around it.
-        margin: beyond the outermost values, relative to their distance.
+    The margin is relative to their distance. Limits of a logarithmic axis are logarithms; each name takes a length
+    of 1.
     """
     if axis.names:
         return -0.5, len(axis.names) - 0.5
@@ -293,11 +291,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Choose powers of ten as ticks, with 2 and 5 times these if they are few.
-
-    Args:
-        low: logarithm to base 10 of the lower end.
-        high: logarithm to base 10 of the upper end.
+    """Choose powers of ten between two ends, given as logarithms to base 10, with 2 and 5 times these if few.
 
     >>> log_ticks(-1, 1), log_ticks(0, 9)
     ([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0], [1.0, 100.0, 10000.0, 1000000.0, 100000000.0])

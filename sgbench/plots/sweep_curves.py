@@ -79,12 +79,7 @@ def _draw_curve(
 ) -> None:
     """Draw mean and band of a curve, with a gap at settings without a run and a star where seeds lack.
 
-    Args:
-        axes: the panel.
-        axis: its axis of scores.
-        name: of the curve, for the legend.
-        rows: map the swept number to its scores, from small to large.
-        style: options of the line, see `_line_style`.
+    `rows` maps the swept numbers, from small to large, to their scores.
     """
     numbers = list(rows)
     means, lows, highs = axis.shown([row.mean or NO_RUN for row in rows.values()]).T

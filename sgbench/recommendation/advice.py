@@ -37,14 +37,9 @@ class HeldOut:
 
 
 def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple[HeldOut, ...]:
-    """Leave each task out, and evaluate on it the cell that the other tasks recommend for its network.
+    """Leave each task of a study out, and evaluate on it the cell that the others recommend for its network.
 
-    Args:
-        tasks: of a study, by name.
-        goal: of the recommendation.
-
-    Returns:
-        One result for each task that has the recommended cell; none for a single task.
+    Tasks that lack that cell have no result, nor has a single task.
     """
     if len(tasks) < 2:  # noqa: PLR2004 - no other task is left
         return ()

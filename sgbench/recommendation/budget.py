@@ -110,14 +110,7 @@ def advise_budget(
 
 
 def _advise_on_task(title: str, settings: PricedTask, limit: int | None, budget: Budget) -> TaskAdvice:
-    """Choose the setting for one task, and the one with real weights to round after training.
-
-    Args:
-        title: of the task.
-        settings: all of the task's, priced.
-        limit: most bits of a weight; None: no limit.
-        budget: the limits to keep.
-    """
+    """Choose a task's setting of at most `limit` bits, and the one with real weights to round after training."""
     fitting = holdable(settings, limit)
     chosen, chosen_real = budget.choose(fitting), budget.choose(real(settings))
     rounded = None

@@ -209,12 +209,8 @@ def _over_tasks(
 ) -> CellRegret:
     """Combine the losses of several tasks by random effects, or by their plain mean if all seeds of a task agree.
 
-    Args:
-        losses: of each seed, by task.
-        by_task: mean of each task.
-        mean: of the tasks' means.
-        seeds: least count of seeds over tasks.
-        failed: share of failed runs.
+    `losses` holds those of each seed by task. The other arguments are fields of the result that are known: the
+    mean of each task, the mean of these, the least count of seeds, and the share of failed runs.
     """
     errors = [float(np.std(values, ddof=1)) / math.sqrt(len(values)) for values in losses.values()]
     if not all(error > 0 for error in errors):

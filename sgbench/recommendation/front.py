@@ -85,11 +85,7 @@ def _with_rule(advice: Advice, ways: Ways) -> Advice:
 def _steps(summary: StudySummary, layers: int, *, recurrent: bool, is_long: bool) -> int | None:
     """Return the time steps of the study's first task with such a network; None without one.
 
-    Args:
-        summary: results of the study.
-        layers: count of hidden layers; all counts above 1 are one kind.
-        recurrent: whether the network is recurrent.
-        is_long: whether sequences have a thousand steps or more.
+    All counts of hidden layers above 1 are one kind. Long sequences have a thousand steps or more.
     """
     steps = [
         task.shape.steps
@@ -102,13 +98,7 @@ def _steps(summary: StudySummary, layers: int, *, recurrent: bool, is_long: bool
 
 
 def _advice(network: str, recommendation: Recommendation, command: str) -> Advice:
-    """Convert a recommendation to the texts of the front page.
-
-    Args:
-        network: the kind of network, as text.
-        recommendation: for this kind.
-        command: that gives this recommendation.
-    """
+    """Convert a recommendation for a kind of network, and the command that gives it, to texts of the front page."""
     out_of_sample = (*recommendation.held_out, *recommendation.later)
     return Advice(
         network,

@@ -121,12 +121,9 @@ def _row_texts(table_rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _with_earlier(result: ReproductionResult, entry: PageEntry, before: PageEntry | None) -> PageEntry:
-    """Return an entry in which unchanged figures that were not measured here have their earlier values.
+    """Return a reproduction's new entry, with earlier values of unchanged figures that were not measured here.
 
-    Args:
-        result: of the reproduction.
-        entry: its new entry.
-        before: its entry on the earlier page; None without one.
+    `before` is its entry on the earlier page; None without one.
     """
     if before is None:
         return entry

@@ -219,12 +219,9 @@ def of_same_methods(
 def judged_runs(
     reproduction: Reproduction, grid: ReproductionGrid, runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
-    """Judge the figures of a reproduction, without its ablations, by the measures of its runs.
+    """Judge the figures of a reproduction, without its ablations, by the measures of the runs in its grid.
 
-    Args:
-        reproduction: with the figures.
-        grid: its runs.
-        runs: their measures, as far as known; a figure without all of its runs is not measured.
+    A figure is not measured unless `runs` holds the measures of all of its runs.
     """
     keys = {(method_id(spec.method), spec.seed) for spec in grid.specs()}
     known_runs = [runs[key] for key in sorted(keys & runs.keys())]
@@ -258,10 +255,7 @@ def judged_grids(
 ) -> ReproductionResult:
     """Judge the figures of a reproduction and, if `grids` has their runs, of its ablations.
 
-    Args:
-        reproduction: with the figures.
-        grids: as `grids_of` lists them.
-        runs: measures of the runs, as far as known.
+    `grids` is what `grids_of` lists, and `runs` holds the measures of these runs, as far as known.
     """
     reproductions = _with_ablations(reproduction)
     results = [judged_runs(each, grid, runs) for each, grid in zip(reproductions, grids, strict=False)]

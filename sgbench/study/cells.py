@@ -35,11 +35,6 @@ class StudyPoint:
 def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
     """List all runs of the block `name`, task by task and seed by seed, so that neighbours share their batches.
 
-    Args:
-        study: the study.
-        name: of the block.
-        settled: the best cells of earlier blocks.
-
     Raises:
         InputError: the best cells of an earlier block that it needs are missing.
     """

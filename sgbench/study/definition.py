@@ -246,14 +246,10 @@ def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
 
 
 def parse_study(tree: dict[str, Any], where: str) -> Study:
-    """Convert the tree of a study's file to a study.
-
-    Args:
-        tree: as read from YAML.
-        where: the file, which error messages begin with.
+    """Convert the tree of the YAML file `where` to a study.
 
     Raises:
-        InputError: the tree is no valid study; the message names the first problem.
+        InputError: the tree is no valid study; the message names the file and the first problem.
     """
     try:
         return Study.model_validate(_tuples(tree, iter(range(MAX_NODES))))

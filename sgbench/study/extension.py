@@ -15,7 +15,7 @@ from sgbench.study.definition import CellGrid, Loaded, RandomSettings, Study, St
 
 
 def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
-    """Make a study of the same blocks, shapes, widths and seeds on other tasks.
+    """Make a study of the same blocks, shapes, widths and seeds on other tasks, which are given by name.
 
     A task gets the cells and the ranges of random settings of the task that its `like` names. These blocks are left
     out:
@@ -24,10 +24,6 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     - blocks with grids that have ranges, such as time constants, which hold for the steps of the study's tasks
       alone;
     - blocks that start from the best cells of a block that is left out.
-
-    Args:
-        study: the study to extend.
-        tasks: the new tasks by name.
 
     Raises:
         InputError: the `like` of a task names no task of the study.

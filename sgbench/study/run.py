@@ -83,12 +83,7 @@ def composed(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpe
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:
-    """Yield consecutive runs of one task and seed as a group, each run once.
-
-    Args:
-        points: runs of a block, in the order of `sgbench.study.cells.points`.
-        specs: the spec of each.
-    """
+    """Yield consecutive runs of one task and seed as a group, each run once; `specs` has the spec of each run."""
     pairs = zip(points, specs, strict=True)
     for _, members in itertools.groupby(pairs, key=lambda pair: (pair[0].task, pair[0].seed)):
         once = {(method_id(spec.method), spec.seed): (point, spec) for point, spec in members}
@@ -206,13 +201,8 @@ def best_cells(
 ) -> dict[str, list[Cell]]:
     """Choose the best cells of each task from the stored runs that a block plans; see `settle`.
 
-    A planned run counts whichever block has stored it; a stored run that is not planned here does not.
-
-    Args:
-        rule: how the block chooses them.
-        planned: the runs of the block.
-        specs: of these runs, in the same order.
-        folders: of the study, with its store.
+    A planned run counts whichever block has stored it; a stored run that is not planned here does not. `specs`
+    has the spec of each planned run.
 
     Raises:
         InputError: a run is not stored.

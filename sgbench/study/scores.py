@@ -196,11 +196,6 @@ class StudyScores:
 
     A run that two blocks share is stored once, so a cell is looked up by its values of all keys that the study
     varies. A key that the cell lacks has the value of the task's base settings, or else of the task's experiment.
-
-    Args:
-        study: the study.
-        settled: the best cells of its blocks.
-        runs: all stored runs.
     """
 
     def __init__(self, study: Study, settled: Settled, runs: Iterable[Score]) -> None:
@@ -238,14 +233,9 @@ class StudyScores:
         *,
         start: str | None = None,
     ) -> RunTable:
-        """Return the runs of several cells on the seeds that all of them have; arguments as of `cell`.
+        """Return the runs of several cells on those of the planned `seeds` that all of them have.
 
-        Args:
-            task: name in the study.
-            purpose: of the seeds.
-            cells: one for each row.
-            seeds: the planned seeds.
-            start: block whose base settings complete each cell.
+        The other arguments are those of `cell`.
         """
         rows = [self.cell(task, purpose, cell, start=start) for cell in cells]
         complete = tuple(seed for seed in seeds if all(seed in row for row in rows))

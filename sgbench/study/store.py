@@ -97,12 +97,7 @@ class StoreEntry:
 
 
 class Store:
-    """Reads and writes the folder of compressed shards that holds a study's records.
-
-    Args:
-        folder: of the shards and the manifest; it need not exist.
-        study: name of the study.
-    """
+    """Reads and writes the folder of compressed shards that holds a study's records; it need not exist yet."""
 
     def __init__(self, folder: Path, study: str) -> None:
         self.folder = folder
@@ -174,13 +169,7 @@ class Store:
         """Write a block's runs that are not stored yet to a new shard, and return it; None if all are stored.
 
         The shard is written before the manifest names it, so a crash between the two leaves a file that the next
-        call replaces.
-
-        Args:
-            block: name of the block.
-            entries: its runs.
-            study_sha256: hash of the study's file.
-            epoch: see `Shard.epoch`.
+        call replaces. The hash of the study's file and the epoch are written into it.
 
         Raises:
             RunBusyError: another process writes to the store.

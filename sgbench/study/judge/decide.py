@@ -60,14 +60,7 @@ def decide(differences: Mapping[str, Floats], margin: float = MARGIN) -> dict[st
 
 
 def _decide_regime(name: str, table: Floats, regimes: int, margin: float) -> RegimeVerdict:
-    """Decide one of several regimes at its first interim analysis with a significant result; see `decide`.
-
-    Args:
-        name: of the regime.
-        table: candidate minus reference in points [tasks, seeds].
-        regimes: count of all regimes.
-        margin: within which both count as equal [points].
-    """
+    """Decide the regime `name`, one of a count of `regimes`, from its differences [tasks, seeds]; see `decide`."""
     by_seed = table.mean(axis=0)
     mean, count = float(by_seed.mean()) if len(by_seed) else math.nan, len(by_seed)
     result = RegimeVerdict(name, "open", mean, None, None, count, level=0.0, seeds_needed=None)

@@ -76,13 +76,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
 
 
 def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, RegimeVerdict]) -> Table:
-    """Make the table of verdicts, one row for each regime.
-
-    Args:
-        result: the candidate's runs, for the hours that an open verdict still needs.
-        kind: `OWN_BEST` or `CALIBRATED`, for the caption.
-        verdicts: by regime.
-    """
+    """Make the table of verdicts by regime, with the time that open ones still need; `kind` is for the caption."""
     rows = [["network", "verdict", "difference, points", "interval (confidence)", "seeds", "to decide it"]]
     for verdict in verdicts.values():
         to_decide = NONE

@@ -158,14 +158,8 @@ class TrialFolders:
 class Court:
     """Runs a candidate on tasks, stage by stage; runs with a record are not repeated.
 
-    Args:
-        candidate: the surrogate to judge.
-        tasks: with the stored runs of known shapes.
-        folders: of the trial.
-        runner: trains the runs of specs.
-        say: called with one line for each stage that trains.
-        map_seeds: count of seeds of the map of widths.
-        most_seeds: largest count of reporting seeds.
+    `say` is called with one line for each stage that trains. `map_seeds` is the count of seeds of the map of
+    widths, and `most_seeds` the largest count of reporting seeds.
     """
 
     def __init__(
@@ -272,10 +266,8 @@ class Court:
     def _report(self, result: JudgedCandidate, kind: str, cells: Mapping[str, Cell]) -> None:
         """Run reporting seeds of the undecided regimes, one interim analysis after another.
 
-        Args:
-            result: decides; its trials get the runs.
-            kind: of these runs, `OWN_BEST` or `CALIBRATED`.
-            cells: map the names of tasks to the cell that runs; other tasks are left out.
+        The runs are stored as a `kind`, `OWN_BEST` or `CALIBRATED`. `cells` maps the names of tasks to the cell
+        that runs; other tasks are left out.
         """
         done = 0
         for seeds, _ in LOOKS:
@@ -294,12 +286,9 @@ class Court:
             done = seeds
 
     def runs_of(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
-        """Return the candidate's runs of cells and seeds in order; those without a record are trained first.
+        """Return the candidate's runs of some cells and seeds in order; those without a record are trained first.
 
-        Args:
-            task: on which it runs.
-            stage: name of the stage, for messages.
-            points: cell and seed of each run.
+        `stage` names the stage in messages.
         """
         specs = calibrated_specs([self.spec(task, cell, seed) for cell, seed in points])
         missing = [spec for spec in specs if not _has_result(spec)]
