@@ -12,7 +12,6 @@ from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Provided
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
-    NEVER,
     Arrivals,
     Membrane,
     ReadoutActivity,
@@ -121,7 +120,7 @@ def first_of_each(spikes: Spikes, neurons: int) -> Tensor:
     >>> first_of_each(Spikes(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1, 1, 0]])), 3).tolist()
     [[3.0, 1.0, inf]]
     """
-    never = spikes.times.new_full((len(spikes.times), neurons), NEVER)
+    never = spikes.times.new_full((len(spikes.times), neurons), torch.inf)
     return never.scatter_reduce(1, spikes.source, spikes.times, "amin")
 
 

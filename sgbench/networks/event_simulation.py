@@ -38,7 +38,7 @@ from sgbench.engine.arrays import in_parts
 from sgbench.engine.kernels import spike_times as loops
 from sgbench.engine.note import CompileNote
 from sgbench.errors import NonFiniteError
-from sgbench.networks.spike_times import NEVER, Arrivals, Membrane, Spikes
+from sgbench.networks.spike_times import Arrivals, Membrane, Spikes
 
 
 def run_events(
@@ -114,7 +114,7 @@ def _simulate(membrane: Membrane, arriving: loops.TimedArrivals) -> tuple[loops.
     room = 4 * neurons + arrivals  # a first guess
     while True:
         fired = loops.TimedSpikes(
-            np.full((batch, room), NEVER),
+            np.full((batch, room), loops.NEVER),
             np.zeros((batch, room), np.int64),
             np.zeros((batch, room)),
             np.zeros((batch, room), np.int64),

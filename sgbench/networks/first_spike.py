@@ -13,7 +13,6 @@ from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Provided
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
-    NEVER,
     Arrivals,
     Membrane,
     ReadoutActivity,
@@ -128,7 +127,9 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
     with torch.no_grad():
         sums = [term.cumsum(1) for term in _weighted(jumps, at, membrane)]
         time, reaches = _crossing(sums, membrane)
-        upcoming = torch.nn.functional.pad(torch.where(comes, arrivals.times, NEVER), (0, 1), value=NEVER)
+        upcoming = torch.nn.functional.pad(
+            torch.where(comes, arrivals.times, math.inf), (0, 1), value=math.inf
+        )
         slack = ROUNDING * membrane.tau_syn
         inside = (time >= at[..., None] - slack) & (time <= upcoming[:, 1:, None] + slack)
         valid = reaches & inside & comes[..., None]
@@ -137,7 +138,7 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
         used = torch.arange(at.shape[1], device=at.device)[:, None] <= last[:, None]  # [B, K, N]
     sums = [term.sum(1) for term in _weighted(jumps.masked_fill(~used, 0.0), at, membrane)]
     time, reaches = _crossing(sums, membrane)
-    return torch.where(fires & reaches & (time < ends[:, None]), time, NEVER)
+    return torch.where(fires & reaches & (time < ends[:, None]), time, math.inf)
 
 
 def _weighted(jumps: Tensor, at: Tensor, membrane: Membrane) -> list[Tensor]:

@@ -27,8 +27,6 @@ from sgbench.signals.spikes import Signal, dense
 from sgbench.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
 from sgbench.surrogates.zero import Zero
 
-NEVER = math.inf
-
 
 class Membrane(NamedTuple):
     """Holds numbers of a layer's neurons, times in steps."""
@@ -248,7 +246,7 @@ def input_events(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     counts = comes.sum(0)
     rank = torch.arange(len(sample), device=x.device) - (counts.cumsum(0) - counts)[sample]
     shape = (len(counts), int(counts.max()) if len(counts) else 0)
-    times = torch.full(shape, NEVER, dtype=torch.float64, device=x.device)
+    times = torch.full(shape, math.inf, dtype=torch.float64, device=x.device)
     rows = torch.zeros(*shape, x.shape[2], dtype=torch.float64, device=x.device)
     arrived = x[step, sample].double()
     return times.index_put((sample, rank), step.double()), rows.index_put((sample, rank), arrived)

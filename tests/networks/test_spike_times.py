@@ -22,7 +22,7 @@ from sgbench.networks.base import Provided
 from sgbench.networks.event_driven import EventDriven, potentials
 from sgbench.networks.event_simulation import run_events
 from sgbench.networks.first_spike import FirstSpike, first_spikes
-from sgbench.networks.spike_times import NEVER, Arrivals, Membrane, SpikeTimes, input_events
+from sgbench.networks.spike_times import Arrivals, Membrane, SpikeTimes, input_events
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from tests.networks.parts import leaky, readout
@@ -65,7 +65,7 @@ def by_bisection(times: list[float], weights: list[float], membrane: Membrane, e
                 before, at = (before, middle) if above else (middle, at)
             return at
         before = at
-    return NEVER
+    return math.inf
 
 
 @pytest.mark.parametrize("membrane", [NO_LEAK, DOUBLE], ids=["no_leak", "double"])
@@ -87,10 +87,10 @@ def test_events_agree_with_the_closed_form() -> None:
     expected = first_spikes(arrivals, ends, DOUBLE)
     for membrane, equal in ((DOUBLE, True), (Membrane(11.0, TAU, 1.0), False)):
         spikes, _ = run_events(arrivals, ends, membrane, None)
-        first = torch.full_like(expected, NEVER)
+        first = torch.full_like(expected, math.inf)
         for sample, neuron in ((b, n) for b in range(4) for n in range(8)):
             own = spikes.times[sample][(spikes.source[sample] == neuron) & spikes.times[sample].isfinite()]
-            first[sample, neuron] = own.min() if len(own) else NEVER
+            first[sample, neuron] = own.min() if len(own) else math.inf
         assert torch.allclose(first, expected, rtol=0, atol=1e-10) is equal
 
 
@@ -122,7 +122,7 @@ def scalar_events(
                     for _ in range(80):
                         middle = (low + high) / 2
                         low, high = (low, middle) if above(middle) else (middle, high)
-                    best = min(best or (NEVER, 0), (high, n))
+                    best = min(best or (math.inf, 0), (high, n))
             span = barrier - now if best is None else best[0]
             slow, fast = math.exp(-span / mem), math.exp(-span / syn)
             u = [slow * one + k * (slow - fast) * two for one, two in zip(u, i, strict=True)]
