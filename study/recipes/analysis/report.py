@@ -88,8 +88,8 @@ def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[WidthLoss]
         cost = f"{decimal_text(min(each.mean for each in found), 1)} to {decimal_text(worst.mean, 1)}"
         words.append(
             f"For {one.name}, the width that is best for {PLAIN} cost {cost} points on "
-            f"{len(found)} of {tasks} tasks (below 0 it gained); "
-            f"that it costs less than {MARGIN:g} is {one.verdict}."
+            f"{len(found)} of {tasks} tasks (below 0 it gained). "
+            f"That it costs less than {MARGIN:g} is {one.verdict}."
         )
     seeds = min(len(each.points) for found in losses.values() for each in found)
     if any(one.p_confirmed is None for one in claims):

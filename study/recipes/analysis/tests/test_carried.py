@@ -72,7 +72,7 @@ def test_verdict_needs_every_task_or_one_that_loses_much(means, verdict):
     p = [stats.ttest_1samp(one.points, 3.0, alternative="less").pvalue for one in found]
     assert claims[0].p_confirmed == pytest.approx(max(p))
     assert claims[0].p_refuted == pytest.approx(min(1, 4 * min(1 - each for each in p)))
-    assert f"points on 4 of 4 tasks (below 0 it gained); that it costs less than 3 is {verdict}." in answer(
+    assert f"points on 4 of 4 tasks (below 0 it gained). That it costs less than 3 is {verdict}." in answer(
         claims, {COSINE: found, OTHERS[1]: same}, 4
     )
 
