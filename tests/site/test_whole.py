@@ -52,6 +52,29 @@ def require_places(path: Path, page: Document) -> None:
             assert size == [round(float(points) / 72 * 96) for points in box.groups()], path
 
 
+def require_whole(path: Path) -> None:
+    """A page is well-formed and small, loads nothing from elsewhere, and its links and drawings are there."""
+    text = path.read_text(encoding="utf-8")
+    page = Document(text)
+    assert page.problems == [], path
+    assert page.values("meta", "content")[0] == POLICY
+    loaded = 0
+    for target in targets(page):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (path.parent / unquote(file)) if file else path
+        assert found.is_file(), (path, target)
+        assert not anchor or anchor in {tag.get("id") for _, tag in page.tags}
+        loaded += found.stat().st_size if found.suffix == ".svg" else 0
+    require_places(path, page)
+    assert len(text) < 100 * KB, path
+    assert len(text) + loaded < MB, path
+    assert not [found for _, tag in page.tags for found in tag if found == "style" or found.startswith("on")]
+    out = [tag for kind, tag in page.tags if kind == "a" and str(tag["href"]).startswith("https:")]
+    assert all(tag["rel"] == "nofollow noopener" for tag in out)
+
+
 @pytest.mark.slow
 def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every page is well-formed, loads nothing from elsewhere and leads somewhere; a check finds each change.
@@ -67,27 +90,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 100
     for path in pages:
-        text = path.read_text(encoding="utf-8")
-        page = Document(text)
-        assert page.problems == [], path
-        assert page.values("meta", "content")[0] == POLICY
-        loaded = 0
-        for target in targets(page):
-            if target.startswith("https://"):
-                continue
-            file, _, anchor = target.partition("#")
-            found = (path.parent / unquote(file)) if file else path
-            assert found.is_file(), (path, target)
-            assert not anchor or anchor in {each for _, tag in page.tags for each in [tag.get("id")]}
-            loaded += found.stat().st_size if found.suffix == ".svg" else 0
-        require_places(path, page)
-        assert len(text) < 100 * KB, path
-        assert len(text) + loaded < MB, path
-        assert not [
-            found for _, tag in page.tags for found in tag if found == "style" or found.startswith("on")
-        ]
-        out = [tag for kind, tag in page.tags if kind == "a" and str(tag["href"]).startswith("https:")]
-        assert all(tag["rel"] == "nofollow noopener" for tag in out)
+        require_whole(path)
     assert all(path.stat().st_size < 15 * KB for path in (site / "static").glob("*.js"))
     assert "http" not in (site / "static" / "site.css").read_text()
 

@@ -272,6 +272,16 @@ def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
     project.does("sgbench board check")
 
 
+def write_own_surrogate(folder: Path, place: Place) -> Path:
+    """A class of a stranger in a new folder, and its entry in the stranger's checkout; returns the folder."""
+    folder.mkdir()
+    (folder / "mine.py").write_text(OWN)
+    entry = place.folder / "my_conf" / "surrogate" / "mine.yaml"
+    entry.parent.mkdir(parents=True)
+    entry.write_text(ENTRY)
+    return folder
+
+
 def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp_path: Path) -> None:
     """The check names the class and stops; by answers alone its runs stand beside the board, without a rank."""
     forge = Forge(tmp_path)
@@ -280,12 +290,7 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
     inventor.does(f"git clone --quiet {fork} sgbench")
     inventor = inventor.at("sgbench")
     imported = forge.tools / "imported"
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "mine.py").write_text(OWN)
-    entry = inventor.folder / "my_conf" / "surrogate" / "mine.yaml"
-    entry.parent.mkdir(parents=True)
-    entry.write_text(ENTRY)
+    own = write_own_surrogate(tmp_path / "own", inventor)
     words = shlex.join(OWN_WORDS)
     inventor.does(
         f"PYTHONPATH={own} sgbench run -m {words} experiment=digits surrogate=mine "
