@@ -23,6 +23,7 @@ from sgbench.diagnosis.traces import trace
 from sgbench.errors import InputError
 from sgbench.reproduction.closed_loop import gradient as five_weights
 from tests.diagnosis.made import batch, network, objective, sigmoid
+from tests.messages import raises_naming
 
 
 def test_the_line_of_a_soft_network_integrates_to_the_difference_of_its_loss() -> None:
@@ -87,9 +88,9 @@ def test_lines_and_loops_out_of_range_are_refused() -> None:
     """Each message names the option."""
     loss = whole_loss(network([3, 2], sigmoid), [batch(2, 2, 3, 2)], objective())
     start = loss.weights()
-    with pytest.raises(InputError, match="--points=2"):
+    with raises_naming(InputError, "--points=2"):
         line_between(loss, start, 2 * start, points=2)
-    with pytest.raises(InputError, match="the line has to go up"):
+    with raises_naming(InputError, "--from 1", "--to 0"):
         line_between(loss, start, 2 * start, points=5, first=1.0, last=0.0)
     with pytest.raises(InputError, match="the same weights"):
         line_between(loss, start, start, points=5)

@@ -26,7 +26,7 @@ from sgbench.records.content import Scores
 from sgbench.signals.spikes import SparseSpikes, dense
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from tests.diagnosis.made import network, rectangle
-from tests.messages import raises_naming
+from tests.messages import missing, raises_naming
 
 STEPS, SAMPLES, CHANNELS = 6, 8, 5
 NETWORK = functools.partial(network, [CHANNELS, 7, 3], rectangle, gain=3.0)
@@ -218,11 +218,11 @@ def test_bits_noise_and_mismatch_are_what_they_say() -> None:
 
 def test_what_a_disturbance_is_not_defined_for_is_a_reason_and_nonsense_is_refused() -> None:
     """Values instead of spikes, targets of steps, unknown names, severities out of range: a line each."""
-    assert (
-        curves([some_batch()], "delete", input_is_spikes=False)[0].reason == "the input is values, not spikes"
-    )
+    (curve,) = curves([some_batch()], "delete", input_is_spikes=False)
+    assert (curve.points, curve.area) == ((), None)
+    assert missing(curve.reason, "values", "spikes") == []
     by_step = some_batch()._replace(target=torch.zeros(SAMPLES, STEPS).long())
-    with pytest.raises(InputError, match="each step has a target of its own"):
+    with raises_naming(InputError, "step", "target"):
         of_input.make_reversal(1.0, drawn(), 1e-3)(by_step)
     with raises_naming(InputError, "--what jitter", "'jitter_s'"):
         checked_names(["jitter"])

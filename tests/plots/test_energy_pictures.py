@@ -13,6 +13,7 @@ from sgbench.plots.energy_terms import FAMILIES, FAMILY_COLOURS, DrawnTerm, Ener
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BLUE, ORANGE, SOFT
 from sgbench.records.energy import Operation
+from tests.messages import raises_naming
 
 
 def test_every_operation_is_in_one_family() -> None:
@@ -33,7 +34,7 @@ def test_shares_of_a_bar() -> None:
     bars = [patch for patch in figure.axes[0].patches if patch.get_width() > 0]
     assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0, 25), (25, 50), (75, 25)]
     assert [text.get_text() for text in figure.axes[0].texts] == ["4 nJ"]
-    with pytest.raises(InputError, match="no target has a total to draw"):
+    with raises_naming(InputError, "total", "sgbench energy price"):
         terms_figure([], title="nothing")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 import snntorch as snn
 import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError
 from sgbench.recommendation.hooks import recurrent_layers
+from tests.messages import raises_naming
 
 
 class Recurrent(nn.Module):
@@ -48,5 +48,5 @@ def test_a_layer_that_shows_no_potential_is_refused(no_snntorch_neurons_left: No
     """Must differ: where something hides the state there is nothing to measure."""
     network = Recurrent(is_hidden=True)
     network.hidden.register_forward_hook(lambda layer, *_: setattr(layer, "mem", torch.zeros(())))
-    with pytest.raises(InputError, match="does not show its membrane potential"):
+    with raises_naming(InputError, "RLeaky", "membrane potential", "output=True"):
         recurrent_layers(network, torch.rand(3, 2, 6))

@@ -1,6 +1,7 @@
 """What is tried first in a recurrent network: order and losses by hand, the width by calibrate, one source."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from sgbench.recommendation.start import passing_start
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.recommendation.tries import KnownWay, OwnStart, Reach, Ways, first_tries, shipped_ways
 from sgbench.records.files import read_model, to_json
-from tests.messages import lines_naming
+from tests.figures import figures
+from tests.messages import lines_naming, missing
 
 WORDS = ("experiment=temporal_order", "dataset.samples=[50,10,10]", "protocol.batch_size=10")
 REACH = Reach(
@@ -56,15 +58,19 @@ def write(folder: Path, **later: dict[str, float]) -> Path:
 def test_settings_stand_in_their_order_with_reason_cost_and_what_they_lost(tmp_path: Path) -> None:
     """By hand: the mean of 0 and 1 is 0.5, most on b; the library's default is compared and not advised."""
     found = first_tries(write(tmp_path), OwnStart(50, 2.0, 0.28))
-    assert found.lines == [
-        "Recurrent: 2 to try first, in order, a run each. Not decided yet.",
-        "First 1: surrogate=atan width_fwhm=0.5: simple. Costs no run to choose it. Lost on the tasks that raised "
-        'the question (not confirmed): 0.5 points on average over 2, most on "b": 1.0.',
-        "First 2: surrogate=triangle width_fwhm=0.28: its own width. Costs one forward pass. Lost on the tasks "
-        'that raised the question (not confirmed): 2.0 points on average over 1, most on "a": 2.0.',
-        "Beside them as shipped. Lost on the tasks that raised the question (not confirmed): 9.0 points on average "
-        'over 1, most on "a": 9.0.',
-    ]
+    head, first, second, default = found.lines
+    assert lines_naming(head, "2", "Not decided yet.")
+    assert lines_naming(
+        first, "First 1", "surrogate=atan width_fwhm=0.5", "simple", "no run", "not confirmed"
+    )
+    assert lines_naming(
+        second, "First 2", "surrogate=triangle width_fwhm=0.28", "its own width", "one forward pass"
+    )
+    assert lines_naming(default, "as shipped", "not confirmed")
+    # Points on average, tasks, and points of the worst task.
+    lost = [figures(line.partition("not confirmed")[2]) for line in (first, second, default)]
+    assert lost == [[0.5, 2, 1.0], [2.0, 1, 2.0], [9.0, 1, 9.0]]
+    assert [re.findall(r'"(\w+)"', line) for line in (first, second, default)] == [["b"], ["a"], ["a"]]
 
 
 def test_losses_on_new_tasks_stand_before_those_found_after_the_runs(tmp_path: Path) -> None:
@@ -82,14 +88,10 @@ def test_what_is_extrapolated_is_named(tmp_path: Path) -> None:
     assert first_tries(path, inside).beyond == ()
     outside = OwnStart(39, 8.1, channels=2, neurons=65, layers=2, analogue=True)
     said = first_tries(path, outside).beyond
-    assert [text.split(",")[0] for text in said] == [
-        "39 steps a sequence",
-        "8.1 passing steps at an attached atan of width 0.5",
-        "2 input channels",
-        "65 neurons in a hidden layer",
-        "2 hidden layers",
-        "the input is analogue",
-    ]
+    *numbers, analogue = said
+    names = ("39 steps", "8.1 passing steps", "2 input channels", "65 neurons", "2 hidden layers")
+    assert [missing(text, name) for text, name in zip(numbers, names, strict=True)] == [[]] * len(names)
+    assert lines_naming(analogue, "analogue")
     assert "width_fwhm=auto" in first_tries(path, OwnStart(50)).lines[2]
 
 

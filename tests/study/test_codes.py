@@ -56,5 +56,6 @@ def test_help_has_no_code() -> None:
 
 def test_a_code_is_found_out() -> None:
     """Must differ: sentences with a task, a block and a hypothesis, and none in an ordinary one."""
-    assert codes().findall("On T2d4g and in block A3b, H6 is open, as on T4.") == ["T2d4g", "A3b", "H6", "T4"]
-    assert codes().findall("A letter, e.g. of A4 paper, in a file A2-000.jsonl is no code, nor T100.") == []
+    coded = "On T2d4g and in block A3b, H6 is open, as on T4."
+    plain = "A letter, e.g. of A4 paper, in a file A2-000.jsonl is no code, nor T100."
+    assert (codes().findall(coded), codes().findall(plain)) == (["T2d4g", "A3b", "H6", "T4"], [])

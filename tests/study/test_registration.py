@@ -20,6 +20,7 @@ from study.reporting.registration import (
     find_registration,
     require_registered,
 )
+from tests.messages import lines_naming, raises_naming
 from tests.study.toy import TREE
 from tests.study.truth import SETTLED, Outcome, entries, planned, study
 
@@ -120,11 +121,10 @@ def test_other_records_are_refused(repository: Repository, which: str) -> None:
     beside = repository.commit("other.py", "3")
     repository.git("checkout", "-q", "main")
     commit = {"before": repository.before, "unknown": "f" * 40, "none": None, "beside": beside}[which]
-    with pytest.raises(InputError, match="does not descend from the registration's") as error:
+    with raises_naming(InputError, (commit or "none")[:12], "descend"):
         require_registered(
             repository.registration, repository.checkout, manifest(repository.loaded), one_record(commit)
         )
-    assert (commit or "none")[:12] in str(error.value)
 
 
 def test_changes_on_top_of_a_commit_are_refused(repository: Repository) -> None:
@@ -176,12 +176,11 @@ def test_deviations_are_listed() -> None:
     listed = deviations(
         study(), SETTLED, manifest(study(), study_sha256="1" * 64, shards=(shard,)), [*stored, *stray], None
     )
-    assert listed == [
-        "Epoch 1: the study went on with commit bbbbbbbbbbbb (blocks A2).",
-        "The study's file has changed since the last runs were stored.",
-        *WITHDRAWN,
-        "2 records of block A2, task T1, are of cells or seeds that the plan does not have.",
-    ]
+    epoch, changed, *withdrawn, records = listed
+    assert lines_naming(epoch, "Epoch 1", "b" * 12, "A2")
+    assert lines_naming(changed, "study's file", "changed")
+    assert withdrawn == WITHDRAWN
+    assert lines_naming(records, "2 records", "A2", "T1", "plan")
 
 
 def test_settled_cells_that_records_do_not_give_are_a_deviation() -> None:
@@ -195,10 +194,9 @@ def test_settled_cells_that_records_do_not_give_are_a_deviation() -> None:
     assert settled["A1"]["T3"][0]["width_fwhm"] == best
     assert deviations(study(), settled, manifest(study()), stored, None) == WITHDRAWN
     settled["A1"]["T3"][0]["width_fwhm"] = 0.123
-    assert deviations(study(), settled, manifest(study()), stored, None) == [
-        *WITHDRAWN,
-        "What block A1 settled is not what its stored records give.",
-    ]
+    *withdrawn, by_hand = deviations(study(), settled, manifest(study()), stored, None)
+    assert withdrawn == WITHDRAWN
+    assert lines_naming(by_hand, "A1", "stored records")
 
 
 def test_a_changed_study_file_is_a_deviation_with_its_subject(repository: Repository) -> None:

@@ -11,6 +11,7 @@ from sgbench.errors import InputError
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores, canonical, margin_of, read_scores, score_of
 from sgbench.study.store import StoreEntry
+from tests.messages import raises_naming
 from tests.study.truth import (
     SETTLED,
     Outcome,
@@ -63,7 +64,7 @@ def test_a_run_with_a_closed_test_split_is_refused() -> None:
     """Expected: one line with the remedy; as a failed run it would count as guessing."""
     whole = entry(point(), Outcome())
     closed = replace(whole, record=whole.record.model_copy(update={"test": None}))
-    with pytest.raises(InputError, match="the run left its test split closed; run it again with trainer"):
+    with raises_naming(InputError, "test split", "trainer.test_tuning_seeds=true force=true"):
         score_of(closed, PLAN)
 
 
