@@ -133,7 +133,7 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
 
 
 def _pass_ones(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Back-propagate a gradient of 1 from the spikes of every step to the potentials, the last step first."""
+    """Propagate a gradient of 1 back from the spikes of every step to the potentials, the last step first."""
     with torch.enable_grad():
         leaves = [step.detach().requires_grad_() for step in centred]
         sent = [surrogate(step) for step in leaves]

@@ -76,7 +76,7 @@ def budget_figure(
 
 
 def _shade(axes: Axes, max_nj: float | None, min_accuracy: float | None) -> None:
-    """Shade the energies that a budget allows, and draw lines at its limits."""
+    """Draw the energies that a budget allows as a shaded area, and lines at its limits."""
     if max_nj is not None:
         axes.axvspan(0, max_nj, ymin=0, color=BAND, linewidth=0, zorder=0)
         axes.axvline(max_nj, color=SOFT, linewidth=1)

@@ -101,7 +101,7 @@ def _png(figure: Figure, texts: Mapping[str, str]) -> bytes:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Fix the layout of a figure, since saving would otherwise draw it twice."""
+    """Determine the layout of a figure once, since saving would otherwise draw it twice."""
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
