@@ -159,7 +159,7 @@ def compose_reference(
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     overrides = [
-        f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()
+        f"{'neuron@readout' if group == 'readout' else group}={choice}" for group, choice in fixed.items()
     ]
     experiment = experiment_of(name, folders)
     if experiment is not None:
@@ -299,16 +299,16 @@ def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator
 
 def _group_deviations(group: str, method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
     """Yield the deviations of a method's entry and parameters in one config group."""
-    pick, ours = method.choices[group], reference.method.choices[group]
+    choice, ours = method.choices[group], reference.method.choices[group]
     free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
-    if group not in free and pick != ours:
+    if group not in free and choice != ours:
         (override,) = choice_overrides({group: ours}) or [None]
-        yield Deviation(f"{group} is {_short(pick)}, the protocol says {_short(ours)}", override)
+        yield Deviation(f"{group} is {_short(choice)}, the protocol says {_short(ours)}", override)
         return  # the parameters of another entry cannot be compared
-    entry = reference.entries[entry_group(group)].get(pick)
+    entry = reference.entries[entry_group(group)].get(choice)
     if entry is None:
         yield Deviation(
-            f"{group} {_short(pick)} is not in the catalogue; name the folder of your own with --config-dir"
+            f"{group} {_short(choice)} is not in the catalogue; name the folder of your own with --config-dir"
         )
         return
     theirs, expected = method.parameters[group], reference.method.parameters[group]

@@ -28,7 +28,7 @@ def measure_all(
     """Measure the methods of a tree; return them by protocol, and a finding for each file that was left out.
 
     Args:
-        tree: the records; see `sgbench.leaderboard.store.tree.read_methods`.
+        tree: the records, none of which is trusted.
         targets: energy targets on which methods are priced.
         meanwhile: called by this process while other processes read; not called without others.
 
@@ -44,12 +44,13 @@ def measure_all(
     workers = workers_for(len(files), many=MANY)
     parts = shares(files, tree.layout, workers * SHARES) if workers > 1 else [files]
     work = partial(_results, tree=tree, targets=targets)
-    done = in_processes(work, parts, workers=workers, meanwhile=meanwhile)
-    for _, result in sorted(done, key=lambda numbered: numbered[0]):
+    results = in_processes(work, parts, workers=workers, meanwhile=meanwhile)
+    for _, result in sorted(results, key=lambda numbered: numbered[0]):  # by the index of their part
         if isinstance(result, Finding):
             findings.append(result)
         else:
-            measured.setdefault(result[0], []).append(result[1])
+            protocol, method = result
+            measured.setdefault(protocol, []).append(method)
     return measured, findings
 
 
@@ -62,15 +63,15 @@ def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list
         count: most parts.
     """
     size = -(-len(files) // count)
-    shares: list[list[RecordFile]] = [[]]
-    last = None
+    parts: list[list[RecordFile]] = [[]]
+    last_method = None
     for file in files:
         method = file.path.parent if layout == "leaderboards" else file.path.parent.parent
-        if len(shares[-1]) >= size and method != last:
-            shares.append([])
-        shares[-1].append(file)
-        last = method
-    return shares
+        if len(parts[-1]) >= size and method != last_method:
+            parts.append([])
+        parts[-1].append(file)
+        last_method = method
+    return parts
 
 
 def _results(

@@ -142,7 +142,7 @@ def _shares(
     estimate = share_of(above).tolist()
     seeds = table.shape[-1]
     if seeds < MIN_INTERVAL_SEEDS:
-        return tuple(Forgiving(share, None, None) for share in estimate)
+        return tuple(Forgiving(share, low=None, high=None) for share in estimate)
     half = t_quantile(confidence, seeds - 1) * (table - table[best]).std(axis=-1, ddof=1) / math.sqrt(seeds)
     low, high = share_of(above - half).tolist(), share_of(above + half).tolist()
     return tuple(Forgiving(*shares) for shares in zip(estimate, low, high, strict=True))

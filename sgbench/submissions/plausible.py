@@ -44,7 +44,7 @@ def _selection_problems(record: RunRecord) -> Iterator[str]:
 
 
 def _test_access_problems(record: RunRecord) -> Iterator[str]:
-    """Yield a line unless the test split was used only in the last step, and once, plus once a resumption."""
+    """Yield a line unless the test split was used only in the last step, and at most once a start of the run."""
     if record.test_selected is not None:
         yield (
             "its test split was scored after every epoch (test_selected): a run that shows what selecting on it "

@@ -191,24 +191,24 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
         return {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high}
 
     def interval(row: MethodRow) -> BoardCell:
-        both = row.score.ends
-        if both is None:
+        if row.score.ends is None:
             return BoardCell(NONE)
-        return BoardCell(" to ".join(map(measure.text, both)), both[1] - both[0])
+        low, high = row.score.ends
+        return BoardCell(f"{measure.text(low)} to {measure.text(high)}", high - low)
 
-    def alone(row: MethodRow) -> tuple[Note, ...]:
+    def single_seed_note(row: MethodRow) -> tuple[Note, ...]:
         return (Note(ALONE),) if row.rank is None and len(row.scores) < MIN_SEEDS else ()
 
     yield BoardColumn(
         ACCURACY,
         {"page": f"{measure.title} (mean, 95 % CI)", "brief": measure.title},
-        lambda row: BoardCell(measure.summary(row.score), notes=alone(row)),
+        lambda row: BoardCell(measure.summary(row.score), notes=single_seed_note(row)),
         ends,
     )
     yield BoardColumn(
         ACCURACY,
         {"site": measure.title},
-        lambda row: BoardCell(measure.text(row.score.mean), row.score.mean, alone(row)),
+        lambda row: BoardCell(measure.text(row.score.mean), row.score.mean, single_seed_note(row)),
     )
     yield BoardColumn(ACCURACY, {"site": "95 % interval"}, interval)
     yield BoardColumn(

@@ -34,7 +34,9 @@ def method_overrides(method: Method, reference: ProtocolReference, experiments: 
     overrides = [] if experiment is None else [f"experiment={experiment}"]
     overrides.append(f"protocol={name}")
     ours = reference.method
-    differing = {pick: method.choices[pick] for pick in GROUPS if method.choices[pick] != ours.choices[pick]}
+    differing = {
+        choice: method.choices[choice] for choice in GROUPS if method.choices[choice] != ours.choices[choice]
+    }
     overrides += choice_overrides(differing)
     if not same(method.clip_norm, ours.clip_norm):
         overrides.append(f"clip_norm={hydra_value(method.clip_norm)}")
@@ -48,11 +50,11 @@ def _parameter_overrides(group: str, method: Method, reference: ProtocolReferenc
 
     Defaults are those of the protocol's reference if it has the same entry, else those of the entry's file.
     """
-    pick, ours = method.choices[group], reference.method
-    entry = reference.entries[entry_group(group)].get(pick)
+    choice, ours = method.choices[group], reference.method
+    entry = reference.entries[entry_group(group)].get(choice)
     if entry is None or (method.is_baseline and group in SPIKING_CHOICES):
         return
-    expected = ours.parameters[group] if pick == ours.choices[group] else entry.parameters
+    expected = ours.parameters[group] if choice == ours.choices[group] else entry.parameters
     for key, value in method.parameters[group].items():
         default = expected.get(key, "absent")
         is_interpolation = isinstance(default, str) and "${" in default

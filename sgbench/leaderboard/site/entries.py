@@ -75,8 +75,8 @@ def _results_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]
     results: dict[str, list[tuple[Cell, ...]]] = {}
     known = sources.group(group)
     for method_id, shown in sources.shown.items():
-        pick = sources.by_id[method_id].method.choices[group]
-        if pick not in known:
+        choice = sources.by_id[method_id].method.choices[group]
+        if choice not in known:
             continue
         row, measure, name = shown.row, shown.board.measure, shown.board.protocol.name
         cells = (
@@ -89,7 +89,7 @@ def _results_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]
             Cell(measure.summary(row.score), row.score.mean),
             Cell("" if shown.part == "ranked" else shown.part),
         )
-        results.setdefault(canonical_name(known[pick]), []).append(cells)
+        results.setdefault(canonical_name(known[choice]), []).append(cells)
     return results
 
 
@@ -98,10 +98,14 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoi
     ranks: dict[str, dict[str, list[ChartPoint]]] = {}
     known = sources.group(group)
     for method_id, shown in sources.shown.items():
-        pick, row, name = sources.by_id[method_id].method.choices[group], shown.row, shown.board.protocol.name
+        choice, row, name = (
+            sources.by_id[method_id].method.choices[group],
+            shown.row,
+            shown.board.protocol.name,
+        )
         last = len(shown.board.rows) - 1
-        if pick in known and row.rank is not None and last:
-            boards = ranks.setdefault(canonical_name(known[pick]), {})
+        if choice in known and row.rank is not None and last:
+            boards = ranks.setdefault(canonical_name(known[choice]), {})
             low, high = (100 * (rank - 1) / last for rank in (row.rank.low, row.rank.high))
             label = f"{name}: {row.label}, rank {rank_text(row)} of {last + 1}"
             points = boards.setdefault(name, [])

@@ -182,14 +182,14 @@ def _choices(method: Method, sources: Sources) -> Table:
     """Make the table of a method's entries and parameters."""
     rows = []
     for group in GROUPS:
-        pick = method.choices[group]
-        if pick == NOTHING and not method.parameters[group]:
+        choice = method.choices[group]
+        if choice == NOTHING and not method.parameters[group]:
             continue
-        page = sources.page_of(PAGED[group], pick) if group in PAGED else None
+        page = sources.page_of(PAGED[group], choice) if group in PAGED else None
         parameters = ", ".join(
             f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items()
         )
-        rows.append((Cell(group), Cell(inert(pick), link=page, is_code=True), Cell(parameters or NONE)))
+        rows.append((Cell(group), Cell(inert(choice), link=page, is_code=True), Cell(parameters or NONE)))
     if method.clip_norm is not None:
         rows.append((Cell("clip_norm"), Cell(NONE), Cell(f"{method.clip_norm:g}")))
     return Table("Entries and numbers that make the method", texts("choice", "entry", "numbers"), tuple(rows))

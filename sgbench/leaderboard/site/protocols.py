@@ -134,7 +134,7 @@ def _settings(board: Board) -> Table:
         ("selected by", protocol.monitor.replace("_", " ")),
         ("precision", protocol.precision),
         ("seeds", ranges(protocol.seeds)),
-        ("fixed", ", ".join(f"{group}={pick}" for group, pick in protocol.fixed.items()) or NONE),
+        ("fixed", ", ".join(f"{group}={choice}" for group, choice in protocol.fixed.items()) or NONE),
         ("free", ", ".join(protocol.free) or NONE),
         ("superseded by", protocol.superseded_by or NONE),
     ]

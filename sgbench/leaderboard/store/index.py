@@ -98,10 +98,10 @@ def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
         match = ENTRY.fullmatch(line)
         if match is None:
             raise InputError(f"{path}:{number}: is not row, seed, shard, line and SHA-256; {REMEDY}")
-        row, seed, shard, at, sha256 = match.groups()
+        row, seed, shard, line_number, sha256 = match.groups()
         if (row, int(seed)) in places:
             raise InputError(f"{path}:{number}: row {row} seed {seed} stands twice; {REMEDY}")
-        places[row, int(seed)] = LinePlace(shard, int(at), sha256)
+        places[row, int(seed)] = LinePlace(shard, int(line_number), sha256)
     return places
 
 

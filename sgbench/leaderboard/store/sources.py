@@ -19,8 +19,8 @@ def source_of(record: RunRecord) -> str | None:
     if not stated:
         return None
     hashes = [file_hash for _, file_hash in sorted(stated.items())]
-    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return whole[:SHOWN_DIGITS]
+    joint = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return joint[:SHOWN_DIGITS]
 
 
 def method_of_row(row_id: str) -> str:

@@ -70,7 +70,8 @@ def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
     output, wanted_output = (
         torch.as_tensor(column, dtype=torch.float64) for column in (outputs.output, outputs.target)
     )
-    trajectory = Trajectory(output.transpose(0, 1), torch.full((samples,), steps), (), (), ())
+    lengths = torch.full((samples,), steps)
+    trajectory = Trajectory(output.transpose(0, 1), lengths, spikes=(), u=(), state=())
     return loss.whole(trajectory, wanted_output).item()
 
 
