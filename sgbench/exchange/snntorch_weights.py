@@ -189,7 +189,7 @@ def _neurons(
     """
     tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
 
-    def number(key: str) -> Tensor:
+    def parameter(key: str) -> Tensor:
         value = tensors[key]
         value = value if key == "threshold" else value.clamp(0, 1)
         try:
@@ -199,9 +199,9 @@ def _neurons(
                 f"module '{module.name}': {key} of shape {tuple(value.shape)} for neurons of shape {shape}"
             ) from None
 
-    beta, threshold = number("beta"), number("threshold")
+    beta, threshold = parameter("beta"), parameter("threshold")
     if "alpha" in tensors:
-        alpha = number("alpha")
+        alpha = parameter("alpha")
         return constructors.synaptic(
             make_surrogate(), count, alpha=alpha, beta=beta, threshold=threshold, reset=reset
         )

@@ -152,7 +152,7 @@ class WholeLayer:
     ) -> Whole:
         """Return what the decay and the reset by the last step's spikes leave of the last potential.
 
-        All but `precision` are integers in fixed point, of one unit or, the decay, with `decay_bits` of it.
+        Potential and threshold are integers in units of the last bit, and the decay is multiplied by 2^decay_bits.
         """
         if decay is None:
             raise AssertionError("every layer has a decay")

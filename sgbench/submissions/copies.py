@@ -131,7 +131,9 @@ def likenesses(
         try:
             same = other.method_id == submission.method_id
             theirs = None if same else _stored(other.predictions_sha256, objects, reference)
-            yield from _against(submission, records[other.seed], predictions.get(other.seed), other, theirs)
+            yield from _problems_with(
+                submission, records[other.seed], predictions.get(other.seed), other, theirs
+            )
         except InputError:
             continue  # reported by the check of the board
 
@@ -151,7 +153,7 @@ def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
                 yield read_model(path, ExternalRecord)
 
 
-def _against(
+def _problems_with(
     submission: Submission,
     mine: Result,
     predicted: PredictionTable | None,
@@ -182,13 +184,13 @@ def _against(
         return
     path = f"predictions/{mine.seed}.csv"
     if theirs is None:
-        copied = mine.predictions_sha256 == other.predictions_sha256
+        is_copied = mine.predictions_sha256 == other.predictions_sha256
     elif isinstance(other, RunRecord) and _other_labels(predicted, theirs, path):
         yield Problem("labels", path, f"its labels are not those of method {other.method_id}")
         return
     else:
-        copied = is_copy(predicted, theirs)
-    if copied:
+        is_copied = is_copy(predicted, theirs)
+    if is_copied:
         message = f"answers like method {other.method_id}, which is there already; hand in runs of its own"
         yield Problem("copy", path, message)
 

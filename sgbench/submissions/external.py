@@ -103,14 +103,14 @@ def _external_record(
     predictions = None if result is None else result.predictions
     by_class = predictions if isinstance(predictions, Predictions) else None
     stepped = by_class is not None and by_class.steps is not None
-    answered = reference.test_samples if predictions is None or stepped else len(predictions.target)
+    samples = reference.test_samples if predictions is None or stepped else len(predictions.target)
     return ExternalRecord(
         schema_version=SUBMISSION_VERSION,
         protocol=reference.protocol.name,
         method_id=name,
         seed=seed,
         status="failed" if predictions is None else "finished",
-        samples=answered,
+        samples=samples,
         accuracy=None if by_class is None else by_class.accuracy,
         predictions_sha256=None if result is None else hashlib.sha256(result.data).hexdigest(),
         loss=judge.loss_of(predictions, reference) if isinstance(predictions, Outputs) else None,

@@ -35,7 +35,7 @@ def method_overrides(method: Method, reference: ProtocolReference, experiments: 
     overrides.append(f"protocol={name}")
     ours = reference.method
     differing = {
-        choice: method.choices[choice] for choice in GROUPS if method.choices[choice] != ours.choices[choice]
+        group: method.choices[group] for group in GROUPS if method.choices[group] != ours.choices[group]
     }
     overrides += choice_overrides(differing)
     if not same(method.clip_norm, ours.clip_norm):
