@@ -291,7 +291,7 @@ def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
 
 
 def _usual_data(rows: Iterable[MethodRow]) -> tuple[str, ...]:
-    """Return the hash of the data that most rows rest on with all seeds, as `MethodRow.data_sha256` has it.
+    """Return the hash of the data that most rows rest on with all seeds, as a tuple of one; empty if none is known.
 
     Of equally frequent hashes it is the first in their order. Rows without a hash decide only if all lack it, since
     nothing shows that their data are the same.

@@ -266,6 +266,7 @@ def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95
         trials = min(len(a), len(b))
     won = sum(sign > 0 for sign in signs) / len(signs)
     tied = sum(sign == 0 for sign in signs) / len(signs)
+    # The share of n trials times n is a count of trials, which may be fractional over all pairs.
     low, _ = clopper_pearson(won * trials, trials, confidence=confidence)
     _, high = clopper_pearson((won + tied) * trials, trials, confidence=confidence)
     return Improvement(won + tied / 2, low, high, len(signs))
