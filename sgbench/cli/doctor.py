@@ -57,10 +57,10 @@ def predict(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from sgbench.composition.compose import compose
-    from sgbench.training.calibration import calibrated
+    from sgbench.training.calibration import calibrate
     from sgbench.training.forecast import forecast
 
-    spec = calibrated(compose(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target))
+    spec = calibrate(compose(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target))
     found = forecast(spec)
     return answer(args, asdict(found), forecast_lines(found))
 

@@ -106,7 +106,7 @@ def _take(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]:
 
 def _plan(arguments: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:
     from sgbench.composition.plan import plan
-    from sgbench.training.calibration import calibrated_plan
+    from sgbench.training.calibration import calibrate_plan
 
     overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
     for argument in overrides:
@@ -117,7 +117,7 @@ def _plan(arguments: list[str], config_dirs: Sequence[Path], allowed: Sequence[s
                 f"them: sgbench sweep status {asked}"
             )
     multirun = len(overrides) < len(arguments)
-    return calibrated_plan(plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed))
+    return calibrate_plan(plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed))
 
 
 def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> int:

@@ -133,7 +133,7 @@ class Job:
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.composition.compose import register_resolvers, spec_from_config
-        from sgbench.training.calibration import calibrated
+        from sgbench.training.calibration import calibrate
 
         job = HydraConfig.get()
         spec = self.planned.spec_at(job.job.num, job.overrides.task)
@@ -146,7 +146,7 @@ class Job:
             config_dirs=self.config_dirs,
             allow_targets=self.allowed,
         )
-        return calibrated(spec)
+        return calibrate(spec)
 
     def launch_replicas(
         self,

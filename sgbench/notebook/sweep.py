@@ -18,7 +18,7 @@ from sgbench.sweeps.notes import unranked
 from sgbench.sweeps.outcome import headline
 from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.results import read_results
-from sgbench.training.calibration import calibrated_plan
+from sgbench.training.calibration import calibrate_plan
 from sgbench.training.memory import uncollected
 
 
@@ -53,7 +53,7 @@ def sweep(
     folders = [Path(folder) for folder in config_dirs]
     with uncollected():
         planned = plan(every, multirun=True, config_dirs=folders, allow_targets=allow_targets)
-        planned = calibrated_plan(planned)
+        planned = calibrate_plan(planned)
         if planned.is_open:
             raise InputError(
                 "sweep(): runs points that are known beforehand; use sgbench run -m with this sweeper"

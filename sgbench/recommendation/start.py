@@ -20,7 +20,7 @@ from sgbench.recommendation.tries import OwnStart
 from sgbench.records.spec import RunSpec
 from sgbench.signals.trajectory import SPIKES, Batch, valid_steps
 from sgbench.training.build import Parts, build
-from sgbench.training.calibration import TARGETS, FirstPass, measured
+from sgbench.training.calibration import TARGETS, FirstPass, measure_first_pass
 from sgbench.training.creation import create
 
 
@@ -84,7 +84,7 @@ def passing_start(
     """
     try:
         spec = compose([*overrides, *FIRST_TRY], config_dirs=config_dirs, allow_targets=allow_targets)
-        return measured_start(measured(spec), shape.steps, shape.layers)
+        return measured_start(measure_first_pass(spec), shape.steps, shape.layers)
     except InputError:
         return OwnStart(shape.steps, layers=shape.layers)
 

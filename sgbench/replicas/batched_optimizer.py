@@ -1,6 +1,7 @@
-r"""Optimisers of many networks at once, one network a row, each with settings of its own; torch's take one for all.
+"""Optimisers that update many networks at once, one network in each row, with settings for each row.
 
-A row moves as torch's own optimiser moves a network alone, operation by operation (tested).
+A row is updated operation by operation as torch's optimiser updates a single network (tested). Legend: R networks,
+P weights of each.
 """
 
 from __future__ import annotations
@@ -16,27 +17,33 @@ Numbers = dict[str, Any]
 
 
 class BatchedOptimizer(ABC):
-    """Steps all replicas by the rule of one kind of optimiser."""
+    """Updates all rows by the rule of one kind of optimiser.
 
-    buffers: ClassVar[tuple[str, ...]]
+    Args:
+        numbers: settings of each row's optimiser, such as lr.
+    """
+
+    buffers: ClassVar[tuple[str, ...]]  # names of the optimiser's state tensors
 
     def __init__(self, numbers: Sequence[Numbers]) -> None:
         self.numbers = list(numbers)
-        self.steps = [0] * len(self.numbers)  # that each row has made
-        self.state: dict[str, Tensor] = {}
+        self.steps = [0] * len(self.numbers)  # made by each row
+        self.state: dict[str, Tensor] = {}  # by name [R, P]
 
     def begin(self, values: Tensor) -> None:
-        """Create the optimiser state of weights [R, P], R networks with P weights each."""
+        """Create the zero optimiser state of weights [R, P]."""
         self.state = {name: torch.zeros_like(values) for name in self.buffers}
 
     def step(self, values: Tensor, gradients: Tensor, absent: Tensor | None, rows: Sequence[int]) -> None:
-        """Update all rows; only `rows` count the step.
+        """Update all rows, and count the step of some.
+
+        The caller restores the rows that are not in `rows`.
 
         Args:
-            values: weights [R, P], moved in place.
-            gradients: [R, P], may be used up.
-            absent: entries that no gradient reaches and that therefore do not decay, or None.
-            rows: that are meant to move.
+            values: weights [R, P], updated in place.
+            gradients: [R, P], may be overwritten.
+            absent: entries that have no gradient and therefore do not decay [R, P], or None.
+            rows: numbers of the rows whose step counts.
         """
         for row in rows:
             self.steps[row] += 1
@@ -44,22 +51,22 @@ class BatchedOptimizer(ABC):
 
     @abstractmethod
     def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
-        """Update all rows by the optimiser's rule itself."""
+        """Update all rows by the optimiser's rule; arguments are those of `step`."""
 
     def column(self, like: Tensor, numbers: Sequence[float]) -> Tensor | float:
-        """Build a column [R, 1] with one number a row; a plain number where all are equal, which is faster."""
+        """Return one number for each row as a column [R, 1], or as a plain number, which is faster, if equal."""
         first = numbers[0]
         return first if all(number == first for number in numbers) else like.new_tensor(numbers)[:, None]
 
-    def named(self, like: Tensor, name: str) -> Tensor | float:
-        """Look up a setting of the optimisers, such as the learning rate, for each row."""
+    def setting(self, like: Tensor, name: str) -> Tensor | float:
+        """Return a setting of all rows, such as "lr", as `column` does."""
         return self.column(like, [float(settings[name]) for settings in self.numbers])
 
-    def decayed(
+    def add_decay(
         self, values: Tensor, gradients: Tensor, absent: Tensor | None, decay: Tensor | float
     ) -> None:
-        """Add L2 decay to the gradients."""
-        if _nothing(decay):
+        """Add the L2 penalty's gradient, decay times values, to the gradients of all entries that have one."""
+        if _is_zero(decay):
             return
         pull = values * decay
         gradients.add_(pull if absent is None else pull.masked_fill_(absent, 0))
@@ -78,7 +85,7 @@ class BatchedAdam(BatchedOptimizer):
             self._move_present(values, gradients, absent)
 
     def _move_row(self, row: int, values: Tensor, gradients: Tensor) -> None:
-        """Update one row by torch's own fused function, as a run that trains alone does."""
+        """Update one row by torch's fused function, as a single run's optimiser does."""
         numbers = self.numbers[row]
         name = "_fused_adamw_" if numbers["decoupled_weight_decay"] else "_fused_adam_"
         move = getattr(torch, name)  # what torch's own optimiser calls
@@ -99,14 +106,14 @@ class BatchedAdam(BatchedOptimizer):
         )
 
     def _move_present(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
-        """Update all rows at once, and only those entries that a gradient reaches."""
-        rate, decay = self.named(values, "lr"), self.named(values, "weight_decay")
+        """Update all rows at once by tensor operations; entries without a gradient do not decay."""
+        rate, decay = self.setting(values, "lr"), self.setting(values, "weight_decay")
         if self.numbers[0]["decoupled_weight_decay"]:
-            if not _nothing(decay):
-                decayed = torch.ones_like(values) * (1 - rate * decay)
-                values.mul_(decayed if absent is None else decayed.masked_fill_(absent, 1))
+            if not _is_zero(decay):
+                factors = torch.ones_like(values) * (1 - rate * decay)
+                values.mul_(factors if absent is None else factors.masked_fill_(absent, 1))
         else:
-            self.decayed(values, gradients, absent, decay)
+            self.add_decay(values, gradients, absent, decay)
         betas = [settings["betas"] for settings in self.numbers]
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
         second = self.column(values, [beta[1] for beta in betas])
@@ -116,7 +123,7 @@ class BatchedAdam(BatchedOptimizer):
         grown = list(zip(self.numbers, betas, [max(1, count) for count in self.steps], strict=True))
         size = self.column(values, [-rates["lr"] / (1 - beta[0] ** steps) for rates, beta, steps in grown])
         root = self.column(values, [(1 - beta[1] ** steps) ** 0.5 for _, beta, steps in grown])
-        spread = square.sqrt().div_(root).add_(self.named(values, "eps"))
+        spread = square.sqrt().div_(root).add_(self.setting(values, "eps"))
         values.add_((mean * size).div_(spread))
 
 
@@ -126,15 +133,15 @@ class BatchedSgd(BatchedOptimizer):
     buffers: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 
     def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
-        self.decayed(values, gradients, absent, self.named(values, "weight_decay"))
+        self.add_decay(values, gradients, absent, self.setting(values, "weight_decay"))
         momentum = [float(settings["momentum"]) for settings in self.numbers]
         if any(momentum):
             gradients = self._with_momentum(values, gradients, momentum)
-        rate = self.named(values, "lr")
+        rate = self.setting(values, "lr")
         values.sub_(gradients * rate)
 
     def _with_momentum(self, values: Tensor, gradients: Tensor, momentum: list[float]) -> Tensor:
-        """Return the direction of each row's step [R, P]; the plain gradient where a row has no momentum."""
+        """Return the direction of each row's step [R, P]; the gradient itself for a row without momentum."""
         held, buffer = self.column(values, momentum), self.state["momentum_buffer"]
         taken = [
             1.0 if steps <= 1 else 1 - settings["dampening"]
@@ -144,10 +151,12 @@ class BatchedSgd(BatchedOptimizer):
         ahead = [bool(settings["nesterov"]) for settings in self.numbers]
         direction = buffer
         if any(ahead):
-            direction = torch.where(_rows(values, ahead), gradients + buffer * held, buffer)
+            direction = torch.where(_as_column(values, ahead), gradients + buffer * held, buffer)
         if not all(momentum):
             direction = torch.where(
-                _rows(values, [not momentum_of_row for momentum_of_row in momentum]), gradients, direction
+                _as_column(values, [not momentum_of_row for momentum_of_row in momentum]),
+                gradients,
+                direction,
             )
         return direction
 
@@ -158,7 +167,7 @@ class BatchedAdamax(BatchedOptimizer):
     buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_inf")
 
     def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
-        self.decayed(values, gradients, absent, self.named(values, "weight_decay"))
+        self.add_decay(values, gradients, absent, self.setting(values, "weight_decay"))
         mean, largest = self.state["exp_avg"], self.state["exp_inf"]
         for row, settings in enumerate(self.numbers):
             first, second = settings["betas"]
@@ -175,20 +184,23 @@ KINDS: dict[str, type[BatchedOptimizer]] = {
     "torch.optim.AdamW": BatchedAdam,
     "torch.optim.SGD": BatchedSgd,
 }
+"""Maps optimisers of torch to their batched forms."""
 LACKING = ("amsgrad", "maximize", "capturable", "differentiable")
-"""Options of these optimisers that rows do not have."""
+"""Options of these optimisers that the batched forms do not have."""
 
 
 def batched_optimizer_of(optimizers: Sequence[torch.optim.Optimizer]) -> BatchedOptimizer:
-    """Build one row-wise update rule from optimisers of one class."""
+    """Return the batched form of some optimisers of one class, with one row for each."""
     name = type(optimizers[0]).__name__
-    by_class = {"decoupled_weight_decay": name == "AdamW"}  # which torch 2.6 does not write into the defaults
+    by_class = {"decoupled_weight_decay": name == "AdamW"}  # missing in torch 2.6's defaults
     return KINDS[f"torch.optim.{name}"]([{**by_class, **optimizer.defaults} for optimizer in optimizers])
 
 
-def _nothing(number: Tensor | float) -> bool:
+def _is_zero(number: Tensor | float) -> bool:
+    """Return whether a setting is 0 for all rows."""
     return not isinstance(number, Tensor) and number == 0
 
 
-def _rows(like: Tensor, which: list[bool]) -> Tensor:
-    return torch.tensor(which, device=like.device)[:, None]
+def _as_column(like: Tensor, flags: list[bool]) -> Tensor:
+    """Return one flag for each row as a column [R, 1], on the device of `like`."""
+    return torch.tensor(flags, device=like.device)[:, None]

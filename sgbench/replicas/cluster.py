@@ -1,4 +1,4 @@
-"""Groups of a sweep as jobs of a cluster: submitted, followed by files of progress, submitted again where lost."""
+"""Groups of a sweep's points as jobs of a cluster: submitted, followed by progress files, resubmitted if lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Protocol
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
-from sgbench.replicas.memory import need_bytes, wanted
+from sgbench.replicas.memory import memory_for, need_bytes
 from sgbench.replicas.messages import PruningThresholds, WorkerMessage
 from sgbench.replicas.progress import OVER, ProgressReader
 from sgbench.training.build import build
@@ -22,25 +22,25 @@ from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, stored_record
 
 JOBS = ".jobs"
-"""Folder in that of the runs where sweeps on clusters keep their jobs."""
+"""Folder, in the folder of runs, with the jobs of sweeps on clusters."""
 SAVING = "sgbench-saving"
-"""Name of the thread in which jobs are ended."""
-TICK_S = 0.5  # between two looks at the files
-GRACE_S = 3.0  # that a file may take from one machine to another
-MOST_BYTES = 8 << 30  # that a job asks for where nobody said how much
-ALONE_BYTES = 1 << 30  # of a run that shares nothing, beyond its network
+"""Name of the thread that stops jobs."""
+TICK_S = 0.5  # between two reads of the progress files
+GRACE_S = 3.0  # longest time in which a file written on one machine appears on another
+MOST_BYTES = 8 << 30  # most memory of a job, if the user sets none
+ALONE_BYTES = 1 << 30  # memory of a single run beyond that of a replica
 
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """Says what a job asks a cluster for."""
+    """Holds the resources that a job requests from a cluster."""
 
-    memory_bytes: int  # at most
+    memory_bytes: int
     threads: int
 
 
 class Cluster(Protocol):
-    """Starts jobs, and says which have ended."""
+    """Defines how jobs are started, observed and stopped on a cluster."""
 
     @property
     def job_type(self) -> type[GroupJob]:
@@ -52,15 +52,15 @@ class Cluster(Protocol):
         ...
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Find which jobs have ended, in whatever way, and how: text that follows `its job`."""
+        """Return, for the handles of jobs that have ended in any way, how: a text that continues "its job ..."."""
         ...
 
     def waits(self) -> Sequence[str]:
-        """Describe what is worth knowing of jobs that have not begun, each line once."""
+        """Return new lines on why jobs have not begun."""
         ...
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """Stop jobs that were asked to save, and wait until they have ended."""
+        """Stop jobs that have been requested to save, and wait until they have ended."""
         ...
 
     def close(self) -> None:
@@ -69,28 +69,30 @@ class Cluster(Protocol):
 
 
 @dataclass
-class _Started:
+class _StartedJob:
+    """Holds a submitted job and the state of its points."""
+
     job: GroupJob
     group: PointGroup
     reader: ProgressReader
     open: set[int]  # points that have not ended
-    got_on: bool = False  # since it was handed in
-    ended_s: float | None = None  # when it was first seen to have
-    later: set[int] = field(default_factory=set)  # points that ended and whose record is on its way
+    made_progress: bool = False  # since it was submitted
+    ended_s: float | None = None  # when the cluster first reported its end
+    awaited: set[int] = field(default_factory=set)  # points that ended, and whose record is not visible yet
 
 
 class ClusterPool:
-    """Runs groups as jobs of a cluster and passes on their messages.
+    """Runs groups of points as jobs of a cluster, and passes on their messages.
 
     Args:
         specs: all points of the sweep.
-        cluster: where.
+        cluster: cluster that runs the jobs.
         root: folder of the runs.
-        largest: replicas at a time in one job, or None for as many as fit.
-        most_bytes: memory of a job at most, or None for what its replicas need, up to 8 GiB.
-        hear: called with a message after each epoch and at every end.
+        largest: most replicas at a time in one job; None: as many as fit.
+        most_bytes: most memory of a job; None: what its replicas need, up to 8 GiB.
+        hear: called with a message after each epoch and at each end.
         tick: called about twice a second.
-        thresholds: by index, of runs that may be stopped early.
+        thresholds: maps points that may be stopped early to their pruning thresholds.
     """
 
     def __init__(
@@ -114,13 +116,13 @@ class ClusterPool:
         self.tick = tick
         self.thresholds = thresholds or {}
         self.made_by = Code.here().made_by({})
-        self.running: dict[str, _Started] = {}  # by handle
-        self.readers: list[ProgressReader] = []  # of all jobs so far
-        self.count = 0  # of jobs so far
-        self.lost = False  # whether one ended before its points, so that its log is of use
+        self.running: dict[str, _StartedJob] = {}  # by handle
+        self.readers: list[ProgressReader] = []  # of all jobs submitted
+        self.count = 0  # number of jobs submitted
+        self.lost = False  # whether a job ended before its points, so that its log is needed
 
     def run(self, groups: Sequence[PointGroup]) -> None:
-        """Run all groups; on an interrupt, let all jobs save their state and stop."""
+        """Run all groups; on an interrupt, stop all jobs after they have saved their state."""
         self.folder.mkdir(parents=True)
         whole = False
         try:
@@ -140,22 +142,22 @@ class ClusterPool:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _report_cost(self, point: int) -> None:
-        """Write how much processor time the jobs reported, start included."""
+        """Send a message, under a point, with the processor time of all jobs, their start included."""
         cpu_s = sum(reader.cpu_s for reader in self.readers)
         self.hear(
             WorkerMessage(point, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time")
         )
 
     def cancel_rest(self) -> None:
-        """Stop all jobs that are left once they have saved, in a thread that an interrupted command waits for."""
+        """Stop all running jobs after they have saved, in a thread that even a second interrupt does not stop."""
         ending = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
         ending.start()
         ending.join()
 
-    # --- handing in
+    # --- submitting
 
     def _start(self, groups: Sequence[PointGroup]) -> None:
-        """Submit groups of points as jobs, those of equal needs together."""
+        """Submit groups of points as jobs, those with equal needs together."""
         by_needs: dict[JobNeeds, list[PointGroup]] = {}
         for group in groups:
             by_needs.setdefault(self.needs(group), []).append(group)
@@ -165,9 +167,10 @@ class ClusterPool:
             for handle, job, group in zip(handles, jobs, members, strict=True):
                 reader = ProgressReader(job.progress, group.points[0])
                 self.readers.append(reader)
-                self.running[handle] = _Started(job, group, reader, set(group.points))
+                self.running[handle] = _StartedJob(job, group, reader, set(group.points))
 
     def _job(self, group: PointGroup, needs: JobNeeds) -> GroupJob:
+        """Create the next job, which runs a group."""
         self.count += 1
         return self.cluster.job_type(
             points=[(point, self.specs[point]) for point in group.points],
@@ -181,22 +184,22 @@ class ClusterPool:
         )
 
     def needs(self, group: PointGroup) -> JobNeeds:
-        """Compute the memory in which all replicas of a group fit, or as many as are let; whole hundreds of MiB."""
+        """Return the resources of a group's job: memory for all its replicas, or the most allowed, in 100 MiB."""
         spec = self.specs[group.points[0]]
         count = len(group.points) if self.largest is None else min(len(group.points), self.largest)
         need = need_bytes(spec, build(spec).network)
-        memory_bytes = wanted(need, count) + (ALONE_BYTES if group.alone is not None else 0)
+        memory_bytes = memory_for(need, count) + (ALONE_BYTES if group.alone is not None else 0)
         step = 100 << 20
         memory_bytes = min(-(-memory_bytes // step) * step, self.most_bytes or MOST_BYTES)
-        return JobNeeds(max(memory_bytes, wanted(need, 1)), spec.trainer.threads)
+        return JobNeeds(max(memory_bytes, memory_for(need, 1)), spec.trainer.threads)
 
-    # --- listening
+    # --- receiving
 
     def _read_messages(self) -> list[PointGroup]:
-        """Pass on new messages of jobs; return the groups of lost jobs, to be submitted again."""
+        """Pass on new messages of all jobs; return the groups to submit in place of lost jobs."""
         for started in self.running.values():
             self._listen(started)
-        self.running = {handle: one for handle, one in self.running.items() if one.open}
+        self.running = {handle: started for handle, started in self.running.items() if started.open}
         for line in self.cluster.waits():
             point = next(iter(self.running.values())).group.points[0] if self.running else 0
             self.hear(WorkerMessage(point, "noted", line=line))
@@ -207,36 +210,37 @@ class ClusterPool:
                 started.ended_s = time.monotonic()
             elif time.monotonic() - started.ended_s >= GRACE_S:
                 del self.running[handle]
-                again += self._groups_left(started, how)
+                again += self._groups_to_resubmit(started, how)
         return again
 
-    def _listen(self, started: _Started) -> None:
-        """Pass on one message of a job."""
+    def _listen(self, started: _StartedJob) -> None:
+        """Pass on new messages of a job; the end of a point only once its record is visible here."""
         for message in started.reader.news():
             if message.kind == "ended":
-                started.later.add(message.point)
+                started.awaited.add(message.point)
             elif message.kind == "noted" or message.point in started.open:
-                started.got_on |= message.kind == "epoch" and message.epochs > 0
+                started.made_progress |= message.kind == "epoch" and message.epochs > 0
                 self._pass_on(started, message)
-        for point in sorted(started.later):
+        for point in sorted(started.awaited):
             record = stored_record(self.specs[point])
             if record is not None:
-                started.later.discard(point)
+                started.awaited.discard(point)
                 self._pass_on(started, WorkerMessage(point, "ended", record=record))
 
-    def _pass_on(self, started: _Started, message: WorkerMessage) -> None:
+    def _pass_on(self, started: _StartedJob, message: WorkerMessage) -> None:
+        """Pass on a message of a job; a point's last one closes the point, and is passed on once."""
         if message.kind in OVER:
             if message.point not in started.open:
                 return
             started.open.discard(message.point)
-            started.got_on = True
+            started.made_progress = True
         self.hear(message)
 
-    def _groups_left(self, started: _Started, how: str) -> list[PointGroup]:
-        """Decide what follows from a job that ended before its points.
+    def _groups_to_resubmit(self, started: _StartedJob, how: str) -> list[PointGroup]:
+        """Return the groups to submit in place of a job that ended before its points; `how` describes its end.
 
-        Where it made progress, the rest continues from checkpoints as one group. Where it did not, each point gets
-        a job of its own, which shows the point that fails.
+        If it made progress, its open points continue from checkpoints as one group. If not, each point gets a job
+        of its own, to find the one that fails; a job of one point is reported as refused.
         """
         self.lost = True
         for point in sorted(started.open):
@@ -246,7 +250,7 @@ class ClusterPool:
         rest, alone = tuple(sorted(started.open)), started.group.alone
         if not rest:
             return []
-        if started.got_on:
+        if started.made_progress:
             return [PointGroup(rest, alone)]
         if len(started.group.points) > 1:
             return [PointGroup((point,), alone) for point in rest]

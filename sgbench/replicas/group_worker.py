@@ -1,4 +1,4 @@
-"""Trains a group of points in one process, from their folders to their records."""
+"""Training of a group of a sweep's points in one process, from their folders to their records."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, StorageError, one_printable_line
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.lockstep import Lockstep, validated, watched
-from sgbench.replicas.memory import fitting, need_bytes
+from sgbench.replicas.lockstep import Lockstep, validate_member, watch_member
+from sgbench.replicas.memory import count_fitting, need_bytes
 from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
@@ -28,35 +28,35 @@ from sgbench.training import memory
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, folder_of, locked
 
-KEPT_BYTES = 128 << 20  # of encoded batches that are kept from one evaluation to the next
+KEPT_BYTES = 128 << 20  # most memory of encoded batches that are cached between evaluations
 
 
-class Shared:
-    """Makes batches of many replicas, each once."""
+class SharedBatches:
+    """Provides the batches of many replicas, each encoded once for all replicas of a seed."""
 
     def __init__(self, members: Sequence[Replica]) -> None:
         self.data = {member.spec.seed: member.parts.data for member in members}
-        self.kept: dict[tuple[int, Split], list[Batch]] = {}
+        self.cached: dict[tuple[int, Split], list[Batch]] = {}
         self.left_bytes = KEPT_BYTES
 
     def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
-        """Yield training batches in step, by seed and epoch."""
+        """Yield the next training batch of each (seed, epoch) that members are at."""
         keys = sorted({(member.spec.seed, member.training.epoch) for member in members})
         streams = [self.data[seed].epoch(epoch) for seed, epoch in keys]
         for batches in zip(*streams, strict=True):
             yield dict(zip(keys, batches, strict=True))
 
     def evaluation(self, data: SpikingData, split: Split) -> Iterator[Batch]:
-        """Return the batches of a split, which are the same for all of a seed and in every epoch.
+        """Yield the batches of a split, which are the same for all runs of a seed and in every epoch.
 
         Args:
-            data: of the run that asks; the test split is its own to open.
-            split: which.
+            data: data of the run that reads them; its own record notes a use of the test split.
+            split: name of the split.
         """
         seed = data.seed
-        if (seed, split) in self.kept:
-            _ = data.splits[split]  # open or closed, and reported, for this run too
-            yield from self.kept[seed, split]
+        if (seed, split) in self.cached:
+            _ = data.splits[split]  # checks that this run may open it, and notes the use
+            yield from self.cached[seed, split]
             return
         batches: list[Batch] | None = []
         for batch in data.evaluation(split):
@@ -68,11 +68,11 @@ class Shared:
                     self.left_bytes += sum(size_bytes(batch.x) for batch in batches)
                     batches = None
         if batches is not None:
-            self.kept[seed, split] = batches
+            self.cached[seed, split] = batches
 
 
 def size_bytes(x: Signal) -> int:
-    """Compute the memory of an input in bytes.
+    """Return the memory of a batch's input, dense or packed [bytes].
 
     >>> import torch
     >>> size_bytes(torch.zeros(2, 3))
@@ -83,7 +83,7 @@ def size_bytes(x: Signal) -> int:
 
 
 log = logging.getLogger("sgbench")
-CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost
+CHECKPOINT_S = 5.0  # between two checkpoints of a group; the most, besides an epoch, that a kill can cost
 
 
 class GroupWorker:
@@ -93,9 +93,9 @@ class GroupWorker:
         points: (index in the sweep, spec) of each run.
         say: called with a message after every epoch and at every end.
         stop: called before every batch; true stops the training.
-        largest: the most runs at a time, or None for as many as fit.
-        memory_bytes: memory of this process, or None where it is not known.
-        thresholds: by index in the sweep, the validation score of each epoch below which the run is stopped early.
+        largest: most runs at a time; None: as many as fit.
+        memory_bytes: memory of this process; None: not known.
+        thresholds: maps an index in the sweep to the validation scores, by epoch, below which the run is stopped.
     """
 
     def __init__(
@@ -117,33 +117,34 @@ class GroupWorker:
         self.code = Code.here()
         self.data: SpikingData | None = None
         self.saved_s = time.perf_counter()
-        self.noted: set[str] = set()  # why some are not stacked
-        self.over: set[int] = set()  # indices of those that have their record
-        self.kept: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
+        self.noted: set[str] = set()  # reported reasons why runs are not stacked
+        self.ended: set[int] = set()  # indices of points that have their record
+        # For each member: its stack's snapshot, its row there, and the state of its training.
+        self.snapshots: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
     def run(self) -> None:
         """Run all points, as many at a time as fit.
 
         Raises:
-            Stopped: somebody asked to; checkpoints of the last whole epoch are in place.
+            Stopped: `stop` returned true; checkpoints of the last whole epoch are written.
         """
         torch.set_num_threads(1)
         memory.keep_freed_memory()
         while self.waiting:
             with contextlib.ExitStack() as stack:
-                self._train(self._members(stack))
+                self._train(self._start_members(stack))
 
     def _train(self, members: Sequence[Replica]) -> None:
-        """Train members in step, epoch by epoch, until each has its record."""
-        locksteps = [Lockstep(equal) for equal in _by_shape(members)]
+        """Train members together, epoch by epoch, until each has its record."""
+        locksteps = [Lockstep(equal) for equal in _group_by_shape(members)]
         for lockstep in locksteps:
-            self._note(lockstep)
-        shared = Shared(members)
+            self._report_unstacked(lockstep)
+        shared = SharedBatches(members)
         while locksteps:
             locksteps = [
-                rest for lockstep in locksteps if (rest := self._without_ended(lockstep, shared)) is not None
+                rest for lockstep in locksteps if (rest := self._finish_ended(lockstep, shared)) is not None
             ]
-            self._keep(locksteps)
+            self._take_snapshots(locksteps)
             if time.perf_counter() - self.saved_s > CHECKPOINT_S:
                 self._save()
             try:
@@ -152,16 +153,16 @@ class GroupWorker:
                 self._save()
                 raise
 
-    def _note(self, lockstep: Lockstep) -> None:
-        """Report why runs are not stacked, once for each reason."""
+    def _report_unstacked(self, lockstep: Lockstep) -> None:
+        """Send a message with the reason why a lockstep's runs are not stacked, once for each reason."""
         reason = lockstep.one_by_one
         if reason is not None and reason not in self.noted:
             self.noted.add(reason)
             line = f"{len(lockstep.members)} runs side by side pass over their batches one by one: {reason}"
             self.say(WorkerMessage(lockstep.members[0].point, "noted", line=line))
 
-    def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
-        """Start the next points, as many as fit into memory, with their folders locked."""
+    def _start_members(self, stack: contextlib.ExitStack) -> list[Replica]:
+        """Start the next points, as many as fit into memory; `stack` holds the locks of their folders."""
         members: list[Replica] = []
         most = self.largest
         while self.waiting and (most is None or len(members) < most):
@@ -181,11 +182,11 @@ class GroupWorker:
             self.data = members[-1].parts.data
             self.say(_progress_message(members[-1], "began"))
             if most is None:
-                most = fitting(need_bytes(members[0].spec, members[0].parts.network), self.memory_bytes)
+                most = count_fitting(need_bytes(members[0].spec, members[0].parts.network), self.memory_bytes)
         return members
 
-    def _without_ended(self, lockstep: Lockstep, shared: Shared) -> Lockstep | None:
-        """Complete the members that have trained enough, store their records, and return the others."""
+    def _finish_ended(self, lockstep: Lockstep, shared: SharedBatches) -> Lockstep | None:
+        """Test and record the members whose training has ended; return the lockstep of the others, or None."""
         gone = set()
         for row, member in enumerate(lockstep.members):
             if member.training.ended:
@@ -194,7 +195,8 @@ class GroupWorker:
         return lockstep.without(gone) if gone else lockstep
 
     def _end(self, member: Replica, make: Callable[[], RunRecord]) -> None:
-        self.over.add(member.point)
+        """Close a member: make its record, or that of the failure to do so, and send it."""
+        self.ended.add(member.point)
         try:
             try:
                 record = make()
@@ -210,8 +212,8 @@ class GroupWorker:
                 )
             )
 
-    def _epoch(self, locksteps: list[Lockstep], shared: Shared) -> list[Lockstep]:
-        """Train every member for one epoch and validate it; return the locksteps that go on."""
+    def _epoch(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:
+        """Train and validate every member for one epoch; return the locksteps without those that ended."""
         for lockstep in locksteps:
             for member in lockstep.members:
                 member.training.begin_epoch(len(member.training.curve))
@@ -219,26 +221,27 @@ class GroupWorker:
         for batches in shared.epoch(everybody):
             if self.stop():
                 raise Stopped
-            going = []
+            remaining = []
             for lockstep in locksteps:
                 own = [batches[member.spec.seed, member.training.epoch] for member in lockstep.members]
-                rest = self._rid_of_failed(lockstep, lockstep.train_batch(own))
-                going += [rest] if rest is not None else []
-            locksteps[:] = going
+                rest = self._remove(lockstep, lockstep.train_batch(own))
+                remaining += [rest] if rest is not None else []
+            locksteps[:] = remaining
             if not locksteps:
                 return []
-        return self._validated(locksteps, shared)
+        return self._validate(locksteps, shared)
 
-    def _validated(self, locksteps: list[Lockstep], shared: Shared) -> list[Lockstep]:
-        going = []
+    def _validate(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:
+        """Validate every member after an epoch; return the locksteps without failed and pruned ones."""
+        remaining = []
         for lockstep in locksteps:
             failures = lockstep.check_optimizer()
             stopped: set[int] = set()
             for row, member in enumerate(lockstep.members):
                 if row in failures:
                     continue
-                error = validated(member, shared.evaluation(member.parts.data, "validation"), self.stop)
-                error = error or watched(member, shared.evaluation, self.stop)
+                error = validate_member(member, shared.evaluation(member.parts.data, "validation"), self.stop)
+                error = error or watch_member(member, shared.evaluation, self.stop)
                 if error is not None:
                     failures[row] = error
                     continue
@@ -248,56 +251,55 @@ class GroupWorker:
                     stopped.add(row)
             for row in stopped:
                 self._prune(lockstep.members[row])
-            rest = self._rid_of_failed(lockstep, failures, stopped)
-            going += [rest] if rest is not None else []
-        return going
+            rest = self._remove(lockstep, failures, stopped)
+            remaining += [rest] if rest is not None else []
+        return remaining
 
     def _prune(self, member: Replica) -> None:
-        """Stop a run early and write how far it came in place of a record."""
-        self.over.add(member.point)
+        """Stop a run early, and write its scores so far in place of a record."""
+        self.ended.add(member.point)
         member.prune()
-        epochs, wanted = len(member.training.curve), member.spec.method.protocol.epochs
-        self.say(WorkerMessage(member.point, "pruned", line=f"stopped after {epochs} of {wanted} epochs"))
+        done, planned = len(member.training.curve), member.spec.method.protocol.epochs
+        self.say(WorkerMessage(member.point, "pruned", line=f"stopped after {done} of {planned} epochs"))
 
-    def _rid_of_failed(
+    def _remove(
         self, lockstep: Lockstep, failures: dict[int, Exception], stopped: Iterable[int] = ()
     ) -> Lockstep | None:
+        """Record the failures, given by row; return the lockstep without these and the `stopped` rows, or None."""
         for row, error in failures.items():
             member = lockstep.members[row]
             self._end(member, lambda member=member, error=error: member.fail(error))
         gone = {*failures, *stopped}
         return lockstep.without(gone) if gone else lockstep
 
-    def _keep(self, locksteps: Sequence[Lockstep]) -> None:
+    def _take_snapshots(self, locksteps: Sequence[Lockstep]) -> None:
         """Copy the state of all members after a whole epoch, for checkpoints."""
-        self.kept = []
+        self.snapshots = []
         for lockstep in locksteps:
             snapshot = lockstep.stack.snapshot()
             for row, member in enumerate(lockstep.members):
-                self.kept.append((member, snapshot, row, member.training.state_dict()))
+                self.snapshots.append((member, snapshot, row, member.training.state_dict()))
 
     def _save(self) -> None:
-        """Write checkpoints of the members that are not finished yet, from the last copied state."""
+        """Write checkpoints of the members that have not ended, from the last snapshots."""
         self.saved_s = time.perf_counter()
-        for member, snapshot, row, state in self.kept:
-            if member.point not in self.over:
+        for member, snapshot, row, state in self.snapshots:
+            if member.point not in self.ended:
                 try:
                     member.save(Stack.row_of(snapshot, row), state)
-                except (
-                    StorageError
-                ) as error:  # the one of an earlier epoch stays, and the run may still finish
+                except StorageError as error:  # the earlier checkpoint stays, and the run may still finish
                     log.warning("%s", one_printable_line(error))
 
 
 def _progress_message(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessage:
-    """Build the message that says at which epoch a point is."""
+    """Return the message on how many epochs a point has done, and the best one so far."""
     training = member.training
     selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)
     return WorkerMessage(member.point, kind, epochs=len(training.curve), selected=selected)
 
 
-def _by_shape(members: Sequence[Replica]) -> list[list[Replica]]:
-    """Group replicas by the shapes of all parameters and the kind of optimiser."""
+def _group_by_shape(members: Sequence[Replica]) -> list[list[Replica]]:
+    """Group replicas whose parameters have equal shapes and whose optimisers are of one class."""
     by_kind: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:
         shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())

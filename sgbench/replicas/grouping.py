@@ -1,4 +1,4 @@
-"""Which points of a sweep can be trained side by side, and why the others cannot."""
+"""Grouping of a sweep's points that can be trained in one process, and reasons why others cannot."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sgbench.replicas.batched_optimizer import KINDS, LACKING
 
 @dataclass(frozen=True)
 class PointGroup:
-    """Lists the points of a sweep that one worker runs."""
+    """Holds the points of a sweep that one worker runs."""
 
-    points: tuple[int, ...]  # indices of the points in the sweep
-    alone: str | None = None  # why this single point shares nothing, or None for replicas
+    points: tuple[int, ...]  # indices in the sweep
+    alone: str | None = None  # why this point cannot be a replica; None for replicas
 
 
 def why_alone(spec: RunSpec) -> str | None:
-    """Explain why a point cannot be trained beside others, or return None where it can."""
+    """Return why a point cannot be trained as a replica beside others, or None if it can."""
     if spec.trainer.device != "cpu":
         return f"trainer.device={spec.trainer.device}: replicas run on cpu"
     if spec.trainer.threads != 1:
@@ -42,7 +42,7 @@ def why_alone(spec: RunSpec) -> str | None:
 
 
 def batches_key(spec: RunSpec) -> tuple[object, ...]:
-    """Return the settings that must be equal for two points to see the same batches."""
+    """Return the settings that must be equal for two points to share batches."""
     method = spec.method
     parts = [
         (group, method.choices[group], _hashable(method.parameters[group]))
@@ -55,15 +55,15 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
 
 
 def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> list[PointGroup]:
-    """Split points into groups, the largest first.
+    """Split points into groups, and return them with the largest first.
 
-    Points that see the same batches are sorted by seed and cut into about equal parts: one a worker, or one a point
-    where there are fewer. A seed that lies on a cut is divided. A point that `why_alone` refuses is a group alone.
+    Points that share batches are sorted by seed and cut into parts of about equal size, as many as workers but at
+    most as many as points. A seed on a cut is divided. A point that `why_alone` refuses is a group of its own.
 
     Args:
         specs: all points of the sweep.
-        points: indices of those that are to run.
-        workers: processes that groups are spread over.
+        points: indices of the points to run.
+        workers: number of processes that run groups.
 
     >>> groups([], [], workers=2)
     []
@@ -88,4 +88,5 @@ def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> lis
 
 
 def _hashable(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:
+    """Return parameters as sorted pairs of name and text."""
     return tuple(sorted((name, repr(value)) for name, value in parameters.items()))

@@ -1,6 +1,6 @@
-"""A group of points as one job of a cluster: replicas on some node, and their progress in a file.
+"""A group of points as one job of a cluster, which writes its progress to a file.
 
-A job is unpickled before it can receive a cluster's signals, so torch, which takes seconds, is loaded after that.
+A job can receive a cluster's signals only after it is unpickled, so torch, which takes seconds, is imported later.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from sgbench.training import late_modules
 from sgbench.training.provenance import Code
 
 STOP = "stop"
-"""File of a sweep's jobs that asks all of them to save and end."""
-LOOK_S = 1.0  # between two checks whether it is there
+"""File in the folder of a sweep's jobs whose presence requests all of them to save and end."""
+CHECK_S = 1.0  # between two checks whether it exists
 
 
 @dataclass
 class GroupJob:
-    """Runs a group wherever a cluster puts it; it is pickled, and called once."""
+    """Runs a group of points on a cluster's machine; it is pickled there, and called once."""
 
     points: Sequence[tuple[int, RunSpec]]  # (index in the sweep, spec) of each
-    folder: Path  # of the sweep's jobs, which both sides see
-    name: str  # of the job among them
-    alone: bool  # whether the points share nothing
-    largest: int | None  # replicas at a time, or None for as many as fit
-    memory_bytes: int  # memory that was asked for
-    thresholds: Mapping[int, PruningThresholds]  # by index, of runs that are stopped early
-    made_by: Mapping[str, str]  # versions of the sweep's own process
+    folder: Path  # of the sweep's jobs, visible on all machines
+    name: str  # of the job in this folder
+    alone: bool  # whether the points run one by one, not as replicas
+    largest: int | None  # most replicas at a time; None: as many as fit
+    memory_bytes: int  # memory that the job has requested
+    thresholds: Mapping[int, PruningThresholds]  # of points that may be stopped early, by index
+    made_by: Mapping[str, str]  # versions of the code of the sweep's own process
     cwd: str = field(default_factory=os.getcwd)
     search_path: list[str] = field(default_factory=lambda: list(sys.path))
-    asked: bool = field(default=False, init=False)  # to stop
-    looked_s: float = field(default=0.0, init=False)
+    stop_requested: bool = field(default=False, init=False)
+    checked_s: float = field(default=0.0, init=False)  # when `STOP` was last looked for
 
     @property
     def progress(self) -> Path:
-        """Return the path of the file that it writes its progress to."""
+        """Return the path of the job's progress file."""
         return self.folder / f"{self.name}.json"
 
     def __call__(self) -> None:
-        """Run the group; asked to stop, save checkpoints of the last whole epoch and return."""
+        """Run the group; if a stop is requested, save checkpoints of the last whole epoch and return."""
         self._set_up_process()
         writer = ProgressWriter(self.progress)
         whole = False
         try:
-            with contextlib.suppress(Stopped, KeyboardInterrupt):  # what was asked for, after all is saved
-                if not self._is_asked(writer):
+            with contextlib.suppress(Stopped, KeyboardInterrupt):  # a requested stop, after all is saved
+                if not self._should_stop(writer):
                     self._run(writer)
                     whole = True
         finally:
@@ -64,9 +64,10 @@ class GroupJob:
             self.stopped()
 
     def stopped(self) -> None:
-        """Close a job whose runs are all saved; a job of an array may ask to be queued again."""
+        """Do what follows a stop, after all runs are saved; a subclass may have the job queued again."""
 
     def _run(self, writer: ProgressWriter) -> None:
+        """Run the points, or refuse all of them if this machine has other versions of the code."""
         foreign = _differences(self.made_by, Code.here().made_by({}))
         if foreign:
             line = (
@@ -81,12 +82,12 @@ class GroupJob:
         if self.alone:
             run_alone(self.points, writer.say)
             return
-        if self._is_asked(writer):  # while torch was loaded
+        if self._should_stop(writer):  # while torch was loaded
             raise Stopped
         worker = GroupWorker(
             self.points,
             writer.say,
-            lambda: self._is_asked(writer),
+            lambda: self._should_stop(writer),
             largest=self.largest,
             memory_bytes=self.memory_bytes,
             thresholds=self.thresholds,
@@ -94,24 +95,25 @@ class GroupJob:
         worker.run()
 
     def _set_up_process(self) -> None:
-        """Take the folder and module path of the sweep, so that the user's own files and modules are found."""
+        """Set the sweep's working folder and module path, so that the user's files and modules are found."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         late_modules.install()
         if Path(self.cwd).is_dir():
             os.chdir(self.cwd)
         sys.path += [path for path in self.search_path if path not in sys.path]
 
-    def _is_asked(self, writer: ProgressWriter) -> bool:
+    def _should_stop(self, writer: ProgressWriter) -> bool:
+        """Return whether a stop is requested, by a signal or the file `STOP`; also write progress that is due."""
         writer.tick()
         now_s = time.monotonic()
-        if now_s - self.looked_s >= LOOK_S:
-            self.looked_s = now_s
-            self.asked |= (self.folder / STOP).exists()
-        return self.asked
+        if now_s - self.checked_s >= CHECK_S:
+            self.checked_s = now_s
+            self.stop_requested |= (self.folder / STOP).exists()
+        return self.stop_requested
 
 
 def _differences(wanted: Mapping[str, str], present: Mapping[str, str]) -> str:
-    """Name what is not the same, with what it is here and what it should be.
+    """Return the versions that differ as text, each with the present and the wanted one; empty if none does.
 
     >>> _differences({"torch": "2.6"}, {"torch": "2.7"})
     'torch 2.7 in place of 2.6'

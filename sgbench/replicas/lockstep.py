@@ -1,4 +1,4 @@
-"""Replicas in step: all pass over their batches together where they can, and all weights move together."""
+"""Training of replicas in lockstep: passes over batches are stacked where possible, and steps are made together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from sgbench.training.train_loop import check_optimizer_state
 
 
 class Lockstep:
-    """Trains replicas whose parameters have equal shapes and whose optimisers are of one kind."""
+    """Trains replicas whose parameters have equal shapes and whose optimisers are of one class.
+
+    A row is the position of a replica among the members.
+    """
 
     def __init__(self, members: Sequence[Replica]) -> None:
         self.members = list(members)
@@ -31,20 +34,23 @@ class Lockstep:
                 self.stack.load_row(row, member.optimizer_state)
         self.limits = [member.training.loop.clip_norm for member in members]
         self.clips = any(math.isfinite(limit) for limit in self.limits)
-        self.norms: list[float] = []  # of the gradients of the step under way
-        self.one_by_one = why_not_stacked(self.members)  # None where passes are stacked
+        self.norms: list[float] = []  # gradient norm of each row in the present step
+        self.one_by_one = why_not_stacked(self.members)  # the reason; None if passes are stacked
         self.passes = StackedPasses(self.members, self.stack) if self.one_by_one is None else None
 
     def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
-        """Train one batch of each member's own; return the errors of those that failed, by row."""
+        """Train each member on its batch; return the errors of those that failed, by row."""
         for numbers, member in zip(self.stack.optimizer.numbers, self.members, strict=True):
             numbers["lr"] = member.training.learning_rate()
-        if self.passes is not None and self.passes.take(batches):
+        if self.passes is not None and self.passes.prepare(batches):
             return self._train_stacked(self.passes, batches)
         return self._train_one_by_one(batches)
 
     def _train_stacked(self, passes: StackedPasses, batches: Sequence[Batch]) -> dict[int, Exception]:
-        """Train all members in one pass; check each that is not finite alone, for the error it would get alone."""
+        """Train all members in one stacked pass; return errors by row.
+
+        A member with numbers that are not finite repeats its pass alone, for the error that a single run would get.
+        """
         began_s = time.perf_counter()
         losses, centres = passes.run(batches)
         failures: dict[int, Exception] = {}
@@ -64,10 +70,11 @@ class Lockstep:
         for row, (member, batch) in enumerate(zip(self.members, batches, strict=True)):
             member.spend(share_s)
             if row not in failures:
-                member.training.trained(batch, losses[row])
+                member.training.record_loss(batch, losses[row])
         return failures
 
     def _train_one_by_one(self, batches: Sequence[Batch]) -> dict[int, Exception]:
+        """Train members with a pass of its own for each, but all steps together; return errors by row."""
         failures: dict[int, Exception] = {}
         passes = []
         totals = []
@@ -86,13 +93,16 @@ class Lockstep:
                 totals[row] += reached[row].loss
         for row, (member, batch) in enumerate(zip(self.members, batches, strict=True)):
             if row not in failures:
-                member.training.trained(batch, totals[row])
+                member.training.record_loss(batch, totals[row])
         return failures
 
     def _advance(
         self, passes: Sequence[Iterator[Progress]], running: set[int], failures: dict[int, Exception]
     ) -> dict[int, Progress]:
-        """Advance each rule to its next yield; those that have ended are left out."""
+        """Advance the rule of each running row to its next gradient, and collect that in the stack.
+
+        Returns what each rule yielded, by row, without rules that have ended; errors are added to `failures`.
+        """
         reached = {}
         for row in sorted(running):
             with self.members[row].clock():
@@ -107,13 +117,16 @@ class Lockstep:
         return reached
 
     def _move(self, reached: dict[int, Progress], failures: dict[int, Exception]) -> None:
-        """Check everything that the optimiser's step depends on, and make the step."""
+        """Make the optimiser step of the rows that have a gradient, if their numbers are finite.
+
+        `reached` is what their rules yielded; errors of the others are added to `failures`.
+        """
         began_s = time.perf_counter()
         losses = torch.stack([progress.loss for progress in reached.values()])
         centres = torch.stack([_sum_of_states(self.members[row], states) for row, states in reached.items()])
         for row in self._not_finite(list(reached), losses + centres):
             try:
-                with self.stack.lent(row):
+                with self.stack.gradients_in_network(row):
                     self.members[row].training.loop.check(reached[row])
             except NonFiniteError as error:
                 failures[row] = error
@@ -123,17 +136,20 @@ class Lockstep:
             self.members[row].spend(share_s)
 
     def _not_finite(self, rows: Sequence[int], sums: torch.Tensor) -> list[int]:
-        """List the rows whose loss, states (both in `sums`), weights or gradients may not be finite; note norms."""
-        fine, weights = torch.isfinite(sums).tolist(), self.stack.finite()
+        """Return the rows with numbers that may not be finite, and set `norms`.
+
+        `sums` is the loss plus a sum of states of each of `rows`; weights and gradients are those of the stack.
+        """
+        sums_are_finite, weights_are_finite = torch.isfinite(sums).tolist(), self.stack.are_finite()
         self.norms = self.stack.norms()
         return [
             row
-            for row, whole in zip(rows, fine, strict=True)
-            if not (whole and weights[row] and math.isfinite(self.norms[row]))
+            for row, is_finite in zip(rows, sums_are_finite, strict=True)
+            if not (is_finite and weights_are_finite[row] and math.isfinite(self.norms[row]))
         ]
 
     def _step(self, rows: Sequence[int]) -> None:
-        """Clip gradients where that is configured, and update these rows."""
+        """Clip gradients if configured, and make the optimiser step of these rows."""
         for row in rows:
             norms = self.members[row].training.loop.norms
             if norms is not None:
@@ -143,7 +159,7 @@ class Lockstep:
         self.stack.step(rows)
 
     def check_optimizer(self) -> dict[int, Exception]:
-        """Find the members whose optimiser's own state has overflowed, by row."""
+        """Return the errors of members whose optimiser state is not finite, by row."""
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
@@ -155,7 +171,7 @@ class Lockstep:
         return failures
 
     def without(self, gone: set[int]) -> Lockstep | None:
-        """Return the lockstep without these rows, or None where nobody is left."""
+        """Return a lockstep without these rows, or None if none is left."""
         rest = [member for row, member in enumerate(self.members) if row not in gone]
         if not rest:
             return None
@@ -166,7 +182,7 @@ class Lockstep:
 
 
 def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
-    """Sum the last membrane potentials: not finite if one is not, or if a sum of finite ones overflows."""
+    """Return the sum of the last membrane potentials, not finite if one of them is not, or if the sum overflows."""
     layers = member.parts.network.layers
     total = torch.zeros((), dtype=progress.loss.dtype)
     for layer, state in zip(layers, progress.trajectory.state, strict=True):
@@ -175,14 +191,14 @@ def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
 
 
 EXPECTED = (SgbenchError, ArithmeticError, ValueError, RuntimeError, MemoryError)
-"""What may end one member while the others go on."""
+"""Errors that end one member while the others continue."""
 
 
-def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool]) -> Exception | None:
-    """Score a member on validation after an epoch, or return why that failed.
+def validate_member(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool]) -> Exception | None:
+    """Score a member's validation split and end its epoch; return the error if that fails, else None.
 
     Raises:
-        Stopped: somebody asked to.
+        Stopped: `stop` returned true.
     """
     with member.clock():
         try:
@@ -195,11 +211,11 @@ def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool
     return None
 
 
-def watched(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -> Exception | None:
-    """Score the test split after a member's epoch if that was requested, or return why that failed.
+def watch_member(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -> Exception | None:
+    """Score a member's test split after an epoch if the run watches it; return the error if that fails, else None.
 
     Raises:
-        Stopped: somebody asked to.
+        Stopped: `stop` returned true.
     """
     if not member.spec.watches_test:
         return None
@@ -215,6 +231,7 @@ def watched(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -
 
 
 def _until(stop: Callable[[], bool], batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield batches, or raise `Stopped` before the next one if `stop` returns true."""
     for batch in batches:
         if stop():
             raise Stopped

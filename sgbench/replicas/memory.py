@@ -1,4 +1,4 @@
-"""How many replicas fit into memory at a time."""
+"""Estimates of the memory of replicas, and of how many fit into memory."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import math
 from sgbench.networks.base import Network
 from sgbench.records.spec import RunSpec
 
-SHARE = 0.7  # of what is available to a worker; the rest is for what is not counted here
+SHARE = 0.7  # share of a worker's memory that is used for replicas; the rest is for what is not estimated
 COPIES = 11
-"""Of all weights: themselves, gradients, two rows of the optimiser, three kept of the last epoch, three on the way
-to a checkpoint, the best."""
-FIXED_BYTES = 400 << 20  # libraries, data set and batches of one process
+"""Copies of all weights: themselves, gradients, two states of the optimiser, three in the last epoch's snapshot,
+three while a checkpoint is written, the best ones."""
+FIXED_BYTES = 400 << 20  # memory of one process for libraries, data set and batches
 
 
 def need_bytes(spec: RunSpec, network: Network) -> int:
-    r"""Estimate the memory of one replica [bytes]: weights, copies of them, and one batch over time.
+    r"""Estimate the memory of one replica [bytes]: copies of its weights, and one batch over time.
 
     .. math:: 11 P + T B \sum_l M_l
 
-    numbers, with P weights, M neurons of each layer, T steps and B samples of a batch.
+    numbers, with P weights, M_l neurons in layer l, T steps and B samples of a batch.
     """
     protocol = spec.method.protocol
     weights = list(network.parameters())
-    held = sum(weight.numel() for weight in weights)
+    count = sum(weight.numel() for weight in weights)
     neurons = sum(int(layer.weight.shape[0]) for layer in network.layers)  # type: ignore[union-attr, index]
-    numbers = COPIES * held + protocol.steps * protocol.batch_size * neurons
+    numbers = COPIES * count + protocol.steps * protocol.batch_size * neurons
     return numbers * weights[0].element_size()
 
 
-def fitting(need: int, memory_bytes: int | None) -> int | None:
-    """Count the replicas that fit into memory, at least one; None is as many as there are.
+def count_fitting(need: int, memory_bytes: int | None) -> int | None:
+    """Return how many replicas of `need` bytes fit into a process's memory, at least 1; None if that is unknown.
 
-    >>> fitting(1 << 20, (400 + 100) << 20), fitting(1 << 40, 1 << 30), fitting(1, None)
+    >>> count_fitting(1 << 20, (400 + 100) << 20), count_fitting(1 << 40, 1 << 30), count_fitting(1, None)
     (70, 1, None)
     """
     if memory_bytes is None:
@@ -40,10 +40,10 @@ def fitting(need: int, memory_bytes: int | None) -> int | None:
     return max(1, int(SHARE * max(0, memory_bytes - FIXED_BYTES) / need))
 
 
-def wanted(need: int, count: int) -> int:
-    """Compute the memory of a process in which so many replicas fit.
+def memory_for(need: int, count: int) -> int:
+    """Return the memory of a process in which `count` replicas of `need` bytes fit [bytes].
 
-    >>> fitting(1 << 20, wanted(1 << 20, 70))
+    >>> count_fitting(1 << 20, memory_for(1 << 20, 70))
     70
     """
     return FIXED_BYTES + math.ceil(need * count / SHARE)

@@ -1,4 +1,4 @@
-"""Messages of a worker to its sweep; without torch, so that a job can write some while that is loaded."""
+"""Messages of a worker to its sweep; without torch, so that a job can write them before it is imported."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from sgbench.records.record import RunRecord
 class WorkerMessage(NamedTuple):
     """Reports the state of one point of a sweep from its worker."""
 
-    point: int
+    point: int  # index in the sweep
     kind: Literal["noted", "began", "epoch", "ended", "refused", "pruned"]
-    epochs: int = 0
-    selected: EpochScores | None = None  # of a point under way, the epoch that validation selects so far
-    record: RunRecord | None = None
-    line: str = ""
-    exit_code: int = 0  # of the problem in `line`
+    epochs: int = 0  # number of epochs done, with "began" and "epoch"
+    selected: EpochScores | None = None  # scores of the best epoch so far, with "began" and "epoch"
+    record: RunRecord | None = None  # with "ended"
+    line: str = ""  # text for the user, with "noted", "refused" and "pruned"
+    exit_code: int = 0  # of the problem in `line`, with "refused"
 
 
 Say = Callable[[WorkerMessage], None]
 PruningThresholds = tuple[float, ...]
-"""By epoch, the validation score below which a run is stopped; signed so that the larger is the better."""
+"""Validation scores, one for each epoch, below which a run is stopped; signed so that larger is better."""
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """Stops a group that was asked to; its last whole epoch is kept."""
+    """Stops a group as requested; checkpoints of its last whole epoch are written."""

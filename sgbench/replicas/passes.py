@@ -1,4 +1,4 @@
-"""The passes of a whole group in lockstep at once: one output, one loss and one backward over [replica, ...]."""
+"""Stacked passes of replicas in lockstep: forward, loss and backward of all members at once."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def why_not_stacked(members: Sequence[Replica]) -> str | None:
-    """Explain why each of these replicas passes over its batch alone; None where all are passed together."""
+    """Return why the passes of these replicas cannot be stacked, or None if they can."""
     for member in members:
-        reason = _why_not(member)
+        reason = _refusal(member)
         if reason is not None:
             return reason
     first = members[0].spec.method
@@ -37,7 +37,8 @@ def why_not_stacked(members: Sequence[Replica]) -> str | None:
     return None
 
 
-def _why_not(member: Replica) -> str | None:
+def _refusal(member: Replica) -> str | None:
+    """Return the property of a replica that prevents stacked passes, or None."""
     loop, network, choices = member.training.loop, member.parts.network, member.spec.method.choices
     if not isinstance(loop.rule, Bptt) or loop.rule.window is not None:
         return f"rule={choices['rule']} goes step by step or in windows"
@@ -61,12 +62,12 @@ def _why_not(member: Replica) -> str | None:
 
 
 class StackedPasses:
-    """Runs forward, loss and backward of all replicas of a lockstep."""
+    """Runs forward, loss and backward of all replicas of a lockstep, into the gradients of their stack."""
 
     def __init__(self, members: Sequence[Replica], stack: Stack) -> None:
         self.members = members
         self.stack = stack
-        self.made_for: tuple[object, ...] = ()
+        self.prepared_for: tuple[object, ...] = ()
         self.chains: list[RepeatedChain] = []
         self.output = torch.empty(0)
         positions = [
@@ -81,31 +82,33 @@ class StackedPasses:
             for row, member in enumerate(members)
         ]
 
-    def take(self, batches: Sequence[Batch]) -> bool:
-        """Return whether these batches can be passed together, and create arrays of their size.
+    def prepare(self, batches: Sequence[Batch]) -> bool:
+        """Prepare the layers' memory for batches of this size; return whether these batches can be stacked.
 
-        Neurons and surrogates may change from epoch to epoch, so everything is made again in each.
+        They can if they are packed, sparse and of one shape. Neurons and surrogates may change between epochs, so
+        memory is prepared again in each.
         """
         shapes = {tuple(batch.x.shape) for batch in batches}
         if len(shapes) > 1 or not all(_is_sparse(batch) for batch in batches):
             return False
         key = (*shapes, *(member.training.epoch for member in self.members))
-        if key == self.made_for:
+        if key == self.prepared_for:
             return True
-        self.made_for, self.chains = (), []
+        self.prepared_for, self.chains = (), []
         for member, batch in zip(self.members, batches, strict=True):
             stages = stages_of(list(member.parts.network.layers), batch.x)  # type: ignore[arg-type]
             if stages is None:
                 return False
             self.chains.append(RepeatedChain(stages))
-        self.made_for = key
+        self.prepared_for = key
         return True
 
     def run(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
         """Compute all replicas' gradients into their rows of the stack.
 
         Returns:
-            loss of each [R], and for each a number that is finite if its last states are.
+            The mean loss of each replica [R], and the sum of its last potentials [R], to check that they are
+            finite.
         """
         pairs = list(zip(self.chains, batches, strict=True))
         outputs = [chain.forward(batch.x).detach().requires_grad_() for chain, batch in pairs]  # type: ignore[arg-type]
@@ -119,11 +122,11 @@ class StackedPasses:
         return losses.detach(), centres
 
     def _losses(self, outputs: Sequence[Tensor], batches: Sequence[Batch]) -> Tensor:
-        """Compute the mean loss of each replica [R] from the outputs [T, B, C] of each."""
+        """Return the mean loss of each replica [R], from its outputs [T, B, C] and its batch."""
         loss = self.members[0].training.loop.objective.loss
         logits = torch.cat(
             [
-                loss.logits(Trajectory(output, batch.lengths, (), (), ()))
+                loss.logits(Trajectory(output, batch.lengths, spikes=(), u=(), state=()))
                 for output, batch in zip(outputs, batches, strict=True)
             ]
         )
@@ -132,9 +135,10 @@ class StackedPasses:
 
 
 def _is_sparse(batch: Batch) -> bool:
+    """Return whether a batch is packed, with so few events that gradients are summed over them."""
     return isinstance(batch.x, SparseSpikes) and batch.x.density <= density.WEIGHT_DENSE
 
 
 def _sum_of_potentials(states: Sequence[Carry]) -> Tensor:
-    """Sum the last membrane potentials: not finite if one is not, or if a sum of finite ones overflows."""
+    """Return the sum of the last membrane potentials, not finite if one of them is not, or if the sum overflows."""
     return torch.stack([state.u.sum() + state.w.sum() for state in states]).sum()

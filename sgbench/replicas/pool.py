@@ -1,4 +1,4 @@
-"""Groups of a sweep over processes, one a core."""
+"""Groups of a sweep's points in processes of this machine, one for each core."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from sgbench.replicas.messages import PruningThresholds, WorkerMessage
 from sgbench.replicas.worker import prepare, work
 from sgbench.training.memory import available_bytes
 
-TICK_S = 0.5  # at most, between two looks at the clock
+TICK_S = 0.5  # longest time between two calls of `tick`
 
 
 @dataclass
 class _Running:
+    """Holds a worker's process and the state of its points."""
+
     process: BaseProcess
     group: PointGroup
     open: set[int] = field(default_factory=set)  # points that have not ended
 
 
 class WorkerPool:
-    """Runs groups in processes of this machine and passes on their messages.
+    """Runs groups of points in processes of this machine, and passes on their messages.
 
     Args:
         specs: all points of the sweep.
-        workers: processes at a time.
-        largest: replicas at a time in one process, or None for as many as fit in memory.
-        hear: called with a message after each epoch and at every end.
+        workers: most processes at a time.
+        largest: most replicas at a time in one process; None: as many as fit in memory.
+        hear: called with a message after each epoch and at each end.
         tick: called at least twice a second.
-        thresholds: by index, of runs that may be stopped early.
+        thresholds: maps points that may be stopped early to their pruning thresholds.
     """
 
     def __init__(
@@ -57,10 +59,10 @@ class WorkerPool:
         self.memory_bytes = None if free_bytes is None else free_bytes // workers
         self.hear = hear
         self.tick = tick
-        self.running: dict[Any, _Running] = {}  # by the pipe that it speaks through
+        self.running: dict[Any, _Running] = {}  # by the pipe from which its messages are read
 
     def run(self, groups: Sequence[PointGroup]) -> None:
-        """Run all groups; on an interrupt, let all workers save their state and stop."""
+        """Run all groups; on an interrupt, stop all workers after they have saved their state."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         if any(map(_may_fork, groups)):
             prepare([self.specs[point] for group in groups for point in group.points])
@@ -73,12 +75,13 @@ class WorkerPool:
                     waiting.extend(self._listen(pipe))
                 self.tick()
         finally:
-            for one in self.running.values():
-                one.process.terminate()
-            for one in self.running.values():
-                one.process.join()
+            for running in self.running.values():
+                running.process.terminate()
+            for running in self.running.values():
+                running.process.join()
 
     def _start(self, group: PointGroup) -> None:
+        """Start a process that runs a group."""
         points = [(point, self.specs[point]) for point in group.points]
         ours, theirs = multiprocessing.Pipe(duplex=False)
         settings: dict[str, Any] = {
@@ -90,7 +93,7 @@ class WorkerPool:
             },
         }
         if _may_fork(group):
-            # A copy of our ends in a worker would keep it from seeing that we are gone.
+            # A worker closes its copies of our ends, so that it notices when this process is gone.
             settings["inherited"] = (*self.running, ours)
         context: Any = multiprocessing.get_context("fork" if _may_fork(group) else "spawn")
         process = context.Process(target=work, args=(points, theirs), kwargs=settings)
@@ -99,35 +102,37 @@ class WorkerPool:
         self.running[ours] = _Running(process, group, set(group.points))
 
     def _listen(self, pipe: Any) -> list[PointGroup]:
-        """Receive one message from a worker; if it died, return the points to run again."""
-        one = self.running[pipe]
+        """Receive and pass on one message of a worker; if it has ended, return the groups to run in its place."""
+        running = self.running[pipe]
         try:
             message = pipe.recv()
         except EOFError:
             del self.running[pipe]
-            one.process.join()
-            return self._groups_left(one)
+            running.process.join()
+            return self._groups_to_rerun(running)
         if message.kind in ("ended", "refused", "pruned"):
-            one.open.discard(message.point)
+            running.open.discard(message.point)
         self.hear(message)
         return []
 
-    def _groups_left(self, one: _Running) -> list[PointGroup]:
-        """Split a dead worker's points into groups of one, to see whose fault it was; report one that was alone."""
-        if len(one.group.points) > 1:
-            return [PointGroup((point,), one.group.alone) for point in sorted(one.open)]
-        for point in one.open:
-            code = one.process.exitcode or 0
+    def _groups_to_rerun(self, ended: _Running) -> list[PointGroup]:
+        """Return a group for each open point of a worker that has ended, to find the one that fails.
+
+        A point that was alone in its process is reported as refused instead.
+        """
+        if len(ended.group.points) > 1:
+            return [PointGroup((point,), ended.group.alone) for point in sorted(ended.open)]
+        for point in ended.open:
+            code = ended.process.exitcode or 0
             how = f"by signal {-code}; often for want of memory" if code < 0 else f"with exit code {code}"
             self.hear(WorkerMessage(point, "refused", line=f"its process was ended {how}"))
         return []
 
 
 def _may_fork(group: PointGroup) -> bool:
-    """Return whether the process of these points is forked off the sweep's, or starts afresh.
+    """Return whether the worker of a group is forked from this process, rather than started anew.
 
-    The sweep has loaded all that replicas need, to check the points; each worker would spend two seconds on that
-    again. Those that run alone may need an accelerator or threads of their own, and neither outlives a fork; nor
-    does Apple's linear algebra.
+    A fork saves two seconds for imports. Points that run alone may need an accelerator or threads, which do not
+    work after a fork; neither does Apple's linear algebra.
     """
     return group.alone is None and sys.platform == "linux"

@@ -1,4 +1,4 @@
-"""How far a job of a cluster is: a small file that the job writes over and the sweep reads, in place of a pipe."""
+"""The progress file of a cluster's job, which the job overwrites and the sweep reads, in place of a pipe."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sgbench.records.files import parse_tree, read_bytes, write_atomic
 from sgbench.replicas.messages import WorkerMessage
 
 log = logging.getLogger("sgbench")
-WRITE_S = 1.0  # at least, between two writes
+WRITE_S = 1.0  # shortest time between two writes
 OVER = ("ended", "refused", "pruned")
-"""What is said of a point last."""
+"""Kinds of a point's last message."""
 
 
 class ProgressWriter:
-    """Keeps the latest message of each point in a file; records stay in the folders of their runs."""
+    """Writes the latest message of each point to a file, without records, which are in their runs' folders."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class ProgressWriter:
         self.written_s = -WRITE_S
 
     def say(self, message: WorkerMessage) -> None:
-        """Add a message of a point."""
+        """Add a message, and write the file if that is due."""
         self.is_new = True
         if message.kind == "noted":
             self.notes.append(message.line)
@@ -46,35 +46,40 @@ class ProgressWriter:
         self.tick()
 
     def tick(self) -> None:
-        """Write new messages, unless the file was written a moment ago."""
+        """Write new messages, unless the file was written within the last `WRITE_S` seconds."""
         if self.is_new and time.monotonic() - self.written_s >= WRITE_S:
             self.flush()
 
     def flush(self) -> None:
-        """Write new messages."""
+        """Write new messages to the file now."""
         if self.is_new:
             tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
             self.written_s = time.monotonic()
             try:
                 write_atomic(self.path, json.dumps(tree).encode())
-            except StorageError as error:  # a full disk: the runs may still finish, and leave their records
+            except StorageError as error:  # a full disk; the runs may still finish and write their records
                 log.warning("%s", one_printable_line(error))
             else:
                 self.is_new = False
 
 
 class ProgressReader:
-    """Reads the new messages of a job's file."""
+    """Reads the new messages of a job's progress file.
+
+    Args:
+        path: the file.
+        point: point under which messages about the job itself are reported.
+    """
 
     def __init__(self, path: Path, point: int) -> None:
         self.path = path
         self.point = point
         self.points: dict[int, dict[str, Any]] = {}
-        self.notes = 0
-        self.cpu_s = 0.0  # that the job has reported; begun again it counts anew
+        self.notes = 0  # number of messages about the job that were read
+        self.cpu_s = 0.0  # most processor time that the job has reported; a restarted job counts anew
 
     def news(self) -> list[WorkerMessage]:
-        """Return the messages since the last call; an absent or damaged file has none."""
+        """Return the messages since the last call; none if the file is absent or damaged."""
         try:
             tree: Any = parse_tree(read_bytes(self.path), str(self.path))
             points = {int(point): message for point, message in tree["points"].items()}

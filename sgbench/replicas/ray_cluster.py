@@ -1,4 +1,4 @@
-"""Ray: groups of replicas as tasks, on this machine or on a cluster that runs already."""
+"""Groups of replicas as tasks of Ray, on this machine or on a running cluster."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sgbench.errors import InputError, one_printable_line
 from sgbench.replicas.cluster import JobNeeds
 from sgbench.replicas.jobs import GroupJob
 
-WAIT_S = 30.0  # for tasks to see the file that asks them to save
-STORE_BYTES = 100 << 20  # of Ray's own store of objects, through which nothing of ours goes
+WAIT_S = 30.0  # longest wait for tasks to notice the file that requests them to save
+STORE_BYTES = 100 << 20  # size of Ray's object store, which sgbench does not use
 
 
 class RayCluster:
-    """Runs groups of a sweep as tasks on Ray.
+    """Runs groups of a sweep's points as tasks of Ray; see `cluster.Cluster`.
 
     Args:
-        workers: tasks at a time on a cluster of this machine alone, or None for one a core.
-        address: of a cluster that runs, e.g. "auto"; None starts one here and ends it.
+        workers: most tasks at a time on a cluster that is started here; None: one for each core.
+        address: address of a running cluster, e.g. "auto"; None starts one on this machine, and ends it.
 
     Raises:
-        InputError: Ray is not there, or there is no such cluster.
+        InputError: Ray is not installed, or there is no cluster at the address.
     """
 
     job_type = GroupJob
@@ -33,9 +33,7 @@ class RayCluster:
     def __init__(self, *, workers: int | None, address: str | None) -> None:
         if find_spec("ray") is None:
             raise InputError("hydra.launcher.on=ray: needs Ray: pip install 'sgbench[ray]'")
-        os.environ.setdefault(
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-        )  # else it warns; devices stay visible
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # devices stay visible, no warning
         import ray  # pyright: ignore[reportMissingImports]
 
         self.ray: Any = ray
@@ -55,7 +53,7 @@ class RayCluster:
         self.tasks: dict[str, Any] = {}
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Start tasks, whose memory is at most that of the largest machine."""
+        """Start a task for each job, with at most the memory of the largest machine; return their handles."""
         largest = max((node["Resources"].get("memory", 0) for node in self.ray.nodes()), default=0)
         task = self.ray.remote(
             num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0
@@ -66,7 +64,7 @@ class RayCluster:
         return handles
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Ask Ray which tasks have ended, without waiting."""
+        """Return how tasks have ended, for those that have, without waiting."""
         open_ = {self.tasks[handle]: handle for handle in handles}
         if not open_:
             return {}
@@ -74,6 +72,7 @@ class RayCluster:
         return {open_[task]: self._how(task) for task in ready}
 
     def _how(self, task: Any) -> str:
+        """Describe how a task has ended, as a text that continues "its job ..."."""
         try:
             self.ray.get(task)
         except Exception as error:
@@ -85,7 +84,7 @@ class RayCluster:
         return ()
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """Wait until running tasks have saved, and stop the others before they begin."""
+        """Wait until running tasks have saved, up to `WAIT_S` seconds, and stop all others."""
         tasks = [self.tasks[handle] for handle in handles]
         _, late = self.ray.wait(tasks, num_returns=len(tasks), timeout=WAIT_S)
         for task in late:
@@ -93,11 +92,11 @@ class RayCluster:
                 self.ray.cancel(task, force=True)
 
     def close(self) -> None:
-        """Leave the cluster; one that was started by this command ends with that."""
+        """Close the connection to the cluster, which ends it if it was started here."""
         if self.is_ours:
             self.ray.shutdown()
 
 
 def _call(job: GroupJob) -> None:
-    """Run a group of points in a process of Ray's."""
+    """Run a job in a process of Ray."""
     job()

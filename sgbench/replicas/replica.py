@@ -1,4 +1,4 @@
-"""One run among others: its folder, its checkpoint, its record."""
+"""One run that shares its process with others: its folder, checkpoint and record."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ class Replica(Attempt):
 
     Args:
         point: index of the point in the sweep.
-        spec: what was asked for.
-        data: loaded by another run of the same data set, or None.
-        code: what runs here.
+        spec: specification of the run.
+        data: data that another run has loaded, of the same data set, or None.
+        code: commit and versions of the code that runs.
     """
 
     def __init__(self, point: int, spec: RunSpec, data: SpikingData | None, code: Code) -> None:
         super().__init__(spec, build(spec), folder_of(spec), code)
         self.point = point
-        self.spent_s = 0.0
+        self.spent_s = 0.0  # time of its own, and its share of time in lockstep
         self.optimizer_state: dict[str, Any] | None = None  # from a checkpoint
         if data is None:
             self.parts.data.setup()
         else:
             self.parts.data.share(data)
-        self.watch_test()
+        self.record_test_access()
         set_aside_unreadable(self.folder / RECORD)
         if spec.force:
             forget_checkpoints(self.folder)
         self.make_loggers()
-        checkpoint = self.kept(REPLICA_CHECKPOINT, "optimizer")
+        checkpoint = self.load_checkpoint(REPLICA_CHECKPOINT, "optimizer")
         if checkpoint is not None:
             self.optimizer_state = checkpoint["optimizer"]
             self.training.load_state_dict(checkpoint["sgbench"])
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:
-        """Measure the time of a block as this run's own."""
+        """Add the time of the body to this run's training time."""
         began_s = time.perf_counter()
         try:
             yield
@@ -73,28 +73,28 @@ class Replica(Attempt):
             self.spend(time.perf_counter() - began_s)
 
     def spend(self, time_s: float) -> None:
-        """Add time of training, its own or its share of those in lockstep."""
+        """Add training time [s] of this run, its own or its share of time in lockstep."""
         self.training.fit_s += time_s
         self.spent_s += time_s
 
-    def took_s(self) -> float:
-        """Return the seconds this run took: its own and its share of those in lockstep."""
+    def elapsed_s(self) -> float:
+        """Return the seconds of this run: its own, and its share of time in lockstep."""
         return self.spent_s
 
     def log_epoch(self) -> None:
-        """Send the epoch's scores to the loggers."""
+        """Send the epoch's scores, gradient norms and histograms to the loggers."""
         numbers = self.training.epoch_numbers() | self.gradient_norms()
         for logger in self.loggers:
             logger.log_metrics(numbers, step=self.training.epoch)
         self.show_histograms(self.training.epoch)
 
     def finish(self, evaluation: Evaluation) -> RunRecord:
-        """Score validation, and test where the run opens it, with the selected weights; store the record.
+        """Score the selected weights on validation, and on test if the run opens it; store and return the record.
 
         Args:
-            evaluation: the batches of a run's data and a split.
+            evaluation: function that returns the batches of a run's data and a split.
         """
-        weights_sha256 = self.take_best()
+        weights_sha256 = self.save_best_weights()
         began_s = time.perf_counter()
         self._score("validation", evaluation)
         validation = self.training.evaluation.scores()
@@ -105,22 +105,23 @@ class Replica(Attempt):
         ended_s = time.perf_counter()
         self.test_s = ended_s - test_began_s
         self.spent_s += ended_s - began_s
-        return self.store(self.finished(validation, weights_sha256))
+        return self.store(self.make_finished_record(validation, weights_sha256))
 
     def _score(self, split: Literal["validation", "test"], evaluation: Evaluation) -> None:
+        """Score the selected weights on a split."""
         self.training.begin_scoring(split, selected=True)
         for batch in evaluation(self.parts.data, split):
             self.training.score(batch)
 
     def is_below(self, thresholds: Sequence[float]) -> bool:
-        """Return whether its best validation score lies below this epoch's threshold; never without one."""
+        """Return whether the best validation score is below the threshold of the last epoch; False without one."""
         epochs, best = len(self.training.curve), self.training.best
         if epochs > len(thresholds):
             return False
         return (best.value if best.monitor == "validation_accuracy" else -best.value) < thresholds[epochs - 1]
 
     def prune(self) -> None:
-        """Write how far the run came, and its best epoch's validation scores; the test split stays closed."""
+        """Write the number of epochs and the best validation scores of a run that is stopped early."""
         best = self.training.curve[self.training.best.epoch or 0]
         pruned = Pruned(
             method_id=method_id(self.spec.method),
@@ -132,15 +133,15 @@ class Replica(Attempt):
         write_atomic(self.folder / PRUNED, to_json(pruned))
 
     def fail(self, error: Exception) -> RunRecord:
-        """Store the record of a failed run."""
-        return self.store(self.failed(error))
+        """Store and return the record of this run's failure."""
+        return self.store(self.make_failed_record(error))
 
     def save(self, optimizer: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-        """Write a checkpoint of a whole epoch; a crash at any moment leaves the old one or the new one.
+        """Write a checkpoint of a whole epoch; a crash at any moment leaves the old or the new file whole.
 
         Args:
-            optimizer: its row of the stack, weights included.
-            state: the training's own.
+            optimizer: this run's row of a stack's snapshot: weights and optimiser state.
+            state: state of the training.
         """
         buffer = io.BytesIO()
         torch.save({"sgbench": state, "optimizer": optimizer}, buffer)

@@ -1,4 +1,4 @@
-"""SLURM through submitit: arrays whose jobs are groups of replicas."""
+"""Groups of replicas as jobs of SLURM, submitted as arrays by submitit."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from sgbench.replicas.cluster import JobNeeds
 from sgbench.replicas.jobs import GroupJob
 from sgbench.replicas.slurm_job import SlurmGroupJob
 
-ASK_S = 5.0  # between two questions to the controller, which serves a whole site
-WAIT_S = 45.0  # for jobs to save and end; SLURM kills them after KillWait, which is 30 s as it ships
-MOST_REQUEUES = 10_000  # each of which a time limit of some epochs may cost
+ASK_S = 5.0  # between two queries of the controller, which serves a whole site
+WAIT_S = 45.0  # longest wait for jobs to save and end; SLURM kills them after KillWait, 30 s by default
+MOST_REQUEUES = 10_000  # each time limit of a job costs one
 GONE = "Invalid job id"
-"""What SLURM says of ids that it has forgotten."""
+"""SLURM's message for ids that it has forgotten."""
 
 
 class Slurm:
-    """Runs groups of a sweep as arrays of jobs on SLURM.
+    """Runs groups of a sweep's points as arrays of jobs on SLURM; see `cluster.Cluster`.
 
     Args:
-        workers: jobs that run at a time, or None for as many as SLURM lets.
-        partition: of the cluster, or None for its default.
-        timeout_min: time limit of a job, which is queued again when it is over.
-        settings: more of submitit's settings for SLURM, such as account or qos.
+        workers: most jobs at a time; None: as many as SLURM allows.
+        partition: partition of the cluster; None: its default.
+        timeout_min: time limit of a job [min], after which it is queued again.
+        settings: further settings of submitit for SLURM, such as account or qos.
 
     Raises:
-        InputError: submitit or SLURM is not there.
+        InputError: submitit is not installed, or SLURM's commands are not found.
     """
 
     job_type = SlurmGroupJob
@@ -60,16 +60,16 @@ class Slurm:
             **({} if workers is None else {"array_parallelism": workers}),
             **settings,
         }
-        self.asked_s = -ASK_S
-        self.states: dict[str, tuple[str, str]] = {}  # by id: state, and why it waits
-        self.answered = False
-        self.reported: set[str] = set()
+        self.asked_s = -ASK_S  # time of the last query
+        self.states: dict[str, tuple[str, str]] = {}  # by job id: state, and why it waits
+        self.answered = False  # whether the controller has answered since the last submission
+        self.reported: set[str] = set()  # reasons for waiting that were reported
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Submit the groups as an array of jobs.
+        """Submit jobs of equal needs as an array; return their ids.
 
         Raises:
-            InputError: SLURM refuses it, or does not know a setting.
+            InputError: SLURM refuses the array, or does not know a setting.
         """
         import submitit  # pyright: ignore[reportMissingImports]
 
@@ -84,9 +84,9 @@ class Slurm:
         return [job.job_id for job in jobs_started]
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Ask SLURM's controller which jobs have ended; nothing while it does not answer.
+        """Return how jobs have ended, for those that left SLURM's queue; none before the controller answers.
 
-        An earlier answer about these jobs stays in use until the next one.
+        The controller is queried at most every `ASK_S` seconds; in between its last answer is used.
         """
         if handles and time.monotonic() - self.asked_s >= ASK_S:
             self.asked_s = time.monotonic()
@@ -100,6 +100,7 @@ class Slurm:
         }
 
     def _ask(self, handles: Sequence[str]) -> None:
+        """Ask the controller for the states of jobs; keep the last answer if it fails."""
         ids = ",".join(sorted({handle.partition("_")[0] for handle in handles}))
         command = ["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={ids}"]
         try:
@@ -113,14 +114,14 @@ class Slurm:
         self.answered = True
 
     def waits(self) -> Sequence[str]:
-        """Describe why jobs wait, each reason once."""
+        """Return a line for each new reason why jobs wait."""
         reasons = {reason for state, reason in self.states.values() if state == "PENDING"}
         new = sorted(reasons - self.reported - {"None", "Priority"})
         self.reported |= reasons
         return [f"jobs wait in SLURM's queue: {reason}" for reason in new]
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """Stop jobs, the running ones by SIGTERM, at which they save, and wait for their end."""
+        """Stop jobs, running ones by SIGTERM so that they save, and wait for their end up to `WAIT_S` seconds."""
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(["scancel", *handles], capture_output=True, timeout=60, check=False)  # noqa: S603, S607
         until_s = time.monotonic() + WAIT_S
@@ -131,4 +132,4 @@ class Slurm:
             time.sleep(1)
 
     def close(self) -> None:
-        """Do nothing, since no connection is held."""
+        """Do nothing, since there is no connection."""

@@ -1,4 +1,4 @@
-"""A group of replicas as a job of SLURM, which is queued again when SLURM ends it early."""
+"""A group of replicas as a job of SLURM, which is queued again if SLURM ends it early."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sgbench.replicas.jobs import GroupJob
 
 @dataclass
 class SlurmGroupJob(GroupJob):
-    """Saves a group of points and has it queued again on SLURM's signal before a time-out or for a preemption."""
+    """Runs a group of points; on SLURM's signal before a time-out or a preemption it saves and is queued again."""
 
     def __call__(self) -> None:
-        """Run the group of points with SLURM's signals."""
-        preempt = _preemption()
+        """Run the group, with handlers for SLURM's signals."""
+        preempt = _preemption_signal()
         self.requeue: Any = signal.getsignal(
             preempt
-        )  # submitit's: has SLURM queue this job again, and leaves
+        )  # submitit's handler, which queues the job again and exits
         self.received_signal: int | None = None
         if self.alone:
-            # Lightning has a checkpoint after every epoch, so submitit's own handler may leave at once.
+            # Lightning writes a checkpoint after every epoch, so submitit's handler may exit at once.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         else:
             signal.signal(preempt, self._on_signal)
@@ -30,23 +30,23 @@ class SlurmGroupJob(GroupJob):
         super().__call__()
 
     def _on_signal(self, number: int, _: object) -> None:
-        """Ask the group to save at the next batch, since submitit would leave in the middle of one."""
-        self.asked, self.received_signal = True, number
+        """Stop the group before its next batch, since submitit's handler would exit within one."""
+        self.stop_requested, self.received_signal = True, number
 
     def stopped(self) -> None:
-        """Queue the job again if SLURM, and not the sweep, asked it to leave."""
-        preempt = _preemption()
+        """Queue the job again if SLURM, and not the sweep, has stopped it."""
+        preempt = _preemption_signal()
         if self.received_signal == preempt:
             self.requeue(preempt, None)
 
     def checkpoint(self) -> Any:
-        """Return the same group for submitit to run again, since folders of runs hold what was saved."""
+        """Return the same group for submitit to run again; it continues from the checkpoints of its runs."""
         from submitit.helpers import DelayedSubmission  # pyright: ignore[reportMissingImports]
 
         return DelayedSubmission(replace(self))
 
 
-def _preemption() -> int:
-    """Return the signal that submitit asks SLURM to send."""
+def _preemption_signal() -> int:
+    """Return the number of the signal that SLURM sends before it ends a job, as submitit configures it."""
     name = os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2")
     return getattr(signal, f"SIG{name.removeprefix('SIG')}")

@@ -1,4 +1,4 @@
-"""The weights of many networks of equal shapes as rows of one matrix, moved by one optimiser."""
+"""The weights of many networks of equal shapes as rows of one matrix, which one batched optimiser updates."""
 
 from __future__ import annotations
 
@@ -12,33 +12,32 @@ from torch import Tensor, nn
 
 from sgbench.replicas.batched_optimizer import BatchedOptimizer
 
-ALIGNED = 16  # entries at which a parameter may begin, so that its rows stay where vectors are loaded from
+ALIGNED = 16  # a parameter begins at a multiple of this many entries, so that vectors are loaded aligned
 
 
 class Stack:
-    """Moves the parameters of many networks together; what is computed of one does not touch another.
+    """Holds the parameters of many networks as rows of a matrix, and updates them together.
 
-    The parameters stay those of their networks: their storage becomes a part of a row.
+    The parameters remain those of their networks; their storage becomes a part of a row. Rows do not affect each
+    other.
 
     Args:
-        networks: of equal shapes.
-        optimizer: the optimiser's rule, one row of numbers for each network.
+        networks: networks with parameters of equal shapes.
+        optimizer: batched optimiser with a row for each network.
     """
 
     def __init__(self, networks: Sequence[nn.Module], optimizer: BatchedOptimizer) -> None:
         self.parameters = [list(network.parameters()) for network in networks]
         self.optimizer = optimizer
         first = self.parameters[0]
-        self.layout: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
+        self.layout: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []  # offset, shape and strides
         width = 0
         for parameter in first:
             self.layout.append((width, tuple(parameter.shape), _strides(parameter)))
             width += -(-parameter.numel() // ALIGNED) * ALIGNED
         self.values = first[0].new_zeros(len(networks), width).detach()
         self.gradients = torch.zeros_like(self.values)
-        self.absent: Tensor | None = (
-            None  # entries that no gradient ever reaches, which an optimiser then leaves
-        )
+        self.absent: Tensor | None = None  # which entries have no gradient, so that they do not decay
         optimizer.begin(self.values)
         self.slots = [self._views(self.gradients[row]) for row in range(len(networks))]
         for row, parameters in enumerate(self.parameters):
@@ -47,13 +46,14 @@ class Stack:
                 parameter.data = view
 
     def _views(self, row: Tensor) -> list[Tensor]:
+        """Return the views of a row that have the shapes of the parameters."""
         begin = row.storage_offset()
         return [
             torch.as_strided(row, shape, strides, begin + offset) for offset, shape, strides in self.layout
         ]
 
     def collect(self, row: int) -> None:
-        """Move a network's gradients into its row of the stack, and clear them in the network."""
+        """Move the gradients of the network of a row into the stack, and clear them in the network."""
         for position, (parameter, slot) in enumerate(zip(self.parameters[row], self.slots[row], strict=True)):
             if parameter.grad is None:
                 slot.zero_()
@@ -63,13 +63,14 @@ class Stack:
                 parameter.grad = None
 
     def _mark_absent(self, row: int, position: int) -> None:
+        """Mark the entries of a parameter, given by its position, as without a gradient."""
         if self.absent is None:
             self.absent = torch.zeros_like(self.values, dtype=torch.bool)
         self._views(self.absent[row])[position].fill_(True)
 
     @contextlib.contextmanager
-    def lent(self, row: int) -> Iterator[None]:
-        """Give a network its collected gradients for the duration of a block."""
+    def gradients_in_network(self, row: int) -> Iterator[None]:
+        """Set the gradients of the network of a row to those in the stack, during the body."""
         for parameter, slot in zip(self.parameters[row], self.slots[row], strict=True):
             parameter.grad = slot
         try:
@@ -79,7 +80,7 @@ class Stack:
                 parameter.grad = None
 
     def gradients_of(self, row: int) -> list[Tensor | None]:
-        """Return one network's gradients in the order of its parameters; None for those without any."""
+        """Return the gradients of the network of a row, in the order of its parameters; None for absent ones."""
         absent = None if self.absent is None else self._views(self.absent[row])
         return [
             None if absent is not None and bool(absent[position].any()) else slot
@@ -87,41 +88,41 @@ class Stack:
         ]
 
     def norms(self) -> list[float]:
-        """Compute the L2 norm of each row's gradient."""
+        """Return the L2 norm of each row's gradient."""
         return self.gradients.norm(dim=1).tolist()
 
     def clip(self, norms: Sequence[float], limits: Sequence[float]) -> None:
-        """Shorten each row to its limit, as `torch.nn.utils.clip_grad_norm_` does."""
+        """Clip each row's gradient, whose norm is given, to its limit, as `torch.nn.utils.clip_grad_norm_` does."""
         factors = [min(1.0, limit / (norm + 1e-6)) for norm, limit in zip(norms, limits, strict=True)]
         if any(factor < 1 for factor in factors):
             self.gradients.mul_(self.gradients.new_tensor(factors)[:, None])
 
     def step(self, rows: Sequence[int]) -> None:
-        """Update these rows by their gradients."""
-        still = sorted(set(range(len(self.values))) - set(rows))
+        """Make the optimiser step of these rows; all others keep their values and state."""
+        others = sorted(set(range(len(self.values))) - set(rows))
         state = [self.values, *self.optimizer.state.values()]
-        before = [tensor[still] for tensor in state] if still else []
+        before = [tensor[others] for tensor in state] if others else []
         self.optimizer.step(self.values, self.gradients, self.absent, rows)
         for tensor, previous in zip(state, before, strict=False):
-            tensor[still] = previous
+            tensor[others] = previous
 
-    def finite(self) -> list[bool]:
-        """Check whether all weights of each row are finite, by a cheap sum that may give false alarms."""
+    def are_finite(self) -> list[bool]:
+        """Return whether all weights of each row are finite, by a sum whose overflow is a false alarm."""
         return torch.isfinite(self.values.sum(1)).tolist()
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Copy the weights and the optimiser's state as they are now."""
+        """Return a copy of all rows' weights and optimiser state, by name."""
         tensors = {"values": self.values, **self.optimizer.state}
         saved = {name: tensor.clone() for name, tensor in tensors.items()}
         return saved | {"steps": torch.tensor(self.optimizer.steps)}
 
     @staticmethod
     def row_of(snapshot: dict[str, Tensor], row: int) -> dict[str, Tensor]:
-        """Copy one network's part of a snapshot."""
+        """Return a copy of one row of a snapshot."""
         return {name: tensor[row].clone() for name, tensor in snapshot.items()}
 
     def load_row(self, row: int, saved: dict[str, Any]) -> None:
-        """Restore one network's weights and optimiser state from its part of a snapshot."""
+        """Restore the weights and optimiser state of a row from a row of a snapshot."""
         self.values[row] = saved["values"]
         self.optimizer.steps[row] = int(saved["steps"])
         for name, tensor in self.optimizer.state.items():
@@ -129,7 +130,7 @@ class Stack:
 
 
 def _strides(parameter: Tensor) -> tuple[int, ...]:
-    """Return a dense parameter's own strides, else those of rows one after another."""
+    """Return a parameter's strides if it has no gaps in memory, else those of a contiguous one."""
     span = 1 + sum(
         (size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True)
     )

@@ -1,4 +1,4 @@
-"""A whole sweep: what is finished is skipped, the rest runs as replicas."""
+"""A whole sweep: finished points are skipped, and the others run as replicas."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ def run_sweep(
 
     Args:
         specs: all points, checked.
-        points: indices of those to run.
-        workers: processes, or jobs of a cluster; None is one a core, or one for sixteen points.
-        largest: replicas at a time in one process, or None for as many as fit in memory.
-        headline: a record in one line.
-        refused: called with the exit code of each problem that is not a point's own failure.
-        thresholds: by index, of runs that are stopped early where their validation stays below; those that run
-            alone are not.
+        points: indices of the points to run.
+        workers: number of processes, or of a cluster's jobs; None: one for each core, or for sixteen points.
+        largest: most replicas at a time in one process; None: as many as fit in memory.
+        headline: function that returns a record as one line.
+        refused: called with the exit code of each problem that is not a failure of the run itself.
+        thresholds: maps points to pruning thresholds; points that run alone are not stopped early.
         where: this machine or a cluster.
 
     Raises:
-        InputError: the cluster is not there, or refuses the jobs.
+        InputError: the cluster is not available, or refuses the jobs.
     """
     finished = {point: record for point in points if (record := finished_record(specs[point])) is not None}
     left = [point for point in points if point not in finished]
     if not left:
         return []
     first = {folder_of(specs[point]): point for point in reversed(left)}
-    twins = [point for point in left if first[folder_of(specs[point])] != point]  # the same run once more
+    twins = [
+        point for point in left if first[folder_of(specs[point])] != point
+    ]  # repetitions of another point
     left = sorted(first.values())
     count = max(1, min(workers or where.groups_of(len(left)) or processors(), len(left)))
     point_groups = groups(specs, left, count)
@@ -80,10 +81,10 @@ def run_sweep(
 
 
 class GroupRunner(Protocol):
-    """Runs groups of points here or on a cluster."""
+    """Defines what runs groups of points, here or on a cluster."""
 
     def run(self, groups: Sequence[PointGroup]) -> None:
-        """Run all; on an interrupt, all save what they have and stop."""
+        """Run all groups; on an interrupt, stop them after they have saved their state."""
         ...
 
 
@@ -100,7 +101,7 @@ def _starter(
     largest: int | None,
     thresholds: Mapping[int, PruningThresholds] | None,
 ) -> Callable[[Hear, Tick], GroupRunner]:
-    """Return the factory of the pool of a machine or cluster, which is called with what hears its messages."""
+    """Connect to the cluster, if there is one; return a function of `hear` and `tick` that creates the pool."""
     cluster = where.cluster(workers)
     if cluster is None:
         return lambda hear, tick: WorkerPool(specs, count, largest, hear, tick, thresholds)

@@ -1,4 +1,4 @@
-"""How far a sweep is: a line for each end, and a table that is redrawn where that is possible."""
+"""Display of a sweep's progress: a line for each point that ends, and a table that is redrawn where possible."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.messages import WorkerMessage
 
-EVERY_S = 30.0  # between two lines where nothing can be redrawn
-REDRAWN_S = 0.25  # at most so often
-NOTEBOOK_WIDTH = 120  # letters
-MOST_ROWS = 12  # what a terminal of 24 lines has room for
-KNOWN_FROM = 0.05  # of all epochs, from which on they say how long the others take
+EVERY_S = 30.0  # between two lines of status where nothing can be redrawn
+REDRAWN_S = 0.25  # shortest time between two redraws
+NOTEBOOK_WIDTH = 120  # characters
+MOST_ROWS = 12  # most rows of the table, for a terminal of 24 lines
+KNOWN_FROM = 0.05  # share of all epochs done from which the time left is estimated
 
 
 class BestSoFar(NamedTuple):
-    """Holds the best score on validation so far."""
+    """Holds the best validation score of a point so far."""
 
-    rank: float  # accuracy, or where there are no classes the loss below zero: the larger the better
-    text: str
-    whose: str
+    rank: float  # accuracy, or minus the loss without classes: larger is better
+    text: str  # the score with its unit
+    name: str  # of the point
 
 
 @dataclass
@@ -44,16 +44,16 @@ class PointRow:
 
 
 class SweepView:
-    """Shows what of a sweep is done, running and failed, at which epoch, the best so far, and the time left.
+    """Shows how many points of a sweep are done, running and failed, epochs, the best score, and the time left.
 
-    The best is that of validation, of points under way from their first epoch on.
+    The best score is on validation, and includes running points from their first epoch on.
 
     Args:
         specs: all points.
-        finished: records of those that need not be run, by index.
-        headline: a record in one line.
-        console: where to; None is standard output.
-        redraw: replaces all that was shown, with lines that ended above a table; None: what a notebook has.
+        finished: records of the points that need not run, by index.
+        headline: function that returns a record as one line.
+        console: console to print to; None is standard output.
+        redraw: function that shows a text in place of all shown before; None: that of a notebook, if this is one.
     """
 
     def __init__(
@@ -71,24 +71,24 @@ class SweepView:
         for kind in self.kinds:
             self.rows[kind].points += 1
         self.open: set[int] = set()
-        self.bests: dict[int, BestSoFar] = {}  # by index
+        self.bests: dict[int, BestSoFar] = {}  # by point
         self.problems: list[str] = []
         for point, record in finished.items():
             self._count(point, record)
-        wanted = [spec.method.protocol.epochs for spec in specs]
-        self.epochs = {point: 0 for point in range(len(specs)) if point not in finished}
-        self.wanted = sum(wanted[point] for point in self.epochs)
-        self.began_s = self.said_s = time.perf_counter()
+        planned = [spec.method.protocol.epochs for spec in specs]
+        self.epochs = {point: 0 for point in range(len(specs)) if point not in finished}  # done by each
+        self.planned = sum(planned[point] for point in self.epochs)
+        self.began_s = self.printed_s = time.perf_counter()
         self.drawn_s = 0.0
         self.console = console or Console()
         self.redraw = redraw or (InNotebook() if self.console.is_jupyter else None)
-        self.lines: list[str] = []  # that were said, where all is redrawn
+        self.lines: list[str] = []  # printed so far, if all is redrawn
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         if self.console.is_terminal and self.redraw is None:
             self.live.start()
 
     def hear(self, message: WorkerMessage) -> None:
-        """Update the counts from a worker's message."""
+        """Update the display by a worker's message."""
         if message.kind == "noted":
             self.say(message.line)
             return
@@ -118,6 +118,7 @@ class SweepView:
         self.say(f"{self._number()} {self.headline(message.record)}")
 
     def _count(self, point: int, record: RunRecord) -> None:
+        """Count a point that has a record, and take its validation score."""
         row = self.rows[self.kinds[point]]
         row.failed += record.status != "finished"
         row.done += record.status == "finished"
@@ -125,21 +126,22 @@ class SweepView:
             self._score(point, record.validation.accuracy, record.validation.loss)
 
     def _score(self, point: int, accuracy: float | None, loss: float) -> None:
-        whose = self._name(point)
+        """Set the best validation score of a point; without classes `accuracy` is None."""
+        name = self._name(point)
         self.bests[point] = (
-            BestSoFar(-loss, f"loss {loss:.4g}", whose)
+            BestSoFar(-loss, f"loss {loss:.4g}", name)
             if accuracy is None
-            else BestSoFar(accuracy, f"{100 * accuracy:.1f} %", whose)
+            else BestSoFar(accuracy, f"{100 * accuracy:.1f} %", name)
         )
 
     def _best(self, kind: str | None = None) -> BestSoFar | None:
-        """Return the best validation score of one kind of points, or of all."""
+        """Return the best validation score of one kind of points, or of all; None if there is none."""
         return max(
             (best for point, best in self.bests.items() if kind in (None, self.kinds[point])), default=None
         )
 
     def _epoch(self, kind: str) -> str:
-        """Describe how many epochs the running points have done, of how many."""
+        """Return the epochs that running points of a kind have done, and of how many, as text."""
         under_way = [point for point in self.open if self.kinds[point] == kind]
         if not under_way:
             return "-"
@@ -148,18 +150,21 @@ class SweepView:
         return f"{epochs} of {max(self.specs[point].method.protocol.epochs for point in under_way)}"
 
     def _name(self, point: int) -> str:
+        """Return the name of a point: its kind, method and seed."""
         spec, kind = self.specs[point], self.kinds[point]
         label = spec.method.label
         return f"{label if kind == label else f'{kind} {label}'} seed {spec.seed}"
 
     def _number(self) -> str:
+        """Return the number of points that have ended, of all, as text."""
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
 
     def _sum(self, column: str) -> int:
+        """Return the sum of a column of the table, such as "done"."""
         return sum(getattr(row, column) for row in self.rows.values())
 
     def tick(self) -> None:
-        """Draw the table anew, or write a line of status now and then where there is no terminal."""
+        """Show the table anew if that is due; without a terminal print a line of status every `EVERY_S` seconds."""
         now_s = time.perf_counter()
         if self.redraw is not None or self.console.is_terminal:
             if now_s - self.drawn_s < REDRAWN_S:
@@ -170,23 +175,24 @@ class SweepView:
                 self.live.update(shown, refresh=True)
             else:
                 self.redraw(self._text(shown))
-        elif now_s - self.said_s > EVERY_S:
+        elif now_s - self.printed_s > EVERY_S:
             self.say(self.status())
 
     def status(self) -> str:
-        """Describe the sweep in one line."""
+        """Return the state of the sweep as one line."""
         used_s = time.perf_counter() - self.began_s
         highest = self._best()
-        best = "" if highest is None else f" | best {highest.text} {highest.whose}"
+        best = "" if highest is None else f" | best {highest.text} {highest.name}"
         counts = ", ".join(f"{self._sum(column)} {column}" for column in ("running", "failed"))
         return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{self._left(used_s)}"
 
     def _left(self, used_s: float) -> str:
-        share = sum(self.epochs.values()) / max(1, self.wanted)
+        """Return the estimated time left as text, from the time used; empty while few epochs are done."""
+        share = sum(self.epochs.values()) / max(1, self.planned)
         return f", {clock(used_s * (1 - share) / share)} left" if share >= KNOWN_FROM else ""
 
     def table(self) -> Table:
-        """Make a row for each kind of point, those under way first where not all fit."""
+        """Return the table, with a row for each kind of point; running ones first if not all fit."""
         table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("", overflow="ellipsis", no_wrap=True)
         for head in ("done", "running", "failed", "epoch", "best validation"):
@@ -204,8 +210,8 @@ class SweepView:
         return table
 
     def say(self, line: str) -> None:
-        """Print a line above the redrawn table, where it stays."""
-        self.said_s = time.perf_counter()
+        """Print a line that stays, above the redrawn table."""
+        self.printed_s = time.perf_counter()
         if self.redraw is None:
             self.console.print(Text(line), soft_wrap=True)
         else:
@@ -213,7 +219,7 @@ class SweepView:
             self.redraw(self._text())
 
     def close(self) -> None:
-        """Remove the redrawn table and print what came of every point."""
+        """Close the display: remove the redrawn table, and print the final one if it has several rows."""
         self.live.stop()
         shown = [self.table()] if len(self.rows) > 1 else []
         if self.redraw is None:
@@ -223,7 +229,7 @@ class SweepView:
             self.redraw(self._text(*shown))
 
     def _text(self, *shown: RenderableType) -> str:
-        """Write the lines that were said, and below them what is shown."""
+        """Return the lines printed so far, and below them the given objects, as text."""
         console = Console(file=io.StringIO(), width=NOTEBOOK_WIDTH, force_jupyter=False, color_system=None)
         with console.capture() as captured:
             console.print(*shown)
@@ -231,23 +237,25 @@ class SweepView:
 
 
 class InNotebook:
-    """Shows text below a cell of a notebook, each in place of the one before, so that the cell has one output."""
+    """Shows text below a notebook's cell, each in place of the one before."""
 
     def __init__(self) -> None:
         self.handle: Any = None
 
     def __call__(self, text: str) -> None:
-        """Show a text."""
-        words = {"text/plain": text}
+        """Show a text in place of the one before."""
+        content = {"text/plain": text}
         if self.handle is None:
-            display: Any = import_module("IPython.display").display  # whatever shows notebooks has it
-            self.handle = display(words, raw=True, display_id=True)
+            display: Any = import_module("IPython.display").display  # installed wherever notebooks run
+            self.handle = display(content, raw=True, display_id=True)
         else:
-            self.handle.update(words, raw=True)
+            self.handle.update(content, raw=True)
 
 
 def kinds(specs: Sequence[RunSpec]) -> list[str]:
-    """Name for each point its row of the table: its data set or surrogate, or whatever differs least.
+    """Return the kind of each point, which names its row of the table.
+
+    It is the data set if that varies, else the surrogate, else the setting with the fewest values in the sweep.
 
     >>> kinds([])
     []
@@ -262,13 +270,13 @@ def kinds(specs: Sequence[RunSpec]) -> list[str]:
         return [spec.method.choices["dataset"] for spec in specs]
     if "surrogate" in differing or not differing:
         return [spec.method.label for spec in specs]
-    chosen = specs[0].method.choices  # an entry says more than a number that it alone has
+    chosen = specs[0].method.choices  # an entry's name is preferred to parameters that only it has
     axis = min(differing, key=lambda name: (name == "seed", name not in chosen, differing[name]))
     return [f"{axis}={labels_of_point.get(axis, '-')}" for labels_of_point in labels]
 
 
 def _labels(spec: RunSpec) -> dict[str, str]:
-    """Collect everything about a point that a sweep may vary, as on the command line."""
+    """Return all settings of a point that a sweep may vary, by their override keys."""
     method = spec.method
     numbers = {
         f"{group}.{name}": str(value)
@@ -280,7 +288,7 @@ def _labels(spec: RunSpec) -> dict[str, str]:
 
 
 def clock(time_s: float) -> str:
-    """Format a time as minutes and seconds.
+    """Return a time as text in minutes and seconds.
 
     >>> clock(75.4)
     '1:15'

@@ -1,4 +1,4 @@
-"""Where groups of a sweep run: on this machine, on SLURM or on Ray, and what is asked of a cluster."""
+"""The machine or cluster that runs a sweep's groups: this machine, SLURM or Ray, and its settings."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from sgbench.replicas.cluster import Cluster
 
 PLACES = ("local", "slurm", "ray")
 POINTS_A_JOB = 16
-"""Where nobody said how many jobs: so many runs pay for the start of one process."""
+"""Points of one job if the user does not set the number of jobs; so many pay for the start of a process."""
 
 
 @dataclass(frozen=True)
 class Where:
-    """Names a machine or a cluster."""
+    """Holds the machine or cluster that runs a sweep, and its settings."""
 
     on: str = "local"  # local, slurm or ray
-    memory_gb: float | None = None  # of a job of a cluster at most, or None for what its replicas need
+    memory_gb: float | None = None  # most memory of a cluster's job [GiB]; None: what its replicas need
     timeout_min: int = 60  # time limit of a job on SLURM
-    partition: str | None = None  # of SLURM, or None for its default
-    slurm: Mapping[str, Any] = field(default_factory=dict)  # more of submitit's settings
-    address: str | None = None  # of a Ray cluster, or None to start one here
+    partition: str | None = None  # of SLURM; None: its default
+    slurm: Mapping[str, Any] = field(default_factory=dict)  # further settings of submitit
+    address: str | None = None  # of a Ray cluster; None starts one on this machine
 
     @property
     def most_bytes(self) -> int | None:
-        """Return the memory of a job in bytes."""
+        """Return the most memory of a job [bytes], or None if it is not set."""
         return None if self.memory_gb is None else int(self.memory_gb * (1 << 30))
 
     def groups_of(self, points: int) -> int | None:
-        """Return how many jobs so many points make on a cluster; None on this machine."""
+        """Return the default number of a cluster's jobs for so many points; None on this machine."""
         return None if self.on == "local" else math.ceil(points / POINTS_A_JOB)
 
     def cluster(self, workers: int | None) -> Cluster | None:
-        """Connect to the cluster; None is this machine.
+        """Connect to the cluster; return None for this machine.
 
         Args:
-            workers: jobs at a time, or None for as many as it lets.
+            workers: most jobs at a time; None: as many as the cluster allows.
 
         Raises:
-            InputError: it is not there; one line with the remedy.
+            InputError: the cluster is not available; the message names the remedy.
         """
         if self.on == "local":
             return None
@@ -66,10 +66,10 @@ HERE = Where()
 
 
 def where_of(settings: Mapping[str, Any]) -> Where:
-    """Check settings as they stand under `hydra.launcher`.
+    """Check the settings of `hydra.launcher`, and return the place that they describe.
 
     Raises:
-        InputError: one is not usable.
+        InputError: a setting is not usable.
 
     >>> where_of({"on": "slurm", "timeout_min": 30}).timeout_min
     30

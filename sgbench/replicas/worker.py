@@ -1,4 +1,4 @@
-"""One process of a sweep: a group of replicas, or a single point that shares nothing."""
+"""One process of a sweep, which runs a group of replicas, or points one by one."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from sgbench.training.build import DTYPES
 STOPPED = 130
 
 
-class _Asked:
-    """Says whether to stop: a signal asked for it, or nobody listens any more."""
+class _Parent:
+    """Sends messages to the sweep's process, and holds whether to stop: on its SIGTERM, or after its end."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
-        self.stop = False
+        self.wants_stop = False
 
     def on_signal(self, *_: object) -> None:
         """Note the SIGTERM that the sweep sends."""
-        self.stop = True
+        self.wants_stop = True
 
     def say(self, message: WorkerMessage) -> None:
         """Send a message to the sweep."""
         try:
             self.pipe.send(message)
-        except OSError:  # it has been killed
-            self.stop = True
+        except OSError:  # its process has been killed
+            self.wants_stop = True
 
 
 def prepare(specs: Sequence[RunSpec]) -> None:
-    """Load the modules that workers have in common, before they are forked."""
-    kinds = {
+    """Compile the loops that these points need, before their workers are forked."""
+    precisions = {
         spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused", "generated")
     }
     if fused.missing() is None:
         from sgbench.engine.warm_up import compiled
 
-        for kind in kinds:
-            compiled(DTYPES[kind])
+        for precision in precisions:
+            compiled(DTYPES[precision])
 
 
 def work(
@@ -60,22 +60,32 @@ def work(
     thresholds: Mapping[int, PruningThresholds],
     inherited: Sequence[Connection] = (),
 ) -> None:
-    """Run a group of points and end the process; the exit status is 130 if it was stopped."""
+    """Run a group of points in a worker's process, which exits with status 130 if it is stopped.
+
+    Args:
+        points: (index in the sweep, spec) of each.
+        pipe: to the sweep's process, for messages.
+        alone: whether the points run one by one, not as replicas.
+        largest: most replicas at a time; None: as many as fit.
+        memory_bytes: memory of this process; None: not known.
+        thresholds: maps points that may be stopped early to their pruning thresholds.
+        inherited: connections of the sweep's process that a fork has copied, to be closed.
+    """
     for connection in inherited:
         connection.close()
-    gc.freeze()  # what all workers were forked with is looked through no more
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the sweep passes it on
-    asked = _Asked(pipe)
-    signal.signal(signal.SIGTERM, signal.default_int_handler if alone else asked.on_signal)
+    gc.freeze()  # objects of the sweep's process are left out of garbage collections
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the sweep sends SIGTERM
+    parent = _Parent(pipe)
+    signal.signal(signal.SIGTERM, signal.default_int_handler if alone else parent.on_signal)
     try:
         if alone:
-            late_modules.install()  # this process began anew
-            run_alone(points, asked.say)
+            late_modules.install()  # this process is not forked
+            run_alone(points, parent.say)
             return
         GroupWorker(
             points,
-            asked.say,
-            lambda: asked.stop,
+            parent.say,
+            lambda: parent.wants_stop,
             largest=largest,
             memory_bytes=memory_bytes,
             thresholds=thresholds,
@@ -85,10 +95,10 @@ def work(
 
 
 def run_alone(points: Sequence[tuple[int, RunSpec]], say: Say) -> None:
-    """Run points that share nothing, one after the other.
+    """Run points one after another, not as replicas, and send their messages by `say`.
 
     Raises:
-        KeyboardInterrupt: somebody asked to stop; the checkpoint of the last whole epoch is in place.
+        KeyboardInterrupt: a stop was requested; the checkpoint of the last whole epoch is written.
     """
     from sgbench.training.runner import run_spec
 

@@ -20,7 +20,7 @@ from sgbench.study.definition import Loaded, Settle
 from sgbench.study.settle import SETTLED, read_settled, settle, write_settled
 from sgbench.study.status import HOUR_S
 from sgbench.study.store import Store, StoreEntry
-from sgbench.training.calibration import calibrated_specs
+from sgbench.training.calibration import calibrate_specs
 from sgbench.training.provenance import Code, foreign_classes
 from sgbench.training.run_folder import folder_of, stored_record
 
@@ -79,7 +79,7 @@ def composed(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpe
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
         # Not as overrides, in which a folder's name would need quotes.
         specs.append(spec.model_copy(update={"paths": spec.paths.model_copy(update=paths)}))
-    return calibrated_specs(specs)
+    return calibrate_specs(specs)
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:

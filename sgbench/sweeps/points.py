@@ -103,10 +103,10 @@ def grid_of(
     )
     if any(is_auto(spec.method.parameters["surrogate"]) for spec in planned.specs):
         from sgbench.training.calibration import (
-            calibrated_plan,  # torch, which a list of points does not need
+            calibrate_plan,  # torch, which a list of points does not need
         )
 
-        planned = calibrated_plan(planned)
+        planned = calibrate_plan(planned)
     points = tuple(
         SweepPoint({key: settings.get(key, UNNAMED) for key in swept}, _checked(seeds) or (spec.seed,), spec)
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)

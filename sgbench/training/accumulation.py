@@ -1,4 +1,4 @@
-"""Gradients of several batches, for one step."""
+"""Accumulation of the gradients of several batches for one optimiser step."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from torch import Tensor
 
 
 class Accumulation:
-    r"""Averages gradients of the mean loss over batches, each by its number of samples.
+    r"""Averages the gradients of several batches, weighted by their numbers of samples.
 
     .. math:: g = \sum_k n_k g_k \Big/ \sum_k n_k
 
-    The mean is kept and not the sum, so that no number in between is larger than the gradients are.
+    g_k is the gradient of the mean loss of batch k with n_k samples. The running mean is stored, not the sum, so no
+    intermediate number is larger than the gradients.
 
-    So k batches of B samples make the step of one batch of k B, as far as samples do not know of one another:
-    statistics of a batch normalisation, and penalties that are not linear in samples, are those of each batch.
+    So k batches of B samples give the step of one batch of k B, if samples are independent: statistics of a batch
+    normalisation, and penalties that are not linear in samples, are those of each batch.
 
     Args:
-        weights: whose gradients they are.
+        weights: parameters whose gradients are averaged.
 
     >>> weight = torch.nn.Parameter(torch.zeros(1))
     >>> both = Accumulation([weight])
@@ -35,12 +36,16 @@ class Accumulation:
         self.clear()
 
     def clear(self) -> None:
-        """Forget the batches since the last step."""
+        """Clear the gradients of the batches since the last step."""
         self.means: list[Tensor | None] = [None for _ in self.weights]
         self.samples = 0
 
     def add(self, samples: int, *, due: bool) -> Tensor | None:
-        """Add the gradients of a batch; where the step is due, set them to the mean and return its L2 norm."""
+        """Add the weights' gradients of a batch with so many samples to the mean.
+
+        If the step is `due`, set the gradients to the mean, start anew, and return the mean's L2 norm; else return
+        None.
+        """
         self.samples += samples
         share = samples / self.samples
         for index, weight in enumerate(self.weights):

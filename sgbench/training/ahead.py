@@ -1,4 +1,4 @@
-"""Batches encoded ahead of their use by a process of their own, and in pinned memory where a card takes them."""
+"""Encoding of batches ahead of their use, in a process of their own, and in pinned memory for a CUDA device."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sgbench.signals.trajectory import Batch
 
 
 def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterable[Batch]:
-    """Return the batches of a pass, the same to the bit, made while the ones before are trained on.
+    """Return the batches of a pass, the same to the bit, encoded while earlier ones are in use.
 
-    One worker makes all of them in order, so that what an encoder draws does not depend on it. For a card copies
-    lie in pinned memory, from which they are fetched while it computes.
+    One worker process encodes all of them in order, so that the encoder's random numbers are the same. For a CUDA
+    device they are copied to pinned memory, from which the device fetches them while it computes.
 
     Args:
-        batches: of one pass over a split.
-        count: how many are made ahead; 0 makes each in this process when it is asked for.
-        device: that they go to.
+        batches: one pass over a split.
+        count: how many are encoded ahead; 0 encodes each in this process when it is needed.
+        device: device that uses them.
     """
     pinned = device.type == "cuda"
     if not count and not pinned:
@@ -37,7 +37,7 @@ def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterabl
 
 
 class _Pass(IterableDataset[Batch]):
-    """Adapts the batches of a pass to torch's loader."""
+    """Adapts the batches of a pass to torch's `DataLoader`."""
 
     def __init__(self, batches: Batches) -> None:
         self.batches = batches

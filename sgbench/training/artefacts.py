@@ -1,4 +1,4 @@
-"""Files beside a record: test predictions as text, weights as safetensors; both are named by their hash."""
+"""Files beside a record, which stores their hashes: test predictions as text, weights as safetensors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from sgbench.signals.trajectory import UNLABELLED
 
 
 def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> str:
-    """Write the table of test predictions to a file and return its SHA-256; see `predictions_table`."""
+    """Write the table of test predictions to a file, and return its SHA-256; see `predictions_table`."""
     data = predictions_table(parts)
     write_atomic(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
 def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
-    """Write one line per test sample: index, target, prediction, logits.
+    """Return the CSV table of test predictions, in the order of the split.
 
-    Where targets are no classes there is a line per sample and step: index, step, targets, outputs; where each step
-    has a class of its own, a line per labelled step: index, step, target, prediction.
+    The lines depend on the targets. Classes of samples: one line per sample with index, target, prediction and
+    logits. Classes of steps: one per labelled step with index, step, target and prediction. Traces: one per sample
+    and step with index, step, targets and outputs.
 
     Args:
-        parts: per batch, positions in the split [B], targets [B] and logits [B, C]; or both [B, T, C]; or classes
-            of steps [B, T] and logits [B, T, C].
+        parts: for each batch, positions in the split [B], targets and outputs. For classes of samples these are [B]
+            and logits [B, C]; for classes of steps [B, T] and logits [B, T, C]; for traces both are [B, T, C].
     """
     index, target, logits = (torch.cat([part[position] for part in parts]).cpu() for position in range(3))
     order = index.argsort()
@@ -38,6 +39,7 @@ def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
 
 
 def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
+    """Write the lines of targets that are classes of samples."""
     classes = logits.shape[1]
     lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
     parts = (part.tolist() for part in (index, target, logits.argmax(1), logits))
@@ -47,7 +49,7 @@ def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
 
 
 def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
-    """Write the lines of labelled steps, without logits: steps are many, and those of neighbours nearly equal."""
+    """Write the lines of targets that are classes of steps, without logits, which would be many and alike."""
     sample, step = (target != UNLABELLED).nonzero(as_tuple=True)
     rows = torch.stack(
         [index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1
@@ -56,6 +58,7 @@ def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
 
 
 def _outputs(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
+    """Write the lines of targets that are traces."""
     _, steps, count = output.shape
     names = [*(f"target_{k}" for k in range(count)), *(f"output_{k}" for k in range(count))]
     lines = [",".join(["index", "step", *names])]
@@ -70,7 +73,7 @@ def _numbers(row: list[float]) -> str:
 
 
 def save_weights(path: Path, network: nn.Module) -> str:
-    """Write the network's weights; returns the SHA-256."""
+    """Write the network's weights to a safetensors file, and return its SHA-256."""
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     data = save(weights)
     write_atomic(path, data)

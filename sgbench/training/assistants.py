@@ -1,4 +1,4 @@
-"""The processes that train with the first one: started for a run, sent each epoch, and ended after the run."""
+"""Helper processes that train on shares of each batch of a run: started, synchronised each epoch, and ended."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from sgbench.training.epoch_loop import Training
 from sgbench.training.together import Together
 
 PATIENCE = timedelta(days=1)
-"""How long one process waits for another, which may be scoring a split; the end of a process is seen at once."""
+"""Longest wait of one process for another, which may be scoring a split; a process that ends is noticed at once."""
 
 
 @contextlib.contextmanager
 def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
-    """Start the other processes that train on shares of each batch, and end them on exit.
+    """Start the helper processes of a run with `trainer.devices` > 1, and end them on exit.
 
-    Yields what averages their gradients with those of this process; None where the run has one process alone.
+    Yields the `Together` by which this process averages gradients with them; None for a run of one process.
     """
     count = spec.trainer.devices
     if count == 1:
@@ -41,7 +41,7 @@ def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
         meeting = Path(folder) / "meeting"
         ready = [Pipe(duplex=False) for _ in range(1, count)]
         others = [
-            context.Process(target=_assist, args=(spec, rank, meeting, writer), daemon=True)
+            context.Process(target=_run_helper, args=(spec, rank, meeting, writer), daemon=True)
             for rank, (_, writer) in enumerate(ready, start=1)
         ]
         try:
@@ -49,7 +49,7 @@ def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
                 process.start()
                 writer.close()  # so that reading ends where the process does
             await_ready(reader for reader, _ in ready)
-            together = _meet(0, count, meeting)
+            together = _join_processes(0, count, meeting)
             yield together
             together.send(None)
         except BaseException:
@@ -64,13 +64,13 @@ def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
 
 
 def await_ready(readers: Iterable[Any]) -> None:
-    """Wait until all other processes have built their parts.
+    """Wait until all helper processes have built their parts.
 
     Args:
-        readers: of the pipes by which they say so, by rank.
+        readers: ends of the pipes through which they report this, by rank.
 
     Raises:
-        InputError: one of them ended before, and would be waited for in vain.
+        InputError: a process ended before it did.
     """
     for rank, reader in enumerate(readers, start=1):
         try:
@@ -84,8 +84,8 @@ def await_ready(readers: Iterable[Any]) -> None:
             reader.close()
 
 
-def tell_epoch(training: Training, optimizer: torch.optim.Optimizer) -> None:
-    """Send the others the epoch that this process begins, and the weights and steps that it begins from."""
+def send_epoch(training: Training, optimizer: torch.optim.Optimizer) -> None:
+    """Send the helper processes the number of the epoch that begins, with weights, optimiser state and curve."""
     if training.loop.together is not None:
         training.loop.together.send(
             {
@@ -97,30 +97,32 @@ def tell_epoch(training: Training, optimizer: torch.optim.Optimizer) -> None:
         )
 
 
-def _meet(rank: int, count: int, meeting: Path) -> Together:
+def _join_processes(rank: int, count: int, meeting: Path) -> Together:
+    """Connect the process of this rank with the others of the run, through the file `meeting`."""
     store = dist.FileStore(str(meeting), count)  # type: ignore[attr-defined]
     return Together(rank, count, dist.ProcessGroupGloo(store, rank, count, PATIENCE))
 
 
-def _assist(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> None:
-    """Train on shares of all batches until the first process has no more epochs."""
+def _run_helper(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> None:
+    """Train as the helper process of this rank: on its share of all batches, until the first process sends None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     torch.set_num_threads(spec.trainer.threads)
     parts = build(spec)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
     ready.send_bytes(b"ready")
-    training.loop.together = together = _meet(rank, spec.trainer.devices, meeting)
+    training.loop.together = together = _join_processes(rank, spec.trainer.devices, meeting)
     with contextlib.suppress(NonFiniteError):  # the first process has it too, and reports it
-        while (said := together.receive()) is not None:
-            _train_epoch(training, parts, said)
+        while (message := together.receive()) is not None:
+            _train_epoch(training, parts, message)
 
 
-def _train_epoch(training: Training, parts: Parts, said: dict[str, Any]) -> None:
-    parts.network.load_state_dict(said["network"])
-    parts.optimizer.load_state_dict(said["optimizer"])
-    training.curve = [EpochScores.model_validate(line) for line in said["curve"]]  # which schedules go by
-    training.begin_epoch(said["epoch"])
-    for batch in parts.data.epoch(said["epoch"]):
+def _train_epoch(training: Training, parts: Parts, message: dict[str, Any]) -> None:
+    """Train a helper process for one epoch, from the state that `send_epoch` has sent."""
+    parts.network.load_state_dict(message["network"])
+    parts.optimizer.load_state_dict(message["optimizer"])
+    training.curve = [EpochScores.model_validate(line) for line in message["curve"]]  # for the rate schedule
+    training.begin_epoch(message["epoch"])
+    for batch in parts.data.epoch(message["epoch"]):
         training.set_learning_rate(parts.optimizer)
         training.train(batch, parts.optimizer)

@@ -1,4 +1,4 @@
-"""One attempt at a run, whoever drives it: from parts to a training, and from a training to a record."""
+"""One attempt at a run: its training, checkpoints, loggers and record, independent of what drives the epochs."""
 
 from __future__ import annotations
 
@@ -34,22 +34,29 @@ from sgbench.signals.trajectory import Batch
 from sgbench.training import memory, provenance
 from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct
-from sgbench.training.diagnosing import Diagnosing
+from sgbench.training.diagnosing import RunDiagnoses
 from sgbench.training.epoch_loop import Training
 from sgbench.training.gradient_norms import GradientNorms
-from sgbench.training.learning import Agreeing, learning_of
+from sgbench.training.learning import RunAgreement, learning_of
 from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 WHY = "to see why: sgbench diagnose RUN"
-"""Where a failure of the numbers points to; RUN is the folder of the run."""
+"""Advice in the message of a failure by numbers that are not finite; RUN is the folder of the run."""
 log = logging.getLogger("sgbench")
 
 
 class Attempt:
-    """Holds what a record needs to know of one attempt at a run."""
+    """Holds one attempt at a run, and makes its record; subclasses drive the epochs.
+
+    Args:
+        spec: the run's specification.
+        parts: its objects, built from the spec.
+        folder: where its files go.
+        code: commit and versions of the code that runs.
+    """
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path, code: provenance.Code) -> None:
         self.spec = spec
@@ -59,17 +66,17 @@ class Attempt:
         self.began_s = time.perf_counter()
         self.test_s = 0.0
         self.memory_is_measured = False
-        self.host_energy: list[HostEnergy] = []  # empty where no meter counted this run alone
+        self.host_energy: list[HostEnergy] = []  # empty where no meter measured this run alone
         self.loggers: list[Logger] = []
-        self.showing: list[Logger] = []  # those that were asked for histograms
-        self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
+        self.histogram_loggers: list[Logger] = []  # those configured to show histograms
+        self.test_access: list[str] = []  # stage of each use of the test split, interrupted attempts included
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by(spec.targets))
-        self.training.diagnosing = self.diagnosing = Diagnosing(spec, parts)
-        self.training.agreeing = self.agreeing = Agreeing(spec, parts)
+        self.training.diagnoses = self.diagnoses = RunDiagnoses(spec, parts)
+        self.training.agreement = self.agreement = RunAgreement(spec, parts)
         log.debug("engine %s: %s", *parts.engine)
 
-    def watch_test(self) -> None:
-        """Record every use of the test split, before it happens, in a file that outlives a crash."""
+    def record_test_access(self) -> None:
+        """Record every later use of the test split in the file `TEST_ACCESS` before it happens."""
         path = self.folder / TEST_ACCESS
         before = [] if self.spec.force else read_access(path)
         self.test_access = before
@@ -81,12 +88,15 @@ class Attempt:
 
         self.parts.data.splits.listener = note
 
-    def took_s(self) -> float:
-        """Measure the seconds since the run began."""
+    def elapsed_s(self) -> float:
+        """Return the seconds since the attempt began."""
         return time.perf_counter() - self.began_s
 
-    def kept(self, name: str, *parts: str) -> dict[str, Any] | None:
-        """Load a checkpoint of this name if it has these parts and was made by this same code, else return None."""
+    def load_checkpoint(self, name: str, *parts: str) -> dict[str, Any] | None:
+        """Load the checkpoint of this file name, if it has these parts and was made by the same code.
+
+        Otherwise log why, and return None. A damaged file, or one of other code, is deleted.
+        """
         path = self.folder / name
         if not path.is_file():
             return None
@@ -108,7 +118,7 @@ class Attempt:
         return checkpoint
 
     def store(self, record: RunRecord) -> RunRecord:
-        """Write the record, delete what only an unfinished run needs, and copy the record to the loggers."""
+        """Write the record, delete the checkpoints of a finished run, copy the record to the loggers; return it."""
         write_atomic(self.folder / RECORD, to_json(record))
         if record.status == "finished":
             forget_checkpoints(self.folder)
@@ -116,10 +126,10 @@ class Attempt:
         return record
 
     def make_loggers(self) -> None:
-        """Connect the loggers at once, so that a missing login stops the run here.
+        """Create and connect the run's loggers, so that a missing login stops the run before training.
 
         Raises:
-            InputError: a logger cannot be reached; the line has the remedy.
+            InputError: a logger cannot be reached; the message names the remedy.
         """
         for name, parameters in self.spec.loggers.items():
             target = self.spec.targets[f"logger.{name}"]
@@ -133,36 +143,38 @@ class Attempt:
                 ) from error
             self.loggers.append(logger)
         if self.loggers:
-            from sgbench.training.gradient_norms import wanting
+            from sgbench.training.gradient_norms import loggers_of_histograms
 
-            self.showing = wanting(self.loggers)
-            self.training.loop.norms = GradientNorms(self.parts.network, keep_last=bool(self.showing))
+            self.histogram_loggers = loggers_of_histograms(self.loggers)
+            self.training.loop.norms = GradientNorms(
+                self.parts.network, keep_last=bool(self.histogram_loggers)
+            )
 
     def gradient_norms(self) -> dict[str, float]:
-        """Return the mean norm of each layer's gradient in the epoch under way, where there are loggers."""
+        """Return the mean gradient norm of each layer in this epoch by logger key; empty without loggers."""
         norms = self.training.loop.norms
         return {} if norms is None else norms.by_layer()
 
     def show_histograms(self, step: int) -> None:
-        """Hand distributions of potentials and of gradients to the loggers that were asked for them.
+        """Log histograms of potentials and gradients, at this step, to the loggers configured for them.
 
         Potentials are those of the first validation batch, gradients those of the last training step.
         """
         norms = self.training.loop.norms
-        if norms is None or not self.showing:
+        if norms is None or not self.histogram_loggers:
             return
         from sgbench.training.gradient_norms import log_histograms
 
-        # As in the epoch's own validation: out of training mode, with its steepness and its noise.
+        # As in the epoch's validation: evaluation mode, with its steepness and noise.
         self.training.epochs.begin(self.parts.network, "validation", self.training.epoch)
         batch = next(iter(self.parts.data.evaluation("validation")))
         device = self.parts.device
         target, lengths = batch.target.to(device), batch.lengths.to(device)
         batch = Batch(batch.x.to(device), target, lengths, batch.position)
-        log_histograms(self.showing, self.parts.network, norms, batch, step)
+        log_histograms(self.histogram_loggers, self.parts.network, norms, batch, step)
 
     def publish(self, record: RunRecord) -> None:
-        """Copy the record to the loggers; as the record itself is stored, a logger's failure is only reported."""
+        """Copy the record to the loggers; a logger's failure is only logged, since the record itself is stored."""
         if not self.loggers:
             return
         from sgbench.training import loggers
@@ -172,14 +184,17 @@ class Attempt:
         except Exception as error:
             log.warning("a logger failed after the record was written: %s", one_printable_line(error))
 
-    def take_best(self) -> str:
-        """Load the selected weights and save them; returns the file's hash."""
+    def save_best_weights(self) -> str:
+        """Load the weights of the best epoch into the network, write them to a file, and return its SHA-256."""
         self.parts.network.load_state_dict(self.training.best.weights)
-        self.diagnosing.selected(self.training.best.epoch or 0)
+        self.diagnoses.diagnose_selected(self.training.best.epoch or 0)
         return save_weights(self.folder / WEIGHTS, self.parts.network)
 
-    def finished(self, validation: Scores, weights_sha256: str) -> RunRecord:
-        """Make the record of a run that has ended, whose test split has just been scored if it opens it."""
+    def make_finished_record(self, validation: Scores, weights_sha256: str) -> RunRecord:
+        """Make the record of a finished run, from the validation scores of its best weights.
+
+        If the run opens the test split, that must have been scored just before; its predictions are written here.
+        """
         if not self.spec.opens_test:
             return self._record(None, validation, None, None, weights_sha256)
         predictions_sha256 = save_predictions(self.folder / PREDICTIONS, self.training.predictions)
@@ -187,7 +202,7 @@ class Attempt:
         return self._record(None, validation, test, predictions_sha256, weights_sha256)
 
     def _test_selected(self, test: Scores | None) -> SelectedOnTest | None:
-        """Compute what selecting on the test split would have scored, if a finished run watched every epoch."""
+        """Return the scores that selection on the test split would give; None unless every epoch was watched."""
         if test is None:
             return None
         training = self.training
@@ -200,11 +215,11 @@ class Attempt:
             )
         return selected
 
-    def failed(self, error: Exception) -> RunRecord:
-        """Make the record of a run that an error has ended; the traceback goes into a file beside it.
+    def make_failed_record(self, error: Exception) -> RunRecord:
+        """Make the record of a run that ended with an error, and write the traceback to `failure.txt`.
 
         Raises:
-            StorageError: the error is a full disk, which says nothing of the run.
+            StorageError: the error is a full disk, which is no failure of the run.
         """
         full = disk_full(error)
         if full is not None:
@@ -216,11 +231,11 @@ class Attempt:
         return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)
 
     def _learning(self, counts: OpCounts | None) -> Learning | None:
-        """Compute what the rule of a finished run takes to learn: memory, products and agreement."""
+        """Return the rule's cost of learning and its agreement with back-propagation; None without test counts."""
         if counts is None:
             return None
         parts, method = self.parts, self.spec.method
-        return learning_of(parts.network, parts.rule, method, counts, tuple(self.agreeing.found) or None)
+        return learning_of(parts.network, parts.rule, method, counts, tuple(self.agreement.found) or None)
 
     def _record(
         self,
@@ -230,6 +245,7 @@ class Attempt:
         predictions_sha256: str | None,
         weights_sha256: str | None,
     ) -> RunRecord:
+        """Make the record of a failed run, or of a finished one if `failure` is None."""
         training = self.training
         classes = self.parts.data.data_set.n_classes or None
         guess = even_guess(classes)
@@ -256,14 +272,14 @@ class Attempt:
             test_access=tuple(self.test_access),
             host_energy=tuple(self.host_energy) or None,
             test_selected=self._test_selected(test),
-            diagnosis=tuple(self.diagnosing.found) or None,
+            diagnosis=tuple(self.diagnoses.found) or None,
             learning=self._learning(counts),
             calibration=self.spec.calibration,
             at_chance=True if guess is not None and is_at_chance(validation, guess) else None,
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,
-                total_s=max(self.took_s(), training.fit_s + self.test_s),
+                total_s=max(self.elapsed_s(), training.fit_s + self.test_s),
                 resumed=training.resumed,
             ),
             peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,
@@ -271,6 +287,7 @@ class Attempt:
         )
 
     def _provenance(self) -> Provenance:
+        """Describe the code, hardware and data of the run."""
         return provenance.collect(
             self.code,
             device=str(self.parts.device),

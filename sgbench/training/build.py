@@ -1,4 +1,4 @@
-"""From a spec to objects: the one place where names become classes."""
+"""Construction of a run's objects from its spec: the one place where names become classes."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "steepness": (),
     "surrogate": (),
 }
-"""Arguments that the builder gives; a YAML names all the others."""
+"""Maps each group of the catalogue to the arguments that the builder provides; YAML files set all others."""
 
 OTHER_FORMS = ("foreach", "capturable", "differentiable")
-"""Options of Adam that its form in one loop does not have."""
+"""Options of torch's Adam that exclude its fused form."""
 ADAM, DECOUPLED = "torch.optim.Adam", "decoupled_weight_decay"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-"""Of weights, states and input, for each precision."""
+"""Maps `protocol.precision` to the type of weights, states and input."""
 COARSE = {"bfloat16": torch.bfloat16}
-"""Of what feed-forward weights multiply, where that is coarser."""
+"""Maps `protocol.precision` to the type of feed-forward products, where that is coarser."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Holds everything that a run is made of."""
+    """Holds all objects of a run."""
 
     data: SpikingData
     encoder: Encoder
@@ -77,18 +77,22 @@ class Parts:
 
 
 def construct(where: str, target: str, parameters: Mapping[str, Any], **provided: Any) -> Any:
-    """Import an allowed target and call it with its parameters and the provided arguments it asks for.
+    """Import a class or function and call it with its parameters, and those provided arguments that it has.
 
-    The target must have been checked against the allow-list when the spec was composed.
+    Args:
+        where: group of the catalogue, for messages.
+        target: dotted path, which was checked against the allow-list when the spec was composed.
+        parameters: keyword arguments from the spec.
+        provided: further arguments; those that the signature lacks are dropped.
 
     Raises:
-        InputError: the target does not exist or refuses a value; one line that names it.
+        InputError: the target cannot be imported, is abstract, or refuses a value; the message names it.
     """
     module, _, name = target.rpartition(".")
     try:
         callee = getattr(importlib.import_module(module), name)
         accepted = inspect.signature(callee).parameters
-    except Exception as error:  # importing somebody's own file runs it
+    except Exception as error:  # importing a user's file runs it
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{where}: target {target} cannot be imported: {reason}") from error
     if inspect.isabstract(callee):
@@ -97,13 +101,13 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
             f"{where}: {target} does not define {', '.join(missing)}; write what its base class says of it "
             f"({'; '.join(_first_line(callee, name) for name in missing)}), as docs/worked_entries.md shows"
         )
-    given = {key: value for key, value in provided.items() if key in accepted}
+    known = {key: value for key, value in provided.items() if key in accepted}
     try:
-        return callee(**given, **parameters)
+        return callee(**known, **parameters)
     except InputError as error:
         if where != "readout":
             raise
-        # A neuron knows its class, not its place; the key that the user sets is the readout's.
+        # A neuron does not know that it is the readout, whose key the user sets.
         raise InputError(re.sub(r"\bneuron\.", "readout.", str(error))) from error
     except (
         TypeError,
@@ -118,16 +122,16 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
 
 
 def _first_line(owner: type, name: str) -> str:
-    """Return a method's name and the first line of what its class, or a base, says of it."""
-    said = inspect.getdoc(getattr(owner, name)) or "no description"
-    return f"{name}: {said.splitlines()[0].removesuffix('.')}"
+    """Return a method's name and the first line of its docstring, its own or inherited."""
+    docstring = inspect.getdoc(getattr(owner, name)) or "no description"
+    return f"{name}: {docstring.splitlines()[0].removesuffix('.')}"
 
 
 def build(spec: RunSpec) -> Parts:
-    """Build all objects of a run, on its device and in its precision; data are loaded later.
+    """Build all objects of a run, on its device and in its precision; `parts.data.setup()` loads the data later.
 
     Raises:
-        InputError: a value out of range, or parts that do not fit together.
+        InputError: a value is out of range, or parts do not fit together.
     """
     protocol = spec.method.protocol
     dtype = DTYPES[protocol.precision]
@@ -161,9 +165,8 @@ def build(spec: RunSpec) -> Parts:
         dtype=dtype,
     )
     schedule: RateSchedule = _part(spec, "schedule")
-    schedule.factor(
-        Moment(epoch=0, epochs=protocol.epochs, batch=0, batches=1, losses=())
-    )  # refuses what cannot fit
+    first = Moment(epoch=0, epochs=protocol.epochs, batch=0, batches=1, losses=())
+    schedule.factor(first)  # raises an error if the schedule does not fit the protocol
     return Parts(
         data,
         encoder,
@@ -181,7 +184,7 @@ def build(spec: RunSpec) -> Parts:
 def build_network(
     spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: Engine, steepness: Steepness
 ) -> Network:
-    """Build the network in float64 with its initial weights, a function of the seed alone."""
+    """Build the network with its initial weights, in float64 so that these depend on the seed alone."""
     firing: Firing = _part(spec, "firing")
     weights = generator(spec.seed, "initialisation")
 
@@ -216,7 +219,7 @@ def build_network(
 def optimizer_of(
     spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device
 ) -> torch.optim.Optimizer:
-    """Build the optimiser of a run; Adam on a CPU takes torch's single-loop form if no form is asked for."""
+    """Build the optimiser of some weights; Adam on a CPU is fused unless the spec chooses another form."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
     if free and target in (ADAM, f"{ADAM}W") and device.type == "cpu":
@@ -230,9 +233,9 @@ def optimizer_of(
 
 
 def lay_out_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
-    """Give each gradient the layout of its weight in memory, which torch's loop over both takes for granted.
+    """Copy each gradient whose memory layout differs from its weight's, since torch's fused step assumes the same.
 
-    Weights lie by columns where an engine gathers rows of their transpose; what a rule computes may lie by rows.
+    A layer's weights are stored by columns, which engines read; a rule may compute gradients by rows.
     """
     for group in optimizer.param_groups:
         for weight in group["params"]:
@@ -241,14 +244,15 @@ def lay_out_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
 
 
 def _part(spec: RunSpec, group: str, **provided: Any) -> Any:
+    """Build the object that a spec chooses in a group of the catalogue."""
     return construct(group, spec.targets[group], spec.method.parameters[group], **provided)
 
 
 def pick_device(wanted: str) -> torch.device:
-    """Return the device of this name; `auto` is an accelerator where there is one.
+    """Return the device of this name; "auto" is CUDA if there is such a device, else the CPU.
 
     Raises:
-        InputError: cuda is asked for and absent.
+        InputError: "cuda" is wanted, and torch finds no such device.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer.device=cuda: torch finds no CUDA device; use trainer.device=cpu")

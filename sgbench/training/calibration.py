@@ -1,4 +1,8 @@
-"""The width of a recurrent network by passing steps, measured before training with a seed that reports nothing."""
+"""Calibration of a recurrent network's surrogate width by passing steps, measured before training.
+
+Passing steps are the mean number of steps over which a layer passes gradient on; see `diagnosis.passing`. They are
+measured with a seed that is not reported.
+"""
 
 from __future__ import annotations
 
@@ -21,32 +25,32 @@ from sgbench.training.build import Parts, build
 from sgbench.training.epochs import Epochs
 
 TARGETS: dict[Reset, float] = {"attached": 2.8, "detached": 1.0}
-"""Passing steps that lost least on the recurrent tasks of the study of surrogates, by the gradient of the reset."""
+"""Maps the gradient of the reset to the passing steps that lost least accuracy in the study of surrogates."""
 BATCHES = 4
-"""Of the first epoch's training data, at most."""
+"""Most batches of the first epoch's training data that are measured."""
 FIRST_SEED = 100
-"""Where a protocol names no tuning seeds: the first from here on that is none of its seeds."""
+"""Smallest seed for calibration where a protocol names no tuning seeds; seeds of the protocol are skipped."""
 TOLERANCE = 0.1
-"""Relative difference from the target that two significant digits of a width may leave."""
+"""Relative difference from the target that rounding a width to two significant digits may leave."""
 WIDTH = "width_fwhm"
 
 
-def calibrated(spec: RunSpec) -> RunSpec:
-    """Replace `width_fwhm=auto` by a measured width [threshold units]; another spec is returned unchanged.
+def calibrate(spec: RunSpec) -> RunSpec:
+    """Replace `width_fwhm=auto` in a spec by a measured width [threshold units]; return other specs unchanged.
 
     Raises:
-        InputError: the method is none that passing steps choose a width for.
+        InputError: passing steps cannot choose a width for this method.
     """
-    return calibrated_specs([spec])[0]
+    return calibrate_specs([spec])[0]
 
 
-def calibrated_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """Put measured widths in place of `width_fwhm=auto`, one for each method whatever its seeds.
+def calibrate_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Replace `width_fwhm=auto` in specs by measured widths; specs of one method get the same width.
 
     Raises:
-        InputError: as `calibrated`.
+        InputError: as `calibrate`.
     """
-    found: dict[str, Calibration] = {}
+    found: dict[str, Calibration] = {}  # by method
     done = []
     for spec in specs:
         if not is_auto(spec.method.parameters["surrogate"]):
@@ -59,44 +63,44 @@ def calibrated_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
     return done
 
 
-def calibrated_plan(plan: RunPlan) -> RunPlan:
-    """Put measured widths in place of `width_fwhm=auto` in a plan.
+def calibrate_plan(plan: RunPlan) -> RunPlan:
+    """Replace `width_fwhm=auto` in a plan's specs by measured widths.
 
     Raises:
-        InputError: as `calibrated`.
+        InputError: as `calibrate`.
     """
-    return replace(plan, specs=tuple(calibrated_specs(plan.specs)))
+    return replace(plan, specs=tuple(calibrate_specs(plan.specs)))
 
 
 def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
-    """Measure one forward pass and find the width at which passing steps are the target.
+    """Find the surrogate width at which the mean passing steps of recurrent layers equal a target.
 
-    The weights and samples are those of the protocol's first tuning seed, whatever the spec's seed. The width is
-    tried out in the end, so that weights that depend on it are noticed.
+    Weights and samples are those of the protocol's first tuning seed, whatever the spec's seed. The width found is
+    measured again, so that initial weights that depend on it are noticed.
 
     Args:
-        spec: of a recurrent network with a fixed width, by back-propagation through time.
-        target: passing steps; None takes `TARGETS` by the gradient of the reset.
+        spec: of a recurrent network with a fixed width, trained by back-propagation through time.
+        target: passing steps; None means those of `TARGETS` for the spec's gradient of the reset.
 
     Raises:
-        InputError: one line that says what keeps passing steps from choosing a width.
+        InputError: passing steps cannot choose a width for this method; the message says why.
     """
     _require_fixed(spec)
     reset = reset_of(spec)
-    wanted = TARGETS[reset] if target is None else target
-    first = measured(with_width(spec, 1.0))
-    width = width_for(first.layers, first.surrogate, wanted)
-    tried = measured(with_width(spec, width), first)
+    target = TARGETS[reset] if target is None else target
+    first = measure_first_pass(with_width(spec, 1.0))
+    width = width_for(first.layers, first.surrogate, target)
+    tried = measure_first_pass(with_width(spec, width), first)
     steps = [passing_steps(layer, tried.surrogate) for layer in tried.layers]
-    has = sum(steps) / len(steps)
-    if abs(has - wanted) > TOLERANCE * wanted:
+    mean = sum(steps) / len(steps)
+    if abs(mean - target) > TOLERANCE * target:
         raise InputError(
             f"init={spec.method.choices['init']}: weights depend on the width, which passing steps cannot choose "
-            f"then ({has:.2g} for {wanted:g} at width {width:g}); use init=kaiming"
+            f"then ({mean:.2g} for {target:g} at width {width:g}); use init=kaiming"
         )
     return Calibration(
         width_fwhm=width,
-        target=wanted,
+        target=target,
         reset_gradient=reset,
         seed=seed_for_choosing(spec.method.protocol),
         samples=sum(len(batch.lengths) for batch in first.batches),
@@ -105,24 +109,24 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
 
 
 class FirstPass(NamedTuple):
-    """Holds what recurrent layers did in one forward pass as training begins."""
+    """Holds the measurements of one forward pass of a recurrent network with its initial weights."""
 
-    layers: tuple[RecurrentLayer, ...]  # recurrent ones
+    layers: tuple[RecurrentLayer, ...]  # potentials of each recurrent layer
     surrogate: Surrogate  # of the first hidden layer; all have the same width
-    batches: tuple[Batch, ...]  # that were run
-    weights: dict[str, torch.Tensor]  # as training begins, and whatever else is saved of the network
+    batches: tuple[Batch, ...]  # training data that were run
+    weights: dict[str, torch.Tensor]  # the network's initial state_dict
 
 
-def measured(spec: RunSpec, before: FirstPass | None = None) -> FirstPass:
-    """Run a recurrent network forward as training begins, with weights and data of the first tuning seed.
+def measure_first_pass(spec: RunSpec, before: FirstPass | None = None) -> FirstPass:
+    """Run a recurrent network forward with the initial weights and the data of the first tuning seed.
 
     Args:
-        spec: of the network; its seed plays no part.
-        before: the same network's pass with another width. Its batches are taken, and its potentials too where all
-            weights are equal: the width does not act forward.
+        spec: of the network; its seed is not used.
+        before: the same network's pass with another width, or None. Its batches are used again, and if all weights
+            are equal its potentials too, since the width does not change the forward pass.
 
     Raises:
-        InputError: no layer is recurrent with its whole gradient, or none of its neurons fires.
+        InputError: no layer is recurrent with an uncut gradient, or no recurrent neuron fires.
     """
     choosing = spec.model_copy(update={"seed": seed_for_choosing(spec.method.protocol)})
     parts = build(choosing)
@@ -145,19 +149,19 @@ def _equal_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Te
 
 
 def seed_for_choosing(protocol: Protocol) -> int:
-    """Return the first tuning seed; where none are named, the first from 100 on that is none of the seeds."""
+    """Return the protocol's first tuning seed; without any, the first seed from 100 on that it does not use."""
     if protocol.tuning_seeds is not None:
         return protocol.tuning_seeds[0]
     return next(seed for seed in itertools.count(FIRST_SEED) if seed not in protocol.seeds)
 
 
 def reset_of(spec: RunSpec) -> Reset:
-    """Return whether the gradient goes through the reset of hidden neurons; where none says so, it does not."""
+    """Return "attached" if gradient goes through the reset of hidden neurons, else "detached"."""
     return "attached" if spec.method.parameters["neuron"].get("reset_gradient") == "attached" else "detached"
 
 
 def with_width(spec: RunSpec, width: float) -> RunSpec:
-    """Return the spec of a run whose surrogate has a width."""
+    """Return a copy of a spec whose surrogate has this width [threshold units]."""
     method = spec.method
     surrogate = {**method.parameters["surrogate"], WIDTH: width}
     parameters = {**method.parameters, "surrogate": surrogate}
@@ -165,7 +169,7 @@ def with_width(spec: RunSpec, width: float) -> RunSpec:
 
 
 def layer_steps(layers: Sequence[RecurrentLayer], steps: Sequence[float]) -> tuple[LayerSteps, ...]:
-    """Name the layer of each number of passing steps, to four significant digits."""
+    """Return the passing steps of each layer with its name, rounded to four significant digits."""
     return tuple(
         LayerSteps(name=layer.name, passing_steps=float(f"{own:.4g}"))
         for layer, own in zip(layers, steps, strict=True)
@@ -173,11 +177,7 @@ def layer_steps(layers: Sequence[RecurrentLayer], steps: Sequence[float]) -> tup
 
 
 def require_spikes(fired: int) -> None:
-    """Refuse to choose a width where no recurrent neuron fires.
-
-    Raises:
-        InputError: one line with the remedy.
-    """
+    """Raise `InputError`, with a remedy, if the number of spikes of recurrent neurons is 0."""
     if not fired:
         raise InputError(
             "no recurrent neuron fires in the batch, so that nothing is passed on; start louder (init.gain=3)"
@@ -185,10 +185,10 @@ def require_spikes(fired: int) -> None:
 
 
 def _require_fixed(spec: RunSpec) -> None:
-    """Refuse a method whose slope has no width, changes while it learns, or is not what is back-propagated.
+    """Check that a method's surrogate has a width that stays fixed, and is all that back-propagation uses.
 
     Raises:
-        InputError: the first thing that is wrong.
+        InputError: the first condition that fails, with the remedy.
     """
     choices, parameters = spec.method.choices, spec.method.parameters
     if not parameters["surrogate"]:
@@ -215,10 +215,10 @@ def _require_fixed(spec: RunSpec) -> None:
 
 
 def _require_recurrent(network: Network) -> None:
-    """Refuse a network without recurrent layers, or with a recurrent gradient that is cut.
+    """Check that a network has recurrent layers, and that gradient goes through them.
 
     Raises:
-        InputError: one line with the remedy.
+        InputError: it has none, or their gradient is cut; the message names the remedy.
     """
     hidden = network.hidden_layers if network.spiking else []
     recurrent = [layer for layer in hidden if layer.recurrence != "none"]
@@ -235,7 +235,7 @@ def _require_recurrent(network: Network) -> None:
 
 
 def _surrogate(network: Network) -> Surrogate:
-    """Return the surrogate of the first hidden layer; all have the same width."""
+    """Return the surrogate of a network's first hidden layer, or raise `InputError` if it has none."""
     surrogate = getattr(network.hidden_layers[0].neuron, "surrogate", None)
     if not isinstance(surrogate, Surrogate):
         raise InputError("the neurons have no surrogate, whose width could be chosen; use neuron=leaky")
@@ -244,16 +244,16 @@ def _surrogate(network: Network) -> Surrogate:
 
 @torch.no_grad()
 def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> tuple[RecurrentLayer, ...]:
-    """Run the batches forward as training begins, and collect the potentials of recurrent layers.
+    """Run batches forward as in the first epoch, and return the potentials of the recurrent layers.
 
     Raises:
-        InputError: no recurrent neuron fires.
+        InputError: a layer does not show its potentials, or no recurrent neuron fires.
     """
     network = parts.network
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(network, "train", 0)
     hidden = list(network.hidden_layers)
     recurrent = [index for index, layer in enumerate(hidden) if layer.recurrence != "none"]
-    seen: list[list[torch.Tensor]] = [[] for _ in recurrent]
+    potentials: list[list[torch.Tensor]] = [[] for _ in recurrent]
     fired, samples = 0, 0
     for batch in batches:
         x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
@@ -262,11 +262,11 @@ def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> 
             raise InputError("a hidden layer does not show its potentials; use network=mlp")
         valid = valid_steps(lengths, x.shape[0])
         samples += len(lengths)
-        for kept, index in zip(seen, recurrent, strict=True):
-            kept.append(run.u[index][valid])
+        for own, index in zip(potentials, recurrent, strict=True):
+            own.append(run.u[index][valid])
             fired += int((run.spikes[index][valid] != 0).sum())
     require_spikes(fired)
     return tuple(
-        RecurrentLayer(hidden[index].name, torch.cat(kept), samples * hidden[index].neurons)
-        for kept, index in zip(seen, recurrent, strict=True)
+        RecurrentLayer(hidden[index].name, torch.cat(own), samples * hidden[index].neurons)
+        for own, index in zip(potentials, recurrent, strict=True)
     )

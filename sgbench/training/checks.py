@@ -1,4 +1,4 @@
-"""Parts of a run that do not go together, refused before anything is trained."""
+"""Checks that the parts of a run fit together, made before training."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ LOSSES = {
     "trace": ("mean_squared_error", "real"),
     "spikes": ("van_rossum", "binary"),
 }
-"""For each kind of target a loss that knows it, and the readout that this loss needs."""
+"""Maps each kind of target to a loss for it, and the kind of output that this loss needs."""
 READOUTS = {"binary": "leaky", "real": "leaky_readout"}
-"""For each kind of output a readout that has it."""
+"""Maps each kind of output to a readout neuron that has it."""
 SAM = "sgbench.optimizers.sam.Sam"
 
 
 def check_parts(
     spec: RunSpec, data_set: DataSet, network: Network, rule: LearningRule, objective: Objective
 ) -> None:
-    """Refuse parts of a run that do not go together.
+    """Check that the parts of a run fit together.
 
     Raises:
-        InputError: names the override and the remedy.
+        InputError: two parts do not; the message names the override and the remedy.
     """
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)
@@ -40,7 +40,7 @@ def check_parts(
 
 
 def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
-    """Refuse a loss that is not defined for the data set's kind of target."""
+    """Check that the loss and the monitored score are defined for the data set's kind of target."""
     if data_set.target not in objective.loss.targets:
         loss, output = LOSSES[data_set.target]
         fits = not network.spiking or output in ("any", network.readout.neuron.output)
@@ -58,7 +58,7 @@ def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective:
 
 
 def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
-    """Refuse what would change quantised weights behind the quantiser, or miss the numbers that are optimised."""
+    """Check, for quantised weights, that the rule is back-propagation, and that no normalisation changes them."""
     if not any(getattr(layer, "weight_bits", None) for layer in network.layers):
         return
     choices = spec.method.choices
@@ -75,25 +75,27 @@ def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
 
 
 def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
-    """Refuse recipes that need the gradient of a whole batch where the rule has none, and two of them at once."""
+    """Check that accumulated batches or SAM, not both, are used with a rule that has a whole batch's gradient."""
     accumulated = spec.method.protocol.accumulated_batches
-    word = None if accumulated is None else f"protocol.accumulated_batches={accumulated}"
+    override = None if accumulated is None else f"protocol.accumulated_batches={accumulated}"
     if spec.targets["optimizer"] == SAM:
-        asked = f"optimizer={spec.method.choices['optimizer']}"
-        if word is not None:
+        optimizer = f"optimizer={spec.method.choices['optimizer']}"
+        if override is not None:
             raise InputError(
-                f"{word}: {asked} looks at each batch twice; use protocol.batch_size for larger batches"
+                f"{override}: {optimizer} looks at each batch twice; use protocol.batch_size for larger batches"
             )
-        word = asked
-    if word is not None and not (isinstance(rule, Bptt) and rule.update == "per_sequence"):
+        override = optimizer
+    if override is not None and not (isinstance(rule, Bptt) and rule.update == "per_sequence"):
         chosen = spec.method.choices["rule"]
-        given = "rule.update=per_window" if isinstance(rule, Bptt) else f"rule={chosen}"
+        lacks = "rule.update=per_window" if isinstance(rule, Bptt) else f"rule={chosen}"
         remedy = "rule.update=null" if isinstance(rule, Bptt) else "rule=bptt"
-        raise InputError(f"{word}: needs the gradient of a whole batch, which {given} has not; use {remedy}")
+        raise InputError(
+            f"{override}: needs the gradient of a whole batch, which {lacks} has not; use {remedy}"
+        )
 
 
 def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
-    """Refuse several processes where their shares of a batch do not add up to what one computes."""
+    """Check, for several processes, that the gradients of their shares of a batch add up to that of the batch."""
     count, choices = spec.trainer.devices, spec.method.choices
     if count == 1:
         return
@@ -120,7 +122,7 @@ def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
 
 
 def _check_coarse(spec: RunSpec, rule: LearningRule) -> None:
-    """Refuse rules that compute gradients by sums of their own, which would be finer than the network's."""
+    """Check, for bfloat16, that the rule is back-propagation, since others sum gradients in float32."""
     if spec.method.protocol.precision == "bfloat16" and not isinstance(rule, Bptt):
         raise InputError(
             f"protocol.precision={spec.method.protocol.precision}: rule={spec.method.choices['rule']} makes sums "
@@ -129,7 +131,7 @@ def _check_coarse(spec: RunSpec, rule: LearningRule) -> None:
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
-    """Refuse parts of a run that do not fit together."""
+    """Check steps of encoder and network, firing, reset, hidden neurons, and the readout that the loss needs."""
     choices = spec.method.choices
     for group in ("encoder", "network"):
         steps = spec.method.parameters[group].get("steps", spec.method.protocol.steps)

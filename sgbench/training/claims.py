@@ -1,4 +1,4 @@
-"""Exclusive files, which keep two processes apart on shared file systems that keep no locks."""
+"""Exclusive files that keep two processes from writing one folder, on shared file systems without locks."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from typing import NamedTuple
 from sgbench.errors import RunBusyError
 
 CLAIM = ".claim"
-BEAT_S = 15.0  # between two signs of life
-STALE_S = 120.0  # without one, and a claim of another machine is taken to be left
+BEAT_S = 15.0  # between two updates of the file's time, the signs of life
+STALE_S = 120.0  # without one, after which a claim of another machine counts as abandoned
 
 
 class FolderClaim(NamedTuple):
-    """Names the process that holds a folder of a run."""
+    """Names the process that holds the folder of a run."""
 
     host: str  # name of the machine
-    pid: int  # of the process there
-    job: str  # of a cluster, which may begin again on another machine, or "-"
-    token: str  # drawn anew for each claim
+    pid: int  # process id there
+    job: str  # id of the cluster's job, which may be restarted on another machine, or "-"
+    token: str  # random, new for each claim
 
     @staticmethod
     def mine() -> FolderClaim:
-        """Make one of this process."""
+        """Return a new claim of this process."""
         job = os.environ.get("SLURM_JOB_ID", "-")
         return FolderClaim(socket.gethostname(), os.getpid(), job, secrets.token_hex(8))
 
     @staticmethod
     def read(path: Path) -> FolderClaim | None:
-        """Return a file's claim, or None where there is none or its writer was killed before its first word."""
+        """Return the claim in a file; None if there is none, or its writer was killed before it was written."""
         try:
             host, pid, job, token = path.read_text().split()
             return FolderClaim(host, int(pid), job, token)
@@ -44,7 +44,7 @@ class FolderClaim(NamedTuple):
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder's exclusive file, and show signs of life meanwhile.
+    """Hold the folder's exclusive file during the body, and update its time as a sign of life.
 
     Raises:
         RunBusyError: another process holds it.
@@ -71,7 +71,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def _create(path: Path, mine: FolderClaim) -> bool:
-    """Make the file, which only one process can."""
+    """Create the file with a claim, which only one process can; return whether this one did."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
@@ -84,14 +84,17 @@ def _create(path: Path, mine: FolderClaim) -> bool:
 
 
 def _take_over(path: Path, mine: FolderClaim) -> bool:
-    """Remove a claim whose process is gone; one that somebody else made meanwhile is put back."""
+    """Remove the file of a process that is gone; return whether the folder may be claimed again.
+
+    The file is renamed first. If it then holds a newer claim of another process, it is put back.
+    """
     before = FolderClaim.read(path)
     if not _is_abandoned(path, before, mine):
         return False
     aside = path.with_name(f"{CLAIM}-{mine.token}")
     try:
         path.rename(aside)
-    except FileNotFoundError:  # somebody else was quicker
+    except FileNotFoundError:  # another process was quicker
         return True
     if FolderClaim.read(aside) != before:
         with contextlib.suppress(FileExistsError):
@@ -101,28 +104,29 @@ def _take_over(path: Path, mine: FolderClaim) -> bool:
 
 
 def _is_abandoned(path: Path, claim: FolderClaim | None, mine: FolderClaim) -> bool:
-    """Return whether the process of a claim is gone: by its job, its id on this machine, or its signs of life."""
+    """Return whether the process of a claim is gone, judged by its job, process id, or last sign of life."""
     if claim is not None and claim.host == mine.host and claim.pid == mine.pid:
         return False
     if claim is not None and claim.job == mine.job != "-":
-        return True  # this job, before it was begun again
+        return True  # this job, before the cluster restarted it
     if claim is not None and claim.host == mine.host and not _is_alive(claim.pid):
         return True
     return _age_s(path, mine) > STALE_S
 
 
 def _is_alive(pid: int) -> bool:
+    """Return whether a process of this machine exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # it is there, and somebody else's
+        return True  # it exists and belongs to another user
     return True
 
 
 def _age_s(path: Path, mine: FolderClaim) -> float:
-    """Measure the time since the last sign of life, both ends by the file system's clock, whatever ours does."""
+    """Return the seconds since the last sign of life, by the file system's clock alone."""
     now = path.with_name(f"{CLAIM}-now-{mine.token}")
     try:
         now.touch()
@@ -134,6 +138,7 @@ def _age_s(path: Path, mine: FolderClaim) -> float:
 
 
 def _beat(path: Path, over: threading.Event) -> None:
+    """Update the file's time every `BEAT_S` seconds until `over` is set."""
     while not over.wait(BEAT_S):
         with contextlib.suppress(OSError):
             os.utime(path)

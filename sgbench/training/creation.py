@@ -1,4 +1,4 @@
-"""One object of the catalogue by its name."""
+"""Creation of one object of the catalogue by its name."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def create(
 def create(
     name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
 ) -> Any:
-    """Make one object of the catalogue, with the defaults of its YAML file.
+    """Create one object of the catalogue, with the defaults of its YAML file.
 
     Args:
         name: "GROUP/ENTRY", e.g. "surrogate/atan" or "neuron/leaky".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-        parameters: values in place of defaults; objects (a neuron's `surrogate`) are passed on.
+        parameters: values in place of defaults; objects, such as a neuron's `surrogate`, are passed to the class.
 
     Raises:
-        InputError: an unknown name, or a value out of range.
+        InputError: a name is unknown, or a value out of range.
 
     >>> surrogate = create("surrogate/atan", alpha=2.0)
     >>> neuron = create("neuron/leaky", beta=0.9, surrogate=surrogate)
@@ -89,7 +89,11 @@ def create(
 
 
 def _value_text(value: Any) -> str:
-    """Write a value as Hydra's override grammar does."""
+    """Write a value in Hydra's override grammar.
+
+    >>> _value_text([True, None, "a b"])
+    "[true,null,'a b']"
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):

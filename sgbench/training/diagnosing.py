@@ -1,4 +1,4 @@
-"""Diagnoses of a run on its way: at its first weights, every so many epochs, and at the selected ones."""
+"""Diagnoses of a run during training: of its initial weights, after some epochs, and of its selected weights."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from sgbench.training.probes import some_batches
 log = logging.getLogger("sgbench")
 
 
-class Diagnosing:
-    """Diagnoses a copy of a run's network on validation data, so that the run itself stays as it is.
+class RunDiagnoses:
+    """Diagnoses copies of a run's network on validation data, without effect on the run.
 
     Args:
-        spec: whose `trainer.diagnose` names the panels, none for no diagnosis.
-        parts: of the run.
+        spec: of the run; `trainer.diagnose` names the panels (none: no diagnosis), `trainer.diagnose_every` after
+            how many epochs they are made.
+        parts: objects of the run.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:
@@ -34,21 +35,21 @@ class Diagnosing:
         self.epochs = Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed)
         self.found: list[Diagnosis] = []
 
-    def before(self) -> None:
-        """Diagnose the weights that training begins with."""
+    def diagnose_initial(self) -> None:
+        """Diagnose the network's initial weights."""
         self._diagnose("initial", 0)
 
-    def after(self, epoch: int) -> None:
-        """Diagnose the weights after an epoch, if diagnoses are due after this one."""
+    def diagnose_epoch(self, epoch: int) -> None:
+        """Diagnose the weights after an epoch, if one is due then."""
         if self.every is not None and (epoch + 1) % self.every == 0:
             self._diagnose(f"epoch {epoch}", epoch)
 
-    def selected(self, epoch: int) -> None:
-        """Diagnose the selected weights, which the network now has."""
+    def diagnose_selected(self, epoch: int) -> None:
+        """Diagnose the weights of the selected epoch, which must be loaded into the network."""
         self._diagnose("selected", epoch)
 
     def _diagnose(self, weights: str, epoch: int) -> None:
-        """Diagnose a copy of the network; a diagnosis that fails is reported, and the run goes on."""
+        """Diagnose a copy of the network under a name of its weights; a failure is only logged."""
         if not self.panels:
             return
         network = copy.deepcopy(self.parts.network)

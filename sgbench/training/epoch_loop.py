@@ -1,4 +1,4 @@
-"""One training from the first epoch to the test, whoever drives it: what is scored, kept and selected."""
+"""The course of one training over its epochs, independent of what drives it: scores, curve and selection."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from sgbench.records.spec import Method
 from sgbench.schedules.base import Moment
 from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.training.build import DTYPES, Parts
-from sgbench.training.diagnosing import Diagnosing
+from sgbench.training.diagnosing import RunDiagnoses
 from sgbench.training.epochs import Epochs, Part
-from sgbench.training.learning import Agreeing
+from sgbench.training.learning import RunAgreement
 from sgbench.training.train_loop import BestEpoch, SteppingOptimizer, TrainLoop
 
 
 class Watched:
-    """Keeps the test scores of each epoch; nothing of the run reads them before its record is made."""
+    """Holds the test scores of each epoch, which the run does not read before its record is made."""
 
     def __init__(self) -> None:
         self.scores: dict[int, EpochOnTest | None] = {}  # by epoch; None where there is no finite score
 
     def add(self, epoch: int, scores: Scores | None) -> None:
-        """Record an epoch's scores on the test split."""
-        self.scores[epoch] = None if scores is None else _line(epoch, scores)
+        """Record an epoch's scores on the test split; None if they are not finite."""
+        self.scores[epoch] = None if scores is None else _epoch_on_test(epoch, scores)
 
     def selected(self, epoch: int | None, test: Scores, *, epochs: int) -> SelectedOnTest | None:
-        """Find the best of all epochs by loss and, where there are classes, by accuracy; the first of equal ones.
+        """Return the best epochs on the test split, by loss and, for classes, by accuracy; the first of equal ones.
 
-        The epoch that validation selected takes part with the score of the last step, so the best is at least that.
+        The epoch that validation selected takes part with its final test scores, so the best is at least as good.
 
         Args:
-            epoch: that validation selected.
-            test: its honest scores.
-            epochs: how many were trained; None is returned if not every one of them was watched.
+            epoch: the epoch that validation selected, or None.
+            test: final test scores of that epoch's weights.
+            epochs: number of epochs trained; None is returned unless every one of them was watched.
 
         >>> seen = Watched()
         >>> for epoch, accuracy in enumerate((0.5, 0.75, 0.7)):
@@ -59,7 +59,7 @@ class Watched:
         """
         if epoch is None or self.scores.keys() != set(range(epochs)):
             return None
-        lines = {**self.scores, epoch: _line(epoch, test)}
+        lines = {**self.scores, epoch: _epoch_on_test(epoch, test)}
         finite = [line for epoch in range(epochs) if (line := lines[epoch]) is not None]
         return SelectedOnTest(
             by_loss=min(finite, key=lambda line: line.loss),
@@ -67,7 +67,7 @@ class Watched:
         )
 
     def state_dict(self) -> dict[int, dict[str, Any] | None]:
-        """Return the scores so far, for a checkpoint."""
+        """Return the scores so far, to be stored in a checkpoint."""
         return {epoch: None if line is None else line.model_dump() for epoch, line in self.scores.items()}
 
     def load_state_dict(self, state: dict[int, dict[str, Any] | None]) -> None:
@@ -77,57 +77,64 @@ class Watched:
         }
 
 
-def _line(epoch: int, scores: Scores) -> EpochOnTest:
+def _epoch_on_test(epoch: int, scores: Scores) -> EpochOnTest:
+    """Return the accuracy and loss of an epoch as a record stores them."""
     return EpochOnTest(epoch=epoch, accuracy=scores.accuracy, loss=scores.loss)
 
 
 class Training:
-    """Follows one training over its epochs; a driver hands it batches.
+    """Trains, scores and selects over the epochs of one run; a driver passes it the batches.
 
     Args:
-        parts: what it is made of.
-        method: how it is trained.
+        parts: objects of the run.
+        method: method and protocol.
         seed: of the run.
-        made_by: the code that a checkpoint of it can be continued by.
+        made_by: versions of the code, which must be the same to continue from a checkpoint.
     """
 
     def __init__(self, parts: Parts, method: Method, seed: int, *, made_by: dict[str, str]) -> None:
         protocol = method.protocol
         self.network = parts.network
-        self.every = protocol.accumulated_batches or 1  # batches for each step
+        self.batches_per_step = protocol.accumulated_batches or 1
         self.loop = TrainLoop(
             parts.network,
             parts.rule,
             parts.objective,
             clip_norm=method.clip_norm,
-            accumulates=self.every > 1,
+            accumulates=self.batches_per_step > 1,
         )
-        self.looks_twice = isinstance(parts.optimizer, Sam)
+        self.needs_second_gradient = isinstance(parts.optimizer, Sam)
         self.best = BestEpoch(protocol.monitor, protocol.patience)
         self.epochs = Epochs(parts.steepness, protocol.epochs, seed)
         self.data, self.schedule = parts.data, parts.schedule
-        self.lr = float(parts.optimizer.defaults["lr"])  # that the schedule is a factor on
+        self.lr = float(parts.optimizer.defaults["lr"])  # before the schedule's factor
         self.dt_s = protocol.dt_s
         self.input_kind: Kind = parts.encoder.output
-        self.bits = DTYPES[protocol.precision].itemsize * 8  # of weights and states
+        self.bits = DTYPES[protocol.precision].itemsize * 8  # width of weights and states
         self.made_by = made_by
         self.curve: list[EpochScores] = []
-        self.rates: dict[str, list[float]] = {}  # by layer that fires, on validation after each epoch
-        self.epoch = 0  # that is under way, or the last
-        self.used_lr = self.lr  # of the last batch
-        self.fit_s = 0.0
-        self.reported_s = 0.0  # of it, that loggers have
-        self.resumed = 0
+        self.rates: dict[str, list[float]] = {}  # by spiking layer, validation rates per step of each epoch
+        self.epoch = 0  # the present epoch, or the last one
+        self.used_lr = self.lr  # learning rate of the last step
+        self.fit_s = 0.0  # time of training and validation
+        self.reported_s = 0.0  # the part of it that loggers have received
+        self.resumed = 0  # how often training was continued from a checkpoint
         self.samples = 0  # trained on in this epoch
-        self.losses: list[Tensor] = []  # of its batches, each times its samples
+        self.losses: list[Tensor] = []  # of this epoch's batches, mean loss times number of samples
         self.evaluation = self._new_evaluation()
-        self.hard: Evaluation | None = None  # of the same weights with spikes, where a smooth curve is sent
-        self.counts = False  # operations, beside scores
+        self.hard: Evaluation | None = (
+            None  # of the same weights with binary spikes, if neurons send smooth values
+        )
+        self.counts_operations = (
+            False  # whether the present pass counts them, as that over the test split does
+        )
         self.counter = self._new_counter()
-        self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.predictions: list[
+            tuple[Tensor, Tensor, Tensor]
+        ] = []  # positions, targets and logits of each batch
         self.watched = Watched()
-        self.diagnosing: Diagnosing | None = None
-        self.agreeing: Agreeing | None = None
+        self.diagnoses: RunDiagnoses | None = None
+        self.agreement: RunAgreement | None = None
 
     def _new_evaluation(self) -> Evaluation:
         device = next(self.network.parameters()).device
@@ -142,10 +149,10 @@ class Training:
         return len(self.curve) >= self.epochs.count or self.best.should_stop
 
     def begin_epoch(self, epoch: int) -> None:
-        """Start an epoch, with its steepness and noise."""
+        """Start a training epoch: set steepness and noise, and reset its sums."""
         self.epoch = epoch
-        if self.diagnosing is not None and epoch == 0:
-            self.diagnosing.before()
+        if self.diagnoses is not None and epoch == 0:
+            self.diagnoses.diagnose_initial()
         self.epochs.begin(self.network, "train", epoch)
         self.samples, self.losses = 0, []
         if self.loop.norms is not None:
@@ -156,8 +163,8 @@ class Training:
         moment = Moment(
             epoch=self.epoch,
             epochs=self.epochs.count,
-            batch=len(self.losses) // self.every,
-            batches=math.ceil(self.data.batches_per_epoch / self.every),
+            batch=len(self.losses) // self.batches_per_step,
+            batches=math.ceil(self.data.batches_per_epoch / self.batches_per_step),
             losses=tuple(self.best.as_loss(line.model_dump()) for line in self.curve),
         )
         self.used_lr = self.lr * self.schedule.factor(moment)
@@ -170,7 +177,7 @@ class Training:
             group["lr"] = rate
 
     def epoch_numbers(self) -> dict[str, float]:
-        """Name what loggers get of the last epoch: scores, the best so far, rates, learning rate and time."""
+        """Return what loggers get of the last epoch, by key: scores, best so far, rates, learning rate and time."""
         activity = self.evaluation.scores().activity
         numbers = epoch_numbers(self.curve, {layer.name: layer.rate_hz for layer in activity})
         numbers |= {"train/learning_rate": self.used_lr, "timing/epoch_s": self.fit_s - self.reported_s}
@@ -178,31 +185,36 @@ class Training:
         return numbers | ({} if self.loop.norms is None else self.loop.norms.by_layer())
 
     def train(self, batch: Batch, optimizer: SteppingOptimizer) -> None:
-        """Train on the next batch of the epoch; gradients that accumulate make a step at the epoch's end too."""
-        done = len(self.losses) + 1
-        due = done % self.every == 0 or done == self.data.batches_per_epoch
-        self.trained(batch, self.loop.train_batch(batch, optimizer, due=due, twice=self.looks_twice))
+        """Train on the next batch of the epoch.
 
-    def trained(self, batch: Batch, loss: Tensor) -> None:
-        """Record a batch's mean loss for the epoch's line of the curve."""
+        The optimiser steps after `batches_per_step` batches, and at the end of the epoch.
+        """
+        done = len(self.losses) + 1
+        due = done % self.batches_per_step == 0 or done == self.data.batches_per_epoch
+        self.record_loss(
+            batch, self.loop.train_batch(batch, optimizer, due=due, twice=self.needs_second_gradient)
+        )
+
+    def record_loss(self, batch: Batch, loss: Tensor) -> None:
+        """Record a batch's mean loss for the epoch's training loss."""
         self.samples += len(batch.target)
         self.losses.append(loss * len(batch.target))
 
     def begin_scoring(self, part: Part, *, selected: bool) -> None:
-        """Begin a pass over a split, with the noise of this epoch or of the selected one.
+        """Begin scoring a split, with the steepness and noise of this epoch or of the selected one.
 
         Args:
-            part: whose noise it is.
+            part: the split; of the test split operations and predictions are recorded too.
             selected: whether the weights of the best epoch are scored.
 
         Raises:
-            NonFiniteError: a step of training was not finite, which an accelerator reports late.
+            NonFiniteError: a training step was not finite, which an accelerator reports late.
         """
         self.loop.check_deferred()
         self.epochs.begin(self.network, part, self.best.epoch or 0 if selected else self.epoch)
         self.evaluation = self._new_evaluation()
-        self.counts = part == "test"
-        if self.counts:
+        self.counts_operations = part == "test"
+        if self.counts_operations:
             self.counter = self._new_counter()
             self.predictions = []
             self.hard = self._new_evaluation() if self._is_smooth else None
@@ -212,10 +224,10 @@ class Training:
         return any(is_smooth(surrogate.firing) for surrogate in surrogates(self.network))
 
     def score(self, batch: Batch) -> None:
-        """Score one batch; of the test split also its operations and predictions."""
+        """Score one batch of the split; for the test split also count operations and store predictions."""
         trajectory, logits, loss = self.loop.evaluate(batch)
         self.evaluation.update(batch, trajectory, logits, loss)
-        if self.counts:
+        if self.counts_operations:
             self.counter.update(batch, trajectory)
             self.predictions.append((batch.position, scored_target(batch), logits))
             if self.hard is not None:
@@ -223,7 +235,7 @@ class Training:
                     self.hard.update(batch, *self.loop.evaluate(batch))
 
     def end_epoch(self) -> EpochScores:
-        """Select the best epoch and add a line to the curve, once the validation split has been scored."""
+        """Close an epoch after its validation: add its line to the curve, update the selection; return the line."""
         scores = self.evaluation.scores()
         line = EpochScores(
             epoch=self.epoch,
@@ -235,23 +247,23 @@ class Training:
         for layer in scores.activity:
             self.rates.setdefault(layer.name, []).append(layer.rate_per_step)
         self.best.update(line.epoch, line.model_dump(), self.network)
-        if self.diagnosing is not None:
-            self.diagnosing.after(line.epoch)
-        if self.agreeing is not None:
-            self.agreeing.after(line.epoch)
+        if self.diagnoses is not None:
+            self.diagnoses.diagnose_epoch(line.epoch)
+        if self.agreement is not None:
+            self.agreement.compare_epoch(line.epoch)
         return line
 
     def rate_curves(self) -> tuple[RateCurve, ...] | None:
-        """Return each layer's validation rates by epoch; None where no layer fires or no epoch has ended."""
+        """Return the validation rates of each spiking layer by epoch; None if there are none."""
         return (
             tuple(RateCurve(name=name, rate_per_step=tuple(rates)) for name, rates in self.rates.items())
             or None
         )
 
     def watch(self, batches: Iterable[Batch]) -> None:
-        """Score the test split after an epoch whose selection is over; nothing in the run reads these scores.
+        """Score the test split after an epoch, for `Watched`; nothing in the run reads these scores.
 
-        An epoch without a finite score has none: the weights of a run that goes on may overflow there alone.
+        An epoch whose scores are not finite gets none, since such weights need not fail on the other splits.
         """
         self.epochs.begin(self.network, "test", self.epoch)
         evaluation = self._new_evaluation()
@@ -266,13 +278,13 @@ class Training:
         self.watched.add(self.epoch, scores)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of a checkpoint besides weights and the optimiser's state."""
-        watched: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
-        if self.diagnosing is not None and self.diagnosing.found:
-            watched["diagnoses"] = self.diagnosing.state_dict()
-        if self.agreeing is not None and self.agreeing.found:
-            watched["agreement"] = self.agreeing.state_dict()
-        return watched | {
+        """Return all that a checkpoint stores of the training, besides weights and the optimiser's state."""
+        optional: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
+        if self.diagnoses is not None and self.diagnoses.found:
+            optional["diagnoses"] = self.diagnoses.state_dict()
+        if self.agreement is not None and self.agreement.found:
+            optional["agreement"] = self.agreement.state_dict()
+        return optional | {
             "best": self.best.state_dict(),
             "curve": [line.model_dump() for line in self.curve],
             "rates": {name: [*rates] for name, rates in self.rates.items()},
@@ -283,16 +295,16 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore selection and curve from a checkpoint."""
+        """Restore the training from what `state_dict` returned, and count one more continuation."""
         self.best.load_state_dict(state["best"])
         self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
         self.rates = {name: [*rates] for name, rates in state["rates"].items()}
         for name, value in self.network.named_buffers():
             value.copy_(state["buffers"][name])
         self.watched.load_state_dict(state.get("watched", {}))
-        if self.diagnosing is not None:
-            self.diagnosing.load_state_dict(state.get("diagnoses", []))
-        if self.agreeing is not None:
-            self.agreeing.load_state_dict(state.get("agreement", []))
+        if self.diagnoses is not None:
+            self.diagnoses.load_state_dict(state.get("diagnoses", []))
+        if self.agreement is not None:
+            self.agreement.load_state_dict(state.get("agreement", []))
         self.fit_s = self.reported_s = state["fit_s"]
-        self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once
+        self.resumed = state["resumed"] + 1  # from the checkpoint, so loading twice counts once

@@ -1,4 +1,4 @@
-"""What changes in a network from epoch to epoch besides its weights: steepness, noise of spikes, dropout."""
+"""Settings of a network that change with the epoch: steepness of surrogates, random generators, training mode."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ Part = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Epochs:
-    """Draws the batches of a training from seed and epoch alone, so that it can be taken up anywhere."""
+    """Sets a network's steepness and generators by seed and epoch alone, so that training can be continued."""
 
-    steepness: Steepness  # path of the surrogates' stretch
-    # Epochs that the protocol allows; the path ends at the last of them, whether or not it is reached.
-    count: int
+    steepness: Steepness  # schedule of the surrogates' stretch factor
+    count: int  # epochs of the protocol; the schedule ends at the last of them, even if training stops early
     seed: int
 
     def begin(self, network: Network, part: Part, epoch: int) -> None:
-        """Set the network for a pass over one split; noise does not depend on what was drawn before."""
-        network.train(part == "train")  # some spikes are noisy in training alone
+        """Prepare the network for a pass over one split in an epoch; all its generators start anew."""
+        network.train(part == "train")
         progress = min(1.0, epoch / max(1, self.count - 1))
         network.advance(progress)
         for layer, surrogate in enumerate(surrogates(network)):

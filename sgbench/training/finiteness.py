@@ -1,4 +1,4 @@
-"""What was not finite first, remembered on an accelerator and asked for now and then."""
+"""Deferred checks on an accelerator that numbers of training steps are finite."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 from sgbench.errors import NonFiniteError
 
 EVERY = 200
-"""Looks, two a step, after which the device is waited for: so much is trained on from a bad step at most."""
+"""Checks, two per step, after which the host waits for the device; training goes on so long after a bad step."""
 
 
 class Deferred:
-    """Holds which numbers of the first bad step were not finite, without waiting for the device.
+    """Records which numbers of the first bad step were NaN or infinite, without waiting for the device.
 
-    A CPU answers at once, so there each step is checked. An accelerator would have to end all the work that it was
-    given before it can answer, several times a step. Weights of the steps until it is asked are lost; nothing that
-    is stored is made of them.
+    On a CPU each step is checked at once. On an accelerator the host would have to wait for all queued work at each
+    check. So results stay on the device until `ask` reads them. Training after a bad step is lost, but nothing is
+    stored before `ask`.
 
     >>> found = Deferred()
     >>> found.add([("loss", torch.tensor(1.0)), ("gradient", torch.tensor([0.0, torch.inf]))])
@@ -30,37 +30,37 @@ class Deferred:
     """
 
     def __init__(self) -> None:
-        self.looks = 0  # since it was asked
-        self.bad: Tensor | None = None  # whether one of them saw what is not finite
-        self.first: dict[tuple[str, ...], Tensor] = {}  # by messages: NaN where the first such look saw it
+        self.checks = 0  # since `ask`
+        self.bad: Tensor | None = None  # whether one of them failed, a boolean on the device
+        # Maps the messages of a kind of check to one number each, NaN where the first failed check found it.
+        self.first: dict[tuple[str, ...], Tensor] = {}
 
     @torch.no_grad()
     def add(self, pairs: Iterable[tuple[str, Tensor]]) -> None:
-        """Check the numbers of a step; pairs: (message if one of them is not finite, the numbers).
+        """Add a check of a step's numbers, as pairs of (message if a number is not finite, numbers).
 
         Raises:
-            NonFiniteError: it is time to ask, and there was a bad step.
+            NonFiniteError: this was the last of `EVERY` checks, and one of them failed.
         """
-        said, values = zip(*pairs, strict=True)
-        now = torch.stack(
-            [(each * 0).sum() for each in values]
-        )  # 0, or NaN where anything is NaN or infinite
-        bad = now.isnan().any()
-        if self.bad is not None:
-            now, bad = now.masked_fill(self.bad, 0), bad | self.bad
-        self.first[said], self.bad = self.first[said] + now if said in self.first else now, bad
-        self.looks += 1
-        if self.looks >= EVERY:
+        messages, values = zip(*pairs, strict=True)
+        found = torch.stack([(each * 0).sum() for each in values])  # 0, or NaN if a number is not finite
+        bad = found.isnan().any()
+        if self.bad is not None:  # only the first failed check counts
+            found, bad = found.masked_fill(self.bad, 0), bad | self.bad
+        self.first[messages] = self.first[messages] + found if messages in self.first else found
+        self.bad = bad
+        self.checks += 1
+        if self.checks >= EVERY:
             self.ask()
 
     def ask(self) -> None:
-        """Wait for the device, and stop if a step since the last time was not finite.
+        """Wait for the device, and raise an error if a check since the last call failed.
 
         Raises:
-            NonFiniteError: with the message of the first number in the first bad step.
+            NonFiniteError: with the message of the first number of the first failed check.
         """
-        messages = [message for said in self.first for message in said]
+        messages = [message for group in self.first for message in group]
         bad = torch.cat([*self.first.values()]).isnan().tolist() if self.first else []
-        self.first, self.bad, self.looks = {}, None, 0
+        self.first, self.bad, self.checks = {}, None, 0
         if True in bad:
             raise NonFiniteError(messages[bad.index(True)])

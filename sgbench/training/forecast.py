@@ -1,4 +1,4 @@
-"""How long an epoch takes on this machine and how much memory, from some batches of the run itself."""
+"""Forecast of a run's time and memory on this machine, measured on a few of its batches."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sgbench.training import memory
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 
-BATCHES = 4  # of each split that is measured
-WARM_EPOCHS, WARM_S = 15, 10.0  # small ones before, and processor time after which they end
+BATCHES = 4  # number of batches of each split that are measured
+WARM_EPOCHS, WARM_S = 15, 10.0  # small epochs before the measurement, and processor time after which they end
 SCORED: tuple[Split, ...] = ("train", "validation")
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Holds seconds by the clock on the wall, and of the processor."""
+    """Holds a wall-clock time and a processor time [s]."""
 
     wall_s: float
     cpu_s: float
@@ -35,33 +35,34 @@ class Clock:
         return Clock(self.wall_s * factor, self.cpu_s * factor)
 
     def plus(self, other: Clock) -> Clock:
-        """Return the sum with another clock."""
+        """Return the sums of both times with those of another clock."""
         return Clock(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Predicts time and memory of an epoch and of a run, with the measurements behind them."""
+    """Holds the predicted time and memory of an epoch and of a run, and the measurements behind them."""
 
-    measured: Mapping[Split, int]  # samples of each split
-    measured_train: Clock
-    measured_validation: Clock
-    samples: Mapping[Split, int]  # of each split that an epoch needs
-    first_epoch: Clock  # in which all is encoded
-    epoch: Clock  # a later one
-    run: Clock  # all epochs of the protocol, without the test
+    measured: Mapping[Split, int]  # number of samples of each split that were measured
+    measured_train: Clock  # of training on them
+    measured_validation: Clock  # of scoring them
+    samples: Mapping[Split, int]  # number of samples of each split in a whole epoch
+    first_epoch: Clock  # predicted, encoding included
+    epoch: Clock  # predicted, of a later epoch
+    run: Clock  # predicted, of all epochs of the protocol without the test
     epochs: int
-    peak_bytes: int | None  # resident memory of the process; None where the system does not report it
-    engine: str
+    peak_bytes: (
+        int | None
+    )  # predicted resident memory of the process; None where the system does not report it
+    engine: str  # name of the engine, and why it was chosen
 
 
 def forecast(spec: RunSpec) -> Forecast:
-    """Train and score a few batches, two epochs of them, and predict the epochs of the whole sets.
+    """Predict a run's time and memory from two small epochs of a few batches each.
 
-    Small epochs along the run's schedule come before, since a network that has learnt fires otherwise than a new
-    one. Of the two that are measured the first shows what encoding costs; the second is a later epoch in little,
-    with the code that a run keeps where all of it fits. Time goes with the number of samples. The test split stays
-    closed, and nothing is written.
+    Unmeasured small epochs come first, since a trained network fires at other rates than a new one. The first
+    measured epoch includes encoding. The second reuses encoded samples, if those of the whole run fit into memory.
+    Times are scaled by the number of samples. The test split is not opened, and nothing is written.
 
     Args:
         spec: of the run.
@@ -81,9 +82,9 @@ def forecast(spec: RunSpec) -> Forecast:
     epochs: list[Clock] = []
     for epoch in (0, 1):
         training.begin_epoch(epoch)
-        batches, keeping = _batches(parts, epoch, share["train"])
-        train = _measured(lambda batches=batches: _train(parts, training, batches))
-        score = _measured(lambda: _score(parts, training))
+        batches, keeping = _epoch_batches(parts, epoch, share["train"])
+        train = _time_call(lambda batches=batches: _train(parts, training, batches))
+        score = _time_call(lambda: _score(parts, training))
         training.end_epoch()
         epochs.append(train.times(share["train"]).plus(score.times(share["validation"])))
     return Forecast(
@@ -101,7 +102,7 @@ def forecast(spec: RunSpec) -> Forecast:
 
 
 def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
-    """Train along the schedule of a run, in fewer epochs; long batches end it early."""
+    """Train in `WARM_EPOCHS` small epochs spread over the run's `epochs`, but no longer than `WARM_S`."""
     began_s = time.process_time()
     for done in range(WARM_EPOCHS):
         training.begin_epoch(done * epochs // WARM_EPOCHS)
@@ -112,7 +113,11 @@ def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
 
 
 def _build_small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:
-    """Build a run of a few batches, and count the samples of the whole splits and of these."""
+    """Build a run with few samples.
+
+    Returns:
+        Its parts, and numbers of samples by split: of the whole run, and of this one.
+    """
     protocol = spec.method.protocol
     asked = protocol.first_samples
     few = BATCHES * protocol.batch_size
@@ -127,14 +132,17 @@ def _build_small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, in
     return parts, whole, {split: len(parts.data.splits[split].target) for split in SCORED}
 
 
-def _batches(parts: Parts, epoch: int, share: float) -> tuple[Batches, Clock]:
-    """Return an epoch's batches, with encoded samples kept as in the whole run, and the time that keeping takes."""
+def _epoch_batches(parts: Parts, epoch: int, share: float) -> tuple[Batches, Clock]:
+    """Return an epoch's training batches, and the time it takes to prepare them.
+
+    Encoded samples are dropped if the whole run, with `share` times as many, could not keep them in memory.
+    """
     made: list[Batches] = []
-    took = _measured(lambda: made.append(parts.data.epoch(epoch)))
+    time_taken = _time_call(lambda: made.append(parts.data.epoch(epoch)))
     (batches,) = made
     if batches.kept is not None and bytes_of_code(batches.kept) * share > MOST_BYTES:
         batches.kept = parts.data.kept["train"] = None
-    return batches, took
+    return batches, time_taken
 
 
 def _train(parts: Parts, training: Training, batches: Iterable[Batch]) -> None:
@@ -152,15 +160,18 @@ def _score(parts: Parts, training: Training) -> None:
     training.evaluation.scores()
 
 
-def _measured(do: Callable[[], None]) -> Clock:
-    """Measure the time of a call, by the wall clock and of the processor."""
+def _time_call(do: Callable[[], None]) -> Clock:
+    """Call a function, and return the wall-clock and processor time that it took."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     do()
     return Clock(time.perf_counter() - wall_s, time.process_time() - cpu_s)
 
 
 def _peak_bytes(parts: Parts, share: Mapping[Split, float]) -> int | None:
-    """Add to the peak so far what the samples and the code of the whole sets take beyond the measured part."""
+    """Return the predicted peak memory [bytes]: the measured peak plus the samples that the small run lacks.
+
+    `share` is the number of samples of the whole run over that of the small one, by split.
+    """
     peak = memory.peak_bytes()
     if peak is None:
         return None
@@ -171,12 +182,12 @@ def _peak_bytes(parts: Parts, share: Mapping[Split, float]) -> int | None:
 
 
 def bytes_of_code(kept: Kept) -> int:
-    """Return the memory that the encoded samples of a split take [bytes]."""
+    """Return the memory of a split's encoded samples [bytes]."""
     return kept.index.nbytes + kept.counts.nbytes + (0 if kept.value is None else kept.value.nbytes)
 
 
 def _bytes_in_memory(samples: Samples) -> int:
-    """Return the memory of samples that are not mapped from disk [bytes]."""
+    """Return the memory of a split's samples [bytes]; 0 for samples that are mapped from disk."""
     values = samples.values
     if isinstance(values, SpikeTrains):
         return 0 if type(values) is not SpikeTrains else values.channel.nbytes + values.time_us.nbytes

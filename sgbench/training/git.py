@@ -1,4 +1,4 @@
-"""Ask the user's own git about a checkout."""
+"""Queries to the user's git about a checkout."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import subprocess
 from pathlib import Path
 
 QUIET = ("-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null")
-"""Settings with which a checkout's own configuration starts no program where git only looks."""
+"""Options that keep a checkout's own configuration from starting programs during a query."""
 FAILURES = (OSError, subprocess.SubprocessError)
-"""What comes of a git that is missing, takes too long or says no."""
+"""Errors of `ask` if git is missing, takes too long or fails."""
 
 
 def ask(folder: Path, *words: str, timeout_s: float) -> bytes:
-    """Return git's output on the checkout that holds a folder.
+    """Run a git command in a folder, and return its output.
 
     Args:
-        folder: from which git looks for the checkout.
-        words: of the command, fixed ones or names that were checked.
-        timeout_s: how long git may take.
+        folder: a folder of the checkout.
+        words: the command and its arguments; fixed ones, or names that were checked.
+        timeout_s: longest time that git may take.
 
     Raises:
         OSError, subprocess.SubprocessError: see `FAILURES`.
@@ -33,7 +33,7 @@ def ask(folder: Path, *words: str, timeout_s: float) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Copy the environment without what steers git, and with the program looked for in whole paths alone."""
+    """Return a copy of the environment without git's variables, and with only absolute folders in PATH."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     path = [folder for folder in os.get_exec_path() if Path(folder).is_absolute()]
     return {**kept, "PATH": os.pathsep.join(path), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}

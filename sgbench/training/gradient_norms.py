@@ -1,4 +1,4 @@
-"""Norms of each layer's gradient over an epoch, and distributions of potentials and gradients, for loggers."""
+"""Gradient norms of each layer over an epoch, and histograms of potentials and gradients, for loggers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from sgbench.signals.trajectory import POTENTIAL, Batch, valid_steps
 
 
 class GradientNorms:
-    r"""Averages :math:`\lVert g_l \rVert_2` of each layer over the steps of an epoch, before any clipping."""
+    r"""Averages the norm :math:`\lVert g_l \rVert_2` of each layer's gradient over an epoch, before clipping.
+
+    Args:
+        network: its layers and parameters.
+        keep_last: whether the gradients of the last step are kept, for histograms.
+    """
 
     def __init__(self, network: Network, *, keep_last: bool = False) -> None:
         positions = {id(weight): position for position, weight in enumerate(network.parameters())}
@@ -27,10 +32,10 @@ class GradientNorms:
         self.begin()
 
     def begin(self) -> None:
-        """Begin an epoch."""
-        self.sums: dict[str, Tensor] = {}
+        """Begin an epoch: discard the sums of the last one."""
+        self.sums: dict[str, Tensor] = {}  # of norms, by layer
         self.steps = 0
-        self.last: dict[str, Tensor] = {}  # by layer, all entries in one row
+        self.last: dict[str, Tensor] = {}  # gradients of the last step by layer, flat
 
     def add(self, gradients: Sequence[Tensor | None]) -> None:
         """Add the gradients of one step, in the order of the network's parameters; None for absent ones."""
@@ -45,21 +50,21 @@ class GradientNorms:
                 self.last[name] = torch.cat([gradient.detach().reshape(-1) for gradient in present])
 
     def by_layer(self) -> dict[str, float]:
-        """Return the mean norm of each layer under the key of loggers."""
+        """Return the mean norm of each layer, by the key "gradient_norm/LAYER" of loggers."""
         return {f"gradient_norm/{name}": total.item() / self.steps for name, total in self.sums.items()}
 
 
 BINS = 64
 
 
-def wanting(loggers: Sequence[Logger]) -> list[Logger]:
-    """Return the loggers that were asked for histograms."""
+def loggers_of_histograms(loggers: Sequence[Logger]) -> list[Logger]:
+    """Return the loggers that are configured to show histograms."""
     return [logger for logger in loggers if getattr(logger, "histograms", False)]
 
 
 @torch.no_grad()
 def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Return each layer's membrane potentials minus threshold within the samples' steps, all in one row."""
+    """Return each layer's membrane potentials minus threshold by name, flat, without steps after a sample's end."""
     trajectory = network.unroll(batch.x, batch.lengths, keep=frozenset({POTENTIAL}))
     inside = valid_steps(batch.lengths, batch.x.shape[0])
     names = [layer.name for layer in [*network.hidden_layers, network.readout]]
@@ -69,14 +74,14 @@ def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
 def log_histograms(
     loggers: Sequence[Logger], network: Network, norms: GradientNorms, batch: Batch, step: int
 ) -> None:
-    """Hand potentials of one batch and gradients of the last step to the loggers that want them.
+    """Log histograms of the potentials of one batch, and of the gradients of the last step.
 
     Args:
-        loggers: all of the run.
-        network: after an epoch.
-        norms: with the gradients of the last step.
+        loggers: loggers that show histograms, of TensorBoard or Weights & Biases.
+        network: network after an epoch.
+        norms: holds the gradients of the last step.
         batch: of the validation split.
-        step: of the loggers' axis.
+        step: position on the loggers' axis.
     """
     rows = {f"potential/{name}": values for name, values in potentials(network, batch).items()}
     rows |= {f"gradient/{name}": values for name, values in norms.last.items()}
@@ -85,11 +90,11 @@ def log_histograms(
             for key, values in rows.items():
                 logger.experiment.add_histogram(key, values.cpu(), step, bins="auto")
         else:
-            logger.log_metrics({key: _of_wandb(values) for key, values in rows.items()}, step=step)
+            logger.log_metrics({key: _wandb_histogram(values) for key, values in rows.items()}, step=step)
 
 
-def _of_wandb(values: Tensor) -> Any:
-    """Return counts in equal bins between the least and the largest."""
+def _wandb_histogram(values: Tensor) -> Any:
+    """Return a histogram of Weights & Biases, with `BINS` equal bins from the smallest to the largest value."""
     import wandb
 
     return wandb.Histogram(np_histogram=np.histogram(values.double().cpu().numpy(), bins=BINS))

@@ -1,8 +1,8 @@
-"""Postpones modules that Lightning and torch's optimisers name at their start and no run calls.
+"""Postponed loading of modules that Lightning and torch's optimisers import but a run never uses.
 
-They cost a short run half of its processor time (docs/adr/0022-modules-on-demand.md). A postponed module lies in
-`sys.modules` as always, with its own name and path; its file is run, in place, by the first use of it. Only what
-`install` was asked for in this process is postponed, and only where it has not been loaded yet.
+They take half of a short run's processor time (docs/adr/0022-modules-on-demand.md). A postponed module is in
+`sys.modules` as usual, with its name and path; its file is executed on first use. `install` postpones the modules
+of `PLANS` in this process, unless they are loaded already.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from types import ModuleType
 from typing import Any
 
 LOCK = threading.RLock()
-TELLING = ("__all__", "__version__")
-"""Names between underscores that a module's file says; import itself and `hasattr` look for the others."""
+DEFINED_DUNDERS = ("__all__", "__version__")
+"""Names between double underscores that a module's file defines; the import system looks up the others."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Says which names of a postponed module are known before it is run.
+    """Describes what can be used of a postponed module before its file is executed.
 
     Args:
-        answers: what is said for a name without running the module's file, made at each question.
-        apart: modules of the package that do without the package's own file; any other one runs that first.
+        answers: maps an attribute's name to a function that returns its value.
+        apart: modules of the package that can be imported before it; importing any other executes its file first.
     """
 
     answers: Mapping[str, Callable[[], Any]]
@@ -37,21 +37,21 @@ class Plan:
 
 
 class Late(ModuleType):
-    """Stands for a module whose file has not been run."""
+    """Stands for a module whose file has not been executed."""
 
     def __getattr__(self, name: str) -> Any:
-        """Answer an attribute from the plan, or run the module's file and ask again."""
+        """Return an attribute from the module's plan, or execute its file and return the attribute's value."""
         plan = PLANS[self.__name__]
         if name in plan.answers:
             return plan.answers[name]()
-        if name.startswith("__") and name.endswith("__") and name not in TELLING:
+        if name.startswith("__") and name.endswith("__") and name not in DEFINED_DUNDERS:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         run_now(self)
         return getattr(self, name)
 
 
 def run_now(module: ModuleType) -> None:
-    """Run a postponed module's file in place; do nothing if it has run already."""
+    """Run a postponed module's file in place; do nothing if it was executed already."""
     with LOCK:
         if not isinstance(module, Late):
             return
@@ -62,69 +62,71 @@ def run_now(module: ModuleType) -> None:
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            module.__class__ = Late  # the next use tries again
+            module.__class__ = Late  # so that the next use tries again
             raise
 
 
-class Postponing:
-    """Makes a `Late` module, which keeps the loader that it would have had."""
+class LateLoader:
+    """Creates a `Late` module that keeps its own spec and loader; its file is executed later."""
 
     def __init__(self, spec: ModuleSpec) -> None:
         self.own = spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Create an empty module that will be loaded late."""
+        """Create an empty `Late` module."""
         return Late(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: the module's file runs later."""
+        """Restore the module's own spec and loader, without executing its file."""
         module.__spec__ = self.own
         module.__loader__ = self.own.loader
         module.__file__ = self.own.origin
 
 
-class Present:
-    """Hands out a module that running its package's file has brought along."""
+class PresentLoader:
+    """Loads a module that is in `sys.modules` already, since executing its package's file has imported it."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
         self.own = module.__spec__
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module that is loaded already."""
+        """Return the module."""
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Restore the module's own spec, which import has replaced."""
+        """Restore the module's own spec, which the import system has replaced."""
         module.__spec__ = self.own
 
 
 class Finder:
-    """Finds the modules of `PLANS`, and runs a package's file before a module of it that needs that."""
+    """Finds the modules of `PLANS`, and executes a postponed package's file before modules that need it."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find the spec of a module to postpone or one already loaded; None leaves it to the other finders."""
+        """Return the spec of a module to postpone, or of one that is loaded already; None leaves it to others."""
         if fullname in PLANS:
-            return _postponed(PathFinder.find_spec(fullname, path, target))
+            return _late_spec(PathFinder.find_spec(fullname, path, target))
         for name, plan in PLANS.items():
             package = sys.modules.get(name)
             if isinstance(package, Late) and _lies_in(fullname, name) and not _lies_in(fullname, *plan.apart):
                 run_now(package)
                 module = sys.modules.get(fullname)
-                return None if module is None else _spec(fullname, Present(module))
+                return None if module is None else _spec(fullname, PresentLoader(module))
         return None
 
 
 def _lies_in(name: str, *packages: str) -> bool:
+    """Return whether a module is one of these packages, or within one."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def _postponed(own: ModuleSpec | None) -> ModuleSpec | None:
+def _late_spec(own: ModuleSpec | None) -> ModuleSpec | None:
+    """Return a spec that loads a module as `Late`, from its own spec; None if it cannot be loaded."""
     if own is None or own.loader is None:
         return None
-    spec = _spec(own.name, Postponing(own), origin=own.origin)
+    spec = _spec(own.name, LateLoader(own), origin=own.origin)
     if spec is not None:
         spec.submodule_search_locations = own.submodule_search_locations
     return spec
@@ -135,15 +137,16 @@ def _spec(name: str, loader: Any, origin: str | None = None) -> ModuleSpec | Non
 
 
 def install() -> None:
-    """Delay the modules of `PLANS` in this process until they are used; those already loaded stay as they are."""
+    """Register a finder that postpones the modules of `PLANS` in this process, unless they are loaded already."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
 
 
-# --- torch's compiler: it can only have something to do once somebody has loaded it
+# --- torch's compiler, which has no effect before it is loaded
 
 
-def _is_running(name: str) -> bool:
+def _is_loaded(name: str) -> bool:
+    """Return whether a module's file has been executed."""
     return not isinstance(sys.modules.get(name), Late | None)
 
 
@@ -151,7 +154,7 @@ class _Compiled(type):
     def __instancecheck__(cls, instance: object) -> bool:
         """Return whether an object is a network compiled by torch; none is before the compiler is loaded."""
         dynamo = sys.modules.get("torch._dynamo")
-        return _is_running("torch._dynamo") and isinstance(instance, dynamo.OptimizedModule)  # type: ignore[union-attr]
+        return _is_loaded("torch._dynamo") and isinstance(instance, dynamo.OptimizedModule)  # type: ignore[union-attr]
 
 
 class OptimizedModule(metaclass=_Compiled):
@@ -159,50 +162,51 @@ class OptimizedModule(metaclass=_Compiled):
 
 
 def _disable(fn: Callable[..., Any] | None = None, recursive: bool = True, **named: Any) -> Any:
-    """Wrap a function so that the compiler skips it, which is asked of the compiler once it is loaded."""
+    """Wrap a function so that the compiler skips it, from the time on when the compiler is loaded."""
     if fn is None:
         return lambda function: _disable(function, recursive, **named)
-    asked: list[Callable[..., Any]] = []
+    wrapped: list[Callable[..., Any]] = []  # by the compiler itself, at the first call after it was loaded
 
     @functools.wraps(fn)
-    def called(*given: Any, **by_name: Any) -> Any:
-        if not asked and _is_running("torch._dynamo"):
-            asked.append(sys.modules["torch._dynamo"].disable(fn, recursive, **named))
-        return (asked[0] if asked else fn)(*given, **by_name)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if not wrapped and _is_loaded("torch._dynamo"):
+            wrapped.append(sys.modules["torch._dynamo"].disable(fn, recursive, **named))
+        return (wrapped[0] if wrapped else fn)(*args, **kwargs)
 
     return called
 
 
 def _graph_break(msg: str = "") -> None:
-    """Mark where a compiled function is split in two; outside of the compiler it has no effect."""
+    """Do nothing; in the compiler this splits a compiled function in two."""
 
 
-# --- torchmetrics: Lightning's results are kept in one class of it
+# --- torchmetrics, one class of which holds Lightning's results
 
 
-def _of(module: str, name: str) -> Callable[[], Any]:
-    """Return an attribute of a module of the package."""
+def _attribute_getter(module: str, name: str) -> Callable[[], Any]:
+    """Return a function that imports an attribute from a module of torchmetrics."""
 
-    def found() -> Any:
+    def import_attribute() -> Any:
         importlib.import_module("torchmetrics.utilities")  # first, as in the package's own file
         return getattr(importlib.import_module(module), name)
 
-    return found
+    return import_attribute
 
 
 def _logger() -> Any:
+    """Return the logger of torchmetrics."""
     import logging
 
     return logging.getLogger("torchmetrics")
 
 
-def _stand_in(name: str) -> Callable[[], Any]:
-    """Return a stand-in for a drawing function, which loads matplotlib and then draws as that function does."""
+def _drawing_stand_in(name: str) -> Callable[[], Any]:
+    """Return a function that returns a stand-in for a drawing function; a call of that loads its module."""
 
-    def draw(*given: Any, **named: Any) -> Any:
+    def draw(*args: Any, **kwargs: Any) -> Any:
         module = sys.modules["torchmetrics.utilities.plot"]
         run_now(module)
-        return getattr(module, name)(*given, **named)
+        return getattr(module, name)(*args, **kwargs)
 
     return lambda: draw
 
@@ -224,9 +228,9 @@ PLANS = {
     "pycparser": Plan({}),
     "torchmetrics": Plan(
         {
-            "Metric": _of("torchmetrics.metric", "Metric"),
-            "MetricCollection": _of("torchmetrics.collections", "MetricCollection"),
-            "__version__": _of("torchmetrics.__about__", "__version__"),
+            "Metric": _attribute_getter("torchmetrics.metric", "Metric"),
+            "MetricCollection": _attribute_getter("torchmetrics.collections", "MetricCollection"),
+            "__version__": _attribute_getter("torchmetrics.__about__", "__version__"),
             "_logger": _logger,
         },
         apart=(
@@ -240,10 +244,10 @@ PLANS = {
         {
             "_AX_TYPE": lambda: object,
             "_PLOT_OUT_TYPE": lambda: object,
-            "plot_confusion_matrix": _stand_in("plot_confusion_matrix"),
-            "plot_curve": _stand_in("plot_curve"),
-            "plot_single_or_multi_val": _stand_in("plot_single_or_multi_val"),
+            "plot_confusion_matrix": _drawing_stand_in("plot_confusion_matrix"),
+            "plot_curve": _drawing_stand_in("plot_curve"),
+            "plot_single_or_multi_val": _drawing_stand_in("plot_single_or_multi_val"),
         }
     ),
 }
-"""What is postponed, with the names that Lightning 2.6, torch 2.13 and torchmetrics 1.9 ask for."""
+"""Maps postponed modules to the names that Lightning 2.6, torch 2.13 and torchmetrics 1.9 use of them at import."""

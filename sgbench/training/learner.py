@@ -1,4 +1,4 @@
-"""Lightning's view of a training and its data."""
+"""Adapters of a training and its data to PyTorch Lightning."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ from sgbench.energy.meter import Laps
 from sgbench.errors import StorageError
 from sgbench.signals.trajectory import Batch
 from sgbench.training.ahead import encoded_ahead
-from sgbench.training.assistants import tell_epoch
+from sgbench.training.assistants import send_epoch
 from sgbench.training.epoch_loop import Training
 from sgbench.training.train_loop import check_optimizer
 
 
 class Learner(pl.LightningModule):
-    """Trains under Lightning; optimisation is manual because rules decide when to step."""
+    """Adapts a `Training` to Lightning; optimisation is manual, since learning rules decide when to step.
+
+    Args:
+        training: the training.
+        optimizer: steps its weights.
+    """
 
     def __init__(self, training: Training, optimizer: torch.optim.Optimizer) -> None:
         super().__init__()
@@ -36,13 +41,13 @@ class Learner(pl.LightningModule):
         self._started_s = time.perf_counter()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimiser that was passed in."""
+        """Return the optimiser."""
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch and its clock."""
+        """Start the epoch and its clock, and send its state to helper processes."""
         self.driven_training.begin_epoch(self.current_epoch)
-        tell_epoch(self.driven_training, self.optimizer)
+        send_epoch(self.driven_training, self.optimizer)
         self._started_s = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -51,7 +56,7 @@ class Learner(pl.LightningModule):
         self.driven_training.train(batch, self.optimizers())  # type: ignore[arg-type]
 
     def on_validation_epoch_start(self) -> None:
-        """Begin scoring the validation split, with the noise of the epoch whose weights are scored."""
+        """Begin scoring the validation split: after an epoch, or of the selected weights after training."""
         self.driven_training.begin_scoring("validation", selected=not self._fitting)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -59,7 +64,7 @@ class Learner(pl.LightningModule):
         self.driven_training.score(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Select the best epoch, log scores, and stop when patience has run out."""
+        """Close the epoch: update the selection, log scores, and stop when patience has run out."""
         if not self._fitting:
             return
         check_optimizer(self.optimizer)
@@ -87,16 +92,17 @@ class Learner(pl.LightningModule):
 
     @property
     def _fitting(self) -> bool:
+        """Return whether Lightning trains, rather than scores selected weights."""
         return self.trainer.state.fn == TrainerFn.FITTING
 
 
 class LightningData(pl.LightningDataModule):
-    """Gives Lightning its view of the data; the test split is handed out once, at the end of a run.
+    """Adapts a run's data to Lightning.
 
     Args:
-        data: of the run.
+        data: splits and batches of the run.
         ahead: how many batches are encoded ahead of their use.
-        device: that batches go to.
+        device: device that uses the batches.
     """
 
     def __init__(self, data: SpikingData, *, ahead: int = 0, device: torch.device | str = "cpu") -> None:
@@ -106,15 +112,15 @@ class LightningData(pl.LightningDataModule):
         self.device = torch.device(device)
 
     def train_dataloader(self) -> Iterable[Batch]:
-        """Return the training batches of the present epoch; Lightning asks anew in each."""
+        """Return the training batches of the present epoch; Lightning calls this in each."""
         return self._ahead(self.data.epoch(0 if self.trainer is None else self.trainer.current_epoch))
 
     def val_dataloader(self) -> Iterable[Batch]:
-        """Return the validation split."""
+        """Return the batches of the validation split."""
         return self._ahead(self.data.evaluation("validation"))
 
     def test_dataloader(self) -> Iterable[Batch]:
-        """Return the test split."""
+        """Return the batches of the test split."""
         return self._ahead(self.data.evaluation("test"))
 
     def _ahead(self, batches: Batches) -> Iterable[Batch]:
@@ -122,22 +128,22 @@ class LightningData(pl.LightningDataModule):
 
 
 class ShowHistograms(pl.Callback):
-    """Shows distributions after every epoch, where a logger was asked to."""
+    """Calls a function with Lightning's global step after every epoch, to log histograms."""
 
     def __init__(self, show: Callable[[int], None]) -> None:
         self.show = show
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show them."""
+        """Log the histograms."""
         self.show(trainer.global_step)
 
 
 class LastEpoch(pl.Callback):
-    """Keeps one checkpoint, of the last complete epoch; a crash at any moment leaves it whole.
+    """Writes one checkpoint, of the last complete epoch; a crash at any moment leaves a whole file.
 
     Args:
-        path: of the file.
-        every: epochs from one checkpoint to the next; the last epoch has one too.
+        path: file of the checkpoint.
+        every: number of epochs between checkpoints; the last epoch has one, too.
     """
 
     def __init__(self, path: Path, *, every: int = 1) -> None:
@@ -145,10 +151,10 @@ class LastEpoch(pl.Callback):
         self.every = every
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint of a complete epoch beside the old one, where one is due, and rename it into place.
+        """Write a checkpoint, if one is due after this epoch, in place of the old one.
 
         Raises:
-            StorageError: there is no room; the checkpoint of the epoch before stays.
+            StorageError: it cannot be written; the old checkpoint stays.
         """
         done = trainer.current_epoch + 1
         if done % self.every and done != trainer.max_epochs and not trainer.should_stop:
@@ -156,7 +162,7 @@ class LastEpoch(pl.Callback):
         unfinished = self.path.with_suffix(".part")
         try:
             trainer.save_checkpoint(unfinished)
-            unfinished.chmod(0o644)  # what others can write is not resumed
+            unfinished.chmod(0o644)  # a checkpoint that others can write is not continued
             os.replace(unfinished, self.path)  # noqa: PTH105 - atomic by definition
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -168,10 +174,10 @@ class LastEpoch(pl.Callback):
 
 
 class WatchTest(pl.Callback):
-    """Scores the test split after every epoch, where a run was asked to show what selecting on it flatters."""
+    """Scores the test split after every epoch, to show how much selection on it would flatter."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:
-        """Pass the test split to the training once more, which stores the scores apart from the run."""
+        """Score the test split, for the record alone; see `Training.watch`."""
         data = trainer.datamodule.data  # type: ignore[attr-defined]
         with data.watched(pl_module.driven_training.epoch):
             batches = data.evaluation("test")
@@ -179,18 +185,18 @@ class WatchTest(pl.Callback):
 
 
 class EpochLaps(pl.Callback):
-    """Reads the host's meters of energy once an epoch."""
+    """Reads the host's energy meters after every epoch."""
 
     def __init__(self, laps: Laps) -> None:
         self.laps = laps
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add up the energy that the epoch took on each meter."""
+        """Add the energy of the epoch to the total of each meter."""
         self.laps.lap()
 
 
 class EpochBar(pl.Callback):
-    """Shows one bar over all epochs with the validation scores; silent where standard error is no terminal."""
+    """Shows one progress bar over all epochs with the validation scores, if standard error is a terminal."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the progress bar, at the epoch from which training goes on."""

@@ -1,4 +1,4 @@
-"""What a run's rule takes to learn, and how its gradient agrees with back-propagation from epoch to epoch."""
+"""The cost of learning of a run's rule, and its agreement with back-propagation after each epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,18 @@ def learning_of(
     counts: OpCounts,
     agreement: tuple[EpochAgreement, ...] | None = None,
 ) -> Learning | None:
-    """Compute what the rule of a run takes; None where the rule does not say, or connections were not counted."""
+    """Return the memory, products and locality of a run's learning rule.
+
+    Args:
+        network: the trained network.
+        rule: its learning rule.
+        method: method and protocol of the run.
+        counts: operations of the test split, from which sizes of layers are taken.
+        agreement: agreement with back-propagation by epoch and layer, passed on.
+
+    Returns:
+        None if the rule does not define its demand, or connections were not counted.
+    """
     protocol = method.protocol
     cut = method.parameters["network"].get("recurrence_gradient") == "cut"
     try:
@@ -45,35 +56,35 @@ def learning_of(
     )
 
 
-class Agreeing:
+class RunAgreement:
     """Compares the rule's gradient with that of back-propagation after each epoch, on validation data.
 
-    A copy of the network is compared, so nothing of the run changes.
+    A copy of the network is used, so nothing of the run changes.
 
     Args:
-        spec: whose `trainer.watch_agreement` asks for it.
-        parts: of the run.
+        spec: of the run; without `trainer.watch_agreement` nothing is compared.
+        parts: objects of the run.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:
-        self.wanted = spec.trainer.watch_agreement
+        self.is_on = spec.trainer.watch_agreement
         self.parts = parts
         self.epochs = Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed)
         self.found: list[EpochAgreement] = []
 
-    def after(self, epoch: int) -> None:
+    def compare_epoch(self, epoch: int) -> None:
         """Compare the rule's gradient with back-propagation's at the weights after an epoch."""
-        if not self.wanted:
+        if not self.is_on:
             return
         network, objective = copy.deepcopy(self.parts.network), self.parts.objective
         self.epochs.begin(network, "train", epoch)
         batches = some_batches(self.parts)
-        with torch.enable_grad():  # it is called between passes that need none
+        with torch.enable_grad():  # scoring has disabled it
             gradients = rule_gradients(network, self.parts.rule, batches, objective)
             references = bptt_gradients(network, batches, objective)
-        for layer, wanted in references.items():
-            if wanted.numel():
-                values, _ = compare(gradients[layer], wanted)
+        for layer, reference in references.items():
+            if reference.numel():
+                values, _ = compare(gradients[layer], reference)
                 self.found.append(
                     EpochAgreement(
                         epoch=epoch,

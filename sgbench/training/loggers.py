@@ -1,4 +1,4 @@
-"""Loggers receive copies; nothing is ever read back from them."""
+"""Loggers of a run, which receive copies of its curves and record; nothing is read back from them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from sgbench.training.mlflow_runs import MlflowRun
 
 SUMMARY = "summary.csv"
 IN_CONFIG = ("commit", "data_sha256")
-"""Keys of the flat tree that Weights & Biases has among its settings too, where runs are filtered by them."""
-REACH_S = 10.0  # that a server may take to answer
+"""Keys of the flat record that also go to the config of Weights & Biases, by which runs are filtered."""
+REACH_S = 10.0  # longest time that a server may take to answer
 
 
 def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
-    """Log curves in <run>/csv/metrics.csv, and the record's flat tree in <run>/csv/summary.csv."""
+    """Create a logger of curves in RUN/csv/metrics.csv, and of the flat record in RUN/csv/summary.csv."""
     return CSVLogger(save_dir=run_dir, name=None, version="csv")
 
 
 class EventLogger(TensorBoardLogger):
-    """Writes TensorBoard's event files, and says whether they are to hold histograms."""
+    """Writes TensorBoard's event files; holds whether they get histograms, and the last step logged."""
 
     def __init__(self, *, histograms: bool, **settings: Any) -> None:
         super().__init__(**settings)
@@ -43,18 +43,18 @@ class EventLogger(TensorBoardLogger):
         self.last_step = 0
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log the numbers of a step."""
+        """Log numbers by their names at a step."""
         self.last_step = max(self.last_step, step or 0)
         super().log_metrics(metrics, step)
 
 
 def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False) -> Logger:
-    """Log curves and the record's flat tree in <run>/tensorboard, as event files.
+    """Create a logger of curves and of the flat record in RUN/tensorboard, as event files.
 
     Args:
         spec: of the run.
-        run_dir: its folder.
-        histograms: whether potentials and gradients are shown after every epoch.
+        run_dir: folder of the run.
+        histograms: whether potentials and gradients are logged after every epoch.
 
     Raises:
         InputError: TensorBoard is not installed.
@@ -71,21 +71,26 @@ def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False
 
 
 def run_name(spec: RunSpec) -> str:
-    """Name a run at Weights & Biases, where the name is its id: a repeated run replaces the first."""
+    """Return the id of a run at Weights & Biases, the same if it is repeated, so that the copy is replaced."""
     return f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
 
 
 def job_type(spec: RunSpec) -> str:
-    """Return "tune" for a seed that settings are chosen with, "diagnose" where that was asked for, else "train"."""
+    """Return "tune" for a tuning seed of the protocol, "diagnose" for a run with diagnoses, else "train"."""
     if spec.method.protocol.is_tuning_seed(spec.seed):
         return "tune"
     return "diagnose" if spec.trainer.diagnose else "train"
 
 
 class OwnRunLogger(WandbLogger):
-    """Logs to a Weights & Biases run of its own, whichever others are open in the process.
+    """Logs to a new Weights & Biases run, even if others are open in the process.
 
-    Lightning's logger takes over a run that is open, so replicas would write into one another's.
+    Lightning's own logger uses a run that is open, so replicas would write into each other's.
+
+    Args:
+        histograms: whether it gets histograms.
+        artifacts: whether files of the run are uploaded.
+        settings: of Lightning's logger.
     """
 
     def __init__(self, *, histograms: bool, artifacts: bool, **settings: Any) -> None:
@@ -96,14 +101,13 @@ class OwnRunLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """Return the run at Weights & Biases, started when it is first asked for."""
+        """Return the run at Weights & Biases, which is started on first use."""
         if self._experiment is None:
             import wandb
 
-            given = {
-                key: value for key, value in self._wandb_init.items() if key != "anonymous"
-            }  # it warns of it
-            self._experiment = wandb.init(**given, reinit="create_new")
+            # wandb warns of the setting "anonymous".
+            settings = {key: value for key, value in self._wandb_init.items() if key != "anonymous"}
+            self._experiment = wandb.init(**settings, reinit="create_new")
             self._experiment.define_metric("trainer/global_step")
             self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return self._experiment
@@ -118,15 +122,18 @@ def wandb_logger(
     histograms: bool = False,
     artifacts: bool = False,
 ) -> Logger:
-    """Start a Weights & Biases run: group = sweep, job type = what it is for, tags = choices.
+    """Create a logger to Weights & Biases; its group is the sweep, its job type the purpose, its tags the choices.
 
     Args:
         spec: of the run.
-        run_dir: where offline files go.
-        project: name at Weights & Biases.
+        run_dir: folder for offline files.
+        project: project at Weights & Biases.
         mode: "online", "offline" or "disabled".
-        histograms: whether potentials and gradients are shown after every epoch.
+        histograms: whether potentials and gradients are logged after every epoch.
         artifacts: whether record, weights and predictions are uploaded as an artifact.
+
+    Raises:
+        InputError: the mode does not exist, or an online run has no account.
     """
     require_choice("logger.wandb.mode", mode, ("online", "offline", "disabled"))
     import wandb
@@ -156,10 +163,10 @@ def wandb_logger(
 
 
 def require_account() -> None:
-    """Require an account's key at Weights & Biases, for which its client would otherwise wait.
+    """Check that an API key of Weights & Biases is known, since its client would wait for one.
 
     Raises:
-        InputError: there is none.
+        InputError: none is.
     """
     import wandb
 
@@ -171,7 +178,7 @@ def require_account() -> None:
 
 
 def require_server() -> None:
-    """Require Weights & Biases to answer, since its client would try again for minutes at each run of a sweep.
+    """Check that the server of Weights & Biases answers, since its client would retry for minutes in each run.
 
     Raises:
         InputError: it does not.
@@ -182,7 +189,7 @@ def require_server() -> None:
     try:
         urllib.request.urlopen(url, timeout=REACH_S).close()  # noqa: S310 - the address that wandb itself uses
     except HTTPError:
-        return  # somebody answered
+        return  # the server answered
     except (OSError, ValueError) as error:
         raise InputError(
             f"logger.wandb: {url} cannot be reached ({getattr(error, 'reason', error)}); use "
@@ -191,7 +198,7 @@ def require_server() -> None:
 
 
 def publish(loggers: list[Logger], record: RunRecord) -> None:
-    """Copy a record's flat tree into each logger's summary and close it; see `sgbench.records.flat`."""
+    """Copy a flat record into the summary of each logger, and close the logger; see `sgbench.records.flat`."""
     tree = flat(record)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
@@ -207,12 +214,12 @@ def publish(loggers: list[Logger], record: RunRecord) -> None:
         elif isinstance(logger, MlflowRun):
             logger.log_tree(tree)
         elif isinstance(logger, CSVLogger):
-            write_atomic(Path(logger.log_dir) / SUMMARY, _as_csv(tree))
+            write_atomic(Path(logger.log_dir) / SUMMARY, _csv_table(tree))
         logger.finalize("success" if record.status == "finished" else "failed")
 
 
 def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
-    """Send the run's own files: record, weights and predictions, as far as they are there."""
+    """Send a run's files to Weights & Biases: record, weights and predictions, as far as they exist."""
     import wandb
 
     name = f"{record.protocol}-{record.method_id}-{record.seed}"
@@ -229,7 +236,7 @@ def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
 
 
 def _log_summary(logger: EventLogger, tree: Flat) -> None:
-    """Log numbers as scalars after the last step, strings as text, and scores beside settings for comparison."""
+    """Write a flat record to TensorBoard: scores with settings for comparison, and all other values as text."""
     step = logger.last_step + 1
     settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
     scores = {
@@ -243,8 +250,8 @@ def _log_summary(logger: EventLogger, tree: Flat) -> None:
     logger.log_hyperparams(settings, scores, step=step)
 
 
-def _as_csv(tree: Flat) -> bytes:
-    """Write a head and one row, so that the summaries of several runs can be put below each other."""
+def _csv_table(tree: Flat) -> bytes:
+    """Return a flat record as CSV, a header and one row, so that summaries of runs can be concatenated."""
     lines = io.StringIO()
     writer = csv.DictWriter(lines, list(tree), lineterminator="\n")
     writer.writeheader()

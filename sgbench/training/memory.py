@@ -1,4 +1,4 @@
-"""Memory of one run, in a process that may make many: its peak, and the allocator's ways."""
+"""Peak and available memory of a process, and settings of the allocator and the garbage collector."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def keep_freed_memory() -> bool:
-    """Set glibc to retain freed buffers in the process; return False where there is no glibc.
+    """Set glibc to keep freed buffers in the process; return False without glibc.
 
-    Training frees and asks for the same megabytes in every step. By default glibc hands large buffers back to the
-    system, which clears them page by page when they return: up to half of a fast step. The setting holds for the
-    process, only makes it slower to give memory back, and may be made any number of times.
+    Training frees and allocates the same megabytes in every step. By default glibc returns large buffers to the
+    system, which clears them page by page on the next allocation: up to half of a fast step. The setting holds for
+    the process, and may be made any number of times.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -32,9 +32,9 @@ def keep_freed_memory() -> bool:
 
 
 def reset_peak() -> bool:
-    """Reset the system's measurement of peak memory; return False where the system does not allow that.
+    """Reset the system's measurement of peak memory; return False if the system does not allow it.
 
-    What earlier runs of the process freed and the allocator kept is given back first.
+    Memory that earlier runs of the process have freed is returned to the system first.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -46,9 +46,9 @@ def reset_peak() -> bool:
 
 
 def peak_bytes() -> int | None:
-    """Read the peak resident memory of this process since `reset_peak` [bytes]; None where the system has none.
+    """Return the peak resident memory of this process since `reset_peak` [bytes], or None if it is not known.
 
-    The memory of the process as a whole: libraries and data included, of an accelerator nothing.
+    It includes libraries and data, but no memory of an accelerator.
     """
     try:
         lines = (PROC / "status").read_text().splitlines()
@@ -61,7 +61,7 @@ def peak_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """Return the memory that a new process can take without pushing others out, or None if unknown."""
+    """Return the memory that a new process can allocate without swapping [bytes], or None if it is not known."""
     try:
         lines = (PROC.parent / "meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -71,7 +71,7 @@ def available_bytes() -> int | None:
 
 
 def _cgroup_bytes() -> list[int]:
-    """Read how much memory is left below the limit of a container, if there is one."""
+    """Return the memory left below a container's limit [bytes] as a list of one; empty without a limit."""
     try:
         limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
         return [int(limit) - int(used)] if limit.isdigit() else []
@@ -81,7 +81,10 @@ def _cgroup_bytes() -> list[int]:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Stop garbage collection while modules load and configurations compose, since nearly all objects stay."""
+    """Stop garbage collection during the body, and exclude its objects from later collections.
+
+    It is used while modules load and configurations compose, since nearly all objects stay.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Copies of runs for MLflow: curves, and the record's flat tree as metrics, parameters and tags."""
+"""A logger to MLflow: curves, and the flat record as metrics, parameters and tags."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
 
 STORE, FILES_OF_STORE = "mlflow.db", ".mlflow"
-"""The store in the folder of runs, and the folder beside it with the files that go along."""
+"""File of the store in the folder of runs, and folder beside it for artifacts."""
 RUN = "sgbench.run"
-"""Tag by which a run is known, so that a repeated one replaces the first."""
-LONGEST = 5000  # characters of a tag, which MLflow cuts or refuses beyond
+"""Tag that identifies a run, so that a repeated one replaces the first."""
+LONGEST = 5000  # most characters of a tag in MLflow
 
 
 class MlflowRun(MLFlowLogger):
-    """Logs to a run of its own.
+    """Logs to a run in MLflow.
 
     Args:
-        folder: of the run, whose files are uploaded; None uploads none.
+        folder: folder of the run, whose files are uploaded; None uploads none.
         settings: of Lightning's logger.
     """
 
@@ -36,14 +36,15 @@ class MlflowRun(MLFlowLogger):
         self.last_step = 0
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log the numbers of a step."""
+        """Log numbers by their names at a step."""
         self.last_step = max(self.last_step, step or 0)
         super().log_metrics(metrics, step)
 
     def log_tree(self, tree: Flat) -> None:
-        """Hand over a record's flat tree: settings as parameters, numbers as metrics, strings as tags.
+        """Log a flat record: settings as parameters, numbers as metrics, strings as tags; upload the run's files.
 
-        Metrics stand after the last step, so that the latest of a curve is that of the weights that were kept.
+        Metrics are logged one step after the last, so that the latest value of a curve belongs to the selected
+        weights.
         """
         client, run = self.experiment, self.run_id
         for key, value in tree.items():
@@ -59,12 +60,12 @@ class MlflowRun(MLFlowLogger):
 
 
 def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: bool = False) -> Logger:
-    """Begin a run in MLflow, in the experiment of the sweep's name; an earlier one of the same run is deleted.
+    """Create a logger to a new run in MLflow, in the experiment named after the sweep; delete earlier copies.
 
     Args:
         spec: of the run.
-        run_dir: its folder.
-        uri: of a tracking server or store, or None for a file in the folder of runs.
+        run_dir: folder of the run.
+        uri: address of a tracking server or store; None means a file in the folder of runs.
         artifacts: whether record, weights and predictions are uploaded.
 
     Raises:
@@ -88,7 +89,7 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: b
 
 
 def _forget(logger: MlflowRun, name: str) -> None:
-    """Delete earlier copies of a run."""
+    """Delete earlier copies of the run of this name, but not that of the logger."""
     own = logger.run_id
     client: Any = logger.experiment
     for run in client.search_runs([logger.experiment_id], filter_string=f"tags.`{RUN}` = '{name}'"):

@@ -1,4 +1,4 @@
-"""Batches of validation data on which a run is diagnosed while it trains."""
+"""Batches of validation data on which a run is diagnosed during training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts
 
 BATCHES = 4
-"""Of the validation split, which each look takes."""
+"""Number of validation batches of each diagnosis."""
 
 
 def some_batches(parts: Parts) -> list[Batch]:
-    """Load the first batches of the validation split, on the run's device."""
+    """Return the first `BATCHES` batches of the validation split, on the run's device."""
     device = parts.device
     batches = itertools.islice(parts.data.evaluation("validation"), BATCHES)
     return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]

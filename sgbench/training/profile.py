@@ -1,6 +1,6 @@
-"""Where the time of a run goes: data, forward, backward, rule, optimiser, logging, and what is round the step.
+"""Profile of a run's time: data, forward, backward, rule, optimiser, and all around the step.
 
-Parts are timed by wrapping methods of the run's own objects, so nothing is timed, or slower, where nobody asked.
+Parts are timed by wrapping methods of the run's objects, so a run without a profile is not slower.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from sgbench.training.epoch_loop import Training
 
 PROFILE, TRACE = "profile.json", "trace.json"
 STEP = ("data", "forward", "backward", "rule", "optimiser")
-"""Parts of a training step that a bare loop has too."""
+"""Parts of a training step that a plain training loop has, too."""
 ROUND = ("checks", "logging", "checkpoint", "other")
-"""What is round the step; `other` is Lightning and our own code."""
+"""Parts around the step; "other" is Lightning and sgbench's own code."""
 WHOLE = ("validation",)
-"""Parts that are not divided."""
-MOST_EVENTS = 20_000  # of the trace, 2 MB
+"""Parts inside of which nothing is timed."""
+MOST_EVENTS = 20_000  # most events of a trace, 2 MB
 
 
 class Profile:
-    """Measures the time of parts of a fit, each without what is inside it.
+    """Measures the time of parts of a fit; the time of a part excludes that of parts within it.
 
     Args:
-        device: of the network; an accelerator is waited for at every border.
-        clock: seconds.
+        device: device of the network; a CUDA device is waited for at every border of a part.
+        clock: function that returns the time [s].
     """
 
     def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -47,14 +47,14 @@ class Profile:
         self.calls: dict[str, int] = {}
         self.fit_s = 0.0
         self.steps = 0
-        self.events: list[tuple[str, float, float]] = []  # part, begin and length [s]
-        self._open: list[list[Any]] = []  # part, time inside it that is another's
+        self.events: list[tuple[str, float, float]] = []  # name of the part, begin and duration [s]
+        self._open: list[list[Any]] = []  # name of each open part, and time of parts within it [s]
 
     # --- timing
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Count time to a part, and not to the one round it."""
+        """Measure the time of the body as that of a part, and not of the part around it."""
         if self._open and self._open[0][0] in WHOLE:
             yield
             return
@@ -73,24 +73,25 @@ class Profile:
                 self.events.append((name, began_s, took_s))
 
     def _now(self) -> float:
+        """Return the time [s], after all queued work of a CUDA device."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return self.clock()
 
-    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function with its time counted."""
+    def time_calls(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function whose calls are measured as the part `name`."""
 
         @functools.wraps(function)
-        def called(*given: Any, **named: Any) -> Any:
+        def called(*args: Any, **kwargs: Any) -> Any:
             with self.part(name):
-                return function(*given, **named)
+                return function(*args, **kwargs)
 
         return called
 
     # --- what is timed
 
     def attach(self, parts: Parts, training: Training, loggers: Sequence[Any]) -> None:
-        """Wrap the methods of a run's objects that each part goes through."""
+        """Wrap methods of a run's objects, so that the calls of each part are measured."""
         loop = training.loop
         pairs: list[tuple[str, Any, str]] = [
             ("forward", parts.network, "unroll"),
@@ -101,16 +102,17 @@ class Profile:
             *(("logging", logger, "log_metrics") for logger in loggers),
         ]
         for name, owner, method in pairs:
-            setattr(owner, method, self.timed(name, getattr(owner, method)))
+            setattr(owner, method, self.time_calls(name, getattr(owner, method)))
         self._attach_rule(parts.rule)
         for name in ("epoch", "evaluation"):
             self._attach_batches(parts.data, name)
 
     def _attach_rule(self, rule: LearningRule) -> None:
+        """Measure the steps of a rule's gradients, and count them."""
         original = rule.gradients
 
-        def gradients(*given: Any) -> Iterator[Progress]:
-            passes = original(*given)
+        def gradients(*args: Any) -> Iterator[Progress]:
+            passes = original(*args)
             while True:
                 with self.part("rule"):
                     progress = next(passes, None)
@@ -122,15 +124,16 @@ class Profile:
         rule.gradients = gradients  # type: ignore[method-assign]
 
     def _attach_batches(self, data: Any, method: str) -> None:
+        """Measure the making of the batches that a method of the data returns."""
         original = getattr(data, method)
-        setattr(data, method, lambda *given: TimedBatches(original(*given), self))
+        setattr(data, method, lambda *args: TimedBatches(original(*args), self))
 
     @contextlib.contextmanager
     def fitting(self) -> Iterator[None]:
-        """Measure the time of a whole fit, in which torch's own way back counts as backward."""
+        """Measure the time of the body as a whole fit, and calls of torch's autograd as "backward"."""
         before = {name: getattr(torch.autograd, name) for name in ("backward", "grad")}
         for name, function in before.items():
-            setattr(torch.autograd, name, self.timed("backward", function))
+            setattr(torch.autograd, name, self.time_calls("backward", function))
         began_s = self._now()
         try:
             yield
@@ -142,7 +145,7 @@ class Profile:
     # --- what is reported
 
     def tree(self) -> dict[str, Any]:
-        """Return times of all parts [s], the time around a step, and memory."""
+        """Return the profile as a tree: times of all parts [s], time around a step [s], and memory [bytes]."""
         times_s = {name: self.times_s.get(name, 0.0) for name in (*STEP, *WHOLE, *ROUND[:-1])}
         times_s["other"] = max(0.0, self.fit_s - sum(times_s.values()))
         round_s = sum(times_s[name] for name in ROUND)
@@ -162,7 +165,7 @@ class Profile:
         """Write `profile.json`, and `trace.json` in Chrome's format, for ui.perfetto.dev or chrome://tracing.
 
         Raises:
-            StorageError: there is no room.
+            StorageError: a file cannot be written.
         """
         write_atomic(folder / PROFILE, json.dumps(self.tree(), indent=1).encode() + b"\n")
         begin_s = min((began_s for _, began_s, _ in self.events), default=0.0)
@@ -181,7 +184,7 @@ class Profile:
 
 
 class TimedBatches:
-    """Counts the time of making batches to the data."""
+    """Yields batches, and measures the time of making them as "data"."""
 
     def __init__(self, batches: Batches, profile: Profile) -> None:
         self.batches = batches
@@ -201,10 +204,10 @@ class TimedBatches:
 
 
 def profile_lines(folder: Path) -> list[str]:
-    """Describe a run's profile, largest part first; return no lines where there is none.
+    """Return lines that describe the profile of a run's folder, largest part first; none without a profile.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the profile cannot be read.
     """
     path = folder / PROFILE
     if not path.exists():

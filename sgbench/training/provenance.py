@@ -1,4 +1,4 @@
-"""Provenance of a record: code, hardware and data; nothing that names a person or a machine."""
+"""Provenance of a record: code, hardware and data; nothing identifies a person or a machine."""
 
 from __future__ import annotations
 
@@ -36,33 +36,31 @@ PACKAGES = (
 )
 GIT_S = 10.0
 OWN_CODE = ("sgbench.", "torch.")
-"""Beginnings of classes that a commit and a version identify."""
+"""Prefixes of classes that the commit and package versions identify."""
 BUILT_FROM = "commit.json"
-"""In a wheel: the commit of the checkout that it was built from."""
+"""File of a wheel with the commit of the checkout that it was built from."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """Describes what code runs here: looked up once, since git and the packages' files take 50 ms."""
+    """Describes the code that runs in this process; a run looks it up once, since that takes 50 ms."""
 
-    commit: str | None  # of the checkout, or None outside of one
-    clean: bool | None  # whether the checkout is unchanged, or None where that is not known
+    commit: str | None  # of the checkout or wheel, or None if it is not known
+    clean: bool | None  # whether the checkout is unchanged, or None if that is not known
     versions: dict[str, str]  # of packages that can change a number
-    processor: str  # its model name
+    processor: str  # model name
 
     @staticmethod
     def here() -> Code:
-        """Look up the commit, versions and processor of this process."""
+        """Return the description of the code that runs in this process."""
         package = Path(__file__).resolve().parents[1]
-        commit, clean = git_state(
-            package
-        )  # a checkout's own word goes before a file that somebody left in it
-        if commit is None:
+        commit, clean = git_state(package)
+        if commit is None:  # no checkout: the file of a wheel
             commit, clean = built_from(package / BUILT_FROM) or (None, None)
         return Code(commit, clean, versions(), processor())
 
     def made_by(self, targets: Mapping[str, str]) -> dict[str, str]:
-        """Return commit, versions and hashes of one's own classes, which a checkpoint to continue must share."""
+        """Return commit, versions and hashes of foreign classes, all of which a continued checkpoint must match."""
         changed = " with changes" if self.clean is False else ""
         return {"commit": f"{self.commit}{changed}", **self.versions, **own_sources(targets)}
 
@@ -78,14 +76,22 @@ def collect(
     truncated: dict[SplitName, int] | None = None,
     targets: Mapping[str, str],
 ) -> Provenance:
-    """Describe the provenance of a run that ends now; `targets` names its classes by their choices.
+    """Return the provenance of a run that ends now.
 
-    `truncated` counts spikes beyond the last step, of the splits that have any.
+    Args:
+        code: code that runs in this process.
+        device: name of the device.
+        threads: number of threads.
+        engine: name of the engine.
+        engine_reason: why it was chosen.
+        data_sha256: hash of the data, or None.
+        truncated: number of spikes after the last step, for the splits that have any.
+        targets: maps choices of the run, such as "surrogate", to dotted paths of their classes.
     """
     foreign = foreign_classes(targets)
     return Provenance(
         commit=code.commit,
-        clean=code.clean and not foreign,  # a commit of sgbench does not say what somebody's own code was
+        clean=code.clean and not foreign,  # a commit of sgbench does not identify a user's own code
         versions=code.versions,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
@@ -102,7 +108,7 @@ def collect(
 
 
 def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:
-    """Return the classes from elsewhere by their choices, of all that a run names.
+    """Return the classes of a run that are neither sgbench's nor torch's, by the choices that name them.
 
     >>> foreign_classes({"surrogate": "mine.Mine", "neuron": "sgbench.neurons.leaky.Leaky"})
     {'surrogate': 'mine.Mine'}
@@ -111,19 +117,19 @@ def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:
 
 
 def own_sources(targets: Mapping[str, str]) -> dict[str, str]:
-    """Hash the sources of classes from elsewhere, by their choices; one that cannot be read has none."""
+    """Return hashes of the sources of foreign classes by choice, without those whose source cannot be read."""
     sources = {choice: source_sha256(target) for choice, target in foreign_classes(targets).items()}
     return {choice: sha256 for choice, sha256 in sources.items() if sha256 is not None}
 
 
 def source_sha256(target: str) -> str | None:
-    """Hash the syntax tree of a class's source, which comments, docstrings and layout do not change.
+    """Hash the syntax tree of a class's source, so that comments, docstrings and layout do not count.
 
     Args:
-        target: module and name of a class that may be imported.
+        target: dotted path of a class that may be imported.
 
     Returns:
-        SHA-256 in hexadecimal digits; None where the source cannot be read.
+        SHA-256 in hexadecimal digits; None if the source cannot be read.
 
     >>> from sgbench.surrogates import atan, zero
     >>> source_sha256("sgbench.surrogates.atan.Atan") == source_sha256("sgbench.surrogates.zero.Zero")
@@ -159,7 +165,7 @@ def _tree(node: object) -> object:
 
 
 def versions() -> dict[str, str]:
-    """Collect the version of the engines' arithmetic and of each package that can change a number, or "missing"."""
+    """Return the version of the engines' arithmetic, and of each package that can change a number, or "missing"."""
     numbers = {"engine": ENGINE}
     for package in PACKAGES:
         try:
@@ -170,7 +176,7 @@ def versions() -> dict[str, str]:
 
 
 def built_from(path: Path) -> tuple[str, bool] | None:
-    """Read from a wheel the commit it was built from, and whether that was unchanged; None outside of a wheel."""
+    """Return a wheel's commit, and whether its checkout was unchanged, from its file; None if it cannot be read."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         return str(tree["commit"]), bool(tree["clean"])
@@ -179,9 +185,9 @@ def built_from(path: Path) -> tuple[str, bool] | None:
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Ask git for the commit of the checkout around `folder`, and whether it is unchanged; None, None outside.
+    """Return the commit of the checkout whose package is `folder`, and whether it is unchanged; None if unknown.
 
-    Only a checkout of sgbench itself counts: a wheel inside somebody's project is not that project's commit.
+    Only a checkout of sgbench counts, not a project in whose folder sgbench is installed.
     """
     if not (folder.parent / "pyproject.toml").is_file() or not (folder.parent / ".git").exists():
         return None, None
@@ -192,6 +198,7 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *words: str) -> str | None:
+    """Return the output of a git command in a folder, or None if it fails."""
     try:
         return git.ask(folder, *words, timeout_s=GIT_S).decode().strip()
     except git.FAILURES:
@@ -199,7 +206,7 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 def processor() -> str:
-    """Name the processor's model."""
+    """Return the model name of the processor, or "unknown"."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -211,5 +218,5 @@ def processor() -> str:
 
 
 def _printable(text: str) -> str:
-    """Shorten text to one line without control characters, as records demand."""
+    """Return text as one line of at most 200 printable characters."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())[:200]

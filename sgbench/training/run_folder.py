@@ -1,4 +1,4 @@
-"""The folder of one run: where it is, what is in it, and who may write there."""
+"""The folder of one run: its path, its stored record, its lock and its checkpoints."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from sgbench.training.claims import claimed
 from sgbench.training.provenance import own_sources
 
 CHECKPOINT, REPLICA_CHECKPOINT = "last.ckpt", "replica.ckpt"
-CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT)  # of a run alone and of one among others; each reads its own
+CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT)  # of a single run and of a replica; each reads its own
 TEST_ACCESS = "test_access.json"
 LOCK = ".lock"
 log = logging.getLogger("sgbench")
 
 
 def folder_of(spec: RunSpec) -> Path:
-    """Return the folder of a run's files."""
+    """Return the path of a run's folder."""
     runs_dir = Path(spec.paths.runs_dir)
     return run_dir(runs_dir, spec.method.protocol.name, method_id(spec.method), spec.seed)
 
 
 def stored_record(spec: RunSpec) -> RunRecord | None:
-    """Read the record of a run, if there is a readable one."""
+    """Return the stored record of a run, or None if there is no readable one."""
     path = folder_of(spec) / RECORD
     if not path.exists():
         return None
@@ -44,10 +44,10 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """Read the record because of which a run is not repeated; None where it has to run.
+    """Return the stored record of a finished run; None if the run has to be made, or `spec.force` repeats it.
 
     Raises:
-        InputError: a class of one's own has changed since.
+        InputError: a foreign class that the run uses has changed since.
     """
     record = None if spec.force else stored_record(spec)
     if record is None or record.status != "finished":
@@ -57,7 +57,7 @@ def finished_record(spec: RunSpec) -> RunRecord | None:
 
 
 def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
-    """Refuse a record that was made by another class than a choice names now; comments change nothing."""
+    """Raise `InputError` if a foreign class of the spec differs from the one that made the record."""
     stated = record.provenance.own_sources
     if not stated:
         return
@@ -73,10 +73,12 @@ def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a run's folder against other writers, by an exclusive file where the file system keeps no locks.
+    """Hold a run's folder against other writers during the body.
+
+    A lock is used, and an exclusive file besides on file systems whose locks exclude nobody.
 
     Raises:
-        RunBusyError: another process does.
+        RunBusyError: another process holds the folder.
         StorageError: the folder cannot be written.
     """
     with contextlib.ExitStack() as held:
@@ -98,7 +100,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _excludes_others(path: Path) -> bool:
-    """Return whether a lock that this process holds keeps another handle out."""
+    """Return whether a lock file that this process holds excludes a second handle."""
     try:
         with FileLock(path, timeout=0):
             return False
@@ -107,10 +109,10 @@ def _excludes_others(path: Path) -> bool:
 
 
 def keeps_locks(folder: Path) -> bool:
-    """Test whether a lock in a folder excludes a second handle; some shared file systems grant both.
+    """Return whether locks in a folder exclude a second handle; some shared file systems grant both.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the folder cannot be written.
     """
     path = folder / f"{LOCK}-{os.getpid()}"
     try:
@@ -126,7 +128,7 @@ def keeps_locks(folder: Path) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Return whether another process is writing a run's folder now."""
+    """Return whether another process holds a run's folder."""
     try:
         with locked(folder):
             return False
@@ -135,7 +137,7 @@ def is_held(folder: Path) -> bool:
 
 
 def set_aside_unreadable(path: Path) -> None:
-    """Rename a record that cannot be read, so that nothing is overwritten."""
+    """Rename a record that cannot be read, so that a new one does not overwrite it."""
     if path.exists():
         try:
             read_model(path, RunRecord)
@@ -146,7 +148,7 @@ def set_aside_unreadable(path: Path) -> None:
 
 
 def read_access(path: Path) -> list[str]:
-    """Read when earlier attempts used the test split; `unknown` where the file is damaged."""
+    """Return the stages at which earlier attempts used the test split, with "unknown" for damaged entries."""
     if not path.is_file():
         return []
     try:
@@ -158,6 +160,6 @@ def read_access(path: Path) -> list[str]:
 
 
 def forget_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints from which an unfinished run would continue."""
+    """Delete the checkpoints of a run's folder, and the list of uses of the test split."""
     for name in (*CHECKPOINTS, TEST_ACCESS):
         (folder / name).unlink(missing_ok=True)

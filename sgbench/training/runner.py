@@ -1,4 +1,4 @@
-"""One run from top to bottom: spec in, record out; whatever happens, nothing already stored is lost."""
+"""One run from spec to record by PyTorch Lightning; no failure loses what is stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sgbench.training import memory
 from sgbench.training.assistants import helper_processes
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import Parts, build
-from sgbench.training.calibration import calibrated
+from sgbench.training.calibration import calibrate
 from sgbench.training.learner import (
     EpochBar,
     EpochLaps,
@@ -53,7 +53,7 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
     """Compose, train, test and record one run; a finished one is read, not repeated.
 
     Args:
-        overrides: words as on the command line, e.g. "experiment=digits", "surrogate=atan", "seed=3".
+        overrides: Hydra overrides, e.g. "experiment=digits", "surrogate=atan", "seed=3".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -70,15 +70,15 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
         raise InputError(
             f"run({sweeps[0]!r}): run makes one run; use sgbench.sweep({sweeps[0][6:]!r}) for all of them"
         )
-    return run_spec(calibrated(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)))
+    return run_spec(calibrate(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)))
 
 
 def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
-    """Run a checked spec; a failure of the run itself becomes a failed record, not an exception.
+    """Run a checked spec, or read its record if it is finished; a failure of the run gives a failed record.
 
     Args:
-        spec: what was asked for.
-        parts: built of this spec and not used yet, or None to build them here.
+        spec: specification of the run.
+        parts: objects built from this spec and not used yet; None builds them here.
 
     Raises:
         InputError: a name or value is not usable.
@@ -110,20 +110,20 @@ class _Fitted(Attempt):
         self.profile = Profile(self.parts.device) if spec.trainer.profile else None
 
     def record(self) -> RunRecord:
-        """Train and test by Lightning, and return the record, of a failure too."""
+        """Train and test by Lightning, and return the record, also of a failure."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
             memory.keep_freed_memory()
             self.memory_is_measured = memory.reset_peak()
             self.parts.data.setup()
-            self.watch_test()
+            self.record_test_access()
             self.make_loggers()
             with warnings.catch_warnings():
-                # Lightning 2.6 on torch 2.13: about its own code, nothing a user could change.
+                # Lightning 2.6 on torch 2.13: of its own code, which a user cannot change.
                 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-                # Of a machine with SLURM: a run is one process, which srun has nothing to add to.
+                # On a machine with SLURM: a run is one process and needs no srun.
                 warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
-                # One worker makes all batches in order; more could not draw as one does.
+                # One worker encodes all batches in order, so that random numbers are the same.
                 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
                 with helper_processes(self.spec) as self.training.loop.together:
                     record = self._trained()
@@ -132,18 +132,19 @@ class _Fitted(Attempt):
         except SystemExit:  # Lightning's answer to an interrupt; the checkpoint is in place
             raise KeyboardInterrupt from None
         except Exception as error:
-            record = self.failed(error)
+            record = self.make_failed_record(error)
         return record
 
     def _trained(self) -> RunRecord:
+        """Train, validate and test the network, and return the record of the finished run."""
         laps = Laps(meters()[0])
         profile = self.profile
         if profile is not None:
             profile.attach(self.parts, self.training, self.loggers)
         trainer = self._trainer(laps)
-        checkpoint = self.kept(CHECKPOINT)
+        checkpoint = self.load_checkpoint(CHECKPOINT)
         if checkpoint is not None:
-            # Known before fit, because a run whose patience has run out must not train one epoch more.
+            # Loaded before fit, since a run whose patience has run out must not train another epoch.
             self.learner.on_load_checkpoint(checkpoint)
         if not self.training.best.should_stop:
             with contextlib.nullcontext() if profile is None else profile.fitting():
@@ -157,7 +158,7 @@ class _Fitted(Attempt):
             if profile is not None:
                 profile.write(self.folder)
         fit_j = laps.total_j
-        weights_sha256 = self.take_best()
+        weights_sha256 = self.save_best_weights()
         trainer.validate(self.learner, datamodule=self.data, verbose=False)
         validation = self.training.evaluation.scores()
         laps.lap()
@@ -167,25 +168,27 @@ class _Fitted(Attempt):
                 trainer.test(self.learner, datamodule=self.data, verbose=False)
             self.test_s = time.perf_counter() - began_s
         settings = self.spec.trainer
-        if checkpoint is None and not (
+        extras = (
             settings.watch_test_score or settings.diagnose or settings.watch_agreement or settings.profile
-        ):  # these are no part of fitting
+        )
+        if checkpoint is None and not extras:  # else the meters measure more, or less, than one whole fit
             self.host_energy = [
                 HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
                 for meter, fit, test in zip(laps.meters, fit_j, laps.lap(), strict=True)
             ]
-        return self.finished(validation, weights_sha256)
+        return self.make_finished_record(validation, weights_sha256)
 
     def _trainer(self, laps: Laps) -> pl.Trainer:
+        """Create Lightning's trainer with the run's callbacks and loggers."""
         settings = self.spec.trainer
         for name in ("pytorch_lightning", "lightning.pytorch"):
             logging.getLogger(name).setLevel(logging.WARNING)  # drops advertisements and device listings
         batches = len(self.parts.data.epoch(0))
-        # The watch comes before the checkpoint, which keeps its score.
+        # Before the checkpoint, which stores its score.
         watch = [WatchTest()] if self.spec.watches_test else []
         keeping = LastEpoch(self.folder / CHECKPOINT, every=settings.checkpoint_every)
         if self.profile is not None:
-            keeping.on_train_epoch_end = self.profile.timed("checkpoint", keeping.on_train_epoch_end)
+            keeping.on_train_epoch_end = self.profile.time_calls("checkpoint", keeping.on_train_epoch_end)
         each_epoch = [*watch, keeping, EpochLaps(laps), ShowHistograms(self.show_histograms)]
         return pl.Trainer(
             accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",

@@ -1,4 +1,4 @@
-"""Copies of finished runs for loggers, made anew from their records: lost, half-written or never made."""
+"""Copies of finished runs for loggers, made from their records where they are missing or incomplete."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def sync(
     mode: str,
     artifacts: bool = False,
 ) -> None:
-    """Replace a logger's copy of a run by what the record says; done twice, the result is the same.
+    """Replace a logger's copy of a run by one made from its record; a repeated call gives the same copy.
 
-    Epochs have the curve's scores and, where the record has them, rates. A run at Weights & Biases is known by its
-    method and seed, so an online one is written over and not doubled.
+    Epochs get the curve's scores and, if the record has them, rates. The id of a run at Weights & Biases follows
+    from method and seed, so an online copy is overwritten, not duplicated.
 
     Args:
         record: of the run.
-        folder: of the run, where copies lie.
-        kind: of the logger.
-        group: under which wandb gathers runs; None takes the protocol's name.
-        project: name at Weights & Biases.
-        mode: of wandb, "online" or "offline".
-        artifacts: whether wandb or MLflow gets record, weights and predictions.
+        folder: of the run.
+        kind: kind of the logger.
+        group: group of runs at Weights & Biases; None means the protocol's name.
+        project: project at Weights & Biases.
+        mode: of Weights & Biases, "online" or "offline".
+        artifacts: whether Weights & Biases or MLflow gets record, weights and predictions.
 
     Raises:
         InputError: the logger is not installed, or no account is known.
@@ -62,13 +62,13 @@ def sync(
 
 
 def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, project: str, mode: str) -> None:
-    """Send all runs as one table, a row each, in a run of its own at Weights & Biases; done twice, it is replaced.
+    """Send one table with a row for each run to Weights & Biases, as a run of its own; it replaces an earlier one.
 
     Args:
-        records: of the sweep.
-        folder: where offline files go.
+        records: of the sweep's runs.
+        folder: folder for offline files.
         group: name of the sweep.
-        project: name at Weights & Biases.
+        project: project at Weights & Biases.
         mode: "online" or "offline".
     """
     import wandb
@@ -88,14 +88,14 @@ def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, projec
         reinit="create_new",
         settings=wandb.Settings(console="off", x_disable_stats=True),
     )
-    # Kinds may differ within a column, e.g. a setting that is null in some runs.
+    # Types may differ within a column, e.g. of a setting that is null in some runs.
     cells = [[row.get(key) for key in columns] for row in rows]
     run.log({"runs": wandb.Table([*columns], cells, allow_mixed_types=True)})
     run.finish()
 
 
 def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
-    """Rebuild from a record the specification that loggers read."""
+    """Rebuild from a record the parts of the run's specification that loggers read."""
     panels = record.diagnosis[0].panels if record.diagnosis else ()
     return RunSpec(
         method=record.method,
@@ -113,7 +113,7 @@ def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
 
 
 def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
-    """Remove a logger's copies of a run; of Weights & Biases those written offline under its name."""
+    """Delete a logger's local copies of a run; of Weights & Biases the offline ones."""
     if kind != "wandb":
         shutil.rmtree(folder / kind, ignore_errors=True)
         return
@@ -121,5 +121,6 @@ def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
 
 
 def _forget_offline(folder: Path, name: str) -> None:
+    """Delete the offline copies of a run of this id at Weights & Biases."""
     for path in (folder / "wandb").glob(f"offline-run-*-{name}"):
         shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""One training on several processes: each takes a share of every batch, and all step by the same gradient."""
+"""Training on several processes: each computes a share of every batch, and all step by the same gradient."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ ELSEWHERE = "a process that trains on another share of the batch: a number is no
 
 
 class Together:
-    r"""Averages losses and gradients over the shares of a batch, each by its number of samples.
+    r"""Averages losses and gradients over the processes that train together, weighted by their numbers of samples.
 
     .. math:: g = \sum_p n_p g_p \Big/ \sum_p n_p
 
-    That is the gradient of the whole batch where samples do not know of one another. Sums are made in the order in
-    which processes are numbered, so it is equal to that of one process up to rounding.
+    Process p has n_p samples and the gradient g_p of their mean loss. For independent samples g is the gradient of
+    the whole batch, equal to that of a single process up to rounding.
 
     Args:
-        rank: number of this process; 0 scores and keeps.
-        of: how many there are.
-        group: by which they exchange tensors.
+        rank: number of this process; process 0 scores and stores.
+        of: number of processes.
+        group: process group of torch.distributed that exchanges tensors.
     """
 
     def __init__(self, rank: int, of: int, group: Any) -> None:
         self.rank, self.of, self.group = rank, of, group
 
     def share(self, batch: Batch) -> Batch:
-        """Return this process's samples of a batch: every `of`-th one; each takes all where they are fewer."""
+        """Return this process's share of a batch: every `of`-th sample; all of them if they are fewer than `of`."""
         if len(batch.target) < self.of:
             return batch
         mine = slice(self.rank, None, self.of)
@@ -43,15 +43,15 @@ class Together:
         return Batch(SparseSpikes.of(x) if packed else x, *(part[mine] for part in batch[1:]))
 
     def averaged(self, network: Network, progress: Progress, samples: int) -> Progress:
-        """Set all gradients to those of the whole batch, and return its mean loss with what this process ran.
+        """Set the network's gradients to those of the whole batch; return its mean loss with the own trajectory.
 
         Args:
-            network: whose gradients they are.
-            progress: of this process's share.
-            samples: in the share.
+            network: holds the gradients of this process's share.
+            progress: loss and trajectory of the share.
+            samples: number of samples in the share.
 
         Raises:
-            NonFiniteError: in this or another process a potential or a weight is NaN or infinite.
+            NonFiniteError: a potential or a weight is NaN or infinite, in this or in another process.
         """
         weights = list(network.parameters())
         error = _non_finite_error(network, progress)
@@ -67,12 +67,12 @@ class Together:
         parts = means.split([weight.numel() for weight in weights] + [1])
         for weight, part in zip(weights, parts, strict=False):
             if weight.grad is None:
-                continue  # in no process: an optimiser leaves it alone, which zeros would not ask of it
+                continue  # in every process; an optimiser skips it, but would decay it if it were 0
             weight.grad = part.view(weight.shape).clone(memory_format=torch.contiguous_format)
         return Progress(parts[-1].view(()), progress.trajectory)
 
     def send(self, message: Any) -> None:
-        """Send the others a tree of numbers and tensors."""
+        """Send a tree of numbers and tensors from process 0 to the others."""
         buffer = io.BytesIO()
         torch.save(message, buffer)
         content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
@@ -80,7 +80,7 @@ class Together:
         self.group.broadcast(content, 0).wait()
 
     def receive(self) -> Any:
-        """Wait for what the first process sends."""
+        """Wait for the next message of process 0, and return it."""
         size = torch.zeros(1, dtype=torch.int64)
         self.group.broadcast(size, 0).wait()
         content = torch.zeros(int(size), dtype=torch.uint8)
@@ -89,7 +89,7 @@ class Together:
 
 
 def _non_finite_error(network: Network, progress: Progress) -> NonFiniteError | None:
-    """Return the error of potentials or weights that are not finite, which a silent neuron hides."""
+    """Return the error if a potential or a weight is not finite, else None."""
     try:
         check_finite(network, progress.trajectory)
     except NonFiniteError as error:

@@ -1,4 +1,4 @@
-"""Training without a framework: gradients, clipping, steps, the best weights, when to stop."""
+"""A training loop without a framework: gradients, clipping, optimiser steps, selection and early stopping."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ Monitor = Literal["validation_loss", "validation_accuracy"]
 
 
 class SteppingOptimizer(Protocol):
-    """Defines what is needed of an optimiser."""
+    """Defines the methods of an optimiser that the loop calls."""
 
     def step(self, closure: Any = None) -> Any:
-        """Update the weights by one step; one that needs two gradients calls the closure for the second."""
+        """Update the weights by one step; an optimiser that needs a second gradient calls the closure for it."""
 
     def zero_grad(self) -> None:
         """Clear the gradients."""
 
 
 class TrainLoop:
-    """Trains one network by one rule on one objective.
+    """Trains one network by one learning rule on one objective.
 
     Args:
-        network: whose weights move.
-        rule: fills the gradients.
-        objective: what is minimised.
-        clip_norm: L2 norm over all weights to which a gradient is shortened, or None.
-        accumulates: whether a step is made of the gradients of several batches.
+        network: network to train.
+        rule: computes the gradients.
+        objective: loss and penalty that are minimised.
+        clip_norm: L2 norm over all weights to which gradients are clipped; None: no clipping.
+        accumulates: whether a step takes the gradients of several batches.
     """
 
     def __init__(
@@ -55,31 +55,29 @@ class TrainLoop:
         self.network = network
         self.rule = rule
         self.objective = objective
-        self.scored = objective.loss.plain()
+        self.plain_loss = objective.loss.plain()
         self.accumulation = Accumulation(list(network.parameters())) if accumulates else None
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         weight = next(network.parameters(), None)
         on_cpu = weight is None or weight.device.type == "cpu"
-        self.deferred = (
-            None if on_cpu else Deferred()
-        )  # what is not finite, where each step need not wait for it
-        self.together: Together | None = None  # with others, where each trains on a share of the batch
-        self.norms: GradientNorms | None = None  # of layers, where a logger shows them
+        self.deferred = None if on_cpu else Deferred()  # checks that need not wait for an accelerator
+        self.together: Together | None = None  # set if several processes share each batch
+        self.norms: GradientNorms | None = None  # set if a logger shows the layers' gradient norms
 
     def train_batch(
         self, batch: Batch, optimizer: SteppingOptimizer, *, due: bool = True, twice: bool = False
     ) -> Tensor:
-        """Train on one batch, with an optimiser step at each of the rule's yields; return the batch's loss.
+        """Train on one batch, with an optimiser step each time the rule yields a gradient; return the batch's loss.
 
         Args:
-            batch: to train on.
-            optimizer: moves the weights.
-            due: whether the step is due after this batch, where gradients accumulate over several.
-            twice: whether the optimiser asks for a second gradient, as `Sam` does.
+            batch: batch to train on.
+            optimizer: updates the weights.
+            due: whether a step follows this batch, if gradients accumulate over several.
+            twice: whether the optimiser needs a second gradient, as `Sam` does.
 
         Raises:
-            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; on a CPU weights stay as they
-                were, on an accelerator they have moved on, see `Deferred`.
+            NonFiniteError: a potential, the loss or a gradient is NaN or infinite. On a CPU the weights are
+                unchanged then; on an accelerator they were updated further, see `Deferred`.
         """
         try:
             return self._train_batch(batch, optimizer, due=due, twice=twice)
@@ -89,6 +87,7 @@ class TrainLoop:
             raise
 
     def _train_batch(self, batch: Batch, optimizer: SteppingOptimizer, *, due: bool, twice: bool) -> Tensor:
+        """Compute what `train_batch` does; after an error accumulated gradients are left."""
         total = torch.zeros((), dtype=batch.x.dtype, device=batch.x.device)
         optimizer.zero_grad()
         for progress in self._gradients_of(batch):
@@ -96,7 +95,7 @@ class TrainLoop:
             if self.norms is not None:
                 self.norms.add([weight.grad for weight in self.network.parameters()])
             if self.accumulation is not None:
-                norm = self._accumulated(self.accumulation, len(batch.target), due=due)
+                norm = self._accumulate(self.accumulation, len(batch.target), due=due)
             if norm is not None:
                 self._step(batch, optimizer, norm, twice=twice)
             optimizer.zero_grad()
@@ -104,7 +103,7 @@ class TrainLoop:
         return total
 
     def _gradients_of(self, batch: Batch) -> Iterator[Progress]:
-        """Fill the gradients of a batch; of several processes each computes those of its share."""
+        """Fill the network's gradients of a batch, averaged over processes, and yield each time the rule does."""
         together = self.together
         if together is None:
             yield from self.rule.gradients(self.network, batch, self.objective)
@@ -113,14 +112,15 @@ class TrainLoop:
         for progress in self.rule.gradients(self.network, mine, self.objective):
             yield together.averaged(self.network, progress, len(mine.target))
 
-    def _accumulated(self, accumulation: Accumulation, samples: int, *, due: bool) -> Tensor | None:
+    def _accumulate(self, accumulation: Accumulation, samples: int, *, due: bool) -> Tensor | None:
+        """Add the gradients of a batch to the accumulated ones; return their norm if a step is due, else None."""
         norm = accumulation.add(samples, due=due)
         if norm is not None:
             self._check_norm(norm)
         return norm
 
     def _step(self, batch: Batch, optimizer: SteppingOptimizer, norm: Tensor, *, twice: bool) -> None:
-        """Clip the gradient and step; an optimiser that needs two gradients clips the one that it steps by."""
+        """Clip the gradients, whose norm is given, and step; with `twice` only the second gradient is clipped."""
         if twice:
             optimizer.step(lambda: self._second_gradient(batch))
             return
@@ -128,65 +128,68 @@ class TrainLoop:
         optimizer.step()
 
     def _clip(self, norm: Tensor) -> None:
+        """Clip all gradients, whose L2 norm is given, to the configured norm."""
         if self.clip_norm < math.inf:
             torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
 
     def _second_gradient(self, batch: Batch) -> None:
-        """Fill the gradient of a batch at the present weights; running statistics have seen the batch already."""
-        kept = [buffer.clone() for buffer in self.network.buffers()]
+        """Fill the gradients of a batch at the present weights, and clip them; running statistics do not change."""
+        buffers = [buffer.clone() for buffer in self.network.buffers()]
         for weight in self.network.parameters():
             weight.grad = None
         try:
             for progress in self.rule.gradients(self.network, batch, self.objective):
                 self._clip(self.check(progress))
-        finally:  # a gradient that is not finite leaves them too as they were
-            for buffer, before in zip(self.network.buffers(), kept, strict=True):
+        finally:  # also after a gradient that is not finite
+            for buffer, before in zip(self.network.buffers(), buffers, strict=True):
                 buffer.copy_(before)
 
     def check(self, progress: Progress) -> Tensor:
-        """Check loss, states and gradient before a step, and return the gradient's norm.
+        """Check loss, states and gradients before a step, and return the gradients' L2 norm.
 
         Raises:
-            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; on an accelerator now and then.
+            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; on an accelerator only after
+                some steps, see `Deferred`.
         """
-        said = "loss: not finite although every membrane potential is"
+        message = "loss: not finite although every membrane potential is"
         if self.deferred is not None:
-            self.deferred.add([*must_be_finite(self.network, progress.trajectory), (said, progress.loss)])
+            self.deferred.add([*must_be_finite(self.network, progress.trajectory), (message, progress.loss)])
         else:
             check_finite(self.network, progress.trajectory)
             if not math.isfinite(progress.loss.item()):
-                raise NonFiniteError(said)
+                raise NonFiniteError(message)
         gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         self._check_norm(norm)
         return norm
 
     def _check_norm(self, norm: Tensor) -> None:
+        """Check that the gradients' norm is finite; the error names the first layer whose gradient is not."""
         if self.deferred is not None:
             self.deferred.add([*self._gradients(), (f"network{BAD_GRADIENT}", norm)])
         elif not math.isfinite(norm.item()):
-            bad = (said for said, gradient in self._gradients() if not torch.isfinite(gradient).all())
+            bad = (message for message, gradient in self._gradients() if not torch.isfinite(gradient).all())
             raise NonFiniteError(next(bad, f"network{BAD_GRADIENT}"))
 
     def _gradients(self) -> Iterator[tuple[str, Tensor]]:
-        """Pair the gradient of each layer's weights with the message if it is not finite."""
+        """Yield the gradient of each layer's parameters, after the message if it is not finite."""
         for layer in [*self.network.hidden_layers, self.network.readout]:
             for name, parameter in layer.named_parameters():
                 if parameter.grad is not None:
                     yield f"layer '{layer.name}', {name}{BAD_GRADIENT}", parameter.grad
 
     def check_deferred(self) -> None:
-        """Stop if a step since the last time was not finite, before anything made of its weights is scored or kept.
+        """Raise an error if a step since the last call was not finite, before its weights are scored or stored.
 
         Raises:
-            NonFiniteError: with what was not finite first.
+            NonFiniteError: names the first number that was not finite.
         """
         if self.deferred is not None:
             self.deferred.ask()
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> tuple[Trajectory, Tensor, Tensor]:
-        """Run the network and return trajectory with spikes, logits [B, C] and the plain mean loss, no penalty.
+        """Run the network; return the trajectory with spikes, logits [B, C] and the mean loss without penalty.
 
         Raises:
             NonFiniteError: a membrane potential is NaN or infinite.
@@ -194,11 +197,11 @@ class TrainLoop:
         trajectory = self.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
         check_finite(self.network, trajectory)
         logits = self.objective.loss.logits(trajectory)
-        return trajectory, logits, self.scored.whole(trajectory, batch.target)
+        return trajectory, logits, self.plain_loss.whole(trajectory, batch.target)
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """Stop if the optimiser's own state has overflowed, after which weights silently stand still.
+    """Check that an optimiser's state has not overflowed, after which weights would silently stop changing.
 
     Raises:
         NonFiniteError: names the state.
@@ -208,7 +211,7 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def check_optimizer_state(state: Mapping[str, Any]) -> None:
-    """Stop if the optimiser's state of one parameter or of one network has overflowed.
+    """Check that the optimiser state of one parameter, or of one network, has not overflowed.
 
     Raises:
         NonFiniteError: names the state.
@@ -219,11 +222,11 @@ def check_optimizer_state(state: Mapping[str, Any]) -> None:
 
 
 class BestEpoch:
-    """Keeps the weights of the best epoch, and says whether to go on.
+    """Holds the weights of the best epoch, and decides whether to stop early.
 
     Args:
-        monitor: which validation score decides.
-        patience: epochs without improvement after which training stops, or None.
+        monitor: the validation score by which epochs are compared.
+        patience: number of epochs without improvement after which training stops; None: never.
     """
 
     def __init__(self, monitor: Monitor, patience: int | None) -> None:
@@ -235,7 +238,7 @@ class BestEpoch:
         self.last_epoch = -1
 
     def update(self, epoch: int, scores: dict[str, float], network: Network) -> bool:
-        """Record an epoch's scores; return whether it is the best so far (of equal epochs the first is)."""
+        """Take an epoch's scores, and the weights if it is better than all before; return whether it is."""
         value = scores[self.monitor]
         better = value > self.value if self.monitor == "validation_accuracy" else value < self.value
         self.last_epoch = epoch
@@ -246,7 +249,7 @@ class BestEpoch:
         return False
 
     def as_loss(self, scores: dict[str, float]) -> float:
-        """Return the score that decides, the lower the better."""
+        """Return the monitored score with a sign such that lower is better."""
         return -scores[self.monitor] if self.monitor == "validation_accuracy" else scores[self.monitor]
 
     @property
@@ -257,7 +260,7 @@ class BestEpoch:
         return self.last_epoch - self.epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best weights and the count of patience, for a checkpoint."""
+        """Return the best epoch with its weights, and the last epoch, to be stored in a checkpoint."""
         return {
             "epoch": self.epoch,
             "value": self.value,
@@ -266,7 +269,7 @@ class BestEpoch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the best weights and the count of patience from a checkpoint."""
+        """Restore from a checkpoint what `state_dict` returned."""
         self.epoch = state["epoch"]
         self.value = state["value"]
         self.weights = state["weights"]

@@ -73,7 +73,7 @@ def test_a_callback_cannot_look_and_an_early_touch_is_told(monkeypatch, tmp_path
     assert not (folder_of(spec) / "record.json").exists()
     attempt = runner._Fitted(spec, build(spec), tmp_path)
     attempt.parts.data.setup()
-    attempt.watch_test()
+    attempt.record_test_access()
     attempt.training.begin_epoch(1)
     with attempt.parts.data.last_step():
         attempt.parts.data.evaluation("test")

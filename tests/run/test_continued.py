@@ -91,7 +91,7 @@ def test_a_checkpoint_that_others_can_write_is_not_continued(
     torch.save({"sgbench": {"made_by": {}}}, path)
     path.chmod(mode)
     attempt: Any = SimpleNamespace(folder=tmp_path, training=SimpleNamespace(made_by={}))
-    assert (Attempt.kept(attempt, "last.ckpt") is not None) == (mode == 0o644)
+    assert (Attempt.load_checkpoint(attempt, "last.ckpt") is not None) == (mode == 0o644)
     assert ("can be written by others" in caplog.text) == (mode != 0o644)
     assert path.exists()
 

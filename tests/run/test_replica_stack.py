@@ -136,7 +136,7 @@ def test_stacked_passes_are_those_of_each_alone(words: tuple[str, ...], tmp_path
     before = together.stack.values.clone()
     for each in batches:
         assert together.passes is not None
-        assert together.passes.take(each)
+        assert together.passes.prepare(each)
         assert together.train_batch(each) == apart._train_one_by_one(each) == {}
         dense = [chain.blocks._is_dense() for chain in together.passes.chains]
         assert all(dense) == any(dense) == ("init.gain=30" in words)
@@ -154,7 +154,7 @@ def test_a_row_that_is_not_finite_stops_alone_in_a_stacked_pass(tmp_path: Path) 
         broken.members[1].parts.network.layers[0].weight[0, 0] = float("nan")
     (batches,) = first_batches(broken)
     assert broken.passes is not None
-    assert broken.passes.take(batches)
+    assert broken.passes.prepare(batches)
     failures = broken.train_batch(batches)
     assert failures.keys() == {1}
     assert "layer 'hidden0'" in str(failures[1])
@@ -213,7 +213,7 @@ def test_dense_batches_are_passed_over_one_by_one(tmp_path: Path) -> None:
         for batch in batches
     ]
     assert one.passes is not None
-    assert not one.passes.take(full)
+    assert not one.passes.prepare(full)
     one.train_batch(full)
     other._train_one_by_one(full)
     assert torch.equal(one.stack.values, other.stack.values)

@@ -18,10 +18,10 @@ from sgbench.records.method import method_id
 from sgbench.training.build import build
 from sgbench.training.calibration import (
     TARGETS,
-    calibrated,
-    calibrated_plan,
+    calibrate,
+    calibrate_plan,
     calibration_of,
-    measured,
+    measure_first_pass,
     seed_for_choosing,
     with_width,
 )
@@ -85,7 +85,7 @@ def test_a_seed_that_reports_never_chooses():
 
 def test_auto_is_the_number_in_the_id_and_what_was_measured_is_not():
     """Expected: one width for all seeds of a method, the id of the words with that number, a note beside it."""
-    planned = calibrated_plan(
+    planned = calibrate_plan(
         plan([*WORDS, "surrogate=atan,triangle", "width_fwhm=auto", "seed=200,201"], multirun=True)
     )
     specs = planned.specs
@@ -101,7 +101,7 @@ def test_auto_is_the_number_in_the_id_and_what_was_measured_is_not():
 def test_a_given_width_stays():
     """Expected: the same object, without a measurement."""
     spec = compose([*WORDS, "width_fwhm=0.3"])
-    assert calibrated(spec) is spec
+    assert calibrate(spec) is spec
 
 
 def test_two_layers_have_one_width_and_their_mean_is_the_target():
@@ -176,12 +176,12 @@ def test_it_costs_one_forward_pass_over_a_few_batches(monkeypatch):
     spec = compose([*WORDS, "dataset.samples=[320,20,20]", "width_fwhm=0.3"])
     found = calibration_of(spec)
     assert seen == [(40, False)] * 4
-    first = measured(spec)
+    first = measure_first_pass(spec)
     seen.clear()
-    again = measured(with_width(spec, found.width_fwhm), first)
+    again = measure_first_pass(with_width(spec, found.width_fwhm), first)
     assert (seen, again.layers) == ([], first.layers)
     others = {name: value + 1 for name, value in first.weights.items()}
-    assert measured(spec, first._replace(weights=others)).layers is not first.layers
+    assert measure_first_pass(spec, first._replace(weights=others)).layers is not first.layers
     assert seen == [(40, False)] * 4
 
 

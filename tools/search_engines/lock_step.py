@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sgbench.errors import NonFiniteError
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.group_worker import Shared
+from sgbench.replicas.group_worker import SharedBatches
 from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.replica import Replica
 from sgbench.signals.trajectory import Batch
@@ -63,10 +63,10 @@ def alone(spec: RunSpec) -> Course:
         training.begin_epoch(epoch)
         for place, batch in enumerate(_first(parts.data.epoch(epoch))):
             training.set_learning_rate(parts.optimizer)
-            training.trained(batch, training.loop.train_batch(batch, parts.optimizer))
+            training.record_loss(batch, training.loop.train_batch(batch, parts.optimizer))
             yield (_moment(f"epoch {epoch}, batch {place}", training),)
         check_optimizer(parts.optimizer)
-        yield (_validated(training, parts.data.evaluation("validation")),)
+        yield (_validate(training, parts.data.evaluation("validation")),)
     with parts.data.last_step():
         yield (_tested(training, parts.data.evaluation("test")),)
 
@@ -82,7 +82,7 @@ def side_by_side(specs: Sequence[RunSpec]) -> Course:
         members.append(
             Replica(place, spec, members[0].parts.data if members else None, Code(None, None, {}, ""))
         )
-    lockstep, shared = Lockstep(members), Shared(members)
+    lockstep, shared = Lockstep(members), SharedBatches(members)
     yield tuple(_moment("at first", one.training) for one in members)
     for epoch in range(specs[0].method.protocol.epochs):
         for member in members:
@@ -92,7 +92,7 @@ def side_by_side(specs: Sequence[RunSpec]) -> Course:
             yield tuple(_moment(f"epoch {epoch}, batch {place}", one.training) for one in members)
         _raise(lockstep.check_optimizer())
         yield tuple(
-            _validated(one.training, shared.evaluation(one.parts.data, "validation")) for one in members
+            _validate(one.training, shared.evaluation(one.parts.data, "validation")) for one in members
         )
     moments = []
     for one in members:
@@ -137,7 +137,7 @@ def _moment(where: str, training: Training, found: dict[str, Tensor] | None = No
     return Moment(where, weights, {**loss, **(found or {})}, training.network)
 
 
-def _validated(training: Training, batches: Iterable[Batch]) -> Moment:
+def _validate(training: Training, batches: Iterable[Batch]) -> Moment:
     """Score validation after an epoch as `Training.score` does, and keep the logits."""
     training.begin_scoring("validation", selected=False)
     logits = []

@@ -25,7 +25,7 @@ from sgbench.study.run import HOUR_S, Runner, is_result
 from sgbench.study.scores import PERCENT, log_spikes_of
 from sgbench.study.settle import selection
 from sgbench.training.build import build
-from sgbench.training.calibration import calibrated_specs
+from sgbench.training.calibration import calibrate_specs
 from sgbench.training.run_folder import stored_record
 
 TUNING_SEEDS = (100, 101)
@@ -219,7 +219,7 @@ class Court:
             task = trial.task
             build(self.spec(task, {"optimizer.lr": task.rate}, FIRST_REPORT)).data.setup()
             if task.name in cells:
-                calibrated_specs([self.spec(task, cells[task.name], FIRST_REPORT)])
+                calibrate_specs([self.spec(task, cells[task.name], FIRST_REPORT)])
 
     def _calibrated_cells(self) -> dict[str, Cell]:
         """Map the name of each recurrent task to its cell with a calibrated width."""
@@ -290,7 +290,7 @@ class Court:
 
         `stage` names the stage in messages.
         """
-        specs = calibrated_specs([self.spec(task, cell, seed) for cell, seed in points])
+        specs = calibrate_specs([self.spec(task, cell, seed) for cell, seed in points])
         missing = [spec for spec in specs if not _has_result(spec)]
         if missing:
             stated_s = task.run_s * len(missing)

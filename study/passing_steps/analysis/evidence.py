@@ -23,7 +23,7 @@ from sgbench.study.cells import task_reference
 from sgbench.study.definition import Study, load_study
 from sgbench.study.settle import read_settled, selection
 from sgbench.study.store import Store, StoreEntry
-from sgbench.training.calibration import measured
+from sgbench.training.calibration import measure_first_pass
 from sgbench.training.creation import create
 from study.reporting.pages.shapes import SHAPES as ALL_SHAPES
 
@@ -189,7 +189,7 @@ def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> Step
     tasks = {}
     for task in TASKS:
         given = reference_words(study, folder, task)
-        seen = measured(compose([*study.tasks[task].words, *given, *words]))
+        seen = measure_first_pass(compose([*study.tasks[task].words, *given, *words]))
         tasks[task] = {shape: _by_width(seen.layers, shape) for shape in ALL_SHAPES}
     return StepsFile(tasks=tasks)
 

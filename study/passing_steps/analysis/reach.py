@@ -15,7 +15,7 @@ from sgbench.recommendation.tries import Reach
 from sgbench.records.base import Amount, Positive, Strict, Text
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.study.definition import load_study
-from sgbench.training.calibration import measured
+from sgbench.training.calibration import measure_first_pass
 from study.passing_steps.analysis.evidence import FIRST, TASKS, reference_words
 
 FILE, SECOND = "networks.json", "passing_steps"
@@ -71,7 +71,7 @@ def measure(words: Iterable[str]) -> TaskNetwork:
         InputError: data are missing.
     """
     spec = compose([*words, *FIRST_TRY])
-    seen = measured(spec)
+    seen = measure_first_pass(spec)
     start = measured_start(seen, spec.method.protocol.steps, len(spec.method.protocol.hidden or ()))
     return TaskNetwork(
         steps=start.steps,
