@@ -19,6 +19,7 @@ from benchmarks import (
 )
 from benchmarks.__main__ import main
 from sgbench.composition.plan import plan
+from tests.messages import lines_naming
 from tests.run.tiny import WORDS as TINY_RUN
 
 
@@ -86,7 +87,7 @@ def test_lightning_and_replicas_train_alike(capsys: pytest.CaptureFixture[str]) 
     words = ["--seeds", "2", "--basic-seeds", "1", "--hidden", "8", "--batch", "640"]
     assert main(["basic_sweep", *words]) == 0
     assert "20 runs of 1 epochs" in (told := capsys.readouterr().out)
-    assert "the script ran 10 of them, which stand for all" in told
+    assert lines_naming(told, "20 runs", "10 of them")
 
 
 def test_points_that_stand_for_all_are_counted_beyond_their_start() -> None:

@@ -16,6 +16,7 @@ from sgbench.engine import event_convolution
 from sgbench.engine.event_convolution import Convolution, convolve
 from sgbench.errors import InputError
 from sgbench.signals.spikes import SparseSpikes
+from tests.messages import raises_naming
 
 STEPS, BATCH = 2, 3
 EXACT = 1e-12
@@ -117,9 +118,8 @@ def test_output_and_gradients_are_torchs(sizes: Sizes, share: float, graded: boo
 def test_shapes_that_do_not_fit_are_refused(
     image: tuple[int, int, int], weight: tuple[int, ...], values: int
 ) -> None:
-    with pytest.raises(InputError, match="do not fit images of shape") as told:
+    with raises_naming(InputError, str(image), str(weight), str(values)):
         convolve(torch.zeros(1, 1, values), Convolution(image, torch.zeros(weight), None))
-    assert "\n" not in str(told.value)
 
 
 def test_every_event_counts() -> None:
@@ -213,5 +213,5 @@ def test_spikes_moved_before_the_way_back_are_refused() -> None:
     out = convolve(x, convolution(SIZES[0], weight, bias))
     with torch.no_grad():
         x.mul_(2)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+    with pytest.raises(RuntimeError, match="inplace"):
         out.sum().backward()

@@ -154,7 +154,7 @@ def test_a_second_backward_equals_the_first(engine, kind):
     )
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
     assert all(torch.equal(one, other) for one, other in zip(first, third, strict=True))
-    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+    with pytest.raises(RuntimeError, match="second time"):
         torch.autograd.grad(loss, parameters)
 
 
@@ -179,7 +179,7 @@ def test_a_second_derivative_is_refused(engine, signal):
     layers = network()
     loss = Engine(engine).unroll(layers, signal)[-1].output.square().sum()
     (slope,) = torch.autograd.grad(loss, layers[0].weight, create_graph=True)
-    with pytest.raises(RuntimeError, match=r"differentiate twice|derivative for .* is not implemented"):
+    with pytest.raises(RuntimeError, match=r"twice|not implemented"):
         slope.sum().backward()
 
 
@@ -191,7 +191,7 @@ def test_weights_that_moved_before_backward_are_noticed(engine, layer, name):
     loss = functional(Engine(engine).unroll(layers, packed(X), keep_u=True))
     with torch.no_grad():
         getattr(layers[layer], name).mul_(2)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+    with pytest.raises(RuntimeError, match="inplace"):
         loss.backward()
 
 
@@ -202,7 +202,7 @@ def test_outputs_that_were_overwritten_are_noticed(engine):
     loss = functional(runs)
     with torch.no_grad():
         runs[0].u.zero_()
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+    with pytest.raises(RuntimeError, match="inplace"):
         loss.backward()
 
 

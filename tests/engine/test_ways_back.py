@@ -73,7 +73,7 @@ def test_feedback_weights_carry_gradient_back(case):
 def test_written_loops_leave_other_recurrent_weights_to_the_reference():
     """Expected: the reason in one line; must differ: a recurrent layer without them."""
     wiring = ("all_to_all", "full")
-    with pytest.raises(InputError, match="other recurrent weights than its own"):
+    with pytest.raises(InputError, match="recurrent weights"):
         gradients("generated", network("leaky", wiring, aligned=True), X)
     gradients("generated", network("leaky", wiring), X)
 

@@ -194,8 +194,8 @@ def test_what_is_not_stacked_says_why(words: tuple[str, ...], reason: str, tmp_p
     assert (lockstep.one_by_one or "").startswith(reason)
     told: list[WorkerMessage] = []
     worker = GroupWorker([], told.append, lambda: False)
-    worker._note(lockstep)
-    worker._note(lockstep)
+    worker._report_unstacked(lockstep)
+    worker._report_unstacked(lockstep)
     (note,) = told
     assert note.kind == "noted"
     assert reason in note.line

@@ -48,7 +48,7 @@ def test_rows_count_what_is_done_running_and_failed(finished: RunRecord) -> None
     assert status.startswith(f"1/6 done, 1 running, 1 failed | best {accuracy} atan seed 0 | 0:00")
     assert view.problems == ["the disk is full"]
     # Of 18 epochs 3 + 1 + 3 are over.
-    assert sum(view.epochs.values()) / view.wanted == 7 / 18
+    assert sum(view.epochs.values()) / view.planned == 7 / 18
 
 
 def test_epoch_and_best_are_there_from_the_first_epoch_on(finished: RunRecord) -> None:
@@ -83,7 +83,7 @@ def test_a_loss_is_the_better_the_less_of_it(finished: RunRecord) -> None:
 def test_what_was_finished_before_counts_as_done_but_not_for_the_time_left(finished: RunRecord) -> None:
     view, _ = view_of("surrogate=atan", "seed=0,1", finished={0: finished})
     assert view.status().startswith("1/2 done")
-    assert view.wanted == 3
+    assert view.planned == 3
 
 
 def test_the_table_fits_80_columns_and_24_lines() -> None:
