@@ -1,35 +1,33 @@
-"""Whether two marked numbers of a sequence are more than 1 together."""
+"""The adding task: is the sum of two marked numbers of a sequence above 1?"""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import Generated, whole
+from sgbench.datasets.base import Samples
+from sgbench.datasets.generated import DrawnBySplit, whole
 from sgbench.errors import require_count
 
 
-class Adding(Generated, entry="adding"):
-    """Generates even numbers between 0 and 1 of which two are marked; the class is whether their sum is above 1.
+class Adding(DrawnBySplit, entry="adding"):
+    """Generates uniform numbers in [0, 1), two of them marked; the class is 1 if the marked sum exceeds 1, else 0.
 
     The first channel has a number in each step, the second is 1 at the two marks and 0 elsewhere. One mark is in
     the first half of the steps, one in the second.
 
     Args:
-        places: numbers of a sample, one a step.
-        samples: of train, validation and test.
-        seed: of everything random.
+        places: steps of a sample, each with one number; at least 2.
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
     Raises:
         InputError: a parameter out of range.
 
-    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.4, there the sum itself; as a class of
-    two so that it has an accuracy.
+    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.4. There the sum itself is the target;
+    here it is one of two classes, so that there is an accuracy.
 
-    >>> train = Adding(places=4, samples=[3, 1, 1], seed=0).load(Path())["train"]
+    >>> train = Adding(places=4, samples=[3, 1, 1], seed=0).load(data_dir=None)["train"]
     >>> marked = (train.values[..., 0] * train.values[..., 1]).sum(1)
     >>> bool(((marked > 1) == train.target.bool()).all())
     True
@@ -41,11 +39,8 @@ class Adding(Generated, entry="adding"):
         self.places = require_count("dataset.places", places, low=2)
         super().__init__(samples=samples, seed=seed)
 
-    def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw each split by a generator of its own, see `each_split`; `data_dir` is not read."""
-        return {name: self._generate(size, random) for name, size, random in self.each_split()}
-
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw `count` samples and their classes with `random`."""
         numbers = random.random((count, self.places))
         half, rows = self.places // 2, np.arange(count)
         marks = np.zeros_like(numbers)

@@ -16,18 +16,18 @@ from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
 LETTERS = "abcdefghiklmnopqrstuvwxy"  # j and z are movements
-EACH = 4200
+EACH = 4200  # recordings of a letter
 HEIGHT, WIDTH = 180, 240
 COLUMNS = ("ts", "x", "y", "pol")
-MOST_BYTES = 1 << 28
-MOST_EVENTS = 1 << 26
+MOST_BYTES = 1 << 28  # of a file
+MOST_EVENTS = 1 << 26  # of a file
 
 
 class AslDvs(EventFiles, entry="asl_dvs"):
     """Loads 24 letters signed by five people, 4200 recordings of 0.1 s each, 240x180 pixels.
 
-    There is no official split and the names of the files do not say who signs: validation and test, a tenth each
-    by the hash of the names, hold people that training holds too, so scores say nothing about unknown people.
+    There is no official split, and file names do not say who signs. Validation and test are a tenth of each letter,
+    chosen by the hash of the file names. They hold people of the training set, so scores say nothing about others.
 
     Source: Bi, Chadha, Abbas, Bourtsoulatze & Andreopoulos 2019, IEEE International Conference on Computer Vision.
     """
@@ -52,7 +52,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
     per_letter: ClassVar[int] = EACH
 
     def originals(self, root: Path) -> list[str]:
-        """List every recording's file, letter by letter."""
+        """List the file of every recording, sorted by letter and name, relative to `root`."""
         files: list[str] = []
         for letter in LETTERS:
             files += [
@@ -62,14 +62,14 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         return files
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Assign recordings to splits by the hash of their names, letter by letter."""
+        """Assign each letter's recordings to splits by the hash of their names."""
         classes: dict[str, list[str]] = {letter: [] for letter in LETTERS}
         for name in self.originals(root):
             classes[name[0]].append(name)
         return {split: self._read(root, names) for split, names in shares(classes, (1, 1)).items()}
 
     def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
-        """Yield the recordings of these files."""
+        """Read these files one by one and yield each as a recording with its class."""
         for name in names:
             pixels = read_mat(root / name)
             channel = pixels.channel((2, HEIGHT, WIDTH), str(root / name))
@@ -77,10 +77,13 @@ class AslDvs(EventFiles, entry="asl_dvs"):
 
 
 def read_mat(path: Path) -> Pixels:
-    """Read events from a MATLAB file of four columns, rows counted from the bottom; times from 0 at the first.
+    """Read the events of a MATLAB file with the columns `ts`, `x`, `y` and `pol`.
+
+    The file counts rows from the bottom of the picture, the result from the top. The first event gets time 0.
 
     Raises:
-        InputError: not such a file, cut off, or with columns of other kinds, sizes or length.
+        InputError: the file is no MATLAB file, cut off or too large, or a column is missing, not of finite numbers
+            or not as long as the others.
     """
     from scipy.io import loadmat, whosmat
 
@@ -105,5 +108,5 @@ def read_mat(path: Path) -> Pixels:
     if not all(np.isfinite(column).all() for column in columns):
         raise InputError(f"{path}: an event that is not finite")
     time_us, x, y, polarity = (column.astype(np.int64) for column in columns)
-    first = time_us.min() if len(time_us) else 0
-    return Pixels(x, HEIGHT - 1 - y, polarity, time_us - first)
+    first_us = time_us.min() if len(time_us) else 0
+    return Pixels(x, HEIGHT - 1 - y, polarity, time_us - first_us)

@@ -1,4 +1,4 @@
-"""The contract of a data set: facts before any file is touched, an official split, verified bytes."""
+"""The base class of data sets: facts known before any file is read, three fixed splits, and a checksum."""
 
 from __future__ import annotations
 
@@ -23,86 +23,97 @@ from sgbench.signals.trajectory import Target
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Origin = Literal["generated", "bundled", "files"]
-"""Made from a seed, part of an installed library, or read from files that a user has to have."""
+"""Where samples come from: made from a seed, part of an installed library, or read from the user's files."""
 
 
 class Samples(NamedTuple):
     """Holds one split of a data set in memory.
 
-    Numbers are float64 in [0, 1], or uint8 that stand for themselves divided by 255. Spikes have times of their
-    own and are put into steps by the encoder.
+    Numbers are float64 in [0, 1], or uint8 that stand for value / 255. Spikes have times in microseconds; the
+    encoder assigns them to steps.
     """
 
-    values: Values  # [samples, N], [samples, steps, N] where they are traces, or spike trains
-    target: Tensor  # [samples] int64 classes, or float64 traces or spikes [samples, steps, outputs]
-    lengths: Tensor | None  # [samples] valid steps, or None where the encoder knows them
+    values: Values  # numbers [samples, N], traces [samples, steps, N], or spike trains of N channels
+    target: (
+        Tensor  # int64 classes [samples] or [samples, steps], or float64 traces or spikes [samples, steps, N]
+    )
+    lengths: Tensor | None  # valid steps [samples]; None if the encoder determines them
 
 
 class DataSet(ABC):
     """Defines a data set, whose facts are attributes that are known before a download.
 
-    A class that names its entry takes target, classes, sizes, origin, licence and checksum from the `meta` of that
-    file, where they are stated once; what it states itself, or computes from its parameters, goes first. Its
-    parameters are given by name.
+    A subclass with `entry="NAME"` takes target, classes, sizes, origin, licence and checksum from `meta` in the
+    entry's YAML file. An attribute that the class defines, or sets in its constructor, takes precedence.
+    Constructor parameters are passed by keyword.
     """
 
-    form: Form = "values"  # of the samples
+    form: Form = "values"  # of the samples: values, traces or spikes
     origin: Origin = "generated"
-    n_inputs: int
-    image: tuple[int, int, int] | None = (
-        None  # channels, height and width, where the inputs are those of an image
-    )
+    n_inputs: int  # input channels N
+    image: tuple[int, int, int] | None = None  # channels, height and width; None if the inputs are no image
     target: Target = "class"
-    n_classes: int  # 0 where the target is no class
-    every_class_in_each_split: bool = True
-    redraws_task: bool = False  # whether another draw of `drawn` has something else to be learnt
-    sizes: Mapping[Split, int]  # 0 where it is known only once the files are read
-    source: str
+    n_classes: int  # 0 if the target is no class
+    every_class_in_each_split: bool = True  # whether each split must have a sample of each class
+    redraws_task: bool = False  # whether `drawn` changes what is to be learnt, beside the samples
+    sizes: Mapping[Split, int]  # samples of each split; 0 if known only after the files are read
+    source: str  # where the samples come from
     licence: str
-    sha256: str | None  # of `fingerprint`; None where the numbers differ from those that are published
+    sha256: str | None  # expected result of `verify`; None if no checksum is published for these parameters
 
-    given: Mapping[str, Any] = MappingProxyType({})  # the parameters it was made with
+    given: Mapping[str, Any] = MappingProxyType({})  # maps each constructor parameter passed to its value
 
     def __init_subclass__(cls, *, entry: str | None = None, **others: Any) -> None:
-        """Take the facts that an entry's file states, e.g. `class Iris(DataSet, entry="iris")`."""
+        """Set the facts in the entry's YAML file as class attributes, e.g. `class Iris(DataSet, entry="iris")`.
+
+        Attributes that the class defines itself stay. Its constructor is wrapped to keep its parameters in `given`.
+        """
         super().__init_subclass__(**others)
         if "__init__" in vars(cls):
-            cls.__init__ = _keeping_parameters(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = _keep_parameters(cls.__init__)  # type: ignore[method-assign]
         if entry is not None:
             for name, value in stated(entry).items():
                 if name not in vars(cls):
                     setattr(cls, name, value)
 
     def published_sha256(self) -> str | None:
-        """Look up the checksum of the entry with this class and exactly these parameters, if there is one."""
-        kind = type(self)
-        return published_sha256(f"{kind.__module__}.{kind.__qualname__}", self.given)
+        """Return the checksum of the catalogue entry with this class and these parameters; None without one."""
+        own_class = type(self)
+        return published_sha256(f"{own_class.__module__}.{own_class.__qualname__}", self.given)
 
     def outputs(self) -> int:
-        """Return how many outputs a network needs: one for each class, trace or train of the target."""
+        """Return how many outputs a network needs: one for each class, target trace or target spike train."""
         return self.n_classes
 
     @abstractmethod
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the samples of all splits; `SpikingData` checks them against the facts.
+        """Load the samples of all splits, without the checks of `sgbench.datasets.checks.check`.
+
+        Args:
+            data_dir: root folder of all data files.
 
         Raises:
             InputError: files are missing or not the published ones; one line with the remedy.
         """
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe in one line what is missing and how to get it; return None where nothing is."""
+        """Describe in one line which files are missing and how to get them; return None if none are."""
         return None
 
     def drawn(self, seed: int) -> DataSet | None:
-        """Return the data set with the samples of a run of this seed; None where only its splits change by seed.
+        """Return this data set with samples drawn anew from a run's seed; None if samples cannot be drawn.
 
-        Where `redraws_task` is set, what is to be learnt is drawn too, so weights of other draws do not fit it.
+        If `redraws_task` is set, each draw has another relation of inputs to targets, so that weights trained on
+        one draw do not fit another.
         """
         return None
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Compare the loaded bytes and the split with the published ones, and return their SHA-256."""
+        """Hash the samples of all splits by SHA-256 and return the digest.
+
+        Raises:
+            InputError: the digest is not the published `sha256`.
+        """
         checksum = fingerprint(splits)
         if self.sha256 is not None and checksum != self.sha256:
             is_generated = self.origin == "generated"
@@ -118,45 +129,49 @@ class DataSet(ABC):
         return checksum
 
 
-def _keeping_parameters(begin: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a constructor so that it keeps its parameters, by which published numbers are known."""
+def _keep_parameters(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a constructor so that it first stores its keyword parameters as `given`, for `published_sha256`."""
 
-    @functools.wraps(begin)
+    @functools.wraps(constructor)
     def __init__(self: DataSet, *positional: Any, **parameters: Any) -> None:  # noqa: N807 - it replaces one
-        if "given" not in vars(self):  # not those that a subclass hands on
+        if "given" not in vars(self):  # a subclass's constructor, called first, has stored its own
             self.given = parameters
-        begin(self, *positional, **parameters)
+        constructor(self, *positional, **parameters)
 
     return __init__
 
 
 def fingerprint(splits: dict[Split, Samples]) -> str:
-    """Hash values (floats as float32), targets and lengths of all splits, in order, by SHA-256."""
+    """Hash values, targets and lengths of all splits in order by SHA-256; floats as float32. Return hex digits."""
     digest = hashlib.sha256()
     for name in SPLITS:
         samples = splits[name]
         digest.update(name.encode())
         target = samples.target.to(torch.float32 if samples.target.is_floating_point() else torch.int64)
-        for part in (*_parts(samples.values), target):
-            _add(digest, part)
+        for tensor in (*_hashed_tensors(samples.values), target):
+            _add(digest, tensor)
         if samples.lengths is not None:
             _add(digest, samples.lengths.to(torch.int64))
     return digest.hexdigest()
 
 
 AT_ONCE = 2**24
-"""Bytes that are hashed together, so that data larger than memory can be."""
+"""Bytes that are hashed at a time, so that mapped files larger than memory can be hashed."""
 
 
-def _add(digest: Any, numbers: Tensor) -> None:
-    """Add a tensor's bytes to a digest, a piece at a time."""
-    plain = numbers.contiguous().reshape(-1).numpy().view(np.uint8)
+def _add(digest: Any, tensor: Tensor) -> None:
+    """Add a tensor's bytes to a `hashlib` digest, `AT_ONCE` of them at a time."""
+    plain = tensor.contiguous().reshape(-1).numpy().view(np.uint8)
     for start in range(0, len(plain), AT_ONCE):
         digest.update(plain[start : start + AT_ONCE].data)
 
 
-def _parts(values: Values) -> Iterator[Tensor]:
-    """Yield the tensors of a split in the form that its checksum covers."""
+def _hashed_tensors(values: Values) -> Iterator[Tensor]:
+    """Yield the tensors that the checksum of a split's values covers, in order.
+
+    These are bytes unchanged, other numbers as float32; of spike trains `indptr`, channels, times (sorted by
+    channel) and durations.
+    """
     if not isinstance(values, SpikeTrains):
         yield values if values.dtype == torch.uint8 else values.to(torch.float32)
         return
@@ -165,26 +180,26 @@ def _parts(values: Values) -> Iterator[Tensor]:
     ordered = (values[piece].by_channel() for piece in pieces)
     if len(pieces) == 1:
         yield from next(ordered)
-    else:  # sorted twice, so that data larger than memory can be
+    else:  # sort twice, so that one piece at a time is in memory
         yield from (channel for channel, _ in ordered)
         yield from (values[piece].by_channel()[1] for piece in pieces)
     yield values.duration_us
 
 
 def sizes(train: int, validation: int, test: int) -> dict[Split, int]:
-    """Pair the numbers of samples with the names of the three splits."""
+    """Map the names of the three splits to their numbers of samples."""
     return {"train": train, "validation": validation, "test": test}
 
 
 def stratified_split(
     target: np.ndarray, fractions: tuple[float, float, float], seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return indices of train, validation and test with each class in the given proportions.
+    """Return sorted indices of train, validation and test samples, each class in the same proportions.
 
     Args:
         target: class of each sample [samples].
-        fractions: of train, validation and test; they sum to 1.
-        seed: of the split, which is part of the data set and not of a run.
+        fractions: shares of train, validation and test; they sum to 1.
+        seed: of the random choice; part of the data set, not of a run.
 
     >>> train, validation, test = stratified_split(np.array([0] * 5 + [1] * 5), (0.6, 0.2, 0.2), seed=0)
     >>> len(train), len(validation), len(test)

@@ -1,4 +1,4 @@
-"""Batches of any data set, encoded on the way, in an order of seed and epoch; the test split under lock."""
+"""Encoded batches of any data set, in an order given by seed and epoch; the test split is locked."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from sgbench.signals.spikes import Signal
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
 
-CLOSED = (
+TEST_IS_LOCKED = (
     "the test split is closed until the last step of a run: validation selects, and the test is taken once; "
     "use data.evaluation('validation')"
 )
 
 
-def forget(stage: str | None) -> None:
-    """Do nothing when the test split is handed out, as no listener is set."""
+def ignore_access(stage: str | None) -> None:
+    """Do nothing on an access to the test split: the listener until another is set."""
 
 
 class GuardedSplits(Mapping[Split, Samples]):
-    """Holds splits by name, of which `test` is handed out inside `open` alone.
+    """Maps split names to samples; `test` can be read only inside the context `open`.
 
     Args:
-        splits: loaded and checked.
+        splits: the loaded and checked samples by split.
     """
 
     def __init__(self, splits: Mapping[Split, Samples]) -> None:
         self._splits = dict(splits)
         self._is_open = False
         self._stage: str | None = None
-        self.listener: Callable[[str | None], None] = forget  # each time before the test split is handed out
+        self.listener: Callable[[str | None], None] = ignore_access  # called before each access to `test`
 
     def __getitem__(self, name: Split) -> Samples:
-        """Return the samples of one split; before the test split the listener is called.
+        """Return the samples of one split; for the test split, first call the listener with the stage.
 
         Raises:
-            InputError: the test split, before the last step.
+            InputError: the test split is asked for outside `open`.
         """
         if name == "test":
             if not self._is_open:
-                raise InputError(CLOSED)
+                raise InputError(TEST_IS_LOCKED)
             self.listener(self._stage)
         return self._splits[name]
 
@@ -66,10 +66,10 @@ class GuardedSplits(Mapping[Split, Samples]):
 
     @contextlib.contextmanager
     def open(self, stage: str | None = None) -> Iterator[None]:
-        """Unlock the test split for the last step, or for a stage whose scores select nothing.
+        """Unlock the test split while the context lasts.
 
         Args:
-            stage: its name for the listener; None for the last step.
+            stage: name passed to the listener, of a stage whose scores select nothing; None is a run's last step.
         """
         self._is_open, self._stage = True, stage
         try:
@@ -78,20 +78,20 @@ class GuardedSplits(Mapping[Split, Samples]):
             self._is_open, self._stage = False, None
 
     def anew(self) -> GuardedSplits:
-        """Return the same samples under a lock of their own, for another run."""
+        """Return the same samples with a new lock and no listener, for another run."""
         return GuardedSplits(self._splits)
 
 
 class Batches:
-    """Yields the batches of one pass over a split.
+    """Yields the encoded batches of one pass over a split.
 
     Args:
-        samples: the split.
-        encoder: values to input over time.
+        samples: of the split.
+        encoder: turns the samples' values into input over time.
         batch_size: samples per batch; the last may be smaller.
-        order: positions in the order of visiting [samples].
-        noise: generator of the encoding's stream, fresh for this pass.
-        dtype: of the input.
+        order: index of each sample in the order in which they are visited, int64 [samples].
+        noise: random generator of the encoder in this pass.
+        dtype: of the input and of real-valued targets.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class Batches:
         self.order = order
         self.noise = noise
         self.dtype = dtype
-        self.vary: Callable[[Values], Values] | None = None  # before they are encoded, if anything
-        self.kept: Kept | None = None  # the code of all samples
+        self.vary: Callable[[Values], Values] | None = None  # augmentation of values before they are encoded
+        self.kept: Kept | None = None  # all samples already encoded, from which batches are copied
 
     def __len__(self) -> int:
         return math.ceil(len(self.order) / self.batch_size)
@@ -126,24 +126,24 @@ class Batches:
             yield Batch(x=x, target=target, lengths=lengths, position=position)
 
     def _encoded(self, position: Tensor) -> tuple[Signal, Tensor]:
-        """Encode some samples, and count the steps that the code of each fills."""
+        """Encode the samples at these positions [B]; return the input and each sample's valid steps [B]."""
         values = numbers(self.samples.values[position], self.dtype)
         values = values if self.vary is None else self.vary(values)
         return self.encoder.encode(values, self.noise), self.encoder.lengths(values)
 
 
 class SpikingData:
-    """Encodes any data set with any encoder.
+    """Loads and verifies a data set, and makes encoded batches of its splits.
 
     Args:
-        data_set: what to load.
-        encoder: values to input over time.
-        data_dir: where files are looked for.
+        data_set: to load.
+        encoder: turns the samples' values into input over time.
+        data_dir: root folder of all data files.
         batch_size: samples per batch.
-        seed: of the run; data order, encoding and augmentation have streams of their own.
+        seed: of the run; data order, encoding and augmentation each draw from a generator of their own.
         dtype: of the input.
-        augmentation: of the training samples, or None.
-        first: how many samples of each split to use, once all are verified; None is all.
+        augmentation: random change of the training samples; None for none.
+        first: samples of each split to use, after all are verified; None for all.
 
     Raises:
         InputError: the encoder or the augmentation does not take samples of this form.
@@ -177,14 +177,17 @@ class SpikingData:
         self.seed = seed
         self.dtype = dtype
         self.splits = GuardedSplits({})
-        self.sha256: str | None = None  # of the data, once they are loaded and verified
-        self.kept: dict[
-            str, Kept | None
-        ] = {}  # the training samples' code, once it is known whether it stays
-        self.truncated: dict[Split, int] = {}  # spikes beyond the last step, of splits that have any
+        self.sha256: str | None = None  # of the data; None until they are verified
+        # {"train": encoded training samples, or None if they must be encoded in each epoch}; empty until decided.
+        self.kept: dict[str, Kept | None] = {}
+        self.truncated: dict[Split, int] = {}  # spikes cut off after the last step, of splits that have any
 
     def setup(self) -> None:
-        """Load and verify all splits at the first call, and do nothing at later ones."""
+        """Load and verify all splits on the first call; do nothing on later ones.
+
+        Raises:
+            InputError: files are missing, or samples are not the published ones or longer than the encoder's steps.
+        """
         if self.splits:
             return
         splits: dict[Split, Samples] = self.data_set.load(self.data_dir)
@@ -199,17 +202,17 @@ class SpikingData:
         self.splits = GuardedSplits(splits)
 
     def share(self, other: SpikingData) -> None:
-        """Take over the splits that another run of the same data set has loaded and verified."""
+        """Take over the splits and encoded samples that another run of the same data set has loaded."""
         self.truncated = other.truncated
         self.splits, self.sha256 = other.splits.anew(), other.sha256
         self.kept = other.kept
 
     def last_step(self) -> AbstractContextManager[None]:
-        """Unlock the test split while the context lasts, since validation has selected by then."""
+        """Unlock the test split while the context lasts, for the one test of the selected network."""
         return self.splits.open()
 
     def watched(self, epoch: int) -> AbstractContextManager[None]:
-        """Unlock the test split while the context lasts, for the score of an epoch that selects nothing."""
+        """Unlock the test split while the context lasts, for a score of this epoch that selects nothing."""
         return self.splits.open(f"epoch {epoch}")
 
     @property
@@ -218,31 +221,32 @@ class SpikingData:
         return math.ceil(len(self.splits["train"].target) / self.batch_size)
 
     def epoch(self, epoch: int) -> Batches:
-        """Return the training batches of one epoch, whose order and noise are a function of its number."""
+        """Return the training batches of one epoch; order and random numbers depend on seed and epoch alone."""
         samples = self.splits["train"]
         order = torch.randperm(len(samples.target), generator=generator(self.seed, "data_order", epoch))
         batches = self._batches(samples, order, generator(self.seed, "encoding", "train", epoch))
         if self.augmentation is not None and self.augmentation.varies:
             noise, image = generator(self.seed, "augmentation", epoch), self.data_set.image
             batches.vary = functools.partial(self.augmentation.vary, generator=noise, image=image)
-        elif epoch > 0:  # a run that takes one look at the data does not pay for it
+        elif epoch > 0:  # encoding all samples ahead would not pay in a run of one epoch
             if "train" not in self.kept:
-                trial = generator(self.seed, "encoding", "train", epoch)  # the pass's own stays where it is
+                trial = generator(self.seed, "encoding", "train", epoch)  # leaves that of `batches` unused
                 self.kept["train"] = keep(samples.values, self.encoder, trial, self.dtype)
             batches.kept = self.kept["train"]
         return batches
 
     def evaluation(self, split: Split) -> Batches:
-        """Return the batches of a split in its own order.
+        """Return the batches of a split in its stored order.
 
         Raises:
-            InputError: the test split, outside `last_step` and `watched`.
+            InputError: the test split is asked for outside `last_step` and `watched`.
         """
         samples = self.splits[split]
         order = torch.arange(len(samples.target))
         return self._batches(samples, order, generator(self.seed, "encoding", split))
 
     def _batches(self, samples: Samples, order: Tensor, noise: torch.Generator) -> Batches:
+        """Return batches of these samples in this order, encoded with the generator `noise`."""
         return Batches(
             samples,
             self.encoder,
@@ -254,7 +258,7 @@ class SpikingData:
 
 
 def _encoder_mismatch(data_set: DataSet, encoder: Encoder) -> str:
-    """Write that an encoder cannot take what a data set holds, and which one can."""
+    """Write the error of an encoder that does not take a data set's form, with an encoder that does."""
     remedy = {"values": "latency", "traces": "direct", "spikes": "binned"}[data_set.form]
     return (
         f"encoder {type(encoder).__name__}: takes {' or '.join(encoder.takes)}, but data set "
@@ -263,7 +267,7 @@ def _encoder_mismatch(data_set: DataSet, encoder: Encoder) -> str:
 
 
 def _check_lengths(data_set: DataSet, split: Split, samples: Samples, encoder: Encoder) -> None:
-    """Refuse samples that are longer than the protocol's steps, and targets of another length."""
+    """Raise InputError for samples longer than the encoder's steps, or targets over time of another length."""
     lengths = encoder.lengths(samples.values) if samples.lengths is None else samples.lengths
     longest = int(lengths.max())
     if longest > encoder.steps:
@@ -271,9 +275,9 @@ def _check_lengths(data_set: DataSet, split: Split, samples: Samples, encoder: E
             f"data set {type(data_set).__name__}: split {split} has samples of up to {longest} steps, the protocol "
             f"{encoder.steps}; set protocol.steps={longest}"
         )
-    wanted = encoder.steps if data_set.target == "class" else samples.target.shape[1]
-    if wanted != encoder.steps:
+    target_steps = encoder.steps if data_set.target == "class" else samples.target.shape[1]
+    if target_steps != encoder.steps:
         raise InputError(
-            f"data set {type(data_set).__name__}: split {split} has targets of {wanted} steps, the protocol "
-            f"{encoder.steps}; set protocol.steps={wanted}"
+            f"data set {type(data_set).__name__}: split {split} has targets of {target_steps} steps, the protocol "
+            f"{encoder.steps}; set protocol.steps={target_steps}"
         )

@@ -1,4 +1,4 @@
-"""Which bracket may be closed next."""
+"""The bracket task: which kind of bracket may be closed next?"""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from sgbench.errors import require_count
 
 
 class Brackets(SymbolTask, entry="brackets"):
-    """Generates beginnings of well-nested words of brackets; the class is the kind that may be closed next.
+    """Generates beginnings of well-nested sequences of brackets; the class is the kind that may be closed next.
 
-    It is the innermost one that is open at the end, so that what is open has to be kept in order (a stack). Where
-    both are allowed, the next bracket opens or closes with the same chance; a word whose brackets are all closed
-    at the end asks nothing and is drawn again.
+    That is the innermost bracket open at the end, so the open brackets have to be remembered in order (a stack).
+    If the next symbol may open or close a bracket, both have probability 1/2. A sequence that ends with no open
+    bracket has no class and is drawn again.
 
     Args:
-        kinds: k different brackets; bracket i is opened by symbol i and closed by symbol k + i.
-        depth: most brackets that are open at a time.
-        places: symbols of a sample.
-        channels: of each symbol.
+        kinds: number k of kinds of brackets; kind i is opened by symbol i and closed by symbol k + i.
+        depth: largest number of brackets open at a time.
+        places: symbols in a sample.
+        channels: input channels that stand for one symbol.
         symbol_ms: duration of a symbol [ms].
-        rate_hz: of a channel while its symbol lasts [Hz].
-        samples: of train, validation and test.
-        seed: of everything random.
+        rate_hz: firing rate of a channel while its symbol lasts [Hz].
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
     Raises:
         InputError: a parameter out of range.
@@ -57,7 +57,7 @@ class Brackets(SymbolTask, entry="brackets"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw words with a bracket open at the end [samples, places], and its kind as class [samples]."""
+        """Draw sequences with an open bracket at the end [samples, places], and its kind as class [samples]."""
         words: list[list[int]] = []
         classes: list[int] = []
         while len(words) < count:
@@ -68,13 +68,16 @@ class Brackets(SymbolTask, entry="brackets"):
         return np.array(words), np.array(classes)
 
     def _word(self, chances: np.ndarray) -> tuple[list[int], list[int]]:
-        """Draw one word from numbers in [0, 1) [2, places]; return its symbols and what is open at its end."""
+        """Make one sequence of uniform numbers in [0, 1) [2, places]; return its symbols and its open brackets.
+
+        In each step, the first number decides whether to close or open, the second which kind to open.
+        """
         word: list[int] = []
         still_open: list[int] = []
-        for turn, kind in chances.T:
-            if still_open and (len(still_open) == self.depth or turn < 1 / 2):
+        for close_draw, kind_draw in chances.T:
+            if still_open and (len(still_open) == self.depth or close_draw < 1 / 2):
                 word.append(self.kinds + still_open.pop())
             else:
-                still_open.append(int(kind * self.kinds))
+                still_open.append(int(kind_draw * self.kinds))
                 word.append(still_open[-1])
         return word, still_open

@@ -20,20 +20,20 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 FILE = "braille_letters.npz"
 ORIGINAL = "tutorial5_braille_spiking_data.pkl.gz"
-CLASSES, REPETITIONS, STEPS, TAXELS = 27, 50, 76, 12
+CLASSES, REPETITIONS, STEPS, TAXELS = 27, 50, 76, 12  # a taxel is one pressure sensor of the fingertip
 COUNT = CLASSES * REPETITIONS
-FULL = 255  # what an untouched sensor gives
+FULL = 255  # reading of an untouched sensor
 MOST_BYTES = 256 * 1024 * 1024  # of the original, unpacked
 STEP_US = 25_000  # the skin is read 40 times a second
-FIRST_VALIDATION, FIRST_TEST = 32, 40  # repetitions
+FIRST_VALIDATION, FIRST_TEST = 32, 40  # first repetition in validation and in test
 Pressures = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class BrailleLetters(DataSet):
-    """Holds what the two forms share: one file, and a split by repetition.
+    """Reads the recordings that `Braille` and `BrailleDelta` share, and splits them by repetition.
 
-    The fingertip slid over each of 27 letters (space, A to Z) 50 times. Repetitions 0 to 31 train, 32 to 39
-    validate and 40 to 49 test, so that every split has every letter equally often.
+    A robot's fingertip slid over each of 27 letters (space, A to Z) 50 times. Repetitions 0 to 31 are for training,
+    32 to 39 for validation and 40 to 49 for the test, so every split has every letter equally often.
 
     Source: Müller-Cleve et al. 2022, Frontiers in Neuroscience 16:951164; doi 10.5281/zenodo.6556273.
     """
@@ -46,7 +46,7 @@ class BrailleLetters(DataSet):
     )
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe what is missing, the file and how to get it; return None where it is there."""
+        """Describe the missing file and how to get it; return None if it is there."""
         try:
             self._path(data_dir)
         except InputError as error:
@@ -54,26 +54,33 @@ class BrailleLetters(DataSet):
         return None
 
     def read(self, data_dir: Path) -> dict[Split, tuple[Pressures, np.ndarray[Any, Any]]]:
-        """Read pressures [samples, 76, 12] and letters of each split, ordered by letter and repetition."""
+        """Map each split to its pressures, uint8 [samples, 76, 12], and letters, int64 [samples].
+
+        Samples are sorted by letter and repetition.
+
+        Raises:
+            InputError: the file is missing, damaged, or lacks a repetition of a letter.
+        """
         path, (x, y, repetition) = self._arrays(data_dir)
         order = np.lexsort((repetition, y))
-        expected = np.divmod(np.arange(COUNT), REPETITIONS)
-        if (y[order] != expected[0]).any() or (repetition[order] != expected[1]).any():
+        expected_letter, expected_repetition = np.divmod(np.arange(COUNT), REPETITIONS)
+        if (y[order] != expected_letter).any() or (repetition[order] != expected_repetition).any():
             raise InputError(
                 f"{path}: not {REPETITIONS} repetitions of each of {CLASSES} letters; {self.remedy}"
             )
-        ends = {
+        repetitions = {
             "train": (0, FIRST_VALIDATION),
             "validation": (FIRST_VALIDATION, FIRST_TEST),
             "test": (FIRST_TEST, REPETITIONS),
         }
         chosen = {
-            name: order[(expected[1] >= low) & (expected[1] < high)] for name, (low, high) in ends.items()
+            name: order[(expected_repetition >= low) & (expected_repetition < high)]
+            for name, (low, high) in repetitions.items()
         }
         return {name: (x[positions], y[positions].astype(np.int64)) for name, positions in chosen.items()}  # type: ignore[misc]
 
     def _arrays(self, data_dir: Path) -> tuple[Path, tuple[Pressures, Any, Any]]:
-        """Read pressures, letters and repetitions of all samples, and return the file that they come from."""
+        """Return the file found and its arrays: pressures [1350, 76, 12], letters [1350], repetitions [1350]."""
         path = self._path(data_dir)
         if path.name == ORIGINAL:
             letter, repetition = np.divmod(np.arange(COUNT), REPETITIONS)
@@ -88,16 +95,16 @@ class BrailleLetters(DataSet):
         return path, (x, y, repetition)
 
     def _path(self, data_dir: Path) -> Path:
-        """Return where the file lies: the original archive or the unpacked file."""
+        """Find the data file: the published pickle if it is there, else the .npz file."""
         folder = data_dir / self.folder
         packed = folder / ORIGINAL
         return packed if packed.is_file() else find(FILE, [folder], self.remedy)
 
 
 class Braille(BrailleLetters, entry="braille"):
-    """Loads Braille letters as the pressures on twelve taxels, four of which touch, in 76 steps of 25 ms.
+    """Loads Braille letters as the pressures on twelve sensors, four of which touch, in 76 steps of 25 ms.
 
-    In this form the single nearest neighbour classifies all letters correctly; see `BrailleDelta`.
+    In this form a nearest-neighbour classifier recognises every letter; `BrailleDelta` is harder.
 
     Raises:
         InputError: the file is missing, damaged or another one.
@@ -114,15 +121,16 @@ class Braille(BrailleLetters, entry="braille"):
 
 
 class BrailleDelta(BrailleLetters, entry="braille_delta"):
-    r"""Loads Braille letters as events: a taxel sends one when its pressure has changed by a threshold.
+    r"""Loads Braille letters as events: a sensor sends one when its pressure has changed by a threshold.
 
-    .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) \ge \theta], \qquad r[t] = x[t] \text{ where it sent, else } r[t-1]
+    .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) \ge \theta], \qquad r[t] = x[t] \text{ after an event, else } r[t-1]
 
-    with r[0] = x[0], in whole numbers. Channel n signals rises of taxel n, 12 + n falls. An event lies in the
-    middle of its step of 25 ms. Most samples of the space have no event.
+    x[t] is the pressure (0 to 255) of a sensor in step t, s the event (0 or 1) of a rise or a fall, r the pressure
+    at the last event, with r[0] = x[0]. Channel n has the rises of sensor n, channel 12 + n its falls. An event
+    lies in the middle of its step of 25 ms. Most samples of the letter "space" have no event.
 
     Args:
-        threshold: theta, in 1/255 of the full pressure; at 10 a sample has 12.1 events, at 20 4.4.
+        threshold: theta, a whole number from 1 on; at 10 a sample has 12.1 events on average, at 20 4.4.
 
     Raises:
         InputError: a threshold that is no whole number above 0, or the file is missing, damaged or another one.
@@ -131,7 +139,7 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
     """
 
     n_inputs: int = 2 * TAXELS
-    published: ClassVar[Mapping[int, str]] = {
+    published: ClassVar[Mapping[int, str]] = {  # maps thresholds without a catalogue entry to checksums
         20: "4419107729a1193d099d9a60db1b473ba2cb47694fb59e5a95c99a9583dbd678",
     }
 
@@ -144,14 +152,22 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
         return {name: self._samples(*part) for name, part in self.read(data_dir).items()}
 
     def _samples(self, x: Pressures, y: np.ndarray[Any, Any]) -> Samples:
+        """Convert pressures x [samples, 76, 12] to events, with the letters y [samples] as classes."""
         sample, step, channel = np.nonzero(send_on_delta(x, self.threshold))
-        lasts = np.full(len(x), STEPS * STEP_US)
-        trains = SpikeTrains.of(sample, channel, step * STEP_US + STEP_US // 2, lasts, self.n_inputs)
+        duration_us = np.full(len(x), STEPS * STEP_US)
+        trains = SpikeTrains.of(sample, channel, step * STEP_US + STEP_US // 2, duration_us, self.n_inputs)
         return Samples(trains, torch.from_numpy(y), None)
 
 
 def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Mark rises and falls [samples, steps, 2 N] of whole numbers [samples, steps, N] since they last sent.
+    """Mark where numbers have risen or fallen by the threshold since their last event.
+
+    Args:
+        x: whole numbers [samples, steps, N].
+        threshold: least change that makes an event.
+
+    Returns:
+        Rises of all N numbers, then their falls [samples, steps, 2 N].
 
     >>> send_on_delta(np.array([[[10], [12], [14], [9]]], dtype=np.uint8), 3)[0].astype(int).tolist()
     [[0, 0], [0, 0], [1, 0], [0, 1]]
@@ -166,7 +182,7 @@ def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.b
 
 
 def trials_in(path: Path) -> Pressures:
-    """Read the pressures [1350, 76, 12] of the tutorial's trials as data, so that nothing is unpickled.
+    """Read the pressures [1350, 76, 12] in the published gzipped pickle, without running anything in it.
 
     Raises:
         InputError: the file is cut off or damaged, or holds something else.
@@ -191,6 +207,10 @@ def trials_in(path: Path) -> Pressures:
 
 
 def _pressure(trial: dict[str, Any], where: str) -> Pressures:
+    """Return the first 76 steps of a trial's `taxel_data` as 255 minus the reading, uint8 [76, 12].
+
+    `where` names file and trial in the InputError raised for another shape or for readings outside 0 to 255.
+    """
     if "taxel_data" not in trial:
         raise InputError(f"{where} has no taxel_data; it is another file than the published one")
     pressures = np.asarray(trial["taxel_data"])

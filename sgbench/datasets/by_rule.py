@@ -1,4 +1,4 @@
-"""Splits of recordings that come without an official one: a function of their names, the same on every machine."""
+"""Splits for data sets without official ones: they follow from file names, so are the same on every machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sgbench.datasets.base import SPLITS, Split
 
 
 def scattered(names: Iterable[str]) -> list[str]:
-    """Order names without meaning, by their SHA-256, so that the order depends on nothing else.
+    """Sort names by their SHA-256: an order that looks random, and depends on the names alone.
 
     >>> scattered(["a", "b", "c"]) == scattered(["c", "a", "b"])
     True
@@ -18,7 +18,14 @@ def scattered(names: Iterable[str]) -> list[str]:
 
 
 def shares(classes: Mapping[str, Iterable[str]], tenths: tuple[int, int]) -> dict[Split, list[str]]:
-    """Give validation and test so many tenths of each class, at least one sample; the rest is for training.
+    """Divide each class among the splits.
+
+    Args:
+        classes: maps each class to the names of its samples.
+        tenths: tenths of each class for validation and for test, at least one sample each; training gets the rest.
+
+    Returns:
+        The sorted names of each split.
 
     >>> parts = shares({"a": ["1", "2", "3", "4"], "b": ["5", "6", "7"]}, (1, 1))
     >>> [len(parts[split]) for split in ("train", "validation", "test")]

@@ -1,4 +1,4 @@
-"""Fashion-MNIST before a simulated event camera, in the forms of N-MNIST and of CIFAR10-DVS."""
+"""Fashion-MNIST seen by a simulated event camera, in the formats of N-MNIST and of CIFAR10-DVS."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.generated import three_sizes
 from sgbench.datasets.part import first_samples
 
-PIXELS_AT_ONCE = 150_000  # of all pictures that are watched together
+PIXELS_AT_ONCE = 150_000  # camera pixels of all pictures that are recorded together
 
 
 class CameraTwin(EventFiles):
-    """Records what a simulated event camera sees of Fashion-MNIST's pictures, once, at the first use.
+    """Simulates recordings of Fashion-MNIST by an event camera at the first use, and keeps them on disk.
 
-    Training and validation are of its training pictures, the test of its test pictures, the classes in turn.
+    Training, validation and test have the first pictures of the same split of Fashion-MNIST, classes in turn.
 
     Args:
-        samples: how many recordings of train, validation and test.
+        samples: numbers of train, validation and test recordings.
 
     Raises:
-        InputError: no three numbers, or pictures are missing or not the published ones.
+        InputError: `samples` is not three numbers, or pictures are missing or not the published ones.
 
     Source: Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747 (pictures); `EventCamera` (camera).
     """
@@ -51,43 +51,43 @@ class CameraTwin(EventFiles):
         super().__init_subclass__(**others)
 
     def parameters(self) -> dict[str, object]:
-        """Return the sizes and the camera, which decide about the samples."""
+        """Return the numbers of samples and the camera's parameters, on which the recordings depend."""
         return {"samples": [self.sizes[split] for split in SPLITS], "camera": asdict(self.camera)}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which pictures are missing and how to get them; return None where all are there."""
+        """Describe which file of Fashion-MNIST is missing and how to get it; return None if none is."""
         return FashionMnist().missing(data_dir)
 
     def originals(self, root: Path) -> list[str]:
-        """List none: pictures may lie elsewhere, and are compared with the published ones as they are read."""
+        """Return no files: `FashionMnist` finds the pictures and verifies them as it reads them."""
         return []
 
     def checksum_of_originals(self, root: Path) -> str:
-        """Return the published checksum of the pictures."""
+        """Return the published checksum of Fashion-MNIST."""
         return str(FashionMnist.sha256)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Record the first pictures of each class."""
+        """Record the first pictures of each split, classes in turn."""
         splits = FashionMnist().load(root.parent)
         return {split: self._film(first_samples(splits[split], self.sizes[split])) for split in SPLITS}
 
     def _film(self, part: Samples) -> Iterator[Recording]:
-        """Yield what the camera sees of each picture."""
+        """Yield the camera's recording of each picture."""
         pictures = np.asarray(part.values).reshape(-1, 28, 28)
-        many = max(1, PIXELS_AT_ONCE // self.camera.side**2)
-        for first in range(0, len(pictures), many):
-            seen = self.camera.watch(pictures[first : first + many])
-            labels = part.target[first : first + many].tolist()
-            for (time_us, channel), label in zip(seen, labels, strict=True):
+        batch_size = max(1, PIXELS_AT_ONCE // self.camera.side**2)
+        for first in range(0, len(pictures), batch_size):
+            events = self.camera.watch(pictures[first : first + batch_size])
+            labels = part.target[first : first + batch_size].tolist()
+            for (time_us, channel), label in zip(events, labels, strict=True):
                 yield Recording(channel, time_us, label, self.camera.duration_us, name="a picture")
 
 
 class SaccadeTwin(CameraTwin, entry="saccade_twin"):
-    """Loads clothes seen by a simulated camera of 34x34 pixels in three movements of 0.1 s, as N-MNIST has digits.
+    """Loads Fashion-MNIST seen by a simulated camera of 34x34 pixels in three movements, like N-MNIST's digits.
 
-    Those of Orchard et al. are the size of the sensor, the polarities and three straight movements along a triangle
-    of 0.1 s each. Corners and sizes are chosen (theirs are 60000 and 10000), and the threshold so that a recording
-    has about as many events as one of N-MNIST.
+    Sensor size, polarities and three straight movements of 0.1 s along a triangle are those of Orchard et al. The
+    corners of the triangle and the numbers of samples (theirs: 60000 and 10000) are chosen here, and the threshold
+    such that a recording has about as many events as one of N-MNIST.
 
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Frontiers in Neuroscience 9:437 (form); see `CameraTwin`.
     """
@@ -104,11 +104,11 @@ class SaccadeTwin(CameraTwin, entry="saccade_twin"):
 
 
 class LoopTwin(CameraTwin, entry="loop_twin"):
-    """Loads clothes moving in loops before a simulated camera of 128x128 pixels, as CIFAR10-DVS has pictures.
+    """Loads Fashion-MNIST moving in loops before a simulated camera of 128x128 pixels, like CIFAR10-DVS.
 
-    Those of Li et al. are the size of the sensor, the polarities, smooth movement in repeated closed loops and ten
-    classes. Size of the pictures, loops, their duration, the threshold and sizes are chosen (theirs are 10000
-    recordings), so that all fit on a disk.
+    Sensor size, polarities, smooth movement in repeated closed loops and ten classes are those of Li et al. Picture
+    size, shape and duration of the loops, threshold and numbers of samples (theirs: 10000 in all) are chosen here,
+    so that all recordings fit on a disk.
 
     Source: Li, Liu, Ji, Li & Shi 2017, Frontiers in Neuroscience 11:309 (form); see `CameraTwin`.
     """

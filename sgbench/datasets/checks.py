@@ -1,4 +1,4 @@
-"""Compares loaded samples with what their data set declares; the first difference is one line."""
+"""Checks of loaded samples against what their data set declares; the first difference raises one line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sgbench.signals.trajectory import UNLABELLED
 
 
 def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
-    """Compare loaded splits with the facts and the published bytes, and return their SHA-256.
+    """Compare loaded splits with the attributes and the checksum of their data set, and return their SHA-256.
 
     Raises:
-        InputError: names the data set, the split and the first thing that is wrong.
+        InputError: the splits differ; the line names the data set, the split and the first difference.
     """
     name = type(data_set).__name__
     if set(splits) != set(SPLITS):
@@ -29,7 +29,7 @@ def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
 
 
 def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
-    """Describe what is wrong with a split, or None."""
+    """Return the first problem of a split, worded to follow "split NAME ", or None if it has none."""
     values, target, lengths = samples
     if len(target) == 0:
         return "is empty"
@@ -43,7 +43,7 @@ def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
 
 
 def _target_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Describe what is wrong with the targets of samples, or return None."""
+    """Return the first problem of a split's targets, or None if they have none."""
     if facts.target == "class":
         return _class_problem(target, facts)
     if facts.target == "class_per_step":
@@ -52,7 +52,7 @@ def _target_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _label_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Describe what is wrong with classes of steps, or return None."""
+    """Return the first problem of targets that are a class for each step, or None if they have none."""
     if target.ndim != 2 or target.is_floating_point():  # noqa: PLR2004 - samples, steps
         return f"has labels of shape {tuple(target.shape)}, not whole numbers [samples, steps]"
     labelled = target[target != UNLABELLED]
@@ -60,7 +60,7 @@ def _label_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _class_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Describe what is wrong with classes, or return None."""
+    """Return the first problem of class numbers of any shape, or None: out of range, or a class is missing."""
     if target.min() < 0 or target.max() >= facts.n_classes:
         return f"has a target outside 0..{facts.n_classes - 1}"
     if not facts.every_class_in_each_split:
@@ -70,7 +70,7 @@ def _class_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _output_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Describe what is wrong with traces or spikes, or return None."""
+    """Return the first problem of targets that are traces or spikes, or None if they have none."""
     if target.ndim != 3 or target.shape[2] != facts.outputs():  # noqa: PLR2004 - samples, steps, outputs
         return f"has targets of shape {tuple(target.shape)}, not [samples, steps, {facts.outputs()}]"
     if not torch.isfinite(target).all():
@@ -81,7 +81,10 @@ def _output_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> str | None:
-    """Describe what is wrong with the samples themselves, or return None."""
+    """Return the first problem of a split's values, or None if they have none.
+
+    `targets` is the number of targets in the split, `size` the declared number of samples.
+    """
     if form_of(values) != facts.form:
         return f"holds {form_of(values)}, not the declared {facts.form}"
     spikes = isinstance(values, SpikeTrains)
@@ -92,9 +95,8 @@ def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> s
         return values.problem()
     if values.dtype == torch.uint8:
         return None
-    for part in values.split(
-        max(1, AT_ONCE // max(1, values[:1].numel()))
-    ):  # of files larger than memory, too
+    samples_at_once = max(1, AT_ONCE // max(1, values[:1].numel()))
+    for part in values.split(samples_at_once):
         if not torch.isfinite(part).all():
             return "is not finite"
         if part.min() < 0 or part.max() > 1:
@@ -103,4 +105,4 @@ def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> s
 
 
 AT_ONCE = 2**22
-"""Numbers that are checked at a time."""
+"""Numbers that are checked at a time, so that mapped files larger than memory can be checked."""

@@ -21,10 +21,10 @@ SPLIT_FILE = Path(__file__).parent / "splits" / "cifar10_dvs.json"
 
 
 class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
-    """Loads 10000 pictures of CIFAR-10 moved before a camera of 128x128 pixels, a thousand of each class.
+    """Loads recordings of 10000 CIFAR-10 pictures moved before an event camera of 128x128 pixels, 1000 a class.
 
-    There is no official split, so that published figures compare different tests. Ours is a file of the package:
-    of each class 100 recordings for validation and 100 for the test, by the hash of their names.
+    There is no official split, so published accuracies are of different test sets. This split is stored in the
+    package: 100 recordings of each class for validation and 100 for the test, chosen by the hash of file names.
 
     Source: Li, Liu, Ji, Li & Shi 2017, Frontiers in Neuroscience 11:309.
     """
@@ -48,28 +48,30 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
     )
 
     def originals(self, root: Path) -> list[str]:
-        """List every recording's file, class by class."""
+        """List the file of every recording, class by class, relative to `root`."""
         files: list[str] = []
         for name in CLASSES:
             files += [f"{name}/{file}" for file in below(root / name, "*.aedat4", self.remedy, least=EACH)]
         return files
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Assign recordings to splits by the package's own list of held-out numbers."""
-        of_number = json.loads(SPLIT_FILE.read_text())
+        """Assign recordings to splits by the package's list of held-out recordings' numbers."""
+        held_out_numbers = json.loads(
+            SPLIT_FILE.read_text()
+        )  # maps class, then split, to numbers in file names
         parts: dict[Split, list[str]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):
             match = NUMBER.search(name)
             if match is None:
                 raise InputError(f"{root / name}: its name has no number")
-            listed = of_number[name.split("/")[0]]
-            held_out: list[Split] = [split for split in SPLITS if int(match[1]) in listed.get(split, [])]
+            of_class = held_out_numbers[name.split("/")[0]]
+            held_out: list[Split] = [split for split in SPLITS if int(match[1]) in of_class.get(split, [])]
             split: Split = held_out[0] if held_out else "train"
             parts[split].append(name)
         return {split: self._read(root, names) for split, names in parts.items()}
 
     def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
-        """Yield the recordings of these files."""
+        """Read these files one by one and yield each as a recording with its class."""
         for name in names:
             pixels = aedat4.read(root / name)
             channel = pixels.channel((2, 128, 128), str(root / name))

@@ -1,4 +1,4 @@
-"""Facts of originals that were never read here, written by who has them."""
+"""Confirmations of data sets without a published checksum: sizes and checksums from a user who has the files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ from sgbench.records.confirmation import DataConfirmation, FetchedFile, Original
 
 
 def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> DataConfirmation:
-    """Load a data set whose checksum nobody has published, and state its sizes, checksums and files.
+    """Load a data set that has no published checksum, and return its sizes, checksums and original files.
+
+    Args:
+        entry: of the data set in the catalogue.
+        data_set: made from the entry.
+        data_dir: root folder of all data files.
+        contact: whom to ask about this confirmation, e.g. an e-mail address.
 
     Raises:
-        InputError: its checksum is known, or its files are missing, not whole or not as published.
+        InputError: the checksum is published, or files are missing, damaged or not as published.
     """
     if not isinstance(data_set, EventFiles) or data_set.sha256 is not None:
         raise InputError(
@@ -34,8 +40,8 @@ def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> Dat
         dataset=entry.name,
         sizes={split: len(splits[split].target) for split in SPLITS},
         sha256=check(data_set, splits),
-        files=tuple(_facts(root, name) for name in data_set.originals(root)),
-        downloads=tuple(_file_facts(data_set, root, file.name) for file in data_set.downloads if file.md5),
+        files=tuple(_original_file(root, name) for name in data_set.originals(root)),
+        downloads=tuple(_fetched_file(data_set, root, file.name) for file in data_set.downloads if file.md5),
         contact=contact,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -43,12 +49,13 @@ def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> Dat
     return confirmation
 
 
-def _facts(root: Path, name: str) -> OriginalFile:
+def _original_file(root: Path, name: str) -> OriginalFile:
+    """Return name, size [bytes] and SHA-256 of a file below `root`."""
     return OriginalFile(name=name, bytes=(root / name).stat().st_size, sha256=sha256_of(root / name))
 
 
-def _file_facts(data_set: EventFiles, root: Path, name: str) -> FetchedFile:
-    """Return what is known of a file as it is published: it was fetched, or lies there."""
+def _fetched_file(data_set: EventFiles, root: Path, name: str) -> FetchedFile:
+    """Return name and MD5 of a published file: hashed if it is still there, else as noted when it was fetched."""
     if (root / name).is_file():
         return FetchedFile(name=name, md5=digests(root / name)[0])
     if name in known(root):
@@ -59,13 +66,13 @@ def _file_facts(data_set: EventFiles, root: Path, name: str) -> FetchedFile:
 
 
 def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
-    """Hold a confirmation against all that is known without the originals.
+    """Check a confirmation against all that is known of a data set without its files.
 
-    Known are how many samples splits have together, which files are originals, the MD5 of what is fetched, and how
-    the checksum of a data set follows from those of its files.
+    Checked are the sizes of splits where published, the names of the original files, the published MD5 of
+    downloads, and that the checksum of the data set follows from the checksums of its files.
 
     Raises:
-        InputError: names the first that differs.
+        InputError: the confirmation differs; the line names the first difference.
     """
     start, ask = f"data set {confirmation.dataset}: ", f"ask {confirmation.contact}"
     for together, count in data_set.recorded.items():
@@ -79,8 +86,8 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
     md5 = {file.name: file.md5 for file in confirmation.downloads}
     for file in data_set.downloads:
         if file.md5 is not None and md5.get(file.name) != file.md5:
-            given = md5.get(file.name, "none")
-            raise InputError(f"{start}md5 of {file.name} is {given}, not the published {file.md5}; {ask}")
+            stated = md5.get(file.name, "none")
+            raise InputError(f"{start}md5 of {file.name} is {stated}, not the published {file.md5}; {ask}")
     originals = checksum_of_checksums((file.name, file.sha256) for file in confirmation.files)
     if confirmation.sha256 != data_set.checksum_of(originals):
         raise InputError(
@@ -89,7 +96,10 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
 
 
 def _difference_from_originals(data_set: EventFiles, names: Sequence[str]) -> str | None:
-    """Explain how files differ from the originals that a data set finds in a folder with files of these names."""
+    """Describe how a list of file names differs from the data set's original files; return None if it does not.
+
+    The data set lists its originals in a temporary folder of empty files with these names.
+    """
     for name in names:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or str(path) != name:

@@ -1,4 +1,4 @@
-"""Copy a few symbols after a silence."""
+"""The copy-memory task: repeat a few symbols after a silence."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sgbench.signals.trajectory import UNLABELLED
 class CopyMemory(SymbolTask, entry="copy_memory"):
     """Generates a few symbols, a silence, and a cue during which the symbols are to be repeated in order.
 
-    Each step of the answer has the class of the symbol that is due; no other step has a class.
+    Each step of the cue has the class of the symbol to be repeated in it; no other step has a class.
 
     Args:
-        letters: different symbols to copy, beside the cue.
-        items: symbols to copy in each sample.
-        silence: symbol durations without spikes, before the cue.
-        channels: of each symbol.
+        letters: number of different symbols to copy; the cue is one more.
+        items: number of symbols to copy in each sample.
+        silence: duration of the silence before the cue, in symbols.
+        channels: input channels that stand for one symbol.
         symbol_ms: duration of a symbol [ms].
-        rate_hz: of a channel while its symbol lasts [Hz].
-        samples: of train, validation and test.
-        seed: of everything random.
+        rate_hz: firing rate of a channel while its symbol lasts [Hz].
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
-    Source: Arjovsky, Shah & Bengio 2016, ICML (arXiv:1511.06464), section 5.1, there ten of eight letters; here the
-    cue lasts as long as the answer.
+    Source: Arjovsky, Shah & Bengio 2016, ICML (arXiv:1511.06464), section 5.1 (ten symbols of eight kinds); here
+    the cue lasts as long as the answer.
 
     >>> task = CopyMemory(letters=2, items=1, silence=1, channels=1, symbol_ms=2, rate_hz=1000.0, samples=[1, 1, 1],
     ...     seed=0)
@@ -60,7 +60,10 @@ class CopyMemory(SymbolTask, entry="copy_memory"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw letters, silence and cues, and the letters as classes of the cues, both [samples, places]."""
+        """Draw letters, silence and cues as symbols, and classes of the cues' places, both [samples, places].
+
+        places = items + silence + items; a place without a class is `UNLABELLED`.
+        """
         letters = whole(random, self.letters, count * self.items).reshape(count, self.items)
         silence = np.full((count, self.silence), SILENCE)
         unlabelled = np.full((count, self.items + self.silence), UNLABELLED)

@@ -12,13 +12,13 @@ import torch
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, stratified_split
 
 FILE = Path("datasets", "data", "digits.csv.gz")
-"""Of scikit-learn's folder; reading it takes a twentieth of the time of loading the package."""
+"""Path below scikit-learn's folder; reading the file takes a twentieth of the time of importing the package."""
 
 
 class Digits(DataSet, entry="digits"):
     """Loads 1797 real 8x8 images of handwritten digits; stratified split 60/20/20.
 
-    Small and easy: a linear classifier reaches about 95 %, so differences near the ceiling mean little.
+    The task is easy: a linear classifier reaches about 95 %, so differences between high accuracies mean little.
 
     Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository
     (its test part), as bundled with scikit-learn.
@@ -29,7 +29,7 @@ class Digits(DataSet, entry="digits"):
     split_seed: ClassVar[int] = 20190128
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the images of all splits, pixel values divided by their maximum 16."""
+        """Load the images of all splits, pixel values divided by their maximum 16; `data_dir` is not used."""
         table = _table()
         images, target = table[:, :-1], table[:, -1]
         parts = stratified_split(np.asarray(target), (0.6, 0.2, 0.2), self.split_seed)
@@ -41,7 +41,7 @@ class Digits(DataSet, entry="digits"):
 
 
 def _table() -> np.ndarray:
-    """Read scikit-learn's rows of 64 pixels and a class, from its file where that is known."""
+    """Read 64 pixels and the class of each digit [1797, 65] from scikit-learn's file, else by its function."""
     package = importlib.util.find_spec("sklearn")
     path = Path(package.origin or "").parent / FILE if package else FILE
     if path.is_file():

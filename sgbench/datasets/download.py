@@ -1,4 +1,4 @@
-"""Fetching the originals of a data set: continued where it was cut off, compared with what is published."""
+"""Downloads of a data set's files: resumed after an interruption, and verified by their published checksums."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from sgbench.datasets.formats.archives import unpack
 from sgbench.errors import InputError, StorageError
 from sgbench.records.files import write_atomic
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 TIMEOUT_S = 60
 CHECKSUMS = "checksums.json"
-PARTIAL, FORBIDDEN_RANGE = 206, 416
+PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416  # HTTP status codes
 AGENT = "sgbench (data download)"
 AGAIN = "; the same command continues"
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
-MOST_INSIDE = 100  # archives within archives
+MOST_ARCHIVES = 100  # of an archive and those inside it
 
 
 class Fetched(Protocol):
-    """Says what is fetched for a data set, and where it is put."""
+    """Describes a data set that can be downloaded: its files and where they are stored."""
 
     @property
     def name(self) -> str:
-        """Return the name of its entry."""
+        """Return the name of the data set's catalogue entry."""
         ...
 
     @property
     def folder(self) -> str:
-        """Return the folder below the data root."""
+        """Return the data set's folder, relative to the root of all data files."""
         ...
 
     @property
     def downloads(self) -> Sequence[FileToFetch]:
-        """List the files; none where no program is let in."""
+        """List the files to download; empty if they can only be fetched by hand."""
         ...
 
     @property
@@ -56,12 +56,14 @@ class Fetched(Protocol):
 
 
 def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
-    """Fetch and unpack what is missing of a data set, and return a line for each file.
+    """Download and unpack those files of a data set that are missing; return a line of report for each file.
+
+    Files go to the data set's folder below `data_dir`; `checksums.json` there notes what was fetched and unpacked.
 
     Raises:
-        InputError: the server has no such file, sends something else, or stops half-way, after which the same
-            command continues.
-        StorageError: the disk is full, or cannot be written.
+        InputError: a server has no such file, sends another one or stops half-way (the same command resumes),
+            another process is downloading, or the files can only be fetched by hand.
+        StorageError: the disk is full or not writable.
     """
     root = data_dir / data_set.folder
     if not data_set.downloads:
@@ -71,7 +73,9 @@ def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".download.lock", timeout=0):
             if all(download.name in known(root) for download in data_set.downloads):
-                (root / CHECKSUMS).unlink()  # what was fetched before has gone since
+                (
+                    root / CHECKSUMS
+                ).unlink()  # all were fetched before, so the user has removed some: fetch again
             lines += [_fetch_one(data_set, download, root) for download in data_set.downloads]
     except Timeout:
         raise InputError(f"{root}: another process is fetching this data set; wait for it") from None
@@ -86,7 +90,10 @@ def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
 
 
 def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
-    """Fetch one file unless it is there, and hold it against its checksum."""
+    """Download, verify and unpack one file unless it is noted as fetched; return a line of report.
+
+    A file that the user has put into `root` is verified and unpacked in place of a download.
+    """
     path = root / download.name
     done = known(root).get(download.name)
     if done is not None and done["md5"] == download.md5:
@@ -100,14 +107,14 @@ def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
     table = {**known(root), download.name: facts}
     write_atomic(root / CHECKSUMS, json.dumps(table, indent=1, sort_keys=True).encode() + b"\n")
     if files and path.is_file():
-        path.unlink()  # what was in it is there
+        path.unlink()  # the unpacked files stay
     return (
         f"{download.name}: {size / 1e6:.1f} MB, md5 right, sha256 {sha256[:12]}; {len(files)} files unpacked"
     )
 
 
 def known(root: Path) -> dict[str, Any]:
-    """Read which files were fetched and unpacked, with their sizes and checksums."""
+    """Map each file fetched into this folder to its `url`, `bytes`, `md5` and `sha256`; empty without a note."""
     try:
         checksums = json.loads((root / CHECKSUMS).read_text())
     except (OSError, ValueError):
@@ -116,26 +123,32 @@ def known(root: Path) -> dict[str, Any]:
 
 
 def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
-    """Unpack an archive, and the archives in it."""
+    """Unpack an archive and the archives in it into `root`; return the names of the files, none for other files.
+
+    `most_bytes` limits the unpacked size of each archive.
+    """
     if not path.name.endswith(ARCHIVES):
         return []
-    files, inside = [], [path]
-    for number in range(MOST_INSIDE):
-        if number >= len(inside):
+    names, archives = list[str](), [path]
+    for number in range(MOST_ARCHIVES):
+        if number >= len(archives):
             break
-        for name in unpack(inside[number], root, most_bytes=most_bytes):
-            (inside if name.endswith(ARCHIVES) else files).append(root / name)
-    for archive in inside[1:]:
+        for name in unpack(archives[number], root, most_bytes=most_bytes):
+            if name.endswith(ARCHIVES):
+                archives.append(root / name)
+            else:
+                names.append(name)
+    for archive in archives[1:]:
         archive.unlink(missing_ok=True)
-    return [file.relative_to(root).as_posix() for file in files]
+    return names
 
 
 class AddressError(InputError):
-    """Says why one address did not give the file; another may."""
+    """Reports why one address did not give the file; another address may."""
 
 
 def _placed_by_hand(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, tuple[str, str]]:
-    """Return the address and the checksums of a file that somebody has put there."""
+    """Return the published address and the (MD5, SHA-256) of a file that the user has put at `path`."""
     try:
         return download.url, _compare(path, download)
     except AddressError as error:
@@ -143,9 +156,9 @@ def _placed_by_hand(data_set: Fetched, download: FileToFetch, path: Path) -> tup
 
 
 def _fetch(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, tuple[str, str]]:
-    """Fetch a file from the first address that gives it whole; return that address and the file's checksums.
+    """Download a file from the first address that gives it whole; return the address and the (MD5, SHA-256).
 
-    It grows in NAME.part, from where that ends, and gets its name once its checksum is right.
+    The file NAME.part grows from where an earlier attempt ended, and is renamed once its checksum is right.
     """
     part = path.with_name(path.name + ".part")
     failures: list[str] = []
@@ -162,19 +175,18 @@ def _fetch(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, t
 
 
 def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
-    """Fetch what is missing of a part from one address and return its checksums.
+    """Download the missing end of `part` from one address; return its MD5 and SHA-256.
 
-    A part that was continued and is not the file may have been of another one: it is fetched once more, from its
-    first byte on.
+    If a resumed file has a wrong checksum, its beginning may be of another file: it is downloaded once more whole.
     """
     have = part.stat().st_size if part.is_file() else 0
     try:
         _transfer(_request(url, have), part, download.name)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code != FORBIDDEN_RANGE or not have:
+        if error.code != RANGE_NOT_SATISFIABLE or not have:
             raise AddressError(f"the server answers {error.code} {error.reason}") from None
-        # Nothing follows what is here: it is whole, or not the file.
+        # The server has no further bytes: the part is whole, or of another file.
         if download.md5 is None and error.headers.get("Content-Range") != f"bytes */{have}":
             part.unlink()
             return _attempt(url, part, download)
@@ -192,7 +204,7 @@ def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
 
 
 def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
-    """Return MD5 and SHA-256 of a file; one that is not the published one is removed."""
+    """Return MD5 and SHA-256 of a file; remove it and raise AddressError if its MD5 is not the published one."""
     md5, sha256 = digests(path)
     if download.md5 is not None and md5 != download.md5:
         path.unlink()
@@ -203,7 +215,7 @@ def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
 
 
 def _request(url: str, have: int) -> urllib.request.Request:
-    """Ask for a file from the byte on that is missing."""
+    """Make the HTTP request for a file of which the first `have` bytes are there already."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"{url}: http or https is needed")
     headers = {"User-Agent": AGENT, **({"Range": f"bytes={have}-"} if have else {})}
@@ -211,9 +223,12 @@ def _request(url: str, have: int) -> urllib.request.Request:
 
 
 def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
-    """Append what the server sends from the byte asked for, or begin anew where it sends all."""
+    """Append what the server sends to `part`, or overwrite it if the server sends the file from its start.
+
+    A progress bar shows `name`. An answer that ends too early raises AddressError.
+    """
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the scheme is checked
-        resumed = answer.status == PARTIAL
+        resumed = answer.status == PARTIAL_CONTENT
         have = part.stat().st_size if resumed else 0
         if resumed and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
             raise AddressError(f"the server continues at another byte; remove {part}")
@@ -223,7 +238,7 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
             total=total, initial=have, unit="B", unit_scale=True, desc=name, file=sys.stderr, disable=None
         )
         with bar, part.open("ab" if resumed else "wb") as file:
-            while chunk := answer.read(CHUNK):
+            while chunk := answer.read(CHUNK_BYTES):
                 file.write(chunk)
                 bar.update(len(chunk))
     size = part.stat().st_size
@@ -232,10 +247,10 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
 
 
 def digests(path: Path) -> tuple[str, str]:
-    """Hash a file by MD5, which publishers state, and by SHA-256."""
+    """Return the MD5, which publishers state, and the SHA-256 of a file, as hex digits."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(CHUNK_BYTES):
             md5.update(chunk)
             sha256.update(chunk)
     return md5.hexdigest(), sha256.hexdigest()

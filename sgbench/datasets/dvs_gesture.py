@@ -21,16 +21,17 @@ NAME = re.compile(r"[^/]+/user(\d+)_[^/]+/(\d+)\.npy")
 
 
 class DvsGesture(EventFiles, entry="dvs_gesture"):
-    """Loads 11 gestures of 29 people under three lights, 128x128 pixels, cut into single gestures, in milliseconds.
+    """Loads 11 gestures of 29 people under three lights, recorded by an event camera of 128x128 pixels.
 
-    As tonic hands it on. Users 24 to 29 are the official test set; validation is all that the users in
-    `validation_users` do, so that it asks for unknown people as the test does.
+    The files are those that the library tonic distributes: one gesture each, times in whole milliseconds. Users 24
+    to 29 are the official test set. Validation has all gestures of `validation_users`, so that its people are
+    unknown to the network, like those of the test.
 
     Args:
-        validation_users: numbers of users of the training folder.
+        validation_users: numbers of the users of the training folder that are held out for validation.
 
     Raises:
-        InputError: no list of numbers.
+        InputError: `validation_users` is not a list of whole numbers from 1 on.
 
     Source: Amir et al. 2017, IEEE Conference on Computer Vision and Pattern Recognition.
     """
@@ -63,19 +64,19 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
 
     def __init__(self, *, validation_users: list[int]) -> None:
         super().__init__()
-        given = list(validation_users) if isinstance(validation_users, list | tuple) else []
-        if not given or not all(type(user) is int and user >= 1 for user in given):
+        users = list(validation_users) if isinstance(validation_users, list | tuple) else []
+        if not users or not all(type(user) is int and user >= 1 for user in users):
             raise InputError(
                 f"dataset.validation_users={validation_users!r}: a list of numbers such as [20, 21] is needed"
             )
-        self.validation_users = sorted(set(given))
+        self.validation_users = sorted(set(users))
 
     def parameters(self) -> dict[str, object]:
-        """Return the users held out for validation, as a part of what decides about the samples."""
+        """Return the users held out for validation, on whom the splits depend."""
         return {"validation_users": self.validation_users}
 
     def originals(self, root: Path) -> list[str]:
-        """List every gesture's file, of training first."""
+        """List the file of every gesture, relative to `root`, training before test."""
         train, test = (
             [f"{part}/{name}" for name in below(root / part, "user*/*.npy", self.remedy)]
             for part in (TRAIN, TEST)
@@ -83,7 +84,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         return train + test
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Assign recordings to splits by user."""
+        """Assign recordings to splits by folder and user; the number in a file's name is its class."""
         parts: dict[Split, list[tuple[str, int]]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):
             match = NAME.fullmatch(name)
@@ -95,7 +96,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         return {split: self._read(root, names) for split, names in parts.items()}
 
     def _read(self, root: Path, names: Iterable[tuple[str, int]]) -> Iterator[Recording]:
-        """Yield the recordings of these files."""
+        """Read these pairs of file name and class one by one and yield each as a recording."""
         for name, label in names:
             pixels = read_table(root / name)
             channel = pixels.channel((2, 128, 128), str(root / name))
@@ -103,15 +104,17 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
 
 
 def read_table(path: Path) -> Pixels:
-    """Read events from an array of rows x, y, polarity, time in milliseconds.
+    """Read events from a .npy file with the columns x, y, polarity and time [ms].
 
     Raises:
-        InputError: not an array of whole numbers with four columns, cut off, or one that would be unpickled.
+        InputError: the file is cut off, needs unpickling, or holds no whole numbers in four columns.
     """
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
-        table = np.load(path, mmap_mode="r", allow_pickle=False)  # maps what is there, and takes no more
+        table = np.load(
+            path, mmap_mode="r", allow_pickle=False
+        )  # mapping allocates no memory that a header claims
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a whole array of numbers ({error}); fetch it again") from error
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "iu" or table.shape[1:] != (COLUMNS,):

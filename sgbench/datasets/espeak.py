@@ -1,4 +1,4 @@
-"""Words spoken by the program espeak-ng, which is asked for sound and nothing else."""
+"""Words spoken by the speech synthesiser espeak-ng."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from sgbench.errors import InputError
 
 PROGRAM = "espeak-ng"
 RATE_HZ = 22050
-HEADER_BYTES = 44  # of the .wav file that it writes, whose lengths are not known when it begins
+HEADER_BYTES = 44  # of the .wav stream that espeak-ng writes; the lengths in its header are not filled in
 REMEDY = "install it, on Debian: apt-get install espeak-ng"
-MOST_S = 30
+TIMEOUT_S = 30
 
 
 class Saying(NamedTuple):
-    """Describes one word as it is to be spoken."""
+    """Describes one word and the voice that is to speak it."""
 
     word: str
     language: str  # e.g. "de"
-    variant: str  # of the voice, e.g. "f2"
+    variant: str  # espeak-ng's voice variant, e.g. "f2"
     pitch: int  # 0 to 99
     pitch_range: int  # 0 to 99
-    words_a_minute: int
+    words_a_minute: int  # speed of speech
 
 
 def version() -> str:
     """Return the version of espeak-ng on this machine, e.g. "1.52.0".
 
     Raises:
-        InputError: it is not installed; one line with the remedy.
+        InputError: it is not installed, or prints no version; one line with the remedy.
     """
     if shutil.which(PROGRAM) is None:
         raise InputError(f"{PROGRAM} is not installed; {REMEDY}")
-    said = _run([PROGRAM, "--version"]).decode(errors="replace")
-    match = re.search(r"\d+(\.\d+)+", said)
+    output = _run([PROGRAM, "--version"]).decode(errors="replace")
+    match = re.search(r"\d+(\.\d+)+", output)
     if match is None:
-        raise InputError(f"{PROGRAM} --version says {said.strip()[:80]!r}, no version; {REMEDY}")
+        raise InputError(f"{PROGRAM} --version says {output.strip()[:80]!r}, no version; {REMEDY}")
     return match[0]
 
 
 def say(saying: Saying) -> NDArray[np.int16]:
-    """Let espeak-ng speak a word; the same version gives the same samples, 22050 a second.
+    """Synthesise a word with espeak-ng as 16-bit sound of 22050 Hz; the same version gives the same samples.
 
     Raises:
-        InputError: the program is not there, or does not know the voice.
+        InputError: the program is not installed, fails, or does not know the voice.
     """
     voice = f"{saying.language}+{saying.variant}"
     options = {"-v": voice, "-p": saying.pitch, "-P": saying.pitch_range, "-s": saying.words_a_minute}
-    listed = [str(text) for pair in options.items() for text in pair]
-    data = _run([PROGRAM, *listed, "-z", "--stdout", saying.word])
+    arguments = [str(text) for option in options.items() for text in option]
+    data = _run([PROGRAM, *arguments, "-z", "--stdout", saying.word])
     if data[:4] != b"RIFF" or int.from_bytes(data[24:28], "little") != RATE_HZ:
         raise InputError(f"{PROGRAM}: voice {voice} gives no sound of {RATE_HZ} Hz; {REMEDY}")
     sound = np.frombuffer(data[HEADER_BYTES:], "<i2")
@@ -64,10 +64,10 @@ def say(saying: Saying) -> NDArray[np.int16]:
 
 
 def _run(command: list[str]) -> bytes:
-    """Run a command and return what it writes."""
+    """Run a command without a shell and return its standard output; raise InputError if it fails."""
     try:
-        # The program's name and options are this module's, words a data set's; no shell reads them.
-        return subprocess.run(command, capture_output=True, check=True, timeout=MOST_S).stdout  # noqa: S603
+        # This module chooses the program and its options; only the word is a data set's.
+        return subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S).stdout  # noqa: S603
     except FileNotFoundError:
         raise InputError(f"{PROGRAM} is not installed; {REMEDY}") from None
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,4 +1,4 @@
-"""What data sets of recorded spikes share: originals on disk, splits by rule, a prepared form that is mapped."""
+"""The base class of data sets of recorded spikes: original files, splits, and a prepared copy mapped from disk."""
 
 from __future__ import annotations
 
@@ -23,54 +23,61 @@ from sgbench.errors import InputError
 
 
 class FileToFetch(NamedTuple):
-    """Describes one file to fetch."""
+    """Describes one file to download."""
 
     url: str
-    name: str  # under which it is kept
-    md5: str | None  # as its publisher, or who hands it on, states it
-    unpacked_bytes: int  # that an archive may at most fill
-    mirrors: tuple[str, ...] = ()  # other addresses of the same bytes, asked where the first does not answer
+    name: str  # of the file on disk
+    md5: str | None  # published checksum, if there is one
+    unpacked_bytes: int  # largest size of an archive's files together
+    mirrors: tuple[str, ...] = ()  # addresses of the same file, tried in order if `url` fails
 
 
 class EventFiles(DataSet):
-    """Loads a data set from original files and keeps it in a prepared form.
+    """Loads recorded spikes from original files, by way of a prepared copy on disk.
 
-    The form is made once for the files, the reader and the parameters (`event_cache`), and holds each split as
-    memory to map (`event_store`). Splits whose size nobody has stated are declared as 0 and known after loading.
+    The copy is made once for each combination of files, reader version and parameters (see `event_cache`). It holds
+    each split in files that are mapped into memory (see `event_store`). Splits of unpublished size are declared
+    with 0 samples; `sizes` holds their true size after loading.
     """
 
     form: Form = "spikes"
     origin: Origin = "files"
-    sha256: str | None = None  # of the originals and of how they are read; None where none was read by us
-    made_here: ClassVar[bool] = False  # its checksum is that of the samples, as it has no published originals
-    name: ClassVar[str]  # of its entry
-    folder: ClassVar[str]  # below the data root
-    reader: ClassVar[int] = 1  # grows with each change of what is made of the same files
+    sha256: str | None = (
+        None  # expected result of `checksum_of`, or of the samples if `made_here`; None if unknown
+    )
+    made_here: ClassVar[bool] = (
+        False  # whether sgbench made the files, so that samples are hashed, not originals
+    )
+    name: ClassVar[str]  # of the catalogue entry
+    folder: ClassVar[str]  # relative to the root of all data files
+    reader: ClassVar[int] = 1  # version of the code that reads the files; raised when it makes other samples
     downloads: ClassVar[tuple[FileToFetch, ...]] = ()
-    by_hand: ClassVar[str] = ""  # what to do where a program is not let in
-    recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {}  # samples of several splits together
+    by_hand: ClassVar[str] = ""  # how to get the files without `sgbench data download`
+    recorded: ClassVar[
+        Mapping[tuple[Split, ...], int]
+    ] = {}  # published number of samples of some splits together
 
     def __init__(self) -> None:
-        self.found_sha256: str | None = None
+        self.found_sha256: str | None = None  # of the data, once loaded
 
     @abstractmethod
     def originals(self, root: Path) -> list[str]:
-        """List the names of all original files below the data set's folder, in order.
+        """List the names of all original files in order, relative to the data set's folder `root`.
 
         Raises:
-            InputError: there are none, or some are missing.
+            InputError: some or all are missing.
         """
 
     @abstractmethod
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Read the samples of each split from the original files, one at a time."""
+        """Map each split to its samples, which are read from the original files one at a time."""
 
     def parameters(self) -> dict[str, object]:
-        """Return, as JSON, what decides about the samples besides files and reader."""
+        """Return the parameters, as values for JSON, on which samples or splits depend."""
         return {}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which original files are missing and how to get them; return None where all are there."""
+        """Describe which original files are missing and how to get them; return None if none are."""
         try:
             self.originals(data_dir / self.folder)
         except InputError as error:
@@ -84,36 +91,40 @@ class EventFiles(DataSet):
         return "; ".join(text for text in (command if self.downloads else "", self.by_hand) if text)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load all splits, which are prepared at the first call and mapped from disk."""
+        """Map all splits from their prepared copy on disk, which is made on the first call.
+
+        Raises:
+            InputError: original files are missing, damaged or of another number of samples than published.
+        """
         root = data_dir / self.folder
         originals = self.checksum_of_originals(root)
-        shape = self._shape(originals)
+        identity = self._identity(originals)
         self.found_sha256 = None if self.made_here else self.checksum_of(originals)
         try:
-            splits = self._splits(root, shape)
+            splits = self._splits(root, identity)
         except DamagedError as error:
             raise InputError(f"data set {type(self).__name__}: {error}; remove this folder") from error
-        counted: dict[Split, int] = {split: len(samples.target) for split, samples in splits.items()}
+        found: dict[Split, int] = {split: len(samples.target) for split, samples in splits.items()}
         for together, count in self.recorded.items():
-            total = sum(counted[split] for split in together)
+            total = sum(found[split] for split in together)
             if total != count:
                 raise InputError(
                     f"{root}: holds {total} recordings for {' and '.join(together)}, not {count}; {self.remedy}"
                 )
-        self.sizes: Mapping[Split, int] = {split: self.sizes[split] or counted[split] for split in SPLITS}
+        self.sizes: Mapping[Split, int] = {split: self.sizes[split] or found[split] for split in SPLITS}
         return splits
 
     def checksum_of_originals(self, root: Path) -> str:
-        """Hash the original files below the data set's folder, or read what was noted of them."""
+        """Return one SHA-256 for all original files in the folder `root`, stored since they last changed."""
         return event_cache.checksum_of_files(root, self.originals(root))
 
     def checksum_of(self, originals: str) -> str:
-        """Return the SHA-256 of originals of this checksum, of the reader and of the parameters."""
-        identity = {**self._shape(originals), "store": 1}  # the form they are kept in changes no sample
+        """Return the SHA-256 of the checksum of the original files, the reader version and the parameters."""
+        identity = {**self._identity(originals), "store": 1}  # the format of the copy changes no sample
         return hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()
 
-    def _shape(self, originals: str) -> dict[str, object]:
-        """Return all that a prepared copy depends on."""
+    def _identity(self, originals: str) -> dict[str, object]:
+        """Return all values on which a prepared copy depends; `originals` is the checksum of the files."""
         return {
             "data set": self.name,
             "reader": self.reader,
@@ -122,35 +133,38 @@ class EventFiles(DataSet):
             "originals": originals,
         }
 
-    def _splits(self, root: Path, shape: dict[str, object]) -> dict[Split, Samples]:
-        """Map the samples of each split from disk; damaged or removed ones are prepared once more."""
-        folder = event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
+    def _splits(self, root: Path, identity: dict[str, object]) -> dict[Split, Samples]:
+        """Map the samples of each split from the prepared copy; prepare a damaged copy once more."""
+        folder = event_cache.prepared(self.name, identity, lambda folder: self._write(root, folder))
         try:
             return self._map_splits(folder)
         except DamagedError:
             event_cache.forget(folder)
-        return self._map_splits(
-            event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
-        )
+        folder = event_cache.prepared(self.name, identity, lambda folder: self._write(root, folder))
+        return self._map_splits(folder)
 
     def _map_splits(self, folder: Path) -> dict[Split, Samples]:
-        """Map the samples of each split from a prepared copy."""
+        """Map the samples of each split from the prepared copy in `folder`; hash them if `made_here`."""
         splits: dict[Split, Samples] = {split: read(folder / split) for split in SPLITS}
         if self.made_here:
             self.found_sha256 = checksum_of_samples(folder / split for split in SPLITS)
         return splits
 
     def _write(self, root: Path, folder: Path) -> None:
-        """Write a prepared copy of every split."""
+        """Read the originals in `root` and write a prepared copy of every split into `folder`."""
         for split, recordings in self.recordings(root).items():
             with Writer(folder / split, self.n_inputs) as writer:
                 for recording in recordings:
                     writer.add(recording)
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Return the SHA-256 of originals, reader and parameters, or of samples made here, as they are mapped.
+        """Compare the checksum found by `load` with the published one, and return it.
 
-        Spikes are checked while they are written.
+        It covers original files, reader and parameters, or the samples if `made_here`. Without a `load` before, the
+        samples are hashed.
+
+        Raises:
+            InputError: the checksums differ.
         """
         checksum = self.found_sha256
         if checksum is None:
@@ -164,10 +178,10 @@ class EventFiles(DataSet):
 
 
 def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:
-    """List the names of the files below a folder that fit a pattern, in order.
+    """List the sorted names, relative to `root`, of the files below it that match a glob pattern.
 
     Raises:
-        InputError: there are fewer than `least`.
+        InputError: there are fewer than `least`; the line ends with `remedy`.
     """
     names = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
     if len(names) < least:
@@ -176,10 +190,10 @@ def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]
 
 
 def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
-    """Return the names of files if all of them are there.
+    """Return these file names if all of them are in the folder `root`.
 
     Raises:
-        InputError: names the first that is not.
+        InputError: a file is missing; the line names the first, and ends with `remedy`.
     """
     files = list(names)
     for name in files:

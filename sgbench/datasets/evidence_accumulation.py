@@ -1,39 +1,37 @@
-"""Evidence accumulation: on which side were more cues?"""
+"""The evidence-accumulation task: on which side were more cues?"""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, whole
+from sgbench.datasets.base import Samples
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, fire, whole
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
-GROUPS = 4  # of channels: left cues, right cues, the recall signal, noise
-LEFT, RIGHT, RECALL, NOISE = range(GROUPS)
+GROUPS = 4  # of channels: left cues (0), right cues (1), the recall signal, noise
+RECALL, NOISE = 2, 3
 
 
-class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
-    """Generates cues to the left or right, a delay, then a signal that asks which side had more.
+class EvidenceAccumulation(DrawnBySplit, entry="evidence_accumulation"):
+    """Generates cues on the left or right, a delay, then a signal that asks which side had more cues.
 
-    Four groups of channels: left cue, right cue, recall signal, and noise that fires at a quarter of the rate
-    throughout. Each sample prefers one side: a cue is on it with the chance 1 - `minority_chance`. The class is the
-    side of the majority; an odd number of cues has one.
+    Four equal groups of channels: left cue, right cue, recall signal, and noise that fires at a quarter of the rate
+    throughout. Each sample prefers a side at random: each cue is on it with probability 1 - `minority_chance`. The
+    class is the side with more cues: 0 left, 1 right.
 
     Args:
         channels: input channels N, a multiple of 4.
-        cues: how many, odd.
+        cues: number of cues, odd so that one side has more.
         cue_ms: duration of a cue [ms].
         cue_every_ms: from the start of a cue to that of the next [ms].
         delay_ms: from the end of the last such interval to the recall signal [ms].
         recall_ms: duration of the recall signal, which ends the sample [ms].
-        minority_chance: that a cue is on the side that is not preferred.
-        rate_hz: of a channel whose group is active [Hz].
-        samples: of train, validation and test.
-        seed: of everything random.
+        minority_chance: probability that a cue is on the side that is not preferred, 0 to 0.5.
+        rate_hz: firing rate of a channel while its group is active [Hz].
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, figure 3; IGITUGraz/eligibility_propagation.
     """
@@ -66,29 +64,26 @@ class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
         self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
         super().__init__(samples=samples, seed=seed)
 
-    def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw each split by a generator of its own, see `each_split`; `data_dir` is not read."""
-        return {name: self._generate(size, random) for name, size, random in self.each_split()}
-
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw `count` samples and their classes with `random`."""
         preferred = whole(random, 2, count)
         side = preferred[:, None] ^ (random.random((count, self.cues)) < self.minority)  # [samples, cues]
-        asked = self.cues * self.cue_every_ms + self.delay_ms
-        end = asked + self.recall_ms
+        recall_ms = self.cues * self.cue_every_ms + self.delay_ms
+        end_ms = recall_ms + self.recall_ms
         width, sample = self.n_inputs // GROUPS, np.arange(count)
-        same = np.ones_like(sample)
+        ones = np.ones_like(sample)
         cue = ActiveBlocks(
             np.repeat(sample, self.cues),
-            side.ravel() * width,
-            np.full(side.size, width),
-            np.tile(np.arange(self.cues) * self.cue_every_ms, count),
-            np.full(side.size, self.cue_ms),
+            channel=side.ravel() * width,
+            channels=np.full(side.size, width),
+            step=np.tile(np.arange(self.cues) * self.cue_every_ms, count),
+            steps=np.full(side.size, self.cue_ms),
         )
         recall = ActiveBlocks(
-            sample, RECALL * width * same, width * same, asked * same, self.recall_ms * same
+            sample, RECALL * width * ones, width * ones, recall_ms * ones, self.recall_ms * ones
         )
-        noise = ActiveBlocks(sample, NOISE * width * same, width * same, 0 * same, end * same)
+        noise = ActiveBlocks(sample, NOISE * width * ones, width * ones, 0 * ones, end_ms * ones)
         parts = [(cue, self.rate_hz), (recall, self.rate_hz), (noise, self.rate_hz / 4)]
-        trains = SpikeTrains.of(*fire(random, parts), end * NATIVE_STEP_US * same, self.n_inputs)
+        trains = SpikeTrains.of(*fire(random, parts), end_ms * NATIVE_STEP_US * ones, self.n_inputs)
         majority = (side.sum(1) > self.cues // 2).astype(np.int64)
         return Samples(trains, torch.from_numpy(majority), None)

@@ -1,4 +1,4 @@
-"""Where the files of a data set are, and whether they are the published ones; without torch."""
+"""Finding and reading the files of a data set, packed or not."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sgbench.errors import InputError
 
 
 def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
-    """Find the first of the folders' files of this name, packed (.gz) or not.
+    """Find a file, packed (.gz) or not, in the first of the folders that has it.
 
     Args:
-        name: of the file as published, with .gz.
-        folders: to look in, the user's own first.
-        remedy: what to do if there is none.
+        name: of the file as published, with .gz if it is packed.
+        folders: to search in this order.
+        remedy: advice that ends the error.
 
     Raises:
-        InputError: there is none; one line with the folders and the remedy.
+        InputError: no folder has the file; one line with the folders and the remedy.
     """
     for path in candidates(name, folders):
         if path.is_file():
@@ -29,17 +29,17 @@ def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
 
 
 def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:
-    """List all paths at which a file may lie, packed or not."""
+    """Yield the paths at which a file may lie: in each folder first packed, then without .gz."""
     for folder in folders:
         yield folder / name
         yield folder / name.removesuffix(".gz")
 
 
 def contents(path: Path) -> bytes:
-    """Read the bytes of a file, unpacked.
+    """Read the bytes of a file; one that ends in .gz is unpacked.
 
     Raises:
-        InputError: it cannot be read, or is cut off or damaged.
+        InputError: the file cannot be read, or is cut off or damaged.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Bits that pulses set, whose state is asked for in every step."""
+"""The flip-flop task: pulses set bits, and the state of all bits is asked for in every step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from sgbench.signals.trajectory import UNLABELLED
 class FlipFlop(SymbolTask, entry="flip_flop"):
     """Generates pulses that set one of a few bits; the class of a step is the state of all bits.
 
-    The first symbols set every bit once, in order. Each later one is a pulse by chance, for a bit and with a
-    value at random. Steps before all bits are set and steps of a pulse have no class.
+    The first `bits` symbols set every bit once, in order. Each later symbol is, with `pulse_chance`, a pulse that
+    sets a random bit to a random value, else silence. Steps of a pulse and those before all bits are set have no
+    class.
 
     Args:
-        bits: n of them; bit k is set to v by symbol 2 k + v, and there are 2^n classes.
-        places: symbols of a sample, silent ones included, at least one more than bits.
-        pulse_chance: that a later symbol is a pulse.
-        channels: of each symbol.
+        bits: number n of bits; symbol 2 k + v sets bit k to v (0 or 1), and there are 2^n classes.
+        places: symbols in a sample, silent ones included; more than `bits`.
+        pulse_chance: probability that a symbol after the first `bits` is a pulse.
+        channels: input channels that stand for one symbol.
         symbol_ms: duration of a symbol [ms].
-        rate_hz: of a channel during its pulse [Hz].
-        samples: of train, validation and test.
-        seed: of everything random.
+        rate_hz: firing rate of a channel during its pulse [Hz].
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
     Raises:
         InputError: a parameter out of range.
@@ -57,17 +58,17 @@ class FlipFlop(SymbolTask, entry="flip_flop"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw pulses [samples, places], and the states that they leave as classes [samples, places]."""
+        """Draw symbols (pulses or `SILENCE`) and the states that they leave as classes, both [samples, places]."""
         symbols = np.full((count, self.places), SILENCE)
         target = np.full((count, self.places), UNLABELLED)
         state = np.zeros(count, dtype=np.int64)
         for position in range(self.places):
-            begins = position < self.bits
-            bit = np.full(count, position) if begins else whole(random, self.bits, count)
+            is_setting = position < self.bits
+            bit = np.full(count, position) if is_setting else whole(random, self.bits, count)
             value = whole(random, 2, count)
-            pulse = np.ones(count, dtype=bool) if begins else random.random(count) < self.chance
+            pulse = np.ones(count, dtype=bool) if is_setting else random.random(count) < self.chance
             state = np.where(pulse, (state & ~(1 << bit)) | (value << bit), state)
             symbols[pulse, position] = (2 * bit + value)[pulse]
-            if not begins:
+            if not is_setting:
                 target[~pulse, position] = state[~pulse]
         return symbols, target

@@ -1,4 +1,4 @@
-"""The Free Spoken Digit Dataset as spikes: by recording, and by speaker."""
+"""The Free Spoken Digit Dataset as spikes, split by recording or by speaker."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sgbench.errors import InputError, require_choice
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 NAME = re.compile(r"recordings/(\d)_([a-z]+)_(\d+)\.wav")
-FIRST_VALIDATION, FIRST_TRAIN = 5, 10  # of 50 recordings of a digit by a speaker; those before are the test
+FIRST_VALIDATION, FIRST_TRAIN = 5, 10  # numbers of recordings; 0 to 4 are the test, 10 to 49 for training
 
 
 class FsddRecordings(Spoken):
-    """Holds what the two splits share: 3000 recordings, six speakers saying each digit 50 times, at 8 kHz.
+    """Reads 3000 recordings at 8 kHz, each digit spoken 50 times by six speakers; subclasses define the splits.
 
     Source: Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset.
     """
@@ -38,19 +38,19 @@ class FsddRecordings(Spoken):
     least: ClassVar[int] = 3000
 
     def originals(self, root: Path) -> list[str]:
-        """List every recording's file, in order."""
+        """List the file of every recording, sorted, relative to `root`."""
         names = below(root / "recordings", "*.wav", self.remedy, least=self.least)
         return [f"recordings/{name}" for name in names]
 
     def all_utterances(self, root: Path) -> list[Utterance]:
-        """List all recordings with the speaker, digit and number in their names, in this order."""
+        """List all recordings, sorted by the speaker, digit and number in their names."""
         utterances = [_utterance(name, root) for name in self.originals(root)]
         return sorted(
             utterances, key=lambda utterance: (utterance.speaker, utterance.label, utterance.number)
         )
 
     def divided(self, root: Path, split_of: Callable[[Utterance], Split]) -> dict[Split, list[Utterance]]:
-        """Divide all recordings among the splits by a rule."""
+        """Map each split to the recordings for which `split_of` returns it."""
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
         for utterance in self.all_utterances(root):
             parts[split_of(utterance)].append(utterance)
@@ -58,10 +58,10 @@ class FsddRecordings(Spoken):
 
 
 class Fsdd(FsddRecordings, entry="fsdd"):
-    """Loads spoken digits as spikes of 64 channels, about 700 a sample, split by recording.
+    """Loads spoken digits as spikes of 64 channels, about 700 spikes a sample, split by recording.
 
-    The official test: recordings 0 to 4 of each speaker and digit. Of the 45 official training recordings, 5 to 9
-    validate: all voices of the test are known, and so they are in validation. For unknown voices see `FsddSpeaker`.
+    The official test has recordings 0 to 4 of each speaker and digit; 5 to 9 of the official training set are for
+    validation. All speakers are in every split; `FsddSpeaker` tests on other speakers.
     """
 
     name: ClassVar[str] = "fsdd"
@@ -72,14 +72,14 @@ class Fsdd(FsddRecordings, entry="fsdd"):
 
 
 class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
-    """Loads spoken digits as spikes of 64 channels, about 700 a sample; test and validation are by unknown voices.
+    """Loads spoken digits as spikes of 64 channels; the speakers of validation and test are not in training.
 
     Args:
-        test_speaker: whose recordings are the test.
-        validation_speaker: whose recordings validate; the other four train.
+        test_speaker: name of the speaker of the test recordings.
+        validation_speaker: name of the speaker of the validation recordings; the other four are for training.
 
     Raises:
-        InputError: nobody of this name, or twice the same.
+        InputError: there is no speaker of a name, or both names are the same.
     """
 
     name: ClassVar[str] = "fsdd_speaker"
@@ -95,7 +95,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> FsddSpeaker:
-        """Return the data set with two other voices held out, drawn by the seed of a run."""
+        """Return the data set with test and validation speakers drawn by a run's seed, without a checksum."""
         random = np.random.Generator(np.random.PCG64(seed))
         test, validation = np.argsort(random.random(len(SPEAKERS)))[:2]
         other = FsddSpeaker(test_speaker=SPEAKERS[test], validation_speaker=SPEAKERS[validation])
@@ -103,7 +103,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         return other
 
     def parameters(self) -> dict[str, object]:
-        """Return the speakers held out and the numbers of the front end."""
+        """Return the held-out speakers and the parameters of the front end, on which samples and splits depend."""
         held_out = {"test_speaker": self.test_speaker, "validation_speaker": self.validation_speaker}
         return {**super().parameters(), **held_out}
 
@@ -121,7 +121,7 @@ def _by_number(utterance: Utterance) -> Split:
 
 
 def _utterance(name: str, root: Path) -> Utterance:
-    """Read digit, speaker and number from a file's name."""
+    """Read digit, speaker and number from a file's name; raise InputError for a name of another form."""
     match = NAME.fullmatch(name)
     if match is None or match[2] not in SPEAKERS:
         raise InputError(

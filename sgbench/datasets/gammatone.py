@@ -1,4 +1,4 @@
-"""Sound as spikes: a bank of gammatone filters, compression, leaky integrate-and-fire neurons."""
+"""Sound to spikes: a bank of gammatone filters, compression, and leaky integrate-and-fire neurons."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from sgbench.errors import InputError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-ERB_SLOPE, ERB_KNEE = 21.4, 0.00437  # of the scale of Glasberg & Moore
+ERB_SLOPE, ERB_KNEE = (
+    21.4,
+    0.00437,
+)  # of the scale of equivalent rectangular bandwidths (ERB), Glasberg & Moore
 MICRO = 1e-6
 
 
 @dataclass(frozen=True)
 class FrontEnd:
-    r"""Models a cochlea: sound goes in, spikes of its channels come out.
+    r"""Converts sound to spikes by a simple model of the cochlea with one neuron a channel.
 
-    The sound is freed of its mean and brought to a root mean square of `level`. Channel c filters it with a
-    gammatone of fourth order around f_c, where the f_c lie evenly on the scale
-    :math:`E(f) = 21.4 \log_{10}(1 + 0.00437 f)` of equivalent rectangular bandwidths. What is positive is
-    compressed as by the hair cells and averaged over each step, and drives a neuron:
+    The sound x is centred and scaled to a root mean square of `level`. Channel c filters it with a fourth-order
+    gammatone g_c of centre frequency f_c; the f_c are evenly spaced on the scale
+    :math:`E(f) = 21.4 \log_{10}(1 + 0.00437 f)` of equivalent rectangular bandwidths, f in Hz. The positive part is
+    compressed, as by hair cells, and averaged over each step of duration Delta. The average y drives a neuron:
 
     .. math:: y = \overline{\max(0, g_c * x)^{0.4}}, \qquad v \leftarrow v e^{-\Delta / \tau} + \kappa y
 
-    It fires where :math:`v \ge 1` and the last spike is at least `refractory_s` ago; then v is 0. Spikes lie at
-    the beginning of their step. Nothing is random.
+    It fires when :math:`v \ge 1` and its last spike is at least `refractory_s` ago; then v becomes 0. A spike lies
+    at the beginning of its step. Nothing is random.
 
     Raises:
-        InputError: a step that is no whole number of samples and of microseconds, or frequencies out of order.
+        InputError: a step is not a whole number of samples and of microseconds, or frequencies are out of order.
 
     Source: Slaney 1993, Apple Technical Report 35 (the filters, as in SciPy); Glasberg & Moore 1990, Hearing
     Research 47 (the scale); Cramer et al. 2022, IEEE TNNLS 33(7) (the idea, with a physical model of the cochlea).
@@ -45,21 +48,21 @@ class FrontEnd:
     (1, True)
     """
 
-    rate_hz: int  # samples a second of the sound
-    low_hz: float = 80.0  # centre of the first channel
-    high_hz: float = 3800.0  # of the last, below rate_hz / 2
+    rate_hz: int  # sampling rate of the sound
+    low_hz: float = 80.0  # centre frequency of the first channel
+    high_hz: float = 3800.0  # centre frequency of the last channel, below rate_hz / 2
     channels: int = 64  # N
-    level: float = 0.1  # root mean square of the sound
-    exponent: float = 0.4
+    level: float = 0.1  # root mean square to which a sound is scaled
+    exponent: float = 0.4  # of the compression
     step_s: float = 0.0005  # Delta, a whole number of samples
-    tau_s: float = 0.005
+    tau_s: float = 0.005  # time constant of the neurons
     gain: float = 1.0  # kappa
-    refractory_s: float = 0.002  # in which a neuron integrates but does not fire
+    refractory_s: float = 0.002  # time after a spike in which a neuron integrates but does not fire
 
     def __post_init__(self) -> None:
-        for what, number in (("samples", self.step_s * self.rate_hz), ("microseconds", self.step_s / MICRO)):
+        for unit, number in (("samples", self.step_s * self.rate_hz), ("microseconds", self.step_s / MICRO)):
             if abs(number - round(number)) > MICRO or round(number) < 1:
-                raise InputError(f"front end: a step of {self.step_s:g} s is no whole number of {what}")
+                raise InputError(f"front end: a step of {self.step_s:g} s is no whole number of {unit}")
         if not 0 < self.low_hz < self.high_hz < self.rate_hz / 2:
             raise InputError(
                 f"front end: 0 < {self.low_hz:g} < {self.high_hz:g} < {self.rate_hz / 2:g} Hz does not hold"
@@ -83,47 +86,52 @@ class FrontEnd:
         return evenly_heard_hz(self.low_hz, self.high_hz, self.channels)
 
     def drive(self, sounds: Sequence[Floats]) -> Floats:
-        """Compute what drives each neuron in each step [steps, sounds, channels], 0 after a sound's end."""
+        """Compute y, the drive of each neuron in each step [steps, sounds, channels]; 0 after a sound's end."""
         from scipy.signal import gammatone, lfilter
 
         steps = [self.steps(sound) for sound in sounds]
-        width = round(self.step_s * self.rate_hz)
-        padded = np.zeros((len(sounds), max(steps) * width))
+        samples_per_step = round(self.step_s * self.rate_hz)
+        padded = np.zeros((len(sounds), max(steps) * samples_per_step))
         for row, sound, count in zip(padded, sounds, steps, strict=True):
-            row[: count * width] = levelled(sound, self.level)[: count * width]
+            row[: count * samples_per_step] = levelled(sound, self.level)[: count * samples_per_step]
         drive = np.empty((max(steps), len(sounds), self.channels))
-        for channel, centre in enumerate(self.centres_hz()):
-            filtered = (
-                np.maximum(lfilter(*gammatone(centre, "iir", fs=self.rate_hz), padded), 0) ** self.exponent
-            )
-            drive[:, :, channel] = filtered.reshape(len(sounds), -1, width).mean(2).T
+        for channel, centre_hz in enumerate(self.centres_hz()):
+            filtered = lfilter(*gammatone(centre_hz, "iir", fs=self.rate_hz), padded)
+            compressed = np.maximum(filtered, 0) ** self.exponent
+            drive[:, :, channel] = compressed.reshape(len(sounds), -1, samples_per_step).mean(2).T
         drive[np.arange(max(steps))[:, None] >= np.array(steps)] = 0
         return drive
 
     def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
-        """Compute times [us] and channels of the spikes of each sound, in the order of time."""
-        decay, rest = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
-        step, sound, channel = np.nonzero(fired(self.gain * self.drive(sounds), decay, rest))
-        last = np.array([self.steps(waveform) for waveform in sounds])
-        inside = step < last[sound]
+        """Return the times [us] and channels of the spikes of each sound, sorted by time."""
+        decay, refractory = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
+        step, sound, channel = np.nonzero(fired(self.gain * self.drive(sounds), decay, refractory))
+        steps = np.array([self.steps(waveform) for waveform in sounds])
+        inside = step < steps[sound]
         step, sound, channel = step[inside], sound[inside], channel[inside]
-        own = [sound == index for index in range(len(sounds))]
-        return [(step[mask] * self.step_us, channel[mask]) for mask in own]
+        of_sound = [sound == index for index in range(len(sounds))]
+        return [(step[mask] * self.step_us, channel[mask]) for mask in of_sound]
 
 
 def evenly_heard_hz(low_hz: float, high_hz: float, channels: int) -> Floats:
-    """Compute frequencies that lie evenly on the scale of equivalent rectangular bandwidths [Hz]."""
+    """Compute frequencies [Hz] that are evenly spaced on the scale of equivalent rectangular bandwidths."""
     low, high = (ERB_SLOPE * math.log10(1 + ERB_KNEE * f) for f in (low_hz, high_hz))
     return (10 ** (np.linspace(low, high, channels) / ERB_SLOPE) - 1) / ERB_KNEE
 
 
-def fired(drive: Floats, decay: float, rest: int) -> NDArray[np.bool_]:
-    """Let leaky neurons with threshold 1 fire on what drives them, at most once in `rest` steps [steps, ...]."""
-    v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], rest)
+def fired(drive: Floats, decay: float, refractory: int) -> NDArray[np.bool_]:
+    """Run leaky integrate-and-fire neurons with threshold 1 and reset to 0; return their spikes [steps, ...].
+
+    Args:
+        drive: input of each neuron in each step [steps, ...].
+        decay: factor of the potential from step to step.
+        refractory: least number of steps from a spike to the next.
+    """
+    v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], refractory)
     spikes = np.zeros(drive.shape, dtype=np.bool_)
-    for now, spike in zip(drive, spikes, strict=True):
-        v = v * decay + now
-        np.logical_and(v >= 1, since >= rest, out=spike)
+    for step_drive, spike in zip(drive, spikes, strict=True):
+        v = v * decay + step_drive
+        np.logical_and(v >= 1, since >= refractory, out=spike)
         v[spike] = 0
         since += 1
         since[spike] = 1
@@ -131,7 +139,7 @@ def fired(drive: Floats, decay: float, rest: int) -> NDArray[np.bool_]:
 
 
 def levelled(sound: Floats, level: float) -> Floats:
-    """Scale a sound to a root mean square."""
+    """Subtract a sound's mean and scale it to the root mean square `level`."""
     centred = sound - sound.mean()
     return level * centred / (math.sqrt(float(np.mean(centred**2))) + 1e-9)
 
@@ -139,7 +147,7 @@ def levelled(sound: Floats, level: float) -> Floats:
 def in_batches(
     front_end: FrontEnd, sounds: Iterable[Floats], size: int
 ) -> Iterator[tuple[Floats, Ints, Ints]]:
-    """Yield each sound with times [us] and channels of its spikes; sounds of a batch share work, not results."""
+    """Yield each sound with the times [us] and channels of its spikes; `size` sounds are computed at a time."""
     batch: list[Floats] = []
     for sound in sounds:
         batch.append(sound)
@@ -151,6 +159,6 @@ def in_batches(
 
 
 def _with_spikes(front_end: FrontEnd, batch: list[Floats]) -> Iterator[tuple[Floats, Ints, Ints]]:
-    """Yield each sound of a batch with its spikes."""
+    """Yield each sound of a batch with the times [us] and channels of its spikes."""
     for sound, (time_us, channel) in zip(batch, front_end.spikes(batch), strict=True):
         yield sound, time_us, channel

@@ -1,32 +1,36 @@
-"""What generated data sets share: numbers of a seed alone, and spikes at random times.
+"""Base classes of generated data sets, and random numbers and spikes that depend on a seed alone.
 
-Everything is made of evenly distributed doubles of PCG64, so that the same seed gives the same bytes whatever the
-version of NumPy does to its other distributions.
+Everything is computed from uniform doubles of NumPy's PCG64 generator. Its other distributions may change from
+version to version; uniform doubles do not, so the same seed gives the same bytes.
 """
 
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgbench.datasets.base import SPLITS, DataSet, Split, sizes
+from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, sizes
 from sgbench.errors import InputError, require_count
 
 NATIVE_STEP_US = 1000
-"""Tasks that the literature defines in steps of 1 ms are made in such steps, a spike in the middle of its own."""
+"""Duration of a time step of generated spikes [us]; each spike lies in the middle of its step."""
 Numbers = NDArray[np.int64]
 
 
 class Generated(DataSet):
-    """Generates a data set from its parameters; its checksum is that of the entry with the same parameters.
+    """Generates a data set from its parameters and a seed, without any file.
+
+    Its expected checksum is that of the catalogue entry with the same class and parameters, if there is one.
 
     Args:
-        samples: of train, validation and test.
-        seed: of all random numbers.
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers, a whole number from 0 on.
 
     Raises:
         InputError: a parameter out of range.
@@ -37,33 +41,41 @@ class Generated(DataSet):
     def __init__(self, *, samples: object, seed: object) -> None:
         self.sizes: Mapping[Split, int] = three_sizes(samples)
         self.seed = require_count("dataset.seed", seed, low=0)
-        self.run_seed: tuple[int, ...] = ()  # of the run that draws its own numbers, if one does
+        self.run_seed: tuple[int, ...] = ()  # (seed of the run,) after `drawn`, else empty
         self.sha256: str | None = self.published_sha256()
 
     def random(self, *stream: int) -> np.random.Generator:
-        """Make the generator for one purpose of this data set; only its `random` is to be used.
+        """Make a random generator seeded by this data set's seed, the numbers `stream` and the run's seed, if any.
 
-        Its seeds are the data set's, `stream`, and the run's where each run draws its own samples.
+        Each purpose has a `stream` of its own. Call only the generator's method `random` (uniform doubles).
         """
         sequence = np.random.SeedSequence([self.seed, *stream], spawn_key=self.run_seed)
         return np.random.Generator(np.random.PCG64(sequence))
 
     def drawn(self, seed: int) -> Generated:
-        """Return the same task with numbers of its own for a run of this seed."""
+        """Return a copy that draws other random numbers, which depend on a run's seed; it has no checksum."""
         other = copy.copy(self)
         other.run_seed, other.sha256 = (seed,), None
         return other
 
-    def each_split(self) -> list[tuple[Split, int, np.random.Generator]]:
-        """List name, size and generator, see `random`, of each split; the size of one changes no other."""
-        return [(name, self.sizes[name], self.random(number)) for number, name in enumerate(SPLITS)]
+
+class DrawnBySplit(Generated):
+    """Generates each split with a random generator of its own, so that the size of one changes no other."""
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """Draw the samples of every split; `data_dir` is not used."""
+        return {name: self._generate(self.sizes[name], self.random(k)) for k, name in enumerate(SPLITS)}
+
+    @abstractmethod
+    def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw `count` samples and their targets with `random`."""
 
 
 def three_sizes(samples: object) -> dict[Split, int]:
-    """Read the sizes of train, validation and test from a list.
+    """Map train, validation and test to the three numbers in a list, e.g. [800, 100, 100].
 
     Raises:
-        InputError: not three whole numbers.
+        InputError: `samples` is not a list or tuple of three whole numbers above 0.
     """
     if isinstance(samples, str) or not isinstance(samples, list | tuple) or len(samples) != len(SPLITS):
         raise InputError(f"dataset.samples={samples!r}: train, validation and test, e.g. [800, 100, 100]")
@@ -71,33 +83,37 @@ def three_sizes(samples: object) -> dict[Split, int]:
 
 
 def whole(random: np.random.Generator, high: int, count: int) -> Numbers:
-    """Draw whole numbers 0..high - 1, evenly distributed [count]."""
+    """Draw `count` uniform whole numbers from 0 to high - 1, int64 [count]."""
     return (random.random(count) * high).astype(np.int64)
 
 
 def permutation(random: np.random.Generator, count: int) -> Numbers:
-    """Draw the numbers 0..count - 1 in random order."""
+    """Draw a random order of the numbers 0 to count - 1, int64 [count]."""
     return np.argsort(random.random(count), kind="stable")
 
 
 class ActiveBlocks(NamedTuple):
-    """Holds groups of neighbouring channels, each firing at random for some steps of a sample, one a block."""
+    """Holds blocks of a sample's neighbouring channels and steps in which spikes are drawn; all int64 [blocks]."""
 
-    sample: Numbers
-    channel: Numbers  # the first
-    channels: Numbers
-    step: Numbers  # the first, of 1 ms
-    steps: Numbers
+    sample: Numbers  # index of the sample
+    channel: Numbers  # first channel of the block
+    channels: Numbers  # number of channels
+    step: Numbers  # first step of 1 ms
+    steps: Numbers  # number of steps
 
 
 def fire(
     random: np.random.Generator, parts: Sequence[tuple[ActiveBlocks, float]]
 ) -> tuple[Numbers, Numbers, Numbers]:
-    """Draw independent spikes as sample, channel and time [us], at most one a step and channel.
+    """Draw independent spikes, at most one in each channel and step of 1 ms.
 
     Args:
-        random: uniform numbers.
-        parts: blocks, which do not overlap, and their rate [Hz]: the chance of a spike in 1 ms times 1000.
+        random: its uniform numbers decide about spikes.
+        parts: pairs of blocks and their firing rate [Hz]; a step has a spike with probability rate / 1000.
+            Blocks must not overlap.
+
+    Returns:
+        Sample, channel and time [us] of each spike, each int64 [spikes].
     """
     sample, channel, time_us = zip(*(_fire(random, *part) for part in parts), strict=True)
     return np.concatenate(sample), np.concatenate(channel), np.concatenate(time_us)
@@ -106,17 +122,20 @@ def fire(
 def _fire(
     random: np.random.Generator, blocks: ActiveBlocks, rate_hz: float
 ) -> tuple[Numbers, Numbers, Numbers]:
-    """Draw the spikes of blocks at one rate."""
-    trials = np.concatenate([[0], np.cumsum(blocks.channels * blocks.steps)])
-    hits = successes(random, int(trials[-1]), rate_hz * NATIVE_STEP_US * 1e-6)
-    block = np.searchsorted(trials, hits, side="right") - 1
-    channel, step = np.divmod(hits - trials[block], blocks.steps[block])
+    """Draw sample, channel and time [us] of each spike of blocks that share one rate."""
+    # All pairs of channel and step of all blocks are numbered in a row; block b begins at first[b].
+    first = np.concatenate([[0], np.cumsum(blocks.channels * blocks.steps)])
+    hits = successes(random, int(first[-1]), rate_hz * NATIVE_STEP_US * 1e-6)
+    block = np.searchsorted(first, hits, side="right") - 1
+    channel, step = np.divmod(hits - first[block], blocks.steps[block])
     time_us = (blocks.step[block] + step) * NATIVE_STEP_US + NATIVE_STEP_US // 2
     return blocks.sample[block], blocks.channel[block] + channel, time_us
 
 
 def successes(random: np.random.Generator, trials: int, probability: float) -> Numbers:
-    """Draw which of many independent trials succeed, going from one gap to the next.
+    """Draw the sorted indices, int64 [successes], of those of `trials` independent trials that succeed.
+
+    Gaps between successes are drawn, so that time and memory grow with the successes, not with the trials.
 
     >>> successes(np.random.default_rng(0), 5, 1.0).tolist()
     [0, 1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""What MNIST and its likes share: four idx files of images and labels."""
+"""The base class of MNIST and data sets in its format: four idx files of images and labels."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from sgbench.errors import InputError
 TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 FILES = (*TRAIN, *TEST)
-UNSIGNED_BYTES = 0x08
+UNSIGNED_BYTES = 0x08  # code of the element type in an idx file
 SPLIT_SEED = 20190128
 Bytes = NDArray[np.uint8]
 
 
 class IdxImages(DataSet):
-    """Loads 28x28 grey images of ten classes: the official test set, and a random sixth of the rest to validate.
+    """Loads 28x28 grey images of ten classes; validation is a random sixth of the official training set.
 
-    The four files lie, packed or not, in a folder of the data set's own below the data root. Their unpacked
-    contents are compared with the published ones while they are read.
+    The four files, packed or not, are in the data set's folder or one of `elsewhere`. The checksum of the unpacked
+    contents is compared with the published one as a file is read.
     """
 
     n_inputs: int = 784
-    file_sha256: ClassVar[Mapping[str, str]]  # of the unpacked files
-    file_md5: ClassVar[tuple[str, str, str, str]]  # of the packed ones, in the order of FILES
-    served_at: ClassVar[str]  # an address that ends in a slash
-    by_hand: ClassVar[str]  # what to do in place of fetching them
-    folder: ClassVar[str]  # below the data root, and the entry's name
-    elsewhere: ClassVar[tuple[str, ...]] = ()  # where packages of distributions put the files
+    file_sha256: ClassVar[Mapping[str, str]]  # maps file names to the SHA-256 of the unpacked contents
+    file_md5: ClassVar[tuple[str, str, str, str]]  # of the packed files, in the order of FILES
+    served_at: ClassVar[str]  # URL of the files' folder, with a slash at its end
+    by_hand: ClassVar[str]  # how to get the files without `sgbench data download`
+    folder: ClassVar[str]  # relative to the root of all data files; also the name of the catalogue entry
+    elsewhere: ClassVar[tuple[str, ...]] = ()  # folders of Linux packages that have the files
 
     @property
     def name(self) -> str:
-        """Return the name of its entry."""
+        """Return the name of the catalogue entry."""
         return self.folder
 
     @property
     def downloads(self) -> tuple[FileToFetch, ...]:
-        """List the four files to fetch."""
+        """List the four files to download."""
         parts = zip(FILES, self.file_md5, strict=True)
         return tuple(FileToFetch(self.served_at + name, name, md5, 0) for name, md5 in parts)
 
@@ -58,11 +58,11 @@ class IdxImages(DataSet):
         return f"run: sgbench data download {self.name}; {self.by_hand}"
 
     def folders(self, data_dir: Path) -> list[Path]:
-        """List the folders in which files are looked for."""
+        """List the folders in which the files are searched for, in order."""
         return [data_dir / self.folder, *(Path(folder) for folder in self.elsewhere)]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which file is missing first and how to get it; return None where all are there."""
+        """Describe the first missing file and how to get it; return None if none is missing."""
         try:
             _ = [find(name, self.folders(data_dir), self.remedy) for name in FILES]
         except InputError as error:
@@ -70,22 +70,26 @@ class IdxImages(DataSet):
         return None
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the images of all splits, pixels as bytes."""
+        """Load the images of all splits, pixels as uint8 [samples, 784]."""
         images, labels = self._pair(TRAIN, data_dir)
         order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(labels))
         train, validation = (np.sort(part) for part in np.split(order, [self.sizes["train"]]))
         return {
-            "train": _samples(images[train], labels[train]),
-            "validation": _samples(images[validation], labels[validation]),
-            "test": _samples(*self._pair(TEST, data_dir)),
+            "train": to_samples(images[train], labels[train]),
+            "validation": to_samples(images[validation], labels[validation]),
+            "test": to_samples(*self._pair(TEST, data_dir)),
         }
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Hash the files' names and digests, compared as they were read, and the split by SHA-256."""
+        """Return the SHA-256 of the published file checksums, which `load` has compared, and the split's seed."""
         return checksum(self.file_sha256)
 
     def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
-        """Read images and their labels, which have to fit."""
+        """Read the images [samples, 28, 28] and labels [samples] of two files, named in this order.
+
+        Raises:
+            InputError: a file is missing, damaged or not the published one, or images do not fit labels.
+        """
         paths = [find(name, self.folders(data_dir), self.remedy) for name in names]
         images, labels = (self._read(path, name) for path, name in zip(paths, names, strict=True))
         if len(images) != len(labels) or math.prod(images.shape[1:]) != self.n_inputs:
@@ -96,6 +100,7 @@ class IdxImages(DataSet):
         return images, labels
 
     def _read(self, path: Path, name: str) -> Bytes:
+        """Read the array of a file; raise InputError if it is not the published file `name`."""
         data = contents(path)
         array = parse_idx(data, path)
         checksum, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]
@@ -107,22 +112,29 @@ class IdxImages(DataSet):
         return array
 
 
-def _samples(images: Bytes, labels: Bytes) -> Samples:
+def to_samples(images: Bytes, labels: Bytes) -> Samples:
+    """Convert images [samples, 28, 28] and labels [samples] to samples with pixels as uint8 [samples, 784]."""
     pixels = torch.from_numpy(images.reshape(len(images), -1).copy())
     return Samples(pixels, torch.from_numpy(labels.astype(np.int64)), None)
 
 
 def checksum(files: Mapping[str, str]) -> str:
-    """Hash names and digests of files, and the seed of the split, by SHA-256."""
+    """Hash the names and SHA-256 of files, and the seed of the split, by SHA-256.
+
+    `files` maps each name to its SHA-256.
+    """
     text = "\n".join([*(f"{name} {digest}" for name, digest in sorted(files.items())), str(SPLIT_SEED)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse_idx(data: bytes, path: Path) -> Bytes:
-    """Parse an array from the idx format: two zeros, a type, the number of axes, their sizes, the numbers.
+    """Parse an array of unsigned bytes from the idx format.
+
+    The format is two zero bytes, the code of the element type, the number of axes, their sizes (big-endian, four
+    bytes each), then the elements.
 
     Raises:
-        InputError: not this format, of another type, or of another length than it declares; one line.
+        InputError: the data have another format, element type or length than declared; one line that names `path`.
 
     >>> parse_idx(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4]), Path("x")).tolist()
     [[1, 2], [3, 4]]

@@ -1,4 +1,4 @@
-"""Sound as spikes of hundreds of channels: envelopes of gammatone bands, found in the frequency domain."""
+"""Sound to spikes of hundreds of channels: envelopes of gammatone bands, computed in the frequency domain."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.gammatone import MICRO, Floats, Ints, evenly_heard_hz, fired, levelled
 
-GRID = 2.0**16  # what drives a neuron is a whole number of such parts, so that processors agree on its spikes
-ERB_AT_0_HZ, ERB_KNEE = 24.7, 0.00437  # bandwidth of Glasberg & Moore: 24.7 (1 + 0.00437 f) Hz
-ORDER, WIDTH = 4, 1.019  # of a gammatone; its bandwidth in units of the equivalent rectangular one
+GRID = (
+    2.0**16
+)  # drives of neurons are rounded to multiples of 1 / GRID, so that all processors agree on spikes
+ERB_AT_0_HZ, ERB_KNEE = 24.7, 0.00437  # equivalent rectangular bandwidth: 24.7 (1 + 0.00437 f) Hz
+ORDER, WIDTH = (
+    4,
+    1.019,
+)  # of a gammatone: order, and bandwidth b relative to the equivalent rectangular bandwidth
 
 
 @dataclass(frozen=True)
 class InnerEar:
-    r"""Models an inner ear with many channels: sound goes in, spikes come out.
+    r"""Converts sound to spikes by a simple model of the inner ear with many channels.
 
-    The sound is brought to a root mean square of `level`. The band of channel c is a gammatone of fourth order
-    around :math:`f_c`, of which the analytic signal is taken; centres lie evenly on the scale of equivalent
-    rectangular bandwidths. With the band's envelope once a step, cut to the frequencies that a step can hold,
+    The sound is centred and scaled to a root mean square of `level`; X(f) is its Fourier transform. Channel c has a
+    fourth-order gammatone band B_c around its centre frequency :math:`f_c`; centres are evenly spaced on the scale
+    of equivalent rectangular bandwidths. The band is sampled as an analytic signal once a step of duration Delta,
+    so it is cut to a width of 1 / Delta. Its magnitude drives a neuron of potential v:
 
     .. math:: B_c(f) = X(f) \left(1 + \mathrm{i}\,\frac{f - f_c}{b_c}\right)^{-4},
         \quad b_c = 1.019 \cdot 24.7 (1 + 0.00437 f_c),
         \qquad v \leftarrow v e^{-\Delta / \tau} + \kappa \sqrt{|B_c|}
 
-    a neuron fires where :math:`v \ge 1` and its last spike is at least `refractory_s` ago; then v is 0. Nothing is
-    random. In place of the hydrodynamic membrane, hair cells with a pool of transmitter and bushy cells of Cramer
-    et al. stand a bank of filters, a square root and leaky neurons; frequencies, level, step and constants of the
-    neurons are chosen here. Phases of low tones are lost.
+    The neuron fires when :math:`v \ge 1` and its last spike is at least `refractory_s` ago; then v becomes 0.
+    Nothing is random. The model of Cramer et al. has a hydrodynamic membrane, hair cells with a pool of transmitter
+    and bushy cells instead of filters, a square root and leaky neurons. Frequencies, level, step and the neurons'
+    constants are chosen here. The phase of low tones is lost.
 
     Source: Patterson et al. 1992, Auditory Physiology and Perception (gammatone); Glasberg & Moore 1990, Hearing
     Research 47 (bandwidths); Cramer et al. 2022, IEEE TNNLS 33(7) (the idea, and 700 channels).
@@ -46,58 +52,59 @@ class InnerEar:
     (1, True)
     """
 
-    rate_hz: int = 22050  # samples a second of the sound
-    low_hz: float = 60.0  # centre of the first channel
-    high_hz: float = 9500.0  # of the last
+    rate_hz: int = 22050  # sampling rate of the sound
+    low_hz: float = 60.0  # centre frequency of the first channel
+    high_hz: float = 9500.0  # centre frequency of the last channel
     channels: int = 700
-    level: float = 0.1  # root mean square of the sound
+    level: float = 0.1  # root mean square to which a sound is scaled
     step_s: float = 0.001  # Delta
-    tau_s: float = 0.005
+    tau_s: float = 0.005  # time constant of the neurons
     gain: float = 1.1  # kappa
-    refractory_s: float = 0.002
+    refractory_s: float = 0.002  # time after a spike in which a neuron does not fire
 
     def centres_hz(self) -> Floats:
-        """Compute the channels' centre frequencies [Hz]."""
+        """Compute the centre frequency of each channel [channels] [Hz]."""
         return evenly_heard_hz(self.low_hz, self.high_hz, self.channels)
 
     def block(self) -> tuple[int, int]:
-        """Return the fewest samples that fill whole steps, and how many steps those are."""
-        samples_a_step = Fraction(self.rate_hz) * Fraction(round(self.step_s / MICRO), 10**6)
-        return samples_a_step.numerator, samples_a_step.denominator
+        """Return the smallest number of samples that fills whole steps, and the number of those steps."""
+        samples_per_step = Fraction(self.rate_hz) * Fraction(round(self.step_s / MICRO), 10**6)
+        return samples_per_step.numerator, samples_per_step.denominator
 
     def blocks(self, sound: NDArray[np.floating]) -> int:
-        """Count the blocks that a sound fills, the last perhaps in part."""
+        """Count the blocks, as of `block`, that a sound fills; the last may be partly filled."""
         return -(-len(sound) // self.block()[0])
 
     def bands(self, blocks: int) -> tuple[Ints, NDArray[Any]]:
-        """Return for sounds of this length which frequencies make up each channel, and their weights.
+        """Return which frequencies of a sound of so many blocks make up each channel, and their weights.
 
-        Both are [channels, steps]: indices into the sound's real Fourier transform, and factors in the order of the
-        inverse transform.
+        Both are [channels, steps]: indices into the sound's real Fourier transform, and complex weights, in the
+        order that the inverse transform expects.
         """
         samples, steps = (count * blocks for count in self.block())
         spacing_hz = self.rate_hz / samples
         centre = self.centres_hz()[:, None]
-        around = np.fft.ifftshift(np.arange(steps) - steps // 2)
-        index = np.round(centre / spacing_hz).astype(np.int64) + around
+        offset = np.fft.ifftshift(np.arange(steps) - steps // 2)  # from the centre frequency
+        index = np.round(centre / spacing_hz).astype(np.int64) + offset
         inside = (index > 0) & (index <= samples // 2)
-        once = 1 / (1 + 1j * (index * spacing_hz - centre) / (WIDTH * ERB_AT_0_HZ * (1 + ERB_KNEE * centre)))
-        weight = inside * once**ORDER * (2 * steps / samples)
+        bandwidth_hz = WIDTH * ERB_AT_0_HZ * (1 + ERB_KNEE * centre)
+        one_pole = 1 / (1 + 1j * (index * spacing_hz - centre) / bandwidth_hz)
+        weight = inside * one_pole**ORDER * (2 * steps / samples)
         return np.clip(index, 0, samples // 2), weight
 
     def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
-        """Compute times [us] and channels of the spikes of each sound, in the order of time.
+        """Return the times [us] and channels of the spikes of each sound, sorted by time.
 
-        Sounds of one length share the work; no sound's spikes depend on another.
+        Sounds of one length are computed together; no sound's spikes depend on another.
         """
         counts = np.array([self.blocks(sound) for sound in sounds])
         found: dict[int, tuple[Ints, Ints]] = {}
-        decay, rest = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
+        decay, refractory = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
         for blocks in np.unique(counts).tolist():
-            own = np.flatnonzero(counts == blocks).tolist()
-            drive = self._drive([sounds[index] for index in own], blocks)
-            spikes = fired(drive, decay, rest)
-            for row, index in enumerate(own):
+            of_length = np.flatnonzero(counts == blocks).tolist()
+            drive = self._drive([sounds[index] for index in of_length], blocks)
+            spikes = fired(drive, decay, refractory)
+            for row, index in enumerate(of_length):
                 step, channel = np.nonzero(spikes[:, row])
                 time_us = step * round(self.step_s / MICRO)
                 inside = time_us * self.rate_hz < len(sounds[index]) * 10**6
@@ -105,7 +112,7 @@ class InnerEar:
         return [found[index] for index in range(len(sounds))]
 
     def _drive(self, sounds: Sequence[Floats], blocks: int) -> Floats:
-        """Compute what drives each neuron in each step [steps, sounds, channels] of sounds of one length."""
+        """Compute each neuron's drive in each step [steps, sounds, channels]; every sound fills `blocks` blocks."""
         from scipy.fft import ifft, rfft
 
         frequency, weight = self.bands(blocks)

@@ -1,39 +1,37 @@
-"""Which of several times lies between two volleys of spikes."""
+"""The interval task: which of several times lies between two volleys of spikes?"""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, permutation, whole
+from sgbench.datasets.base import Samples
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, fire, permutation, whole
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 MIN_CLASSES = 2
 
 
-class Intervals(Generated, entry="intervals"):
-    """Generates two volleys of all channels; the class is the time between them, one of several.
+class Intervals(DrawnBySplit, entry="intervals"):
+    """Generates two volleys, short bursts of all channels; the class is the time between them, one of several.
 
-    The first volley begins at a random step, so that neither volley says anything by itself: the time from one to
-    the other has to be measured. Everywhere else there is noise.
+    The first volley begins at a random time, so the time from one volley to the other has to be measured. Outside
+    the volleys all channels fire at the noise rate.
 
     Args:
-        channels: input channels N, which all take part.
+        channels: input channels N, which all fire in both volleys.
         volley_ms: duration of a volley [ms].
-        volley_hz: rate in a volley [Hz], at most 1000.
-        gaps_ms: from the end of the first volley to the begin of the second, a class each [ms].
-        onset_ms: the first volley begins at a step below this one [ms].
-        answer_ms: that a sample lasts at least after the second volley [ms].
-        noise_hz: rate outside the volleys [Hz].
-        samples: of train, validation and test.
-        seed: of everything random.
+        volley_hz: firing rate of a channel in a volley [Hz], at most 1000.
+        gaps_ms: times from the end of the first volley to the start of the second, one for each class [ms].
+        onset_ms: the first volley starts at a random time from 0 to onset_ms - 1 [ms].
+        answer_ms: least time from the end of the second volley to the end of the sample [ms].
+        noise_hz: firing rate of a channel outside the volleys [Hz].
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
     Raises:
-        InputError: gaps that are fewer than two or not different from each other, or another value out of range.
+        InputError: there are fewer than two gaps, or two equal ones, or another value is out of range.
 
     Source: interval discrimination, a task of psychophysics; this form is sgbench's own.
     """
@@ -66,14 +64,11 @@ class Intervals(Generated, entry="intervals"):
 
     @property
     def duration_ms(self) -> int:
-        """Compute the duration that every sample has [ms]."""
+        """Compute the duration of a sample, the same for all [ms]."""
         return self.onset_ms - 1 + 2 * self.volley_ms + max(self.gaps_ms) + self.answer_ms
 
-    def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw each split by a generator of its own, see `each_split`; `data_dir` is not read."""
-        return {name: self._generate(size, random) for name, size, random in self.each_split()}
-
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw `count` samples and their classes with `random`."""
         target = permutation(random, count) % len(self.gaps_ms)
         first = whole(random, self.onset_ms, count)
         second = first + self.volley_ms + np.array(self.gaps_ms)[target]
@@ -85,12 +80,12 @@ class Intervals(Generated, entry="intervals"):
             (self._blocks(first + self.volley_ms, second - first - self.volley_ms), self.noise_hz),
             (self._blocks(after, self.duration_ms - after), self.noise_hz),
         ]
-        lasts = np.full(count, self.duration_ms * NATIVE_STEP_US)
-        trains = SpikeTrains.of(*fire(random, parts), lasts, self.n_inputs)
+        duration_us = np.full(count, self.duration_ms * NATIVE_STEP_US)
+        trains = SpikeTrains.of(*fire(random, parts), duration_us, self.n_inputs)
         return Samples(trains, torch.from_numpy(target), None)
 
     def _blocks(self, step: np.ndarray, steps: np.ndarray) -> ActiveBlocks:
-        """Describe all channels as active from a step on for some steps, leaving out samples with none of these."""
+        """Return a block of all channels for each sample with steps > 0, from `step` on; both are [samples]."""
         sample = np.flatnonzero(steps > 0)
-        same = np.ones_like(sample)
-        return ActiveBlocks(sample, 0 * same, self.n_inputs * same, step[sample], steps[sample])
+        ones = np.ones_like(sample)
+        return ActiveBlocks(sample, 0 * ones, self.n_inputs * ones, step[sample], steps[sample])

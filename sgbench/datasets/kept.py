@@ -1,4 +1,4 @@
-"""The encoded samples of a whole split, kept from epoch to epoch where encoding is not random."""
+"""The encoded samples of a whole split, kept in memory from epoch to epoch if encoding is not random."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sgbench.encoders.base import Encoder, Values
 from sgbench.engine.bins import AT_ONCE, NARROW, by_steps
 from sgbench.signals.spikes import SparseSpikes
 
-MOST_BYTES = 128 << 20  # of a split's code; one that is larger is made anew in every epoch
+MOST_BYTES = 128 << 20  # of encoded samples; larger splits are encoded anew in every epoch
 
 
 class Kept:
-    """Holds the spikes of all samples of a split, of which batches are copied.
+    """Holds the encoded spikes of all samples of a split, from which batches are copied.
 
     Args:
-        parts: of consecutive samples, at least one.
-        lengths: valid steps of all samples, as the encoder counts them.
+        parts: encoded spikes [T, B, M] of consecutive samples, at least one part.
+        lengths: valid steps of each sample [samples], as the encoder counts them.
 
     >>> one = SparseSpikes.of(torch.tensor([[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]]))
     >>> kept = Kept([one], torch.tensor([2, 2]))
@@ -36,19 +36,22 @@ class Kept:
         for part in parts:
             steps, samples, width = part.shape
             counts.append(part.indptr.diff().view(steps, samples).T.numpy())
-            order = np.argsort(
-                (part.rows() % samples).numpy().astype(np.int16), kind="stable"
-            )  # AT_ONCE fits
+            sample = (
+                (part.rows() % samples).numpy().astype(np.int16)
+            )  # of each event; below AT_ONCE, so it fits
+            order = np.argsort(sample, kind="stable")
             index.append(part.index.numpy()[order].astype(np.uint16 if width <= NARROW else np.int32))
             if part.value is not None:
                 value.append(part.value.numpy()[order])
-        self.counts = np.concatenate(counts).astype(np.int32)
-        self.begin = np.concatenate([[0], np.cumsum(self.counts.sum(1, dtype=np.int64))])
+        self.counts = np.concatenate(counts).astype(np.int32)  # events [samples, steps]
+        self.begin = np.concatenate(
+            [[0], np.cumsum(self.counts.sum(1, dtype=np.int64))]
+        )  # of each sample's events
         self.index = _join_padded(index)
         self.value = _join_padded(value) if value else None
 
     def batch(self, position: Tensor) -> tuple[SparseSpikes, Tensor]:
-        """Copy the events [T, B, M] of the samples at these positions, with their lengths."""
+        """Copy the events [T, B, M] of the samples at these positions [B], with their valid steps [B]."""
         chosen = position.numpy()
         counts, begin = np.ascontiguousarray(self.counts[chosen].T), self.begin[chosen]
         indptr = np.empty(counts.size + 1, np.int64)
@@ -62,13 +65,17 @@ class Kept:
 
 
 def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.dtype) -> Kept | None:
-    """Encode all samples of a split; return None where they become dense, random or large, or differ by batch.
+    """Encode all samples of a split, to be used in every epoch.
 
     Args:
-        values: of all samples.
-        encoder: that makes spikes of them.
-        noise: a generator; an encoder that advances it is random, and encodes anew in each epoch.
+        values: of all samples of the split.
+        encoder: turns values into spikes.
+        noise: random generator for the encoder.
         dtype: of the run.
+
+    Returns:
+        The encoded samples, or None if they must be encoded anew in each epoch: the encoder draws random numbers,
+        gives no sparse spikes, encodes a sample by its batch, or its spikes take more than 128 MiB.
     """
     parts: list[SparseSpikes] = []
     lengths: list[Tensor] = []
@@ -81,35 +88,36 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
         parts.append(part)
         lengths.append(encoder.lengths(converted))
         count += len(positions)
-        size_bytes += (
-            part.index.nbytes + part.indptr.nbytes + (0 if part.value is None else part.value.nbytes)
-        )
+        arrays = (part.index, part.indptr, part.value)
+        size_bytes += sum(array.nbytes for array in arrays if array is not None)
         if size_bytes / count * len(values) > MOST_BYTES:
             return None
     if not parts:
         return None
     kept = Kept(parts, torch.cat(lengths))
-    some = torch.arange(len(values) - 1, -1, -2)[:AT_ONCE]  # a batch of other samples than any part
-    again = _encode_without_noise(encoder, numbers(values[some], dtype), noise)
-    return kept if again is not None and _equal_events(again, kept.batch(some)[0]) else None
+    mixed = torch.arange(len(values) - 1, -1, -2)[:AT_ONCE]  # a batch of other samples than any part
+    again = _encode_without_noise(encoder, numbers(values[mixed], dtype), noise)
+    return kept if again is not None and _equal_events(again, kept.batch(mixed)[0]) else None
 
 
 def _same_layout(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Return whether two encoded batches can be joined: equal steps and channels, values in both or neither."""
+    """Return whether two batches of spikes have equal steps and channels, and both or neither have event values."""
     same_shape = (one.shape[0], one.shape[2]) == (other.shape[0], other.shape[2])
     return same_shape and (one.value is None) == (other.value is None)
 
 
 def _encode_without_noise(encoder: Encoder, values: Values, noise: torch.Generator) -> SparseSpikes | None:
-    """Encode samples, or return None where that draws random numbers or gives no packed spikes."""
-    states = noise.get_state(), torch.get_rng_state()
+    """Encode samples; return None if that draws random numbers or gives anything but sparse spikes on the CPU."""
+    noise_before, torch_before = noise.get_state(), torch.get_rng_state()
     x = encoder.encode(values, noise)
-    drawn = not (torch.equal(states[0], noise.get_state()) and torch.equal(states[1], torch.get_rng_state()))
-    return x if isinstance(x, SparseSpikes) and x.device.type == "cpu" and not drawn else None
+    is_random = not (
+        torch.equal(noise_before, noise.get_state()) and torch.equal(torch_before, torch.get_rng_state())
+    )
+    return x if isinstance(x, SparseSpikes) and x.device.type == "cpu" and not is_random else None
 
 
 def _equal_events(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Return whether two encoded batches are the same, event by event."""
+    """Return whether two batches of spikes have the same events in the same order."""
     pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
     return all(
         (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs
@@ -117,12 +125,12 @@ def _equal_events(one: SparseSpikes, other: SparseSpikes) -> bool:
 
 
 def numbers(values: Values, dtype: torch.dtype) -> Values:
-    """Convert the samples to the precision of the run; bytes become fractions of 255."""
+    """Convert samples to the floating-point type of the run; bytes become value / 255, spikes stay spike trains."""
     if isinstance(values, Tensor) and values.dtype == torch.uint8:
         return values.to(dtype).div_(255)
     return values.to(dtype)
 
 
 def _join_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Join arrays, with zeros behind them that a copy of whole vectors may read."""
+    """Concatenate arrays and append `AT_ONCE` zeros, as copies in vector registers read beyond the end."""
     return np.concatenate([*arrays, np.zeros(AT_ONCE, arrays[0].dtype)])

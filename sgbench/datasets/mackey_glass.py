@@ -1,4 +1,4 @@
-"""Mackey-Glass: predict a chaotic series."""
+"""The Mackey-Glass task: predict a chaotic series."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from sgbench.errors import require_count
 
 GROWTH, DECAY = 0.2, 0.1
 PER_UNIT = 10  # Runge-Kutta steps in a unit of time
-START = 1.2
-SETTLING = 300  # units of time that are dropped at the start
+START = 1.2  # value of x up to time 0
+TRANSIENT = 300  # units of time dropped at the start
 
 
 class MackeyGlass(Generated, entry="mackey_glass"):
-    r"""Generates windows of the Mackey-Glass series; the target of each step is the value some steps later.
+    r"""Generates windows of the Mackey-Glass series; the target of each step is the value `horizon` steps later.
 
     .. math:: \dot x = \frac{0.2\, x(t - \tau)}{1 + x(t - \tau)^{10}} - 0.1\, x(t)
 
-    with x = 1.2 before the start; one step is one unit of time. Values are stretched so that the series of all
-    splits lies in [0, 1]. The windows of train, validation and test follow each other in time, with a gap of the
-    horizon. Always answering with the last value is the baseline to beat.
+    with x = 1.2 up to time 0; one step is one unit of time. The first 300 units are dropped. Values are scaled
+    linearly so that the series of all splits spans [0, 1]. The windows of train, validation and test follow each
+    other in time, with a gap of `horizon` between splits. Predicting the present value is the baseline to beat.
 
     Args:
-        tau: delay, in units of time; from 17 on the series is chaotic.
-        horizon: steps between a value and its prediction.
+        tau: delay of the equation, in units of time; the series is chaotic from 17 on.
+        horizon: steps from a value to the one to be predicted from it.
         window: steps of a sample.
-        samples: of train, validation and test.
-        seed: shifts the start by so many units of time.
+        samples: numbers of train, validation and test samples.
+        seed: further units of time that are dropped at the start.
 
     Source: Mackey & Glass 1977, Science 197; Yik et al. 2025, Nature Communications 16 (NeuroBench).
 
@@ -50,33 +50,36 @@ class MackeyGlass(Generated, entry="mackey_glass"):
         super().__init__(samples=samples, seed=seed)
 
     def outputs(self) -> int:
-        """Return 1, as one value is predicted."""
+        """Return 1, as a network predicts one value."""
         return 1
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Integrate the series and cut it into the windows of all splits, one after the other."""
+        """Integrate the series and cut it into the windows [samples, window, 1] of all splits, in order of time."""
         spans: dict[Split, int] = {name: self.sizes[name] * self.window + self.horizon for name in SPLITS}
-        first = SETTLING + self.seed
+        first = TRANSIENT + self.seed
         values = np.array(series(self.tau, first + sum(spans.values()))[first:])
         values = (values - values.min()) / (values.max() - values.min())
         splits: dict[Split, Samples] = {}
         for name, span in spans.items():
-            own, values = values[:span], values[span:]
-            seen, asked = (
+            of_split, values = values[:span], values[span:]
+            inputs, target = (
                 torch.from_numpy(part.reshape(-1, self.window, 1).copy())
-                for part in (
-                    own[: -self.horizon],
-                    own[self.horizon :],
-                )
+                for part in (of_split[: -self.horizon], of_split[self.horizon :])
             )
-            splits[name] = Samples(seen, asked, None)
+            splits[name] = Samples(inputs, target, None)
         return splits
 
 
 def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
-    """Integrate the equation to each whole unit of time, by Runge-Kutta of order four and Hermite's cubic between.
+    """Integrate the Mackey-Glass equation, and return x at the times 0 to units - 1.
 
-    Sums and products alone, so that the same bits come out on every machine, which a chaotic series needs.
+    Runge-Kutta of order four with `per_unit` steps in a unit of time; delayed values halfway between steps by
+    Hermite's cubic. The code uses only sums, products and quotients, so that every machine computes the same bits.
+
+    Args:
+        tau: delay, in units of time.
+        units: number of values returned.
+        per_unit: steps in a unit of time.
     """
     lag, h = tau * per_unit, 1 / per_unit
     x, halfway = [START] * (lag + 1), [START] * lag
@@ -95,7 +98,7 @@ def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
 
 
 def _slope(now: float, delayed: float) -> float:
-    """Return the right-hand side of the equation."""
+    """Return dx/dt for the present and the delayed value of x."""
     square = delayed * delayed
     fourth = square * square
     return GROWTH * delayed / (1 + fourth * fourth * square) - DECAY * now

@@ -1,4 +1,4 @@
-"""N-Caltech101: pictures of 101 kinds of things before a moving event camera."""
+"""N-Caltech101: pictures of 101 kinds of objects, recorded by a moving event camera."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
-INSIDE = "Caltech101"
-KINDS = 101
+INSIDE = "Caltech101"  # folder in the data set's own
 
 
 class NCaltech101(EventFiles, entry="n_caltech101"):
-    """Loads 8709 pictures of 101 classes seen by a camera in three small movements; at most 240x180 pixels.
+    """Loads recordings of 8709 pictures of 101 classes by an event camera in three small movements.
 
-    There is no official split. Ours takes a tenth of each class, at least one recording, for validation and as
-    many for the test, in the order of the hashes of their names; pictures begin at their own corner, as in tonic.
+    There is no official split: a tenth of each class, at least one recording, is for validation and as many for the
+    test, chosen by the hash of file names. Pictures have at most 240x180 pixels; the least x and y of each
+    recording become 0, as in tonic.
 
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Frontiers in Neuroscience 9:437.
     """
@@ -44,11 +44,11 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
     by_hand: ClassVar[str] = "or put the folder Caltech101 into the folder NCALTECH101 of the data root"
 
     def originals(self, root: Path) -> list[str]:
-        """List every recording's file, class by class."""
+        """List the file of every recording, class by class, relative to `root`."""
         return [f"{INSIDE}/{name}" for name in below(root / INSIDE, "*/*.bin", self.remedy)]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Assign recordings to splits by the hash of their names, class by class."""
+        """Assign each class's recordings to splits by the hash of their names."""
         classes: dict[str, list[str]] = {}
         for name in self.originals(root):
             classes.setdefault(name.split("/")[1], []).append(name)
@@ -56,13 +56,14 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
             raise InputError(
                 f"{root / INSIDE}: holds {len(classes)} classes, not {self.n_classes}; {self.remedy}"
             )
-        label = {name: number for number, name in enumerate(sorted(classes))}
-        return {split: self._read(root, names, label) for split, names in shares(classes, (1, 1)).items()}
+        labels = {name: number for number, name in enumerate(sorted(classes))}
+        return {split: self._read(root, names, labels) for split, names in shares(classes, (1, 1)).items()}
 
-    def _read(self, root: Path, names: Iterable[str], label: Mapping[str, int]) -> Iterator[Recording]:
+    def _read(self, root: Path, names: Iterable[str], labels: Mapping[str, int]) -> Iterator[Recording]:
+        """Read these files one by one and yield each as a recording; `labels` maps class folders to classes."""
         for name in names:
             pixels = event_bin.read(root / name)
             if len(pixels.x):
                 pixels = pixels._replace(x=pixels.x - pixels.x.min(), y=pixels.y - pixels.y.min())
             channel = pixels.channel((2, 180, 240), str(root / name))
-            yield Recording(channel, pixels.time_us, label[name.split("/")[1]], name=str(root / name))
+            yield Recording(channel, pixels.time_us, labels[name.split("/")[1]], name=str(root / name))

@@ -1,4 +1,4 @@
-"""N-MNIST: handwritten digits before a moving event camera."""
+"""N-MNIST: handwritten digits recorded by a moving event camera."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sgbench.datasets.event_files import EventFiles, FileToFetch, below
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording
 
-VALIDATION_SHARE = 6  # one of so many training recordings of each digit
+VALIDATION_SHARE = 6  # one in six training recordings of each digit is for validation
 MENDELEY = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files"
 
 
 class Nmnist(EventFiles, entry="nmnist"):
-    """Loads MNIST's 70000 digits, each seen by a camera of 34x34 pixels in three small movements of 0.3 s in all.
+    """Loads recordings of MNIST's 70000 digits by an event camera of 34x34 pixels in three movements, 0.3 s in all.
 
-    The official test set; validation is a sixth of each digit's training recordings, chosen by the hash of their
-    names. Channel (p H + y) W + x, where p says darker (0) or brighter (1).
+    The test is the official one; validation is a sixth of each digit's training recordings, chosen by the hash of
+    file names. An event at pixel (x, y) is in channel (34 p + y) 34 + x; p is 0 for darker and 1 for brighter.
 
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Frontiers in Neuroscience 9:437.
     """
@@ -45,22 +45,22 @@ class Nmnist(EventFiles, entry="nmnist"):
         ),
     )
     by_hand: ClassVar[str] = "or put the folders Train and Test into the folder NMNIST of the data root"
-    least: ClassVar[int] = 10_000
+    least: ClassVar[int] = 10_000  # recordings that each folder must have
 
     def originals(self, root: Path) -> list[str]:
-        """List every recording's file, of training first."""
+        """List the file of every recording, relative to `root`, training before test."""
         pattern = "[0-9]/*.bin"
         train = below(root / "Train", pattern, self.remedy, least=self.least)
         test = below(root / "Test", pattern, self.remedy, least=self.least)
         return [*(f"Train/{name}" for name in train), *(f"Test/{name}" for name in test)]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Keep the test folder as it is and divide the training folder in two."""
+        """Assign the test folder to the test, and divide the training folder between training and validation."""
         names = self.originals(root)
         validation: set[str] = set()
         for digit in range(self.n_classes):
-            own = scattered(name for name in names if name.startswith(f"Train/{digit}/"))
-            validation.update(own[: len(own) // VALIDATION_SHARE])
+            of_digit = scattered(name for name in names if name.startswith(f"Train/{digit}/"))
+            validation.update(of_digit[: len(of_digit) // VALIDATION_SHARE])
         train = [name for name in names if name.startswith("Train/") and name not in validation]
         test = [name for name in names if name.startswith("Test/")]
         return {
@@ -70,7 +70,7 @@ class Nmnist(EventFiles, entry="nmnist"):
         }
 
     def read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
-        """Yield recordings whose class is the name of their folder."""
+        """Read these files one by one and yield each as a recording; its folder's name is its class."""
         for name in names:
             pixels = event_bin.read(root / name)
             channel = pixels.channel((2, 34, 34), str(root / name))

@@ -11,8 +11,8 @@ from sgbench.datasets.nmnist import Nmnist
 class Nmnist1100(Nmnist, entry="nmnist1100"):
     """Loads a small N-MNIST: the first 1000 training and the first 100 test recordings, about 4100 events each.
 
-    The test recordings test; a sixth of each digit's training recordings, chosen by the hash of their names,
-    validates. With a test of 100, a score of 92 % is known to 5 points.
+    Validation is a sixth of each digit's training recordings, chosen by the hash of file names. The test is small:
+    the 95 % interval of an accuracy of 92 % is about 5 percentage points to either side.
 
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Frontiers in Neuroscience 9:437.
     """

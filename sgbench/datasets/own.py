@@ -1,4 +1,4 @@
-"""A data set of a user's own, as `sgbench data add` and `sgbench.benchmark` prepare it."""
+"""A data set of the user's own, in the files that `sgbench data add` and `sgbench.benchmark` write."""
 
 from __future__ import annotations
 
@@ -15,26 +15,23 @@ from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.signals.spike_trains import SpikeTrains
 
-FOLDER = "yours"
-"""Below the data root."""
-TRAINS = ("indptr", "channel", "time_us", "duration_us")
-"""The arrays of spike trains, each a file."""
-SMALL_BYTES = 4096
+FOLDER = "yours"  # relative to the root of all data files
+TRAINS = ("indptr", "channel", "time_us", "duration_us")  # arrays of spike trains, one file each
+SMALL_BYTES = 4096  # files up to this size are read, larger ones mapped
 DIGITS = re.compile(r"[0-9a-f]{64}")
 
 
 class Own(DataSet):
-    """Loads samples that lie in NumPy files below the data root, in a folder named by their checksum.
+    """Loads samples from NumPy files in a folder named by their checksum.
 
-    Files are mapped, not read: of values and traces only the samples of a batch are in memory, of spikes those too.
-    A class may be missing in a split.
+    Files are mapped into memory, so that only the samples of a batch are read. A split may lack a class.
 
     Args:
         sha256: of the samples, as `fingerprint` computes it.
         form: "values", "traces" or "spikes".
-        n_inputs: values of a sample, traces, or channels.
-        classes: how many there are, at least 2.
-        samples: of train, validation and test.
+        n_inputs: number of values in a sample, of traces, or of spiking channels.
+        classes: number of classes, at least 2.
+        samples: numbers of train, validation and test samples.
 
     Raises:
         InputError: a parameter out of range.
@@ -55,11 +52,11 @@ class Own(DataSet):
         self.sizes = three_sizes(samples)
 
     def folder(self, data_dir: Path) -> Path:
-        """Return the folder in which the samples' files lie, named by their checksum."""
+        """Return the folder of the samples' files, named by the first 16 digits of their checksum."""
         return data_dir / FOLDER / str(self.sha256)[:16]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Report that the folder is missing and how to add it again; return None where it is there."""
+        """Describe the missing folder and how to add it again; return None if it is there."""
         folder = self.folder(data_dir)
         if (folder / "train_target.npy").is_file():
             return None
@@ -73,6 +70,7 @@ class Own(DataSet):
         return {split: self._read(self.folder(data_dir), split) for split in SPLITS}
 
     def _read(self, folder: Path, split: Split) -> Samples:
+        """Map the samples of one split from the files in `folder`."""
         target = _map_file(folder / f"{split}_target.npy")
         if self.form == "spikes":
             trains = [_map_file(folder / f"{split}_{part}.npy") for part in TRAINS]
@@ -83,10 +81,14 @@ class Own(DataSet):
 
 
 def _map_file(path: Path) -> Tensor:
-    """Map a file's numbers as a tensor; a page is read when it is accessed, and nothing is unpickled."""
+    """Map a .npy file as a tensor, read page by page on access and without unpickling.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     try:
-        large = path.stat().st_size > SMALL_BYTES  # an array without numbers cannot be mapped
-        return torch.from_numpy(np.load(path, mmap_mode="c" if large else None, allow_pickle=False))
+        is_large = path.stat().st_size > SMALL_BYTES  # an empty array cannot be mapped
+        return torch.from_numpy(np.load(path, mmap_mode="c" if is_large else None, allow_pickle=False))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read: {' '.join(str(error).split())}; add the data again"
@@ -94,7 +96,7 @@ def _map_file(path: Path) -> Tensor:
 
 
 def store(splits: dict[Split, Samples], folder: Path) -> None:
-    """Write samples into the files that `Own` reads; the targets of training last, which mark a complete folder.
+    """Write samples into the files that `Own` reads; the training targets last, as they mark a complete folder.
 
     Raises:
         OSError: a file cannot be written.
@@ -112,7 +114,7 @@ def store(splits: dict[Split, Samples], folder: Path) -> None:
 
 
 def _tensors_by_name(values: Values) -> tuple[tuple[str, Tensor], ...]:
-    """Return the tensors of a split under the names of their files."""
+    """Return pairs of name and tensor of a split's values, one for each file; the name ends the file's."""
     if isinstance(values, SpikeTrains):
         return tuple((name, getattr(values, name)) for name in TRAINS)
     return (("values", values),)

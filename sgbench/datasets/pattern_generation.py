@@ -1,4 +1,4 @@
-"""Pattern generation: turn frozen noise into a curve."""
+"""The pattern-generation task: turn a fixed noisy spike pattern into smooth curves."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class PatternGeneration(Generated, entry="pattern_generation"):
-    r"""Generates one frozen Poisson pattern as the input, and a sum of sines for each output as the target.
+    r"""Generates one fixed Poisson pattern as the input, and a sum of sines for each output as the target.
 
     .. math:: y(t) \propto \sum_k a_k \sin(2 \pi t / P_k + \phi_k), \qquad a \sim U(0.5, 2),\ \phi \sim U(0, 2\pi)
 
-    scaled to a largest value of 1. There is one sample, to be learnt by heart: validation and test are it too.
+    scaled so that the largest |y| of each output is 1. The task is to memorise: there is one sample, the same in
+    train, validation and test.
 
     Args:
         channels: input channels N.
-        outputs: curves.
-        duration_ms: of the pattern [ms].
-        rate_hz: of each channel [Hz].
-        periods_ms: P of the sines [ms].
-        seed: of pattern and curves.
+        outputs: number of target curves.
+        duration_ms: duration of the pattern, in steps of 1 ms [ms].
+        rate_hz: firing rate of each channel [Hz].
+        periods_ms: periods P_k of the sines [ms].
+        seed: of the pattern and the curves.
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, supplementary tutorial (pattern generation).
     """
@@ -58,21 +59,21 @@ class PatternGeneration(Generated, entry="pattern_generation"):
         super().__init__(samples=[1, 1, 1], seed=seed)
 
     def outputs(self) -> int:
-        """Count one output for each curve."""
+        """Return the number of target curves."""
         return self.curves
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the same sample for all three splits."""
+        """Generate the sample, the same for all three splits; `data_dir` is not used."""
         random = self.random(0)
-        one = np.ones(1, dtype=np.int64)
-        blocks = ActiveBlocks(0 * one, 0 * one, self.n_inputs * one, 0 * one, self.duration_ms * one)
+        ones = np.ones(1, dtype=np.int64)
+        blocks = ActiveBlocks(0 * ones, 0 * ones, self.n_inputs * ones, 0 * ones, self.duration_ms * ones)
         spikes = fire(random, [(blocks, self.rate_hz)])
-        trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * one, self.n_inputs)
-        known = Samples(trains, torch.from_numpy(self._curves(random)), None)
-        return {"train": known, "validation": known, "test": known}
+        trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * ones, self.n_inputs)
+        sample = Samples(trains, torch.from_numpy(self._curves(random)), None)
+        return {"train": sample, "validation": sample, "test": sample}
 
     def _curves(self, random: np.random.Generator) -> np.ndarray:
-        """Draw the curves, sums of sines of random amplitude and phase [1, steps, outputs]."""
+        """Draw the target curves [1, steps, outputs], sums of sines of random amplitude and phase."""
         amplitude, phase = random.random((2, self.curves, len(self.periods_ms)))
         time_ms = np.arange(self.duration_ms)[:, None, None]
         waves = np.sin(2 * math.pi * (time_ms / np.array(self.periods_ms) + phase))

@@ -1,4 +1,4 @@
-"""Electrocardiograms as events, with the wave that each step belongs to."""
+"""Electrocardiograms as events, with the wave of the heartbeat in each step as target."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from sgbench.signals.trajectory import UNLABELLED
 FILES = ("QTDB_train.mat", "QTDB_test.mat")
 STEPS, CHANNELS, WAVES = 1300, 4, ("P", "PQ", "QR", "RS", "ST", "TP")
 STEP_US = 4_000  # 250 samples a second
-LAST_FOR_VALIDATION = 62
+LAST_FOR_VALIDATION = 62  # samples at the end of the training file
 UNLABELLED_STEPS = ("unscored", "p")
 Array = np.ndarray[Any, Any]
 
 
 class Qtdb(DataSet, entry="qtdb"):
-    """Loads two-lead electrocardiograms; the target of each step is which of six waves of the heartbeat it is in.
+    """Loads two-lead electrocardiograms; the target of each step is one of six waves of the heartbeat.
 
-    Level-crossing events in four channels (rises and falls of each lead), 1300 steps of 4 ms, about five beats a
-    sample; labels P, PQ, QR, RS, ST and TP. The official test file; the last 62 training samples validate, in one
-    piece, as neighbours in the file are of one recording (a third have their nearest neighbour at most ten
-    samples away, 3 % would by chance) and the file does not say of which.
+    A sample has level-crossing events in four channels (rises and falls of each lead), 1300 steps of 4 ms and about
+    five beats; the classes are the waves P, PQ, QR, RS, ST and TP. The test is the official one. Validation is the
+    last 62 samples of the training file: neighbours in the file are often of one recording (a third of the samples
+    have their nearest neighbour at most ten samples away, 3 % would by chance), so validation is one piece.
 
-    The file marks each sample's end with a row of its own (-1 in the first channel), which is no step. 8 to 10 % of
-    the steps have no label, most of them after the last annotated beat. Published figures (Yin et al.: 84 to 86 %)
-    count these as P.
+    A further row after each sample (-1 in the first channel) marks its end and is dropped. 8 to 10 % of the steps
+    have no label, most of them after the last annotated beat. Published accuracies (Yin et al.: 84 to 86 %) count
+    these steps as P.
 
     Args:
-        unlabelled: "unscored", or "p": count them as P, as published figures do.
+        unlabelled: how to treat steps without a label: "unscored", or "p" to give them the class P.
 
     Raises:
-        InputError: another value of `unlabelled`, or a file is missing, damaged or another one.
+        InputError: `unlabelled` has another value, or a file is missing, damaged or not the published one.
 
     Source: Yin, Corradi & Bohte 2021, Nature Machine Intelligence 3:905; Laguna et al. 1997, Computers in
     Cardiology 24 (the QT data base).
@@ -53,7 +53,7 @@ class Qtdb(DataSet, entry="qtdb"):
         "put QTDB_train.mat and QTDB_test.mat of github.com/byin-cwi/Efficient-spiking-networks into the folder "
         "QTDB of the data root"
     )
-    published: ClassVar[Mapping[str, str]] = {
+    published: ClassVar[Mapping[str, str]] = {  # maps values of `unlabelled` without an entry to checksums
         "p": "1f4d53a079a265fe0d3b487d196db0636e32ea3e8d1fb85b0f6646fcb634206b",
     }
 
@@ -62,7 +62,7 @@ class Qtdb(DataSet, entry="qtdb"):
         self.sha256: str | None = self.published_sha256() or self.published.get(unlabelled)
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which file is missing first and how to get it; return None where all are there."""
+        """Describe the first missing file and how to get it; return None if none is missing."""
         try:
             _ = [find(name, [data_dir / self.folder], self.remedy) for name in FILES]
         except InputError as error:
@@ -70,7 +70,7 @@ class Qtdb(DataSet, entry="qtdb"):
         return None
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load events and labels of all splits from the two files."""
+        """Load the samples of all splits from the two files."""
         (events, labels), test = (self._read(name, data_dir) for name in FILES)
         border = len(events) - LAST_FOR_VALIDATION
         return {
@@ -80,7 +80,11 @@ class Qtdb(DataSet, entry="qtdb"):
         }
 
     def _read(self, name: str, data_dir: Path) -> tuple[Array, Array]:
-        """Read events [samples, 1300, 4] and labels [samples, 1300] from a file."""
+        """Read events (0 or 1) [samples, 1300, 4] and classes [samples, 1300] from a file.
+
+        Raises:
+            InputError: the file is missing, damaged or not the published one.
+        """
         path = find(name, [data_dir / self.folder], self.remedy)
         arrays = read_mat(path, ("x", "y"))
         x, y = arrays["x"], arrays["y"]
@@ -100,8 +104,9 @@ class Qtdb(DataSet, entry="qtdb"):
         return x[:, :STEPS], labels[:, :STEPS]
 
 
-def _samples(x: Array, labels: Array) -> Samples:
-    sample, step, channel = np.nonzero(x)
-    lasts = np.full(len(x), STEPS * STEP_US)
-    trains = SpikeTrains.of(sample, channel, step * STEP_US + STEP_US // 2, lasts, CHANNELS)
+def _samples(events: Array, labels: Array) -> Samples:
+    """Convert events (0 or 1) [samples, steps, channels] to spike trains, with labels [samples, steps]."""
+    sample, step, channel = np.nonzero(events)
+    duration_us = np.full(len(events), STEPS * STEP_US)
+    trains = SpikeTrains.of(sample, channel, step * STEP_US + STEP_US // 2, duration_us, CHANNELS)
     return Samples(trains, torch.from_numpy(labels.copy()), None)

@@ -1,4 +1,4 @@
-"""Randman: spike times on smooth random manifolds."""
+"""The Randman task: spike times that are points on smooth random manifolds."""
 
 from __future__ import annotations
 
@@ -16,37 +16,36 @@ from sgbench.errors import require_choice, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 SPECTRA = ("printed", "released")
-MAX_TERMS = 1000
-PRECISION = 1e-3
-TINY = 1e-7
-IN_CACHE = 32
-"""Points that are worked on at once."""
+MAX_TERMS = 1000  # of the sum over k
+PRECISION = 1e-3  # the released spectrum ends where k^-alpha falls to this
+TINY = 1e-7  # keeps a division by zero away
+IN_CACHE = 32  # points computed at a time, whose sines fit the processor's cache
 Points = NDArray[np.float64]
 
 
 class Randman(Generated, entry="randman"):
-    r"""Generates a smooth random manifold for each class; a sample's spike times are a point's coordinates on it.
+    r"""Generates a smooth random manifold for each class; the spike times of a sample are a point on it.
 
     .. math:: f_i(x) = \prod_{j=1}^{D} \sum_k w_k A_{ijk} \sin 2\pi (\kappa_k x_j B_{ijk} + C_{ijk}),
        \qquad A, B, C \sim U(0, 1)
 
-    with x evenly distributed in the D-dimensional cube. Each coordinate is stretched to [0, 1] over the samples of
-    its class and becomes the time f tau of one spike. Two spectra are in use, and they are not the same task:
+    with x uniform in the D-dimensional unit cube. Each coordinate f_i is scaled to [0, 1] over the samples of its
+    class, and channel i fires once, at the time f_i tau. Two spectra w, kappa are in use, which make two tasks:
 
     - `printed`, the formula of the paper: w_k = k^-alpha, kappa_k = k, k = 1..1000;
     - `released`, the code: w_k = 1 / (k^alpha + 1), kappa_k = k - 1, the first amplitude 0, and as many terms as
       10^(3 / alpha), at most 1000. It is harder.
 
     Args:
-        classes: manifolds.
-        channels: embedding dimension, one spike each.
+        classes: number of classes, each with a manifold.
+        channels: input channels, each with one spike a sample; the dimension in which the manifolds lie.
         dimension: D of the manifolds.
-        alpha: exponent; the larger the smoother.
+        alpha: exponent of the spectrum; larger values make smoother manifolds.
         spectrum: "printed" or "released".
-        tau_s: time of the coordinate 1 [s].
-        duration_s: of a sample [s].
-        samples: per class, of train, validation and test.
-        seed: of manifolds and points.
+        tau_s: spike time of the coordinate 1 [s].
+        duration_s: duration of a sample, at least `tau_s` [s].
+        samples: numbers of train, validation and test samples of each class.
+        seed: of the manifolds and the points on them.
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), section 4.1.1; fzenke/randman.
     """
@@ -80,7 +79,7 @@ class Randman(Generated, entry="randman"):
         }
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw the samples of all splits, class after class."""
+        """Draw the samples of all splits, sorted by class; `data_dir` is not used."""
         count = sum(self.per_class.values())
         parts: dict[Split, list[Points]] = {name: [] for name in SPLITS}
         for label in range(self.n_classes):
@@ -92,7 +91,10 @@ class Randman(Generated, entry="randman"):
         return {name: self._samples(np.concatenate(parts[name]), self.per_class[name]) for name in SPLITS}
 
     def _samples(self, points: Points, per_class: int) -> Samples:
-        """Make samples of points: one spike a channel, at a time floored to microseconds."""
+        """Make a sample of each point [samples, channels]: one spike a channel, at a time in whole microseconds.
+
+        `points` has `per_class` points of class 0, then of class 1, and so on.
+        """
         count = len(points)
         trains = SpikeTrains.of(
             np.repeat(np.arange(count), self.n_inputs),
@@ -104,7 +106,7 @@ class Randman(Generated, entry="randman"):
         return Samples(trains, torch.arange(self.n_classes).repeat_interleave(per_class), None)
 
     def _unit_points(self, random: np.random.Generator, count: int) -> Points:
-        """Draw points of one manifold [count, channels], each coordinate stretched to [0, 1)."""
+        """Draw `count` points of one random manifold [count, channels], each coordinate scaled to [0, 1)."""
         weights, frequencies = self._terms()
         a, b, c = np.moveaxis(random.random((self.n_inputs, self.dimension, 3, len(weights))), 2, 0)
         x = random.random((count, self.dimension))
@@ -116,7 +118,7 @@ class Randman(Generated, entry="randman"):
         return (points - low) / (high - low + TINY)
 
     def _terms(self) -> tuple[Points, Points]:
-        """Return weights and frequencies of the terms of the spectrum."""
+        """Return the weights w_k and the frequencies kappa_k of the spectrum, both [terms]."""
         if self.spectrum == "printed":
             k = np.arange(1.0, MAX_TERMS + 1)
             return k**-self.alpha, k
@@ -127,7 +129,10 @@ class Randman(Generated, entry="randman"):
 
 
 def _series(x: Points, amplitude: Points, frequency: Points, phase: Points) -> Points:
-    """Add up sum_k amplitude_k sin 2 pi (frequency_k x + phase_k); torch's sine takes a third of NumPy's time."""
+    """Compute sum_k amplitude_k sin 2 pi (frequency_k x + phase_k) for each x [points]; the others are [terms].
+
+    In torch, as its sine takes a third of NumPy's time.
+    """
     turn, start = torch.from_numpy(2 * math.pi * frequency), torch.from_numpy(2 * math.pi * phase)
     parts = torch.from_numpy(x).split(IN_CACHE)
     sums = [torch.addcmul(start, part[:, None], turn).sin_() @ torch.from_numpy(amplitude) for part in parts]

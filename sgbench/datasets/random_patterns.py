@@ -1,4 +1,4 @@
-"""Random spike patterns with random labels, to be learnt by heart."""
+"""The memorisation task: random spike patterns with random labels."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class RandomPatterns(Generated, entry="random_patterns"):
-    """Generates Poisson patterns, each with one of two labels at random; there is nothing to generalise.
+    """Generates Poisson spike patterns, each with one of two labels at random; there is nothing to generalise.
 
-    The task is to memorise: validation and test are the training patterns themselves, and the accuracy is the
-    share of them that is known.
+    The task is to memorise: validation and test are the training patterns, and the accuracy is the share of
+    patterns whose label the network has learnt.
 
     Args:
-        patterns: how many.
+        patterns: number of patterns.
         channels: input channels N.
-        duration_s: of a pattern [s], a whole number of milliseconds.
-        rate_hz: of each channel [Hz].
-        seed: of patterns and labels.
+        duration_s: duration of a pattern [s], rounded to milliseconds.
+        rate_hz: firing rate of each channel [Hz].
+        seed: of the patterns and the labels.
 
     Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorial 1).
 
@@ -44,12 +44,12 @@ class RandomPatterns(Generated, entry="random_patterns"):
         super().__init__(samples=[count] * 3, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the same samples for all three splits."""
+        """Generate the patterns, the same for all three splits; `data_dir` is not used."""
         count, steps = self.sizes["train"], round(self.duration_s * 1e6 / NATIVE_STEP_US)
         random = self.random(0)
-        same = np.ones(count, dtype=np.int64)
-        blocks = ActiveBlocks(np.arange(count), 0 * same, self.n_inputs * same, 0 * same, steps * same)
+        ones = np.ones(count, dtype=np.int64)
+        blocks = ActiveBlocks(np.arange(count), 0 * ones, self.n_inputs * ones, 0 * ones, steps * ones)
         spikes = fire(random, [(blocks, self.rate_hz)])
-        trains = SpikeTrains.of(*spikes, steps * NATIVE_STEP_US * same, self.n_inputs)
-        known = Samples(trains, torch.from_numpy(whole(random, 2, count)), None)
-        return {"train": known, "validation": known, "test": known}
+        trains = SpikeTrains.of(*spikes, steps * NATIVE_STEP_US * ones, self.n_inputs)
+        patterns = Samples(trains, torch.from_numpy(whole(random, 2, count)), None)
+        return {"train": patterns, "validation": patterns, "test": patterns}

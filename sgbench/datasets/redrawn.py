@@ -1,4 +1,4 @@
-"""A data set whose samples are dealt anew to train, validation and test, by a seed."""
+"""Data sets as a run draws them: new samples, or the same samples divided anew among the splits by a seed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sgbench.signals.spike_trains import SpikeTrains, concatenated
 
 
 class Redrawn(DataSet):
-    """Draws the samples of another data set anew into splits of the same sizes, stratified by class.
+    """Divides the samples of another data set anew among splits of the same sizes, stratified by class.
 
-    Members of a class get evenly spaced ranks (r + 1/2) / n in a random order; all samples sorted by rank fill
-    train, then validation, then test. So each split has each class in proportion, to one sample.
+    The n samples of a class get the ranks (r + 1/2) / n, r = 0 to n - 1, in a random order. All samples, sorted by
+    rank, fill train, then validation, then test. So each split has each class in proportion, to within one sample.
 
     Args:
-        original: with a class a sample.
-        seed: of the draw.
+        original: data set whose target is classes.
+        seed: of the random order.
     """
 
     def __init__(self, original: DataSet, seed: int) -> None:
@@ -37,17 +37,17 @@ class Redrawn(DataSet):
         self.sizes = original.sizes
         self.source: str = original.source
         self.licence: str = original.licence
-        self.sha256: str | None = None  # one for each seed, which a protocol states
+        self.sha256: str | None = None  # depends on the seed; a protocol states it
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe what is missing of the original, or return None."""
+        """Describe which files of the original data set are missing; return None if none are."""
         return self.original.missing(data_dir)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the original's splits, verify them and deal their samples anew."""
+        """Load and verify the original's splits, and divide their samples anew."""
         splits = self.original.load(data_dir)
         self.original.verify(splits)
-        self.sizes = self.original.sizes  # those of some files are known only now
+        self.sizes = self.original.sizes  # some are known only after loading
         parts = [splits[name] for name in SPLITS]
         values = _join([part.values for part in parts])
         target = torch.cat([part.target for part in parts])
@@ -65,11 +65,11 @@ class Redrawn(DataSet):
 
 
 def draw(data_set: DataSet, seed: int) -> DataSet:
-    """Return the data set as a run of this seed draws it: other samples, or the same in other splits.
+    """Return the data set as a run of this seed draws it: new samples if it can, else the same in other splits.
 
     Raises:
-        InputError: the samples would have to be dealt anew, and their target is a trace or spikes, by which no
-            split can be stratified.
+        InputError: it cannot draw new samples, and its targets are traces or spikes, by which no split can be
+            stratified.
     """
     other = data_set.drawn(seed)
     if other is not None:
@@ -83,11 +83,11 @@ def draw(data_set: DataSet, seed: int) -> DataSet:
 
 
 def dealt(target: Tensor, seed: int) -> Tensor:
-    """Order samples so that every stretch of the order holds the classes in proportion, int64 [samples].
+    """Return a random order of samples in which every stretch has the classes in proportion, int64 [samples].
 
     Args:
-        target: classes [samples], or labels of steps [samples, steps], which are not stratified.
-        seed: of the order.
+        target: class of each sample [samples]; classes of steps [samples, steps] are not stratified.
+        seed: of the random order.
 
     >>> dealt(torch.tensor([0, 0, 1, 1]), seed=0).sort().values.tolist()
     [0, 1, 2, 3]
@@ -95,8 +95,8 @@ def dealt(target: Tensor, seed: int) -> Tensor:
     random = np.random.Generator(np.random.PCG64(seed))
     label = target.numpy() if target.ndim == 1 else np.zeros(len(target), dtype=np.int64)
     rank = np.empty(len(label))
-    for one in np.unique(label):
-        members = np.flatnonzero(label == one)
+    for one_class in np.unique(label):
+        members = np.flatnonzero(label == one_class)
         shuffled = np.argsort(random.random(len(members)), kind="stable")
         rank[members[shuffled]] = (np.arange(len(members)) + 0.5) / len(members)
     tie = random.random(len(label))
@@ -104,7 +104,7 @@ def dealt(target: Tensor, seed: int) -> Tensor:
 
 
 def _join(values: list[Values]) -> Values:
-    """Join the samples of all splits into one set, in the order of the splits."""
+    """Concatenate the values of several splits in order."""
     trains = [value for value in values if isinstance(value, SpikeTrains)]
     if trains:
         return concatenated(trains)

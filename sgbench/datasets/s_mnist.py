@@ -1,4 +1,4 @@
-"""Spiking sequential MNIST: pixel by pixel, each crossing of a grey value is a spike."""
+"""Spiking sequential MNIST: images read pixel by pixel, with a spike where the grey value crosses a threshold."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ WHITE = 255
 
 
 class SMnist(EventFiles, entry="s_mnist"):
-    r"""Loads MNIST's images row by row; a channel fires where the grey crosses its threshold between two pixels.
+    r"""Loads MNIST's images row by row; a channel fires where the grey value crosses its threshold.
 
-    Of `channels` = 2 h + 1, h thresholds lie evenly in 0..254. With the image x_k, k = 0..783, channel
-    2 h + 1 - i fires at k if :math:`x_k < \theta_i \le x_{k+1}`, channel h + 1 - i if
-    :math:`x_{k+1} < \theta_i \le x_k`, channel 0 where x_k is white. As tonic's SMNIST; a pixel lasts `repeat`
-    steps of `step_us` and its spikes come in each of them.
+    There are `channels` = 2 h + 1 channels and h thresholds theta_i, i = 0..h - 1, evenly spaced from 0 to 254.
+    With the grey values x_k, k = 0..783, channel 2 h + 1 - i fires at pixel k if
+    :math:`x_k < \theta_i \le x_{k+1}`, channel h + 1 - i if :math:`x_{k+1} < \theta_i \le x_k`, and channel 0 if
+    x_k = 255. A pixel lasts `repeat` steps of `step_us`, with its spikes in each of them, as in tonic's SMNIST.
 
     Args:
-        channels: an odd number.
-        repeat: spikes for each crossing.
-        step_us: from one spike to the next [us].
+        channels: number of channels, odd.
+        repeat: number of steps for each pixel.
+        step_us: duration of a step [us].
 
     Raises:
-        InputError: an even number of channels, or a count below 1.
+        InputError: the number of channels is even or below 3, or another number is below 1.
 
     Source: Bellec et al. 2018, Advances in Neural Information Processing Systems 31; tonic 1.7, SMNIST.
     """
@@ -56,24 +56,25 @@ class SMnist(EventFiles, entry="s_mnist"):
         self.step_us = require_count("dataset.step_us", step_us)
 
     def parameters(self) -> dict[str, object]:
-        """Return channels, repetitions and the step between them, which decide about the spikes."""
+        """Return the constructor's parameters, on which the spikes depend."""
         return {"channels": self.n_inputs, "repeat": self.repeat, "step_us": self.step_us}
 
     @property
     def remedy(self) -> str:
-        """Explain how to get MNIST's files."""
+        """Explain how to get MNIST's four files."""
         return self.images().remedy
 
     def originals(self, root: Path) -> list[str]:
-        """List MNIST's four files, packed or not."""
+        """List the names of MNIST's four files in the folder `root`, packed or not."""
         return [find(name, [root], self.remedy).name for name in FILES]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Make spikes of the images of MNIST's own splits."""
+        """Convert the images of each of MNIST's splits to spikes."""
         splits = self.images().load(root.parent)
         return {split: self._read(samples) for split, samples in splits.items()}
 
     def _read(self, samples: Samples) -> Iterator[Recording]:
+        """Yield the spikes of each image, pixels as uint8 [samples, 784]."""
         for image, label in zip(samples.values, samples.target.tolist(), strict=True):  # pyright: ignore[reportArgumentType]
             channel, pixel = crossings(image.numpy(), self.n_inputs)
             step = pixel[:, None] * self.repeat + np.arange(self.repeat)
@@ -86,7 +87,7 @@ class SMnist(EventFiles, entry="s_mnist"):
 
 
 def crossings(image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return channel and pixel of each spike of an image [784]; see `SMnist`."""
+    """Return channel and pixel of each spike, both [spikes], of an image [784] as `SMnist` encodes it."""
     thresholds = np.linspace(0.0, WHITE - 1, channels // 2).astype(np.uint8)
     above = image[:, None] >= thresholds
     rises, falls = np.nonzero(~above[:-1] & above[1:]), np.nonzero(above[:-1] & ~above[1:])

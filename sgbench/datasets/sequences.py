@@ -1,4 +1,4 @@
-"""Images read pixel by pixel, in their own order or in a fixed random one."""
+"""Images as sequences of pixels, in the order of rows or in a fixed random order."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ORDERS = ("rows", "permuted")
 
 
 class ImageSequence(DataSet):
-    """Turns images of another data set into traces, with some pixels in each step.
+    """Turns the images of another data set into traces, with `channels` pixels in each step.
 
     Args:
-        images: where they come from.
-        channels: pixels in each step; they divide the image.
-        order: "rows", or "permuted": one random order for all images.
-        order_seed: of the random order.
+        images: the other data set.
+        channels: pixels in each step; the number of an image's pixels must be a multiple.
+        order: of the pixels: "rows", or "permuted", one random order for all images.
+        order_seed: of the random order; not used for "rows".
 
     Raises:
-        InputError: a parameter out of range.
+        InputError: a parameter is out of range.
     """
 
     form: Form = "traces"
@@ -58,33 +58,37 @@ class ImageSequence(DataSet):
         self.sha256: str | None = None if images.sha256 is None else self._sequence_sha256(images.sha256)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the images of all splits as traces [samples, steps, channels]."""
+        """Load the images of all splits as traces [samples, pixels / channels, channels]."""
         return {name: self._cut_into_steps(part) for name, part in self.images.load(data_dir).items()}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which of the images' files is missing, or return None."""
+        """Describe which file of the images is missing and how to get it; return None if none is."""
         return self.images.missing(data_dir)
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Compare the images behind the sequences with the published ones; the SHA-256 names their order too."""
-        back = torch.argsort(self.order)
+        """Compare the images behind the sequences with the published ones.
+
+        Return the SHA-256 of the images' checksum, the pixels in each step and their order.
+        """
+        inverse = torch.argsort(self.order)
         images: dict[Split, Samples] = {
-            name: part._replace(values=_flat(part.values)[:, back]) for name, part in splits.items()
+            name: part._replace(values=_flat(part.values)[:, inverse]) for name, part in splits.items()
         }
         return self._sequence_sha256(self.images.verify(images))
 
     def _cut_into_steps(self, part: Samples) -> Samples:
-        """Cut images into steps, in this data set's order of pixels."""
+        """Reorder the pixels of images [samples, ...] and cut them into steps [samples, steps, channels]."""
         values = _flat(part.values)[:, self.order]
         return part._replace(values=values.view(len(values), -1, self.n_inputs))
 
     def _sequence_sha256(self, sha256: str) -> str:
-        """Return the checksum of a split of sequences from that of its images."""
+        """Return the checksum of the sequences, given that of their images."""
         text = f"{sha256} {self.n_inputs} {' '.join(map(str, self.order.tolist()))}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _flat(values: object) -> Tensor:
+    """Flatten images or sequences [samples, ...] to [samples, pixels]."""
     if not isinstance(values, Tensor):
         raise TypeError("images are tensors")
     return values.flatten(1)

@@ -1,4 +1,4 @@
-"""Spiking Heidelberg Digits."""
+"""Spiking Heidelberg Digits: spoken digits as spikes of an artificial cochlea."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ TRAIN, TEST = "shd_train.h5", "shd_test.h5"
 class Shd(EventFiles, entry="shd"):
     """Loads spoken digits, English and German, as spikes of 700 channels of an artificial cochlea.
 
-    The published files are training and test. Two of the twelve speakers are heard in the test file alone, so
-    that it asks for unknown voices; validation therefore does so too: it is all that one or several speakers of
-    the training file say. Selecting on the test file, as is common, is what this split is there to replace.
+    The published files are a training and a test set. Two of the twelve speakers are in the test file only, so the
+    test asks for unknown voices. Validation does too: it has all recordings of the `validation_speakers`. With it,
+    there is no need to select networks on the test file, as is common.
 
     Args:
-        validation_speakers: numbers of the speakers of the training file that validation is made of.
+        validation_speakers: numbers of the speakers of the training file that are held out for validation.
 
     Raises:
-        InputError: no list of numbers.
+        InputError: `validation_speakers` is not a list of whole numbers from 0 on.
 
     Source: Cramer, Stradmann, Schemmel & Zenke 2022, IEEE Transactions on Neural Networks and
     Learning Systems 33(7).
@@ -60,23 +60,27 @@ class Shd(EventFiles, entry="shd"):
 
     def __init__(self, *, validation_speakers: list[int]) -> None:
         super().__init__()
-        given = list(validation_speakers) if isinstance(validation_speakers, list | tuple) else []
-        if not given or not all(type(listed) is int and listed >= 0 for listed in given):
+        speakers = list(validation_speakers) if isinstance(validation_speakers, list | tuple) else []
+        if not speakers or not all(type(speaker) is int and speaker >= 0 for speaker in speakers):
             raise InputError(
                 f"dataset.validation_speakers={validation_speakers!r}: a list of numbers such as [9] is needed"
             )
-        self.validation_speakers = sorted(set(given))
+        self.validation_speakers = sorted(set(speakers))
 
     def parameters(self) -> dict[str, object]:
-        """Return the speakers held out for validation, as a part of what decides about the samples."""
+        """Return the speakers held out for validation, on whom the splits depend."""
         return {"validation_speakers": self.validation_speakers}
 
     def originals(self, root: Path) -> list[str]:
-        """List both files, the training's first."""
+        """List the names of both files in the folder `root`, training before test."""
         return present(root, self.files, self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Assign training recordings to validation by speaker; the test file stays as it is."""
+        """Divide the training file between training and validation by speaker; the test file is the test.
+
+        Raises:
+            InputError: a validation speaker has no recording in the training file.
+        """
         train_file, test_file = (root / name for name in self.files)
         speaker = numbers(train_file, SPEAKER)
         absent = set(self.validation_speakers) - set(speaker.tolist())

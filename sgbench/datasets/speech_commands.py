@@ -1,4 +1,4 @@
-"""Speech Commands as spikes."""
+"""Speech Commands: spoken words, converted to spikes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,11 @@ from sgbench.datasets.gammatone import FrontEnd
 from sgbench.datasets.spoken import Spoken, Utterance
 from sgbench.errors import InputError
 
-WORDS = (
-    *("backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four", "go"),
-    *(
-        "happy",
-        "house",
-        "learn",
-        "left",
-        "marvin",
-        "nine",
-        "no",
-        "off",
-        "on",
-        "one",
-        "right",
-        "seven",
-        "sheila",
-    ),
-    *("six", "stop", "three", "tree", "two", "up", "visual", "wow", "yes", "zero"),
+WORDS = tuple(
+    """
+    backward bed bird cat dog down eight five follow forward four go happy house learn left marvin nine no off on
+    one right seven sheila six stop three tree two up visual wow yes zero
+    """.split()  # noqa: SIM905 - a word a line would take 35 lines
 )
 NAME = re.compile(r"([a-z]+)/([0-9a-f]{1,16})_nohash_(\d+)\.wav")
 LISTS: Mapping[Split, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -38,11 +25,10 @@ MOST_LIST_BYTES = 16 * 1024 * 1024
 
 
 class SpeechCommands(Spoken, entry="speech_commands"):
-    """Loads 35 spoken words as spikes of 64 channels, at most a second each; version 0.02, the official lists.
+    """Loads 35 spoken words as spikes of 64 channels, at most a second each (version 0.02, the official splits).
 
-    The lists put all that a speaker says into one split, so that validation and test ask for unknown voices. The
-    background noises belong to none. Making the spikes of 105829 recordings takes an hour and a half of one core,
-    once.
+    All recordings of a speaker are in one split, so validation and test ask for unknown voices. Background noises
+    are left out. The first use converts 105829 recordings to spikes, in an hour and a half on one core.
 
     Source: Warden 2018, arXiv:1804.03209.
     """
@@ -68,28 +54,31 @@ class SpeechCommands(Spoken, entry="speech_commands"):
     least: ClassVar[int] = 105_829
 
     def originals(self, root: Path) -> list[str]:
-        """List the files of both lists, then that of every word."""
+        """List the files of the two official lists, then the file of every recording, relative to `root`."""
         lists = present(root, LISTS.values(), self.remedy)
         return [*lists, *below(root, "[a-z]*/*.wav", self.remedy, least=self.least)]
 
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """Assign words to splits by the lists; what is in neither list trains."""
+        """Assign recordings to splits by the two official lists; recordings in neither list are for training.
+
+        Raises:
+            InputError: files are missing or misnamed, or a list is damaged, or both lists name a recording.
+        """
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
         names = [name for name in self.originals(root) if name.endswith(".wav")]
         known = set(names)
         listed = {split: _read_list(root / file, known) for split, file in LISTS.items()}
-        both = listed["validation"] & listed["test"]
-        if both:
-            raise InputError(f"{root}: {min(both)} is in both lists; {self.remedy}")
+        in_both = listed["validation"] & listed["test"]
+        if in_both:
+            raise InputError(f"{root}: {min(in_both)} is in both lists; {self.remedy}")
         for name in names:
-            validates, tests = (name in listed[split] for split in ("validation", "test"))
-            split: Split = "validation" if validates else "test" if tests else "train"
+            split: Split = next((split for split in LISTS if name in listed[split]), "train")
             parts[split].append(_utterance(name, root))
         return parts
 
 
 def _read_list(path: Path, known: set[str]) -> set[str]:
-    """Read the names in a list, and require that all of them are files."""
+    """Read a list of file names; raise InputError if it is damaged or a name is not among `known`."""
     try:
         if path.stat().st_size > MOST_LIST_BYTES:
             raise InputError(f"{path}: larger than any list of its kind; fetch it again")
@@ -98,16 +87,16 @@ def _read_list(path: Path, known: set[str]) -> set[str]:
         raise InputError(f"{path}: not a list of file names; fetch it again") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    strange = [name for name in names if name not in known]
-    if strange:
+    missing = [name for name in names if name not in known]
+    if missing:
         raise InputError(
-            f"{path}: names {ascii(strange[0])[:80]}, which is not there; fetch the data set again"
+            f"{path}: names {ascii(missing[0])[:80]}, which is not there; fetch the data set again"
         )
     return set(names)
 
 
 def _utterance(name: str, root: Path) -> Utterance:
-    """Read word, speaker and number from a file's name."""
+    """Read word, speaker and number from a file's name; raise InputError for a name of another form."""
     match = NAME.fullmatch(name)
     if match is None or match[1] not in WORDS:
         raise InputError(f"{root / name}: not WORD/SPEAKER_nohash_NUMBER.wav of the 35 words; remove it")

@@ -1,4 +1,4 @@
-"""Spike-train matching: answer frozen noise with given spikes."""
+"""The spike-train matching task: answer a fixed noisy spike pattern with given output spikes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class SpikePatterns(Generated, entry="spike_patterns"):
-    """Generates frozen Poisson patterns, and for each a Poisson pattern of the outputs as target, in steps of 1 ms.
+    """Generates fixed Poisson patterns, and for each a Poisson pattern of the outputs as target, in steps of 1 ms.
 
-    The task is to learn the pairs by heart: validation and test are the training patterns.
+    The task is to memorise the pairs: validation and test are the training patterns.
 
     Args:
-        patterns: pairs.
+        patterns: number of pairs of input and target.
         channels: input channels N.
-        outputs: output trains.
-        duration_ms: of a pattern [ms].
-        rate_hz: of an input channel [Hz].
-        output_rate_hz: of an output train [Hz].
+        outputs: number of output spike trains.
+        duration_ms: duration of a pattern [ms].
+        rate_hz: firing rate of an input channel [Hz].
+        output_rate_hz: firing rate of a target spike train [Hz].
         seed: of inputs and targets.
 
     Source: Zenke & Ganguli 2018, Neural Computation 30(6), section 3.2 (SuperSpike).
@@ -54,21 +54,21 @@ class SpikePatterns(Generated, entry="spike_patterns"):
         super().__init__(samples=[count] * 3, seed=seed)
 
     def outputs(self) -> int:
-        """Count one output for each train."""
+        """Return the number of output spike trains."""
         return self.trains
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the same pairs for all three splits."""
+        """Generate the pairs, the same for all three splits; `data_dir` is not used."""
         random, count = self.random(0), self.sizes["train"]
-        same = np.ones(count, dtype=np.int64)
+        ones = np.ones(count, dtype=np.int64)
         blocks = ActiveBlocks(
-            np.arange(count), 0 * same, self.n_inputs * same, 0 * same, self.duration_ms * same
+            np.arange(count), 0 * ones, self.n_inputs * ones, 0 * ones, self.duration_ms * ones
         )
         spikes = fire(random, [(blocks, self.rate_hz)])
-        trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * same, self.n_inputs)
-        asked = fire(random, [(blocks._replace(channels=self.trains * same), self.output_rate_hz)])
+        trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * ones, self.n_inputs)
+        target_spikes = fire(random, [(blocks._replace(channels=self.trains * ones), self.output_rate_hz)])
         target = torch.zeros(count, self.duration_ms, self.trains, dtype=torch.float64)
-        sample, channel, time_us = (torch.from_numpy(array) for array in asked)
+        sample, channel, time_us = (torch.from_numpy(array) for array in target_spikes)
         target[sample, time_us // NATIVE_STEP_US, channel] = 1
-        known = Samples(trains, target, None)
-        return {"train": known, "validation": known, "test": known}
+        pairs = Samples(trains, target, None)
+        return {"train": pairs, "validation": pairs, "test": pairs}

@@ -1,4 +1,4 @@
-"""What data sets of spoken words share: one .wav file a sample, made into spikes by the front end."""
+"""The base class of data sets of spoken words: one .wav file a sample, converted to spikes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.formats.sound import read_wav
 from sgbench.datasets.gammatone import FrontEnd, in_batches
 
-AT_ONCE = 16  # sounds that share the work
+AT_ONCE = 16  # sounds that are converted together
 
 
 class Utterance(NamedTuple):
-    """Describes one spoken sample, from the name of its file."""
+    """Describes one spoken word, as read from the name of its file."""
 
-    name: str  # of the file, below the data set's folder
-    label: int
+    name: str  # of the file, relative to the data set's folder
+    label: int  # class
     speaker: str
     number: int  # of the recording, among those of its word and speaker
 
@@ -30,24 +30,24 @@ class Spoken(EventFiles):
     """Loads words as spikes of the channels of a `FrontEnd`; a sample is as long as its sound."""
 
     front_end: ClassVar[FrontEnd]
-    words: ClassVar[Sequence[str]]  # of the classes
+    words: ClassVar[Sequence[str]]  # the word of each class
 
     @abstractmethod
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """List the samples of each split, in order."""
+        """Map each split to its samples, in order; `root` is the data set's folder."""
 
     def parameters(self) -> dict[str, object]:
-        """Return the numbers of the front end, which decide about the spikes."""
+        """Return the parameters of the front end, on which the spikes depend."""
         return {"front_end": asdict(self.front_end)}
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Make spikes of the sounds of each split, a few sounds at a time."""
-        return {split: self._to_spikes(root, own) for split, own in self.utterances(root).items()}
+        """Convert the sounds of each split to spikes, a few sounds at a time."""
+        return {split: self._to_spikes(root, listed) for split, listed in self.utterances(root).items()}
 
-    def _to_spikes(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:
-        """Yield recordings as the front end hears them."""
-        sounds = (read_wav(root / utterance.name, self.front_end.rate_hz) for utterance in own)
-        for utterance, encoded in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):
-            sound, time_us, channel = encoded
-            lasts_us = self.front_end.duration_us(sound)
-            yield Recording(channel, time_us, utterance.label, lasts_us, name=str(root / utterance.name))
+    def _to_spikes(self, root: Path, utterances: Sequence[Utterance]) -> Iterator[Recording]:
+        """Read the sounds of these utterances and yield each as a recording of spikes."""
+        sounds = (read_wav(root / utterance.name, self.front_end.rate_hz) for utterance in utterances)
+        encoded = in_batches(self.front_end, sounds, AT_ONCE)
+        for utterance, (sound, time_us, channel) in zip(utterances, encoded, strict=True):
+            duration_us = self.front_end.duration_us(sound)
+            yield Recording(channel, time_us, utterance.label, duration_us, name=str(root / utterance.name))

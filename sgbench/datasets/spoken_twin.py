@@ -1,4 +1,4 @@
-"""Digits of two languages, spoken by a program and heard by a model ear, in the format of SHD."""
+"""Digits in two languages, spoken by a speech synthesiser and converted to spikes, in the format of SHD."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ DIGITS = {
     "de": ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"),
 }
 WORDS = [f"{language} {word}" for language in LANGUAGES for word in DIGITS[language]]
-TAKES = {"train": 8156, "test": 2264}  # as SHD has
-UNKNOWN = (4, 5)  # speakers whom the test alone has, as in SHD
-UNKNOWN_TAKES = 43  # of a word by each of them; the others share what is left of the test
+TAKES = {"train": 8156, "test": 2264}  # recordings ("takes") in each file, as in SHD
+UNKNOWN = (4, 5)  # speakers that only the test has, as in SHD
+UNKNOWN_TAKES = 43  # takes of each word by each of them; the other speakers share the rest of the test
 SEED = 20200309  # of pitches, speeds and noise
-NOISE = 0.03  # root mean square of white noise, in that of the word
-PITCHES, RANGES, SPEEDS = 15, (20, 80), 0.25  # by how much a take differs from its speaker's habit
-AT_ONCE = 256  # takes that are spoken and heard together
-PROCESSES = 6
+NOISE = 0.03  # root mean square of white noise, relative to that of the word
+# Variation of takes: largest deviation from the speaker's pitch, pitch ranges, largest relative deviation of speed.
+PITCHES, RANGES, SPEEDS = 15, (20, 80), 0.25
+AT_ONCE = 256  # takes that are converted to spikes together
+PROCESSES = 6  # of espeak-ng at a time
 
 
 class Voice(NamedTuple):
-    """Describes a speaker."""
+    """Describes a speaker by the mean settings of espeak-ng, from which each take deviates."""
 
-    variant: str  # of espeak-ng's voices
-    pitch: int  # around which takes vary
+    variant: str  # voice variant of espeak-ng
+    pitch: int  # 0 to 99
     words_a_minute: int
 
 
@@ -61,27 +62,28 @@ VOICES = (
 
 
 class Take(NamedTuple):
-    """Describes one recording: who says which word, for which time."""
+    """Describes one recording of a word."""
 
-    speaker: int
-    label: int
-    number: int
+    speaker: int  # index in VOICES
+    label: int  # index in WORDS
+    number: int  # of the recording, among those of its word and speaker
 
 
 class SpokenTwin(Shd, entry="spoken_twin"):
-    """Loads digits that espeak-ng speaks in English and German, as spikes of the 700 channels of `InnerEar`.
+    """Loads English and German digits spoken by espeak-ng, as spikes of the 700 channels of `InnerEar`.
 
-    Format, size and split are those of SHD, and so is the number of voices, two of which are heard in the test
-    alone; it is another data set, and its scores are not those of SHD. `make` writes it, the same bytes with the
-    same version of espeak-ng.
+    Format, size, split and number of speakers are those of SHD; two speakers are in the test only. It is another
+    data set, so accuracies on it and on SHD differ. `make` writes the files: the same version of espeak-ng gives
+    the same bytes.
 
     Args:
-        validation_speakers: numbers of the speakers of the training file that validation is made of.
-        espeak_ng: version that speaks.
-        first: how many takes of both files to make, to try something; None is all.
+        validation_speakers: numbers of the speakers of the training file that are held out for validation.
+        espeak_ng: version of espeak-ng that made the files, e.g. "1.52.0".
+        first: number of recordings to make for each file, for a quick trial; None for all.
 
     Raises:
-        InputError: no list of numbers, or fewer takes than pairs of speaker and word.
+        InputError: `validation_speakers` is not a list of whole numbers, or `first` is below the number of pairs of
+            speaker and word.
 
     Source: Cramer, Stradmann, Schemmel & Zenke 2022, IEEE TNNLS 33(7) (format, size, split); espeak-ng (speech).
     """
@@ -98,8 +100,8 @@ class SpokenTwin(Shd, entry="spoken_twin"):
         super().__init__(validation_speakers=validation_speakers)
         self.espeak_ng = str(espeak_ng)
         self.first = None if first is None else require_count("dataset.first", first, low=len(pairs("test")))
-        part = "" if first is None else f"_first{first}"
-        start = f"espeak_ng_{espeak_ng}{part}"
+        suffix = "" if first is None else f"_first{first}"
+        start = f"espeak_ng_{espeak_ng}{suffix}"
         self.files = (f"{start}_train.h5", f"{start}_test.h5")
         if first is not None:
             self.sizes: Mapping[Split, int] = sizes(0, 0, 0)
@@ -107,13 +109,12 @@ class SpokenTwin(Shd, entry="spoken_twin"):
 
     @property
     def remedy(self) -> str:
-        """Explain how to make the files."""
-        return f"run: sgbench data make {self.name}" + (
-            "" if self.first is None else f" --first {self.first}"
-        )
+        """Name the command that makes the files."""
+        option = "" if self.first is None else f" --first {self.first}"
+        return f"run: sgbench data make {self.name}{option}"
 
     def make(self, data_dir: Path) -> Iterator[str]:
-        """Write both files of what is spoken and heard, and yield a line for each.
+        """Synthesise all words, convert them to spikes and write both files; yield a line of report for each.
 
         Raises:
             InputError: espeak-ng is not installed or of another version, or h5py is not installed; one line.
@@ -126,84 +127,85 @@ class SpokenTwin(Shd, entry="spoken_twin"):
                 f"copy conf/dataset/{self.name}.yaml to an entry of your own with espeak_ng: {found}"
             )
         for split, name in zip(TAKES, self.files, strict=True):
-            own = takes(split)[: self.first]
+            listed = takes(split)[: self.first]
             path = data_dir / self.folder / name
             write(
                 path,
-                self._record(split, own),
+                self._record(split, listed),
                 words=WORDS,
-                speakers=[VOICES[take.speaker].variant for take in own],
-                numbers=[take.number for take in own],
+                speakers=[VOICES[take.speaker].variant for take in listed],
+                numbers=[take.number for take in listed],
                 known=[voice.variant for voice in VOICES],
                 made_by=f"espeak-ng {found}",
             )
-            yield f"{path}: {len(own)} recordings"
+            yield f"{path}: {len(listed)} recordings"
 
-    def _record(self, split: str, own: list[Take]) -> Samples:
-        """Return takes as the ear hears them."""
-        heard: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
-        lasts: list[int] = []
-        parts = [own[first : first + AT_ONCE] for first in range(0, len(own), AT_ONCE)]
-        with ThreadPoolExecutor(PROCESSES) as pool:  # each waits for a program, while this one hears
+    def _record(self, split: str, listed: list[Take]) -> Samples:
+        """Synthesise takes of one file and convert them to spikes, a batch at a time; return them in order."""
+        spikes: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []  # times [us] and channels of each take
+        duration_us: list[int] = []
+        parts = [listed[first : first + AT_ONCE] for first in range(0, len(listed), AT_ONCE)]
+        with ThreadPoolExecutor(PROCESSES) as pool:  # threads wait for espeak-ng while this one converts
             spoken = [[pool.submit(sound, split, take) for take in part] for part in parts]
             for part in spoken:
                 sounds = [take.result() for take in part]
-                heard += [
+                spikes += [
                     (time_us.astype(np.int32), channel.astype(np.int32))
                     for time_us, channel in self.ear.spikes(sounds)
                 ]
-                lasts += [len(each) * 10**6 // self.ear.rate_hz for each in sounds]
-                part.clear()
-        counts = [len(channel) for _, channel in heard]
+                duration_us += [len(each) * 10**6 // self.ear.rate_hz for each in sounds]
+                part.clear()  # frees the sounds
+        counts = [len(channel) for _, channel in spikes]
         trains = SpikeTrains(
             torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])),
-            torch.from_numpy(np.concatenate([channel for _, channel in heard])),
-            torch.from_numpy(np.concatenate([time_us for time_us, _ in heard])),
-            torch.tensor(lasts),
+            torch.from_numpy(np.concatenate([channel for _, channel in spikes])),
+            torch.from_numpy(np.concatenate([time_us for time_us, _ in spikes])),
+            torch.tensor(duration_us),
             self.n_inputs,
         )
-        return Samples(trains, torch.tensor([take.label for take in own]), None)
+        return Samples(trains, torch.tensor([take.label for take in listed]), None)
 
 
 def pairs(split: str) -> list[tuple[int, int]]:
-    """List who says what in a file, as speaker and label: known voices, and behind them those of the test alone."""
+    """List all pairs (speaker, label) of the file of a split, those of speakers in both files first."""
     known = [speaker for speaker in range(len(VOICES)) if speaker not in UNKNOWN]
     speakers = known if split == "train" else [*known, *UNKNOWN]
     return [(speaker, label) for speaker in speakers for label in range(len(WORDS))]
 
 
 def takes(split: str) -> list[Take]:
-    """List the recordings of a file: each pair's first, each pair's second, and so on.
+    """List the recordings of a file: the first of each pair of speaker and word, then the second, and so on.
 
-    Unknown voices say each word 43 times; the rest of the file is shared evenly among the others.
+    Speakers of the test alone say each word 43 times; the other pairs have equally many, to within one recording.
 
     >>> len(takes("train")), len(takes("test")), sum(take.speaker in UNKNOWN for take in takes("test"))
     (8156, 2264, 1720)
     """
-    own = pairs(split)
-    known = [pair for pair in own if pair[0] not in UNKNOWN]
-    left = TAKES[split] - UNKNOWN_TAKES * (len(own) - len(known))
-    ends = [left * part // len(known) for part in range(len(known) + 1)]
+    of_file = pairs(split)
+    known = [pair for pair in of_file if pair[0] not in UNKNOWN]
+    left = TAKES[split] - UNKNOWN_TAKES * (len(of_file) - len(known))
+    ends = [left * k // len(known) for k in range(len(known) + 1)]
     counts = dict(zip(known, np.diff(ends).tolist(), strict=True))
-    each = [
+    by_pair = [
         Take(speaker, label, number)
-        for speaker, label in own
+        for speaker, label in of_file
         for number in range(counts.get((speaker, label), UNKNOWN_TAKES))
     ]
-    return sorted(each, key=lambda take: take.number)
+    return sorted(by_pair, key=lambda take: take.number)
 
 
 def sound(split: str, take: Take) -> NDArray[np.float64]:
-    """Let espeak-ng speak a take, and add its noise.
+    """Synthesise a take and add white noise; return samples at 22050 Hz, in units of 16-bit sound.
 
-    Pitch, range of pitch and speed are drawn evenly around the speaker's habit, for each take by itself.
+    Pitch, pitch range, speed and noise are drawn for each take from a seed of its own; pitch and speed uniformly
+    around the speaker's.
     """
     stream = [SEED, list(TAKES).index(split), take.speaker, take.label, take.number]
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(stream)))
     pitch, span, speed = random.random(3)
     voice = VOICES[take.speaker]
     language, word = WORDS[take.label].split()
-    said = espeak.say(
+    spoken = espeak.say(
         espeak.Saying(
             word=word,
             language=language,
@@ -213,6 +215,7 @@ def sound(split: str, take: Take) -> NDArray[np.float64]:
             words_a_minute=round(voice.words_a_minute * (1 + (2 * speed - 1) * SPEEDS)),
         )
     )
-    clean = said.astype(np.float64)
+    clean = spoken.astype(np.float64)
     level = NOISE * np.sqrt(np.mean(clean**2))
-    return clean + level * np.sqrt(12) * (random.random(len(clean)) - 0.5)
+    unit_noise = np.sqrt(12) * (random.random(len(clean)) - 0.5)  # uniform, of root mean square 1
+    return clean + level * unit_noise

@@ -1,4 +1,4 @@
-"""Spiking Speech Commands."""
+"""Spiking Speech Commands: spoken words as spikes of an artificial cochlea."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MD5 = {
 
 
 class Ssc(EventFiles, entry="ssc"):
-    """Loads 35 spoken words as spikes of 700 channels of an artificial cochlea; the official three files.
+    """Loads 35 spoken words as spikes of 700 channels of an artificial cochlea, with the official splits.
 
     Source: Cramer, Stradmann, Schemmel & Zenke 2022, IEEE Transactions on Neural Networks and
     Learning Systems 33(7).
@@ -47,11 +47,11 @@ class Ssc(EventFiles, entry="ssc"):
     )
 
     def originals(self, root: Path) -> list[str]:
-        """List the three files, one for each split."""
+        """List the names of the three files in the folder `root`, one for each split."""
         return present(root, FILES.values(), self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Read one file for each split."""
+        """Read all samples of each split from its file."""
         parts: dict[Split, Iterable[Recording]] = {}
         for split, name in FILES.items():
             rows = np.arange(len(numbers(root / name, LABELS)))

@@ -1,32 +1,30 @@
-"""What tasks on sequences of symbols share: each symbol is a group of channels that fires while it lasts."""
+"""The base class of tasks on sequences of symbols, each a group of channels that fires while the symbol lasts."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, Numbers, fire
+from sgbench.datasets.base import Samples
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, Numbers, fire
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
-SILENCE = -1
-"""In place of a symbol, where no channel fires."""
+SILENCE = -1  # instead of a symbol: no channel fires
 
 
-class SymbolTask(Generated):
-    """Generates sequences of symbols, each a group of channels of its own that fires at random while it lasts.
+class SymbolTask(DrawnBySplit):
+    """Generates sequences of symbols; each symbol has channels of its own that fire at random while it lasts.
 
     Args:
-        symbols: different symbols; symbol k has the channels k n to (k + 1) n - 1.
-        channels: n, of each symbol.
+        symbols: number of different symbols; symbol k has the n channels k n to (k + 1) n - 1.
+        channels: number n of input channels that stand for one symbol.
         symbol_ms: duration of a symbol [ms].
-        rate_hz: of a channel while its symbol lasts [Hz].
-        samples: of train, validation and test.
-        seed: of everything random.
+        rate_hz: firing rate of a channel while its symbol lasts [Hz].
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
     Raises:
         InputError: a parameter out of range.
@@ -43,28 +41,30 @@ class SymbolTask(Generated):
 
     @abstractmethod
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw symbols [samples, places], some of them `SILENCE`, and classes [samples] or [samples, places]."""
+        """Draw `count` sequences of symbols, and their classes.
 
-    def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw each split by a generator of its own, see `each_split`; `data_dir` is not read."""
-        return {name: self._generate(size, random) for name, size, random in self.each_split()}
+        Returns:
+            Symbols int64 [samples, places], each from 0 on or `SILENCE`; classes int64 [samples] of sequences, or
+            [samples, places] of symbols, `UNLABELLED` where a place has none.
+        """
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw `count` samples and their classes with `random`."""
         symbols, target = self.sequences(random, count)
         if target.ndim > 1:  # the class of a symbol is that of all of its steps
             target = np.repeat(target, self.symbol_ms, axis=1)
         return Samples(self._spikes(random, symbols), torch.from_numpy(target), None)
 
     def _spikes(self, random: np.random.Generator, symbols: Numbers) -> SpikeTrains:
-        """Draw the spikes of sequences [samples, places]."""
+        """Draw the spikes of sequences of symbols [samples, places]."""
         sample, position = np.nonzero(symbols != SILENCE)
-        same = np.ones_like(sample)
+        ones = np.ones_like(sample)
         blocks = ActiveBlocks(
             sample,
-            symbols[sample, position] * self.channels,
-            self.channels * same,
-            position * self.symbol_ms,
-            self.symbol_ms * same,
+            channel=symbols[sample, position] * self.channels,
+            channels=self.channels * ones,
+            step=position * self.symbol_ms,
+            steps=self.symbol_ms * ones,
         )
         duration_us = np.full(len(symbols), symbols.shape[1] * self.symbol_ms * NATIVE_STEP_US)
         return SpikeTrains.of(*fire(random, [(blocks, self.rate_hz)]), duration_us, self.n_inputs)

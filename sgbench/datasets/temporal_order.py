@@ -1,4 +1,4 @@
-"""In which order two symbols came, among others that say nothing."""
+"""The temporal-order task: in which order came two symbols, among others without meaning?"""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from sgbench.datasets.generated import Numbers, permutation, whole
 from sgbench.datasets.symbols import SymbolTask
 from sgbench.errors import InputError, require_count
 
-TELLING = 2
-"""Symbols that matter; all others are distractors."""
+TELLING = 2  # symbols X (0) and Y (1), which decide the class; all others are distractors
 
 
 class TemporalOrder(SymbolTask, entry="temporal_order"):
     """Generates symbols of which two decide the class, an X or Y each, one early and one in the middle.
 
-    The four classes are XX, XY, YX and YY, and equally frequent. Everywhere else is one of some distractors.
+    The four classes XX, XY, YX and YY are equally frequent. All other symbols are random distractors.
 
     Args:
-        places: symbols of a sample.
-        early: first and last index at which the first one may be, from 0 on.
-        middle: first and last index at which the second one may be.
-        distractors: different symbols that say nothing.
-        channels: of each symbol.
+        places: symbols in a sample.
+        early: first and last index, from 0 on, at which the first deciding symbol may be.
+        middle: first and last index at which the second deciding symbol may be.
+        distractors: number of different symbols without meaning.
+        channels: input channels that stand for one symbol.
         symbol_ms: duration of a symbol [ms].
-        rate_hz: of a channel while its symbol lasts [Hz].
-        samples: of train, validation and test.
-        seed: of everything random.
+        rate_hz: firing rate of a channel while its symbol lasts [Hz].
+        samples: numbers of train, validation and test samples.
+        seed: of all random numbers.
 
     Raises:
         InputError: the indices are not in this order, or another value is out of range.
@@ -70,10 +69,7 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw symbols [samples, places] and classes [samples].
-
-        Each span holds one of the two symbols that decide the class; distractors are everywhere else.
-        """
+        """Draw symbols [samples, places] and classes [samples]: 0 XX, 1 XY, 2 YX, 3 YY."""
         target = permutation(random, count) % TELLING**2
         symbols = TELLING + whole(random, self.distractors, count * self.places).reshape(count, self.places)
         for (low, high), symbol in ((self.early, target // TELLING), (self.middle, target % TELLING)):
@@ -82,10 +78,10 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
 
 
 def _span(name: str, value: object) -> tuple[int, int]:
-    """Read a first and a last index.
+    """Read a first and a last index from a list; `name` is the parameter's in the error.
 
     Raises:
-        InputError: they are none.
+        InputError: `value` is not two whole numbers from 0 on in ascending order.
     """
     if isinstance(value, str) or not isinstance(value, list | tuple) or len(value) != TELLING:
         raise InputError(f"{name}={value!r}: a first and a last place are needed, e.g. [2, 4]")

@@ -1,36 +1,34 @@
-"""Exclusive or of two spike times."""
+"""The exclusive or of two spike times."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import Generated, permutation
+from sgbench.datasets.base import Samples
+from sgbench.datasets.generated import DrawnBySplit, permutation
 from sgbench.errors import InputError, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 
-class TemporalXor(Generated, entry="temporal_xor"):
-    """Generates two channels that fire once each, early or late; the class is whether they differ.
+class TemporalXor(DrawnBySplit, entry="temporal_xor"):
+    """Generates two channels that fire once each, early or late; the class is 1 if they differ, else 0.
 
-    Counts say nothing: every sample has two spikes. Each of the four patterns is equally frequent.
+    Spike counts say nothing, as every sample has two spikes. The four patterns are equally frequent.
 
     Args:
         early_s: time of an early spike [s].
         late_s: time of a late spike [s].
-        jitter_s: times deviate evenly by up to so much [s].
-        duration_s: of a sample [s].
-        samples: of train, validation and test.
-        seed: of order and jitter.
+        jitter_s: largest deviation of a spike time, uniformly distributed [s].
+        duration_s: duration of a sample [s].
+        samples: numbers of train, validation and test samples.
+        seed: of the order of patterns and the jitter.
 
     Source: Mostafa 2017, IEEE Transactions on Neural Networks and Learning Systems 29(7); Neftci, Mostafa & Zenke
     2019, figure 6.
 
     >>> task = TemporalXor(early_s=0.005, late_s=0.01, jitter_s=0.0, duration_s=0.02, samples=[4, 4, 4], seed=0)
-    >>> train = task.load(Path())["train"]
+    >>> train = task.load(data_dir=None)["train"]
     >>> train.values.by_channel()[1].view(4, 2).tolist(), train.target.tolist()
     ([[10000, 10000], [10000, 5000], [5000, 10000], [5000, 5000]], [0, 1, 1, 0])
     """
@@ -55,11 +53,8 @@ class TemporalXor(Generated, entry="temporal_xor"):
             raise InputError(f"dataset.duration_s={duration_s:g}: the late spikes lie behind it")
         super().__init__(samples=samples, seed=seed)
 
-    def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw each split by a generator of its own, see `each_split`; `data_dir` is not read."""
-        return {name: self._generate(size, random) for name, size, random in self.each_split()}
-
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw `count` samples and their classes with `random`."""
         pattern = permutation(random, count) % 4
         late = np.stack([pattern // 2, pattern % 2], 1)  # [samples, channels]
         time_s = np.where(late, self.late_s, self.early_s)

@@ -1,4 +1,4 @@
-"""Data sets of tonic, by their names there; the one file that imports it, and only when it is asked for."""
+"""Data sets of the library tonic, by their names there; tonic is imported only when one is chosen."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from sgbench.errors import InputError, require_count, suggest
 
 LICENCE = "tonic is GPL-3.0-only, unlike sgbench: who passes both on together follows the GPL for the whole"
 MISSING = f"tonic is not installed: pip install 'sgbench[tonic]' ({LICENCE})"
-FOLDER = "tonic"
-"""Below the data root; a data set's files lie in a folder of its name in it."""
-FIFTHS = (0.6, 0.2, 0.2)
-FILE_SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}
+FOLDER = "tonic"  # relative to the root of all data files; each data set has a folder of its name in it
+FIFTHS = (0.6, 0.2, 0.2)  # shares of train, validation and test where tonic has one part
+FILE_SPLITS: dict[str, Split] = {
+    "train": "train",
+    "valid": "validation",
+    "test": "test",
+}  # tonic's names to ours
 
 
 class SensorFacts(NamedTuple):
-    """Holds what has to be known of a data set before its files are read."""
+    """Holds the facts of a data set that are needed before its files are read."""
 
     sensor_size: tuple[int, int, int]  # width, height, polarities
     classes: int
@@ -38,32 +41,32 @@ UNSTATED = {
     "NCALTECH101": SensorFacts((240, 180, 2), 101),
     "SMNIST": SensorFacts((99, 1, 1), 10),
 }
-"""Facts that tonic knows only once files are read, or not at all."""
+"""Facts that tonic does not state, or only after reading files."""
 
 
 def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
-    """Open a data set of tonic, which it fetches where it is not there.
+    """Open a data set of tonic; tonic downloads it if its files are missing.
 
     Args:
-        name: of the class, e.g. "SHD" or "NMNIST".
+        name: of the class in `tonic.datasets`, e.g. "SHD" or "NMNIST".
         save_to: folder of the files.
 
     Returns:
-        The parts that tonic divides it into; all of it as "train" where it does not.
+        Maps each split that tonic has to tonic's data set; {"train": all samples} if it has no splits.
 
     Raises:
-        InputError: tonic is not installed, has no such data set, or cannot fetch it; one line.
+        InputError: tonic is not installed, has no such data set, or cannot open it; one line.
     """
     tonic_class = _class_of(name)
-    asked = inspect.signature(tonic_class).parameters
+    parameters = inspect.signature(tonic_class).parameters
     options: dict[Split, dict[str, Any]] = {"train": {}}
-    if "train" in asked:
+    if "train" in parameters:
         options = {"train": {"train": True}, "test": {"train": False}}
-    elif "split" in asked:
-        options = {split: {"split": given} for given, split in FILE_SPLITS.items()}
+    elif "split" in parameters:
+        options = {split: {"split": tonic_name} for tonic_name, split in FILE_SPLITS.items()}
     try:
-        return {split: tonic_class(save_to=str(save_to), **own) for split, own in options.items()}
-    except Exception as error:  # of the network, of files, of its own
+        return {split: tonic_class(save_to=str(save_to), **chosen) for split, chosen in options.items()}
+    except Exception as error:  # of the network, of files, or tonic's own
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"tonic's {name} cannot be opened below {save_to}: {reason}") from error
 
@@ -89,7 +92,11 @@ def _class_of(name: str) -> Callable[..., Any]:
 
 
 def facts_of(name: str, classes: int | None = None) -> SensorFacts:
-    """Look up the facts of a data set by its name; tonic is imported where they are not known without it.
+    """Look up sensor size and number of classes of a data set; import tonic unless `UNSTATED` has them.
+
+    Args:
+        name: of the class in `tonic.datasets`.
+        classes: number of classes to use instead of the stated one; None for the stated one.
 
     Raises:
         InputError: tonic is not installed, has no such data set, or does not state how many classes it has.
@@ -98,25 +105,25 @@ def facts_of(name: str, classes: int | None = None) -> SensorFacts:
         facts = UNSTATED[name]
         return facts if classes is None else SensorFacts(facts.sensor_size, classes)
     tonic_class: Any = _class_of(name)
-    named = getattr(tonic_class, "classes", None)
-    count = len(named) if classes is None and named is not None else classes
+    class_names = getattr(tonic_class, "classes", None)
+    count = len(class_names) if classes is None and class_names is not None else classes
     if count is None or tonic_class.sensor_size is None:
         raise InputError(f"tonic's {name} states no classes; set dataset.classes to how many there are")
     return SensorFacts(tonic_class.sensor_size, count)
 
 
 class Tonic(EventFiles, entry="tonic"):
-    r"""Reads any data set of tonic with a class a sample through tonic itself, which fetches it at the first use.
+    r"""Reads any data set of tonic that has a class for each sample; tonic downloads it at the first use.
 
-    The test part is tonic's where it has one; otherwise, as with validation, a fifth of each class, by a fixed
-    seed. Channel :math:`(p H + y) W + x`. Times of a camera count from a sample's first event, those of a cochlea
-    from its start.
+    Test and validation are tonic's if it has them; else each is a fifth of each class, drawn with a fixed seed. An
+    event of polarity p at pixel (x, y) of a W x H sensor is in channel :math:`(p H + y) W + x`. Times of a camera
+    count from a sample's first event, those of a cochlea from the sample's start.
 
     Tonic is GPL-3.0-only, unlike sgbench. It is imported only when this data set is chosen.
 
     Args:
         name: of the class in `tonic.datasets`, e.g. "SHD", "NMNIST" or "DVSGesture".
-        classes: how many there are, where tonic does not state it; otherwise None.
+        classes: number of classes, if tonic does not state it; else None.
 
     Raises:
         InputError: tonic is not installed or has no such data set; one line.
@@ -142,58 +149,60 @@ class Tonic(EventFiles, entry="tonic"):
         self.image = (polarities, height, width) if height > 1 else None
 
     def parameters(self) -> dict[str, object]:
-        """Return the data set's name and its number of classes."""
+        """Return the data set's name in tonic and its number of classes, on which the samples depend."""
         return {"name": self.chosen, "classes": self.n_classes}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Name the package, or the files that it fetches, where they are missing."""
+        """Describe that tonic or its files are missing and how to get them; return None if nothing is."""
         return MISSING if importlib.util.find_spec("tonic") is None else super().missing(data_dir)
 
     @property
     def remedy(self) -> str:
-        """Explain how to let tonic fetch the files."""
+        """Name the command with which tonic downloads the files."""
         return f"run: sgbench data check tonic, which lets tonic fetch {self.chosen}"
 
     def load(self, data_dir: Path) -> Any:
-        """Load all splits; tonic fetches what is not there.
+        """Load all splits; tonic first downloads files that are missing.
 
         Raises:
-            InputError: tonic is not installed, or cannot fetch or read the files.
+            InputError: tonic is not installed, or cannot download or read the files.
         """
         if self.missing(data_dir) is not None:
             parts_of_tonic(self.chosen, data_dir / FOLDER)
         return super().load(data_dir)
 
     def originals(self, root: Path) -> list[str]:
-        """List all files in the folder that tonic keeps them in."""
+        """List all files in tonic's folder for this data set, relative to `root`."""
         return below(root, f"{self.chosen}/**/*", self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Read tonic's own parts; a part that it does not have is a fifth of each class of training."""
+        """Map each split to its samples; a split that tonic lacks is a fifth of each class of its training set."""
         parts = parts_of_tonic(self.chosen, root)
         labels = {split: self._labels(part) for split, part in parts.items()}
-        whole = labels["train"]
+        train_labels = labels["train"]
         positions = cast(
-            "dict[Split, NDArray[Any]]", {split: np.arange(len(own)) for split, own in labels.items()}
+            "dict[Split, NDArray[Any]]", {split: np.arange(len(part)) for split, part in labels.items()}
         )
         if "test" not in parts:
             positions["train"], positions["validation"], positions["test"] = stratified_split(
-                whole, FIFTHS, seed=0
+                train_labels, FIFTHS, seed=0
             )
         elif "validation" not in parts:
-            held = stratified_split(whole, (1 - FIFTHS[1], FIFTHS[1], 0), seed=0)
-            positions["train"], positions["validation"] = held[0], np.sort(np.concatenate(held[1:]))
+            train, *others = stratified_split(train_labels, (1 - FIFTHS[1], FIFTHS[1], 0), seed=0)
+            positions["train"], positions["validation"] = train, np.sort(np.concatenate(others))
         return {
-            split: self._read(parts.get(split, parts["train"]), labels.get(split, whole), own)
-            for split, own in positions.items()
+            split: self._read(parts.get(split, parts["train"]), labels.get(split, train_labels), chosen)
+            for split, chosen in positions.items()
         }
 
     def _labels(self, part: Any) -> NDArray[np.int64]:
-        """Return the class of each sample: tonic's number, or the index of its name among all, sorted."""
-        given = (
-            getattr(part, "targets", None) or ()
-        )  # those that know them only from their files have an empty list
-        labels = np.asarray(given if len(given) == len(part) else [part[k][1] for k in range(len(part))])
+        """Return the class of each sample in a split of tonic's: its number, or the index of its sorted name.
+
+        Raises:
+            InputError: a sample has no single class, or a class is not below `n_classes`.
+        """
+        targets = getattr(part, "targets", None) or ()  # empty if tonic learns them only from the files
+        labels = np.asarray(targets if len(targets) == len(part) else [part[k][1] for k in range(len(part))])
         if labels.ndim != 1:
             raise InputError(
                 f"tonic's {self.chosen} has targets of shape {labels.shape}, one class a sample is needed"
@@ -207,15 +216,16 @@ class Tonic(EventFiles, entry="tonic"):
         return numbers.astype(np.int64)
 
     def _read(self, part: Any, labels: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[Recording]:
+        """Yield the samples of a split of tonic's at these positions; labels: of all its samples."""
         for position in positions.tolist():
             events = part[position][0]
-            called = f"tonic's {self.chosen}, sample {position}"
-            time_us, channel = channels_of(events, self._sensor(), called)
+            name = f"tonic's {self.chosen}, sample {position}"
+            time_us, channel = channels_of(events, self._sensor(), name)
             first_us = int(time_us.min()) if self.image is not None and len(time_us) else 0
-            yield Recording(channel, time_us - first_us, int(labels[position]), name=called)
+            yield Recording(channel, time_us - first_us, int(labels[position]), name=name)
 
     def _sensor(self) -> tuple[int, int, int]:
-        """Return width, height and polarities, in tonic's order."""
+        """Return the sensor's width, height and number of polarities."""
         polarities, height, width = self.image or (1, 1, self.n_inputs)
         return width, height, polarities
 
@@ -224,17 +234,20 @@ TIME_NAMES = ("t", "time", "times", "ts")
 
 
 def channels_of(
-    events: Any, size: tuple[int, int, int], called: str
+    events: Any, size: tuple[int, int, int], name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Convert tonic's structured events to times [us] and channels; a pixel's is (polarity, row, column).
+    """Convert tonic's structured events to times [us] and channels, both [events].
 
     Args:
-        events: an array with the fields t and x, and y and p where there are any.
-        size: width, height and polarities of the sensor.
-        called: where they come from, for messages.
+        events: structured array with the fields t (or time, times, ts) and x, and perhaps y and p.
+        size: width W, height H and number of polarities of the sensor.
+        name: of the sample, for the error.
+
+    Returns:
+        Times and channels (p H + y) W + x, where p is 0 for a sensor of one polarity.
 
     Raises:
-        InputError: a field is missing; one line.
+        InputError: the field t or x is missing; one line.
 
     >>> pixel = np.array([(3, 2, 500, True)], [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "?")])
     >>> [column.tolist() for column in channels_of(pixel, (4, 3, 2), "an example")]
@@ -243,7 +256,7 @@ def channels_of(
     names = getattr(getattr(events, "dtype", None), "names", None) or ()
     time = next((events[name] for name in TIME_NAMES if name in names), None)
     if time is None or "x" not in names:
-        raise InputError(f"{called}: events have the fields {', '.join(names) or 'none'}; t and x are needed")
+        raise InputError(f"{name}: events have the fields {', '.join(names) or 'none'}; t and x are needed")
     width, height, polarities = (int(length) for length in size)
     row = events["y"].astype(np.int64) if "y" in names else 0
     polarity = events["p"].astype(np.int64) if "p" in names and polarities > 1 else 0

@@ -1,4 +1,4 @@
-"""The Yin-Yang data set."""
+"""The Yin-Yang data set: points in the three regions of the yin-yang symbol."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.datasets.generated import three_sizes
 from sgbench.errors import InputError, require_count
 
-RADIUS = 0.5
-DOT = 0.1
+RADIUS = 0.5  # of the symbol, whose centre is (0.5, 0.5)
+DOT = 0.1  # radius of a dot
 YANG, YIN, EYE = 0, 1, 2
 
 
 class YinYang(DataSet, entry="yin_yang"):
-    """Generates points in the yin-yang symbol; classes are its two halves and the two dots together.
+    """Generates points in the yin-yang symbol; the classes are its two halves and the two dots together.
 
-    A point comes as (x, y, 1 - x, 1 - y). A class is drawn first and points until one falls into it, so the three
-    classes are equally likely. A shallow network reaches 64 %, one hidden layer of 30 rectified units 97.6 %.
-    The three seeds 42, 41 and 40 give the published samples bit for bit.
+    The four inputs of a point are x, y, 1 - x and 1 - y. A class is drawn first, then points until one falls into
+    it, so the three classes are equally likely. A network without a hidden layer reaches 64 %, one with 30
+    rectified units 97.6 %. The seeds 42, 41 and 40 give the published samples bit for bit.
 
     Args:
-        samples: of train, validation and test.
-        seeds: of train, validation and test.
+        samples: numbers of train, validation and test samples.
+        seeds: of the train, validation and test samples.
 
     Raises:
-        InputError: a parameter out of range.
+        InputError: a parameter is out of range.
 
     Source: Kriener, Göltz & Petrovici 2022, NICE (arXiv:2102.08211); lkriener/yin_yang_data_set.
 
@@ -51,14 +51,14 @@ class YinYang(DataSet, entry="yin_yang"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> YinYang:
-        """Return the same task with points of its own for a run of this seed."""
+        """Return a copy whose points are drawn from the three seeds mixed with a run's seed; it has no checksum."""
         other = copy.copy(self)
-        states = (np.random.SeedSequence([own, seed]).generate_state(1) for own in self.seeds)
+        states = (np.random.SeedSequence([split_seed, seed]).generate_state(1) for split_seed in self.seeds)
         other.seeds, other.sha256 = tuple(int(state[0]) for state in states), None
         return other
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw the points of all splits, each from a seed of its own."""
+        """Draw the points of all splits, each with its own seed; `data_dir` is not used."""
         splits: dict[Split, Samples] = {}
         for name, seed in zip(SPLITS, self.seeds, strict=True):
             # The published samples come from this generator, whose stream is frozen.
@@ -71,7 +71,7 @@ class YinYang(DataSet, entry="yin_yang"):
 
 
 def _draw(random: np.random.RandomState) -> tuple[float, float, int]:
-    """Draw one point of a class, which is drawn beforehand."""
+    """Draw a class, then a point of this class; return the point's x and y, and the class."""
     wanted = random.randint(3)
     while True:
         x, y = (2 * RADIUS * number for number in random.random_sample(2).tolist())
@@ -80,7 +80,7 @@ def _draw(random: np.random.RandomState) -> tuple[float, float, int]:
 
 
 def label_of(x: float, y: float) -> int:
-    """Tell the class of a point inside the symbol: one of its halves, or a dot."""
+    """Return the class of a point inside the symbol: `YANG`, `YIN` or, in one of the dots, `EYE`."""
     right, left = math.dist((x, y), (1.5 * RADIUS, RADIUS)), math.dist((x, y), (0.5 * RADIUS, RADIUS))
     if right < DOT or left < DOT:
         return EYE

@@ -1,8 +1,8 @@
-"""Events from AEDAT 4 files: a text line, a FlatBuffers table, then packets, each a compressed FlatBuffers table.
+"""A reader of events from AEDAT 4 files: a text line, a FlatBuffers table (the header), then packets.
 
-Only what events need is read: packets of stream 0 with the identifier EVTS, whose one vector holds structures of
-16 bytes: time int64 [us], x int16, y int16, polarity, three unused bytes. Offsets are checked before they are
-followed.
+Each packet is a compressed FlatBuffers table. Only packets with the identifier EVTS are read. Their only field is a
+vector of structures of 16 bytes: time int64 [us], x int16, y int16, polarity, three unused bytes. Offsets are
+checked before they are followed.
 
 Source: the file format's description, docs.inivation.com, AEDAT 4.0.
 """
@@ -27,15 +27,15 @@ EVENT = np.dtype(
         "itemsize": 16,
     }
 )
-MOST_BYTES = 1 << 28  # of a packet, unpacked
-NOT_COMPRESSED, LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH = range(5)
+MOST_BYTES = 1 << 28  # of an unpacked packet
+NOT_COMPRESSED, LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH = range(5)  # the header's codes of compression
 
 
 def read(path: Path) -> Pixels:
-    """Read the events of a file, with times from 0 at the first.
+    """Read the events of a file; the first event gets time 0.
 
     Raises:
-        InputError: not such a file, cut off, or compressed by something that is not installed.
+        InputError: the file is no AEDAT 4 file, or cut off, or a package to unpack it is not installed.
     """
     try:
         data = path.read_bytes()
@@ -52,17 +52,17 @@ def read(path: Path) -> Pixels:
 
 
 def _packets(data: bytes) -> Iterator[bytes]:
-    """Yield the event packets of a file, unpacked, one after the other."""
+    """Yield the unpacked event packets in the bytes of a file; raise ValueError where they are damaged."""
     if not data.startswith(MAGIC):
         raise ValueError("another first line")
     offset = len(MAGIC)
     size = _number("<I", data, offset)
-    head = data[offset + 4 : offset + 4 + size]
-    if len(head) != size:
+    header = data[offset + 4 : offset + 4 + size]
+    if len(header) != size:
         raise ValueError("the header is cut off")
-    compression, table_at = _head(head)
+    compression, index_offset = _parse_header(header)
     offset += 4 + size
-    end = len(data) if table_at < 0 else table_at  # after the packets lies a table of where they are
+    end = len(data) if index_offset < 0 else index_offset  # an index of the packets follows them
     if end > len(data):
         raise ValueError("the packets are cut off")
     while offset < end:
@@ -72,20 +72,20 @@ def _packets(data: bytes) -> Iterator[bytes]:
             raise ValueError("a packet is cut off")
         offset += 8 + size
         packet = _unpack(packed, compression)
-        if packet[8:12] == b"EVTS":  # frames, motion and triggers of other streams are passed over
+        if packet[8:12] == b"EVTS":  # other packets hold frames, motion and triggers
             yield packet
 
 
-def _head(head: bytes) -> tuple[int, int]:
-    """Read a file's compression, and where the table of packets begins (-1 without one)."""
-    fields = _fields(head, _number("<I", head, 0))
-    compression = _number("<b", head, fields[0]) if fields and fields[0] else NOT_COMPRESSED
-    table_at = _number("<q", head, fields[1]) if len(fields) > 1 and fields[1] else -1
-    return compression, table_at
+def _parse_header(header: bytes) -> tuple[int, int]:
+    """Read the code of a file's compression, and the offset of the index of packets (-1 without one)."""
+    fields = _fields(header, _number("<I", header, 0))
+    compression = _number("<b", header, fields[0]) if fields and fields[0] else NOT_COMPRESSED
+    index_offset = _number("<q", header, fields[1]) if len(fields) > 1 and fields[1] else -1
+    return compression, index_offset
 
 
 def _events(packet: bytes) -> np.ndarray:
-    """Read the vector of events from a size-prefixed table whose only field it is."""
+    """Read the events, of type `EVENT`, from a packet: the only field of its table, which its size precedes."""
     (size,) = struct.unpack_from("<I", packet, 0)
     body = packet[4 : 4 + size]
     fields = _fields(body, _number("<I", body, 0))
@@ -97,24 +97,28 @@ def _events(packet: bytes) -> np.ndarray:
 
 
 def _fields(body: bytes, table: int) -> list[int]:
-    """Locate the fields of a FlatBuffers table; 0 stands for those that are missing."""
-    described = table - _number("<i", body, table)
-    if described < 0:
+    """Return the offset in `body` of each field of the FlatBuffers table at offset `table`; 0 if it is missing."""
+    vtable = table - _number("<i", body, table)  # lists the fields' offsets in the table
+    if vtable < 0:
         raise ValueError("an offset leads out of the file")
-    size = _number("<H", body, described)
-    offsets = struct.unpack_from(f"<{(size - 4) // 2}H", body, described + 4) if size >= 4 else ()  # noqa: PLR2004
+    size = _number("<H", body, vtable)
+    offsets = struct.unpack_from(f"<{(size - 4) // 2}H", body, vtable + 4) if size >= 4 else ()  # noqa: PLR2004
     return [table + offset if offset else 0 for offset in offsets]
 
 
-def _number(kind: str, data: bytes, offset: int) -> int:
-    """Read one number at an offset, which has to lie in the file."""
+def _number(code: str, data: bytes, offset: int) -> int:
+    """Read one number of `struct`'s format `code` at an offset; raise an error if it is outside `data`."""
     if offset < 0:
         raise ValueError("an offset leads out of the file")
-    return struct.unpack_from(kind, data, offset)[0]
+    return struct.unpack_from(code, data, offset)[0]
 
 
 def _unpack(packed: bytes, compression: int) -> bytes:
-    """Unpack a packet, up to a size that no recording exceeds."""
+    """Unpack a packet; raise ValueError if it is damaged or larger than `MOST_BYTES`.
+
+    Raises:
+        InputError: the package for this compression is not installed.
+    """
     if compression == NOT_COMPRESSED:
         return packed
     if compression not in (LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH):

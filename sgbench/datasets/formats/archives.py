@@ -1,4 +1,4 @@
-"""Unpacking archives that a stranger made: plain files below one folder, no more than expected, all or nothing."""
+"""Unpacking of untrusted archives: only plain files inside one folder, of limited size, and all or none of them."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Member(NamedTuple):
     """Describes one file of an archive."""
 
     name: str
-    bytes_: int  # as declared
-    open: Callable[[], IO[bytes] | None]
+    bytes_: int  # declared size
+    open: Callable[[], IO[bytes] | None]  # opens the file's contents; None if it is no plain file
 
 
 def unpack(archive: Path, folder: Path, *, most_bytes: int) -> list[str]:
-    """Put the files of a zip or tar into a folder, and return their names.
+    """Unpack the files of a zip or tar archive into a folder; return their names relative to it.
 
-    They are unpacked beside and moved into place when all are whole, so a damaged archive changes nothing.
+    They are unpacked into a temporary folder and moved when all are whole, so a damaged archive changes nothing.
 
     Args:
-        archive: to read.
-        folder: that exists.
-        most_bytes: that all files may have together; more is taken for a bomb.
+        archive: path of the archive.
+        folder: existing folder for the files.
+        most_bytes: largest size of all files together; a larger archive is refused.
 
     Raises:
-        InputError: damaged, larger than that, or with a member that is no plain file inside the folder; one line.
-        OSError: the disk is full, or cannot be written.
+        InputError: the archive is damaged or too large, or a member is no plain file inside the folder; one line.
+        OSError: the disk is full or not writable.
     """
     temporary = Path(tempfile.mkdtemp(prefix=f".{archive.name}.", dir=folder))
     try:
@@ -54,7 +54,7 @@ def unpack(archive: Path, folder: Path, *, most_bytes: int) -> list[str]:
 
 
 def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
-    """Unpack an archive's files into a folder; return their names."""
+    """Unpack an archive's files one by one into a folder; return their names. Errors are those of `unpack`."""
     names: list[str] = []
     left = most_bytes
     try:
@@ -77,7 +77,7 @@ def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
 
 
 def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
-    """Copy the bytes of a member, as many as are declared."""
+    """Copy a member's bytes to a new file and return their number; raise InputError if they exceed `declared`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with path.open("xb") as target:
@@ -90,7 +90,7 @@ def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
 
 
 def _require_inside(archive: Path, name: str) -> str:
-    """Require that a member's name leads nowhere but down, and return it."""
+    """Return a member's name as a relative path; raise InputError if it leads out of the folder."""
     path = PurePosixPath(name)
     if (
         path.is_absolute()
@@ -105,24 +105,24 @@ def _require_inside(archive: Path, name: str) -> str:
 
 
 def _members(archive: Path) -> Iterator[Member]:
-    """Yield all files of an archive, in order; folders are made as needed, and anything else is refused."""
+    """Yield all files of an archive in order, without its folders; raise InputError for links and devices."""
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as packed:
-            for info in packed.infolist():
+        with zipfile.ZipFile(archive) as zip_file:
+            for info in zip_file.infolist():
                 if info.is_dir():
                     continue
                 if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
                     raise InputError(
                         f"{archive}: member {info.filename!r} is a link or a device; not unpacked"
                     )
-                yield Member(info.filename, info.file_size, lambda info=info: packed.open(info))
+                yield Member(info.filename, info.file_size, lambda info=info: zip_file.open(info))
     elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as packed_:
-            for info in packed_:
+        with tarfile.open(archive) as tar_file:
+            for info in tar_file:
                 if info.isdir():
                     continue
                 if not info.isreg():
                     raise InputError(f"{archive}: member {info.name!r} is a link or a device; not unpacked")
-                yield Member(info.name, info.size, lambda info=info: packed_.extractfile(info))
+                yield Member(info.name, info.size, lambda info=info: tar_file.extractfile(info))
     else:
         raise InputError(f"{archive}: neither a zip nor a tar file; remove it and fetch it again")

@@ -1,4 +1,4 @@
-"""Recordings of the ATIS camera in 40 bits an event: N-MNIST and N-Caltech101."""
+"""A reader of the ATIS event camera's format with 40 bits an event, which N-MNIST and N-Caltech101 use."""
 
 from __future__ import annotations
 
@@ -11,42 +11,43 @@ from numpy.typing import NDArray
 from sgbench.errors import InputError
 
 EVENT_BYTES = 5
-OVERFLOW_ROW = 240  # an event in this row says that the clock ran over
-OVERFLOW_US = 1 << 13
-MOST_BYTES = 1 << 28  # of a recording; the longest known have a hundredth
+OVERFLOW_ROW = 240  # y of an entry that is no event, but an overflow of the clock
+OVERFLOW_US = 1 << 13  # time added to all later events by an overflow
+MOST_BYTES = 1 << 28  # of a recording; the longest known have a hundredth of it
 
 
 class Pixels(NamedTuple):
-    """Holds events of a camera, in the order of the file."""
+    """Holds events of a camera in the order of the file; all arrays are [events]."""
 
-    x: NDArray[np.int64]
-    y: NDArray[np.int64]
+    x: NDArray[np.int64]  # column
+    y: NDArray[np.int64]  # row, from the top
     polarity: NDArray[np.int64]  # 0 darker, 1 brighter
     time_us: NDArray[np.int64]
 
     def channel(self, image: tuple[int, int, int], name: str) -> NDArray[np.int64]:
-        """Compute the channel of each event, (p H + y) W + x.
+        """Compute the channel of each event, (p H + y) W + x, [events].
+
+        Args:
+            image: number of polarities, height H and width W.
+            name: of the recording, for the error.
 
         Raises:
-            InputError: an event outside the image.
+            InputError: an event is outside the image.
         """
         polarities, height, width = image
-        for what, value, most in (
-            ("x", self.x, width),
-            ("y", self.y, height),
-            ("p", self.polarity, polarities),
-        ):
-            if len(value) and (value.min() < 0 or value.max() >= most):
-                wrong = int(value[(value < 0) | (value >= most)][0])
-                raise InputError(f"{name}: an event at {what}={wrong}, outside 0..{most - 1}")
+        axes = (("x", self.x, width), ("y", self.y, height), ("p", self.polarity, polarities))
+        for axis, value, size in axes:
+            if len(value) and (value.min() < 0 or value.max() >= size):
+                wrong = int(value[(value < 0) | (value >= size)][0])
+                raise InputError(f"{name}: an event at {axis}={wrong}, outside 0..{size - 1}")
         return (self.polarity * height + self.y) * width + self.x
 
 
 def parse(data: bytes, name: str) -> Pixels:
-    """Read events from bytes: x, y, then polarity and a 23-bit time in microseconds, big-endian.
+    """Parse events of five bytes: x, y, then one bit of polarity and 23 bits of time [us], big-endian.
 
     Raises:
-        InputError: not a whole number of events.
+        InputError: the bytes are no whole number of events; the line begins with `name`.
 
     >>> [part.tolist() for part in parse(bytes([3, 4, 0x80, 1, 2]), "a.bin")]
     [[3], [4], [1], [258]]
@@ -55,16 +56,16 @@ def parse(data: bytes, name: str) -> Pixels:
         raise InputError(f"{name}: {len(data)} bytes are no whole number of events; fetch it again")
     table = np.frombuffer(data, np.uint8).reshape(-1, EVENT_BYTES).astype(np.int64)
     x, y, high, middle, low = table.T
-    over = y == OVERFLOW_ROW
-    time_us = ((high & 127) << 16 | middle << 8 | low) + OVERFLOW_US * np.cumsum(over)
-    return Pixels(*(part[~over] for part in (x, y, high >> 7, time_us)))
+    is_overflow = y == OVERFLOW_ROW
+    time_us = ((high & 127) << 16 | middle << 8 | low) + OVERFLOW_US * np.cumsum(is_overflow)
+    return Pixels(*(column[~is_overflow] for column in (x, y, high >> 7, time_us)))
 
 
 def read(path: Path) -> Pixels:
     """Read the events of a file.
 
     Raises:
-        InputError: it cannot be read, is far too large or cut off.
+        InputError: the file cannot be read, is far too large or cut off.
     """
     try:
         if path.stat().st_size > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Prepared data sets on disk: written once, whole or not at all, and no more of them than there is room for."""
+"""A cache of prepared data sets on disk: each is written once, whole or not at all, within a limit of size."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from sgbench.records.files import write_atomic
 
 GB = 10**9
 HEX = 16  # digits of a key in a folder's name
-LOCKS = ".locks"
-STAMPS = ".checksums"
+LOCKS = ".locks"  # folder of lock files
+STAMPS = ".checksums"  # folder of stored checksums of original files
 
 
-def prepared(name: str, shape: Mapping[str, object], write: Callable[[Path], None]) -> Path:
-    """Return the folder that `write` has filled, made at the first call for this name and shape.
+def prepared(name: str, identity: Mapping[str, object], write: Callable[[Path], None]) -> Path:
+    """Return the cached folder of a data set; the first call for this name and identity fills it by `write`.
 
-    Processes that ask at once wait for the first. Killed while it writes, it leaves a folder that nobody reads and
-    the next writer removes.
+    Processes that call this at the same time wait for the first. A process killed while it writes leaves a
+    temporary folder, which the next writer removes.
 
     Args:
         name: of the data set.
-        shape: everything that decides what is written, as JSON.
-        write: fills the folder.
+        identity: all values on which the written files depend, as values for JSON.
+        write: fills the folder passed to it.
 
     Raises:
-        StorageError: the disk is full, or cannot be written.
-        InputError: it is larger than all that prepared data sets may take.
+        StorageError: the disk is full or not writable.
+        InputError: the data set is larger than the limit for all prepared data sets.
     """
     root = default_cache_dir()
-    key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:HEX]
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:HEX]
     folder = root / f"{name}-{key}"
-    if _used(folder):
+    if _mark_used(folder):
         return folder
     try:
         (root / LOCKS).mkdir(parents=True, exist_ok=True)
         with FileLock(root / LOCKS / f"{folder.name}.lock"):
-            if not _used(folder):
+            if not _mark_used(folder):
                 _fill(folder, write)
     except InputError:
         raise
@@ -59,25 +59,25 @@ def prepared(name: str, shape: Mapping[str, object], write: Callable[[Path], Non
 
 
 def forget(folder: Path) -> None:
-    """Remove a prepared data set that turned out to be damaged."""
+    """Remove the folder of a prepared data set, ignoring errors."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _used(folder: Path) -> bool:
-    """Return whether the folder is there; if so, it counts as used now."""
+def _mark_used(folder: Path) -> bool:
+    """Set a folder's time to now, for `_make_room`; return whether the folder exists."""
     try:
         os.utime(folder)
     except FileNotFoundError:
         return False
-    except OSError:  # somebody else's, and only to be read
+    except OSError:  # the folder is another user's and read-only
         return folder.is_dir()
     return True
 
 
 def _fill(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a prepared data set beside its folder and rename it when it is whole, under the lock."""
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        forget(left)
+    """Write a data set into a temporary folder and rename it to `folder` when it is whole; the lock is held."""
+    for leftover in folder.parent.glob(f".{folder.name}.*"):
+        forget(leftover)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         write(temporary)
@@ -89,62 +89,65 @@ def _fill(folder: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
-def _make_room(root: Path, wanted: int, name: str) -> None:
-    """Remove the prepared data sets that were not used longest, until the new one fits."""
+def _make_room(root: Path, needed_bytes: int, name: str) -> None:
+    """Remove the least recently used data sets in `root` until a new one of `needed_bytes` fits the limit.
+
+    Raises:
+        InputError: the new data set, called `name`, is larger than the limit.
+    """
     limit = int(default_cache_gb() * GB)
-    if wanted > limit:
+    if needed_bytes > limit:
         raise InputError(
-            f"{name} takes {wanted / GB:.2f} GB, but prepared data sets may take {limit / GB:.2f} GB; "
+            f"{name} takes {needed_bytes / GB:.2f} GB, but prepared data sets may take {limit / GB:.2f} GB; "
             f"set SGBENCH_CACHE_GB to more"
         )
-    folders = sorted(entries(root), key=lambda folder: folder.stat().st_mtime, reverse=True)
-    room = limit - wanted
-    for folder in folders:
-        room -= size(folder)
-        if room < 0:
+    newest_first = sorted(entries(root), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    free_bytes = limit - needed_bytes
+    for folder in newest_first:
+        free_bytes -= size(folder)
+        if free_bytes < 0:
             forget(folder)
 
 
 def entries(root: Path) -> list[Path]:
-    """List the folders of all whole prepared data sets."""
+    """List the folders of all completely written data sets in the cache folder `root`."""
     return [path for path in root.glob("*-*") if path.is_dir() and not path.name.startswith(".")]
 
 
 def size(folder: Path) -> int:
-    """Add up the bytes of all files below a folder."""
+    """Return the total size of all files below a folder [bytes]."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def checksum_of_files(root: Path, names: Sequence[str]) -> str:
-    """Hash the names and the bytes of files, in order, by SHA-256.
+    """Return one SHA-256 of the names and contents of files in the folder `root`, in order.
 
-    It is read from a stored copy if no file has changed its size, time or path since.
+    The result is stored in the cache, and read from there as long as no file's path, size or time changes.
 
     Raises:
         InputError: a file cannot be read.
     """
-    stamp = hashlib.sha256()
+    state = hashlib.sha256()
     for name in names:
-        facts = _fingerprint(root / name)
-        stamp.update(f"{root.resolve() / name}\0{facts}\n".encode())
-    note = default_cache_dir() / STAMPS / stamp.hexdigest()
-    if note.is_file() and len(text := note.read_text()) == 2 * hashlib.sha256().digest_size:
+        state.update(f"{root.resolve() / name}\0{_file_state(root / name)}\n".encode())
+    stored = default_cache_dir() / STAMPS / state.hexdigest()
+    if stored.is_file() and len(text := stored.read_text()) == 2 * hashlib.sha256().digest_size:
         return text
     found = checksum_of_checksums((name, sha256_of(root / name)) for name in names)
-    write_atomic(note, found.encode())
+    write_atomic(stored, found.encode())
     return found
 
 
 def checksum_of_checksums(files: Iterable[tuple[str, str]]) -> str:
-    """Hash the names and the SHA-256 of files, in order, by SHA-256."""
+    """Return one SHA-256 of pairs of a file's name and its SHA-256, in order."""
     digest = hashlib.sha256()
     for name, sha256 in files:
         digest.update(f"{name}\0{sha256}\n".encode())
     return digest.hexdigest()
 
 
-def _fingerprint(path: Path) -> str:
-    """Return a file's fingerprint, which changes with the file."""
+def _file_state(path: Path) -> str:
+    """Return a file's size, modification time and inode, which change with the file."""
     try:
         status = path.stat()
     except OSError as error:
@@ -156,7 +159,7 @@ def sha256_of(path: Path) -> str:
     """Compute the SHA-256 of a file of any size.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
 """Spike trains on disk: written sample by sample, read as mapped memory.
 
-A folder holds one split: `channel.i32` and `time_us.i32` (int32 of this machine, one a spike, in the order of
-`SpikeTrains`), `indptr.npy`, `duration_us.npy` and `target.npy` (int64), and `header.json` with a checksum of them
-all, which a process checks when it first opens the folder. Nothing in it is unpickled.
+A folder holds one split. `channel.i32` and `time_us.i32` have an int32 for each spike, in this machine's byte order
+and in the order of `SpikeTrains`. `indptr.npy`, `duration_us.npy` and `target.npy` are int64. `header.json` has a
+checksum of all of them, which is compared on opening. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ FILES = (*(f"{name}.i32" for name in SPIKES), *(f"{name}.npy" for name in PER_SA
 
 
 class DamagedError(Exception):
-    """Reports a folder that does not hold what its header says, or that has no header."""
+    """Reports a folder whose header is missing or does not fit the files beside it."""
 
 
 class Recording(NamedTuple):
-    """Holds one sample as its reader found it, in any order."""
+    """Holds one sample as read from an original file, its spikes in any order."""
 
     channel: ArrayLike  # [spikes]
     time_us: ArrayLike  # [spikes]
-    target: int
-    duration_us: int | None = None  # None where it ends with its last spike
-    name: str = "a recording"  # for messages
+    target: int  # class
+    duration_us: int | None = None  # None if the sample ends with its last spike
+    name: str = "a recording"  # for error messages
 
 
 class Writer:
-    """Writes one split, complete at the end of its `with`; what is in memory is one sample, whatever their number.
+    """Writes the samples of one split to files, one at a time; a context manager that completes them at its end.
 
     Args:
-        folder: that is made.
-        n_channels: N; a spike outside is refused.
+        folder: to be created for the files.
+        n_channels: number of channels N.
     """
 
     def __init__(self, folder: Path, n_channels: int) -> None:
@@ -67,10 +67,11 @@ class Writer:
         self.files: list[BinaryIO] = [(folder / f"{name}.i32").open("wb") for name in SPIKES]
 
     def add(self, recording: Recording) -> None:
-        """Append a sample, its spikes in the order of time, to the files of the split.
+        """Sort a sample's spikes by time and append them to the files of the split.
 
         Raises:
-            InputError: it has a spike outside the channels, before 0 or beyond half an hour, or of no time.
+            InputError: a spike is outside the channels, before time 0, later than about half an hour or after the
+                sample's end, or there are more or fewer times than channels.
         """
         channel, time_us = in_order(recording, self.n_channels)
         last = int(time_us[-1]) if len(time_us) else 0
@@ -98,7 +99,7 @@ class Writer:
                     file.close()
 
     def _finish(self) -> None:
-        """Write what is known only at the end of a split, the header last."""
+        """Write the arrays with a number for each sample, flush the files to disk, and write the header last."""
         for name in PER_SAMPLE:
             np.save(self.folder / f"{name}.npy", np.array(getattr(self, name), np.int64), allow_pickle=False)
         for file in self.files:
@@ -116,7 +117,10 @@ class Writer:
 
 
 def in_order(recording: Recording, n_channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sort channels and times by time and, at one time, by channel; see `Writer.add`.
+    """Return channels and times [us] of a recording, sorted by time and then by channel, both int64 [spikes].
+
+    Raises:
+        InputError: a spike is outside the channels or the range of times, or times and channels differ in number.
 
     >>> [part.tolist() for part in in_order(Recording([3, 1, 2], [20, 7, 7], 0), 4)]
     [[1, 2, 3], [7, 7, 20]]
@@ -140,13 +144,17 @@ def in_order(recording: Recording, n_channels: int) -> tuple[NDArray[np.int64], 
 
 
 class SpikeFile:
-    """Maps a file of int32 as `numbers`; pieces of it are copied without touching the map.
+    """Gives access to a file of int32: as a mapped tensor `numbers`, or by copies of pieces.
 
-    Pages of a map that were touched count as memory of the process until it ends; what is copied through the
-    system's own copy of the file does not, so that a pass over all samples takes no more memory than one batch.
+    Pages read through the map count as memory of the process until it ends. Copied pieces do not, so that a pass
+    over all samples takes no more memory than one batch.
+
+    Args:
+        path: of the file.
+        count: how many int32 it must hold.
 
     Raises:
-        DamagedError: it has another size.
+        DamagedError: the file has another size.
     """
 
     def __init__(self, path: Path, count: int) -> None:
@@ -165,7 +173,7 @@ class SpikeFile:
             raise OSError(f"a prepared data set was cut off at {4 * first} bytes")
 
     def pieces(self, first: list[int], counts: list[int]) -> Tensor:
-        """Read pieces of the file, by their first positions and their lengths, one after another."""
+        """Read pieces of the file, given their first positions and lengths; return them as one tensor, joined."""
         numbers, end = np.empty(sum(counts), np.int32), 0
         for start, count in zip(first, counts, strict=True):
             begin, end = end, end + count
@@ -179,22 +187,22 @@ class SpikeFile:
 
 @dataclass(frozen=True)
 class StoredTrains(SpikeTrains):
-    """Reads spike trains from files, which are mapped as a whole and copied batch by batch."""
+    """Holds spike trains in mapped files, from which samples are copied batch by batch."""
 
-    files: tuple[SpikeFile, ...] = ()
+    files: tuple[SpikeFile, ...] = ()  # of channels and of times
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
-        """Return the samples at these positions [B]; they are read from disk at the first use."""
+        """Return the samples at these positions [B]; their spikes are read from disk on first access."""
         return PickedTrains(self, position, self.dtype)
 
 
 class PickedTrains(SpikeTrains):
-    """Picks some samples of files; `channel` and `time_us` are read when they are asked for.
+    """Picks some samples of a stored split; `channel` and `time_us` are read from disk on first access.
 
     Args:
-        source: the files.
-        position: of the samples [B].
-        dtype: of the input that will be made of them.
+        source: the stored split.
+        position: of the samples in the split [B].
+        dtype: of the input that encoders make of the spikes.
     """
 
     _source: StoredTrains
@@ -221,19 +229,18 @@ class PickedTrains(SpikeTrains):
     def channel(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride] - read where the other is held
         """Read the channel of each spike, int32 [spikes]."""
         channel = self._source.files[0].pieces(self._first, self._counts)
-        if (
-            len(channel) and channel.numpy().view(np.uint32).max() >= self.n_channels
-        ):  # a negative one is large
+        unsigned = channel.numpy().view(np.uint32)  # in which negative numbers are large
+        if len(channel) and unsigned.max() >= self.n_channels:
             raise outside_error(self.n_channels)
         return channel
 
     @functools.cached_property
     def time_us(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Read the time of each spike since its sample's start, int32 [spikes] [us]."""
+        """Read the time of each spike from its sample's start [us], int32 [spikes]."""
         return self._source.files[1].pieces(self._first, self._counts)
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
-        """Return the same spikes with another type for the input that will be made of them."""
+        """Return the same spikes, from which encoders make input of another type."""
         trains = PickedTrains.__new__(PickedTrains)
         trains.__dict__.update(self.__dict__, dtype=dtype)
         return trains
@@ -243,21 +250,21 @@ class PickedTrains(SpikeTrains):
         return PickedTrains(self._source, self._position[position], self.dtype)
 
     def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        """Yield channels and times of each sample in turn, read into the same memory."""
-        room = np.empty((2, max(self._counts, default=0)), np.int32)
-        channels, times = self._source.files
+        """Yield channels and times [us] of each sample in turn; the next sample overwrites both arrays."""
+        buffer = np.empty((2, max(self._counts, default=0)), np.int32)
+        channel_file, time_file = self._source.files
         for first, count in zip(self._first, self._counts, strict=True):
-            channel, time_us = room[0, :count], room[1, :count]
-            channels.read_into(channel, first)
-            times.read_into(time_us, first)
+            channel, time_us = buffer[0, :count], buffer[1, :count]
+            channel_file.read_into(channel, first)
+            time_file.read_into(time_us, first)
             yield channel, time_us
 
 
 def read(folder: Path) -> Samples:
-    """Map the samples of one split from the files of a folder.
+    """Map the samples of one split from the files in a folder.
 
     Raises:
-        DamagedError: files are missing, cut off, or not what the header says.
+        DamagedError: a file is missing, cut off, or does not fit the header.
     """
     try:
         header = json.loads((folder / HEADER).read_text())
@@ -278,20 +285,17 @@ def read(folder: Path) -> Samples:
 
 
 def _checksum(folder: Path, header: Mapping[str, object]) -> str:
-    """Hash what a header says and the bytes of all files beside it by SHA-256."""
+    """Return one SHA-256 of a header and the contents of the folder's files."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in FILES:
-        facts = (folder / name).stat()
-        changed = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-        digest.update(f"{name} {_checksum_once(folder / name, changed)}\n".encode())
+        status = (folder / name).stat()
+        state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        digest.update(f"{name} {_checksum_once(folder / name, state)}\n".encode())
     return digest.hexdigest()
 
 
 def checksum_of_samples(folders: Iterable[Path]) -> str:
-    """Hash the samples in folders, in order, by SHA-256: what was recorded, and no header.
-
-    A change of the form moves it only where the bytes of the numbers change.
-    """
+    """Return one SHA-256 of the samples in folders, in order; headers do not count."""
     digest = hashlib.sha256()
     for folder in folders:
         digest.update(_checksum(folder, {}).encode())
@@ -299,13 +303,13 @@ def checksum_of_samples(folders: Iterable[Path]) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _checksum_once(path: Path, changed: tuple[int, ...]) -> str:
-    """Hash a file by SHA-256, once a process as long as its size and times stay the same."""
+def _checksum_once(path: Path, state: tuple[int, ...]) -> str:
+    """Return a file's SHA-256, computed once a process for each `state` (inode, size and times) of the file."""
     return sha256_of(path)
 
 
 def _numbers(path: Path) -> Tensor:
-    """Read a list of whole numbers."""
+    """Read a list of int64 from a .npy file; raise DamagedError if it holds anything else."""
     numbers = np.load(path, allow_pickle=False)
     if numbers.dtype != np.int64 or numbers.ndim != 1:
         raise DamagedError(f"{path}: not a list of whole numbers")

@@ -1,4 +1,4 @@
-"""Arrays of numbers from MATLAB files of version 5; cells, structures and objects are refused unread."""
+"""A reader of numeric arrays in MATLAB files of version 5; cells, structures and objects are refused unread."""
 
 from __future__ import annotations
 
@@ -13,31 +13,20 @@ import numpy as np
 
 from sgbench.errors import InputError
 
-MAX_VALUES = 64 * 1024 * 1024
-"""Of one array."""
-MAX_BYTES = 256 * 1024 * 1024
-"""Of the file."""
-NUMERIC = (
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "int64",
-    "uint64",
-    "single",
-    "double",
-    "logical",
+MAX_VALUES = 64 * 1024 * 1024  # of one array
+MAX_BYTES = 256 * 1024 * 1024  # of the file
+NUMERIC = (  # SciPy's names of MATLAB's numeric classes
+    *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+    *("single", "double", "logical"),
 )
 
 
 def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the arrays of these names from a MATLAB file of version 5.
+    """Map each of these names to its array in a MATLAB file of version 5.
 
     Raises:
-        InputError: it cannot be read, is no such file, is cut off or damaged, lacks an array, or holds one that is
-            no numbers or larger than 64 Mi values; one line.
+        InputError: the file cannot be read, has another format, is larger than 256 MiB or damaged, or an array is
+            missing, not numeric or of more than 64 Mi values; one line.
     """
     from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
@@ -54,8 +43,8 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
     except InputError:
         raise
     except OSError as error:
-        said = _damaged(path, error) if error.errno is None else f"{path}: cannot be read: {error.strerror}"
-        raise InputError(said) from error
+        unreadable = f"{path}: cannot be read: {error.strerror}"
+        raise InputError(_damaged(path, error) if error.errno is None else unreadable) from error
     except (ValueError, TypeError, LookupError, ArithmeticError, EOFError, NotImplementedError) as error:
         raise InputError(_damaged(path, error)) from error
     except (MatReadError, zlib.error, struct.error, MemoryError, RuntimeError) as error:
@@ -63,12 +52,16 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    """Write that a file cannot be read and what to do."""
+    """Write the error of a file that SciPy cannot read, with its reason and the remedy."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{path}: no MATLAB file of version 5, cut off or damaged ({reason}); fetch it again"
 
 
 def _require_numbers(held: dict[str, tuple[tuple[int, ...], str]], names: Sequence[str], path: Path) -> None:
+    """Raise InputError unless each name is a numeric array of at most `MAX_VALUES`.
+
+    `held` maps the names in the file to shape and MATLAB class.
+    """
     for name in names:
         if name not in held:
             raise InputError(

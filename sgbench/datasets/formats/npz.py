@@ -1,4 +1,4 @@
-"""Arrays of numbers and text from .npz files; nothing is unpickled, nor allocated before it is weighed."""
+"""A strict reader of arrays in .npz files: nothing is unpickled, and memory is allocated after sizes are checked."""
 
 from __future__ import annotations
 
@@ -16,21 +16,19 @@ from numpy.lib import format as npy
 from sgbench.datasets.formats import archives
 from sgbench.errors import InputError
 
-MAX_BYTES = 256 * 1024 * 1024
-"""Of one array, unpacked."""
-PLAIN = "biufUS"
-"""Kinds of numbers and text; objects, records and times are refused."""
+MAX_BYTES = 256 * 1024 * 1024  # of one unpacked array
+PLAIN = "biufUS"  # NumPy's kinds of numbers and text; objects, records and times are refused
 DAMAGED = (*archives.DAMAGED, lzma.LZMAError, struct.error, ValueError, OverflowError)
-"""What Python raises of an archive that is cut, spoilt or made to do harm."""
+"""Errors that Python raises for an archive that is cut off, damaged or malicious."""
 CHUNK = 2**20
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the arrays of these names from an .npz file.
+    """Map each of these names to its array in an .npz file.
 
     Raises:
-        InputError: it cannot be read, is no .npz file, is cut off or damaged, lacks an array, or holds one that is
-            no numbers, larger than 256 MiB, or of another size than its header declares; one line.
+        InputError: the file cannot be read, is no .npz file or damaged, or an array is missing, not of numbers or
+            text, larger than 256 MiB, or of another size than its header declares; one line.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -47,7 +45,11 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
 def _member(
     archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, path: Path
 ) -> np.ndarray[Any, Any]:
-    """Read one array of an archive, of a size and kind that is to be expected."""
+    """Read the array `name` of an open archive; members: maps file names to entries; path: for errors.
+
+    Raises:
+        InputError: the array is missing, too large, or not of plain numbers or text.
+    """
     info = members.get(f"{name}.npy")
     if info is None:
         raise InputError(f"{path}: has no array '{name}'; it is another file than the published one")
@@ -63,10 +65,18 @@ def _member(
 
 
 def header(file: IO[bytes], bytes_: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, order and type of the array that follows, if it is plain numbers or text and whole.
+    """Read the header of a .npy file, up to the array's data.
+
+    Args:
+        file: open at the header's start.
+        bytes_: size of the whole file.
+        where: names file and array at the beginning of an error.
+
+    Returns:
+        The array's shape, whether it is stored column by column, and its type.
 
     Raises:
-        InputError: it is none, holds objects, or is of another size than it declares; one line.
+        InputError: the header is invalid, the type is not numbers or text, or the data have another size; one line.
     """
     try:
         version = npy.read_magic(file)
@@ -83,10 +93,10 @@ def header(file: IO[bytes], bytes_: int, where: str) -> tuple[tuple[int, ...], b
 
 
 def require_whole(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> None:
-    """Read a member to its end, piece by piece, by which its checksum is compared.
+    """Read a member to its end, piece by piece, so that `zipfile` compares its checksum.
 
     Raises:
-        InputError: a bit of it is another, or the end is missing; one line.
+        InputError: the member is damaged or cut off; one line that begins with `where`.
     """
     try:
         with archive.open(info) as file:

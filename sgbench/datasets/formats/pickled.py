@@ -1,8 +1,7 @@
-"""Numbers out of a pickle that is read as data: nothing in it is imported, called or instantiated.
+"""A reader of numbers in pickles that runs nothing in them: no class or function they name is imported or called.
 
-The standard library's unpickler, whose every look-up of a name is answered here: the few names by which NumPy
-writes an array stand for functions of this module, which make the array of the bytes beside them; any other is
-refused.
+The standard library's unpickler is used, but this module answers every look-up of a name. The few names with which
+NumPy pickles arrays are replaced by functions of this module that build an array from bytes; others are refused.
 """
 
 from __future__ import annotations
@@ -19,15 +18,19 @@ import numpy as np
 
 from sgbench.errors import InputError
 
-KIND = re.compile(r"[biuf][1248]")
+NUMERIC_TYPE = re.compile(r"[biuf][1248]")  # NumPy's codes, e.g. "f8"
 PLAIN = (type(None), bool, int, float, str, bytes, bytearray, np.number, np.bool_)
 
 
 def numbers_in(data: bytes, name: str) -> Any:
-    """Read the numbers, text, lists, tuples, mappings and arrays of numbers that a pickle holds.
+    """Read a pickle of numbers, text, arrays of numbers, and lists, tuples and dictionaries of them.
+
+    Args:
+        data: bytes of the pickle.
+        name: of the file, for the error.
 
     Raises:
-        InputError: it holds anything else, or is cut off or damaged; one line.
+        InputError: the pickle holds anything else, or is cut off or damaged; one line.
 
     >>> numbers_in(pickle.dumps([{"a": np.array([1, 2])}, 0.5]), "x.pkl")
     [{'a': array([1, 2])}, 0.5]
@@ -46,7 +49,7 @@ def numbers_in(data: bytes, name: str) -> Any:
 
 
 def _require_small_memo(data: bytes) -> None:
-    """Refuse a memo index beyond the length of the pickle, since the unpickler allocates memory up to it."""
+    """Raise ValueError for a memo index beyond the pickle's length, as the unpickler allocates memory up to it."""
     for code, argument, _ in pickletools.genops(data):
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > len(data):  # type: ignore[arg-type]
             raise ValueError(f"memo index {argument} in a pickle of {len(data)} bytes")
@@ -56,15 +59,15 @@ class _Unpickler(pickle.Unpickler):
     """Reads a pickle without importing anything that it names."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return the stand-in of a name in the pickle, which is never imported."""
+        """Return this module's replacement for a name in the pickle; raise ValueError for any other name."""
         wanted = f"{module_name.replace('numpy.core', 'numpy._core')} {global_name}"
         if wanted not in CALLS:
             raise ValueError(f"it asks for {module_name}.{global_name}")
         return _Name(CALLS[wanted])
 
 
-class _Stand:
-    """Stands for an object of a pickle, which can do nothing but hold what it is given."""
+class _Placeholder:
+    """Stands for an object that the pickle creates; by default it refuses the state that a pickle can set."""
 
     __slots__ = ()
 
@@ -72,42 +75,42 @@ class _Stand:
         raise TypeError("a state for what has none")
 
 
-class _Name(_Stand):
-    """Stands for what a pickle calls by name; made anew for each, so that none can be changed."""
+class _Name(_Placeholder):
+    """Stands for a function that the pickle names and calls; a new object for each, so that none can be altered."""
 
     __slots__ = ("_call",)
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
 
-    def __call__(self, *given: Any) -> Any:
-        return self._call(*given)
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
 
 
-class _Kind(_Stand):
-    """Holds the type of an array's numbers."""
+class _Type(_Placeholder):
+    """Stands for `numpy.dtype`: holds code and byte order of a numeric type, e.g. "f8" and "<"."""
 
     __slots__ = ("order", "text")
 
     def __init__(self, text: Any, *_: Any) -> None:
-        if not isinstance(text, str) or not KIND.fullmatch(text):
+        if not isinstance(text, str) or not NUMERIC_TYPE.fullmatch(text):
             raise ValueError(f"numbers of the kind {text!r}")
         self.text, self.order = text, "|"
 
     def __setstate__(self, state: Any) -> None:
-        """Take the byte order of an array's numbers from the pickle."""
+        """Set the byte order from the state in the pickle."""
         if state[1] not in ("<", ">", "|", "="):
             raise ValueError(f"numbers in the order {state[1]!r}")
         self.order = state[1]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type of the numbers as NumPy's own."""
+        """Return the type as a `numpy.dtype`."""
         return np.dtype(self.order + self.text)
 
 
-class _Array(_Stand):
-    """Stands for an array that is announced, until its numbers come."""
+class _Array(_Placeholder):
+    """Stands for an array; `numbers` is None until the pickle sets its state."""
 
     __slots__ = ("numbers",)
 
@@ -115,35 +118,35 @@ class _Array(_Stand):
         self.numbers = numbers
 
     def __setstate__(self, state: Any) -> None:
-        """Take the numbers of an announced array from the pickle."""
-        _, shape, kind, columns_first, data = state
-        self.numbers = _array(shape, kind, data, columns_first=bool(columns_first))
+        """Set the numbers from the state in the pickle: version, shape, type, whether columns first, bytes."""
+        _, shape, type_, columns_first, data = state
+        self.numbers = _array(shape, type_, data, columns_first=bool(columns_first))
 
 
-def _reconstruct(kind: Any, *_: Any) -> _Array:
-    """Announce an array, whose numbers come later in the pickle."""
-    if not isinstance(kind, _Name) or kind._call is not _ndarray:
+def _reconstruct(array_class: Any, *_: Any) -> _Array:
+    """Return an array without numbers, in place of NumPy's `_reconstruct`; the pickle sets its state later."""
+    if not isinstance(array_class, _Name) or array_class._call is not _ndarray:
         raise TypeError("an array of another class")
     return _Array()
 
 
 def _ndarray(*_: Any) -> Any:
-    """Refuse to make an array by its class, which NumPy never asks for."""
+    """Refuse a call of `numpy.ndarray`, which NumPy's pickles name but never call."""
     raise ValueError("a call of numpy.ndarray")
 
 
-def _frombuffer(data: Any, kind: Any, shape: Any, order: Any) -> _Array:
-    """Make an array of the bytes that the pickle holds beside it."""
-    return _Array(_array(shape, kind, data, columns_first=order == "F"))
+def _frombuffer(data: Any, type_: Any, shape: Any, order: Any) -> _Array:
+    """Return an array made of the pickle's bytes, in place of NumPy's `_frombuffer`."""
+    return _Array(_array(shape, type_, data, columns_first=order == "F"))
 
 
-def _scalar(kind: Any, data: Any) -> Any:
-    """Make a single number of its type and bytes."""
-    return _array((), kind, data, columns_first=False)[()]
+def _scalar(type_: Any, data: Any) -> Any:
+    """Return a single number made of its bytes, in place of NumPy's `scalar`."""
+    return _array((), type_, data, columns_first=False)[()]
 
 
 def _encode(text: Any, codec: Any) -> bytes:
-    """Encode the bytes that an old protocol writes as text."""
+    """Return the bytes that old pickle protocols write as Latin-1 text, in place of `codecs.encode`."""
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
     data: bytes = text.encode("latin-1")
@@ -151,34 +154,38 @@ def _encode(text: Any, codec: Any) -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """Return empty bytes, which old protocols ask for by a call."""
+    """Return empty bytes, in place of a call of `bytes` in old pickle protocols."""
     return b""
 
 
-CALLS: dict[str, Callable[..., Any]] = {
+CALLS: dict[str, Callable[..., Any]] = {  # maps a pickle's names to their replacements
     "numpy._core.multiarray _reconstruct": _reconstruct,
     "numpy._core.multiarray scalar": _scalar,
     "numpy._core.numeric _frombuffer": _frombuffer,
     "numpy ndarray": _ndarray,
-    "numpy dtype": _Kind,
+    "numpy dtype": _Type,
     "_codecs encode": _encode,
     "__builtin__ bytes": _no_bytes,
 }
 
 
-def _array(shape: Any, kind: Any, data: Any, *, columns_first: bool) -> np.ndarray[Any, Any]:
-    """Make an array of bytes that have its shape and kind."""
-    if not isinstance(kind, _Kind) or not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
+def _array(shape: Any, type_: Any, data: Any, *, columns_first: bool) -> np.ndarray[Any, Any]:
+    """Make an array of a pickle's bytes; raise TypeError or ValueError unless shape, type and bytes fit."""
+    is_array = isinstance(data, bytes | bytearray) and isinstance(shape, tuple)
+    if not isinstance(type_, _Type) or not is_array:
         raise TypeError("an array of something else than numbers")
     if not all(isinstance(side, int) and side >= 0 for side in shape):
         raise ValueError(f"an array of the shape {shape}")
-    if math.prod(shape) * kind.dtype.itemsize != len(data):
+    if math.prod(shape) * type_.dtype.itemsize != len(data):
         raise ValueError(f"an array of the shape {shape} in {len(data)} bytes")
-    return np.frombuffer(bytes(data), kind.dtype).reshape(shape, order="F" if columns_first else "C")
+    return np.frombuffer(bytes(data), type_.dtype).reshape(shape, order="F" if columns_first else "C")
 
 
 def _plain(value: Any) -> Any:
-    """Return the same tree with arrays of numbers in place of what announced them."""
+    """Replace the placeholders of arrays in nested lists, tuples and dictionaries by NumPy arrays.
+
+    Raise TypeError or ValueError for an object that is no plain number or text, or an array without numbers.
+    """
     if isinstance(value, _Array):
         if value.numbers is None:
             raise ValueError("an array without numbers")

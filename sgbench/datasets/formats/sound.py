@@ -1,4 +1,4 @@
-"""Sounds from .wav files, read strictly."""
+"""A strict reader of .wav files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from sgbench.errors import InputError
 
 FULL_SCALE = 32768.0
 BYTES = 2  # of a sample
-MOST_S = 60.0
+MOST_S = 60.0  # longest sound that is read
 
 
 def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
-    """Read one channel of 16-bit sound in [-1, 1) from a .wav file.
+    """Read a .wav file of one channel and 16 bits as samples in [-1, 1).
+
+    Args:
+        path: of the file.
+        rate_hz: sampling rate that the file must have.
 
     Raises:
-        InputError: it cannot be read, is cut off, of another form, longer than a minute or without a sample.
+        InputError: the file cannot be read, is cut off, empty or longer than 60 s, or has another format or rate.
     """
     try:
         with wave.open(str(path), "rb") as file:
@@ -40,6 +44,7 @@ def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
 
 
 def _require_form(file: Any, path: Path, rate_hz: int) -> None:
+    """Raise InputError unless an open .wav file has one channel, 16 bits, this rate and at most 60 s."""
     form = (file.getnchannels(), file.getsampwidth(), file.getframerate())
     if form != (1, BYTES, rate_hz):
         raise InputError(

@@ -1,7 +1,7 @@
-"""Spikes in the HDF5 layout of the Heidelberg data sets, read strictly: plain numbers inside one file, or nothing.
+"""A strict reader of spikes in the HDF5 layout of the Heidelberg data sets: only plain numbers inside one file.
 
-`spikes/times` [s] and `spikes/units` hold a list of numbers for each sample, `labels` a class, `extra/speaker` who
-spoke. Links out of the file, virtual and external data, references and strings in their place are refused.
+For each sample, `spikes/times` [s] and `spikes/units` (channels) hold a list of numbers, `labels` a class and
+`extra/speaker` a speaker. Links out of the file, virtual and external data, references and strings are refused.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
 AT_ONCE = 64  # samples read at a time
-MOST = 10_000_000  # samples of a file
+MOST = 10_000_000  # samples in a file
 TIMES, UNITS, LABELS, SPEAKER = "spikes/times", "spikes/units", "labels", "extra/speaker"
 
 
 def numbers(path: Path, name: str) -> NDArray[np.int64]:
-    """Read a list of whole numbers from an HDF5 file.
+    """Read the list of whole numbers `name` from an HDF5 file, int64 [samples].
 
     Raises:
-        InputError: the file is damaged, or holds something else under this name.
+        InputError: the file is damaged, or `name` is missing or holds something else.
     """
     with _open(path) as file:
         data = _data(file, path, name)
@@ -35,10 +35,15 @@ def numbers(path: Path, name: str) -> NDArray[np.int64]:
 
 
 def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int) -> Iterator[Recording]:
-    """Yield the samples in these rows, in order; times are rounded to microseconds.
+    """Yield the samples with the indices `rows`, in this order; times are rounded to microseconds.
+
+    Args:
+        path: of the HDF5 file.
+        rows: ascending indices of samples.
+        classes: number of classes; labels must be below it.
 
     Raises:
-        InputError: the file is damaged or not of this layout, or a label, time or unit is impossible.
+        InputError: the file is damaged or of another layout, or a label or time is invalid.
     """
     labels = numbers(path, LABELS)
     with _open(path) as file:
@@ -47,12 +52,12 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
             raise InputError(
                 f"{path}: {len(times)} lists of times, {len(units)} of units, {len(labels)} labels"
             )
-        wanted = np.asarray(rows, np.int64)
-        for part in np.split(wanted, range(AT_ONCE, len(wanted), AT_ONCE)):
+        chosen = np.asarray(rows, np.int64)
+        for part in np.split(chosen, range(AT_ONCE, len(chosen), AT_ONCE)):
             try:
                 trains = zip(part.tolist(), times[part], units[part], strict=True)
-                for row, when, unit in trains:
-                    yield _recording(path, row, when, unit, int(labels[row]), classes)
+                for row, time_s, unit in trains:
+                    yield _recording(path, row, time_s, unit, int(labels[row]), classes)
             except (OSError, RuntimeError, ValueError) as error:
                 if isinstance(error, InputError):
                     raise
@@ -60,20 +65,24 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
 
 
 def _recording(
-    path: Path, row: int, when: NDArray[Any], unit: NDArray[Any], label: int, classes: int
+    path: Path, row: int, time_s: NDArray[Any], unit: NDArray[Any], label: int, classes: int
 ) -> Recording:
-    """Make a recording of the times and units of one sample."""
+    """Make a recording of the times and units [spikes] of the sample with index `row`.
+
+    Raises:
+        InputError: the label is not below `classes`, or a time is not finite.
+    """
     name = f"{path}: sample {row}"
     if not 0 <= label < classes:
         raise InputError(f"{name} has label {label}, outside 0..{classes - 1}")
-    seconds = when.astype(np.float64)
+    seconds = time_s.astype(np.float64)
     if not np.isfinite(seconds).all():
         raise InputError(f"{name} has a time that is not finite")
     return Recording(unit, np.round(seconds * 1e6), label, name=name)
 
 
 def _open(path: Path) -> Any:
-    """Open a file, or raise an error that names the missing package."""
+    """Open an HDF5 file; raise InputError if h5py is not installed or the file is damaged."""
     try:
         import h5py
     except ImportError as error:
@@ -85,7 +94,11 @@ def _open(path: Path) -> Any:
 
 
 def _data(file: Any, path: Path, name: str) -> Any:
-    """Open a list that lies in the HDF5 file itself, following no link to elsewhere."""
+    """Return the HDF5 data set `name` of an open file, of one dimension, without following links out of the file.
+
+    Raises:
+        InputError: it is missing, a link, stored outside the file, or of another shape.
+    """
     import h5py
 
     node = file
@@ -101,7 +114,11 @@ def _data(file: Any, path: Path, name: str) -> Any:
 
 
 def _require_lists(file: Any, path: Path, name: str, kinds: str) -> Any:
-    """Return a data set of lists of numbers, or raise where it is another."""
+    """Return the HDF5 data set `name` with a list of numbers for each sample.
+
+    Raises:
+        InputError: it holds anything else; kinds: NumPy's letters of the allowed types, "f" or "iu".
+    """
     import h5py
 
     data = _data(file, path, name)
@@ -114,4 +131,5 @@ def _require_lists(file: Any, path: Path, name: str, kinds: str) -> Any:
 
 
 def _first_line(error: Exception) -> str:
+    """Return the first line of an error's text, at most 120 characters."""
     return str(error).splitlines()[0][:120]

@@ -1,4 +1,4 @@
-"""Spikes written in the HDF5 layout of the Heidelberg data sets; the same spikes give the same bytes."""
+"""A writer of spikes in the HDF5 layout of the Heidelberg data sets; the same spikes give the same bytes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,16 @@ def write(
     known: Sequence[str] | None = None,
     made_by: str | None = None,
 ) -> None:
-    """Write `spikes/times` [s], `spikes/units`, `labels` and `extra`, one sample after the other.
-
-    `extra/keys` are the words of the classes, `extra/speaker` the index of the speaker in
-    `extra/speaker_names`, and `extra/meta_info/recording` its number among those of the word and speaker.
+    """Write samples of spikes to an HDF5 file: `spikes/times` [s], `spikes/units`, `labels` and `extra`.
 
     Args:
-        path: of the file; what is there is replaced, when all is written.
-        part: samples with spikes.
-        words: of the classes.
-        speakers: one a sample.
-        numbers: one a sample.
-        known: all speakers there are, in order, of whom some may not speak here; default: those who do, sorted.
-        made_by: program that spoke, which goes to `extra/meta_info/made_by`.
+        path: of the file; an existing file is replaced once the new one is complete.
+        part: samples whose values are spikes.
+        words: the word of each class, written to `extra/keys`.
+        speakers: speaker's name of each sample; its index in `known` is written to `extra/speaker`.
+        numbers: of each recording among those of its word and speaker, written to `extra/meta_info/recording`.
+        known: names of all speakers, written to `extra/speaker_names`; None for those in `speakers`, sorted.
+        made_by: program that synthesised the speech, written to `extra/meta_info/made_by`; None to leave it out.
 
     Raises:
         InputError: h5py is not installed.
@@ -47,11 +44,11 @@ def write(
         import h5py
     except ImportError as error:
         raise InputError(f"{path}: writing HDF5 needs h5py; run: pip install 'sgbench[events]'") from error
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The old format of version 1.6 keeps no times of writing, so that bytes do not depend on the day.
-        with h5py.File(half, "w", libver=("earliest", "v110")) as file:
+        # The format of version 1.6 stores no times of writing, so that the bytes depend on the samples alone.
+        with h5py.File(partial, "w", libver=("earliest", "v110")) as file:
             _spikes(file, part, h5py)
             names = sorted(set(speakers)) if known is None else list(known)
             file["labels"] = part.target.numpy().astype(np.uint16)
@@ -61,23 +58,23 @@ def write(
             file["extra/meta_info/recording"] = np.array(numbers, np.uint32)
             if made_by is not None:
                 file["extra/meta_info/made_by"] = np.bytes_(made_by)
-        half.replace(path)
+        partial.replace(path)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def _spikes(file: Any, part: Samples, h5py: Any) -> None:
+    """Write `spikes/times` and `spikes/units`, a list for each sample, into an open file; h5py: the package."""
     trains = part.values
     if not isinstance(trains, SpikeTrains):
         raise TypeError("samples of spikes are needed")
-    kinds = {"times": np.float32, "units": np.uint16}
+    dtypes = {"times": np.float32, "units": np.uint16}
     lists = {
-        name: file.create_dataset(f"spikes/{name}", (len(trains),), dtype=h5py.vlen_dtype(kind))
-        for name, kind in kinds.items()
+        name: file.create_dataset(f"spikes/{name}", (len(trains),), dtype=h5py.vlen_dtype(dtype))
+        for name, dtype in dtypes.items()
     }
-    ends = trains.indptr.tolist()
-    for row, (first, last) in enumerate(itertools.pairwise(ends)):
-        lists["times"][row] = (trains.time_us[first:last].numpy() * MICRO).astype(np.float32)
-        lists["units"][row] = trains.channel[first:last].numpy().astype(np.uint16)
+    for sample, (first, last) in enumerate(itertools.pairwise(trains.indptr.tolist())):
+        lists["times"][sample] = (trains.time_us[first:last].numpy() * MICRO).astype(np.float32)
+        lists["units"][sample] = trains.channel[first:last].numpy().astype(np.uint16)
