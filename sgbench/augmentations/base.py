@@ -1,4 +1,4 @@
-"""The contract of an augmentation: how samples of the training split are varied anew in each epoch."""
+"""The base class of augmentations, which change training samples at random in each epoch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from sgbench.encoders.base import Form, Image, Values
 
 
 class Augmentation(ABC):
-    """Varies samples before they are encoded, in training alone."""
+    """Changes training samples at random before they are encoded."""
 
     varies: ClassVar[bool] = True  # whether samples differ from epoch to epoch
-    takes: ClassVar[tuple[Form, ...]] = ("values", "traces", "spikes")
+    takes: ClassVar[tuple[Form, ...]] = ("values", "traces", "spikes")  # forms of samples that `vary` accepts
 
     @abstractmethod
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
-        """Change samples [B] at random, each by draws of its own; form and channels stay, and none gets longer.
+        """Return randomly changed copies of the samples of a batch, of the same form and channels, none longer.
+
+        Each sample gets random numbers of its own, so that the result does not depend on the batch size.
 
         Args:
-            values: of the batch; they are not changed themselves.
-            generator: of the augmentation's stream, one for an epoch.
-            image: polarities, height and width where the channels are a camera's.
+            values: samples of the batch; left unchanged.
+            generator: for the random numbers of one epoch.
+            image: polarities, height and width if the channels are an image's; else None.
         """

@@ -1,4 +1,4 @@
-"""Recorded spikes, shifted, jittered, thinned, stretched, mirrored and cropped at random."""
+"""The augmentation of recorded spikes: random shifts, jitter, deletion, stretching, mirroring, crops and noise."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ SEEDS = 2**62
 class SampleSpikes(NamedTuple):
     """Holds the spikes of one sample."""
 
-    channel: Numbers
-    time_us: Numbers
-    duration_us: int
+    channel: Numbers  # [spikes]
+    time_us: Numbers  # [spikes]
+    duration_us: int  # of the sample
 
 
 class Events(Augmentation):
-    r"""Changes each sample at random, in the order of the arguments; an argument of 0 changes and draws nothing.
+    r"""Changes each sample at random, in the order of the arguments; an argument of 0 has no effect.
 
-    - `crop_s`: a window of this length at a random time is kept, and begins at 0;
-    - `stretch`: times are multiplied by one factor, even in :math:`[1 - a, 1 + a]`;
-    - `shift_s`: all times move by the same, even in :math:`[-s, s]`;
-    - `jitter_s`: each time moves by a normal number of this standard deviation, and is reflected at both ends;
-    - `delete`: each spike is lost with this probability;
-    - `mirror`: with this probability left is right, of a camera;
-    - `shift_channels`: all channels move by the same whole number in :math:`[-k, k]`, a camera's in x and y;
-    - `noise_hz`: each channel spikes in addition, as a Poisson process of this rate.
+    - `crop_s` [s]: a window of this length at a random time is kept, and begins at time 0;
+    - `stretch`: all times are multiplied by one factor, uniform in 1 - `stretch` to 1 + `stretch`;
+    - `shift_s` [s]: all times move by one amount, uniform in -`shift_s` to `shift_s`;
+    - `jitter_s` [s]: each time moves by a normal number of this standard deviation, reflected at the sample's ends;
+    - `delete`: each spike is removed with this probability;
+    - `mirror`: with this probability, left and right are exchanged (images only);
+    - `shift_channels`: all channels move by one whole number, uniform in -`shift_channels` to `shift_channels`; an
+      image's pixels by one number in x and one in y;
+    - `noise_hz` [Hz]: each channel gets additional spikes of a Poisson process of this rate.
 
-    Spikes that leave the sample's duration or its channels are lost. No sample becomes longer. Everything is made
-    of evenly distributed doubles of PCG64, one generator a sample, so that the batch size does not matter.
+    Spikes that leave the sample's duration or its channels are removed. No sample becomes longer. Each sample has a
+    random generator of its own, so that the result does not depend on the batch size.
 
     Raises:
-        InputError: a number out of range; a mirror where there is no camera.
+        InputError: a number is out of range, or `mirror` is above 0 where channels are no image.
 
     Source: Cramer et al. 2022, IEEE Transactions on Neural Networks and Learning Systems 33(7) (noise, jitter and
     channel shifts of the Heidelberg digits); Li et al. 2022, European Conference on Computer Vision (mirror and
@@ -78,7 +79,16 @@ class Events(Augmentation):
         self.noise_hz = require_number("augmentation.noise_hz", noise_hz, low=0)
 
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> SpikeTrains:
-        """Move, thin, stretch, mirror and crop each sample's spikes; channels and number of samples stay."""
+        """Change the spikes of each sample at random; the number of channels and of samples stays.
+
+        Args:
+            values: spike trains of the batch; left unchanged.
+            generator: for the random numbers of one epoch.
+            image: polarities, height and width if the channels are an image's; else None.
+
+        Raises:
+            InputError: `values` are no spikes, or `mirror` is above 0 without an image.
+        """
         if not isinstance(values, SpikeTrains):
             raise InputError("augmentation=events: takes spikes; use augmentation=none")
         if self.mirror and image is None:
@@ -88,15 +98,16 @@ class Events(Augmentation):
         channel, time_us = (part.numpy().astype(np.int64) for part in (values.channel, values.time_us))
         varied = []
         for number, seed in enumerate(seeds):
-            own = slice(bounds[number], bounds[number + 1])
-            spikes = SampleSpikes(channel[own], time_us[own], int(values.duration_us[number]))
+            of_sample = slice(bounds[number], bounds[number + 1])
+            spikes = SampleSpikes(channel[of_sample], time_us[of_sample], int(values.duration_us[number]))
             random = np.random.Generator(np.random.PCG64(seed))
-            varied.append(self._one(spikes, random, values.n_channels, image))
+            varied.append(self._vary_sample(spikes, random, values.n_channels, image))
         return packed(varied, values)
 
-    def _one(
+    def _vary_sample(
         self, spikes: SampleSpikes, random: np.random.Generator, channels: int, image: Image | None
     ) -> SampleSpikes:
+        """Apply all changes to one sample of so many channels, in the order of the constructor's arguments."""
         if self.crop_us:
             spikes = cropped(spikes, random, self.crop_us)
         if self.stretch:
@@ -117,17 +128,17 @@ class Events(Augmentation):
 
 
 def some(spikes: SampleSpikes, keep: NDArray[np.bool_]) -> SampleSpikes:
-    """Keep the spikes that a mask marks."""
+    """Return the spikes for which the mask `keep` [spikes] is True."""
     return spikes._replace(channel=spikes.channel[keep], time_us=spikes.time_us[keep])
 
 
 def within(spikes: SampleSpikes) -> SampleSpikes:
-    """Keep the spikes from 0 to the sample's end; the end itself belongs to no step."""
+    """Remove the spikes before time 0, and those at or after the sample's end."""
     return some(spikes, (spikes.time_us >= 0) & (spikes.time_us < spikes.duration_us))
 
 
 def cropped(spikes: SampleSpikes, random: np.random.Generator, window_us: int) -> SampleSpikes:
-    """Cut a window out at a random time; a sample that is no longer stays whole."""
+    """Keep a window of `window_us` at a random time, which begins at 0 then; a shorter sample stays whole."""
     if spikes.duration_us <= window_us:
         return spikes
     first_us = math.floor(random.random() * (spikes.duration_us - window_us + 1))
@@ -135,15 +146,15 @@ def cropped(spikes: SampleSpikes, random: np.random.Generator, window_us: int) -
 
 
 def stretched(spikes: SampleSpikes, factor: float) -> SampleSpikes:
-    """Multiply times by a factor; a shorter sample ends earlier, a longer one loses what lies beyond the end."""
+    """Multiply times by a factor; a shortened sample ends earlier, a lengthened one is cut off at its old end."""
     time_us = np.floor(spikes.time_us * factor).astype(np.int64)
     duration_us = min(spikes.duration_us, max(1, math.ceil(spikes.duration_us * factor)))
     return within(SampleSpikes(spikes.channel, time_us, duration_us))
 
 
 def jittered(spikes: SampleSpikes, random: np.random.Generator, deviation_us: float) -> SampleSpikes:
-    """Move each spike by a normal number (Box and Muller 1958), reflected at 0 and at the end."""
-    first, second = random.random((2, len(spikes.time_us)))
+    """Move each spike by a normal number of this standard deviation; reflect times at 0 and at the sample's end."""
+    first, second = random.random((2, len(spikes.time_us)))  # uniform; normal by Box & Muller 1958
     normal = np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)
     last_us = max(spikes.duration_us - 1, 0)
     time_us = np.abs(np.round(spikes.time_us + deviation_us * normal))
@@ -154,7 +165,15 @@ def jittered(spikes: SampleSpikes, random: np.random.Generator, deviation_us: fl
 def moved(
     spikes: SampleSpikes, random: np.random.Generator, most: int, channels: int, image: Image | None
 ) -> SampleSpikes:
-    """Shift all channels by one number, or all pixels by one in x and one in y; what leaves is lost."""
+    """Shift all channels by one random number, or an image's pixels by one in x and one in y.
+
+    Args:
+        spikes: of the sample.
+        random: draws the shifts.
+        most: largest shift in either direction.
+        channels: number of channels; spikes shifted out of them, or out of the image, are removed.
+        image: polarities, height and width if the channels are an image's; else None.
+    """
     down, right = (np.floor(random.random(2) * (2 * most + 1)) - most).astype(np.int64)
     if image is None:
         channel = spikes.channel + right
@@ -169,7 +188,10 @@ def moved(
 def with_noise(
     spikes: SampleSpikes, random: np.random.Generator, rate_hz: float, channels: int
 ) -> SampleSpikes:
-    """Add spikes of a Poisson process over all channels: exponential gaps, then a channel each."""
+    """Add spikes of a Poisson process of `rate_hz` in each of so many channels.
+
+    One process of all channels is drawn by its exponential gaps; each spike then gets a random channel.
+    """
     mean_us = 1e6 / (rate_hz * channels)
     times: list[NDArray[np.float64]] = []
     last_us = 0.0
@@ -188,16 +210,16 @@ def with_noise(
 
 
 def packed(samples: list[SampleSpikes], like: SpikeTrains) -> SpikeTrains:
-    """Put samples one after another into one set of trains, each in the order of time."""
+    """Join samples into spike trains, each sample sorted by time; channels and dtype are those of `like`."""
     indptr = np.zeros(len(samples) + 1, np.int64)
-    np.cumsum([len(own.channel) for own in samples], out=indptr[1:])
-    keys = [np.sort(own.time_us * like.n_channels + own.channel) for own in samples]
+    np.cumsum([len(sample.channel) for sample in samples], out=indptr[1:])
+    keys = [np.sort(sample.time_us * like.n_channels + sample.channel) for sample in samples]
     time_us, channel = np.divmod(np.concatenate([np.empty(0, np.int64), *keys]), like.n_channels)
     return SpikeTrains(
         torch.from_numpy(indptr),
         torch.from_numpy(channel.astype(np.int32)),
         torch.from_numpy(time_us.astype(np.int32)),
-        torch.tensor([own.duration_us for own in samples], dtype=torch.int64),
+        torch.tensor([sample.duration_us for sample in samples], dtype=torch.int64),
         like.n_channels,
         like.dtype,
     )

@@ -1,4 +1,4 @@
-"""The contract of an encoder: what a data set holds becomes input over time."""
+"""The base class of encoders, which turn a data set's samples into input over time, and functions they share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import Signal, SparseSpikes
 
 Form = Literal["values", "traces", "spikes"]
-"""What a sample is: values [N], a trace [steps, N], or spikes with times of their own."""
+"""Form of a sample: values [N], a trace [steps, N], or spikes with times in microseconds."""
 Image = tuple[int, int, int]
 """Channels, height and width."""
 Values = Tensor | SpikeTrains
@@ -24,15 +24,18 @@ Values = Tensor | SpikeTrains
 
 
 class Encoder(ABC):
-    """Turns samples into input [T, B, M].
+    """Turns samples with N inputs into input over time [T, B, M].
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
     """
 
-    output: ClassVar[Literal["binary", "real"]]
-    takes: ClassVar[tuple[Form, ...]] = ("values",)
+    output: ClassVar[
+        Literal["binary", "real"]
+    ]  # whether every input is 0 or 1, so that layers need not multiply
+    takes: ClassVar[tuple[Form, ...]] = ("values",)  # forms of samples that `encode` accepts
+    crop: bool = False  # whether spikes after the last step are dropped; else they are an error
 
     def __init__(self, *, steps: int, dt_s: float) -> None:
         self.steps = require_count("encoder.steps", steps)
@@ -40,43 +43,49 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, values: Any, generator: torch.Generator) -> Signal:
-        """Turn samples into input [T, B, M] of the dtype of the values, spikes packed.
+        """Turn samples into input [T, B, M] of the dtype of `values`; spikes are returned as `SparseSpikes`.
 
-        Drawing sample by sample from `generator` makes the code of a split the same whatever the batch size.
+        Random encoders draw sample by sample, so that the result does not depend on the batch size.
 
         Args:
-            values: samples in one of the forms that `takes` names.
-            generator: of the encoding's stream.
+            values: samples of one of the forms in `takes`.
+            generator: for random encoders.
         """
 
     def channels(self, n_inputs: int) -> int:
-        """Count the channels M of the code of samples with so many inputs."""
+        """Return the number M of channels of the input made of samples with `n_inputs` inputs."""
         return n_inputs
 
     def image_of(self, image: Image | None) -> Image | None:
-        """Return the image that the channels make where the inputs make `image`; None where they make none."""
+        """Return the shape of the image that the channels form if the samples' inputs form `image`, else None."""
         if image is None or self.channels(math.prod(image)) != math.prod(image):
             return None
         return image
 
     def truncated(self, values: Any) -> int:
-        """Count the spikes of these samples that lie beyond the last step and are left out."""
-        crops = isinstance(values, SpikeTrains) and getattr(self, "crop", False)
-        return count_late_spikes(values, self.steps, self.dt_s) if crops else 0
+        """Count the spikes of these samples that are dropped because they lie after the last step."""
+        is_cropped = isinstance(values, SpikeTrains) and self.crop
+        return count_late_spikes(values, self.steps, self.dt_s) if is_cropped else 0
 
     def lengths(self, values: Any) -> Tensor:
-        """Count the steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""
+        """Count the valid steps of each sample, int64 [B].
+
+        These are all T steps for values, the trace's for traces, and those of the duration for spikes (which can be
+        more than T unless `crop` is set).
+        """
+        if isinstance(values, SpikeTrains):
+            return filled_steps(values, self.dt_s, self.steps, crop=self.crop)
         filled = values.shape[1] if values.ndim == 3 else self.steps  # noqa: PLR2004 - a trace has three axes
         return torch.full((len(values),), filled, dtype=torch.int64)
 
 
 class ChangeEncoder(Encoder):
-    """Encodes a trace by its changes on two channels: channel n signals rises of trace n, channel N + n falls.
+    """Encodes the changes of N traces: channel n has the rises of trace n, channel N + n its falls.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        threshold: theta, the change that counts, above 0.
+        threshold: smallest change that is encoded, above 0.
     """
 
     takes: ClassVar[tuple[Form, ...]] = ("traces",)
@@ -87,26 +96,26 @@ class ChangeEncoder(Encoder):
 
     @abstractmethod
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Measure rises and falls [B, steps, N] of traces [B, steps, N], 0 where there is none."""
+        """Return the sizes of rises and of falls in each step, both [B, steps, N]; 0 where there is none."""
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Send rises and falls as spikes, or as how many thresholds were crossed [T, B, 2 N]."""
+        """Encode traces [B, steps, N] as the rises and falls that `changes` returns [T, B, 2 N]."""
         changes = torch.cat(self.changes(values), 2).to(values.dtype)
         return SparseSpikes.of(over_time(changes, self.steps).transpose(0, 1))
 
     def channels(self, n_inputs: int) -> int:
-        """Count two channels for each trace."""
+        """Return 2 N, two channels for each of N traces."""
         return 2 * n_inputs
 
 
 ROUNDING = 1e-6
-"""Steps by which a quotient of two times may miss the whole number that it is."""
+"""Largest rounding error, in steps, of a quotient of two times that should be a whole number."""
 
 
 def slack(values: Tensor) -> float:
-    """Return how far a value in [0, 1] may miss the number that it stands for, with room for two products.
+    """Return an upper bound of the relative rounding error of numbers of this dtype after two products.
 
-    A number like 1/3 is rounded, so that a floor or ceiling of its multiple would fall into the step beside.
+    Encoders allow for it before a floor or ceiling. Without it, the ceiling of 3 times the rounded 1/3 would be 2.
 
     >>> third = torch.tensor(1 / 3)
     >>> torch.ceil(3 * third.double()).item(), torch.ceil(3 * third.double() * (1 - slack(third))).item()
@@ -116,7 +125,7 @@ def slack(values: Tensor) -> float:
 
 
 def form_of(values: Values) -> Form:
-    """Name the form that samples have: values, traces or spikes.
+    """Return the form of samples: "values", "traces" or "spikes".
 
     >>> form_of(torch.zeros(5, 2)), form_of(torch.zeros(5, 7, 2))
     ('values', 'traces')
@@ -127,44 +136,47 @@ def form_of(values: Values) -> Form:
 
 
 def over_time(values: Tensor, steps: int) -> Tensor:
-    """Repeat values [B, N] in every step, or pad traces [B, S, N] by zeros: [B, T, N]."""
+    """Repeat values [B, N] in every step, or pad traces [B, S, N] with zeros at the end; return [B, T, N]."""
     if values.ndim == 2:  # noqa: PLR2004 - samples and inputs
         return values.unsqueeze(1).expand(-1, steps, -1)
     return torch.nn.functional.pad(values, (0, 0, 0, steps - values.shape[1]))
 
 
 def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> SparseSpikes:
-    """Draw independent spikes [T, B, N] of these probabilities, in every step [B, N] or of each [B, S, N].
+    """Draw independent spikes [T, B, N].
 
-    The numbers are drawn sample by sample, so that the code does not depend on the batch.
+    Args:
+        probability: of a spike in every step [B, N], or in each step [B, S, N].
+        steps: number of steps T.
+        generator: draws sample by sample, so that the spikes do not depend on the batch size.
     """
     batch, channels = probability.shape[0], probability.shape[-1]
-    chance = torch.rand((batch, steps, channels), generator=generator, dtype=torch.float32)
-    fires = chance.to(probability.device) < over_time(probability, steps)
+    uniform = torch.rand((batch, steps, channels), generator=generator, dtype=torch.float32)
+    fires = uniform.to(probability.device) < over_time(probability, steps)
     step, sample, channel = fires.transpose(0, 1).nonzero(as_tuple=True)
     shape = (steps, batch, channels)
     return SparseSpikes.from_rows(step * batch + sample, channel, None, shape, probability.dtype)
 
 
 def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> SparseSpikes:
-    """Pack at most one spike a channel as events [T, B, M], from the step of each channel.
+    """Make sparse spikes [T, B, M] with at most one spike a channel.
 
     Args:
-        step: floats or whole numbers [B, M]; what is not in 0..steps - 1 is silent.
-        fires: bool [B, M].
-        steps: T.
+        step: step of each channel's spike, as float or whole number [B, M]; no spike if outside 0 to T - 1.
+        fires: whether the channel spikes, bool [B, M].
+        steps: number of steps T.
         dtype: of the dense form.
     """
     events = packed_steps(step, fires, steps, dtype)
     if events is not None:
         return events
     batch, channels = step.shape
-    position = _true_positions(fires & (step >= 0) & (step < steps))
-    when = step.reshape(-1)[position].to(_short(steps))
-    order = stable_order(when)
+    position = _true_positions(fires & (step >= 0) & (step < steps))  # sample * M + channel
+    spike_step = step.reshape(-1)[position].to(_smallest_integer_type(steps))
+    order = stable_order(spike_step)
     position = position[order]
     sample = position // channels
-    row = when[order].long() * batch + sample
+    row = spike_step[order].long() * batch + sample
     return SparseSpikes.from_rows(row, position - sample * channels, None, (steps, batch, channels), dtype)
 
 
@@ -176,25 +188,25 @@ def in_order(
     dtype: torch.dtype,
     value: Tensor | None = None,
 ) -> SparseSpikes:
-    """Pack spikes as events, given in the order of samples and, within one, of channels.
+    """Make sparse spikes [T, B, M] from spikes sorted by sample and then by channel.
 
     Args:
-        step: of each spike, within 0..T - 1.
-        sample: of each spike, ascending.
-        channel: of each spike, ascending within a sample.
+        step: of each spike, 0 to T - 1 [spikes].
+        sample: of each spike, ascending [spikes].
+        channel: of each spike, ascending within a sample [spikes].
         shape: (T, B, M).
         dtype: of the dense form.
-        value: of each spike, or None where all are 1.
+        value: size of each spike [spikes]; None if all are 1.
     """
-    order = stable_order(step.to(_short(shape[0])))
+    order = stable_order(step.to(_smallest_integer_type(shape[0])))
     row = (step.long() * shape[1] + sample)[order]
     return SparseSpikes.from_rows(row, channel[order], None if value is None else value[order], shape, dtype)
 
 
 def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """List step, sample and channel of the spikes before each sample's length, several in a step as one.
+    """Return step, sample and channel of the spikes of a batch, with several in one step as one; each [spikes].
 
-    In the order of samples and, within one, of channels and steps.
+    Sorted by sample, channel and step. Spikes after a sample's valid steps (`lengths` [B]) are dropped.
     """
     step, sample = trains.step_of(dt_s), trains.sample()
     keep = step < lengths[sample]
@@ -206,26 +218,26 @@ def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tenso
 
 
 def filled_steps(trains: SpikeTrains, dt_s: float, steps: int, *, crop: bool) -> Tensor:
-    """Count the steps within each sample's duration, int64 [B], at most `steps` where `crop` drops the rest."""
+    """Count the steps of each sample's duration, int64 [B]; `crop` limits them to `steps`."""
     filled = trains.steps(dt_s)
     return filled.clamp(max=steps) if crop else filled
 
 
 def stable_order(key: Tensor) -> Tensor:
-    """Sort whole numbers, giving positions; equals keep their order, and short types are fastest in NumPy."""
+    """Return the positions that sort whole numbers stably; on CPU by NumPy, which is fastest for short types."""
     if key.device.type == "cpu":
         return torch.from_numpy(np.argsort(key.numpy(), kind="stable"))
     return torch.argsort(key, stable=True)
 
 
-def _short(steps: int) -> torch.dtype:
-    """Return the smallest integer type that holds 0..steps - 1."""
-    fitting = (kind for kind in (torch.uint8, torch.int16) if steps - 1 <= torch.iinfo(kind).max)
+def _smallest_integer_type(steps: int) -> torch.dtype:
+    """Return uint8, int16 or int64: the smallest that holds steps - 1."""
+    fitting = (dtype for dtype in (torch.uint8, torch.int16) if steps - 1 <= torch.iinfo(dtype).max)
     return next(fitting, torch.int64)
 
 
 def _true_positions(mask: Tensor) -> Tensor:
-    """Find the positions of True in the flattened mask, ascending."""
+    """Return the positions of True in the flattened mask, ascending, int64."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.reshape(-1).nonzero().squeeze(1)

@@ -1,13 +1,12 @@
-"""Spikes that have times of their own, put into time steps."""
+"""The encoder of recorded spikes into time steps, at most one spike a step."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, filled_steps
+from sgbench.encoders.base import Encoder, Form
 from sgbench.engine.bins import bin_spikes
 from sgbench.errors import require_flag
 from sgbench.signals.spike_trains import SpikeTrains
@@ -15,14 +14,14 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Binned(Encoder):
-    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor`; several in one step are one.
+    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor`; several in one step become one.
 
-    A sample is as long as its own duration; what lies beyond the last step is refused, or dropped if asked for.
+    A sample's valid steps are those of its duration. A spike after the last step is an error, or dropped by `crop`.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        crop: whether spikes beyond the last step are dropped.
+        crop: whether spikes after the last step are dropped.
 
     Raises:
         InputError: `crop` is neither true nor false.
@@ -42,9 +41,5 @@ class Binned(Encoder):
         self.crop = require_flag("encoder.crop", crop)
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
-        """Put spikes with times into steps, several of a channel in one step as one [T, B, N]."""
+        """Put recorded spikes into steps [T, B, N], several of a channel in one step as one."""
         return bin_spikes(values, self.steps, self.dt_s)
-
-    def lengths(self, values: SpikeTrains) -> Tensor:
-        """Count the steps within each sample's duration, int64 [B]."""
-        return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

@@ -1,4 +1,4 @@
-"""A burst of spikes at the start; a larger value has more of them, closer together."""
+"""The burst encoder: a larger value has more spikes, closer together, from the first step on."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Burst(Encoder):
-    r"""Encodes a value as a burst whose number of spikes and whose interval depend on it.
+    r"""Encodes a value x in [0, 1] as a burst of n spikes at intervals of d steps.
 
-    .. math:: n(x) = \lceil n_\max x \rceil, \qquad
-       d(x) = \lceil d_\max - (d_\max - d_\min) x \rceil \text{ steps between spikes}
+    .. math:: n(x) = \lceil n_\max x \rceil, \qquad d(x) = \lceil d_\max - (d_\max - d_\min) x \rceil
 
-    The first spike is in step 0; spikes beyond the last step are dropped.
+    The first spike is in step 0; spikes after the last step are dropped.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        most: n_max, spikes of the value 1.
-        shortest_s: d_min, interval of the value 1 [s], at least a step.
-        longest_s: d_max, interval towards the value 0 [s].
+        most: n_max, number of spikes for the value 1.
+        shortest_s: d_min, interval for the value 1 [s], at least a step.
+        longest_s: d_max, interval as the value approaches 0 [s].
 
     Source: Guo, Fouda, Eltawil & Salama 2021, Frontiers in Neuroscience 15:638474, section 2.1.
 
@@ -43,9 +42,8 @@ class Burst(Encoder):
         self.longest_s = require_number("encoder.longest_s", longest_s, low=self.shortest_s)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Send each value as a burst from step 0 on, longer and denser for a larger value [T, B, N]."""
-        # In double precision, so that nothing but the rounding of the values themselves is left to forgive.
-        exact = values.double()
+        """Encode values [B, N] as bursts [T, B, N]."""
+        exact = values.double()  # so that `slack` has to allow for the rounding of the values only
         count = torch.ceil(self.most * exact * (1 - slack(values))).long()
         longest, shortest = self.longest_s / self.dt_s, self.shortest_s / self.dt_s
         span = longest - shortest

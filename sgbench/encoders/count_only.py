@@ -1,4 +1,4 @@
-"""A control from which time has been taken out."""
+"""The control encoder that removes all information in time: each channel's mean in every step."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, filled_steps, one_a_step
+from sgbench.encoders.base import Encoder, Form, one_a_step
 from sgbench.errors import require_flag, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 
 class CountOnly(Encoder):
-    r"""Replaces each channel by its mean over the steps of its sample: counts remain, times are lost.
+    r"""Replaces each channel by its mean over the valid steps of its sample: counts remain, times are lost.
 
     .. math:: x[t] = \frac{\mathrm{gain}}{T_b} \sum_{t' < T_b} s[t'], \qquad t < T_b
 
-    What a network reaches under it is reached without time; the distance to the score under the task's own code is
-    what times contribute. A sample's channel brings as much in all as its binned spikes did (gain 1). Input is
-    real: the first layer needs multiplications.
+    s[t] is the channel's spike or trace in step t, T_b the valid steps of sample b. A network's accuracy with it
+    needs no spike times; the difference to the accuracy with the task's usual encoder is due to them. With a gain
+    of 1, a channel's sum over time stays the same. Input is real, so the first layer multiplies.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        crop: whether spikes beyond the last step are dropped.
+        crop: whether spikes after the last step are dropped.
         gain: factor on the means.
 
     Raises:
-        InputError: a gain that is no number, or a duration or number of steps out of range.
+        InputError: a parameter is no number or out of range.
 
     Source: the count baselines of Cramer et al. 2022, IEEE TNNLS 33(7), section IV (time removed from the Spiking
     Heidelberg Digits).
@@ -47,20 +47,14 @@ class CountOnly(Encoder):
         self.gain = require_number("encoder.gain", gain)
 
     def encode(self, values: Tensor | SpikeTrains, generator: torch.Generator) -> Tensor:
-        """Send each channel's mean over its sample's steps as a current in all of them [T, B, N], not drawn."""
+        """Return each channel's mean over the valid steps of its sample, in each of these steps [T, B, N]."""
         lengths = self.lengths(values)
         total = values.sum(1) if isinstance(values, Tensor) else self._counts(values, lengths)
         filled = torch.arange(self.steps)[:, None] < lengths
         return self.gain * (total / lengths[:, None]).to(values.dtype) * filled[..., None].to(values.dtype)
 
     def _counts(self, trains: SpikeTrains, lengths: Tensor) -> Tensor:
-        """Count the spikes of each sample and channel, several in one step as one [B, N]."""
+        """Count the spikes of each sample and channel within valid steps [B, N], several in one step as one."""
         _, sample, channel = one_a_step(trains, self.dt_s, lengths)
         size = len(trains), trains.n_channels
         return torch.bincount(sample * size[1] + channel, minlength=size[0] * size[1]).view(size)
-
-    def lengths(self, values: Tensor | SpikeTrains) -> Tensor:
-        """Count the steps within each sample's duration, or of its trace, int64 [B]."""
-        if isinstance(values, Tensor):
-            return super().lengths(values)
-        return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

@@ -1,4 +1,4 @@
-"""A spike where a trace has changed since the step before."""
+"""The delta encoder: a spike where a trace has changed since the previous step."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sgbench.encoders.base import ChangeEncoder
 
 
 class Delta(ChangeEncoder):
-    r"""Sends a spike on one of two channels per trace where it rises, or falls, by the threshold within a step.
+    r"""Sends a spike where a trace x rises or falls by at least the threshold from one step to the next.
 
     .. math:: s^{+}[t] = [x[t] - x[t-1] \ge \theta], \qquad s^{-}[t] = [x[t-1] - x[t] \ge \theta]
 
-    with x[-1] = x[0], so that nothing happens in the first step. A slow drift is never seen; `step_forward` and
-    `level_crossing` follow it. Channel n signals rises of trace n, channel N + n falls.
+    with x[-1] = x[0], so that the first step has no spike. A slow drift gives no spike; `step_forward` and
+    `level_crossing` follow it. Channel n has the rises of trace n, channel N + n its falls.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        threshold: theta.
+        threshold: theta, above 0.
 
     Source: snnTorch `spikegen.delta` with `off_spike` (there as -1 on one channel); Petro, Kasabov & Kiss 2020,
     IEEE Transactions on Neural Networks and Learning Systems 31(2) (threshold-based representation).
@@ -35,6 +35,6 @@ class Delta(ChangeEncoder):
     output: ClassVar[Literal["binary", "real"]] = "binary"
 
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mark where traces rise or fall by the threshold from one step to the next, bool [B, steps, N]."""
+        """Return where traces rise, and where they fall, by the threshold in a step, both bool [B, steps, N]."""
         change = values.diff(dim=1, prepend=values[:, :1])
         return change >= self.threshold, change <= -self.threshold

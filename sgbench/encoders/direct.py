@@ -1,4 +1,4 @@
-"""The value itself, in every step."""
+"""The direct encoder: real-valued input, the same value in every step or the trace itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sgbench.errors import require_number
 
 
 class Direct(Encoder):
-    """Passes on constant input, or a trace as it is: the first layer makes the spikes and needs multiplications.
+    """Passes on values as constant input, or traces as they are; the first layer multiplies and makes the spikes.
 
     Args:
         steps: number of time steps T.
@@ -34,5 +34,5 @@ class Direct(Encoder):
         self.gain = require_number("encoder.gain", gain)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Send values in every step, or traces as they are, as currents [T, B, N]."""
+        """Return values [B, N] in every step, or traces [B, steps, N], times the gain [T, B, N]."""
         return over_time(self.gain * values, self.steps).transpose(0, 1).contiguous()

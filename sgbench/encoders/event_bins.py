@@ -1,4 +1,4 @@
-"""Recorded spikes in time steps: counted or not, with polarities or without, neighbours pooled or not."""
+"""The encoder of recorded spikes into time steps, with optional counts, pooling and merged polarities."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, Image, filled_steps
+from sgbench.encoders.base import Encoder, Form, Image
 from sgbench.engine.bins import AS_THEY_ARE, bin_spikes
 from sgbench.errors import InputError, require_choice, require_count, require_flag
 from sgbench.signals.spike_trains import SpikeTrains
@@ -21,26 +20,26 @@ POLARITIES = ("separate", "merged")
 
 
 class EventBins(Encoder):
-    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor` of the input that its channel belongs to.
+    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor` of the input to which its channel belongs.
 
     .. math:: x_m[t] = \Big|\{\text{spikes } (n, t'):\ m = \mathrm{fold}(n),\ \lfloor t' / dt \rfloor = t\}\Big|
 
-    or 1 where this is not 0. Steps have a fixed duration and the last one is not dropped: as counts, every spike
-    arrives, but for those after the last step, which are refused, or with `crop` left out and counted
-    (`truncated`). Channels of a camera, (p H + y) W + x, are pooled in squares of `pool` x `pool` pixels, others in
-    groups of `pool` neighbours; a border that does not fill a group makes one of its own.
+    counts the spikes of all channels n that belong to input m; with the form "binary", counts above 0 become 1.
+    Channels of a camera, (p H + y) W + x, are pooled in squares of `pool` x `pool` pixels, others in groups of
+    `pool` neighbours; groups at the border may be smaller. A spike after the last step is an error, or dropped by
+    `crop` and counted by `truncated`.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        crop: whether spikes beyond the last step are left out.
+        crop: whether spikes after the last step are dropped.
         form: "binary" or "count".
-        polarity: "separate" or, for cameras, "merged": brighter and darker are one.
-        pool: side of a square of pixels, or channels of a group.
-        image: polarities, height and width of a camera (of the data set).
+        polarity: "separate" or, for cameras, "merged": both polarities p go to the same input.
+        pool: side of a square of pixels, or number of channels in a group.
+        image: polarities, height H and width W of the data set's camera; None if it has none.
 
     Raises:
-        InputError: a parameter out of range, or polarities merged where there are none.
+        InputError: a parameter is out of range, or `polarity` is "merged" without a camera.
 
     Source: frames of events, e.g. Orchard et al. 2015, Frontiers in Neuroscience 9:437; as binary steps Cramer et
     al. 2022, IEEE Transactions on Neural Networks and Learning Systems 33(7).
@@ -51,7 +50,7 @@ class EventBins(Encoder):
     [[0.0, 1.0], [0.0, 0.0], [2.0, 0.0]]
     """
 
-    output: ClassVar[Literal["binary", "real"]] = "binary"  # of an entry; counts make it "real"
+    output: ClassVar[Literal["binary", "real"]] = "binary"  # "real" for counts
     takes: ClassVar[tuple[Form, ...]] = ("spikes",)
 
     def __init__(
@@ -70,48 +69,44 @@ class EventBins(Encoder):
         self.form = require_choice("encoder.form", form, FORMS)
         self.polarity = require_choice("encoder.polarity", polarity, POLARITIES)
         self.pool = require_count("encoder.pool", pool)
-        self.camera = image
+        self.camera = image  # shape; None if the channels are no camera's
         if self.polarity == "merged" and image is None:
             raise InputError(
                 "encoder.polarity=merged: the data set has no polarities; use encoder.polarity=separate"
             )
         if self.form == "count":
-            self.output = "real"  # pyright: ignore[reportAttributeAccessIssue] - the others' is of their class
+            self.output = "real"  # pyright: ignore[reportAttributeAccessIssue] - elsewhere fixed by the class
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
-        """Put recorded spikes into steps and inputs, as spikes or as counts [T, B, M]."""
+        """Put recorded spikes into steps and pooled inputs [T, B, M], as spikes or counts."""
         fold, inputs = self._input_of_channel(values.n_channels)
         return bin_spikes(
             values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count"
         )
 
-    def lengths(self, values: SpikeTrains) -> Tensor:
-        """Count the steps within each sample's duration, int64 [B]."""
-        return filled_steps(values, self.dt_s, self.steps, crop=self.crop)
-
     def channels(self, n_inputs: int) -> int:
-        """Count the inputs M that so many channels are pooled into."""
-        left = self.image_of(self.camera)
-        return -(-n_inputs // self.pool) if left is None else math.prod(left)
+        """Return the number M of inputs to which `n_inputs` channels are pooled."""
+        pooled = self.image_of(self.camera)
+        return -(-n_inputs // self.pool) if pooled is None else math.prod(pooled)
 
     def image_of(self, image: Image | None) -> Image | None:
-        """Return the image that pooling and merged polarities leave of one; None where there is none."""
+        """Return the shape of an image after pooling and merging of polarities; None for None."""
         if image is None:
             return None
         polarities, height, width = image
         return 1 if self.polarity == "merged" else polarities, -(-height // self.pool), -(-width // self.pool)
 
     def _input_of_channel(self, n_channels: int) -> tuple[NDArray[np.int32], int]:
-        """Map each channel to its input, by an empty array where they are the same, and count the inputs."""
+        """Return the input of each channel, int32 [n_channels] (empty if it is the channel), and their number M."""
         inputs = self.channels(n_channels)
         if self.pool == 1 and self.polarity == "separate":
             return AS_THEY_ARE, inputs
         channel = np.arange(n_channels)
-        left = self.image_of(self.camera)
-        if left is None or self.camera is None:
+        pooled = self.image_of(self.camera)
+        if pooled is None or self.camera is None:
             return (channel // self.pool).astype(np.int32), inputs
         _, height, width = self.camera
-        rest, x = np.divmod(channel, width)
-        polarity, y = np.divmod(rest, height)
-        row = (0 if self.polarity == "merged" else polarity) * left[1] + y // self.pool
-        return (row * left[2] + x // self.pool).astype(np.int32), inputs
+        row, x = np.divmod(channel, width)
+        polarity, y = np.divmod(row, height)
+        pooled_row = (0 if self.polarity == "merged" else polarity) * pooled[1] + y // self.pool
+        return (pooled_row * pooled[2] + x // self.pool).astype(np.int32), inputs

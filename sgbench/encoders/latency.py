@@ -1,4 +1,4 @@
-"""One spike per channel, the earlier the larger the value."""
+"""The latency encoder: one spike per channel, the earlier the larger the value."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Latency(Encoder):
-    r"""Encodes a value as the time to the first spike of a leaky membrane charged by a constant current.
+    r"""Encodes a value x as the time of the first spike of a leaky membrane charged by the constant current x.
 
-    .. math:: t(x) = \tau_\mathrm{eff} \ln \frac{x}{x - x_\theta}, \qquad \text{silent if } x \le x_\theta
+    .. math:: t(x) = \tau_\mathrm{eff} \ln \frac{x}{x - x_\theta}, \qquad \text{no spike if } x \le x_\theta
 
-    The spike falls into step floor(t/dt); times beyond the last step are silent.
+    The spike is in step floor(t/dt); there is none if that is after the last step.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        tau_eff_s: time constant of the code [s].
-        threshold: value x_theta at and below which a channel stays silent, in (0, 1].
+        tau_eff_s: time constant tau_eff of the membrane [s].
+        threshold: x_theta, the largest value without a spike, in (0, 1].
 
     Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorial 2).
 
@@ -41,10 +41,10 @@ class Latency(Encoder):
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1, open_low=True)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Send one spike a channel, at the time when a leaky membrane would reach threshold [T, B, N]."""
+        """Encode values [B, N] as at most one spike a channel [T, B, N]."""
         fires = values > self.threshold
         safe = torch.where(fires, values, torch.ones_like(values))
         time_s = self.tau_eff_s * torch.log(safe / (safe - self.threshold))
-        # Bounded while it is no whole number yet: infinity and the very late have none.
+        # Clamped as float, since infinite and very late times do not fit an integer type.
         step = torch.div(time_s, self.dt_s).floor().clamp_(max=self.steps)
         return packed(step, fires, self.steps, values.dtype)

@@ -1,4 +1,4 @@
-"""A spike for every level that a trace crosses."""
+"""The level-crossing encoder: a trace is encoded by the levels that it crosses in each step."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from sgbench.encoders.base import ChangeEncoder
 
 
 class LevelCrossing(ChangeEncoder):
-    r"""Sends a spike for each level, theta apart, that a trace has risen or fallen by, on two channels per trace.
+    r"""Sends the number n of levels, theta apart, that a trace x has risen or fallen by in a step.
 
-    A reference follows the trace in whole thresholds, starting at x[0]:
+    A reference r follows the trace in whole thresholds, starting at x[0]:
 
     .. math:: n[t] = \mathrm{trunc}\frac{x[t] - r[t-1]}{\theta}, \qquad r[t] = r[t-1] + \theta n[t]
 
-    so :math:`|x[t] - r[t]| < \theta` always, and the reference is rebuilt from the spikes. Where several levels are
-    crossed in one step, the spike counts them, so the first layer multiplies. Channel n signals rises of trace n,
-    channel N + n falls.
+    so :math:`|x[t] - r[t]| < \theta` always, and r can be rebuilt from the spikes. A spike's size is the number of
+    levels, so the first layer multiplies. Channel n has the rises of trace n, channel N + n its falls.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        threshold: theta.
+        threshold: theta, above 0.
 
     Source: Lichtsteiner, Posch & Delbruck 2008, IEEE Journal of Solid-State Circuits 43(2) (send on delta).
 
@@ -37,11 +36,11 @@ class LevelCrossing(ChangeEncoder):
     output: ClassVar[Literal["binary", "real"]] = "real"
 
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Count the levels that traces cross upwards and downwards in each step [B, steps, N]."""
-        level = torch.zeros_like(values[:, 0])
+        """Count the levels that traces cross upwards, and downwards, in each step, both [B, steps, N]."""
+        level = torch.zeros_like(values[:, 0])  # of the reference, in thresholds above the first value
         crossed = []
-        for now in values.unbind(1):
-            number = torch.trunc((now - values[:, 0]) / self.threshold - level)
+        for value in values.unbind(1):
+            number = torch.trunc((value - values[:, 0]) / self.threshold - level)
             level = level + number
             crossed.append(number)
         change = torch.stack(crossed, 1)

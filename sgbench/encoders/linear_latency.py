@@ -1,4 +1,4 @@
-"""One spike per channel, earlier in proportion to the value."""
+"""The linear latency encoder: one spike per channel, whose time falls linearly with the value."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class LinearLatency(Encoder):
-    r"""Encodes a value as a spike time: the larger the value the earlier the spike, in proportion.
+    r"""Encodes a value x as a spike time that falls linearly with it.
 
-    .. math:: t(x) = t_\mathrm{last} (1 - x), \qquad \text{silent if } x \le x_\theta
+    .. math:: t(x) = t_\mathrm{last} (1 - x), \qquad \text{no spike if } x \le x_\theta
 
-    The spike falls into step floor(t/dt); times beyond the last step are silent.
+    The spike is in step floor(t/dt); there is none if that is after the last step.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        last_s: time of the value 0 [s].
-        threshold: value at and below which a channel stays silent, in [0, 1].
+        last_s: t_last, spike time of the value 0 [s].
+        threshold: x_theta, the largest value without a spike, in [0, 1].
 
     Source: snnTorch `spikegen.latency` with `linear`.
 
@@ -41,8 +41,8 @@ class LinearLatency(Encoder):
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Send one spike a channel, earlier in proportion to the value [T, B, N]."""
+        """Encode values [B, N] as at most one spike a channel [T, B, N]."""
         last = self.last_s / self.dt_s
-        # In double precision, so that nothing but the rounding of the values themselves is left to forgive.
+        # In double precision, so that `slack` has to allow for the rounding of the values only.
         step = torch.floor((1 - values.double()) * last + (ROUNDING + last * slack(values)))
         return packed(step, values > self.threshold, self.steps, values.dtype)

@@ -1,4 +1,4 @@
-"""The binary digits of a value, one per phase of an oscillation."""
+"""The phase encoder: the binary digits of a value, one in each phase of an oscillation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Phase(Encoder):
-    r"""Encodes a value in binary: spike k of a period stands for the digit of weight 2^-(k + 1), and is that large.
+    r"""Encodes a value x by its binary digits s: step k of a period has the digit of weight 2^-(k + 1).
 
     .. math:: x \approx \sum_{k=0}^{K-1} 2^{-(k+1)} s[k], \qquad \text{error} < 2^{-K}
 
-    The code repeats with period K until the last step; the value 1 is sent as 1 - 2^-K. Spikes carry their weight,
-    so the first layer multiplies.
+    The digits repeat with period K until the last step; the value 1 is sent as 1 - 2^-K. A spike's size is its
+    digit's weight, so the first layer multiplies.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        phases: K of a period, at most 24.
+        phases: period K in steps, at most 24.
 
     Source: Kim, Kim, Huh, Lee & Choi 2018, Neurocomputing 311 (weighted spikes).
 
@@ -41,7 +41,7 @@ class Phase(Encoder):
             require_count("encoder.phases", f"{phases}, above 24")
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Send the binary digits of values period by period, a spike as large as its digit's weight [T, B, N]."""
+        """Encode values [B, N] as the weights of their binary digits that are 1 [T, B, N]."""
         whole = torch.floor(values * 2**self.phases).clamp_(max=2**self.phases - 1).long()
         phase = torch.arange(self.steps, device=values.device) % self.phases
         digit = (whole >> (self.phases - 1 - phase)[:, None, None]) & 1

@@ -1,4 +1,4 @@
-"""Spikes of a Poisson process."""
+"""The Poisson encoder: spikes of a Poisson process whose rate is proportional to the value."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Poisson(Encoder):
-    r"""Sends a spike where a Poisson process of rate x r_max has at least one event in the step.
+    r"""Draws a spike in each step in which a Poisson process of rate x r_max has at least one event.
 
     .. math:: P(s = 1) = 1 - e^{-x\, r_\max\, dt}
 
-    Unlike `rate`, any rate is allowed, and the same process seen in finer steps has the same chance of silence.
+    Unlike with `rate`, any rate is allowed, and the probability of no spike in a given time does not depend on dt.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        max_rate_hz: rate of a channel of value 1 [Hz].
+        max_rate_hz: r_max, rate of a channel of value 1 [Hz].
 
     Source: Dayan & Abbott 2001, Theoretical Neuroscience, section 1.4.
 
@@ -39,5 +39,5 @@ class Poisson(Encoder):
         self.max_rate_hz = require_number("encoder.max_rate_hz", max_rate_hz, low=0, open_low=True)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Draw a spike where a Poisson process has at least one event in the step [T, B, N]."""
+        """Draw spikes [T, B, N] for values [B, N] or traces [B, steps, N]."""
         return drawn(-torch.expm1(-values * (self.max_rate_hz * self.dt_s)), self.steps, generator)

@@ -1,4 +1,4 @@
-"""Each value as the times of a population with overlapping receptive fields."""
+"""The population encoder: a value becomes the spike times of neurons with overlapping receptive fields."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Population(Encoder):
-    r"""Encodes a value by K neurons with Gaussian receptive fields; the nearer the value the earlier the spike.
+    r"""Encodes a value x by K neurons with Gaussian receptive fields g_k; neurons nearer to it spike earlier.
 
     .. math:: g_k(x) = e^{-(x - c_k)^2 / 2 \sigma^2}, \quad c_k = \frac{k - 1/2}{K - 2}, \quad
        \sigma = \frac{1}{\beta (K - 2)}, \quad t_k = t_\mathrm{last} (1 - g_k)
 
-    with k = 0..K - 1, so that the outer two centres lie outside of [0, 1]. A neuron whose response is below
-    `cutoff` stays silent. Channel n K + k is neuron k of value n.
+    with k = 0..K - 1 and the centres c_k, of which the outer two lie outside [0, 1]. A neuron whose response g_k is
+    below `cutoff` does not spike. Channel n K + k is neuron k of value n.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        neurons: K per value, at least 3.
-        beta: overlap; the larger the narrower.
-        last_s: time of the response 0 [s].
-        cutoff: response below which a neuron stays silent, in [0, 1].
+        neurons: K, number of neurons for each value, at least 3.
+        beta: sharpness of the receptive fields; larger values make them narrower.
+        last_s: t_last, spike time of the response 0 [s].
+        cutoff: smallest response with a spike, in [0, 1].
 
     Source: Bohte, Kok & La Poutré 2002, Neurocomputing 48 (beta = 1.5, silent in the last tenth).
 
@@ -49,7 +49,7 @@ class Population(Encoder):
         self.cutoff = require_number("encoder.cutoff", cutoff, low=0, high=1)
 
     def responses(self, values: Tensor) -> Tensor:
-        """Compute the responses g in [0, 1] of every neuron to its value [B, N, K]."""
+        """Compute the response g in [0, 1] of each neuron to its value [B, N, K]."""
         centres = (torch.arange(self.neurons, dtype=values.dtype, device=values.device) - 0.5) / (
             self.neurons - 2
         )
@@ -57,11 +57,11 @@ class Population(Encoder):
         return torch.exp(-((values[..., None] - centres) / width).square() / 2)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Send one spike a neuron, the earlier the nearer the value is to its centre [T, B, N K]."""
+        """Encode values [B, N] as at most one spike a neuron [T, B, N K]."""
         response = self.responses(values).flatten(1)
         step = torch.floor((1 - response) * (self.last_s / self.dt_s))
         return packed(step, response >= self.cutoff, self.steps, values.dtype)
 
     def channels(self, n_inputs: int) -> int:
-        """Count K channels for each value."""
+        """Return N K, K channels for each of N values."""
         return n_inputs * self.neurons

@@ -1,4 +1,4 @@
-"""Independent spikes at a rate proportional to the value."""
+"""The rate encoder: independent spikes with a probability proportional to the value."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Rate(Encoder):
-    r"""Draws Bernoulli spikes, :math:`P(s = 1) = x \cdot r_\max \cdot dt` in each step.
+    r"""Draws a spike in each step with the probability :math:`P(s = 1) = x \cdot r_\max \cdot dt`, x the value.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        max_rate_hz: rate of a channel of value 1 [Hz]; at most 1/dt.
+        max_rate_hz: r_max, rate of a channel of value 1 [Hz]; at most 1/dt.
 
     Raises:
-        InputError: a rate above one spike per step.
+        InputError: the rate is above one spike per step.
 
     Source: the usual rate code; Gerstner & Kistler 2002, chapter 5 (Poisson spikes in discrete time).
 
@@ -43,5 +43,5 @@ class Rate(Encoder):
             )
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Draw independent spikes in each step with a probability proportional to the value [T, B, N]."""
+        """Draw spikes [T, B, N] for values [B, N] or traces [B, steps, N]."""
         return drawn(values * (self.max_rate_hz * self.dt_s), self.steps, generator)

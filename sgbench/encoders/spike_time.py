@@ -1,4 +1,4 @@
-"""The value is the time of the only spike."""
+"""The spike-time encoder: every channel has one spike, at a time that grows with its value."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class SpikeTime(Encoder):
-    r"""Lets every channel fire exactly once, at a time that grows with the value; silence carries nothing.
+    r"""Encodes a value x as exactly one spike, at a time that grows linearly with it.
 
     .. math:: t(x) = t_\mathrm{first} + x (t_\mathrm{last} - t_\mathrm{first})
 
-    The spike falls into step floor(t/dt). A bias channel, where asked for, fires at a time of its own in every
-    sample: without it, times have nothing to be compared with.
+    The spike is in step floor(t/dt). An optional bias channel spikes at the same time in every sample, as a
+    reference with which the network can compare the other times.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        first_s: time of the value 0 [s].
-        last_s: time of the value 1 [s], within the steps.
-        bias_s: time of the bias channel's spike [s], or None.
+        first_s: t_first, spike time of the value 0 [s].
+        last_s: t_last, spike time of the value 1 [s], before the end of the last step.
+        bias_s: spike time of the bias channel [s]; None for no such channel.
 
     Raises:
-        InputError: a time is not within the steps.
+        InputError: a time is not before the end of the last step.
 
     Source: Göltz et al. 2021, Nature Machine Intelligence 3; Wunderlich & Pehle 2021, Scientific Reports 11:12829.
 
@@ -53,14 +53,14 @@ class SpikeTime(Encoder):
                 )
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Send one spike a channel at a time that grows with the value [T, B, N], or N + 1 with a bias."""
+        """Encode values [B, N] as one spike a channel [T, B, N], or [T, B, N + 1] with a bias channel."""
         time_s = self.first_s + values * (self.last_s - self.first_s)
         if self.bias_s is not None:
             time_s = torch.nn.functional.pad(time_s, (0, 1), value=self.bias_s)
-        # The product's last bit must not push the largest value out of the last step.
+        # Rounding must not push the largest value out of the last step.
         step = torch.floor(time_s / self.dt_s).clamp_(max=self.steps - 1)
         return packed(step, torch.ones_like(step, dtype=torch.bool), self.steps, values.dtype)
 
     def channels(self, n_inputs: int) -> int:
-        """Count a channel for each input, and one more where there is a bias."""
+        """Return N channels for N inputs, and one more with a bias channel."""
         return n_inputs + (self.bias_s is not None)

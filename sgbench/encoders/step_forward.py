@@ -1,4 +1,4 @@
-"""One spike a step towards where a trace is."""
+"""The step-forward encoder: a baseline follows a trace in steps of one threshold, each of them a spike."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sgbench.encoders.base import ChangeEncoder
 
 
 class StepForward(ChangeEncoder):
-    r"""Follows a trace by a baseline that moves at most one threshold a step; each of its moves is a spike.
+    r"""Follows a trace x by a baseline r that moves by at most one threshold a step; each of its moves is a spike.
 
     .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) > \theta], \qquad r[t] = r[t-1] + \theta (s^{+}[t] - s^{-}[t])
 
-    with r[-1] = x[0]. A trace that changes by less than the threshold a step is followed within it; a faster one is
-    caught up with later. Channel n signals rises of trace n, channel N + n falls.
+    with r[-1] = x[0]. The baseline keeps up with a trace that changes by less than the threshold in a step, and
+    catches up later with a faster one. Channel n has the rises of trace n, channel N + n its falls.
 
     Args:
         steps: number of time steps T.
         dt_s: duration of a step [s].
-        threshold: theta.
+        threshold: theta, above 0.
 
     Source: Kasabov et al. 2016, Neural Networks 78; Petro, Kasabov & Kiss 2020, IEEE Transactions on Neural
     Networks and Learning Systems 31(2).
@@ -35,13 +35,13 @@ class StepForward(ChangeEncoder):
     output: ClassVar[Literal["binary", "real"]] = "binary"
 
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mark where the baseline steps up or down towards the trace, bool [B, steps, N]."""
-        level = torch.zeros_like(values[:, 0])
-        stepped = []
-        for now in values.unbind(1):
-            above = (now - values[:, 0]) / self.threshold - level
+        """Return where the baseline steps up, and where down, towards the trace, both bool [B, steps, N]."""
+        level = torch.zeros_like(values[:, 0])  # of the baseline, in thresholds above the first value
+        moves = []
+        for value in values.unbind(1):
+            above = (value - values[:, 0]) / self.threshold - level
             move = (above > 1).to(values.dtype) - (above < -1).to(values.dtype)
             level = level + move
-            stepped.append(move)
-        moves = torch.stack(stepped, 1)
-        return moves > 0, moves < 0
+            moves.append(move)
+        all_moves = torch.stack(moves, 1)
+        return all_moves > 0, all_moves < 0

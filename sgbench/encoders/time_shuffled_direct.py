@@ -1,4 +1,4 @@
-"""A control in which the steps of a trace come in random order."""
+"""The control encoder that shuffles the time steps of traces."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sgbench.errors import require_number
 
 
 class TimeShuffledDirect(Encoder):
-    r"""Passes on a trace as a current with its steps shuffled, anew for each sample in each epoch.
+    r"""Passes on traces v as real-valued input x with their steps shuffled, anew for each sample in each epoch.
 
     .. math:: x[\pi(t)] = \mathrm{gain} \cdot v[t], \qquad \pi \text{ a random order of the trace's steps}
 
-    One order for all channels: what a step holds stays together, what came before what is gone. Of a trace with one
-    channel, such as the pixels of an image in sequence, only how often each value occurs is left.
+    All channels have the same order: the values of one step stay together, but the order of steps is lost. Of a
+    trace with one channel, such as the pixels of an image, only the distribution of values remains.
 
     Args:
         steps: number of time steps T.
@@ -25,7 +25,7 @@ class TimeShuffledDirect(Encoder):
         gain: factor on the values.
 
     Raises:
-        InputError: a gain that is no number, or a duration or number of steps out of range.
+        InputError: a parameter is no number or out of range.
 
     Source: shuffling in time as a surrogate of the data, Theiler et al. 1992, Physica D 58 (algorithm zero).
 
@@ -43,8 +43,8 @@ class TimeShuffledDirect(Encoder):
         self.gain = require_number("encoder.gain", gain)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Send traces as currents with the steps of each sample in a random order [T, B, N]."""
-        filled = values.shape[1]
-        order = torch.stack([torch.randperm(filled, generator=generator) for _ in range(len(values))])
-        moved = torch.take_along_dim(values, order[..., None], 1)
-        return over_time(self.gain * moved, self.steps).transpose(0, 1).contiguous()
+        """Return traces [B, steps, N] with shuffled steps, times the gain [T, B, N]."""
+        steps = values.shape[1]
+        order = torch.stack([torch.randperm(steps, generator=generator) for _ in range(len(values))])
+        shuffled = torch.take_along_dim(values, order[..., None], 1)
+        return over_time(self.gain * shuffled, self.steps).transpose(0, 1).contiguous()

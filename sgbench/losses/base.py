@@ -1,4 +1,4 @@
-"""The contract of a loss: from the readout over time to one number, and to logits."""
+"""The base classes of losses, which turn the readout's output over time into logits and one number."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class Loss(ABC):
-    """Computes the cross-entropy on logits made of the readout's output over each sample's own steps.
+    """Computes the cross-entropy of logits, which subclasses make of the readout's output in valid steps.
 
-    An online loss also splits itself into the shares of steps. Where a share depends on earlier outputs too, what
-    it remembers of them is a state that the caller carries, as it carries a neuron's.
+    An online loss can also be computed step by step, as the sum of a share for each step (`per_step`). If a share
+    depends on earlier outputs too, the caller passes a state from step to step.
 
     Args:
-        label_smoothing: share of the target that is spread evenly over all classes, from 0 to 1, while weights are
-            trained; scores are those of `plain`. Source: Szegedy et al. 2016, CVPR, arXiv:1512.00567.
+        label_smoothing: share of the target that is spread evenly over all classes, 0 to 1, in training only
+            (scores use `plain`). Source: Szegedy et al. 2016, CVPR, arXiv:1512.00567.
     """
 
-    targets: ClassVar[tuple[Target, ...]] = ("class",)
-    readout: ClassVar[Literal["binary", "real", "any"]] = "any"
-    on_times: ClassVar[bool] = False  # whether it looks at when an output first spikes
-    online: ClassVar[bool] = False  # whether `per_step` exists
+    targets: ClassVar[tuple[Target, ...]] = ("class",)  # kinds of targets that the loss accepts
+    readout: ClassVar[Literal["binary", "real", "any"]] = "any"  # whether the readout must spike
+    on_times: ClassVar[bool] = False  # whether the loss depends on the times of first output spikes
+    online: ClassVar[bool] = False  # whether `per_step` is implemented
     remembers: ClassVar[bool] = False  # whether a step's share depends on earlier outputs
     label_smoothing: float = 0.0
 
@@ -35,55 +35,55 @@ class Loss(ABC):
         self.label_smoothing = require_number("loss.label_smoothing", label_smoothing, low=0, high=1)
 
     def plain(self) -> Self:
-        """Return the loss that scores are made of: this one without label smoothing."""
-        same = copy.copy(self)
-        same.label_smoothing = 0.0
-        return same
+        """Return a copy without label smoothing, from which scores are computed."""
+        unsmoothed = copy.copy(self)
+        unsmoothed.label_smoothing = 0.0
+        return unsmoothed
 
     def cross_entropy(self, logits: Tensor, target: Tensor, **options: Any) -> Tensor:
-        """Compute torch's cross-entropy, with the labels smoothed as this loss has it."""
+        """Compute `torch.nn.functional.cross_entropy` with this loss's label smoothing."""
         return functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing, **options)
 
     @abstractmethod
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return the predictions: class scores [B, C], of which the largest counts, or outputs [B, T, C]."""
+        """Return the predictions: class scores [B, C], the largest is the predicted class, or outputs [B, T, C]."""
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average the loss over the batch into one number, a scalar."""
+        """Compute the mean loss of a batch, a scalar."""
         return self.cross_entropy(self.logits(trajectory), target)
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Compute the loss of each sample [B], whose mean is `whole`."""
+        """Compute the loss of each sample [B]; its mean is `whole`."""
         return self.cross_entropy(self.logits(trajectory), target, reduction="none")
 
     def begin(self, batch: Batch) -> Any:
-        """Return the state before the first step, of a loss that remembers earlier outputs; None of the others."""
-        _ = batch  # most remember nothing
+        """Return the state before the first step, for `per_step`; None if steps do not depend on each other."""
+        _ = batch  # used by subclasses
         return None
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return this step's share of `whole`, so that the shares add up to it, and the state after the step.
+        """Return one step's share of `whole`, a scalar, and the state after the step; shares of all steps sum up.
 
         Args:
             output: of the readout in this step [B, C].
-            batch: of which the target and the lengths are used.
-            step: counted from 0.
-            state: after the step before, from `begin` on.
+            batch: its targets and lengths are used.
+            step: index of the step, from 0.
+            state: returned by the previous step, or by `begin`.
         """
         raise NotImplementedError(f"loss {type(self).__name__} needs the whole sequence")
 
 
 class OutputLoss(Loss):
-    """Compares the output of every step with the one that is wanted."""
+    """Compares the output of every step with a target for that step."""
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return the outputs themselves [B, T, C], zero after each sample's end."""
+        """Return the readout's outputs [B, T, C], zero after each sample's end."""
         return inside(trajectory.output, trajectory.lengths).transpose(0, 1)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average the loss over the batch into one number, a scalar."""
+        """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     @abstractmethod
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Compute the loss of each sample [B] from its outputs of all steps."""
+        """Compute the loss of each sample [B] over its valid steps."""

@@ -1,4 +1,4 @@
-"""Cross-entropy on the times of first output spikes."""
+"""The first-spike loss: cross-entropy on the times of the outputs' first spikes."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class FirstSpike(Loss):
-    r"""Computes the cross-entropy on the times of first output spikes: the class that fires first is the answer.
+    r"""Computes the cross-entropy on the times of first output spikes; the output that spikes first is predicted.
 
     .. math:: L = -\ln \frac{e^{-t_c / \tau}}{\sum_k e^{-t_k / \tau}} + \gamma \, (e^{t_c / \tau_\gamma} - 1)
 
-    with c the right class and :math:`t_k` of a network that has times between steps (`Trajectory.times`); of others
-    it counts the steps before the first spike, :math:`t_k = \sum_t \prod_{t' \le t} (1 - s_k[t'])`, through which a
-    surrogate's slope goes. An output that stays silent counts as firing at the sample's end. The second term asks
-    the right one to be early.
+    c is the right class and :math:`t_k` the time of output k's first spike: `Trajectory.times` if the network has
+    them, else the number of steps before it, :math:`\sum_t \prod_{t' \le t} (1 - s_k[t'])`, through which surrogate
+    gradients flow. An output without a spike counts as firing at the sample's end. The second term rewards an early
+    spike of the right output.
 
     Args:
-        tau_s: tau, in which times are compared [s].
-        early: gamma, 0 for none [1].
-        tau_early_s: of the second term [s].
+        tau_s: tau, the unit in which times are compared [s].
+        early: gamma, weight of the second term.
+        tau_early_s: tau_gamma, time constant of the second term [s].
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: a value out of range.
+        InputError: a parameter is out of range.
 
     Source: Göltz et al. 2021, Nature Machine Intelligence 3, equation 6; Mostafa 2017, IEEE Transactions on Neural
     Networks and Learning Systems 29(7).
 
     >>> output = torch.tensor([[[0.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]])
     >>> loss = FirstSpike(tau_s=0.002, early=0.0, tau_early_s=0.01, dt_s=0.001)
-    >>> loss.logits(Trajectory(output, torch.tensor([3]), (), (), ())).tolist()  # after 2 steps and after 1
+    >>> loss.logits(Trajectory(output, torch.tensor([3]))).tolist()  # after 2 steps and after 1
     [[-1.0, -0.5]]
     """
 
@@ -53,11 +53,11 @@ class FirstSpike(Loss):
         self.tau_early_s = require_number("loss.tau_early_s", tau_early_s, low=0, open_low=True)
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return minus the times in units of tau [B, C]."""
+        """Return minus the times of first spikes in units of tau [B, C]."""
         return first_times(trajectory) * (-self.dt_s / self.tau_s)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Compute the mean loss over the batch, a scalar."""
+        """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
@@ -71,15 +71,15 @@ class FirstSpike(Loss):
 
 
 def first_times(trajectory: Trajectory) -> Tensor:
-    """Return when each output first spikes [B, C], in steps; the sample's length where it does not.
+    """Return the time of each output's first spike in steps [B, C]; without a spike, the sample's valid steps.
 
     >>> times = torch.tensor([[0.25, torch.inf]])
-    >>> first_times(Trajectory(torch.zeros(5, 1, 2), torch.tensor([4]), (), (), (), times)).tolist()
+    >>> first_times(Trajectory(torch.zeros(5, 1, 2), torch.tensor([4]), times=times)).tolist()
     [[0.25, 4.0]]
     """
     output, lengths = trajectory.output, trajectory.lengths
     if trajectory.times is not None:
         return torch.where(trajectory.times.isfinite(), trajectory.times, lengths[:, None].to(output.dtype))
     inside = valid_steps(lengths, len(output))[..., None]
-    silent = (1 - output.masked_fill(~inside, 0.0)).cumprod(0)
-    return silent.masked_fill(~inside, 0.0).sum(0)
+    silent_so_far = (1 - output.masked_fill(~inside, 0.0)).cumprod(0)
+    return silent_so_far.masked_fill(~inside, 0.0).sum(0)

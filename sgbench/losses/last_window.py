@@ -1,4 +1,4 @@
-"""Cross-entropy on the mean output at the end of a sample."""
+"""The cross-entropy of the mean output in a window at each sample's end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sgbench.signals.trajectory import Trajectory
 
 
 class LastWindow(Loss):
-    r"""Computes cross-entropy on :math:`\frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} y[t]`, when it is due.
+    r"""Computes the cross-entropy of the mean output, :math:`\frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} y[t]`.
 
-    W_b is the window in steps, or all of a sample that is shorter. What the readout says before does not count, as
-    in tasks that ask at their end.
+    y[t] is the output in step t, T_b the number of valid steps of sample b, and W_b the window in steps, at most
+    T_b. It is for tasks whose answer is due at the end; earlier outputs do not count.
 
     Args:
         window_s: duration of the window [s].
@@ -23,7 +23,7 @@ class LastWindow(Loss):
     Source: Bellec et al. 2020, Nature Communications 11:3625 (evidence accumulation, loss during recall).
 
     >>> output = torch.tensor([[[9.0, 9.0]], [[1.0, 2.0]], [[3.0, 4.0]], [[7.0, 7.0]]])
-    >>> LastWindow(window_s=0.002, dt_s=0.001).logits(Trajectory(output, torch.tensor([3]), (), (), ())).tolist()
+    >>> LastWindow(window_s=0.002, dt_s=0.001).logits(Trajectory(output, torch.tensor([3]))).tolist()
     [[2.0, 3.0]]
     """
 
@@ -33,7 +33,7 @@ class LastWindow(Loss):
         self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Average the output over the window at each sample's end, giving one score a class [B, C]."""
+        """Average the output over the window at each sample's end, as class scores [B, C]."""
         lengths = trajectory.lengths
         step = torch.arange(len(trajectory.output), device=lengths.device)[:, None]
         outside = (step >= lengths) | (step < lengths - self.steps)

@@ -1,4 +1,4 @@
-"""Cross-entropy on the largest output since anything has reached the readout."""
+"""The cross-entropy of each output's largest value since the first spike reached the readout."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class MaxSinceInput(Loss):
-    r"""Computes the cross-entropy on :math:`\max_{t \ge t_0} y[t]`, from the first output other than 0 on.
+    r"""Computes the cross-entropy of :math:`\max_{t \ge t_0} y[t]`; t_0 is the first step with a non-zero output.
 
-    Until a spike reaches the readout its outputs are exactly 0. `max_over_time` counts these steps: a class whose
-    output stays negative from then on has the logit 0 and no gradient, and is never predicted again. Large learning
-    rates bring that about. Here it counts as it is. Where all outputs of a sample are 0, every step counts.
+    Until a spike reaches the readout, all outputs are exactly 0. `max_over_time` counts these steps: an output that
+    is negative in all later steps has the score 0 and no gradient, which can happen at large learning rates. This
+    loss leaves them out. If all outputs of a sample are 0, every valid step counts.
 
     Source: `max_over_time`, without the steps before the first input.
 
     >>> import torch
     >>> output = torch.tensor([[[0.0, 0.0]], [[-3.0, 1.0]], [[-2.0, 4.0]]])
-    >>> MaxSinceInput().logits(Trajectory(output, torch.tensor([3]), (), (), ())).tolist()
+    >>> MaxSinceInput().logits(Trajectory(output, torch.tensor([3]))).tolist()
     [[-2.0, 4.0]]
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Take each class's largest output within a sample's steps since its first input as its score [B, C]."""
+        """Return the largest value of each output from step t_0 to the sample's end as class scores [B, C]."""
         output, lengths = trajectory.output, trajectory.lengths
         inside = valid_steps(lengths, len(output))
         counts = inside & (output.detach() != 0).any(-1).cumsum(0).bool()

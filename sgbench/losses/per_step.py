@@ -1,4 +1,4 @@
-"""Cross-entropy in every step."""
+"""The cross-entropy of every step's output with the sample's class."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
 
 
 class PerStep(Loss):
-    r"""Averages the cross-entropy of every step over each sample's own steps and then over the batch.
+    r"""Averages the cross-entropy of every step over each sample's valid steps and then over the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b} \sum_{t<T_b} \mathrm{CE}(y_b[t], c_b)
 
-    Online learning rules need it. The prediction is the class of the largest mean output.
+    y_b[t] is the output of sample b in step t, c_b its class and T_b its number of valid steps. Online learning
+    rules can use it. The class of the largest mean output is predicted.
 
     Source: snnTorch `functional.ce_rate_loss`; Bellec et al. 2020, Nature Communications 11:3625, equation 4.
 
     >>> import torch
     >>> output = torch.zeros(3, 1, 2)
-    >>> trajectory = Trajectory(output, torch.tensor([2]), (), (), ())
+    >>> trajectory = Trajectory(output, torch.tensor([2]))
     >>> round(PerStep().whole(trajectory, torch.tensor([0])).item(), 4)  # ln 2
     0.6931
     """
@@ -29,17 +30,17 @@ class PerStep(Loss):
     online: ClassVar[bool] = True
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Average the output over the sample's own steps, giving one score a class [B, C]."""
+        """Average the output over each sample's valid steps, as class scores [B, C]."""
         valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         total = trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)
         return total / trajectory.lengths[:, None].to(total.dtype)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average the cross-entropies of all steps over each sample's own steps, then over the batch, a scalar."""
+        """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average the cross-entropy over each sample's own steps [B]."""
+        """Average the cross-entropy over each sample's valid steps [B]; target: classes [B]."""
         steps, batch, classes = trajectory.output.shape
         losses = self.cross_entropy(
             trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
@@ -48,11 +49,11 @@ class PerStep(Loss):
         return _shares(losses, inside, trajectory.lengths).sum(0)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return one step's share of the loss: cross-entropies over the samples' lengths, 0 after their ends."""
+        """Return one step's share of `whole` and the unused state: mean over samples of cross-entropy / T_b."""
         losses = self.cross_entropy(output, batch.target, reduction="none")
         return _shares(losses, batch.lengths > step, batch.lengths).mean(), state
 
 
 def _shares(losses: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
-    """Multiply each loss by 1 / T_b inside its sample; set it to 0 after its end, whatever stands there."""
+    """Divide each loss by its sample's valid steps, `lengths` [B]; set it to 0 where `inside` is False."""
     return losses.masked_fill(~inside, 0.0) / lengths.to(losses.dtype)

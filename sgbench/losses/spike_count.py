@@ -1,4 +1,4 @@
-"""Cross-entropy on output spikes."""
+"""The cross-entropy of the numbers of output spikes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sgbench.signals.trajectory import Trajectory, inside
 
 
 class SpikeCount(Loss):
-    r"""Computes the cross-entropy on the number of output spikes, :math:`\sum_t s[t]`; needs a spiking readout.
+    r"""Computes the cross-entropy of each output's number of spikes, :math:`\sum_t s[t]`; needs a spiking readout.
 
     Source: snnTorch `functional.ce_count_loss`; Eshraghian et al. 2023, Proceedings of the IEEE 111(9).
 
     >>> import torch
     >>> output = torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]]])
-    >>> SpikeCount().logits(Trajectory(output, torch.tensor([2]), (), (), ())).tolist()
+    >>> SpikeCount().logits(Trajectory(output, torch.tensor([2]))).tolist()
     [[2.0, 1.0]]
     """
 
     readout: ClassVar[Literal["binary", "real", "any"]] = "binary"
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Count each class's output spikes within the sample's steps, as its score [B, C]."""
+        """Count the spikes of each output within a sample's valid steps, as class scores [B, C]."""
         return inside(trajectory.output, trajectory.lengths).sum(0)

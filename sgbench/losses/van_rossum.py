@@ -1,4 +1,4 @@
-"""Van Rossum distance between output spikes and those that are wanted."""
+"""The van Rossum distance between output spikes and target spikes."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class Smoothed(NamedTuple):
-    """Holds the difference of two spike trains under the kernel's two exponentials [B, C], before it is scaled."""
+    """Holds output minus target spikes [B, C], filtered by each of the kernel's exponentials, before scaling."""
 
-    decaying: Tensor
-    rising: Tensor
+    decaying: Tensor  # filtered by exp(-t dt / tau_decay)
+    rising: Tensor  # filtered by exp(-(t + 1) dt / tau_rise)
 
 
 class VanRossum(OutputLoss):
-    r"""Computes the squared difference of the two spike trains, smoothed by a causal kernel.
+    r"""Computes the squared difference of output spikes s and target spikes s^, smoothed by a causal kernel.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b C} \sum_{t<T_b} \sum_c
        \bigl(\lambda * (s_{bc} - \hat s_{bc})\bigr)^2[t], \qquad
        \lambda[t] \propto e^{-t dt/\tau_\mathrm{decay}} - e^{-(t+1) dt/\tau_\mathrm{rise}}
 
-    with a kernel of peak 1. With a rise of 0 the kernel is a single exponential, as van Rossum has it. Spikes
-    after a sample's end do not count.
+    over the C outputs c and the T_b valid steps t of each sample b; the largest value of the kernel lambda is 1.
+    With tau_rise = 0 the kernel is a single exponential, as in van Rossum's paper.
 
     Args:
-        tau_decay_s: time constant of the decay [s].
-        tau_rise_s: time constant of the rise [s], below that of the decay; 0 for none.
+        tau_decay_s: time constant of the kernel's decay [s].
+        tau_rise_s: time constant of the kernel's rise [s], below `tau_decay_s`; 0 for no rise.
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: a value out of range.
+        InputError: a parameter is out of range.
 
     Source: van Rossum 2001, Neural Computation 13(4); Zenke & Ganguli 2018, Neural Computation 30(6) (double
     exponential).
 
     >>> output, target = torch.tensor([[[0.0]], [[1.0]]]), torch.tensor([[[1.0], [0.0]]])
     >>> loss = VanRossum(tau_decay_s=0.001, tau_rise_s=0.0, dt_s=0.001)
-    >>> round(loss.whole(Trajectory(output, torch.tensor([2]), (), (), ()), target).item(), 4)
+    >>> round(loss.whole(Trajectory(output, torch.tensor([2])), target).item(), 4)
     0.6998
     """
 
@@ -62,15 +62,15 @@ class VanRossum(OutputLoss):
             )
 
     def kernel(self, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Evaluate the smoothing kernel in its first steps [steps].
+        """Return the smoothing kernel's values in its first `steps` steps [steps].
 
-        Its largest value in whole steps is 1, also where that comes after the steps asked for.
+        It is scaled so that its largest value is 1, even if that lies after these steps.
         """
         curve = self._curve(torch.arange(steps, dtype=torch.float64))
         return (curve / self._curve(self._peak_steps()).max()).to(dtype)
 
     def _curve(self, step: Tensor) -> Tensor:
-        """Evaluate the kernel's difference of exponentials, before it is scaled, in the given steps."""
+        """Return the kernel's difference of exponentials in the given steps, not scaled to a peak of 1."""
         time = step * self.dt_s
         curve = torch.exp(-time / self.tau_decay_s)
         if self.tau_rise_s > 0:
@@ -78,7 +78,7 @@ class VanRossum(OutputLoss):
         return curve
 
     def _peak_steps(self) -> Tensor:
-        """Return the whole steps on both sides of the kernel's top, one of which is its largest."""
+        """Return the whole steps before and after the kernel's continuous maximum; one has its largest value."""
         if self.tau_rise_s == 0:
             return torch.zeros(1, dtype=torch.float64)
         decay, rise = self.tau_decay_s, self.tau_rise_s
@@ -87,30 +87,28 @@ class VanRossum(OutputLoss):
         return torch.tensor([before, before + 1], dtype=torch.float64)
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Smooth all spike trains by one matrix product and average each sample's squared differences [B]."""
+        """Compute the loss of each sample [B]; target: spikes [B, T, C]."""
         output, lengths = trajectory.output, trajectory.lengths
         steps = len(output)
         difference = inside(output, lengths) - inside(target.transpose(0, 1), lengths)
-        ago = torch.arange(steps)[:, None] - torch.arange(steps)
-        smoother = self.kernel(steps, output.dtype)[ago.clamp(min=0)].tril().to(output.device)
+        steps_ago = torch.arange(steps)[:, None] - torch.arange(steps)
+        smoother = self.kernel(steps, output.dtype)[steps_ago.clamp(min=0)].tril().to(output.device)
         smooth = (smoother @ difference.flatten(1)).view_as(difference)
         return inside(smooth.square(), lengths).mean(2).sum(0) / lengths
 
     def begin(self, batch: Batch) -> Smoothed:
-        """Start from no spike at all: zeros for both exponentials' memories [B, C]."""
-        nothing = torch.zeros_like(batch.target[:, 0])
-        return Smoothed(nothing, nothing)
+        """Return the state before the first step: zeros [B, C] for both exponentials."""
+        zeros = torch.zeros_like(batch.target[:, 0])
+        return Smoothed(zeros, zeros)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return one step's share: the squares of what the two exponentials leave of all spikes so far."""
+        """Return one step's share of `whole`, and the filtered differences after the step."""
         lengths = batch.lengths
         inside_sample = (lengths > step)[:, None]
-        wanted = batch.target[:, step] if step < batch.target.shape[1] else torch.zeros_like(output)
-        difference = torch.where(inside_sample, output - wanted, 0.0)
-        after = Smoothed(
-            math.exp(-self.dt_s / self.tau_decay_s) * state.decaying + difference,
-            self._left_of_rise() * (state.rising + difference),
-        )
+        target = batch.target[:, step] if step < batch.target.shape[1] else torch.zeros_like(output)
+        difference = torch.where(inside_sample, output - target, 0.0)
+        decay, rise = self.decays
+        after = Smoothed(decay * state.decaying + difference, rise * (state.rising + difference))
         peak = self._curve(self._peak_steps()).max().item()
         smooth = (after.decaying - after.rising) / peak
         error = smooth.square().mean(1).masked_fill(~inside_sample[:, 0], 0.0)
@@ -118,39 +116,36 @@ class VanRossum(OutputLoss):
 
     @property
     def decays(self) -> tuple[float, float]:
-        """Return the factors by which the kernel's two exponentials decay in a step."""
-        return math.exp(-self.dt_s / self.tau_decay_s), self._left_of_rise()
+        """Return the factors by which the decaying and the rising exponential shrink in a step (0 for no rise)."""
+        rise = math.exp(-self.dt_s / self.tau_rise_s) if self.tau_rise_s > 0 else 0.0
+        return math.exp(-self.dt_s / self.tau_decay_s), rise
 
     @torch.enable_grad()
     def window(
         self, output: Tensor, batch: Batch, first: int, state: Smoothed
     ) -> tuple[Tensor, Smoothed, tuple[Tensor, Tensor]]:
-        r"""Return several steps' share, the state after them, and its slopes by what each exponential left.
+        r"""Compute the loss of several steps, and its derivatives, for learning rules that go forward in time.
 
-        A spike's part in the loss is :math:`\sum_t a[t] f_d[t] + b[t] f_r[t]` with f the spikes filtered by each
-        exponential; a and b are the slopes, so that whoever filters forward in time needs no later step.
+        The derivative of the loss with respect to an output spike is :math:`\sum_t a[t] f_d[t] + b[t] f_r[t]`,
+        where f_d and f_r are the spike filtered by the decaying and the rising exponential.
 
         Args:
-            output: of consecutive steps [n, B, C].
-            batch: of which targets and lengths are used.
-            first: the first of the steps.
-            state: before them.
+            output: of n consecutive steps [n, B, C].
+            batch: its targets and lengths are used.
+            first: index of the first of these steps.
+            state: filtered differences before them.
 
         Returns:
-            The share, the state, and (a, b), each [n, B, C].
+            The steps' share of `whole`, the state after them, and (a, b), each [n, B, C].
         """
         total, slopes_by_step = output.new_zeros(()), []
-        left = self._left_of_rise()
-        for step, now in enumerate(output.detach().unbind(0)):
-            before = Smoothed(*(field.detach().to(now).requires_grad_() for field in state))
-            share, after = self.per_step(now, batch, first + step, before)
+        decay, rise = self.decays
+        for step, step_output in enumerate(output.detach().unbind(0)):
+            before = Smoothed(*(field.detach().to(step_output).requires_grad_() for field in state))
+            share, after = self.per_step(step_output, batch, first + step, before)
             slopes = torch.autograd.grad(share, before, allow_unused=True)
-            decaying, rising = (torch.zeros_like(now) if slope is None else slope for slope in slopes)
-            slopes_by_step.append((decaying / self.decays[0], rising if left else torch.zeros_like(now)))
+            decaying, rising = (torch.zeros_like(step_output) if slope is None else slope for slope in slopes)
+            slopes_by_step.append((decaying / decay, rising if rise else torch.zeros_like(step_output)))
             total, state = total + share.detach(), Smoothed(*(field.detach() for field in after))
         by_decaying, by_rising = (torch.stack(steps) for steps in zip(*slopes_by_step, strict=True))
         return total, state, (by_decaying, by_rising)
-
-    def _left_of_rise(self) -> float:
-        """Return the share of the rising exponential that a step leaves; none where there is no rise."""
-        return math.exp(-self.dt_s / self.tau_rise_s) if self.tau_rise_s > 0 else 0.0

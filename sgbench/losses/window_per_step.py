@@ -1,4 +1,4 @@
-"""Cross-entropy in every step at the end of a sample."""
+"""The cross-entropy of every step in a window at each sample's end."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 class WindowPerStep(Loss):
-    r"""Averages the cross-entropy of every step while the answer is due over these steps, then over the batch.
+    r"""Averages the cross-entropy of every step over a window at each sample's end, then over the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} \mathrm{CE}(y_b[t], c_b)
 
-    W_b is the window in steps, or all of a sample that is shorter. Each step has a share of its own, so online
-    rules can use it; `last_window` takes one cross-entropy of the mean output and is not split. The prediction is
-    the class of the largest mean output within the window.
+    y_b[t] is the output of sample b in step t, c_b its class, T_b its number of valid steps, and W_b the window in
+    steps, at most T_b. Online rules can use it, unlike `last_window`, which takes one cross-entropy of the mean
+    output. The class of the largest mean output within the window is predicted.
 
     Args:
         window_s: duration of the window [s].
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: a duration that is not above 0.
+        InputError: a duration is not above 0.
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, Methods (evidence accumulation: the cross-entropy is
     taken in the steps of the recall period).
 
     >>> output = torch.zeros(4, 1, 2)
     >>> loss = WindowPerStep(window_s=0.002, dt_s=0.001)
-    >>> trajectory = Trajectory(output, torch.tensor([3]), (), (), ())
+    >>> trajectory = Trajectory(output, torch.tensor([3]))
     >>> round(loss.whole(trajectory, torch.tensor([0])).item(), 4)  # ln 2
     0.6931
     """
@@ -46,35 +46,35 @@ class WindowPerStep(Loss):
         self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Average the output over the window at each sample's end, giving one score a class [B, C]."""
-        due = self._window_mask(len(trajectory.output), trajectory.lengths)
-        total = trajectory.output.masked_fill(~due[..., None], 0.0).sum(0)
+        """Average the output over the window at each sample's end, as class scores [B, C]."""
+        in_window = self._window_mask(len(trajectory.output), trajectory.lengths)
+        total = trajectory.output.masked_fill(~in_window[..., None], 0.0).sum(0)
         return total / self._window_steps(trajectory.lengths, total)[:, None]
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average the cross-entropies over each sample's window, then over the batch, a scalar."""
+        """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average the cross-entropy over each sample's steps within the window [B]."""
+        """Average the cross-entropy over each sample's window [B]; target: classes [B]."""
         steps, batch, classes = trajectory.output.shape
         rows = trajectory.output.reshape(steps * batch, classes)
-        every = self.cross_entropy(rows, target.repeat(steps), reduction="none").view(steps, batch)
-        due = self._window_mask(steps, trajectory.lengths)
-        return every.masked_fill(~due, 0.0).sum(0) / self._window_steps(trajectory.lengths, every)
+        losses = self.cross_entropy(rows, target.repeat(steps), reduction="none").view(steps, batch)
+        in_window = self._window_mask(steps, trajectory.lengths)
+        return losses.masked_fill(~in_window, 0.0).sum(0) / self._window_steps(trajectory.lengths, losses)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return one step's share of the loss, 0 for samples whose window it lies outside of."""
+        """Return one step's share of `whole`, and the unused state: mean over samples in whose window it lies."""
         lengths = batch.lengths
-        due = (lengths > step) & (lengths - self.steps <= step)
-        every = self.cross_entropy(output, batch.target, reduction="none").masked_fill(~due, 0.0)
-        return (every / self._window_steps(lengths, every)).mean(), state
+        in_window = (lengths > step) & (lengths - self.steps <= step)
+        losses = self.cross_entropy(output, batch.target, reduction="none").masked_fill(~in_window, 0.0)
+        return (losses / self._window_steps(lengths, losses)).mean(), state
 
     def _window_mask(self, steps: int, lengths: Tensor) -> Tensor:
-        """Mark the steps within each sample's window [T, B]."""
+        """Return a mask of the steps within each sample's window, bool [T, B]."""
         step = torch.arange(steps, device=lengths.device)[:, None]
         return (step < lengths) & (step >= lengths - self.steps)
 
     def _window_steps(self, lengths: Tensor, like: Tensor) -> Tensor:
-        """Count the steps of each sample's window [B]."""
+        """Return the number of steps W_b of each sample's window [B], in the dtype of `like`."""
         return lengths.clamp(max=self.steps).to(like.dtype)

@@ -1,4 +1,4 @@
-"""All scores of one split, streamed over its batches."""
+"""The scores of one split (accuracy, loss, firing rates), accumulated over its batches."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from sgbench.networks.base import Network
 from sgbench.records.content import LayerActivity, Scores
 from sgbench.signals.trajectory import UNLABELLED, Batch, Trajectory, all_valid, labels_inside, valid_steps
 
-SATURATED_RATE = 0.9
+SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated
 
 
 class Activity(nn.Module):
-    """Collects spike statistics of one layer; nothing depends on batches or padding.
+    """Accumulates the firing rates of one layer over batches; steps after a sample's end do not count.
+
+    Args:
+        layer: its name.
+        neurons: their number N.
+        dt_s: duration of a step [s].
 
     >>> activity = Activity("hidden0", 2, dt_s=0.001)
     >>> activity.update(torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]]]), torch.tensor([2]))
@@ -22,8 +27,8 @@ class Activity(nn.Module):
     (0.5, 0.5, 0.5)
     """
 
-    spikes: Tensor
-    steps: Tensor
+    spikes: Tensor  # number of spikes of each neuron so far [N]
+    steps: Tensor  # number of valid steps of all samples so far
 
     def __init__(self, layer: str, neurons: int, *, dt_s: float) -> None:
         super().__init__()
@@ -33,7 +38,7 @@ class Activity(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def update(self, spikes: Tensor, lengths: Tensor) -> None:
-        """Count spikes [T, B, N] of samples of the given lengths [B]; one of any sign or size counts once."""
+        """Count the spikes of a batch [T, B, N] with so many valid steps [B]; any non-zero entry is one spike."""
         sent = spikes != 0
         if not all_valid(lengths, spikes.shape[0]):
             sent &= valid_steps(lengths, spikes.shape[0])[..., None]
@@ -41,11 +46,11 @@ class Activity(nn.Module):
         self.steps += lengths.sum()
 
     def compute(self) -> Tensor:
-        """Return the mean number of spikes in a step, of each neuron [N]."""
+        """Return the mean number of spikes per step of each neuron [N]."""
         return self.spikes / self.steps.clamp(min=1)
 
     def scores(self) -> LayerActivity:
-        """Compute the layer's firing rates and its shares of silent and saturated neurons."""
+        """Compute the layer's mean firing rate and its fractions of silent and saturated neurons."""
         rates = self.compute()
         mean = rates.mean().item()
         return LayerActivity(
@@ -58,15 +63,20 @@ class Activity(nn.Module):
 
 
 class Evaluation(nn.Module):
-    """Computes accuracy, loss and activity of a split; no accuracy where targets are no classes.
+    """Accumulates accuracy, loss and firing rates of a network over the batches of a split.
 
-    Where each step has a class of its own, the accuracy is the share of labelled steps that are right.
+    The accuracy is the fraction of samples, or of labelled steps if each step has a class, that are classified
+    right. It is None if targets are traces or spikes.
+
+    Args:
+        network: names its spiking layers, whose rates are measured.
+        dt_s: duration of a step [s].
     """
 
     def __init__(self, network: Network, *, dt_s: float) -> None:
         super().__init__()
-        self.hits: int | None = 0
-        self.labels: int | None = None  # labelled steps, where each step has a class of its own
+        self.hits: int | None = 0  # right classifications; None if targets are no classes
+        self.labels: int | None = None  # number of labelled steps; None unless each step has a class
         self.loss_sum = 0.0
         self.activity = nn.ModuleList(
             Activity(layer.name, layer.neurons, dt_s=dt_s)
@@ -76,7 +86,14 @@ class Evaluation(nn.Module):
         self.samples = 0
 
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
-        """Add one batch to the sums of the split; `loss` is the batch's mean."""
+        """Add one batch.
+
+        Args:
+            batch: samples and targets.
+            trajectory: of the network on the batch, with its spikes kept.
+            logits: predictions: class scores [B, C], of each step [B, T, C], or outputs.
+            loss: mean loss of the batch, a scalar.
+        """
         if batch.target.is_floating_point():
             self.hits = None
         elif batch.target.ndim == 1:
@@ -91,7 +108,11 @@ class Evaluation(nn.Module):
         self.samples += len(batch.target)
 
     def scores(self) -> Scores:
-        """Compute the split's scores; a metric that cannot be computed is an error with its name, never 0."""
+        """Compute the scores of all batches so far.
+
+        Raises:
+            SgbenchError: there was no sample, or a score is invalid, e.g. a loss that is not finite.
+        """
         try:
             if not self.samples:
                 raise ValueError("no sample was seen")

@@ -1,1 +1,1 @@
-"""Defines what flows between the parts: spikes, batches, trajectories and random streams."""
+"""Defines the values exchanged by data sets, encoders, networks and losses, and a run's random generators."""

@@ -1,4 +1,4 @@
-"""Packed spikes: what flows between encoder and layers where most of the input is zero."""
+"""Sparse spikes: the form of a layer's input when most of it is zero."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SparseSpikes:
-    """Holds non-zero input [T, B, N] in compressed sparse rows; row t * B + b is step t of sample b.
+    """Holds the non-zero entries ("events") of input [T, B, N] in compressed sparse rows, without gradients.
 
-    No gradient flows through it. The events of row r are `index[indptr[r]:indptr[r + 1]]`. Values other than 1 are
-    kept in `value`, never made binary. Lengths of samples travel beside it, in `Batch.lengths`.
+    Row t * B + b is step t of sample b; the events of row r are at positions `index[indptr[r]:indptr[r + 1]]`
+    along N, with the sizes `value[indptr[r]:indptr[r + 1]]`.
 
     >>> events = SparseSpikes.of(torch.tensor([[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]))
     >>> events.indptr.tolist(), events.index.tolist(), events.value.tolist()
@@ -26,13 +26,13 @@ class SparseSpikes:
 
     indptr: Tensor  # int64 [T * B + 1]
     index: Tensor  # int32 [events], positions along N, ascending within a row
-    value: Tensor | None  # [events], or None where every event is 1
+    value: Tensor | None  # sizes [events]; None if all are 1
     shape: tuple[int, int, int]  # (T, B, N)
     dtype: torch.dtype  # of the dense form
 
     @staticmethod
     def of(dense: Tensor) -> SparseSpikes:
-        """Take the non-zero entries of dense input [T, B, N] that carries no gradient."""
+        """Convert dense input [T, B, N], which must not require a gradient."""
         steps, batch, inputs = dense.shape
         flat = dense.reshape(-1)
         position = _nonzero(flat)
@@ -46,7 +46,15 @@ class SparseSpikes:
     def from_rows(
         row: Tensor, index: Tensor, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype
     ) -> SparseSpikes:
-        """Make events of rows t * B + b in ascending order and positions along N, one of each event."""
+        """Make sparse spikes from the row t * B + b (ascending) and the position along N of each event.
+
+        Args:
+            row: of each event [events].
+            index: position along N of each event, ascending within a row [events].
+            value: size of each event [events]; None if all are 1.
+            shape: (T, B, N).
+            dtype: of the dense form.
+        """
         counts = torch.bincount(row, minlength=shape[0] * shape[1])
         indptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=row.device)
         torch.cumsum(counts, 0, out=indptr[1:])
@@ -60,7 +68,7 @@ class SparseSpikes:
 
     @property
     def density(self) -> float:
-        """Return the number of events divided by the number of entries of the dense form."""
+        """Return the number of events divided by T * B * N."""
         return len(self.index) / max(1, self.shape[0] * self.shape[1] * self.shape[2])
 
     def rows(self) -> Tensor:
@@ -69,14 +77,14 @@ class SparseSpikes:
         return rows.repeat_interleave(self.indptr.diff(), output_size=len(self.index))
 
     def dense(self) -> Tensor:
-        """Return the events as dense input [T, B, N]."""
+        """Return the dense form [T, B, N], with zeros where there is no event."""
         steps, batch, inputs = self.shape
         out = torch.zeros(steps * batch * inputs, dtype=self.dtype, device=self.device)
         out[self.rows() * inputs + self.index] = 1 if self.value is None else self.value
         return out.view(self.shape)
 
     def window(self, first: int, last: int) -> SparseSpikes:
-        """Cut out the steps from `first` up to `last`, which is left out."""
+        """Return the events of the steps `first` to `last` - 1."""
         steps, batch, inputs = self.shape
         last = min(last, steps)
         indptr = self.indptr[first * batch : last * batch + 1]
@@ -90,37 +98,38 @@ class SparseSpikes:
         )
 
     def to(self, device: torch.device | str, **_: object) -> SparseSpikes:
-        """Copy the events to another device, a card from pinned memory without waiting for it."""
-        at_once = torch.device(device).type == "cuda"
-        return self._moved(lambda part: part.to(device, non_blocking=at_once))
+        """Copy the events to another device; copies to CUDA do not block if the events are in pinned memory."""
+        is_cuda = torch.device(device).type == "cuda"
+        return self._map_tensors(lambda tensor: tensor.to(device, non_blocking=is_cuda))
 
     def pin_memory(self, *_: object) -> SparseSpikes:
-        """Copy the events to memory that a card can fetch them from by itself."""
-        return self._moved(Tensor.pin_memory)
+        """Copy the events to pinned (page-locked) memory, from which a CUDA device can copy without blocking."""
+        return self._map_tensors(Tensor.pin_memory)
 
-    def _moved(self, move: Callable[[Tensor], Tensor]) -> SparseSpikes:
-        value = None if self.value is None else move(self.value)
-        return replace(self, indptr=move(self.indptr), index=move(self.index), value=value)
+    def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> SparseSpikes:
+        """Return the same events with `change` applied to each tensor."""
+        value = None if self.value is None else change(self.value)
+        return replace(self, indptr=change(self.indptr), index=change(self.index), value=value)
 
 
 Signal = Tensor | SparseSpikes
-"""What a layer receives: dense values or packed spikes [T, B, ...]."""
+"""Input of a layer: dense values [T, B, ...] or sparse spikes [T, B, N]."""
 
 
 def _nonzero(flat: Tensor) -> Tensor:
-    """Find the positions that are not 0, ascending; NumPy searches a mask in a third of torch's time."""
+    """Return the ascending positions of non-zero entries of a flat tensor; on CPU by NumPy, which is faster."""
     if flat.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero((flat != 0).numpy()))
     return flat.nonzero().squeeze(1)
 
 
 def dense(signal: Signal) -> Tensor:
-    """Return input of either kind, packed or dense, in its dense form [T, B, N]."""
+    """Return dense or sparse input in its dense form [T, B, N]."""
     return signal.dense() if isinstance(signal, SparseSpikes) else signal
 
 
 def windows(signal: Signal, steps: int) -> list[Signal]:
-    """Split input into consecutive parts of at most `steps` steps."""
+    """Split input [T, B, ...] along time into consecutive parts of at most `steps` steps."""
     if isinstance(signal, SparseSpikes):
         return [signal.window(first, first + steps) for first in range(0, signal.shape[0], steps)]
     return list(signal.split(steps))

@@ -1,4 +1,4 @@
-"""Separate streams of random numbers, all derived from a run's one seed."""
+"""Independent random generators for each purpose, all derived from a run's seed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ Stream = Literal[
 
 
 def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:
-    """Make a fresh generator for one purpose; streams and parts (an epoch, a split) do not overlap.
+    """Make a random generator for one purpose, seeded by a hash of all arguments.
 
-    A new stream never shifts another one, and a continued run draws what an undisturbed one would have drawn.
+    Other arguments give independent numbers, so that adding a stream changes no other, and a resumed run draws what
+    an uninterrupted one would.
+
+    Args:
+        seed: of the run.
+        stream: the purpose.
+        parts: what the numbers are for within the stream, e.g. a split and an epoch.
 
     >>> first = torch.rand(1, generator=generator(3, "noise", 0))
     >>> bool(first == torch.rand(1, generator=generator(3, "noise", 0)))
@@ -28,7 +34,7 @@ def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:
 
 
 class NoiseSource:
-    """Draws normal numbers from a generator of its own, which is a function of seed and epoch in a run.
+    """Draws normal numbers from its own `generator`, which a run sets anew in each epoch.
 
     >>> source = NoiseSource()
     >>> source.generator = torch.Generator().manual_seed(3)

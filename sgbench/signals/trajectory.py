@@ -1,7 +1,7 @@
-"""What flows between networks, losses and metrics.
+"""Batches, and the outputs and states of a network over time, as networks, losses and metrics exchange them.
 
-Legend: T time steps, B batch, N neurons, C classes. Time comes first. `lengths` says at which step each sample
-ends: losses, rates and counts stop there, so that nothing depends on padding.
+T is the number of time steps, B the batch size, N of neurons, C of classes or outputs. Time is the first axis.
+`lengths` holds the valid steps of each sample: losses, rates and counts ignore later steps, which are padding.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from torch import Tensor
 from sgbench.signals.spikes import Signal
 
 Target = Literal["class", "class_per_step", "trace", "spikes"]
-"""What a sample asks for: a class, a class in every step, an output of every step, or output spikes."""
+"""What a sample's target is: a class, a class for each step, an output for each step, or output spikes."""
 UNLABELLED = -1
-"""In place of a step's class: the step has no label, so it is neither learnt from nor scored."""
+"""Class of a step without a label, which is neither trained on nor scored."""
 Keep = frozenset[str]
+"""Which sequences a network keeps in its trajectory: `SPIKES`, `POTENTIAL`, both or `NOTHING`."""
 NOTHING: Keep = frozenset()
 SPIKES = "spikes"
 POTENTIAL = "u"
@@ -27,28 +28,29 @@ POTENTIAL = "u"
 class Batch(NamedTuple):
     """Holds a batch of samples as a network takes them."""
 
-    x: Signal  # [T, B, N] input: dense or packed
-    target: Tensor  # [B] class indices; of each step [B, T]; of traces and spikes [B, T, C], samples first
-    lengths: Tensor  # [B] number of valid steps, 1..T
-    position: Tensor  # [B] of each sample in its split
+    x: Signal  # input [T, B, N], dense or sparse
+    target: Tensor  # classes [B], classes of steps [B, T], or traces or spikes [B, T, C]
+    lengths: Tensor  # number of valid steps of each sample [B], 1 to T
+    position: Tensor  # index of each sample in its split [B]
 
 
 @dataclass(frozen=True)
 class Trajectory:
     """Holds outputs, spikes, potentials and last states of a network that was run over all time steps."""
 
-    output: Tensor  # [T, B, C] of the readout layer
-    lengths: Tensor  # [B]
-    spikes: tuple[Tensor, ...]  # per spiking layer [T, B, N], where kept; otherwise empty
-    u: tuple[Tensor, ...]  # per layer, membrane potential minus threshold [T, B, N], where kept
-    state: tuple[Any, ...]  # per layer, the state after the last step
+    output: Tensor  # of the readout layer [T, B, C]
+    lengths: Tensor  # number of valid steps of each sample [B]
+    spikes: tuple[Tensor, ...] = ()  # of each spiking layer [T, B, N]; empty unless kept
+    u: tuple[
+        Tensor, ...
+    ] = ()  # membrane potential minus threshold of each layer [T, B, N]; empty unless kept
+    state: tuple[Any, ...] = ()  # state of each layer after the last step
+    # Time of each output's first spike in steps [B, C], infinite without one; None if spikes lie on whole steps.
     times: Tensor | None = None
-    """Of each output's first spike [B, C], in steps from the start, infinite where it sends none; None where spikes
-    have no times but their steps."""
 
 
 def valid_steps(lengths: Tensor, steps: int) -> Tensor:
-    """Mark the steps [T, B] that lie within each sample.
+    """Return a mask [T, B] of the steps within each sample; lengths: valid steps [B], steps: T.
 
     >>> import torch
     >>> valid_steps(torch.tensor([1, 2]), 2).int().tolist()
@@ -58,7 +60,7 @@ def valid_steps(lengths: Tensor, steps: int) -> Tensor:
 
 
 def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
-    """Remove from the classes of steps [B, T] those after each sample's end.
+    """Replace the classes of steps [B, T] after each sample's end by `UNLABELLED`; lengths: valid steps [B].
 
     >>> import torch
     >>> labels_inside(torch.tensor([[2, 0, 1]]), torch.tensor([2])).tolist()
@@ -68,20 +70,20 @@ def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
 
 
 def scored_target(batch: Batch) -> Tensor:
-    """Return the targets of a batch; classes of steps lose those after a sample's end."""
+    """Return the targets of a batch, where classes of steps after a sample's end are `UNLABELLED`."""
     by_step = batch.target.ndim == 2  # noqa: PLR2004 - samples and steps
     return labels_inside(batch.target, batch.lengths) if by_step else batch.target
 
 
 def all_valid(lengths: Tensor, steps: int, *, wait: bool = False) -> bool:
-    """Return whether no sample ends before the last step, as far as that is known at once.
+    """Return whether every sample reaches the last step; False without a check if lengths are on an accelerator.
 
-    On a CPU it costs little. An accelerator would have to end its work first, and a mask takes less than that.
+    Reading them would wait for the accelerator's queued work, which takes longer than applying a mask.
 
     Args:
-        lengths: of the samples [B].
-        steps: T.
-        wait: whether an accelerator is waited for.
+        lengths: valid steps of each sample [B].
+        steps: number of steps T.
+        wait: whether to check on an accelerator too.
 
     >>> all_valid(torch.tensor([2, 2]), 2), all_valid(torch.tensor([1, 2]), 2)
     (True, False)
@@ -90,9 +92,7 @@ def all_valid(lengths: Tensor, steps: int, *, wait: bool = False) -> bool:
 
 
 def inside(output: Tensor, lengths: Tensor) -> Tensor:
-    """Set outputs [T, B, N] to zero after each sample's end; where all reach the last step nothing is copied.
-
-    A sum over time then has one gradient for all steps, which the engines take as such.
+    """Set outputs [T, B, N] to zero after each sample's end; return them uncopied if all reach the last step.
 
     >>> inside(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.tensor([1, 2])).tolist()
     [[[1.0], [2.0]], [[0.0], [4.0]]]
@@ -103,7 +103,7 @@ def inside(output: Tensor, lengths: Tensor) -> Tensor:
 
 
 def join(parts: list[Trajectory]) -> Trajectory:
-    """Join the trajectories of consecutive windows of time into one; the state is that of the last."""
+    """Concatenate the trajectories of consecutive windows of time; the state is that of the last window."""
     last = parts[-1]
     return Trajectory(
         output=torch.cat([part.output for part in parts]),
@@ -115,5 +115,5 @@ def join(parts: list[Trajectory]) -> Trajectory:
 
 
 def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the same states of all layers without the history that gradients would flow through."""
+    """Detach the states of all layers, so that no gradient flows to earlier steps."""
     return tuple(type(layer_state)(*(field.detach() for field in layer_state)) for layer_state in state)

@@ -1,4 +1,4 @@
-"""A strict reader of arrays in .npz files: nothing is unpickled, and memory is allocated after sizes are checked."""
+"""A strict reader of arrays in .npz files: nothing is unpickled, and sizes are checked before memory is used."""
 
 from __future__ import annotations
 
