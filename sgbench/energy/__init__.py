@@ -1,1 +1,1 @@
-"""Counts operations exactly and prices them in joules for each target."""
+"""Counts the operations of networks exactly, and estimates their energy on chips and other hardware (targets)."""

@@ -1,4 +1,4 @@
-"""The network without spikes that a spiking one has to be compared with."""
+"""Operation counts of the matched ANN: the network of the same layers without spikes, for comparison."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sgbench.errors import InputError
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 
 Passes = Literal["sample", "step"]
-"""How often a network without spikes runs: once a sample, or once in each step."""
+"""How often a network without spikes runs: once for each sample, or in each of its steps."""
 
 
 def levels_bits(steps: int) -> int:
-    r"""Count the bits of an activation with as many values as a neuron has spike counts in T steps, 0 to T.
+    r"""Compute the bits b of an activation with T + 1 values: the possible spike counts of a neuron in T steps.
 
     .. math:: b = \lceil \log_2 (T + 1) \rceil
 
@@ -26,7 +26,7 @@ def levels_bits(steps: int) -> int:
 
 
 def passes_of(counts: OpCounts, *, in_time: bool = False) -> Passes:
-    """Decide how often a network without spikes runs: once a step if it is recurrent or its input is a series."""
+    """Return how often the matched ANN runs: "step" if it is recurrent or its input is a series in time."""
     recurrent = any(group.source == layer.name for layer in counts.layers for group in layer.synapses)
     return "step" if recurrent or in_time else "sample"
 
@@ -34,21 +34,20 @@ def passes_of(counts: OpCounts, *, in_time: bool = False) -> Passes:
 def matched_ann(
     counts: OpCounts, *, weight_bits: int | None = None, passes: Passes | None = None
 ) -> OpCounts:
-    """Count the same layers with units that do not spike: every connection multiplies in every pass.
+    """Compute the counts of the same layers with ReLU units: every connection multiplies each time that it runs.
 
-    On values it runs once a sample; on a series in time, or with recurrence, once a step. Hidden units compare
-    with 0, nothing has a state, nothing is skipped: sparse activations would only be cheaper on a machine that
-    looks for them.
+    Hidden units compare with 0 and have no state. No product with an activation of 0 is skipped, as that pays only
+    on hardware that detects zeros.
 
     Args:
         counts: of the spiking network.
-        weight_bits: of each weight; None keeps the spiking network's.
-        passes: one a sample or one a step; None takes one a step where there is recurrence.
+        weight_bits: of each weight; None for those of the spiking network.
+        passes: how often the network runs; None for once a step if it is recurrent, else once a sample.
 
     Raises:
         InputError: a layer's synapses were not counted.
     """
-    runs = counts.steps if (passes or passes_of(counts)) == "step" else counts.samples
+    runs = counts.steps if (passes or passes_of(counts)) == "step" else counts.samples  # on all samples
     layers = tuple(
         _layer(layer, counts, runs, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers
     )
@@ -60,10 +59,10 @@ def matched_ann(
     )
 
 
-def _layer(layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None, *, last: bool) -> LayerCounts:
-    """Count one layer of the matched network, which makes so many passes."""
-    groups = tuple(_group(group, layer, counts, passes, bits) for group in layer.synapses)
-    units = layer.neurons * passes
+def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *, last: bool) -> LayerCounts:
+    """Compute the counts of one layer of the matched ANN, run `runs` times; bits: of a weight, None for its own."""
+    groups = tuple(_group(group, layer, counts, runs, bits) for group in layer.synapses)
+    units = layer.neurons * runs
     biases = units if layer.bias_additions.total else 0
     none = Count(total=0)
     return LayerCounts(
@@ -90,31 +89,31 @@ def _layer(layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None, 
 
 
 def _group(
-    group: SynapseCounts, layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None
+    group: SynapseCounts, layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None
 ) -> SynapseCounts:
-    """Count one group of connections of the matched network, all of them used in every pass."""
+    """Compute the counts of one group of connections of the matched ANN, each of them used in all `runs` runs."""
     synapses = synapse_count(group, counts.steps)
     if synapses is None:
         raise InputError(f"{group.source} to {layer.name}: {group.dense.reason}; no network to match")
-    served = Count(total=synapses * passes)
+    products = Count(total=synapses * runs)
     return group.model_copy(
         update={
             "operation": "multiply_accumulate",
             "weight_bits": bits or group.weight_bits,
-            "effective": served,
-            "dense": served,
+            "effective": products,
+            "dense": products,
         }
     )
 
 
 def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> int:
-    r"""Sum the products of bits in all synaptic operations: the budget by which networks of unlike widths compare.
+    r"""Sum the bits of weight times activation over all synaptic operations, to compare unlike bit widths.
 
     .. math:: \sum_\mathrm{operations} b_w \, b_a, \qquad b_a = 1 \text{ for a spike}
 
     Args:
         counts: of any network.
-        activation_bits: of real values; None takes them as wide as weights.
+        activation_bits: b_a of a real-valued activation; None for as many as the weight b_w.
 
     Raises:
         InputError: a layer's synapses were not counted.
@@ -126,12 +125,12 @@ def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> i
         for group in layer.synapses:
             if group.effective.total is None:
                 raise InputError(f"{group.source} to {layer.name}: {group.effective.reason}")
-            wide = 1 if group.operation == "accumulate" else activation_bits or group.weight_bits
-            total += group.effective.total * group.weight_bits * wide
+            source_bits = 1 if group.operation == "accumulate" else activation_bits or group.weight_bits
+            total += group.effective.total * group.weight_bits * source_bits
     return total
 
 
 def bit_share(counts: OpCounts, activation_bits: int) -> float:
-    """Divide the bit operations of an inference by those of the quantised network without spikes."""
+    """Compute the bit operations of a spiking network divided by those of its matched ANN, both with these bits."""
     spiking = bit_operations(counts, activation_bits=activation_bits)
     return spiking / bit_operations(matched_ann(counts), activation_bits=activation_bits)

@@ -1,4 +1,4 @@
-"""How many synapses of a convolution an event reaches: fewer at the border of an image than inside."""
+"""Operation counts of convolutions: at the border of an image, an event reaches fewer synapses than inside."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 class Fan:
-    r"""Holds the synapses of one convolution, as its stride and padding wire them.
+    r"""Holds which positions, and how many synapses, of one convolution an event at each input position reaches.
 
-    An event at row y reaches the rows :math:`v` with :math:`|v \cdot stride - y| \le padding`, columns likewise.
+    An event in row y of the input reaches the rows :math:`v` of the output with
+    :math:`|v \cdot stride - y| \le padding`; columns likewise.
 
     Args:
-        weight: [rows, channels, side, side].
-        image: channels, height and width of its input.
+        weight: of the convolution [output channels * currents, input channels, side, side].
+        image: channels, height and width of the input.
         stride: of the convolution.
-        currents: that a neuron takes; so many rows belong to one channel of neurons.
+        currents: number of input currents that each neuron takes.
 
     >>> fan = Fan(torch.zeros(2, 1, 3, 3), (1, 3, 3), stride=1, currents=1)
     >>> fan.total  # 2 channels, of 4 neurons from a corner, 6 from an edge, 9 from the middle
@@ -38,69 +39,69 @@ class Fan:
     """
 
     def __init__(self, weight: Tensor, image: Image, *, stride: int, currents: int) -> None:
-        rows, padding = weight.shape[0], weight.shape[-1] // 2
-        self.channels = rows // currents
+        weight_rows, padding = weight.shape[0], weight.shape[-1] // 2
+        self.channels = weight_rows // currents  # of neurons
         self.image = image
-        tall, wide = (_reached_along(side, padding, stride) for side in image[1:])
-        reached = (tall[:, None, :, None] & wide[None, :, None, :]).reshape(math.prod(image[1:]), -1)
-        self.out = reached.shape[1]
-        self.synapses = rows * reached.sum(1)  # synapses that an event at each position reaches
-        self.total = image[0] * int(self.synapses.sum())  # synapses
-        self.masks = _as_bits(reached)
+        rows, columns = (_reached_along(side, padding, stride) for side in image[1:])
+        reached = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(math.prod(image[1:]), -1)
+        self.out = reached.shape[1]  # output positions
+        self.synapses = weight_rows * reached.sum(1)  # number that an event at each input position reaches
+        self.total = image[0] * int(self.synapses.sum())  # number of synapses
+        self.masks = _as_bits(reached)  # output positions reached from each input position, as bits
         used = self.masks != 0
-        # Words of a mask outside of these are 0.
+        # Range of words that are not 0 in each mask.
         self.first, self.last = used.argmax(1), used.shape[1] - used[:, ::-1].argmax(1)
 
     @staticmethod
     def into(layer: ConvLayer) -> Fan:
-        """Return the fan of the convolution into a layer."""
+        """Return the fan of the feed-forward convolution into a layer."""
         return Fan(layer.weight, layer.image_in, stride=layer.stride, currents=layer.neuron.currents)
 
     @staticmethod
     def among(layer: ConvLayer) -> Fan | None:
-        """Return the fan of the convolution among a layer's neurons, where there is one."""
+        """Return the fan of a layer's recurrent convolution; None if it has none."""
         if layer.recurrent is None or layer.recurrence != "convolution":
             return None
         return Fan(layer.recurrent, layer.image_out, stride=1, currents=layer.neuron.currents)
 
     def spread(self, signal: Signal) -> tuple[Rows, Reached]:
-        """Return the synapses that the events of each row of a signal [T, B, N] reach.
+        """Count the synapses that the events of a signal [T, B, N] reach in each step and sample.
 
         Returns:
-            Synapses [T, B], and the positions reached, the same in all channels of neurons.
+            Number of synapses reached [T, B], and the output positions reached (in all channels alike).
         """
         steps, batch, _ = signal.shape
         operations, counts = (np.empty(steps * batch, np.int64) for _ in range(2))
         words = np.zeros((steps * batch, self.masks.shape[1]), np.uint64)
-        into = (operations, words, counts)
+        results = (operations, words, counts)  # filled by the kernels
         if isinstance(signal, SparseSpikes):
             events = (signal.indptr.cpu().numpy(), signal.index.cpu().numpy())
-            counting.spread_events(*events, self.synapses, self.masks, self.first, self.last, *into)
+            counting.spread_events(*events, self.synapses, self.masks, self.first, self.last, *results)
         else:
             images = signal.detach().cpu().contiguous().view(steps * batch, self.image[0], -1).numpy()
             if words.shape[1] == 1:
-                counting.spread_small(images, self.synapses, self.masks, *into)
+                counting.spread_small(images, self.synapses, self.masks, *results)
             else:
-                counting.spread_dense(images, self.synapses, self.masks, self.first, self.last, *into)
+                counting.spread_dense(images, self.synapses, self.masks, self.first, self.last, *results)
         reached = Reached(counts.reshape(steps, batch), words, self.out)
         return operations.reshape(steps, batch), reached
 
 
 class Reached(NamedTuple):
-    """Holds the positions of a layer that events reach, in each row (step and sample)."""
+    """Holds which positions of a layer's image events reach, in each step and sample."""
 
-    counts: Rows
-    words: NDArray[np.uint64]  # [T B, blocks], a bit for each position
-    out: int  # positions
+    counts: Rows  # number of positions reached [T, B]
+    words: NDArray[np.uint64]  # a bit for each position [T * B, words]
+    out: int  # number of positions
 
     def positions(self) -> Tensor:
-        """Return the positions reached as truth values [T, B, positions]."""
+        """Return whether each position is reached, bool [T, B, positions]."""
         bits = np.unpackbits(self.words.view(np.uint8), axis=1, count=self.out, bitorder="little")
         return torch.from_numpy(bits.view(np.bool_)).view(*self.counts.shape, -1)
 
 
 def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
-    """Return which positions along an axis of a layer an event at each of `side` positions reaches.
+    """Return which output positions along one axis an input event reaches, bool [input side, output side].
 
     >>> _reached_along(3, 1, 2).astype(int).tolist()
     [[1, 0], [1, 1], [0, 1]]
@@ -110,7 +111,7 @@ def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
 
 
 def _as_bits(positions: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Pack truth values [rows, positions] into the bits of words [rows, blocks]."""
+    """Pack bool [rows, positions] into the bits of 64-bit words [rows, words]."""
     blocks = -(-positions.shape[1] // codes.WORD)
     padded = np.zeros((len(positions), blocks * codes.WORD), np.bool_)
     padded[:, : positions.shape[1]] = positions
@@ -118,57 +119,62 @@ def _as_bits(positions: NDArray[np.bool_]) -> NDArray[np.uint64]:
 
 
 class Fans(NamedTuple):
-    """Holds the convolution into a layer and the one among its neurons."""
+    """Holds the fans of a layer's feed-forward convolution and of its recurrent one."""
 
     into: Fan
-    among: Fan | None
+    among: Fan | None  # None if the layer has no recurrent convolution
 
     @staticmethod
     def of(layer: ConvLayer) -> Fans:
-        """Build the fans of a convolutional layer: of the weights into it and among its neurons."""
+        """Build the fans of a convolutional layer."""
         return Fans(Fan.into(layer), Fan.among(layer))
 
 
 class Arriving(NamedTuple):
-    """Holds what one batch brings to a layer, and what the layer sends."""
+    """Holds the input of a layer and its own output in one batch."""
 
-    signal: Signal  # [T, B, N]
-    sent: Tensor | None  # spikes of the layer itself
-    valid: NDArray[np.bool_] | None  # [T, B], None: all
+    signal: Signal  # input [T, B, N]
+    sent: Tensor | None  # the layer's own spikes [T, B, neurons]; None if it does not spike
+    valid: NDArray[np.bool_] | None  # steps within each sample [T, B]; None if all are
 
 
 def count_convolution(
     layer: ConvLayer, fans: Fans, arriving: Arriving, total: Counter[str], per_sample: PerSample
 ) -> None:
-    """Add what one batch makes a layer do: an event reaches the neurons around it, fewer at a border."""
+    """Add the operations of a convolutional layer in one batch to its totals and to those of each sample.
+
+    Totals "arriving" and "returning" are synaptic operations of feed-forward and recurrent connections; "reached"
+    counts updates of neurons that some event reaches.
+    """
     signal, sent, valid = arriving
-    # What the layer before sends: operations, and positions that it reaches.
-    came, landed = fans.into.spread(signal)
-    per_sample.add(total, "arriving", (came if valid is None else came * valid).sum(0))
-    returns = sent is not None and layer.recurrence != "none"
-    if layer.pool_out is None and not returns:
-        alone = landed.counts if valid is None else landed.counts * valid
-        total["reached"] += int(alone.sum()) * fans.into.channels
+    # Events of the previous layer.
+    operations, landed = fans.into.spread(signal)
+    per_sample.add(total, "arriving", (operations if valid is None else operations * valid).sum(0))
+    is_recurrent = sent is not None and layer.recurrence != "none"
+    if layer.pool_out is None and not is_recurrent:
+        positions = landed.counts if valid is None else landed.counts * valid
+        total["reached"] += int(positions.sum()) * fans.into.channels
         return
     reached = landed.positions()
     if layer.pool_out is not None:
         reached = layer.pool_out.reached(reached)
-    together = fans.into.channels  # neurons at one position that are reached together
-    # What the layer sends itself arrives one step later.
-    if sent is not None and returns:
-        potentials = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
-        active = torch.ones_like(sent) if potentials else sent
+    neurons_per_entry = fans.into.channels  # neurons that an entry of `reached` stands for
+    # The layer's own events arrive one step later.
+    if sent is not None and is_recurrent:
+        feeds_potential = (
+            layer.neuron.feeds_back == "potential"
+        )  # hardly ever 0, so taken as an event in each step
+        events = torch.ones_like(sent) if feeds_potential else sent
         if fans.among is None:
-            all_of_it = torch.full((active.shape[1],), active.shape[0])
-            back = count_events(active, all_of_it).rows * layer.neuron.currents
-            again = active.cpu() != 0
-            reached, together = reached.repeat(1, 1, together), 1
+            all_steps = torch.full((events.shape[1],), events.shape[0])
+            returning = count_events(events, all_steps).rows * layer.neuron.currents
+            reached_again = events.cpu() != 0
+            reached, neurons_per_entry = reached.repeat(1, 1, neurons_per_entry), 1
         else:
-            back, returned = fans.among.spread(active)
-            again = returned.positions()
-        per_sample.add(total, "returning", one_step_later(back, valid).sum(0))
-        reached[1:] |= again[:-1]
-    # Steps after a sample's end reach nothing.
-    if valid is not None:
+            returning, returned = fans.among.spread(events)
+            reached_again = returned.positions()
+        per_sample.add(total, "returning", one_step_later(returning, valid).sum(0))
+        reached[1:] |= reached_again[:-1]
+    if valid is not None:  # steps after a sample's end do not count
         reached &= torch.from_numpy(valid)[..., None]
-    total["reached"] += int(torch.count_nonzero(reached)) * together
+    total["reached"] += int(torch.count_nonzero(reached)) * neurons_per_entry

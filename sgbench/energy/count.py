@@ -1,4 +1,4 @@
-"""Exact operation counts from real spikes, streamed over batches."""
+"""Exact operation counts of spiking networks, accumulated over batches of real data."""
 
 from __future__ import annotations
 
@@ -28,17 +28,16 @@ Counted = DenseLayer | ConvLayer | PopulationLayer
 
 
 class OperationCounter:
-    """Counts what an event-driven and what a clocked machine would execute, up to each sample's length.
+    """Counts the operations of an event-driven and of a clocked machine in the valid steps of samples.
 
-    An input that is not zero triggers one operation per synapse it reaches: an addition where the source
-    declares binary output, a multiplication and addition where it declares real output. A spike of a sample's
-    last step reaches no recurrent synapse any more. All totals are integers, so batches, their order and the
-    device change nothing.
+    An input other than 0 ("event") causes one operation for each synapse that it reaches: an addition if the
+    source's outputs are declared binary, a multiply-accumulate if real. A spike in a sample's last step reaches no
+    recurrent synapse. All totals are integers, so the result depends on neither batches, order nor device.
 
     Args:
-        network: whose layers are counted.
-        input_kind: what the encoder declares.
-        bits: width of a state variable, and of a weight whose layer does not quantise it.
+        network: whose operations are counted.
+        input_kind: whether the encoder's output is declared binary or real.
+        bits: of a state variable, and of a weight that its layer does not quantise.
     """
 
     def __init__(self, network: Network, input_kind: Kind, *, bits: int) -> None:
@@ -47,41 +46,51 @@ class OperationCounter:
         self.bits = bits
         self.samples = 0
         self.steps = 0
-        self.totals: list[Counter[str]] = [Counter() for _ in self.layers]
-        self.squares: Counter[str] = Counter()  # of each sample's totals, summed over samples
-        # Which synapses an input of a convolution reaches.
+        self.totals: list[Counter[str]] = [Counter() for _ in self.layers]  # by name, of each layer
+        self.squares: Counter[str] = Counter()  # of each sample's counts, summed over samples
+        # Maps each convolution to the synapses that an event at each input position reaches.
         self.fans = {layer: Fans.of(layer) for layer in self.layers if isinstance(layer, ConvLayer)}
         self.sources = [
             after_pooling(layer.pool_in, source)
             for layer, source in zip(self.layers, network.sources(input_kind), strict=True)
         ]
-        self.received = network.received  # computes each layer's input from the batch and all spikes
+        self.received = (
+            network.received
+        )  # function of the network's input and all spikes to each layer's input
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
-        """Count the operations of one batch, whose trajectory must hold its spikes."""
+        """Count the operations of one batch.
+
+        Args:
+            batch: the network's input.
+            trajectory: of the network on it, with its spikes kept.
+
+        Raises:
+            InputError: a layer receives the output of one that does not spike.
+        """
         valid = within(batch.lengths, batch.x.shape[0])
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
         spikes = iter(trajectory.spikes)
         sent = [next(spikes) if layer.neuron.output == "binary" else None for layer in self.layers]
         per_sample = PerSample(len(batch.lengths))
-        came = _Signals(batch.lengths)
+        events = _EventCache(batch.lengths)
         received = self.received(batch.x, sent)
-        for layer, total, signal, source, own in zip(
+        for layer, total, signal, source, own_spikes in zip(
             self.layers, self.totals, received, self.sources, sent, strict=True
         ):
             if signal is None:
                 raise InputError(f"layer '{source.name}' does not fire: what it sends on cannot be counted")
-            arrived = signal if layer.pool_in is None else layer.pool_in(dense(signal))
-            fired = None if own is None else came.of(own)
+            pooled = signal if layer.pool_in is None else layer.pool_in(dense(signal))
+            fired = None if own_spikes is None else events.of(own_spikes)
             if isinstance(layer, ConvLayer):
-                arriving = Arriving(arrived, own, valid)
+                arriving = Arriving(pooled, own_spikes, valid)
                 count_convolution(layer, self.fans[layer], arriving, total, per_sample)
-            _count(layer, came.of(arrived), fired, valid, total, per_sample)
+            _count(layer, events.of(pooled), fired, valid, total, per_sample)
         per_sample.add_squares(self.squares)
 
     def result(self) -> OpCounts:
-        """Return the operations counted so far, by layer."""
+        """Return the operations of all batches so far, layer by layer."""
         return OpCounts(
             samples=self.samples,
             steps=self.steps,
@@ -94,12 +103,12 @@ class OperationCounter:
         )
 
     def _layer(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
-        """Build the record's counts per inference of one layer from its operation totals over all samples."""
+        """Build the counts of one layer from its totals over all samples; source, kind: of its input."""
         neurons = layer.neurons
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
         operations = layer.neuron.operations
-        # Biases are read in every step, weights where an event arrives.
+        # A bias is read in every step, a weight when an event arrives.
         biases = self.steps * layer.biases
         reads = biases + sum(group.effective.total or 0 for group in synapses)
         return LayerCounts(
@@ -131,20 +140,22 @@ class OperationCounter:
     def _groups(
         self, layer: Counted, total: Counter[str], source: str, kind: Kind
     ) -> Iterator[SynapseCounts]:
-        """Yield the connections into a layer and those among its neurons, with their operations."""
+        """Yield the counts of a layer's feed-forward connections and of its recurrent ones, if any."""
         wiring, per_step = self._feed_forward(layer)
         bits = getattr(layer, "weight_bits", None) or self.bits
-        kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
+        kind = (
+            "real" if layer.taps > 1 else kind
+        )  # a delay spread over several steps multiplies a spike in each
         yield self._synapses(source, wiring, kind, total["arriving"], per_step, stored(layer, "weight"), bits)
         if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
             wiring, per_step = self._recurrent(layer)
-            spikes = layer.neuron.feeds_back == "spikes" and layer.taps <= 1
-            kind = _spike_kind(layer.neuron) if spikes else "real"
+            sends_spikes = layer.neuron.feeds_back == "spikes" and layer.taps <= 1
+            kind = _spike_kind(layer.neuron) if sends_spikes else "real"
             weights = stored(layer, "recurrent")
             yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights, bits)
 
     def _feed_forward(self, layer: Counted) -> tuple[Wiring, int]:
-        """Return how a layer is wired to its source, and synapses times the steps that an event spreads over."""
+        """Return the wiring of a layer's feed-forward connections, and the operations of all of them in a step."""
         if isinstance(layer, ConvLayer):
             return "convolution", self.fans[layer].into.total
         if isinstance(layer, PopulationLayer):
@@ -152,11 +163,11 @@ class OperationCounter:
         return "all_to_all", layer.weight.shape[1] * layer.fan_out
 
     def _recurrent(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
-        """Return how a layer is wired to itself, and its recurrent synapses."""
+        """Return the wiring and the number of a layer's recurrent connections."""
         if isinstance(layer, ConvLayer):
             among = self.fans[layer].among
-            own = layer.neurons * layer.neuron.currents
-            return ("one_to_one", own) if among is None else ("convolution", among.total)
+            to_itself = layer.neurons * layer.neuron.currents
+            return ("one_to_one", to_itself) if among is None else ("convolution", among.total)
         wiring: Wiring = "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
         return wiring, layer.neurons * recurrent_fan_out(layer)
 
@@ -170,7 +181,17 @@ class OperationCounter:
         weights: StoredWeights,
         bits: int,
     ) -> SynapseCounts:
-        """Return the counts of one group of connections."""
+        """Return the counts of one group of connections.
+
+        Args:
+            source: name of the layer or input that they come from.
+            wiring: how they are wired.
+            kind: whether the source's outputs are binary or real.
+            effective: operations that events caused.
+            per_step: operations of a clocked machine in one step.
+            weights: numbers stored for them.
+            bits: of a weight.
+        """
         return SynapseCounts(
             source=source,
             wiring=wiring,
@@ -183,15 +204,19 @@ class OperationCounter:
         )
 
 
-class _Signals:
-    """Holds what signals bring up to each sample's length, counted once for each."""
+class _EventCache:
+    """Counts the events of each signal of one batch once, however many layers receive it.
+
+    Args:
+        lengths: valid steps of each sample [B].
+    """
 
     def __init__(self, lengths: Tensor) -> None:
         self.lengths = lengths
-        self.counted: list[tuple[Signal, Came]] = []  # of the batch under way, which nothing changes
+        self.counted: list[tuple[Signal, Came]] = []
 
     def of(self, signal: Signal) -> Came:
-        """Return the events of one signal, which are counted once."""
+        """Return the event counts of a signal, counted on the first call with it."""
         for known, came in self.counted:
             if known is signal:
                 return came
@@ -200,12 +225,12 @@ class _Signals:
 
 
 def after_pooling(pool: Pool | None, source: Source) -> Source:
-    """Return a source as the layer after a pool receives it: real where the pool averages spikes."""
+    """Return a source as it is after a pool: real-valued if the pool averages, else unchanged."""
     return source._replace(kind="real") if pool and pool.kind == "average" else source
 
 
 def _spike_kind(neuron: Neuron) -> Kind:
-    """Name what a spike causes: a signed one adds or subtracts a weight, a counted or graded one multiplies it."""
+    """Return "binary" if a spike adds or subtracts a weight, "real" if it multiplies it (counts, graded spikes)."""
     return "binary" if neuron.sends in ("binary", "signed") else "real"
 
 
@@ -217,7 +242,16 @@ def _count(
     total: Counter[str],
     per_sample: PerSample,
 ) -> None:
-    """Add the operations of a layer in one batch, from the events that reach it and the spikes it sends."""
+    """Add the operations of a layer in one batch to its totals and to those of each sample.
+
+    Args:
+        layer: whose operations are counted; those of a convolution are counted elsewhere, but for its spikes.
+        events: of its input.
+        fired: its own spikes; None if it does not spike.
+        valid: steps within each sample [T, B]; None if all are.
+        total: of the layer, by name.
+        per_sample: counts of each sample of the batch, over all layers.
+    """
     total["events"] += events.total
     if fired is not None:
         total["spikes"] += fired.total
@@ -237,30 +271,31 @@ def _count_dense(
     total: Counter[str],
     per_sample: PerSample,
 ) -> None:
-    """Add what one batch makes a dense layer do, where every event reaches every neuron."""
+    """Add the operations of a dense layer, of which an event reaches every neuron; for arguments see `_count`."""
     neurons = layer.neurons
     per_sample.add(total, "arriving", events.of_samples * layer.fan_out)
     if fired is None or layer.recurrence == "none":
         total["reached"] += events.steps * neurons
     else:
-        reached = events.rows > 0
-        alone = 0  # neurons reached by nothing but their own last spike
-        values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
-        late = one_step_later(np.full_like(fired.rows, neurons) if values else fired.rows, valid)
-        per_sample.add(total, "returning", late.sum(0) * recurrent_fan_out(layer))
+        is_reached = events.rows > 0  # [T, B]: the whole layer
+        by_own_spike = 0  # neurons that only their own last spike reaches
+        feeds_potential = layer.neuron.feeds_back == "potential"  # hardly ever 0, so an event of each neuron
+        sent = np.full_like(fired.rows, neurons) if feeds_potential else fired.rows
+        returning = one_step_later(sent, valid)
+        per_sample.add(total, "returning", returning.sum(0) * recurrent_fan_out(layer))
         if layer.recurrence == "all_to_all":
-            reached |= late > 0
+            is_reached |= returning > 0
         else:
-            alone = int(late[~reached].sum())
-        total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
+            by_own_spike = int(returning[~is_reached].sum())
+        total["reached"] += int(np.count_nonzero(is_reached)) * neurons + by_own_spike
 
 
 def _synapses_per_pair(layer: Counted) -> int | None:
-    """Count the synapses from one source to one neuron, where a dense layer has more than one."""
-    several = isinstance(layer, DenseLayer) and layer.fan_out > layer.neurons
-    return layer.fan_out // layer.neurons if several else None  # type: ignore[union-attr]
+    """Return the number of synapses from one source to one neuron of a dense layer if it is above 1, else None."""
+    has_several = isinstance(layer, DenseLayer) and layer.fan_out > layer.neurons
+    return layer.fan_out // layer.neurons if has_several else None  # type: ignore[union-attr]
 
 
 def recurrent_fan_out(layer: DenseLayer) -> int:
-    """Count the synapses that one event of a layer reaches in the layer itself."""
+    """Return the number of recurrent synapses that one event of a layer reaches."""
     return layer.fan_out if layer.recurrence == "all_to_all" else layer.fan_out // layer.neurons

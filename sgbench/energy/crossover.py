@@ -1,4 +1,4 @@
-"""The firing rate below which a spiking network costs less than the same network without spikes."""
+"""The rate of events below which a spiking network needs less energy than the same network without spikes."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from sgbench.energy.baseline import Passes, levels_bits, matched_ann, passes_of
 from sgbench.energy.interval import BoundedValue
 from sgbench.energy.price import price
 from sgbench.errors import InputError
-from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.counts import Count, LayerCounts, OpCounts
 from sgbench.records.energy import EnergyTarget
 
 ENDS = ("value", "low", "high")
-NARROW_BITS = 8  # operands up to here are those of a quantised network
+NARROW_BITS = 8  # largest operands of a target for quantised networks
 
 
 @dataclass(frozen=True)
 class EnergyComparison:
-    """Compares a spiking network with its matched ones on one target, dynamic energy an inference [nJ].
+    """Compares the dynamic energy of an inference of a spiking network and of its matched ANN on one target.
 
-    Rates are events a synapse and step. `crossover` is None where the networks have no common prices, and 0 where
-    the spiking one costs more even when nothing fires.
+    Rates are in events per synapse and step.
     """
 
     target: str
-    spiking_nj: BoundedValue | None
-    ann_nj: BoundedValue | None
-    ann_bits: int  # of weights
-    qnn_bits: int  # of activations of the quantised network
+    spiking_nj: BoundedValue | None  # None if the target has no price for some operation
+    ann_nj: BoundedValue | None  # likewise
+    ann_bits: int  # of the ANN's weights
+    qnn_bits: int  # of activations that can hold the spiking neurons' spike counts
     quantised: (
-        bool  # whether the target's operands are narrow, and hold these: its ANN is then the quantised one
+        bool  # whether the target's operands are of at most 8 bits and hold `qnn_bits`: a quantised ANN
     )
-    rate: float
-    crossover: BoundedValue | None
-    reasons: tuple[str, ...]
+    rate: float  # of the spiking network
+    crossover: (
+        BoundedValue | None
+    )  # rate of equal energy; 0 if the ANN is always cheaper, None without both energies
+    reasons: tuple[str, ...]  # why an energy is missing
 
     @property
     def wins(self) -> bool | None:
-        """Return whether the spiking network costs less; None where the crossover's intervals leave it open."""
+        """Return whether the spiking network needs less energy; None if its rate lies within the bounds."""
         if self.crossover is None:
             return None
         if self.rate < self.crossover.low:
@@ -49,41 +50,44 @@ class EnergyComparison:
 
 @dataclass(frozen=True)
 class Matched:
-    """Compares one method with the same network without spikes, on each of some price lists."""
+    """Compares one method with its matched ANN on several targets."""
 
-    rate: float  # events a synapse and step
-    activation_bits: int  # of the quantised network
+    rate: float  # events per synapse and step
+    activation_bits: int  # of activations that can hold a neuron's spike counts
     comparisons: dict[str, EnergyComparison]  # by target
-    passes: Passes  # of the networks without spikes
+    passes: Passes  # how often the ANN runs
 
     @property
     def priced(self) -> dict[str, EnergyComparison]:
-        """Return the comparisons on targets that price all of both networks."""
+        """Return the comparisons, by target, that have a crossover."""
         return {name: one for name, one in self.comparisons.items() if one.crossover is not None}
 
     def cheaper(self, *, quantised: bool) -> tuple[int, int]:
-        """Count on how many targets, of how many, the spiking network costs less under every price."""
-        kind = [comparison for comparison in self.priced.values() if comparison.quantised is quantised]
-        return sum(comparison.wins is True for comparison in kind), len(kind)
+        """Return the number of targets on which the spiking network surely needs less energy, and of all targets.
+
+        Only targets with a crossover count: those for quantised networks, or the others.
+        """
+        chosen = [comparison for comparison in self.priced.values() if comparison.quantised is quantised]
+        return sum(comparison.wins is True for comparison in chosen), len(chosen)
 
     @property
     def crossover_range(self) -> tuple[float, float] | None:
-        """Return the least and the largest finite end of all crossovers; None without any."""
+        """Return the least and the largest finite bound of all crossovers; None if there is none."""
         crossovers = [one.crossover for one in self.comparisons.values() if one.crossover is not None]
-        ends = [end for one in crossovers for end in (one.low, one.high) if math.isfinite(end)]
-        return (min(ends), max(ends)) if ends else None
+        bounds = [bound for one in crossovers for bound in (one.low, one.high) if math.isfinite(bound)]
+        return (min(bounds), max(bounds)) if bounds else None
 
 
 def matched(
     counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float, in_time: bool = False
 ) -> Matched:
-    """Compare a method with its networks without spikes on every price list.
+    """Compare a spiking network with its matched ANN on several targets.
 
     Args:
-        counts: of all its seeds together.
-        targets: price lists.
-        dt_s: length of one time step [s].
-        in_time: whether a sample is a series in time.
+        counts: of the spiking network, e.g. summed over seeds.
+        targets: hardware with prices of operations.
+        dt_s: duration of a time step [s].
+        in_time: whether a sample is a series in time, so that the ANN runs in each step.
 
     Raises:
         InputError: a layer's synapses were not counted.
@@ -96,7 +100,7 @@ def matched(
 
 
 def activation_bits(counts: OpCounts) -> int:
-    """Compute the bits of an activation with as many values as a neuron has spike counts in a sample."""
+    """Compute the bits of an activation that can hold a neuron's spike count in a sample of mean length."""
     return levels_bits(math.ceil(counts.steps / counts.samples))
 
 
@@ -113,55 +117,75 @@ def synapse_rate(counts: OpCounts) -> float:
         for count in (group.effective, group.dense):
             if count.total is None:
                 raise InputError(f"synapses from {group.source}: {count.reason}")
-    return sum(group.effective.total or 0 for group in groups) / sum(
-        group.dense.total or 0 for group in groups
-    )
+    dense = sum(group.dense.total or 0 for group in groups)
+    return sum(group.effective.total or 0 for group in groups) / dense
 
 
 def compare(
     counts: OpCounts, *, target: EnergyTarget, dt_s: float, passes: Passes | None = None
 ) -> EnergyComparison:
-    r"""Set a spiking network beside its matched ones, and find the rate at which they cost the same.
+    r"""Compare a spiking network with its matched ANN on one target, and find the rate at which they cost the same.
 
-    All events of the network are scaled together by a factor f, so the energy is a straight line in f:
+    If the number of events is scaled by a factor f, the energy of the spiking network is linear in f:
 
     .. math:: E(f) = E(0) + f \, (E(1) - E(0)), \qquad f^* = \frac{E_\mathrm{ANN} - E(0)}{E(1) - E(0)}
 
-    and the crossover is f* times the rate of the network. Its ends come from all prices at their low and at their
-    high ends together. Both networks pay the same target's prices, the quantised one its widest operands. `passes`
-    are those of the network without spikes; None takes one a sample, or one a step where there is recurrence.
+    The crossover is f* times the network's rate. Its bounds come from all prices at their low bounds, and from all
+    at their high bounds. Weights of both networks have at most the target's operand bits.
+
+    Args:
+        counts: of the spiking network.
+        target: hardware with prices of operations.
+        dt_s: duration of a time step [s].
+        passes: how often the ANN runs; None for once a step if it is recurrent, else once a sample.
     """
     rate = synapse_rate(counts)
     bits = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
-    used = min(bits, target.operand_bits or bits)
-    ann = matched_ann(counts, weight_bits=used, passes=passes)
-    still, whole, other = (
-        price(operations, target=target, dt_s=dt_s) for operations in (silenced(counts), counts, ann)
+    ann_bits = min(bits, target.operand_bits or bits)
+    ann_counts = matched_ann(counts, weight_bits=ann_bits, passes=passes)
+    silent, spiking, ann = (
+        price(operations, target=target, dt_s=dt_s) for operations in (silenced(counts), counts, ann_counts)
     )
     qnn_bits = activation_bits(counts)
-    reasons = tuple(dict.fromkeys((*whole.reasons, *other.reasons)))
-    crossing = _crossing_rate(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
-    quantised = target.operand_bits is not None and qnn_bits <= target.operand_bits <= NARROW_BITS
     return EnergyComparison(
-        target.name, whole.dynamic_nj, other.dynamic_nj, used, qnn_bits, quantised, rate, crossing, reasons
+        target=target.name,
+        spiking_nj=spiking.dynamic_nj,
+        ann_nj=ann.dynamic_nj,
+        ann_bits=ann_bits,
+        qnn_bits=qnn_bits,
+        quantised=target.operand_bits is not None and qnn_bits <= target.operand_bits <= NARROW_BITS,
+        rate=rate,
+        crossover=_crossing_rate(silent.dynamic_nj, spiking.dynamic_nj, ann.dynamic_nj, rate),
+        reasons=tuple(dict.fromkeys((*spiking.reasons, *ann.reasons))),
     )
 
 
 def _crossing_rate(
-    still: BoundedValue | None, whole: BoundedValue | None, other: BoundedValue | None, rate: float
+    silent: BoundedValue | None, spiking: BoundedValue | None, ann: BoundedValue | None, rate: float
 ) -> BoundedValue | None:
-    """Return the firing rate at which both energies are equal, as far as prices fix it."""
-    if still is None or whole is None or other is None or not whole.value > still.value:
+    """Return the rate at which spiking network and ANN need equal energy.
+
+    Args:
+        silent: energy of the spiking network without events.
+        spiking: its energy at `rate`.
+        ann: energy of the ANN.
+        rate: of the spiking network.
+
+    Returns:
+        The rate; None if an energy is None, or if events cost nothing.
+    """
+    if silent is None or spiking is None or ann is None or not spiking.value > silent.value:
         return None
     rates = []
     for end in ENDS:
-        zero, one, against = (getattr(energy, end) for energy in (still, whole, other))
-        rates.append(max(0.0, rate * (against - zero) / (one - zero)) if one > zero else math.inf)
+        at_zero, at_rate, other = (getattr(energy, end) for energy in (silent, spiking, ann))
+        slope = at_rate - at_zero
+        rates.append(max(0.0, rate * (other - at_zero) / slope) if slope > 0 else math.inf)
     return BoundedValue(rates[0], min(rates), max(rates))
 
 
 def silenced(counts: OpCounts) -> OpCounts:
-    """Count the same network when nothing fires: neurons are updated, nothing arrives and nothing is sent."""
+    """Return the counts of the same network if there were no events: neurons are still updated in each step."""
     return counts.model_copy(
         update={
             "input_events": Count(total=0),
@@ -171,19 +195,13 @@ def silenced(counts: OpCounts) -> OpCounts:
 
 
 def _silent_layer(layer: LayerCounts) -> LayerCounts:
-    """Return a layer's counts as if nothing arrived."""
+    """Return a layer's counts if there were no events."""
     zero = Count(total=0)
-    additions = layer.bias_additions  # read in every step, whatever arrives
     return layer.model_copy(
         update={
-            "synapses": tuple(_silent_group(group) for group in layer.synapses),
+            "synapses": tuple(group.model_copy(update={"effective": zero}) for group in layer.synapses),
             "neuron_updates_with_input": zero,
             "spikes_sent": zero,
-            "weight_reads": additions,
+            "weight_reads": layer.bias_additions,  # biases are read in every step
         }
     )
-
-
-def _silent_group(group: SynapseCounts) -> SynapseCounts:
-    """Return a group's counts as if nothing arrived."""
-    return group.model_copy(update={"effective": Count(total=0)})

@@ -1,4 +1,4 @@
-"""Time to decision: what accuracy an answer before the end has, and what it costs."""
+"""Early decisions: accuracy and operations of a network that answers before a sample's end."""
 
 from __future__ import annotations
 
@@ -18,32 +18,31 @@ from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 @dataclass(frozen=True)
 class Decision:
-    """Describes one rule for when to answer, with what it reaches and costs."""
+    """Holds a rule for when a network answers, with its accuracy and operation counts."""
 
-    rule: str  # "step 5", or "confidence 0.9"
+    rule: str  # e.g. "step 5" or "confidence 0.9"
     accuracy: float
-    steps: float  # mean over samples
-    counts: OpCounts  # up to each sample's answer
+    steps: float  # mean number of steps until the answer
+    counts: OpCounts  # of the steps until each sample's answer
 
 
 class DecisionTimes:
-    """Answers after every step, and as soon as an answer is sure enough, streamed over batches.
+    """Evaluates rules for early answers, accumulated over batches.
 
-    The class scores of a prefix are those that the loss gives for a sample that ends there; a sample is sure
-    enough when the largest softmax of its scores reaches a confidence, and answers at its end otherwise. Counts
-    stop at the answer, so they are what an event-driven machine that stops there executes.
+    With rule "step n", the network answers after n steps; with "confidence c", as soon as the largest softmax of
+    its class scores reaches c. It answers at a sample's end at the latest. The scores after n steps are those of
+    the loss for a sample that ends there. Operations after the answer do not count.
 
     Args:
-        network: whose layers go step by step.
-        loss: that makes class scores.
-        input_kind: what the encoder declares.
+        network: whose layers all compute step by step.
+        loss: computes class scores.
+        input_kind: whether the encoder's output is declared binary or real.
         bits: of weights and states.
-        steps: of the longest sample.
-        confidences: each between 0 and 1.
+        steps: number of steps of the longest sample; each gives a rule.
+        confidences: thresholds from 0 to 1; each gives a rule.
 
     Raises:
-        InputError: a layer takes all time steps at once, so that nothing can be known early, or the loss gives no
-            class of a sample.
+        InputError: a layer computes all steps at once, or the loss has no class for a sample.
     """
 
     def __init__(
@@ -73,31 +72,37 @@ class DecisionTimes:
 
     @torch.no_grad()
     def update(self, batch: Batch) -> None:
-        """Add the answers of one batch after every step."""
+        """Run the network on one batch, and add its answers and operations under each rule."""
         trajectory = self.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
         steps = batch.x.shape[0]
         ends = [batch.lengths.clamp(max=step) for step in range(1, steps + 1)]
-        scores = torch.stack(
-            [self.loss.logits(replace(trajectory, lengths=end)) for end in ends]
-        )  # [T, B, C]
+        by_end = [self.loss.logits(replace(trajectory, lengths=end)) for end in ends]
+        scores = torch.stack(by_end)  # [T, B, C]
         for step, (end, score) in enumerate(zip(ends, scores, strict=True), start=1):
             self._answer(f"step {step}", batch, trajectory, end, score)
-        sure = scores.softmax(2).amax(2)  # [T, B]
+        reached = scores.softmax(2).amax(2)  # confidence [T, B]
         for confidence in self.confidences:
-            first = torch.where(
-                (sure >= confidence).any(0), (sure >= confidence).int().argmax(0) + 1, batch.lengths
-            )
+            is_sure = reached >= confidence
+            first = torch.where(is_sure.any(0), is_sure.int().argmax(0) + 1, batch.lengths)
             end = torch.minimum(first, batch.lengths)
             score = scores[end - 1, torch.arange(len(end))]
             self._answer(f"confidence {confidence:g}", batch, trajectory, end, score)
 
     def _answer(self, rule: str, batch: Batch, trajectory: Trajectory, end: Tensor, score: Tensor) -> None:
-        """Score and count a batch that a rule ends at these steps."""
+        """Add a batch's right answers and operations under one rule.
+
+        Args:
+            rule: its name.
+            batch: samples and classes.
+            trajectory: of the network on the whole samples.
+            end: number of steps until each sample's answer [B].
+            score: class scores of the answers [B, C].
+        """
         self.hits[rule] += int((score.argmax(1) == batch.target).sum())
         self.counters[rule].update(batch._replace(lengths=end), trajectory)
 
     def decisions(self) -> list[Decision]:
-        """List every decision rule with the accuracy, time and operations that it came to.
+        """Return the accuracy, mean steps and operations of every rule over all batches so far.
 
         Raises:
             InputError: no sample was seen.

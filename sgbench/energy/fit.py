@@ -1,4 +1,4 @@
-"""Whether a network fits a chip: on how many cores, and what the chip does not have."""
+"""Whether a network fits a chip: the cores and chips it takes, and the features that the chip lacks."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from sgbench.records.counts import OpCounts
 from sgbench.records.energy import Chip, EnergyTarget
 
 ARITHMETIC = ("accumulate", "multiply_accumulate", "neuron_", "spike_sent", "bias_addition")
+"""Beginnings of the names of operations that every chip for spiking networks has."""
 
 
 @dataclass(frozen=True)
 class ChipFit:
-    """Says whether one network fits one target's chip, and what would have to change."""
+    """Describes how one network fits one target's chip."""
 
     target: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Piece, ...]  # cores of each layer
     cores: int
     chips: int
-    unsupported: tuple[str, ...]  # what keeps it off the chip
-    changes: tuple[str, ...]  # what would have to be changed first
-    unchecked: tuple[str, ...]  # limits that were not checked
-    source: str
-    mark: str
+    unsupported: tuple[str, ...]  # features of the network that the chip lacks
+    changes: tuple[str, ...]  # changes to the network that are needed, e.g. quantisation
+    unchecked: tuple[str, ...]  # limits of the chip that were not checked
+    source: str  # of the chip's limits
+    mark: str  # quality of the source
 
     @property
     def fits(self) -> bool:
-        """Return whether, as far as was checked, nothing keeps the network off the chip."""
+        """Return whether the chip supports all features of the network that were checked."""
         return not self.unsupported
 
 
 def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> ChipFit:
-    """Cut a network into cores and name what is not supported.
+    """Place a network on the cores of a target's chip, and list the features that the chip lacks.
 
     Args:
         counts: of the network.
-        target: whose chip is meant.
-        neurons: catalogue names of the neurons in use, by "neuron" and "readout".
+        target: hardware with limits of a chip.
+        neurons: maps "neuron" and "readout" to the catalogue names of the neurons in use.
 
     Raises:
-        InputError: the target's limits are not known.
+        InputError: the target states no limits of a chip.
     """
     chip = target.chip
     if chip is None:
@@ -65,11 +66,11 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> C
 def _unsupported(
     counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]
 ) -> Iterator[str]:
-    """Yield what the hardware has no means for."""
+    """Yield a line for each neuron, input, fan-in and operation of the network that the chip does not support."""
     for role, name in neurons.items():
         if chip.neurons is not None and name.split("/")[0] not in chip.neurons:
-            have = ", ".join(chip.neurons) or "none of the catalogue's"
-            yield f"{role} '{name}': the hardware has {have}"
+            supported = ", ".join(chip.neurons) or "none of the catalogue's"
+            yield f"{role} '{name}': the hardware has {supported}"
     first = counts.layers[0].synapses[0]
     if first.operation == "multiply_accumulate" and "real" not in chip.inputs:
         yield f"input of real values: the hardware takes {', '.join(chip.inputs)} input"
@@ -80,13 +81,13 @@ def _unsupported(
             yield f"{layer.name}: {fan_in} inputs to a neuron, {chip.fan_in} at most"
     priced = {*target.priced, *target.included_elsewhere, *(item.split(":")[0] for item in target.missing)}
     for each in operation_counts(counts, {}):
-        other = each.operation in NEEDED and not each.operation.startswith(ARITHMETIC)
-        if other and each.count is not None and each.count.value and each.operation not in priced:
+        is_special = each.operation in NEEDED and not each.operation.startswith(ARITHMETIC)
+        if is_special and each.count is not None and each.count.value and each.operation not in priced:
             yield f"{each.layer}: {each.operation} is no operation of the hardware"
 
 
 def _changes(counts: OpCounts, chip: Chip) -> Iterator[str]:
-    """Yield what would have to change for the network to fit."""
+    """Yield a line for each change that the network needs to run on the chip: quantised weights."""
     widest = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
     if chip.weight_bits is not None and widest > chip.weight_bits:
         yield f"weights of {widest} bits have to be quantised to {chip.weight_bits}"

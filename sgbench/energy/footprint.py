@@ -1,4 +1,4 @@
-"""What a network takes up, and how busy it is: numbers about a record that need no price."""
+"""Memory, sparsity and mean activity of a network, computed from its operation counts without any prices."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sgbench.energy.placement import stored_weights
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, OpCounts
 
-Z95 = 1.96  # of the normal distribution: test sets have hundreds of samples
-WIDTHS = (32, 16, 8, 4)
+Z95 = 1.96  # quantile of the normal distribution, which fits means over hundreds of samples
+WIDTHS = (32, 16, 8, 4)  # bits
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,22 @@ class Mean:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Holds memory, sparsity and the cost of a sample of one network."""
+    """Holds memory, sparsity and mean activity of one network."""
 
-    weights: int | None  # stored, biases included; None where a layer's are not known
-    zero_weights: int | None
-    state_words: float
-    bytes_by_bits: dict[int, float]  # weights and states together, at each width
-    connection_sparsity: float | None  # share of stored weights that are 0
-    activation_sparsity: float  # share of connections times steps that nothing uses
+    weights: int | None  # number of stored weights and biases; None if a layer's is unknown
+    zero_weights: int | None  # number of stored weights that are 0; None if a layer's is unknown
+    state_words: float  # number of state variables of all neurons
+    bytes_by_bits: dict[
+        int, float
+    ]  # maps bits of a number to the memory of weights and states; empty if unknown
+    connection_sparsity: float | None  # fraction of stored weights that are 0
+    activation_sparsity: float  # fraction of connections times steps without an event
     synaptic_operations: Mean  # of a sample
-    spikes_sent: Mean
+    spikes_sent: Mean  # of a sample
 
 
 def footprint(counts: OpCounts) -> Footprint:
-    """Summarise memory, sparsity and the cost of a sample from operation counts.
+    """Compute memory, sparsity and mean activity of a network from its operation counts.
 
     Raises:
         InputError: synaptic operations or spikes were not counted.
@@ -50,9 +52,7 @@ def footprint(counts: OpCounts) -> Footprint:
         weights=weights,
         zero_weights=zeros,
         state_words=words,
-        bytes_by_bits={bits: ((weights or 0) + words) * bits / 8 for bits in WIDTHS}
-        if weights is not None
-        else {},
+        bytes_by_bits={} if weights is None else {bits: (weights + words) * bits / 8 for bits in WIDTHS},
         connection_sparsity=zeros / synapses if zeros is not None and synapses else None,
         activation_sparsity=1 - synapse_rate(counts),
         synaptic_operations=_mean(
@@ -69,24 +69,24 @@ def footprint(counts: OpCounts) -> Footprint:
 
 
 def _weights(counts: OpCounts) -> Iterator[int | None]:
-    """Yield how many weights each group stores, and how many biases; None where that is unknown."""
+    """Yield the number of stored weights of each group of connections, then that of biases; None for unknown."""
     for layer in counts.layers:
         yield from (stored_weights(group, counts.steps) for group in layer.synapses)
     yield _biases(counts)
 
 
 def _biases(counts: OpCounts) -> int:
-    """Count the biases, one for each addition of a bias in a step."""
+    """Return the number of biases: additions of biases divided by steps."""
     return sum((layer.bias_additions.total or 0) // counts.steps for layer in counts.layers)
 
 
 def _zeros(counts: OpCounts) -> Iterator[int | None]:
-    """Yield how many weights of each group are 0; None where that is unknown."""
+    """Yield the number of stored weights that are 0 in each group of connections; None for unknown."""
     return (group.zero_weights for layer in counts.layers for group in layer.synapses)
 
 
 def _state_words(counts: OpCounts) -> Iterator[float]:
-    """Yield for each layer how many words every neuron reads in one update."""
+    """Yield the number of state variables of each layer: those that a neuron reads in an update, of all neurons."""
     for layer in counts.layers:
         updates = layer.neuron_updates.total
         if layer.state_reads.total is not None and updates:
@@ -94,13 +94,22 @@ def _state_words(counts: OpCounts) -> Iterator[float]:
 
 
 def _sum(numbers: Iterator[int | None]) -> int | None:
-    """Add numbers up; None where one is unknown."""
-    given = list(numbers)
-    return None if None in given else sum(number or 0 for number in given)
+    """Sum numbers; None if one is None."""
+    known = list(numbers)
+    return None if None in known else sum(number or 0 for number in known)
 
 
 def _mean(counts: list[Count], squares: Count | None, samples: int) -> Mean:
-    r"""Compute the mean over samples, and z s / sqrt(n) with the sample's own s."""
+    """Compute the mean of a sample's total and the half width 1.96 s / sqrt(n) of its interval.
+
+    Args:
+        counts: totals over all n samples, to be added up.
+        squares: sum over samples of the squared total, for the standard deviation s; None if unknown.
+        samples: n.
+
+    Raises:
+        InputError: a total is unknown.
+    """
     for count in counts:
         if count.total is None:
             raise InputError(f"not counted: {count.reason}")

@@ -1,4 +1,4 @@
-"""Energy that the host itself measures, where it has a meter."""
+"""Energy counters of this computer's processor (RAPL) and NVIDIA graphics cards (NVML)."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RAPL = Path("/sys/class/powercap")
-UJ_PER_J = 1e6
-MJ_PER_J = 1e3
+UJ_PER_J = 1e6  # microjoules
+MJ_PER_J = 1e3  # millijoules
 
 
 @dataclass(frozen=True)
 class Meter:
-    """Reads one counter of energy: its name, its reading in joules, and where it starts anew."""
+    """Reads one energy counter of the hardware."""
 
     name: str
-    read_j: Callable[[], float]
-    wraps_at_j: float  # infinite where it never does
+    read_j: Callable[[], float]  # returns the counter [J]
+    wraps_at_j: float  # largest count, after which it starts from 0; infinite if it never does
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Holds the energy that one meter counted while something ran; `idle_w` is its power while nothing did."""
+    """Holds the energy that one meter counted while a function ran, and its power while idle."""
 
-    meter: str
+    meter: str  # its name
     energy_j: float
-    seconds: float
-    idle_w: float
+    seconds: float  # that the function took
+    idle_w: float  # power while idle
 
     @property
     def net_j(self) -> float:
-        """Return the energy above the idle level [J]."""
+        """Return the energy above the idle power [J]."""
         return self.energy_j - self.idle_w * self.seconds
 
 
 def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
-    """Return the meters that can be read here, and why others cannot.
+    """Return the energy meters of this computer, and a line for each kind that cannot be read.
 
-    RAPL covers a processor's package, NVML a whole graphics card. A package's parts are left out: they are in it.
+    A RAPL meter covers a processor package with all its parts, an NVML meter a whole graphics card. `rapl` is the
+    folder in which Linux offers RAPL counters.
     """
     available: list[Meter] = []
     missing: list[str] = []
@@ -66,12 +67,12 @@ def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
 
 
 def _rapl_j(package: Path) -> float:
-    """Read the counter of a processor's package [J]."""
+    """Read the energy counter [J] in the folder of a processor package."""
     return float((package / "energy_uj").read_text()) / UJ_PER_J
 
 
 def _nvml() -> tuple[list[Meter], str | None]:
-    """List the graphics cards with a counter of energy, and state why there are none."""
+    """Return the meters of all graphics cards, or none and the reason why they cannot be read."""
     try:
         import pynvml  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -85,17 +86,18 @@ def _nvml() -> tuple[list[Meter], str | None]:
         return [], f"NVML: not available: {error}"
 
     def reader(card: object) -> Callable[[], float]:
+        """Return a function that reads a card's energy counter [J]."""
         return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(card) / MJ_PER_J
 
     return [Meter(f"NVML card {index}", reader(card), math.inf) for index, card in enumerate(cards)], None
 
 
 class Metered:
-    """Reads meters before and after something runs.
+    """Measures the energy of function calls, and first the idle power.
 
     Args:
-        meters: the meters.
-        idle_s: how long the idle level is measured first [s].
+        meters: to read.
+        idle_s: time for which the idle power is measured, during which the constructor sleeps [s].
     """
 
     def __init__(self, meters: list[Meter], *, idle_s: float) -> None:
@@ -103,7 +105,7 @@ class Metered:
         self.idle_w = [joules / idle_s for joules in _measure(meters, lambda: time.sleep(idle_s))]
 
     def run(self, work: Callable[[], None]) -> list[Reading]:
-        """Call a function and return what each meter counted meanwhile."""
+        """Call a function and return the energy that each meter counted during the call."""
         began_s = time.perf_counter()
         joules = _measure(self.meters, work)
         seconds = time.perf_counter() - began_s
@@ -114,25 +116,25 @@ class Metered:
 
 
 class Laps:
-    """Holds what meters count between one reading and the next.
+    """Measures the energy from one call of `lap` to the next.
 
-    A counter that starts anew is behind once: it must be read more often than that, so `lap` once an epoch.
+    Call `lap` at least once in each period of a counter, e.g. once an epoch: a second restart from 0 between two
+    calls would go unnoticed.
     """
 
     def __init__(self, meters: list[Meter]) -> None:
         self.meters = meters
         self._last = [meter.read_j() for meter in meters]
-        self.total_j = [0.0 for _ in meters]  # since the start
+        self.total_j = [0.0 for _ in meters]  # of each meter since the constructor
 
     def lap(self) -> list[float]:
-        """Return the joules that each meter has counted since the last reading."""
+        """Return the energy that each meter has counted since the last call, or since the constructor [J]."""
         now = [meter.read_j() for meter in self.meters]
-        passed = [
-            _joules_between(meter, a, b) for meter, a, b in zip(self.meters, self._last, now, strict=True)
-        ]
+        readings = zip(self.meters, self._last, now, strict=True)
+        lap_j = [_joules_between(meter, before_j, after_j) for meter, before_j, after_j in readings]
         self._last = now
-        self.total_j = [total + joules for total, joules in zip(self.total_j, passed, strict=True)]
-        return passed
+        self.total_j = [total + joules for total, joules in zip(self.total_j, lap_j, strict=True)]
+        return lap_j
 
 
 def _measure(meters: list[Meter], work: Callable[[], None]) -> list[float]:
@@ -143,5 +145,5 @@ def _measure(meters: list[Meter], work: Callable[[], None]) -> list[float]:
 
 
 def _joules_between(meter: Meter, before_j: float, after_j: float) -> float:
-    """Compute the joules between two readings; a counter that is behind has started anew once."""
+    """Return the energy between two readings [J]; a smaller second one means that the counter restarted once."""
     return after_j - before_j if after_j >= before_j else after_j - before_j + meter.wraps_at_j

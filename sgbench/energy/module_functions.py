@@ -1,4 +1,4 @@
-"""What torch's functions compute between modules: those that do what a module does, sums and means."""
+"""Operation counts of torch functions called between modules: those equivalent to a module, sums and means."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from sgbench.energy.module_layers import Received
 from sgbench.energy.tally import Tally
 
 REDUCING = ("sum", "mean")
-KINDS: Mapping[str, type[nn.Module]] = {
-    kind.__name__.lower(): kind for kind in (*layers.POOLS, *layers.COMPARING, *layers.FUNCTIONS)
+MODULES: Mapping[str, type[nn.Module]] = {
+    module.__name__.lower(): module for module in (*layers.POOLS, *layers.COMPARING, *layers.FUNCTIONS)
 }
 
 
-def kind_of(name: str) -> type[nn.Module] | None:
-    """Return the kind of module that does the same as a function; None where there is none.
+def module_like(name: str) -> type[nn.Module] | None:
+    """Return the class of the torch module that does the same as a torch function; None if there is none.
 
-    >>> kind_of("leaky_relu"), kind_of("matmul")
+    >>> module_like("leaky_relu"), module_like("matmul")
     (<class 'torch.nn.modules.activation.LeakyReLU'>, None)
     """
-    return KINDS.get(name.replace("_", ""))
+    return MODULES.get(name.replace("_", ""))
 
 
 def is_counted(name: str) -> bool:
-    """Return whether it is known what a function computes."""
-    return name in REDUCING or kind_of(name) is not None
+    """Return whether `count_function` knows the torch function of this name."""
+    return name in REDUCING or module_like(name) is not None
 
 
 def count_function(
     name: str,
     received: Received,
-    given: tuple[Sequence[Any], Mapping[str, Any]],
+    arguments: tuple[Sequence[Any], Mapping[str, Any]],
     output: Tensor,
     tally: Tally,
 ) -> str:
-    """Count one call of a function, and return whether it hands on "binary" or "real" values.
+    """Count the operations of one call of a torch function; return whether its output is "binary" or "real".
 
-    A sum of k values takes k - 1 additions, a mean a multiplication more, as a window of a pooling does.
+    A sum of k values takes k - 1 additions, a mean one multiplication more.
 
     Args:
-        name: of a function that is counted.
-        received: what it computes from.
-        given: its other arguments, by position and by name.
-        output: of it.
-        tally: to add to.
+        name: of the function, one for which `is_counted` is true.
+        received: its input tensor.
+        arguments: its other arguments, (by position, by name).
+        output: its result.
+        tally: to which the operations are added.
     """
-    kind = kind_of(name)
-    if kind is None:
+    module_class = module_like(name)
+    if module_class is None:
         elements = received.x.numel()
         tally.counts["pooling_operations"] += elements - output.numel() if name == "sum" else elements
         return "real"
-    if kind not in layers.POOLS:
-        layers.activation(kind(), output, tally)
+    if module_class not in layers.POOLS:
+        layers.activation(module_class(), output, tally)
         return "real"
-    by_place, by_name = given
-    known = inspect.signature(kind).parameters
-    module = kind(*by_place, **{key: value for key, value in by_name.items() if key in known})
+    by_position, by_name = arguments
+    known = inspect.signature(module_class).parameters
+    module = module_class(*by_position, **{key: value for key, value in by_name.items() if key in known})
     layers.pool(module, received, output, tally)
     return received.kind if layers.keeps_kind(module) else "real"

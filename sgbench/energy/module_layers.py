@@ -1,4 +1,4 @@
-"""What torch's layers without memory do in one call: products, normalisation, pooling, activations."""
+"""Operation counts of torch modules without state: linear, convolution, normalisation, pooling, activations."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sgbench.errors import InputError
 
 
 class Received(NamedTuple):
-    """Holds what a module is called with: the tensor, where it comes from and what it declares to hold."""
+    """Holds the input tensor of a module and its origin."""
 
     x: Tensor
-    source: str
-    kind: str  # "binary" or "real"
+    source: str  # name of the module or input that it comes from
+    kind: str  # "binary" (spikes) or "real", as declared by the source
 
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -36,22 +36,13 @@ POOLS = (
     nn.AdaptiveMaxPool2d,
     nn.AdaptiveMaxPool3d,
 )
-COMPARING = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU)
-FUNCTIONS = (
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.GELU,
-    nn.SiLU,
-    nn.ELU,
-    nn.Softplus,
-    nn.Softmax,
-    nn.LogSoftmax,
-)
+COMPARING = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU)  # activations that take comparisons
+FUNCTIONS = (nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus, nn.Softmax, nn.LogSoftmax)
 PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 def linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -> None:
-    """Count a linear layer's operations: each input that is not 0 reaches every output."""
+    """Add the operations of one call of a linear layer: each input other than 0 reaches every output."""
     out, inputs = layer.weight.shape
     rows = output.numel() // out
     tally.connect(
@@ -68,8 +59,8 @@ def linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -
 
 
 def convolution(layer: nn.Module, received: Received, output: Tensor, tally: Tally) -> None:
-    """Count a convolution's operations: each input that is not 0 reaches the outputs whose kernels cover it."""
-    assert isinstance(layer, CONVOLUTIONS)  # noqa: S101 - the dispatch saw to it
+    """Add the operations of one call of a convolution: each input other than 0 reaches the outputs that use it."""
+    assert isinstance(layer, CONVOLUTIONS)  # noqa: S101 - the caller dispatches by class
     fan = fan_out(layer, received.x)
     active = (received.x != 0).to(fan)
     samples = received.x.numel() // fan.numel()
@@ -87,11 +78,18 @@ def convolution(layer: nn.Module, received: Received, output: Tensor, tally: Tal
 
 
 def fan_out(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
-    r"""Count the synapses of each input of one sample, exact at borders, for any padding, stride, dilation, groups.
+    r"""Count the synapses of each input of a convolution, exact at borders, for any padding, stride and groups.
 
-    With all weights 1 the sum of all outputs grows by one for each synapse of an input, so
+    If all weights are 1, each synapse of input i adds 1 to the derivative of the sum of all outputs o:
 
     .. math:: \mathrm{fan}_i = \frac{\partial}{\partial x_i} \sum_o (\mathbf 1 * x)_o .
+
+    Args:
+        layer: the convolution.
+        x: an input of it, of which only the shape [batch, channels, ...] is used.
+
+    Returns:
+        Number of synapses of each input of one sample [1, channels, ...].
 
     >>> fan_out(nn.Conv1d(1, 2, 3, padding=1), torch.zeros(1, 1, 4))
     tensor([[[4., 6., 6., 4.]]], dtype=torch.float64)
@@ -117,63 +115,72 @@ def fan_out(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
 
 
 def batch_norm(layer: nn.Module, output: Tensor, tally: Tally, *, folded: bool) -> None:
-    """Count a multiplication and addition a value; none where the layer before has the normalisation folded in."""
+    """Add one operation (a multiply-accumulate) a value; none if `folded` into the weights of the layer before.
+
+    Raises:
+        InputError: the layer is in training mode.
+    """
     if layer.training:
         raise InputError(f"'{tally.name}': a {type(layer).__name__} in training mode; call eval() first")
     tally.counts["normalisation_operations"] += 0 if folded else output.numel()
 
 
 def layer_norm(layer: nn.LayerNorm | nn.GroupNorm, output: Tensor, tally: Tally) -> None:
-    """Count sum, squares, shift and scale of every value, and one more of each where there are weights."""
-    weighted = layer.weight is not None
-    tally.counts["normalisation_operations"] += output.numel() * (4 if weighted else 3)
+    """Add three operations a value (sum, sum of squares, shift and scale), and a fourth for learnt weights."""
+    has_weights = layer.weight is not None
+    tally.counts["normalisation_operations"] += output.numel() * (4 if has_weights else 3)
 
 
 def pool(layer: nn.Module, received: Received, output: Tensor, tally: Tally) -> None:
-    """Count a window of k values: k - 1 additions and a multiplication, or k - 1 comparisons."""
+    """Add the operations of a pooling: k for the mean of a window of k values, k - 1 for its maximum."""
     elements = window_elements(layer, received.x, output)
-    outputs = output.numel()
-    maximum = "Max" in type(layer).__name__
-    tally.counts["pooling_operations"] += elements - outputs if maximum else elements
+    is_maximum = "Max" in type(layer).__name__
+    tally.counts["pooling_operations"] += elements - output.numel() if is_maximum else elements
 
 
 def window_elements(layer: nn.Module, x: Tensor, output: Tensor) -> int:
-    """Count the values in all windows together, those of the padding left out."""
+    """Count the values in all windows of a pooling of x, summed over windows, without padding."""
     name = type(layer).__name__
     dims = int(name[-2])
     inputs, outputs = x.shape[-dims:], output.shape[-dims:]
-    planes = output.numel() // math.prod(outputs)
-    sides = [
-        _adaptive_side(size, count) if name.startswith("Adaptive") else _side(layer, axis, dims, size, count)
-        for axis, (size, count) in enumerate(zip(inputs, outputs, strict=True))
+    images = output.numel() // math.prod(outputs)  # one for each sample and channel
+    along_axes = [
+        _adaptive_elements(size, windows)
+        if name.startswith("Adaptive")
+        else _elements_along(layer, axis, dims, size, windows)
+        for axis, (size, windows) in enumerate(zip(inputs, outputs, strict=True))
     ]
-    return planes * math.prod(sides)
+    return images * math.prod(along_axes)
 
 
-def _adaptive_side(size: int, count: int) -> int:
-    """Return the inputs that all bins of an adaptive pool read along one side."""
-    return sum(-(-(index + 1) * size // count) - index * size // count for index in range(count))
+def _adaptive_elements(size: int, windows: int) -> int:
+    """Count the values in all windows of an adaptive pooling along an axis of `size` values."""
+    return sum(-(-(index + 1) * size // windows) - index * size // windows for index in range(windows))
 
 
-def _side(layer: Any, axis: int, dims: int, size: int, count: int) -> int:
-    """Count the values along one side over all windows."""
+def _elements_along(layer: Any, axis: int, dims: int, size: int, windows: int) -> int:
+    """Count the values in all windows of a pooling along one axis of `size` values, without padding."""
     kernel, stride, padding = (
-        _along(getattr(layer, name), axis, dims) for name in ("kernel_size", "stride", "padding")
+        _setting_along(getattr(layer, name), axis, dims) for name in ("kernel_size", "stride", "padding")
     )
-    dilation = _along(getattr(layer, "dilation", 1), axis, dims)
-    positions = (index * stride - padding + tap * dilation for index in range(count) for tap in range(kernel))
+    dilation = _setting_along(getattr(layer, "dilation", 1), axis, dims)
+    starts = (index * stride - padding for index in range(windows))
+    positions = (start + tap * dilation for start in starts for tap in range(kernel))
     return sum(0 <= position < size for position in positions)
 
 
-def _along(value: Any, axis: int, dims: int) -> int:
-    """Return a layer's setting along one axis."""
+def _setting_along(value: Any, axis: int, dims: int) -> int:
+    """Return a layer's setting, a number or one for each of `dims` axes, along one axis."""
     return value if isinstance(value, int) else value[axis if len(value) == dims else 0]
 
 
 def activation(layer: nn.Module, output: Tensor, tally: Tally) -> None:
-    """Count a comparison a value, a multiplication where it leaks, or one evaluation of a function."""
+    """Add the operations of an activation function for each value of its output.
+
+    These are one or two comparisons, and a multiplication for a leaky ReLU; or one evaluation of a function.
+    """
     if isinstance(layer, COMPARING):
-        bounds = 2 if isinstance(layer, nn.Hardtanh) else 1  # ReLU6 is one
+        bounds = 2 if isinstance(layer, nn.Hardtanh) else 1  # ReLU6 is a Hardtanh
         tally.counts["neuron_comparisons"] += bounds * output.numel()
         if isinstance(layer, nn.LeakyReLU):
             tally.counts["neuron_multiplications"] += output.numel()
@@ -182,10 +189,10 @@ def activation(layer: nn.Module, output: Tensor, tally: Tally) -> None:
 
 
 def _active(x: Tensor) -> int:
-    """Count the entries other than 0."""
+    """Count the entries of a tensor other than 0."""
     return int(torch.count_nonzero(x))
 
 
 def keeps_kind(layer: nn.Module) -> bool:
-    """Return whether spikes stay spikes: where they are passed on, or the largest of a window is."""
+    """Return whether a module's output is binary if its input is: it passes values on, or takes maxima."""
     return isinstance(layer, PASSING) or "MaxPool" in type(layer).__name__

@@ -1,4 +1,4 @@
-"""What torch's recurrent layers do in one call, step by step and layer by layer."""
+"""Operation counts of torch's recurrent modules: RNN, GRU and LSTM, and their cells."""
 
 from __future__ import annotations
 
@@ -15,42 +15,50 @@ from sgbench.errors import InputError
 SEQUENCES = (nn.RNN, nn.GRU, nn.LSTM)
 CELLS = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
 GetTally = Callable[[str, str, int], Tally]
-"""A tally by name, module and number of neurons."""
+"""Function that returns the tally of a layer, given its name, its class's name and its number of neurons."""
 
 
 @dataclass(frozen=True)
 class Gates:
-    """Holds what one unit of a recurrent layer does in a step, besides its products."""
+    """Holds the operations of one unit of a recurrent layer in a step, besides products with weights."""
 
-    gates: int
+    gates: int  # number of weighted sums
     multiplications: int
     additions: int
     comparisons: int
-    functions: int
-    state_words: int
+    functions: int  # evaluations of sigmoid or tanh
+    state_words: int  # state variables
 
 
 def gates_of(module: nn.Module) -> Gates:
-    r"""Return the arithmetic of one recurrent unit, read off torch's equations.
+    r"""Return the operations of one unit of a recurrent module, as torch's equations state them.
 
     LSTM: sums of W x and U h for four gates, three sigmoids, two tanh, :math:`f c + i g` and :math:`o \tanh c`.
-    GRU: sums for three gates, two sigmoids, one tanh, :math:`r (U h)`, :math:`(1 - z) n + z h`.
+    GRU: sums for three gates, two sigmoids, one tanh, :math:`r (U h)`, :math:`(1 - z) n + z h`. RNN: one sum, and
+    tanh or ReLU.
     """
     if isinstance(module, nn.LSTM | nn.LSTMCell):
         return Gates(4, multiplications=3, additions=5, comparisons=0, functions=5, state_words=2)
     if isinstance(module, nn.GRU | nn.GRUCell):
         return Gates(3, multiplications=3, additions=5, comparisons=0, functions=3, state_words=1)
-    relu = module.nonlinearity == "relu"
+    is_relu = module.nonlinearity == "relu"
     return Gates(
-        1, multiplications=0, additions=1, comparisons=int(relu), functions=int(not relu), state_words=1
+        1, multiplications=0, additions=1, comparisons=int(is_relu), functions=int(not is_relu), state_words=1
     )
 
 
 def sequence(module: nn.RNNBase, received: Received, state: object, name: str, tally: GetTally) -> None:
-    """Count a recurrent module over all steps of its input [T, B, N], each layer and direction by itself.
+    """Add the operations of one call of a recurrent module, each layer and direction to a tally of its own.
+
+    Args:
+        module: an RNN, GRU or LSTM.
+        received: its input, [T, B, N], [B, T, N] or [T, N].
+        state: its initial state argument.
+        name: of the module.
+        tally: returns the tally of a layer.
 
     Raises:
-        InputError: a projection, or a first state that is given: neither is counted.
+        InputError: the module has a projection, or `state` is not None; neither is counted.
     """
     if getattr(module, "proj_size", 0):
         raise InputError(f"'{name}': a projection of the state (proj_size) is not counted")
@@ -62,22 +70,22 @@ def sequence(module: nn.RNNBase, received: Received, state: object, name: str, t
     for layer in range(module.num_layers):
         outputs = []
         for suffix in ("", "_reverse")[: 2 if module.bidirectional else 1]:
-            one = _one_layer(module, layer, suffix)
-            shown = x.flip(0) if suffix else x
+            single = _one_layer(module, layer, suffix)
+            layer_input = x.flip(0) if suffix else x
             with torch.no_grad():
-                hidden = one(shown)[0]
+                hidden = single(layer_input)[0]
             before = torch.cat([torch.zeros_like(hidden[:1]), hidden[:-1]])
             layer_tally = tally(f"{name}.l{layer}{suffix}", type(module).__name__, module.hidden_size)
-            _count(one, gates_of(module), Received(shown, source, kind), before, layer_tally)
+            _count(single, gates_of(module), Received(layer_input, source, kind), before, layer_tally)
             outputs.append(hidden.flip(0) if suffix else hidden)
         x, source, kind = torch.cat(outputs, 2), f"{name}.l{layer}", "real"
 
 
 def _one_layer(module: nn.RNNBase, layer: int, suffix: str) -> nn.RNNBase:
-    """Copy one layer and direction into a module of its own, with the same weights."""
+    """Return a module with one layer and direction of `module`; suffix: "_reverse" for the backward direction."""
     weights = dict(_weights(module, layer, suffix))
     extra = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
-    one = type(module)(
+    single = type(module)(
         weights["weight_ih_l0"].shape[1],  # type: ignore[arg-type]
         module.hidden_size,
         bias=module.bias,
@@ -85,12 +93,12 @@ def _one_layer(module: nn.RNNBase, layer: int, suffix: str) -> nn.RNNBase:
         device=weights["weight_ih_l0"].device,
         **extra,  # type: ignore[arg-type]
     )
-    one.load_state_dict(weights)
-    return one
+    single.load_state_dict(weights)
+    return single
 
 
 def _weights(module: nn.RNNBase, layer: int, suffix: str) -> Iterator[tuple[str, Tensor]]:
-    """Yield a layer's weights under the names of a network of one layer."""
+    """Yield the weights of one layer and direction, with the names that they have in a module of one layer."""
     end = f"_l{layer}{suffix}"
     for name, weight in module.state_dict().items():
         if name.endswith(end):
@@ -98,7 +106,7 @@ def _weights(module: nn.RNNBase, layer: int, suffix: str) -> Iterator[tuple[str,
 
 
 def cell(module: nn.RNNCellBase, received: Received, state: Tensor | None, tally: Tally) -> None:
-    """Count one step of a cell; `state` is its hidden state before [B, H], None where it starts from zeros."""
+    """Add the operations of one step of a cell; state: hidden state before it [B, H], None for zeros."""
     rows = received.x.numel() // module.input_size
     before = received.x.new_zeros(rows, module.hidden_size) if state is None else state
     _count(module, gates_of(module), received, before, tally)
@@ -107,12 +115,20 @@ def cell(module: nn.RNNCellBase, received: Received, state: Tensor | None, tally
 def _count(
     module: nn.RNNBase | nn.RNNCellBase, gates: Gates, received: Received, before: Tensor, tally: Tally
 ) -> None:
-    """Count one pass of a recurrent layer."""
+    """Add the operations of one recurrent layer.
+
+    Args:
+        module: of one layer and direction, or a cell.
+        gates: operations of one unit in a step.
+        received: input [..., N].
+        before: hidden state before each step [..., H].
+        tally: to which the operations are added.
+    """
     units = module.hidden_size
     fan_out = gates.gates * units
     rows = before.numel() // units
     end = "_l0" if isinstance(module, nn.RNNBase) else ""
-    # Products with the input and with the layer's own state.
+    # Products of weights with the input, and with the hidden state.
     groups = (
         (received.source, received.kind, received.x, f"weight_ih{end}"),
         (tally.name, "real", before, f"weight_hh{end}"),
@@ -128,12 +144,12 @@ def _count(
             weights=stored(module, weight),
             fan_in=inputs * gates.gates,
         )
-    # What each unit does with them.
+    # Operations of each unit.
     updates = rows * units
     if module.bias:
         tally.biased(2 * gates.gates * updates)
     tally.counts["neuron_updates"] += updates
-    tally.counts["neuron_updates_with_input"] += updates  # its own state reaches it in every step
+    tally.counts["neuron_updates_with_input"] += updates  # the hidden state reaches each unit in every step
     tally.counts["neuron_multiplications"] += gates.multiplications * updates
     tally.counts["neuron_additions"] += gates.additions * updates
     tally.counts["neuron_comparisons"] += gates.comparisons * updates

@@ -1,4 +1,4 @@
-"""Exact operation counts of ordinary torch networks: baselines without spikes, and snnTorch's."""
+"""Exact operation counts of torch networks: baselines without spikes, and spiking networks of snnTorch."""
 
 from __future__ import annotations
 
@@ -19,57 +19,38 @@ from sgbench.errors import InputError
 from sgbench.neurons.base import Operations
 from sgbench.records.counts import Count, OpCounts
 
-MOVING = (
-    "view",
-    "reshape",
-    "flatten",
-    "unflatten",
-    "permute",
-    "transpose",
-    "t",
-    "squeeze",
-    "unsqueeze",
-    "movedim",
+FREE = frozenset(
+    (
+        *("view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "squeeze", "unsqueeze"),
+        *("movedim", "cat", "stack", "chunk", "split", "unbind", "narrow", "select", "swapaxes", "expand"),
+        *("__getitem__", "contiguous", "detach", "clone", "float", "double", "half", "type_as"),
+        *("requires_grad_", "__get__", "__set__", "__len__", "size", "dim", "numel", "stride"),
+        *("is_contiguous", "zeros_like", "new_zeros"),
+    )
 )
-PARTING = (
-    "cat",
-    "stack",
-    "chunk",
-    "split",
-    "unbind",
-    "narrow",
-    "select",
-    "swapaxes",
-    "expand",
-    "__getitem__",
-)
-KEEPING = ("contiguous", "detach", "clone", "float", "double", "half", "type_as", "requires_grad_")
-LOOKING = ("__get__", "__set__", "__len__", "size", "dim", "numel", "stride", "is_contiguous")
-FREE = frozenset((*MOVING, *PARTING, *KEEPING, *LOOKING, "zeros_like", "new_zeros"))
-"""Functions that move or make values and compute none."""
+"""Names of torch functions that move, copy or create values, without arithmetic."""
 ADDING = frozenset(("add", "__add__", "__radd__", "__iadd__", "add_"))
 
 DROPPING = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
-"""Functions that hand on what they get unless they train."""
-MOST_LETTERS = 100
-"""Of a layer's or a source's name in a record."""
+"""Names of torch functions that pass values on unless they are called for training."""
+MOST_LETTERS = 100  # in the name of a layer or source in a record
 
 
 class ModuleCounter:
-    """Counts what the modules of a network do while it runs.
+    """Counts the operations of a torch network, module by module, while it runs.
 
-    What is multiplied and what only added follows from what a layer's source declares (spikes of a spiking
-    module, whether passed on, reshaped or pooled by maximum; real values else), never from the values. A sum of
-    two activations between modules is a residual addition. Every total is an exact integer.
+    A connection adds if its source is binary, and multiplies if it is real. Binary are the outputs of spiking
+    modules, also after reshaping or max-pooling, and the network's input if `input_kind` says so; the values
+    themselves do not matter. A sum of two activations between modules is a residual addition. Totals are integers.
 
     Args:
         network: in evaluation mode.
         input_kind: "binary" or "real", of the network's input.
-        bits: of a weight and of a state.
-        fold_batch_norm: whether batch normalisation is taken as folded into the weights before it.
+        bits: of a weight and of a state variable.
+        fold_batch_norm: whether batch normalisation counts as folded into the weights before it.
 
     Raises:
-        InputError: while running, at the first module or function that it does not know, by name.
+        InputError: on a call, a module or function is not known; the line names it.
 
     >>> network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
     >>> counter = ModuleCounter(network, input_kind="real", bits=32, fold_batch_norm=False)
@@ -87,22 +68,22 @@ class ModuleCounter:
         self.fold_batch_norm = fold_batch_norm
         self.names = {module: name or type(module).__name__ for name, module in network.named_modules()}
         self.within = dict(_within_spiking(network))
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, Tally] = {}  # by name of the module or function call
         self.samples, self.steps, self.input_events = 0, 0, 0
-        self.origin = WeakTensorKeyDictionary()  # of a tensor: the module that made it, and what it holds
-        self.inside = 0  # known modules under way: what they compute is counted as theirs
-        self.around: list[nn.Module] = []  # modules of parts under way, the innermost last
+        self.origin = WeakTensorKeyDictionary()  # maps a tensor to (name of its source, "binary" or "real")
+        self.inside = 0  # number of known modules that are running, in which function calls are not counted
+        self.around: list[nn.Module] = []  # running modules made of parts, the innermost last
 
     def __call__(self, *inputs: Tensor, samples: int, steps: int) -> Any:
-        """Run the network once and count what its modules do.
+        """Run the network once, count its operations, and return its output.
 
         Args:
-            inputs: of its forward.
-            samples: that begin with this call: 0 where it goes on with those of the call before.
-            steps: time steps of all samples in this call together.
+            inputs: arguments of the network.
+            samples: number of samples that begin with this call; 0 if it continues those of the last call.
+            steps: number of time steps in this call, summed over its samples.
 
         Raises:
-            InputError: fewer steps than samples, of which each has one at least.
+            InputError: there are fewer steps than samples, or a module or function is not known.
         """
         if steps < samples:
             raise InputError(
@@ -119,7 +100,7 @@ class ModuleCounter:
             handles.append(module.register_forward_pre_hook(self._begin))
             handles.append(module.register_forward_hook(self._end))
         try:
-            with torch.no_grad(), _Watch(self):
+            with torch.no_grad(), _FunctionWatcher(self):
                 return self.network(*inputs)
         finally:
             self.inside = 0
@@ -128,7 +109,7 @@ class ModuleCounter:
                 handle.remove()
 
     def result(self) -> OpCounts:
-        """Return the operations counted so far, by module.
+        """Return the operations of all calls so far, module by module.
 
         Raises:
             InputError: nothing was counted.
@@ -143,13 +124,14 @@ class ModuleCounter:
         )
 
     def tally(self, name: str, module: str, neurons: int) -> Tally:
-        """Return the tally of one module, created on first use."""
+        """Return the tally of a name, created on first use for a module (its class's name) of so many neurons."""
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
     def received(self, module: nn.Module, x: Tensor) -> Received:
-        """Return a module's input with its origin; one that no module made, e.g. a first state, is real-valued.
+        """Return a module's input x with its origin.
 
-        A module inside a spiking one, e.g. its recurrent weights, receives the last spikes of that one.
+        A module inside a spiking one, e.g. its recurrent weights, receives that one's last spikes. A tensor without
+        a known origin, e.g. an initial state, is a real-valued constant.
         """
         if module in self.within:
             return Received(x, self.within[module], "binary")
@@ -158,7 +140,7 @@ class ModuleCounter:
         return Received(x, source, kind)
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
-        """Note that a known module has begun; refuse an unknown one without parts."""
+        """Note that a module begins to run (a hook before its call); refuse an unknown one without parts."""
         if known(module):
             self.inside += 1
         elif next(module.children(), None) is None:
@@ -169,18 +151,17 @@ class ModuleCounter:
             self.around.append(module)
 
     def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        """Count what a known module has done."""
+        """Count the operations of a known module that has run (a hook after its call)."""
         if not known(module):
             self.around.pop()
             return
-        # What counting itself calls must not be counted.
-        with torch._C.DisableTorchFunction():
+        with torch._C.DisableTorchFunction():  # so that the counter's own torch calls are not counted
             _count(self, module, inputs, output)
         self.inside -= 1
 
 
 def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Yield the modules inside spiking ones, each with the spiking module's name."""
+    """Yield (inner module, name of the spiking module) for all modules inside spiking ones."""
     for name, module in network.named_modules():
         if full_name(module) in KNOWN:
             for inner in module.modules():
@@ -189,7 +170,7 @@ def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 
 def known(module: nn.Module) -> bool:
-    """Return whether the counter knows what a module does."""
+    """Return whether the operations of a module's class are known."""
     counted = (
         nn.Linear,
         *layers.CONVOLUTIONS,
@@ -208,18 +189,16 @@ def known(module: nn.Module) -> bool:
 
 
 def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Count one call by the function for its kind of module, and note what the module sends on."""
+    """Count the operations of one call of a known module, and note the origin of its outputs."""
     name = counter.names[module]
     received = counter.received(module, inputs[0])
     first = output[0] if isinstance(output, tuple) else output
-    # A module that does nothing hands on where its input comes from.
-    if isinstance(module, layers.PASSING):
+    if isinstance(module, layers.PASSING):  # the output has the origin of the input
         if module.training and isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
             raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
         counter.origin[first] = (received.source, received.kind)
         return
-    # Another one is counted.
-    spikes = full_name(module) in KNOWN
+    is_spiking = full_name(module) in KNOWN
     if isinstance(module, recurrent.SEQUENCES):
         state = inputs[1] if len(inputs) > 1 else None
         recurrent.sequence(module, received, state, name, counter.tally)
@@ -228,12 +207,11 @@ def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], o
         rows = received.x.shape[0] if first.dim() > 1 else 1
         tally = counter.tally(name, type(module).__name__, first.numel() // max(1, rows))
         _layer(counter, module, inputs, received, first, tally)
-    # What comes out has its origin here.
     kind = received.kind if layers.keeps_kind(module) else "real"
     outputs = output if isinstance(output, tuple) else (output,)
     for value in outputs:
         if isinstance(value, Tensor):
-            counter.origin[value] = (name, "binary" if spikes and value is first else kind)
+            counter.origin[value] = (name, "binary" if is_spiking and value is first else kind)
 
 
 def _layer(
@@ -244,7 +222,7 @@ def _layer(
     output: Tensor,
     tally: Tally,
 ) -> None:
-    """Count one pass of a module by the rule of its class."""
+    """Add the operations of one call of a module to its tally, by the function for its class."""
     handlers: dict[tuple[type, ...], Callable[[Any], None]] = {
         (nn.Linear,): lambda layer: layers.linear(layer, received, output, tally),
         layers.CONVOLUTIONS: lambda layer: layers.convolution(layer, received, output, tally),
@@ -265,13 +243,13 @@ def _layer(
 
 
 def _hidden(inputs: tuple[Any, ...]) -> Tensor | None:
-    """Return the hidden state that a cell was called with."""
+    """Return the hidden state among a cell's arguments; None if there is none."""
     state = inputs[1] if len(inputs) > 1 else None
     return state[0] if isinstance(state, tuple) else state
 
 
-class _Watch(TorchFunctionMode):
-    """Watches what a network computes between its modules."""
+class _FunctionWatcher(TorchFunctionMode):
+    """Counts torch functions that a network calls between its modules."""
 
     def __init__(self, counter: ModuleCounter) -> None:
         super().__init__()
@@ -280,27 +258,39 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        given = kwargs or {}
-        output = func(*args, **given)
+        by_name = kwargs or {}
+        output = func(*args, **by_name)
         if self.counter.inside == 0:
-            self._on_function(getattr(func, "__name__", str(func)), args, given, output)
+            self._on_function(getattr(func, "__name__", str(func)), args, by_name, output)
         return output
 
-    def _on_function(self, name: str, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
-        """Count an operation between modules, or refuse it where it is not known."""
-        each = [*args, *given.values()]
-        flat = [value for part in each for value in (part if isinstance(part, list | tuple) else (part,))]
+    def _on_function(self, name: str, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
+        """Count a function call between modules.
+
+        Args:
+            name: of the function.
+            args: its positional arguments.
+            by_name: its keyword arguments.
+            output: its result.
+
+        Raises:
+            InputError: the function is not known, and an argument comes from a module or the network's input.
+        """
+        arguments = [*args, *by_name.values()]
+        flat = [
+            value for part in arguments for value in (part if isinstance(part, list | tuple) else (part,))
+        ]
         known = [value for value in flat if isinstance(value, Tensor) and value in self.counter.origin]
         origins = [self.counter.origin[value] for value in known]
         if name in ADDING and len(origins) > 1:
             tally = self.counter.tally("residual additions", "add", 1)
             tally.counts["residual_additions"] += output.numel()
             self.counter.origin[output] = ("residual additions", "real")
-        elif name in FREE or (origins and name in DROPPING and not _is_training_dropout(name, args, given)):
+        elif name in FREE or (origins and name in DROPPING and not _is_training_dropout(name, args, by_name)):
             self._mark_output(origins, output)
         elif len(known) == 1 and functions.is_counted(name) and isinstance(output, Tensor):
             (origin,) = origins
-            self._function(name, Received(known[0], *origin), (args[1:], given), output)
+            self._function(name, Received(known[0], *origin), (args[1:], by_name), output)
         elif origins:
             raise InputError(
                 f"the counter does not know '{name}' between modules of {type(self.counter.network).__name__}; "
@@ -308,29 +298,29 @@ class _Watch(TorchFunctionMode):
             )
 
     def _function(
-        self, name: str, received: Received, given: tuple[tuple[Any, ...], dict[str, Any]], output: Tensor
+        self, name: str, received: Received, arguments: tuple[tuple[Any, ...], dict[str, Any]], output: Tensor
     ) -> None:
-        """Count a function that does what a module does, or adds values up."""
+        """Count a call that `functions.count_function` knows, and note the origin of its output."""
         label = self._label(name, received.source)
         tally = self.counter.tally(
             label, name, output.numel() // max(1, output.shape[0] if output.dim() else 1)
         )
         with torch._C.DisableTorchFunction():
-            kind = functions.count_function(name, received, given, output, tally)
+            kind = functions.count_function(name, received, arguments, output, tally)
         self.counter.origin[output] = (label, kind)
 
     def _label(self, name: str, source: str) -> str:
-        """Name a function's calls by the module they stand in and their source: the same in every time step."""
+        """Return a name for a function's calls, the same in every step: MODULE.FUNCTION(SOURCE)."""
         inside = self.counter.around[-1] if self.counter.around else self.counter.network
         prefix = "" if inside is self.counter.network else f"{self.counter.names[inside]}."
-        kept = MOST_LETTERS - len(f"{prefix}{name}()")
-        return f"{prefix}{name}({source[: max(0, kept)]})"[:MOST_LETTERS]
+        room = MOST_LETTERS - len(f"{prefix}{name}()")
+        return f"{prefix}{name}({source[: max(0, room)]})"[:MOST_LETTERS]
 
     def _mark_output(self, origins: list[tuple[str, str]], output: Any) -> None:
-        """Mark an output with the sources that it was computed from: real-valued if one of them is.
+        """Note the joint origin of an output: all sources, and "real" if one of them is real.
 
         Args:
-            origins: of each input the module that made it, and "binary" or "real".
+            origins: (name of the source, "binary" or "real") of each input.
             output: a tensor, or several.
         """
         if not origins:
@@ -342,30 +332,30 @@ class _Watch(TorchFunctionMode):
                 self.counter.origin[value] = (source, kind)
 
 
-def _is_training_dropout(name: str, args: tuple[Any, ...], given: dict[str, Any]) -> bool:
-    """Return whether a call of dropout trains.
+def _is_training_dropout(name: str, args: tuple[Any, ...], by_name: dict[str, Any]) -> bool:
+    """Return False for a call of dropout that passes values on.
 
     Raises:
-        InputError: it does.
+        InputError: it is called for training, and drops values.
     """
-    # The third argument is called training, or train; those of alpha do not train unless asked to.
-    by_place = dict(enumerate(args)).get(2, not name.endswith("alpha_dropout"))
-    if given.get("training", given.get("train", by_place)):
+    # The third argument is called training, or train; by default, alpha dropouts do not train and others do.
+    positional = dict(enumerate(args)).get(2, not name.endswith("alpha_dropout"))
+    if by_name.get("training", by_name.get("train", positional)):
         raise InputError(f"'{name}' drops values; call it with training=self.training, and eval() before")
     return False
 
 
-KNOWN: dict[str, Operations] = {
+KNOWN: dict[str, Operations] = {  # multiplications, additions, comparisons and state words of an update
     "snntorch._neurons.leaky.Leaky": Operations(1, 2, 1, 1),  # beta u; + I, - theta s; > theta; u
     "snntorch._neurons.rleaky.RLeaky": Operations(1, 3, 1, 1),  # the same, and V s joins
     "snntorch._neurons.synaptic.Synaptic": Operations(2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s
     "snntorch._neurons.rsynaptic.RSynaptic": Operations(2, 4, 1, 2),
 }
-ONE_TO_ONE = "RecurrentOneToOne"
+ONE_TO_ONE = "RecurrentOneToOne"  # snnTorch's class of one-to-one recurrent weights
 
 
 def full_name(module: nn.Module) -> str:
-    """Return where a module's class is defined, as its full name.
+    """Return the full name of a module's class.
 
     >>> full_name(nn.ReLU())
     'torch.nn.modules.activation.ReLU'
@@ -374,21 +364,21 @@ def full_name(module: nn.Module) -> str:
 
 
 def count_neurons(module: nn.Module, current: Tensor, spikes: Tensor, tally: Tally) -> None:
-    """Count one step of a layer of spiking neurons; a current that is not 0 counts as input."""
-    done = KNOWN[full_name(module)]
+    """Add the operations of one step of spiking neurons, with these input currents and output spikes."""
+    per_update = KNOWN[full_name(module)]
     updates = spikes.numel()
     tally.counts["neuron_updates"] += updates
     tally.counts["neuron_updates_with_input"] += int(torch.count_nonzero(current))
-    tally.counts["neuron_multiplications"] += done.multiplications * updates
-    tally.counts["neuron_additions"] += done.additions * updates
-    tally.counts["neuron_comparisons"] += done.comparisons * updates
-    tally.counts["state_reads"] += done.state_words * updates
-    tally.counts["state_writes"] += done.state_words * updates
+    tally.counts["neuron_multiplications"] += per_update.multiplications * updates
+    tally.counts["neuron_additions"] += per_update.additions * updates
+    tally.counts["neuron_comparisons"] += per_update.comparisons * updates
+    tally.counts["state_reads"] += per_update.state_words * updates
+    tally.counts["state_writes"] += per_update.state_words * updates
     tally.counts["spikes_sent"] += int(torch.count_nonzero(spikes))
 
 
 def count_one_to_one(module: nn.Module, x: Tensor, source: str, tally: Tally) -> None:
-    """Count the operations of one-to-one recurrent weights: each spike reaches the neuron that sent it."""
+    """Add the operations of one-to-one recurrent weights: each spike in x reaches the neuron that sent it."""
     weights = StoredWeights(
         sum(weight.numel() for weight in module.parameters()),
         sum(int((weight == 0).sum()) for weight in module.parameters()),

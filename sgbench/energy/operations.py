@@ -1,4 +1,4 @@
-"""How many of every operation a target has to do, in each layer of a network."""
+"""Counts of every operation with a possible price, in each layer of a network."""
 
 from __future__ import annotations
 
@@ -39,48 +39,52 @@ NEEDED: tuple[Operation, ...] = (
     "residual_addition",
     "delay_operation",
 )
-"""Operations that every target has to price, to include elsewhere or to name as missing; others are offered."""
+"""Operations that every target must price, include in another price or name as missing; others are optional."""
 
 TRANSPORT: tuple[Operation, ...] = ("spike_message", "hop_east_west", "hop_north_south")
+"""Operations of the network that connects a chip's cores: a message, and its hops from tile to tile."""
 
 
 @dataclass(frozen=True)
 class OperationCount:
-    """Says how often one operation occurs in one layer over the test set, or why that is unknown."""
+    """Holds how often one operation occurs in one layer over the test set."""
 
     operation: Operation
     layer: str
-    location: str  # the layer, or "source to layer", for messages
-    count: BoundedValue | None
-    reason: str | None = None
+    location: str  # the layer, or "SOURCE to LAYER", for error messages
+    count: BoundedValue | None  # None if unknown
+    reason: str | None = None  # why the count is unknown
 
 
 def operation_counts(
     counts: OpCounts, traffic: dict[str, Traffic], *, wanted: frozenset[str] | None = None
 ) -> Iterator[OperationCount]:
-    """Yield every operation that a layer does, or may do; messages and hops where layers are placed on a chip.
+    """Yield the count of every operation in each layer, except counts of 0; last the number of time steps.
 
     Args:
         counts: of the network.
-        traffic: of each layer's spikes, where it is known.
-        wanted: operations that somebody asks for; None: all.
+        traffic: maps layers to the messages and hops of their spikes; empty without a chip.
+        wanted: operations to yield; None for all.
     """
     for layer in counts.layers:
-        for operation, location, needed, factor in _asked(layer):
-            if needed.total != 0 and (wanted is None or operation in wanted):
-                total = None if needed.total is None else exactly(needed.total * factor)
-                yield OperationCount(operation, layer.name, location, total, needed.reason)
+        for operation, location, count, factor in _layer_operations(layer):
+            if count.total != 0 and (wanted is None or operation in wanted):
+                total = None if count.total is None else exactly(count.total * factor)
+                yield OperationCount(operation, layer.name, location, total, count.reason)
         if layer.name in traffic:
-            moved = traffic[layer.name]
-            for operation, count in zip(
-                TRANSPORT, (moved.messages, moved.east_west, moved.north_south), strict=True
+            moves = traffic[layer.name]
+            for operation, number in zip(
+                TRANSPORT, (moves.messages, moves.east_west, moves.north_south), strict=True
             ):
-                yield OperationCount(operation, layer.name, layer.name, count)
+                yield OperationCount(operation, layer.name, layer.name, number)
     yield OperationCount("step", counts.layers[0].name, "the network", exactly(counts.steps))
 
 
-def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
-    """Yield each operation of a layer with its location, its count, and the weight of one count: bits of a word."""
+def _layer_operations(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
+    """Yield (operation, location, count, factor) for each operation of a layer.
+
+    The factor converts reads and writes of words to bits; it is 1 for other operations.
+    """
     for group in layer.synapses:
         location = f"{group.source} to {layer.name}"
         yield group.operation, location, group.effective, 1
@@ -93,16 +97,14 @@ def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
         if count is not None:
             yield operation, layer.name, count, 1
     yield "neuron_update_idle", layer.name, _idle(layer), 1
-    wide = max(
-        (group.weight_bits for group in layer.synapses), default=0
-    )  # a bias has the width of the weights
-    yield "weight_read", layer.name, layer.weight_reads, wide
+    weight_bits = max((group.weight_bits for group in layer.synapses), default=0)  # also of a bias
+    yield "weight_read", layer.name, layer.weight_reads, weight_bits
     yield "state_read", layer.name, layer.state_reads, layer.state_bits
     yield "state_write", layer.name, layer.state_writes, layer.state_bits
 
 
 def _idle(layer: LayerCounts) -> Count:
-    """Return the updates of neurons that nothing reached, or why that is unknown."""
+    """Return the number of neuron updates without an input event, or why it is unknown."""
     for updates in (layer.neuron_updates, layer.neuron_updates_with_input):
         if updates.total is None:
             return updates
@@ -111,28 +113,30 @@ def _idle(layer: LayerCounts) -> Count:
 
 
 def weight_bytes(layer: LayerCounts, steps: int) -> float | None:
-    """Compute the bytes of a layer's weight memory; None where the size of a group is unknown."""
+    """Compute the size of a layer's weight memory [bytes]; None if unknown; steps: of all samples counted."""
     sizes = [_group_bits(group, steps) for group in layer.synapses]
     return None if None in sizes else sum(size or 0 for size in sizes) / 8
 
 
 def _group_bits(group: SynapseCounts, steps: int) -> int | None:
-    """Return the bits of a group's stored weights; None where their number is unknown."""
+    """Return the size of a group's stored weights [bits]; None if their number is unknown."""
     weights = stored_weights(group, steps)
     return None if weights is None else weights * group.weight_bits
 
 
 def state_bytes(layer: LayerCounts) -> float | None:
-    """Compute the bytes of a layer's state memory: the words of one update, of every neuron."""
-    if layer.state_reads.total is None or not layer.neuron_updates.total:
-        return None if layer.state_reads.total is None else 0.0
-    words = layer.state_reads.total / layer.neuron_updates.total
-    return layer.neurons * words * layer.state_bits / 8
+    """Compute the size of a layer's state memory [bytes]: state words of an update times neurons; None: unknown."""
+    if layer.state_reads.total is None:
+        return None
+    if not layer.neuron_updates.total:
+        return 0.0
+    words_per_update = layer.state_reads.total / layer.neuron_updates.total
+    return layer.neurons * words_per_update * layer.state_bits / 8
 
 
 def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
-    """Return counts of the same operations with weights and states of at most so many bits."""
-    widths = [width for layer in counts.layers for width in (layer.state_bits, *_widths(layer))]
+    """Return the same counts with weights and states of at most `bits` bits; None changes nothing."""
+    widths = [width for layer in counts.layers for width in (layer.state_bits, *_weight_bits(layer))]
     if bits is None or max(widths) <= bits:
         return counts
     layers = tuple(
@@ -150,6 +154,6 @@ def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
     return counts.model_copy(update={"layers": layers})
 
 
-def _widths(layer: LayerCounts) -> Iterator[int]:
-    """Yield the bits of a weight of each group."""
+def _weight_bits(layer: LayerCounts) -> Iterator[int]:
+    """Yield the bits of a weight in each group of connections into a layer."""
     return (group.weight_bits for group in layer.synapses)

@@ -1,4 +1,4 @@
-"""Events of each step of each sample, and what each sample costs, for the interval around a mean."""
+"""Events in each step of each sample, and counts of each sample, from which intervals of means are computed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 class PerSample:
-    """Holds synaptic operations and spikes of each sample of one batch [B], over all layers.
+    """Holds the synaptic operations and spikes of each sample of one batch, summed over all layers.
+
+    Args:
+        samples: batch size B.
 
     >>> per_sample, squares = PerSample(2), Counter()
     >>> per_sample.synaptic_operations += np.array([3, 4])
@@ -32,21 +35,20 @@ class PerSample:
         self.spikes_sent: NDArray[np.int64] = np.zeros(samples, np.int64)
 
     def add(self, total: Counter[str], name: str, of_samples: NDArray[np.int64]) -> None:
-        """Add synaptic operations of each sample [B] here and to a total."""
+        """Add synaptic operations of each sample [B] to those held, and their sum to `total[name]`."""
         self.synaptic_operations += of_samples
         total[name] += int(of_samples.sum())
 
     def add_squares(self, squares: Counter[str]) -> None:
-        """Add the squares of all samples as exact integers, so that neither order nor batches matter."""
+        """Add the sum of squares over samples of each count to `squares`, in exact integers."""
         for name in ("synaptic_operations", "spikes_sent"):
             numbers: NDArray[np.int64] = getattr(self, name)
-            # Python's own whole numbers where 64 bits could overflow.
-            small = len(numbers) == 0 or len(numbers) * int(numbers.max()) ** 2 <= MAX_WHOLE
-            squares[name] += int(numbers @ numbers) if small else sum(n * n for n in numbers.tolist())
+            fits = len(numbers) == 0 or len(numbers) * int(numbers.max()) ** 2 <= MAX_WHOLE  # 64 bits
+            squares[name] += int(numbers @ numbers) if fits else sum(n * n for n in numbers.tolist())
 
 
 def spread(squares: Counter[str]) -> Spread:
-    """Convert the sums of squares to the form in which a record keeps them."""
+    """Convert sums of squares by name to the form of a record."""
     return Spread(
         synaptic_operations_squared=_count(squares["synaptic_operations"]),
         spikes_sent_squared=_count(squares["spikes_sent"]),
@@ -54,29 +56,29 @@ def spread(squares: Counter[str]) -> Spread:
 
 
 def _count(total: int) -> Count:
-    """Return a total, or the reason why it is too large to be stored."""
+    """Return a total as a record's count, or the reason why it is too large for one."""
     return Count(total=total) if total <= MAX_WHOLE else Count(reason="beyond 2^63, the largest stored")
 
 
 Rows = NDArray[np.int64]
-"""Whole numbers [T, B], of each step of each sample."""
+"""A whole number for each step and sample [T, B]."""
 
 
 class Came(NamedTuple):
-    """Counts the events of a signal up to each sample's length."""
+    """Holds numbers of events of a signal in the valid steps of samples."""
 
-    rows: Rows  # of each step of each sample [T, B]
-    of_samples: Rows  # [B]
+    rows: Rows  # in each step and sample [T, B]
+    of_samples: Rows  # in each sample [B]
     total: int
-    steps: int  # of all samples, in which something came
+    steps: int  # number of steps, of all samples, with an event
 
 
 def count_events(signal: Signal, lengths: Tensor) -> Came:
-    """Count the entries other than 0 of a signal [T, B, N] within each sample.
+    """Count the entries other than 0 of a signal [T, B, N] in the valid steps of each sample.
 
     Args:
-        signal: packed or dense; packed events are counted without being unpacked.
-        lengths: of the samples [B].
+        signal: sparse or dense.
+        lengths: valid steps of each sample [B].
 
     >>> signal = torch.tensor([[[0.0, 0.5], [1.0, 1.0]], [[-1.0, 2.0], [1.0, 0.0]]])
     >>> came = count_events(signal, torch.tensor([2, 1]))
@@ -85,17 +87,20 @@ def count_events(signal: Signal, lengths: Tensor) -> Came:
     """
     steps, batch, width = signal.shape
     rows, of_samples = np.empty((steps, batch), np.int64), np.zeros(batch, np.int64)
-    into = (lengths.cpu().numpy(), rows, of_samples)
+    ends_and_results = (lengths.cpu().numpy(), rows, of_samples)  # the kernels fill the last two
     if not isinstance(signal, SparseSpikes) and signal.device.type == "cpu" and signal.dtype in FLOATS:
         entries = rows_of(signal.detach().contiguous(), width)
-        total, filled = counting.count_rows(entries, *into)
+        total, steps_with_events = counting.count_rows(entries, *ends_and_results)
     else:
-        total, filled = counting.count_packed(_indptr(signal), *into)
-    return Came(rows, of_samples, int(total), int(filled))
+        total, steps_with_events = counting.count_packed(_indptr(signal), *ends_and_results)
+    return Came(rows, of_samples, int(total), int(steps_with_events))
 
 
 def _indptr(signal: Signal) -> NDArray[np.int64]:
-    """Return where the events of each row begin and end; a signal on an accelerator is counted there."""
+    """Return the running number of events before each row (step and sample) of a signal [T * B + 1].
+
+    A dense signal on an accelerator is counted there.
+    """
     if isinstance(signal, SparseSpikes):
         return signal.indptr.cpu().numpy()
     counts = torch.sum(signal.detach().bool(), 2, dtype=torch.int64).cpu().numpy()
@@ -103,13 +108,13 @@ def _indptr(signal: Signal) -> NDArray[np.int64]:
 
 
 def within(lengths: Tensor, steps: int) -> NDArray[np.bool_] | None:
-    """Compute a mask [T, B] of the steps within each sample; None where every sample lasts to the end."""
+    """Return a mask [T, B] of the steps within each sample (lengths: valid steps [B]); None if all are."""
     ends = lengths.cpu().numpy()
     return None if len(ends) == 0 or ends.min() >= steps else np.arange(steps)[:, None] < ends
 
 
 def one_step_later(rows: Rows, valid: NDArray[np.bool_] | None) -> Rows:
-    """Return the events that arrive one step later; those of the last step arrive nowhere."""
-    late = np.zeros_like(rows)
-    late[1:] = rows[:-1]
-    return late if valid is None else late * valid
+    """Shift numbers [T, B] by one step and set steps outside `valid` to 0; those of the last step are lost."""
+    shifted = np.zeros_like(rows)
+    shifted[1:] = rows[:-1]
+    return shifted if valid is None else shifted * valid

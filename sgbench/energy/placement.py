@@ -1,4 +1,4 @@
-"""Layers on the cores of a chip, and how far spikes then travel."""
+"""Placement of layers on the cores of a chip, and the messages and hops of spikes between cores."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ from sgbench.records.energy import Chip
 
 @dataclass(frozen=True)
 class Piece:
-    """Holds the cores of one layer, consecutive in the order of layers."""
+    """Holds the range of cores on which one layer lies."""
 
     layer: str
     first_core: int
-    cores: int
-    decides: str  # which limit makes it so many
+    cores: int  # number of cores
+    decides: str  # the limit of the chip that requires so many
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Holds what one layer's spikes become on the way, summed over the test set."""
+    """Holds the messages between cores that carry one layer's spikes, summed over the test set."""
 
     messages: BoundedValue
-    east_west: BoundedValue
-    north_south: BoundedValue
+    east_west: BoundedValue  # hops to the next tile
+    north_south: BoundedValue  # hops to the next tile
 
 
 def synapse_count(group: SynapseCounts, steps: int) -> int | None:
-    """Count the connections of a group whose dense operations were counted: each is served once a step."""
+    """Return the number of connections of a group: dense operations divided by steps; None if not counted."""
     return None if group.dense.total is None else group.dense.total // steps
 
 
 def stored_weights(group: SynapseCounts, steps: int) -> int | None:
-    """Count the numbers that a group stores; a convolution's are known only where they were recorded."""
+    """Return the number of weights that a group stores, in counts over so many steps; None if unknown.
+
+    Unless recorded, it is the number of connections; a convolution shares weights, so its number is unknown.
+    """
     if group.weights is not None:
         return group.weights
     return None if group.wiring == "convolution" else synapse_count(group, steps)
 
 
 def place(counts: OpCounts, chip: Chip) -> tuple[Piece, ...]:
-    """Put the layers on as few cores as the limits allow, one layer after another.
+    """Place the layers on as few cores as the chip's limits allow, one layer after another.
 
-    A core belongs to one layer unless the chip says that layers share; then they lie together from the first core
-    on. A layer whose synapses were not counted is cut by its neurons alone.
+    A core belongs to one layer, unless the chip states that layers share cores: then all lie on the same cores. A
+    layer whose synapses were not counted is placed by its number of neurons alone.
     """
     if chip.layers_share:
         cores, decides = _cores_for(counts.layers, counts.steps, chip)
@@ -60,7 +63,7 @@ def place(counts: OpCounts, chip: Chip) -> tuple[Piece, ...]:
 
 
 def _cores_for(layers: tuple[LayerCounts, ...], steps: int, chip: Chip) -> tuple[int, str]:
-    """Return how many cores some layers take together, and the limit that makes it so many."""
+    """Return how many cores these layers need together, and the name of the limit that requires so many."""
     needs = [(1, "one at least")]
     if chip.neurons_per_core is not None:
         neurons = sum(layer.neurons for layer in layers)
@@ -73,67 +76,75 @@ def _cores_for(layers: tuple[LayerCounts, ...], steps: int, chip: Chip) -> tuple
 
 
 def synapse_bits(layer: LayerCounts, steps: int, chip: Chip) -> int | None:
-    """Compute the memory of a layer's synapses [bits]; None where they were not counted.
+    """Compute the memory of a layer's synapses [bits]: synapses times bits of a weight; None if not counted.
 
-    Every weight counts as wide as those of the layer's widest group, and at most as the chip's widest.
+    A weight takes the bits of the layer's widest group, at most those of the chip's weights.
 
     Args:
-        layer: what was counted of the layer.
-        steps: time steps counted, by which dense operations are divided to give synapses.
-        chip: its widest weight.
+        layer: its counts.
+        steps: number of time steps that were counted.
+        chip: states the bits of a weight.
     """
     synapses = [synapse_count(group, steps) for group in layer.synapses]
-    wide = max((group.weight_bits for group in layer.synapses), default=1)
+    bits = max((group.weight_bits for group in layer.synapses), default=1)
     if None in synapses:
         return None
-    return sum(layer_synapses or 0 for layer_synapses in synapses) * min(wide, chip.weight_bits or wide)
+    return sum(group_synapses or 0 for group_synapses in synapses) * min(bits, chip.weight_bits or bits)
 
 
 def last_core(pieces: tuple[Piece, ...]) -> int:
-    """Return the number of the last core in use."""
+    """Return the index of the last core in use."""
     return max(piece.first_core + piece.cores for piece in pieces) - 1
 
 
 def chips_needed(pieces: tuple[Piece, ...], chip: Chip) -> int:
-    """Return how many chips hold the pieces; one where the number of cores is not known."""
+    """Return how many chips hold all pieces; 1 if the number of cores of a chip is unknown."""
     return 1 if chip.cores is None else math.ceil((last_core(pieces) + 1) / chip.cores)
 
 
 def traffic(counts: OpCounts, chip: Chip, pieces: tuple[Piece, ...]) -> dict[str, Traffic]:
-    """Count the messages and hops of each layer's spikes under this placement.
+    """Map each layer to the messages and hops of its spikes under a placement; input from outside does not count.
 
-    A spike goes to every core of a layer that listens to its own, one message each, first east-west and then
-    north-south. The value takes spikes to come evenly from a layer's cores; the low end has everything on one
-    tile, the high end every message cross the whole mesh. Input from outside the chip is not in it.
+    A spike is one message to every core of the layers that receive it, first east-west, then north-south. The value
+    assumes that spikes come evenly from a layer's cores. At the low bound all cores are on one tile; at the high
+    bound every message crosses the whole mesh.
     """
-    where = {piece.layer: piece for piece in pieces}
+    piece_of = {piece.layer: piece for piece in pieces}
     by_layer: dict[str, Traffic] = {}
     for layer in counts.layers:
         receivers = [
-            (where[other.name], group.wiring)
-            for other in counts.layers
-            for group in other.synapses
+            (piece_of[receiver.name], group.wiring)
+            for receiver in counts.layers
+            for group in receiver.synapses
             if group.source == layer.name
         ]
         spikes = layer.spikes_sent.total or 0
-        by_layer[layer.name] = _traffic(where[layer.name], receivers, spikes, chip, pieces)
+        by_layer[layer.name] = _traffic(piece_of[layer.name], receivers, spikes, chip, pieces)
     return by_layer
 
 
 def _traffic(
     source: Piece, receivers: list[tuple[Piece, str]], spikes: int, chip: Chip, pieces: tuple[Piece, ...]
 ) -> Traffic:
-    """Return the messages and hops that the spikes of one layer cause."""
-    routes = [
-        (core, other)
+    """Return the messages and hops of one layer's spikes.
+
+    Args:
+        source: cores of the layer.
+        receivers: (cores, wiring) of each group of connections that receives the spikes.
+        spikes: number of spikes.
+        chip: states the mesh of tiles.
+        pieces: cores of all layers.
+    """
+    routes = [  # pairs of cores
+        (core, receiver)
         for piece, wiring in receivers
         for core in _cores(source)
-        for other in ((core,) if wiring == "one_to_one" else _cores(piece))
+        for receiver in ((core,) if wiring == "one_to_one" else _cores(piece))
     ]
-    spikes_a_core = spikes / source.cores
-    messages = spikes_a_core * len(routes)
+    spikes_per_core = spikes / source.cores
+    messages = spikes_per_core * len(routes)
     east_west, north_south = (
-        spikes_a_core * sum(abs(_tile(a, chip)[axis] - _tile(b, chip)[axis]) for a, b in routes)
+        spikes_per_core * sum(abs(_tile(a, chip)[axis] - _tile(b, chip)[axis]) for a, b in routes)
         for axis in (0, 1)
     )
     width, height = _mesh(chip, last_core(pieces))
@@ -145,17 +156,18 @@ def _traffic(
 
 
 def _cores(piece: Piece) -> range:
+    """Return the indices of a layer's cores."""
     return range(piece.first_core, piece.first_core + piece.cores)
 
 
 def _tile(core: int, chip: Chip) -> tuple[int, int]:
-    """Return the east-west and north-south position of a core's tile."""
+    """Return the (east-west, north-south) position of a core's tile in the mesh."""
     tile = core // chip.cores_per_tile
     width = chip.tiles_east_west or 1
     return tile % width, tile // width
 
 
 def _mesh(chip: Chip, last_core: int) -> tuple[int, int]:
-    """Return the number of tiles along both sides of the mesh, of one chip at least."""
+    """Return the number of tiles (east-west, north-south) of the mesh up to the last core, at least of one chip."""
     last = max(last_core, (chip.cores or 1) - 1)
     return chip.tiles_east_west or 1, _tile(last, chip)[1] + 1

@@ -1,4 +1,4 @@
-"""Exact operation counts of networks without spikes, in the form of those of spiking ones."""
+"""Exact operation counts of baseline networks without spikes, in the form of those of spiking networks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def counter_of(network: Network, input_kind: Kind, *, bits: int) -> OperationCounter | PlainCounter:
-    """Choose what counts the operations of a network."""
+    """Return a counter for a network: `PlainCounter` for a baseline, else `OperationCounter`; bits: of a weight."""
     if isinstance(network, Baseline):
         return PlainCounter(network, input_kind, bits=bits)
     return OperationCounter(network, input_kind, bits=bits)
 
 
 class PlainCounter:
-    """Counts what torch's layers of a baseline do, up to each sample's length.
+    """Counts the operations of a baseline's torch layers in the valid steps of samples.
 
-    A network that sees a sample once is one step a sample, after the additions that sum its input up where it sees
-    counts. A value of zero triggers nothing in the effective counts, as of a spiking network.
+    A baseline that computes once on a whole sample counts as one step a sample; if it first sums its input over
+    time, these additions count too. Values of 0 cause no effective operation, as in spiking networks.
+
+    Args:
+        network: the baseline.
+        input_kind: whether the encoder's output is declared binary or real.
+        bits: of a weight and of a state variable.
     """
 
     def __init__(self, network: Baseline, input_kind: Kind, *, bits: int) -> None:
@@ -36,21 +41,24 @@ class PlainCounter:
             self.counter.names |= {layer.body: layer.name, layer.after: layer.name}
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
-        """Add one batch, the samples of each length by themselves."""
+        """Run the baseline on one batch, samples of equal length together, and add its operations.
+
+        `trajectory` is not used; it is there as in `OperationCounter.update`.
+        """
         x = dense(batch.x)
         for length in batch.lengths.unique().tolist():
             chosen = batch.lengths == length
             part = x[:length, chosen]
-            seen = self.network.seen(part, batch.lengths[chosen])
+            network_input = self.network.seen(part, batch.lengths[chosen])
             count = part.shape[1]
-            steps = count * seen.shape[0]
+            steps = count * network_input.shape[0]
             self.samples += count
             self.steps += steps
             self.events += int(part.count_nonzero())
-            self.counter(seen, samples=count, steps=steps)
+            self.counter(network_input, samples=count, steps=steps)
 
     def result(self) -> OpCounts:
-        """Return the operations counted so far, under the layers' own names."""
+        """Return the operations of all batches so far, with the names of the baseline's layers."""
         counts = self.counter.result()
         first, *rest = (self._layer(layer) for layer in counts.layers)
         if self.network.sums_up:
@@ -58,7 +66,7 @@ class PlainCounter:
         return counts.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
 
     def _layer(self, layer: LayerCounts) -> LayerCounts:
-        """Move a layer's counts under the layer's own name; every unit is updated in every step."""
+        """Return a module's counts with the name and neurons of its layer, each neuron updated in each step."""
         name = _plain(layer.name)
         neurons = self.neurons[name]
         updates = Count(total=neurons * self.steps)
@@ -75,5 +83,5 @@ class PlainCounter:
 
 
 def _plain(name: str) -> str:
-    """Rename layer l0 of a recurrent module to the name that torch's own calls have."""
+    """Remove the suffix with which `ModuleCounter` marks the first layer of a recurrent module."""
     return name.removesuffix(".l0")

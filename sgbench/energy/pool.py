@@ -1,4 +1,4 @@
-"""Counts of several seeds of one method as those of one long test set."""
+"""Operation counts of several seeds of one method, summed as if over one long test set."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 
 
 def pooled(counts: Sequence[OpCounts]) -> OpCounts:
-    """Add up what networks of one shape did; divided by samples it is the mean over seeds of equal test sets.
+    """Sum the operation counts of networks of one shape; per sample, they are the mean over seeds.
 
     Raises:
-        InputError: there is nothing to pool, or the networks differ in shape.
+        InputError: there are no counts, or the networks differ in layers, neurons or connections.
     """
     if not counts:
         raise InputError("no operation counts to pool")
@@ -30,7 +30,7 @@ def pooled(counts: Sequence[OpCounts]) -> OpCounts:
 
 
 def _shape(counts: OpCounts) -> list[Any]:
-    """Return the properties that two networks must share to be pooled."""
+    """Return layers, neurons and connections, in which networks must agree to be pooled."""
     return [
         (
             layer.name,
@@ -42,23 +42,23 @@ def _shape(counts: OpCounts) -> list[Any]:
 
 
 def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
-    """Add up one layer of several networks."""
+    """Sum the counts of one layer over several networks."""
     groups = tuple(_group(groups) for groups in zip(*(layer.synapses for layer in layers), strict=True))
     return layers[0].model_copy(update={"synapses": groups, **_totals(layers)})
 
 
 def _group(groups: Sequence[SynapseCounts]) -> SynapseCounts:
-    """Add up one group of connections of several networks."""
+    """Sum the counts of one group of connections over several networks."""
     return groups[0].model_copy(update=_totals(groups))
 
 
 def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str, Count]:
-    """Sum every count of a part over networks."""
+    """Map the name of each count of a layer or group to its sum over networks."""
     names = [name for name in type(parts[0]).model_fields if isinstance(getattr(parts[0], name), Count)]
     return {name: _sum([getattr(part, name) for part in parts]) for name in names}
 
 
 def _sum(counts: Sequence[Count]) -> Count:
-    """Add counts up; one that is unknown makes the sum unknown."""
+    """Sum counts; the sum is unknown, with the same reason, if one is."""
     unknown = next((count for count in counts if count.total is None), None)
     return unknown if unknown is not None else Count(total=sum(count.total or 0 for count in counts))

@@ -1,4 +1,4 @@
-"""From operation counts to joules: a target's prices applied to what a network executed."""
+"""Energy estimates: operation counts of a network times a target's prices of operations."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from sgbench.records.files import first_problem
 
 
 def access_pj(price: MemoryPrice, size_bytes: float) -> BoundedValue:
-    """Compute the energy of one access [pJ] to a memory of this size.
+    """Compute the energy of one access [pJ] to a memory of `size_bytes`.
 
-    Between two published sizes: from the smaller's to the larger's, the value on a straight line over the logarithm
-    of the size. At or below the smallest: at most its cost, at least its cost in proportion to the size, which is
-    how two implementations of one paper (Lemaire 2022) differ.
+    Between two published sizes, their prices are the bounds, and the value is interpolated linearly over the
+    logarithm of the size. Up to the smallest size, value and high bound are its price; the low bound is in
+    proportion to the size (two implementations of Lemaire et al. 2022 differ so).
 
     Raises:
-        InputError: the memory is larger than any with a price.
+        InputError: the memory is larger than the largest with a price.
 
     >>> from sgbench.records.energy import MemoryPrice
     >>> sram = MemoryPrice(operations=("weight_read",), per="word64", scope="per_op", basis="simulated",
@@ -49,11 +49,12 @@ def access_pj(price: MemoryPrice, size_bytes: float) -> BoundedValue:
     if size_bytes <= smallest.size_bytes:
         part = smallest.access_pj * size_bytes / smallest.size_bytes
         return BoundedValue(smallest.access_pj, part, smallest.access_pj)
-    for a, b in pairwise(price.sizes):
-        if size_bytes <= b.size_bytes:
-            share = math.log(size_bytes / a.size_bytes) / math.log(b.size_bytes / a.size_bytes)
-            value = a.access_pj + share * (b.access_pj - a.access_pj)
-            return BoundedValue(value, a.access_pj, b.access_pj)
+    for smaller, larger in pairwise(price.sizes):
+        if size_bytes <= larger.size_bytes:
+            whole = math.log(larger.size_bytes / smaller.size_bytes)
+            share = math.log(size_bytes / smaller.size_bytes) / whole
+            value = smaller.access_pj + share * (larger.access_pj - smaller.access_pj)
+            return BoundedValue(value, smaller.access_pj, larger.access_pj)
     raise InputError(
         f"a memory of {size_bytes:,.0f} bytes is larger than any with a price, {largest.size_bytes:,.0f}"
     )
@@ -61,50 +62,45 @@ def access_pj(price: MemoryPrice, size_bytes: float) -> BoundedValue:
 
 @dataclass(frozen=True)
 class Term:
-    """Holds one summand of the dynamic energy: an operation of one layer, or of all together (layer None)."""
+    """Holds one summand of the dynamic energy: the cost of one operation in a layer, or in all layers."""
 
     operation: Operation
-    layer: str | None
+    layer: str | None  # None for all layers together
     count_per_inference: float
     price: Price | MemoryPrice
-    energy_nj: BoundedValue
+    energy_nj: BoundedValue  # of an inference
 
 
 @dataclass(frozen=True)
 class EnergyEstimate:
-    """Holds the energy of one inference [nJ] on one target; a number is None where `reasons` says why.
-
-    `missing` names what even a given number leaves out: with it the number is a part, not a whole. `assumptions`
-    are what the number takes for granted of the network. `priced_nj` sums what has a price, also where there is no
-    total; None where nothing has one.
-    """
+    """Holds the energy of one inference of a network on one target."""
 
     target: str
-    latency_s: float
-    dynamic_nj: BoundedValue | None
-    static_nj: BoundedValue | None
-    terms: tuple[Term, ...]
-    missing: tuple[str, ...]
-    reasons: tuple[str, ...]
-    by_layer: tuple[Term, ...] = ()
-    assumptions: tuple[str, ...] = ()
-    priced_nj: BoundedValue | None = None
+    latency_s: float  # duration of an inference
+    dynamic_nj: BoundedValue | None  # total over all operations; None if it is unknown, see `reasons`
+    static_nj: BoundedValue | None  # static power times duration; None if unknown or part of a price
+    terms: tuple[Term, ...]  # summands of the dynamic energy, by operation
+    missing: tuple[str, ...]  # operations that occur and are not in the total
+    reasons: tuple[str, ...]  # why the total is unknown
+    by_layer: tuple[Term, ...] = ()  # summands by operation and layer
+    assumptions: tuple[str, ...] = ()  # differences between the network and the one that is priced
+    priced_nj: BoundedValue | None = None  # sum of the operations with a price; None if there are none
 
     @property
     def is_part(self) -> bool:
-        """Return whether what has a price is a part of the dynamic energy, and not all of it."""
+        """Return whether `priced_nj` is only a part of the dynamic energy."""
         return self.priced_nj is not None and bool(self.missing or self.reasons)
 
     @property
     def whole_nj(self) -> BoundedValue | None:
-        """Add dynamic and static energy, as far as the target has both."""
+        """Return the sum of dynamic and static energy; without a static one the dynamic energy, or None."""
         if self.dynamic_nj is None or self.static_nj is None:
             return self.dynamic_nj
         return self.dynamic_nj.plus(self.static_nj)
 
     @property
     def mark(self) -> str | None:
-        """Return the weakest evidence among the prices in use."""
+        """Return the weakest grade of evidence among the prices in use, e.g. "derived"; None without any."""
         order = ("verified", "derived", "secondary", "memory")
         marks = [term.price.mark for term in self.terms if term.count_per_inference]
         return max(marks, key=order.index, default=None)
@@ -116,90 +112,97 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
     .. math:: E_\mathrm{dynamic} = \sum_l \sum_o \frac{n_{lo}}{\mathrm{samples}} e_o, \qquad
               E_\mathrm{static} = \mathrm{chips} \; P \, \frac{\mathrm{steps}}{\mathrm{samples}} \, dt
 
-    An operation that occurs, has no price and is in no other price leaves no total, and so does one that was not
-    counted: an unknown summand is never zero. Operations that the target itself names in `missing` are left out
-    of the sum and stay named. Ends of the interval: every price, and every number of hops, at its low or high end.
+    with the number n_lo of operations o in layer l, their price e_o, and the static power P of a chip. There is no
+    total if an operation was not counted, or occurs and has no price and is part of no other price. Operations that
+    the target names as missing are left out of the sum and listed. At the low (high) bound, every price and every
+    number of hops is at its low (high) bound.
 
     Args:
         counts: totals over a test set.
         target: prices [pJ] and static power [mW].
-        dt_s: length of one time step [s].
+        dt_s: duration of a time step [s].
     """
     latency_s = counts.steps / counts.samples * dt_s / target.acceleration
     if target.unpriced is not None:
         return EnergyEstimate(target.name, latency_s, None, None, (), target.missing, (target.unpriced,))
-    # Where layers lie on the chip, and what moves between its cores.
+    # Cores of each layer, and messages between cores if they have a price.
     pieces = () if target.chip is None else place(counts, target.chip)
-    moving = target.chip is not None and not {*TRANSPORT}.isdisjoint(target.priced)
-    moves = traffic(counts, target.chip, pieces) if moving and target.chip is not None else {}
-    # Operations times prices; one without a price leaves the whole without a number.
+    has_transport = target.chip is not None and not {*TRANSPORT}.isdisjoint(target.priced)
+    moves = traffic(counts, target.chip, pieces) if has_transport and target.chip is not None else {}
+    # Operations times prices.
     narrow = narrowed(counts, target.operand_bits)
-    asked = tuple(operation_counts(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
-    terms, problems = _terms(asked, narrow, target)
-    unpriced = _unpriced(asked, target)
+    operations = tuple(operation_counts(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
+    terms, problems = _terms(operations, narrow, target)
+    unpriced = _unpriced(operations, target)
     reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *problems)
     chips = 1 if target.chip is None else chips_needed(pieces, target.chip)
-    whole = bool(target.priced) and not reasons
+    is_whole = bool(target.priced) and not reasons
+    priced_nj = total(term.energy_nj for term in terms)
+    has_priced = is_whole or any(term.count_per_inference > 0 for term in terms)
     return EnergyEstimate(
         target=target.name,
         latency_s=latency_s,
-        dynamic_nj=total(term.energy_nj for term in terms) if whole else None,
+        dynamic_nj=priced_nj if is_whole else None,
         static_nj=_static(target, latency_s, chips),
         terms=_sum_by_operation(terms),
-        missing=(*_occurring(target.missing, asked), *unpriced),
+        missing=(*_occurring(target.missing, operations), *unpriced),
         reasons=reasons,
         by_layer=tuple(terms),
         assumptions=tuple(_assumptions(counts, target, chips)),
-        priced_nj=total(term.energy_nj for term in terms) if whole or any(map(_occurs, terms)) else None,
+        priced_nj=priced_nj if has_priced else None,
     )
 
 
-def _occurs(term: Term) -> bool:
-    return term.count_per_inference > 0
+def _operation_in(item: str) -> str:
+    """Return the operation that a target's note names, e.g. "bias_addition: not measured" -> "bias_addition"."""
+    return item.split(":", maxsplit=1)[0].strip()
 
 
 def _ignored_operations(target: EnergyTarget) -> set[str]:
-    """Collect operations whose count does not matter: part of another price, or named as missing by the target."""
-    named = {item.split(":")[0].strip() for item in target.missing}
+    """Return the operations that need no price: part of another price, or named as missing by the target."""
+    missing = {_operation_in(item) for item in target.missing}
     priced = {*target.priced}
-    stood_for = {name for name, others in INSTEAD.items() if not priced.isdisjoint(others)}
-    return {*target.included_elsewhere, *named, *stood_for}
+    replaced = {name for name, substitutes in INSTEAD.items() if not priced.isdisjoint(substitutes)}
+    return {*target.included_elsewhere, *missing, *replaced}
 
 
-def _unpriced(asked: Iterable[OperationCount], target: EnergyTarget) -> tuple[str, ...]:
-    """List the needed operations that occur and that the target does not account for."""
+def _unpriced(operations: Iterable[OperationCount], target: EnergyTarget) -> tuple[str, ...]:
+    """List the needed operations that occur, have no price and are not ignored."""
     accounted = {*target.priced, *_ignored_operations(target)}
-    names = [
+    occurring = [
         each.operation
-        for each in asked
+        for each in operations
         if each.count is not None and each.count.value and each.operation in NEEDED
     ]
-    return tuple(name for name in dict.fromkeys(names) if name not in accounted)
+    return tuple(name for name in dict.fromkeys(occurring) if name not in accounted)
 
 
-def _occurring(missing: Iterable[str], asked: tuple[OperationCount, ...]) -> list[str]:
-    """List what a target leaves out, without operations that this network never does."""
-    absent = {*NEEDED} - {each.operation for each in asked if each.count is None or each.count.value}
-    return [item for item in missing if item.split(":")[0].strip() not in absent]
+def _occurring(missing: Iterable[str], operations: tuple[OperationCount, ...]) -> list[str]:
+    """Return a target's notes on missing operations without those of operations that the network never does."""
+    absent = {*NEEDED} - {each.operation for each in operations if each.count is None or each.count.value}
+    return [item for item in missing if _operation_in(item) not in absent]
 
 
 def _terms(
-    asked: tuple[OperationCount, ...], counts: OpCounts, target: EnergyTarget
+    operations: tuple[OperationCount, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
-    """Price the operations of every layer, and describe the counts that are missing."""
+    """Multiply the operations of every layer by their prices.
+
+    Returns:
+        The terms, and a line for each needed count or memory size that is unknown.
+    """
     layers = {layer.name: layer for layer in counts.layers}
     prices: dict[str, Price | MemoryPrice] = {item.operation: item for item in target.prices}
     prices |= {name: item for item in target.memories for name in item.operations}
-    left_out = _ignored_operations(target)
+    ignored = _ignored_operations(target)
     terms: list[Term] = []
-    problems: dict[str, None] = {}
-    for each in asked:
+    problems: dict[str, None] = {}  # an ordered set
+    for each in operations:
         item = prices.get(each.operation)
         if each.count is None:
-            if item is not None or (each.operation in NEEDED and each.operation not in left_out):
+            if item is not None or (each.operation in NEEDED and each.operation not in ignored):
                 problems.setdefault(f"{each.operation}: no count in {each.location} ({each.reason})")
         elif item is not None:
-            # A count and a price make a term.
             per_inference = each.count.over(_inferences(counts, target))
             try:
                 cost = _one_count_nj(item, each.operation, layers[each.layer], counts)
@@ -211,20 +214,24 @@ def _terms(
 
 
 def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
-    """Return the divisor of totals: a target that runs once an inference repeats nothing over steps."""
+    """Return the number by which totals are divided: samples, or steps if the target runs once an inference."""
     return counts.steps if target.passes == "once" else counts.samples
 
 
 def _one_count_nj(
     item: Price | MemoryPrice, operation: Operation, layer: LayerCounts, counts: OpCounts
 ) -> BoundedValue:
-    """Compute the energy of one count [nJ]."""
+    """Compute the energy of one operation in a layer [nJ]; a memory's price depends on its size.
+
+    Raises:
+        InputError: the size of the layer's memory is unknown, or larger than any with a price.
+    """
     if isinstance(item, Price):
         return BoundedValue(item.value_pj, item.low_pj, item.high_pj).times(1e-3 / item.counts_each)
-    size = weight_bytes(layer, counts.steps) if operation == "weight_read" else state_bytes(layer)
-    if size is None:
+    size_bytes = weight_bytes(layer, counts.steps) if operation == "weight_read" else state_bytes(layer)
+    if size_bytes is None:
         raise InputError("the size of its memory is not known")
-    return access_pj(item, size).times(1e-3 / item.bits_each)
+    return access_pj(item, size_bytes).times(1e-3 / item.bits_each)
 
 
 def _sum_by_operation(terms: Iterable[Term]) -> tuple[Term, ...]:
@@ -235,17 +242,17 @@ def _sum_by_operation(terms: Iterable[Term]) -> tuple[Term, ...]:
     return tuple(
         Term(
             operation,
-            None,
-            sum(term.count_per_inference for term in group),
-            group[0].price,
-            total(term.energy_nj for term in group),
+            layer=None,
+            count_per_inference=sum(term.count_per_inference for term in group),
+            price=group[0].price,
+            energy_nj=total(term.energy_nj for term in group),
         )
         for operation, group in groups.items()
     )
 
 
 def _static(target: EnergyTarget, latency_s: float, chips: int) -> BoundedValue | None:
-    """Return static power times duration [nJ], or None where a price already contains it, or may."""
+    """Return static power times duration [nJ]; None if unknown, or if a price may already include it."""
     if target.static is None or any(item.scope in ALONE for item in target.prices):
         return None
     power = target.static
@@ -253,7 +260,7 @@ def _static(target: EnergyTarget, latency_s: float, chips: int) -> BoundedValue 
 
 
 def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable[str]:
-    """Yield what the price takes for granted that the network does not have."""
+    """Yield a line for each property of the network that the estimate replaces: bits, passes, number of chips."""
     widest = max((group.weight_bits for layer in counts.layers for group in layer.synapses), default=0)
     if target.operand_bits is not None and widest > target.operand_bits:
         yield f"weights and states of {widest} bits are priced as if they had {target.operand_bits}"
@@ -267,20 +274,20 @@ def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable
 
 
 def evidence_of(target: EnergyTarget) -> tuple[Evidence, ...]:
-    """Collect everything of a target that has a source."""
+    """Return all values of a target that have a source: prices, memories and static power."""
     static = () if target.static is None else (target.static,)
     return (*target.prices, *target.memories, *static)
 
 
 def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) -> dict[str, EnergyTarget]:
-    """Load the energy targets of the catalogue and of the user's own folders, by name.
+    """Map names to the energy targets of the catalogue and of the user's own folders.
 
     Args:
-        config_dirs: folders with targets of one's own.
-        everything: also those that are no column of leaderboards.
+        config_dirs: the user's own folders.
+        everything: whether to include targets that are no column of leaderboards.
 
     Raises:
-        InputError: a file is not a price list, or its name is not that of the target inside; one line.
+        InputError: a file is no valid target, or its name is not that of the target inside; one line.
 
     >>> sorted(load_targets())
     ['horowitz_45nm', 'loihi1', 'truenorth']
@@ -290,10 +297,10 @@ def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) 
 
 
 def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> dict[str, EnergyTarget]:
-    """Select the targets of these names, or all of them where there is none.
+    """Map these names to their energy targets; without names, return all.
 
     Raises:
-        InputError: there is no such target; the line names the nearest.
+        InputError: there is no target of a name; the line suggests the nearest.
     """
     known = load_targets(config_dirs, everything=True)
     for name in names:
@@ -305,7 +312,7 @@ def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> 
 
 
 def _target(entry: catalogue.Entry) -> EnergyTarget:
-    """Read the prices of one entry."""
+    """Read the target in a catalogue entry; raise InputError if it is invalid or has another name than its file."""
     try:
         target = EnergyTarget.model_validate(entry.parameters)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""A network's energy on many targets as one table and one picture."""
+"""A network's energy on several targets as one table and one picture."""
 
 from __future__ import annotations
 
@@ -32,58 +32,59 @@ OF_NEURONS = tuple(name for name in NEEDED if name.startswith("neuron_"))
 
 @dataclass(frozen=True, repr=False)
 class PricedNetwork(ShownTable):
-    """Shows what one inference of a network costs on each of some targets.
+    """Shows the energy of one inference of a network on several targets.
 
-    It prints as a table, is one in a notebook, and `plot` draws which operations of which layers cost most. A
-    number with a star is a part. Its row names the operations without a price, and targets that price none of the
-    network's stand below the table with the reason.
+    It prints as a table, is shown as one in a notebook, and `plot` draws the energy of operations and layers. A
+    star marks a number that leaves out operations without a price; its row names them. Targets without any price
+    for the network's operations are listed below the table.
     """
 
     counts: OpCounts  # operations of the network
-    targets: dict[str, EnergyTarget]  # price lists by name, in the order of the rows
-    estimates: tuple[EnergyEstimate, ...]
-    title: str  # what was priced
+    targets: dict[str, EnergyTarget]  # maps names to targets, in the order of rows
+    estimates: tuple[EnergyEstimate, ...]  # one for each target
+    title: str  # names the network
 
     @classmethod
     def of(
         cls, counts: OpCounts, targets: dict[str, EnergyTarget], *, dt_s: float, title: str
     ) -> PricedNetwork:
-        """Price a network's operations on each target, a time step lasting `dt_s` seconds."""
+        """Estimate the energy of a network on each target; dt_s: duration of a time step [s]."""
         estimates = tuple(price(counts, target=target, dt_s=dt_s) for target in targets.values())
         return cls(counts, targets, estimates, title)
 
     def __getitem__(self, target: str) -> EnergyEstimate:
-        """Return the estimate of one target by its name."""
+        """Return the estimate on the target of this name."""
         return {estimate.target: estimate for estimate in self.estimates}[target]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """Write the table for a terminal, with its notes below it."""
+        """Return the lines of the table and its notes for a terminal."""
         rows = [list(HEAD), *([cell.text for cell in self._row(one)] for one in self._shown)]
         return [*aligned(rows, text_columns=len(HEAD)), *self.table_notes()]
 
     def table(self) -> Table:
-        """Make the table of the targets that price something, with their energies [nJ]."""
+        """Return the table: a row for each target with an energy, energies in nJ."""
         columns = (*texts(*HEAD[:2]), *numbers(*HEAD[2:4]), *texts(*HEAD[4:]))
         return Table(self.title, columns, tuple(map(self._row, self._shown)))
 
     def table_notes(self) -> tuple[str, ...]:
-        """Explain the star, and why the other targets have no number."""
-        without: dict[str, list[str]] = {}
-        for one in self.estimates:
-            if one.priced_nj is None and one.static_nj is None:
-                without.setdefault(_reason_without_price(one), []).append(one.target)
-        star = [STAR] if any(one.is_part for one in self._shown) else []
-        return (*star, *(f"no energy on {', '.join(names)}: {why}" for why, names in without.items()))
+        """Return the lines below the table: what the star means, and why other targets have no row."""
+        by_reason: dict[str, list[str]] = {}
+        for estimate in self.estimates:
+            if estimate.priced_nj is None and estimate.static_nj is None:
+                by_reason.setdefault(_reason_without_price(estimate), []).append(estimate.target)
+        star = [STAR] if any(estimate.is_part for estimate in self._shown) else []
+        return (*star, *(f"no energy on {', '.join(names)}: {why}" for why, names in by_reason.items()))
 
     @property
     def _shown(self) -> list[EnergyEstimate]:
-        return [one for one in self.estimates if one.priced_nj is not None or one.static_nj is not None]
+        """Return the estimates with a dynamic or static energy, which have a row."""
+        return [each for each in self.estimates if each.priced_nj is not None or each.static_nj is not None]
 
     def plot(self, path: Path | str) -> Path:
-        """Draw the share of each term and layer on every target, the cheapest target first.
+        """Draw the energy of each operation and layer on every target, the cheapest target first; return the path.
 
         Raises:
             InputError: no target prices anything, or the file cannot be written.
@@ -96,6 +97,7 @@ class PricedNetwork(ShownTable):
         return Path(path)
 
     def _row(self, estimate: EnergyEstimate) -> tuple[Cell, ...]:
+        """Return the cells of one target's row, in the order of `HEAD`."""
         static, priced = estimate.static_nj, estimate.priced_nj
         mark = estimate.mark or (NONE if static is None else marked(self.targets[estimate.target]))
         return (
@@ -108,26 +110,27 @@ class PricedNetwork(ShownTable):
 
 
 def _starred(estimate: EnergyEstimate) -> str:
+    """Write the energy of operations with a price, with a star if it is only a part."""
     return joules_interval(estimate.priced_nj) + (" *" if estimate.is_part else "")
 
 
 def _without_price(estimate: EnergyEstimate) -> list[str]:
-    """Name the operations of a network that a target has no price for, or that were not counted."""
-    named = [item.split(":")[0].strip() for item in (*estimate.missing, *estimate.reasons)]
-    names = [name for name in dict.fromkeys(named) if name in NEEDED]
+    """List the operations that have no price or were not counted; all of neurons together as "neurons"."""
+    noted = [item.split(":")[0].strip() for item in (*estimate.missing, *estimate.reasons)]
+    names = [name for name in dict.fromkeys(noted) if name in NEEDED]
     if set(OF_NEURONS) <= set(names):
         names = ["neurons", *(name for name in names if name not in OF_NEURONS)]
     return [name.replace("_", " ") for name in names]
 
 
 def _reason_without_price(estimate: EnergyEstimate) -> str:
-    """Explain why a target prices nothing of a network."""
+    """Write why an estimate has no energy."""
     names = _without_price(estimate)
     return f"no price of {', '.join(names)}" if names else "; ".join(estimate.reasons)
 
 
 def _bar(estimate: EnergyEstimate) -> EnergyBar | None:
-    """Return the bar of a target's priced terms; None where nothing costs anything."""
+    """Return the bar that shows an estimate's terms; None if they cost nothing."""
     from sgbench.plots.energy_terms import DrawnTerm, EnergyBar
 
     priced = estimate.priced_nj

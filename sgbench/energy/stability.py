@@ -1,4 +1,4 @@
-"""How far a ranking by energy depends on whose prices are right."""
+"""How far a ranking of methods by energy depends on the uncertain prices of operations."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from sgbench.energy.interval import BoundedValue, total
 from sgbench.energy.price import EnergyEstimate
 
 Parts = dict[str, BoundedValue]
-"""Energy of one inference [nJ], by operation."""
+"""Maps operations to their energy in one inference [nJ]."""
 
-MOST_DOUBTS = 12
-"""Prices that are varied one against the other; the rest, which matter least, move with the last of them."""
-ROUNDING = 1e-12  # relative, below which two sums are the same
+MOST_VARIED = 12
+"""Number of prices that vary independently; all others, which matter least, vary together with the last of them."""
+ROUNDING = 1e-12  # relative difference up to which two sums are equal
 
 
 @dataclass(frozen=True)
 class Duel:
-    """Says how often method a costs less than b: on each target, over the corners of its prices' intervals."""
+    """Compares the energy of two methods over all combinations of low and high prices ("corners")."""
 
-    a: str
-    b: str
-    share: dict[str, float]  # of corners, by target
-    tied: tuple[str, ...]  # targets on which both cost the same whatever the prices, so neither is cheaper
+    a: str  # name of the first method
+    b: str  # name of the second method
+    share: dict[str, float]  # maps targets to the fraction of corners in which a needs less energy than b
+    tied: tuple[str, ...]  # targets on which both need equal energy in every corner; they are not in `share`
 
     @property
     def mean(self) -> float:
-        """Average the shares over the targets on which the two differ; a half where there is none."""
+        """Return the mean of the shares over targets; 0.5 if there are none."""
         return math.fsum(self.share.values()) / len(self.share) if self.share else 0.5
 
     @property
     def certain(self) -> bool:
-        """Return whether every corner of every target's prices gives the same order."""
+        """Return whether the same method needs less energy in every corner on every target."""
         return len(set(self.share.values())) == 1 and self.mean in (0.0, 1.0)
 
 
 def parts(estimates: Sequence[EnergyEstimate]) -> Parts | None:
-    """Average the energy over seeds by operation; None where a seed has no total."""
+    """Map operations to their mean energy over seeds, given each seed's estimate; None if one has no total."""
     if not estimates or any(estimate.dynamic_nj is None for estimate in estimates):
         return None
     by_operation: dict[str, list[BoundedValue]] = {}
@@ -52,12 +52,12 @@ def parts(estimates: Sequence[EnergyEstimate]) -> Parts | None:
 
 
 def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]:
-    """Compare every pair of methods on every target on which both have a total.
+    """Compare every pair of methods on all targets on which both have a total.
 
-    A price is one unknown number, so a corner sets it to the same end for both methods: what they share cancels.
+    In a corner, a price is at the same bound for both methods, so operations that both do equally often cancel.
 
     Args:
-        methods: of each method, what `parts` gives on each target.
+        methods: maps methods, then targets, to the result of `parts`.
 
     >>> cheap, dear = {"accumulate": BoundedValue(1, 1, 2)}, {"accumulate": BoundedValue(3, 3, 6)}
     >>> duels({"a": {"chip": cheap}, "b": {"chip": dear}})[0].certain
@@ -84,20 +84,20 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
 
 
 def cheaper_share(a: Parts, b: Parts) -> float | None:
-    """Compute the share of corners in which a costs less than b, a tie counting half; None where all are ties."""
+    """Return the fraction of corners in which a needs less energy than b; ties count half, None if all are ties."""
     zero = BoundedValue(0, 0, 0)
-    names = sorted({*a, *b})
-    spans = [(a.get(name, zero), b.get(name, zero)) for name in names]
-    lows = [x.low - y.low for x, y in spans]
-    swings = [(x.high - y.high) - low for (x, y), low in zip(spans, lows, strict=True)]
-    doubts = sorted((swing for swing in swings if swing), key=abs, reverse=True)
-    last = doubts[MOST_DOUBTS - 1 :]
-    doubts = [*doubts[: MOST_DOUBTS - 1], *([math.fsum(last)] if last else [])]
+    pairs = [(a.get(name, zero), b.get(name, zero)) for name in sorted({*a, *b})]
+    lows = [of_a.low - of_b.low for of_a, of_b in pairs]  # difference of a and b at low prices
+    # Change of the difference if one price goes from low to high.
+    swings = [(of_a.high - of_b.high) - low for (of_a, of_b), low in zip(pairs, lows, strict=True)]
+    varied = sorted((swing for swing in swings if swing), key=abs, reverse=True)
+    last = varied[MOST_VARIED - 1 :]
+    varied = [*varied[: MOST_VARIED - 1], *([math.fsum(last)] if last else [])]
     base = math.fsum(lows)
-    scale = math.fsum(abs(x.high) + abs(y.high) for x, y in spans)
+    scale = math.fsum(abs(of_a.high) + abs(of_b.high) for of_a, of_b in pairs)
     signs = []
-    for corner in itertools.product((0, 1), repeat=len(doubts)):
-        difference = base + math.fsum(on * doubt for on, doubt in zip(corner, doubts, strict=True))
+    for corner in itertools.product((0, 1), repeat=len(varied)):
+        difference = base + math.fsum(high * swing for high, swing in zip(corner, varied, strict=True))
         signs.append(0 if abs(difference) <= ROUNDING * scale else math.copysign(1, difference))
     if not any(signs):
         return None

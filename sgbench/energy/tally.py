@@ -1,4 +1,4 @@
-"""What one module did, added up call by call."""
+"""Operation totals of one torch module, summed over its calls."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sgbench.records.counts import Count, LayerCounts, SynapseCounts, Wiring
 
 
 class StoredWeights(NamedTuple):
-    """Holds numbers of one group of connections."""
+    """Holds how many weights a group of connections stores."""
 
-    numbers: int
-    zeros: int
+    numbers: int  # of weights
+    zeros: int  # of weights that are 0
 
 
 def stored(layer: nn.Module, name: str) -> StoredWeights:
-    """Describe a layer's "weight" or "recurrent" as stored; connections that a mask cuts are not stored."""
+    """Count a layer's weights in its attribute `name`, e.g. "weight"; weights removed by its mask do not count."""
     weight = getattr(layer, name)
     mask = getattr(layer, "mask" if name == "weight" else f"{name}_mask", None)
     connections = weight.numel() if mask is None else int(torch.count_nonzero(mask))
@@ -30,27 +30,29 @@ def stored(layer: nn.Module, name: str) -> StoredWeights:
 
 @dataclass
 class ConnectionGroup:
-    """Describes one group of connections into a module."""
+    """Holds the operations of one group of connections into a module."""
 
-    source: str
+    source: str  # name of the module or input that they come from
     wiring: Wiring
-    kind: str  # "binary" or "real", of what flows through it
-    weights: int
-    zero_weights: int
-    fan_in: int
-    effective: int = 0
-    dense: int = 0
+    kind: str  # of the source's output: "binary" or "real"
+    weights: int  # stored
+    zero_weights: int  # stored weights that are 0
+    fan_in: int  # connections to one neuron
+    effective: int = 0  # operations caused by inputs other than 0
+    dense: int = 0  # operations if every connection is used in every step
 
 
 @dataclass
 class Tally:
-    """Holds totals of one module; `counts` has the names of the fields of `LayerCounts` that are not 0."""
+    """Holds the operation totals of one module."""
 
     name: str
-    module: str
+    module: str  # its class
     neurons: int
-    groups: dict[tuple[str, str, str], ConnectionGroup] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
+    groups: dict[tuple[str, str, str], ConnectionGroup] = field(
+        default_factory=dict
+    )  # by source, wiring and kind
+    counts: Counter[str] = field(default_factory=Counter)  # totals by field of `LayerCounts`
 
     def connect(
         self,
@@ -63,7 +65,17 @@ class Tally:
         weights: StoredWeights,
         fan_in: int,
     ) -> None:
-        """Add operations through connections; each that is used reads its weight."""
+        """Add the operations of a group of connections; each effective operation reads a weight.
+
+        Args:
+            source: name of the module or input that they come from.
+            wiring: of the group.
+            kind: of the source's output: "binary" or "real".
+            effective: operations caused by inputs other than 0.
+            dense: operations if every connection is used in every step.
+            weights: stored by the group.
+            fan_in: connections to one neuron.
+        """
         group = self.groups.setdefault(
             (source, wiring, kind),
             ConnectionGroup(source, wiring, kind, weights.numbers, weights.zeros, fan_in),
@@ -73,12 +85,12 @@ class Tally:
         self.counts["weight_reads"] += effective
 
     def biased(self, additions: int) -> None:
-        """Add biases; each of them is a weight that is read."""
+        """Add so many additions of a bias, each of which reads a weight."""
         self.counts["bias_additions"] += additions
         self.counts["weight_reads"] += additions
 
     def result(self, bits: int) -> LayerCounts:
-        """Return the counts as a record stores them; operations that this module never does are 0."""
+        """Return the totals in the form of a record; bits: of a weight and of a state variable."""
         totals: dict[str, Any] = {
             name: Count(total=self.counts[name])
             for name, info in LayerCounts.model_fields.items()
@@ -97,7 +109,7 @@ class Tally:
 
 
 def _group(group: ConnectionGroup, bits: int) -> SynapseCounts:
-    """Return the counts of one group of connections."""
+    """Return a group's totals in the form of a record; bits: of a weight."""
     return SynapseCounts(
         source=group.source,
         wiring=group.wiring,

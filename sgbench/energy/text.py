@@ -1,4 +1,4 @@
-"""Energies in words."""
+"""Energies and energy estimates as text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NONE = "-"
 
 
 def joules(energy_nj: float) -> str:
-    """Write an energy with three digits in a fitting unit.
+    """Write an energy [nJ] with three digits in a fitting unit.
 
     >>> joules(12345.6), joules(0.0451), joules(0.0)
     ('12.3 uJ', '45.1 pJ', '0 pJ')
@@ -27,7 +27,7 @@ def joules(energy_nj: float) -> str:
 
 
 def joules_interval(energy: BoundedValue | None) -> str:
-    """Write a value with its ends where they differ.
+    """Write an energy [nJ] with its bounds, if they differ as written.
 
     >>> joules_interval(BoundedValue(2000, 1000, 3000)), joules_interval(BoundedValue(5, 5, 5))
     ('2 uJ (1 uJ to 3 uJ)', '5 nJ')
@@ -42,7 +42,7 @@ def joules_interval(energy: BoundedValue | None) -> str:
 
 
 def amount(energy: BoundedValue, per: str) -> str:
-    """Write an energy of one inference, or of one second as a power.
+    """Write an energy [nJ]; if `per` is "second", as a power.
 
     >>> amount(BoundedValue(68e6, 68e6, 68e6), "second")
     '68 mW'
@@ -56,7 +56,7 @@ def amount(energy: BoundedValue, per: str) -> str:
 
 
 def percent(share: BoundedValue) -> str:
-    """Write a share with its ends where they differ.
+    """Write a fraction in percent with its bounds, if they differ as written.
 
     >>> percent(BoundedValue(0.051, 0.04, 0.06))
     '5.1 % (4 to 6)'
@@ -66,27 +66,27 @@ def percent(share: BoundedValue) -> str:
 
 
 def marked(target: EnergyTarget) -> str:
-    """Return the weakest evidence of a target's numbers."""
+    """Return the weakest grade of evidence of a target's values, e.g. "derived"."""
     order = ("verified", "derived", "secondary", "memory")
     return max((evidence.mark for evidence in evidence_of(target)), key=order.index, default=NONE)
 
 
 def scope_of(target: EnergyTarget) -> str:
-    """Name the scope of a target's prices."""
+    """Return what a target's prices include: the scope of its first price."""
     return next((evidence.scope for evidence in evidence_of(target)), NONE)
 
 
 def price_pj(target: EnergyTarget, *operations: str) -> str:
-    """Return a target's price of the first of some operations that has one [pJ]."""
+    """Write the first of a target's prices [pJ] that is for one of these operations, with its bounds."""
     for price in target.prices:
         if price.operation in operations:
-            ends = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
-            return f"{price.value_pj:g}{ends}"
+            bounds = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
+            return f"{price.value_pj:g}{bounds}"
     return NONE
 
 
 def term_tree(term: Term) -> dict[str, Any]:
-    """Convert one summand with its price and evidence to JSON."""
+    """Convert one summand of an energy, with its price, to values for JSON."""
     return {
         "operation": term.operation,
         "layer": term.layer,
@@ -97,7 +97,7 @@ def term_tree(term: Term) -> dict[str, Any]:
 
 
 def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
-    """Convert an estimate of energy to JSON."""
+    """Convert an energy estimate to values for JSON."""
     return {
         "target": estimate.target,
         "latency_s": estimate.latency_s,
@@ -112,10 +112,10 @@ def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
 
 
 def price_words(term: Term) -> str:
-    """Describe in words what one count costs."""
+    """Write the price of one operation of a term, with its unit and bounds."""
     price = term.price
     if isinstance(price, MemoryPrice):
-        ends = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"
-        return f"{ends} pJ/{price.per} by size"
-    ends = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
-    return f"{price.value_pj:g}{ends} pJ{f'/{price.per}' if price.per else ''}"
+        span = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"
+        return f"{span} pJ/{price.per} by size"
+    bounds = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
+    return f"{price.value_pj:g}{bounds} pJ{f'/{price.per}' if price.per else ''}"

@@ -1,4 +1,4 @@
-"""What a training took: the products that its rule has to form, beside the seconds and bytes measured."""
+"""The cost of a training: multiply-accumulates of its learning rule, measured seconds and memory."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from sgbench.records.counts import OpCounts, SynapseCounts
 from sgbench.records.record import RunRecord
 
 ON_RATES = ("converted",)
-"""Networks whose training is one pass a sample."""
+"""Names of networks that are trained on rates, in one pass a sample."""
 BY_EVENTS = ("event_driven", "first_spike")
-"""Networks that multiply at spikes alone."""
+"""Names of networks with continuous spike times, which multiply only when a spike arrives."""
 
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """Counts the multiply-accumulates through connections over a whole training, as a clocked machine forms them.
+    """Holds the multiply-accumulates of connections in a whole training on a clocked machine, and its resources.
 
-    Neurons' own arithmetic and the optimiser's are left out: they grow with neurons and weights, not synapses.
+    The arithmetic of neurons and of the optimiser is left out; it grows with neurons and weights, not synapses.
     """
 
-    epochs: int  # that ran, the selected one and those after it
-    samples: int  # of the training split, each seen once an epoch
-    forward: int
-    weight_gradients: int
-    input_gradients: int
-    validation: int  # forward passes that select the epoch
-    adjoint_updates: int  # of neurons, backward or by local Jacobians; as many as forward
-    seconds: float
-    peak_bytes: int | None
-    memory_bytes: int  # that the rule holds to learn from one batch, by its sizes
+    epochs: int  # all that ran, also after the selected one
+    samples: int  # in the training split
+    forward: int  # multiply-accumulates of forward passes
+    weight_gradients: int  # multiply-accumulates of gradients of weights
+    input_gradients: int  # multiply-accumulates that send errors backwards
+    validation: int  # multiply-accumulates of forward passes on the validation split
+    adjoint_updates: int  # updates of neurons in the backward pass, or of their local Jacobians
+    seconds: float  # measured duration of the training, with validation
+    peak_bytes: int | None  # measured peak memory; None if it was not measured
+    memory_bytes: int  # computed memory that the rule needs for one batch
 
     @property
     def total(self) -> int:
-        """Sum the products of forward, backward and validation passes."""
+        """Return the multiply-accumulates of forward, backward and validation passes."""
         return self.forward + self.weight_gradients + self.input_gradients + self.validation
 
     @property
     def per_second(self) -> float | None:
-        """Return the products a second during training, validation included."""
+        """Return the multiply-accumulates per second of training; None if no time was measured."""
         return self.total / self.seconds if self.seconds else None
 
 
 def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[str, int]) -> TrainingCost:
-    r"""Compute the cost of a finished run's training from what its rule multiplies in each step.
+    r"""Compute the cost of a finished run's training.
 
-    With :math:`D` synapses, :math:`S` samples of :math:`T` steps, :math:`E` epochs and the rule's own products of a
+    With :math:`D` synapses, :math:`S` samples of :math:`T` steps, :math:`E` epochs, and the rule's products in a
     step :math:`W` for weights and :math:`R` for errors:
 
     .. math::
@@ -56,17 +56,17 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
         \mathrm{weights} = E S T W, \qquad
         \mathrm{inputs} = E S T R
 
-    Every step of the protocol counts, padding included, as a clocked machine runs it; a converted network is
-    trained on rates, in one pass a sample. Networks with times between steps multiply where a spike arrives, as
-    often as in the test split: once forward, once for the weight, and once for the time of a hidden layer's spike.
+    All steps of the protocol count, with padding, as a clocked machine runs them. A converted network is trained on
+    rates, in one pass a sample (T = 1). A network with continuous spike times multiplies when a spike arrives, with
+    the rates of the test split: once forward, once for the weight, and once for the time of a hidden layer's spike.
 
     Args:
-        record: of the run.
-        learning: what its rule takes; None where that is not known.
-        sizes: samples of the training and of the validation split.
+        record: of the run, with operation counts.
+        learning: the rule's products in a step and memory; None if unknown.
+        sizes: maps "train" and "validation" to their numbers of samples.
 
     Raises:
-        InputError: a rule that does not say what it takes, or connections that were not counted.
+        InputError: `learning` is None, or the record lacks operation counts.
 
     Source: Griewank & Walther 2008, Evaluating Derivatives, chapter 4 (the reverse mode forms each product of the
     forward pass twice again).
@@ -80,19 +80,19 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
         raise InputError(f"rule={rule}: what its training multiplies is not known; give it a `demand`")
     if record.method.choices["network"] in BY_EVENTS:
         return _by_events(record, counts, learning, sizes)
-    # Steps of one sample over all epochs; what trains on rates makes one an epoch.
-    once = record.method.protocol.steps * len(record.curve)
+    epochs = len(record.curve)
+    steps = record.method.protocol.steps * epochs  # of one sample over all epochs
     on_rates = record.method.choices["network"] in ON_RATES
-    seen = (len(record.curve) if on_rates else once) * sizes["train"]
-    below = learning.weight_products > synapses[-1]  # something hidden learns
+    train_steps = (epochs if on_rates else steps) * sizes["train"]
+    trains_hidden = learning.weight_products > synapses[-1]  # more than those of the readout
     return TrainingCost(
-        epochs=len(record.curve),
+        epochs=epochs,
         samples=sizes["train"],
-        forward=seen * sum(synapses),
-        weight_gradients=round(seen * learning.weight_products),
-        input_gradients=round(seen * learning.error_products),
-        validation=once * sizes["validation"] * sum(synapses),
-        adjoint_updates=seen * sum(layer.neurons for layer in counts.layers) if below else 0,
+        forward=train_steps * sum(synapses),
+        weight_gradients=round(train_steps * learning.weight_products),
+        input_gradients=round(train_steps * learning.error_products),
+        validation=steps * sizes["validation"] * sum(synapses),
+        adjoint_updates=train_steps * sum(layer.neurons for layer in counts.layers) if trains_hidden else 0,
         seconds=record.timing.fit_s,
         peak_bytes=record.peak_memory_bytes,
         memory_bytes=learning.memory_bytes,
@@ -102,21 +102,22 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
 def _by_events(
     record: RunRecord, counts: OpCounts, learning: Learning, sizes: Mapping[str, int]
 ) -> TrainingCost:
-    """Compute the cost where only arriving spikes are multiplied."""
+    """Compute the cost of training a network that multiplies only when a spike arrives; see `training_cost`."""
     groups = [group for layer in counts.layers for group in layer.synapses]
+    # Spikes through synapses in one sample, of all layers and of hidden ones.
     arriving = [(group.source == "input", _arriving(group) / counts.samples) for group in groups]
-    once, epochs = sum(count for _, count in arriving), len(record.curve)
-    timed = sum(count for from_input, count in arriving if not from_input)
-    seen = epochs * sizes["train"]
-    fired = sum(layer.spikes_sent.total or 0 for layer in counts.layers) / counts.samples
+    from_all, epochs = sum(count for _, count in arriving), len(record.curve)
+    from_hidden = sum(count for from_input, count in arriving if not from_input)
+    passes = epochs * sizes["train"]
+    spikes = sum(layer.spikes_sent.total or 0 for layer in counts.layers) / counts.samples
     return TrainingCost(
         epochs=epochs,
         samples=sizes["train"],
-        forward=round(seen * once),
-        weight_gradients=round(seen * once),
-        input_gradients=round(seen * timed),
-        validation=round(epochs * sizes["validation"] * once),
-        adjoint_updates=round(seen * fired),
+        forward=round(passes * from_all),
+        weight_gradients=round(passes * from_all),
+        input_gradients=round(passes * from_hidden),
+        validation=round(epochs * sizes["validation"] * from_all),
+        adjoint_updates=round(passes * spikes),
         seconds=record.timing.fit_s,
         peak_bytes=record.peak_memory_bytes,
         memory_bytes=learning.memory_bytes,
@@ -124,14 +125,14 @@ def _by_events(
 
 
 def _arriving(group: SynapseCounts) -> int:
-    """Return how many events went through a group's synapses."""
+    """Return the number of events through a group's synapses; raise InputError if it was not counted."""
     if group.effective.total is None:
         raise InputError(f"connections from {group.source}: {group.effective.reason}")
     return group.effective.total
 
 
 def _synapses(group: SynapseCounts, counts: OpCounts) -> int:
-    """Compute a group's number of synapses from the operations of a clocked machine."""
+    """Return a group's number of synapses: dense operations / steps; raise InputError if they were not counted."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // counts.steps

@@ -1,4 +1,7 @@
-"""Published measurements against what the prices predict; what was fitted to a point is not tested on it."""
+"""Validation of energy targets: published measurements compared with the energy that prices predict.
+
+A prediction that needs a fit is fitted to the other measurements, never to the one that it is compared with.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +33,20 @@ NJ_PER_MJ = 1e6
 
 @dataclass(frozen=True)
 class EnergyVerdict:
-    """Compares one measured number with its prediction [nJ]."""
+    """Compares one published measurement with its prediction."""
 
-    case: str
-    label: str
+    case: str  # the publication's name in the catalogue
+    label: str  # of the measurement
     target: str
-    per: str
+    per: str  # what the energy is of, e.g. "inference"
     predicted_nj: BoundedValue
     measured_nj: BoundedValue
-    why: str | None  # what is likely missing; None where the prediction holds
+    why: str | None  # likely reason for the difference; None if the intervals overlap
     is_fitted: bool  # whether a fixed energy, or a line, was fitted to other measurements of the chip
 
     @property
     def ratio(self) -> float:
-        """Return predicted over measured energy."""
+        """Return predicted divided by measured energy."""
         return self.predicted_nj.value / self.measured_nj.value
 
     @property
@@ -55,10 +58,10 @@ class EnergyVerdict:
 
 
 def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
-    """Load all cases of the catalogue and of the user's own folders, by name.
+    """Map names to the cases (published measurements) of the catalogue and of the user's own folders.
 
     Raises:
-        InputError: a file is no case; one line.
+        InputError: a file is no valid case; one line.
     """
     cases = {}
     for name, entry in catalogue.entries("energy_case", config_dirs).items():
@@ -70,7 +73,11 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
 
 
 def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
-    """Compare predicted with measured energy; return one verdict for each point of a case and each of its targets.
+    """Compare predicted with measured energy, for each measurement of a case on each of the case's targets.
+
+    Args:
+        cases: by name.
+        targets: by name.
 
     Raises:
         InputError: a case names a target that does not exist, or whose prices give no total for it.
@@ -89,37 +96,44 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
 def _verdict(
     name: str, case: EnergyCase, point: CasePoint, target: str, energy: BoundedValue
 ) -> EnergyVerdict:
-    """Hold a predicted energy against the measured one."""
-    measured = BoundedValue(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high)
-    fitted = case.compare != "prices"
-    verdict = EnergyVerdict(name, point.label, target, case.per, energy, measured, None, fitted)
+    """Compare the predicted energy of one measurement with the measured one."""
+    verdict = EnergyVerdict(
+        case=name,
+        label=point.label,
+        target=target,
+        per=case.per,
+        predicted_nj=energy,
+        measured_nj=BoundedValue(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high),
+        why=None,
+        is_fitted=case.compare != "prices",
+    )
     return verdict if verdict.inside else replace(verdict, why=point.why or case.why)
 
 
 def _predictions(name: str, case: EnergyCase, target: EnergyTarget) -> list[BoundedValue]:
-    """Return the energies that a case's prices predict, one for each point."""
+    """Return the predicted energy [nJ] of each measurement of a case on a target."""
     if case.compare == "left_out_line":
         if len(target.fitted_to) != len(case.points):
             raise InputError(f"energy case '{name}': {target.name} was fitted to other points")
         return [left_out_line(target.fitted_to, index) for index in range(len(case.points))]
-    alone = [_price_point(name, case, point, target) for point in case.points]
+    priced = [_price_point(name, case, point, target) for point in case.points]
     if case.compare == "prices":
-        return alone
+        return priced
     offsets = [
-        point.measured_nj.value - estimate.value for point, estimate in zip(case.points, alone, strict=True)
+        point.measured_nj.value - energy.value for point, energy in zip(case.points, priced, strict=True)
     ]
-    return [_add_offset(estimate, offsets, index) for index, estimate in enumerate(alone)]
+    return [_add_offset(energy, offsets, index) for index, energy in enumerate(priced)]
 
 
 def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
-    """Draw every prediction as a multiple of what was measured, those of one target together."""
+    """Draw every predicted energy as a multiple of the measured one, grouped by target."""
     from sgbench.plots.energy_measured import measured_figure
 
     return measured_figure(predictions_of(verdicts))
 
 
 def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
-    """Turn verdicts into what their picture shows."""
+    """Convert verdicts to the values that their picture shows."""
     from sgbench.plots.energy_measured import Prediction
     from sgbench.plots.estimate import Estimate
 
@@ -136,13 +150,13 @@ def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
 
 
 def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:
-    r"""Predict the energy of one second [nJ] at one point from a line of least squares through the other points.
-
-    The prediction is a weighted sum of the other powers, so its ends follow from how they were rounded; how far
-    points scatter around a line is not in them, because whether there is a line is what is tested:
+    r"""Predict the energy of one second [nJ] at one point from a least-squares line through the other points.
 
     .. math:: \hat P_i = \sum_{j \ne i} w_j P_j, \qquad w_j = \frac1n + \frac{(x_i - \bar x)(x_j - \bar x)}
               {\sum_k (x_k - \bar x)^2}, \qquad \pm \sum_{j \ne i} |w_j| \, h_j
+
+    with the event rates x_j [1/s], powers P_j [mW] and their rounding errors h_j [mW] of n other points. The
+    scatter of points around the line does not widen the bounds, since the test is whether there is such a line.
 
     >>> line = [FitPoint(events_per_s=x, power_mw=1 + 2 * x, half_mw=0.5) for x in (1.0, 2.0, 4.0)]
     >>> left_out_line(line, 2)
@@ -151,25 +165,31 @@ def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:
     others = [point for other, point in enumerate(points) if other != index]
     mean = math.fsum(point.events_per_s for point in others) / len(others)
     squares = math.fsum((point.events_per_s - mean) ** 2 for point in others)
-    away = points[index].events_per_s - mean
-    weights = [1 / len(others) + away * (point.events_per_s - mean) / squares for point in others]
+    distance = points[index].events_per_s - mean
+    weights = [1 / len(others) + distance * (point.events_per_s - mean) / squares for point in others]
     power = math.fsum(weight * point.power_mw for weight, point in zip(weights, others, strict=True))
-    doubt = math.fsum(abs(weight) * point.half_mw for weight, point in zip(weights, others, strict=True))
-    return BoundedValue(power, power - doubt, power + doubt).times(NJ_PER_MJ)
+    half = math.fsum(abs(weight) * point.half_mw for weight, point in zip(weights, others, strict=True))
+    return BoundedValue(power, power - half, power + half).times(NJ_PER_MJ)
 
 
-def _add_offset(alone: BoundedValue, offsets: Sequence[float], index: int) -> BoundedValue:
-    """Add to prices a fixed energy: the mean of what the other points measure beyond their prices, with its range.
+def _add_offset(priced: BoundedValue, offsets: Sequence[float], index: int) -> BoundedValue:
+    """Add a fixed energy to one measurement's priced energy: the mean, least and largest offset of the others.
 
-    Ends of the prices move the offset against them, as it was fitted with them: only its own range counts.
+    The offset (measured minus priced energy) falls as prices rise, so the bounds of prices do not count.
     """
     others = [offset for other, offset in enumerate(offsets) if other != index]
     mean = math.fsum(others) / len(others)
-    return BoundedValue(alone.value + mean, alone.value + min(others), alone.value + max(others))
+    return BoundedValue(priced.value + mean, priced.value + min(others), priced.value + max(others))
 
 
 def _price_point(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> BoundedValue:
-    """Price a point, from the fewest events at the low ends to the most at the high ends."""
+    """Predict the energy [nJ] of one measurement from prices.
+
+    The low bound has the fewest events at low prices, the high bound the most events at high prices.
+
+    Raises:
+        InputError: the target has no total for the measured network.
+    """
     energies: list[BoundedValue] = []
     for end in ENDS:
         counts = counts_of(point, end)
@@ -185,7 +205,7 @@ def _price_point(name: str, case: EnergyCase, point: CasePoint, target: EnergyTa
 
 
 def counts_of(point: CasePoint, end: str) -> OpCounts:
-    """Convert the published network to operation counts of one inference, at one end of its activity."""
+    """Convert a published network to operation counts of one inference; end: "value", "low" or "high" activity."""
     layers = tuple(_layer(layer, point.steps, end) for layer in point.layers if layer.neurons)
     nothing = CaseLayer(name="nothing", neurons=1, inputs=0, events=_NONE, spikes=_NONE)
     return OpCounts(
@@ -200,7 +220,7 @@ _NONE = Range(value=0, low=0, high=0)
 
 
 def _layer(layer: CaseLayer, steps: int, end: str) -> LayerCounts:
-    """Return the counts of one layer of a published network."""
+    """Return the operation counts of one layer of a published network; end: see `counts_of`."""
     effective = Count(total=round(getattr(layer.events, end) * layer.neurons * layer.copies))
     neurons = layer.neurons * layer.copies
     synapses = SynapseCounts(
