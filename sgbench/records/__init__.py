@@ -1,1 +1,1 @@
-"""Defines everything that is stored, and reads and writes it without losing a byte."""
+"""Defines the data that are stored (records of runs, submissions, energy targets), and reads and writes them."""

@@ -1,4 +1,4 @@
-"""What was trained again of a board: each seed beside its claim, one file a board."""
+"""The audit of a leaderboard: seeds that were trained again, each with the claimed score, one file a board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strict, frozen base of everything that is stored."""
+"""The strict, frozen base classes and field types of all stored data."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 MAX_WHOLE = 2**63 - 1
-"""Nothing is counted beyond it, and sums and products of numbers within it are floats still."""
+"""Largest whole number that a record may hold."""
 MAX_NUMBER = 1e100
-"""No measured quantity is larger; sums of numbers within this bound cannot overflow."""
+"""Largest magnitude of a number that a record may hold, so that sums of numbers do not overflow."""
 
 
 class Strict(BaseModel):
@@ -38,15 +38,18 @@ class Grown(Strict):
 
     @model_serializer(mode="wrap")
     def _without_later_nulls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what came later and is None, so that old bytes stay."""
+        """Drop the fields in `LATER` that are None, so that the bytes of old records stay the same."""
         tree = handler(self)
         return {name: value for name, value in tree.items() if value is not None or name not in self.LATER}
 
 
 def _plain(value: object) -> object:
-    """Validate a value with one clear complaint in place of one for each member of the union."""
+    """Return a number, text, truth value, None, or a list of these as a tuple; raise ValueError for all else.
+
+    Pydantic would complain once for each member of the union.
+    """
     if value is None or type(value) in (str, bool):
-        return value  # most are, and every record has dozens
+        return value  # first, for speed: most are
     items = value if isinstance(value, list | tuple) else (value,)
     for item in items:
         if not (item is None or isinstance(item, bool | int | float | str)):
@@ -57,27 +60,28 @@ def _plain(value: object) -> object:
 
 
 def _printable(value: str) -> str:
+    """Return text without control characters, or raise ValueError."""
     if not value.isprintable():
         raise ValueError("text without control characters is needed")
     return value
 
 
 def whole(value: object) -> object:
-    """Require a whole number; for versions, since a literal 1 alone takes true and 1.0, which equal it."""
+    """Return an int, or raise ValueError; for versions, as pydantic's `Literal[1]` accepts true and 1.0 too."""
     if type(value) is not int:
         raise ValueError("a whole number is needed")
     return value
 
 
 def truth(value: object) -> object:
-    """Require the word true; a literal true alone takes 1 and 1.0, which equal it."""
+    """Return True, or raise ValueError; pydantic's `Literal[True]` accepts 1 and 1.0 too."""
     if value is not True:
         raise ValueError("true is needed, or nothing")
     return value
 
 
 def _utc(value: str) -> str:
-    """Require a time in UTC."""
+    """Return an ISO 8601 time in UTC, or raise ValueError."""
     try:
         offset = datetime.fromisoformat(value).utcoffset()
     except ValueError:
@@ -88,7 +92,7 @@ def _utc(value: str) -> str:
 
 
 def in_seconds(value: str) -> str:
-    """Write a `Time` of a record as a date and a time of day, whichever of the forms of ISO 8601 it has (RFC 3339).
+    """Convert any ISO 8601 time in UTC to the form of RFC 3339 in whole seconds.
 
     >>> in_seconds("2026-W49-7T12+00:00"), in_seconds("2026-12-06T12:00:00.25+00:00")
     ('2026-12-06T12:00:00Z', '2026-12-06T12:00:00Z')
@@ -97,7 +101,7 @@ def in_seconds(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_printable)]
-"""Words that a terminal only shows and never obeys."""
+"""Text without control characters, which is safe to print in a terminal."""
 
 Natural = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
 Positive = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
@@ -115,5 +119,5 @@ _Value = Scalar | tuple[Scalar, ...]
 if TYPE_CHECKING:
     Value = _Value
 else:
-    # Left to `_plain`, since pydantic tries each member of a union on each of the dozens of values of a record.
+    # Validated by `_plain` alone, as pydantic would try each member of the union for each value.
     Value = Annotated[Any, PlainValidator(_plain, json_schema_input_type=_Value)]

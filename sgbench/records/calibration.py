@@ -1,4 +1,7 @@
-"""What was measured where a width was chosen by passing steps."""
+"""The calibration of a surrogate's width: it is chosen such that the measured "passing steps" meet a target.
+
+Passing steps are the sum of the surrogate's slopes over a sample's steps, through which recurrent gradients pass.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from pydantic import Field
 from sgbench.records.base import Amount, Natural, Positive, Strict, Text
 
 AUTO = "auto"
-"""In place of a width: the one at which passing steps are the target."""
+"""Value of a width that asks for calibration."""
 Reset = Literal["attached", "detached"]
 
 
 def is_auto(surrogate: Mapping[str, object]) -> bool:
-    """Return whether the parameters of a surrogate ask for a measured width.
+    """Return whether a surrogate's parameters ask for a calibrated width.
 
     >>> is_auto({"width_fwhm": "auto"}), is_auto({"width_fwhm": 0.2})
     (True, False)
@@ -44,12 +47,12 @@ class Calibration(Strict):
 
     @property
     def word(self) -> str:
-        """Write the width as a word of a run."""
+        """Return the width as a command-line override, e.g. "width_fwhm=0.2"."""
         return f"width_fwhm={self.width_fwhm:g}"
 
     @property
     def about(self) -> str:
-        """Describe in one line what was measured; of several layers the largest."""
+        """Describe the measurement in one line: mean passing steps, the layer with the most, target and samples."""
         largest = max(self.layers, key=lambda layer: layer.passing_steps)
         mean = sum(layer.passing_steps for layer in self.layers) / len(self.layers)
         most = f", at most {largest.passing_steps:.2g} ({largest.name})" if len(self.layers) > 1 else ""

@@ -1,4 +1,4 @@
-"""Whether a run has learnt anything: what guessing scores now and then."""
+"""Whether a run's scores are better than guessing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from sgbench.records.content import Scores
 
 STANDARD_ERRORS = 2.0
-"""How far above guessing an accuracy has to lie; guessing is beyond it once in forty times."""
+"""Number of standard errors by which an accuracy must exceed guessing; guessing does so once in forty times."""
 
 
 def even_guess(classes: int | None) -> float | None:
-    """Return the accuracy of guessing among classes of equal frequency, or None where there are no classes.
+    """Return the accuracy of guessing among so many equally frequent classes; None for None (no classes).
 
     >>> even_guess(4), even_guess(None)
     (0.25, None)
@@ -22,14 +22,14 @@ def even_guess(classes: int | None) -> float | None:
 
 
 def reach_of_guessing(guess: float, samples: int) -> float:
-    r"""Return the accuracy that guessing hardly exceeds.
+    r"""Compute the accuracy that guessing exceeds only once in forty times.
 
     .. math::
         p + 2 \sqrt{p (1 - p) / n}
 
     Args:
-        guess: p, the share of answers that guessing gets right.
-        samples: n, at least 1.
+        guess: p, expected accuracy of guessing.
+        samples: n, number of answers, at least 1.
 
     >>> reach_of_guessing(1 / 2, 100), round(reach_of_guessing(1 / 10, 359), 4)
     (0.6, 0.1317)
@@ -38,12 +38,12 @@ def reach_of_guessing(guess: float, samples: int) -> float:
 
 
 def is_at_chance(scores: Scores | None, guess: float, *, is_loss: bool = False) -> bool:
-    """Return whether scores are no better than guessing; a run that failed has none and never counts as such.
+    """Return whether scores are no better than guessing; False if the scores or the guess are unknown.
 
     Args:
-        scores: of the selected weights, None of a failed run.
-        guess: the accuracy of guessing, or the loss without learning; NaN where nobody knows it.
-        is_loss: whether it is a loss, of which less is better.
+        scores: of the selected weights; None for a failed run.
+        guess: expected accuracy of guessing, or the loss without learning; NaN if unknown.
+        is_loss: whether to compare losses, not accuracies.
     """
     if scores is None or math.isnan(guess):
         return False

@@ -1,4 +1,4 @@
-"""What somebody who has the originals of a data set says of them, for a maintainer to accept."""
+"""A user's confirmation of a data set's sizes and checksums, for a maintainer to accept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from sgbench.records.base import Natural, Positive, Sha256, Strict, Text, Time, whole
 from sgbench.records.spec import EntryName
 
-MOST_FILES = 200_000  # a recording each
-MOST_BYTES = 64 * 1024**2  # of a confirmation with as many
+MOST_FILES = 200_000  # in a data set of one recording a file
+MOST_BYTES = 64 * 1024**2  # of a confirmation
 
 
 class OriginalFile(Strict):

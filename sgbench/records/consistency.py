@@ -1,7 +1,7 @@
-"""What the parts of one record have to say of each other; each contradiction is one line.
+"""Checks that the parts of one record agree with each other; each contradiction is one line.
 
-A record that passes may still be invented, but it cannot be changed in one place alone: its numbers are tied to
-each other here, and to the catalogue by the leaderboard.
+The checks cannot tell an invented record, but one that was changed in one place only: its numbers are compared with
+each other here, and with the catalogue by the leaderboard.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.formula import canonical_formula
 
 WHOLE = 1e-6
-"""How far a fraction times its samples may lie from a whole number."""
+"""Largest distance of an accuracy times its samples from a whole number."""
 OF_TEST = ("test", "counts", "predictions_sha256")
-"""What a run that opens its test split has of it."""
+"""Fields that a run has if and only if it was tested."""
 RATE = 1e-6
-"""Relative error of a rate against the count that it comes from."""
+"""Largest relative error of a firing rate against the spike count that it comes from."""
 SAME, RESUMED = 1e-4, 1e-2
-"""Share of a loss by which a second scoring may differ on one machine, and on another that resumes a run."""
+"""Largest relative difference of a loss computed twice: on one machine, and on another that resumed the run."""
 
 
 def contradictions(record: RecordContent) -> Iterator[str]:
-    """Yield everything in which a record contradicts itself."""
+    """Yield a line for each contradiction between the fields of a record."""
     if (record.status == "failed") != (record.failure is not None):
         yield "a failure is stated exactly when status is failed"
     yield from _formula(record)
@@ -35,7 +35,7 @@ def contradictions(record: RecordContent) -> Iterator[str]:
 
 
 def _formula(record: RecordContent) -> Iterator[str]:
-    """Yield what is wrong with a slope that is given as a formula: it has one text, by which a method is named."""
+    """Yield a line if a surrogate's formula is invalid or not in its canonical form, which the method id needs."""
     formula = record.method.parameters["surrogate"].get("formula")
     if formula is None:
         return
@@ -49,7 +49,7 @@ def _formula(record: RecordContent) -> Iterator[str]:
 
 
 def _failed(record: RecordContent) -> Iterator[str]:
-    """Yield what a failed run must not have."""
+    """Yield a line if a failed run has results."""
     results = (
         "validation",
         "test",
@@ -67,14 +67,14 @@ def _failed(record: RecordContent) -> Iterator[str]:
 
 
 def _finished(record: RecordContent) -> Iterator[str]:
-    """Yield what a finished run lacks; one of a seed that settings are chosen with may have nothing of the test."""
-    tested = any(getattr(record, name) is not None for name in (*OF_TEST, "test_hard", "test_selected"))
-    chooses = record.method.protocol.is_tuning_seed(record.seed)
-    needed = ("validation", "parameters", "best_epoch", *(OF_TEST if tested or not chooses else ()))
+    """Yield a line for each contradiction in a finished run; with a tuning seed it may be untested."""
+    is_tested = any(getattr(record, name) is not None for name in (*OF_TEST, "test_hard", "test_selected"))
+    must_be_tested = is_tested or not record.method.protocol.is_tuning_seed(record.seed)
+    needed = ("validation", "parameters", "best_epoch", *(OF_TEST if must_be_tested else ()))
     missing = [name for name in needed if getattr(record, name) is None]
     if missing:
         yield f"a finished run needs {', '.join(missing)}"
-    if record.test_access == () and (tested or not chooses):
+    if record.test_access == () and must_be_tested:
         yield "a finished run has touched its test split"
     scored = (("validation", record.validation), ("test", record.test), ("test_hard", record.test_hard))
     for name, scores in scored:
@@ -100,7 +100,7 @@ def _finished(record: RecordContent) -> Iterator[str]:
 
 
 def _curve(record: RecordContent) -> Iterator[str]:
-    """Yield what is wrong with the training curve."""
+    """Yield a line for each contradiction in the training curve, the best epoch and the rates by epoch."""
     if any((line.validation_accuracy is None) != (record.classes is None) for line in record.curve):
         yield "curve: an accuracy is stated exactly when there are classes"
     epochs = [line.epoch for line in record.curve]
@@ -116,19 +116,19 @@ def _curve(record: RecordContent) -> Iterator[str]:
 
 
 def _selected(record: RecordContent) -> Iterator[str]:
-    """Check that the selected weights score on validation what their epoch did, which stale numbers do not."""
+    """Yield a line if the validation scores are not those of the selected epoch in the training curve."""
     epoch, validation = record.best_epoch, record.validation
     if epoch is None or validation is None or epoch >= len(record.curve):
         return
-    line, same = record.curve[epoch], RESUMED if record.timing.resumed else SAME
-    if not math.isclose(line.validation_loss, validation.loss, rel_tol=same, abs_tol=same / 100):
+    line, tolerance = record.curve[epoch], RESUMED if record.timing.resumed else SAME
+    if not math.isclose(line.validation_loss, validation.loss, rel_tol=tolerance, abs_tol=tolerance / 100):
         yield (
             f"validation.loss {validation.loss:.6g} is not that of epoch {epoch} of the curve, "
             f"{line.validation_loss:.6g}"
         )
     if line.validation_accuracy is not None and validation.accuracy is not None:
-        least = 1 / (validation.labels or validation.samples)
-        if abs(line.validation_accuracy - validation.accuracy) > max(same, least) + WHOLE:
+        one_answer = 1 / (validation.labels or validation.samples)
+        if abs(line.validation_accuracy - validation.accuracy) > max(tolerance, one_answer) + WHOLE:
             yield (
                 f"validation.accuracy {validation.accuracy:.6g} is not that of epoch {epoch} of the curve, "
                 f"{line.validation_accuracy:.6g}"
@@ -136,18 +136,22 @@ def _selected(record: RecordContent) -> Iterator[str]:
 
 
 def _test_selected(record: RecordContent) -> Iterator[str]:
-    """Check the best epochs on the test split: of equal ones the first, and the selected epoch is one of them."""
-    selected, honest = record.test_selected, record.test
-    if selected is None or honest is None:
+    """Yield a line for each contradiction in the epochs that are best on the test split.
+
+    The test split must have been scored in every epoch. The best by loss, and by accuracy, must be at least as good
+    on the test split as the other and as the selected epoch, and the earlier one if equally good.
+    """
+    best_on_test, test = record.test_selected, record.test
+    if best_on_test is None or test is None:
         return
-    unseen = {f"epoch {line.epoch}" for line in record.curve} - {*(record.test_access or ())}
-    if unseen:
-        yield f"test_selected: test_access does not name {min(unseen)}"
-    if (selected.by_accuracy is None) != (record.classes is None):
+    not_scored = {f"epoch {line.epoch}" for line in record.curve} - {*(record.test_access or ())}
+    if not_scored:
+        yield f"test_selected: test_access does not name {min(not_scored)}"
+    if (best_on_test.by_accuracy is None) != (record.classes is None):
         yield "test_selected.by_accuracy is stated exactly when there are classes"
-    lines = [("by_loss", selected.by_loss), ("by_accuracy", selected.by_accuracy)]
+    lines = [("by_loss", best_on_test.by_loss), ("by_accuracy", best_on_test.by_accuracy)]
     epochs = [(line.epoch, line) for _, line in lines if line is not None]
-    epochs.append((record.best_epoch or 0, honest))
+    epochs.append((record.best_epoch or 0, test))
     for name, line in lines:
         if line is None:
             continue
@@ -158,12 +162,12 @@ def _test_selected(record: RecordContent) -> Iterator[str]:
 
 
 def _badness(by: str, scores: EpochOnTest | Scores) -> float:
-    """Return the quantity that selection minimises."""
+    """Return the quantity that a selection minimises: the loss ("by_loss"), else minus the accuracy."""
     return scores.loss if by == "by_loss" else -(scores.accuracy or 0.0)
 
 
 def _epoch_on_test(name: str, line: EpochOnTest, record: RecordContent) -> Iterator[str]:
-    """Check one epoch's scores on the test split; those of the selected epoch must be the record's."""
+    """Yield a line for each contradiction in one epoch's test scores, stored in the field `name`."""
     test = record.test
     if test is None:
         return
@@ -177,7 +181,7 @@ def _epoch_on_test(name: str, line: EpochOnTest, record: RecordContent) -> Itera
 
 
 def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
-    """Yield what contradicts itself in the scores of one split."""
+    """Yield a line for each contradiction in the scores of one split, stored in the field `name`."""
     if (scores.accuracy is None) != (record.classes is None):
         yield f"{name}.accuracy is stated exactly when there are classes"
     yield from _hits(name, scores.accuracy, scores)
@@ -193,16 +197,16 @@ def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
-    """Check that an accuracy on a split is a whole number of hits on what it was scored on."""
+    """Yield a line if an accuracy, stored in the field `name`, is not a whole number of samples, or of labels."""
     if accuracy is not None:
-        of, what = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
-        hits = accuracy * of
+        total, unit = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
+        hits = accuracy * total
         if abs(hits - round(hits)) > WHOLE:
-            yield f"{name}.accuracy {accuracy:.12g} is no whole number of {of} {what}"
+            yield f"{name}.accuracy {accuracy:.12g} is no whole number of {total} {unit}"
 
 
 def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
-    """Check that each time step of a score has at most one label, and an accuracy only where it has one."""
+    """Yield a line if scores have labels without an accuracy, or more labels than time steps."""
     if scores.accuracy is None:
         yield f"{name}.labels is stated without an accuracy"
     most = scores.samples * record.method.protocol.steps
@@ -211,7 +215,7 @@ def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[str]:
-    """Yield counts of samples and steps that do not fit."""
+    """Yield a line if the samples or steps of operation counts do not fit the test scores and the protocol."""
     if counts.samples != test.samples:
         yield f"counts.samples is {counts.samples}, test.samples {test.samples}"
     longest = counts.samples * record.method.protocol.steps
@@ -220,7 +224,7 @@ def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[st
 
 
 def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
-    """Yield counts of a layer that do not fit its size."""
+    """Yield a line for each operation count of a layer that its neurons times steps, or its synapses, rule out."""
     updates = layer.neurons * counts.steps
     if layer.neuron_updates.total not in (None, updates):
         yield f"{layer.name}: neuron_updates is {layer.neuron_updates.total}, neurons x steps is {updates}"
@@ -235,7 +239,11 @@ def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
 
 
 def _chain(counts: OpCounts, record: RecordContent) -> Iterator[str]:
-    """Check that dense layers have as many neurons as each event triggers."""
+    """Yield a line for each contradiction between the counted layers and the method's network.
+
+    Checked are the readout's size and, of fully connected networks, all sizes, the sources of synapses and the
+    operations that events cause.
+    """
     last = counts.layers[-1]
     if record.classes is not None and (last.name, last.neurons) != ("readout", record.classes):
         yield (
@@ -261,14 +269,17 @@ def _chain(counts: OpCounts, record: RecordContent) -> Iterator[str]:
 
 
 def _events(group: SynapseCounts, layer: LayerCounts, sent: int | None) -> Iterator[str]:
-    """Check that operations are events times fan-out, where recurrent spikes of the last step cause none."""
+    """Yield a line if a group's synaptic operations are not the source's events times fan-out.
+
+    Recurrent operations may be fewer, since events of the last step cause none. `sent`: events of the source.
+    """
     effective = group.effective.total
     if sent is None or effective is None:
         return
     if group.source == layer.name and group.operation == "multiply_accumulate":
-        return  # values come back whether or not there was a spike; no more than `dense`
-    reached = layer.neurons if group.wiring == "all_to_all" else 1
-    most = sent * reached * (layer.synapses_per_pair or 1)
+        return  # recurrent potentials cause operations without events
+    neurons_reached = layer.neurons if group.wiring == "all_to_all" else 1
+    most = sent * neurons_reached * (layer.synapses_per_pair or 1)
     if effective > most or (group.source != layer.name and effective < most):
         yield f"{layer.name}: effective {effective} is not what {sent} events from {group.source} trigger, {most}"
 
@@ -291,5 +302,5 @@ def _activity_problems(counts: OpCounts, test: Scores) -> Iterator[str]:
 
 
 def _close(value: float, expected: float) -> bool:
-    """Return whether a value equals another up to rounding."""
+    """Return whether a value equals another up to the relative error `RATE`."""
     return abs(value - expected) <= RATE * abs(expected)

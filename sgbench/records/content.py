@@ -1,4 +1,4 @@
-"""What the record of one run holds, part by part."""
+"""The fields of the record of one run."""
 
 from __future__ import annotations
 

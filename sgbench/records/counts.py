@@ -1,6 +1,6 @@
 """Operation counts of one run over its whole test set: exact integers, or the reason why there is none.
 
-Joules are not stored: a target's prices are applied when a board is built, so a new target prices old rows.
+Energies are not stored: a target's prices are applied when a board is built, so a new target works for old records.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Count(Strict):
         return self
 
 
-def _later(what: str) -> Count:
-    """Return a count that older records do not have."""
-    return Count(reason=f"not counted because this record predates {what}")
+def _later(feature: str) -> Count:
+    """Return the count, without a number, of a record that is older than a feature."""
+    return Count(reason=f"not counted because this record predates {feature}")
 
 
 class SynapseCounts(Grown):

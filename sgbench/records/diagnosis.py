@@ -1,4 +1,4 @@
-"""What a diagnosis of a network says: each value, or the reason why there is none."""
+"""The results of a diagnosis of a network's gradients: each value, or the reason why it is missing."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Reasoned(Strict):
 
     @model_validator(mode="after")
     def _reasons_match_nulls(self) -> Reasoned:
-        """Require a reason for each value that is missing, and for no other."""
+        """Raise ValueError unless `reasons` names exactly the fields that are None."""
         fields = set(type(self).model_fields) - {"reasons"} - self.OPTIONAL
         missing = {name for name in fields if getattr(self, name) is None}
         if missing != set(self.reasons):
-            odd = ", ".join(sorted(missing ^ set(self.reasons)))
-            raise ValueError(f"a value is null exactly where a reason is given; not so of {odd}")
+            wrong = ", ".join(sorted(missing ^ set(self.reasons)))
+            raise ValueError(f"a value is null exactly where a reason is given; not so of {wrong}")
         return self
 
 

@@ -1,4 +1,4 @@
-"""A price list: what one operation costs on one target, with its evidence."""
+"""Energy targets: the prices of operations on a chip or other hardware, with their sources."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ SIZES: dict[Per, tuple[str, int]] = {
     "word32": ("bit", 32),
     "word64": ("bit", 64),
 }
-"""Of each unit, what it is a multiple of and how many it is."""
+"""Maps each unit to (base unit, number of base units)."""
 
 
 def counts_in(per: Per, counted: Per) -> float:
-    """Return how many of what is counted one unit of a price holds.
+    """Convert a unit: return how many units `counted` make one unit `per`.
 
     Args:
-        per: what the price is stated per.
-        counted: what one count is.
+        per: unit of a price, e.g. "word64".
+        counted: unit of a count, e.g. "bit".
 
     Raises:
-        ValueError: the two are not of one kind: no factor leads from one to the other.
+        ValueError: the units have no common base unit.
 
     >>> counts_in("word64", "bit"), counts_in("operation", "operation")
     (64.0, 1.0)
@@ -111,17 +111,17 @@ COUNTED_IN: dict[Operation, Per] = {
     "event_state_write": "bit",
     "step": "step",
 }
-"""What one count is, where it is not one operation."""
+"""Units of counts that are not in operations."""
 INSTEAD: dict[Operation, tuple[Operation, ...]] = {
     "neuron_update": ("neuron_update_with_input", "neuron_update_idle"),
     "accumulate": ("dense_operation",),
     "multiply_accumulate": ("dense_operation",),
 }
-"""Operations that others stand for: a target prices the one or the others."""
+"""Maps operations to those that include them: a target has prices for the one or for the others."""
 
 Scope = Literal["per_op", "marginal", "all_in", "unstated", "static"]
 ALONE: tuple[Scope, ...] = ("all_in", "unstated")
-"""Scopes that nothing is added to: such a price holds other terms, or may hold them."""
+"""Scopes of prices that include, or may include, the cost of other operations, so that nothing is added to them."""
 Mark = Literal["verified", "secondary", "derived", "memory"]
 
 
@@ -159,7 +159,7 @@ class Price(Evidence):
 
     @cached_property
     def counts_each(self) -> float:
-        """Return how many counts of its operation one price pays for."""
+        """Return how many counts of the operation the price is for, e.g. 64 bits for a price per 64-bit word."""
         counted = COUNTED_IN.get(self.operation, "operation")
         return counts_in(self.per or counted, counted)
 
@@ -197,7 +197,7 @@ class MemoryPrice(Evidence):
 
     @cached_property
     def bits_each(self) -> float:
-        """Return how many bits one access moves, by the unit of the price."""
+        """Return the number of bits that one access moves."""
         return counts_in(self.per, "bit")
 
 
@@ -246,13 +246,13 @@ class EnergyTarget(Strict):
 
     @cached_property
     def priced(self) -> tuple[str, ...]:
-        """List every operation with a price, memory's included."""
+        """Return every operation with a price, those of memories included."""
         memory = (operation for item in self.memories for operation in item.operations)
         return (*(price.operation for price in self.prices), *memory)
 
     @model_validator(mode="after")
     def _priced_once(self) -> EnergyTarget:
-        """Refuse an operation with two prices."""
+        """Raise ValueError for an operation with two prices."""
         names = [*self.priced, *self.included_elsewhere]
         doubled = {name for name in names if names.count(name) > 1}
         doubled |= {name for name, others in INSTEAD.items() if name in self.priced and {*others} & {*names}}
@@ -262,6 +262,7 @@ class EnergyTarget(Strict):
 
     @model_validator(mode="after")
     def _one_scope(self) -> EnergyTarget:
+        """Raise ValueError for prices that cannot be summed, as their scopes differ or one may include others."""
         scopes = sorted({price.scope for price in (*self.prices, *self.memories)})
         for scope in scopes:
             if scope in ALONE and len(self.priced) > 1:
@@ -271,8 +272,9 @@ class EnergyTarget(Strict):
         return self
 
     @model_validator(mode="after")
-    def _something(self) -> EnergyTarget:
-        nothing = not self.priced and self.static is None
-        if nothing != (self.unpriced is not None):
+    def _priced_or_reason(self) -> EnergyTarget:
+        """Raise ValueError unless the target has prices or static power, or else the reason why it has none."""
+        has_none = not self.priced and self.static is None
+        if has_none != (self.unpriced is not None):
             raise ValueError("prices or static power, or else the reason in `unpriced` why there are none")
         return self

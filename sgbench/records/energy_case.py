@@ -1,4 +1,4 @@
-"""A published measurement, with the network that ran: what prices are validated on."""
+"""Published energy measurements with the networks that were measured, on which prices are validated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text files that survive a crash, and reading ones that a stranger wrote."""
+"""Crash-safe writing of files, and strict reading of untrusted JSON files."""
 
 from __future__ import annotations
 
@@ -22,56 +22,61 @@ MAX_BYTES = 4 * 1024 * 1024
 PAGE = 4096
 NO_LINK, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
-"""What opening says of a path with nothing there, a link, or a pipe or socket."""
+"""Error numbers of opening a path that does not exist, is a link, or is a pipe or socket."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write so that a reader, or a crash at any moment, finds the old bytes or the new, never a part.
+    """Write a file such that readers, and a crash at any moment, find the old or the new contents, never a part.
 
-    A process that is killed meanwhile leaves a file under a passing name, see `sgbench.records.unfinished`.
+    The folder is created if needed. A killed process leaves a temporary file, which `remove_abandoned` finds.
 
     Raises:
-        StorageError: the folder is read-only, full or missing rights.
+        StorageError: the folder cannot be written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(path) as passing:
-            _store(passing, data)
-            passing.chmod(0o644)
-            passing.replace(path)
+        with new_file(path) as temporary:
+            _store(temporary, data)
+            temporary.chmod(0o644)
+            temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise _not_written(path, error) from error
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new folder so that a crash at any moment, or a full disk, leaves the whole of it or nothing.
+    """Write a new folder such that a crash at any moment, or a full disk, leaves all of it or nothing.
 
-    What killed processes left beside it under passing names is removed.
+    Temporary files that killed processes left beside it are removed.
+
+    Args:
+        folder: to be created.
+        files: maps names relative to the folder to contents.
 
     Raises:
-        InputError: it is there already.
-        StorageError: it cannot be written.
+        InputError: the folder exists already.
+        StorageError: the folder cannot be written, or the disk is full.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder.parent)
-        with new_folder(folder) as passing:
+        with new_folder(folder) as temporary:
             for name, data in files.items():
-                (passing / name).parent.mkdir(parents=True, exist_ok=True)
-                _store(passing / name, data)
-            passing.chmod(0o755)
-            _sync_folder(passing)
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                _store(temporary / name, data)
+            temporary.chmod(0o755)
+            _sync_folder(temporary)
             if folder.is_symlink() or folder.exists():
                 raise InputError(f"{folder}: is there already; remove it, or choose another place with --to")
-            passing.rename(folder)
+            temporary.rename(folder)
         _sync_folder(folder.parent)
     except OSError as error:
         raise _not_written(folder, error) from error
 
 
 def _store(path: Path, data: bytes) -> None:
+    """Write a file and flush it to disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -79,15 +84,16 @@ def _store(path: Path, data: bytes) -> None:
 
 
 def _not_written(path: Path, error: OSError) -> StorageError:
+    """Return the error for a file or folder that could not be written."""
     reason = error.strerror or str(error)
     return StorageError(f"{path} cannot be written: {reason}; free space or choose another folder")
 
 
 def require_writable(folder: Path) -> None:
-    """Create a folder and write a page of zeros to test that it can be written, which a full disk refuses.
+    """Create a folder if needed, and test by a temporary file that it can be written.
 
     Raises:
-        StorageError: it cannot be made or written.
+        StorageError: the folder cannot be created or written, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +106,7 @@ def require_writable(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Flush a folder's list of files to disk, where the system can."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -110,16 +117,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 def to_json(model: BaseModel) -> bytes:
-    """Write the stored form of a record: sorted, indented, one newline at the end."""
+    """Convert a record to the JSON that is stored: sorted keys, indented, a newline at the end."""
     text = json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
     return text.encode() + b"\n"
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
-    """Read one stored file and validate it as a model.
+    """Read a JSON file and validate it as a pydantic model.
 
     Raises:
-        InputError: the file is missing, a link, too large, not JSON, or not of this schema; one line.
+        InputError: the file is missing, a link, larger than 4 MiB, not JSON or not of this model; one line.
     """
     return parse_model(read_bytes(path), model, str(path))
 
@@ -128,7 +135,7 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
     """Read the bytes of a regular file of at most `limit` bytes that is not a link.
 
     Raises:
-        InputError: it is something else, or cannot be read.
+        InputError: the path is something else or too large, or cannot be read.
     """
     try:
         handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
@@ -138,7 +145,7 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
         if error.errno in NO_FILE:
             raise InputError(f"{path}: a regular file is needed") from error
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    # What was opened is looked at, so that nobody can put something else in its place before it is read.
+    # The open handle is checked, not the path, so that the file cannot be exchanged before it is read.
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or (not NO_LINK and path.is_symlink()):
@@ -154,20 +161,19 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def parse_model(data: bytes, model: type[Model], name: str, *, context: object = None) -> Model:
-    """Validate bytes as a model; duplicate keys, NaN, deep nesting and text in place of a number are refused.
+    """Validate JSON as a pydantic model; duplicate keys, NaN, deep nesting and text instead of numbers are refused.
 
     Args:
         data: JSON in UTF-8.
-        model: what it has to be.
-        name: of the file, for messages.
-        context: what the model's validators may look at, see `RunRecord`.
+        model: class to validate as.
+        name: of the file, for the error.
+        context: passed to the model's validators.
 
     Raises:
-        InputError: the bytes are not JSON, or not of this schema; one line.
+        InputError: the bytes are not JSON, or not of this model; one line.
     """
-    # Twice, because pydantic keeps the last of two equal keys; its own reading takes lists as tuples though it is
-    # strict, which it does not for a tree.
-    parse_tree(data, name)
+    parse_tree(data, name)  # for its checks: pydantic accepts duplicate keys
+    # From JSON, not from the tree: only so does strict validation accept lists as tuples.
     try:
         return model.model_validate_json(data, strict=True, context=context)
     except ValidationError as error:
@@ -175,7 +181,7 @@ def parse_model(data: bytes, model: type[Model], name: str, *, context: object =
 
 
 def parse_tree(data: bytes, name: str) -> object:
-    """Parse bytes as JSON, or raise an `InputError` on duplicate keys, NaN, infinity and deep nesting."""
+    """Parse JSON; raise InputError for invalid JSON, duplicate keys, NaN, infinity and deep nesting."""
     try:
         return json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:
@@ -185,19 +191,20 @@ def parse_tree(data: bytes, name: str) -> object:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Write the first complaint of pydantic on one line: where, what, and how many more there are."""
+    """Write the first of pydantic's problems on one line: field, problem, value, and how many more there are."""
     problems = error.errors(include_url=False)
     problem = problems[0]
-    where = textwrap.shorten(".".join(str(part) for part in problem["loc"]), 160, placeholder="...")
-    given = repr(problem["input"])
-    given = textwrap.shorten(given, 60, placeholder="...")
-    what = problem["msg"].removeprefix("Value error, ")
-    shown = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (given: {given})"
+    field = textwrap.shorten(".".join(str(part) for part in problem["loc"]), 160, placeholder="...")
+    value = textwrap.shorten(repr(problem["input"]), 60, placeholder="...")
+    message = problem["msg"].removeprefix("Value error, ")
+    has_value = problem["type"] != "missing" and not isinstance(problem["input"], dict)
+    shown = f" (given: {value})" if has_value else ""
     more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return printable(f"{where or 'the whole'}: {what}{shown}{more}")
+    return printable(f"{field or 'the whole'}: {message}{shown}{more}")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Convert the pairs of a JSON object to a dictionary; raise ValueError for a duplicate key."""
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         times = Counter(key for key, _ in pairs)
@@ -207,4 +214,5 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _refuse_constant(text: str) -> NoReturn:
+    """Raise ValueError for NaN and infinity, which Python's JSON parser would accept."""
     raise ValueError(f"{text} is not a number")

@@ -1,4 +1,4 @@
-"""One flat tree of a record, which every logger gets: same keys and values wherever a run is looked at."""
+"""A record as one flat dictionary, in which every logger receives it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Flat = dict[str, bool | int | float | str]
 
 
 def flat(record: RunRecord) -> Flat:
-    """Flatten the scores, rates, counts and identity of a record; what it does not have has no key.
+    """Flatten the scores, rates, counts and identity of a record; values that it lacks have no key.
 
-    - `status`, `failure`, `best_epoch`, `epochs` (trained), `parameters` (trained numbers)
+    - `status`, `failure`, `best_epoch`, `epochs` (number trained), `parameters` (number of trained ones)
     - `method_id`, `protocol`, `seed`, `commit`, `data_sha256`
-    - `choice/GROUP` and `setting/GROUP/NAME`: the method, a number as a number
-    - `validation/...`, `test/...`: `accuracy` (fraction), `loss`; by layer `rate_hz/LAYER`, `dead_fraction/LAYER`,
-      `saturated_fraction/LAYER`
-    - `counts/spikes`, `counts/synaptic_operations`: per inference, and by layer behind a slash
+    - `choice/GROUP` and `setting/GROUP/NAME`: the method
+    - `validation/...`, `test/...`: `accuracy` (fraction), `loss`, and for each layer `rate_hz/LAYER`,
+      `dead_fraction/LAYER`, `saturated_fraction/LAYER`
+    - `counts/spikes`, `counts/synaptic_operations`: per inference; with `/LAYER` for each layer
     - `timing/fit_s`, `timing/test_s`, `timing/total_s` [s], `memory/peak_bytes`
     """
     pairs = (*_identity(record), *_method(record), *_scores(record), *_counts(record), *_costs(record))
@@ -26,11 +26,11 @@ def flat(record: RunRecord) -> Flat:
 
 
 def epoch_numbers(curve: Sequence[EpochScores], rates_hz: Mapping[str, float]) -> dict[str, float]:
-    """Name the numbers of the last epoch of a curve as `flat` names them, with the best of all epochs so far.
+    """Return the scores of a curve's last epoch under the keys of `flat`, and the best scores of all epochs.
 
     Args:
-        curve: at least one epoch.
-        rates_hz: of the layers on the validation split, by name.
+        curve: scores of at least one epoch.
+        rates_hz: maps layers to their rates on the validation split.
 
     >>> line = EpochScores(epoch=0, train_loss=2.0, validation_loss=1.5, validation_accuracy=0.5)
     >>> epoch_numbers([line, line.model_copy(update={"validation_loss": 1.75})], {"hidden": 10.0})
@@ -54,9 +54,11 @@ def epoch_numbers(curve: Sequence[EpochScores], rates_hz: Mapping[str, float]) -
 
 
 Pairs = Iterator[tuple[str, object]]
+"""Keys of the flat dictionary with their values."""
 
 
 def _identity(record: RunRecord) -> Pairs:
+    """Yield what names the run, and how it ended."""
     yield "status", record.status
     yield "failure", None if record.failure is None else record.failure.message
     yield "best_epoch", record.best_epoch
@@ -70,6 +72,7 @@ def _identity(record: RunRecord) -> Pairs:
 
 
 def _method(record: RunRecord) -> Pairs:
+    """Yield the choices and settings of the method."""
     for group, name in record.method.choices.items():
         yield f"choice/{group}", name
     for group, parameters in record.method.parameters.items():
@@ -79,6 +82,7 @@ def _method(record: RunRecord) -> Pairs:
 
 
 def _scores(record: RunRecord) -> Pairs:
+    """Yield the scores on validation and test, and each layer's rates."""
     splits: tuple[tuple[str, Scores | None], ...] = (("validation", record.validation), ("test", record.test))
     for split, scores in splits:
         if scores is not None:
@@ -90,6 +94,7 @@ def _scores(record: RunRecord) -> Pairs:
 
 
 def _counts(record: RunRecord) -> Pairs:
+    """Yield spikes and synaptic operations per inference, of each layer and of all together if all are known."""
     counts = record.counts
     if counts is None:
         return
@@ -99,18 +104,19 @@ def _counts(record: RunRecord) -> Pairs:
             layer.name: [group.effective.total for group in layer.synapses] for layer in counts.layers
         },
     }
-    for what, layers in totals.items():
+    for quantity, layers in totals.items():
         known = {name: numbers for name, numbers in layers.items() if None not in numbers}
-        amounts = {
+        per_inference = {
             name: sum(number or 0 for number in numbers) / counts.samples for name, numbers in known.items()
         }
-        for name, amount in amounts.items():
-            yield f"counts/{what}/{name}", amount
+        for name, amount in per_inference.items():
+            yield f"counts/{quantity}/{name}", amount
         if len(known) == len(layers):
-            yield f"counts/{what}", sum(amounts.values())
+            yield f"counts/{quantity}", sum(per_inference.values())
 
 
 def _costs(record: RunRecord) -> Pairs:
+    """Yield durations [s] and peak memory [bytes]."""
     yield "timing/fit_s", record.timing.fit_s
     yield "timing/test_s", record.timing.test_s
     yield "timing/total_s", record.timing.total_s

@@ -1,4 +1,4 @@
-"""The name of a method: a hash of what it is, stable across later options."""
+"""The id of a method: a hash of its choices and settings that later options do not change."""
 
 from __future__ import annotations
 
@@ -59,11 +59,14 @@ PROTOCOL_IDENTITY = (
 
 
 EXECUTION = ("optimizer.capturable", "optimizer.differentiable", "optimizer.foreach", "optimizer.fused")
-"""How torch runs an optimiser, not what it computes."""
+"""Parameters of how torch executes an optimiser, which do not change its results."""
 
 
 def identity(method: Method) -> dict[str, str]:
-    """Return the flat, sorted text form of a method that is hashed; numbers as %.12g, no neutral values."""
+    """Map the sorted names of a method's choices and settings to their canonical texts, which its id hashes.
+
+    Values that equal their entry in `NEUTRAL` or `NEUTRAL_CHOICES` are left out, and so are those in `EXECUTION`.
+    """
     flat: dict[str, Value] = dict(method.choices)
     for group, parameters in method.parameters.items():
         flat.update({f"{group}.{key}": value for key, value in parameters.items()})
@@ -75,16 +78,16 @@ def identity(method: Method) -> dict[str, str]:
 
 
 def method_id(method: Method) -> str:
-    """Hash `identity` with SHA-256 and return its first twelve hexadecimal digits."""
+    """Return the first twelve hexadecimal digits of the SHA-256 of a method's `identity`."""
     text = json.dumps(identity(method), ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-WORDS = {None: "null", True: "true", False: "false"}
+WORDS = {None: "null", True: "true", False: "false"}  # as in JSON
 
 
 class OfMethod(Protocol):
-    """Defines what is stored of one method: it has the method's id."""
+    """Describes stored data of one method: anything with a method id."""
 
     @property
     def method_id(self) -> str:
@@ -96,7 +99,7 @@ Stored = TypeVar("Stored", bound=OfMethod)
 
 
 def by_method(records: Iterable[Stored]) -> dict[str, list[Stored]]:
-    """Group records, or whatever else is stored of methods, by the method's id, in the order in which they come."""
+    """Map method ids to their records, in the given order."""
     groups: dict[str, list[Stored]] = {}
     for record in records:
         groups.setdefault(record.method_id, []).append(record)
@@ -104,25 +107,25 @@ def by_method(records: Iterable[Stored]) -> dict[str, list[Stored]]:
 
 
 def same(value: Value, other: Value) -> bool:
-    """Return whether two values have the same canonical text.
+    """Return whether two values have the same canonical text, as 1 and 1.0 do.
 
     >>> same(1, 1.0), same(1, True), same((1, None), (1.0, None))
     (True, False, True)
     """
-    kind = type(value)
-    if kind is type(other) and kind is not tuple and kind is not list and value == other:
-        return True  # as most are, and of a board's methods millions are compared
+    value_type = type(value)
+    if value_type is type(other) and value_type is not tuple and value_type is not list and value == other:
+        return True  # for speed, as most comparisons end here
     return canonical(value) == canonical(other)
 
 
 def canonical(value: Value) -> str:
-    """Write a value as its one text, so that 1, 1.0 and 1e0 are the same number, and 0 and -0.0.
+    """Write a value as text such that equal values, like 1, 1.0 and 1e0, or 0 and -0.0, have equal texts.
 
     >>> canonical((1, 1.0, True, None, "a"))
     '[1,1,true,null,"a"]'
     """
     if isinstance(value, str):
-        return encode_basestring_ascii(value)  # what json.dumps does of text, in a third of its time
+        return encode_basestring_ascii(value)  # equals json.dumps, in a third of the time
     if value is None or isinstance(value, bool):
         return WORDS[value]
     if isinstance(value, tuple | list):

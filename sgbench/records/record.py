@@ -1,4 +1,4 @@
-"""The record of one run: the only source of truth; loggers receive copies."""
+"""The record of one run, from which everything else (tables, figures, loggers) is derived."""
 
 from __future__ import annotations
 
@@ -20,32 +20,35 @@ from sgbench.tables.table import plain_table
 
 @dataclass
 class _Known:
+    """Holds a method's id and, once computed, the result of `KnownMethods.once`."""
+
     id: str
     finding: tuple[str, ...] | None = None
 
 
 class KnownMethods:
-    """Hashes, checks and keeps the methods of many records, each once; a validation context of `RunRecord`.
+    """Caches the id and check results of each method, when many records are validated (with it as `context`).
 
-    Two methods are the same here only if their stored text is: 1, 1.0 and true are three different values.
+    Methods are equal if their JSON is equal, so 1, 1.0 and true are three different values.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
-        self._last: tuple[Method, _Known] | None = None
+        self._known: dict[str, _Known] = {}  # by the method's JSON
+        self._last: tuple[Method, _Known] | None = None  # of the last call, for speed
 
     def id_of(self, method: Method) -> str:
-        """Compute a method's id, once for all records of it; see `method_id`."""
+        """Return a method's id, computed once for all equal methods."""
         return self._entry(method).id
 
     def once(self, method: Method, find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """Compute something about a method once for all equal methods, and return the stored result afterwards."""
+        """Return the result of `find`, called once for all equal methods; `find` must be the same each time."""
         entry = self._entry(method)
         if entry.finding is None:
             entry.finding = find()
         return entry.finding
 
     def _entry(self, method: Method) -> _Known:
+        """Return the cached values of a method, made on the first call with an equal one."""
         if self._last is None or self._last[0] is not method:
             text = method.model_dump_json()
             if text not in self._known:
@@ -55,7 +58,7 @@ class KnownMethods:
 
 
 class Scored(NamedTuple):
-    """Holds what every finished run that reports has, and a failed one has not."""
+    """Holds the results that every finished and tested run has."""
 
     validation: Scores
     test: Scores
@@ -69,10 +72,10 @@ class RunRecord(RecordContent):
 
     @property
     def scored(self) -> Scored:
-        """Return the scores of a finished run, none of which may be absent.
+        """Return the results of a finished and tested run, none of which is None.
 
         Raises:
-            SgbenchError: the run failed, or left its test split closed; the line says why.
+            SgbenchError: the run failed, or was not tested since its seed is for tuning; one line with the reason.
         """
         if self.status == "finished" and self.test is None:
             raise SgbenchError(
@@ -90,7 +93,7 @@ class RunRecord(RecordContent):
         return Scored(self.validation, self.test, self.counts, self.parameters, self.best_epoch)
 
     def _repr_html_(self) -> str:
-        """Write what came of the run as a table of two columns, for notebooks."""
+        """Write the run's identity and scores as an HTML table, for notebooks."""
         splits = [
             (name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None
         ]
@@ -107,8 +110,9 @@ class RunRecord(RecordContent):
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:
-        named = info.context.id_of if isinstance(info.context, KnownMethods) else method_id
-        if self.method_id != named(self.method):
+        """Raise ValueError for a wrong method id or protocol, or the first contradiction between fields."""
+        id_of = info.context.id_of if isinstance(info.context, KnownMethods) else method_id
+        if self.method_id != id_of(self.method):
             raise ValueError(f"method_id {self.method_id} is not the id of the method it names")
         if self.protocol != self.method.protocol.name:
             raise ValueError(f"protocol {self.protocol} is not the one of the method")
@@ -119,6 +123,7 @@ class RunRecord(RecordContent):
 
 
 def _scores_text(scores: Scores) -> str:
+    """Write accuracy, loss and rates on one line."""
     accuracy = "" if scores.accuracy is None else f"{scores.accuracy:.2%}, "
     rates = "".join(f"; {layer.name} {layer.rate_hz:.3g} Hz" for layer in scores.activity)
     return f"{accuracy}loss {scores.loss:.4g}{rates}"

@@ -1,4 +1,4 @@
-"""The manifest of a release of all boards: files with their hashes, rows, and what differs from the last."""
+"""The manifest of a release of all leaderboards: files with hashes, rows, and changes since the last release."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class ReleasedFile(Strict):
 
     @model_validator(mode="after")
     def _stays_inside(self) -> ReleasedFile:
+        """Raise ValueError for a path with a part such as "..", which leads out of the release."""
         if any(set(part) == {"."} for part in self.path.split("/")):
             raise ValueError(f"{self.path} leads out of the release")
         return self

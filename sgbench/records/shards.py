@@ -1,4 +1,4 @@
-"""Shards of a study: xz files with a record a line, read without trusting them."""
+"""A reader of a study's shards, untrusted xz files with one record a line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sgbench.records.record import RunRecord
 
 MAX_SHARD_BYTES = 64 * 1024**2
 MAX_PLAIN_BYTES = 512 * 1024**2
-"""More than a shard of a study ever unpacks to; a file that would give more is refused before memory runs out."""
-MEMORY_BYTES = 256 * 1024**2
+"""Largest unpacked size of a shard."""
+MEMORY_BYTES = 256 * 1024**2  # that unpacking may take beside the result
 
 
 class ShardLine(Strict):
@@ -27,24 +27,24 @@ class ShardLine(Strict):
 
 
 def read_shard(path: Path) -> bytes:
-    """Read the bytes of a shard as they are stored.
+    """Read the packed bytes of a shard.
 
     Raises:
-        InputError: there is no such file, or it is a link or too large.
+        InputError: the file does not exist, is a link or too large.
     """
     return read_bytes(path, limit=MAX_SHARD_BYTES)
 
 
 def shard_lines(path: Path, data: bytes) -> list[bytes]:
-    """Unpack the lines of a shard; see `unpacked`."""
+    """Unpack the packed bytes of a shard and split them into lines; errors are those of `unpacked`."""
     return unpacked(path, data).splitlines()
 
 
 def unpacked(path: Path, data: bytes) -> bytes:
-    """Unpack an xz file.
+    """Unpack the bytes of an xz file; `path` is for the error.
 
     Raises:
-        InputError: it is no xz file, is cut off, holds bytes behind its end, or is larger than a shard may be.
+        InputError: the bytes are no xz file, cut off, followed by other bytes, or unpack to more than 512 MiB.
     """
     try:
         unpacker = lzma.LZMADecompressor(memlimit=MEMORY_BYTES)

@@ -1,4 +1,4 @@
-"""What a run is: a method (its identity) and the circumstances of running it."""
+"""The specification of a run: its method, which enters the results, and the circumstances of its execution."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GROUPS = (
     "schedule",
     "weights",
 )
-"""The choices that make a method. `readout` takes its entries from the `neuron` group."""
+"""Groups from each of which a method chooses one entry; `readout` has the entries of the group `neuron`."""
 
 NEUTRAL_CHOICES: dict[str, str] = {
     "steepness": "fixed",
@@ -49,7 +49,7 @@ NEUTRAL_CHOICES: dict[str, str] = {
     "schedule": "constant",
     "weights": "float",
 }
-"""Frozen: the entry that a group added later stands for in a method that lacks the group.
+"""Frozen: maps each group that was added later to the entry that a method without the group has.
 
 It is the entry that leaves all earlier results as they were, and it is not written into records. A method with it
 has the id of one without, so old records load, keep their names and their bytes. A line is never removed or edited.
@@ -57,7 +57,7 @@ has the id of one without, so old records load, keep their names and their bytes
 
 SPIKING_CHOICES = ("neuron", "readout", "surrogate")
 NOTHING = "none"
-"""What a network without spiking neurons has in place of these choices."""
+"""Entry of these groups in a method whose network has no spiking neurons."""
 
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_]+)?$", max_length=80)]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=80)]
@@ -70,7 +70,7 @@ Sizes = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], Field(m
 
 
 def entry_group(choice: str) -> str:
-    """Return the catalogue folder from which a choice takes its entries.
+    """Return the catalogue group from which a choice takes its entries.
 
     >>> entry_group("readout")
     'neuron'
@@ -79,7 +79,7 @@ def entry_group(choice: str) -> str:
 
 
 def choice_overrides(choices: Mapping[str, str]) -> list[str]:
-    """Write the entries chosen from groups as Hydra overrides.
+    """Write choices (group to entry) as Hydra overrides, without those of spiking neurons that are "none".
 
     >>> choice_overrides({"network": "mlp", "readout": "leaky"})
     ['network=mlp', 'neuron@readout=leaky']
@@ -103,12 +103,13 @@ class SearchRange(Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> SearchRange:
+        """Raise ValueError unless low is below high, and above 0 on a log scale."""
         if not self.low < self.high or (self.scale == "log" and self.low <= 0):
             raise ValueError("low below high is needed, and low above 0 on a log scale")
         return self
 
     def holds(self, value: float, *, threshold: float) -> bool:
-        """Return whether a number lies within the range, up to rounding.
+        """Return whether a number lies within the range, up to rounding; threshold: of the neuron.
 
         >>> width = SearchRange(low=0.1, high=2, scale="log", unit="threshold")
         >>> width.holds(3.0, threshold=2.0), width.holds(3.0, threshold=1.0)
@@ -187,41 +188,38 @@ class Protocol(Grown):
 
     @property
     def complete_seeds(self) -> tuple[tuple[int, ...], ...]:
-        """List the sets of seeds that make a row complete, the smallest first.
+        """Return the sets of seeds with which a row of a leaderboard is complete, the smallest first.
 
-        Where settings are chosen with seeds of their own, so that more reporting seeds are no choice among results,
-        the first 10 and 20 are complete too.
+        These are all seeds and, if settings are chosen with separate tuning seeds, the first 10 and 20 too.
         """
         prefixes = PREFIXES if self.tuning_seeds is not None else ()
         return (*(self.seeds[:count] for count in prefixes if count < len(self.seeds)), self.seeds)
 
     @property
     def trial_seeds(self) -> tuple[int, ...]:
-        """Return the seeds that settings are chosen with."""
+        """Return the seeds with which settings are chosen: the tuning seeds, or all seeds if there are none."""
         return self.seeds if self.tuning_seeds is None else self.tuning_seeds
 
     def is_tuning_seed(self, seed: int) -> bool:
-        """Return whether settings are chosen with a seed, which therefore reports nothing."""
+        """Return whether a seed is one of the tuning seeds, whose results are not reported."""
         return seed in (self.tuning_seeds or ())
 
-    @field_validator("parameters", mode="before")
+    @field_validator("parameters", "tuning_seeds", mode="before")
     @classmethod
-    def _plain(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-    @field_validator("tuning_seeds", mode="before")
-    @classmethod
-    def _plain_seeds(cls, value: object) -> object:
+    def _to_tuple(cls, value: object) -> object:
+        """Convert a list to a tuple, as strict validation takes no list."""
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _seeds_apart(self) -> Protocol:
+        """Raise ValueError if a tuning seed is among the reporting seeds."""
         if set(self.seeds) & set(self.tuning_seeds or ()):
             raise ValueError("tuning_seeds: none of them may be among the seeds, which report")
         return self
 
     @model_validator(mode="after")
     def _band(self) -> Protocol:
+        """Raise ValueError unless the least number of parameters is at most the largest."""
         if self.parameters is not None and self.parameters[0] > self.parameters[1]:
             raise ValueError(f"parameters: the fewest come first (given: {list(self.parameters)})")
         return self
@@ -229,6 +227,7 @@ class Protocol(Grown):
     @field_validator("patience", mode="before")
     @classmethod
     def _patience(cls, value: object) -> object:
+        """Raise ValueError for a patience that is neither None nor a whole number."""
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise ValueError("a whole number of epochs or null is needed")
         return value
@@ -245,6 +244,7 @@ class Method(Strict):
     @field_validator("choices")
     @classmethod
     def _complete(cls, value: dict[str, str]) -> dict[str, str]:
+        """Add the neutral entries of groups that are left out; raise ValueError unless all are there then."""
         value = {**NEUTRAL_CHOICES, **value}
         if set(value) != set(GROUPS):
             raise ValueError(f"exactly these choices are needed: {', '.join(GROUPS)}")
@@ -253,6 +253,7 @@ class Method(Strict):
     @field_validator("parameters")
     @classmethod
     def _complete_parameters(cls, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        """Add empty parameters of groups that may be left out; raise ValueError unless all are there then."""
         value = {**{group: {} for group in NEUTRAL_CHOICES}, **value}
         if set(value) != set(GROUPS):
             raise ValueError(f"parameters of exactly these choices are needed: {', '.join(GROUPS)}")
@@ -260,7 +261,7 @@ class Method(Strict):
 
     @property
     def label(self) -> str:
-        """Name the method in a line by its surrogate, or by its network where there are no spikes."""
+        """Return a short name of the method: its surrogate, or its network if it has no spiking neurons."""
         return self.choices["network" if self.is_baseline else "surrogate"]
 
     @property
@@ -270,10 +271,12 @@ class Method(Strict):
 
     @field_serializer("choices")
     def _written_choices(self, value: dict[str, str]) -> dict[str, str]:
+        """Leave out neutral entries of groups that were added later, so that old bytes stay the same."""
         return {group: name for group, name in value.items() if NEUTRAL_CHOICES.get(group) != name}
 
     @field_serializer("parameters")
     def _written_parameters(self, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        """Leave out empty parameters of groups that were added later, so that old bytes stay the same."""
         return {group: values for group, values in value.items() if values or group not in NEUTRAL_CHOICES}
 
 
@@ -330,7 +333,7 @@ class RunSpec(Strict):
 
     @property
     def opens_test(self) -> bool:
-        """Return whether the run ends with the test split; tuning seeds leave it closed."""
+        """Return whether the run is tested at its end: always, unless its seed is for tuning only."""
         return self.trainer.test_tuning_seeds or not self.method.protocol.is_tuning_seed(self.seed)
 
     @property
@@ -340,9 +343,9 @@ class RunSpec(Strict):
 
 
 def outside_band(method: Method, parameters: int | None, protocol: Protocol) -> str | None:
-    """Explain why a method has too few or too many parameters for a protocol, or return None where it has not.
+    """Describe that a method's number of parameters is outside a protocol's bounds; return None if it is not.
 
-    Baselines without spikes stand beside the methods, and are of the size that they match.
+    The bounds do not hold for baselines without spikes, nor for an unknown number (None).
     """
     band = protocol.parameters
     if band is None or parameters is None or method.is_baseline or band[0] <= parameters <= band[1]:
@@ -351,10 +354,10 @@ def outside_band(method: Method, parameters: int | None, protocol: Protocol) -> 
 
 
 def check_band(method: Method, parameters: int) -> None:
-    """Refuse a network outside the band of its own protocol, before it runs.
+    """Check that a network's number of parameters is within the bounds of its protocol.
 
     Raises:
-        InputError: with the band and the remedy.
+        InputError: it is not; one line with the bounds and the remedy.
     """
     problem = outside_band(method, parameters, method.protocol)
     if problem is not None:

@@ -1,4 +1,4 @@
-"""What is handed in with the records of a method: who, how tuned, and every file by its hash."""
+"""The manifest of a submission: author, method, tuning, and every file with its hash."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ class Submission(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Submission:
+        """Raise ValueError if division, method, protocol and id disagree, or a file is named twice."""
         if (self.method is None) != (self.division == "external"):
             raise ValueError("a method of the catalogue is stated exactly where the division is not external")
         if self.method is None:
@@ -105,7 +106,7 @@ class Submission(Strict):
 
 
 def external_id(protocol: str, name: str, code: str) -> str:
-    """Compute the id of a method whose code lies outside: a hash of protocol, name and address."""
+    """Compute the id of a method outside the catalogue: a hash of protocol, name and address of its code."""
     text = json.dumps([protocol, name, code], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -128,11 +129,12 @@ class ExternalRecord(Grown):
 
     @model_validator(mode="after")
     def _finished(self) -> ExternalRecord:
-        failed = self.status == "failed"
-        if (self.predictions_sha256 is None) != failed:
+        """Raise ValueError unless a finished run has predictions and one score, and a failed one has none."""
+        has_failed = self.status == "failed"
+        if (self.predictions_sha256 is None) != has_failed:
             raise ValueError("predictions_sha256 is stated exactly when status is finished")
         scores = [name for name in ("accuracy", "loss") if getattr(self, name) is not None]
-        if len(scores) != (0 if failed else 1):
+        if len(scores) != (0 if has_failed else 1):
             raise ValueError("accuracy is stated exactly when status is finished, or loss in its place")
         if self.labels is not None and self.accuracy is None:
             raise ValueError("labels is stated without an accuracy")
@@ -159,6 +161,7 @@ class TuningTrial(Grown):
 
     @model_validator(mode="after")
     def _scored(self) -> TuningTrial:
+        """Raise ValueError unless scores and epochs are stated exactly when the status has them."""
         if (self.validation_loss is None) != (self.status == "failed"):
             raise ValueError("validation_loss is stated exactly when status is finished")
         if self.status == "failed" and self.validation_accuracy is not None:

@@ -1,4 +1,4 @@
-"""Text from strangers: letters, digits and a little punctuation, so that nothing acts on it."""
+"""Field types for untrusted text: letters, digits and little punctuation, so that no program can interpret it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ SCRIPT = re.compile(r"https?:|www\.|javascript|data:", re.IGNORECASE)
 
 
 def _plain(value: str) -> str:
+    """Return text of letters, digits and simple punctuation without addresses, or raise ValueError."""
     if not PLAIN.fullmatch(value):
         raise ValueError(
             "Latin letters, digits, single spaces and .,:;'()+-/=%_ alone are needed, a letter or digit first"
@@ -26,16 +27,19 @@ def _plain(value: str) -> str:
 
 
 def _link(value: str) -> str:
+    """Return an https address, or raise ValueError."""
     if not LINK.fullmatch(value):
         raise ValueError("an address that begins with https:// and a plain host name is needed")
     return value
 
 
 def _paper(value: str) -> str:
+    """Return an arXiv number, DOI or https address, or raise ValueError."""
     return value if PAPER.fullmatch(value) else _link(value)
 
 
 def _contact(value: str) -> str:
+    """Return a mail address or a GitHub name with @, or raise ValueError."""
     if not CONTACT.fullmatch(value):
         raise ValueError("a mail address, or @ and a GitHub name, is needed")
     return value
@@ -72,4 +76,4 @@ Contact = Annotated[
     WithJsonSchema({"type": "string", "maxLength": 120, "pattern": f"^{CONTACT.pattern}$"}),
 ]
 Licence = Literal["CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause"]
-"""Of the records, predictions and weights that are handed in."""
+"""Licences under which records, predictions and weights can be submitted."""

@@ -1,4 +1,4 @@
-"""What others say of a method on a board: that it was checked, or that it no longer counts."""
+"""Verifications of methods on a leaderboard by others, and notices that a method is not ranked any more."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ class Verification(Grown):
 
     @model_validator(mode="after")
     def _both(self) -> Verification:
+        """Raise ValueError unless exactly one score, accuracy or loss, is both claimed and verified."""
         pairs = ((self.claimed_accuracy, self.verified_accuracy), (self.claimed_loss, self.verified_loss))
-        whole = [None not in pair for pair in pairs]
-        if whole.count(True) != 1 or any((one is None) != (two is None) for one, two in pairs):
+        is_stated = [None not in pair for pair in pairs]
+        if is_stated.count(True) != 1 or any((one is None) != (two is None) for one, two in pairs):
             raise ValueError("claimed and verified accuracy are stated, or claimed and verified loss")
         if self.claimed_loss is None and (self.tolerance or 0) > 1:
             raise ValueError("tolerance of an accuracy is at most 1")
@@ -51,14 +52,14 @@ class Verification(Grown):
 
     @property
     def claimed(self) -> float:
-        """Return the claimed accuracy, or loss."""
+        """Return the claimed accuracy, or the claimed loss if losses are compared."""
         score = self.claimed_loss if self.claimed_accuracy is None else self.claimed_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score
 
     @property
     def verified(self) -> float:
-        """Return the verified accuracy, or loss."""
+        """Return the verified accuracy, or the verified loss if losses are compared."""
         score = self.verified_loss if self.verified_accuracy is None else self.verified_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score
@@ -77,6 +78,7 @@ class Notice(Strict):
 
     @model_validator(mode="after")
     def _named(self) -> Notice:
+        """Raise ValueError unless exactly a superseded method names another as its successor."""
         if (self.superseded_by is None) != (self.kind == "withdrawn"):
             raise ValueError("superseded_by is stated exactly when kind is superseded")
         if self.superseded_by == self.method_id:

@@ -1,4 +1,4 @@
-"""What a search of settings leaves beside records: which study asked for what, which runs were stopped early."""
+"""The files of a search for settings: journals of proposed settings, and scores of runs that were stopped early."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sgbench.records.base import Fraction, MethodId, Natural, Number, Positive, 
 from sgbench.records.files import read_model
 from sgbench.records.spec import ParameterPath, ProtocolName
 
-PRUNED = "pruned.json"  # of a run that was stopped early, in its folder
-JOURNALS = ".tuning"  # in the folder of a protocol
+PRUNED = "pruned.json"  # file in the folder of a run that was stopped early
+JOURNALS = ".tuning"  # folder in the folder of a protocol's runs
 JOURNAL_VERSION = 1
 JournalVersion = Annotated[Literal[1], BeforeValidator(whole)]
 Strategy = Literal["random", "sobol", "tpe"]
@@ -49,18 +49,19 @@ class Journal(Strict):
 
     @model_validator(mode="after")
     def _once(self) -> Journal:
-        places = [(trial.study, trial.number) for trial in self.asked]
-        if len(set(places)) < len(places):
+        """Raise ValueError if two settings have the same number in one study."""
+        numbers = [(trial.study, trial.number) for trial in self.asked]
+        if len(set(numbers)) < len(numbers):
             raise ValueError("asked: a setting stands twice at one place of a study")
         return self
 
     def of_study(self, study: int) -> list[Asked]:
-        """List the settings that one study has asked for, in order."""
+        """Return the settings that one study has proposed, in order of their numbers."""
         return sorted((trial for trial in self.asked if trial.study == study), key=lambda trial: trial.number)
 
 
 def read_journals(folder: Path) -> list[Journal]:
-    """Read the journals of a protocol's folder of runs; one that cannot be read is left out."""
+    """Read all journals in the folder of a protocol's runs, except damaged ones."""
     journals = []
     for path in sorted((folder / JOURNALS).glob("*.json")):
         journal = readable(path)
@@ -70,7 +71,7 @@ def read_journals(folder: Path) -> list[Journal]:
 
 
 def readable(path: Path) -> Journal | None:
-    """Read a journal of a search; None where it is missing or damaged, since its settings can be asked for anew."""
+    """Read a journal; return None if it is missing or damaged, since a search can propose its settings anew."""
     try:
         return read_model(path, Journal)
     except InputError:

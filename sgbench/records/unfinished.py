@@ -1,7 +1,7 @@
-"""Passing names: what is being written has one until it is whole, and what a killed process left keeps it.
+"""Files and folders that are written under a temporary name, and removal of those that killed processes left.
 
-A writer holds a lock on the file or folder, which the system takes from it when it ends, in whatever way. So what
-bears a passing name and is not locked was left.
+A writer locks its temporary file or folder, and the system releases the lock when the process ends in any way. So a
+temporary file without a lock was abandoned.
 """
 
 from __future__ import annotations
@@ -16,99 +16,103 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ENDING = ".part"
-"""Of a passing name, which is hidden too; `.gitignore` names it."""
+"""Suffix of temporary names, which also begin with a dot; `.gitignore` excludes it."""
 
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Create an empty file beside `path` under a temporary name; remove it if it still has that name at the end."""
+    """Create an empty, locked file beside `path` under a temporary name; remove it at the end unless renamed."""
 
     def make() -> Path:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=ENDING)
         os.close(handle)
         return Path(name)
 
-    with _held(make) as passing:
-        yield passing
+    with _locked(make) as temporary:
+        yield temporary
 
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Create an empty folder beside `folder` under a temporary name; see `new_file`."""
+    """Create an empty, locked folder beside `folder` under a temporary name, as `new_file` does."""
 
     def make() -> Path:
         return Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=ENDING))
 
-    with _held(make) as passing:
-        yield passing
+    with _locked(make) as temporary:
+        yield temporary
 
 
 @contextlib.contextmanager
-def _held(make: Callable[[], Path]) -> Iterator[Path]:
-    passing, handle = make(), None
+def _locked(make: Callable[[], Path]) -> Iterator[Path]:
+    """Create a file or folder by `make`, lock it, yield its path, and remove what has this path at the end."""
+    temporary, handle = make(), None
     try:
-        while not _hold(handle := _open(passing), passing):
+        while not _lock_new(handle := _open(temporary), temporary):
             _close(handle)
-            passing = make()
-        yield passing
+            temporary = make()
+        yield temporary
     finally:
-        _remove(passing)
+        _remove(temporary)
         _close(handle)
 
 
-def _hold(handle: int | None, passing: Path) -> bool:
-    """Lock a file just created; return False if another process took it for abandoned and removed it before."""
+def _lock_new(handle: int | None, temporary: Path) -> bool:
+    """Lock a file just created; return False if another process has removed it before, as it had no lock yet."""
     if handle is not None:
         _lock(handle, wait=True)
-    return passing.exists()
+    return temporary.exists()
 
 
 def abandoned(folder: Path) -> list[Path]:
-    """List the files and folders below `folder` that a killed process left; no link is followed.
+    """List the temporary files and folders below `folder` that killed processes left; no link is followed.
 
-    Where the system has no locks it finds none.
+    On a system without file locks the list is empty.
     """
-    return [path for path in _passing(folder) if _is_free(path)]
+    return [path for path in _temporaries(folder) if _is_unlocked(path)]
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left below `folder`, except what cannot be removed."""
-    for path in _passing(folder):
-        _is_free(path, remove=True)
+    """Remove the temporary files and folders below `folder` that killed processes left, ignoring errors."""
+    for path in _temporaries(folder):
+        _is_unlocked(path, remove=True)
 
 
 def remove_abandoned_of(path: Path) -> None:
-    """Remove what killed processes left beside one file or folder that they were writing."""
-    for passing in sorted(path.parent.glob(f".{glob.escape(path.name)}.*{ENDING}")):
-        _is_free(passing, remove=True)
+    """Remove the temporary files that killed processes left while they were writing `path`, ignoring errors."""
+    for temporary in sorted(path.parent.glob(f".{glob.escape(path.name)}.*{ENDING}")):
+        _is_unlocked(temporary, remove=True)
 
 
-def _passing(folder: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(folder):
-        passing = [name for name in folders if _is_passing(name)]
-        folders[:] = sorted(set(folders) - set(passing))
-        yield from (Path(where) / name for name in sorted([*passing, *filter(_is_passing, files)]))
+def _temporaries(folder: Path) -> Iterator[Path]:
+    """Yield the files and folders below `folder` with temporary names, without looking into such folders."""
+    for parent, folders, files in os.walk(folder):
+        temporary = [name for name in folders if _is_temporary(name)]
+        folders[:] = sorted(set(folders) - set(temporary))
+        yield from (Path(parent) / name for name in sorted([*temporary, *filter(_is_temporary, files)]))
 
 
-def _is_passing(name: str) -> bool:
+def _is_temporary(name: str) -> bool:
+    """Return whether a name is one that `new_file` or `new_folder` makes."""
     return name.startswith(".") and name.endswith(ENDING)
 
 
-def _is_free(path: Path, *, remove: bool = False) -> bool:
-    """Return whether no process holds a file; if asked to, remove it before another process can hold it."""
+def _is_unlocked(path: Path, *, remove: bool = False) -> bool:
+    """Return whether no process has locked a file or folder; with `remove`, remove it while holding the lock."""
     handle = _open(path)
     if handle is None:
         return False
     try:
-        free = _lock(handle, wait=False)
-        if free and remove:
+        is_unlocked = _lock(handle, wait=False)
+        if is_unlocked and remove:
             _remove(path)
-        return free
+        return is_unlocked
     finally:
         os.close(handle)
 
 
 def _remove(path: Path) -> None:
+    """Remove a file, link or folder, ignoring errors."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -127,12 +131,13 @@ def _open(path: Path) -> int | None:
 
 
 def _close(handle: int | None) -> None:
+    """Close a handle, which releases its lock; do nothing for None."""
     if handle is not None:
         os.close(handle)
 
 
 def _lock(handle: int, *, wait: bool) -> bool:
-    """Lock a handle until it is closed; return False where another process has the lock or there are no locks."""
+    """Lock a handle until it is closed; return False if another process has the lock or the system has no locks."""
     if sys.platform == "win32":
         return False
     import fcntl
