@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import shares
-from sgbench.datasets.event_files import EventFiles, FileToFetch, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -66,14 +66,12 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         classes: dict[str, list[str]] = {letter: [] for letter in LETTERS}
         for name in self.originals(root):
             classes[name[0]].append(name)
-        return {split: self._read(root, names) for split, names in shares(classes, (1, 1)).items()}
-
-    def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
-        """Read these files one by one and yield each as a recording with its class."""
-        for name in names:
-            pixels = read_mat(root / name)
-            channel = pixels.channel((2, HEIGHT, WIDTH), str(root / name))
-            yield Recording(channel, pixels.time_us, LETTERS.index(name[0]), name=str(root / name))
+        labelled = {
+            split: [(name, LETTERS.index(name[0])) for name in names]
+            for split, names in shares(classes, (1, 1)).items()
+        }
+        image = (2, HEIGHT, WIDTH)
+        return {split: camera_recordings(root, files, read_mat, image) for split, files in labelled.items()}
 
 
 def read_mat(path: Path) -> Pixels:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from sgbench.datasets.base import SPLITS, Split
-from sgbench.datasets.event_files import EventFiles, FileToFetch, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats import aedat4
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -59,20 +59,15 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
         held_out_numbers = json.loads(
             SPLIT_FILE.read_text()
         )  # maps class, then split, to numbers in file names
-        parts: dict[Split, list[str]] = {"train": [], "validation": [], "test": []}
+        parts: dict[Split, list[tuple[str, int]]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):
             match = NUMBER.search(name)
             if match is None:
                 raise InputError(f"{root / name}: its name has no number")
-            of_class = held_out_numbers[name.split("/")[0]]
+            class_name = name.split("/")[0]
+            of_class = held_out_numbers[class_name]
             held_out: list[Split] = [split for split in SPLITS if int(match[1]) in of_class.get(split, [])]
             split: Split = held_out[0] if held_out else "train"
-            parts[split].append(name)
-        return {split: self._read(root, names) for split, names in parts.items()}
-
-    def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
-        """Read these files one by one and yield each as a recording with its class."""
-        for name in names:
-            pixels = aedat4.read(root / name)
-            channel = pixels.channel((2, 128, 128), str(root / name))
-            yield Recording(channel, pixels.time_us, CLASSES.index(name.split("/")[0]), name=str(root / name))
+            parts[split].append((name, CLASSES.index(class_name)))
+        image = (2, 128, 128)
+        return {split: camera_recordings(root, files, aedat4.read, image) for split, files in parts.items()}

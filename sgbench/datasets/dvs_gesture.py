@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.event_files import EventFiles, FileToFetch, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -93,14 +93,8 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
             held_out = int(match[1]) in self.validation_users
             split: Split = "test" if name.startswith(TEST) else "validation" if held_out else "train"
             parts[split].append((name, int(match[2])))
-        return {split: self._read(root, names) for split, names in parts.items()}
-
-    def _read(self, root: Path, names: Iterable[tuple[str, int]]) -> Iterator[Recording]:
-        """Read these pairs of file name and class one by one and yield each as a recording."""
-        for name, label in names:
-            pixels = read_table(root / name)
-            channel = pixels.channel((2, 128, 128), str(root / name))
-            yield Recording(channel, pixels.time_us, label, name=str(root / name))
+        image = (2, 128, 128)
+        return {split: camera_recordings(root, files, read_table, image) for split, files in parts.items()}
 
 
 def read_table(path: Path) -> Pixels:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split
 from sgbench.datasets.formats import event_cache
+from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import (
     FORMAT,
     DamagedError,
@@ -175,6 +176,23 @@ class EventFiles(DataSet):
                 f"the files are not those of {self.source}; {self.remedy}"
             )
         return checksum
+
+
+def camera_recordings(
+    root: Path, files: Iterable[tuple[str, int]], read: Callable[[Path], Pixels], image: tuple[int, int, int]
+) -> Iterator[Recording]:
+    """Read files one by one and yield each as a recording.
+
+    Args:
+        root: folder of the files.
+        files: pairs of a file's name, relative to `root`, and its class.
+        read: returns the events of a file.
+        image: polarities, height and width.
+    """
+    for name, label in files:
+        pixels = read(root / name)
+        channel = pixels.channel(image, str(root / name))
+        yield Recording(channel, pixels.time_us, label, name=str(root / name))
 
 
 def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:

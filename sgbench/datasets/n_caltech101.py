@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import shares
-from sgbench.datasets.event_files import EventFiles, FileToFetch, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -57,13 +57,17 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
                 f"{root / INSIDE}: holds {len(classes)} classes, not {self.n_classes}; {self.remedy}"
             )
         labels = {name: number for number, name in enumerate(sorted(classes))}
-        return {split: self._read(root, names, labels) for split, names in shares(classes, (1, 1)).items()}
+        labelled = {
+            split: [(name, labels[name.split("/")[1]]) for name in names]
+            for split, names in shares(classes, (1, 1)).items()
+        }
+        image = (2, 180, 240)
+        return {split: camera_recordings(root, files, _read, image) for split, files in labelled.items()}
 
-    def _read(self, root: Path, names: Iterable[str], labels: Mapping[str, int]) -> Iterator[Recording]:
-        """Read these files one by one and yield each as a recording; `labels` maps class folders to classes."""
-        for name in names:
-            pixels = event_bin.read(root / name)
-            if len(pixels.x):
-                pixels = pixels._replace(x=pixels.x - pixels.x.min(), y=pixels.y - pixels.y.min())
-            channel = pixels.channel((2, 180, 240), str(root / name))
-            yield Recording(channel, pixels.time_us, labels[name.split("/")[1]], name=str(root / name))
+
+def _read(path: Path) -> event_bin.Pixels:
+    """Read the events of a file, moved such that the least x and the least y are 0."""
+    pixels = event_bin.read(path)
+    if not len(pixels.x):
+        return pixels
+    return pixels._replace(x=pixels.x - pixels.x.min(), y=pixels.y - pixels.y.min())

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import scattered
-from sgbench.datasets.event_files import EventFiles, FileToFetch, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording
 
@@ -71,7 +71,5 @@ class Nmnist(EventFiles, entry="nmnist"):
 
     def read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
         """Read these files one by one and yield each as a recording; its folder's name is its class."""
-        for name in names:
-            pixels = event_bin.read(root / name)
-            channel = pixels.channel((2, 34, 34), str(root / name))
-            yield Recording(channel, pixels.time_us, int(name.split("/")[-2]), name=str(root / name))
+        files = ((name, int(name.split("/")[-2])) for name in names)
+        return camera_recordings(root, files, event_bin.read, (2, 34, 34))

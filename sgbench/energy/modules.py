@@ -172,17 +172,8 @@ def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 def known(module: nn.Module) -> bool:
     """Return whether the operations of a module's class are known."""
     counted = (
-        nn.Linear,
-        *layers.CONVOLUTIONS,
-        *layers.BATCH_NORMS,
-        nn.LayerNorm,
-        nn.GroupNorm,
-        *layers.POOLS,
-        *layers.COMPARING,
-        *layers.FUNCTIONS,
-        *layers.PASSING,
-        *recurrent.SEQUENCES,
-        *recurrent.CELLS,
+        *(nn.Linear, *layers.CONVOLUTIONS, *layers.BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, *layers.POOLS),
+        *(*layers.COMPARING, *layers.FUNCTIONS, *layers.PASSING, *recurrent.SEQUENCES, *recurrent.CELLS),
     )
     name = full_name(module)
     return type(module) in counted or name in KNOWN or name.endswith(f".{ONE_TO_ONE}")

@@ -25,19 +25,8 @@ LAYER_FIELDS: dict[Operation, str] = {
     "delay_operation": "delay_operations",
 }
 NEEDED: tuple[Operation, ...] = (
-    "accumulate",
-    "multiply_accumulate",
-    "neuron_update",
-    "neuron_multiplication",
-    "neuron_addition",
-    "neuron_comparison",
-    "function_evaluation",
-    "spike_sent",
-    "bias_addition",
-    "normalisation_operation",
-    "pooling_operation",
-    "residual_addition",
-    "delay_operation",
+    *("accumulate", "multiply_accumulate"),
+    *(operation for operation in LAYER_FIELDS if operation != "neuron_update_with_input"),
 )
 """Operations that every target must price, include in another price or name as missing; others are optional."""
 

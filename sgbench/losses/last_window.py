@@ -34,8 +34,15 @@ class LastWindow(Loss):
 
     def logits(self, trajectory: Trajectory) -> Tensor:
         """Average the output over the window at each sample's end, as class scores [B, C]."""
-        lengths = trajectory.lengths
-        step = torch.arange(len(trajectory.output), device=lengths.device)[:, None]
-        outside = (step >= lengths) | (step < lengths - self.steps)
-        total = trajectory.output.masked_fill(outside[..., None], 0.0).sum(0)
-        return total / lengths.clamp(max=self.steps)[:, None].to(total.dtype)
+        in_window = self._window_mask(len(trajectory.output), trajectory.lengths)
+        total = trajectory.output.masked_fill(~in_window[..., None], 0.0).sum(0)
+        return total / self._window_steps(trajectory.lengths, total)[:, None]
+
+    def _window_mask(self, steps: int, lengths: Tensor) -> Tensor:
+        """Return a mask of the steps within each sample's window, bool [T, B]."""
+        step = torch.arange(steps, device=lengths.device)[:, None]
+        return (step < lengths) & (step >= lengths - self.steps)
+
+    def _window_steps(self, lengths: Tensor, like: Tensor) -> Tensor:
+        """Return the number of steps W_b of each sample's window [B], in the dtype of `like`."""
+        return lengths.clamp(max=self.steps).to(like.dtype)

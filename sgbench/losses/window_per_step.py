@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
-from sgbench.errors import require_number
-from sgbench.losses.base import Loss
+from sgbench.losses.last_window import LastWindow
 from sgbench.signals.trajectory import Batch, Trajectory
 
 
-class WindowPerStep(Loss):
+class WindowPerStep(LastWindow):
     r"""Averages the cross-entropy of every step over a window at each sample's end, then over the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} \mathrm{CE}(y_b[t], c_b)
@@ -40,17 +38,6 @@ class WindowPerStep(Loss):
 
     online: ClassVar[bool] = True
 
-    def __init__(self, *, window_s: float, dt_s: float, label_smoothing: float = 0.0) -> None:
-        super().__init__(label_smoothing=label_smoothing)
-        dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
-        self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
-
-    def logits(self, trajectory: Trajectory) -> Tensor:
-        """Average the output over the window at each sample's end, as class scores [B, C]."""
-        in_window = self._window_mask(len(trajectory.output), trajectory.lengths)
-        total = trajectory.output.masked_fill(~in_window[..., None], 0.0).sum(0)
-        return total / self._window_steps(trajectory.lengths, total)[:, None]
-
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
@@ -69,12 +56,3 @@ class WindowPerStep(Loss):
         in_window = (lengths > step) & (lengths - self.steps <= step)
         losses = self.cross_entropy(output, batch.target, reduction="none").masked_fill(~in_window, 0.0)
         return (losses / self._window_steps(lengths, losses)).mean(), state
-
-    def _window_mask(self, steps: int, lengths: Tensor) -> Tensor:
-        """Return a mask of the steps within each sample's window, bool [T, B]."""
-        step = torch.arange(steps, device=lengths.device)[:, None]
-        return (step < lengths) & (step >= lengths - self.steps)
-
-    def _window_steps(self, lengths: Tensor, like: Tensor) -> Tensor:
-        """Return the number of steps W_b of each sample's window [B], in the dtype of `like`."""
-        return lengths.clamp(max=self.steps).to(like.dtype)

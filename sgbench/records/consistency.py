@@ -51,15 +51,8 @@ def _formula(record: RecordContent) -> Iterator[str]:
 def _failed(record: RecordContent) -> Iterator[str]:
     """Yield a line if a failed run has results."""
     results = (
-        "validation",
-        "test",
-        "test_selected",
-        "test_hard",
-        "at_chance",
-        "counts",
-        "learning",
-        "predictions_sha256",
-        "weights_sha256",
+        *("validation", "test", "test_selected", "test_hard", "at_chance", "counts", "learning"),
+        *("predictions_sha256", "weights_sha256"),
     )
     stated = [name for name in results if getattr(record, name) is not None]
     if stated:

@@ -17,7 +17,7 @@ from sgbench.datasets.s_mnist import SMnist
 from sgbench.errors import InputError
 from tests.datasets.against_tonic import by_tonic, each_sample, tonic
 from tests.datasets.fakes import fake_idx_images
-from tests.messages import raises_naming
+from tests.messages import lines_naming, raises_naming
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -64,4 +64,4 @@ def test_gzipped_files_of_mnist_serve_as_well(tmp_path):
     path.unlink()
     assert made.originals(folder)[0] == FILES[0]
     (folder / FILES[0]).unlink()
-    assert "the folder mnist of the data root" in made.missing(tmp_path)
+    assert lines_naming(made.missing(tmp_path), FILES[0], str(folder), "folder mnist")

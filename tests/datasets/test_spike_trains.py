@@ -128,6 +128,4 @@ def test_spoilt_trains_say_what_is_wrong(channel, time_us, complaint):
 
     bad = dataclasses.replace(good, channel=torch.tensor([channel], dtype=torch.int32))
     assert bad.problem() == complaint
-    assert dataclasses.replace(good, channel=good.channel[:0]).problem() == (
-        "has another number of spikes than it declares"
-    )
+    assert "number of spikes" in (dataclasses.replace(good, channel=good.channel[:0]).problem() or "")

@@ -24,7 +24,7 @@ from sgbench.datasets.speech_commands import LISTS, SpeechCommands
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
 from tests.datasets.fakes import fake_fsdd, fake_speech_commands, write_wav
-from tests.messages import raises_naming
+from tests.messages import lines_naming, raises_naming
 
 FRONT_END = FrontEnd(rate_hz=8000, channels=16)
 PREPARED = (
@@ -275,7 +275,7 @@ def test_prepared_files_hold_the_spikes_in_the_heidelberg_layout(fsdd, capsys):
     ]
     capsys.readouterr()
     assert main(["data", "prepare", "yin_yang", "--to", str(fsdd / "out")]) == 2
-    assert "is not made of recorded words" in capsys.readouterr().err
+    assert lines_naming(capsys.readouterr().err, "yin_yang", "words")
 
 
 def spoil(path: Path, how: str) -> None:

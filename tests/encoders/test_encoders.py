@@ -334,7 +334,7 @@ def test_rate_refuses_more_than_one_spike_a_step():
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "high"], ids=repr)
 def test_rate_refuses_by_name(value):
     """Expected: an InputError that begins with the option."""
-    with pytest.raises(InputError, match=r"^encoder\.max_rate_hz=.*: a number in \(0, inf"):
+    with raises_naming(InputError, f"encoder.max_rate_hz={value!r}", "(0, inf"):
         Rate(steps=5, dt_s=0.001, max_rate_hz=value)
 
 

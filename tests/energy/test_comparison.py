@@ -19,6 +19,7 @@ from sgbench.energy.stability import Parts, cheaper_share, duels
 from sgbench.errors import InputError
 from sgbench.records.counts import Count
 from tests.energy.networks import layer, network, spiking, synapses
+from tests.messages import missing
 
 TARGETS = load_targets(everything=True)
 
@@ -221,9 +222,11 @@ def test_a_chip_names_what_it_lacks():
     """Loihi has no adaptive neuron; a small network takes a core a layer."""
     found = fit(spiking(), target=TARGETS["loihi1"], neurons={"neuron": "alif", "readout": "leaky_readout"})
     assert not found.fits
-    assert found.unsupported == ("neuron 'alif': the hardware has leaky, leaky_readout, synaptic",)
+    (unsupported,) = found.unsupported
+    assert missing(unsupported, "neuron 'alif'", "leaky, leaky_readout, synaptic") == []
     assert (found.cores, found.chips) == (2, 1)
-    assert found.changes == ("weights of 32 bits have to be quantised to 9",)
+    (change,) = found.changes
+    assert missing(change, "weights of 32 bits", "9") == []
     good = fit(spiking(), target=TARGETS["loihi1"], neurons={"neuron": "leaky", "readout": "leaky_readout"})
     assert good.fits
     assert good.unchecked
@@ -232,10 +235,9 @@ def test_a_chip_names_what_it_lacks():
 def test_analogue_input_and_wide_fan_in_are_named():
     analogue = synapses(1, 5000 * 4, operation="multiply_accumulate")
     found = fit(network(layer("a", 4, analogue)), target=TARGETS["loihi1"], neurons={"neuron": "leaky"})
-    assert found.unsupported == (
-        "input of real values: the hardware takes binary input",
-        "a: 5000 inputs to a neuron, 4096 at most",
-    )
+    of_input, fan_in = found.unsupported
+    assert missing(of_input, "input", "real values", "binary input") == []
+    assert missing(fan_in, "a", "5000 inputs", "4096") == []
 
 
 def test_a_target_without_limits_cannot_be_fitted():

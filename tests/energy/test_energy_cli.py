@@ -75,7 +75,7 @@ def test_explain_shows_the_sum(capsys):
     assert parts == pytest.approx(tree["dynamic_nj"]["value"])
     text = said(capsys, "explain", RECORD, "--target", "horowitz_45nm_sram")
     assert "left out: static power" in text
-    assert "source (secondary, per_op): Horowitz" in text
+    assert lines_naming(text, "source", "secondary", "per_op", "Horowitz")
     assert "pooling" not in text  # nothing of it occurs, so nothing of it is left out
 
 

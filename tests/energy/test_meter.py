@@ -37,7 +37,7 @@ def test_packages_are_read_and_their_parts_are_not(rapl):
 def test_no_meter_is_said_not_zero(tmp_path):
     """The reason, for each kind of meter."""
     _, missing = meters(tmp_path / "nothing")
-    assert any(reason.startswith("RAPL: not available: the system offers no") for reason in missing)
+    assert any(reason.startswith("RAPL: not available") and "intel-rapl" in reason for reason in missing)
 
 
 def test_a_counter_that_starts_anew_is_followed(rapl):

@@ -362,4 +362,4 @@ def test_an_unknown_count_is_a_reason_never_zero():
     hidden = spiking().layers[0].model_copy(update={"function_evaluations": Count(reason="no counter")})
     found = price(network(hidden, steps=10), target=TARGETS["truenorth"], dt_s=1e-3)
     assert found.dynamic_nj is None
-    assert "function_evaluation: no count in hidden0 (no counter)" in found.reasons
+    assert lines_naming("\n".join(found.reasons), "function_evaluation", "hidden0", "no counter")

@@ -248,8 +248,9 @@ def test_values_read_back_equal(value: Any, number: float) -> None:
 
 def test_nested_list_is_no_value() -> None:
     """One complaint, not one for each type that a value may have."""
-    with pytest.raises(InputError, match="it: value: a number, text, true, false, null or a list of these"):
+    with raises_naming(InputError, "it: value", "null", "[[1]]") as caught:
         parse_model(b'{"value": [[1]], "number": 2}', Box, "it")
+    assert "more" not in str(caught.value)
 
 
 def test_whole_number_is_a_number() -> None:
@@ -262,7 +263,7 @@ def test_record_from_before_a_group_existed(monkeypatch: pytest.MonkeyPatch) -> 
     data, name = to_json(record()), method().choices
     old_id = method_id(method())
     monkeypatch.setattr(spec, "GROUPS", (*spec.GROUPS, "delay"))
-    with pytest.raises(InputError, match="exactly these choices are needed"):
+    with raises_naming(InputError, "it: method.choices", "delay"):
         parse_model(data, RunRecord, "it")
     monkeypatch.setitem(spec.NEUTRAL_CHOICES, "delay", "none")
     found = parse_model(data, RunRecord, "it")
