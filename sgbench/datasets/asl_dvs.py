@@ -66,7 +66,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         classes: dict[str, list[str]] = {letter: [] for letter in LETTERS}
         for name in self.originals(root):
             classes[name[0]].append(name)
-        labelled = {
+        labelled: dict[Split, list[tuple[str, int]]] = {
             split: [(name, LETTERS.index(name[0])) for name in names]
             for split, names in shares(classes, (1, 1)).items()
         }

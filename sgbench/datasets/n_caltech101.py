@@ -57,7 +57,7 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
                 f"{root / INSIDE}: holds {len(classes)} classes, not {self.n_classes}; {self.remedy}"
             )
         labels = {name: number for number, name in enumerate(sorted(classes))}
-        labelled = {
+        labelled: dict[Split, list[tuple[str, int]]] = {
             split: [(name, labels[name.split("/")[1]]) for name in names]
             for split, names in shares(classes, (1, 1)).items()
         }

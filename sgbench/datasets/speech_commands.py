@@ -72,7 +72,8 @@ class SpeechCommands(Spoken, entry="speech_commands"):
         if in_both:
             raise InputError(f"{root}: {min(in_both)} is in both lists; {self.remedy}")
         for name in names:
-            split: Split = next((held_out for held_out in LISTS if name in listed[held_out]), "train")
+            held_out: list[Split] = [split for split in LISTS if name in listed[split]]
+            split: Split = held_out[0] if held_out else "train"
             parts[split].append(_utterance(name, root))
         return parts
 

@@ -386,7 +386,7 @@ def test_a_server_that_is_not_reached_is_one_clear_line(name, tmp_path, monkeypa
     monkeypatch.setattr(FashionMnist, "elsewhere", ())
     assert main(["data", "download", name, "--data-dir", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert missing(error, "http", "no route", "the same command") == []
+    assert missing(error, "://", "no route", "the same command") == []
     assert not re.search(r"\b(\w+) \1\b", error)
     assert len(FETCHED) >= 10
 
