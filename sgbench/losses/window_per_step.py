@@ -29,6 +29,7 @@ class WindowPerStep(LastWindow):
     Source: Bellec et al. 2020, Nature Communications 11:3625, Methods (evidence accumulation: the cross-entropy is
     taken in the steps of the recall period).
 
+    >>> import torch
     >>> output = torch.zeros(4, 1, 2)
     >>> loss = WindowPerStep(window_s=0.002, dt_s=0.001)
     >>> trajectory = Trajectory(output, torch.tensor([3]))
