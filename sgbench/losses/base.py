@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -87,3 +88,36 @@ class OutputLoss(Loss):
     @abstractmethod
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Compute the loss of each sample [B] over its valid steps."""
+
+
+class WindowLoss(Loss):
+    """Computes class scores from a window of time at each sample's end.
+
+    Args:
+        window_s: duration of the window [s]; shorter samples have one of their own length.
+        dt_s: duration of a step [s].
+        label_smoothing: see `Loss`.
+
+    Raises:
+        InputError: a duration is not above 0.
+    """
+
+    def __init__(self, *, window_s: float, dt_s: float, label_smoothing: float = 0.0) -> None:
+        super().__init__(label_smoothing=label_smoothing)
+        dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
+        self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
+
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Average the output over the window at each sample's end, as class scores [B, C]."""
+        in_window = self._window_mask(len(trajectory.output), trajectory.lengths)
+        total = trajectory.output.masked_fill(~in_window[..., None], 0.0).sum(0)
+        return total / self._window_steps(trajectory.lengths, total)[:, None]
+
+    def _window_mask(self, steps: int, lengths: Tensor) -> Tensor:
+        """Return a mask of the steps within each sample's window, bool [T, B]."""
+        step = torch.arange(steps, device=lengths.device)[:, None]
+        return (step < lengths) & (step >= lengths - self.steps)
+
+    def _window_steps(self, lengths: Tensor, like: Tensor) -> Tensor:
+        """Return the number of steps W_b of each sample's window [B], in the dtype of `like`."""
+        return lengths.clamp(max=self.steps).to(like.dtype)

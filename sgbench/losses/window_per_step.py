@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from sgbench.losses.last_window import LastWindow
+from sgbench.losses.base import WindowLoss
 from sgbench.signals.trajectory import Batch, Trajectory
 
 
-class WindowPerStep(LastWindow):
+class WindowPerStep(WindowLoss):
     r"""Averages the cross-entropy of every step over a window at each sample's end, then over the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} \mathrm{CE}(y_b[t], c_b)
