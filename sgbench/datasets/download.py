@@ -56,7 +56,7 @@ class Fetched(Protocol):
 
 
 def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
-    """Download and unpack those files of a data set that are missing; return a line of report for each file.
+    """Fetch and unpack those files of a data set that are missing; return a line of report for each file.
 
     Files go to the data set's folder below `data_dir`; `checksums.json` there notes what was fetched and unpacked.
 
@@ -90,7 +90,7 @@ def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
 
 
 def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
-    """Download, verify and unpack one file unless it is noted as fetched; return a line of report.
+    """Fetch, verify and unpack one file unless it is noted as fetched; return a line of report.
 
     A file that the user has put into `root` is verified and unpacked in place of a download.
     """
@@ -156,7 +156,7 @@ def _placed_by_hand(data_set: Fetched, download: FileToFetch, path: Path) -> tup
 
 
 def _fetch(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, tuple[str, str]]:
-    """Download a file from the first address that gives it whole; return the address and the (MD5, SHA-256).
+    """Fetch a file from the first address that gives it whole; return the address and the (MD5, SHA-256).
 
     The file NAME.part grows from where an earlier attempt ended, and is renamed once its checksum is right.
     """
@@ -175,7 +175,7 @@ def _fetch(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, t
 
 
 def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
-    """Download the missing end of `part` from one address; return its MD5 and SHA-256.
+    """Fetch the missing end of `part` from one address; return its MD5 and SHA-256.
 
     If a resumed file has a wrong checksum, its beginning may be of another file: it is downloaded once more whole.
     """

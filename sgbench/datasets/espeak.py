@@ -46,7 +46,7 @@ def version() -> str:
 
 
 def say(saying: Saying) -> NDArray[np.int16]:
-    """Synthesise a word with espeak-ng as 16-bit sound of 22050 Hz; the same version gives the same samples.
+    """Generate the sound of a word with espeak-ng, 16 bits at 22050 Hz; the same version gives the same samples.
 
     Raises:
         InputError: the program is not installed, fails, or does not know the voice.

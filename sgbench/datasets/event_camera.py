@@ -135,16 +135,16 @@ class EventCamera:
 
 
 def _overlap(first: int, length: int, side: int) -> tuple[slice, slice]:
-    """Intersect the positions first to first + length - 1 with 0 to side - 1.
+    """Find which of the positions first to first + length - 1 are within 0 to side - 1.
 
-    Return the common positions, and their indices counted from `first`.
+    Return these positions, and their indices counted from `first`.
     """
     begin, end = max(first, 0), min(first + length, side)
     return slice(begin, end), slice(begin - first, end - first)
 
 
 def _enlarge(pictures: Floats, factor: int, dark: float) -> Floats:
-    """Enlarge pictures [pictures, rows, columns] by bilinear interpolation; beyond their edge they are `dark`."""
+    """Scale up pictures [pictures, rows, columns] by bilinear interpolation; beyond their edge they are `dark`."""
     if factor == 1:
         return pictures
     framed = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), constant_values=dark)

@@ -132,5 +132,5 @@ def numbers(values: Values, dtype: torch.dtype) -> Values:
 
 
 def _join_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Concatenate arrays and append `AT_ONCE` zeros, as copies in vector registers read beyond the end."""
+    """Join arrays and append `AT_ONCE` zeros, as copies in vector registers read beyond the end."""
     return np.concatenate([*arrays, np.zeros(AT_ONCE, arrays[0].dtype)])

@@ -104,7 +104,7 @@ def dealt(target: Tensor, seed: int) -> Tensor:
 
 
 def _join(values: list[Values]) -> Values:
-    """Concatenate the values of several splits in order."""
+    """Join the values of several splits in order."""
     trains = [value for value in values if isinstance(value, SpikeTrains)]
     if trains:
         return concatenated(trains)

@@ -77,7 +77,7 @@ class ImageSequence(DataSet):
         return self._sequence_sha256(self.images.verify(images))
 
     def _cut_into_steps(self, part: Samples) -> Samples:
-        """Reorder the pixels of images [samples, ...] and cut them into steps [samples, steps, channels]."""
+        """Order the pixels of images [samples, ...] anew and cut them into steps [samples, steps, channels]."""
         values = _flat(part.values)[:, self.order]
         return part._replace(values=values.view(len(values), -1, self.n_inputs))
 

@@ -92,7 +92,7 @@ def _class_of(name: str) -> Callable[..., Any]:
 
 
 def facts_of(name: str, classes: int | None = None) -> SensorFacts:
-    """Look up sensor size and number of classes of a data set; import tonic unless `UNSTATED` has them.
+    """Look up sensor size and number of classes of a data set; ask tonic unless `UNSTATED` has them.
 
     Args:
         name: of the class in `tonic.datasets`.

@@ -36,7 +36,7 @@ class ChipFit:
 
 
 def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> ChipFit:
-    """Place a network on the cores of a target's chip, and list the features that the chip lacks.
+    """Assign a network to the cores of a target's chip, and list the features that the chip lacks.
 
     Args:
         counts: of the network.

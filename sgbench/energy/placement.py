@@ -45,7 +45,7 @@ def stored_weights(group: SynapseCounts, steps: int) -> int | None:
 
 
 def place(counts: OpCounts, chip: Chip) -> tuple[Piece, ...]:
-    """Place the layers on as few cores as the chip's limits allow, one layer after another.
+    """Assign the layers to as few cores as the chip's limits allow, one layer after another.
 
     A core belongs to one layer, unless the chip states that layers share cores: then all lie on the same cores. A
     layer whose synapses were not counted is placed by its number of neurons alone.

@@ -14,7 +14,7 @@ SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated
 
 
 class Activity(nn.Module):
-    """Accumulates the firing rates of one layer over batches; steps after a sample's end do not count.
+    """Collects the firing rates of one layer over batches; steps after a sample's end do not count.
 
     Args:
         layer: its name.
@@ -63,7 +63,7 @@ class Activity(nn.Module):
 
 
 class Evaluation(nn.Module):
-    """Accumulates accuracy, loss and firing rates of a network over the batches of a split.
+    """Collects accuracy, loss and firing rates of a network over the batches of a split.
 
     The accuracy is the fraction of samples, or of labelled steps if each step has a class, that are classified
     right. It is None if targets are traces or spikes.

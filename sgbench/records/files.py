@@ -106,7 +106,7 @@ def require_writable(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush a folder's list of files to disk, where the system can."""
+    """Store a folder's list of files on disk at once, if the system can."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -97,7 +97,7 @@ def formula_text(tree: Node) -> str:
 
 
 def canonical_formula(text: object, name: str = "surrogate.formula") -> str:
-    """Rewrite a formula in its canonical form, which enters the method id; `name` is the parameter's in the error.
+    """Convert a formula to its canonical form, which enters the method id; `name` is the parameter's in the error.
 
     Raises:
         InputError: the text is no valid formula.
@@ -141,7 +141,7 @@ class _Reader:
         return InputError(f"{self.name}={self.text}: {reason}")
 
     def advance(self) -> str:
-        """Go to the next token; return the one before it."""
+        """Advance to the next token; return the one before it."""
         before = self.current
         match = TOKEN.match(self.text, self.offset)
         if match is None and self.offset < len(self.text):
@@ -241,7 +241,7 @@ class _Reader:
         return value
 
     def expect(self, sign: str) -> None:
-        """Go past the current token, which must be `sign`."""
+        """Advance past the current token, which must be `sign`."""
         if self.current != sign:
             raise self.refusal(f"{sign!r} is missing" + (f" before {self.current!r}" if self.current else ""))
         self.advance()

@@ -27,7 +27,7 @@ class _Known:
 
 
 class KnownMethods:
-    """Caches the id and check results of each method, when many records are validated (with it as `context`).
+    """Keeps the id and check results of each method, when many records are validated (with it as `context`).
 
     Methods are equal if their JSON is equal, so 1, 1.0 and true are three different values.
     """

@@ -146,7 +146,7 @@ class SpikeTrains:
 
 
 def concatenated(parts: Sequence[SpikeTrains]) -> SpikeTrains:
-    """Concatenate the samples of several spike trains with equally many channels, in order.
+    """Join the samples of several spike trains with equally many channels, in order.
 
     >>> one = SpikeTrains.of([0], [1], [400], [1000], 2)
     >>> both = concatenated([one, one])
@@ -166,7 +166,7 @@ def concatenated(parts: Sequence[SpikeTrains]) -> SpikeTrains:
 
 
 def _join_pieces(numbers: Tensor, pieces: list[slice]) -> Tensor:
-    """Concatenate slices of a tensor; ten times as fast as indexing by positions."""
+    """Join slices of a tensor; ten times as fast as indexing by positions."""
     array = numbers.numpy()
     return torch.from_numpy(np.concatenate([array[piece] for piece in pieces] or [array[:0]]))
 

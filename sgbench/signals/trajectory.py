@@ -103,7 +103,7 @@ def inside(output: Tensor, lengths: Tensor) -> Tensor:
 
 
 def join(parts: list[Trajectory]) -> Trajectory:
-    """Concatenate the trajectories of consecutive windows of time; the state is that of the last window."""
+    """Join the trajectories of consecutive windows of time; the state is that of the last window."""
     last = parts[-1]
     return Trajectory(
         output=torch.cat([part.output for part in parts]),
@@ -115,5 +115,5 @@ def join(parts: list[Trajectory]) -> Trajectory:
 
 
 def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Detach the states of all layers, so that no gradient flows to earlier steps."""
+    """Return the states of all layers detached, so that no gradient flows to earlier steps."""
     return tuple(type(layer_state)(*(field.detach() for field in layer_state)) for layer_state in state)
