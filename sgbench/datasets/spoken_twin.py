@@ -114,7 +114,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
         return f"run: sgbench data make {self.name}{option}"
 
     def make(self, data_dir: Path) -> Iterator[str]:
-        """Generate the speech of all takes, convert it to spikes and write both files; yield a line of report for each.
+        """Generate the speech of all takes, convert it to spikes and write both files; yield a line for each.
 
         Raises:
             InputError: espeak-ng is not installed or of another version, or h5py is not installed; one line.
@@ -141,7 +141,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
             yield f"{path}: {len(listed)} recordings"
 
     def _record(self, split: str, listed: list[Take]) -> Samples:
-        """Generate the speech of takes of one file and convert it to spikes, a batch at a time; return them in order."""
+        """Generate the speech of takes of one file and convert it to spikes; return them in order."""
         spikes: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []  # times [us] and channels of each take
         duration_us: list[int] = []
         parts = [listed[first : first + AT_ONCE] for first in range(0, len(listed), AT_ONCE)]
