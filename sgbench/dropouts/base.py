@@ -1,4 +1,4 @@
-"""The contract of a dropout: which events on their way between layers are lost in training."""
+"""The interface of dropouts: which spikes between layers are dropped in training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sgbench.dropouts.mask import Mask
 
 
 class Dropout(ABC):
-    """Puts a mask in front of the weights of each layer that receives spikes of hidden neurons."""
+    """Masks the input of each layer that receives spikes of hidden neurons."""
 
-    neutral: ClassVar[bool] = False  # whether nothing is lost
+    neutral: ClassVar[bool] = False  # whether nothing is dropped
 
     @abstractmethod
     def make(self) -> Mask | None:
-        """Make the mask in front of one layer, or None where nothing is lost."""
+        """Make the mask of one layer's input; None if nothing is dropped."""

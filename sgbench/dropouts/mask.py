@@ -1,4 +1,4 @@
-"""What drops a part of the events on their way to one layer."""
+"""Modules that drop a part of the spikes on their way to one layer."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch import Tensor, nn
 
 
 class Mask(nn.Module, ABC):
-    """Drops events in training, and none otherwise; it draws from a generator that each epoch sets anew."""
+    """Drops spikes in training, none in evaluation; the training loop sets its `generator` in each epoch."""
 
-    why_all_steps: ClassVar[str]  # why what it does to one step depends on the others
+    why_all_steps: ClassVar[str]  # end of a message: why one step cannot be masked without the others
 
     def __init__(self) -> None:
         super().__init__()
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the masked events of all steps [T, B, N]; in evaluation nothing is masked."""
+        """Return the spikes of all steps x [T, B, N], in training with a part of them dropped."""
         return self.dropped(x) if self.training else x
 
     @abstractmethod
     def dropped(self, x: Tensor) -> Tensor:
-        """Drop a part of the events of all steps [T, B, N], as training does."""
+        """Return the spikes of all steps x [T, B, N] with a part of them dropped, as in training."""
 
     def uniform(self, *shape: int) -> Tensor:
-        """Draw uniform numbers in [0, 1) from the mask's own generator, float64 of the given shape."""
+        """Draw uniform numbers in [0, 1), float64, from `generator`; if it is None, from one of seed 0."""
         if self.generator is None:
             self.generator = torch.Generator().manual_seed(0)
         return torch.rand(shape, generator=self.generator, dtype=torch.float64)
 
 
 def masks(network: nn.Module) -> list[Mask]:
-    """List all masks of a network, the first layer's first."""
+    """List all masks of a network, in the order of its layers."""
     return [module for module in network.modules() if isinstance(module, Mask)]

@@ -8,7 +8,7 @@ from sgbench.dropouts.base import Dropout
 
 
 class NoDropout(Dropout):
-    """Lets every event arrive.
+    """Lets every spike arrive.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section II.
     """
@@ -16,4 +16,4 @@ class NoDropout(Dropout):
     neutral: ClassVar[bool] = True
 
     def make(self) -> None:
-        """Return None, as every event arrives."""
+        """Return None: every spike arrives."""

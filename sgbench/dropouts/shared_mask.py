@@ -1,4 +1,4 @@
-"""Dropout whose mask all time steps share."""
+"""Dropout with one mask for all time steps."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from sgbench.errors import InputError, require_number
 
 
 class SharedMask(Dropout):
-    r"""Silences neurons to the next layer for whole samples; the others are heard in all time steps.
+    r"""Drops a neuron's spikes to the next layer in all time steps of a sample, or in none.
 
     .. math:: x'_i[t] = \frac{m_i}{1 - p} \, x_i[t], \qquad m_i \sim \mathrm{Bernoulli}(1 - p)
 
-    with one m for each sample and neuron, drawn anew in every pass. A mask of each step would average out over
-    time, as the membrane sums over steps. Nothing is dropped of the network's input or of recurrent spikes, and
-    nothing in evaluation.
+    for the spikes x and x' of neuron i before and after the mask m, which is drawn anew for each sample and neuron
+    in every pass. Masks that change from step to step would average out, as the membrane sums over steps. The
+    network's input and recurrent spikes are not dropped, and nothing in evaluation.
 
     Args:
-        rate: p, in [0, 1).
+        rate: probability p that a neuron is dropped, in [0, 1).
+
+    Raises:
+        InputError: a rate out of range.
 
     Source: Lee, Sarwar, Panda, Srinivasan & Roy 2020, Frontiers in Neuroscience 14:119 (one set of units for the
     whole time window); Gal & Ghahramani 2016, NeurIPS, arXiv:1512.05287 (one mask over time).
@@ -39,15 +42,15 @@ class SharedMask(Dropout):
             raise InputError("dropout.rate=1: nothing would be left; a rate below 1 is needed")
 
     def make(self) -> SharedOverTime:
-        """Make a mask that all time steps of one layer's input share."""
+        """Make the mask of one layer's input, shared by all time steps."""
         return SharedOverTime(self.rate)
 
 
 class SharedOverTime(Mask):
-    """Drops the same neurons of one layer in all steps of a sample; see `SharedMask`.
+    """Drops the same neurons in all steps of a sample; see `SharedMask`.
 
     Args:
-        rate: p.
+        rate: probability p that a neuron is dropped.
     """
 
     why_all_steps: ClassVar[str] = "share the mask that drops a part of them"
@@ -57,6 +60,6 @@ class SharedOverTime(Mask):
         self.rate = rate
 
     def dropped(self, x: Tensor) -> Tensor:
-        """Drop a neuron in all steps of a sample or in none, by one mask for each sample and neuron [B, N]."""
+        """Return x [T, B, N] with neurons dropped by one mask [B, N], and the others scaled by 1 / (1 - p)."""
         kept = self.uniform(*x.shape[1:]) >= self.rate
         return x * (kept.to(x) / (1 - self.rate))

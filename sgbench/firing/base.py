@@ -1,4 +1,4 @@
-"""The contract of a firing: what a neuron sends when its potential is u above threshold."""
+"""The interface of a firing, which replaces a surrogate's forward pass: what a neuron sends at a potential u."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class Firing(ABC):
-    """Replaces the step of a surrogate's forward pass; `slope` is what its backward pass multiplies by."""
+    """Replaces a surrogate's forward pass by `fire` and its backward pass by `slope`.
+
+    u is the potential minus the threshold, a tensor of any shape; all methods return tensors of its shape.
+    """
 
     output: ClassVar[Output] = "binary"
     stochastic: ClassVar[bool] = False
-    escapes: ClassVar[bool] = False  # whether it needs an escape probability
-    smooth: ClassVar[bool] = (
-        False  # whether what it sends is a smooth curve of the potential, also in evaluation
-    )
+    escapes: ClassVar[bool] = False  # whether it uses the surrogate's escape probability
+    smooth: ClassVar[bool] = False  # whether it sends a smooth function of the potential, in evaluation too
 
     def begin(self, surrogate: Surrogate) -> None:
-        """Prepare the surrogate of one layer to fire this way, or refuse it.
+        """Make the surrogate of one layer fire this way.
 
         Raises:
-            InputError: it cannot: the surrogate sends spikes of its own, or an escape probability is needed and
-                the surrogate is no bell of finite area.
+            InputError: the surrogate has a forward pass of its own; or an escape probability is needed and its
+                slope has no finite area; or `check` refuses it.
         """
         if type(surrogate).fire is not Surrogate.fire:
             raise InputError(
@@ -40,30 +41,32 @@ class Firing(ABC):
         surrogate.fire_by(self)
 
     def check(self, surrogate: Surrogate) -> None:  # noqa: B027 - most take every slope
-        """Refuse a surrogate that it is not defined for; asked again once initialisation has shaped it.
+        """Raise an `InputError` for a surrogate that this firing is not defined for; by default accept all.
 
-        Raises:
-            InputError: names the option and the remedy.
+        Called by `begin`, and again when an initialisation has changed the surrogate's height or width.
         """
 
     @abstractmethod
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Decide from the potential above threshold u what each neuron sends; shape and dtype of `u`."""
+        """Compute what each neuron sends, from the potential minus the threshold u; of shape and dtype of u."""
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the derivative by u of what is sent; the surrogate's unless said otherwise."""
+        """Compute the derivative that the backward pass uses; by default the surrogate's slope at u."""
         return surrogate.derivative(u)
 
     @property
     def has_primitive(self) -> bool:
-        """Return whether `primitive` is a curve of `slope`: a class that redefines one has to redefine both."""
+        """Return whether `primitive` is an integral of `slope`: true unless a class redefines `slope` alone."""
         return type(self).slope is Firing.slope or type(self).primitive is not Firing.primitive
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the curve of `slope`, by which a steepness learns; the surrogate's unless said otherwise."""
+        """Compute an integral of `slope` over u, from which a learned steepness gets its gradient.
+
+        By default the surrogate's primitive.
+        """
         return surrogate.primitive(u)
 
 
 def is_smooth(firing: object) -> bool:
-    """Return whether a surrogate's firing sends a smooth curve in evaluation too."""
+    """Return whether a surrogate's `firing` is one that sends smooth values in evaluation too."""
     return isinstance(firing, Firing) and firing.smooth

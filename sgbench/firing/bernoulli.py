@@ -11,11 +11,12 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Bernoulli(Chance):
-    r"""Draws a spike with the escape probability F(u), the surrogate's own primitive from 0 to 1.
+    r"""Draws a spike with the escape probability F(u), the integral of the surrogate's slope scaled to 0..1.
 
     .. math:: P(s = 1) = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad ds/du := \psi(u)
 
-    so that any bell is an escape function: `sigmoid` the logistic one, `gaussian` the probit.
+    for u the potential minus the threshold, psi the surrogate's slope and Psi its primitive. Any slope of finite
+    area gives an escape function: `sigmoid` the logistic one, `gaussian` the probit.
 
     Source: Gerstner & Kistler 2002, "Spiking Neuron Models", ch. 5 (escape noise); Ma et al. 2023,
     arXiv:2305.16044; the forward passes of Norse's `logistic_fn` and `circ_dist_fn`.
@@ -30,9 +31,9 @@ class Bernoulli(Chance):
     escapes: ClassVar[bool] = True
 
     def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the probability of a spike, F(u), the surrogate's own primitive from 0 to 1."""
+        """Compute the probability of a spike, F(u)."""
         return surrogate.escape_probability(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute F(u), by whose slope a steepness learns, whatever was drawn."""
+        """Compute F(u), from which a learned steepness gets its gradient, whatever was drawn."""
         return surrogate.escape_probability(u)

@@ -1,4 +1,4 @@
-"""Spikes drawn with a probability: what all such firings share."""
+"""The base of firings that draw spikes with a probability."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Chance(Firing):
-    """Draws a spike, 0 or 1, with a probability that the potential gives, by the surrogate's own generator."""
+    """Draws a spike, 0 or 1, with a probability that depends on the potential; uses the surrogate's generator."""
 
     stochastic: ClassVar[bool] = True
 
     @abstractmethod
     def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the probability of a spike at each potential above threshold u."""
+        """Compute the probability of a spike, from the potential minus the threshold u; of the shape of u."""
 
     def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the logarithm of the probability of given spikes, 0 or 1, elementwise and differentiable in u."""
+        """Compute the log probability of drawn spikes, 0 or 1, elementwise at u and differentiable in u."""
         fires = self.probability(u, surrogate)
-        chosen = torch.where(spikes > 0, fires, 1 - fires)
-        return chosen.clamp_min(torch.finfo(u.dtype).tiny).log()
+        of_drawn = torch.where(spikes > 0, fires, 1 - fires)
+        return of_drawn.clamp_min(torch.finfo(u.dtype).tiny).log()
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Draw 0 or 1 for each neuron, with the probability of a spike at its potential."""
+        """Draw 0 or 1 for each neuron, with its `probability` of a spike at u."""
         return (surrogate.uniform(u) < self.probability(u, surrogate)).to(u.dtype)

@@ -1,4 +1,4 @@
-"""The curve from 0 to 1 behind a surrogate: its slope, who may send it, and spikes in its place."""
+"""The integral of a surrogate's slope, scaled to 0..1, as an output: its slope, its checks, and its removal."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from sgbench.firing.base import is_smooth
 from sgbench.surrogates.base import FiresOtherwise, Output, Surrogate
 
 ROUNDING = 1e-9
-"""How far from 1 an area may lie and still be 1."""
+"""Relative difference up to which an area counts as 1."""
 
 
 def curve_slope(u: Tensor, surrogate: Surrogate) -> Tensor:
-    """Compute the derivative of the curve from 0 to 1 that a surrogate of finite area stands for."""
+    """Compute psi(u) / area, the derivative of the surrogate's integral scaled to 0..1, of the shape of u."""
     area: float = surrogate.area  # type: ignore[assignment]
     slope = surrogate.derivative(u)
     return slope if area == 1.0 else slope / area
 
 
 def require_own_slope(override: str, surrogate: Surrogate, *, otherwise: str = "") -> None:
-    """Refuse a surrogate whose area is not 1: its slope is not that of a curve from 0 to 1.
+    """Raise an `InputError` unless the area under the surrogate's slope is 1.
+
+    Only then is that slope the derivative of its integral scaled to 0..1.
 
     Args:
-        override: which asks for the curve, for the message.
-        surrogate: a bell of finite area, before any stretch.
+        override: the setting that needs the area of 1, such as "firing=soft", for the message.
+        surrogate: of finite area, before any stretch.
         otherwise: another remedy, appended to the message.
-
-    Raises:
-        InputError: with the remedy.
     """
     area = math.nan if surrogate.area is None else surrogate.area
     if math.isclose(area, 1.0, rel_tol=ROUNDING):
@@ -50,10 +49,10 @@ def require_own_slope(override: str, surrogate: Surrogate, *, otherwise: str = "
 
 @contextmanager
 def stepping(surrogates: Sequence[Surrogate]) -> Iterator[None]:
-    """Let surrogates that send a smooth curve send spikes for as long as the context lasts.
+    """Replace smooth firings of surrogates by the plain step, within a `with` block.
 
     Args:
-        surrogates: of a network; those that fire otherwise stay as they are.
+        surrogates: all surrogates of a network; those without a smooth firing stay as they are.
     """
     smooth: list[tuple[Surrogate, FiresOtherwise | None, Output]] = [
         (surrogate, surrogate.firing, surrogate.output)

@@ -1,4 +1,4 @@
-"""Escape noise whose function and slope are its own, not the surrogate's."""
+"""Spikes drawn by escape noise that does not depend on the surrogate."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from sgbench.surrogates.base import Surrogate
 
 NOISES = ("logistic", "gaussian", "exponential")
 LARGEST_EXPONENT = 80.0
-"""Beyond it a hazard is certain in either precision, and its exponential would overflow."""
+"""Largest k u of exponential noise: spikes are certain far below it, and float32 would overflow above 88."""
 
 
 class Escape(Chance):
-    r"""Draws a spike with a probability of its own, whatever the surrogate; the surrogate stays what goes backward.
+    r"""Draws a spike by escape noise with its own distribution; the surrogate gives only the gradient.
 
     .. math:: P(s = 1) = \sigma(k u), \quad \Phi(k u) \quad\text{or}\quad 1 - \exp(-e^{k u}), \qquad
         ds/du := \psi(u)
 
-    for logistic, gaussian and exponential noise. So "should the surrogate match the noise?" can be asked, which
-    `bernoulli`, whose noise is the surrogate's own curve, cannot. It also fires in evaluation: scores are those of
-    one draw for each sample.
+    for logistic, gaussian and exponential noise, with u the potential minus the threshold, psi the surrogate's
+    slope, sigma the logistic function and Phi the normal distribution function. With `bernoulli` noise and
+    surrogate always match; here they may differ. Spikes are drawn in evaluation too: scores are those of one draw
+    for each sample.
 
     Args:
-        noise: "logistic", "gaussian" (of standard deviation 1/k around the threshold) or "exponential" (a hazard
-            that grows e-fold over 1/k, 1 a step at threshold).
-        noise_slope: k [1/threshold].
+        noise: "logistic", "gaussian" (of standard deviation 1/k around the threshold) or "exponential" (expected
+            spikes e^{k u} in a step).
+        noise_slope: slope k, 1e-6 to 1e6 [1/units of u].
 
     Raises:
         InputError: another noise, or a slope out of range.
@@ -47,7 +48,7 @@ class Escape(Chance):
         self.noise_slope = require_number("firing.noise_slope", noise_slope, low=1e-6, high=1e6)
 
     def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the probability of a spike, the noise's distribution at k u."""
+        """Compute the probability of a spike, the noise's distribution function at k u; of the shape of u."""
         scaled = self.noise_slope * u
         if self.noise == "logistic":
             return torch.sigmoid(scaled)
@@ -56,7 +57,7 @@ class Escape(Chance):
         return -torch.expm1(-_hazard(scaled))
 
     def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the logarithm of the probability of given spikes, finite far from threshold too."""
+        """Compute the log probability of drawn spikes, 0 or 1, elementwise; finite far from threshold too."""
         scaled = self.noise_slope * u
         if self.noise == "logistic":
             return torch.nn.functional.logsigmoid(scaled * (2 * spikes - 1))
@@ -68,5 +69,5 @@ class Escape(Chance):
 
 
 def _hazard(scaled: Tensor) -> Tensor:
-    """Compute the spikes that exponential noise expects of a step, exp(k u), kept finite."""
+    """Compute exp(k u), the expected spikes in a step under exponential noise, kept finite; scaled is k u."""
     return scaled.clamp_max(LARGEST_EXPONENT).exp()

@@ -14,15 +14,19 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Masked(Firing):
-    r"""Sends the primitive in place of a spike from a random share of neurons in training; none in evaluation.
+    r"""Sends a smooth value in place of a spike from a random share of neurons; only spikes in evaluation.
 
     .. math:: s = F(u) + m\,(H(u) - F(u)), \qquad m \sim \mathrm{Bernoulli}(1 - p), \qquad ds/du := \psi(u)
 
-    F is the surrogate's primitive from 0 to 1. The mask is drawn anew in each step; the authors' code keeps one
-    until it is reset.
+    for u the potential minus the threshold, psi the surrogate's slope, and F its integral scaled to 0..1. The mask
+    m is drawn anew in each step; the authors' code keeps one until its state is reset. With p = 1 the slope is that
+    of F.
 
     Args:
-        share: p, of neurons that send analog values [1]; with 1 the surrogate needs an area of 1.
+        share: p, share of neurons that send F(u) [1]; with 1 the surrogate needs an area of 1.
+
+    Raises:
+        InputError: a share out of [0, 1].
 
     Source: Wang et al. 2023, ICML (adaptive smoothing gradient learning, ASGL), there with the sigmoid and
     p = 0.5.
@@ -41,21 +45,21 @@ class Masked(Firing):
         self.share = require_number("firing.share", share, low=0, high=1)
 
     def check(self, surrogate: Surrogate) -> None:
-        """Require the curve's own slope where every neuron sends analog values, since the gradient is then true."""
+        """Require a surrogate of area 1 if all neurons send F(u), so that its slope is the derivative of F."""
         if self.share == 1:
             require_own_slope("firing.share=1", surrogate, otherwise=", or firing.share=0.5")
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Send spikes; in training a random share of the neurons sends the smooth curve's value instead."""
+        """Return spikes; in training a random share of the neurons sends F(u) instead."""
         spikes = (u > 0).to(u.dtype)
         if not surrogate.training:
             return spikes
         return torch.where(surrogate.uniform(u) < self.share, surrogate.escape_probability(u), spikes)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the surrogate's slope, or that of the curve that is sent where all neurons are analog."""
+        """Compute the surrogate's slope, or the derivative of F if all neurons send F(u)."""
         return curve_slope(u, surrogate) if self.share == 1 else surrogate.derivative(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the integral F(u) of the surrogate, which gives a learned steepness its gradient."""
+        """Compute F(u), from which a learned steepness gets its gradient."""
         return surrogate.escape_probability(u)

@@ -1,4 +1,4 @@
-"""The smooth curve behind the surrogate in place of spikes."""
+"""The surrogate's integral in place of spikes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class Soft(Firing):
-    r"""Sends a graded value in every step, in training and evaluation: the surrogate's primitive from 0 to 1.
+    r"""Sends the surrogate's integral, scaled to 0..1, in every step of training and evaluation.
 
     .. math:: s = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad
         \frac{ds}{du} = \frac{\psi(u)}{\int\psi}
 
-    The slope is the curve's own, so that back-propagation gives the true gradient of the network that is
-    evaluated, where nothing is cut from it (`neuron.reset_gradient=attached`, `network.recurrence_gradient=full`).
-    For bells that are not symmetric the half is the share of the area below threshold. Records of such runs also
-    hold what the same weights score with spikes (`test_hard`), the transfer gap.
+    for u the potential minus the threshold, psi the surrogate's slope and Psi its primitive. The backward pass uses
+    the derivative of F itself. So back-propagation gives the true gradient of the network that is evaluated, if no
+    gradient is cut (`neuron.reset_gradient=attached`, `network.recurrence_gradient=full`). For asymmetric slopes
+    the half is replaced by the share of the area below threshold. Records of such runs also hold the score of the
+    same weights with spikes (`test_hard`), whose difference is the transfer gap.
 
     Source: Neftci, Mostafa & Zenke 2019, section III (smoothed networks); Huh & Sejnowski 2018, NeurIPS 31.
 
@@ -38,17 +39,17 @@ class Soft(Firing):
     smooth: ClassVar[bool] = True
 
     def check(self, surrogate: Surrogate) -> None:
-        """Refuse a surrogate whose slope is not that of the curve from 0 to 1 that is sent."""
+        """Raise an `InputError` unless the area under the surrogate's slope is 1."""
         require_own_slope("firing=soft", surrogate)
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Send F(u), the surrogate's primitive from 0 to 1."""
+        """Return F(u), the surrogate's integral scaled to 0..1."""
         return surrogate.escape_probability(u)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the derivative of F, the curve that is sent."""
+        """Compute the derivative of F at u."""
         return curve_slope(u, surrogate)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute F(u), which is sent itself, so that a steepness learns by its true gradient."""
+        """Compute F(u), the sent value itself, so that a learned steepness gets its true gradient."""
         return surrogate.escape_probability(u)

@@ -9,7 +9,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Step(Firing):
-    """Sends one spike above threshold, the surrogate's own forward pass.
+    """Sends one spike above threshold: leaves the surrogate's own forward pass as it is.
 
     >>> import torch
     >>> from sgbench.surrogates.constant import Constant
@@ -21,5 +21,5 @@ class Step(Firing):
         """Leave the surrogate as it is, since it fires by a step already."""
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Send the surrogate's own spikes."""
+        """Return the surrogate's own spikes at u, the potential minus the threshold."""
         return surrogate.fire(u)

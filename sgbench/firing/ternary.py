@@ -16,10 +16,14 @@ class Ternary(Firing):
 
     .. math:: s = H(u) - H(-u - 2\theta), \qquad ds/du = \psi(u) + \psi(-u - 2\theta)
 
-    with :math:`u = v - \theta`; both flanks have the surrogate's slope.
+    for :math:`u = v - \theta`, the potential v minus the threshold, and psi the surrogate's slope, which acts at
+    both thresholds.
 
     Args:
-        threshold: theta [threshold units of the neuron].
+        threshold: theta, equal to the neuron's threshold [units of v].
+
+    Raises:
+        InputError: a threshold out of [1e-6, 1e6].
 
     Source: Guo et al. 2024, AAAI, "Ternary Spike"; the forward pass of snntorch_ternary 0.1.3.
 
@@ -36,13 +40,13 @@ class Ternary(Firing):
         self.threshold = require_number("firing.threshold", threshold, low=1e-6, high=1e6)
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Send 1 above the threshold, -1 below its negative and 0 between."""
+        """Return 1 above the threshold, -1 below its negative and 0 between, from u = v - theta."""
         return (u > 0).to(u.dtype) - (u < -2 * self.threshold).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the slope of both flanks, psi(u) + psi(-u - 2 theta)."""
+        """Compute the sum of the slopes at both thresholds, psi(u) + psi(-u - 2 theta)."""
         return surrogate.derivative(u) + surrogate.derivative(-u - 2 * self.threshold)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the curve of both flanks, Psi(u) - Psi(-u - 2 theta)."""
+        """Compute an integral of `slope`, Psi(u) - Psi(-u - 2 theta), with the surrogate's primitive Psi."""
         return surrogate.primitive(u) - surrogate.primitive(-u - 2 * self.threshold)

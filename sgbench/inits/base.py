@@ -1,4 +1,4 @@
-"""The contract of an initialisation: fill a weight from a generator."""
+"""The interface of weight initialisations: fill a weight tensor from a random generator."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sgbench.errors import InputError, require_number
 
 
 class DrivenNeurons(Protocol):
-    """Defines what an initialisation may ask of the neurons that the weights drive."""
+    """Defines the attributes of neurons that an initialisation may use."""
 
-    currents: int
+    currents: int  # input currents of one neuron
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Describe the neurons by coefficients, or return None where only their step says what they do."""
+        """Return the neurons' linear coefficients, or None if they have none."""
         ...
 
 
 class DrivenLayer(Protocol):
-    """Defines what an initialisation may ask of the layer whose weights it draws."""
+    """Defines the attributes of a layer that an initialisation may use to draw its weights."""
 
     name: str
-    neurons: int
+    neurons: int  # number of neurons
 
     @property
     def neuron(self) -> DrivenNeurons:
@@ -35,12 +35,12 @@ class DrivenLayer(Protocol):
 
     @property
     def weight(self) -> Tensor:
-        """Return the weights into the layer; the first axis counts what receives."""
+        """Return the weights into the layer; the first axis is that of the receiving neurons or channels."""
         ...
 
     @property
     def recurrent(self) -> Tensor | None:
-        """Return the weights among the layer's neurons, or None without recurrence."""
+        """Return the recurrent weights among the layer's neurons, or None without recurrence."""
         ...
 
 
@@ -51,14 +51,15 @@ class Init(ABC):
     def fill(
         self, weight: Tensor, fan_in: int, generator: torch.Generator, *, recurrent: bool, layer: DrivenLayer
     ) -> None:
-        """Overwrite the weights of one layer in place by numbers drawn from a generator.
+        """Overwrite weights of one layer in place by random numbers.
 
         Args:
-            weight: [n_out, n_in], [channels, channels in, height, width], or [n] of one-to-one connections.
+            weight: the weights to fill: [n_out, n_in], [channels, channels in, height, width], or [n] of one-to-one
+                connections.
             fan_in: number of inputs of one neuron.
-            generator: of the initialisation's stream.
-            recurrent: whether these are recurrent weights.
-            layer: whose weights they are.
+            generator: random generator to draw from.
+            recurrent: whether `weight` is the layer's recurrent weights, not those of its input.
+            layer: the layer that has the weights.
 
         Raises:
             InputError: the initialisation is not defined for this layer.
@@ -66,7 +67,7 @@ class Init(ABC):
 
 
 class ScaledInit(Init):
-    """Draws weights that depend on the number of inputs alone.
+    """Draws weights from a distribution that depends only on the number of inputs, times a gain.
 
     Args:
         gain: factor on feed-forward weights.
@@ -79,7 +80,7 @@ class ScaledInit(Init):
 
     @abstractmethod
     def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
-        """Draw weights as they are at a gain of 1, float64."""
+        """Draw weights of this shape for a gain of 1, in float64, from the number of inputs `fan_in`."""
 
     def fill(
         self,
@@ -90,17 +91,17 @@ class ScaledInit(Init):
         recurrent: bool,
         layer: DrivenLayer | None = None,
     ) -> None:
-        """Overwrite weights in place by drawn ones times the gain of their kind; see `Init.fill`."""
+        """Overwrite weights in place by `draw` times the gain, or the recurrent gain; see `Init.fill`."""
         factor = self.recurrent_gain if recurrent else self.gain
         with torch.no_grad():
             weight.copy_(factor * self.draw(weight.shape, fan_in, generator))
 
 
 def linear_numbers(entry: str, layer: DrivenLayer) -> LinearSpec:
-    """Return the coefficients of a layer's neurons, which are linear below threshold and take one current.
+    """Return the linear coefficients of a layer's neurons.
 
     Raises:
-        InputError: other neurons, for which `entry` is not defined.
+        InputError: the neurons have none, or take several currents; names the initialisation `entry`.
     """
     numbers = layer.neuron.recurrence_spec() if layer.neuron.currents == 1 else None
     if numbers is None:
@@ -112,6 +113,15 @@ def linear_numbers(entry: str, layer: DrivenLayer) -> LinearSpec:
 
 
 def by_row(values: Tensor, weight: Tensor) -> Tensor:
-    """Reshape neurons' values, one or [N], to one for each row of a weight, the mean of those that share it."""
-    spread = values if values.dim() == 0 else values.reshape(len(weight), -1).mean(1)
-    return spread.reshape(spread.shape + (1,) * (weight.dim() - 1) if spread.dim() else ())
+    """Average values of neurons over the neurons of each row of a weight, so that they broadcast against it.
+
+    Args:
+        values: a scalar, which is returned, or one value per neuron [N].
+        weight: [rows, ...]; a row is a neuron, or a channel, whose N / rows neurons share it.
+
+    Returns:
+        A scalar, or [rows, 1, ...] with as many axes as the weight.
+    """
+    if values.dim() == 0:
+        return values
+    return values.reshape(len(weight), -1).mean(1).reshape(-1, *[1] * (weight.dim() - 1))

@@ -1,4 +1,4 @@
-"""A surrogate so high that gradients cannot grow from step to step."""
+"""Recurrent weights, and the highest surrogate with which gradients cannot grow from step to step."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from sgbench.inits.conditions import ConditionedInit, PotentialStep
 
 
 class BoundedGradient(ConditionedInit):
-    r"""Draws weights as `centred` does, and sets a surrogate's peak so that no gradient grows: conditions I to III.
+    r"""Draws weights as `centred` does, and sets the surrogate's peak so that no gradient grows (condition III).
 
-    One step back takes gradients :math:`\delta` of the potentials to :math:`J^\top \delta`, with
-    :math:`J = \beta + (V - \rho) \psi`. The peak is the largest at which the largest of them cannot grow,
+    One step back in time maps gradients :math:`\delta` of the potentials to :math:`J^\top \delta`, with
+    :math:`J = \beta + (V - \rho) \psi`. The peak h is the largest with which the largest gradient cannot grow,
 
     .. math:: \max_j \Big( |\beta_j + h (V_{jj} - \rho_j)| + h \sum_{i \ne j} |V_{ij}| \Big) = 1
 
-    where rho is what an attached reset takes for a spike. Its width stays.
+    for the neurons' decay beta, the recurrent weights V, the surrogate's slope psi, and rho, what an attached reset
+    subtracts per spike. The surrogate's width stays.
 
     Args:
         gain: standard deviation of the feed-forward current for inputs of unit power.
-        input_power: E[x^2] of one input.
+        input_power: mean square E[x^2] of one input.
 
     Raises:
-        InputError: as `centred`; or no recurrence among all neurons, gradients cut there, no leak, or a surrogate
-            that is no bell.
+        InputError: as `centred`; or no all-to-all recurrence, gradients cut there, no leak, or a surrogate without
+            peak and width.
 
     Source: Herranz-Celotti & Rouat 2022, arXiv:2202.00282, condition III (the largest gradient). Their library
     lif_stability takes S- (1 - beta) / (S+ (S- - theta)) of the sums of positive and negative weights for the peak;
@@ -40,7 +41,7 @@ class BoundedGradient(ConditionedInit):
         super().__init__("bounded_gradient", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Set the surrogate's peak so high that no gradient grows from step to step."""
+        """Set the surrogate's peak to the largest with which no gradient grows from step to step."""
         if neuron.surrogate is not None:
             height = PotentialStep.of(self.entry, layer, neuron).height_of_bound()
             neuron.surrogate.reshape(height=height / (neuron.surrogate.peak or 1.0))

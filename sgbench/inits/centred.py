@@ -1,4 +1,4 @@
-"""Recurrent weights that hold the potential at threshold and match the variance of the input."""
+"""Recurrent weights that keep the mean potential at threshold and match the variance of the input."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from sgbench.inits.conditions import ConditionedInit
 
 
 class Centred(ConditionedInit):
-    r"""Draws recurrent weights under conditions I and II of Herranz-Celotti & Rouat; feed-forward ones are normal.
+    r"""Draws recurrent weights that fulfil conditions I and II of Herranz-Celotti & Rouat; others are normal.
 
-    Neurons are taken to fire in every second step, independently. Condition I: the mean potential stays at
-    threshold. Condition II: the recurrent current varies as much as the feed-forward current does.
+    Neurons are assumed to fire independently with probability 1/2 in each step. Condition I: the mean potential
+    stays at threshold. Condition II: recurrent and feed-forward currents have the same variance.
 
     .. math::
         \bar w = \frac{m \theta}{n g}, \qquad
         \mathrm{Var}\, w = \frac{2 \, \mathrm{gain}^2 \, \mathrm{E}[x^2]}{n} - \frac{\bar w^2}{2}, \qquad
         W \sim N(0, \mathrm{gain}^2 / n_\mathrm{in})
 
-    with m = 3 - 2 beta for reset `subtract`, 2 - beta for `zero` and `subtract_decayed`, 2 (1 - beta) for `none`; n
-    recurrent inputs, which include the neuron itself; g the gain on currents.
+    for recurrent weights w with mean w-bar, feed-forward weights W, and m = 3 - 2 beta for reset `subtract`, 2 -
+    beta for `zero` and `subtract_decayed`, 2 (1 - beta) for `none`. theta is the threshold, beta the decay, g the
+    neuron's gain on currents, n the number of recurrent inputs with the neuron itself.
 
     Args:
         gain: standard deviation of the feed-forward current for inputs of unit power.
-        input_power: E[x^2] of one input; 0.5 for spikes in every second step.
+        input_power: mean square E[x^2] of one input; 0.5 for spikes in every second step.
 
     Raises:
-        InputError: firing neurons without recurrence, or whose state is more than a potential; or condition II asks
-            for a negative variance.
+        InputError: spiking neurons without recurrence, or with another state than a potential; or a negative
+            variance by condition II.
 
     Source: Herranz-Celotti & Rouat 2022, arXiv:2202.00282, conditions I and II; m as in their library
     lif_stability for `subtract` and `zero`, with n - 1 inputs there. The first term of its variance has 1 in place
@@ -44,4 +45,4 @@ class Centred(ConditionedInit):
         super().__init__("centred", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Leave the surrogate as it is, as the conditions are on weights alone."""
+        """Leave the surrogate as it is: the conditions concern weights only."""

@@ -1,4 +1,4 @@
-"""Conditions of stability that weights, and the surrogates behind them, are to meet at the start."""
+"""Conditions of stability for initial weights and surrogates (Herranz-Celotti & Rouat 2022)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sgbench.errors import InputError, require_number
 from sgbench.inits.base import DrivenLayer, Init, by_row, linear_numbers
 from sgbench.surrogates.base import Surrogate
 
-POINTS = 801  # of an integral over potentials
-WIDEST = 1e3  # times as wide, or as narrow, as given
+POINTS = 801  # of the numerical integral over potentials
+WIDEST = 1e3  # the surrogate's width is searched from 1 / WIDEST to WIDEST times the given one
 
 
 class ConditionedInit(Init):
-    r"""Draws recurrent weights under conditions I and II of Herranz-Celotti & Rouat; feed-forward ones are normal.
+    r"""Draws recurrent weights that fulfil conditions I and II, defined in `Centred`; feed-forward ones are normal.
 
     Args:
-        entry: its name.
+        entry: name of the initialisation, for messages.
         gain: standard deviation of the feed-forward current for inputs of unit power.
-        input_power: E[x^2] of one input; 0.5 for spikes in every second step.
+        input_power: mean square E[x^2] of one input; 0.5 for spikes in every second step.
     """
 
     def __init__(self, entry: str, *, gain: float, input_power: float) -> None:
@@ -33,13 +33,16 @@ class ConditionedInit(Init):
 
     @abstractmethod
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Fit the surrogate to a layer whose weights have all been drawn."""
+        """Change the surrogate of a layer as the initialisation needs, once all its weights are drawn."""
 
     @torch.no_grad()
     def fill(
         self, weight: Tensor, fan_in: int, generator: torch.Generator, *, recurrent: bool, layer: DrivenLayer
     ) -> None:
-        """Overwrite weights in place: feed-forward ones normal, recurrent ones under conditions I and II."""
+        """Overwrite weights in place: normal feed-forward ones, or recurrent ones that fulfil conditions I and II.
+
+        After the recurrent weights, which come last, `finish` may change the surrogate. See `Init.fill`.
+        """
         neuron = linear_numbers(self.entry, layer)
         if neuron.surrogate is not None and (layer.recurrent is None or neuron.second is not None):
             remedy = "network.recurrence=all_to_all with neuron=leaky, or init=fluctuation"
@@ -52,7 +55,7 @@ class ConditionedInit(Init):
         if not recurrent:
             weight.copy_(self.gain * fan_in**-0.5 * normal)
             return
-        mean = _mean(neuron, fan_in)
+        mean = _recurrent_mean(neuron, fan_in)
         variance = 2 * self.gain**2 * self.input_power / fan_in - mean.square() / 2
         if bool((variance < 0).any()):
             raise InputError(
@@ -63,8 +66,8 @@ class ConditionedInit(Init):
         self.finish(layer, neuron)
 
 
-def _mean(neuron: LinearSpec, fan_in: int) -> Tensor:
-    """Compute the recurrent weights' mean, under which the mean potential stays at threshold, one or [N]."""
+def _recurrent_mean(neuron: LinearSpec, fan_in: int) -> Tensor:
+    """Compute the mean recurrent weight that keeps the mean potential at threshold, a scalar or [N]."""
     beta, threshold, gain = (
         torch.as_tensor(coefficient, dtype=torch.float64)
         for coefficient in (neuron.decay, neuron.threshold, neuron.input)
@@ -73,26 +76,36 @@ def _mean(neuron: LinearSpec, fan_in: int) -> Tensor:
 
 
 def mean_factor(reset: str, beta: Tensor) -> Tensor:
-    """Return the sum of recurrent weights, in thresholds, under which the mean potential stays at threshold."""
-    paid = {"subtract": torch.ones_like(beta), "subtract_decayed": beta, "zero": beta, "none": 0 * beta}
-    return 2 * (1 - beta) + paid[reset]
+    """Return m, the sum of recurrent weights that keeps the mean potential at threshold [thresholds].
+
+    Args:
+        reset: "subtract", "subtract_decayed", "zero" or "none".
+        beta: decay of the potential per step, of any shape, which m has too.
+    """
+    lost = {"subtract": torch.ones_like(beta), "subtract_decayed": beta, "zero": beta, "none": 0 * beta}
+    return 2 * (1 - beta) + lost[reset]
 
 
 class PotentialStep(NamedTuple):
-    r"""Says how the potentials of one step move with those of the step before, :math:`\beta + (V - \rho) \psi`."""
+    r"""Holds a layer's Jacobian of potentials over one step, :math:`\beta + (V - \rho) \psi`, and their range."""
 
     decay: Tensor  # beta [N]
-    weights: Tensor  # V, gain included [N, N]; the first axis receives
-    reset: Tensor  # rho, what an attached reset takes for a spike [N]
-    lowest: Tensor  # potential minus threshold that inputs of 0 and 1 can drive to [N]
-    highest: Tensor
+    weights: Tensor  # recurrent weights V times the neurons' input gain [N, N]; the first axis receives
+    reset: Tensor  # rho, what an attached reset subtracts per spike [N]
+    lowest: Tensor  # potential minus threshold that inputs of 0 and 1 can reach at least [N]
+    highest: Tensor  # the largest that they can reach [N]
 
     @staticmethod
     def of(entry: str, layer: DrivenLayer, neuron: LinearSpec) -> PotentialStep:
-        """Describe the step of a layer with recurrence among all neurons, whose gradient is not cut.
+        """Compute the Jacobian of a layer with all-to-all recurrence.
+
+        Args:
+            entry: name of the initialisation, for messages.
+            layer: the layer, whose weights have been drawn.
+            neuron: linear coefficients of its neurons.
 
         Raises:
-            InputError: another recurrence, a reset to zero whose gradient is attached, or no leak.
+            InputError: another recurrence or one whose gradient is cut, an attached reset to zero, or no leak.
         """
         if layer.recurrent is None or layer.recurrent.dim() != 2 or getattr(layer, "cut", False):  # noqa: PLR2004
             raise InputError(
@@ -104,9 +117,9 @@ class PotentialStep(NamedTuple):
                 f"init={entry}: an attached reset to zero depends on the potential; use "
                 f"neuron.reset_gradient=detached or neuron.reset=subtract"
             )
-        room = torch.zeros(layer.neurons, dtype=torch.float64)
+        zeros = torch.zeros(layer.neurons, dtype=torch.float64)
         beta, theta, gain = (
-            torch.as_tensor(coefficient, dtype=torch.float64).detach() + room
+            torch.as_tensor(coefficient, dtype=torch.float64).detach() + zeros
             for coefficient in (neuron.decay, neuron.threshold, neuron.input)
         )
         if bool((beta >= 1).any()):
@@ -115,43 +128,49 @@ class PotentialStep(NamedTuple):
             )
         weights = gain[:, None] * layer.recurrent.detach()
         inputs = gain[:, None] * layer.weight.detach()
-        paid = {"subtract": theta, "subtract_decayed": beta * theta}.get(neuron.reset, room)
-        above, below = ((sign * weights).relu().sum(1) + (sign * inputs).relu().sum(1) for sign in (1, -1))
+        lost_per_spike = {"subtract": theta, "subtract_decayed": beta * theta}.get(neuron.reset, zeros)
+        excitation, inhibition = (
+            (sign * weights).relu().sum(1) + (sign * inputs).relu().sum(1) for sign in (1, -1)
+        )
         return PotentialStep(
-            beta,
-            weights,
-            room if neuron.detached else paid,
-            (-below - paid) / (1 - beta) - theta,
-            above / (1 - beta) - theta,
+            decay=beta,
+            weights=weights,
+            reset=zeros if neuron.detached else lost_per_spike,
+            lowest=(-inhibition - lost_per_spike) / (1 - beta) - theta,
+            highest=excitation / (1 - beta) - theta,
         )
 
     def largest(self, height: float) -> Tensor:
-        r"""Compute by how much a gradient can grow in one step back, where slopes lie between 0 and a height.
+        r"""Compute the largest factor by which one step back can change a gradient, if all slopes are the height h.
 
         .. math:: \max_j \Big( |\beta_j + h (V_{jj} - \rho_j)| + h \sum_{i \ne j} |V_{ij}| \Big)
         """
-        own, others = self._reach()
+        own, others = self._own_and_others()
         return ((self.decay + height * own).abs() + height * others).max()
 
-    def _reach(self) -> tuple[Tensor, Tensor]:
-        """Return the gain of a neuron's slope to itself and, per size of weights, to all others [N]."""
+    def _own_and_others(self) -> tuple[Tensor, Tensor]:
+        """Return V_jj - rho_j, and the sum of |V_ij| over all other neurons i, for each neuron j; each [N]."""
         own = self.weights.diagonal()
         return own - self.reset, self.weights.abs().sum(0) - own.abs()
 
     def height_of_bound(self) -> float:
-        """Find the height of the slope at which the neuron that reaches it first has a growth of 1."""
-        own, others = self._reach()
-        growing = (1 - self.decay) / (own + others).clamp(min=0)
-        turned = self.decay + growing * own < 0  # the reset takes more than the leak keeps
-        return torch.where(turned, (1 + self.decay) / (others - own), growing).min().item()
+        """Compute the smallest slope h at which `largest` is 1."""
+        own, others = self._own_and_others()
+        height = (1 - self.decay) / (own + others).clamp(min=0)
+        turned = self.decay + height * own < 0  # the absolute value changes sign before this height
+        return torch.where(turned, (1 + self.decay) / (others - own), height).min().item()
 
     def growth(self, surrogate: Surrogate, width: float) -> Tensor:
-        r"""Compute a gradient's mean square one step back, over that of independent ones of mean 0 in this step.
+        r"""Compute the factor of gradients' mean square over one step back, for independent gradients of mean 0.
 
         .. math:: \frac1n \sum_j \mathrm E \Big[ (\beta_j + (V_{jj} - \rho_j) \psi_j)^2
             + \psi_j^2 \sum_{i \ne j} V_{ij}^2 \Big]
 
-        with potentials evenly distributed between the bounds, and a surrogate so many times as wide.
+        with n neurons and potentials evenly distributed from `lowest` to `highest`.
+
+        Args:
+            surrogate: gives the slope psi.
+            width: factor on the surrogate's width.
         """
         first, second = self._moments(surrogate, width)
         own = self.weights.diagonal() - self.reset
@@ -159,7 +178,10 @@ class PotentialStep(NamedTuple):
         return (self.decay.square() + 2 * self.decay * own * first + (own.square() + others) * second).mean()
 
     def _moments(self, surrogate: Surrogate, width: float) -> tuple[Tensor, Tensor]:
-        """Integrate E[psi] and E[psi^2] of each neuron [N], at points that lie close where the slope is steep."""
+        """Integrate E[psi] and E[psi^2] of each neuron [N] numerically, over u = scale sinh(point).
+
+        The substitution places most points near threshold, where the slope is steep.
+        """
         scale = width * (surrogate.fwhm or 1.0)
         low, high = (torch.asinh(end / scale) for end in (self.lowest, self.highest))
         share = torch.linspace(0, 1, POINTS, dtype=torch.float64)[:, None]
@@ -169,7 +191,10 @@ class PotentialStep(NamedTuple):
         return tuple(torch.trapezoid(slope**power * density, point, dim=0) for power in (1, 2))  # type: ignore[return-value]
 
     def width_of_balance(self, surrogate: Surrogate) -> float | None:
-        """Find by bisection the surrogate's width at which gradients keep their size; None if they always fade."""
+        """Find by bisection the factor on the surrogate's width at which `growth` is 1.
+
+        None if gradients still shrink at the largest width, `WIDEST`.
+        """
         low, high = 1 / WIDEST, WIDEST
         if self.growth(surrogate, high) < 1:
             return None

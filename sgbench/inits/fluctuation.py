@@ -1,4 +1,4 @@
-"""Weights for a target mean and fluctuation of the membrane potential."""
+"""Weights for a target mean and standard deviation of the membrane potential."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ class Fluctuation(Init):
         \sigma_W^2 = \frac{a \, \sigma_U^2}{n \, \nu dt \, \hat\epsilon} - \mu_W^2, \qquad
         \bar\epsilon = \sum_k \epsilon[k], \quad \hat\epsilon = \sum_k \epsilon[k]^2
 
-    with the response :math:`\epsilon[k]` of the potential, k steps after a unit of current, without reset. It is
-    taken from the neurons' own numbers, per neuron where they differ. n counts the inputs of one kind,
-    :math:`n_\mathrm{all}` those of both; a is `feedforward_share`, or 1 minus it for recurrent weights, or 1 where
-    there are none. The means of single neurons scatter about mu_U, as their weights are drawn; sigma_U is the
-    deviation over time. Spikes of at most one a step have 1 - nu dt of the variance of Poisson input.
+    with the response :math:`\epsilon[k]` of the potential, k steps after a unit of current, without reset, computed
+    for each neuron. n counts the inputs of one kind, feed-forward or recurrent, and :math:`n_\mathrm{all}` those of
+    both. a is `feedforward_share`, 1 minus it for recurrent weights, or 1 in layers without recurrence. The mean
+    potentials of single neurons scatter about mu_U, as their weights are random; sigma_U is the deviation over
+    time. Inputs with at most one spike per step have 1 - nu dt of the variance of Poisson input.
 
     Args:
-        mu_u: mean of the potential that never fires [units of u].
-        sigma_u: its standard deviation; a third to all of the distance from the mean to threshold is recommended.
-        rate_hz: nu, rate of one input [Hz]; the same for all layers.
+        mu_u: mu_U, mean potential without spikes [units of u].
+        sigma_u: sigma_U, standard deviation of the potential over time [units of u]; a third to all of the distance
+            from mean to threshold is recommended.
+        rate_hz: nu, firing rate of one input [Hz]; the same for all layers.
         dt_s: duration of a step [s].
-        feedforward_share: of the variance, where a layer is recurrent as well.
+        feedforward_share: share of the variance that feed-forward inputs cause in a recurrent layer.
 
     Raises:
-        InputError: neurons whose potential is not linear in one current or does not decay, or a mean that the
-            variance leaves no room for.
+        InputError: neurons whose potential is not linear in one current or does not decay, or a mean so large that
+            the variance of the weights would be negative.
 
     Source: Rossbroich, Gygax & Zenke 2022, Neuromorphic Computing and Engineering 2(4) 044016, equations for mu_W
     and sigma_W; the division among recurrent layers as in their library stork.
@@ -56,13 +57,14 @@ class Fluctuation(Init):
     def fill(
         self, weight: Tensor, fan_in: int, generator: torch.Generator, *, recurrent: bool, layer: DrivenLayer
     ) -> None:
-        """Overwrite weights in place by normal ones that give the potential its mean and standard deviation."""
+        """Overwrite weights in place by normal ones with mean mu_W and deviation sigma_W; see `Init.fill`."""
         total, power = responses(linear_numbers("fluctuation", layer))
-        spikes = self.rate_hz * self.dt_s
-        kinds = [weight for weight in (layer.weight, layer.recurrent) if weight is not None]
-        share = 1.0 if len(kinds) == 1 else 1 - self.share if recurrent else self.share
-        mean = self.mu_u / (sum(kind[0].numel() for kind in kinds) * spikes * total)
-        variance = share * self.sigma_u**2 / (fan_in * spikes * power) - mean.square()
+        spikes_per_step = self.rate_hz * self.dt_s
+        weights = [layer.weight] if layer.recurrent is None else [layer.weight, layer.recurrent]
+        share = 1.0 if len(weights) == 1 else 1 - self.share if recurrent else self.share
+        all_inputs = sum(each[0].numel() for each in weights)
+        mean = self.mu_u / (all_inputs * spikes_per_step * total)
+        variance = share * self.sigma_u**2 / (fan_in * spikes_per_step * power) - mean.square()
         if bool((variance < 0).any()):
             raise InputError(
                 f"init.mu_u={self.mu_u:g}: weights of that mean alone exceed init.sigma_u={self.sigma_u:g} in "
@@ -73,14 +75,17 @@ class Fluctuation(Init):
 
 
 def responses(neuron: LinearSpec) -> tuple[Tensor, Tensor]:
-    r"""Add up the potential's response to a unit of current, and its squares; numbers or [N], float64.
+    r"""Compute the sums over time of the potential's response to a unit of current, and of its square.
 
-    With (w, u) as state, one step is x' = A x + b I; the response is the last entry of :math:`A^k b`.
+    With (w, u) as state x, one step is x' = A x + b I; the response is the last entry of :math:`A^k b`.
+
+    Returns:
+        Both sums, scalars or [N], in float64.
 
     Raises:
         InputError: the response does not decay.
     """
-    decay, put, couple, keep, leak, feed = torch.broadcast_tensors(
+    decay, gain, coupling, second_decay, second_potential, second_gain = torch.broadcast_tensors(
         *(
             torch.as_tensor(coefficient, dtype=torch.float64).detach()
             for coefficient in (
@@ -93,16 +98,17 @@ def responses(neuron: LinearSpec) -> tuple[Tensor, Tensor]:
             )
         )
     )
-    step = torch.stack([keep, leak, couple * keep, decay + couple * leak], -1).unflatten(-1, (2, 2))
-    kick = torch.stack([feed, put + couple * feed], -1)[..., None]
-    if bool((torch.linalg.eigvals(step).abs() >= 1).any()):
+    rows = [second_decay, second_potential, coupling * second_decay, decay + coupling * second_potential]
+    a = torch.stack(rows, -1).unflatten(-1, (2, 2))
+    b = torch.stack([second_gain, gain + coupling * second_gain], -1)[..., None]
+    if bool((torch.linalg.eigvals(a).abs() >= 1).any()):
         raise InputError(
             "init=fluctuation: a potential that does not decay has no variance; use a decay below 1"
         )
-    total = torch.linalg.solve(torch.eye(2, dtype=step.dtype) - step, kick)[..., 1, 0]
-    # The covariance X under white input of unit variance solves X = A X A' + b b'; stacked, 4 linear equations.
-    twice = torch.einsum("...ij,...kl->...ikjl", step, step).flatten(-4, -3).flatten(-2)
+    total = torch.linalg.solve(torch.eye(2, dtype=a.dtype) - a, b)[..., 1, 0]
+    # The covariance X under white input of unit variance solves X = A X A' + b b', here as 4 linear equations.
+    kronecker = torch.einsum("...ij,...kl->...ikjl", a, a).flatten(-4, -3).flatten(-2)
     covariance = torch.linalg.solve(
-        torch.eye(4, dtype=step.dtype) - twice, (kick @ kick.mT).flatten(-2)[..., None]
+        torch.eye(4, dtype=a.dtype) - kronecker, (b @ b.mT).flatten(-2)[..., None]
     )
     return total, covariance[..., 3, 0]

@@ -13,7 +13,7 @@ class Kaiming(ScaledInit):
 
     Args:
         gain: standard deviation of a neuron's summed input for inputs of unit power.
-        recurrent_gain: the same of the recurrent input.
+        recurrent_gain: standard deviation of a neuron's summed recurrent input.
 
     Source: He et al. 2015, ICCV (there gain is sqrt 2).
 

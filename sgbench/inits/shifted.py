@@ -12,13 +12,13 @@ from sgbench.inits.base import DrivenLayer, ScaledInit
 class Shifted(ScaledInit):
     r"""Draws normal weights around a mean, :math:`W \sim N(\mathrm{sum}/n, \mathrm{gain}^2/n)` for n inputs.
 
-    Neurons that fire once at most, or learn from the times of their spikes alone, have to fire from the start.
+    A positive mean makes neurons fire from the start, which learning from spike times needs.
 
     Args:
         gain: standard deviation of a neuron's summed input for inputs of unit power.
-        recurrent_gain: the same of the recurrent input, whose mean is 0.
-        hidden_sum: of the weights into a neuron of a hidden layer, on average.
-        readout_sum: of the weights into one of the readout.
+        recurrent_gain: standard deviation of a neuron's summed recurrent input, whose mean is 0.
+        hidden_sum: expected sum of the weights into a hidden neuron.
+        readout_sum: expected sum of the weights into a neuron of the readout.
 
     Raises:
         InputError: a value out of range.
@@ -38,7 +38,7 @@ class Shifted(ScaledInit):
         self.readout_sum = require_number("init.readout_sum", readout_sum)
 
     def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
-        """Draw standard normal numbers over sqrt(fan_in)."""
+        """Draw normal weights of mean 0 and standard deviation 1/sqrt(fan_in), float64."""
         return torch.randn(shape, generator=generator, dtype=torch.float64) * fan_in**-0.5
 
     def fill(
@@ -50,10 +50,10 @@ class Shifted(ScaledInit):
         recurrent: bool,
         layer: DrivenLayer | None = None,
     ) -> None:
-        """Overwrite weights in place, around a mean of their own in a layer called readout; see `Init.fill`."""
+        """Overwrite weights in place by normal ones, feed-forward ones around their mean; see `Init.fill`."""
         super().fill(weight, fan_in, generator, recurrent=recurrent, layer=layer)
         if recurrent:
             return
-        last = layer is not None and layer.name == "readout"
+        is_readout = layer is not None and layer.name == "readout"
         with torch.no_grad():
-            weight += (self.readout_sum if last else self.hidden_sum) / fan_in
+            weight += (self.readout_sum if is_readout else self.hidden_sum) / fan_in

@@ -1,4 +1,4 @@
-"""A surrogate so wide that gradients keep their size from step to step."""
+"""Recurrent weights, and the surrogate's width with which gradients keep their variance from step to step."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from sgbench.inits.conditions import ConditionedInit, PotentialStep
 
 
 class SteadyGradient(ConditionedInit):
-    r"""Draws weights as `centred` does, and sets a width that keeps the variance of gradients: I, II and IV.
+    r"""Draws weights as `centred` does, and sets the surrogate's width so that gradients keep their variance.
 
     .. math:: \frac1n \sum_j \mathrm E \Big[ (\beta_j + (V_{jj} - \rho_j) \psi_j)^2
         + \psi_j^2 \sum_{i \ne j} V_{ij}^2 \Big] = 1
 
-    for independent gradients of mean 0, with potentials evenly distributed between the lowest and the highest that
-    inputs and spikes of 0 and 1 can drive them to; rho is what an attached reset takes for a spike. The peak stays.
+    for independent gradients of mean 0, with n neurons, their decay beta, recurrent weights V, the surrogate's
+    slope psi, and rho, what an attached reset subtracts per spike. Potentials are assumed evenly distributed
+    between the lowest and the highest that inputs and spikes of 0 and 1 can reach. The surrogate's peak stays.
+    These are conditions I, II and IV of the source.
 
     Args:
         gain: standard deviation of the feed-forward current for inputs of unit power.
-        input_power: E[x^2] of one input.
+        input_power: mean square E[x^2] of one input.
 
     Raises:
-        InputError: as `centred`; or no recurrence among all neurons, gradients cut there, no leak, a surrogate that
-            is no bell, or one so low that gradients fade at every width.
+        InputError: as `centred`; or no all-to-all recurrence, gradients cut there, no leak, a surrogate without
+            peak and width, or one so low that gradients shrink at every width.
 
     Source: Herranz-Celotti & Rouat 2022, arXiv:2202.00282, condition IV (the variance of gradients). Their library
-    lif_stability leaves out the product of beta and V - rho, and knows the exponential slope alone; here the slope
-    is integrated numerically, so every bell will do (to a percent where it jumps).
+    lif_stability leaves out the product of beta and V - rho, and has the exponential slope alone. Here any slope is
+    integrated numerically, to a percent if it jumps.
 
     >>> import torch
     >>> from sgbench.surrogates.triangle import Triangle
@@ -42,7 +44,11 @@ class SteadyGradient(ConditionedInit):
         super().__init__("steady_gradient", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Set the surrogate's width so that gradients keep their variance from step to step."""
+        """Set the surrogate's width so that gradients keep their variance from step to step.
+
+        Raises:
+            InputError: gradients shrink at every width.
+        """
         if neuron.surrogate is None:
             return
         width = PotentialStep.of(self.entry, layer, neuron).width_of_balance(neuron.surrogate)

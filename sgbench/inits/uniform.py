@@ -23,5 +23,5 @@ class Uniform(ScaledInit):
     """
 
     def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
-        """Draw weights evenly from the open interval of half-width 1/sqrt(fan_in), float64."""
+        """Draw weights uniformly from -1/sqrt(fan_in) to 1/sqrt(fan_in), float64."""
         return (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) * fan_in**-0.5

@@ -20,9 +20,9 @@ class AdEx(SpikingNeuron):
         \tau \dot u &= -u + \Delta e^{(u - u_T)/\Delta} - w + R I, \qquad s[t] = H(u[t] - \theta) \\
         \tau_w \dot w &= a u - w, \qquad w \to w + b \text{ at a spike}
 
-    Both steps start from the potential after its reset and the adaptation after its jump. Where a reset leaves u
-    above theta, the exponential is that at theta. R = tau/dt makes a current of 1 raise the
-    potential by 1 in a step.
+    u is the potential, w the adaptation current, I the input current, s the spike and H the unit step. Both
+    Euler steps start from the potential after its reset and the adaptation after its jump. Where a reset leaves u
+    above theta, the exponential is that at theta. With R = tau/dt a current of 1 raises u by 1 in a step.
 
     Args:
         tau_adapt_s: time constant of the adaptation, above dt_s [s].
@@ -82,17 +82,23 @@ class AdEx(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
-        """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
+        """Advance one step: after a spike reset u and raise w by b; move both by forward Euler; fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
-        start = self.next_potential.before(state.u, state.s, threshold)
+        start = self.next_potential.before_step(state.u, state.s, threshold)
         w = jumped + self.rate_adapt() * (self.a() * start - jumped)
         moved = start + rate * (-start + self.takeoff(start, threshold) - jumped + self.resistance * current)
-        u = self.next_potential.behind(moved, state.s, threshold)
+        u = self.next_potential.after_step(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdaptiveState(u=u, w=w, s=s)
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Eif`, two products and three sums of the adaptation."""
-        return Operations(7, self.next_potential.additions + 7, 2, state_words=2, functions=1)
+        """Count a neuron's operations per step: those of `Eif`, plus three products and four sums for w."""
+        return Operations(
+            multiplications=7,
+            additions=self.next_potential.additions + 7,
+            comparisons=2,
+            state_words=2,
+            functions=1,
+        )

@@ -19,8 +19,9 @@ class AdLif(SpikingNeuron):
         w[t] &= \rho w[t-1] + a u[t-1] + b s[t-1] \\
         u[t] &= \beta (u[t-1] - \theta s[t-1]) + (1 - \beta)(I[t] - w[t]), \qquad s[t] = H(u[t] - \theta)
 
-    with the reset `subtract_decayed`, which is the paper's for theta = 1. The current enters with gain 1 - beta,
-    so weights have to be larger than those of a `Leaky` layer. a is per step: halve it with the time step.
+    for the potential u, adaptation w, input current I and spike s, with the reset `subtract_decayed`, which is the
+    paper's for theta = 1. The current enters with gain 1 - beta, so weights have to be larger than those of a
+    `Leaky` layer. a is per step: halve it when the time step is halved.
 
     Args:
         a: coupling of the adaptation to the potential [1].
@@ -69,7 +70,7 @@ class AdLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
-        """Advance one step: adapt to the last potential and spike, decay, integrate, pay the last reset, fire."""
+        """Advance one step: update w from the last u and s, decay and charge u, apply the last reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         w = self.rho() * state.w + self.a() * state.u + self.b() * state.s
         driven = (1 - beta) * current - (1 - beta) * w
@@ -78,15 +79,11 @@ class AdLif(SpikingNeuron):
         return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write both equations as coefficients for engines that do not call `step`."""
+        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
+        return self.linear_spec(
             second="w",
             decay=beta,
-            threshold=self.threshold(),
             input=1 - beta,
             coupling=-(1 - beta),
             second_decay=self.rho(),
@@ -96,5 +93,5 @@ class AdLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, two products and sums of w, the input's gain and sum."""
-        return Operations(5, self.next_potential.additions + 3, 1, state_words=2)
+        """Count a neuron's operations per step: those of `Leaky`, plus four products and three sums for w."""
+        return self.leaky_operations(multiplications=4, additions=3, state_words=2)

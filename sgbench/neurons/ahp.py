@@ -19,7 +19,8 @@ class Ahp(SpikingNeuron):
         w[t] &= \gamma (w[t-1] + b s[t-1]) \\
         u[t] &= \beta u[t-1] + I[t] + w[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
-    The own current is a charge in every step: halve b with the time step.
+    u is the membrane potential, w the after-hyperpolarisation current, I the input current and s the spike. w adds
+    its value to u in every step: halve b when the time step is halved.
 
     Args:
         gamma: decay of the current per step, exp(-dt/tau_ahp) [1].
@@ -65,7 +66,7 @@ class Ahp(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
-        """Advance one step: let the own current decay and take the last spike, then go on as a leaky neuron."""
+        """Advance one step: add the last spike's b to w and decay it, then update u with I + w as `Leaky` does."""
         threshold, gamma = self.threshold(), self.gamma()
         w = gamma * state.w + (gamma * self.b()) * state.s
         u = self.next_potential(state.u, state.s, current + w, self.beta(), threshold)
@@ -73,21 +74,13 @@ class Ahp(SpikingNeuron):
         return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write both equations as coefficients for engines that do not call `step`."""
+        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         gamma = self.gamma()
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
-            second="w",
-            decay=self.beta(),
-            threshold=self.threshold(),
-            coupling=1.0,
-            second_decay=gamma,
-            second_spike=gamma * self.b(),
+        return self.linear_spec(
+            second="w", decay=self.beta(), coupling=1.0, second_decay=gamma, second_spike=gamma * self.b()
         )
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, two products and two sums of the own current."""
-        return Operations(3, self.next_potential.additions + 2, 1, state_words=2)
+        """Count a neuron's operations per step: those of `Leaky`, plus two products and two sums for w."""
+        return self.leaky_operations(multiplications=2, additions=2, state_words=2)

@@ -27,9 +27,9 @@ class Alif(SpikingNeuron):
         a[t] &= \rho a[t-1] + s[t-1] \\
         u[t] &= \beta u[t-1] + g I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta - \kappa a[t])
 
-    with g = 1 unless `input_gain` says otherwise. The reset subtracts the resting threshold, not the raised one,
-    and only its gradient is detached: the path of a spike into its neuron's own threshold is part of the neuron's
-    dynamics.
+    for the membrane potential u, adaptation a, input current I and spike s, with g = 1 unless `input_gain` says
+    otherwise. The reset subtracts the resting threshold, not the raised one. `reset_gradient=detached` cuts the
+    gradient of the reset alone: gradients still flow from a spike into its neuron's own threshold.
 
     Args:
         threshold: resting threshold theta [units of u].
@@ -70,13 +70,13 @@ class Alif(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AlifState) -> tuple[Tensor, AlifState]:
-        """Advance one step: adapt to the last spike, decay, integrate, pay its reset, fire."""
+        """Advance one step: add the last spike to a, decay and charge u, apply the last reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         a = self.rho() * state.a + state.s
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
@@ -84,19 +84,15 @@ class Alif(SpikingNeuron):
         return s, AlifState(u=u, a=a, s=s)
 
     def centred(self, state: AlifState) -> Tensor:
-        """Subtract the threshold in force, raised by the last spikes, from the membrane potential [B, N]."""
+        """Subtract the threshold, as raised by the adaptation, from the membrane potential [B, N]."""
         return state.u - (self.threshold() + self.kappa() * state.a)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write potential, adaptation and raised threshold as coefficients for engines that do not call `step`."""
+        """Return the equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
+        return self.linear_spec(
             second="a",
             decay=beta,
-            threshold=self.threshold(),
             input=self.input_gain(beta),
             second_decay=self.rho(),
             second_spike=1.0,
@@ -105,7 +101,5 @@ class Alif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, decay and jump of a, its part in the threshold."""
-        return Operations(
-            3 + self.input_gain.multiplications, self.next_potential.additions + 2, 1, state_words=2
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus two products and two sums for a."""
+        return self.leaky_operations(multiplications=2, additions=2, state_words=2)

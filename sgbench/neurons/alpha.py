@@ -13,7 +13,7 @@ from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
-NEAR = 1e-3  # for log decays so near the geometric mean is taken, right to 1e-7
+EQUAL_LOGS = 1e-3  # log decays nearer than this count as equal; the error is below 1e-7
 
 
 class AlphaState(NamedTuple):
@@ -32,7 +32,8 @@ class Alpha(SpikingNeuron):
         u[t] &= \beta u[t-1] + g i[t-1] - \theta s[t-1], \qquad
         g = -\ln\beta \, \frac{\alpha - \beta}{\ln\alpha - \ln\beta}
 
-    so that without a spike of its own :math:`u[n] = \tau(\alpha^n - \beta^n)` after an input spike at n = 0, with
+    with synaptic current i, potential u, input current I and spike s. Without a spike of its own
+    :math:`u[n] = \tau(\alpha^n - \beta^n)` after an input spike at n = 0, with
     snnTorch's :math:`\tau = \ln\beta / (\ln\beta - \ln\alpha)`; for equal decays the alpha function itself,
     :math:`n \alpha^n \ln(1/\alpha)`. The current enters one step later than in other neurons. A reset acts on the
     potential alone; in snnTorch `zero` clears the currents too, and `subtract` moves them.
@@ -78,23 +79,27 @@ class Alpha(SpikingNeuron):
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         for decay in (self.alpha, self.beta):
-            given = torch.as_tensor(decay.given())
-            if not ((given > 0) & (given < 1)).all():
-                raise InputError(f"neuron.{decay.name}={given.tolist()}: strictly between 0 and 1 is needed")
+            value = torch.as_tensor(decay.initial_value())
+            if not ((value > 0) & (value < 1)).all():
+                raise InputError(f"neuron.{decay.name}={value.tolist()}: strictly between 0 and 1 is needed")
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def coupling(self) -> Tensor | float:
-        """Compute g / alpha, the factor by which the current's decayed part moves the potential."""
-        given = (self.alpha(), self.beta())
-        alpha, beta = (x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in given)
-        apart = alpha.log() - beta.log()
-        near = apart.abs() < NEAR
-        mean = torch.where(near, (alpha * beta).sqrt(), (alpha - beta) / torch.where(near, 1.0, apart))
+        """Compute g / alpha, the factor by which the decayed current alpha i[t-1] moves the potential.
+
+        A tensor, which carries gradient, if a decay is one; else a number.
+        """
+        decays = (self.alpha(), self.beta())
+        alpha, beta = (x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in decays)
+        log_ratio = alpha.log() - beta.log()
+        equal = log_ratio.abs() < EQUAL_LOGS
+        # The logarithmic mean of both decays; near 0 / 0 the geometric mean, which it tends to.
+        mean = torch.where(equal, (alpha * beta).sqrt(), (alpha - beta) / torch.where(equal, 1.0, log_ratio))
         coupling = -beta.log() * mean / alpha
-        return coupling if any(isinstance(x, Tensor) for x in given) else coupling.item()
+        return coupling if any(isinstance(x, Tensor) for x in decays) else coupling.item()
 
     def step(self, current: Tensor, state: AlphaState) -> tuple[Tensor, AlphaState]:
-        """Advance one step: decay the current, add to it, charge the potential by the decayed part, reset, fire."""
+        """Advance one step: charge u by the decayed current, add I to the current, apply the last reset, fire."""
         i = self.alpha() * state.i + current
         threshold, coupling = self.threshold(), self.coupling()
         # alpha i[t-1] is i - I, written in the order in which the engines add.
@@ -104,15 +109,11 @@ class Alpha(SpikingNeuron):
         return s, AlphaState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write both equations as coefficients for engines that do not call `step`."""
+        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         coupling = self.coupling()
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
+        return self.linear_spec(
             second="i",
             decay=self.beta(),
-            threshold=self.threshold(),
             input=-coupling,
             coupling=coupling,
             second_decay=self.alpha(),
@@ -121,5 +122,5 @@ class Alpha(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Synaptic`, two products and a difference for the delay."""
-        return Operations(4, self.next_potential.additions + 2, 1, state_words=2)
+        """Count a neuron's operations per step: those of `Synaptic`, plus two products and a sum for the delay."""
+        return self.leaky_operations(multiplications=3, additions=2, state_words=2)

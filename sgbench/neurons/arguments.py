@@ -1,4 +1,4 @@
-"""What arguments mean that many neurons have: said here once, checked here, and written into each docstring."""
+"""Meaning, unit and range of arguments that many neurons share; checked here and added to their docstrings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sgbench.errors import require_number
 
 
 class Argument(NamedTuple):
-    """Says what an argument means, in which unit, and from where on its values are allowed.
+    """Describes an argument of a neuron: its meaning, its unit, and the lowest value allowed.
 
     >>> Argument("time step", "s", low=0.0, open_low=True).sentence
     'time step, above 0 [s].'
     """
 
     meaning: str
-    unit: str = ""
+    unit: str = ""  # empty for text
     low: float = -math.inf
-    open_low: bool = False
+    open_low: bool = False  # whether `low` itself is refused
 
     @property
     def sentence(self) -> str:
@@ -44,28 +44,31 @@ ARGUMENTS = {
     "tau_mem_s": Argument("time constant of the membrane, above dt_s", "s"),
     "dt_s": _positive("time step", "s"),
     "period_s": Argument("absolute refractory period", "s", low=0.0),
-    "omega_rad_s": Argument("angular frequency, a number or a pair, first and last", "rad/s"),
-    "resistance": _positive("R", "units of u per unit of current"),
-    "sharpness": _positive("Delta, over which the spike takes off", "units of u"),
-    "rheobase": Argument("u_T, from which it takes off", "units of u"),
-    "curvature": _positive("a_0", "1 / units of u"),
-    "critical": Argument("u_c", "units of u"),
+    "omega_rad_s": Argument("angular frequency, or a pair for the first and the last neuron", "rad/s"),
+    "resistance": _positive("membrane resistance R", "units of u per unit of current"),
+    "sharpness": _positive("Delta, the rise of u that multiplies the exponential current by e", "units of u"),
+    "rheobase": Argument("u_T, the potential at which the exponential current is Delta", "units of u"),
+    "curvature": _positive("factor a_0 of the quadratic flow", "1 / units of u"),
+    "critical": Argument("critical potential u_c, above which u grows without input", "units of u"),
     "threshold": Argument("firing threshold theta", "units of u"),
     "reset": Argument('"subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`'),
     "reset_to": Argument("potential that `zero` sets", "units of u"),
     "reset_gradient": Argument('"detached" or "attached"'),
     "input_gain": Argument('g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`'),
-    "generator": Argument('of the initial weights, needed for "uniform"'),
+    "generator": Argument('random generator of the initial weights, needed for "uniform"'),
 }
-"""By name; a neuron that means something else by a name says so in its own docstring."""
+"""Maps an argument's name to its meaning; a neuron's own docstring overrides it."""
 LEARNT = Argument('"none", "shared" or "per_neuron"')
-"""What `learn_` before the name of a number means."""
-BEHIND = ("Raises:", "Source:", ">>> ")
-"""What comes after the arguments in a docstring."""
+"""The choices of every argument `learn_NAME`: how many learnt values the number NAME has."""
+AFTER_ARGUMENTS = ("Raises:", "Source:", ">>> ")
+"""Beginnings of the lines that follow the arguments in a docstring."""
 
 
 def require_argument(name: str, value: object) -> float:
-    """Return the value as a float, or raise an `InputError` where it is outside of the range of the table.
+    """Return the value of the shared argument `name` as a float.
+
+    Raises:
+        InputError: it is no number, or out of the argument's range in `ARGUMENTS`.
 
     >>> require_argument("dt_s", 0.001)
     0.001
@@ -75,11 +78,11 @@ def require_argument(name: str, value: object) -> float:
 
 
 def with_arguments(docstring: str, names: Sequence[str]) -> str:
-    r"""Complete the `Args:` of a docstring, in the order of the names, by what the table says of them.
+    r"""Complete the `Args:` section of a docstring with the shared descriptions of `ARGUMENTS`.
 
     Args:
-        docstring: whose own words for an argument stand.
-        names: of all arguments; one that neither explains is left out.
+        docstring: text to complete; the descriptions that it has are kept.
+        names: all argument names, in order; one without any description is left out.
 
     >>> print(with_arguments("Leaks.\n\nArgs:\n    floor: lowest.\n\nSource: us.", ["dt_s", "floor"]))
     Leaks.
@@ -90,26 +93,27 @@ def with_arguments(docstring: str, names: Sequence[str]) -> str:
     <BLANKLINE>
     Source: us.
     """
-    before, own, behind = _parts(inspect.cleandoc(docstring))
+    before, own, after = _split_at_arguments(inspect.cleandoc(docstring))
     lines = {name: own.pop(name, None) or _shared_line(name) for name in names}
     section = [line for line in (*lines.values(), *own.values()) if line]
     if not section:
         return docstring
-    return "\n\n".join(part for part in (before, "\n".join(["Args:", *section]), behind) if part)
+    return "\n\n".join(part for part in (before, "\n".join(["Args:", *section]), after) if part)
 
 
 def _shared_line(name: str) -> str | None:
+    """Return the docstring line of a shared argument; None for any other argument."""
     argument = ARGUMENTS.get(name, LEARNT if name.startswith("learn_") else None)
     return None if argument is None else f"    {name}: {argument.sentence}"
 
 
-def _parts(text: str) -> tuple[str, dict[str, str], str]:
-    """Split a docstring into what comes before its arguments, each argument's lines, and what comes after."""
+def _split_at_arguments(text: str) -> tuple[str, dict[str, str], str]:
+    """Split a docstring into the text before its arguments, each argument's lines by name, and the text after."""
     section = re.search(r"^Args:\n((?: .*\n?)+)", text, re.MULTILINE)
     if section is not None:
         entries = re.split(r"^(?=    \w+:)", section[1], flags=re.MULTILINE)[1:]
         own = {entry.split(":")[0].strip(): entry.rstrip("\n") for entry in entries}
         return text[: section.start()].rstrip(), own, text[section.end() :].lstrip("\n")
     lines = text.splitlines()
-    behind = next((index for index, line in enumerate(lines) if line.startswith(BEHIND)), len(lines))
-    return "\n".join(lines[:behind]).rstrip(), {}, "\n".join(lines[behind:])
+    end = next((index for index, line in enumerate(lines) if line.startswith(AFTER_ARGUMENTS)), len(lines))
+    return "\n".join(lines[:end]).rstrip(), {}, "\n".join(lines[end:])

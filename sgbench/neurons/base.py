@@ -1,4 +1,4 @@
-"""The contract of a neuron: an elementwise step with explicit state; weights and recurrence are the network's."""
+"""The interface of neurons: an elementwise step with explicit state; weights and recurrence are the network's."""
 
 from __future__ import annotations
 
@@ -23,38 +23,36 @@ RESET_GRADIENTS = ("detached", "attached")
 
 
 class Operations(NamedTuple):
-    """Counts the arithmetic of one neuron in one step, executed in every step whatever its input.
+    """Counts the operations that one neuron performs in every time step, whatever its input.
 
-    The reset is counted as one addition each time, as a clocked machine does it; the additions that spikes
-    trigger are synaptic operations and counted from the spikes themselves.
+    A reset by subtraction counts as one addition in every step, with or without a spike. Additions of weights that
+    arriving spikes trigger are synaptic operations, which are counted elsewhere from the spikes.
     """
 
     multiplications: int
     additions: int
     comparisons: int
-    state_words: int
-    functions: int = 0  # exponentials, sigmoids and the like
+    state_words: int  # numbers of state read and written
+    functions: int = 0  # exponentials, sigmoids, divisions and the like
 
 
 class Neuron(nn.Module, ABC):
-    """Models one layer's neurons; a state is a NamedTuple of tensors [B, N] that the caller carries.
+    """Models the N neurons of a layer; the caller carries their state, a NamedTuple of tensors [B, N].
 
-    A spiking neuron's state has a field `s`, the spikes of its last step. A neuron's docstring explains its own
-    arguments; those that many neurons have are explained in `sgbench.neurons.arguments`, and added to it.
+    A spiking neuron's state has a field `s`, the spikes of the last step. A neuron's docstring explains its own
+    arguments; `sgbench.neurons.arguments` adds those that many neurons share.
     """
 
-    output: ClassVar[Literal["binary", "real"]]
-    currents: int = (
-        1  # that one neuron takes: gates or branches; those of one kind lie side by side [B, currents N]
-    )
-    splits_inputs: bool = (
-        False  # whether each input reaches only one of a neuron's currents, drawn by the layer
-    )
+    output: ClassVar[Literal["binary", "real"]]  # spikes, or the potential of a readout
+    # Input currents of one neuron, for its gates or branches; a layer's are [B, currents N], kind after kind.
+    currents: int = 1
+    # Whether each input reaches only one of a neuron's currents, which the layer draws.
+    splits_inputs: bool = False
     sees_all_steps: ClassVar[bool] = False  # whether it is a `SequenceNeuron`
-    feeds_back: ClassVar[Literal["spikes", "potential"]] = "spikes"  # what recurrent weights see
+    feeds_back: ClassVar[Literal["spikes", "potential"]] = "spikes"  # input of the recurrent weights
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Add to a neuron's docstring what it leaves unsaid of arguments that many neurons have."""
+        """Complete a subclass's docstring with the descriptions of arguments that many neurons share."""
         super().__init_subclass__(**options)
         if cls.__doc__ and "__init__" in vars(cls):
             _, *names = inspect.signature(cls.__init__).parameters
@@ -62,33 +60,36 @@ class Neuron(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, like: Tensor) -> Any:
-        """Return the state before the first step, of shape, dtype and device of a step's current `like`."""
+        """Return the state before the first step, for currents of the shape, dtype and device of `like`."""
 
     @abstractmethod
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Advance one time step: current [B, N] and state to output [B, N] and state."""
+        """Advance one time step: from current [B, currents N] and state return output [B, N] and next state."""
 
     def advance(self, progress: float) -> None:
-        """Set what changes from epoch to epoch by the share of training done, in [0, 1]; most have nothing."""
+        """Update parameters that follow a schedule; progress is the share of training done, in [0, 1].
+
+        Most neurons have none.
+        """
 
     @property
     def sends(self) -> Output:
-        """Name what goes on to other neurons: the kind of spike that the surrogate sends, or potentials."""
+        """Return the kind of values sent to other layers: that of the surrogate's spikes, or "real"."""
         surrogate = getattr(self, "surrogate", None)
         return surrogate.output if self.output == "binary" and surrogate is not None else self.output
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Write the neuron as coefficients for engines that do not call `step`; None if only `step` can run it."""
+        """Return the neuron's coefficients for engines that do not call `step`; None if only `step` can run it."""
         return None
 
     @property
     def filters_alike(self) -> bool:
-        """Return whether an input moves the states of all neurons by the same filter, whatever they sent before."""
+        """Return whether all neurons filter an input by the same linear filter, whatever they sent before."""
         spec = self.recurrence_spec()
         return spec is not None and spec.filters_alike
 
     def fed_back(self, state: Any) -> Tensor:
-        """Return the recurrent weights' input from a state [B, N]: its spikes, or what `feeds_back` says."""
+        """Return the input of the recurrent weights [B, N]: the state's spikes, or what `feeds_back` names."""
         return state.s
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
@@ -97,12 +98,12 @@ class Neuron(nn.Module, ABC):
 
     @abstractmethod
     def centred(self, state: Any) -> Tensor:
-        """Subtract the threshold from a state's membrane potential [B, N]; a readout has the potential itself."""
+        """Return a state's membrane potential minus the threshold [B, N]; a readout's potential as it is."""
 
     @property
     @abstractmethod
     def operations(self) -> Operations:
-        """Count the arithmetic of one neuron in one step."""
+        """Count the operations of one neuron in one step."""
 
 
 class InputGain:
@@ -133,7 +134,7 @@ class InputGain:
             )
 
     def __call__(self, beta: Tensor | float) -> Tensor | float:
-        """Return the factor of the current at a decay per step: 1, 1 - beta or -ln beta."""
+        """Return the factor of the current for a decay beta per step: 1, 1 - beta or -ln beta."""
         if self.kind == "one":
             return 1.0
         if self.kind == "one_minus_beta":
@@ -142,12 +143,12 @@ class InputGain:
 
     @property
     def multiplications(self) -> int:
-        """Count the products that the gain costs in a step: one, but none where it is 1."""
+        """Return the multiplications of the gain per neuron and step: one, or none if the gain is 1."""
         return int(self.kind != "one")
 
 
 class ResetPotential:
-    r"""Says what a spike does to the potential u in the next step; f is one step of the neuron's own dynamics.
+    r"""Applies the reset of a spike s to the potential u; f is one step of the neuron's dynamics without reset.
 
     .. math::
         \text{subtract: } & f(u) - \theta s \\
@@ -155,14 +156,17 @@ class ResetPotential:
         \text{zero: } & f((1 - s) u + s u_\mathrm{r}) \\
         \text{none: } & f(u)
 
-    `subtract` is snnTorch's default; `subtract_decayed` is the textbook reset that is paid in the step of the
-    spike; `zero` keeps the current of the step after a spike, and sets the potential to 0 unless an entry says
-    otherwise. Of a leaky neuron, f(u) is beta u + I.
+    `subtract` is snnTorch's default; `subtract_decayed` is the textbook reset in the step of the spike itself;
+    `zero` keeps the current of the step after a spike, and sets the potential to u_r, mostly 0. A leaky neuron has
+    f(u) = beta u + I.
 
     Args:
         reset: "subtract", "subtract_decayed", "zero" or "none", as above.
         reset_gradient: "detached" or "attached" (the gradient also flows through s).
-        to: u_r.
+        to: potential u_r after a spike with reset `zero` [units of u].
+
+    Raises:
+        InputError: an unknown reset or reset_gradient.
     """
 
     def __init__(self, reset: str, reset_gradient: str, *, to: float = 0.0) -> None:
@@ -173,47 +177,47 @@ class ResetPotential:
     def __call__(
         self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float, threshold: Tensor | float
     ) -> Tensor:
-        """Compute the potential of a leaky neuron after one step, before its comparison with the threshold."""
+        """Compute a leaky neuron's next potential [B, N] from the last potential u and last spikes s [B, N]."""
         return self.around(lambda start: beta * start + current, u, s, threshold)
 
     def around(
         self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float
     ) -> Tensor:
-        """Compute the potential after one step of any neuron, whose dynamics without reset are `advance`."""
-        return self.behind(advance(self.before(u, s, threshold)), s, threshold)
+        """Compute the next potential [B, N] of a neuron whose dynamics without reset are u -> advance(u)."""
+        return self.after_step(advance(self.before_step(u, s, threshold)), s, threshold)
 
-    def behind(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """Complete the reset that `before` began, after the step's move: here `subtract` takes its share."""
-        return u - threshold * self.seen(s) if self.reset == "subtract" else u
+    def after_step(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
+        """Subtract the threshold of the last spikes from the moved potential u, if the reset is `subtract`."""
+        return u - threshold * self.reset_spikes(s) if self.reset == "subtract" else u
 
-    def before(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """Begin the reset of the last potential, before the next step moves it; `subtract` leaves it as it is."""
-        s = self.seen(s)
+    def before_step(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
+        """Apply the resets `zero` and `subtract_decayed` to the last potential u, before the step moves it."""
+        s = self.reset_spikes(s)
         if self.reset == "subtract_decayed":
             return u - threshold * s
         if self.reset == "zero":
             return (1 - s) * u + self.to * s if self.to else (1 - s) * u
         return u
 
-    def seen(self, s: Tensor) -> Tensor:
-        """Return the spikes as a reset sees them: cut off from the gradient unless it is attached."""
+    def reset_spikes(self, s: Tensor) -> Tensor:
+        """Return the spikes for use in a reset: detached from the gradient if `reset_gradient` says so."""
         return s.detach() if self.detached else s
 
     @property
     def additions(self) -> int:
-        """Count the sums of one update: the current's, and the threshold's where it is subtracted."""
+        """Return the additions of one update: one for the current, one more if the threshold is subtracted."""
         return 2 if self.reset.startswith("subtract") else 1
 
 
 class SpikingState(NamedTuple):
-    """Holds what a layer carries from step to step if its neurons have a potential alone."""
+    """Holds the state of a layer whose neurons have no variable but the potential."""
 
     u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes of the last step [B, N], their number where a neuron may send several
+    s: Tensor  # spikes of the last step [B, N], 0 or 1 for most neurons
 
 
 class AdaptiveState(NamedTuple):
-    """Holds what a layer carries from step to step if its neurons adapt by a second variable."""
+    """Holds the state of a layer whose neurons have a potential and an adaptation."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # adaptation [B, N]
@@ -221,10 +225,9 @@ class AdaptiveState(NamedTuple):
 
 
 class SpikingNeuron(Neuron):
-    """Models a neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
+    """Models a neuron that fires when its potential u exceeds its threshold; its initial state is all zeros.
 
-    A subclass names its state's type if it carries more than potential and spikes, sets `threshold`, and writes
-    `step`.
+    A subclass sets `threshold`, implements `step`, and sets `State` if it has more than potential and spikes.
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
@@ -239,19 +242,55 @@ class SpikingNeuron(Neuron):
         self.next_potential = ResetPotential(reset, reset_gradient, to=require_argument("reset_to", reset_to))
 
     def initial_state(self, like: Tensor) -> Any:
-        """Start from rest, with every tensor of the state 0 and shaped as the current `like`."""
+        """Return the state at rest: every tensor is 0 and has the shape of the current `like` [B, N]."""
         zeros = torch.zeros_like(like)
         return self.State(*(zeros for _ in self.State._fields))
 
     def centred(self, state: Any) -> Tensor:
-        """Subtract the threshold from a state's membrane potential [B, N]."""
+        """Return the state's membrane potential minus the threshold [B, N]."""
         return state.u - self.threshold()  # type: ignore[no-any-return]
 
-    def fires_by_itself(self, *, stochastic: bool = False) -> None:
-        """Claim the surrogate's forward pass for a neuron that decides how it fires.
+    def linear_spec(self, **coefficients: Any) -> LinearSpec:
+        """Return a `LinearSpec` of these coefficients with the neuron's surrogate, reset and threshold."""
+        rule = self.next_potential
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=rule.reset,
+            detached=rule.detached,
+            threshold=self.threshold(),
+            **coefficients,
+        )
+
+    def leaky_operations(
+        self,
+        *,
+        multiplications: int = 0,
+        additions: int = 0,
+        comparisons: int = 0,
+        state_words: int = 1,
+        functions: int = 0,
+    ) -> Operations:
+        """Count the operations of a `Leaky` neuron's step, plus these; `state_words` is the total.
+
+        Those of `Leaky` are the decay, the input gain (if not 1), the sums of current and reset, and a comparison.
+        """
+        gain: InputGain | None = getattr(self, "input_gain", None)
+        return Operations(
+            multiplications=1 + (gain.multiplications if gain else 0) + multiplications,
+            additions=self.next_potential.additions + additions,
+            comparisons=1 + comparisons,
+            state_words=state_words,
+            functions=functions,
+        )
+
+    def take_over_firing(self, *, stochastic: bool = False) -> None:
+        """Require a surrogate with plain 0 or 1 spikes, for a neuron that decides by its own rule how it fires.
+
+        Args:
+            stochastic: whether the neuron draws its spikes; marks the surrogate as stochastic.
 
         Raises:
-            InputError: the surrogate is set to fire otherwise, or sends no single spikes.
+            InputError: the surrogate has a `firing` of its own, or sends other spikes than 0 or 1.
         """
         if self.surrogate.firing is not None or self.surrogate.output != "binary":
             raise InputError(
@@ -261,11 +300,7 @@ class SpikingNeuron(Neuron):
         self.surrogate.stochastic = self.surrogate.stochastic or stochastic
 
     def refuse_zero(self) -> None:
-        """Refuse the reset to zero, which cannot count several spikes of a step.
-
-        Raises:
-            InputError: the reset is `zero`.
-        """
+        """Raise an `InputError` if the reset is `zero`, which cannot count several or negative spikes."""
         if self.next_potential.reset == "zero":
             raise InputError(
                 f"neuron.reset=zero: {type(self).__name__} sends more than single spikes, which such a reset "

@@ -13,7 +13,7 @@ from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
-LARGEST_TURN = 0.999  # per step, beyond which forward Euler grows whatever the damping
+LARGEST_ANGLE = 0.999  # per step [rad]; from 1 rad on, forward Euler diverges whatever the damping
 
 
 class BrfState(NamedTuple):
@@ -34,14 +34,15 @@ class Brf(SpikingNeuron):
         v[t] = v[t-1] + dt (\omega u[t-1] + b[t] v[t-1]) \\
         s[t] &= H(u[t] - \theta - q[t])
 
-    There is no reset: the trace q both raises the threshold and, as a smooth reset, the damping. The first term of
-    b is the damping at which forward Euler neither grows nor shrinks. The current enters with gain 1, where the
-    paper has dt; c is 1 per second there, with steps of 0.01 s.
+    u and v are the real and imaginary part of the oscillation, q is a trace of the spikes s, and I the input
+    current. There is no reset: q raises the threshold and the damping. The first term of b is the damping at which
+    forward Euler neither grows nor shrinks. The current enters with gain 1, where the paper has dt; c is 1 per
+    second there, with steps of 0.01 s.
 
     Args:
-        damping_per_s: b', above 0 [1/s].
-        refractory_damping_per_s: c, damping by a spike [1/s].
-        gamma: decay of the refractory trace per step [1].
+        damping_per_s: damping b' without spikes, above 0 [1/s].
+        refractory_damping_per_s: c, damping that a spike adds, 0 or more [1/s].
+        gamma: decay of the trace q per step [1].
 
     Source: Higuchi et al. 2024, ICML (arXiv:2402.14603), equations of the BRF neuron; there gamma = 0.9.
 
@@ -58,8 +59,8 @@ class Brf(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = BrfState
-    # The damping and its product, rotation, the trace's decay, a comparison.
-    operations: Operations = Operations(7, 9, 1, state_words=3)
+    # Of damping, rotation, trace and threshold.
+    operations: Operations = Operations(multiplications=7, additions=9, comparisons=1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -80,7 +81,7 @@ class Brf(SpikingNeuron):
         super().__init__(surrogate, "none", reset_gradient)
         self.dt_s = require_argument("dt_s", dt_s)
         self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
-        fastest = float(torch.as_tensor(self.omega_rad_s.given()).max())
+        fastest = float(torch.as_tensor(self.omega_rad_s.initial_value()).max())
         if fastest * self.dt_s >= 1:
             raise InputError(
                 f"neuron.omega_rad_s={fastest:g}: below 1 / dt_s = {1 / self.dt_s:g} rad/s is needed"
@@ -95,15 +96,15 @@ class Brf(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def turn(self) -> Tensor:
-        """Compute the angle per step, omega dt, kept below 1 where it learns [rad]."""
+        """Compute the angle of a step, omega dt, as a scalar or [N] [rad]; a learnt one is kept below 1."""
         omega = self.omega_rad_s()
         angle = self.dt_s * (omega if isinstance(omega, Tensor) else torch.tensor(omega, dtype=torch.float64))
-        bounded = angle.clamp(max=LARGEST_TURN).detach()
+        bounded = angle.clamp(max=LARGEST_ANGLE).detach()
         return bounded + (angle - angle.detach())
 
     def step(self, current: Tensor, state: BrfState) -> tuple[Tensor, BrfState]:
-        """Advance one step: damp by what the last spikes left, turn by forward Euler, fire above the threshold."""
-        q = self.gamma() * state.q + self.next_potential.seen(state.s)
+        """Advance one step: update the trace q, damp and rotate (u, v) by forward Euler, fire if u > theta + q."""
+        q = self.gamma() * state.q + self.next_potential.reset_spikes(state.s)
         turn, damping = self.turn(), self.damping_per_s() + self.refractory_damping_per_s * q
         damped = ((1 - turn.square()).sqrt() - 1) - self.dt_s * damping
         u = state.u + (damped * state.u - turn * state.v) + current
@@ -112,5 +113,5 @@ class Brf(SpikingNeuron):
         return s, BrfState(u=u, v=v, q=q, s=s)
 
     def centred(self, state: BrfState) -> Tensor:
-        """Subtract the threshold in force, raised by the last spikes, from the real part [B, N]."""
+        """Subtract the threshold, raised by the trace of spikes, from the real part [B, N]."""
         return state.u - self.threshold() - state.q

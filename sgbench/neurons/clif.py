@@ -27,7 +27,8 @@ class Clif(SpikingNeuron):
         v &= u[t-1] - (\theta + \sigma(m[t-1])) s[t-1], \qquad u[t] = \beta v + I[t] \\
         m[t] &= m[t-1]\, \sigma((1 - \beta) u[t]) + s[t], \qquad s[t] = H(u[t] - \theta)
 
-    with the reset `subtract_decayed`, the paper's; it gives the gradient a second path through time.
+    for the membrane potential u, complementary potential m, input current I and spike s, with the reset
+    `subtract_decayed`, the paper's. m gives the gradient a second path through time.
 
     Source: Huang et al. 2024, ICML (arXiv:2402.04663); SpikingJelly 2.0 `ComplementaryLIFNode` (tested).
 
@@ -62,7 +63,7 @@ class Clif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: ClifState) -> tuple[Tensor, ClifState]:
-        """Advance one step: pay the last reset, decay, integrate, fire, move the complementary potential m."""
+        """Advance one step: apply the last reset, decay and charge u, fire, update m."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, current, beta, threshold + torch.sigmoid(state.m))
         s = self.surrogate(u - threshold)
@@ -71,5 +72,5 @@ class Clif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, two products and sums of m and the reset, two sigmoids."""
-        return Operations(3, self.next_potential.additions + 2, 1, state_words=2, functions=2)
+        """Count a neuron's operations per step: those of `Leaky`, plus two products, sums and sigmoids for m."""
+        return self.leaky_operations(multiplications=2, additions=2, state_words=2, functions=2)

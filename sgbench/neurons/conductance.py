@@ -29,15 +29,16 @@ class Conductance(SpikingNeuron):
         g_e[t] &= \alpha_e g_e[t-1] + \max(I[t], 0), \qquad g_i[t] = \alpha_i g_i[t-1] + \max(-I[t], 0) \\
         \tau \dot u &= -u + g_e (E_e - u) + g_i (E_i - u)
 
-    Conductances are in units of the leak conductance and constant within a step, over which the potential is
-    solved exactly (exponential Euler), so that no conductance is too large for the step. The sign of the summed
-    current decides which channel opens, as in Norse, which takes a forward Euler step instead.
+    u is the membrane potential and I the input current. The conductances g_e and g_i are in units of the leak
+    conductance and constant within a step, over which u is solved exactly (exponential Euler), so that no
+    conductance is too large for the step. The sign of the summed current decides which channel opens, as in Norse,
+    which takes a forward Euler step instead.
 
     Args:
         alpha_excitatory: decay of the excitatory conductance per step [1].
         alpha_inhibitory: decay of the inhibitory conductance per step [1].
-        reversal_excitatory: E_e [units of u].
-        reversal_inhibitory: E_i [units of u].
+        reversal_excitatory: reversal potential E_e [units of u].
+        reversal_inhibitory: reversal potential E_i [units of u].
 
     Source: Destexhe, Mainen & Sejnowski 1994, Neural Computation 6; Norse 1.1 `coba_lif_feed_forward_step` (tested
     in the limit of short steps).
@@ -56,8 +57,10 @@ class Conductance(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = ConductanceState
-    # Decays, the target and the way to it, sums, an exponential, a division.
-    operations: Operations = Operations(6, 8, 1, state_words=3, functions=2)
+    # The functions are an exponential and a division.
+    operations: Operations = Operations(
+        multiplications=6, additions=8, comparisons=1, state_words=3, functions=2
+    )
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -86,15 +89,15 @@ class Conductance(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: ConductanceState) -> tuple[Tensor, ConductanceState]:
-        """Advance one step: open channels, approach the potential at which all currents cancel, fire."""
+        """Advance one step: decay and add to both conductances, move u towards its steady state, fire."""
         threshold, rate = self.threshold(), self.rate()
         excitatory = self.alpha_excitatory() * state.excitatory + current.relu()
         inhibitory = self.alpha_inhibitory() * state.inhibitory + (-current).relu()
-        total = 1 + excitatory + inhibitory
-        target = (excitatory * self.reversal_excitatory + inhibitory * self.reversal_inhibitory) / total
-        left = torch.exp(-rate * total)
+        total = 1 + excitatory + inhibitory  # conductance, with the leak's
+        steady = (excitatory * self.reversal_excitatory + inhibitory * self.reversal_inhibitory) / total
+        decay = torch.exp(-rate * total)
         u = self.next_potential.around(
-            lambda start: target + (start - target) * left, state.u, state.s, threshold
+            lambda start: steady + (start - steady) * decay, state.u, state.s, threshold
         )
         s = self.surrogate(u - threshold)
         return s, ConductanceState(excitatory=excitatory, inhibitory=inhibitory, u=u, s=s)

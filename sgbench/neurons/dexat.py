@@ -28,14 +28,15 @@ class Dexat(SpikingNeuron):
         u[t] &= \beta u[t-1] + g I[t] - \theta s[t-1], \qquad
         s[t] = H(u[t] - \theta - \kappa_1 b_1[t] - \kappa_2 b_2[t])
 
-    The reset subtracts the resting threshold; only its gradient may be detached, as in `Alif`. A spike
-    lasts for a step: double both kappas when the time step is halved.
+    u is the membrane potential, b_1 and b_2 a fast and a slow trace of the spikes s, and I the input current. The
+    reset subtracts the resting threshold; only its gradient may be detached, as in `Alif`. A spike lasts for a
+    step: double both kappas when the time step is halved.
 
     Args:
-        rho_fast: decay of the fast trace per step [1].
-        rho_slow: decay of the slow trace per step [1].
-        kappa_fast: rise of the threshold by the fast trace [units of u].
-        kappa_slow: rise of the threshold by the slow trace [units of u].
+        rho_fast: rho_1, decay of the fast trace per step [1].
+        rho_slow: rho_2, decay of the slow trace per step [1].
+        kappa_fast: kappa_1, rise of the threshold per unit of the fast trace [units of u].
+        kappa_slow: kappa_2, rise of the threshold per unit of the slow trace [units of u].
         threshold: resting threshold theta [units of u].
 
     Source: Shaban, Bezugam & Suri 2021, Nature Communications 12:4234, equations of the DEXAT neuron.
@@ -76,7 +77,7 @@ class Dexat(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.rho_fast = Decay("rho_fast", rho_fast, features=features)
         self.rho_slow = Decay("rho_slow", rho_slow, features=features)
         self.kappa_fast = Number("kappa_fast", kappa_fast, learn=learn_kappa_fast, features=features)
@@ -84,23 +85,21 @@ class Dexat(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: DexatState) -> tuple[Tensor, DexatState]:
-        """Advance one step: move both traces, then go on as a leaky neuron under the threshold in force."""
+        """Advance one step: update both traces, decay and charge u, apply the last reset, fire."""
         beta, rho_fast, rho_slow = self.beta(), self.rho_fast(), self.rho_slow()
         fast = rho_fast * state.fast + (1 - rho_fast) * state.s
         slow = rho_slow * state.slow + (1 - rho_slow) * state.s
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, self.threshold())
-        after = DexatState(u=u, fast=fast, slow=slow, s=state.s)
-        s = self.surrogate(self.centred(after))
-        return s, after._replace(s=s)
+        before_spike = DexatState(u=u, fast=fast, slow=slow, s=state.s)
+        s = self.surrogate(self.centred(before_spike))
+        return s, before_spike._replace(s=s)
 
     def centred(self, state: DexatState) -> Tensor:
-        """Subtract the threshold in force, raised by both traces, from the membrane potential [B, N]."""
+        """Subtract the threshold, as raised by both traces, from the membrane potential [B, N]."""
         raised = self.kappa_fast() * state.fast + self.kappa_slow() * state.slow
         return state.u - (self.threshold() + raised)
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, and three products and two sums per trace."""
-        return Operations(
-            7 + self.input_gain.multiplications, self.next_potential.additions + 5, 1, state_words=3
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus six products and five sums for traces."""
+        return self.leaky_operations(multiplications=6, additions=5, state_words=3)

@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire neuron with dendritic branches of unlike time constants."""
+"""The leaky integrate-and-fire neuron with dendritic branches of different time constants."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ class DhLifState(NamedTuple):
 
 
 class DhLif(SpikingNeuron):
-    r"""Models a leaky integrate-and-fire neuron whose inputs arrive on K dendritic branches with own memories.
+    r"""Models a leaky integrate-and-fire neuron with K dendritic branches, each a leaky integrator of its inputs.
 
     .. math::
         d_k[t] &= \beta_k d_k[t-1] + g(\beta_k) I_k[t] \\
         u[t] &= \alpha u[t-1] + g(\alpha) \sum_k d_k[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
-    with the default reset. A neuron takes K currents. With `inputs=split` the layer draws, for every neuron, which
-    of its inputs go to which branch, each to exactly one, as the paper does; recurrent ones too. The paper's gains
-    are g(x) = 1 - x; weights then have to be much larger than those of a `Leaky` layer, and to move faster.
+    for branch currents d_k, soma potential u, input currents I_k and spikes s, with the reset `subtract`. With
+    `inputs=split` the layer draws for every neuron which of its inputs, recurrent ones too, goes to which branch;
+    each goes to exactly one, as in the paper. The paper's gains are g(x) = 1 - x; weights then have to be much
+    larger than those of a `Leaky` layer, and need a larger learning rate.
 
     Args:
-        branches: K.
+        branches: number K of branches, and of input currents per neuron.
         inputs: "split" or "all" (every input reaches every branch).
         alpha: decay of the membrane per step, exp(-dt/tau_mem) [1].
         fastest: decay per step of the first branch [1].
         slowest: decay per step of the last branch [1]; the time constants between are spaced geometrically.
-        input_gain: g: "one", or "one_minus_decay" as in the paper.
+        input_gain: g: "one" (1), or "one_minus_decay" (1 - decay) as in the paper.
         learn_branches: "none", "shared" (one decay per branch) or "per_neuron" (one per branch and neuron).
 
     Raises:
@@ -89,14 +90,14 @@ class DhLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def initial_state(self, like: Tensor) -> DhLifState:
-        """Start from rest, all zeros, given a current `like` of all branches [B, K N]."""
+        """Return the state at rest, all zeros, for a current of all branches `like` [B, K N]."""
         zeros = torch.zeros_like(like.chunk(self.currents, -1)[0])
         return DhLifState(u=zeros, d=torch.zeros_like(like), s=zeros)
 
     def step(self, current: Tensor, state: DhLifState) -> tuple[Tensor, DhLifState]:
-        """Advance one step: charge the branches, then the soma, pay the last spike's reset, fire."""
+        """Advance one step: charge the branches, then the soma, apply the last spike's reset, fire."""
         beta = torch.as_tensor(self.branches())
-        if len(beta) == self.currents:
+        if len(beta) == self.currents:  # one decay per branch, for all neurons
             beta = beta.repeat_interleave(state.u.shape[-1])
         d = beta * state.d + self._gain(beta) * current
         threshold, alpha = self.threshold(), self.alpha()
@@ -106,19 +107,28 @@ class DhLif(SpikingNeuron):
         return s, DhLifState(u=u, d=d, s=s)
 
     def _gain(self, decay: Tensor | float) -> Tensor | float:
+        """Return the factor g of a current into a leaky integrator with this decay."""
         return 1 - decay if self.has_gain else 1.0
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: a product and two sums per branch, those of the soma, one comparison."""
+        """Count a neuron's operations per step: those of K branches and the soma, and one comparison."""
         branches = self.currents
         additions = 2 * branches + self.next_potential.additions
         multiplications = (1 + self.has_gain) * (branches + 1)
-        return Operations(multiplications, additions, 1, state_words=1 + branches)
+        return Operations(
+            multiplications=multiplications, additions=additions, comparisons=1, state_words=1 + branches
+        )
 
 
 def _decays(values: list[float], learn: str, features: int | None) -> Decay:
-    """Make the learnable decays: one per branch, or per branch and neuron, those of one branch side by side."""
+    """Make a `Decay` of one value per branch [K], or of one per branch and neuron [K N], branch after branch.
+
+    Args:
+        values: initial decay of each branch.
+        learn: "none", "shared" or "per_neuron"; see `DhLif`.
+        features: number of neurons N; needed for "per_neuron".
+    """
     size = features if learn == "per_neuron" else 1
     if require_choice("neuron.learn_branches", learn, LEARN) == "per_neuron" and features is None:
         raise InputError("neuron.learn_branches=per_neuron: the number of neurons (features) is needed")
@@ -133,10 +143,10 @@ def _decays(values: list[float], learn: str, features: int | None) -> Decay:
 
 
 def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:
-    """Spread decays per step over branches, so that their time constants are spaced geometrically.
+    """Compute one decay per step for each branch, so that the time constants are spaced geometrically.
 
     Raises:
-        InputError: a decay that is not within (0, 1), or the two in the wrong order.
+        InputError: 0 < fastest <= slowest < 1 does not hold.
 
     >>> [round(decay, 3) for decay in branch_decays(0.25, 0.5, 2)]
     [0.25, 0.5]
@@ -153,5 +163,5 @@ def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:
         )
     rates = -torch.tensor(ends, dtype=torch.float64).log()
     steps = torch.linspace(0, 1, branches, dtype=torch.float64)
-    spaced = (-(rates[0] * (rates[1] / rates[0]) ** steps)).exp()
-    return spaced.tolist()
+    spaced = rates[0] * (rates[1] / rates[0]) ** steps
+    return (-spaced).exp().tolist()

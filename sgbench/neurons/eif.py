@@ -16,8 +16,9 @@ class Eif(SpikingNeuron):
 
     .. math:: \tau \dot u = -u + \Delta e^{(u - u_T)/\Delta} + R I, \qquad s[t] = H(u[t] - \theta)
 
-    Where a reset leaves u above theta, the exponential is that at theta, so that it cannot overflow. The current
-    enters with gain dt/tau, so weights have to be larger than those of a `Leaky` layer.
+    for the membrane potential u, input current I and spike s. Where a reset leaves u above theta, the exponential
+    is that at theta, so that it cannot overflow. The current enters with gain R dt/tau; with R = 1, weights have to
+    be larger than those of a `Leaky` layer.
 
     Args:
         threshold: potential theta at which a spike counts and resets [units of u].
@@ -73,5 +74,11 @@ class Eif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: four products of the flow, their sums, an exponential, two comparisons."""
-        return Operations(4, self.next_potential.additions + 3, 2, state_words=1, functions=1)
+        """Count a neuron's operations per step: four products, their sums, an exponential, two comparisons."""
+        return Operations(
+            multiplications=4,
+            additions=self.next_potential.additions + 3,
+            comparisons=2,
+            state_words=1,
+            functions=1,
+        )

@@ -18,11 +18,12 @@ class EscapeNoise(SpikingNeuron):
     .. math:: P(s[t] = 1) = 1 - \exp\Big(-\frac{dt}{\tau_0} e^{(u[t] - \theta)/\Delta}\Big), \qquad
         u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
 
-    The gradient of a spike is the surrogate's at u - theta, whatever was drawn; numbers come from the surrogate's
-    generator. With the surrogate's own primitive as probability, use another neuron and firing=bernoulli.
+    for the membrane potential u, input current I, spike s and input gain g. The gradient of a spike is the
+    surrogate's at u - theta, whatever was drawn; random numbers come from the surrogate's generator. To use the
+    integral of the surrogate's slope as the probability, take another neuron with firing=bernoulli.
 
     Args:
-        softness: Delta, above 0 [units of u].
+        softness: Delta, the rise of u that multiplies the firing rate by e, above 0 [units of u].
         tau_escape_s: tau_0, mean time to a spike at threshold, above 0 [s].
 
     Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 5.3; Jolivet et al. 2006, Journal of
@@ -55,20 +56,21 @@ class EscapeNoise(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
-        self.fires_by_itself(stochastic=True)
+        self.take_over_firing(stochastic=True)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.softness = require_number("neuron.softness", softness, low=0, open_low=True)
         dt = require_argument("dt_s", dt_s)
-        self.expected = dt / require_number("neuron.tau_escape_s", tau_escape_s, low=0, open_low=True)
+        tau_s = require_number("neuron.tau_escape_s", tau_escape_s, low=0, open_low=True)
+        self.spikes_at_threshold = dt / tau_s  # expected number in a step
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def probability(self, u: Tensor) -> Tensor:
-        """Compute the probability of a spike in one step, at u = potential minus threshold."""
-        return -torch.expm1(-self.expected * torch.exp(u / self.softness))
+        """Compute the probability of a spike in one step [B, N]; u is the potential minus the threshold [B, N]."""
+        return -torch.expm1(-self.spikes_at_threshold * torch.exp(u / self.softness))
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
-        """Advance one step: decay, integrate, pay the last spike's reset, fire by chance."""
+        """Advance one step: decay, integrate, apply the last spike's reset, draw the next spikes."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         slope = self.surrogate(u - threshold)
@@ -79,11 +81,5 @@ class EscapeNoise(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky` and of two exponentials; draws are not counted."""
-        return Operations(
-            3 + self.input_gain.multiplications,
-            self.next_potential.additions + 1,
-            1,
-            state_words=1,
-            functions=2,
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus two products, a sum and two exponentials."""
+        return self.leaky_operations(multiplications=2, additions=1, functions=2)

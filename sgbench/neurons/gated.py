@@ -1,4 +1,4 @@
-"""What gated neurons share: the reset of a hidden value, and what they refuse."""
+"""Resets and checks that gated neurons (GRU, LSTM) share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from sgbench.surrogates.base import Surrogate
 
 
 class HiddenReset:
-    r"""Says what a spike takes from a hidden value h: subtract h - theta s, zero (1 - s) h, none h.
+    r"""Resets a hidden value h after a spike s of the last step.
 
     Args:
-        reset: "none", "subtract" or "zero", as above.
-        reset_gradient: "detached" or "attached".
+        reset: "subtract" (h - theta s), "zero" ((1 - s) h) or "none" (h).
+        reset_gradient: "detached" or "attached" (the gradient also flows through s).
+
+    Raises:
+        InputError: another choice.
     """
 
     def __init__(self, reset: str, reset_gradient: str) -> None:
@@ -29,32 +32,37 @@ class HiddenReset:
         self.rule = ResetPotential(reset, reset_gradient)
 
     def __call__(self, h: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """Take from a hidden value what the last spikes ask for."""
-        s = self.rule.seen(s)
+        """Return the hidden value [B, N] after the reset by the last spikes s [B, N]."""
+        s = self.rule.reset_spikes(s)
         if self.rule.reset == "subtract":
             return h - threshold * s
         return (1 - s) * h if self.rule.reset == "zero" else h
 
     @property
     def additions(self) -> int:
-        """Count the sums of one reset: one where the threshold is subtracted, else none."""
+        """Return the additions of one reset: one if the threshold is subtracted, else none."""
         return int(self.rule.reset == "subtract")
 
 
 def reset_rules(neuron: object) -> Iterator[ResetPotential]:
-    """Yield the reset rules of a neuron: of its potential, or of a hidden value."""
+    """Yield the reset rules among a neuron's attributes: of its potential, or of a hidden value."""
     for part in vars(neuron).values():
         if isinstance(part, ResetPotential | HiddenReset):
             yield part if isinstance(part, ResetPotential) else part.rule
 
 
 def passes_reset(neuron: object) -> bool:
-    """Return whether the gradient passes through a reset of a neuron."""
+    """Return whether gradients flow through the spikes in any reset of a neuron."""
     return any(not rule.detached and rule.reset != "none" for rule in reset_rules(neuron))
 
 
-def below_one(entry: str, threshold: Threshold) -> None:
-    """Refuse a threshold that a hidden value within (-1, 1) never crosses."""
+def require_below_one(entry: str, threshold: Threshold) -> None:
+    """Raise an `InputError` for a threshold of 1 or more, which a hidden value in (-1, 1) never crosses.
+
+    Args:
+        entry: name of the neuron in the catalogue, for the message.
+        threshold: of the neuron; the largest of its values counts.
+    """
     largest = torch.as_tensor(threshold()).max().item()
     if largest >= 1:
         raise InputError(
@@ -64,7 +72,7 @@ def below_one(entry: str, threshold: Threshold) -> None:
 
 
 def require_gates(entry: str, surrogate: Surrogate) -> None:
-    """Refuse a surrogate whose spikes are neither 0 nor 1, as gates cannot be half open."""
+    """Raise an `InputError` for a surrogate with other spikes than 0 and 1; `entry` names the neuron."""
     if surrogate.output != "binary":
         raise InputError(
             f"neuron={entry}: its gates are open or shut, and the surrogate sends {surrogate.output} spikes; "

@@ -17,19 +17,19 @@ class Glif(SpikingNeuron):
         u[t] &= (1 - a(1 - \beta)) u[t-1] (1 - c s[t-1]) - (1 - a) l - (1 - c) r s[t-1] \\
              &\quad + (1 - b(1 - g)) I[t]
 
-    The gates a, b, c in (0, 1) mix an exponential with a linear leak, a scaled with a plain input, and a reset to
-    zero with one by subtraction. SpikingJelly learns an input gain g for every time step, which binds a neuron to a
-    length; here it is one number.
+    for the membrane potential u, input current I and spike s. The gates a, b, c in [0, 1] mix an exponential with a
+    linear leak, a scaled with a plain input, and a reset to zero with one by subtraction. SpikingJelly learns an
+    input gain g for every time step, which fixes the number of steps; here it is one number.
 
     Args:
-        gate_leak: a, from linear (0) to exponential (1) [1].
-        gate_input: b, from plain (0) to scaled (1) [1].
-        gate_reset: c, from subtraction (0) to zero (1) [1].
+        gate_leak: a, from linear (0) to exponential leak (1) [1].
+        gate_input: b, from plain (0) to scaled input (1) [1].
+        gate_reset: c, from reset by subtraction (0) to reset to zero (1) [1].
         beta: decay of the exponential leak per step [1].
-        linear_leak: l, of the linear leak per step [units of u].
-        input_scale: g, of the scaled input, 0 to 1 [1].
-        subtracted: r, of the reset by subtraction [units of u].
-        learn: of all gates, leaks, scale and reset: "none", "shared" or "per_neuron".
+        linear_leak: l, subtracted per step by the linear leak, above 0 [units of u].
+        input_scale: g, factor of the scaled input, 0 to 1 [1].
+        subtracted: r, what the reset by subtraction takes, above 0 [units of u].
+        learn: "none", "shared" or "per_neuron", for gates, leaks, input_scale and subtracted alike.
 
     Source: Yao et al. 2022, NeurIPS (arXiv:2210.13768); SpikingJelly 2.0 `GatedLIFNode` (tested).
 
@@ -46,8 +46,8 @@ class Glif(SpikingNeuron):
     1.49375
     """
 
-    # Decay, reset's gate, input gain, subtraction, four sums, one comparison.
-    operations: Operations = Operations(4, 4, 1, state_words=1)
+    # Products of decay, reset gate, input gain and subtraction.
+    operations: Operations = Operations(multiplications=4, additions=4, comparisons=1, state_words=1)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -79,7 +79,7 @@ class Glif(SpikingNeuron):
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: mix leaks, inputs and resets by their gates, fire."""
-        threshold, seen = self.threshold(), self.next_potential.seen(state.s)
+        threshold, seen = self.threshold(), self.next_potential.reset_spikes(state.s)
         leak_gate, reset_gate = self.gate_leak(), self.gate_reset()
         driven = (1 - self.gate_input() * (1 - self.input_scale())) * current
         remainder = (1 - leak_gate * (1 - self.beta())) * state.u * (1 - reset_gate * seen)

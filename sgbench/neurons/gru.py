@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.neurons.base import Neuron, Operations
-from sgbench.neurons.gated import HiddenReset, below_one, require_gates
+from sgbench.neurons.gated import HiddenReset, require_below_one, require_gates
 from sgbench.neurons.quantity import Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
@@ -16,14 +16,17 @@ GATES = 3  # reset, update, new
 
 
 class GruState(NamedTuple):
-    """Holds what both kinds of layer carry from step to step."""
+    """Holds the state of a layer of `Sgru` or `SpikingGru` between time steps."""
 
-    u: Tensor  # hidden value of `Sgru`; what makes the new value of `SpikingGru` spike [B, N]
+    u: Tensor  # hidden value of `Sgru`, potential of the new value of `SpikingGru` [B, N]
     s: Tensor  # spikes [B, N]
 
 
 class _Gated(Neuron):
-    """Holds currents of a gated recurrent unit: the recurrent one of the new value comes last, apart."""
+    """Models what both gated recurrent units share: currents in the order reset gate, update gate, new value.
+
+    The recurrent current of the new value stays separate and comes last, as it passes the reset gate.
+    """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
     currents = GATES
@@ -33,18 +36,24 @@ class _Gated(Neuron):
         self.surrogate = surrogate
 
     def initial_state(self, like: Tensor) -> GruState:
-        """Start with nothing remembered, given a current `like` of all three kinds [B, 3 N]."""
+        """Return a state of zeros for a current of all three kinds `like` [B, 3 N]."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return GruState(u=zeros, s=zeros)
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Put the sums of both gates' currents and the new value's two currents side by side [B, 4 N]."""
-        gates = 2 * current.shape[-1] // GATES
-        both = current[..., :gates] + recurrent[..., :gates]
-        return torch.cat([both, current[..., gates:], recurrent[..., gates:]], -1)
+        """Join the input and recurrent currents, each [B, 3 N], to [B, 4 N].
 
-    def parts(self, current: Tensor, state: GruState) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Split the currents into reset gate, update gate, new value, and its recurrent one, or 0 [B, N]."""
+        The currents of both gates are summed; those of the new value follow, the recurrent one last.
+        """
+        gates = 2 * current.shape[-1] // GATES
+        summed = current[..., :gates] + recurrent[..., :gates]
+        return torch.cat([summed, current[..., gates:], recurrent[..., gates:]], -1)
+
+    def _split(self, current: Tensor, state: GruState) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Split currents [B, 3 N or 4 N] into reset gate, update gate, new value and its recurrent part [B, N].
+
+        Without recurrence the last is 0.
+        """
         r, z, n, *recurrent = current.split(state.u.shape[-1], -1)
         return r, z, n, recurrent[0] if recurrent else torch.zeros_like(n)
 
@@ -57,8 +66,9 @@ class Sgru(_Gated):
         h &= (1 - z) n + z u[t-1], \qquad u[t] = h - \theta s[t-1] \text{ (subtract)}, \;
             (1 - s[t-1]) h \text{ (zero)}, \; h \text{ (none)}, \qquad s[t] = H(u[t] - \theta)
 
-    A neuron takes three currents, in the order r, z, n; the network's recurrence adds V u[t-1] to those of the
-    gates, and what it adds to the third passes the reset gate.
+    for the reset gate r, update gate z, new value n, hidden value u and spike s. A neuron takes three currents I,
+    in the order r, z, n. The network's recurrent weights V add V u[t-1] to those of the gates; the recurrent
+    current of n is multiplied by r.
 
     Args:
         threshold: theta, below 1: h lies within (-1, 1).
@@ -93,12 +103,12 @@ class Sgru(_Gated):
     ) -> None:
         super().__init__(surrogate)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-        below_one("sgru", self.threshold)
+        require_below_one("sgru", self.threshold)
         self.after = HiddenReset(reset, reset_gradient)
 
     def step(self, current: Tensor, state: GruState) -> tuple[Tensor, GruState]:
-        """Advance one step: open the gates, mix the new value with the old one, fire."""
-        r, z, n, recurrent = self.parts(current, state)
+        """Advance one step: compute the gates, mix the new with the old hidden value, reset, fire."""
+        r, z, n, recurrent = self._split(current, state)
         z = z.sigmoid()
         h = (1 - z) * (n + r.sigmoid() * recurrent).tanh() + z * state.u
         threshold = self.threshold()
@@ -116,8 +126,10 @@ class Sgru(_Gated):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: three products, sums of values and reset, a comparison, three functions."""
-        return Operations(3, 3 + self.after.additions, 1, state_words=1, functions=3)
+        """Count a neuron's operations per step: three products, their sums, a comparison, three functions."""
+        return Operations(
+            multiplications=3, additions=3 + self.after.additions, comparisons=1, state_words=1, functions=3
+        )
 
 
 class SpikingGru(_Gated):
@@ -126,8 +138,9 @@ class SpikingGru(_Gated):
     .. math::
         r = H(I_r), \quad z = H(I_z), \quad n = H(I_n + r \, V_n s[t-1]), \qquad s[t] = (1 - z) n + z s[t-1]
 
-    A neuron takes three currents, in the order r, z, n; the network's recurrence adds V s[t-1] to those of the
-    gates, and what it adds to the third passes the reset gate.
+    for the reset gate r, update gate z, new value n and spike s. A neuron takes three currents I, in the order r,
+    z, n. The network's recurrent weights V add V s[t-1] to those of the gates; the recurrent current of n is
+    multiplied by r.
 
     Args:
         surrogate: spike forward, slope backward, of both gates and the new value.
@@ -145,21 +158,21 @@ class SpikingGru(_Gated):
     (1.0, 1.0)
     """
 
-    # Three products, the sums of new value and mixture, three comparisons.
-    operations: Operations = Operations(3, 3, 3, state_words=1)
+    # Of both gates, the new value and the mixture.
+    operations: Operations = Operations(multiplications=3, additions=3, comparisons=3, state_words=1)
 
     def __init__(self, surrogate: Surrogate) -> None:
         super().__init__(surrogate)
         require_gates("spiking_gru", surrogate)
 
     def step(self, current: Tensor, state: GruState) -> tuple[Tensor, GruState]:
-        """Advance one step: fire the gates and the new value, mix it with the spike of the step before."""
-        r, z, n, recurrent = self.parts(current, state)
+        """Advance one step: threshold the gates and the new value, mix the latter with the last spike."""
+        r, z, n, recurrent = self._split(current, state)
         z = self.surrogate(z)
         u = n + self.surrogate(r) * recurrent
         s = (1 - z) * self.surrogate(u) + z * state.s
         return s, GruState(u=u, s=s)
 
     def centred(self, state: GruState) -> Tensor:
-        """Return the potential of the new value [B, N], which spikes above 0."""
+        """Return the potential of the new value [B, N], whose threshold is 0."""
         return state.u

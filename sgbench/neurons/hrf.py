@@ -29,12 +29,12 @@ class Hrf(SpikingNeuron):
         u[t] &= u[t-1] - 2 b\, dt\, u[t-1] - \omega^2 dt\, v[t] + I[t] \\
         s[t] &= H(u[t] - \theta - q[t]), \qquad q[t] = \gamma q[t-1] + s[t-1]
 
-    Position first and velocity from it, a symplectic step. There is no reset. The current enters with gain 1, where
-    the paper has dt.
+    for the velocity u, position v, trace of spikes q, input current I and spike s. The step is symplectic: the new
+    position enters the new velocity. There is no reset. The current enters with gain 1, where the paper has dt.
 
     Args:
-        damping_per_s: b, above 0 [1/s].
-        gamma: decay of the refractory trace per step [1].
+        damping_per_s: damping b, above 0 [1/s].
+        gamma: decay of the trace q per step [1].
 
     Source: Higuchi et al. 2024, ICML (arXiv:2402.14603), harmonic RF of its code; there gamma = 0.9 and dt = 0.01.
 
@@ -50,8 +50,8 @@ class Hrf(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = HrfState
-    # Products of motion, damping, force and trace, their sums, one comparison.
-    operations: Operations = Operations(4, 6, 1, state_words=3)
+    # Products of motion, damping, force and trace.
+    operations: Operations = Operations(multiplications=4, additions=6, comparisons=1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -78,8 +78,8 @@ class Hrf(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: HrfState) -> tuple[Tensor, HrfState]:
-        """Advance one step: move, accelerate towards rest, fire above a raised threshold."""
-        q = self.gamma() * state.q + self.next_potential.seen(state.s)
+        """Advance one step: update the trace, the position and the velocity, fire if u > theta + q."""
+        q = self.gamma() * state.q + self.next_potential.reset_spikes(state.s)
         omega, dt = self.omega_rad_s(), self.dt_s
         v = state.v + dt * state.u
         u = state.u - (2 * dt) * self.damping_per_s() * state.u - dt * omega * omega * v + current
@@ -87,5 +87,5 @@ class Hrf(SpikingNeuron):
         return s, HrfState(u=u, v=v, q=q, s=s)
 
     def centred(self, state: HrfState) -> Tensor:
-        """Subtract the threshold in force, raised by the last spikes, from the velocity [B, N]."""
+        """Subtract the threshold, raised by the trace of spikes, from the velocity [B, N]."""
         return state.u - self.threshold() - state.q

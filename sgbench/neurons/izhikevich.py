@@ -20,19 +20,20 @@ class Izhikevich(SpikingNeuron):
         \tau \dot u &= a_0\, u\,(u - u_c) - w + I, \qquad s[t] = H(u[t] - \theta) \\
         \tau_w \dot w &= a u - w, \qquad u \to u_r, \quad w \to w + b \text{ at a spike}
 
-    It is Izhikevich's :math:`\dot v = 0.04 v^2 + 5 v + 140 - w' + I'` with :math:`\dot w' = a'(b' v - w')`, peak
-    30 mV, resets c' and d', in other units: with v_0 and v_1 the zeros of 0.04 v^2 + (5 - b') v + 140,
-    :math:`L = 30 - v_0` and v_2 the zero of 0.04 v^2 + 5 v + 140 - b' v_0 other than v_0,
+    for the potential u, recovery current w, input current I and spike s. It is Izhikevich's :math:`\dot v = 0.04
+    v^2 + 5 v + 140 - w' + I'` with :math:`\dot w' = a'(b' v - w')`, peak 30 mV, resets c' and d', in other units:
+    with v_0 and v_1 the zeros of 0.04 v^2 + (5 - b') v + 140, :math:`L = 30 - v_0` and v_2 the zero of 0.04 v^2 + 5
+    v + 140 - b' v_0 other than v_0,
 
     .. math::
         u &= \frac{v - v_0}{L}, \quad u_c = \frac{v_2 - v_0}{L}, \quad \tau = 1\,\mathrm{ms}, \quad a_0 = 0.04 L, \\
         \tau_w &= \frac{1\,\mathrm{ms}}{a'}, \quad a = b', \quad b = \frac{d'}{L}, \quad u_r = \frac{c' - v_0}{L}
 
-    The defaults are regular spiking (a', b', c', d' = 0.02, 0.2, -65, 8), four times slower, for steps of 1 ms.
-    Beyond theta and minus theta the flow grows with u alone, not with its square. The current has gain dt/tau.
+    The catalogue's defaults are regular spiking (a', b', c', d' = 0.02, 0.2, -65, 8), four times slower.
+    Beyond theta and minus theta the flow is linear in u, not quadratic. The current enters with gain dt/tau.
 
     Args:
-        tau_recovery_s: tau_w, above dt_s [s].
+        tau_recovery_s: time constant tau_w of the recovery, above dt_s [s].
         a: coupling of the recovery to the potential [1].
         b: step of the recovery per spike [units of u].
 
@@ -88,22 +89,27 @@ class Izhikevich(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def flow(self, u: Tensor, threshold: Tensor | float) -> Tensor:
-        """Compute the current that drives u to rest below the critical potential, and away from it above."""
+        """Compute a_0 u (u - u_c) [B, N], the current towards rest below u_c and away from it above.
+
+        The u within the brackets is clamped to the threshold on both sides.
+        """
         limit = torch.as_tensor(threshold, dtype=u.dtype, device=u.device)
         return self.curvature * u * (torch.clamp(u, -limit, limit) - self.critical)
 
     def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
-        """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
+        """Advance one step: after a spike reset u and raise w by b; move both by forward Euler; fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
-        start = self.next_potential.before(state.u, state.s, threshold)
+        start = self.next_potential.before_step(state.u, state.s, threshold)
         w = jumped + self.rate_recovery() * (self.a() * start - jumped)
         moved = start + rate * (self.flow(start, threshold) - jumped + current)
-        u = self.next_potential.behind(moved, state.s, threshold)
+        u = self.next_potential.after_step(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdaptiveState(u=u, w=w, s=s)
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Qif`, two products and three sums of the recovery."""
-        return Operations(6, self.next_potential.additions + 6, 3, state_words=2)
+        """Count a neuron's operations per step: those of `Qif`, plus two products and four sums for w."""
+        return Operations(
+            multiplications=6, additions=self.next_potential.additions + 6, comparisons=3, state_words=2
+        )

@@ -15,11 +15,12 @@ class Klif(SpikingNeuron):
 
     .. math:: u[t] = \max\big(0, k (\beta u[t-1] + g I[t])\big), \qquad s[t] = H(u[t] - \theta)
 
-    with u[t-1] after its reset; k changes the steepness of the surrogate and the decay at once. SpikingJelly's
-    `scale_reset`, which divides what is reset by k again, is left out.
+    for the membrane potential u, input current I and spike s, with u[t-1] after its reset. k scales the decay and
+    the steepness of the surrogate at once. SpikingJelly's `scale_reset`, which divides the potential by k at a
+    reset, is left out.
 
     Args:
-        k: factor, above 0 [1].
+        k: factor of the potential, above 0 [1].
 
     Source: Jiang & Zhang 2023, arXiv:2302.09238; SpikingJelly 2.0 `KLIFNode` (tested).
 
@@ -50,7 +51,7 @@ class Klif(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.k = Positive("k", k, learn=learn_k, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
@@ -66,7 +67,5 @@ class Klif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, the product by k and the comparison of the rectifier."""
-        return Operations(
-            2 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus the product by k and the rectifier."""
+        return self.leaky_operations(multiplications=1, comparisons=1)

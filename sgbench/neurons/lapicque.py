@@ -17,12 +17,16 @@ class Lapicque(SpikingNeuron):
 
     .. math:: u[t] = \Big(1 - \frac{dt}{RC}\Big) u[t-1] + \frac{dt}{C} I[t] - \theta s[t-1]
 
-    snnTorch's `Lapicque(R, C, time_step)` is the same with `subtract` and `none`; its `zero` drops the current of
-    the step after a spike, and where it is given beta instead, the decay that it applies is 1 + ln beta, not beta.
+    for the membrane potential u, input current I and spike s, with the reset `subtract`. snnTorch's `Lapicque(R, C,
+    time_step)` is the same with `subtract` and `none`; its `zero` drops the current of the step after a spike. With
+    beta in place of R or C, snnTorch applies the decay 1 + ln beta, not beta.
 
     Args:
-        resistance_ohm: R [ohm].
-        capacitance_f: C [farad].
+        resistance_ohm: R, above 0 [ohm].
+        capacitance_f: C, above 0 [farad].
+
+    Raises:
+        InputError: a value out of range, or dt_s not below RC.
 
     Source: Lapicque 1907; Brunel & van Rossum 2007, Biological Cybernetics 97; snnTorch 1.0 `Lapicque` (tested).
 
@@ -64,24 +68,19 @@ class Lapicque(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
-        """Advance one step: leak, charge, pay the last spike's reset, fire."""
+        """Advance one step: leak, charge, apply the last spike's reset, fire."""
         threshold = self.threshold()
         u = self.next_potential(state.u, state.s, self.gain * current, self.decay, threshold)
         s = self.surrogate(u - threshold)
         return s, SpikingState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write the equation as coefficients for engines that do not call `step`."""
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
-            decay=self.decay,
-            threshold=self.threshold(),
-            input=self.gain,
-        )
+        """Return the equation of the class as coefficients, for engines that do not call `step`."""
+        return self.linear_spec(decay=self.decay, input=self.gain)
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: products of leak and gain, sums of current and reset, one comparison."""
-        return Operations(2, self.next_potential.additions, 1, state_words=1)
+        """Count a neuron's operations per step: two products, sums of current and reset, one comparison."""
+        return Operations(
+            multiplications=2, additions=self.next_potential.additions, comparisons=1, state_words=1
+        )

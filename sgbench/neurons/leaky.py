@@ -15,8 +15,9 @@ class Leaky(SpikingNeuron):
 
     .. math:: u[t] = \beta u[t-1] + g I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
-    with the default reset; the others are in `ResetPotential`. The current enters in its own step, with gain g = 1
-    unless `input_gain` says otherwise, and the potential shown is the one before its reset, all as in snnTorch.
+    for the membrane potential u, input current I and spike s, with the default reset; the others are in
+    `ResetPotential`. The current enters without a delay, with gain g = 1 unless `input_gain` says otherwise, and
+    the state holds the potential before its reset, all as in snnTorch.
 
     Source: snnTorch 1.0 `Leaky`, equal to it over 200 steps for subtract, zero and none (tested); Neftci,
     Mostafa & Zenke 2019, section II.
@@ -47,11 +48,11 @@ class Leaky(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
-        """Advance one step: decay the potential, add the current, pay the last spike's reset, fire."""
+        """Advance one step: decay the potential, add the current, apply the last spike's reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         driven = self.input_gain(beta) * current
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
@@ -59,20 +60,11 @@ class Leaky(SpikingNeuron):
         return s, SpikingState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write the equation as coefficients for engines that do not call `step`."""
+        """Return the equation of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
-            decay=beta,
-            threshold=self.threshold(),
-            input=self.input_gain(beta),
-        )
+        return self.linear_spec(decay=beta, input=self.input_gain(beta))
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: products of decay and gain, sums of current and reset, one comparison."""
-        return Operations(
-            1 + self.input_gain.multiplications, self.next_potential.additions, 1, state_words=1
-        )
+        """Count a neuron's operations per step: decay and gain, sums of current and reset, a comparison."""
+        return self.leaky_operations()

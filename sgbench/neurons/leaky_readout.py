@@ -23,6 +23,8 @@ class LeakyReadout(Neuron):
 
     .. math:: u[t] = \beta u[t-1] + g I[t]
 
+    for the potential u, which is the output, and the input current I.
+
     Args:
         beta: decay per step [1].
 
@@ -43,10 +45,10 @@ class LeakyReadout(Neuron):
     ) -> None:
         super().__init__()
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
 
     def initial_state(self, like: Tensor) -> ReadoutState:
-        """Start from a potential of 0, shaped as the current `like`."""
+        """Return a potential of 0, of the shape of the current `like` [B, N]."""
         return ReadoutState(u=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: ReadoutState) -> tuple[Tensor, ReadoutState]:
@@ -60,7 +62,7 @@ class LeakyReadout(Neuron):
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write the equation as coefficients for engines that do not call `step`."""
+        """Return the equation of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=None, reset="none", detached=True, decay=beta, input=self.input_gain(beta)
@@ -68,5 +70,7 @@ class LeakyReadout(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: the products of decay and gain, and one sum."""
-        return Operations(1 + self.input_gain.multiplications, 1, 0, state_words=1)
+        """Count a neuron's operations per step: the products of decay and gain, and one sum."""
+        return Operations(
+            multiplications=1 + self.input_gain.multiplications, additions=1, comparisons=0, state_words=1
+        )

@@ -20,7 +20,7 @@ class LiafState(NamedTuple):
 
     u: Tensor  # membrane potential [B, N], before its reset
     fired: Tensor  # spikes that reset and are not sent [B, N]
-    s: Tensor  # what it sends [B, N]
+    s: Tensor  # analog values that it sends [B, N]
 
 
 class Liaf(SpikingNeuron):
@@ -28,10 +28,11 @@ class Liaf(SpikingNeuron):
 
     .. math:: u[t] = \beta u[t-1] + g I[t] - \theta H(u[t-1] - \theta), \qquad s[t] = f(u[t] - \theta)
 
-    What it sends multiplies weights, and is counted so.
+    for the membrane potential u, input current I and sent value s. Energy counts a multiplication for each sent
+    value and synapse.
 
     Args:
-        activation: f: "relu", "sigmoid" or "tanh".
+        activation: f, one of "relu", "sigmoid" and "tanh".
 
     Source: Wu et al. 2021, IEEE TNNLS (arXiv:2011.06176); SpikingJelly 2.0 `LIAFNode` (tested).
 
@@ -63,14 +64,14 @@ class Liaf(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
-        self.fires_by_itself()
+        self.take_over_firing()
         self.activation = require_choice("neuron.activation", activation, tuple(ACTIVATIONS))
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: LiafState) -> tuple[Tensor, LiafState]:
-        """Advance one step: pay the reset of a spike that is not sent, decay, integrate, send an analog value."""
+        """Advance one step: decay, integrate, apply the reset of the unsent spike, send an analog value."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.fired, self.input_gain(beta) * current, beta, threshold)
         s = ACTIVATIONS[self.activation](u - threshold)
@@ -78,12 +79,6 @@ class Liaf(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, the difference that is sent and its activation."""
+        """Count a neuron's operations per step: those of `Leaky`, plus a difference and its activation."""
         rectifies = self.activation == "relu"
-        return Operations(
-            1 + self.input_gain.multiplications,
-            self.next_potential.additions + 1,
-            1 + rectifies,
-            state_words=1,
-            functions=1 - rectifies,
-        )
+        return self.leaky_operations(additions=1, comparisons=int(rectifies), functions=1 - rectifies)

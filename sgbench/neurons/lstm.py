@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Neuron, Operations
-from sgbench.neurons.gated import HiddenReset, below_one, require_gates
+from sgbench.neurons.gated import HiddenReset, require_below_one, require_gates
 from sgbench.neurons.quantity import Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
@@ -17,10 +17,10 @@ GATES = 4  # input, forget, cell, output
 
 
 class LstmState(NamedTuple):
-    """Holds what both kinds of layer carry from step to step."""
+    """Holds the state of a layer of `Slstm` or `SpikingLstm` between time steps."""
 
     c: Tensor  # cell [B, N]
-    u: Tensor  # hidden value of `Slstm`; what opens the output gate of `SpikingLstm` [B, N]
+    u: Tensor  # hidden value of `Slstm`, current of the output gate of `SpikingLstm` [B, N]
     s: Tensor  # spikes [B, N]
 
 
@@ -32,7 +32,8 @@ class Slstm(Neuron):
         u[t] &= h - \theta s[t-1] \text{ (subtract)}, \; (1 - s[t-1]) h \text{ (zero)}, \; h \text{ (none)},
             \qquad s[t] = H(u[t] - \theta)
 
-    A neuron takes four currents, in the order i, f, g, o, and the network's recurrence adds V u[t-1] to them: with
+    for the cell c, hidden value u and spike s. A neuron takes four currents I, in the order i, f, g, o: of input
+    gate, forget gate, cell and output gate. The network's recurrent weights V add V u[t-1] to them: with
     `network.recurrence=all_to_all` this is the full cell. In a convolutional network it is a convolutional LSTM.
 
     Args:
@@ -75,17 +76,17 @@ class Slstm(Neuron):
         super().__init__()
         self.surrogate = surrogate
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-        below_one("slstm", self.threshold)
+        require_below_one("slstm", self.threshold)
         self.forget_bias = require_number("neuron.forget_bias", forget_bias)
         self.after = HiddenReset(reset, reset_gradient)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Start with nothing remembered, given a current `like` of all four kinds [B, 4 N]."""
+        """Return a state of zeros for a current of all four kinds `like` [B, 4 N]."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 
     def step(self, current: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
-        """Advance one step: let the cell forget and take up, read the hidden value from it, fire."""
+        """Advance one step: update the cell, compute the hidden value from it, reset, fire."""
         i, f, g, o = current.chunk(GATES, -1)
         c = (f + self.forget_bias).sigmoid() * state.c + i.sigmoid() * g.tanh()
         threshold = self.threshold()
@@ -103,8 +104,10 @@ class Slstm(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: three products, sums of cell, bias and reset, a comparison, functions."""
-        return Operations(3, 2 + self.after.additions, 1, state_words=2, functions=5)
+        """Count a neuron's operations per step: three products, their sums, a comparison, five functions."""
+        return Operations(
+            multiplications=3, additions=2 + self.after.additions, comparisons=1, state_words=2, functions=5
+        )
 
 
 class SpikingLstm(Neuron):
@@ -113,8 +116,9 @@ class SpikingLstm(Neuron):
     .. math::
         c[t] = \min(1, \; H(I_f) c[t-1] + H(I_i) H(I_g)), \qquad s[t] = H(I_o) c[t]
 
-    A neuron takes four currents, in the order i, f, g, o, and the network's recurrence adds V s[t-1] to them. The
-    cell is a bit that one step can set, another clear, and a third read. The gradient passes through the bound.
+    for the cell c and spike s. A neuron takes four currents I, in the order i, f, g, o: of input gate, forget gate,
+    cell and output gate. The network's recurrent weights V add V s[t-1] to them. The cell is one bit: gates i and g
+    set it, f keeps it, o sends it. The gradient passes through the bound of 1 unchanged.
 
     Args:
         surrogate: spike forward, slope backward, of all four gates.
@@ -135,8 +139,8 @@ class SpikingLstm(Neuron):
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
     currents = GATES
-    # Three products, the cell's sum, a comparison per gate and for the bound.
-    operations: Operations = Operations(3, 1, 5, state_words=2)
+    # A comparison for each gate and for the bound.
+    operations: Operations = Operations(multiplications=3, additions=1, comparisons=5, state_words=2)
 
     def __init__(self, surrogate: Surrogate) -> None:
         super().__init__()
@@ -144,12 +148,12 @@ class SpikingLstm(Neuron):
         require_gates("spiking_lstm", surrogate)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Start with nothing remembered, given a current `like` of all four kinds [B, 4 N]."""
+        """Return a state of zeros for a current of all four kinds `like` [B, 4 N]."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 
     def step(self, current: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
-        """Advance one step: fire the gates, let the cell forget and take up, send it if the output gate spikes."""
+        """Advance one step: threshold the gates, update the cell, send it if the output gate spikes."""
         i, f, g, o = (self.surrogate(gate) for gate in current.chunk(GATES, -1))
         c = f * state.c + i * g
         c = c - (c - 1).relu().detach()
@@ -157,5 +161,5 @@ class SpikingLstm(Neuron):
         return s, LstmState(c=c, u=current.chunk(GATES, -1)[-1], s=s)
 
     def centred(self, state: LstmState) -> Tensor:
-        """Return the current of the output gate [B, N], which opens above 0."""
+        """Return the current of the output gate [B, N], whose threshold is 0."""
         return state.u

@@ -14,18 +14,21 @@ LARGEST_OFFSET = 0.999
 
 
 class MultiSpike(SpikingNeuron):
-    r"""Models a leaky neuron that sends, and pays for, a spike for each of n thresholds that its potential exceeds.
+    r"""Models a leaky neuron that sends one spike for each of n thresholds below its potential.
 
     .. math:: s[t] = \sum_{k=1}^{n} H\big(u[t] - (k - \delta)\theta\big), \qquad
         u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
 
-    With offset 0 it counts whole thresholds, as sinabs and Rockpool do; with 0.5 it rounds (I-LIF), so that what
-    its potential keeps is as often below 0 as above. Every threshold has the surrogate's slope: a rectangle as wide
-    as a threshold is the straight-through estimator. A `zero` reset is refused.
+    for the membrane potential u, input current I and number of spikes s. With offset 0 it counts whole thresholds,
+    as sinabs and Rockpool do; with 0.5 it rounds to the nearest number (I-LIF). Each threshold has the surrogate's
+    slope: a rectangle as wide as a threshold is the straight-through estimator.
 
     Args:
-        most: n, spikes at most in one step.
-        offset: delta, in [0, 1) [thresholds].
+        most: n, the largest number of spikes in one step.
+        offset: delta, lowers every threshold, 0 to 0.999 [units of theta].
+
+    Raises:
+        InputError: a value out of range, reset `zero`, or a surrogate with spikes other than 0 and 1.
 
     Source: Luo et al. 2024, ECCV (arXiv:2407.20708), I-LIF; SpikingJelly 2.0 `ILIFNode` and sinabs 3.1 `MultiSpike`
     (tested).
@@ -60,16 +63,16 @@ class MultiSpike(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
-        self.fires_by_itself()
+        self.take_over_firing()
         self.refuse_zero()
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.most = require_count("neuron.most", most)
         self.offset = require_number("neuron.offset", offset, low=0, high=LARGEST_OFFSET)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
-        """Advance one step: decay, integrate, pay for the last spikes, fire as often as thresholds are exceeded."""
+        """Advance one step: decay, integrate, apply the reset of all last spikes, count thresholds below u."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         s = torch.zeros_like(u)
@@ -78,12 +81,10 @@ class MultiSpike(SpikingNeuron):
         return s, SpikingState(u=u, s=s)
 
     def centred(self, state: SpikingState) -> Tensor:
-        """Subtract the first of the thresholds from the membrane potential [B, N]."""
+        """Subtract the lowest threshold from the membrane potential [B, N]."""
         return state.u - (1 - self.offset) * self.threshold()
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, a product for the count, a comparison per threshold."""
-        return Operations(
-            2 + self.input_gain.multiplications, self.next_potential.additions, self.most, state_words=1
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus a product, and n comparisons in all."""
+        return self.leaky_operations(multiplications=1, comparisons=self.most - 1)

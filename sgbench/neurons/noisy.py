@@ -10,7 +10,7 @@ from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingSt
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
-SMALLEST = 1e-7  # uniform number, whose normal one is -5.2
+SMALLEST_UNIFORM = 1e-7  # uniform number; corresponds to a normal number of -5.2
 
 
 class Noisy(SpikingNeuron):
@@ -19,8 +19,9 @@ class Noisy(SpikingNeuron):
     .. math:: u[t] = \beta u[t-1] + g I[t] + \sigma \sqrt{1 - \beta^2}\, \xi[t] - \theta s[t-1], \qquad
         \xi \sim \mathcal N(0, 1)
 
-    so that sigma is the standard deviation of a potential that does not fire, whatever the time step. The noise is
-    there in training and in evaluation; numbers come from the surrogate's generator.
+    for the membrane potential u, input current I and spike s. sigma is the standard deviation of a potential that
+    never fires, whatever the time step. The noise is there in training and in evaluation; random numbers come from
+    the surrogate's generator.
 
     Args:
         noise_std: sigma, 0 or more [units of u].
@@ -56,14 +57,16 @@ class Noisy(SpikingNeuron):
         super().__init__(surrogate, reset, reset_gradient)
         self.surrogate.stochastic = True
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.noise_std = require_number("neuron.noise_std", noise_std, low=0)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
-        """Advance one step: decay, integrate with noise, pay the last spike's reset, fire."""
+        """Advance one step: decay, integrate with noise, apply the last spike's reset, fire."""
         threshold, beta = self.threshold(), self.beta()
-        noise = torch.special.ndtri(self.surrogate.uniform(current).clamp(SMALLEST, 1 - SMALLEST))
+        noise = torch.special.ndtri(
+            self.surrogate.uniform(current).clamp(SMALLEST_UNIFORM, 1 - SMALLEST_UNIFORM)
+        )
         driven = self.input_gain(beta) * current + self.noise_std * (1 - beta * beta) ** 0.5 * noise
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
         s = self.surrogate(u - threshold)
@@ -71,7 +74,5 @@ class Noisy(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, product and sum of the noise; its draw is not counted."""
-        return Operations(
-            2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=1
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus a product and a sum for the noise."""
+        return self.leaky_operations(multiplications=1, additions=1)

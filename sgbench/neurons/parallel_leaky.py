@@ -1,4 +1,4 @@
-"""The leaky neuron over all time steps at once, its reset found by iterating to a fixed point."""
+"""The leaky neuron over all time steps at once, with resets found by iteration to a fixed point."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ RESET_GRADIENTS = ("detached", "attached")
 
 
 class ParallelLeaky(SequenceNeuron):
-    r"""Models a leaky integrate-and-fire neuron whose reset is iterated K times instead of followed step by step.
+    r"""Models a leaky integrate-and-fire neuron over all steps at once, with resets estimated by K iterations.
 
     .. math:: U[t] = \sum_{k \le t} \beta^{t-k} I[k], \qquad
         s^{(j+1)}[t] = H\Big(U[t] - \theta \sum_{k < t} \beta^{t-k-1} s^{(j)}[k] - \theta\Big), \qquad s^{(-1)} = 0
 
-    and s = s^(K). K = 0 is the leaky neuron without reset, in which many libraries' parallel neurons end. The j-th
-    iteration is exact in the first j + 1 steps, so from K = T - 1 on spikes and, with an attached reset, gradients
-    are those of `leaky`. With "subtract_decayed" the powers of the reset are t - k.
+    for the potential without reset U, input current I and spikes s = s^(K). K = 0 is the leaky neuron without
+    reset, which many libraries offer as a parallel neuron. The j-th iteration is exact in the first j + 1 of T
+    steps. So from K = T - 1 on spikes are those of `leaky`, and gradients too if the reset is attached. With
+    "subtract_decayed" the powers of the reset are t - k.
 
     Args:
-        iterations: K; 3 in the paper.
+        iterations: K, 0 or more; 3 in the paper.
         reset: "subtract" or "subtract_decayed".
 
     Raises:
-        InputError: a value out of range, or iterations of random spikes.
+        InputError: a value out of range, or iterations with a surrogate that draws random spikes.
 
     Source: Feng et al. 2025, ICML, arXiv:2506.12087 (fixed-point parallel training); without reset, snnTorch 1.0
     `StateLeaky`, whose decay per step is exp(-(1 - beta)) and not the beta that it is given (tested). snnTorch's
@@ -71,29 +72,44 @@ class ParallelLeaky(SequenceNeuron):
         self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"
 
     def potential(self, current: Tensor) -> Tensor:
-        """Integrate all steps without reset, then subtract, round by round, what the spikes so far would have."""
+        """Compute potential minus threshold [T, B, N] from currents [T, B, N].
+
+        Each iteration subtracts the resets of the spikes that the iteration before found.
+        """
         beta, threshold = self.beta(), self.threshold()
-        free = integrated(current, beta)
-        x = free - threshold
-        paid = threshold * beta if self.reset == "subtract_decayed" else threshold
+        without_reset = leaky_integral(current, beta)
+        x = without_reset - threshold
+        per_spike = threshold * beta if self.reset == "subtract_decayed" else threshold
         for _ in range(self.iterations):
             s = self.fire(x)
             s = s.detach() if self.detached else s
-            late = torch.cat([torch.zeros_like(s[:1]), s[:-1]])
-            x = free - paid * integrated(late, beta) - threshold
+            last_spikes = torch.cat([torch.zeros_like(s[:1]), s[:-1]])
+            x = without_reset - per_spike * leaky_integral(last_spikes, beta) - threshold
         return x
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of a leaky neuron without reset, and once more for each iteration."""
+        """Count a neuron's operations per step: those of one integration, and more for each iteration."""
         rounds = 1 + self.iterations
-        return Operations(rounds + self.iterations, rounds + self.iterations, rounds, state_words=rounds)
+        return Operations(
+            multiplications=rounds + self.iterations,
+            additions=rounds + self.iterations,
+            comparisons=rounds,
+            state_words=rounds,
+        )
 
 
-def integrated(sequence: Tensor, decay: Tensor | float) -> Tensor:
-    r"""Compute a leaky integral, :math:`\sum_{k \le t} \beta^{t-k} x_k` [T, ...], in about log2 T sums.
+def leaky_integral(sequence: Tensor, decay: Tensor | float) -> Tensor:
+    r"""Compute a leaky integral over time, :math:`\sum_{k \le t} \beta^{t-k} x_k`, in about log2 T sums.
 
-    >>> integrated(torch.tensor([1.0, 1.0, 0.0]), 0.5).tolist()
+    Args:
+        sequence: x [T, ...].
+        decay: beta per step, a number or one per neuron [N].
+
+    Returns:
+        The integral at every step t [T, ...].
+
+    >>> leaky_integral(torch.tensor([1.0, 1.0, 0.0]), 0.5).tolist()
     [1.0, 1.5, 0.75]
     """
     reach = 1

@@ -9,24 +9,25 @@ from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_count, require_number
 from sgbench.neurons.base import Operations
-from sgbench.neurons.sequence import SequenceNeuron, decays, mixed, require_steps
+from sgbench.neurons.sequence import SequenceNeuron, decay_matrix, mix_steps, require_steps
 from sgbench.surrogates.base import Surrogate
 
 STARTS = ("leaky", "uniform")
 
 
 class Psn(SequenceNeuron):
-    r"""Models a parallel spiking neuron: a learnt matrix over time, and a learnt threshold of each step.
+    r"""Models a parallel spiking neuron: currents of all steps, weighted by a learnt matrix, against a threshold.
 
     .. math:: u[t] = \sum_{k=1}^{T} W_{tk} I[k], \qquad s[t] = H(u[t] - \theta_t)
 
-    All neurons of a layer share W and theta. There is no reset. W is full: a step sees the currents of later
-    steps, so the number of steps is fixed and the model is not causal.
+    for the potential u, input current I and spike s. W and the threshold theta_t of each step are learnt; all
+    neurons of a layer share them. There is no reset. W is full: a step sees the currents of later steps, so the
+    number of steps is fixed and the model is not causal.
 
     Args:
-        steps: T.
-        threshold: theta at the start, of every step [units of u].
-        beta: decay of the leaky integrator that W starts as [1].
+        steps: number T of time steps.
+        threshold: initial theta_t of every step [units of u].
+        beta: decay per step of the leaky integrator that W is initialised as [1].
         start: "leaky" (:math:`\beta^{t-k}` for k <= t, else 0) or "uniform" (within :math:`1/\sqrt{T}`, as in the
             paper).
 
@@ -56,38 +57,41 @@ class Psn(SequenceNeuron):
         self.steps = require_count("neuron.steps", steps)
         theta = require_number("neuron.threshold", threshold)
         self.threshold = nn.Parameter(torch.full((steps,), theta, dtype=torch.float64))
-        self.weight = nn.Parameter(_start((steps, steps), beta, start, generator))
+        self.weight = nn.Parameter(_initial_weights((steps, steps), beta, start, generator))
 
     def matrix(self) -> Tensor:
-        """Return the weights over time that are in use [T, T]."""
+        """Return the weights in use [T, T]: row t weighs the currents that enter u[t]."""
         return self.weight
 
     def potential(self, current: Tensor) -> Tensor:
-        """Multiply the currents of all steps by the matrix over time and subtract each step's threshold."""
+        """Compute potential minus threshold [T, B, N] of all steps from the currents [T, B, N]."""
         require_steps(self.steps, current)
-        return mixed(self.matrix(), current) - self.threshold[:, None, None]
+        return mix_steps(self.matrix(), current) - self.threshold[:, None, None]
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: a product and a sum per step seen, one comparison; all currents are kept."""
-        return Operations(self.steps, self.steps - 1, 1, state_words=self.steps)
+        """Count a neuron's operations per step: a product per step seen, their sum, and a comparison."""
+        return Operations(
+            multiplications=self.steps, additions=self.steps - 1, comparisons=1, state_words=self.steps
+        )
 
 
 class MaskedPsn(Psn):
-    r"""Models a parallel spiking neuron that sees the last k steps.
+    r"""Models a parallel spiking neuron that sees the last k_0 steps, softly at first if wanted.
 
     .. math:: u[t] = \sum_k M_{tk} W_{tk} I[k], \qquad
         M_{tk} = \lambda \, [t - k_0 < k \le t] + (1 - \lambda)
 
-    with k_0 the order. At lambda = 1 it is causal; below, later steps shine through. In the course of training
-    lambda moves evenly from its first to its last value; the paper begins at 0 to ease the first epochs.
+    with W, theta and s as in `Psn`, and [...] = 1 where the condition holds, else 0. At lambda = 1 the neuron is
+    causal; below, all other steps enter with weight 1 - lambda. Over training lambda moves linearly from its first
+    to its last value; the paper begins at 0 to ease the first epochs.
 
     Args:
-        steps: T.
-        order: k_0, steps seen.
-        mask: lambda in [0, 1] at the first and the last epoch.
-        threshold: theta at the start, of every step [units of u].
-        beta: decay of the leaky integrator that W starts as [1].
+        steps: number T of time steps.
+        order: k_0, number of last steps seen.
+        mask: lambda in [0, 1] at the first and the last epoch, a pair.
+        threshold: initial theta_t of every step [units of u].
+        beta: decay per step of the leaky integrator that W is initialised as [1].
         start: "leaky" or "uniform"; see `Psn`.
 
     Raises:
@@ -127,19 +131,19 @@ class MaskedPsn(Psn):
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:
-        """Move lambda, the mask's share, from its first to its last value by the share of training done."""
+        """Interpolate lambda between its first and its last value; progress is the share of training done."""
         first, last = self.shares
         self.share = first + (last - first) * progress
 
     def matrix(self) -> Tensor:
-        """Return the weights over time, each as far as the mask lets it through [T, T]."""
+        """Return the masked weights M W [T, T], an elementwise product."""
         return (self.share * self.band + (1 - self.share)) * self.weight
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: a product and a sum per step seen, a comparison; seen currents are kept."""
+        """Count a neuron's operations per step: a product per step seen, their sum, and a comparison."""
         seen = min(self.order, self.steps) if self.share == 1 else self.steps
-        return Operations(seen, seen - 1, 1, state_words=seen)
+        return Operations(multiplications=seen, additions=seen - 1, comparisons=1, state_words=seen)
 
 
 class SlidingPsn(SequenceNeuron):
@@ -147,12 +151,13 @@ class SlidingPsn(SequenceNeuron):
 
     .. math:: u[t] = \sum_{j=0}^{k_0-1} W_j I[t - j], \qquad s[t] = H(u[t] - \theta)
 
-    Nothing lies before the sequence. It takes sequences of any length; a learnt filter before a threshold.
+    for the potential u, input current I and spike s: a learnt filter before a threshold. Currents before the first
+    step are 0. Sequences may have any length.
 
     Args:
-        order: k_0, steps seen.
-        threshold: theta at the start [units of u].
-        beta: decay of the leaky integrator that W starts as [1]; 0.5 in the paper.
+        order: k_0, number of last steps seen.
+        threshold: initial theta [units of u].
+        beta: decay per step of the leaky integrator that W is initialised as [1]; 0.5 in the paper.
         start: "leaky" (:math:`W_j = \beta^j`) or "uniform" (within :math:`1/\sqrt{k_0}`).
 
     Raises:
@@ -183,27 +188,41 @@ class SlidingPsn(SequenceNeuron):
         self.order = require_count("neuron.order", order)
         theta = require_number("neuron.threshold", threshold)
         self.threshold = nn.Parameter(torch.tensor(theta, dtype=torch.float64))
-        self.weight = nn.Parameter(_start((order,), beta, start, generator))
+        self.weight = nn.Parameter(_initial_weights((order,), beta, start, generator))
 
     def potential(self, current: Tensor) -> Tensor:
-        """Multiply all steps' currents by a matrix with W_j on its j-th diagonal and subtract the threshold."""
+        """Compute potential minus threshold [T, B, N] of all steps from the currents [T, B, N]."""
         time = torch.arange(len(current), device=current.device)
         lag = time[:, None] - time
         seen = (lag >= 0) & (lag < self.order)
-        matrix = torch.where(seen, self.weight[lag.clamp(0, self.order - 1)], 0.0)
-        return mixed(matrix, current) - self.threshold
+        matrix = torch.where(seen, self.weight[lag.clamp(0, self.order - 1)], 0.0)  # W_j on the j-th diagonal
+        return mix_steps(matrix, current) - self.threshold
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: a product and a sum per step seen, a comparison; seen currents are kept."""
-        return Operations(self.order, self.order - 1, 1, state_words=self.order)
+        """Count a neuron's operations per step: a product per step seen, their sum, and a comparison."""
+        return Operations(
+            multiplications=self.order, additions=self.order - 1, comparisons=1, state_words=self.order
+        )
 
 
-def _start(shape: tuple[int, ...], beta: float, start: str, generator: torch.Generator | None) -> Tensor:
-    """Make the weights over time before training, float64: [T, T], or [k] of a sliding filter."""
+def _initial_weights(
+    shape: tuple[int, ...], beta: float, start: str, generator: torch.Generator | None
+) -> Tensor:
+    """Return the weights before training, in float64.
+
+    Args:
+        shape: (T, T) for a matrix over time, (k,) for a sliding filter.
+        beta: decay per step, used by "leaky".
+        start: "leaky" or "uniform"; see `Psn`.
+        generator: random generator, needed for "uniform".
+
+    Raises:
+        InputError: a value out of range, or no generator where one is needed.
+    """
     decay = require_number("neuron.beta", beta, low=0, high=1)
     if require_choice("neuron.start", start, STARTS) == "leaky":
-        matrix = decays(decay, shape[-1])
+        matrix = decay_matrix(decay, shape[-1])
         return matrix if len(shape) > 1 else matrix[:, 0].clone()
     if generator is None:
         raise InputError("neuron.start=uniform: a generator is needed; use neuron.start=leaky")

@@ -1,4 +1,4 @@
-"""The parallel spiking unit: the reset is estimated from the potential without one."""
+"""The parallel spiking unit, which estimates its resets from the potential without reset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sgbench.errors import require_choice, require_count, require_number
 from sgbench.neurons.base import Operations
-from sgbench.neurons.sequence import SequenceNeuron, decays, mixed, require_steps
+from sgbench.neurons.sequence import SequenceNeuron, decay_matrix, mix_steps, require_steps
 from sgbench.surrogates.base import Surrogate
 
 LEARNT = ("none", "integration", "reset", "both")
@@ -20,14 +20,15 @@ class Psu(SequenceNeuron):
     .. math:: d[t] = \sum_{k \le t} A_{tk} I[k], \qquad u[t] = d[t] - \theta \sum_{k < t} R_{tk} p(d[k]),
         \qquad s[t] = H(u[t] - \theta)
 
-    p estimates how likely the neuron has fired, so that no step waits for another. Both matrices start as those of
-    a leaky neuron, :math:`\beta^{t-k}` and :math:`\beta^{t-k-1}`, and stay causal.
+    for the potential u, the potential without reset d, input current I and spike s. p(d) estimates how likely the
+    neuron has fired, so that all steps are computed at once. Both matrices start as those of a leaky neuron,
+    :math:`A = \beta^{t-k}` and :math:`R = \beta^{t-k-1}`, and stay causal.
 
     Args:
-        steps: T.
+        steps: number T of time steps.
         beta: decay per step of both matrices at the start, exp(-dt/tau_mem) [1].
-        threshold: theta [units of u].
-        estimate: p, "sigmoid" or "linear" (d itself).
+        threshold: theta, above 0 [units of u].
+        estimate: p, "sigmoid" or "linear" (p(d) = d).
         learn: "none" (PSU), "integration" (A; input-aware, IPSU), "reset" (R; reset-aware, RPSU) or "both".
 
     Raises:
@@ -55,7 +56,7 @@ class Psu(SequenceNeuron):
         self.threshold = require_number("neuron.threshold", threshold, low=0, open_low=True)
         self.estimate = require_choice("neuron.estimate", estimate, ESTIMATES)
         learnt = require_choice("neuron.learn", learn, LEARNT)
-        integration = decays(require_number("neuron.beta", beta, low=0, high=1), steps)
+        integration = decay_matrix(require_number("neuron.beta", beta, low=0, high=1), steps)
         reset = torch.zeros_like(integration)
         reset[1:] = integration[:-1]
         for name, matrix in (("integration", integration), ("reset", reset)):
@@ -65,14 +66,20 @@ class Psu(SequenceNeuron):
                 self.register_buffer(name, matrix, persistent=False)
 
     def potential(self, current: Tensor) -> Tensor:
-        """Multiply currents and estimated spikes of all steps by a matrix each, and subtract the threshold."""
+        """Compute potential minus threshold [T, B, N] of all steps from the currents [T, B, N]."""
         require_steps(self.steps, current)
-        d = mixed(self.integration.tril(), current)
+        d = mix_steps(self.integration.tril(), current)
         p = d.sigmoid() if self.estimate == "sigmoid" else d
-        return d - self.threshold * mixed(self.reset.tril(-1), p) - self.threshold
+        return d - self.threshold * mix_steps(self.reset.tril(-1), p) - self.threshold
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: two products over past inputs, which are on average half of all steps."""
+        """Count a neuron's operations per step: two sums over past steps, on average half of all steps each."""
         functions = int(self.estimate == "sigmoid")
-        return Operations(self.steps + 1, self.steps, 1, state_words=2 * self.steps, functions=functions)
+        return Operations(
+            multiplications=self.steps + 1,
+            additions=self.steps,
+            comparisons=1,
+            state_words=2 * self.steps,
+            functions=functions,
+        )

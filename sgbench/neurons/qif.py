@@ -16,9 +16,9 @@ class Qif(SpikingNeuron):
 
     .. math:: \tau \dot u = a_0\, u\,(u - u_c) + R I, \qquad s[t] = H(u[t] - \theta)
 
-    Rest is 0; above u_c it takes off by itself. Beyond theta and minus theta, where a missing reset or a current
-    may leave it, the flow grows with u alone, not with its square. R = tau/dt makes a current of 1 raise the
-    potential by 1 in a step.
+    for the membrane potential u, input current I and spike s. Without input u decays to 0 below u_c and grows
+    above. Beyond theta and minus theta the flow is linear in u, not quadratic. With R = tau/dt a current of 1
+    raises u by 1 in a step.
 
     Source: Ermentrout & Kopell 1986, SIAM Journal on Applied Mathematics 46; Latham et al. 2000, Journal of
     Neurophysiology 83; SpikingJelly 2.0 `QIFNode` (tested).
@@ -59,7 +59,10 @@ class Qif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def flow(self, u: Tensor, threshold: Tensor | float) -> Tensor:
-        """Compute the current that drives u to rest below the critical potential, and away from it above."""
+        """Compute a_0 u (u - u_c) [B, N], the current towards rest below u_c and away from it above.
+
+        The u within the brackets is clamped to the threshold on both sides.
+        """
         limit = torch.as_tensor(threshold, dtype=u.dtype, device=u.device)
         return self.curvature * u * (torch.clamp(u, -limit, limit) - self.critical)
 
@@ -77,5 +80,7 @@ class Qif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: four products of the flow, their sums, limits and threshold compared."""
-        return Operations(4, self.next_potential.additions + 2, 3, state_words=1)
+        """Count a neuron's operations per step: four products, their sums, three comparisons."""
+        return Operations(
+            multiplications=4, additions=self.next_potential.additions + 2, comparisons=3, state_words=1
+        )

@@ -1,4 +1,4 @@
-"""Numbers of a neuron: fixed or learnt, one for the layer or one per neuron, always in range."""
+"""Parameters of neurons: fixed or learnt, one per layer or one per neuron, always within their range."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ LEARN = ("none", "shared", "per_neuron")
 PAIR = 2
 Value = float | Sequence[float]
 LOGIT_BOUND = 16.0  # sigmoid(16) = 1 - 1.1e-7, which float32 distinguishes from 1
-NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid(-16)
+NEAREST_TO_BOUND = 1.2e-7  # least distance of a learnt decay from 0 and 1, a little above sigmoid(-16)
 
 
 class Quantity(nn.Module):
-    """Holds a number of a neuron: one for the layer or a range over its neurons, fixed or learnable.
+    """Holds a parameter of a layer's neurons, fixed or learnt; the base class of the kinds below.
 
-    A pair of values, [first, last], is spread in equal steps from the layer's first neuron to its last. Of more
-    than two values each is that of an equal share of the neurons, in their order: [0, 0, 1, 1] is 0 in one half and
-    1 in the other, and a list as long as the layer gives every neuron its own.
+    One value is that of all neurons. A pair [first, last] is interpolated linearly from the layer's first neuron to
+    its last. A longer list divides the neurons, in their order, into as many equal groups, and gives each group one
+    value: [0, 0, 1, 1] is 0 in the first half and 1 in the second.
 
     Args:
-        name: of the parameter, for messages.
-        value: initial value, the pair, or the list.
+        name: name of the parameter, for messages.
+        value: initial value, pair or list.
         learn: "none", "shared" (one for the layer) or "per_neuron".
         features: number of neurons, needed for a value per neuron.
         low, high, open_low: allowed range, as in `require_number`.
 
     Raises:
-        InputError: a value out of range, several that are to be shared or do not divide the neurons, or no number
-            of neurons where one is needed.
+        InputError: a value out of range; several values with learn="shared", or a list whose length does not divide
+            the number of neurons; no `features` where they are needed.
 
-    >>> Quantity("a", [0, 0, 1, 1], learn="none", features=8).given().tolist()
+    >>> Quantity("a", [0, 0, 1, 1], learn="none", features=8).initial_value().tolist()
     [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
     """
 
@@ -76,12 +76,12 @@ class Quantity(nn.Module):
         spread = _spread(ends, features or 1) if pair else None
         self.register_buffer("spread", spread, persistent=False)
 
-    def given(self) -> Tensor | float:
-        """Return the initial value, as one number or per neuron [N]."""
+    def initial_value(self) -> Tensor | float:
+        """Return the initial value: one number, or one per neuron [N]."""
         return self.fixed if self.spread is None else self.spread
 
-    def start(self, features: int | None) -> Tensor | None:
-        """Return the learnt parameter, in float64, at its initial value; None where nothing is learnt."""
+    def initial_parameter(self, features: int | None) -> Tensor | None:
+        """Return the initial values of the learnt parameter, a scalar or [N] in float64; None if it is fixed."""
         if self.learn == "none":
             return None
         if self.spread is not None:
@@ -91,7 +91,7 @@ class Quantity(nn.Module):
 
 
 def _spread(values: list[float], features: int) -> Tensor:
-    """Spread two values in equal steps between them, and more of them over equal shares of the neurons."""
+    """Return one value per neuron [N]: two values interpolated, more values each repeated for an equal group."""
     if len(values) == PAIR:
         return torch.linspace(values[0], values[-1], features, dtype=torch.float64)
     return torch.tensor(values, dtype=torch.float64).repeat_interleave(features // len(values))
@@ -100,12 +100,12 @@ def _spread(values: list[float], features: int) -> Tensor:
 class Decay(Quantity):
     r"""Holds a decay per step in [0, 1], fixed or learnable.
 
-    Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1). Beyond
-    :math:`|w| = 16`, where rounding would make the decay 1 and its gradient 0 for good, the value stays that of
-    the bound and the gradient passes through, so that a decay driven there can come back.
+    A learnt decay is stored as its logit w, :math:`\beta = \sigma(w)`, so that no gradient step can leave (0, 1).
+    Beyond :math:`|w| = 16` float32 would round the decay to 1 and its gradient to 0. There the decay and its slope
+    stay those at the bound, so that gradients can still bring w back.
 
     Args:
-        name: of the parameter, for messages.
+        name: name of the parameter, for messages.
         value: initial decay per step, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
         features: number of neurons, needed for a value per neuron.
@@ -122,7 +122,7 @@ class Decay(Quantity):
     def __init__(self, name: str, value: Value, *, learn: str = "none", features: int | None = None) -> None:
         super().__init__(name, value, learn=learn, features=features, low=0, high=1)
         self.logit: nn.Parameter | None = None
-        start = self.start(features)
+        start = self.initial_parameter(features)
         if start is None:
             return
         if not ((start >= NEAREST_TO_BOUND) & (start <= 1 - NEAREST_TO_BOUND)).all():
@@ -133,19 +133,19 @@ class Decay(Quantity):
         self.logit = nn.Parameter(torch.logit(start))
 
     def forward(self) -> Tensor | float:
-        """Return the decay per step: a number, or a tensor that carries gradient."""
+        """Return the decay per step: a number, or a tensor, which carries gradient if it is learnt."""
         if self.logit is None:
-            return self.given()
+            return self.initial_value()
         return bounded_sigmoid(self.logit)
 
 
 class EulerRate(Quantity):
     r"""Holds the rate dt/tau of a forward Euler step in (0, 1), given as a time constant, fixed or learnable.
 
-    Learnable ones are stored as a logit, :math:`dt/\tau = \sigma(w)`, as in `Decay`: tau stays above dt.
+    A learnt rate is stored as its logit w, :math:`dt/\tau = \sigma(w)`, as in `Decay`, so that tau stays above dt.
 
     Args:
-        name: of the time constant, for messages.
+        name: name of the time constant, for messages.
         tau_s: initial time constant [s], or a pair; see `Quantity`.
         dt_s: time step [s].
         learn: "none", "shared" (one for the layer) or "per_neuron".
@@ -164,25 +164,25 @@ class EulerRate(Quantity):
         step_s = require_argument("dt_s", dt_s)
         super().__init__(name, tau_s, learn=learn, features=features, low=step_s, open_low=True)
         self.dt_s = step_s
-        start = self.start(features)
+        start = self.initial_parameter(features)
         self.logit = None if start is None else nn.Parameter(torch.logit(self.dt_s / start))
 
     def forward(self) -> Tensor | float:
-        """Return the rate dt/tau of a step: a number, or a tensor that carries gradient."""
-        return self.dt_s / self.given() if self.logit is None else bounded_sigmoid(self.logit)
+        """Return the rate dt/tau of a step: a number, or a tensor, which carries gradient if it is learnt."""
+        return self.dt_s / self.initial_value() if self.logit is None else bounded_sigmoid(self.logit)
 
 
 def bounded_sigmoid(logit: Tensor) -> Tensor:
-    """Compute the sigmoid, which beyond the bound keeps its value and slope there."""
+    """Compute the sigmoid of a logit; beyond +-16 its value and its slope stay those at the bound."""
     bounded = logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
     return torch.sigmoid(bounded + (logit - logit.detach()))
 
 
 class Number(Quantity):
-    """Holds a number of a neuron that may be learnt as it is, without bounds.
+    """Holds a parameter of neurons without bounds, fixed or learnt.
 
     Args:
-        name: of the parameter, for messages.
+        name: name of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
         features: number of neurons, needed for a value per neuron.
@@ -193,21 +193,21 @@ class Number(Quantity):
 
     def __init__(self, name: str, value: Value, *, learn: str = "none", features: int | None = None) -> None:
         super().__init__(name, value, learn=learn, features=features)
-        start = self.start(features)
+        start = self.initial_parameter(features)
         self.value = None if start is None else nn.Parameter(start)
 
     def forward(self) -> Tensor | float:
-        """Return the number, or a tensor that carries gradient."""
-        return self.given() if self.value is None else self.value
+        """Return the value: a number, or a tensor, which carries gradient if it is learnt."""
+        return self.initial_value() if self.value is None else self.value
 
 
 class Positive(Quantity):
-    r"""Holds a number above 0, fixed or learnable: a threshold, a time constant, a frequency.
+    r"""Holds a parameter above 0, fixed or learnable: a threshold, a time constant, a frequency.
 
-    Learnable ones are stored as a logarithm, :math:`\theta = e^w`: no gradient step can make them negative.
+    A learnt value is stored as its logarithm w, :math:`\theta = e^w`: no gradient step can make it negative.
 
     Args:
-        name: of the parameter, for messages.
+        name: name of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
         features: number of neurons, needed for a value per neuron.
@@ -221,12 +221,12 @@ class Positive(Quantity):
 
     def __init__(self, name: str, value: Value, *, learn: str = "none", features: int | None = None) -> None:
         super().__init__(name, value, learn=learn, features=features, low=0, open_low=True)
-        start = self.start(features)
+        start = self.initial_parameter(features)
         self.logarithm = None if start is None else nn.Parameter(start.log())
 
     def forward(self) -> Tensor | float:
-        """Return the number, or a tensor that carries gradient."""
-        return self.given() if self.logarithm is None else self.logarithm.exp()
+        """Return the value: a number, or a tensor, which carries gradient if it is learnt."""
+        return self.initial_value() if self.logarithm is None else self.logarithm.exp()
 
 
 class Threshold(Positive):

@@ -17,19 +17,20 @@ class RefractoryState(NamedTuple):
     """Holds the state of a `Refractory` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
-    left: Tensor  # steps for which it stays refractory [B, N]
+    left: Tensor  # remaining refractory steps [B, N]
     s: Tensor  # spikes [B, N]
 
 
 class Refractory(SpikingNeuron):
-    r"""Models a leaky neuron that is deaf and silent for some time after each spike.
+    r"""Models a leaky neuron that ignores its input and does not fire for some time after each spike.
 
     .. math::
         u[t] = \begin{cases} \text{the potential after its reset} & k[t-1] > 0 \\
         \beta u[t-1] + g I[t] - \theta s[t-1] & \text{else} \end{cases}
         \qquad k[t] = \begin{cases} n & s[t] = 1 \\ \max(k[t-1] - 1, 0) & \text{else} \end{cases}
 
-    with n the period in steps, rounded. For n = 0 it is a `Leaky`.
+    for the membrane potential u, input current I, spike s and remaining refractory steps k, with n the period in
+    steps, rounded. For n = 0 it is a `Leaky`.
 
     Source: Gerstner et al. 2014, Neuronal Dynamics, section 1.3; Norse 1.1 `LIFRefrac` (tested).
 
@@ -66,25 +67,23 @@ class Refractory(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         dt = require_argument("dt_s", dt_s)
         self.steps = round(require_argument("period_s", period_s) / dt)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: RefractoryState) -> tuple[Tensor, RefractoryState]:
-        """Advance one step: hold a refractory potential, else decay and integrate; reset, fire, count down."""
+        """Advance one step: decay and integrate unless refractory; apply the last reset, fire, count down."""
         threshold, beta = self.threshold(), self.beta()
-        driven, deaf = self.input_gain(beta) * current, state.left > 0
+        driven, refractory = self.input_gain(beta) * current, state.left > 0
         u = self.next_potential.around(
-            lambda start: torch.where(deaf, start, beta * start + driven), state.u, state.s, threshold
+            lambda start: torch.where(refractory, start, beta * start + driven), state.u, state.s, threshold
         )
-        s = self.surrogate(u - threshold) * ~deaf
+        s = self.surrogate(u - threshold) * ~refractory
         left = torch.where(s.detach() > 0, float(self.steps), (state.left - 1).relu())
         return s, RefractoryState(u=u, left=left, s=s)
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, a countdown and its comparison."""
-        return Operations(
-            1 + self.input_gain.multiplications, self.next_potential.additions + 1, 2, state_words=2
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus a countdown and its comparison."""
+        return self.leaky_operations(additions=1, comparisons=1, state_words=2)

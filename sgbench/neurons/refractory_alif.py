@@ -21,12 +21,12 @@ class RefractoryAlifState(NamedTuple):
 
     u: Tensor  # membrane potential [B, N], before its reset
     a: Tensor  # adaptation [B, N], a trace of its own spikes
-    left: Tensor  # steps for which it stays silent [B, N]
+    left: Tensor  # remaining steps without a spike [B, N]
     s: Tensor  # spikes [B, N]
 
 
 class RefractoryAlif(SpikingNeuron):
-    r"""Models an adaptive leaky neuron that goes on integrating and fires in none of the n steps after a spike.
+    r"""Models an adaptive leaky neuron that does not fire in the n steps after a spike, but goes on integrating.
 
     .. math::
         a[t] &= \rho a[t-1] + s[t-1] \\
@@ -34,17 +34,16 @@ class RefractoryAlif(SpikingNeuron):
         s[t] = \begin{cases} 0 & k[t-1] > 0 \\ H(u[t] - \theta - \kappa a[t]) & \text{else} \end{cases} \\
         k[t] &= \begin{cases} n & s[t] = 1 \\ \max(k[t-1] - 1, 0) & \text{else} \end{cases}
 
-    with n the period in steps, rounded. While it stays silent the surrogate's slope is 0, as in the paper. For
-    n = 0 it is an `Alif`, for kappa = 0 a leaky neuron that is silent without being deaf, unlike
-    a `Refractory`. A list for kappa, such as [0, 0, 1, 1], lets half of a layer adapt.
+    for the membrane potential u, adaptation a, input current I, spike s and remaining silent steps k, with n the
+    period in steps, rounded. While a neuron is silent the surrogate's slope is 0, as in the paper. For n = 0 it is
+    an `Alif`. A list for kappa, such as [0, 0, 1, 1], lets half of a layer adapt.
 
-    The threshold in force is A[t] = theta + kappa a[t]. With `unit=raised` the reset subtracts it in place of
-    theta, and the surrogate takes (u - A) / A in place of u - A, so that its slope widens with the threshold; both
-    are so in the authors' code of 2018.
+    The raised threshold is A[t] = theta + kappa a[t]. With `unit=raised` the reset subtracts A in place of theta,
+    and the surrogate takes (u - A) / A in place of u - A, as in the authors' code of 2018.
 
     Args:
         period_s: for how long it stays silent, 0 or more [s].
-        unit: "resting" or "raised": the threshold that is subtracted and in which the surrogate measures.
+        unit: "resting" (reset by theta, surrogate of u - A) or "raised" (reset by A, surrogate of (u - A) / A).
         threshold: resting threshold theta [units of u].
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, equations 6 to 10 and Methods (no spike, and a slope
@@ -90,7 +89,7 @@ class RefractoryAlif(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
         dt = require_argument("dt_s", dt_s)
@@ -99,27 +98,25 @@ class RefractoryAlif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: RefractoryAlifState) -> tuple[Tensor, RefractoryAlifState]:
-        """Adapt to the last spike, decay, integrate, pay its reset, fire unless silent, count down."""
+        """Advance one step: update a, decay, integrate, apply the last reset, fire unless silent, count down."""
         beta = self.beta()
         a = self.rho() * state.a + state.s
-        in_force = self.threshold() + self.kappa() * a
-        taken = in_force if self.is_raised else self.threshold()
-        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, taken)
-        s = self.surrogate(self._distance(u, in_force)) * ~(state.left > 0)
+        raised = self.threshold() + self.kappa() * a
+        reset_by = raised if self.is_raised else self.threshold()
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, reset_by)
+        s = self.surrogate(self._distance(u, raised)) * ~(state.left > 0)
         left = torch.where(s.detach() > 0, float(self.steps), (state.left - 1).relu())
         return s, RefractoryAlifState(u=u, a=a, left=left, s=s)
 
     def centred(self, state: RefractoryAlifState) -> Tensor:
-        """Return the surrogate's argument [B, N], whether or not the neuron is silent."""
+        """Return the surrogate's argument [B, N]: u minus the raised threshold, in the unit of the class."""
         return self._distance(state.u, self.threshold() + self.kappa() * state.a)
 
-    def _distance(self, u: Tensor, in_force: Tensor) -> Tensor:
-        """Return how far above the threshold in force a potential is, in its units where these are asked for."""
-        return (u - in_force) / in_force if self.is_raised else u - in_force
+    def _distance(self, u: Tensor, raised: Tensor) -> Tensor:
+        """Return potential minus raised threshold [B, N], divided by the latter with `unit=raised`."""
+        return (u - raised) / raised if self.is_raised else u - raised
 
     @property
     def operations(self) -> Operations:
-        """Count as `Alif`, with a countdown and its comparison; a spike does not depend on the unit."""
-        return Operations(
-            3 + self.input_gain.multiplications, self.next_potential.additions + 3, 2, state_words=3
-        )
+        """Count a neuron's operations per step: those of `Alif`, plus a countdown and its comparison."""
+        return self.leaky_operations(multiplications=2, additions=3, comparisons=1, state_words=3)

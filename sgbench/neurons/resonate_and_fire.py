@@ -13,7 +13,7 @@ from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
-SMALLEST_COSINE = 0.17  # beyond it, telling w[t-1] by w[t] would lose digits
+SMALLEST_COSINE = 0.17  # below it, computing w[t-1] from w[t] would lose digits
 
 
 class ResonateAndFireState(NamedTuple):
@@ -30,9 +30,9 @@ class ResonateAndFire(SpikingNeuron):
     .. math::
         z[t] = \beta e^{i \omega dt} z[t-1] + I[t], \qquad s[t] = H(\operatorname{Im} z[t] - \theta)
 
-    exact between inputs, whatever the time step. It prefers inputs spaced by its period, and fires after an
-    inhibition, too. A reset acts on the imaginary part alone. Without a reset or with `subtract` it is linear in
-    its state, and fast engines run it (for omega dt below 1.4).
+    for the input current I, spike s and unit step H; exact between inputs, whatever the time step. It responds best
+    to inputs spaced by its period, and can fire after inhibition. A reset acts on the imaginary part alone. With
+    reset `none` or `subtract` fast engines run it, for omega dt below 1.4.
 
     Args:
         beta: decay of the oscillation per step, exp(-dt/tau_mem) [1].
@@ -76,35 +76,34 @@ class ResonateAndFire(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def rotation(self) -> tuple[Tensor, Tensor]:
-        """Return cosine and sine of the angle by which the oscillation turns in a step."""
+        """Return the cosine and the sine of omega dt, the angle that z turns per step; scalars or [N]."""
         omega = self.omega_rad_s()
         angle = self.dt_s * (omega if isinstance(omega, Tensor) else torch.tensor(omega, dtype=torch.float64))
         return angle.cos(), angle.sin()
 
     def step(self, current: Tensor, state: ResonateAndFireState) -> tuple[Tensor, ResonateAndFireState]:
-        """Advance one step: pay the last reset, rotate and decay, add the current to the real part, fire."""
+        """Advance one step: apply the last reset, rotate and decay z, add the current to w, fire."""
         threshold, beta = self.threshold(), self.beta()
         cos, sin = self.rotation()
-        start = self.next_potential.before(state.u, state.s, threshold)
+        start = self.next_potential.before_step(state.u, state.s, threshold)
         w = beta * (cos * state.w - sin * start) + current
         turned = beta * (sin * state.w + cos * start)
-        u = self.next_potential.behind(turned, state.s, threshold)
+        u = self.next_potential.after_step(turned, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, ResonateAndFireState(w=w, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Write both equations with w[t-1] from w[t]; None if a reset reaches w or the turn is too large."""
+        """Return the equations as coefficients, for engines that do not call `step`, with w[t-1] from w[t].
+
+        None for resets that reach w, and for angles whose cosine is below `SMALLEST_COSINE`.
+        """
         cos, sin = self.rotation()
         if self.next_potential.reset not in ("none", "subtract") or bool((cos < SMALLEST_COSINE).any()):
             return None
         beta = self.beta()
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
+        return self.linear_spec(
             second="w",
             decay=beta / cos,
-            threshold=self.threshold(),
             input=-sin / cos,
             coupling=sin / cos,
             second_decay=beta * cos,
@@ -114,5 +113,7 @@ class ResonateAndFire(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: rotation, two decays, sums of current and reset, one comparison."""
-        return Operations(6, self.next_potential.additions + 2, 1, state_words=2)
+        """Count a neuron's operations per step: rotation, two decays, sums of current and reset, one comparison."""
+        return Operations(
+            multiplications=6, additions=self.next_potential.additions + 2, comparisons=1, state_words=2
+        )

@@ -1,4 +1,4 @@
-"""The adaptive leaky neuron by symplectic Euler."""
+"""The adaptive leaky neuron, integrated by symplectic Euler."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class SeAdLif(SpikingNeuron):
         \hat u[t] &= \beta u[t-1] + g I[t] - (1 - \beta) w[t-1], \qquad s[t] = H(\hat u[t] - \theta) \\
         w[t] &= \rho w[t-1] + (1 - \rho) q (a u[t] + b s[t])
 
-    with u the potential after its reset, to `zero` in the paper, where g = 1 - beta. The state holds the
-    potential before its reset and w of the step before, from which the next step begins. Of the resets, `none` and
-    `subtract`, and `subtract_decayed` with attached gradient, run on the fast engines. A spike lasts for a step:
-    double b when the time step is halved.
+    for the adaptation w, input current I, spike s, and the membrane potential before and after its reset, u-hat and
+    u. The paper resets to `zero` and has g = 1 - beta. The state holds u-hat[t] and w[t-1]. Fast engines run
+    `none`, `subtract`, and `subtract_decayed` with attached gradient. A spike lasts for a step: double b when the
+    time step is halved.
 
     Args:
         a: coupling of the adaptation to the potential [1].
@@ -69,7 +69,7 @@ class SeAdLif(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.a = Number("a", a, learn=learn_a, features=features)
         self.b = Number("b", b, learn=learn_b, features=features)
@@ -77,24 +77,27 @@ class SeAdLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
-        """Advance one step: pay the last reset, adapt to what it left, decay, integrate, fire."""
+        """Advance one step: apply the last reset, update w from the potential after it, decay, integrate, fire."""
         threshold, beta, rho = self.threshold(), self.beta(), self.rho()
         gain = (1 - rho) * self.q
-        start = self.next_potential.before(state.u, state.s, threshold)
+        start = self.next_potential.before_step(state.u, state.s, threshold)
         w = rho * state.w + gain * self.a() * start + gain * self.b() * state.s
         driven = self.input_gain(beta) * current - (1 - beta) * w
-        u = self.next_potential.behind(beta * start + driven, state.s, threshold)
+        u = self.next_potential.after_step(beta * start + driven, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Write both equations as coefficients for engines; None if w's part of the reset is not linear."""
+        """Return both equations as coefficients, for engines that do not call `step`.
+
+        None for resets whose effect on w these coefficients cannot express.
+        """
         reset, detached = self.next_potential.reset, self.next_potential.detached
         if reset == "zero" or (reset == "subtract_decayed" and detached):
             return None
         beta, rho, threshold = self.beta(), self.rho(), self.threshold()
         gain = (1 - rho) * self.q
-        paid = threshold if reset == "subtract_decayed" else 0.0
+        lost_by_reset = threshold if reset == "subtract_decayed" else 0.0
         return LinearSpec(
             surrogate=self.surrogate,
             reset=reset,
@@ -106,12 +109,10 @@ class SeAdLif(SpikingNeuron):
             coupling=-(1 - beta),
             second_decay=rho,
             second_potential=gain * self.a(),
-            second_spike=gain * (self.b() - self.a() * paid),
+            second_spike=gain * (self.b() - self.a() * lost_by_reset),
         )
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic, which is that of `AdLif`, the input's gain aside."""
-        return Operations(
-            4 + self.input_gain.multiplications, self.next_potential.additions + 3, 1, state_words=2
-        )
+        """Count a neuron's operations per step: those of `AdLif`, with its own input gain."""
+        return self.leaky_operations(multiplications=3, additions=3, state_words=2)

@@ -1,4 +1,4 @@
-"""The contract of neurons that take all time steps at once."""
+"""The interface of neurons that take all time steps at once."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SequenceState(NamedTuple):
-    """Holds what a `SequenceNeuron` leaves behind; nothing goes on from it."""
+    """Holds the last step of a `SequenceNeuron`; no later step continues from it."""
 
-    u: Tensor  # membrane potential minus threshold of the last step [B, N]
-    s: Tensor  # its spikes [B, N]
+    u: Tensor  # membrane potential minus threshold [B, N]
+    s: Tensor  # spikes [B, N]
 
 
 class SequenceNeuron(Neuron):
-    """Models neurons of which no step can be made alone; they have `unroll` in place of `step`.
+    """Models neurons that compute all steps of a sequence at once, by `unroll` in place of `step`.
 
-    Recurrence, truncated windows and online rules need steps, and refuse them.
+    Recurrence, truncated windows and online rules need single steps, and refuse these neurons.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -38,39 +38,38 @@ class SequenceNeuron(Neuron):
 
     @abstractmethod
     def potential(self, current: Tensor) -> Tensor:
-        """Compute membrane potential minus threshold from the current, both of all steps [T, B, N]."""
+        """Compute membrane potential minus threshold [T, B, N] of all steps from the currents [T, B, N]."""
 
     def unroll(self, current: Tensor) -> tuple[Tensor, Tensor, SequenceState]:
-        """Return spikes and potential minus threshold of all steps [T, B, N], and the state after the last."""
+        """Return spikes and potential minus threshold, each [T, B, N], and the state of the last step."""
         x = self.potential(current)
         s = self.fire(x)
         return s, x, SequenceState(u=x[-1], s=s[-1])
 
     def fire(self, x: Tensor) -> Tensor:
-        """Fire in all steps at once, or step by step where the surrogate takes statistics of a batch."""
+        """Return the spikes [T, B, N] for potentials minus threshold x [T, B, N].
+
+        A surrogate that is not elementwise, as it uses statistics of a batch, is called once per step.
+        """
         if self.surrogate.elementwise:
             return self.surrogate(x)
-        return torch.stack([self.surrogate(now) for now in x.unbind(0)])
+        return torch.stack([self.surrogate(step) for step in x.unbind(0)])
 
     def initial_state(self, like: Tensor) -> SequenceState:
-        """Return zeros of the shape of `like`, as nothing comes before a sequence."""
+        """Return a state of zeros, of the shape of `like` [B, N]."""
         return SequenceState(u=torch.zeros_like(like), s=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Refuse to advance by a single step, which such neurons do not have.
-
-        Raises:
-            InputError: always.
-        """
+        """Raise an `InputError`: these neurons have no single step."""
         raise InputError(f"{type(self).__name__}: takes all time steps at once and has no single step")
 
     def centred(self, state: SequenceState) -> Tensor:
-        """Return membrane potential minus threshold [B, N], which the state holds as it is."""
+        """Return membrane potential minus threshold [B, N], as the state holds it."""
         return state.u
 
 
 def require_steps(steps: int, current: Tensor) -> None:
-    """Refuse a sequence [T, ...] of another length than the weights over time were made for."""
+    """Raise an `InputError` if the current [T, ...] has another number of steps than `steps`."""
     if len(current) != steps:
         raise InputError(
             f"neuron.steps={steps}: the weights are of so many time steps, the sequence has {len(current)}; "
@@ -78,19 +77,19 @@ def require_steps(steps: int, current: Tensor) -> None:
         )
 
 
-def mixed(weights: Tensor, sequence: Tensor) -> Tensor:
-    r"""Mix the steps of a sequence by a matrix, :math:`\sum_k W_{tk} x_k`: W [T, T], x [T, ...].
+def mix_steps(weights: Tensor, sequence: Tensor) -> Tensor:
+    r"""Compute :math:`\sum_k W_{tk} x_k` [T, ...], sums over time of a sequence x [T, ...] by weights W [T, T].
 
-    >>> mixed(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [2.0]])).tolist()
+    >>> mix_steps(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [2.0]])).tolist()
     [[2.0], [1.0]]
     """
     return (weights @ sequence.flatten(1)).view_as(sequence)
 
 
-def decays(beta: float, steps: int) -> Tensor:
-    r"""Make the matrix of a leaky integral over a sequence, :math:`\beta^{t-k}` for k <= t, float64 [T, T].
+def decay_matrix(beta: float, steps: int) -> Tensor:
+    r"""Return the matrix of a leaky integral over time, :math:`\beta^{t-k}` for k <= t, else 0, float64 [T, T].
 
-    >>> decays(0.5, 3).tolist()
+    >>> decay_matrix(0.5, 3).tolist()
     [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.25, 0.5, 1.0]]
     """
     time = torch.arange(steps, dtype=torch.float64)

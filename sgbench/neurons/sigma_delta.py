@@ -16,9 +16,9 @@ class SigmaDeltaState(NamedTuple):
     """Holds the state of a `SigmaDelta` layer between time steps."""
 
     a: Tensor  # sum of all input [B, N]
-    r: Tensor  # sum of all that was sent [B, N]
-    u: Tensor  # what is not sent yet, before this step [B, N]
-    s: Tensor  # what it sends [B, N]
+    r: Tensor  # sum of all sent values [B, N]
+    u: Tensor  # change of the activation since it was last sent [B, N]
+    s: Tensor  # sent value, u or 0 [B, N]
 
 
 class SigmaDelta(SpikingNeuron):
@@ -28,8 +28,10 @@ class SigmaDelta(SpikingNeuron):
         a[t] &= a[t-1] + I[t], \qquad u[t] = \max(0, a[t] + c) - r[t-1] \\
         s[t] &= u[t]\, H(|u[t]| - \theta), \qquad r[t] = r[t-1] + s[t]
 
-    A layer after it adds up again, so a chain of them is a network of rectifiers that only changes travel through,
-    each off by at most theta. What it sends multiplies weights, and is counted so. It has no leak and no reset.
+    for the summed input a, input current I, sum of sent values r, unsent change u and sent value s. The next layer
+    sums again, so a chain of such layers is a network of rectifiers that sends changes only, with an error of at
+    most theta per neuron. Energy counts a multiplication for each sent value and synapse. It has no leak and no
+    reset.
 
     Args:
         bias: c, added before the rectifier [units of a].
@@ -52,8 +54,8 @@ class SigmaDelta(SpikingNeuron):
 
     State: ClassVar[type[Any]] = SigmaDeltaState
     sends: Output = "real"  # changes, which are real numbers
-    # Sums of input, bias, difference and trace, three comparisons, a product.
-    operations: Operations = Operations(1, 4, 3, state_words=2)
+    # Sums of input, bias, difference and trace; comparisons of the rectifier and both signs.
+    operations: Operations = Operations(multiplications=1, additions=4, comparisons=3, state_words=2)
 
     def __init__(
         self,
@@ -66,12 +68,12 @@ class SigmaDelta(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, "none", "detached")
-        self.fires_by_itself()
+        self.take_over_firing()
         self.bias = Number("bias", bias, learn=learn_bias, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SigmaDeltaState) -> tuple[Tensor, SigmaDeltaState]:
-        """Advance one step: add up the current, rectify, send the change if it is large."""
+        """Advance one step: add the current, rectify, send the change if it exceeds the threshold."""
         threshold = self.threshold()
         a = state.a + current
         u = torch.relu(a + self.bias()) - state.r
@@ -79,5 +81,5 @@ class SigmaDelta(SpikingNeuron):
         return s, SigmaDeltaState(a=a, r=state.r + s, u=u, s=s)
 
     def centred(self, state: SigmaDeltaState) -> Tensor:
-        """Subtract the threshold from the size of the change [B, N]."""
+        """Subtract the threshold from the absolute change [B, N]."""
         return state.u.abs() - self.threshold()

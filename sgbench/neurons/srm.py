@@ -21,19 +21,20 @@ class SrmState(NamedTuple):
 
 
 class Srm(SpikingNeuron):
-    r"""Models a spike response neuron (SRM0): kernels for what comes in, a kernel for what went out, and no reset.
+    r"""Models a spike response neuron (SRM0), which filters its input and its own spikes, and has no reset.
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t], \qquad u[t] = \beta u[t-1] + i[t] \\
         r[t] &= \rho r[t-1] + \kappa s[t-1], \qquad s[t] = H(u[t] - r[t] - \theta)
 
-    so that u is the input through the double exponential kernel
-    :math:`\epsilon[n] = (\alpha^{n+1} - \beta^{n+1}) / (\alpha - \beta)`, and r the own spikes through
-    :math:`\eta[n] = \kappa \rho^{n-1}`. `reset_gradient` says whether gradient flows through these.
+    for the synaptic current i, potential u, refractory trace r, input current I and spike s. So u is the input
+    filtered by the double exponential kernel :math:`\epsilon[n] = (\alpha^{n+1} - \beta^{n+1}) / (\alpha - \beta)`,
+    and r the neuron's own spikes filtered by :math:`\eta[n] = \kappa \rho^{n-1}`. `reset_gradient` decides whether
+    gradients flow through r.
 
     Args:
         rho: decay of the refractory trace per step [1].
-        kappa: refractory drop per spike [units of u].
+        kappa: rise of the refractory trace per spike [units of u].
 
     Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 4.2.3 (SRM0); snnax `SRM`.
 
@@ -50,8 +51,8 @@ class Srm(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = SrmState
-    # Three decays and a product with the spike, four sums, one comparison.
-    operations: Operations = Operations(4, 4, 1, state_words=3)
+    # Products of three decays and of kappa with the spike.
+    operations: Operations = Operations(multiplications=4, additions=4, comparisons=1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -79,21 +80,21 @@ class Srm(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SrmState) -> tuple[Tensor, SrmState]:
-        """Advance one step: filter the input twice and the last spikes once, fire."""
+        """Advance one step: filter the input by both decays and the last spikes by the third, fire."""
         i = self.alpha() * state.i + current
         u = self.beta() * state.u + i
-        r = self.rho() * state.r + self.kappa() * self.next_potential.seen(state.s)
-        after = SrmState(i=i, u=u, r=r, s=state.s)
-        s = self.surrogate(self.centred(after))
-        return s, after._replace(s=s)
+        r = self.rho() * state.r + self.kappa() * self.next_potential.reset_spikes(state.s)
+        before_spike = SrmState(i=i, u=u, r=r, s=state.s)
+        s = self.surrogate(self.centred(before_spike))
+        return s, before_spike._replace(s=s)
 
     @property
     def filters_alike(self) -> bool:
-        """Return whether an input moves all neurons by one filter: if no gradient goes through their own spikes."""
+        """Return whether all neurons filter an input alike: detached spikes, and no decay per neuron or learnt."""
         return self.next_potential.detached and not any(
             isinstance(decay(), Tensor) for decay in (self.alpha, self.beta)
         )
 
     def centred(self, state: SrmState) -> Tensor:
-        """Subtract the response to the own spikes and the threshold from the response to the input [B, N]."""
+        """Subtract the refractory trace and the threshold from the potential u [B, N]."""
         return state.u - state.r - self.threshold()

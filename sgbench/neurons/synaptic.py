@@ -27,8 +27,9 @@ class Synaptic(SpikingNeuron):
         i[t] &= \alpha i[t-1] + I[t] \\
         u[t] &= \beta u[t-1] + g i[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
-    with g = 1 unless `input_gain` says otherwise. A reset acts on the membrane alone. With `zero` the current of
-    the step after a spike is kept, where snnTorch's `Synaptic` drops it.
+    for the synaptic current i, membrane potential u, input current I and spike s, with g = 1 unless `input_gain`
+    says otherwise. A reset acts on the membrane alone. With `zero` the current of the step after a spike is kept,
+    where snnTorch's `Synaptic` drops it.
 
     Source: snnTorch 1.0 `Synaptic`, equal to it over 200 steps for subtract and none (tested); Neftci, Mostafa &
     Zenke 2019, section II.
@@ -65,11 +66,11 @@ class Synaptic(SpikingNeuron):
         super().__init__(surrogate, reset, reset_gradient)
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SynapticState) -> tuple[Tensor, SynapticState]:
-        """Advance one step: decay the current and add to it, then to the potential, pay the last reset, fire."""
+        """Advance one step: decay and charge the current, then the potential, apply the last reset, fire."""
         i = self.alpha() * state.i + current
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * i, beta, threshold)
@@ -77,14 +78,10 @@ class Synaptic(SpikingNeuron):
         return s, SynapticState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write both equations as coefficients for engines that do not call `step`."""
+        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
-        return LinearSpec(
-            surrogate=self.surrogate,
-            reset=self.next_potential.reset,
-            detached=self.next_potential.detached,
+        return self.linear_spec(
             decay=beta,
-            threshold=self.threshold(),
             second="i",
             input=0.0,
             coupling=self.input_gain(beta),
@@ -94,7 +91,5 @@ class Synaptic(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, and product and sum of the synaptic current."""
-        return Operations(
-            2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=2
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus product and sum of the synaptic current."""
+        return self.leaky_operations(multiplications=1, additions=1, state_words=2)

@@ -26,6 +26,8 @@ class SynapticReadout(Neuron):
         i[t] &= \alpha i[t-1] + I[t] \\
         u[t] &= \beta u[t-1] + g i[t]
 
+    for the synaptic current i, potential u, which is the output, and input current I.
+
     Args:
         alpha: decay of the current per step, exp(-dt/tau_syn) [1].
         beta: decay of the potential per step, exp(-dt/tau) [1].
@@ -55,14 +57,14 @@ class SynapticReadout(Neuron):
         super().__init__()
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
 
     def initial_state(self, like: Tensor) -> SynapticReadoutState:
-        """Start from no current and a potential of 0, shaped as the current `like`."""
+        """Return a current and a potential of 0, of the shape of the current `like` [B, N]."""
         return SynapticReadoutState(i=torch.zeros_like(like), u=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: SynapticReadoutState) -> tuple[Tensor, SynapticReadoutState]:
-        """Advance one step: decay the current and add to it, then to the potential, which is the output."""
+        """Advance one step: decay and charge the current, then the potential, which is the output."""
         beta = self.beta()
         i = self.alpha() * state.i + current
         u = beta * state.u + self.input_gain(beta) * i
@@ -73,7 +75,7 @@ class SynapticReadout(Neuron):
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
-        """Give both equations of the class as the coefficients of engines that do not call `step`, with w = i."""
+        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=None,
@@ -89,5 +91,7 @@ class SynapticReadout(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: the products of two decays and the gain, and two sums."""
-        return Operations(2 + self.input_gain.multiplications, 2, 0, state_words=2)
+        """Count a neuron's operations per step: the products of two decays and the gain, and two sums."""
+        return Operations(
+            multiplications=2 + self.input_gain.multiplications, additions=2, comparisons=0, state_words=2
+        )

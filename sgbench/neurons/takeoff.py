@@ -1,4 +1,4 @@
-"""The exponential current of integrate-and-fire neurons that take off by themselves."""
+"""The exponential current of integrate-and-fire neurons (EIF, AdEx), which starts a spike."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from sgbench.neurons.arguments import require_argument
 
 
 class Takeoff:
-    r"""Computes the current that makes a spike take off.
+    r"""Computes the exponential current that starts a spike, from the membrane potential u.
 
     .. math:: \Delta e^{(\min(u, \theta) - u_T)/\Delta}
 
-    Beyond the threshold it stays, so that it cannot overflow where a reset leaves the potential above.
+    Beyond the threshold theta it is constant, so that it cannot overflow.
 
     Args:
-        sharpness: Delta, over which the spike takes off, above 0 [units of u].
-        rheobase: u_T, from which it takes off [units of u].
+        sharpness: Delta, the rise of u that multiplies the current by e, above 0 [units of u].
+        rheobase: u_T, the potential at which the current is Delta [units of u].
 
     Raises:
         InputError: a value out of range.
@@ -34,6 +34,6 @@ class Takeoff:
         self.rheobase = require_argument("rheobase", rheobase)
 
     def __call__(self, u: Tensor, threshold: Tensor | float) -> Tensor:
-        """Compute the exponential current at potentials u [B, N]."""
+        """Compute the exponential current [B, N] at potentials u [B, N], constant above the threshold."""
         below = torch.minimum(u, torch.as_tensor(threshold, dtype=u.dtype, device=u.device))
         return self.sharpness * torch.exp((below - self.rheobase) / self.sharpness)

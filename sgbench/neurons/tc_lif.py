@@ -21,20 +21,21 @@ class TcLifState(NamedTuple):
 
 
 class TcLif(SpikingNeuron):
-    r"""Models a dendrite that takes the current and a soma that fires, each drawing on the other; neither leaks.
+    r"""Models a dendrite that takes the current, coupled to a soma that fires; neither leaks (TC-LIF).
 
     .. math::
         d[t] &= d[t-1] - \gamma s[t-1] - a (u[t-1] - \theta s[t-1]) + I[t] \\
         u[t] &= u[t-1] - \theta s[t-1] + b \, d[t], \qquad s[t] = H(u[t] - \theta)
 
-    A spike takes theta from the soma and gamma from the dendrite before anything else happens in the next step.
-    With a = b = 1/2 the two swing, undamped, with a period of 12.4 steps.
+    for the potentials d of the dendrite and u of the soma, input current I and spike s. A spike subtracts theta
+    from the soma and gamma from the dendrite at the beginning of the next step. With a = b = 1/2 both oscillate,
+    undamped, with a period of 12.4 steps.
 
     Args:
-        soma_to_dendrite: a in [0, 1], sigma(c_1) of the paper.
-        dendrite_to_soma: b in [0, 1], sigma(c_2) of the paper.
-        gamma: what a spike takes from the dendrite [units of d].
-        reset_gradient: "detached" or "attached", of both compartments.
+        soma_to_dendrite: coupling a of the soma to the dendrite, in [0, 1], sigma(c_1) of the paper [1].
+        dendrite_to_soma: coupling b of the dendrite to the soma, in [0, 1], sigma(c_2) of the paper [1].
+        gamma: what a spike subtracts from the dendrite [units of d].
+        reset_gradient: "detached" or "attached", for both compartments.
 
     Source: Zhang et al. 2024, AAAI, arXiv:2308.13250, as its authors coded it (the soma's reset precedes its pull
     on the dendrite); a and b start at 1/2 there and are shared.
@@ -52,8 +53,8 @@ class TcLif(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = TcLifState
-    # Two products of the pulls, the sums of pulls and resets, one comparison.
-    operations: Operations = Operations(2, 5, 1, state_words=2)
+    # Products of both couplings; sums of couplings, current and resets.
+    operations: Operations = Operations(multiplications=2, additions=5, comparisons=1, state_words=2)
 
     def __init__(  # noqa: PLR0913 - the model has so many
         self,
@@ -81,10 +82,10 @@ class TcLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: TcLifState) -> tuple[Tensor, TcLifState]:
-        """Advance one step: pay both resets, charge the dendrite, then the soma, fire."""
-        threshold, pull = self.threshold(), self.soma_to_dendrite()
-        last = self.next_potential.seen(state.s)
-        d = state.d - pull * state.u + current + (pull * threshold - self.gamma()) * last
+        """Advance one step: apply both resets, charge the dendrite, then the soma, fire."""
+        threshold, coupling = self.threshold(), self.soma_to_dendrite()
+        last = self.next_potential.reset_spikes(state.s)
+        d = state.d - coupling * state.u + current + (coupling * threshold - self.gamma()) * last
         u = self.next_potential.around(
             lambda start: start + self.dendrite_to_soma() * d, state.u, state.s, threshold
         )
@@ -92,10 +93,13 @@ class TcLif(SpikingNeuron):
         return s, TcLifState(u=u, d=d, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Write both equations as coefficients; None with a detached reset, as engines attach the dendrite's."""
+        """Return both equations as coefficients, for engines that do not call `step`.
+
+        None with a detached reset, as engines always attach the reset of the dendrite.
+        """
         if self.next_potential.detached:
             return None
-        threshold, pull = self.threshold(), self.soma_to_dendrite()
+        threshold, coupling = self.threshold(), self.soma_to_dendrite()
         return LinearSpec(
             surrogate=self.surrogate,
             reset="subtract",
@@ -106,7 +110,7 @@ class TcLif(SpikingNeuron):
             coupling=self.dendrite_to_soma(),
             input=0.0,
             second_decay=1.0,
-            second_potential=-pull,
+            second_potential=-coupling,
             second_input=1.0,
-            second_spike=pull * threshold - self.gamma(),
+            second_spike=coupling * threshold - self.gamma(),
         )

@@ -14,8 +14,11 @@ class Ternary(SpikingNeuron):
 
     .. math:: s[t] = H(u[t] - \theta) - H(-u[t] - \theta), \qquad u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
 
-    A reset moves the potential by a threshold towards 0 from either side. Unlike firing=ternary, the negative
-    threshold follows a learnt one. A `zero` reset, which ignores the sign, is refused.
+    for the membrane potential u, input current I and spike s. A reset moves u by theta towards 0. Unlike with
+    firing=ternary, a learnt threshold moves the negative one too.
+
+    Raises:
+        InputError: a value out of range, reset `zero`, or a surrogate with spikes other than 0 and 1.
 
     Source: Guo et al. 2024, AAAI (Ternary Spike); SpikingJelly 2.0 `TernaryLIFNode` (tested).
 
@@ -47,14 +50,14 @@ class Ternary(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
-        self.fires_by_itself()
+        self.take_over_firing()
         self.refuse_zero()
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.input_gain = InputGain(input_gain, self.beta.initial_value())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
-        """Advance one step: decay, integrate, pay the last spike's reset, fire up or down."""
+        """Advance one step: decay, integrate, apply the last spike's reset, send 1, -1 or 0."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         s = self.surrogate(u - threshold) - self.surrogate(-u - threshold)
@@ -62,7 +65,5 @@ class Ternary(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: that of `Leaky`, and one comparison more."""
-        return Operations(
-            1 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
-        )
+        """Count a neuron's operations per step: those of `Leaky`, plus one comparison more."""
+        return self.leaky_operations(comparisons=1)

@@ -28,13 +28,14 @@ class ThreeCompartment(SpikingNeuron):
         b[t] &= \beta (b[t-1] + I[t]), \qquad a[t] = \alpha (a[t-1] + V s[t-1]) \\
         u[t] &= u[t-1] + \lambda (b[t] + a[t] - u[t-1]), \qquad s[t] = H(u[t] - \theta)
 
-    and a spike sets all three to 0 before the next step. V is the network's recurrence; without one the apical
-    dendrite is silent.
+    for the potentials b, a and u of basal dendrite, apical dendrite and soma, input current I and spike s. A spike
+    sets all three to 0 before the next step. V are the network's recurrent weights; without them the apical
+    dendrite gets no input.
 
     Args:
-        basal: beta, kept of the basal dendrite per step, 1/tau_basal of the source [1].
-        apical: alpha, kept of the apical dendrite per step, 1/tau_apical of the source [1].
-        soma: lambda, how far the soma goes to the sum of its dendrites per step, 1/tau of the source [1].
+        basal: beta, decay of the basal dendrite per step, 1/tau_basal of the source [1].
+        apical: alpha, decay of the apical dendrite per step, 1/tau_apical of the source [1].
+        soma: lambda, rate per step at which the soma follows the sum of its dendrites, 1/tau of the source [1].
 
     Source: Zeng et al. 2023, Patterns 4(8), BrainCog's `ThreeCompNode` as coded, all time constants 2 there.
 
@@ -49,8 +50,8 @@ class ThreeCompartment(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = ThreeCompartmentState
-    # A product per compartment, sums of currents and soma, one comparison.
-    operations: Operations = Operations(3, 5, 1, state_words=3)
+    # A product per compartment; sums of currents and soma.
+    operations: Operations = Operations(multiplications=3, additions=5, comparisons=1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -74,15 +75,15 @@ class ThreeCompartment(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Put the currents of both dendrites side by side, the basal one's first [B, 2 N]."""
+        """Join input (of the basal dendrite) and recurrent current (of the apical one) to [B, 2 N]."""
         return torch.cat([current, recurrent], -1)
 
     def step(self, current: Tensor, state: ThreeCompartmentState) -> tuple[Tensor, ThreeCompartmentState]:
-        """Advance one step: pay the last spike's reset, charge the dendrites, then the soma, fire."""
-        bottom, *top = current.split(state.u.shape[-1], -1)
-        not_reset = 1 - self.next_potential.seen(state.s)
-        basal = self.basal() * (not_reset * state.basal + bottom)
-        apical = self.apical() * (not_reset * state.apical + (top[0] if top else 0.0))
+        """Advance one step: apply the last spike's reset, charge the dendrites, then the soma, fire."""
+        feedforward, *feedback = current.split(state.u.shape[-1], -1)
+        not_reset = 1 - self.next_potential.reset_spikes(state.s)
+        basal = self.basal() * (not_reset * state.basal + feedforward)
+        apical = self.apical() * (not_reset * state.apical + (feedback[0] if feedback else 0.0))
         u = not_reset * state.u
         u = u + self.soma() * (basal + apical - u)
         s = self.surrogate(u - self.threshold())

@@ -1,4 +1,4 @@
-"""The contract of a normalisation: what is done over time and batch to the currents of hidden layers."""
+"""The interface of normalisations of hidden layers' currents over time and batch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sgbench.normalisations.normaliser import CurrentLayer, Normaliser
 
 
 class Normalisation(ABC):
-    """Puts a normaliser after the weights of each hidden layer; recurrent currents join after it."""
+    """Normalises the feed-forward currents of each hidden layer; recurrent currents are added afterwards."""
 
     neutral: ClassVar[bool] = False  # whether it leaves all currents as they are
 
     @abstractmethod
     def of(self, layer: CurrentLayer) -> Normaliser | None:
-        """Make the normaliser of one layer's currents, or None where nothing is done.
+        """Make the module that normalises one layer's currents; None if they stay as they are.
 
         Raises:
-            InputError: it is not defined for this layer.
+            InputError: the normalisation is not defined for this layer.
         """

@@ -11,12 +11,12 @@ class BatchNorm(Normalisation):
 
     .. math:: y = \gamma \frac{x - \mathrm E[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + b
 
-    with gamma (1 at the start) and b (0) learnt for each channel. `tdbn` scales the same to the threshold. Once
-    trained it is a part of the weights and a bias.
+    for currents x, with gamma (initially 1) and b (initially 0) learnt for each channel. `tdbn` also scales to the
+    threshold. After training it is folded into the weights and a bias.
 
     Args:
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to variances.
+        momentum: weight of a new batch in the running statistics, above 0 and up to 1.
+        epsilon: added to variances, above 0 [units of x squared].
 
     Raises:
         InputError: a number out of range.
@@ -37,5 +37,5 @@ class BatchNorm(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> ScaledBatchNorm:
-        """Make the normaliser of one layer."""
+        """Make the module that normalises one layer's currents, with a scale of 1."""
         return ScaledBatchNorm(layer, scale=1.0, momentum=self.momentum, epsilon=self.epsilon)

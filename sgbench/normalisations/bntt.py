@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError, require_count
 from sgbench.normalisations.base import Normalisation
-from sgbench.normalisations.normaliser import CurrentLayer, Normaliser, within
+from sgbench.normalisations.normaliser import CurrentLayer, Normaliser, normalise_valid
 
 
 class Bntt(Normalisation):
@@ -17,16 +18,17 @@ class Bntt(Normalisation):
 
     .. math:: y[t] = \gamma[t] \frac{x[t] - \mu[t]}{\sqrt{\sigma^2[t] + \varepsilon}}
 
-    with gamma learnt, 1 at the start. Weights serve all steps, so it stays an operation of its own once trained:
-    one multiplication and addition for each current.
+    for currents x with mean mu and variance sigma^2 over samples and pixels; gamma is learnt, initially 1. As gamma
+    depends on the step, it cannot be folded into the weights after training: each current costs a multiplication
+    and an addition.
 
     Args:
-        steps: time steps, the longest sequence that it takes.
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to variances.
+        steps: number of time steps of the longest sequence allowed.
+        momentum: weight of a new batch in the running statistics, above 0 and up to 1.
+        epsilon: added to variances, above 0 [units of x squared].
 
     Raises:
-        InputError: a longer sequence.
+        InputError: a value out of range, or a longer sequence.
 
     Source: Kim & Panda 2021, Frontiers in Neuroscience 15:773954. Each step is
     `torch.nn.BatchNorm1d` or 2d without shift (tested).
@@ -44,7 +46,7 @@ class Bntt(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> BnttLayer:
-        """Make the normaliser of one layer, with statistics of its own in each time step."""
+        """Make the module that normalises one layer's currents, with separate statistics for each time step."""
         return BnttLayer(layer, self.steps, momentum=self.momentum, epsilon=self.epsilon)
 
 
@@ -54,21 +56,23 @@ class BnttLayer(Normaliser):
     folds: ClassVar[bool] = False
 
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise each step's samples by the statistics of that step, [T, B, channels, pixels]."""
+        """Normalise currents [T, B, channels, pixels], each step by its own statistics.
+
+        Raises:
+            InputError: more than `steps` time steps.
+        """
         if len(current) > len(self.gain):
             raise InputError(
                 f"normalisation.steps={len(self.gain)}: layer '{self.layer_name}' has statistics of so many time "
                 f"steps, the sequence has {len(current)}; set normalisation.steps"
             )
+
+        def of_step(values: Tensor, t: int) -> Tensor:
+            return self.batch(values, self.running_mean[t], self.running_var[t], self.gain[t], None)
+
         return torch.stack(
             [
-                within(
-                    now,
-                    None if valid is None else valid[t],
-                    lambda values, t=t: self.batch(
-                        values, self.running_mean[t], self.running_var[t], self.gain[t], None
-                    ),
-                )
-                for t, now in enumerate(current.unbind(0))
+                normalise_valid(step, None if valid is None else valid[t], partial(of_step, t=t))
+                for t, step in enumerate(current.unbind(0))
             ]
         )

@@ -9,7 +9,7 @@ from sgbench.normalisations.normaliser import CurrentLayer
 
 
 class NoNormalisation(Normalisation):
-    """Leaves currents what the weights make of the input.
+    """Leaves currents as the weights compute them.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section II.
     """
@@ -17,4 +17,4 @@ class NoNormalisation(Normalisation):
     neutral: ClassVar[bool] = True
 
     def of(self, layer: CurrentLayer) -> None:
-        """Return None, as currents stay what the weights make of the input."""
+        """Return None: currents stay as the weights compute them."""

@@ -1,8 +1,9 @@
-"""What normalises the currents of one layer."""
+"""Modules that normalise the currents of one layer."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -12,42 +13,46 @@ from sgbench.errors import InputError, require_number
 
 
 class CurrentLayer(Protocol):
-    """Defines what a normalisation may ask of a layer."""
+    """Defines the attributes of a layer that a normalisation may use."""
 
     name: str
 
     @property
     def neuron(self) -> Any:
-        """Return the layer's neurons, with their threshold where they have one."""
+        """Return the layer's neurons, which may have a `threshold`."""
         ...
 
     @property
     def weight(self) -> Tensor:
-        """Return the weights into the layer; each row has statistics of its own."""
+        """Return the weights into the layer; each row is a channel with separate statistics."""
         ...
 
     @property
     def sums(self) -> int:
-        """Count the currents that the layer's weights sum up in one step."""
+        """Return the number of currents per sample and step, channels times pixels."""
         ...
 
 
 class Normaliser(nn.Module, ABC):
-    r"""Normalises a layer's currents by the batch's own statistics in training, by running ones afterwards.
+    r"""Normalises a layer's currents by statistics of the batch in training, by running statistics afterwards.
 
     .. math:: y = g \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b
 
-    Statistics are of the steps within each sample's length; after it the currents are 0. A single value has no
-    variance and is normalised by the running statistics. These are buffers, and so a part of the weights file.
+    with mean mu and variance sigma^2 of the currents x, learnt gain g and shift b. Only steps within a sample's
+    length enter; after it the currents are 0. A single value has no variance and is normalised by the running
+    statistics. These are buffers, so the weights file holds them.
 
     Args:
-        layer: whose currents they are.
-        sets: sizes in front of the channels, of statistics that are kept apart.
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to variances.
+        layer: the layer that has the currents.
+        sets: leading sizes of the statistics, such as the number of steps; none for one set.
+        momentum: weight of a new batch in the running statistics, above 0 and up to 1.
+        epsilon: added to variances, above 0 [units of x squared].
+
+    Raises:
+        InputError: a momentum or epsilon out of range.
     """
 
-    folds: ClassVar[bool]  # whether it can go into weights and bias once it is trained
+    folds: ClassVar[bool]  # whether it can be folded into weights and bias after training
     running_mean: Tensor
     running_var: Tensor
 
@@ -64,10 +69,14 @@ class Normaliser(nn.Module, ABC):
         self.register_buffer("running_var", torch.ones(shape, dtype=torch.float64))
 
     def forward(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise currents of all steps [T, B, channels x pixels]; `valid` [T, B] marks those within samples.
+        """Normalise the currents of all steps [T, B, channels x pixels].
+
+        Args:
+            current: currents x.
+            valid: [T, B], true for steps within a sample's length; None if all are.
 
         Raises:
-            InputError: a single step is given.
+            InputError: the currents are of a single step [B, N].
         """
         if current.dim() < 3:  # noqa: PLR2004 - time, batch, currents
             raise InputError(
@@ -77,26 +86,37 @@ class Normaliser(nn.Module, ABC):
 
     @abstractmethod
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise the currents of all steps [T, B, channels, pixels], channels and pixels apart."""
+        """Normalise the currents of all steps [T, B, channels, pixels]; `valid` as in `forward`."""
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return weight and bias with the normalisation in them where that is possible; here both as they are."""
+        """Return weight and bias with the trained normalisation folded in, if `folds`; else both unchanged."""
         return weight, bias
 
     def batch(
         self, values: Tensor, mean: Tensor, variance: Tensor, gain: Tensor, shift: Tensor | None
     ) -> Tensor:
-        """Normalise values [M, channels, pixels] and, in training, move the running statistics in place."""
+        """Normalise values [M, channels, pixels] per channel; in training, update the running statistics in place.
+
+        Args:
+            values: currents of M steps and samples.
+            mean: running mean [channels].
+            variance: running variance [channels].
+            gain: factor after normalisation [channels].
+            shift: added last [channels]; None for 0.
+        """
         if not len(values):
             return values
-        single = len(values) * self.pixels == 1
+        by_batch = self.training and len(values) * self.pixels > 1
         return nn.functional.batch_norm(
-            values, mean, variance, gain, shift, self.training and not single, self.momentum, self.epsilon
+            values, mean, variance, gain, shift, by_batch, self.momentum, self.epsilon
         )
 
 
-def within(values: Tensor, valid: Tensor | None, normalise: Any) -> Tensor:
-    """Normalise the valid rows of values [M, ...] by a function, and set the others to 0."""
+def normalise_valid(values: Tensor, valid: Tensor | None, normalise: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply `normalise` to the rows of values [M, ...] that `valid` [M] marks, and set the others to 0.
+
+    With valid=None all rows are valid.
+    """
     if valid is None:
         return normalise(values)
     out = torch.zeros_like(values)
@@ -105,15 +125,17 @@ def within(values: Tensor, valid: Tensor | None, normalise: Any) -> Tensor:
 
 
 class ScaledBatchNorm(Normaliser):
-    r"""Normalises all time steps, samples and pixels as one batch, to a scale, and can go into the weights.
+    r"""Normalises all time steps, samples and pixels as one batch, times a scale; can be folded into the weights.
 
     .. math:: y = s \, g \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b
 
+    with currents x, their mean mu and variance sigma^2, learnt gain g and learnt shift b.
+
     Args:
-        layer: whose currents they are.
-        scale: s.
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to variances.
+        layer: the layer that has the currents.
+        scale: factor s.
+        momentum: weight of a new batch in the running statistics, above 0 and up to 1.
+        epsilon: added to variances, above 0 [units of x squared].
     """
 
     folds: ClassVar[bool] = True
@@ -124,8 +146,8 @@ class ScaledBatchNorm(Normaliser):
         self.shift = nn.Parameter(torch.zeros(self.channels, dtype=torch.float64))
 
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise all steps and samples as one batch, [T, B, channels, pixels]."""
-        rows = within(
+        """Normalise currents [T, B, channels, pixels], all steps and samples as one batch."""
+        rows = normalise_valid(
             current.flatten(0, 1),
             None if valid is None else valid.flatten(),
             lambda values: self.batch(
@@ -135,7 +157,10 @@ class ScaledBatchNorm(Normaliser):
         return rows.view_as(current)
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return weights scaled by the normalisation, and the bias that it comes to."""
+        """Return weights and bias that give the normalised currents at once, by the running statistics.
+
+        The returned weights have the shape of `weight`, the bias is [channels].
+        """
         slope = self.scale * self.gain * (self.running_var + self.epsilon).rsqrt()
-        start = self.running_mean if bias is None else self.running_mean - bias
-        return weight * slope.view(-1, *[1] * (weight.dim() - 1)), self.shift - slope * start
+        mean = self.running_mean if bias is None else self.running_mean - bias
+        return weight * slope.view(-1, *[1] * (weight.dim() - 1)), self.shift - slope * mean

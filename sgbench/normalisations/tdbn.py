@@ -10,24 +10,24 @@ from sgbench.normalisations.normaliser import CurrentLayer, ScaledBatchNorm
 
 
 class Tdbn(Normalisation):
-    r"""Normalises by threshold: one mean and variance over all time steps, samples and pixels.
+    r"""Normalises each channel over all time steps, samples and pixels, and scales it to the threshold.
 
     .. math:: y = \lambda \, \alpha \theta \frac{x - \mathrm E[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + b
 
-    with lambda (1 at the start) and b (0) learnt for each channel, and theta the threshold that the layer starts
-    from, its mean where it differs among neurons. Once trained it is a part of the weights and a bias.
+    for currents x, with lambda (initially 1) and b (initially 0) learnt for each channel. theta is the layer's
+    initial threshold, averaged over its neurons. After training it is folded into the weights and a bias.
 
     Args:
-        alpha: share of the threshold; 1 where layers follow one another.
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to variances.
+        alpha: factor on the threshold, above 0; 1 in networks without parallel branches.
+        momentum: weight of a new batch in the running statistics, above 0 and up to 1.
+        epsilon: added to variances, above 0 [units of x squared].
 
     Raises:
-        InputError: neurons without a threshold.
+        InputError: a value out of range, or neurons without a threshold.
 
     Source: Zheng, Wu, Deng, Hu & Li 2021, AAAI 35(12). With alpha theta = 1 it is
     `torch.nn.BatchNorm1d` or 2d over steps and samples (tested). SpikingJelly starts lambda at alpha theta
-    instead: equal currents, another pace of learning.
+    instead: the currents are equal, the learning speed differs.
 
     >>> from types import SimpleNamespace as Made
     >>> layer = Made(name="hidden0", weight=torch.zeros(1, 2), sums=1, neuron=Made(threshold=lambda: 0.5))
@@ -42,7 +42,7 @@ class Tdbn(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> ScaledBatchNorm:
-        """Make the normaliser of one layer, scaled to its neurons' threshold."""
+        """Make the module that normalises one layer's currents, with the scale alpha theta."""
         threshold = getattr(layer.neuron, "threshold", None)
         if threshold is None:
             raise InputError(

@@ -1,4 +1,4 @@
-"""SMORMS3."""
+"""The optimiser SMORMS3: squared mean over root mean squared cubed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from sgbench.errors import require_number
 
 
 class Smorms3(torch.optim.Optimizer):
-    r"""Steps by squared mean over root mean squared cubed: each weight has a step and a memory of its own.
+    r"""Steps by squared mean over root mean squared cubed: each weight has its own step size and memory (SMORMS3).
 
     .. math::
         r &= 1 / (m + 1), \qquad g \leftarrow (1 - r) g + r \nabla, \qquad v \leftarrow (1 - r) v + r \nabla^2 \\
         x &= g^2 / (v + \epsilon), \qquad
         w \leftarrow w - \nabla \min(\eta, x) / (\sqrt{v} + \epsilon), \qquad m \leftarrow 1 + m (1 - x)
 
-    from m = 1 and g = v = 0. Where gradients agree, x is near 1 and the memory m short; where they are noise, x is
-    small and limits the step.
+    for weight w, gradient nabla, its running mean g and mean square v, and memory m, initially m = 1 and g = v = 0.
+    If successive gradients agree, x is near 1 and the memory short; if they are noise, x is small and limits the
+    step.
 
     Args:
-        params: to move.
-        lr: the largest step eta.
-        eps: epsilon.
+        params: parameters to optimise, or parameter groups, as in torch.
+        lr: eta, largest step relative to the root mean square gradient.
+        eps: epsilon, above 0, which avoids divisions by 0.
 
     Raises:
         InputError: a number out of range.
@@ -50,13 +51,14 @@ class Smorms3(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override] - a closure is never given here
-        """Move every weight that has a gradient by one update."""
+        """Update every weight that has a gradient, in place."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
                     self._move(weight, weight.grad, group["lr"], group["eps"])
 
     def _move(self, weight: Tensor, gradient: Tensor, lr: float, eps: float) -> None:
+        """Update one weight and its state (m, g and v of the class) in place."""
         state = self.state[weight]
         if not state:
             state["memory"] = torch.ones_like(weight)

@@ -1,4 +1,4 @@
-"""The contract of a quantiser: the few values that a weight may have, in training as in the test."""
+"""The interface of quantisers, which restrict weights to few values in training and in the test."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ Scale = Literal["layer", "channel"]
 
 
 class Quantiser(nn.Module, ABC):
-    """Sets the weights of synapses to some of few values; what is optimised stays a real number behind each.
+    """Quantises synaptic weights to few values; the optimiser moves real weights, from which each is computed.
 
     Args:
-        scale: "layer": all weights of a tensor are multiples of one unit; "channel": those into each neuron, or
-            into each channel of a convolution, of one of their own.
+        scale: "layer" (all weights of a tensor are multiples of one unit) or "channel" (those of each row, into one
+            neuron or one channel of a convolution, have their own unit).
         power_of_two: whether units are powers of 2, so that sums of weights have no rounding in floating point.
+
+    Raises:
+        InputError: another scale, or a power_of_two that is no boolean.
     """
 
     neutral: ClassVar[bool] = False  # whether weights stay as they are
-    bits: int  # that store a weight
+    bits: int  # number of bits that store a weight
 
     def __init__(self, *, scale: str, power_of_two: bool) -> None:
         super().__init__()
@@ -32,32 +35,34 @@ class Quantiser(nn.Module, ABC):
 
     @abstractmethod
     def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the whole number that stands for each weight, and the unit, which broadcasts against it."""
+        """Compute the whole number of units of each weight, and the unit, which broadcasts against the weights."""
 
     def slope(self, weight: Tensor, unit: Tensor) -> Tensor | float:
-        """Compute the derivative that stands for that of the staircase, by default 1: straight through."""
+        """Compute the surrogate derivative of the quantised by the real weight; by default 1, straight through."""
         return 1.0
 
     def forward(self, weight: Tensor) -> Tensor:
-        r"""Return the weights that act.
+        r"""Return the quantised weights q, of the shape of the real weights w.
 
         .. math:: q = n \, s, \qquad \frac{\partial q}{\partial w} := \mathrm{slope}(w)
 
+        with whole numbers n and unit s.
+
         Args:
-            weight: of any shape; its first axis is that of neurons, times their currents, or of channels.
+            weight: w; its first axis is that of the receiving neurons, times their currents, or of channels.
         """
         fixed = weight.detach()
         whole, unit = self.levels(fixed)
         return whole * unit + self.slope(fixed, unit) * (weight - fixed)
 
     def axes(self, weight: Tensor) -> tuple[int, ...]:
-        """Return the axes of a weight that share a unit: all, or all but the first."""
+        """Return the axes of a weight over which a unit is shared: all, or all but the first for "channel"."""
         first = 1 if self.scale == "channel" and weight.dim() > 1 else 0
         return tuple(range(first, weight.dim()))
 
 
 def power_of_two_above(size: Tensor) -> Tensor:
-    """Return the least power of 2 that is no smaller, elementwise; 1 where a size is 0.
+    """Return the smallest power of 2 that is at least `size`, elementwise; 1 where a size is 0.
 
     >>> power_of_two_above(torch.tensor([0.3, 0.25, 5.0, 0.0])).tolist()
     [0.5, 0.25, 8.0, 1.0]

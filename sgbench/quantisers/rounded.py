@@ -8,15 +8,15 @@ from sgbench.quantisers.uniform import Uniform
 
 
 class Rounded(Uniform):
-    r"""Leaves weights as they are in training, and rounds them to b bits wherever the network is only run.
+    r"""Leaves weights as they are in training, and rounds them to b bits in evaluation (post-training rounding).
 
     .. math:: q = w \text{ in training}, \qquad q = s \, \mathrm{round}(w / s) \text{ otherwise}
 
-    Gradients are those of the network with real weights. Each epoch is validated with rounded weights, so the
-    epoch that is selected is the best one of the network that will be used.
+    for real weights w, used weights q and the unit s of `Uniform`. Gradients are those of the network with real
+    weights. Each epoch is validated with rounded weights, so the best epoch of the rounded network is selected.
 
     Args:
-        bits: b, from 2 to 16.
+        bits: number of bits b, from 2 to 16.
         scale: "layer" or "channel"; see `Quantiser`.
         power_of_two: whether s is a power of 2.
 
@@ -38,5 +38,5 @@ class Rounded(Uniform):
         )
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weights that act: real ones in training, rounded ones otherwise."""
+        """Return the real weights in training, rounded ones otherwise."""
         return weight if self.training else super().forward(weight)

@@ -15,10 +15,11 @@ class Ternary(Quantiser):
     .. math:: q = a \, \mathrm{sign}(w) \, [|w| > d], \qquad d = t \, \mathrm{mean}|w|, \qquad
               a = \mathrm{mean}(|w| : |w| > d)
 
-    A mean a is rounded to the nearest power of 2 on a logarithmic scale where units are powers of 2.
+    for real weights w and quantised weights q; a is the mean over weights beyond d. With power_of_two, a is rounded
+    to the nearest power of 2 on a logarithmic scale.
 
     Args:
-        threshold: t, at least 0.
+        threshold: factor t of the mean weight, at least 0.
         scale: "layer" or "channel"; see `Quantiser`.
         power_of_two: whether a is a power of 2.
 
@@ -38,7 +39,7 @@ class Ternary(Quantiser):
         self.threshold = require_number("weights.threshold", threshold, low=0)
 
     def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sign of each weight beyond d, and a."""
+        """Return the sign of each weight beyond d, 0 for the others, and the unit a."""
         size, axes = weight.abs(), self.axes(weight)
         kept = size > self.threshold * size.mean(axes, keepdim=True)
         unit = (size * kept).sum(axes, keepdim=True) / kept.sum(axes, keepdim=True).clamp(min=1)

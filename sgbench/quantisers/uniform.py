@@ -11,7 +11,7 @@ from sgbench.errors import InputError, require_choice, require_count, require_nu
 from sgbench.quantisers.base import Quantiser, power_of_two_above
 
 MOST_BITS = 16
-"""Of a weight: the integers of more are no longer exact in float32 once a few hundred are added."""
+"""Most bits of a weight: sums of a few hundred larger integers would not be exact in float32."""
 
 
 class Uniform(Quantiser):
@@ -19,18 +19,19 @@ class Uniform(Quantiser):
 
     .. math:: q = s \, \mathrm{round}(w / s), \qquad s \ge \max|w| \,/\, (2^{b-1} - 1)
 
-    The unit follows the largest weight, so that none is cut off. The gradient goes straight through, or by soft
-    steps, where r is how far w / s lies from the middle between two levels:
+    for real weights w, quantised weights q and bits b. The unit s follows from the largest weight, so that none is
+    clipped. The gradient goes straight through (1), or by soft steps, where r is the distance of w / s from the
+    middle between two levels:
 
     .. math:: \frac{\partial q}{\partial w} := 1 \quad \text{or} \quad
               \frac{k \, (1 - \tanh^2(k r))}{2 \tanh(k / 2)}, \qquad r = w / s - \lfloor w / s \rfloor - 1/2
 
     Args:
-        bits: b, from 2 to 16.
+        bits: number of bits b, from 2 to 16.
         scale: "layer" or "channel"; see `Quantiser`.
         power_of_two: whether s is a power of 2.
         gradient: "straight_through" or "soft_steps".
-        sharpness: k of soft steps, above 0; towards 0 they are straight through.
+        sharpness: k of soft steps, above 0; towards 0 their gradient tends to 1.
 
     Raises:
         InputError: a value out of range.
@@ -52,18 +53,18 @@ class Uniform(Quantiser):
         self.sharpness = require_number("weights.sharpness", sharpness, low=0, open_low=True)
 
     def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Round each weight to a whole number of units."""
+        """Return the whole number of units nearest to each weight, and the unit."""
         unit = weight.abs().amax(self.axes(weight), keepdim=True) / (2 ** (self.bits - 1) - 1)
         unit = power_of_two_above(unit) if self.power_of_two else torch.where(unit > 0, unit, 1.0)
         return (weight / unit).round(), unit
 
     def slope(self, weight: Tensor, unit: Tensor) -> Tensor | float:
-        """Return the derivative of the rounded by the exact weight, without unit: 1, or that of soft steps.
+        """Return the surrogate derivative of the quantised by the real weight: 1, or that of soft steps.
 
         The derivative of soft steps has a mean of 1 over each step, whose height and width are both `unit`.
         """
         if self.gradient == "straight_through":
             return 1.0
         ratio = weight / unit
-        within = self.sharpness * (ratio - ratio.floor() - 0.5)
-        return self.sharpness * (1 - within.tanh().square()) / (2 * math.tanh(self.sharpness / 2))
+        scaled_distance = self.sharpness * (ratio - ratio.floor() - 0.5)
+        return self.sharpness * (1 - scaled_distance.tanh().square()) / (2 * math.tanh(self.sharpness / 2))

@@ -1,4 +1,4 @@
-"""Keep spike counts between a lower and an upper bound."""
+"""A penalty on spike counts below a lower and above an upper bound."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, inside
 
 
 class ActivityBounds(Regulariser):
-    r"""Adds quadratic penalties on the spikes n of neuron i in sample b, summed over layers.
+    r"""Adds quadratic penalties on too low and too high spike counts, summed over layers.
 
     .. math::
         \lambda_l \langle \max(0, \nu_l - n_{bi})^2 \rangle_{bi}
         + \lambda_u \langle \max(0, \langle n_{bi} \rangle_i - \nu_u)^2 \rangle_b
 
-    The lower bound acts on each neuron and wakes silent ones; the upper acts on a layer's mean and leaves single
-    neurons free to be active.
+    for the spike count n of neuron i in sample b; angle brackets are means over the indices. The lower bound acts
+    on each neuron; the upper acts on a layer's mean count and leaves single neurons free to be active.
 
     Args:
-        lower_strength: lambda_l.
-        lower_spikes: nu_l [spikes per neuron and sample].
-        upper_strength: lambda_u.
-        upper_spikes: nu_u [spikes per neuron and sample].
+        lower_strength: weight lambda_l of the lower bound, 0 or more.
+        lower_spikes: lower bound nu_l [spikes per neuron and sample].
+        upper_strength: weight lambda_u of the upper bound, 0 or more.
+        upper_spikes: upper bound nu_u [spikes per neuron and sample].
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), section 4.2.5; the averages as in stork's
     `LowerBoundL2` (per neuron) and `UpperBoundL2` (per population).
@@ -49,7 +49,7 @@ class ActivityBounds(Regulariser):
         self.upper_spikes = require_number("regulariser.upper_spikes", upper_spikes, low=0)
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
-        """Add up both penalties, on too few and on too many spikes, over all spiking layers."""
+        """Compute the sum of both penalties over all spiking layers, a scalar with gradient."""
         total = trajectory.output.new_zeros(())
         for spikes in trajectory.spikes:
             count = inside(spikes, trajectory.lengths).sum(0)

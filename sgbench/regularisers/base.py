@@ -1,4 +1,4 @@
-"""The contract of a regulariser: a penalty on activity."""
+"""The interface of regularisers: penalties on activity."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from sgbench.signals.trajectory import NOTHING, Batch, Keep, Trajectory
 
 
 class Regulariser(ABC):
-    """Adds a scalar to the loss.
+    """Adds a scalar penalty on a network's activity to the loss.
 
-    One that splits into shares of steps, each of which depends on filtered spikes alone, names its filter's decay.
+    A penalty that is a sum over steps of functions of filtered spikes also defines `decay` and `per_step`, so that
+    online rules can use it.
     """
 
-    needs: ClassVar[Keep] = NOTHING  # what a trajectory has to keep for it
+    needs: ClassVar[Keep] = NOTHING  # signals that the trajectory has to keep for the penalty
 
     @property
     def decay(self) -> float | None:
-        """Return the decay of the filter f[t] = decay f[t-1] + s[t] that `per_step` is a function of, or None."""
+        """Return the decay of the filter f[t] = decay f[t-1] + s[t] for `per_step`; None without `per_step`."""
         return None
 
     def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
-        """Compute one layer's share of a step in `penalty`, so that the shares add up to it.
+        """Compute the part of `penalty` that belongs to one layer and one step, a scalar.
 
         Args:
-            filtered: spikes of the layer [B, N].
-            batch: of which the lengths are used.
-            step: counted from 0.
+            filtered: filtered spikes f[t] of the layer [B, N].
+            batch: gives the length of each sample.
+            step: index t of the step, from 0.
+
+        Raises:
+            NotImplementedError: the penalty needs the whole sequence.
         """
         raise NotImplementedError(f"regulariser {type(self).__name__} needs the whole sequence")
 
     @abstractmethod
     def penalty(self, trajectory: Trajectory) -> Tensor | None:
-        """Compute what is added to the loss, a scalar with gradient, or None for no penalty at all."""
+        """Compute the penalty on a batch's trajectory, a scalar with gradient; None if there is none."""

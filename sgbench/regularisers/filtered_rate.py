@@ -1,4 +1,4 @@
-"""Keep filtered firing rates near a target, step by step."""
+"""A penalty on the distance of filtered firing rates from a target, in every step."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from sgbench.signals.trajectory import SPIKES, Batch, Keep, Trajectory, valid_st
 
 
 class FilteredRate(Regulariser):
-    r"""Adds each neuron's quadratic distance of its filtered rate from a target, in every step, over all layers.
+    r"""Adds the squared distance of each neuron's filtered rate from a target, in every step, over all layers.
 
     .. math::
         f[t] &= \kappa f[t-1] + s[t], \qquad \kappa = e^{-dt/\tau} \\
         E &= \frac{\lambda}{B} \sum_b \frac{1}{T_b} \sum_{t<T_b}
             \left\langle \bigl((1 - \kappa) f_{bi}[t] - r \, dt\bigr)^2 \right\rangle_i
 
-    Each step has a share of its own that depends on filtered spikes alone, so rules that go forward in time can
-    know it; e-prop asks for the readout's time constant, as its traces are filtered by that already.
+    for spikes s, filtered spikes f, sample b of B with T_b steps, and neuron i. Each step's part depends on
+    filtered spikes alone, so online rules can compute it. E-prop requires tau to be the readout's time constant, by
+    which its traces are filtered.
 
     Args:
-        strength: lambda.
-        rate_hz: the target r [Hz].
+        strength: weight lambda of the penalty, 0 or more.
+        rate_hz: target rate r [Hz].
         tau_s: time constant of the filter [s].
         dt_s: duration of a step [s].
 
@@ -53,15 +54,18 @@ class FilteredRate(Regulariser):
 
     @property
     def decay(self) -> float:
-        """Return the factor by which the filter of spikes decays in a step, exp(-dt/tau)."""
+        """Return kappa, the decay of the filter per step, exp(-dt/tau)."""
         return math.exp(-self.dt_s / self.tau_s)
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
-        """Add up the shares of all steps and layers, for which one matrix product filters all spikes."""
+        """Compute the sum over all steps and layers, a scalar with gradient.
+
+        One matrix product per layer filters all spikes.
+        """
         steps, lengths = len(trajectory.output), trajectory.lengths
         step = torch.arange(steps, dtype=torch.float64)
-        ago = (step[:, None] - step).clamp(min=0)
-        filters = (self.decay**ago).tril().to(trajectory.output)
+        lag = (step[:, None] - step).clamp(min=0)
+        filters = (self.decay**lag).tril().to(trajectory.output)
         share = valid_steps(lengths, steps).to(trajectory.output) / lengths
         total = trajectory.output.new_zeros(())
         for spikes in trajectory.spikes:
@@ -70,10 +74,10 @@ class FilteredRate(Regulariser):
         return total
 
     def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
-        """Compute one layer's share of this step, which is 0 after a sample's end."""
+        """Compute the part of one layer and step, a scalar; a sample adds 0 after its end."""
         share = (batch.lengths > step).to(filtered) / batch.lengths
         return (share * self._distance(filtered)).mean()
 
     def _distance(self, filtered: Tensor) -> Tensor:
-        """Average the squared distance of filtered rates from the target over neurons, times the strength."""
+        """Compute strength times the squared distance from the target, averaged over neurons: [..., N] to [...]."""
         return self.strength * ((1 - self.decay) * filtered - self.rate_hz * self.dt_s).square().mean(-1)

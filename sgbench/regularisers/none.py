@@ -10,5 +10,5 @@ class NoPenalty(Regulariser):
     """Leaves the loss as it is."""
 
     def penalty(self, trajectory: Trajectory) -> None:
-        """Return None, as the loss stays as it is."""
+        """Return None: the loss stays as it is."""
         return

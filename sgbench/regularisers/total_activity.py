@@ -1,4 +1,4 @@
-"""Spikes cost, in total and squared per neuron."""
+"""Penalties on the total number of spikes and on the squared spikes of each neuron."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, inside
 
 
 class TotalActivity(Regulariser):
-    r"""Adds penalties on the spikes n of neuron i in sample b, in total over the batch, summed over layers.
+    r"""Adds penalties on the spikes of a whole batch, in total and squared per neuron, summed over layers.
 
     .. math:: \lambda_1 \sum_{bi} n_{bi} + \lambda_2 \left\langle \left( \sum_b n_{bi} \right)^2 \right\rangle_i
 
-    The strengths belong to one batch size, for nothing is divided by it.
+    for the spike count n of neuron i in sample b; angle brackets are means over neurons. Nothing is divided by the
+    batch size, so the strengths depend on it.
 
     Args:
-        total_strength: lambda_1.
-        square_strength: lambda_2.
+        total_strength: weight lambda_1 of all spikes, 0 or more.
+        square_strength: weight lambda_2 of the squared counts, 0 or more.
 
     Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorials 3 and 4).
 
@@ -38,7 +39,7 @@ class TotalActivity(Regulariser):
         self.square_strength = require_number("regulariser.square_strength", square_strength, low=0)
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
-        """Add up both penalties, on all spikes and on their squares per neuron, over all spiking layers."""
+        """Compute the sum of both penalties over all spiking layers, a scalar with gradient."""
         total = trajectory.output.new_zeros(())
         for spikes in trajectory.spikes:
             count = inside(spikes, trajectory.lengths).sum((0, 1))

@@ -1,4 +1,4 @@
-"""The contract of a schedule: the learning rate in the course of training, as a factor on the optimiser's own."""
+"""The interface of learning rate schedules: factors on the optimiser's own learning rate."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import NamedTuple
 
 
 class Moment(NamedTuple):
-    """Says how far a training has come, before one of its batches."""
+    """Holds the progress of a training before one of its batches."""
 
     epoch: int
-    """Under way, from 0."""
+    """Index of the current epoch, from 0."""
     epochs: int
-    """That the protocol allows."""
+    """Number of epochs that the protocol allows."""
     batch: int
-    """Of this epoch, from 0."""
+    """Index of the next batch in this epoch, from 0."""
     batches: int
-    """In each epoch."""
+    """Number of batches in each epoch."""
     losses: tuple[float, ...]
-    """What selects the best epoch, after each whole epoch, the lower the better."""
+    """The monitored validation value after each finished epoch, lower is better (an accuracy with minus sign)."""
 
 
 class RateSchedule(ABC):
     """Sets the learning rate of every batch: the optimiser's own times a factor.
 
-    A schedule keeps nothing between two calls. What it needs of the past is in the moment, so that an interrupted
-    run and one that trains beside others have the same learning rates.
+    A schedule has no state: it computes the factor from the moment alone, so that a resumed run, or one that trains
+    together with others, has the same learning rates.
     """
 
     @abstractmethod
     def factor(self, moment: Moment) -> float:
-        """Return the factor on the learning rate for the batch that comes next, at least 0."""
+        """Return the factor on the learning rate for the next batch, at least 0."""
 
 
 def half_cosine(start: float, end: float, share: float) -> float:
-    """Move from start to end on half a cosine.
+    """Interpolate from start (share 0) to end (share 1) along half a cosine.
 
     >>> half_cosine(1.0, 0.0, 0.5)
     0.5

@@ -13,5 +13,5 @@ class ConstantRate(RateSchedule):
     """
 
     def factor(self, moment: Moment) -> float:
-        """Return 1."""
+        """Return 1 at any moment."""
         return 1.0

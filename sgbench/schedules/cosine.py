@@ -1,4 +1,4 @@
-"""Cosine annealing, after a linear warm-up if one is asked for."""
+"""Cosine annealing, after an optional linear warm-up."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ class CosineRate(RateSchedule):
         f(e) = \begin{cases} s + (1 - s) e / w & e < w \\
             r + (1 - r) \left(1 + \cos \pi \frac{e - w}{E - w}\right) / 2 & e \ge w \end{cases}
 
-    with epoch e of E, a warm-up of w epochs from the factor s, and r the factor that the epoch after the last would
-    have. It is
-    `torch.optim.lr_scheduler.CosineAnnealingLR(T_max=E - w, eta_min=r * lr)`, stepped once an epoch, behind
-    `LinearLR(start_factor=s, total_iters=w)`.
+    for epoch e of E, a warm-up of w epochs from the factor s, and r the factor that the epoch after the last would
+    have. It equals `torch.optim.lr_scheduler.LinearLR(start_factor=s, total_iters=w)`, followed by
+    `CosineAnnealingLR(T_max=E - w, eta_min=r * lr)`, stepped once an epoch.
 
     Args:
-        final: factor r, from 0 to 1; with 1 the learning rate stays where the warm-up ends.
-        warm_up_epochs: epochs w, 0 for none.
-        start: factor s of the first epoch of a warm-up, above 0 and up to 1.
+        final: factor r, from 0 to 1; with 1 the learning rate is constant after the warm-up.
+        warm_up_epochs: number w of epochs of the warm-up, 0 for none.
+        start: factor s of the first epoch of a warm-up, from 1e-6 to 1.
 
     Raises:
         InputError: a number out of range.
@@ -41,17 +40,17 @@ class CosineRate(RateSchedule):
         self.start = require_number("schedule.start", start, low=1e-6, high=1)
 
     def factor(self, moment: Moment) -> float:
-        """Return the factor of the moment's epoch.
+        """Return the factor f(e) of the moment's epoch, the same for all its batches.
 
         Raises:
             InputError: the warm-up takes all epochs.
         """
-        left = moment.epochs - self.warm_up_epochs
-        if left < 1:
+        cosine_epochs = moment.epochs - self.warm_up_epochs
+        if cosine_epochs < 1:
             raise InputError(
                 f"schedule.warm_up_epochs={self.warm_up_epochs}: the protocol has {moment.epochs} epochs; "
                 f"leave at least one"
             )
         if moment.epoch < self.warm_up_epochs:
             return self.start + (1 - self.start) * moment.epoch / self.warm_up_epochs
-        return half_cosine(1.0, self.final, (moment.epoch - self.warm_up_epochs) / left)
+        return half_cosine(1.0, self.final, (moment.epoch - self.warm_up_epochs) / cosine_epochs)

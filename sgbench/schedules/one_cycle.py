@@ -1,4 +1,4 @@
-"""One cycle: up to the learning rate and down far below it, from batch to batch."""
+"""One cycle: the learning rate rises to the optimiser's own and falls far below it, batch by batch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from sgbench.schedules.base import Moment, RateSchedule, half_cosine
 class OneCycle(RateSchedule):
     r"""Raises the learning rate to the optimiser's own on half a cosine and lowers it on another, batch by batch.
 
-    With batch b of n in all, a peak at :math:`p = \mathrm{rise} \cdot n - 1`, and factors 1/up at first and
-    1/(up down) at last:
+    For batch b of n in all, with the peak at :math:`p = \mathrm{rise} \cdot n - 1` and half cosines between values:
 
     .. math::
         f(b) = \begin{cases} \mathrm{cosine}(1/\mathrm{up} \to 1, \; b / p) & b \le p \\
             \mathrm{cosine}(1 \to 1/(\mathrm{up} \cdot \mathrm{down}), \; (b - p) / (n - 1 - p)) & b > p \end{cases}
 
-    It is `torch.optim.lr_scheduler.OneCycleLR(max_lr=lr, total_steps=n, pct_start=rise, div_factor=up,
+    It equals `torch.optim.lr_scheduler.OneCycleLR(max_lr=lr, total_steps=n, pct_start=rise, div_factor=up,
     final_div_factor=down, cycle_momentum=False)`, stepped once a batch.
 
     Args:
         rise: share of the batches on the way up, between 0 and 1.
-        up: the peak by the first learning rate, above 1.
-        down: the first learning rate by the last, above 1.
+        up: ratio of the peak to the first learning rate, 1 or more.
+        down: ratio of the first to the last learning rate, 1 or more.
 
     Raises:
         InputError: a number out of range.
@@ -42,7 +41,7 @@ class OneCycle(RateSchedule):
         self.down = require_number("schedule.down", down, low=1, high=1e9)
 
     def factor(self, moment: Moment) -> float:
-        """Return the factor of the moment's batch."""
+        """Return the factor f(b) of the moment's batch."""
         batch, last = moment.epoch * moment.batches + moment.batch, moment.epochs * moment.batches - 1
         peak = self.rise * (last + 1) - 1
         if batch <= peak:

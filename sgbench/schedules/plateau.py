@@ -1,4 +1,4 @@
-"""A learning rate that falls where validation stands still."""
+"""A learning rate that falls when validation no longer improves."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from sgbench.schedules.base import Moment, RateSchedule
 
 
 class Plateau(RateSchedule):
-    """Multiplies the learning rate by `by` after more than `wait_epochs` epochs without a better validation.
+    """Multiplies the learning rate by `by` after more than `wait_epochs` epochs without improvement in validation.
 
-    Better is what the protocol's monitor says, by more than the share `threshold`. It is
-    `torch.optim.lr_scheduler.ReduceLROnPlateau(factor=by, patience=wait_epochs, threshold=threshold,
+    It equals `torch.optim.lr_scheduler.ReduceLROnPlateau(factor=by, patience=wait_epochs, threshold=threshold,
     min_lr=least * lr)`, stepped once an epoch with the validation loss, or with minus the validation accuracy.
 
     Args:
-        by: factor of each fall, between 0 and 1.
-        wait_epochs: epochs without a better one that are borne.
-        threshold: share by which a better one has to be lower, from 0 to 1.
-        least: factor below which the learning rate does not fall.
+        by: factor of each reduction, between 0 and 1.
+        wait_epochs: number of epochs without improvement that do not yet reduce it.
+        threshold: relative decrease of the best value that counts as an improvement, from 0 to 1.
+        least: lowest factor on the learning rate, from 0 to 1.
 
     Raises:
         InputError: a number out of range.
@@ -40,14 +39,14 @@ class Plateau(RateSchedule):
         self.least = require_number("schedule.least", least, low=0, high=1)
 
     def factor(self, moment: Moment) -> float:
-        """Return the factor after all whole epochs of the moment."""
-        best, bad, factor = math.inf, 0, 1.0
+        """Return the factor after all finished epochs of the moment, computed from their losses."""
+        best, epochs_without, factor = math.inf, 0, 1.0
         for loss in moment.losses:
-            # as torch does it, the share is of the best value itself, whose sign an accuracy turns
+            # As in torch, the threshold is relative to the best value, also where that is minus an accuracy.
             if loss < best * (1 - self.threshold):
-                best, bad = loss, 0
+                best, epochs_without = loss, 0
             else:
-                bad += 1
-            if bad > self.wait_epochs:
-                factor, bad = max(factor * self.by, self.least), 0
+                epochs_without += 1
+            if epochs_without > self.wait_epochs:
+                factor, epochs_without = max(factor * self.by, self.least), 0
         return factor

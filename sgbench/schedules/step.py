@@ -1,4 +1,4 @@
-"""A learning rate that falls by the same factor again and again."""
+"""A learning rate that falls by the same factor at regular intervals."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from sgbench.schedules.base import Moment, RateSchedule
 
 
 class StepRate(RateSchedule):
-    r"""Multiplies the learning rate by `by` after every so many epochs.
+    r"""Multiplies the learning rate by `by` after every `every_epochs` epochs.
 
     .. math:: f(e) = r^{\min(\lfloor e / k \rfloor, n)}
 
-    with epoch e, r `by`, k `every_epochs` and n `times`. It is
-    `torch.optim.lr_scheduler.StepLR(step_size=k, gamma=r)`, stepped once an epoch.
+    for epoch e. It equals `torch.optim.lr_scheduler.StepLR(step_size=k, gamma=r)`, stepped once an epoch, if n is
+    unlimited.
 
     Args:
-        by: factor of each fall, above 0 and up to 1.
-        every_epochs: epochs between two falls.
-        times: falls at most; None for no bound.
+        by: factor r of each reduction, above 0 and up to 1.
+        every_epochs: number k of epochs between two reductions.
+        times: largest number n of reductions; None for no limit.
 
     Raises:
         InputError: a number out of range.
@@ -35,6 +35,6 @@ class StepRate(RateSchedule):
         self.times = None if times is None else require_count("schedule.times", times)
 
     def factor(self, moment: Moment) -> float:
-        """Return the factor of the moment's epoch."""
-        falls = moment.epoch // self.every_epochs
-        return self.by ** (falls if self.times is None else min(falls, self.times))
+        """Return the factor f(e) of the moment's epoch."""
+        reductions = moment.epoch // self.every_epochs
+        return self.by ** (reductions if self.times is None else min(reductions, self.times))

@@ -1,4 +1,4 @@
-"""The contract of a steepness: how steep a surrogate is in the course of training."""
+"""The interface of a steepness schedule: how a surrogate's steepness changes in training."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ LOW, HIGH = 1e-4, 1e4
 
 
 class Steepness(ABC):
-    """Moves the stretch of the surrogates of a network; `Surrogate` says what a stretch keeps."""
+    """Changes the stretch of a network's surrogates in training, a factor on their steepness; see `Surrogate`."""
 
     def begin(self, surrogate: Surrogate) -> None:  # noqa: B027 - most have nothing to prepare
-        """Prepare the surrogate of one layer to change its steepness, before the optimiser is made.
+        """Prepare the surrogate of one layer, before the optimiser is made; most need no preparation.
 
         Raises:
-            InputError: it cannot be moved this way.
+            InputError: the surrogate's steepness cannot change this way.
         """
 
     @abstractmethod
     def factor(self, progress: float) -> float:
-        """Return the stretch, the factor on a surrogate's steepness, at a share of training in [0, 1]."""
+        """Return the stretch, the factor on a surrogate's steepness; progress is the share of training done."""
 
 
 class Schedule(Steepness):
-    """Moves the stretch from 1 at the first epoch to `final` at the last one.
+    """Changes the stretch from 1 in the first epoch to `final` in the last one.
 
     Args:
-        final: stretch of the last epoch; above 1 the slope narrows.
+        final: stretch in the last epoch; above 1 the surrogate becomes steeper.
 
     Raises:
-        InputError: out of [1e-4, 1e4].
+        InputError: a `final` out of [1e-4, 1e4].
     """
 
     def __init__(self, *, final: float) -> None:
@@ -40,7 +40,7 @@ class Schedule(Steepness):
 
 
 def share(progress: float) -> float:
-    """Require a share of training in [0, 1] and return it."""
+    """Return the share of training done, or raise an `InputError` if it is out of [0, 1]."""
     if not 0 <= progress <= 1:
         raise InputError(f"progress {progress}: a share of training in [0, 1] is needed")
     return progress

@@ -1,4 +1,4 @@
-"""A steepness on half a cosine."""
+"""A stretch that follows half a cosine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from sgbench.steepness.base import Schedule, share
 
 
 class Cosine(Schedule):
-    """Moves from 1 to `final`, slowly at both ends, 1 + (final - 1) (1 - cos(pi p)) / 2.
+    """Changes the stretch from 1 to `final` along half a cosine, slowly at both ends of training.
 
     >>> Cosine(final=5.0).factor(0.5)
     3.0
     """
 
     def factor(self, progress: float) -> float:
-        """Move the stretch along half a cosine: 1 + (final - 1) (1 - cos(pi p)) / 2 at the share p of training."""
+        """Return the stretch 1 + (final - 1) (1 - cos(pi p)) / 2 for progress p in [0, 1]."""
         return 1 + (self.final - 1) * (1 - math.cos(math.pi * share(progress))) / 2

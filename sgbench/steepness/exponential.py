@@ -1,4 +1,4 @@
-"""A steepness that grows by the same factor each epoch."""
+"""A stretch that changes by the same factor in each epoch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sgbench.steepness.base import Schedule, share
 
 
 class Exponential(Schedule):
-    """Moves from 1 to `final` by equal factors, final^p.
+    """Changes the stretch from 1 to `final` by the same factor in each epoch.
 
     Source: the evolving surrogate of Guo et al. 2022, NeurIPS (IM-Loss) grows its steepness this way.
 
@@ -15,5 +15,5 @@ class Exponential(Schedule):
     """
 
     def factor(self, progress: float) -> float:
-        """Compute the stretch that grows by equal factors: final^p at the share p of training."""
+        """Return the stretch final^p for progress p in [0, 1]."""
         return float(self.final ** share(progress))

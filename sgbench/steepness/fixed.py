@@ -1,4 +1,4 @@
-"""No change."""
+"""A steepness that does not change in training."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from sgbench.steepness.base import Steepness
 
 
 class Fixed(Steepness):
-    """Leaves the steepness what the surrogate's own parameters say.
+    """Leaves the steepness as the surrogate's own parameters set it.
 
     >>> Fixed().factor(0.5)
     1.0
     """
 
     def factor(self, progress: float) -> float:
-        """Return a stretch of 1 at any share of training."""
+        """Return a stretch of 1 at any progress."""
         return 1.0

@@ -1,4 +1,4 @@
-"""A steepness that learns."""
+"""A steepness that is a learnt parameter."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Learned(Steepness):
-    r"""Learns each layer's stretch c as a parameter, whose logarithm the optimiser moves from 0 on.
+    r"""Learns each layer's stretch c as a parameter, stored as its logarithm, initially 0.
 
     .. math:: \partial s/\partial\ln c := \partial\Psi/\partial\ln c
 
-    with :math:`\Psi` the primitive of what is sent: the surrogate's for a step, the difference of both flanks for
-    signed spikes, the probability for spikes that are drawn.
+    for the sent value s, with :math:`\Psi` the primitive of the slope: the surrogate's for a step, that of both
+    thresholds for signed spikes, the probability of a spike for drawn spikes.
 
     Source: a learnable width of a rectangle is the idea of Lian et al. 2023, IJCAI (LSG); for any primitive, the
     learnable alpha of BrainCog's surrogates.
@@ -25,13 +25,13 @@ class Learned(Steepness):
     """
 
     def begin(self, surrogate: Surrogate) -> None:
-        """Give the surrogate a stretch that is a parameter and starts from 1.
+        """Give the surrogate a learnt stretch, initially 1.
 
         Raises:
-            InputError: what it sends has no primitive.
+            InputError: the slope of the surrogate, or of its firing, has no primitive.
         """
         surrogate.learn_stretch()
 
     def factor(self, progress: float) -> float:
-        """Return 1, as nothing but the parameter changes the steepness."""
+        """Return 1: only the learnt parameter changes the steepness."""
         return 1.0

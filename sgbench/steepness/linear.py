@@ -1,4 +1,4 @@
-"""A steepness on a straight line."""
+"""A stretch that changes linearly."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from sgbench.steepness.base import Schedule, share
 
 
 class Linear(Schedule):
-    """Moves from 1 to `final` in equal steps, 1 + (final - 1) p.
+    """Changes the stretch from 1 to `final` in equal steps.
 
     >>> Linear(final=5.0).factor(0.25)
     2.0
     """
 
     def factor(self, progress: float) -> float:
-        """Move the stretch along a straight line: 1 + (final - 1) p at the share p of training."""
+        """Return the stretch 1 + (final - 1) p for progress p in [0, 1]."""
         return 1 + (self.final - 1) * share(progress)

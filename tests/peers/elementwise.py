@@ -42,7 +42,7 @@ def ours(neuron: Neuron, current: Tensor) -> tuple[Tensor, Tensor]:
             threshold = threshold + torch.sigmoid(state.m)
         fired = state.fired if "fired" in state._fields else state.s
         sent.append(out)
-        kept.append(neuron.next_potential.before(state.u, fired, threshold))
+        kept.append(neuron.next_potential.before_step(state.u, fired, threshold))
     return torch.stack(sent), torch.stack(kept)
 
 
