@@ -51,7 +51,7 @@ FOLD_BELOW = 64  # number of neurons below which a readout's samples share one r
 
 def slope_of(surrogate: Surrogate | None, dtype: torch.dtype) -> Slope | None:
     """Return a compiled surrogate derivative, if the surrogate has a formula and loops can be cached; else None."""
-    tree = None if surrogate is None else surrogate.written()
+    tree = None if surrogate is None else surrogate.as_formula()
     if tree is None or default_loops_dir() is None:
         return None
     from sgbench.engine.codegen.slopes import slope

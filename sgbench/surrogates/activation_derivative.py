@@ -1,4 +1,4 @@
-"""The slope of an activation function of rate networks."""
+"""The derivative of an activation function of rate networks as a surrogate."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class _Activation(NamedTuple):
-    value: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]
-    peak: float
-    area: float
-    fwhm: float | None
-    kinks: tuple[float, ...] = ()
-    support: tuple[float, float] = (-math.inf, math.inf)
+    """Holds an activation function f, its slope f' and the numbers of f' that `Surrogate` needs."""
+
+    value: Callable[[Tensor], Tensor]  # f
+    slope: Callable[[Tensor], Tensor]  # f'
+    peak: float  # largest value of f'
+    area: float  # integral of f'
+    fwhm: float | None  # None if f' does not fall to half on both sides
+    kinks: tuple[float, ...] = ()  # where f' has a corner or jump
+    support: tuple[float, float] = (-math.inf, math.inf)  # interval outside which f' is 0
 
 
 def _logistic_slope(u: Tensor) -> Tensor:
@@ -31,7 +33,7 @@ def _logistic_slope(u: Tensor) -> Tensor:
 
 
 def _softplus(u: Tensor) -> Tensor:
-    return torch.relu(u) + torch.log1p(torch.exp(-u.abs()))  # torch's own is a straight line above 20
+    return torch.relu(u) + torch.log1p(torch.exp(-u.abs()))  # torch's softplus is linear above 20
 
 
 def _tanh_slope(u: Tensor) -> Tensor:
@@ -42,24 +44,34 @@ ACTIVATIONS = {
     "relu": _Activation(
         torch.relu,
         lambda u: nan_where_nan(u, (u > 0).to(u.dtype)),
-        1.0,
-        math.inf,
-        None,
-        (0.0,),
-        (0.0, math.inf),
+        peak=1.0,
+        area=math.inf,
+        fwhm=None,
+        kinks=(0.0,),
+        support=(0.0, math.inf),
     ),
-    "sigmoid": _Activation(torch.sigmoid, _logistic_slope, 0.25, 1.0, 2 * math.log(3 + 2 * 2**0.5)),
-    "tanh": _Activation(torch.tanh, _tanh_slope, 1.0, 2.0, math.log(3 + 2 * 2**0.5)),
-    "softplus": _Activation(_softplus, torch.sigmoid, 1.0, math.inf, None),
-    "elu": _Activation(functional.elu, lambda u: torch.exp(-torch.relu(-u)), 1.0, math.inf, None, (0.0,)),
+    "sigmoid": _Activation(
+        torch.sigmoid, _logistic_slope, peak=0.25, area=1.0, fwhm=2 * math.log(3 + 2 * 2**0.5)
+    ),
+    "tanh": _Activation(torch.tanh, _tanh_slope, peak=1.0, area=2.0, fwhm=math.log(3 + 2 * 2**0.5)),
+    "softplus": _Activation(_softplus, torch.sigmoid, peak=1.0, area=math.inf, fwhm=None),
+    "elu": _Activation(
+        functional.elu,
+        lambda u: torch.exp(-torch.relu(-u)),
+        peak=1.0,
+        area=math.inf,
+        fwhm=None,
+        kinks=(0.0,),
+    ),
 }
+"""Maps the name of an activation to its functions and numbers."""
 
 
 class ActivationDerivative(Surrogate):
-    r"""Uses the slope of a rate network's activation f, :math:`f'(u)`: spiking forward, that network backward.
+    r"""Uses the slope :math:`f'(u)` of a rate network's activation f in place of the spike's derivative.
 
     Args:
-        activation: relu, sigmoid, tanh, softplus or elu.
+        activation: name of f: relu, sigmoid, tanh, softplus or elu.
         normalisation: see `Surrogate`; the area of all but sigmoid and tanh is infinite.
         scale: see `Surrogate`.
 
@@ -79,27 +91,27 @@ class ActivationDerivative(Surrogate):
         return ACTIVATIONS[self.activation].slope(u)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Evaluate the activation f(u) itself, whose slope goes backward."""
+        """Evaluate the activation f(u), a primitive of the slope."""
         return ACTIVATIONS[self.activation].value(u)
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest value that the activation's slope f' takes."""
+        """Return the largest value of the slope f'."""
         return ACTIVATIONS[self.activation].peak
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope f', by which the activation f climbs in all; it may be infinite."""
+        """Return the area under the slope f'; it may be infinite."""
         return ACTIVATIONS[self.activation].area
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the full width at half maximum of the slope f', or None where f' does not fall again."""
+        """Return the full width at half maximum of f', or None if f' does not fall to half on both sides."""
         return ACTIVATIONS[self.activation].fwhm
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the ends of the interval in which f is not constant, and so f' not 0."""
+        """Return the ends of the interval outside which f' is 0."""
         return ACTIVATIONS[self.activation].support
 
     @property

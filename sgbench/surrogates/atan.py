@@ -17,8 +17,8 @@ class Atan(BellSurrogate):
     snnTorch's documentation prints the factor 1/pi where its code has alpha/2; this is the code's.
 
     Args:
-        alpha: steepness [1/threshold units].
-        width_fwhm: :math:`4/(\pi\alpha)`, in place of `alpha`.
+        alpha: native steepness [1/threshold units], or None if `width_fwhm` is given.
+        width_fwhm: full width at half maximum, :math:`4/(\pi\alpha)`, in place of `alpha`.
         normalisation: see `Surrogate`; the raw peak is alpha/2 and the raw area 1.
         scale: see `Surrogate`.
 

@@ -1,4 +1,4 @@
-"""The contract of a surrogate: step forward, smooth slope backward."""
+"""The interface of surrogates: a step in the forward pass, a smooth slope in the backward pass."""
 
 from __future__ import annotations
 
@@ -14,62 +14,63 @@ from sgbench.records.formula import Node
 from sgbench.surrogates.drawn import draw
 from sgbench.surrogates.spike import Slopes, Spike, SpikeWithForwardMode
 
-# Beyond these a width is far below rounding or far above any potential, and float32 slopes overflow.
+# Range of widths, steepnesses and scales; beyond it float32 slopes would overflow or vanish.
 SMALLEST, LARGEST = 1e-6, 1e6
 NORMALISATIONS = ("peak1", "area1", "raw")
 Output = Literal["binary", "signed", "integer", "real"]
 
 
 class Kernel(NamedTuple):
-    """Describes a derivative that compiled loops know by name: height * form(steepness * u)."""
+    """Describes a derivative that compiled loops implement by name: height * form(steepness * u)."""
 
-    shape: str
+    shape: str  # name of the form
     steepness: float
     height: float
 
 
 class FiresOtherwise(Protocol):
-    """Replaces the step by another forward pass."""
+    """Defines a firing, which replaces the step by another forward pass; see `Firing`, which implements it."""
 
     output: ClassVar[Output]
     stochastic: ClassVar[bool]
 
     @property
     def has_primitive(self) -> bool:
-        """Return whether there is a known curve in place of what is sent, from which a steepness can learn."""
+        """Return whether `primitive` is known, from which a learned steepness gets its gradient."""
         ...
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Decide from the potential above threshold u what each neuron sends; shape and dtype of u."""
+        """Compute what each neuron sends at u, potential minus threshold; of shape and dtype of u."""
         ...
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the surrogate derivative at u, by which the backward pass multiplies the gradient."""
+        """Compute the derivative at u by which the backward pass multiplies the gradient."""
         ...
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the curve whose slope stands in for the derivative of what is sent."""
+        """Compute an integral of `slope` over u."""
         ...
 
 
 class Surrogate(nn.Module, ABC):
-    r"""Stands in for the derivative of the spike step; u = membrane potential minus threshold.
+    r"""Replaces the derivative of the spike step by a slope psi(u), u being the potential minus the threshold.
 
-    A shape has three independent knobs: its form, its width and its height. A subclass gives the form and the
-    width through `shape` (the slope of `shape_integral`); this class sets the height:
+    The slope's form, width and height are independent. A subclass defines form and width by `shape`, the derivative
+    of `shape_integral`; this class sets the height:
 
     .. math:: \psi(u) = \mathrm{scale} \cdot \mathrm{shape}(u) / n, \quad
               n = \text{peak, area or } 1 \text{ for peak1, area1, raw}
 
-    Calling it returns spikes, so it serves as snnTorch's `spike_grad`. Its steepness can be changed as a whole by
-    a factor, the stretch: u is multiplied by it, and the height follows the normalisation (peak1 keeps the peak,
-    area1 the area, raw what the native formula keeps). The stretch is a number that a schedule moves, or it
-    learns; a parameter k that learns gets the gradient of the primitive of what is sent,
-    ds/dk := d primitive/dk, which a firing other than the step has of its own.
+    Calling a surrogate with u returns spikes, so it serves as snnTorch's `spike_grad`.
+
+    A factor, the stretch, changes the steepness: u is multiplied by it, and the height follows the normalisation
+    (peak1 keeps the peak, area1 the area, raw what the native formula keeps). A schedule sets the stretch, or it is
+    learnt. A learnt parameter k of the surrogate gets the gradient ds/dk := d primitive/dk of the primitive of psi,
+    or of the firing's own primitive.
 
     Args:
-        normalisation: what has the value 1 before scaling: the peak, the area, or nothing.
-        scale: factor on the derivative [1].
+        normalisation: quantity that is 1 before scaling: "peak1" (the peak), "area1" (the area) or "raw" (none).
+        scale: factor on the slope [1].
 
     Raises:
         InputError: a value out of range, or a normalisation by a quantity that is infinite or zero.
@@ -77,8 +78,8 @@ class Surrogate(nn.Module, ABC):
 
     output: Output = "binary"
     stochastic: bool = False  # whether calls draw from a generator that the surrogate owns
-    elementwise: ClassVar[bool] = True
-    raw_keeps_area: ClassVar[bool] = False  # whether the native formula grows higher as it gets steeper
+    elementwise: ClassVar[bool] = True  # whether the gradient of an element depends on that element alone
+    raw_keeps_area: ClassVar[bool] = False  # whether a steeper raw slope is higher, with equal area
 
     def __init__(self, *, normalisation: str, scale: float) -> None:
         super().__init__()
@@ -100,94 +101,100 @@ class Surrogate(nn.Module, ABC):
 
     @abstractmethod
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the slope before normalisation, elementwise."""
+        """Compute the slope before normalisation, elementwise at u."""
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the curve whose slope `shape` is, where one exists."""
+        """Compute a primitive of `shape`, elementwise at u.
+
+        Raises:
+            NotImplementedError: there is none in closed form.
+        """
         raise NotImplementedError(f"{type(self).__name__} is not the slope of any curve")
 
     @property
     @abstractmethod
     def shape_peak(self) -> float | None:
-        """Return the largest absolute value of the slope before normalisation, or None where undefined."""
+        """Return the largest absolute value of the slope before normalisation, or None if undefined."""
 
     @property
     @abstractmethod
     def shape_area(self) -> float | None:
-        """Return the integral over all u of the slope before normalisation, infinity, or None where undefined."""
+        """Return the integral over all u of the slope before normalisation, maybe infinite; None if undefined."""
 
     @property
     @abstractmethod
     def shape_fwhm(self) -> float | None:
-        """Return the full width at half maximum of the slope before stretching, or None where there is none."""
+        """Return the full width at half maximum of the slope at a stretch of 1, or None if there is none."""
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the ends of the interval outside which the slope before stretching is exactly 0."""
+        """Return the ends of the interval outside which the slope at a stretch of 1 is exactly 0."""
         return -math.inf, math.inf
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate where the slope before stretching jumps or has a corner, the ends of its support included."""
+        """Return the u at which the slope at a stretch of 1 has a jump or corner, with the ends of its support."""
         return tuple(end for end in self.shape_support if math.isfinite(end))
 
     def extra_repr(self) -> str:
-        """Write the surrogate's parameters, width and peak as text, for `print` of a module."""
+        """Return the surrogate's parameters, width and peak as text, for `print` of a module."""
         numbers = {**self.shown_numbers(), "width": self.fwhm, "peak": self.peak}
         return ", ".join(f"{key}={value:.3g}" for key, value in numbers.items() if value is not None)
 
     def shown_numbers(self) -> dict[str, float]:
-        """Return the parameters, by their names, that its printed text shows besides width and peak."""
+        """Return the parameters to print besides width and peak; maps names to values."""
         return {}
 
     @property
     def peak(self) -> float | None:
-        """Return the largest absolute value of `derivative`, or None where undefined."""
-        return None if self.shape_peak is None else self.gain * self.shape_peak * self._growth()
+        """Return the largest absolute value of `derivative`, or None if undefined."""
+        return None if self.shape_peak is None else self.gain * self.shape_peak * self._height_factor()
 
     @property
     def area(self) -> float | None:
-        """Return the integral of `derivative` over all u, infinity, or None where undefined."""
+        """Return the integral of `derivative` over all u; it may be infinite; None if undefined."""
         return (
-            None if self.shape_area is None else self.gain * self.shape_area * self._growth() / self._factor()
+            None
+            if self.shape_area is None
+            else self.gain * self.shape_area * self._height_factor() / self._stretch_value()
         )
 
     @property
     def fwhm(self) -> float | None:
-        """Return the slope's full width at half maximum [threshold units], or None where there is none."""
-        return None if self.shape_fwhm is None else self.shape_fwhm / self._factor()
+        """Return the slope's full width at half maximum [threshold units], or None if there is none."""
+        return None if self.shape_fwhm is None else self.shape_fwhm / self._stretch_value()
 
     @property
     def support(self) -> tuple[float, float]:
         """Return the interval outside which the slope is exactly 0 [threshold units]; its ends may be infinite."""
         low, high = self.shape_support
-        return low / self._factor(), high / self._factor()
+        return low / self._stretch_value(), high / self._stretch_value()
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """Locate where the slope jumps or has a corner, the ends of its support included [threshold units]."""
-        return tuple(kink / self._factor() for kink in self.shape_kinks)
+        """Return the u at which the slope has a jump or corner, with the ends of its support [threshold units]."""
+        return tuple(kink / self._stretch_value() for kink in self.shape_kinks)
 
     @property
     def has_primitive(self) -> bool:
-        """Return whether the slope is that of a curve known in closed form."""
+        """Return whether a primitive of the slope is known."""
         return type(self).shape_integral is not Surrogate.shape_integral
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
         """Make the slope `width` times as wide and `height` times as high, before training.
 
         Raises:
-            InputError: it has no width and height of its own.
+            InputError: the class cannot change width and height.
         """
         raise InputError(
             f"{type(self).__name__} is no bell whose width and height can be fitted; use surrogate=atan"
         )
 
     def learn_stretch(self) -> None:
-        """Make the stretch a parameter, from 1 on; its logarithm learns, so it stays positive.
+        """Make the stretch a learnt parameter, initially 1, stored as its logarithm so that it stays positive.
 
         Raises:
-            InputError: there is no primitive of what is sent, whose slope by the stretch its gradient is.
+            InputError: no primitive is known, from which the stretch would get its gradient.
         """
         if not self.has_primitive:
             raise InputError(
@@ -199,69 +206,71 @@ class Surrogate(nn.Module, ABC):
                 f"steepness would learn; use steepness=fixed"
             )
         if self.firing is not None:
-            self._require_curve(self.firing)
+            self._require_primitive(self.firing)
         self.log_stretch = nn.Parameter(torch.zeros((), dtype=torch.float64))
 
     @staticmethod
-    def _require_curve(firing: FiresOtherwise) -> None:
-        """Refuse a firing whose spikes no known curve stands in for."""
+    def _require_primitive(firing: FiresOtherwise) -> None:
+        """Raise an `InputError` for a firing without a primitive."""
         if not firing.has_primitive:
             raise InputError(
                 f"{type(firing).__name__} names no primitive of what it sends, from which a steepness would "
                 f"learn; use steepness=fixed"
             )
 
-    def _factor(self) -> float:
+    def _stretch_value(self) -> float:
+        """Return the stretch, scheduled or learnt, as a number."""
         return self.stretch if self.log_stretch is None else math.exp(self.log_stretch.item())
 
-    def _factor_for(self, u: Tensor) -> float | Tensor:
-        """Return the stretch in the precision of u, attached to its parameter where it learns."""
+    def _stretch_tensor(self, u: Tensor) -> float | Tensor:
+        """Return the stretch: a number, or if learnt a tensor with gradient, in the precision of u."""
         return self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
 
-    def _growth(self) -> float:
+    def _height_factor(self) -> float:
         """Return the factor by which the stretch changes the slope's height."""
-        return self._factor() if self._keeps_area() else 1.0
+        return self._stretch_value() if self._keeps_area() else 1.0
 
     def _keeps_area(self) -> bool:
+        """Return whether a stretch keeps the slope's area, so that a steeper slope is higher."""
         return self.normalisation == "area1" or (self.normalisation == "raw" and self.raw_keeps_area)
 
     def slope(self, u: Tensor) -> Tensor:
-        """Compute the normalised and scaled slope before any stretch, elementwise."""
+        """Compute the normalised and scaled slope psi(u) at a stretch of 1, elementwise."""
         return self.shape(u) if self.gain == 1.0 else self.gain * self.shape(u)
 
     def derivative(self, u: Tensor) -> Tensor:
-        """Compute the slope that the backward pass multiplies by, stretch included; shape and dtype of `u`."""
+        """Compute the slope psi(u) with its stretch, elementwise; of shape and dtype of u."""
         if self.log_stretch is None and self.stretch == 1.0:
             return self.slope(u)
-        factor = self._factor_for(u)
+        factor = self._stretch_tensor(u)
         slope = self.slope(factor * u)
         return factor * slope if self._keeps_area() else slope
 
     def primitive(self, u: Tensor) -> Tensor:
-        """Compute the curve whose slope `derivative` is."""
+        """Compute a primitive of `derivative`, elementwise at u."""
         if self.log_stretch is None and self.stretch == 1.0:
             return self.gain * self.shape_integral(u)
-        factor = self._factor_for(u)
+        factor = self._stretch_tensor(u)
         curve = self.gain * self.shape_integral(factor * u)
         return curve if self._keeps_area() else curve / factor
 
     def sent_slope(self, u: Tensor) -> Tensor:
-        """Compute the derivative of what is sent: `derivative`, unless the firing has another."""
+        """Compute the slope that the backward pass uses: `derivative`, or that of the firing if one is set."""
         return self.derivative(u) if self.firing is None else self.firing.slope(u, self)
 
     def sent_primitive(self, u: Tensor) -> Tensor:
-        """Compute the curve that stands in for what is sent: `primitive`, unless the firing has another."""
+        """Compute a primitive of `sent_slope`: `primitive`, or that of the firing if one is set."""
         return self.primitive(u) if self.firing is None else self.firing.primitive(u, self)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Turn the gradient by the spikes into that by u; only a product with `sent_slope` is elementwise."""
+        """Convert the gradient by the spikes to that by u, the backward pass: multiply it by `sent_slope`."""
         return grad * self.sent_slope(u)
 
     def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
-        """Turn the tangent of u into that of the spikes, by a product with the slope of what is sent.
+        """Convert the tangent of u to that of the spikes, in forward mode: multiply it by `sent_slope`.
 
         Raises:
-            InputError: the gradient is no product with a slope, so there is none to multiply by.
+            InputError: the surrogate is not elementwise, so that it has no slope to multiply by.
         """
         if not self.elementwise:
             raise InputError(
@@ -271,10 +280,10 @@ class Surrogate(nn.Module, ABC):
         return tangent * self.sent_slope(u)
 
     def escape_probability(self, u: Tensor) -> Tensor:
-        """Compute the primitive as a distribution, from 0 far below threshold to 1 far above.
+        """Compute the primitive scaled to rise from 0 (far below threshold) to 1 (far above), elementwise at u.
 
         Raises:
-            InputError: it is none.
+            InputError: the slope has no finite area, or the class does not define it.
         """
         raise InputError(
             f"{type(self).__name__} is not a bell of finite area, so its primitive is no escape probability; "
@@ -282,57 +291,57 @@ class Surrogate(nn.Module, ABC):
         )
 
     def uniform(self, u: Tensor) -> Tensor:
-        """Draw uniform numbers in [0, 1) of the shape of u, from the surrogate's own stream."""
+        """Draw uniform numbers in [0, 1) of the shape of u, from the surrogate's own generator."""
         return draw(self.noise_state, u)
 
     @property
     def generator(self) -> torch.Generator:
-        """Return a generator in the state that the surrogate's own stream has reached; setting one copies it."""
-        reached = torch.Generator()
-        reached.set_state(self.noise_state)
-        return reached
+        """Return a copy of the surrogate's random generator; setting it copies the given generator's state."""
+        copy = torch.Generator()
+        copy.set_state(self.noise_state)
+        return copy
 
     @generator.setter
     def generator(self, generator: torch.Generator) -> None:
         self.noise_state = generator.get_state()
 
     def fire_by(self, firing: FiresOtherwise) -> None:
-        """Let another firing decide what is sent in place of the step, and what its slope is.
+        """Replace the step and its slope by those of a firing.
 
         Raises:
-            InputError: the stretch learns, and no curve stands in for what would be sent.
+            InputError: the stretch is learnt, and the firing has no primitive.
         """
         if self.log_stretch is not None:
-            self._require_curve(firing)
+            self._require_primitive(firing)
         self.firing, self.output = firing, firing.output
         self.stochastic = self.stochastic or firing.stochastic
 
     def fire(self, u: Tensor) -> Tensor:
-        """Send 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
+        """Return 1 where u > 0, else 0, or what the firing sends; at u = 0 no spike is sent, as in snnTorch."""
         return (u > 0).to(u.dtype) if self.firing is None else self.firing.fire(u, self)
 
-    def of_one_call(self) -> Slopes:
-        """Return what the spikes of one call ask for slopes; the surrogate, unless slopes depend on the call."""
+    def slopes_of_call(self) -> Slopes:
+        """Return the object whose `fire`, `pull_back` and `push_forward` serve one call; here the surrogate."""
         return self
 
     def forward(self, u: Tensor) -> Tensor:
-        """Return the spikes at u, with the surrogate's gradient attached."""
-        # Dynamo traces no autograd function that has a forward mode.
+        """Return the spikes at u, with the surrogate gradient."""
+        # Dynamo cannot trace an autograd function that has a forward mode.
         spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
-        spikes = spike.apply(u, self.of_one_call())
-        # In forward mode the parameters are replaced by tensors that carry a tangent.
+        spikes = spike.apply(u, self.slopes_of_call())
+        # In forward mode torch replaces the parameters by tensors that carry a tangent.
         if any(
             parameter.requires_grad or not isinstance(parameter, nn.Parameter)
             for parameter in self.parameters()
         ):
             curve = self.sent_primitive(u.detach())
-            spikes = spikes + (curve - curve.detach())  # adds exactly 0, and the way to the parameters
+            spikes = spikes + (curve - curve.detach())  # adds 0, with a gradient for the parameters
         return spikes  # type: ignore[no-any-return]
 
     def kernel(self) -> Kernel | None:
-        """Return the derivative as compiled loops know it, or None where only `derivative` does."""
+        """Return the derivative as a form that compiled loops implement, or None if they do not."""
         return None
 
-    def written(self) -> Node | None:
-        """Return the derivative as a formula of u that loops are written from, or None where there is none."""
+    def as_formula(self) -> Node | None:
+        """Return the derivative as a formula of u, from which loops can be generated, or None if there is none."""
         return None

@@ -1,4 +1,4 @@
-"""The fast sigmoid's slope, its gradient scaled to a norm that depends on the batch."""
+"""The fast sigmoid's slope, with gradients divided by a norm over the batch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ class BatchNormalised(Surrogate):
 
     .. math:: g = \frac{ds}{(1 + k|u|)^2}, \qquad du = \frac{g}{\xi + \lVert \bar g \rVert_2}
 
-    with the mean over the first dimension of u. Neurons see each other in it, so it runs on `reference` alone.
+    for the gradients ds by the spikes and du by the potential u, with the mean g-bar over the first dimension of u.
+    Neurons depend on each other through the norm, so only `engine=reference` runs it.
 
     Args:
         slope: steepness k [1/threshold units].
-        epsilon: xi, which keeps a vanishing gradient finite [gradient].
-        normalisation: see `Surrogate`; of the slope before the norm.
-        scale: see `Surrogate`; of the slope before the norm.
+        epsilon: xi, which avoids a division by 0 [units of the gradient].
+        normalisation: see `Surrogate`; acts on the slope before the division.
+        scale: see `Surrogate`; acts on the slope before the division.
 
     Source: stork (fmi-basel) 258a2d6, `SuperSpike_norm`.
 

@@ -1,4 +1,4 @@
-"""Bells around the threshold: one form, stretched and raised."""
+"""Bell-shaped surrogates around the threshold: one form, with a width and a height."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class BellSurrogate(Surrogate):
 
     .. math:: \mathrm{shape}(u) = h(k) \, \phi(ku), \qquad \phi(0) = 1
 
-    A subclass gives the form :math:`\phi`, its integral and three constants of it; peak, area, width and support
-    for every steepness follow.
+    A subclass defines the form :math:`\phi` as `bell`, its primitive, area, width and support. Peak, area, width
+    and support at every steepness follow. h(k) is the raw height, `shape_peak`.
 
     Args:
-        native_value: the native parameter, or None if `width_fwhm` is given.
+        native_value: parameter of the original formula, or None if `width_fwhm` is given.
         width_fwhm: full width at half maximum [threshold units], or None if the native parameter is given.
         normalisation: see `Surrogate`.
         scale: see `Surrogate`.
@@ -33,10 +33,10 @@ class BellSurrogate(Surrogate):
 
     native: ClassVar[str]  # name of the native parameter
     native_to_steepness: ClassVar[float] = 1.0  # k per unit of the native parameter
-    bell_area: ClassVar[float]
-    bell_fwhm: ClassVar[float]
-    bell_support: ClassVar[float] = math.inf  # half-width
-    kernel_shape: ClassVar[str | None] = None  # the form's name among the compiled loops
+    bell_area: ClassVar[float]  # integral of the form
+    bell_fwhm: ClassVar[float]  # full width at half maximum of the form
+    bell_support: ClassVar[float] = math.inf  # half-width of the interval outside which the form is 0
+    kernel_shape: ClassVar[str | None] = None  # the form's name in compiled loops, None if they lack it
 
     def __init__(
         self, *, native_value: float | None, width_fwhm: float | None, normalisation: str, scale: float
@@ -60,11 +60,11 @@ class BellSurrogate(Surrogate):
             value = require_number(name, native_value, low=SMALLEST, high=LARGEST)
             self.steepness = self.native_to_steepness * value
         super().__init__(normalisation=normalisation, scale=scale)
-        # Not gain * peak, whose rounding would cost a peak of exactly 1 one more product per step.
+        # Not gain * peak: its rounding could change a peak of exactly 1, for which `slope` skips a product.
         self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
 
     def shown_numbers(self) -> dict[str, float]:
-        """Return the form's own parameter by its name, as given or as the width asks for."""
+        """Return the native parameter, given or derived from the width; maps its name to its value."""
         return {self.native: self.steepness / self.native_to_steepness}
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
@@ -75,15 +75,15 @@ class BellSurrogate(Surrogate):
 
     @abstractmethod
     def bell(self, z: Tensor) -> Tensor:
-        """Compute the form: 1 at z = 0, falling to both sides, elementwise."""
+        """Compute the form phi(z), elementwise: 1 at z = 0, falling to both sides."""
 
     @abstractmethod
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Compute a curve whose slope is `bell`."""
+        """Compute a primitive of `bell`, elementwise at z."""
 
     @property
     def shape_peak(self) -> float:
-        """Return h(k), the height before normalisation: 1, unless the native formula says otherwise."""
+        """Return h(k), the height before normalisation; 1 unless a subclass overrides it."""
         return 1.0
 
     def shape(self, u: Tensor) -> Tensor:
@@ -91,21 +91,24 @@ class BellSurrogate(Surrogate):
         return self.shape_peak * self.bell(self.steepness * u)
 
     def slope(self, u: Tensor) -> Tensor:
-        """Evaluate the normalised and scaled slope, height bell(ku), with one product less than in `Surrogate`."""
+        """Evaluate the normalised and scaled slope at a stretch of 1, height times bell(ku)."""
         bell = self.bell(self.steepness * u)
         return bell if self.height == 1.0 else self.height * bell
 
     def kernel(self) -> Kernel | None:
-        """Describe the bell to compiled loops, or return None for a subclass, which may have changed the form."""
+        """Return the bell as compiled loops implement it.
+
+        None if they lack the form, if the stretch is learnt, with a firing, and for subclasses of known forms.
+        """
         shape = type(self).__dict__.get("kernel_shape")
         if shape is None or self.log_stretch is not None or self.firing is not None:
             return None
-        return Kernel(shape, self.steepness * self.stretch, self.height * self._growth())
+        return Kernel(shape, self.steepness * self.stretch, self.height * self._height_factor())
 
     @property
     def peak(self) -> float:
         """Return the slope's largest value, its height at threshold."""
-        return self.height * self._growth()
+        return self.height * self._height_factor()
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """Integrate the slope before normalisation: h(k)/k bell_integral(ku)."""
@@ -135,30 +138,30 @@ class BellSurrogate(Surrogate):
 
     @property
     def share_below(self) -> float:
-        """Return the share of the area that lies below threshold: a half where the form is symmetric."""
+        """Return the share of the area below threshold: 1/2 unless a subclass is asymmetric."""
         return 0.5
 
     def escape_probability(self, u: Tensor) -> Tensor:
         """Compute the probability of a spike at u: share_below + (primitive(u) - primitive(0)) / area."""
         if not math.isfinite(self.shape_area):
             return super().escape_probability(u)
-        # As `area` says, but with the way to a stretch that learns.
-        factor = self._factor_for(u)
+        # Equal to `self.area`, but with the gradient by a learnt stretch.
+        factor = self._stretch_tensor(u)
         area = self.gain * self.shape_area * (factor if self._keeps_area() else 1.0) / factor
         return self.share_below + (self.primitive(u) - self.primitive(torch.zeros_like(u))) / area
 
     @property
     def native_value(self) -> float:
-        """Return the form's own parameter, given or derived from the width."""
+        """Return the parameter of the original formula, given or derived from the width."""
         return self.steepness / self.native_to_steepness
 
 
 class SlopedBell(BellSurrogate):
-    """Uses a bell whose own parameter is its steepness, as `slope`.
+    """Uses a bell whose native parameter, `slope`, is the steepness k.
 
     Args:
         slope: steepness k [1/threshold units], or None if `width_fwhm` is given.
-        width_fwhm: see `BellSurrogate`.
+        width_fwhm: full width at half maximum [threshold units], or None if `slope` is given.
         normalisation: see `Surrogate`.
         scale: see `Surrogate`.
     """

@@ -12,7 +12,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Constant(Surrogate):
-    """Uses slope 1 everywhere: the straight-through estimator, a control that ignores the membrane potential.
+    """Uses slope 1 everywhere: the straight-through estimator, a control that does not depend on the potential.
 
     Args:
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
@@ -30,9 +30,9 @@ class Constant(Surrogate):
     shape_fwhm: None = None  # it never falls to a half
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope, 1 everywhere and NaN where u is."""
+        """Evaluate the slope: 1 everywhere, NaN where u is NaN."""
         return nan_where_nan(u, torch.ones_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u, which gives u itself."""
+        """Return u, the integral of the slope from 0 to u."""
         return u

@@ -1,4 +1,4 @@
-"""Peak, width, support, area and primitive of a slope that a formula gives: found by the program, not declared."""
+"""Peak, width, support, area and primitive of a slope given as a formula, measured numerically."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from sgbench.records.formula import Node, formula_text, nodes
 from sgbench.surrogates.undefined import nan_where_nan
 
 DECADES = (-9, 9)
-"""Powers of ten between which the axis of u is sampled, to either side."""
+"""Powers of ten between which |u| is sampled."""
 PER_DECADE = 64
 LOWEST_PEAK, HIGHEST_PEAK = 1e-9, 1e9
 MOST_PLACES = 512
-"""Corners, zeros of parts and jumps that one formula may have."""
+"""Largest number of corners, jumps and zeros of parts of one formula."""
 MOST_PANELS = 6000
 QUADRATURE = 1e-13
-"""Relative difference between one panel and its two halves from which it counts as integrated."""
+"""Difference between the integral of a panel and of its halves, over the total, below which it is accepted."""
 SHRINKS, STAYS = 0.9, 0.999
-"""Ratio of neighbouring octaves of a tail's area: below the first it is finite, above the second infinite."""
+"""Area of a tail's last octave over the one before: up to the first it is finite, from the second infinite."""
 FAR, GROWS = 1e7, 1.001
-"""A slope whose largest value beyond the first is larger by the second factor than within has no peak."""
+"""A slope grows without bound if its maximum for |u| > FAR exceeds that for |u| <= FAR by more than GROWS."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)
 CORNERS = frozenset({"abs", "min", "max", "lt", "le", "gt", "ge"})
-"""Operations whose result may have a corner or jump where the difference of their arguments vanishes."""
+"""Operations whose result may have a corner or jump where their arguments are equal, or the only one is 0."""
 COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
 }  # fmt: skip
@@ -47,32 +47,38 @@ OF_NUMBERS: dict[str, Callable[..., float]] = ARITHMETIC | {
 
 
 class Curve(NamedTuple):
-    """Holds what was measured of a slope; lengths in units of u."""
+    """Holds the measured properties of a slope; lengths in units of u."""
 
-    peak: float  # its largest value
-    top: float  # where that is
-    # Full width at half maximum around `top`, or None where it does not fall to a half on both sides.
-    fwhm: float | None
-    # Its integral over all u, infinity, or None where the tails leave it open within `DECADES`.
-    area: float | None
+    peak: float  # largest value
+    top: float  # u at which the slope is largest
+    fwhm: (
+        float | None
+    )  # full width at half maximum around `top`; None if it does not fall to half on both sides
+    area: (
+        float | None
+    )  # integral over all u, possibly infinite; None if the tails within `DECADES` do not decide
     support: tuple[float, float]  # interval outside which it is exactly 0
-    kinks: tuple[float, ...]  # where it may jump or have a corner
-    breaks: tuple[float, ...]  # ends of the panels of its quadrature, 0 among them
+    kinks: tuple[float, ...]  # all u at which it may have a jump or corner
+    breaks: tuple[float, ...]  # ends of the panels of its quadrature, with 0
 
 
-def substituted(tree: Node, given: dict[str, Node]) -> Node:
-    """Replace names by the given nodes, and fold operations whose arguments are all numbers into one number.
+def substitute(tree: Node, values_of: dict[str, Node]) -> Node:
+    """Replace names in a formula by nodes, and operations on numbers alone by their value.
+
+    Args:
+        tree: the formula.
+        values_of: maps names ("u", "a") to the nodes that replace them.
 
     Raises:
-        InputError: a folded operation has no finite value.
+        InputError: an operation on numbers has no finite value.
     """
     operation, arguments, _ = tree
-    if operation in given:
-        return given[operation]
-    done = tuple(substituted(argument, given) for argument in arguments)
-    if not done or any(argument.operation != "number" for argument in done):
-        return tree._replace(arguments=done)
-    values = [argument.value for argument in done]
+    if operation in values_of:
+        return values_of[operation]
+    replaced = tuple(substitute(argument, values_of) for argument in arguments)
+    if not replaced or any(argument.operation != "number" for argument in replaced):
+        return tree._replace(arguments=replaced)
+    values = [argument.value for argument in replaced]
     try:
         if operation in COMPARED:
             value = float(COMPARED[operation](*values))
@@ -86,141 +92,155 @@ def substituted(tree: Node, given: dict[str, Node]) -> Node:
 
 
 def evaluate(tree: Node, u: Tensor, a: Tensor | float) -> Tensor:
-    """Compute a formula at each element of u, in its precision; what compares is undefined where u is.
+    """Compute a formula at each element of u, in the precision of u; NaN where u is NaN.
 
     Args:
         tree: the formula.
         u: potential minus threshold, of any shape.
-        a: its parameter, a number or a tensor without axes.
+        a: value of the formula's parameter, a number or a scalar tensor.
     """
-    value = _value(tree, u, a)
+    value = _evaluate_node(tree, u, a)
     compares = any(node.operation in COMPARED or node.operation == "where" for node in nodes(tree))
     return nan_where_nan(u, value) if compares else value
 
 
-def _value(tree: Node, u: Tensor, a: Tensor | float) -> Any:
+def _evaluate_node(tree: Node, u: Tensor, a: Tensor | float) -> Any:
+    """Compute a node of a formula: a tensor of the shape of u, or a number if u is not part of it."""
     operation, arguments, value = tree
     if not arguments:
         return value if operation == "number" else (u if operation == "u" else a)
-    return _computed(operation, [_value(argument, u, a) for argument in arguments], u)
+    return _apply_operation(operation, [_evaluate_node(argument, u, a) for argument in arguments], u)
 
 
-def _computed(operation: str, done: Sequence[Any], u: Tensor) -> Any:
-    """Compute one operation of tensors, or of tensors and numbers."""
+def _apply_operation(operation: str, arguments: Sequence[Any], u: Tensor) -> Any:
+    """Compute one operation of a formula; its arguments are tensors of the shape of u, or numbers."""
     if operation in ARITHMETIC:
-        return ARITHMETIC[operation](*done)
+        return ARITHMETIC[operation](*arguments)
     if operation in COMPARED:
-        return COMPARED[operation](*done).to(u.dtype)
+        return COMPARED[operation](*arguments).to(u.dtype)
     if operation in ("min", "max"):
-        return (torch.minimum if operation == "min" else torch.maximum)(*(_tensor(each, u) for each in done))
+        function = torch.minimum if operation == "min" else torch.maximum
+        return function(*(_as_tensor(argument, u) for argument in arguments))
     if operation == "where":
-        condition, first, second = (_tensor(each, u) for each in done)
+        condition, first, second = (_as_tensor(argument, u) for argument in arguments)
         return torch.where(condition != 0, first, second)
-    return getattr(torch, operation)(*done)
+    return getattr(torch, operation)(*arguments)
 
 
-def _tensor(value: Any, u: Tensor) -> Tensor:
+def _as_tensor(value: Any, u: Tensor) -> Tensor:
+    """Return a tensor as it is, and a number as a tensor like u."""
     return value if isinstance(value, Tensor) else torch.full_like(u, value)
 
 
 @functools.lru_cache(maxsize=256)
 def measure(tree: Node) -> Curve:
-    """Measure a slope whose formula has numbers in place of its parameter, in float64.
+    """Measure the slope that a formula of u defines, in float64; its parameter must have been replaced by a number.
 
-    It is sampled around 0 and around every point where a part of the formula vanishes, from 1e-9 to 1e9 of u.
+    The slope is sampled around 0, and around each u at which a part of the formula is 0, at distances from 1e-9
+    to 1e9.
 
     Raises:
-        InputError: it is somewhere no number, negative, 0 everywhere, or too large or too small.
+        InputError: the slope is not a number or negative at some u, 0 everywhere, too large or too small.
     """
-    axis = _axis([0.0])
-    low, high = _support(tree, axis)
+    axis = _sample_points([0.0])
+    low, high = _find_support(tree, axis)
     axis = axis[(axis >= low) & (axis <= high)]
-    zeros = _zeros(tree, axis)
-    kinks = [point for point in _zeros(tree, axis, corners=True) if low < point < high]
+    zeros = _find_zeros(tree, axis)
+    kinks = [point for point in _find_zeros(tree, axis, corners=True) if low < point < high]
     kinks = sorted({*kinks, *(end for end in (low, high) if math.isfinite(end))})
     beside = [float(np.nextafter(point, end)) for point in kinks for end in (-math.inf, math.inf)]
-    axis = _axis([0.0, *zeros])
+    axis = _sample_points([0.0, *zeros])
     axis = np.unique(np.concatenate([axis[(axis >= low) & (axis <= high)], kinks, beside, [0.0]]))
     heights = _check_heights(tree, axis)
     top, peak = _refine_peak(tree, axis, int(heights.argmax()))
     if not LOWEST_PEAK <= peak <= HIGHEST_PEAK:
         what = "0 everywhere" if peak == 0 else f"{peak:.3g} at its largest (u={top:.3g})"
-        raise _refusal(tree, f"the slope is {what}; between {LOWEST_PEAK:g} and {HIGHEST_PEAK:g} is needed")
+        raise _formula_error(
+            tree, f"the slope is {what}; between {LOWEST_PEAK:g} and {HIGHEST_PEAK:g} is needed"
+        )
     if peak > GROWS * heights[np.abs(axis) <= FAR].max():
-        raise _refusal(tree, f"the slope grows without bound ({peak:.3g} at u={top:.3g})")
-    fwhm = _fwhm(tree, axis, heights, top, peak)
+        raise _formula_error(tree, f"the slope grows without bound ({peak:.3g} at u={top:.3g})")
+    fwhm = _find_fwhm(tree, axis, heights, top, peak)
     breaks, area = _integrate(tree, (low, high), [*zeros, *kinks], top, fwhm or 1.0)
     return Curve(peak, top, fwhm, area, (low, high), tuple(kinks), breaks)
 
 
-def at(tree: Node, u: Any) -> np.ndarray:
-    """Compute a formula without parameter at numbers, in float64."""
+def evaluate_at(tree: Node, u: Any) -> np.ndarray:
+    """Compute a formula of u alone at one or several numbers u, in float64; return an array [len(u)]."""
     values = np.atleast_1d(np.asarray(u, dtype=float))
-    return _tensor(evaluate(tree, torch.from_numpy(values), 0.0), torch.from_numpy(values)).numpy()
+    return _as_tensor(evaluate(tree, torch.from_numpy(values), 0.0), torch.from_numpy(values)).numpy()
 
 
-def _refusal(tree: Node, reason: str) -> InputError:
+def _formula_error(tree: Node, reason: str) -> InputError:
+    """Make the error that refuses a formula for a reason."""
     return InputError(f"surrogate.formula={formula_text(tree)}: {reason}")
 
 
-def _axis(centres: Sequence[float]) -> np.ndarray:
-    """Return points around each centre, spaced in proportion to their distance from it."""
+def _sample_points(centres: Sequence[float]) -> np.ndarray:
+    """Return sorted points around each centre, at distances of 1e-9 to 1e9, evenly spaced in their logarithm."""
     steps = np.logspace(*DECADES, (DECADES[1] - DECADES[0]) * PER_DECADE + 1)
     around = [centre + sign * steps for centre in centres[:MOST_PLACES] for sign in (-1, 1)]
     return np.unique(np.concatenate([np.asarray(centres, dtype=float), *around]))
 
 
 def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
-    """Return heights on the axis, all of them numbers of 0 or more in double and in single precision."""
-    heights = at(tree, axis)
+    """Return the slope at each u of the axis, in float64.
+
+    Raises:
+        InputError: a value is negative, or not finite in float64 or float32.
+    """
+    heights = evaluate_at(tree, axis)
     single = evaluate(tree, torch.from_numpy(axis).float(), 0.0).double().numpy()
     for values in (heights, single):
         wrong = ~np.isfinite(values)
         if wrong.any():
             index = int(np.flatnonzero(wrong)[np.abs(axis[wrong]).argmin()])
-            raise _refusal(tree, f"the slope is {values[index]} at u={axis[index]:.3g}; a number is needed")
+            raise _formula_error(
+                tree, f"the slope is {values[index]} at u={axis[index]:.3g}; a number is needed"
+            )
     lowest = int(heights.argmin())
     if heights[lowest] < -1e-12 * np.abs(heights).max():
-        raise _refusal(
+        raise _formula_error(
             tree, f"the slope is {heights[lowest]:.3g} at u={axis[lowest]:.3g}; it may not be negative"
         )
     return heights
 
 
-def _flat(tree: Node, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a formula's values, and where a cut (min, max, where, a comparison) keeps them what they are."""
+def _values_and_constancy(tree: Node, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute a formula's values at u, and whether each is locally constant, like 0 in max(0, u) below 0."""
     operation, arguments, value = tree
     if not arguments:
         values = u if operation == "u" else torch.full_like(u, value)
         return values, torch.full_like(u, operation == "number", dtype=torch.bool)
-    done = [_flat(argument, u) for argument in arguments]
-    parts, flat = [values for values, _ in done], [is_flat for _, is_flat in done]
-    result = _computed(operation, parts, u)
+    evaluated = [_values_and_constancy(argument, u) for argument in arguments]
+    parts, constant = [values for values, _ in evaluated], [is_constant for _, is_constant in evaluated]
+    result = _apply_operation(operation, parts, u)
     if operation in COMPARED:
-        return result, torch.ones_like(flat[0])
+        return result, torch.ones_like(constant[0])
     if operation == "where":
-        return result, torch.where(parts[0] != 0, flat[1], flat[2])
+        return result, torch.where(parts[0] != 0, constant[1], constant[2])
     if operation in ("min", "max"):
-        return result, torch.where(parts[0] == result, flat[0], flat[1])
-    every = functools.reduce(operator.and_, flat)
+        return result, torch.where(parts[0] == result, constant[0], constant[1])
+    all_constant = functools.reduce(operator.and_, constant)
     if operation == "mul":
-        every = every | (flat[0] & (parts[0] == 0)) | (flat[1] & (parts[1] == 0))
+        all_constant |= (constant[0] & (parts[0] == 0)) | (constant[1] & (parts[1] == 0))
     if operation == "div":
-        every = every | (flat[0] & (parts[0] == 0))
-    return result, every
+        all_constant |= constant[0] & (parts[0] == 0)
+    return result, all_constant
 
 
-def _is_cut(tree: Node, u: Any) -> np.ndarray:
-    """Mark where the slope is 0 by a cut of the formula, not by rounding."""
-    values, flat = _flat(tree, torch.from_numpy(np.atleast_1d(np.asarray(u, dtype=float))))
-    return (flat & (values == 0)).numpy()
+def _is_cut_to_zero(tree: Node, u: Any) -> np.ndarray:
+    """Return for each u whether the slope is constantly 0 there by its formula, not by rounding."""
+    points = torch.from_numpy(np.atleast_1d(np.asarray(u, dtype=float)))
+    values, constant = _values_and_constancy(tree, points)
+    return (constant & (values == 0)).numpy()
 
 
-def _support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
-    """Find the interval outside which the slope is cut to 0, to the last bit of its ends."""
-    cut = _is_cut(tree, axis)
+def _find_support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
+    """Find the interval outside which the formula is constantly 0; its ends are exact in float64, or infinite."""
+    cut = _is_cut_to_zero(tree, axis)
     if cut.all():
-        raise _refusal(tree, "the slope is 0 everywhere")
+        raise _formula_error(tree, "the slope is 0 everywhere")
     ends = []
     for sign in (-1, 1):
         points, is_cut = (axis, cut) if sign > 0 else (axis[::-1], cut[::-1])
@@ -230,13 +250,19 @@ def _support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
         last = int(np.flatnonzero(~is_cut)[-1])
         inside, outside = float(points[last]), float(points[last + 1])
         while (middle := (inside + outside) / 2) not in (inside, outside):
-            inside, outside = (inside, middle) if _is_cut(tree, middle)[0] else (middle, outside)
+            inside, outside = (inside, middle) if _is_cut_to_zero(tree, middle)[0] else (middle, outside)
         ends.append(outside)
     return ends[0], ends[1]
 
 
-def _zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float]:
-    """Find where the parts of a formula change sign, or those alone that may make corners and jumps."""
+def _find_zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float]:
+    """Find all u at which a part of a formula changes its sign, sorted.
+
+    With corners=True only parts whose zeros may cause corners or jumps, such as the argument of `abs`.
+
+    Raises:
+        InputError: there are more than `MOST_PLACES`.
+    """
     found: set[float] = set()
     for node in set(nodes(tree)):
         if node.operation in CORNERS:
@@ -249,33 +275,33 @@ def _zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float
         if not any(each.operation == "u" for each in nodes(parts)):
             continue
         with np.errstate(all="ignore"):
-            values = at(parts, axis)
+            values = evaluate_at(parts, axis)
         for index in np.flatnonzero(np.sign(values[1:]) * np.sign(values[:-1]) < 0):
             found.add(_bisect(parts, float(axis[index]), float(axis[index + 1])))
         found |= {float(u) for u in axis[values == 0][:2]} if (values == 0).sum() <= 2 else set()  # noqa: PLR2004
         if len(found) > MOST_PLACES:
-            raise _refusal(tree, f"more than {MOST_PLACES} corners or zeros; cut it to an interval")
+            raise _formula_error(tree, f"more than {MOST_PLACES} corners or zeros; cut it to an interval")
     return sorted(found)
 
 
 def _bisect(tree: Node, low: float, high: float) -> float:
-    """Find the last number at which a part has the sign that it has at `low`."""
-    sign = math.copysign(1.0, at(tree, low)[0])
+    """Find a zero of a formula between low and high, where its signs differ, to the last bit."""
+    sign = math.copysign(1.0, evaluate_at(tree, low)[0])
     while (middle := (low + high) / 2) not in (low, high):
-        value = at(tree, middle)[0]
+        value = evaluate_at(tree, middle)[0]
         if value == 0:
             return middle
         low, high = (middle, high) if math.copysign(1.0, value) == sign else (low, middle)
-    return low if abs(at(tree, low)[0]) <= abs(at(tree, high)[0]) else high
+    return low if abs(evaluate_at(tree, low)[0]) <= abs(evaluate_at(tree, high)[0]) else high
 
 
 def _refine_peak(tree: Node, axis: np.ndarray, best: int) -> tuple[float, float]:
-    """Find the largest value near the best of some points, and where it is."""
+    """Find the largest value of the slope near axis[best]; return its u and the value."""
     low, high = axis[max(best - 1, 0)], axis[min(best + 1, len(axis) - 1)]
-    top, peak = float(axis[best]), float(at(tree, axis[best])[0])
+    top, peak = float(axis[best]), float(evaluate_at(tree, axis[best])[0])
     for _ in range(14):
         inner = np.linspace(low, high, 17)
-        heights = at(tree, inner)
+        heights = evaluate_at(tree, inner)
         index = int(heights.argmax())
         if heights[index] > peak:
             top, peak = float(inner[index]), float(heights[index])
@@ -283,8 +309,16 @@ def _refine_peak(tree: Node, axis: np.ndarray, best: int) -> tuple[float, float]
     return top, peak
 
 
-def _fwhm(tree: Node, axis: np.ndarray, heights: np.ndarray, top: float, peak: float) -> float | None:
-    """Find the distance between the points nearest to the top where the slope falls to half of its peak."""
+def _find_fwhm(tree: Node, axis: np.ndarray, heights: np.ndarray, top: float, peak: float) -> float | None:
+    """Find the full width at half maximum around the top; None if the slope does not fall to half on both sides.
+
+    Args:
+        tree: the formula of the slope.
+        axis: sampled u.
+        heights: the slope at each of them.
+        top: u of the peak.
+        peak: the slope's largest value.
+    """
     half = Node("sub", (tree, Node("number", value=peak / 2)))
     ends = []
     for side in (axis < top, axis > top):
@@ -302,28 +336,41 @@ def _fwhm(tree: Node, axis: np.ndarray, heights: np.ndarray, top: float, peak: f
 def _integrate(
     tree: Node, support: tuple[float, float], points: Sequence[float], top: float, unit: float
 ) -> tuple[tuple[float, ...], float | None]:
-    """Cut the axis into panels that a quadrature of 12 nodes integrates; return their ends and the area."""
+    """Divide the axis into panels that a quadrature of 12 nodes integrates; return their ends and the area.
+
+    Args:
+        tree: the formula of the slope.
+        support: interval outside which the slope is 0.
+        points: ends that panels must have, such as corners.
+        top: u of the peak, around which panels are finest.
+        unit: width of the slope; panels reach 2^45 times as far.
+
+    Returns:
+        Sorted ends of the panels, with 0, and the area: possibly infinite, or None if the tails do not decide.
+    """
     octaves = unit * 2.0 ** np.arange(-8, 46)
     ends = {0.0, *points, *(top + sign * step for step in octaves for sign in (-1, 1)), top}
     ends |= {sign * step for step in octaves for sign in (-1, 1)}
     low = max(support[0], min(ends))
     high = min(support[1], max(ends))
-    waiting = list(itertools.pairwise(sorted({low, high, *(end for end in ends if low < end < high)})))
-    total = sum(_panel(tree, *panel) for panel in waiting)
+    inner = (end for end in ends if low < end < high)
+    waiting = list(itertools.pairwise(sorted({low, high, *inner})))
+    total = sum(_integrate_panel(tree, *panel) for panel in waiting)
     done: list[tuple[float, float]] = []
     area = 0.0
     while waiting:
         left, right = waiting.pop()
         middle = (left + right) / 2
-        whole, halves = _panel(tree, left, right), (_panel(tree, left, middle), _panel(tree, middle, right))
-        settled = abs(whole - sum(halves)) <= QUADRATURE * abs(total)
-        if settled or len(done) + len(waiting) > MOST_PANELS or middle in (left, right):
+        whole = _integrate_panel(tree, left, right)
+        halves = _integrate_panel(tree, left, middle) + _integrate_panel(tree, middle, right)
+        converged = abs(whole - halves) <= QUADRATURE * abs(total)
+        if converged or len(done) + len(waiting) > MOST_PANELS or middle in (left, right):
             done.append((left, right))
-            area += sum(halves)
+            area += halves
         else:
             waiting += [(left, middle), (middle, right)]
     tails = [
-        _tail(tree, top, unit, sign)
+        _tail_area(tree, top, unit, sign)
         for sign, end in zip((-1, 1), support, strict=True)
         if not math.isfinite(end)
     ]
@@ -333,16 +380,19 @@ def _integrate(
     return breaks, area + sum(tail or 0.0 for tail in tails)
 
 
-def _panel(tree: Node, left: float, right: float) -> float:
-    """Integrate over one panel by Gauss and Legendre."""
+def _integrate_panel(tree: Node, left: float, right: float) -> float:
+    """Integrate a formula from left to right by Gauss-Legendre quadrature with 12 nodes."""
     half = (right - left) / 2
-    return float(half * (WEIGHTS * at(tree, left + half + half * NODES)).sum())
+    return float(half * (WEIGHTS * evaluate_at(tree, left + half + half * NODES)).sum())
 
 
-def _tail(tree: Node, top: float, unit: float, sign: int) -> float | None:
-    """Return the area behind the last panel on one side: by the ratio of its last octaves, or infinity, or None."""
+def _tail_area(tree: Node, top: float, unit: float, sign: int) -> float | None:
+    """Extrapolate the area beyond the last panel on one side (sign -1 or 1) from its last two octaves.
+
+    Infinite if these have almost equal areas; None if their ratio lies between `SHRINKS` and `STAYS`.
+    """
     far = [top + sign * unit * 2.0**power for power in (43, 44, 45)]
-    parts = [abs(_panel(tree, *sorted(pair))) for pair in itertools.pairwise(far)]
+    parts = [abs(_integrate_panel(tree, *sorted(pair))) for pair in itertools.pairwise(far)]
     if parts[1] == 0:
         return 0.0
     ratio = parts[1] / parts[0]
@@ -352,20 +402,20 @@ def _tail(tree: Node, top: float, unit: float, sign: int) -> float | None:
 
 
 def primitive(tree: Node, breaks: Sequence[float], u: Tensor, a: Tensor | float) -> Tensor:
-    """Integrate a formula from 0 to each element of u; gradient reaches a, and u by the formula itself.
+    """Integrate a formula from 0 to each element of u, differentiably in u and a.
 
     Args:
         tree: the formula.
-        breaks: ends of panels that 12 nodes integrate; beyond the last the integral stays as it is.
-        u: any shape; the sum is made in float64.
-        a: its parameter.
+        breaks: sorted ends of the panels of the quadrature; beyond the last the integral is constant.
+        u: upper limits, of any shape; the result has its shape and precision, computed in float64.
+        a: value of the formula's parameter, a number or a scalar tensor.
     """
     ends = torch.tensor(breaks, dtype=torch.float64, device=u.device)
     half = ends.diff() / 2
     inner = (ends[:-1] + half)[:, None] + half[:, None] * torch.from_numpy(NODES).to(u.device)
-    wide_a = a.double() if isinstance(a, Tensor) else a
+    double_a = a.double() if isinstance(a, Tensor) else a
     panels = half * (
-        _tensor(evaluate(tree, inner, wide_a), inner) * torch.from_numpy(WEIGHTS).to(u.device)
+        _as_tensor(evaluate(tree, inner, double_a), inner) * torch.from_numpy(WEIGHTS).to(u.device)
     ).sum(-1)
     before = torch.cat([panels.new_zeros(1), panels.cumsum(0)])
     before = before - before[int(torch.searchsorted(ends, 0.0))] if breaks[0] <= 0 <= breaks[-1] else before
@@ -374,5 +424,5 @@ def primitive(tree: Node, breaks: Sequence[float], u: Tensor, a: Tensor | float)
     span = (x - ends[panel]) / 2
     total = before[panel]
     for node, weight in zip(NODES.tolist(), WEIGHTS.tolist(), strict=True):
-        total = total + weight * span * evaluate(tree, ends[panel] + span * (1 + node), wide_a)
+        total = total + weight * span * evaluate(tree, ends[panel] + span * (1 + node), double_a)
     return torch.where(u.isnan(), u, total.to(u.dtype))

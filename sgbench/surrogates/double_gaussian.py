@@ -15,11 +15,11 @@ class DoubleGaussian(LobedSurrogate):
 
     .. math:: (1 + p)\,N(u; 0, \sigma) - 2p\,N(u; 0, s\sigma)
 
-    with the normal density :math:`N(u; \mu, \sigma)`.
+    with :math:`N(u; \mu, \sigma)` the normal density of mean mu and standard deviation sigma.
 
     Args:
         sigma: standard deviation of the narrow Gaussian [threshold units].
-        height: weight p, at most 1; from there on the area would be negative.
+        height: weight p, 0 to 1; above 1 the area would be negative.
         spread: width s of the wide Gaussian in sigmas, from 1 to 100.
         normalisation: see `Surrogate`; the raw area is 1 - p.
         scale: see `Surrogate`; Higuchi et al. use 0.5 with the raw height.

@@ -1,4 +1,4 @@
-"""Random numbers that go on from the state of a generator, also inside a compiled graph."""
+"""Random numbers from a generator's state that is kept as a tensor, also inside a compiled graph."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from torch import Tensor
 
 
 def draw(state: Tensor, like: Tensor) -> Tensor:
-    """Draw uniform numbers in [0, 1) of the shape, precision and device of `like`; the state moves on.
+    """Draw uniform numbers in [0, 1) of the shape, precision and device of `like`, and advance the state in place.
 
     Args:
-        state: of a CPU generator, as `torch.Generator.get_state` gives it.
-        like: what the numbers are for.
+        state: state of a CPU generator, as `torch.Generator.get_state` returns it.
+        like: a tensor of the wanted shape.
 
     >>> state = torch.Generator().manual_seed(0).get_state()
     >>> draw(state, torch.zeros(1)), draw(state, torch.zeros(1))
     (tensor([0.4963]), tensor([0.7682]))
     """
-    # A compiler takes no generator into its graph, and a tensor that an operator writes to it does. A tensor of
-    # another kind may hold no numbers; it sees the operator and does what it takes.
+    # A compiled graph cannot hold a generator, but it can hold an operator that writes to a tensor. Subclasses of
+    # Tensor, which may hold no numbers, handle the operator themselves.
     if torch.compiler.is_compiling() or type(like) is not Tensor:
         return _draw_in_graph(state, like.detach())
     generator = torch.Generator()
@@ -30,6 +30,7 @@ def draw(state: Tensor, like: Tensor) -> Tensor:
 
 @torch.library.custom_op("sgbench::draw", mutates_args=("state",))
 def _draw_in_graph(state: Tensor, like: Tensor) -> Tensor:
+    """Draw as `draw` does, as one operator of a compiled graph."""
     return draw(state, like)
 
 

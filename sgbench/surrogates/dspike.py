@@ -18,11 +18,11 @@ SHARPEST = 1e4
 class Dspike(Surrogate):
     r"""Uses the slope of a tanh, :math:`\frac{b}{2\tanh(b/2)} \mathrm{sech}^2(bu)`, for :math:`|u| \le 1/2`.
 
-    The primitive rises from 0 at u = -1/2 to 1 at u = 1/2, whatever the sharpness b: from the boxcar of width 1
-    (b to 0) to the step (b to infinity). Li et al. move b during training by finite differences of the loss.
+    Its primitive rises from 0 at u = -1/2 to 1 at u = 1/2. The slope tends to a boxcar of width 1 for b to 0, and
+    the primitive to a step for b to infinity. Li et al. adapt b during training by finite differences of the loss.
 
     Args:
-        sharpness: the sharpness b.
+        sharpness: b, up to 1e4.
         normalisation: see `Surrogate`; the raw peak is b/(2 tanh(b/2)) and the raw area 1.
         scale: see `Surrogate`.
 
@@ -42,12 +42,12 @@ class Dspike(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the peak times sech^2(bu), written so that nothing overflows."""
+        """Compute the peak times sech^2(bu) for |u| <= 1/2, else 0, without overflow."""
         decay = torch.exp(-2 * self.sharpness * u.abs())
         return torch.where(u.abs() > EDGE, 0, self.shape_peak * 4 * decay / (1 + decay).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u: tanh(by) / (2 tanh(b/2)) + 1/2 with y = u cut to the support."""
+        """Integrate the slope from -infinity to u: tanh(by) / (2 tanh(b/2)) + 1/2, y = u clipped to +-1/2."""
         inside = u.clamp(-EDGE, EDGE)
         return torch.tanh(self.sharpness * inside) / (2 * math.tanh(self.sharpness / 2)) + 1 / 2
 

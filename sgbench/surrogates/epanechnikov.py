@@ -16,7 +16,7 @@ class Epanechnikov(SlopedBell):
 
     Args:
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.
-        width_fwhm: :math:`\sqrt 2/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`\sqrt 2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 4/(3k).
         scale: see `Surrogate`.
 
@@ -36,6 +36,6 @@ class Epanechnikov(SlopedBell):
         return torch.relu(1 - z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: y - y^3 / 3 with y = z cut to [-1, 1]."""
+        """Integrate the form from 0 to z: y - y^3 / 3 with y = z clipped to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside - inside * inside.square() / 3

@@ -16,11 +16,11 @@ class ExpEscape(Surrogate):
     r"""Uses the slope of an exponential escape probability, :math:`(p_0/\delta) \, e^{u/\delta}`, below 1.
 
     The probability :math:`p_0 e^{u/\delta}` reaches 1 at :math:`u^* = \delta \ln(1/p_0)`; above, it stays 1 and its
-    slope is 0. stork's `CustomSpike` does not cut and so overflows far above threshold.
+    slope is 0. stork's `CustomSpike` has no such limit and overflows far above threshold.
 
     Args:
-        rate: probability p0 of a spike at threshold, at most 1.
-        width: the potential delta over which it grows by e [threshold units].
+        rate: probability p_0 of a spike at threshold, above 0 and up to 1.
+        width: delta, the rise of u that multiplies the probability by e [threshold units].
         normalisation: see `Surrogate`; the raw peak is 1/delta, at u*, and the raw area 1.
         scale: see `Surrogate`.
 
@@ -32,22 +32,22 @@ class ExpEscape(Surrogate):
     """
 
     raw_keeps_area: ClassVar[bool] = True
-    shape_area: float = 1.0  # it adds up to a certain spike
+    shape_area: float = 1.0  # the probability rises from 0 to 1
 
     def __init__(self, *, rate: float, width: float, normalisation: str, scale: float) -> None:
         self.rate = require_number("surrogate.rate", rate, low=SMALLEST, high=1)
         self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
-        self.certain = -self.width * math.log(self.rate)
+        self.certain_from = -self.width * math.log(self.rate)
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
         """Evaluate exp((u - u*)/delta)/delta up to u*, which equals (p0/delta) exp(u/delta), and 0 above."""
-        risen = torch.exp((u - self.certain).clamp(max=0) / self.width) / self.width
-        return torch.where(u > self.certain, 0, risen)
+        risen = torch.exp((u - self.certain_from).clamp(max=0) / self.width) / self.width
+        return torch.where(u > self.certain_from, 0, risen)
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """Integrate the slope from -infinity to u, which gives the escape probability."""
-        return torch.exp((u - self.certain).clamp(max=0) / self.width)
+        return torch.exp((u - self.certain_from).clamp(max=0) / self.width)
 
     @property
     def shape_peak(self) -> float:
@@ -56,10 +56,10 @@ class ExpEscape(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the slope's full width at half maximum: delta ln 2, all of it below the peak."""
+        """Return the slope's full width at half maximum: delta ln 2, below the peak alone."""
         return self.width * math.log(2)
 
     @property
     def shape_support(self) -> tuple[float, float]:
         """Return the interval outside which the slope is 0: all potentials up to where a spike becomes certain."""
-        return -math.inf, self.certain
+        return -math.inf, self.certain_from

@@ -16,7 +16,7 @@ class Exponential(SlopedBell):
 
     Args:
         slope: steepness k [1/threshold units].
-        width_fwhm: :math:`2\ln 2/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`2\ln 2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
         scale: see `Surrogate`.
 

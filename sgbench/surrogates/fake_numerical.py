@@ -12,13 +12,14 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class FakeNumerical(BellSurrogate):
-    r"""Uses a capped reciprocal, :math:`\min(1/|u|, \alpha)`, not normalised: the chord from threshold to spike.
+    r"""Uses a capped reciprocal, :math:`\min(1/|u|, \alpha)` before normalisation.
 
-    A bell of the steepness alpha: :math:`\alpha \min(1/|z|, 1)` at :math:`z = \alpha u`, flat for |z| < 1.
+    It is the slope of the chord from 0 at threshold to a jump of 1 at u. As a bell of steepness alpha it is
+    :math:`\alpha \min(1/|z|, 1)` at :math:`z = \alpha u`, flat for |z| < 1.
 
     Args:
         cap: height and steepness alpha [1/threshold units].
-        width_fwhm: :math:`4/\alpha`, in place of `cap`.
+        width_fwhm: full width at half maximum, :math:`4/\alpha`, in place of `cap`.
         normalisation: see `Surrogate`; the raw peak is alpha, the area infinite.
         scale: see `Surrogate`.
 
@@ -44,7 +45,7 @@ class FakeNumerical(BellSurrogate):
         return 1 / z.abs().clamp(min=1)
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: z cut to [-1, 1], and beyond it the logarithm of |z| with z's sign."""
+        """Integrate the form from 0 to z: z for |z| < 1, else sign(z) (1 + log |z|)."""
         return z.clamp(-1, 1) + torch.sign(z) * torch.log(z.abs().clamp(min=1))
 
     @property
@@ -54,5 +55,5 @@ class FakeNumerical(BellSurrogate):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the corners where the cap begins, on both sides."""
+        """Return the u at which the cap begins, -1/alpha and 1/alpha."""
         return -1 / self.steepness, 1 / self.steepness

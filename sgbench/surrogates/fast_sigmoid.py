@@ -10,11 +10,11 @@ from sgbench.surrogates.bell import SlopedBell
 
 
 class FastSigmoid(SlopedBell):
-    r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`; also called SuperSpike, the rule aside.
+    r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`, the SuperSpike surrogate.
 
     Args:
         slope: steepness k [1/threshold units].
-        width_fwhm: :math:`2(\sqrt 2 - 1)/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`2(\sqrt 2 - 1)/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
         scale: see `Surrogate`.
 

@@ -1,4 +1,4 @@
-"""The fast sigmoid's slope beyond a border alone."""
+"""The fast sigmoid's slope, only above a border."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 class FastSigmoidBeyond(Surrogate):
     r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`, for :math:`u > B` and 0 elsewhere.
 
-    What snnTorch's `SFS` computes in place of the window :math:`|u| < B` that its paper has, which is
-    `sparse_fast_sigmoid`. It is here to make results anew that were got with it.
+    This is what snnTorch's `SFS` computes; its paper has a window :math:`|u| < B` instead, `sparse_fast_sigmoid`.
+    Use it to reproduce results of `SFS`.
 
     Args:
         slope: steepness k [1/threshold units].
-        border: B, above threshold [threshold units].
+        border: B, the u above which the slope is not 0; 0 or more [threshold units].
         normalisation: see `Surrogate`; the peak is 1/(1 + kB)^2, which is approached at the border, and the area
             1/(k (1 + kB)).
         scale: see `Surrogate`.

@@ -14,11 +14,11 @@ from sgbench.surrogates.bell import SlopedBell
 class Gaussian(SlopedBell):
     r"""Uses the error function's slope, a Gaussian, :math:`(k/\sqrt\pi) \, e^{-(ku)^2}` before normalisation.
 
-    A standard deviation :math:`\sigma` is the steepness :math:`k = 1/(\sigma\sqrt 2)`.
+    Its standard deviation is :math:`\sigma = 1/(k\sqrt 2)`.
 
     Args:
         slope: steepness k [1/threshold units].
-        width_fwhm: :math:`2\sqrt{\ln 2}/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`2\sqrt{\ln 2}/k`, in place of `slope`.
         normalisation: see `Surrogate`; the raw peak is :math:`k/\sqrt\pi` and the raw area 1.
         scale: see `Surrogate`.
 

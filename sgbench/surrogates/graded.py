@@ -12,13 +12,13 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate
 
 
 class Graded(Surrogate):
-    r"""Sends the potential itself as a spike; slope 1 above threshold, exponential below.
+    r"""Sends the potential v itself as a graded spike; the slope is 1 above threshold, exponential below.
 
     .. math:: s = v\,H(u), \qquad \mathrm{shape} = e^{\min(u, 0)/\tau}, \qquad v = u + \theta
 
     Args:
-        width: tau, decay length below threshold [threshold units].
-        threshold: theta, by which v follows from u [threshold units of the neuron].
+        width: tau, decay length of the slope below threshold [threshold units].
+        threshold: theta, equal to the neuron's threshold [units of v].
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
         scale: see `Surrogate`.
 
@@ -41,7 +41,7 @@ class Graded(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Send the membrane potential where it is above threshold, else 0."""
+        """Return the membrane potential v = u + theta where u > 0, else 0."""
         return torch.where(u > 0, u + self.threshold, torch.zeros_like(u))
 
     def shape(self, u: Tensor) -> Tensor:

@@ -13,14 +13,13 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class LeakyRelu(Surrogate):
-    """Uses an one-sided slope: k above threshold, the leak below it.
+    """Uses a slope of two constants: k above threshold, the leak at and below it.
 
-    At threshold it is the leak, as the spike there is 0; SpikingJelly, which fires there, takes k. With leak 0
-    this is snnTorch's `heaviside`.
+    SpikingJelly fires at threshold, and so has the slope k there. With leak 0 this is snnTorch's `heaviside`.
 
     Args:
         slope_above: slope k above threshold.
-        leak: slope below threshold.
+        leak: slope at and below threshold, 0 or more.
         normalisation: see `Surrogate`; the peak is the larger of the two, the area infinite.
         scale: see `Surrogate`.
 
@@ -55,5 +54,5 @@ class LeakyRelu(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: above threshold if nothing leaks, else everything."""
+        """Return the interval outside which the slope is 0: above threshold if the leak is 0, else all u."""
         return (-math.inf if self.leak else 0.0), math.inf

@@ -9,15 +9,15 @@ from typing import ClassVar
 from sgbench.errors import require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
-WIDEST = 100.0  # spread; beyond it what is subtracted is a constant
+WIDEST = 100.0  # largest spread; wider Gaussians are almost constant
 
 
 class LobedSurrogate(Surrogate):
-    """Subtracts wider normal densities of weight 2h in all from one of weight 1 + h; the raw area is 1 - h.
+    """Subtracts wide normal densities of total weight 2h from one of weight 1 + h; the raw area is 1 - h.
 
     Args:
         sigma: standard deviation of the middle Gaussian [threshold units].
-        height: weight h, at most 1; from there on the area would be negative.
+        height: weight h, 0 to 1; above 1 the area would be negative.
         spread: width of the wide Gaussians in sigmas, from 1 to 100.
         normalisation: see `Surrogate`.
         scale: see `Surrogate`.
@@ -36,10 +36,10 @@ class LobedSurrogate(Surrogate):
 
     @abstractmethod
     def form(self, z: float) -> float:
-        """Compute the slope at u = z sigma, times sigma sqrt(2 pi)."""
+        """Compute sigma sqrt(2 pi) times the slope at u = z sigma."""
 
     def _half_width(self) -> float:
-        """Find by bisection where the middle lobe has fallen to half, in sigmas; from its top it only falls."""
+        """Find by bisection the distance at which the middle lobe falls to half of its peak [sigmas]."""
         low, high = 0.0, 4.0
         while low < (middle := (low + high) / 2) < high:
             low, high = (middle, high) if self.form(middle) > self.form(0.0) / 2 else (low, middle)

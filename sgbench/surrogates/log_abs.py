@@ -12,14 +12,14 @@ from sgbench.surrogates.bell import SlopedBell
 
 
 class LogAbs(SlopedBell):
-    r"""Uses the slope of the signed logarithm, :math:`1 / (1 + k|u|)`: the heaviest tails, of infinite area.
+    r"""Uses the slope of the signed logarithm, :math:`1 / (1 + k|u|)`, whose heavy tails have infinite area.
 
-    SpikingJelly's `NonzeroSignLogAbs` has the height alpha = k, which is `scale` here. snnax 0.0.1 computes this
+    SpikingJelly's `NonzeroSignLogAbs` has the height alpha = k; set `scale` to it. snnax 0.0.1 computes this
     form under the name `superspike`.
 
     Args:
         slope: steepness k [1/threshold units].
-        width_fwhm: :math:`2/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
         scale: see `Surrogate`.
 

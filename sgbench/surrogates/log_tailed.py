@@ -15,7 +15,7 @@ class LogTailed(Surrogate):
     """Uses slope 1 for 0 < u <= 1, 1/u above, and the leak at and below threshold.
 
     Args:
-        leak: slope at and below threshold.
+        leak: slope at and below threshold, 0 or more.
         normalisation: see `Surrogate`; the peak is 1 (or the leak, if larger), the area infinite.
         scale: see `Surrogate`.
 
@@ -28,10 +28,7 @@ class LogTailed(Surrogate):
     """
 
     shape_area: float = math.inf
-    shape_kinks: tuple[float, ...] = (
-        0.0,
-        1.0,
-    )  # the jump at threshold and the corner at u = 1, where the tail begins
+    shape_kinks: tuple[float, ...] = (0.0, 1.0)  # the jump at threshold, and the corner where the tail begins
 
     def __init__(self, *, leak: float, normalisation: str, scale: float) -> None:
         self.leak = require_number("surrogate.leak", leak, low=0, high=LARGEST)
@@ -52,10 +49,10 @@ class LogTailed(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the full width at half maximum, from threshold to u = 2, or None from a leak of 1/2 on."""
+        """Return the full width at half maximum, from threshold to u = 2; None for a leak of 1/2 or more."""
         return 2.0 if 2 * self.leak < 1 else None
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: above threshold if nothing leaks, else everything."""
+        """Return the interval outside which the slope is 0: above threshold if the leak is 0, else all u."""
         return (-math.inf if self.leak else 0.0), math.inf

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class Memclamp(Surrogate):
-    r"""Uses the slope of the fast sigmoid below threshold, :math:`1 / (1 + k \max(-u, 0))^2`; 1 above it.
+    r"""Uses the fast sigmoid's slope below threshold and 1 above it, :math:`1 / (1 + k \max(-u, 0))^2`.
 
     Args:
         slope: steepness k below threshold [1/threshold units].
@@ -26,7 +26,7 @@ class Memclamp(Surrogate):
     tensor([0.2500, 1.0000, 1.0000])
     """
 
-    shape_peak: float = 1.0  # from threshold on
+    shape_peak: float = 1.0  # at and above threshold
     shape_area: float = math.inf
     shape_fwhm: None = None  # it never falls above threshold
     shape_kinks: tuple[float, ...] = (0.0,)  # a corner

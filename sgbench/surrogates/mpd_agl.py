@@ -1,4 +1,4 @@
-"""A boxcar as wide as the potentials of its layer and step spread."""
+"""A boxcar whose width follows the standard deviation of the layer's potentials in each step."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class MpdAgl(Surrogate):
-    r"""Uses a boxcar of area 1 whose width follows the spread of the layer's potentials, step by step.
+    r"""Uses a boxcar of area 1 whose width follows the standard deviation of the layer's potentials in each step.
 
     .. math:: \psi(u[t]) = \frac{1}{w[t]} \, 1\left[|u[t]| < \frac{w[t]}{2}\right], \; w[t] = \kappa\sigma(u[t])
 
-    with the standard deviation over all samples and neurons of the layer. The paper's :math:`\kappa` is 2, and its
-    deviation is the one that tdBN predicts: :math:`\bar\gamma\theta` at the first step and
-    :math:`\sqrt{1 + \tau^2}\,\bar\gamma\theta` later, with the mean weight :math:`\bar\gamma` of the normalisation
-    and the decay :math:`\tau`. Here it is measured, so that it is defined without normalisation too; both agree
-    where potentials are as the paper's theorem takes them. Neurons see each other in it, so it runs on `reference`
-    alone.
+    for the standard deviation sigma over all samples and neurons of the layer. The paper has :math:`\kappa = 2` and
+    the deviation that tdBN predicts: :math:`\bar\gamma\theta` at the first step and :math:`\sqrt{1 +
+    \tau^2}\,\bar\gamma\theta` later, with the mean weight :math:`\bar\gamma` of the normalisation, the threshold
+    theta and the decay :math:`\tau`. Here it is measured, so that it is defined without normalisation too; both
+    agree under the assumptions of the paper's theorem. Neurons depend on each other through sigma, so only
+    `engine=reference` runs it.
 
     Args:
         factor: kappa, width over standard deviation [1].
-        width: used where potentials do not spread, as in a single neuron [threshold units].
-        normalisation: see `Surrogate`; of the boxcar of that width.
+        width: width for potentials without spread, as of a single neuron [threshold units].
+        normalisation: see `Surrogate`; acts on the boxcar of that width.
         scale: see `Surrogate`.
 
     Source: Jiang, Wang, Jiang, Fan & Yan 2025, IJCAI (MPD-AGL), arXiv:2505.11863, theorems 1 and 2.
@@ -49,15 +49,15 @@ class MpdAgl(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the boxcar 1 / w for |u| < w/2 at the width given for potentials that do not spread."""
+        """Evaluate the boxcar of the width w = `width`: 1 / w for |u| < w/2, else 0."""
         return nan_where_nan(u, (u.abs() < self.width / 2).to(u.dtype) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate that boxcar from 0 to u."""
+        """Integrate the boxcar of the width `width` from 0 to u."""
         return u.clamp(-self.width / 2, self.width / 2) / self.width
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Multiply the gradient by the boxcar as wide as these potentials spread."""
+        """Multiply the gradient by the boxcar whose width is kappa times the standard deviation of u."""
         deviation = (u - u.mean()).square().mean().sqrt()
         stretch = (self.width / (self.factor * deviation)).where(deviation > SMALLEST, deviation.new_ones(()))
         # The height follows the normalisation, as it does under any stretch.
@@ -66,15 +66,15 @@ class MpdAgl(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the height of the boxcar of the given width."""
+        """Return the height of the boxcar of the width `width`."""
         return 1 / self.width
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of the boxcar."""
+        """Return `width`, that of the boxcar for potentials without spread."""
         return self.width
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the ends of the boxcar."""
+        """Return the ends of the boxcar of the width `width`."""
         return -self.width / 2, self.width / 2

@@ -15,11 +15,11 @@ class MultiGaussian(LobedSurrogate):
 
     .. math:: (1 + h)\,N(u; 0, \sigma) - h\,N(u; \sigma, s\sigma) - h\,N(u; -\sigma, s\sigma)
 
-    with the normal density :math:`N(u; \mu, \sigma)`.
+    with :math:`N(u; \mu, \sigma)` the normal density of mean mu and standard deviation sigma.
 
     Args:
         sigma: standard deviation of the middle Gaussian [threshold units].
-        height: weight h of each side, at most 1; from there on the area would be negative.
+        height: weight h of each side, 0 to 1; above 1 the area would be negative.
         spread: width s of the sides in sigmas, from 1 to 100.
         normalisation: see `Surrogate`; the raw area is 1 - h.
         scale: see `Surrogate`; Yin et al. use 0.5 with the raw height.
@@ -32,7 +32,7 @@ class MultiGaussian(LobedSurrogate):
     """
 
     def form(self, z: float) -> float:
-        """Compute the slope at u = z sigma, times sigma sqrt(2 pi)."""
+        """Compute sigma sqrt(2 pi) times the slope at u = z sigma."""
         sides = sum(math.exp(-(((z - side) / self.spread) ** 2) / 2) for side in (1, -1))
         return (1 + self.height) * math.exp(-z * z / 2) - self.height / self.spread * sides
 

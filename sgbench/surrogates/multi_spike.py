@@ -1,4 +1,4 @@
-"""Several spikes per step, with a fast sigmoid's slope at each of their thresholds."""
+"""Several spikes per step, with a fast sigmoid's slope at each threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from sgbench.errors import require_count, require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate
 
-KINKY_LEVELS = 101
+KINKY_LEVELS = 101  # levels whose kinks `shape_kinks` lists
 
 
 class MultiSpike(Surrogate):
@@ -19,11 +19,12 @@ class MultiSpike(Surrogate):
     .. math:: s = \mathrm{clip}(\mathrm{round}(u + \tfrac12), 0, n), \quad
               \mathrm{shape} = \frac{1}{(1 + k|u - \max(0, \mathrm{round}\,u)|)^2}
 
-    u is in units of a threshold of 1. The slope goes on beyond the n-th spike, as in stork.
+    for the potential minus the threshold u, in units of a threshold of 1. The slope repeats beyond the n-th spike,
+    as in stork.
 
     Args:
         slope: steepness k [1/threshold units].
-        levels: n, the most spikes of a step.
+        levels: n, largest number of spikes in a step.
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
         scale: see `Surrogate`.
 
@@ -39,7 +40,7 @@ class MultiSpike(Surrogate):
     output: Output = "integer"
     shape_peak: float = 1.0  # at every whole threshold
     shape_area: float = math.inf  # the slope repeats
-    # The tops of the slope and the troughs between them, for the first hundred spikes.
+    # Maxima of the slope and minima between them, for the first hundred spikes.
     shape_kinks: tuple[float, ...] = tuple(count / 2 for count in range(2 * KINKY_LEVELS))
 
     def __init__(self, *, slope: float, levels: int, normalisation: str, scale: float) -> None:
@@ -48,16 +49,16 @@ class MultiSpike(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Send the number of whole thresholds that are crossed: 0, 1, ..., n."""
+        """Return the number of thresholds that are crossed: 0, 1, ..., n."""
         return torch.round(u + 0.5).clamp(0, self.levels)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate a fast sigmoid's slope around the nearest whole threshold that is not negative."""
+        """Evaluate the fast sigmoid's slope at the distance of u from the nearest of the thresholds 0, 1, ..."""
         nearest = torch.relu(torch.round(u.detach()))
         return (1 + self.steepness * (u - nearest).abs()).pow(-2)
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the full width at half maximum of the lobe at threshold, or None if the next overlaps it."""
+        """Return the full width at half maximum of the slope's lobe at u = 0, or None if lobes overlap."""
         width = 2 * (2**0.5 - 1) / self.steepness
         return width if width <= 1 else None

@@ -16,10 +16,10 @@ class Multilevel(Surrogate):
     .. math:: s = \mathrm{round}(\mathrm{clip}(v/\theta, 0, n)), \quad
               \mathrm{shape} = 1 \text{ for } 0 < v < n\theta
 
-    with :math:`v = u + b`. A step with s spikes costs as many events.
+    for the potential minus the threshold u, and :math:`v = u + b`. Energy counts s spikes in a step as s events.
 
     Args:
-        levels: n, the most spikes of a step.
+        levels: n, largest number of spikes in a step.
         unit: theta, potential per spike [threshold units].
         shift: b, added to u before counting [threshold units]. As u is 0 at threshold, a b of one threshold
             counts from zero potential.
@@ -44,7 +44,7 @@ class Multilevel(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Count the units in u + b, rounded and clipped: 0, 1, ..., n."""
+        """Return the number of units in u + b, rounded and clipped: 0, 1, ..., n."""
         return torch.round(((u + self.shift) / self.unit).clamp(0, self.levels))
 
     def shape(self, u: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class Multilevel(Surrogate):
         return nan_where_nan(u, ((u > low) & (u < high)).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Clip u to the interval in which the slope is 1, which integrates the slope up to a constant."""
+        """Return u clipped to the interval in which the slope is 1, a primitive of the slope."""
         return u.clamp(*self.shape_support)
 
     @property
@@ -68,5 +68,5 @@ class Multilevel(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: from no potential to that of n spikes."""
+        """Return the interval outside which the slope is 0: -b to n theta - b."""
         return -self.shift, self.levels * self.unit - self.shift

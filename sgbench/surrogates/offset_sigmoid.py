@@ -1,4 +1,4 @@
-"""The logistic sigmoid's slope on a constant."""
+"""The slope of tanh plus a constant."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class OffsetSigmoid(Surrogate):
-    r"""Uses a constant plus the slope of tanh, :math:`c + \mathrm{sech}^2(ku)`: nowhere below c.
+    r"""Uses a constant plus the slope of tanh, :math:`c + \mathrm{sech}^2(ku)`.
 
     Args:
         slope: steepness k [1/threshold units].
-        offset: the constant c.
+        offset: constant c, 0 or more.
         normalisation: see `Surrogate`; the raw peak is 1 + c, and the area infinite unless c = 0, where it is 2/k.
         scale: see `Surrogate`.
 
@@ -33,7 +33,7 @@ class OffsetSigmoid(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope c + sech^2(ku), written so that nothing overflows."""
+        """Evaluate the slope c + sech^2(ku), elementwise and without overflow."""
         decay = torch.exp(-2 * self.steepness * u.abs())
         return self.offset + 4 * decay / (1 + decay).square()
 
@@ -53,7 +53,7 @@ class OffsetSigmoid(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the slope's full width at half maximum, which grows with the offset c; None from c = 1 on."""
+        """Return the slope's full width at half maximum, which grows with c; None for c of 1 or more."""
         if self.offset >= 1:
             return None
         return 2 * math.acosh(math.sqrt(2 / (1 - self.offset))) / self.steepness

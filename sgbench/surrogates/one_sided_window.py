@@ -1,4 +1,4 @@
-"""The slope that is 1 from a window below threshold on."""
+"""A slope of 1 above threshold and in a window just below it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class OneSidedWindow(Surrogate):
-    r"""Uses slope 1 for :math:`u \ge -w` and 0 below: everything above threshold learns, and what is just below.
+    r"""Uses slope 1 for :math:`u \ge -w` and 0 below.
 
     Args:
-        window: distance w below threshold from which on the slope is 1 [threshold units].
+        window: distance w below threshold at which the slope becomes 1, 0 or more [threshold units].
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
         scale: see `Surrogate`; Rockpool and sinabs divide by the threshold.
 
@@ -36,7 +36,7 @@ class OneSidedWindow(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 from -w on, 0 below."""
+        """Evaluate the slope: 1 for u >= -w, else 0."""
         return nan_where_nan(u, (u >= -self.window).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
@@ -45,5 +45,5 @@ class OneSidedWindow(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: all potentials from -w on."""
+        """Return the interval outside which the slope is 0: -w to infinity."""
         return -self.window, math.inf

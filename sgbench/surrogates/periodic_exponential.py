@@ -10,7 +10,7 @@ from torch import Tensor
 from sgbench.errors import require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
-KINKY_PERIODS = 100  # whose kinks are listed; there are infinitely many
+KINKY_PERIODS = 100  # periods whose kinks `shape_kinks` lists
 
 
 class PeriodicExponential(Surrogate):
@@ -19,13 +19,13 @@ class PeriodicExponential(Surrogate):
     .. math:: e^{-|u|/w} \text{ for } u < 0, \quad e^{-\rho|r|/w} \text{ for } u \ge 0, \quad
               r = u - \theta \, \mathrm{round}(u/\theta)
 
-    Above threshold it falls twice as fast as below in sinabs 3.1.3, and as fast in sinabs 2 and Rockpool, which
-    divide by the threshold.
+    for the potential minus the threshold u. sinabs 3.1.3 has rho = 2; sinabs 2 and Rockpool have rho = 1, and
+    divide the slope by the threshold.
 
     Args:
         width: decay length w below threshold [threshold units].
         narrowing: rho, how many times faster it falls above threshold than below [1].
-        threshold: the period theta above threshold.
+        threshold: period theta of the slope above threshold.
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
         scale: see `Surrogate`.
 
@@ -50,18 +50,18 @@ class PeriodicExponential(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def _periods(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the nearest multiple of the threshold, 0 below threshold, and the distance to it."""
+        """Return the number of the nearest multiple of theta, and the signed distance r to it; both 0 for u < 0."""
         above = torch.relu(u)
         periods = torch.round(above / self.threshold)
         return periods, above - self.threshold * periods
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate exp(-|u|/w) below threshold, exp(-rho |r|/w) above, r being the way to the nearest multiple."""
+        """Evaluate the slope: exp(-|u|/w) below threshold, exp(-rho |r|/w) above."""
         _, rest = self._periods(u)
         return torch.exp(-(torch.relu(-u) + self.narrowing * rest.abs()) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u: w exp(u/w) below threshold, then a share per period."""
+        """Integrate the slope from -infinity to u: w exp(u/w) below threshold, then period by period."""
         periods, rest = self._periods(u)
         above = self.width / self.narrowing
         per_period = -2 * above * math.expm1(-self.threshold / (2 * above))
@@ -70,12 +70,12 @@ class PeriodicExponential(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Add the half widths below threshold, w ln 2, and above it, w ln 2 / rho; None if lobes overlap."""
+        """Return the full width at half maximum, w ln 2 + w ln 2 / rho; None if lobes overlap."""
         below = self.width * math.log(2)
         above = below / self.narrowing
         return below + above if 2 * above <= self.threshold else None
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the tops of the slope and the troughs between them, for the first hundred periods."""
+        """Return the u of the slope's maxima and of the minima between them, for the first hundred periods."""
         return tuple(self.threshold / 2 * count for count in range(2 * KINKY_PERIODS))

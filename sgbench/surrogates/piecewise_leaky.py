@@ -17,8 +17,8 @@ class PiecewiseLeaky(Surrogate):
     r"""Uses a boxcar slope with a leak, :math:`1/(2w)` for :math:`|u| < w`, else c, before normalisation.
 
     Args:
-        half_width: half-width w of the window [threshold units].
-        leak: slope c outside the window.
+        half_width: half-width w of the boxcar [threshold units].
+        leak: slope c outside the boxcar, 0 or more.
         normalisation: see `Surrogate`; the raw peak is the larger of the two slopes, and the area infinite unless
             c = 0, where it is 1.
         scale: see `Surrogate`.
@@ -44,7 +44,7 @@ class PiecewiseLeaky(Surrogate):
         return nan_where_nan(u, torch.where(u.abs() < self.half_width, inside, self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: y/(2w) + c (u - y) with y = u cut to the window."""
+        """Integrate the slope from 0 to u: y/(2w) + c (u - y) with y = u clipped to +-w."""
         inside = u.clamp(-self.half_width, self.half_width)
         return self.inside * inside + self.leak * (u - inside)
 
@@ -55,7 +55,7 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1 if nothing leaks, else infinity."""
+        """Return the area under the slope before normalisation: 1 if the leak is 0, else infinity."""
         return math.inf if self.leak else 1.0
 
     @property
@@ -65,7 +65,7 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: the window if nothing leaks, else everything."""
+        """Return the interval outside which the slope is 0: -w to w if the leak is 0, else all u."""
         edge = math.inf if self.leak else self.half_width
         return -edge, edge
 

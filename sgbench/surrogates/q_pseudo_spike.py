@@ -1,4 +1,4 @@
-"""A bell with tails of any power."""
+"""A bell whose tails fall with a chosen power."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from sgbench.errors import require_number
 from sgbench.surrogates.bell import BellSurrogate
 
-HEAVIEST, LIGHTEST = 1.0, 100.0  # powers of the tail; the first, left out, would have no peak but at 0
+HEAVIEST, LIGHTEST = 1.0, 100.0  # range of the power q; 1 itself is excluded, as its bell has no width
 
 
 class QPseudoSpike(BellSurrogate):
     r"""Uses a bell with a tail of the power q, :math:`(1 + 2k|u|/(q-1))^{-q}`.
 
-    The tail index q goes from the heaviest (1, left out) over the fast sigmoid (2) to the exponential (infinity).
-    braintools 0.3 divides by q + 1 where the paper and SpikingJelly divide by q - 1, as here.
+    q = 2 is the fast sigmoid; for q to infinity it tends to the exponential. braintools 0.3 divides by q + 1, the
+    paper and SpikingJelly by q - 1, as here.
 
     Args:
         slope: steepness k [1/threshold units].
-        width_fwhm: :math:`(q-1)(2^{1/q} - 1)/k`, in place of `slope`.
-        tail: the power q, above 1 and up to 100.
+        width_fwhm: full width at half maximum, :math:`(q-1)(2^{1/q} - 1)/k`, in place of `slope`.
+        tail: power q of the tails, above 1 and up to 100.
         normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
         scale: see `Surrogate`.
 
@@ -51,10 +51,11 @@ class QPseudoSpike(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def _log_base(self, z: Tensor) -> Tensor:
+        """Compute log(1 + 2|z|/(q-1)), elementwise."""
         return torch.log1p(2 / (self.tail - 1) * z.abs())
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate (1 + 2|z|/(q-1))^-q at z = k u, by its logarithm, so that q does not magnify rounding."""
+        """Evaluate the form (1 + 2|z|/(q-1))^-q at z = k u, by its logarithm for precision."""
         return torch.exp(-self.tail * self._log_base(z))
 
     def bell_integral(self, z: Tensor) -> Tensor:

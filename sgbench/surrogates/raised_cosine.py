@@ -12,11 +12,11 @@ from sgbench.surrogates.bell import SlopedBell
 
 
 class RaisedCosine(SlopedBell):
-    r"""Uses a raised cosine, :math:`(1 + \cos \pi k u)/2` for :math:`k|u| < 1`: compact, without a corner.
+    r"""Uses a raised cosine, :math:`(1 + \cos \pi k u)/2` for :math:`k|u| < 1`, else 0.
 
     Args:
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.
-        width_fwhm: :math:`1/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`1/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
         scale: see `Surrogate`.
 
@@ -32,10 +32,10 @@ class RaisedCosine(SlopedBell):
     bell_support: ClassVar[float] = 1.0
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate sin^2(pi (1 - |z|) / 2), which is the raised cosine without its cancellation near the edge."""
+        """Evaluate the form as sin^2(pi (1 - |z|) / 2), which is precise near |z| = 1; 0 beyond."""
         return torch.sin(math.pi / 2 * torch.relu(1 - z.abs())).square()
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: y / 2 + sin(pi y) / (2 pi) with y = z cut to [-1, 1]."""
+        """Integrate the form from 0 to z: y / 2 + sin(pi y) / (2 pi) with y = z clipped to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside / 2 + torch.sin(math.pi * inside) / (2 * math.pi)

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 class Ramp(Surrogate):
     r"""Uses a clipped linear slope, :math:`(1 + \mathrm{clip}(ku, -1, 1))/2`: from 0 below to 1 above threshold.
 
-    stork's `HardTanhSpike` is twice this. Its primitive is not a smoothed step but a smoothed rectifier.
+    stork's `HardTanhSpike` is twice this. Its primitive is a smoothed rectifier, not a smoothed step.
 
     Args:
         slope: steepness k [1/threshold units].
@@ -28,7 +28,7 @@ class Ramp(Surrogate):
     tensor([0.0000, 0.5000, 0.7500, 1.0000])
     """
 
-    shape_peak: float = 1.0  # from 1/k on
+    shape_peak: float = 1.0  # for u >= 1/k
     shape_area: float = math.inf
     shape_fwhm: None = None  # it never falls above threshold
 
@@ -41,16 +41,16 @@ class Ramp(Surrogate):
         return (1 + (self.steepness * u).clamp(-1, 1)) / 2
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity: ((1 + y)^2 / 4 + max(0, ku - 1)) / k with y = ku cut to [-1, 1]."""
+        """Integrate the slope from -infinity: ((1 + y)^2 / 4 + max(0, ku - 1)) / k, y = ku clipped to +-1."""
         z = self.steepness * u
         return ((1 + z.clamp(-1, 1)).square() / 4 + torch.relu(z - 1)) / self.steepness
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: all potentials from -1/k on."""
+        """Return the interval outside which the slope is 0: -1/k to infinity."""
         return -1 / self.steepness, math.inf
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the corners at both ends of the ramp."""
+        """Return the u of the corners, -1/k and 1/k."""
         return -1 / self.steepness, 1 / self.steepness

@@ -15,7 +15,7 @@ class Rectangle(SlopedBell):
 
     Args:
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.
-        width_fwhm: :math:`2/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
         scale: see `Surrogate`.
 
@@ -36,5 +36,5 @@ class Rectangle(SlopedBell):
         return nan_where_nan(z, (z.abs() < 1).to(z.dtype))
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z, which cuts z to [-1, 1]."""
+        """Integrate the form from 0 to z: z clipped to [-1, 1]."""
         return z.clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""A window whose slope rises with the potential, of one width or of a width chosen anew in each layer and step."""
+"""A window in which the slope rises with the potential; its width is fixed, or chosen for each layer and step."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LEAST_OFFSET = 0.5  # below it the slope would be negative at the window's lower
 class RisingWindow(Surrogate):
     r"""Uses a slope that rises over a window, :math:`u / (2\beta) + h` for :math:`|u| \le \beta` and 0 elsewhere.
 
-    It gives more gradient to neurons that are nearer to a spike or beyond threshold. A2SG searches for the beta of
-    each layer and step anew (`A2sg`); here beta is fixed.
+    Neurons above threshold get a larger gradient than those below. Here beta is fixed; `A2sg` chooses it for each
+    layer and step.
 
     Args:
-        half_width: beta [threshold units].
-        offset: h, the slope at threshold, 0.5 or more [1/threshold units].
+        half_width: half-width beta of the window [threshold units].
+        offset: h, the raw slope at threshold, 0.5 or more [1/threshold units].
         normalisation: see `Surrogate`; the peak is 1/2 + h and the area 2 beta h.
         scale: see `Surrogate`.
 
@@ -48,7 +48,7 @@ class RisingWindow(Surrogate):
         return nan_where_nan(u, torch.where(u.abs() <= self.half_width, rising, 0.0))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: y^2 / (4 beta) + h y, with y = u cut to the window."""
+        """Integrate the slope from 0 to u: y^2 / (4 beta) + h y, with y = u clipped to +-beta."""
         inside = u.clamp(-self.half_width, self.half_width)
         return inside.square() / (4 * self.half_width) + self.offset * inside
 
@@ -64,7 +64,7 @@ class RisingWindow(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the way from where the slope is half its peak, or from the lower end, to the upper end."""
+        """Return the distance from the u of half the peak, or from -beta if that lies below it, to beta."""
         return self.half_width * min(2.0, self.offset + 0.5)
 
     @property
@@ -74,25 +74,26 @@ class RisingWindow(Surrogate):
 
 
 class A2sg(RisingWindow):
-    r"""Uses the rising window, its half width chosen anew for each layer and step of the backward pass.
+    r"""Uses a rising window whose half-width beta is chosen for each layer and step of the backward pass.
 
     .. math:: \delta[t] = \frac{\partial L}{\partial s[t]} \, f(u[t], \beta[t]), \quad
               f(u, \beta) = \frac{u}{2\beta} + h \text{ for } |u| \le \beta
     .. math:: \beta[T] = \mathrm{argmin}_\beta \frac{\mathrm{Var}(\delta[T])}{\mathrm{Mean}|\delta[T]|}, \quad
               \beta[t] = \mathrm{argmax}_\beta \cos(\delta[t], \delta[t+1])
 
-    over all samples and neurons of the layer: the last step takes the width of least spatial variation, an earlier
-    one the width whose gradient is most consistent with that of the next step. The paper finds each by a
-    Bayesian search; no source at hand gives its range and number of trials. Here the best of `candidates` widths
-    is taken, equally far apart in their logarithms. What reaches u[t] from later potentials has no surrogate in
-    it and is left out of the choice. Neurons see each other in it, so it runs on `reference` alone.
+    for the loss L, spikes s, potentials minus threshold u, and gradients delta of all samples and neurons of the
+    layer. The last step T takes the width whose gradient varies least among neurons; earlier steps take the width
+    whose gradient is most similar to that of the next step. The paper finds each width by a Bayesian search of
+    unknown range and number of trials. Here the best of `candidates` widths is taken, evenly spaced in their
+    logarithm. The gradient that reaches u[t] through later potentials does not enter the choice. Neurons depend on
+    each other, so only `engine=reference` runs it.
 
     Args:
-        half_width: beta that pictures show, and whose width, area and support are given [threshold units].
-        narrowest: least beta that is tried [threshold units].
-        widest: largest beta that is tried [threshold units].
-        candidates: how many are tried, both ends among them.
-        offset: h, the slope at threshold, 0.5 or more [1/threshold units].
+        half_width: beta for pictures and for the properties width, area and support [threshold units].
+        narrowest: smallest beta tried [threshold units].
+        widest: largest beta tried [threshold units].
+        candidates: number of widths tried, with both ends.
+        offset: h, the raw slope at threshold, 0.5 or more [1/threshold units].
         normalisation: see `Surrogate`.
         scale: see `Surrogate`.
 
@@ -132,63 +133,68 @@ class A2sg(RisingWindow):
             )
         count = require_count("surrogate.candidates", candidates)
         steps = torch.linspace(0, 1, count, dtype=torch.float64).tolist()
-        self.tried = tuple(low * (high / low) ** step for step in steps)
-        self.newest = 0  # number of the step that was sent last
-        self.pulled: tuple[int, Tensor] | None = None  # the last step of a backward pass, and its gradient
+        self.half_widths = tuple(low * (high / low) ** step for step in steps)
+        self.last_number = 0  # number of the last forward step
+        self.last_gradient: tuple[int, Tensor] | None = None  # number and gradient of the last backward step
         super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
 
-    def of_one_call(self) -> _NumberedStep:
-        """Return the next step of a sequence; a number is left out where one begins after a backward pass."""
-        self.newest += 1 if self.pulled is None else 2
-        self.pulled = None
-        return _NumberedStep(self, self.newest)
+    def slopes_of_call(self) -> _NumberedStep:
+        """Return the next step, with its number; after a backward pass one number is skipped.
+
+        So the last step of one sequence and the first of the next are never neighbours.
+        """
+        self.last_number += 1 if self.last_gradient is None else 2
+        self.last_gradient = None
+        return _NumberedStep(self, self.last_number)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Multiply the gradient by the window that varies least, as in a last step."""
+        """Multiply the gradient by the window of least variation, as for a last step."""
         return self.pull_back_before(u, grad, None)
 
     def pull_back_before(self, u: Tensor, grad: Tensor, later: Tensor | None) -> Tensor:
-        """Multiply the gradient by the window whose width this step's gradients choose.
+        """Multiply the gradient by the window of the best of all widths tried.
 
         Args:
             u: potential minus threshold, of any shape.
-            grad: by the spikes, in the same shape.
-            later: gradient of the next step in the same shape, or None in the last step.
+            grad: gradient by the spikes, of the same shape.
+            later: gradient by u of the next step, of the same shape, or None in the last step.
+
+        Returns:
+            The gradient by u, of the same shape.
         """
-        through = torch.stack([self._multiply(u, grad, width) for width in self.tried])
-        size = through.flatten(1).abs().mean(1)
-        scores = -(through.flatten(1).var(1, correction=0) / size)
+        candidates = torch.stack([self._multiply(u, grad, width) for width in self.half_widths])
+        flat = candidates.flatten(1)
+        scores = -(flat.var(1, correction=0) / flat.abs().mean(1))
         if later is not None:
-            similarity = torch.cosine_similarity(through.flatten(1), later.flatten()[None], dim=1, eps=0.0)
+            similarity = torch.cosine_similarity(flat, later.flatten()[None], dim=1, eps=0.0)
             scores = torch.where(similarity.isfinite().any(), similarity, scores)
-        return through[scores.nan_to_num(-torch.inf).argmax()]
+        return candidates[scores.nan_to_num(-torch.inf).argmax()]
 
     def _multiply(self, u: Tensor, grad: Tensor, half_width: float) -> Tensor:
-        """Multiply the gradient by a window of this half width; its height follows the normalisation."""
+        """Multiply the gradient by the slope of a window of this half-width, whose height is normalised."""
         stretch = self.half_width / half_width
         return grad * self.derivative(stretch * u) * (stretch if self._keeps_area() else 1.0)
 
 
 @dataclass(frozen=True)
 class _NumberedStep:
-    """Holds the number of one step's spikes, by which its backward pass recognises the step after it."""
+    """Numbers one step of a sequence, so that its backward pass recognises the gradient of the next step."""
 
     surrogate: A2sg
     number: int
 
     def fire(self, u: Tensor) -> Tensor:
-        """Send what the surrogate sends."""
+        """Return the surrogate's spikes at u."""
         return self.surrogate.fire(u)
 
     def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
-        """Do what the surrogate does in forward mode."""
+        """Return the surrogate's tangent of the spikes in forward mode."""
         return self.surrogate.push_forward(u, tangent)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Choose the width by the gradient of the next step, where that is what was pulled back last."""
-        pulled, later = self.surrogate.pulled, None
-        if pulled is not None and pulled[0] == self.number + 1 and pulled[1].shape == u.shape:
-            later = pulled[1]
-        chosen = self.surrogate.pull_back_before(u, grad, later)
-        self.surrogate.pulled = self.number, chosen.detach()
-        return chosen
+        """Return the gradient by u; the next step's gradient chooses the width if it was computed just before."""
+        number, last = self.surrogate.last_gradient or (None, u)
+        later = last if number == self.number + 1 and last.shape == u.shape else None
+        gradient = self.surrogate.pull_back_before(u, grad, later)
+        self.surrogate.last_gradient = self.number, gradient.detach()
+        return gradient

@@ -12,16 +12,16 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class S2nn(Surrogate):
-    r"""Uses the slope of a sigmoid below threshold, of a logarithm above it.
+    r"""Uses the slope of a sigmoid below threshold, and that of a logarithm above it.
 
     .. math:: \alpha\,\sigma(\alpha u)(1 - \sigma(\alpha u)) \text{ for } u < 0, \quad
               \beta / (1 + u) \text{ for } u \ge 0
 
-    Continuous at threshold only for :math:`\beta = \alpha/4`, as by default.
+    with the logistic function sigma. It is continuous at threshold only for :math:`\beta = \alpha/4`, the default.
 
     Args:
         alpha: steepness of the sigmoid below threshold [1/threshold units].
-        beta: slope at threshold, from which it falls above.
+        beta: slope at threshold, the largest above it.
         normalisation: see `Surrogate`; the raw peak is the larger of alpha/4 and beta, the area infinite.
         scale: see `Surrogate`.
 
@@ -41,12 +41,12 @@ class S2nn(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slopes of both sides at |u|, so that neither overflows where the other is taken."""
+        """Evaluate the slope; both sides are computed at |u|, so that neither overflows."""
         decay = torch.exp(-self.alpha * u.abs())
         return torch.where(u < 0, self.alpha * decay / (1 + decay).square(), self.beta / (1 + u.abs()))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u: sigmoid(alpha u), and above threshold beta log(1 + u) more."""
+        """Integrate the slope from -infinity: sigmoid(alpha u) below, 1/2 + beta log(1 + u) above threshold."""
         return torch.sigmoid(-self.alpha * torch.relu(-u)) + self.beta * torch.log1p(torch.relu(u))
 
     @property
@@ -56,7 +56,7 @@ class S2nn(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Add the widths at half maximum of both sides, 0 for a side that lies below half of the peak."""
+        """Return the full width at half maximum; a side that is below half the peak adds 0."""
         half = self.shape_peak / 2
         left = 2 / self.alpha * math.acosh(math.sqrt(max(self.alpha / 4 / half, 1)))
         return left + max(self.beta / half - 1, 0)

@@ -1,4 +1,4 @@
-"""The two-sided exponential slope, away from threshold."""
+"""The two-sided exponential slope around another point than the threshold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class ShiftedExponential(Surrogate):
-    r"""Uses a two-sided exponential slope around a point off threshold, :math:`e^{-k|u - u_0|}`.
+    r"""Uses a two-sided exponential slope around a point u_0, :math:`e^{-k|u - u_0|}`.
 
     snnTorch's `spike_rate_escape(beta, slope)` subtracts the threshold twice: k = beta, u0 = 1, scale = slope.
 
@@ -57,5 +57,5 @@ class ShiftedExponential(Surrogate):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only corner, at its peak u0."""
+        """Return the u of the slope's only corner, u0."""
         return (self.shift,)

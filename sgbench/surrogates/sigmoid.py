@@ -14,11 +14,11 @@ from sgbench.surrogates.bell import SlopedBell
 class Sigmoid(SlopedBell):
     r"""Uses the slope of the logistic function, :math:`k\,\sigma(ku)(1 - \sigma(ku))` before normalisation.
 
-    Finite for every u, where snnTorch 1.0's `sigmoid` gives NaN for ku < -88.
+    It is finite for every u, unlike snnTorch 1.0's `sigmoid`, which gives NaN for ku < -88.
 
     Args:
         slope: steepness k [1/threshold units].
-        width_fwhm: :math:`2\ln(3 + 2\sqrt 2)/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`2\ln(3 + 2\sqrt 2)/k`, in place of `slope`.
         normalisation: see `Surrogate`; the raw peak is k/4 and the raw area 1.
         scale: see `Surrogate`.
 
@@ -35,7 +35,7 @@ class Sigmoid(SlopedBell):
     bell_fwhm: ClassVar[float] = 2 * math.log(3 + 2 * 2**0.5)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 4 s (1 - s) with s = sigmoid(|z|) and z = k u, written so that nothing overflows."""
+        """Evaluate the form 4 s (1 - s) with s = sigmoid(z), elementwise at z = k u and without overflow."""
         decay = torch.exp(-z.abs())
         return 4 * decay / (1 + decay).square()
 

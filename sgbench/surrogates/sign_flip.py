@@ -10,10 +10,10 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class SignFlip(Surrogate):
-    """Uses slope 1 below threshold and -1 from it on: no triangle, but what snnTorch's `triangular` computes.
+    """Uses slope 1 below threshold and -1 at and above it, as snnTorch's `triangular` computes.
 
-    Above threshold weights move away from where the loss falls. It is here to make results anew that were got
-    with it; `triangle` is the shape that was meant.
+    Above threshold it moves weights in the wrong direction. Use it to reproduce results of `triangular`; the
+    triangular slope of the literature is `triangle`.
 
     Args:
         normalisation: see `Surrogate`; the peak is 1, the area undefined.
@@ -26,8 +26,8 @@ class SignFlip(Surrogate):
     """
 
     shape_peak: float = 1.0  # everywhere
-    shape_area: None = None  # an area infinite on both sides and of two signs is undefined
-    shape_fwhm: None = None  # its size never falls to a half
+    shape_area: None = None  # undefined: infinite on both sides, with opposite signs
+    shape_fwhm: None = None  # its absolute value is 1 everywhere
     shape_kinks: tuple[float, ...] = (0.0,)  # a jump
 
     def shape(self, u: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 class SparseFastSigmoid(Surrogate):
     r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2` for :math:`|u| < B` and 0 elsewhere.
 
-    Neurons further than B from threshold get no gradient at all, so that a backward pass may skip them. snnTorch
-    1.0's `SFS` keeps u > B instead, nearly always 0; this is the paper's window.
+    Neurons further than B from threshold get no gradient, so that a backward pass may skip them. This is the
+    paper's window; snnTorch 1.0's `SFS` has the slope for u > B instead, see `fast_sigmoid_beyond`.
 
     Args:
         slope: steepness k [1/threshold units].
@@ -42,7 +42,7 @@ class SparseFastSigmoid(Surrogate):
         return torch.where(u.abs() >= self.window, 0, 1 / (1 + self.steepness * u.abs()).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: y / (1 + k|y|) with y = u cut to the window."""
+        """Integrate the slope from 0 to u: y / (1 + k|y|) with y = u clipped to +-B."""
         inside = u.clamp(-self.window, self.window)
         return inside / (1 + self.steepness * inside.abs())
 
@@ -53,7 +53,7 @@ class SparseFastSigmoid(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the full width at half maximum: the fast sigmoid's, or the window where that is narrower."""
+        """Return the full width at half maximum: that of the fast sigmoid, or 2B if that is smaller."""
         return 2 * min((math.sqrt(2) - 1) / self.steepness, self.window)
 
     @property
@@ -63,5 +63,5 @@ class SparseFastSigmoid(Surrogate):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the corner at threshold and the jumps at the ends of the window."""
+        """Return the u of the corner, 0, and of both jumps, -B and B."""
         return -self.window, 0.0, self.window

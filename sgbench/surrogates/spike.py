@@ -1,4 +1,4 @@
-"""Spikes as functions of torch's automatic differentiation: a surrogate says what goes forward and what back."""
+"""Spikes as functions of torch's autograd; a surrogate computes the forward and the backward pass."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from torch import Tensor
 
 
 class Slopes(Protocol):
-    """Holds what a surrogate says of its spikes and of their slopes."""
+    """Defines the three passes of a spike: forward, backward, and forward mode; u is potential minus threshold."""
 
     def fire(self, u: Tensor) -> Tensor:
-        """Decide from the potential above threshold u what each neuron sends."""
+        """Compute what each neuron sends, of the shape of u."""
         ...
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Turn the gradient by what is sent into the gradient by u."""
+        """Convert the gradient by the sent values to the gradient by u."""
         ...
 
     def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
-        """Turn the tangent of u into the tangent of what is sent."""
+        """Convert the tangent of u to the tangent of the sent values."""
         ...
 
 
 class Spike(torch.autograd.Function):
-    """Fires as the surrogate does forward, and takes its `pull_back` backward."""
+    """Defines a spike for autograd: the surrogate's `fire` forward, its `pull_back` backward."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(u: Tensor, surrogate: Slopes) -> Tensor:
-        """Send the surrogate's spikes at u."""
+        """Return the surrogate's spikes at u."""
         return surrogate.fire(u)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Slopes], output: Tensor) -> None:
-        """Keep u, at which the backward pass and forward mode ask for the slope."""
+        """Save u for the backward pass and for forward mode, which compute the slope at it."""
         u, ctx.surrogate = inputs
         ctx.save_for_backward(u)
         ctx.save_for_forward(u)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Turn the gradient by the spikes into the gradient by u, as the surrogate says."""
+        """Return the gradient by u by the surrogate's `pull_back`, and None for the surrogate itself."""
         (u,) = ctx.saved_tensors
         return ctx.surrogate.pull_back(u, grad), None
 
 
 class SpikeWithForwardMode(Spike):
-    """Does the same, with the surrogate's `push_forward` in forward mode too."""
+    """Extends `Spike` by forward mode, the surrogate's `push_forward`."""
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
-        """Turn the tangent of u into the tangent of the spikes, as the surrogate says."""
+        """Return the tangent of the spikes by the surrogate's `push_forward`."""
         (u,) = ctx.saved_tensors
         return ctx.surrogate.push_forward(u, tangent)

@@ -17,18 +17,18 @@ MOST_SKEW = 0.99
 class SplitGaussian(BellSurrogate):
     r"""Uses a Gaussian of two widths, :math:`e^{-(ku/(1-a))^2}` below threshold, :math:`e^{-(ku/(1+a))^2}` above.
 
-    The halves reach half maximum at :math:`(1 \mp a)` halves of the full width, so that width, peak and area are
-    those of `Gaussian` with the same k: skew alone is varied. At :math:`a = 0` it is `Gaussian`.
+    Width, peak and area are those of `Gaussian` with the same k, whatever the skew a. At :math:`a = 0` it is
+    `Gaussian`.
 
     Args:
         slope: steepness k [1/threshold units].
-        skew: a, (right width - left width) / (right + left); above 0 the slope reaches further above threshold.
-        width_fwhm: :math:`2\sqrt{\ln 2}/k`, in place of `slope`.
+        skew: a, from -0.99 to 0.99; above 0 the slope reaches further above threshold than below.
+        width_fwhm: full width at half maximum, :math:`2\sqrt{\ln 2}/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area :math:`\sqrt\pi/k`.
         scale: see `Surrogate`.
 
     Raises:
-        InputError: skew is not within -0.99 and 0.99.
+        InputError: a value out of range.
 
     Source: the split normal density, Fechner 1897, see Wallis 2014, Statistical Science 29(1); surrogates with a
     left and a right width: A2SG, ICML 2026, arXiv 2606.11236.
@@ -49,17 +49,17 @@ class SplitGaussian(BellSurrogate):
         self.skew = require_number("surrogate.skew", skew, low=-MOST_SKEW, high=MOST_SKEW)
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
-    def _side(self, z: Tensor) -> Tensor:
-        """Return how wide the side of z is: 1 - a below 0, 1 + a above."""
+    def _side_width(self, z: Tensor) -> Tensor:
+        """Return the relative width of the side of each z: 1 - a below 0, 1 + a above."""
         return 1 + self.skew * z.sign()
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate exp(-(z / (1 - a))^2) for z = k u below 0, exp(-(z / (1 + a))^2) above."""
-        return torch.exp(-(z / self._side(z)).square())
+        return torch.exp(-(z / self._side_width(z)).square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: sqrt(pi)/2 (1 - a) erf(z / (1 - a)) below 0, with 1 + a above."""
-        side = self._side(z)
+        """Integrate the form from 0 to z: sqrt(pi)/2 w erf(z / w), w = 1 - a below 0 and 1 + a above."""
+        side = self._side_width(z)
         return math.sqrt(math.pi) / 2 * side * torch.erf(z / side)
 
     @property

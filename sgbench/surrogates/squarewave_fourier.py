@@ -19,11 +19,11 @@ class SquarewaveFourier(Surrogate):
 
     .. math:: \frac 4 T \sum_{i=1}^{n} \cos \frac{2\pi (2i - 1) u}{T}
 
-    braintools 0.3 has these n terms; SpikingJelly 2.0, for the n that it is given, has n - 1.
+    braintools 0.3 has n terms too; SpikingJelly 2.0 has n - 1.
 
     Args:
         terms: number n of cosines.
-        period: the period T [threshold units].
+        period: period T [threshold units].
         normalisation: see `Surrogate`; the raw peak is 4n/T; there is no area, as it is periodic.
         scale: see `Surrogate`.
 
@@ -46,7 +46,7 @@ class SquarewaveFourier(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def _half_width(self) -> float:
-        """Find by bisection at what angle the sum of cosines has fallen to half, up to its first zero [radians]."""
+        """Find by bisection the angle at which the sum of cosines falls to half of its peak [rad]."""
         low, high = 0.0, math.pi / (2 * self.terms)
         while low < (middle := (low + high) / 2) < high:
             value = sum(math.cos(order * middle) for order in self._orders())
@@ -54,10 +54,11 @@ class SquarewaveFourier(Surrogate):
         return low
 
     def _orders(self) -> range:
+        """Return the odd orders 1, 3, ..., 2n - 1 of the cosines."""
         return range(1, 2 * self.terms, 2)
 
     def _angle(self, u: Tensor) -> Tensor:
-        """Convert u to the angle 2 pi u/T, less whole turns, in which rounding would grow."""
+        """Convert u to the angle 2 pi u/T, without whole turns, which would cost precision [rad]."""
         turns = u / self.period
         return 2 * math.pi * (turns - torch.round(turns))
 
@@ -79,7 +80,7 @@ class SquarewaveFourier(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 4n/T, at threshold; its negative is half a period away."""
+        """Return the largest slope before normalisation, 4n/T at threshold."""
         return 4 * self.terms / self.period
 
     @property

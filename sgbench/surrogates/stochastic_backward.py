@@ -1,4 +1,4 @@
-"""A slope that is noise below threshold."""
+"""A slope of 1 above threshold and of random noise below."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class StochasticBackward(Surrogate):
-    r"""Uses slope 1 above threshold and, below, noise drawn in each backward pass, :math:`(U + \mu)\sigma^2`.
+    r"""Uses slope 1 above threshold, and below it noise drawn in each backward pass, :math:`(U + \mu)\sigma^2`.
 
-    U is uniform in [-1/2, 1/2), drawn from the surrogate's own generator, one number per element. snnTorch's draws
-    from the global one.
+    U is uniform in [-1/2, 1/2), drawn for each element from the surrogate's own generator; snnTorch uses the global
+    one.
 
     Args:
         mean: mu, added to the noise [1].
-        variance: sigma^2, the factor on it [1].
-        normalisation: see `Surrogate`; the peak is the largest value that can be drawn, the area infinite.
+        variance: sigma^2, factor on the noise [1].
+        normalisation: see `Surrogate`; the peak is 1, or the largest possible noise if that is larger; no area.
         scale: see `Surrogate`.
 
     Source: snnTorch 1.0, `SSO` (stochastic spike operator).
@@ -31,7 +31,7 @@ class StochasticBackward(Surrogate):
     """
 
     stochastic = True
-    shape_area: None = None  # the noise gives each pass another area
+    shape_area: None = None  # undefined, as the noise changes in each pass
     shape_fwhm: None = None  # noise has no width at half maximum
     shape_kinks: tuple[float, ...] = (0.0,)  # a jump
 
@@ -41,11 +41,11 @@ class StochasticBackward(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 above threshold, noise drawn anew below."""
+        """Evaluate the slope: 1 above threshold, newly drawn noise at and below it."""
         noise = (self.uniform(u) - 0.5 + self.mean) * self.variance
         return nan_where_nan(u, torch.where(u > 0, torch.ones_like(u), noise))
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, or what the noise can reach if that is larger."""
+        """Return the largest slope before normalisation: 1, or the largest possible noise if that is larger."""
         return max(1.0, (abs(self.mean) + 0.5) * self.variance)

@@ -13,11 +13,11 @@ from sgbench.surrogates.bell import SlopedBell
 class Triangle(SlopedBell):
     r"""Uses a piecewise linear slope, :math:`\max(0, 1 - k|u|)`.
 
-    snnTorch 1.0's `triangular` is something else: its gradient is +1 below and -1 above threshold.
+    snnTorch 1.0's `triangular` differs: its gradient is +1 below and -1 above threshold, see `sign_flip`.
 
     Args:
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.
-        width_fwhm: :math:`1/k`, in place of `slope`.
+        width_fwhm: full width at half maximum, :math:`1/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
         scale: see `Surrogate`; Bellec et al. 2018 use 0.3.
 
@@ -38,6 +38,6 @@ class Triangle(SlopedBell):
         return torch.relu(1 - z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: y - y |y| / 2 with y = z cut to [-1, 1]."""
+        """Integrate the form from 0 to z: y - y |y| / 2 with y = z clipped to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside - inside * inside.abs() / 2

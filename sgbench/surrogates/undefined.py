@@ -1,4 +1,4 @@
-"""Slopes made of comparisons, which are as undefined as the potential that they are taken at."""
+"""Slopes made of comparisons, kept NaN where the potential is NaN."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def nan_where_nan(u: Tensor, slope: Tensor) -> Tensor:
-    """Return the slope, but NaN where u is: a comparison would answer false there and hide a run gone wrong.
+    """Return the slope, but NaN where u is NaN, as comparisons with NaN would give 0 and hide a diverged run.
 
     >>> u = torch.tensor([0.5, torch.nan])
     >>> nan_where_nan(u, (u > 0).to(u.dtype))

@@ -10,10 +10,10 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Zero(Surrogate):
-    """Uses slope 0 everywhere: the true derivative of the step, a control under which only the readout learns.
+    """Uses slope 0 everywhere: the true derivative of the step, a control with which only the readout learns.
 
     Args:
-        normalisation: raw; there is no peak or area to normalise.
+        normalisation: "raw", as there is no peak or area to normalise.
         scale: see `Surrogate`; without effect.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section IV.
@@ -28,9 +28,9 @@ class Zero(Surrogate):
     shape_support: tuple[float, float] = 0.0, 0.0  # the slope is 0 everywhere
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope, 0 everywhere and NaN where u is."""
+        """Evaluate the slope: 0 everywhere, NaN where u is NaN."""
         return nan_where_nan(u, torch.zeros_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope, which gives 0 everywhere, the step aside."""
+        """Return 0 everywhere, a primitive of the slope; NaN where u is NaN."""
         return nan_where_nan(u, torch.zeros_like(u))

@@ -173,7 +173,7 @@ def test_a_window_that_follows_gradients_is_that_of_the_paper():
     """
     surrogate = make("a2sg")
     tried = 0.25 * 8.0 ** (np.arange(7) / 6)
-    np.testing.assert_allclose(surrogate.tried, tried, rtol=1e-12)
+    np.testing.assert_allclose(surrogate.half_widths, tried, rtol=1e-12)
     random = np.random.default_rng(5)
     potentials, upstream = random.normal(-0.3, 0.8, (2, 4, 30, 6)), random.normal(0.2, 1.0, (4, 30, 6))
     expected, behind = np.zeros((4, 30, 6)), None
