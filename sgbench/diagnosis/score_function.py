@@ -17,7 +17,7 @@ from sgbench.firing.escape import Escape
 from sgbench.networks.base import Network
 from sgbench.records.diagnosis import Agreement
 from sgbench.rules.base import Objective
-from sgbench.rules.reinforce import Reinforce, repeated
+from sgbench.rules.reinforce import Reinforce, repeat_batch
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch
 
@@ -84,7 +84,7 @@ def estimated_gradients(
     rule.begin(noisy, generator)
     rule.check(noisy, objective)
     halves = (_pass(noisy, rule, batch, objective), _pass(noisy, rule, batch, objective))
-    return Estimated(halves, _surrogate_mean(noisy, repeated(batch, draws), objective))
+    return Estimated(halves, _surrogate_mean(noisy, repeat_batch(batch, draws), objective))
 
 
 def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective) -> Gradients:

@@ -1,9 +1,9 @@
-"""Layers run apart: each takes what arrives as given, and the rule says what reaches its spikes.
+"""Passes in which no gradient crosses from layer to layer; a rule sets the gradient of each layer's spikes.
 
-The readout's units hand back how the loss depends on their current; what a rule makes of it enters each hidden
-layer as the gradient of its spikes, and the layer's own adjoint over time runs on the engine.
+The readout's backward pass gives the derivative of the loss by its currents. From it a rule computes a gradient for
+the spikes of each hidden layer, from which the engine back-propagates over time within the layer.
 
-Legend: T steps, B batch, N neurons of a layer, R currents of the readout's units (one a unit for most).
+Legend: T steps, B batch, N neurons of a layer, C outputs, R currents of the readout's units (mostly R = C).
 """
 
 from __future__ import annotations
@@ -27,94 +27,97 @@ from sgbench.signals.trajectory import POTENTIAL, Batch, Keep, Trajectory
 
 
 @dataclass(frozen=True)
-class Apart:
-    """Runs a pass in which no gradient crosses from one layer to the next."""
+class DetachedPass:
+    """Holds a pass of a network in which no gradient crosses from one layer to the next."""
 
-    network: Network  # which was run
-    # What each hidden layer came to, with the history of its own weights and numbers alone.
-    hidden: list[LayerRun]
-    readout: LayerRun  # what the readout came to, likewise
-    # Of the readout [T, B, R], with the history of its weights; None where its units came with them.
+    network: Network
+    hidden: list[LayerRun]  # runs of the hidden layers, each with the autograd graph of its own parameters
+    readout: LayerRun  # run of the readout, likewise
+    # Currents of the readout [T, B, R], with the graph of its weights; None if its units ran together with them.
     current: Tensor | None
-    given: Tensor | None  # the same as the units took it, a leaf
-    window: int | None  # steps over which gradient flows back within a layer; None: all of them
-    seen: Trajectory  # what a loss and a penalty look at; outputs, spikes and potentials are leaves
+    current_leaf: Tensor | None  # a detached copy, which the readout's units took as input
+    window: int | None  # steps over which gradient flows back within a layer; None for all
+    trajectory: Trajectory  # for loss and penalty; its outputs, spikes and potentials are leaves of autograd
 
     def slopes(self, objective: Objective, target: Tensor) -> ObjectiveSlopes:
-        """Compute how the objective depends on what is seen of each layer, taken by itself."""
-        loss = objective.whole(self.seen, target)
-        sent = [*self.seen.spikes[: len(self.hidden)]]
-        potentials = list(self.seen.u)
-        leaves = [self.seen.output, *sent, *potentials]
-        slopes = list(torch.autograd.grad(loss, leaves, allow_unused=True))
-        of_output = slopes.pop(0)
-        of_output = torch.zeros_like(self.seen.output) if of_output is None else of_output
-        return ObjectiveSlopes(loss.detach(), of_output, slopes[: len(sent)], slopes[len(sent) :])
+        """Compute the derivatives of the objective by outputs, spikes and potentials, each as independent."""
+        loss = objective.whole(self.trajectory, target)
+        sent = [*self.trajectory.spikes[: len(self.hidden)]]
+        leaves = [self.trajectory.output, *sent, *self.trajectory.u]
+        by_output, *others = torch.autograd.grad(loss, leaves, allow_unused=True)
+        return ObjectiveSlopes(
+            loss=loss.detach(),
+            output=torch.zeros_like(self.trajectory.output) if by_output is None else by_output,
+            spikes=others[: len(sent)],
+            u=others[len(sent) :],
+        )
 
-    def of_current(self, error: Tensor) -> Tensor:
-        """Convert an error of the outputs [T, B, C] to one of the readout's currents [T, B, R]."""
-        output, given = self.readout.output, self.given
-        if given is None:  # its units are linear, so that their adjoint is the same at any current
+    def to_currents(self, error: Tensor) -> Tensor:
+        """Back-propagate an error of the outputs [T, B, C] to the readout's currents [T, B, R]."""
+        output, current = self.readout.output, self.current_leaf
+        if current is None:  # the units are linear, so that their derivative is the same at any current
             layer = self.network.readout
-            given = error.new_zeros(*error.shape[:2], layer.neuron.currents * layer.neurons).requires_grad_()
-            output = self.network.engine.unroll([ReadoutUnits(layer)], given, window=self.window)[0].output
-        (slope,) = torch.autograd.grad(output, given, error, retain_graph=True)  # type: ignore[arg-type]
+            current = error.new_zeros(
+                *error.shape[:2], layer.neuron.currents * layer.neurons
+            ).requires_grad_()
+            output = self.network.engine.unroll([ReadoutUnits(layer)], current, window=self.window)[0].output
+        (slope,) = torch.autograd.grad(output, current, error, retain_graph=True)  # type: ignore[arg-type]
         return slope
 
-    def straight(self, delta: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-        """Send an error of the readout's currents [T, B, R] to the spikes of each hidden layer [T, B, N].
+    def to_hidden(self, delta: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+        """Multiply an error by feedback weights, which gives an error of each hidden layer's spikes [T, B, N].
 
         Args:
-            delta: the error.
-            weights: that carry it to each layer [R, N].
+            delta: error of the readout's currents [T, B, R].
+            weights: feedback weights of each hidden layer [R, N].
         """
         flat = delta.flatten(0, 1)
         return [multiply(flat, weight).view(*delta.shape[:2], -1) for weight in weights]
 
     def learn(self, errors: Sequence[Tensor], slopes: ObjectiveSlopes) -> None:
-        """Add gradients of weights and learnt numbers: of hidden layers by their errors, of the readout exactly.
+        """Add to the `.grad` of all parameters: hidden layers learn from their errors, the readout exactly.
 
-        What a penalty asks of a layer's own spikes and potentials is added to its error.
+        Derivatives of a penalty by a layer's own spikes and potentials are added to its error.
 
         Args:
-            errors: of the spikes of each hidden layer [T, B, N].
-            slopes: of the objective.
+            errors: errors of the spikes of each hidden layer [T, B, N].
+            slopes: derivatives of the objective.
         """
-        ends: list[Any] = [run.output for run in (*self.hidden, self.readout)]
-        starts = [
+        values: list[Any] = [run.output for run in (*self.hidden, self.readout)]
+        gradients = [
             error if own is None else error + own for error, own in zip(errors, slopes.spikes, strict=True)
         ]
-        starts.append(slopes.output)
+        gradients.append(slopes.output)
         for run, slope in zip((*self.hidden, self.readout), slopes.u, strict=False):
             if run.u is not None and slope is not None:
-                ends.append(run.u)
-                starts.append(slope)
-        torch.autograd.backward(ends, starts)
+                values.append(run.u)
+                gradients.append(slope)
+        torch.autograd.backward(values, gradients)
         if self.current is not None:
-            self.current.backward(self.given.grad)  # type: ignore[union-attr]
+            self.current.backward(self.current_leaf.grad)  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)
 class ObjectiveSlopes:
-    """Holds the derivatives of an objective by output, spikes and potentials; None where it does not use them."""
+    """Holds an objective's value, and its derivatives by outputs, spikes and potentials (None if independent)."""
 
-    loss: Tensor  # without gradient
-    output: Tensor  # [T, B, C]
-    spikes: Sequence[Tensor | None]  # of hidden layers [T, B, N]
-    u: Sequence[Tensor | None]  # of all layers, where potentials are kept
+    loss: Tensor  # value of the objective, a scalar without gradient
+    output: Tensor  # derivative by the outputs [T, B, C]
+    spikes: Sequence[Tensor | None]  # derivatives by the spikes of hidden layers [T, B, N]
+    u: Sequence[Tensor | None]  # derivatives by the potentials of all layers, if these are kept [T, B, N]
 
 
-def run_apart(
+def run_detached(
     network: Network, batch: Batch, keep: Keep, *, window: int | None = None, by_current: bool = True
-) -> Apart:
-    """Run each layer over all steps, with what arrives taken as given.
+) -> DetachedPass:
+    """Run each layer over all steps, with its input detached.
 
     Args:
-        network: a chain.
+        network: a chain of layers.
         batch: input and lengths.
-        keep: what the objective reads.
-        window: steps over which gradient flows back within a layer; None: all of them.
-        by_current: whether `of_current` will be asked.
+        keep: signals to keep for the objective, such as potentials.
+        window: steps over which gradient flows back within a layer; None for all.
+        by_current: whether `to_currents` will be called.
     """
     network.begin_pass(batch.lengths, batch.x.shape[0])
     layers: list[Any] = [*network.hidden_layers, network.readout]
@@ -122,26 +125,32 @@ def run_apart(
     runs = network.engine.unroll(
         layers[:-1] if split else layers, batch.x, keep_u=POTENTIAL in keep, window=window, apart=True
     )
-    current = given = None
+    current = leaf = None
     if split:
         current = network.readout.current(dense(runs[-1].output.detach()))  # type: ignore[union-attr]
-        given = current.detach().requires_grad_()
+        leaf = current.detach().requires_grad_()
         runs += network.engine.unroll(
-            [ReadoutUnits(network.readout)], given, keep_u=POTENTIAL in keep, window=window
+            [ReadoutUnits(network.readout)], leaf, keep_u=POTENTIAL in keep, window=window
         )
-    return Apart(
-        network, runs[:-1], runs[-1], current, given, window, _detached_trajectory(network, batch, runs)
+    return DetachedPass(
+        network=network,
+        hidden=runs[:-1],
+        readout=runs[-1],
+        current=current,
+        current_leaf=leaf,
+        window=window,
+        trajectory=_detached_trajectory(network, batch, runs),
     )
 
 
 def _is_linear(layer: Layer) -> bool:
-    """Return whether a layer's neurons have an adjoint that does not depend on what they went through."""
+    """Return whether a layer's neurons are linear: known coefficients, and no spikes."""
     spec = layer.neuron.recurrence_spec()
     return spec is not None and spec.surrogate is None
 
 
 def _detached_trajectory(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:
-    """Build a trajectory of detached leaves of the same values."""
+    """Build the trajectory of all layers' runs, with detached values that are leaves of autograd."""
     sent = [run.output.detach().requires_grad_() for run in runs]  # type: ignore[union-attr]
     fires = network.readout.neuron.output == "binary"
     return Trajectory(
@@ -154,11 +163,7 @@ def _detached_trajectory(network: Network, batch: Batch, runs: Sequence[LayerRun
 
 
 def require_chain(rule: str, network: Network) -> None:
-    """Refuse a network whose layers do not form a chain.
-
-    Raises:
-        InputError: names the rule and the remedy.
-    """
+    """Raise an `InputError` for a network whose layers do not form a chain; `rule` is named in it."""
     if not isinstance(network, Chain):
         raise InputError(
             f"rule={rule}: needs layers one behind the other, {type(network).__name__} has others; use rule=bptt"
@@ -166,24 +171,20 @@ def require_chain(rule: str, network: Network) -> None:
 
 
 def require_cut(rule: str, network: Network) -> None:
-    """Refuse a network that sends gradient over recurrent spikes where the rule does not.
-
-    Raises:
-        InputError: names the rule and the remedy.
-    """
+    """Raise an `InputError` for a network with gradients over recurrent spikes; `rule` is named in it."""
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
         raise InputError(
             f"rule={rule}: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut"
         )
 
 
-def straight_weights(network: Network, feedback: str) -> list[Tensor]:
-    """Return the weights that carry output errors straight to each hidden layer [R, N], without gradient.
+def direct_weights(network: Network, feedback: str) -> list[Tensor]:
+    """Return the feedback weights from the readout's currents to each hidden layer [R, N], detached.
 
     Args:
-        network: which has what the rule drew.
-        feedback: "symmetric" for the readout's own, which one hidden layer has; "adaptive" for what is learnt; else
-            what is fixed.
+        network: the network, prepared by the rule's `begin`.
+        feedback: "symmetric" (the readout's own weights, for one hidden layer), "adaptive" (learnt ones); any other
+            value stands for fixed random ones.
     """
     if feedback == "symmetric":
         return [network.readout.acting()[0].detach()]
@@ -192,10 +193,10 @@ def straight_weights(network: Network, feedback: str) -> list[Tensor]:
     return list(network.direct_feedback)  # type: ignore[arg-type]
 
 
-def fixed_feedback(network: Network, gain: float, generator: torch.Generator) -> list[Tensor]:
-    """Draw random weights from the readout's currents straight to each hidden layer [R, N].
+def draw_direct_feedback(network: Network, gain: float, generator: torch.Generator) -> list[Tensor]:
+    """Draw random feedback weights from the readout's currents to each hidden layer [R, N], float64.
 
-    They are normal with `gain` times the root mean square of the readout's own weights, for which they stand in.
+    They are normal, with a standard deviation of `gain` times the root mean square of the readout's weights.
     """
     weight = network.readout.weight.detach()
     rows = network.readout.neuron.currents * network.readout.neurons
@@ -207,10 +208,10 @@ def fixed_feedback(network: Network, gain: float, generator: torch.Generator) ->
 
 
 class Feedback(nn.Module):
-    """Holds feedback weights of all hidden layers, in their order.
+    """Holds fixed feedback weights of all hidden layers as buffers, which the weights file stores.
 
     Args:
-        weights: one [R, N] for each hidden layer.
+        weights: one tensor [R, N] for each hidden layer, in their order.
     """
 
     def __init__(self, weights: list[Tensor]) -> None:
@@ -223,7 +224,7 @@ class Feedback(nn.Module):
 
 
 class ReadoutUnits:
-    """Holds the readout's units without its weights: what arrives is their current."""
+    """Holds the readout's units without its weights, as a layer whose input is their current."""
 
     recurrence = "none"
     recurrent = None
@@ -234,12 +235,12 @@ class ReadoutUnits:
         self.neuron: Neuron = layer.neuron
 
     def synapses(self) -> None:
-        """Return None, since there is no matrix."""
+        """Return None: there are no weights."""
 
     def current(self, x: Tensor) -> Tensor:
         """Return the input unchanged as the current."""
         return x
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros, since the units have no recurrence."""
+        """Return zeros of the shape of the spikes s: there is no recurrence."""
         return torch.zeros_like(s)

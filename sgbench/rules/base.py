@@ -1,4 +1,4 @@
-"""The contract of a learning rule: fill `.grad` and yield; the learner clips and steps."""
+"""The interface of learning rules: add to `.grad` and yield; the training loop then clips and steps."""
 
 from __future__ import annotations
 
@@ -32,101 +32,93 @@ Reference = Literal[
     "bptt_own",
     "event_adjoint",
 ]
-"""A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of each layer's
-loss with what arrives taken as given; with feedback weights on the way back; with fixed weights straight from the
-output; by differences; over all spike patterns; of one drawn pattern, by how likely it was; of the whole loss,
-projected on one drawn direction; of the whole loss with the recurrent spikes of other neurons cut; of
-spike times, by the adjoint of the network between steps."""
+"""Names a gradient that tests compute without any rule, in the order above: back-propagation through time; the same
+with recurrent spikes detached; of each layer's local loss, with its input detached; with feedback weights in the
+backward pass; with fixed weights from the output to each layer; by finite differences; over all spike patterns; of
+one drawn pattern, by its log probability; projected on one drawn direction; with the recurrent spikes of other
+neurons
+detached; of spike times, by the adjoint equations of EventProp."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """States which gradient a rule must equal or differ from, under which overrides and weights; it is tested."""
+    """States which gradient a rule must equal, or must differ from; the contract tests check it."""
 
     reference: Reference  # the gradient to compare with
-    # What a run needs beside `rule=NAME` for the comparison, e.g. "loss=per_step".
-    words: tuple[str, ...] = ()
-    weights: Literal["all", "hidden", "readout"] = "all"  # "all", "hidden" (of hidden layers) or "readout"
+    # Overrides of the run in which they are compared, beside `rule=NAME`, e.g. "loss=per_step".
+    overrides: tuple[str, ...] = ()
+    weights: Literal["all", "hidden", "readout"] = "all"  # weights whose gradients are compared
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Holds what is minimised: a loss and a penalty on activity."""
+    """Holds the function to minimise: the sum of a loss and a penalty on activity."""
 
     loss: Loss
     regulariser: Regulariser
 
     @property
     def keep(self) -> Keep:
-        """Return which parts of a trajectory have to be stored to compute the objective."""
+        """Return the signals that a trajectory has to keep to compute the objective."""
         return self.regulariser.needs
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Add loss and penalty to a scalar with gradient."""
+        """Compute the sum of loss and penalty over a whole sequence, a scalar with gradient."""
         loss = self.loss.whole(trajectory, target)
         penalty = self.regulariser.penalty(trajectory)
         return loss if penalty is None else loss + penalty
 
 
 class Progress(NamedTuple):
-    """Reports that a rule has stored the gradients of one update of the weights."""
+    """Reports that a rule has added the gradients of one update of the weights to `.grad`."""
 
-    loss: Tensor  # this yield's share of the batch's loss, a scalar without gradient
-    trajectory: Trajectory  # what was run, at least its final state
+    loss: Tensor  # part of the batch's loss that belongs to this update, a scalar without gradient
+    trajectory: Trajectory  # of the steps run; some rules give its final state only
 
 
 class LearningRule(ABC):
     """Computes gradients of a network's weights.
 
-    A rule declares the computation that it equals exactly, and one that it must not equal, each with the overrides
-    of a run in which this shows; the contract tests run both.
+    A rule declares a gradient that it equals exactly, and one that it must differ from; contract tests check both.
     """
 
     exact_reference: ClassVar[Claim]
     must_differ_from: ClassVar[Claim]
-    by_chance: ClassVar[bool] = (
-        False  # whether what it computes depends on numbers that are drawn while training
-    )
-    requires: ClassVar[
-        tuple[str, ...]
-    ] = ()  # overrides of a run that it cannot do without, e.g. "firing=escape"
+    by_chance: ClassVar[bool] = False  # whether its gradients depend on numbers drawn while training
+    requires: ClassVar[tuple[str, ...]] = ()  # overrides that every run of it needs, e.g. "firing=escape"
 
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
-        """Add to the network what the rule needs, such as feedback weights, before anything else reads the network.
+        """Add to the network what the rule needs, such as feedback weights, before training and any use of it.
 
         Args:
-            network: in float64.
-            generator: of the initialisation's stream, the rule's own.
+            network: the initialised network, in float64.
+            generator: random generator for the rule alone.
 
         Raises:
-            InputError: the network cannot have it.
+            InputError: the rule is not defined for this network.
         """
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse networks and objectives for which the rule is not defined.
-
-        Raises:
-            InputError: names the option and the remedy.
-        """
-        _ = network, objective  # a rule without conditions accepts all
+        """Raise an `InputError` for networks and objectives without a definition of the rule; here accept all."""
+        _ = network, objective
 
     def demand(self, network: Network, sizes: Sizes) -> Demand | None:
-        """Estimate memory and operations that learning takes in this network; None where the rule does not say.
+        """Estimate the memory and operations that learning takes for one sample; None if the rule has no estimate.
 
-        Neurons' own arithmetic is left out: it grows with neurons, not with synapses.
+        The neurons' own arithmetic is left out: it grows with neurons, not with synapses.
 
         Args:
-            network: of the run.
-            sizes: of it.
+            network: the network of the run.
+            sizes: its numbers of neurons, synapses and steps.
         """
-        _ = network, sizes  # a rule of a user's own need not say
+        _ = network, sizes
         return None
 
     def composed(self, refusal: str) -> str:
-        """Add back-propagation to each remedy of a refusal that would take from this rule what it requires.
+        """Add " and rule=bptt" to each remedy in an error message that contradicts what this rule requires.
 
         Args:
-            refusal: one line whose remedies stand after its last "use", alternatives after "or".
+            refusal: a one-line message with remedies after its last "use ", alternatives separated by " or ".
         """
         reason, use, remedies = refusal.rpartition("use ")
         if not use:
@@ -139,7 +131,7 @@ class LearningRule(ABC):
         )
 
     def _drops_requirement(self, remedy: str) -> bool:
-        """Return whether overrides set what this rule requires to another value."""
+        """Return whether a remedy's overrides set a key of `requires` to another value, without rule=bptt."""
         overrides = remedy.replace(",", " ").split()
         keys = tuple(override.partition("=")[0] + "=" for override in self.requires)
         return "rule=bptt" not in overrides and any(
@@ -148,15 +140,17 @@ class LearningRule(ABC):
 
     @abstractmethod
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Add to the `.grad` of the weights and yield, once a batch or once an update."""
+        """Add gradients to the `.grad` of the weights and yield, once for each update of the weights."""
 
 
 def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
-    """Return which numbers of a layer's neurons learn, and overrides with which none does; empty where none does.
+    """Return the learnt parameters of a layer's neurons, and overrides that make all of them fixed.
+
+    Both are joined by " and "; the first is empty if no parameter is learnt.
 
     Args:
-        group: of the neurons, "neuron" or "readout".
-        neuron: of the layer.
+        group: configuration group of the neurons, "neuron" or "readout".
+        neuron: the layer's neurons.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> learnt_by("readout", LeakyReadout(4, beta=0.9, learn_beta="shared"))
@@ -164,14 +158,14 @@ def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
     """
     options = inspect.signature(type(neuron)).parameters
     names = [name for name, _ in neuron.named_parameters()]
-    heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    owners = list(dict.fromkeys(name.partition(".")[0] for name in names))
     overrides = {}
-    for head in heads:
-        if head == "surrogate" and "surrogate.log_stretch" in names:
-            overrides[head] = "steepness=fixed"
-        elif f"learn_{head}" in options:
-            overrides[head] = f"{group}.learn_{head}=none"
+    for owner in owners:
+        if owner == "surrogate" and "surrogate.log_stretch" in names:
+            overrides[owner] = "steepness=fixed"
+        elif f"learn_{owner}" in options:
+            overrides[owner] = f"{group}.learn_{owner}=none"
         elif "learn" in options:
-            overrides[head] = f"{group}.learn=none"
-    remedy = " and ".join(dict.fromkeys(overrides.values())) if len(overrides) == len(heads) else "rule=bptt"
-    return " and ".join(heads), remedy
+            overrides[owner] = f"{group}.learn=none"
+    remedy = " and ".join(dict.fromkeys(overrides.values())) if len(overrides) == len(owners) else "rule=bptt"
+    return " and ".join(owners), remedy

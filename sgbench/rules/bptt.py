@@ -19,20 +19,20 @@ UPDATES = ("per_sequence", "per_window")
 
 
 class Bptt(LearningRule):
-    """Propagates errors back through time with the surrogate in place of the spike's derivative.
+    """Back-propagates errors through time, with the surrogate in place of the spike's derivative.
 
-    With a window of K steps no gradient crosses from one window to the next: every state, recurrent spikes
-    included, is cut at the border. Weights are updated once a sequence; then the window limits how far credit
-    reaches, not the memory that is used. With an update per window each window learns from its own steps' shares of
-    the loss as soon as it is over, and memory goes with K, whatever the length of the sequence.
+    With a window of K steps no gradient crosses from one window to the next: all states, and recurrent spikes, are
+    detached between them. With an update per sequence the window limits only how far back in time errors reach.
+    With an update per window each window learns from the loss of its own steps, and memory grows with K, not with
+    the length of the sequence.
 
     Args:
-        window: K steps, or None for the whole sequence.
-        update: "per_sequence" or "per_window"; None is "per_sequence".
+        window: number K of steps, or None for the whole sequence.
+        update: "per_sequence" or "per_window"; None for "per_sequence".
 
     Raises:
-        InputError: a value out of range, an update per window without one, or with a loss that does not split into
-            steps, a penalty or a network that cannot go on from a state.
+        InputError: a value out of range, or update="per_window" without a window, with a loss that needs the whole
+            sequence, with a penalty, or in a network that cannot continue from a state.
 
     Source: Neftci, Mostafa & Zenke 2019, section III; Williams & Peng 1990, Neural Computation 2(4).
 
@@ -51,7 +51,7 @@ class Bptt(LearningRule):
             raise InputError("rule.update=per_window: of how many steps is a window? use rule.window=10")
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse a window in a network that cannot go on from a state."""
+        """Raise an `InputError` for a window in a network, or with an objective, that needs the whole sequence."""
         reason = network.needs_all_steps
         if self.window is not None and reason is not None:
             raise InputError(f"rule.window={self.window}: {reason}; use rule.window=null")
@@ -59,21 +59,22 @@ class Bptt(LearningRule):
             _check_per_window(network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count what back-propagation stores: each step, or those of a window, or each arriving spike."""
-        remembered = (
-            min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
-        )
+        """Count the stored states, of all steps or of one window, and the products both passes take."""
+        stored_steps = sizes.steps
+        if self.update == "per_window":
+            stored_steps = min(self.window or sizes.steps, sizes.steps)
         within = 0 if self.window == 1 else sizes.crossed_within
-        arrived = sizes.synapses if isinstance(network, SpikeTimes) else 0  # where each source fires once
+        # A network of spike times stores every spike at every synapse; each source fires once.
+        arrived = sizes.synapses if isinstance(network, SpikeTimes) else 0
         return Demand(
-            numbers=remembered * sizes.states + arrived,
+            numbers=stored_steps * sizes.states + arrived,
             weight_products=sizes.synapses,
             error_products=sizes.between + within,
             needs=("errors_of_others", "weights_of_others", *(() if self.window == 1 else ("future",))),  # type: ignore[arg-type]
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute gradients and yield once a batch, or once a window."""
+        """Compute the gradients, and yield once per batch, or after each window."""
         if self.update == "per_window":
             yield from self._per_window(network, batch, objective.loss)
             return
@@ -84,25 +85,28 @@ class Bptt(LearningRule):
         yield Progress(loss.detach(), trajectory)
 
     def _per_window(self, network: Network, batch: Batch, loss: Loss) -> Iterator[Progress]:
-        """Start each window from the last one's states, up to the longest sample's end, and yield after each."""
+        """Run window by window up to the end of the longest sample, and yield after each.
+
+        A window starts from the detached states of the one before.
+        """
         steps, size, state = int(batch.lengths.max()), self.window or 1, None
         for number, window in enumerate(windows(batch.x, size)):
             first = number * size
             if first >= steps:
                 return
-            left = (batch.lengths - first).clamp(min=0, max=window.shape[0])
-            trajectory = network.unroll(window, left, state, NOTHING)
-            share = trajectory.output.new_zeros(())
-            for step, now in enumerate(trajectory.output.unbind(0), start=first):
-                share = share + loss.per_step(now, batch, step, None)[0]
-            if share.requires_grad:
-                share.backward()
-            state = tuple(type(one)(*(field.detach() for field in one)) for one in trajectory.state)
-            yield Progress(share.detach(), trajectory)
+            remaining = (batch.lengths - first).clamp(min=0, max=window.shape[0])
+            trajectory = network.unroll(window, remaining, state, NOTHING)
+            window_loss = trajectory.output.new_zeros(())
+            for step, output in enumerate(trajectory.output.unbind(0), start=first):
+                window_loss = window_loss + loss.per_step(output, batch, step, None)[0]
+            if window_loss.requires_grad:
+                window_loss.backward()
+            state = tuple(type(layer)(*(field.detach() for field in layer)) for layer in trajectory.state)
+            yield Progress(window_loss.detach(), trajectory)
 
 
 def _check_per_window(network: Network, objective: Objective) -> None:
-    """Refuse losses, penalties and networks that need more of a sequence than one window."""
+    """Raise an `InputError` for losses, penalties and normalisations that need the whole sequence."""
     if not objective.loss.online or objective.loss.remembers:
         remedy = "loss=per_step" if "class" in objective.loss.targets else "rule.update=null"
         raise InputError(f"rule.update=per_window: needs a loss in every step; use {remedy}")

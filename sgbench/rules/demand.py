@@ -1,4 +1,4 @@
-"""What a rule takes to learn: numbers that it stores, products that it forms, and whose signals it needs."""
+"""The cost of learning by a rule: numbers stored, products computed, and signals of other neurons needed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 
 
 class LayerSize(NamedTuple):
-    """Counts a layer's neurons, inputs and synapses."""
+    """Counts a layer's neurons and synapses."""
 
     neurons: int
-    states: int  # numbers that a neuron hands to the next step, its spike included
-    from_input: int  # synapses
-    from_layers: int
-    within: int  # from its own neurons
+    states: int  # numbers that one neuron carries to the next step, its spike included
+    from_input: int  # synapses from the network's input
+    from_layers: int  # synapses from other layers
+    within: int  # recurrent synapses among its neurons
     biases: int
 
     @property
@@ -27,11 +27,11 @@ class LayerSize(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Says how large a network and its batches are, the readout last."""
+    """Holds the sizes of a network's layers and the number of time steps."""
 
-    layers: tuple[LayerSize, ...]
+    layers: tuple[LayerSize, ...]  # the readout last
     steps: int
-    cut: bool  # whether nothing goes back over recurrent spikes
+    cut: bool  # whether no gradient flows back over recurrent spikes
 
     @property
     def hidden(self) -> tuple[LayerSize, ...]:
@@ -40,7 +40,7 @@ class Sizes(NamedTuple):
 
     @property
     def readout(self) -> LayerSize:
-        """Return the last layer."""
+        """Return the size of the last layer."""
         return self.layers[-1]
 
     @property
@@ -55,65 +55,75 @@ class Sizes(NamedTuple):
 
     @property
     def crossed_within(self) -> int:
-        """Count the recurrent synapses over which errors go back: none where these are cut."""
+        """Count the recurrent synapses over which errors flow back; 0 if their gradient is cut."""
         return 0 if self.cut else sum(layer.within for layer in self.layers)
 
     @property
-    def straight(self) -> int:
-        """Count the weights from each output to each hidden neuron."""
+    def direct(self) -> int:
+        """Count the feedback weights from each output directly to each hidden neuron."""
         return self.readout.neurons * sum(layer.neurons for layer in self.hidden)
 
     @property
     def states(self) -> int:
-        """Count the state variables of one step of one sample."""
+        """Count the numbers that all neurons carry to the next step, for one sample."""
         return sum(layer.neurons * layer.states for layer in self.layers)
 
     @property
     def within_layers(self) -> tuple[Need, ...]:
-        """Return a layer's needs for credit over time: traces suffice where each neuron hears itself alone."""
-        return (
-            ("own_trace",) if not self.crossed_within else ("weights_of_others", "errors_of_others", "future")
-        )
+        """Return the signals that exact learning over time within layers needs.
+
+        A trace of each neuron suffices if no error flows back over recurrent synapses.
+        """
+        if not self.crossed_within:
+            return ("own_trace",)
+        return ("weights_of_others", "errors_of_others", "future")
 
 
 class Demand(NamedTuple):
-    """Holds the memory and the products that a rule needs for one sample."""
+    """Holds the memory, the products and the signals that a rule needs to learn from one sample."""
 
-    numbers: float  # remembered over all steps of it
-    weight_products: float  # a step
-    error_products: float  # a step
-    needs: tuple[Need, ...]
+    numbers: float  # numbers stored at once
+    weight_products: float  # products per step that update weights or traces
+    error_products: float  # products per step that send errors back
+    needs: tuple[Need, ...]  # signals of other neurons that each synapse needs
 
 
 def needs(*groups: Iterable[Need]) -> tuple[Need, ...]:
-    """Combine needs, each once, in the order of the vocabulary.
+    """Combine groups of needs, each need once, in the order of `NEEDS`.
 
     >>> needs(("future",), ("own_error", "future"))
     ('own_error', 'future')
     """
-    there = {need for some in groups for need in some}
-    return tuple(need for need in NEEDS if need in there)
+    wanted = {need for group in groups for need in group}
+    return tuple(need for need in NEEDS if need in wanted)
 
 
 def sizes_of(counts: OpCounts, *, steps: int, cut: bool) -> Sizes:
-    """Read the sizes of a network from its operation counts.
+    """Compute the sizes of a network from its operation counts.
+
+    Args:
+        counts: operations counted in some steps of one sample.
+        steps: number of time steps of the run.
+        cut: whether no gradient flows back over recurrent spikes.
 
     Raises:
         InputError: connections or states were not counted.
     """
-    return Sizes(tuple(_layer(layer, counts.steps) for layer in counts.layers), steps, cut)
+    layers = tuple(_layer_size(layer, counts.steps) for layer in counts.layers)
+    return Sizes(layers=layers, steps=steps, cut=cut)
 
 
-def _layer(layer: LayerCounts, steps: int) -> LayerSize:
-    words = layer.state_reads.total
-    if words is None:
+def _layer_size(layer: LayerCounts, steps: int) -> LayerSize:
+    """Compute a layer's size from its operations in so many steps."""
+    reads = layer.state_reads.total
+    if reads is None:
         raise InputError(f"layer {layer.name}: {layer.state_reads.reason}")
-    counts = [(group.source, _synapses(group, steps)) for group in layer.synapses]
+    counts = [(group.source, _count_synapses(group, steps)) for group in layer.synapses]
     from_input = sum(count for source, count in counts if source == "input")
     within = sum(count for source, count in counts if source == layer.name)
     return LayerSize(
         neurons=layer.neurons,
-        states=words // (layer.neurons * steps) + bool(layer.neuron_comparisons.total),
+        states=reads // (layer.neurons * steps) + bool(layer.neuron_comparisons.total),  # 1 for the spike
         from_input=from_input,
         from_layers=sum(count for _, count in counts) - from_input - within,
         within=within,
@@ -121,8 +131,8 @@ def _layer(layer: LayerCounts, steps: int) -> LayerSize:
     )
 
 
-def _synapses(group: SynapseCounts, steps: int) -> int:
-    """Compute a group's number of synapses from the operations of a clocked machine."""
+def _count_synapses(group: SynapseCounts, steps: int) -> int:
+    """Compute a group's number of synapses from its dense operations, one per synapse and step."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // steps

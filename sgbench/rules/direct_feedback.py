@@ -1,4 +1,4 @@
-"""Random feedback from the output straight to each hidden layer: DFA and what it is a family of."""
+"""Random feedback from the output directly to each hidden layer: DFA, sDFA, DRTP, ETLP and eRBP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Network
-from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
+from sgbench.rules.apart import Feedback, draw_direct_feedback, require_chain, run_detached
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.signals.trajectory import UNLABELLED, Batch, labels_inside, valid_steps
@@ -25,28 +25,30 @@ class DirectFeedback(LearningRule):
 
     .. math:: \frac{dL}{ds^l[t]} := B^{l\,\top} \delta[t], \qquad \delta = \text{readout's adjoint of } e
 
-    and from there on each layer has its own adjoint over time; the readout learns exactly. Two choices make the
-    family. The error e[t] of the outputs is
+    for the loss L, spikes s of hidden layer l and delta, the error e of the outputs back-propagated to the
+    readout's currents. Within a layer errors are back-propagated over time; the readout learns exactly. The error
+    e[t] is
 
-    - "signed": the loss's derivative by them (DFA),
-    - "sign": its sign over the batch's and the sample's steps, B T_b (sDFA),
-    - "target": minus what is wanted, a one-hot class or a trace, over B T_b; no output is needed (DRTP).
+    - "signed": the derivative of the loss by the outputs (DFA),
+    - "sign": the sign of that derivative, over N T_b for a batch of N samples with T_b steps (sDFA),
+    - "target": minus the target (one-hot class or trace) over N T_b, without the output (DRTP).
 
-    How far credit goes back in time within a layer is
+    Within a layer errors flow back in time
 
     - "bptt": over its neurons' states and its recurrence,
-    - "eprop": over its neurons' states alone, as eligibility traces do (ETLP, with the target as error),
-    - "none": not at all, in the readout neither: the slope in the step, times what arrives in it (eRBP).
+    - "eprop": over its neurons' states alone, as with eligibility traces (ETLP if the error is the target),
+    - "none": not at all, in the readout neither (eRBP).
 
     A penalty on activity acts on each layer's own spikes.
 
     Args:
-        error: one of the three.
-        temporal: one of the three.
-        gain: of the feedback weights, in root mean squares of the readout's weights as they are drawn.
+        error: "signed", "sign" or "target".
+        temporal: "bptt", "eprop" or "none".
+        gain: standard deviation of the feedback weights over the root mean square of the readout's weights.
 
     Raises:
-        InputError: layers that are no chain, a value out of range, or a network that disagrees on its recurrence.
+        InputError: layers that form no chain, a value out of range, or a `network.recurrence_gradient` that
+            contradicts `temporal`.
 
     Source: Nøkland 2016, NeurIPS, arXiv:1609.01596 (DFA); Frenkel, Lefebvre & Bol 2021, Frontiers in Neuroscience
     15:629892 (sDFA, DRTP); Neftci, Augustine, Paul & Detorakis 2017, Frontiers in Neuroscience 11:324 (eRBP);
@@ -67,55 +69,60 @@ class DirectFeedback(LearningRule):
             )
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Draw the feedback weights; they are a part of the weights file, and no parameters."""
+        """Draw the feedback weights, which are stored as buffers and never learn."""
         require_chain("direct_feedback", network)
-        network.direct_feedback = Feedback(fixed_feedback(network, self.gain, generator))
+        network.direct_feedback = Feedback(draw_direct_feedback(network, self.gain, generator))
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse a network that treats recurrent gradients otherwise than the rule."""
+        """Raise an `InputError` if the network cuts recurrent gradients and the rule does not, or vice versa."""
         recurrent = [layer for layer in network.hidden_layers if layer.recurrent is not None]
-        wanted = self.temporal != "bptt"
-        if any(layer.cut != wanted for layer in recurrent):
+        needs_cut = self.temporal != "bptt"
+        if any(layer.cut != needs_cut for layer in recurrent):
             raise InputError(
                 f"rule.temporal={self.temporal}: decides whether gradient goes over recurrent spikes; use "
-                f"network.recurrence_gradient={'cut' if wanted else 'full'}"
+                f"network.recurrence_gradient={'cut' if needs_cut else 'full'}"
             )
         reason = network.needs_all_steps
         if self.temporal == "none" and reason is not None:
             raise InputError(f"rule.temporal=none: {reason}; use rule.temporal=bptt")
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count all steps as remembered; a target as the error is a neuron's own."""
+        """Count the states of all steps, and products with the direct feedback weights.
+
+        With error="target" no error of other neurons is needed.
+        """
         error = ("own_error",) if self.error == "target" else ("errors_of_others",)
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,
-            error_products=sizes.straight + sizes.crossed_within,
+            error_products=sizes.direct + sizes.crossed_within,
             needs=needs(error, () if self.temporal == "none" else sizes.within_layers),  # type: ignore[arg-type]
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Compute the gradients of a batch and yield once."""
-        apart = run_apart(network, batch, objective.keep, window=1 if self.temporal == "none" else None)
-        slopes = apart.slopes(objective, batch.target)
-        delta = apart.of_current(self._error(slopes.output, batch))
-        apart.learn(apart.straight(delta, list(network.direct_feedback)), slopes)  # type: ignore[arg-type]
-        yield Progress(slopes.loss, apart.seen)
+        detached = run_detached(network, batch, objective.keep, window=1 if self.temporal == "none" else None)
+        slopes = detached.slopes(objective, batch.target)
+        delta = detached.to_currents(self._error(slopes.output, batch))
+        detached.learn(detached.to_hidden(delta, list(network.direct_feedback)), slopes)  # type: ignore[arg-type]
+        yield Progress(slopes.loss, detached.trajectory)
 
     def _error(self, slope: Tensor, batch: Batch) -> Tensor:
-        """Return the error of the outputs [T, B, C]."""
+        """Return the error e of the outputs [T, B, C]; `slope` is the derivative of the loss by them."""
         if self.error == "signed":
             return slope
         inside = valid_steps(batch.lengths, len(slope)).to(slope)
-        share = (inside / (batch.lengths * len(batch.lengths)))[..., None]
-        return slope.sign() * share if self.error == "sign" else -wanted_output(batch, slope) * share
+        weight = (inside / (batch.lengths * len(batch.lengths)))[..., None]
+        return slope.sign() * weight if self.error == "sign" else -target_output(batch, slope) * weight
 
 
-def wanted_output(batch: Batch, like: Tensor) -> Tensor:
-    """Return the wanted output [T, B, C]: one-hot classes, or the target itself.
+def target_output(batch: Batch, like: Tensor) -> Tensor:
+    """Return the target of every step [T, B, C], like the outputs `like`: one-hot classes, or given traces.
+
+    Steps without a label are 0.
 
     >>> batch = Batch(torch.zeros(2, 1, 1), torch.tensor([1]), torch.tensor([2]), torch.tensor([0]))
-    >>> wanted_output(batch, torch.zeros(2, 1, 3)).tolist()
+    >>> target_output(batch, torch.zeros(2, 1, 3)).tolist()
     [[[0.0, 1.0, 0.0]], [[0.0, 1.0, 0.0]]]
     """
     target, steps, classes = batch.target, len(like), like.shape[2]

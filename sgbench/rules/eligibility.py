@@ -1,18 +1,19 @@
-r"""Eligibilities: how each synapse has moved its neuron's state, carried forward in time a window at a time.
+r"""Eligibility traces: how each synapse has changed its neuron's state, updated once a window of steps.
 
-Of a neuron let x be what one step hands to the next: the fields of its state that are read again, and its spikes
-filtered by the readout's decay :math:`\kappa`. All paths through the neuron alone are
+Let x be what a neuron carries from step to step: the fields of its state that the next step reads, and its spikes
+filtered by the readout's decay :math:`\kappa`. Along all paths through the neuron alone
 
 .. math::
     x[t] = A[t] \, x[t-1] + d[t] \, I[t], \qquad E_{ij} = \partial x_i / \partial W_{ij}, \qquad
     \frac{dL}{dW_{ij}} = \sum_t \Lambda_i[t] \, E^{\bar s}_{ij}[t]
 
-with :math:`\Lambda` what the rule sends to the filtered spikes. Stepping E would touch every synapse in every step.
-Over a window, E at its end is linear in E at its start and in what arrived between, and so is the gradient; both
-follow from adjoints of x over the window, which are as small as the neurons. A synapse is touched once a window,
-by two products of matrices, and the sums are the same numbers.
+with the input current I, weights W, traces E and the learning signals :math:`\Lambda`, which the rule sends to the
+filtered spikes. Updating E in every step would access every synapse in every step. But over a window, E at the end
+and the gradient are linear in E at the start and in the presynaptic signals between. Their coefficients follow from
+backward passes over the window, whose size is that of the neurons. So each synapse is accessed once a window, by
+two matrix products, with the same result.
 
-Legend: n steps of a window, B batch, N neurons, K presynaptic signals, P adjoints side by side.
+Legend: n steps of a window, B batch, N neurons, K presynaptic signals, P backward passes computed at once.
 """
 
 from __future__ import annotations
@@ -29,72 +30,86 @@ from sgbench.networks.walk import Jacobians, TimeWindow, differentiated
 
 
 class Eligibility:
-    """Holds the traces of one layer's synapses, and the gradients that they make.
+    """Holds the eligibility traces of one layer's synapses, and adds their gradients to `.grad`.
 
-    Where all neurons of a layer have one decay and forget their spikes, a field's trace is the same in all of them
-    and is kept once. After a filter that forgets at once, no trace of filtered spikes is kept; then all traces are
-    of what arrives, as large as the neurons before, and the weights may be those of a convolution.
+    If all neurons of a layer filter their input alike, whatever they sent, a field's trace is equal for all of them
+    and stored once. With kappa = 0 no trace of filtered spikes is needed; then there is one trace per presynaptic
+    signal, and the weights may be those of a convolution.
 
     Args:
-        layer: of neurons that take one current; one that is not dense fulfils `why_not_shared`.
-        kappa: decay of the filter after its spikes.
+        layer: a layer whose neurons take one current; dense, or one for which `why_traces_differ` returns None.
+        kappa: decay of the filter of its spikes.
     """
 
     def __init__(self, layer: Layer, kappa: float | Tensor) -> None:
         self.layer = layer
         self.kappa = kappa
-        self.filters = filters(kappa)
+        self.has_filter = has_memory(kappa)
         self.shared = layer.neuron.filters_alike
-        self.fields: list[int] | None = None  # of the state, those that a next step reads
-        self.dense: list[Tensor] = []  # of each of x [B, N or 1, K]: inputs, bias and all-to-all recurrence
-        self.paired: list[Tensor] = []  # of each of x [B, N]: one-to-one recurrence
+        self.fields: list[int] | None = None  # indices of the state's fields that x contains
+        # For each entry of x [B, N or 1, K]: traces of inputs, bias and all-to-all recurrence.
+        self.dense: list[Tensor] = []
+        self.paired: list[Tensor] = []  # for each entry of x [B, N]: traces of one-to-one recurrence
 
     def advance(self, window: TimeWindow, learning: Tensor) -> None:
-        """Add a window's share to the gradients, and move the traces to its end.
+        """Add the gradients of a window's steps to `.grad`, and advance the traces to its end.
 
         Args:
-            window: with Jacobians.
-            learning: what the rule sends to the filtered spikes [n, B, N].
+            window: states of the layer in the window, with the Jacobians of its neurons.
+            learning: learning signals for the filtered spikes [n, B, N].
         """
         local: Jacobians = window.local  # type: ignore[assignment]
         if self.fields is None:
             self.fields = _carried_fields(local)
-        loss, ends = self._functionals(local, window.before._fields.index("s"), learning)
-        heard = self.layer.arriving(window.arriving)
-        pre = self._presynaptic(heard, window.before.s)
+        loss, ends = self._window_functionals(local, window.before._fields.index("s"), learning)
+        inputs = self.layer.arriving(window.arriving)
+        pre = self._presynaptic(inputs, window.before.s)
         if isinstance(self.layer, ConvLayer):
-            self._add_convolved(loss, pre, heard.shape[2])
+            self._add_convolved(loss, pre, inputs.shape[2])
         else:
-            self._add_dense(loss, pre, heard.shape[2])
+            self._add_dense(loss, pre, inputs.shape[2])
         self.dense = self._advance_traces(self.dense, ends, pre)
         if self.layer.recurrence == "one_to_one":
             self._advance_paired(loss, ends, window.before.s)
 
-    def _functionals(
+    def _window_functionals(
         self, local: Jacobians, spike: int, learning: Tensor
     ) -> tuple[_Functional, list[_Functional]]:
-        """Return the window's share of the loss, and each entry of x at its end; one of equal neurons is run."""
+        """Compute the window's loss, and each entry of x at its end, as linear functionals.
+
+        If all neurons filter alike, the entries are computed for one neuron only. `spike` is the index of the
+        state's field of spikes.
+        """
         fields: list[int] = self.fields  # type: ignore[assignment]
-        entries, filtered = range(len(fields)), [len(fields)] if self.filters else []
+        entries, filtered = range(len(fields)), [len(fields)] if self.has_filter else []
         if not self.shared:
-            loss, *ends = _adjoints(local, fields, spike, self.kappa, learning, [*entries, *filtered])
+            loss, *ends = _run_adjoints(local, fields, spike, self.kappa, learning, [*entries, *filtered])
             return loss, ends
-        loss, *last = _adjoints(local, fields, spike, self.kappa, learning, filtered)
-        one = _first_neuron(local)
-        _, *ends = _adjoints(one, fields, spike, self.kappa, learning[:, :1, :1], entries)
+        loss, *last = _run_adjoints(local, fields, spike, self.kappa, learning, filtered)
+        one_neuron = _first_neuron(local)
+        _, *ends = _run_adjoints(one_neuron, fields, spike, self.kappa, learning[:, :1, :1], entries)
         return loss, [*ends, *last]
 
-    def _presynaptic(self, heard: Tensor, spikes: Tensor) -> Tensor:
-        """Return the presynaptic input of each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
-        parts = [heard, heard.new_ones(*heard.shape[:2], 1)]
+    def _presynaptic(self, inputs: Tensor, spikes: Tensor) -> Tensor:
+        """Return the presynaptic signals of each step [n, B, K]: inputs, 1 for the bias, and the last spikes.
+
+        The last spikes are those of the layer itself, if its recurrence is all-to-all or a convolution.
+        """
+        parts = [inputs, inputs.new_ones(*inputs.shape[:2], 1)]
         if self.layer.recurrence in ("all_to_all", "convolution"):
             parts.append(spikes)
         return torch.cat(parts, 2)
 
     def _advance_traces(self, traces: list[Tensor], ends: list[_Functional], pre: Tensor) -> list[Tensor]:
-        """Advance the traces to the end of the window, in place where none depends on one moved before it."""
+        """Return the traces at the end of the window, computed in place.
+
+        Args:
+            traces: at the start of the window, one for each entry of x; empty at the first window.
+            ends: entries of x at the end, as functionals.
+            pre: presynaptic signals of the window [n, B, K].
+        """
         by_sample = pre.transpose(0, 1)
-        # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
+        # Mostly an entry depends on those before it only: then the last is updated first, else from copies.
         old = traces if _is_triangular(ends) else [trace.clone() for trace in traces]
         advanced = list(traces) or [pre.new_empty(0)] * len(ends)
         for index in range(len(ends) - 1, -1, -1):
@@ -103,27 +118,32 @@ class Eligibility:
                 advanced[index] = torch.bmm(of_current, by_sample)
                 continue
             factors = [start[..., None] for start in ends[index].start[: len(ends)]]
-            moved = advanced[index].mul_(factors[index])
+            trace = advanced[index].mul_(factors[index])
             for source, factor in enumerate(factors):
                 if source != index and factor.any():
-                    moved.addcmul_(factor, old[source])
-            moved.baddbmm_(of_current, by_sample)
+                    trace.addcmul_(factor, old[source])
+            trace.baddbmm_(of_current, by_sample)
         return advanced
 
     def _advance_paired(self, loss: _Functional, ends: list[_Functional], spikes: Tensor) -> None:
-        """Advance the traces of synapses from each neuron onto itself."""
-        gradient, *moved = ((each.current * spikes).sum(0) for each in (loss, *ends))
+        """Add the gradient of one-to-one recurrent weights, and advance their traces to the end of the window.
+
+        Args:
+            loss: the window's loss, as a functional.
+            ends: entries of x at the end, as functionals.
+            spikes: the layer's spikes of the step before each step [n, B, N].
+        """
+        gradient, *advanced = ((each.current * spikes).sum(0) for each in (loss, *ends))
         for source, trace in enumerate(self.paired):
             gradient = gradient + loss.start[source] * trace
-            moved = [
-                trace_before + each.start[source] * trace
-                for trace_before, each in zip(moved, ends, strict=True)
+            advanced = [
+                partial + end.start[source] * trace for partial, end in zip(advanced, ends, strict=True)
             ]
         add_gradient(self.layer.recurrent, gradient.sum(0))
-        self.paired = moved
+        self.paired = advanced
 
     def _add_dense(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
-        """Add the gradients of weights between all pairs."""
+        """Add the gradients of dense weights, bias and all-to-all recurrence; `inputs` counts the inputs in pre."""
         outer = loss.current.flatten(0, 1).T @ pre.flatten(0, 1)
         for start, trace in zip(loss.start, self.dense, strict=False):
             outer += torch.einsum("bn,bnk->nk", start, trace)
@@ -133,7 +153,7 @@ class Eligibility:
             add_gradient(self.layer.recurrent, outer[:, inputs + 1 :])
 
     def _add_convolved(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
-        """Add the gradients of weights shared by many positions, from the window's steps and from traces."""
+        """Add the gradients of a convolution's weights, from the window's steps and from the traces before it."""
         layer: ConvLayer = self.layer  # type: ignore[assignment]
         slopes = torch.cat([loss.current.flatten(0, 1), *loss.start[: len(self.dense)]])
         signals = torch.cat([pre.flatten(0, 1), *(trace[:, 0] for trace in self.dense)])
@@ -146,45 +166,45 @@ class Eligibility:
             add_gradient(layer.recurrent, layer.recurrent_gradient(spikes, slopes))
 
 
-class Filtered:
-    """Filters spikes by a leaky readout's decay, and computes the gradient of weights after them.
+class SpikeFilter:
+    """Filters spikes by a leaky readout's decay, and computes the gradient of the weights that follow.
 
     Args:
-        kappa: the decay.
+        kappa: decay of the filter per step.
     """
 
     def __init__(self, kappa: float | Tensor) -> None:
         self.kappa = kappa
-        self.last: Tensor | None = None
-        self.window = torch.empty(0)
+        self.last: Tensor | None = None  # filtered value of the last step [B, N]
+        self.window = torch.empty(0)  # filtered values of the last window [n, B, N]
 
-    def series(self, spikes: Tensor) -> Tensor:
-        """Filter a window of spikes [n, B, N] on from the last one; return the filtered value of each step."""
+    def filter(self, spikes: Tensor) -> Tensor:
+        """Filter a window of spikes, continuing from the window before: [n, B, N] to [n, B, N]."""
         filtered = []
-        for now in spikes.unbind(0):
-            self.last = now if self.last is None else self.kappa * self.last + now
+        for step in spikes.unbind(0):
+            self.last = step if self.last is None else self.kappa * self.last + step
             filtered.append(self.last)
         self.window = torch.stack(filtered)
         return self.window
 
-    def paired(self, signal: Tensor) -> Tensor:
-        """Compute the gradient [C, N] of the last window, from the slopes of outputs [n, B, C]."""
-        return signal.flatten(0, 1).T @ self.window.flatten(0, 1)
+    def gradient(self, slopes: Tensor) -> Tensor:
+        """Compute the gradient of weights [C, N] in the last window, from its slopes by the outputs [n, B, C]."""
+        return slopes.flatten(0, 1).T @ self.window.flatten(0, 1)
 
-    def advance(self, spikes: Tensor, signal: Tensor) -> Tensor:
-        """Filter a window of spikes and return the gradient that its slopes make."""
-        self.series(spikes)
-        return self.paired(signal)
+    def advance(self, spikes: Tensor, slopes: Tensor) -> Tensor:
+        """Filter a window of spikes [n, B, N], and return the gradient [C, N] by its slopes [n, B, C]."""
+        self.filter(spikes)
+        return self.gradient(slopes)
 
 
 class _Functional(NamedTuple):
-    """Holds a linear functional of x over a window, by what it depends on."""
+    """Holds a linear function of a window's currents and of x at its start, by its coefficients."""
 
-    current: Tensor  # [n, B, N]
-    start: tuple[Tensor, ...]  # of each of x before the window [B, N]
+    current: Tensor  # for the current of each step [n, B, N]
+    start: tuple[Tensor, ...]  # for each entry of x before the window [B, N]
 
 
-def _adjoints(
+def _run_adjoints(
     local: Jacobians,
     fields: list[int],
     spike: int,
@@ -192,7 +212,16 @@ def _adjoints(
     learning: Tensor,
     ends: Sequence[int],
 ) -> list[_Functional]:
-    """Compute the window's share of the loss, and then the values at its end of these entries of x."""
+    """Compute the window's loss, then some entries of x at its end, as linear functionals, by one backward loop.
+
+    Args:
+        local: Jacobians of the neurons in the window.
+        fields: indices of the state's fields that x contains; the filtered spikes are its last entry.
+        spike: index of the state's field of spikes.
+        kappa: decay of the filter.
+        learning: learning signals [n, B, N].
+        ends: wanted entries of x.
+    """
     steps, passes = len(learning), len(ends) + 1
     of_x = [learning.new_zeros(passes, *learning.shape[1:]) for _ in range(len(fields) + 1)]
     for number, entry in enumerate(ends):
@@ -217,7 +246,7 @@ def _adjoints(
 
 
 def _first_neuron(local: Jacobians) -> Jacobians:
-    """Select the first neuron of the first sample [n, 1, 1]."""
+    """Return the Jacobians of the first neuron in the first sample, of shape [n, 1, 1]."""
 
     def first(slopes: Iterable[Tensor | None]) -> tuple[Tensor | None, ...]:
         return tuple(None if slope is None else slope[:, :1, :1] for slope in slopes)
@@ -226,7 +255,7 @@ def _first_neuron(local: Jacobians) -> Jacobians:
 
 
 def _is_triangular(ends: list[_Functional]) -> bool:
-    """Return whether each of x at the end depends on those before it at the start, and on none after it."""
+    """Return whether no entry of x at the end depends on a later entry at the start."""
     count = len(ends)
     return not any(
         ends[target].start[source].any() for target in range(count) for source in range(target + 1, count)
@@ -234,38 +263,44 @@ def _is_triangular(ends: list[_Functional]) -> bool:
 
 
 def _carried_fields(local: Jacobians) -> list[int]:
-    """Name the fields of a state that a synapse moves and the next step reads."""
+    """Return the indices of the state's fields that depend on the current and that the next step reads."""
     fields = range(len(local.by_state))
-    moved = {field for field in fields if local.by_current[field] is not None}
+    dependent = {field for field in fields if local.by_current[field] is not None}
     for _ in fields:
-        moved |= {
-            field for field in fields if any(local.by_state[field][source] is not None for source in moved)
+        dependent |= {
+            field
+            for field in fields
+            if any(local.by_state[field][source] is not None for source in dependent)
         }
-    return [field for field in sorted(moved) if any(row[field] is not None for row in local.by_state)]
+    return [field for field in sorted(dependent) if any(row[field] is not None for row in local.by_state)]
 
 
-def traces_of(layer: Layer, kappa: float | Tensor) -> tuple[int, int]:
-    """Count the traces that a layer keeps of each signal that arrives, and those of each synapse."""
+def traces_per_synapse(layer: Layer, kappa: float | Tensor) -> tuple[int, int]:
+    """Return the number of traces per presynaptic signal, and the number of traces per synapse, in that order."""
     neuron = layer.neuron
-    one = layer.weight.new_zeros(1, layer.neurons)
-    fields = len(_carried_fields(differentiated(neuron, one, neuron.initial_state(one))[2]))
-    filtered = int(filters(kappa))
+    current = layer.weight.new_zeros(1, layer.neurons)
+    local = differentiated(neuron, current, neuron.initial_state(current))[2]
+    fields, filtered = len(_carried_fields(local)), int(has_memory(kappa))
     return (fields, filtered) if neuron.filters_alike else (0, fields + filtered)
 
 
-def filters(kappa: float | Tensor) -> bool:
-    """Return whether a filter of this decay hands anything to the next step."""
+def has_memory(kappa: float | Tensor) -> bool:
+    """Return whether a filter of this decay keeps anything for the next step: it is not 0, or a tensor."""
     return isinstance(kappa, Tensor) or kappa != 0.0
 
 
-def why_not_shared(layer: ConvLayer, kappa: float | Tensor) -> tuple[str, str] | None:
-    """Explain why traces of shared weights differ by position, and an override that avoids it, or None."""
+def why_traces_differ(layer: ConvLayer, kappa: float | Tensor) -> tuple[str, str] | None:
+    """Explain why a convolution's traces differ by position, so that its weights cannot share them.
+
+    Returns:
+        The end of an error message and overrides that avoid it; None if the traces can be shared.
+    """
     if not layer.neuron.filters_alike:
         return (
             "shares weights between neurons whose traces are not alike",
             "neuron=synaptic, neuron.reset=subtract and neuron.reset_gradient=detached",
         )
-    if filters(kappa):
+    if has_memory(kappa):
         return "shares weights, and its readout remembers the slopes of each place", "readout.beta=0"
     if layer.pool_out is not None and layer.pool_out.kind == "max":
         return "hands on the largest current of each window, of changing places", "network.pooling_of=spikes"
@@ -273,6 +308,6 @@ def why_not_shared(layer: ConvLayer, kappa: float | Tensor) -> tuple[str, str] |
 
 
 def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
-    """Add a gradient to the `.grad` of a parameter."""
+    """Add a gradient to the `.grad` of a parameter; do nothing if the parameter is None."""
     if parameter is not None:
         parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad + gradient

@@ -1,4 +1,4 @@
-r"""EventProp on a grid of time steps: the adjoint of spike times in place of a surrogate's slope.
+r"""EventProp on a grid of time steps: gradients of spike times, without a surrogate.
 
 Legend: T steps, B batch, N neurons, C outputs, K inputs.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -25,16 +26,16 @@ from sgbench.rules.demand import Demand, Sizes
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
 
-WORDS = ("neuron=synaptic", "neuron@readout=synaptic_readout", "network.recurrence=all_to_all")
+OVERRIDES = ("neuron=synaptic", "neuron@readout=synaptic_readout", "network.recurrence=all_to_all")
 SLOWEST = 1e-6
-"""The least by which a potential rises in a step where it fires, in thresholds."""
+"""Lower bound of a potential's rise per step at a spike [thresholds]; it is a divisor."""
 
 
 class Eventprop(LearningRule):
-    r"""Computes EventProp in time steps, for current-based neurons: gradients of when neurons fire, not of whether.
+    r"""Computes EventProp in time steps, for current-based neurons: gradients by the times of spikes.
 
-    With p and q the derivatives of the loss by u and i after a step, :math:`S_n[t]` that by a spike of neuron n in
-    step t (what later layers, recurrence and a loss on spikes make of it),
+    With p and q the derivatives of the loss by the potential u and the current i after a step, and :math:`S_n[t]`
+    that by a spike of neuron n in step t, through later layers, recurrence and a loss on spikes,
 
     .. math::
         p_n[t] &= e_n[t] + \beta p_n[t+1] \quad \text{where it does not fire} \\
@@ -44,24 +45,24 @@ class Eventprop(LearningRule):
         \dot u^- = -\ln\beta \Big(\frac{g \, i[t]}{1 - \beta} - \theta\Big), \;
         \dot u^+ = \dot u^- - \theta \ln\beta
 
-    with e of a readout the derivative of the loss by its potential. Weights get q times what arrived. Spikes are
-    those of the grid, so the gradient is that of the continuous network but for an error that falls with the step
-    (shown in the tests); on one grid it is no slope of the loss, which is a staircase there. A silent neuron learns
-    nothing.
+    with alpha, beta, g and theta of `Synaptic`, t_n the time of a spike, and e the derivative of the loss by the
+    readout's potential, 0 in hidden layers. The gradient of a weight is q times its presynaptic spikes. Spikes lie
+    on the grid, so the gradient is that of the network in continuous time, up to an error that shrinks with the
+    step (tested). A silent neuron learns nothing.
 
-    It is defined for dense chains of `synaptic` neurons that reset, with a readout that is `synaptic_readout`, or
-    `synaptic` under a loss on first spikes.
+    It is defined for dense chains of `synaptic` neurons with a reset, and the readout `synaptic_readout`, or
+    `synaptic` with a loss on first spikes.
 
     Source: Wunderlich & Pehle 2021, Scientific Reports 11:12829 (equations 5 to 10); in time steps as in Nowotny,
     Turner & Knight, arXiv:2212.01232 (genn_eventprop).
     """
 
-    exact_reference: ClassVar[Claim] = Claim("event_adjoint", WORDS)
-    must_differ_from: ClassVar[Claim] = Claim("bptt", WORDS, weights="hidden")
+    exact_reference: ClassVar[Claim] = Claim("event_adjoint", OVERRIDES)
+    must_differ_from: ClassVar[Claim] = Claim("bptt", OVERRIDES, weights="hidden")
     requires: ClassVar[tuple[str, ...]] = ("neuron=synaptic", "firing=step")
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse what has no spike times of this kind."""
+        """Raise an `InputError` for layers, neurons, penalties and readouts that EventProp is not defined for."""
         if not network.spiking:
             raise InputError(
                 "rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt"
@@ -85,7 +86,7 @@ class Eventprop(LearningRule):
         _check_readout(network.readout, objective.loss)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count all steps as remembered; errors go back over what back-propagation crosses."""
+        """Count the states of all steps, and errors over the same synapses as in back-propagation."""
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,
@@ -103,94 +104,92 @@ class Eventprop(LearningRule):
             passes.append(_forward(layer, signal))
             signal = passes[-1].output
         trajectory = Trajectory(
-            passes[-1].output,
-            batch.lengths,
-            tuple(one_pass.output for one_pass in passes if one_pass.fires),
-            (),
-            tuple(one_pass.state for one_pass in passes),
+            output=passes[-1].output,
+            lengths=batch.lengths,
+            spikes=tuple(layer_pass.output for layer_pass in passes if layer_pass.fires),
+            u=(),
+            state=tuple(layer_pass.state for layer_pass in passes),
         )
-        loss, by_output, by_time = _slopes(trajectory, batch, objective.loss, fires=passes[-1].fires)
-        arriving = torch.zeros_like(passes[-1].output)
-        for one_pass in reversed(passes):
-            # The loss's own slopes enter at the readout alone, by its outputs or by its spike times;
-            # a layer before it gets `arriving`, what the next layer makes of its spikes.
-            arriving = one_pass.backward(
-                arriving, by_output if one_pass is passes[-1] else None, by_time, inside
+        loss, by_output, by_time = _loss_slopes(trajectory, batch, objective.loss, fires=passes[-1].fires)
+        by_spike = torch.zeros_like(passes[-1].output)
+        for layer_pass in reversed(passes):
+            # The derivatives of the loss enter at the readout only, by its outputs or its spike times; a layer
+            # before it gets `by_spike` from the next layer.
+            by_spike = layer_pass.backward(
+                by_spike, by_output if layer_pass is passes[-1] else None, by_time, inside
             )
             by_time = None
         yield Progress(loss, trajectory)
 
 
 class _Pass(NamedTuple):
-    """Holds what a layer went through, without history."""
+    """Holds a layer's forward pass, without autograd graph; of some fields only if the layer `fires`."""
 
     layer: DenseLayer
-    arrived: Tensor  # [T, B, K]
-    output: Tensor  # [T, B, N]
-    before: Tensor  # spikes of the step before [T, B, N], of a layer that fires
-    rate: Tensor  # by which the potential rises at threshold [T, B, N], of a layer that fires
-    state: Any
-    fires: bool
+    arrived: Tensor  # input [T, B, K]
+    output: Tensor  # spikes or potentials [T, B, N]
+    before: Tensor  # if it fires: spikes of the step before [T, B, N]
+    rate: Tensor  # if it fires: rise of the potential per step, at threshold before a reset [T, B, N]
+    state: Any  # after the last step
+    fires: bool  # whether its neurons spike
 
     def backward(
         self, by_spike: Tensor, by_potential: Tensor | None, by_time: Tensor | None, inside: Tensor
     ) -> Tensor:
-        """Add to the gradients of its weights; return what its inputs' amplitudes are worth [T, B, K].
+        """Add to the `.grad` of the layer's weights; return the derivative of the loss by its input [T, B, K].
 
         Args:
-            by_spike: of the loss by the amplitude of a spike in each step [T, B, N].
-            by_potential: of the loss by the potential of a readout [T, B, N].
-            by_time: of the loss by the step of the first spike [B, N].
-            inside: steps within samples [T, B, 1].
+            by_spike: derivative of the loss by the amplitude of a spike in each step [T, B, N].
+            by_potential: derivative by the potential of a readout [T, B, N]; None for other layers.
+            by_time: derivative by the step of each first spike [B, N]; None if the loss does not use it.
+            inside: whether a step is within the sample [T, B, 1].
         """
         spec: Any = self.layer.neuron.recurrence_spec()
         alpha, beta, gain = (
             float(coefficient) for coefficient in (spec.second_decay, spec.decay, spec.coupling)
         )
         theta, leak = float(spec.threshold) if self.fires else 0.0, -math.log(beta)
-        first = _first(self.output) if by_time is not None else None
+        first = _first_spikes(self.output) if by_time is not None else None
         p = q = torch.zeros_like(self.output[0])
         later, adjoints = torch.zeros_like(p), torch.empty_like(self.output)
         for step in range(len(self.output) - 1, -1, -1):
-            worth = (
-                by_spike[step]
-                if self.layer.recurrent is None
-                else by_spike[step] + self._recurrent_adjoint(q)
-            )
+            slope = by_spike[step]
+            if self.layer.recurrent is not None:
+                slope = slope + self._recurrent_adjoint(q)
             carried = beta * p
             if self.fires:
                 fired, rate = self.output[step] > 0, self.rate[step]
-                delayed = later - worth
+                delayed = later - slope
                 if first is not None:
                     delayed = delayed + by_time * first[step]  # type: ignore[operator]
                 jump = ((rate + leak * theta) * carried - delayed) / rate
                 carried = torch.where(fired, jump, carried)
             p = carried if by_potential is None else carried + by_potential[step]
-            p, later = p * inside[step], worth * inside[step]
+            p, later = p * inside[step], slope * inside[step]
             q = (gain * p + alpha * q) * inside[step]
             adjoints[step] = q
-        return self._collect(adjoints)
+        return self._add_gradients(adjoints)
 
     def _recurrent_adjoint(self, q: Tensor) -> Tensor:
-        """Return the adjoint of a spike's amplitude through the layer's own recurrence one step later."""
+        """Return the derivative by a spike through the recurrent weights [B, N], from q of the next step [B, N]."""
         recurrent = self.layer.recurrent
         return q * recurrent if self.layer.recurrence == "one_to_one" else q @ recurrent  # type: ignore[operator]
 
-    def _collect(self, q: Tensor) -> Tensor:
-        """Add to `.grad`, and send on."""
+    def _add_gradients(self, q: Tensor) -> Tensor:
+        """Add to the `.grad` of all weights from q [T, B, N]; return the derivative by the input [T, B, K]."""
         layer, flat = self.layer, q.flatten(0, 1)
         _add(layer.weight, flat.T @ self.arrived.flatten(0, 1))
         if layer.bias is not None:
             _add(layer.bias, flat.sum(0))
         if layer.recurrent is not None:
             before = self.before.flatten(0, 1)
-            wide = layer.recurrence == "all_to_all"
-            _add(layer.recurrent, flat.T @ before if wide else (flat * before).sum(0))
+            dense_recurrence = layer.recurrence == "all_to_all"
+            _add(layer.recurrent, flat.T @ before if dense_recurrence else (flat * before).sum(0))
         return q @ layer.weight
 
 
 def _forward(layer: DenseLayer, signal: Tensor) -> _Pass:
-    """Run a layer step by step."""
+    """Run a layer step by step on its input signal [T, B, K]."""
     window = walk(layer, signal, None, jacobians=False)
     fires = layer.neuron.output == "binary"
     before = window.before.s if fires else window.output
@@ -204,38 +203,38 @@ def _forward(layer: DenseLayer, signal: Tensor) -> _Pass:
     return _Pass(layer, signal, window.output, before, rate, window.state, fires)
 
 
-def _slopes(
+def _loss_slopes(
     trajectory: Trajectory, batch: Batch, loss: Loss, *, fires: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the loss, and its derivatives by outputs [T, B, C] or by the steps of first spikes [B, C].
+    """Compute the loss, and its derivative by the outputs [T, B, C] or by the steps of first spikes [B, C].
 
-    The other of the two is None: potentials of a readout have no spike times, and one that fires is read by these.
+    The second applies if the readout `fires`, else the first; the other one is None.
     """
     with torch.enable_grad():
         if not fires:
             output = trajectory.output.detach().requires_grad_()
-            value = loss.whole(Trajectory(output, batch.lengths, trajectory.spikes, (), ()), batch.target)
+            value = loss.whole(replace(trajectory, output=output), batch.target)
             return value.detach(), torch.autograd.grad(value, output)[0], None
         inside = valid_steps(batch.lengths, len(trajectory.output))[..., None]
-        sent = trajectory.output * inside
-        step = sent.argmax(0).to(sent.dtype).masked_fill(~sent.any(0), math.inf)
+        spikes = trajectory.output * inside
+        step = spikes.argmax(0).to(spikes.dtype).masked_fill(~spikes.any(0), math.inf)
         times = step.requires_grad_()
-        seen = Trajectory(trajectory.output, batch.lengths, trajectory.spikes, (), (), times)
-        value = loss.whole(seen, batch.target)
+        value = loss.whole(replace(trajectory, times=times), batch.target)
         return value.detach(), None, torch.autograd.grad(value, times)[0]
 
 
-def _first(output: Tensor) -> Tensor:
-    """Mark the first spike of each neuron [T, B, N]."""
+def _first_spikes(output: Tensor) -> Tensor:
+    """Return the spikes [T, B, N] with all but the first of each neuron set to 0."""
     return output * (output.cumsum(0) == 1)
 
 
 def _add(weight: torch.nn.Parameter, slope: Tensor) -> None:
+    """Add a gradient to the `.grad` of a weight."""
     weight.grad = slope if weight.grad is None else weight.grad + slope
 
 
 def _check_neurons(layer: DenseLayer) -> None:
-    """Refuse all but plain current-based neurons that reset."""
+    """Raise an `InputError` for a hidden layer whose neurons are not `synaptic` with a reset and plain spikes."""
     neuron = layer.neuron
     if type(neuron) is not Synaptic:
         raise InputError(
@@ -246,11 +245,17 @@ def _check_neurons(layer: DenseLayer) -> None:
 
 
 def _check_firing(layer: DenseLayer, group: str) -> None:
+    """Raise an `InputError` for learnt or several parameters, no reset, no leak, or spikes other than 0 and 1.
+
+    Args:
+        layer: a layer of `synaptic` neurons.
+        group: configuration group of its neurons, "neuron" or "readout".
+    """
     neuron: Any = layer.neuron
-    names, words = learnt_by(group, neuron)
+    names, remedy = learnt_by(group, neuron)
     if names:
         raise InputError(
-            f"rule=eventprop: trains weights only, but layer {layer.name} learns {names}; use {words}"
+            f"rule=eventprop: trains weights only, but layer {layer.name} learns {names}; use {remedy}"
         )
     if neuron.next_potential.reset == "none":
         raise InputError(f"{group}.reset=none: rule=eventprop follows resets; use {group}.reset=zero")
@@ -269,6 +274,7 @@ def _check_firing(layer: DenseLayer, group: str) -> None:
 
 
 def _check_readout(readout: DenseLayer, loss: Loss) -> None:
+    """Raise an `InputError` for a readout that is not `synaptic_readout`, nor `synaptic` with a loss on times."""
     neuron = readout.neuron
     if neuron.output == "real":
         if type(neuron) is not SynapticReadout:

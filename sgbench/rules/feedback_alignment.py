@@ -1,4 +1,4 @@
-"""Back-propagation through time whose way back has fixed random weights of its own."""
+"""Back-propagation through time with fixed random weights in the backward pass."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class FeedbackAlignment(LearningRule):
     .. math:: \frac{dL}{ds^l[t]} := B^{l+1\,\top} \frac{dL}{dI^{l+1}[t]} + C^{l\,\top} \frac{dL}{dI^l[t+1]},
         \qquad \frac{dL}{dW^l} = \sum_t \frac{dL}{dI^l[t]} \, s^{l-1}[t]^\top
 
-    with B of the shape of W and C of that of V, normal with `gain` times the root mean square of the weights that
-    they stand in for. The forward pass and the neurons' own adjoint stay as they are. No synapse has to know the
-    weights of others.
+    for the currents I and spikes s of layer l, forward weights W and recurrent weights V. B has the shape of W, C
+    that of V. Both are normal, with a standard deviation of `gain` times the root mean square of the weights that
+    they replace. The forward pass and the backward pass within neurons are those of back-propagation.
 
     Args:
-        gain: of the feedback weights, in root mean squares of the weights as they are drawn.
+        gain: standard deviation of the feedback weights over the root mean square of the initial weights, above 0.
 
     Raises:
-        InputError: layers that are no chain, or a gain that is not above 0.
+        InputError: layers that form no chain, or a gain that is not above 0.
 
     Source: Lillicrap, Cownden, Tweed & Akerman 2016, Nature Communications 7:13276; in spiking networks Neftci,
     Mostafa & Zenke 2019, section V-A.
@@ -50,7 +50,7 @@ class FeedbackAlignment(LearningRule):
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Draw feedback weights for all layers that receive from another layer or from themselves."""
+        """Draw feedback weights for all layers after the first, and for all recurrent weights that are not cut."""
         require_chain("feedback_alignment", network)
         for position, layer in enumerate([*network.hidden_layers, network.readout]):
             if position > 0:
@@ -59,7 +59,7 @@ class FeedbackAlignment(LearningRule):
                 layer.recurrent_feedback = self._draw(layer, "recurrent", generator)
 
     def _draw(self, layer: Layer, name: str, generator: torch.Generator) -> Tensor:
-        """Draw feedback weights of the shape and scale of a layer's weights, 0 where those are masked."""
+        """Draw feedback weights for a layer's "weight" or "recurrent", 0 where those are masked."""
         weight = getattr(layer, name).detach()
         normal = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
         drawn = self.gain * weight.square().mean().sqrt() * normal
@@ -69,7 +69,7 @@ class FeedbackAlignment(LearningRule):
         return drawn if mask is None else drawn * mask
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count as back-propagation does, but no synapse has to know another's weight."""
+        """Count as for back-propagation, but no synapse needs the weights of others."""
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,
@@ -78,7 +78,7 @@ class FeedbackAlignment(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients of a batch, sent back by the layers' own feedback weights, and yield once."""
+        """Compute the gradients of a batch and yield once; layers use their feedback weights by themselves."""
         trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)
         loss = objective.whole(trajectory, batch.target)
         loss.backward()

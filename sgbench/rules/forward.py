@@ -1,7 +1,7 @@
-"""A pass forward in time, a window of steps at a time, whose memory does not grow with the number of steps.
+"""Passes forward in time, window by window, whose memory does not grow with the number of steps.
 
-Each layer goes through a window by itself; a rule turns the slopes of the window's losses into learning signals
-of each layer's spikes, and traces carry what came before.
+Each layer runs through a window of steps. A rule converts the derivatives of the window's loss into learning
+signals for each layer's spikes; eligibility traces carry the influence of earlier windows.
 
 Legend: n steps of a window, B batch, N neurons, C outputs.
 """
@@ -27,24 +27,24 @@ from sgbench.regularisers.base import Regulariser
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective, learnt_by
 from sgbench.rules.demand import Sizes
-from sgbench.rules.eligibility import Filtered, add_gradient, traces_of, why_not_shared
+from sgbench.rules.eligibility import SpikeFilter, add_gradient, traces_per_synapse, why_traces_differ
 from sgbench.signals.spikes import Signal, SparseSpikes
 from sgbench.signals.trajectory import Batch, Trajectory
 
 WINDOW = 50
-"""Steps after which every synapse is touched, where weights move once a sequence."""
+"""Steps in a window, after which all traces are updated, if weights are updated once a sequence."""
 CONVOLVED_WINDOW = 10
-"""The same where weights are shared: a convolution touches them in every step, so long windows spare nothing."""
+"""Steps in a window for convolutions, whose weights are accessed in every step anyway."""
 FORMS = ("online", "unrolled")
 UPDATES = ("per_sequence", "per_step")
 READOUT = "neuron@readout=leaky_readout"
 
 
 def form_and_update(form: str, update: str) -> tuple[str, str]:
-    """Check in which form a rule computes and when weights move.
+    """Return a rule's form and update, both checked.
 
     Raises:
-        InputError: an unknown one, or weights that move in every step of a pass over the whole sequence.
+        InputError: an unknown form or update, or update="per_step" with form="unrolled".
     """
     require_choice("rule.update", update, UPDATES)
     if (require_choice("rule.form", form, FORMS), update) == ("unrolled", "per_step"):
@@ -57,15 +57,19 @@ def form_and_update(form: str, update: str) -> tuple[str, str]:
 class Span(NamedTuple):
     """Holds the states and outputs of all layers in a window of time steps."""
 
-    first: int  # its first step
-    hidden: list[TimeWindow]  # with the Jacobians of their neurons
+    first: int  # index of the window's first step
+    hidden: list[TimeWindow]  # of each hidden layer, with the Jacobians of its neurons
     readout: TimeWindow
 
 
 class Forward:
-    """Runs a pass forward in time, with the states of all layers.
+    """Runs a network forward in time, window by window, and keeps the states of all layers.
 
-    It does not go on after the longest sample, where an update would have no gradient.
+    It stops at the end of the longest sample.
+
+    Args:
+        network: a chain of layers that can run step by step.
+        batch: input, lengths and targets.
     """
 
     def __init__(self, network: Network, batch: Batch) -> None:
@@ -74,51 +78,51 @@ class Forward:
         self.output = network.readout.weight.new_zeros(())
 
     def spans(self, size: int = WINDOW, *, readout: bool = False) -> Iterator[Span]:
-        """Run so many steps at a time.
+        """Run the network window by window, and yield after each.
 
         Args:
-            size: steps of a window.
-            readout: whether the Jacobians of the readout's units are wanted too.
+            size: number of steps in a window.
+            readout: whether to compute the Jacobians of the readout's units too.
         """
         steps = int(self.batch.lengths.max())
         layers = [*self.network.hidden_layers, self.network.readout]
         for first in range(0, steps, size):
-            signal: Signal = part(self.batch.x, first, min(first + size, steps))
+            signal: Signal = slice_steps(self.batch.x, first, min(first + size, steps))
             windows = []
             for index, layer in enumerate(layers):
-                wanted = readout or layer is not self.network.readout
-                windows.append(walk(layer, signal, self.states[index], jacobians=wanted))
+                jacobians = readout or layer is not self.network.readout
+                windows.append(walk(layer, signal, self.states[index], jacobians=jacobians))
                 self.states[index] = windows[-1].state
                 signal = windows[-1].output
             self.output = windows[-1].output
             yield Span(first, windows[:-1], windows[-1])
 
     def trajectory(self) -> Trajectory:
-        """Return a trajectory of the final states, for the check that all is finite."""
+        """Return a trajectory of the last step alone: its output and states, to check that they are finite."""
         return Trajectory(self.output[-1:], self.batch.lengths, (), (), tuple(self.states))
 
 
-def part(signal: Signal, first: int, last: int) -> Signal:
-    """Select steps [first, last) of a signal."""
+def slice_steps(signal: Signal, first: int, last: int) -> Signal:
+    """Return the steps first to last - 1 of a signal [T, ...]."""
     return signal.window(first, last) if isinstance(signal, SparseSpikes) else signal[first:last]
 
 
 @torch.enable_grad()
 def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[Tensor, Tensor]:
-    """Compute a window's share in a loss that remembers nothing, and its slopes by the outputs [n, B, C].
+    """Compute the loss of a window's steps, a scalar, and its derivatives by the outputs [n, B, C].
 
     Args:
-        loss: that splits into steps.
-        output: of the window [n, B, C].
-        batch: of which targets and lengths are used.
-        first: the window's first step; those before the first of the loss have no share.
+        loss: a loss that is a sum over steps and has no state.
+        output: outputs of the window [n, B, C].
+        batch: gives targets and lengths.
+        first: index of the window's first step; steps of negative index do not count.
     """
     leaf = output.detach().requires_grad_()
     total = leaf.new_zeros(())
-    for step, now in enumerate(leaf.unbind(0)):
-        if first + step >= 0:
-            share, _ = loss.per_step(now, batch, first + step, None)
-            total = total + share
+    for index, step in enumerate(leaf.unbind(0), start=first):
+        if index >= 0:
+            step_loss, _ = loss.per_step(step, batch, index, None)
+            total = total + step_loss
     if not total.requires_grad:
         return total.detach(), torch.zeros_like(leaf)
     (slopes,) = torch.autograd.grad(total, leaf)
@@ -126,63 +130,63 @@ def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[T
 
 
 def learning_signals(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
-    """Propagate the slopes of outputs [n, B, C] to each hidden layer's spikes [n, B, N] within their step.
+    """Back-propagate derivatives of the loss to each hidden layer's spikes [n, B, N], within each step only.
 
     Args:
-        network: whose readout is leaky and takes each current as it comes.
-        span: of it.
-        slopes: of the outputs.
+        network: a network with a leaky readout of gain 1.
+        span: states and outputs of its layers in a window.
+        slopes: derivatives of the loss by the outputs [n, B, C].
     """
     errors = [slopes @ network.readout.acting()[0]]
     for layer, window in zip(network.hidden_layers[:0:-1], span.hidden[:0:-1], strict=True):
-        errors.append((errors[-1] * slope_of(window)) @ layer.acting()[0])
+        errors.append((errors[-1] * spike_slopes(window)) @ layer.acting()[0])
     return errors[::-1]
 
 
-def slope_of(window: TimeWindow) -> Tensor:
-    """Compute the derivative of each spike by the current of its own step [n, B, N]."""
+def spike_slopes(window: TimeWindow) -> Tensor:
+    """Return the derivative of each spike in a window by the current of the same step [n, B, N]."""
     spike = window.before._fields.index("s")
     slope = window.local.by_current[spike]  # type: ignore[union-attr]
     return torch.zeros_like(window.output) if slope is None else slope
 
 
 class ReadoutTraces:
-    """Computes gradients of a leaky readout's weights, from spikes filtered as its units do."""
+    """Computes gradients of a leaky readout's weights and bias, from its input filtered by its decay."""
 
     def __init__(self, network: Network) -> None:
         self.readout = network.readout
-        kappa = decay_of(network)
-        self.filtered, self.ones = Filtered(kappa), Filtered(kappa)
+        kappa = readout_decay(network)
+        self.filtered_input, self.filtered_ones = SpikeFilter(kappa), SpikeFilter(kappa)
 
     def advance(self, arriving: Tensor, slopes: Tensor) -> None:
-        """Add a window's share to the gradients of the readout's weights.
+        """Add the gradients of a window's steps to the `.grad` of the readout's weights and bias.
 
         Args:
             arriving: spikes of the last hidden layer [n, B, N].
-            slopes: of the outputs [n, B, C].
+            slopes: derivatives of the loss by the outputs [n, B, C].
         """
         if not self.readout.weight.requires_grad:
             return
-        heard = self.readout.arriving(arriving)
-        add_gradient(self.readout.weight, self.filtered.advance(heard, slopes))
+        inputs = self.readout.arriving(arriving)
+        add_gradient(self.readout.weight, self.filtered_input.advance(inputs, slopes))
         if self.readout.bias is not None:
-            one = slopes.new_ones(*slopes.shape[:2], 1)
-            add_gradient(self.readout.bias, self.ones.advance(one, slopes)[:, 0])
+            ones = slopes.new_ones(*slopes.shape[:2], 1)
+            add_gradient(self.readout.bias, self.filtered_ones.advance(ones, slopes)[:, 0])
 
 
-def decay_of(network: Network) -> Any:
-    """Return the decay of a leaky readout."""
+def readout_decay(network: Network) -> Any:
+    """Return the decay per step of a network's leaky readout, a number or a scalar tensor."""
     return network.readout.neuron.beta()  # type: ignore[operator]
 
 
 class TraceCost(NamedTuple):
-    """Counts what a pass forward holds of one sample, and what its traces multiply in a step."""
+    """Counts the memory and the products of learning forward in time, for one sample."""
 
-    numbers: float
-    products: float  # beside one a synapse
+    numbers: float  # states of a window, and traces
+    products: float  # per step, beside one per synapse
 
 
-def traced_forward(
+def count_traces(
     network: Network,
     sizes: Sizes,
     *,
@@ -191,32 +195,34 @@ def traced_forward(
     readout: bool = False,
     kappa: float | Tensor = 1.0,
 ) -> TraceCost:
-    """Count one window of steps, and the traces of hidden synapses.
+    """Count the stored states of one window and the traces of synapses, and the products that they take.
 
     Args:
-        network: of the run.
-        sizes: of it.
-        window: steps that are taken at once.
-        filters: after the spikes, each of which has traces of its own.
-        readout: whether the readout's synapses have traces as hidden ones do.
-        kappa: decay of the filters; with 0 no trace is kept of spikes.
+        network: the network of the run.
+        sizes: its numbers of neurons, synapses and steps.
+        window: number of steps in a window.
+        filters: number of filters of the spikes, each of which has its own traces.
+        readout: whether the readout's synapses have traces too.
+        kappa: decay of the filters; with 0 no trace of filtered spikes is stored.
     """
-    traced = [*network.hidden_layers, *([network.readout] if readout else [])]
+    layers = [*network.hidden_layers, *([network.readout] if readout else [])]
     window = min(window, sizes.steps)
-    later = (math.ceil(sizes.steps / window) - 1) / sizes.steps  # windows that begin with traces
-    held, products = float(window * sizes.states), float(sizes.readout.biases)
-    for layer, size in zip(traced, sizes.layers, strict=False):
-        shared, own = traces_of(layer, kappa)
-        arriving = size.synapses + size.neurons  # a bias counts as a synapse
-        traces = own * arriving + shared * _signals(layer, arriving / size.neurons)
-        held += filters * traces + size.neurons
-        products += filters * (traces + later * (own + shared) * arriving)
-        products += size.neurons + (filters - 1) * arriving
-    return TraceCost(held, products)
+    later_windows = (
+        math.ceil(sizes.steps / window) - 1
+    ) / sizes.steps  # per step; the first has no old traces
+    stored, products = float(window * sizes.states), float(sizes.readout.biases)
+    for layer, size in zip(layers, sizes.layers, strict=False):
+        per_signal, per_synapse = traces_per_synapse(layer, kappa)
+        synapses = size.synapses + size.neurons  # a bias counts as a synapse
+        traces = per_synapse * synapses + per_signal * _count_signals(layer, synapses / size.neurons)
+        stored += filters * traces + size.neurons
+        products += filters * (traces + later_windows * (per_synapse + per_signal) * synapses)
+        products += size.neurons + (filters - 1) * synapses
+    return TraceCost(numbers=stored, products=products)
 
 
-def _signals(layer: Layer, per_neuron: float) -> float:
-    """Count the signals that arrive at a layer, the bias's among them."""
+def _count_signals(layer: Layer, per_neuron: float) -> float:
+    """Count the presynaptic signals of a layer, with one for the bias; `per_neuron` is that of a dense layer."""
     if not isinstance(layer, ConvLayer):
         return per_neuron
     within = layer.neurons if layer.recurrence == "convolution" else 0
@@ -232,20 +238,20 @@ def check_forward(
     penalised: bool = False,
     convolved: bool = False,
 ) -> None:
-    """Refuse networks and objectives for which no pass forward in time is defined.
+    """Check that a rule can learn forward in time.
 
     Args:
-        rule: its name.
-        network: of the run.
-        objective: of the run.
-        instead: overrides that accept what is refused here.
-        penalised: whether the rule knows penalties on spikes filtered as the readout does.
-        convolved: whether it supports weights shared by many positions, and a pooled input of the readout.
+        rule: name of the rule, for messages.
+        network: the network of the run.
+        objective: the objective of the run.
+        instead: overrides to suggest as a remedy, such as "rule.form=unrolled".
+        penalised: whether the rule allows penalties on spikes filtered by the readout's decay.
+        convolved: whether the rule allows convolutions, and a pooled input of the readout.
 
     Raises:
-        InputError: layers whose synapses have no traces, that send gradient over recurrent spikes or go not step
-            by step, neurons that learn or take several currents, another readout than a leaky one, a loss without
-            shares of steps, or a penalty.
+        InputError: layers that are not dense (or convolutions), that need all steps at once or send gradients over
+            recurrent spikes; neurons with learnt parameters or several currents; a readout that is not leaky; a
+            loss that is not a sum over steps; or a penalty.
     """
     check_layers(rule, network, instead, convolved=convolved)
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
@@ -267,7 +273,7 @@ def check_forward(
 def _check_penalty(
     rule: str, network: Network, regulariser: Regulariser, instead: str, penalised: bool
 ) -> None:
-    """Refuse a penalty, unless the rule's own traces are filtered as it is."""
+    """Raise an `InputError` for a penalty, unless the rule allows it and it has the readout's decay."""
     if isinstance(regulariser, NoPenalty):
         return
     decay = regulariser.decay
@@ -276,7 +282,7 @@ def _check_penalty(
         raise InputError(
             f"rule={rule}: knows no penalty on activity of this kind; use regulariser=none{other} or {instead}"
         )
-    kappa = decay_of(network)
+    kappa = readout_decay(network)
     if not math.isclose(decay, kappa, rel_tol=1e-9):
         remedy = f"readout.beta={decay!r}"
         raise InputError(
@@ -286,26 +292,27 @@ def _check_penalty(
 
 
 def _check_convolutions(rule: str, network: Network, instead: str) -> None:
-    """Refuse convolutions after which traces differ by position."""
+    """Raise an `InputError` for convolutions whose traces differ by position."""
     for layer in network.hidden_layers:
         if isinstance(layer, ConvLayer):
-            why = why_not_shared(layer, decay_of(network))
-            if why is not None:
-                raise InputError(f"rule={rule}: layer '{layer.name}' {why[0]}; use {why[1]} or {instead}")
+            difference = why_traces_differ(layer, readout_decay(network))
+            if difference is not None:
+                reason, remedy = difference
+                raise InputError(f"rule={rule}: layer '{layer.name}' {reason}; use {remedy} or {instead}")
 
 
 def check_layers(rule: str, network: Network, instead: str, *, convolved: bool = False) -> None:
-    """Refuse hidden layers whose synapses have no traces, and neurons in them that learn.
+    """Check that all hidden layers can learn by eligibility traces.
 
     Args:
-        rule: name in messages.
-        network: what is checked.
-        instead: overrides that accept what is refused here, for messages.
-        convolved: whether convolutional layers are accepted beside dense ones.
+        rule: name of the rule, for messages.
+        network: the network of the run.
+        instead: overrides to suggest as a remedy.
+        convolved: whether convolutional layers are allowed beside dense ones.
 
     Raises:
-        InputError: a network that needs all steps at once, a layer of another kind, or neurons that learn or take
-            several currents.
+        InputError: a network that needs all steps at once, a layer of another kind, or neurons with learnt
+            parameters or several currents.
     """
     if network.needs_all_steps is not None:
         raise InputError(f"rule={rule}: goes step by step, but {network.needs_all_steps}; use rule=bptt")
@@ -325,10 +332,13 @@ def check_layers(rule: str, network: Network, instead: str, *, convolved: bool =
 
 
 def refuse_learnt(rule: str, group: str, layer: Any, instead: str) -> None:
-    """Refuse a layer whose neurons learn.
+    """Raise an `InputError` for a layer whose neurons have learnt parameters.
 
-    Raises:
-        InputError: they learn.
+    Args:
+        rule: name of the rule, for the message.
+        group: configuration group of the neurons, "neuron" or "readout".
+        layer: the layer.
+        instead: overrides to suggest as a remedy.
     """
     learnt, remedy = learnt_by(group, layer.neuron)
     if learnt:
@@ -338,7 +348,7 @@ def refuse_learnt(rule: str, group: str, layer: Any, instead: str) -> None:
 
 
 def check_units(rule: str, network: Network, instead: str) -> None:
-    """Refuse a readout that is no leaky one with a single decay, and one that learns."""
+    """Raise an `InputError` unless the readout is leaky, with one fixed decay and an input gain of 1."""
     units = network.readout.neuron
     if not isinstance(units, LeakyReadout):
         raise InputError(f"rule={rule}: needs a leaky readout; use {READOUT} or {instead}")

@@ -1,4 +1,4 @@
-"""The gradient's projection on drawn directions, by one forward pass for each."""
+"""The forward gradient: projections of the gradient on random directions, by one forward pass for each."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sgbench.errors import require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt, require_slopes
+from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt_parameters, require_slopes
 from sgbench.signals.streams import NoiseSource
 from sgbench.signals.trajectory import Batch, Trajectory
 
-WORDS = ("network.recurrence=all_to_all",)
+OVERRIDES = ("network.recurrence=all_to_all",)
 
 
 class ForwardGradient(LearningRule):
@@ -24,38 +24,38 @@ class ForwardGradient(LearningRule):
 
     .. math:: \hat g = \frac1K \sum_k (\nabla L \cdot v_k) \, v_k, \qquad v_k \sim \mathcal N(0, 1)
 
-    Each slope comes from forward-mode differentiation of one pass, whose memory does not grow with time. Its
-    expectation is the gradient of back-propagation through time; over an orthonormal basis in place of drawn
-    directions the sum is that gradient exactly (tested to 1e-10). With P weights its cosine to it is about
-    1 / sqrt(1 + P/K).
+    for the loss L and directions v_k in all weights. Each slope comes from forward-mode differentiation of one
+    pass, whose memory does not grow with time. The expectation is the gradient of back-propagation through time;
+    the sum over an orthonormal basis equals it (tested to 1e-10). With P weights the cosine between both is about 1
+    / sqrt(1 + P/K).
 
     Args:
-        draws: K, directions for each batch; each costs a pass.
+        draws: number K of directions for each batch; each costs a pass.
 
     Raises:
-        InputError: no whole number above 0.
+        InputError: draws is no whole number above 0.
 
     Source: Baydin, Pearlmutter, Syme, Wood & Torr 2022, arXiv:2202.08587; Silver, Goyal, Danihelka, Hessel & van
     Hasselt 2022, ICLR.
     """
 
-    exact_reference: ClassVar[Claim] = Claim("projection", WORDS)
-    must_differ_from: ClassVar[Claim] = Claim("bptt", WORDS)
+    exact_reference: ClassVar[Claim] = Claim("projection", OVERRIDES)
+    must_differ_from: ClassVar[Claim] = Claim("bptt", OVERRIDES)
     by_chance: ClassVar[bool] = True
 
     def __init__(self, *, draws: int) -> None:
         self.draws = require_count("rule.draws", draws)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Give the network the generator that directions are drawn from."""
+        """Add a random source to the network, from which the directions are drawn."""
         network.rule_noise = NoiseSource()
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse surrogates without a slope in forward mode."""
+        """Raise an `InputError` for surrogates without a slope in forward mode."""
         require_slopes("forward_gradient", network)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count one step and its tangents; each direction is a pass of values and one of tangents."""
+        """Count the states of one step and their tangents; each direction costs a pass of both."""
         carried = sizes.between + sizes.crossed_within
         return Demand(
             numbers=2 * sizes.states,
@@ -65,8 +65,8 @@ class ForwardGradient(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Average the projections on the drawn directions to a gradient, and yield once a batch."""
-        weights, noise = learnt(network), network.rule_noise
+        """Compute the forward gradient of a batch from drawn directions, and yield once."""
+        weights, noise = learnt_parameters(network), network.rule_noise
         total, passes = {name: torch.zeros_like(weight) for name, weight in weights.items()}, []
         for _ in range(self.draws):
             direction = {name: noise.normal_like(weight) for name, weight in weights.items()}  # type: ignore[union-attr]
@@ -74,33 +74,34 @@ class ForwardGradient(LearningRule):
             for name, part in direction.items():
                 total[name] += passes[-1].slope / self.draws * part
         add_gradients(network, total)
-        yield Progress(torch.stack([weight.loss for weight in passes]).mean(), passes[-1].trajectory)
+        yield Progress(torch.stack([each.loss for each in passes]).mean(), passes[-1].trajectory)
 
 
-class Along(NamedTuple):
-    """Holds the results of a pass along one direction, without gradient history."""
+class DirectionalPass(NamedTuple):
+    """Holds the results of a pass and its derivative along one direction, without autograd graph."""
 
-    loss: Tensor
-    slope: Tensor
+    loss: Tensor  # value of the objective, a scalar
+    slope: Tensor  # derivative of the objective along the direction, a scalar
     trajectory: Trajectory
 
 
-def slope_along(network: Network, batch: Batch, objective: Objective, direction: Weights) -> Along:
-    """Run the network and return the objective, its slope along a direction in weights, and the trajectory.
+def slope_along(network: Network, batch: Batch, objective: Objective, direction: Weights) -> DirectionalPass:
+    """Run the network on a batch, and compute the derivative of the objective along a direction in its weights.
 
     Args:
-        network: stays as it is.
-        batch: on the network's device.
+        network: the network, which is not changed.
+        batch: input and targets, on the network's device.
         objective: loss and penalty.
-        direction: by name of the parameters that learn.
+        direction: maps the name of each learnt parameter to a tensor of its shape.
     """
     run = Unrolling(network)
 
-    def passed(weights: Weights) -> tuple[Tensor, tuple[Any, ...]]:
+    def objective_of(weights: Weights) -> tuple[Tensor, tuple[Any, ...]]:
         trajectory = run.with_weights(weights, batch.x, batch.lengths, None, objective.keep)
         return objective.whole(trajectory, batch.target), (trajectory.output, trajectory.state)
 
     with torch.no_grad():
-        moved: Any = torch.func.jvp(passed, (learnt(network),), (direction,), has_aux=True)
-    loss, slope, (output, state) = moved
-    return Along(loss, slope, Trajectory(output, batch.lengths, (), (), state))
+        result: Any = torch.func.jvp(objective_of, (learnt_parameters(network),), (direction,), has_aux=True)
+    loss, slope, (output, state) = result
+    trajectory = Trajectory(output=output, lengths=batch.lengths, spikes=(), u=(), state=state)
+    return DirectionalPass(loss, slope, trajectory)

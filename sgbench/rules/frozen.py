@@ -1,4 +1,4 @@
-"""A control under which weights stay as they were drawn."""
+"""A control in which hidden weights, or all weights, keep their initial values."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Frozen(LearningRule):
     .. math:: \frac{dL}{d\theta} := 0 \text{ of what is frozen}, \qquad
         \frac{dL}{d\theta_\mathrm{readout}} \text{ exact, by back-propagation through time}
 
-    What is frozen has no gradient, so no optimiser moves it and no weight decay shrinks it. With `none`, scores are
-    those of the draw; with `readout`, learning in hidden layers has to beat them.
+    for the loss L and parameters theta. Frozen parameters have no gradient, so neither the optimiser nor weight
+    decay changes them.
 
     Args:
-        learn: "none" or "readout" (its weights, and the numbers of its units that learn).
+        learn: "none", or "readout" (its weights, and learnt parameters of its units).
 
     Raises:
         InputError: another value of `learn`.
@@ -42,7 +42,7 @@ class Frozen(LearningRule):
         self.learn = require_choice("rule.learn", learn, LEARN)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count nothing, or what the readout takes; nothing hidden learns."""
+        """Count the states and products of the readout if it learns, else nothing."""
         learns = self.learn == "readout"
         readout = sizes.readout
         return Demand(
@@ -53,7 +53,7 @@ class Frozen(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the readout's gradients where it learns, and yield once a batch."""
+        """Compute the gradients of the readout, if it learns, and yield once per batch."""
         learnt = [] if self.learn == "none" else list(network.readout.parameters())
         with torch.set_grad_enabled(bool(learnt)):
             trajectory: Trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)

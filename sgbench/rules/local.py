@@ -1,4 +1,4 @@
-"""Losses of each layer's own, through fixed random readouts."""
+"""Local losses of each layer, through fixed random readouts (DECOLLE)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from sgbench.rules.forward import (
     ReadoutTraces,
     TraceCost,
     check_forward,
-    decay_of,
+    count_traces,
     form_and_update,
+    readout_decay,
     step_slopes,
-    traced_forward,
 )
 from sgbench.signals.spikes import Signal
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
@@ -38,37 +38,37 @@ READOUTS = ("learnt", "fixed")
 
 
 class Local(LearningRule):
-    r"""Trains every hidden layer by a readout of its own with fixed random weights; nothing reaches lower layers.
+    r"""Trains each hidden layer by its own loss, through a local readout with fixed random weights (DECOLLE).
 
     .. math:: y^l = r(G^l s^l), \qquad
-        \frac{dL}{dW^l} := \frac{d}{dW^l} \ell(y^l) \text{ with } s^{l-1} \text{ taken as given}
+        \frac{dL}{dW^l} := \frac{d}{dW^l} \ell(y^l) \text{ with } s^{l-1} \text{ detached}
 
-    with the network's own readout units r, the same loss for each layer, and G ~ N(0, gain^2 / n). The network's
-    readout learns from the last hidden layer's spikes, which it takes as given. Within a layer gradient flows over
-    time; with `neuron.reset_gradient=detached`, no recurrence, readout units that forget at once and a loss in each
-    step, that is the paper's product of an error, the surrogate's slope and a filtered input (tested), which needs
-    no memory of the past. Local losses begin after a burn-in, in which states settle: what was sent before
-    counts as a trace, not as an answer. The network's own readout learns from all steps.
+    for the spikes s and weights W of layer l, the units r of the network's readout, the loss l of the run, and G ~
+    N(0, gain^2 / n) for n neurons. No gradient reaches lower layers; the network's readout learns from the detached
+    spikes of the last hidden layer. Within a layer gradients flow over time. With `neuron.reset_gradient=detached`,
+    no recurrence, `readout.beta=0` and a loss in each step, this is the paper's product of an error, the
+    surrogate's slope and a filtered input (tested). Local losses count steps after a burn-in only, in which states
+    reach their working range; the network's own readout learns from all steps.
 
-    Two forms compute the same numbers. "unrolled" runs each layer's adjoint on the engine and remembers all steps.
-    "online" goes forward in time with traces of each synapse, after the local readout's filter. After a readout
-    that forgets at once (`readout.beta=0`), and in front of neurons of one decay, the traces are of what
-    arrives, as many as there are neurons; then layers may be convolutions too. Online, weights may move in every
-    step, as the paper's do, by the gradient of that step's losses.
+    Two forms compute the same numbers. "unrolled" back-propagates within each layer on the engine and stores all
+    steps. "online" goes forward in time with eligibility traces, filtered by the local readout. With
+    `readout.beta=0`, and neurons that all filter alike, there is one trace per presynaptic signal; then layers may
+    be convolutions too. Online, weights may be updated in every step by the gradient of that step's losses, as in
+    the paper.
 
     Args:
-        gain: standard deviation of a local readout's current for input of unit power.
-        burn_in_s: duration of the burn-in [s]; None is none.
-        form: one of the two; None is "unrolled".
-        update: "per_sequence", or "per_step" with the form "online"; None is "per_sequence".
-        readout: "learnt", or "fixed": the network answers by the local readout of its last hidden layer, whose
-            fixed weights its own readout gets; None is "learnt".
+        gain: standard deviation of a local readout's current for input of unit power, above 0.
+        burn_in_s: duration of the burn-in [s]; None for none.
+        form: "unrolled" or "online"; None for "unrolled".
+        update: "per_sequence", or "per_step" with form="online"; None for "per_sequence".
+        readout: "learnt", or "fixed" (the network's readout gets the fixed weights of the last local readout); None
+            for "learnt".
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: layers that are no chain or that the form is not defined for, readout units that learn or take
-            several currents, a fixed readout of what is pooled, a gain or a burn-in that is not above 0, or a
-            sample that ends within the burn-in.
+        InputError: layers that form no chain or that the form is not defined for, readout units with learnt
+            parameters or several currents, a fixed readout after pooling, a gain or a burn-in that is not above 0,
+            or a sample that ends within the burn-in.
 
     Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
 
@@ -100,23 +100,24 @@ class Local(LearningRule):
             self.burn_in_steps = max(1, round(burn_in_s / dt_s))
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Draw the readouts; they are a part of the weights file, and no parameters."""
+        """Draw the weights of all local readouts, which are stored as buffers and never learn."""
         require_chain("local", network)
         neuron = network.readout.neuron
         classes = network.readout.neurons
         network.local_readouts = nn.ModuleList(
-            LocalReadout(layer.name, self._drawn(classes, layer.neurons, generator), neuron)
+            LocalReadout(layer.name, self._draw(classes, layer.neurons, generator), neuron)
             for layer in network.hidden_layers
         )
         if self.readout == "fixed":
-            _answer_locally(network)
+            _copy_last_local_readout(network)
 
-    def _drawn(self, classes: int, neurons: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, classes: int, neurons: int, generator: torch.Generator) -> Tensor:
+        """Draw the weights of one local readout [classes, neurons], float64."""
         normal = torch.randn(classes, neurons, generator=generator, dtype=torch.float64)
         return self.gain * neurons**-0.5 * normal
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse readout units of several currents or with learnt numbers, since all layers share these units."""
+        """Raise an `InputError` for readout units, or for a form, that local readouts are not defined for."""
         neuron = network.readout.neuron
         if neuron.currents > 1:
             raise InputError(
@@ -132,43 +133,47 @@ class Local(LearningRule):
             check_forward("local", network, objective, convolved=True)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count all steps as remembered, local readouts' too, whose weights are crossed there and back."""
+        """Count the states of all steps ("unrolled") or of a window with traces ("online"), with local readouts.
+
+        Each weight of a local readout costs a product in the forward and one in the backward pass.
+        """
         readout = sizes.readout
-        local = len(sizes.hidden) * readout.neurons * readout.states
-        traced, held = TraceCost(numbers=sizes.steps * sizes.states, products=0.0), sizes.steps
+        local_states = len(sizes.hidden) * readout.neurons * readout.states
+        traced, stored_steps = TraceCost(numbers=sizes.steps * sizes.states, products=0.0), sizes.steps
         if self.form == "online":
-            held = min(self._window(network), sizes.steps)
-            traced = traced_forward(network, sizes, window=held, kappa=decay_of(network))
+            stored_steps = min(self._window(network), sizes.steps)
+            traced = count_traces(network, sizes, window=stored_steps, kappa=readout_decay(network))
         return Demand(
-            numbers=traced.numbers + held * local,
+            numbers=traced.numbers + stored_steps * local_states,
             weight_products=sizes.synapses + traced.products,
-            error_products=2 * sizes.straight + sizes.crossed_within,
+            error_products=2 * sizes.direct + sizes.crossed_within,
             needs=needs(("own_error",), sizes.within_layers),
         )
 
     def _window(self, network: Network) -> int:
-        """Return the number of steps that are taken at once."""
+        """Return the number of steps in a window of the online form."""
         if self.update == "per_step":
             return 1
         shared = any(isinstance(layer, ConvLayer) for layer in network.hidden_layers)
         return CONVOLVED_WINDOW if shared else WINDOW
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute gradients from local losses and yield once an update, with the loss of the network's readout."""
+        """Compute gradients from local losses; yield once per update, with the loss of the network's readout."""
         if self.form == "online":
             yield from self._online(network, batch, objective)
         else:
             yield self._unrolled(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Run forward in windows of time, learn from local losses by traces, and yield after each update."""
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         total, after_burn_in = network.readout.weight.new_zeros(()), self._after_burn_in(batch)
         readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
-        traces = [Eligibility(layer, decay_of(network)) for layer in network.hidden_layers]
+        traces = [Eligibility(layer, readout_decay(network)) for layer in network.hidden_layers]
         states: list[Any] = [None] * len(readouts)
         for span in forward.spans(self._window(network)):
-            share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
-            total += share
+            loss, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
+            total += loss
             with torch.no_grad():
                 readout.advance(span.hidden[-1].output, slopes)
             for index, (local, window) in enumerate(zip(readouts, span.hidden, strict=True)):
@@ -180,12 +185,12 @@ class Local(LearningRule):
                 with torch.no_grad():
                     traces[index].advance(window, error @ local.weight)
             if self.update == "per_step":
-                yield Progress(share, forward.trajectory())
+                yield Progress(loss, forward.trajectory())
         if self.update == "per_sequence":
             yield Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        """Run each layer in one chain with its readout, the last layer's with the network's own beside it."""
+        """Run each layer together with its local readout, and back-propagate the sum of all losses."""
         network.begin_pass(batch.lengths, batch.x.shape[0])
         engine, potentials = network.engine, POTENTIAL in objective.keep
         *before, last = zip(network.hidden_layers, network.local_readouts, strict=True)  # type: ignore[arg-type]
@@ -193,24 +198,30 @@ class Local(LearningRule):
         for layer, local in before:
             run, local_run = engine.unroll([layer, local], signal, keep_u=potentials)
             sent: Tensor = run.output  # type: ignore[assignment]
-            losses.append(self._loss_behind_burn_in(local_run.output, batch, objective))  # type: ignore[arg-type]
+            losses.append(self._loss_after_burn_in(local_run.output, batch, objective))  # type: ignore[arg-type]
             signal = sent.detach()
             runs.append(run)
-        run, local_run, own = _both_readouts(network, last, signal, objective)
-        losses.append(self._loss_behind_burn_in(local_run, batch, objective))
-        trajectory = _trajectory(batch, [*runs, run, own], list(network.layers))
+        run, local_output, readout_run = _run_with_both_readouts(network, last, signal, objective)
+        losses.append(self._loss_after_burn_in(local_output, batch, objective))
+        trajectory = _trajectory(batch, [*runs, run, readout_run], list(network.layers))
         loss = objective.whole(trajectory, batch.target)
         torch.stack([loss, *losses]).sum().backward()
         return Progress(loss.detach(), trajectory)
 
-    def _loss_behind_burn_in(self, output: Tensor, batch: Batch, objective: Objective) -> Tensor:
-        """Compute a local loss of a readout's output [T, B, C], from the end of the burn-in on."""
+    def _loss_after_burn_in(self, output: Tensor, batch: Batch, objective: Objective) -> Tensor:
+        """Compute the loss of a local readout's output [T, B, C] without the steps of the burn-in."""
         after_burn_in = self._after_burn_in(batch)
-        local_run = Trajectory(output[self.burn_in_steps :], after_burn_in.lengths, (), (), ())
-        return objective.loss.whole(local_run, after_burn_in.target)
+        trajectory = Trajectory(
+            output=output[self.burn_in_steps :], lengths=after_burn_in.lengths, spikes=(), u=(), state=()
+        )
+        return objective.loss.whole(trajectory, after_burn_in.target)
 
     def _after_burn_in(self, batch: Batch) -> Batch:
-        """Shift lengths, and targets of single steps, to after the burn-in."""
+        """Return the batch with the burn-in removed from its lengths and from targets given per step.
+
+        Raises:
+            InputError: a sample ends within the burn-in.
+        """
         first, target = self.burn_in_steps, batch.target
         if first == 0:
             return batch
@@ -225,8 +236,12 @@ class Local(LearningRule):
         )
 
 
-def _answer_locally(network: Network) -> None:
-    """Give the network's readout the fixed weights of the last local one."""
+def _copy_last_local_readout(network: Network) -> None:
+    """Copy the weights of the last local readout to the network's readout, which then does not learn.
+
+    Raises:
+        InputError: the shapes differ, as the readout's input is pooled.
+    """
     fixed: Tensor = network.local_readouts[-1].weight  # type: ignore[index, union-attr, assignment]
     if network.readout.weight.shape != fixed.shape:
         raise InputError(
@@ -238,34 +253,37 @@ def _answer_locally(network: Network) -> None:
     network.readout.requires_grad_(False)
 
 
-def _both_readouts(
+def _run_with_both_readouts(
     network: Network, last: tuple[Layer, LocalReadout], signal: Signal, objective: Objective
 ) -> tuple[LayerRun, Tensor, LayerRun]:
-    """Run the last hidden layer with both readouts: its run, the local output, and the run of the network's own.
+    """Run the last hidden layer with its local readout and the network's readout.
 
-    Where they can be joined, both readouts are one layer of twice the units, so that spikes are gone through once.
+    If possible both readouts run as one layer of twice the units, so that spikes are read once.
+
+    Returns:
+        The layer's run, the local readout's output [T, B, C], and the run of the network's readout.
     """
     layer, local = last
     engine, keep = network.engine, objective.keep
     potentials = POTENTIAL in keep
     if not JoinedReadouts.covers(network.readout):
         run, local_run = engine.unroll([layer, local], signal, keep_u=potentials)
-        (own,) = engine.unroll([network.readout], run.output.detach(), keep_u=potentials)  # type: ignore[union-attr]
-        return run, local_run.output, own  # type: ignore[return-value]
+        (readout_run,) = engine.unroll([network.readout], run.output.detach(), keep_u=potentials)  # type: ignore[union-attr]
+        return run, local_run.output, readout_run  # type: ignore[return-value]
     joined = JoinedReadouts(network.readout, local)
     run, both = engine.unroll([layer, joined], signal, keep_u=potentials, keep_spikes=SPIKES in keep)
-    own, local_run = joined.split(both)
-    return run, local_run.output, own  # type: ignore[return-value]
+    readout_run, local_run = joined.split(both)
+    return run, local_run.output, readout_run  # type: ignore[return-value]
 
 
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:
-    """Build the trajectory that losses and penalties read: last output, these layers' spikes and potentials."""
+    """Build the trajectory of all layers' runs, from which losses and penalties are computed."""
     fires = [layer.neuron.output == "binary" for layer in layers]
     return Trajectory(
         output=runs[-1].output,  # type: ignore[arg-type]
         lengths=batch.lengths,
         spikes=tuple(
-            run.output for run, one in zip(runs, fires, strict=True) if one and run.output is not None
+            run.output for run, spikes in zip(runs, fires, strict=True) if spikes and run.output is not None
         ),
         u=tuple(run.u for run in runs if run.u is not None),
         state=tuple(run.state for run in runs),
@@ -273,12 +291,12 @@ def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -
 
 
 class LocalReadout(nn.Module):
-    """Holds fixed weights from one hidden layer to a readout with the same units as the network's own.
+    """Holds a local readout: fixed weights from one hidden layer to units of the kind of the network's readout.
 
     Args:
-        name: of the hidden layer.
-        weight: [C, N].
-        neuron: of the network's readout, which stays its owner.
+        name: name of the hidden layer.
+        weight: fixed weights [C, N].
+        neuron: units of the network's readout, which remain registered there alone.
     """
 
     weight: Tensor
@@ -290,32 +308,32 @@ class LocalReadout(nn.Module):
         super().__init__()
         self.name = f"{name}_local"
         self.register_buffer("weight", weight)
-        self._owner = (neuron,)  # in a tuple, so that it is not registered a second time
+        self._neuron = (neuron,)  # in a tuple, so that torch does not register it here too
 
     @property
     def neuron(self) -> Neuron:
-        """Return the neuron model that the readout integrates with."""
-        return self._owner[0]
+        """Return the readout's units."""
+        return self._neuron[0]
 
     def synapses(self) -> tuple[Tensor, None]:
-        """Return the weights, and no bias."""
+        """Return the weights, and None for the bias."""
         return self.weight, None
 
     def current(self, x: Tensor) -> Tensor:
-        """Compute the weights times spikes, of any number of leading dimensions."""
+        """Compute the currents [..., C] from spikes x [..., N]."""
         return nn.functional.linear(x, self.weight)
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros, since a local readout has no recurrence."""
+        """Return zeros of the shape of the spikes s: there is no recurrence."""
         return torch.zeros_like(s)
 
 
 class JoinedReadouts:
-    """Joins the network's readout and a local one as one layer; the local one alone sends back.
+    """Joins the network's readout and a local readout to one layer; only the local one sends gradients back.
 
     Args:
-        readout: the network's, which `covers` has seen.
-        local: the last hidden layer's.
+        readout: the network's readout, for which `covers` is true.
+        local: local readout of the last hidden layer.
     """
 
     recurrence = "none"
@@ -333,30 +351,31 @@ class JoinedReadouts:
 
     @staticmethod
     def covers(readout: Layer) -> bool:
-        """Return whether units of any number are those of the readout: none has its own number or draw."""
+        """Return whether the readout can be joined: plain weights, and units that are equal and not random."""
         neuron = readout.neuron
         fixed = not [*neuron.buffers()] and not any(surrogate.stochastic for surrogate in surrogates(neuron))
         return fixed and readout.synapses() is not None and not neuron.sees_all_steps
 
     def synapses(self) -> tuple[Tensor, Tensor | None]:
-        """Return both weights, one below the other, and biases."""
+        """Return the weights [2 C, N] and biases [2 C] (or None) of both readouts, the network's first."""
         return self.weight, self.bias
 
     def current(self, x: Tensor) -> Tensor:
-        """Compute the weights times spikes, of any number of leading dimensions."""
+        """Compute the currents [..., 2 C] from spikes x [..., N]."""
         value = nn.functional.linear(x.detach(), self.weight, self.bias)
         if not x.requires_grad:
             return value
         return sent_back(value, x, lambda x: nn.functional.linear(x, self.feedback_weight))
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros, since a local readout has no recurrence."""
+        """Return zeros of the shape of the spikes s: there is no recurrence."""
         return torch.zeros_like(s)
 
     def split(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:
-        """Return the scores of the network's own readout and of the local ones."""
+        """Split the joint run into those of the network's readout and of the local one, in that order."""
         runs = []
         for units in (slice(0, self.units), slice(self.units, None)):
             output, u = (None if values is None else values[..., units] for values in (both.output, both.u))
-            runs.append(LayerRun(output, u, type(both.state)(*(field[..., units] for field in both.state))))
+            state = type(both.state)(*(field[..., units] for field in both.state))
+            runs.append(LayerRun(output, u, state))
         return runs[0], runs[1]

@@ -1,4 +1,4 @@
-"""Layers that learn over time by themselves, and errors that go from layer to layer within a step."""
+"""Exact gradients over time within each layer, and errors between layers within a step (OSTL, OTTT)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import Network, surrogates
 from sgbench.networks.layers import Layer
-from sgbench.rules.apart import require_chain, run_apart
+from sgbench.rules.apart import require_chain, run_detached
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
@@ -22,9 +22,9 @@ from sgbench.rules.forward import (
     ReadoutTraces,
     TraceCost,
     check_forward,
+    count_traces,
     learning_signals,
     step_slopes,
-    traced_forward,
 )
 from sgbench.signals.trajectory import Batch
 
@@ -34,27 +34,28 @@ DEEP = (*RECURRENT, "network.hidden=[6,5]")
 
 
 class Ostl(LearningRule):
-    r"""Assigns credit over time within a layer, and over layers within a step; no path does both by turns.
+    r"""Computes exact gradients over time within a layer, and sends errors between layers within a step only.
 
     .. math::
         g^l[t] := W^{l+1\,\top} \Bigl(\psi^{l+1}[t] \, g^{l+1}[t]\Bigr), \qquad
         \frac{dL}{dW^l} := \sum_t g^l[t] \, \frac{d s^l[t]}{d W^l}
 
-    with the loss's derivative by the outputs on top, and ds/dW along all paths within the layer: over its neurons'
-    states, and over its recurrence unless the network cuts it. Of leaky neurons without recurrence whose reset is
-    detached, ds/dW is the slope times a filtered input, and this is OTTT. With one hidden layer and a readout that
-    forgets at once no path is missing and it is back-propagation; what later layers remember is what it drops.
+    for the spikes s, weights W and surrogate slopes psi of layer l. g of the readout is the derivative of the loss
+    by the outputs. ds/dW follows all paths within the layer: over its neurons' states, and over its recurrence
+    unless its gradient is cut. For leaky neurons with a detached reset and no recurrence it is the slope times a
+    filtered input (OTTT). The rule drops paths through states of later layers; with one hidden layer and
+    `readout.beta=0` there are none, and it equals back-propagation.
 
-    Two forms compute the same numbers. In "unrolled" each layer's own adjoint makes the sum, which equals that of
-    influences carried forward in time, and remembers all steps. "online" carries the influences, as traces of each
-    synapse; with a recurrence that is not cut they would take neurons times weights, and are refused.
+    Two forms compute the same numbers. "unrolled" back-propagates over time within each layer, and stores all
+    steps. "online" carries eligibility traces of each synapse forward in time; it refuses a recurrence that is not
+    cut, whose traces would be neurons times weights.
 
     Args:
-        form: one of the two; None is "unrolled".
+        form: "unrolled" or "online"; None for "unrolled".
 
     Raises:
-        InputError: layers that are no chain, that cannot go step by step or that the form is not defined for, or
-            whose neurons draw by chance.
+        InputError: layers that form no chain, that cannot run step by step or that the form is not defined for, or
+            that draw random spikes.
 
     Source: Bohnstingl, Wozniak, Pantazi & Eleftheriou 2023, IEEE TNNLS 34(11), arXiv:2007.12723 (OSTL); Xiao et al.
     2022, NeurIPS, arXiv:2210.04195 (OTTT).
@@ -71,11 +72,11 @@ class Ostl(LearningRule):
         self.form = require_choice("rule.form", form or "unrolled", FORMS)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Refuse layers that are no chain; no random numbers are drawn."""
+        """Raise an `InputError` for layers that form no chain; nothing is drawn."""
         require_chain("ostl", network)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse networks without a step of their own, and those that would differ when run a second time."""
+        """Raise an `InputError` for networks that cannot run step by step, or whose second run would differ."""
         reason = network.needs_all_steps
         if reason is None and any(surrogate.stochastic for surrogate in surrogates(network)):
             reason = "its neurons draw by chance, and would draw otherwise the second time"
@@ -87,13 +88,10 @@ class Ostl(LearningRule):
             check_forward("ostl", network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count the states of all steps where unrolled, and the traces instead where online.
-
-        Errors go back over the synapses between layers, and over recurrent ones that are not cut.
-        """
+        """Count the states of all steps ("unrolled"), or those of a window and the traces ("online")."""
         traced = TraceCost(numbers=sizes.steps * sizes.states, products=0.0)
         if self.form == "online":
-            traced = traced_forward(network, sizes, kappa=0.0)
+            traced = count_traces(network, sizes, kappa=0.0)
         return Demand(
             numbers=traced.numbers,
             weight_products=sizes.synapses + traced.products,
@@ -106,12 +104,13 @@ class Ostl(LearningRule):
         yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        """Run forward in windows of time, and add gradients by eligibility traces."""
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         traces = [Eligibility(layer, 0.0) for layer in network.hidden_layers]
         total = network.readout.weight.new_zeros(())
         for span in forward.spans():
-            share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
-            total += share
+            loss, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
+            total += loss
             with torch.no_grad():
                 readout.advance(span.hidden[-1].output, slopes)
                 for index, error in enumerate(learning_signals(network, span, slopes)):
@@ -119,26 +118,27 @@ class Ostl(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        apart = run_apart(network, batch, objective.keep, by_current=False)
-        slopes = apart.slopes(objective, batch.target)
+        """Send errors from layer to layer within each step, and back-propagate over time within each layer."""
+        detached = run_detached(network, batch, objective.keep, by_current=False)
+        slopes = detached.slopes(objective, batch.target)
         errors: list[Tensor] = []
         error, layer = slopes.output, network.readout
-        for index in range(len(apart.hidden) - 1, -1, -1):
-            error = sent_within_steps(network.engine, layer, apart.seen.spikes[index], error)
+        for index in range(len(detached.hidden) - 1, -1, -1):
+            error = propagate_within_steps(network.engine, layer, detached.trajectory.spikes[index], error)
             errors.insert(0, error)
             layer = network.hidden_layers[index]
-        apart.learn(errors, slopes)
-        return Progress(slopes.loss, apart.seen)
+        detached.learn(errors, slopes)
+        return Progress(slopes.loss, detached.trajectory)
 
 
-def sent_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:
-    """Propagate an error of a layer's output [T, B, N] to what arrived in the same step [T, B, K].
+def propagate_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:
+    """Back-propagate an error of a layer's output to its input of the same step [T, B, K].
 
     Args:
-        engine: that runs the layer.
-        layer: that may go step by step.
-        arriving: at the layer, of all steps.
-        error: of its output.
+        engine: runs the layer.
+        layer: a layer that can run step by step.
+        arriving: input of the layer in all steps [T, B, K].
+        error: error of its output [T, B, N].
     """
     leaf = arriving.detach().requires_grad_()
     (run,) = engine.unroll([layer], leaf, window=1)

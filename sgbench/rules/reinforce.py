@@ -1,4 +1,4 @@
-"""The score-function estimate of the gradient of an expected loss, for neurons that fire by chance."""
+"""The score-function estimate of the gradient of an expected loss (REINFORCE), for neurons with random spikes."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ BY_CHANCE = ("firing=escape", "loss=per_step", "network.recurrence=all_to_all")
 
 
 class Reinforce(LearningRule):
-    r"""Estimates the gradient of the expected loss from drawn spikes alone, without a surrogate: REINFORCE.
+    r"""Estimates the gradient of the expected loss from drawn spikes, without a surrogate (REINFORCE).
 
     .. math:: \hat g = \frac{1}{BK} \sum_{b,k} \Big[ (L_{bk} - c_{bk}) \, \nabla_w \sum_{t < T_b, i}
         \log P(s_i[t] \mid u_i[t]) + \nabla_w L_{bk} \Big]
 
-    with the drawn spikes as constants everywhere else: in resets, in recurrence and on their way to later layers.
-    Its expectation over draws is the exact gradient of the expected loss (tested by enumeration of all spike
-    patterns, to 1e-10). The baseline c is the mean loss of other draws, which are independent of this one and so
-    leave the expectation as it is: of all others in the batch, or of the other draws of the same sample. Memory
-    grows as that of back-propagation, times K.
+    for the loss L of draw k of sample b, the drawn spikes s and potentials u of neurons i, and weights w. The drawn
+    spikes are constants everywhere else: in resets, in recurrence and in the input of later layers. The expectation
+    over draws is the exact gradient of the expected loss (tested by enumeration of all spike patterns, to 1e-10).
+    The baseline c is the mean loss of other, independent draws, which leaves the expectation unchanged. Memory is
+    that of back-propagation, times K.
 
     Args:
-        draws: K, spike patterns drawn for each sample.
-        baseline: "none", "batch" or "draws".
+        draws: number K of spike patterns drawn for each sample.
+        baseline: "none" (c = 0), "batch" (mean over all other draws in the batch) or "draws" (mean over the other
+            draws of the same sample).
 
     Raises:
-        InputError: a value out of range, or a baseline of draws that are not there.
+        InputError: a value out of range, or baseline="draws" with a single draw.
 
     Source: Williams 1992, Machine Learning 8 (REINFORCE, baselines); Neftci, Mostafa & Zenke 2019, section III
     (networks of spikes by chance).
@@ -61,11 +62,11 @@ class Reinforce(LearningRule):
             raise InputError("rule.baseline=draws: there is one draw a sample; use rule.draws=2")
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Refuse layers that are no chain; no random numbers are drawn."""
+        """Raise an `InputError` for layers that form no chain; nothing is drawn."""
         require_chain("reinforce", network)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse neurons that do not fire by a known probability, and penalties."""
+        """Raise an `InputError` for neurons whose spikes have no known probability, and for penalties."""
         for layer in network.layers:
             if layer.neuron.output == "binary":  # type: ignore[union-attr]
                 _require_firing_probability(layer)
@@ -76,30 +77,30 @@ class Reinforce(LearningRule):
             )
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count every draw of all steps, remembered and run; each neuron's score is its own, times one loss."""
+        """Count the states of all steps in each of K draws; beside its own, a neuron needs only the loss."""
         return Demand(
             numbers=self.draws * sizes.steps * sizes.states,
             weight_products=self.draws * sizes.synapses,
-            error_products=(self.draws - 1) * sizes.synapses,  # of the passes beside the first
+            error_products=(self.draws - 1) * sizes.synapses,  # forward passes beyond the first
             needs=("own_trace", "errors_of_others"),
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Estimate the gradients of a batch from drawn spikes and yield once."""
-        drawn = repeated(batch, self.draws)
-        with scored(network, valid_steps(drawn.lengths, drawn.x.shape[0])) as scores:
+        drawn = repeat_batch(batch, self.draws)
+        with score_spikes(network, valid_steps(drawn.lengths, drawn.x.shape[0])) as scores:
             trajectory = network.unroll(drawn.x, drawn.lengths)
         losses = objective.loss.each(trajectory, drawn.target)
-        advantage = losses.detach() - self.expected(losses.detach())
+        advantage = losses.detach() - self.baselines(losses.detach())
         total = (advantage * scores.total() + losses).mean()
         if total.requires_grad:
             total.backward()
         yield Progress(losses.detach().mean(), trajectory)
 
-    def expected(self, losses: Tensor) -> Tensor:
-        """Return the baseline of each draw [K B]; losses of one draw lie side by side.
+    def baselines(self, losses: Tensor) -> Tensor:
+        """Compute the baseline of each draw of each sample [K B] from their losses [K B], draw after draw.
 
-        >>> Reinforce(draws=2, baseline="draws").expected(torch.tensor([1.0, 2.0, 5.0, 6.0]))
+        >>> Reinforce(draws=2, baseline="draws").baselines(torch.tensor([1.0, 2.0, 5.0, 6.0]))
         tensor([5., 6., 1., 2.])
         """
         groups = losses.view(self.draws, -1) if self.baseline == "draws" else losses[:, None]
@@ -109,55 +110,59 @@ class Reinforce(LearningRule):
 
 
 class SpikeLogProbability:
-    """Sums the log-probability of the spikes of a pass, call by call.
+    """Sums the log probability of all spikes of a pass, step by step.
 
     Args:
-        inside: steps that count [T, B].
+        inside: whether a step is within the sample [T, B].
     """
 
     def __init__(self, inside: Tensor) -> None:
         self.inside = inside
-        self.calls: dict[int, list[Tensor]] = {}  # by number of the surrogate, of each call [B]
+        self.calls: dict[int, list[Tensor]] = {}  # maps a surrogate's number to one [B] per call
 
     def add(self, number: int, log_probability: Tensor) -> None:
-        """Record the log-probability [B, ...] of one draw by a surrogate; gated neurons draw more than once."""
+        """Record the log probability [B, ...] of one call of a surrogate; gated neurons make several per step."""
         self.calls.setdefault(number, []).append(log_probability.flatten(1).sum(1))
 
     def total(self) -> Tensor:
-        """Sum the log-probabilities over all layers and each sample's own steps [B]."""
+        """Return the sum over all layers and the steps within each sample [B]."""
         steps, samples = self.inside.shape
         per_surrogate = [torch.stack(calls).view(steps, -1, samples).sum(1) for calls in self.calls.values()]
         return sum(of_calls.masked_fill(~self.inside, 0.0).sum(0) for of_calls in per_surrogate)  # type: ignore[return-value]
 
 
 @contextmanager
-def scored(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
-    """Run a network step by step, its drawn spikes as constants, and gather how likely they are.
+def score_spikes(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
+    """Detach the drawn spikes of a network and sum their log probability, within a `with` block.
+
+    Within it the network runs on the engine `reference`, step by step.
 
     Args:
-        network: whose neurons fire by chance.
-        inside: steps that count, of the samples that are about to run [T, B].
+        network: a network that draws its spikes.
+        inside: whether a step is within the sample, for the samples that will run [T, B].
     """
     scores = SpikeLogProbability(inside)
 
-    def note_spikes(number: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
-        given, firing = spikes.detach(), surrogate.firing
+    def detach_and_score(
+        number: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor
+    ) -> Tensor:
+        drawn, firing = spikes.detach(), surrogate.firing
         if isinstance(firing, Chance):
-            scores.add(number, firing.log_probability(given, arguments[0], surrogate))
-        return given
+            scores.add(number, firing.log_probability(drawn, arguments[0], surrogate))
+        return drawn
 
     engine = network.engine
     with ExitStack() as stack:
         for number, surrogate in enumerate(surrogates(network)):
-            handle: Any = surrogate.register_forward_hook(partial(note_spikes, number))
+            handle: Any = surrogate.register_forward_hook(partial(detach_and_score, number))
             stack.callback(handle.remove)
         network.engine = Engine("reference", engine.device)
         stack.callback(setattr, network, "engine", engine)
         yield scores
 
 
-def repeated(batch: Batch, times: int) -> Batch:
-    """Repeat the whole batch so many times."""
+def repeat_batch(batch: Batch, times: int) -> Batch:
+    """Return the batch with all its samples repeated `times` times, copy after copy."""
     if times == 1:
         return batch
     x = dense(batch.x)
@@ -170,21 +175,21 @@ def repeated(batch: Batch, times: int) -> Batch:
 
 
 def _require_firing_probability(layer: Any) -> None:
-    """Refuse a layer whose spikes are not drawn from one firing probability, step by step."""
-    drawn_by, whole = surrogates(layer.neuron), layer.neuron.sees_all_steps
-    if drawn_by and all(isinstance(surrogate.firing, Chance) for surrogate in drawn_by) and not whole:
+    """Raise an `InputError` for a layer that does not draw its spikes with known probabilities, step by step."""
+    of_layer, all_at_once = surrogates(layer.neuron), layer.neuron.sees_all_steps
+    if of_layer and all(isinstance(surrogate.firing, Chance) for surrogate in of_layer) and not all_at_once:
         return
-    # Another firing can give way; a neuron or a surrogate that decides how it fires cannot.
-    could = not whole and all(
+    # A firing can be replaced by firing=escape; a neuron or surrogate with its own way to fire cannot.
+    replaceable = not all_at_once and all(
         surrogate.firing is not None
         or (
             surrogate.output == "binary"
             and not surrogate.stochastic
             and type(surrogate).fire is Surrogate.fire
         )
-        for surrogate in drawn_by
+        for surrogate in of_layer
     )
     raise InputError(
         f"rule=reinforce: layer '{layer.name}' does not draw each spike with a probability of its potential; "
-        f"use {'firing=escape' if could else 'rule=bptt'}"
+        f"use {'firing=escape' if replaceable else 'rule=bptt'}"
     )

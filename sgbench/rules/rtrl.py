@@ -1,4 +1,4 @@
-"""Real-time recurrent learning, whole or with each weight's influence on its own neuron alone.
+"""Real-time recurrent learning, exact (RTRL) or with each weight's influence on its own neuron alone (SnAp-1).
 
 Legend: P weights, B batch, N neurons of one layer, V recurrent weights.
 """
@@ -19,16 +19,17 @@ from sgbench.networks.layers import DenseLayer
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt, require_slopes
+from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt_parameters, require_slopes
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch, Trajectory
 
 MOST_NEURONS = 50
-"""Hidden neurons up to which influences are carried: memory grows with their cube, time with the fourth power."""
+"""Most hidden neurons allowed: memory grows with their cube, time with their fourth power."""
 RECURRENT = ("network.recurrence=all_to_all", "loss=per_step")
 Carried = tuple[Any, ...]
-"""Weights or a share of the loss, then states of all layers and of a loss that remembers; or of each its derivative
-by every weight [P, ...]. Before the first step there are no states."""
+"""Arguments or results of one step: the weights (as argument) or the step's loss (as result), the states of all
+layers, and the state of the loss if it has one; or the derivatives of these by every weight [P, ...]. Before the first
+step there are no states."""
 
 
 class Rtrl(LearningRule):
@@ -38,9 +39,9 @@ class Rtrl(LearningRule):
         \frac{dL}{dw} = \sum_t \Big( \frac{\partial \ell_t}{\partial h[t]} G[t]
         + \frac{\partial \ell_t}{\partial w} \Big)
 
-    with h the states of all layers, and the surrogate in place of the derivative of spikes. Equal to
-    back-propagation through time, without a pass back and in a memory that does not grow with time, but with
-    B N P numbers: an oracle for tiny networks, no competitor, so that more than 50 hidden neurons are refused.
+    for the states h of all layers, weights w and the loss l_t of step t, with the surrogate in place of the
+    derivative of spikes. It equals back-propagation through time, without a backward pass. Its memory does not grow
+    with time, but has B N P numbers. It is a reference for tiny networks; more than 50 hidden neurons are refused.
 
     Source: Williams & Zipser 1989, Neural Computation 1(2); Neftci, Mostafa & Zenke 2019, section III.
     """
@@ -50,7 +51,7 @@ class Rtrl(LearningRule):
     name: ClassVar[str] = "rtrl"
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse networks without a step or too large, and losses that wait for the end."""
+        """Raise an `InputError` for penalties, losses without steps, and large or not stepwise networks."""
         self._check_network(network)
         require_slopes(self.name, network)
         if not objective.loss.online:
@@ -61,6 +62,7 @@ class Rtrl(LearningRule):
             )
 
     def _check_network(self, network: Network) -> None:
+        """Raise an `InputError` for a network that is not spiking, not stepwise or too large."""
         if not network.spiking:
             raise InputError(
                 f"rule={self.name}: follows spikes step by step, and the network has none; use rule=bptt"
@@ -76,7 +78,7 @@ class Rtrl(LearningRule):
             )
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count the influence of each weight on each state, carried over connections that gradient crosses."""
+        """Count a number per weight and state, and a product per weight and synapse that carries errors."""
         weights = sizes.synapses + sum(layer.biases for layer in sizes.layers)
         return Demand(
             numbers=(weights + 1) * sizes.states,
@@ -86,30 +88,34 @@ class Rtrl(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Carry all influences forward in time, add to the `.grad` of the weights, and yield once a batch."""
-        weights, x = learnt(network), dense(batch.x)
+        """Carry all derivatives forward in time, add to the `.grad` of the weights, and yield once per batch."""
+        weights, x = learnt_parameters(network), dense(batch.x)
         total, loss = x.new_zeros(sum(weight.numel() for weight in weights.values())), x.new_zeros(())
-        at: Carried = (weights,)
-        moving: Carried = (_basis(weights),)
+        values: Carried = (weights,)
+        tangents: Carried = (_basis(weights),)
         for step in range(len(x)):
             advance = partial(_advance, Unrolling(network), batch, objective, x[step : step + 1], step)
             with torch.no_grad():
-                (share, *states), (slope, *influences) = _pushed(advance, at, moving)
-            total, loss = total + slope, loss + share
-            at, moving = (weights, *states), (moving[0], *influences)
-        add_gradients(network, _parts(total, weights))
-        yield Progress(loss, Trajectory(x.new_zeros(0), batch.lengths, (), (), at[1]))
+                (step_loss, *states), (slope, *influences) = _push_forward(advance, values, tangents)
+            total, loss = total + slope, loss + step_loss
+            values, tangents = (weights, *states), (tangents[0], *influences)
+        add_gradients(network, _split_by_parameter(total, weights))
+        trajectory = Trajectory(
+            output=x.new_zeros(0), lengths=batch.lengths, spikes=(), u=(), state=values[1]
+        )
+        yield Progress(loss, trajectory)
 
 
 class Snap1(Rtrl):
-    r"""Learns as real-time recurrent learning does, without a neuron's influence on others of its layer: SnAp-1.
+    r"""Learns as `Rtrl`, without the influence of a neuron on others of its layer over recurrent weights (SnAp-1).
 
     .. math:: I[t] = W x[t] + \mathrm{diag}(V) \, s[t-1] + (V - \mathrm{diag}(V)) \, \mathrm{const}(s[t-1])
 
-    So of a weight into neuron i only the influence on the states of neuron i goes on in time within its layer,
-    which is the mask of SnAp-1; influence on later layers and on the readout is whole. It is exact where neurons of
-    a layer do not reach each other, and e-prop where none reaches itself over a recurrent weight. Influences are
-    stored as those of `rtrl`, zeros included, since this is a definition to compare with.
+    for the current I of a layer, its input x, spikes s, weights W and recurrent weights V; const detaches the
+    gradient. So a weight into neuron i influences only neuron i of its layer at later steps, which is the mask of
+    SnAp-1; its influence on later layers and the readout is complete. It is exact if recurrent weights connect each
+    neuron to itself only, and equals e-prop if none does. Derivatives are stored as in `rtrl`, with zeros, as this
+    is a reference.
 
     Source: Menick, Elsen, Evci, Osindero, Simonyan & Graves 2021, ICLR, arXiv:2006.07232.
     """
@@ -119,13 +125,13 @@ class Snap1(Rtrl):
     name: ClassVar[str] = "snap1"
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute gradients with other neurons' spikes taken as constants, and yield once a batch."""
-        with own_spikes_alone(network):
+        """Compute the gradients with recurrent spikes of other neurons detached, and yield once per batch."""
+        with detach_other_spikes(network):
             (progress,) = super().gradients(network, batch, objective)
         yield progress
 
     def _check_network(self, network: Network) -> None:
-        """Refuse networks that `Rtrl` refuses, and layers whose weights do not lead to a single neuron."""
+        """Raise an `InputError` for networks that `Rtrl` refuses, and for layers that are not dense."""
         super()._check_network(network)
         for layer in network.layers:
             if not isinstance(layer, DenseLayer):
@@ -136,59 +142,79 @@ def _advance(
     run: Unrolling,
     batch: Batch,
     objective: Objective,
-    now: Tensor,
+    x: Tensor,
     step: int,
     weights: Weights,
     state: tuple[Any, ...] | None = None,
     loss_state: Any = None,
 ) -> Carried:
-    """Advance one step: return its share of the loss, and the new states; without states, the first step."""
-    trajectory = run.with_weights(weights, now, batch.lengths, state)
+    """Run one step of the network and of its loss; return the step's loss and the new states.
+
+    Args:
+        run: the network as a function of its weights.
+        batch: gives targets and lengths.
+        objective: its loss is used.
+        x: input of the step [1, B, N].
+        step: index of the step.
+        weights: learnt parameters by name.
+        state: states of all layers before the step; None in the first step.
+        loss_state: state of the loss before the step; None for losses without one.
+    """
+    trajectory = run.with_weights(weights, x, batch.lengths, state)
     loss_state = objective.loss.begin(batch) if state is None else loss_state
-    share, loss_state = objective.loss.per_step(trajectory.output[0], batch, step, loss_state)
-    return (share, trajectory.state) if loss_state is None else (share, trajectory.state, loss_state)
+    step_loss, loss_state = objective.loss.per_step(trajectory.output[0], batch, step, loss_state)
+    return (step_loss, trajectory.state) if loss_state is None else (step_loss, trajectory.state, loss_state)
 
 
-def _pushed(advance: Any, at: Carried, moving: Carried) -> tuple[Carried, Carried]:
-    """Advance one step of values, and of their derivatives by every weight side by side."""
+def _push_forward(advance: Any, values: Carried, tangents: Carried) -> tuple[Carried, Carried]:
+    """Compute a function and its derivatives by every weight, in forward mode.
 
-    def one(*direction: Any) -> tuple[Any, Any]:
-        return torch.func.jvp(advance, at, direction)  # type: ignore[no-any-return]
+    Args:
+        advance: function of one step.
+        values: its arguments.
+        tangents: derivatives of the arguments by every weight [P, ...].
 
-    return torch.func.vmap(one, out_dims=(None, 0), randomness="same")(*moving)  # type: ignore[no-any-return]
+    Returns:
+        The results of the function, and their derivatives by every weight [P, ...].
+    """
+
+    def along_one_weight(*direction: Any) -> tuple[Any, Any]:
+        return torch.func.jvp(advance, values, direction)  # type: ignore[no-any-return]
+
+    return torch.func.vmap(along_one_weight, out_dims=(None, 0), randomness="same")(*tangents)  # type: ignore[no-any-return]
 
 
 @contextmanager
-def own_spikes_alone(network: Network) -> Iterator[None]:
-    """Treat recurrent spikes of a layer's other neurons as constants for a while; values stay what they are."""
+def detach_other_spikes(network: Network) -> Iterator[None]:
+    """Detach the recurrent spikes of a layer's other neurons, within a `with` block; values do not change."""
 
     def feedback(layer: DenseLayer, s: Tensor) -> Tensor:
-        wires, count = layer.recurrent_acting(), layer.neurons
-        rows = torch.arange(len(wires), device=s.device)
-        # Row r of V leads to neuron r, of neurons of several currents to r modulo N.
-        own = wires[rows, rows % count]
-        moving = (s - s.detach()).repeat(1, layer.neuron.currents)
-        return layer.rewired(s.detach(), wires) + own * moving
+        weights = layer.recurrent_acting()
+        rows = torch.arange(len(weights), device=s.device)
+        # Row r of V leads to neuron r, or r modulo N if neurons take several currents.
+        own_weights = weights[rows, rows % layer.neurons]
+        zero_with_gradient = (s - s.detach()).repeat(1, layer.neuron.currents)
+        return layer.rewired(s.detach(), weights) + own_weights * zero_with_gradient
 
-    wired = [layer for layer in network.layers if layer.recurrence == "all_to_all" and not layer.cut]
-    for layer in wired:
+    recurrent = [layer for layer in network.layers if layer.recurrence == "all_to_all" and not layer.cut]
+    for layer in recurrent:
         layer.feedback = partial(feedback, layer)  # type: ignore[assignment, arg-type]
     try:
         yield
     finally:
-        for layer in wired:
+        for layer in recurrent:
             del layer.feedback
 
 
 def _basis(weights: Weights) -> Weights:
-    """Return one direction for each weight, by parameter [P, ...]."""
+    """Return the unit directions of all weights, as a dictionary from parameter name to [P, ...]."""
     count = sum(weight.numel() for weight in weights.values())
     first = next(iter(weights.values()))
-    return _parts(torch.eye(count, dtype=first.dtype, device=first.device), weights)
+    return _split_by_parameter(torch.eye(count, dtype=first.dtype, device=first.device), weights)
 
 
-def _parts(flat: Tensor, weights: Weights) -> Weights:
-    """Split a flat vector over all weights [..., P] by parameter."""
+def _split_by_parameter(flat: Tensor, weights: Weights) -> Weights:
+    """Split values of all weights [..., P] into a dictionary from parameter name to [..., *shape]."""
     pieces = flat.split([weight.numel() for weight in weights.values()], dim=-1)
     return {
         name: piece.reshape((*flat.shape[:-1], *weight.shape))

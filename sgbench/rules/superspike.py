@@ -1,4 +1,4 @@
-"""SuperSpike: three factors that learn spike trains."""
+"""SuperSpike: a three-factor rule that learns spike trains."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sgbench.networks.base import DenseLayer, Network
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.apart import (
     Feedback,
-    fixed_feedback,
+    direct_weights,
+    draw_direct_feedback,
     require_chain,
     require_cut,
-    run_apart,
-    straight_weights,
+    run_detached,
 )
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
-from sgbench.rules.forward import FORMS, Forward, TraceCost, check_layers, refuse_learnt, traced_forward
+from sgbench.rules.forward import FORMS, Forward, TraceCost, check_layers, count_traces, refuse_learnt
 from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "uniform")
@@ -36,33 +36,34 @@ SPIKE_TRAINS = (
 
 
 class SuperSpike(LearningRule):
-    r"""Multiplies error, slope and presynaptic trace; output errors go straight to each hidden layer.
+    r"""Multiplies error, surrogate slope and presynaptic trace; output errors go directly to each hidden layer.
 
     .. math::
         e_k[t] = \frac{\partial L}{\partial s_k[t]}
             \propto \sum_{t' \ge t} \lambda[t' - t] \, \bigl(\lambda * (s_k - \hat s_k)\bigr)[t'], \qquad
         \frac{dL}{dW^l_{ij}} := \sum_t \Bigl(\sum_k B^l_{ki} e_k[t]\Bigr) \, e_{ij}[t]
 
-    with the van Rossum distance as L and, in e_ij, the surrogate's slope times the neuron's filter of what arrived.
-    The paper filters e_ij by the kernel forward in time; filtering the error by it back in time is the same sum.
-    The output's own weights have their exact gradient. The output's slope and membrane are no part of what hidden
-    layers get, which distinguishes this rule from back-propagation. Some libraries call `surrogate=fast_sigmoid`
-    SuperSpike: that is a slope, this is a rule, and each goes with any of the other. B is
+    for the van Rossum distance L of the output spikes s_k from target spikes s-hat_k, its kernel lambda, and e_ij,
+    the surrogate's slope of neuron i times the filtered input of synapse j. The paper filters e_ij by the kernel
+    forward in time; filtering the error backward gives the same sum. The output's own weights have their exact
+    gradient. Unlike in back-propagation, the slope and membrane of the outputs do not enter the errors of hidden
+    layers. Some libraries call `surrogate=fast_sigmoid` SuperSpike; rule and surrogate can be combined freely. The
+    feedback B is
 
-    - "symmetric": the readout's weights, which one hidden layer has;
-    - "random": fixed and drawn, as large as the readout's weights are when they are drawn;
-    - "uniform": the same for all, as large as those.
+    - "symmetric": the readout's weights, for exactly one hidden layer;
+    - "random": fixed random weights, with the root mean square of the readout's initial weights;
+    - "uniform": one value for all weights, that root mean square.
 
-    Two forms compute the same numbers. In "unrolled" each layer's own adjoint runs on the engine, and all steps are
-    remembered. "online" filters e_ij forward in time by the kernel's two exponentials, as the paper does.
+    Two forms compute the same numbers. "unrolled" back-propagates within each layer on the engine, and stores all
+    steps. "online" filters e_ij forward in time by the kernel's two exponentials, as the paper does.
 
     Args:
-        feedback: one of the three.
-        form: one of the two; None is "unrolled".
+        feedback: "symmetric", "random" or "uniform".
+        form: "unrolled" or "online"; None for "unrolled".
 
     Raises:
-        InputError: layers that are no chain or that the form is not defined for, a network that sends gradient over
-            recurrent spikes, a loss that does not compare spike trains, or symmetric feedback to several layers.
+        InputError: layers that form no chain or that the form is not defined for, gradients over recurrent spikes,
+            a loss that does not compare spike trains, or symmetric feedback with several hidden layers.
 
     Source: Zenke & Ganguli 2018, Neural Computation 30(6), equations 2.3 to 2.10 and section 2.2.
 
@@ -80,18 +81,18 @@ class SuperSpike(LearningRule):
         self.form = require_choice("rule.form", form or "unrolled", FORMS)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Create the fixed feedback weights, which are a part of the weights file and no parameters."""
+        """Draw fixed feedback weights, which are stored as buffers and never learn; "symmetric" needs none."""
         require_chain("superspike", network)
         if self.feedback == "symmetric":
             return
-        drawn = fixed_feedback(network, 1.0, generator)
+        drawn = draw_direct_feedback(network, 1.0, generator)
         if self.feedback == "uniform":
             size = network.readout.weight.detach().square().mean().sqrt().item()
             drawn = [torch.full_like(weight, size) for weight in drawn]
         network.direct_feedback = Feedback(drawn)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse objectives without spike trains to compare, and a network that disagrees on its recurrence."""
+        """Raise an `InputError` for losses that compare no spike trains, and for networks it is not defined for."""
         if "spikes" not in objective.loss.targets:
             raise InputError(
                 "rule=superspike: learns spike trains, and the loss compares something else; use rule=bptt"
@@ -114,6 +115,7 @@ class SuperSpike(LearningRule):
 
     @staticmethod
     def _check_online(network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for networks and objectives that form="online" is not defined for."""
         check_layers("superspike", network, "rule.form=unrolled")
         refuse_learnt("superspike", "readout", network.readout, "rule.form=unrolled")
         if not isinstance(network.readout, DenseLayer) or not isinstance(objective.loss, VanRossum):
@@ -128,15 +130,15 @@ class SuperSpike(LearningRule):
             )
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count all steps as remembered where unrolled, online two traces a synapse; outputs alone send errors."""
+        """Count the states of all steps ("unrolled"), or those of a window and two sets of traces ("online")."""
         traced = TraceCost(numbers=sizes.steps * sizes.states, products=0.0)
         if self.form == "online":
-            traced = traced_forward(network, sizes, filters=2, readout=True)
+            traced = count_traces(network, sizes, filters=2, readout=True)
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         return Demand(
             numbers=traced.numbers,
             weight_products=sizes.synapses + traced.products,
-            error_products=sizes.straight * (2 if self.form == "online" else 1),
+            error_products=sizes.direct * (2 if self.form == "online" else 1),
             needs=needs(("own_trace", "errors_of_others"), weights),  # type: ignore[arg-type]
         )
 
@@ -145,25 +147,26 @@ class SuperSpike(LearningRule):
         yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        """Run forward in windows of time, and add gradients by traces for both exponentials of the kernel."""
         loss: VanRossum = objective.loss  # type: ignore[assignment]
         layers = [*network.hidden_layers, network.readout]
-        filters = [[Eligibility(layer, decay) for layer in layers] for decay in loss.decays]
+        traces_by_decay = [[Eligibility(layer, decay) for layer in layers] for decay in loss.decays]
         forward, state = Forward(network, batch), loss.begin(batch)
         total = network.readout.weight.new_zeros(())
-        carried = [*straight_weights(network, self.feedback), None]
+        feedback = [*direct_weights(network, self.feedback), None]  # none for the readout itself
         for span in forward.spans(readout=True):
-            share, state, slopes = loss.window(span.readout.output, batch, span.first, state)
-            total += share
+            window_loss, state, slopes = loss.window(span.readout.output, batch, span.first, state)
+            total += window_loss
+            windows = [*span.hidden, span.readout]
             with torch.no_grad():
-                for error, traces in zip(slopes, filters, strict=True):
-                    for trace, weight, window in zip(
-                        traces, carried, [*span.hidden, span.readout], strict=True
-                    ):
+                for error, traces in zip(slopes, traces_by_decay, strict=True):
+                    for trace, weight, window in zip(traces, feedback, windows, strict=True):
                         trace.advance(window, error if weight is None else error @ weight)
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        apart = run_apart(network, batch, objective.keep, by_current=False)
-        slopes = apart.slopes(objective, batch.target)
-        apart.learn(apart.straight(slopes.output, straight_weights(network, self.feedback)), slopes)
-        return Progress(slopes.loss, apart.seen)
+        """Back-propagate within each layer from directly fed back errors; add to `.grad`."""
+        detached = run_detached(network, batch, objective.keep, by_current=False)
+        slopes = detached.slopes(objective, batch.target)
+        detached.learn(detached.to_hidden(slopes.output, direct_weights(network, self.feedback)), slopes)
+        return Progress(slopes.loss, detached.trajectory)

@@ -1,4 +1,4 @@
-"""Forward-mode derivatives of a network: its pass as a function of its weights."""
+"""A network's pass as a function of its weights, for forward-mode differentiation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sgbench.signals.spikes import Signal
 from sgbench.signals.trajectory import NOTHING, Keep, Trajectory
 
 Weights = dict[str, Tensor]
-"""Parameters of a network by name, those that learn."""
+"""Maps names of a network's learnt parameters to values."""
 
 
 class Unrolling(nn.Module):
-    """Wraps a network so that its call is its `unroll` and it can be called with other weights."""
+    """Wraps a network so that it can be run with other weights than its own."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -32,30 +32,30 @@ class Unrolling(nn.Module):
         return self.network.unroll(x, lengths, state, keep)
 
     def with_weights(self, weights: Mapping[str, Tensor], *arguments: Any) -> Trajectory:
-        """Run with these weights in place of the network's own."""
+        """Run the network with these weights in place of its own; further arguments are those of `forward`."""
         named = {f"network.{name}": weight for name, weight in weights.items()}
         return torch.func.functional_call(self, named, arguments)  # type: ignore[no-any-return]
 
 
-def learnt(network: Network) -> Weights:
-    """Return the parameters that learn, without history."""
+def learnt_parameters(network: Network) -> Weights:
+    """Return the network's learnt parameters by name, detached."""
     return {
         name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad
     }
 
 
 def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
-    """Add gradients to the `.grad` of the weights, by name."""
+    """Add gradients, by parameter name, to the `.grad` of a network's parameters."""
     for name, weight in network.named_parameters():
         if name in gradients:
             weight.grad = gradients[name] if weight.grad is None else weight.grad + gradients[name]
 
 
 def require_slopes(rule: str, network: Network) -> None:
-    """Refuse surrogates without a slope in forward mode, and neurons that draw where it cannot follow.
+    """Raise an `InputError` for networks without derivatives in forward mode; `rule` is named in it.
 
-    Raises:
-        InputError: names the rule and the remedy.
+    These are networks of spike times, surrogates that are not elementwise, and neurons that draw random numbers
+    outside of a firing.
     """
     if isinstance(network, SpikeTimes):
         raise InputError(f"rule={rule}: times of spikes have no slope in forward mode; use rule=bptt")

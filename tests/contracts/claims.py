@@ -42,7 +42,7 @@ def rule_class(name: str) -> type[LearningRule]:
 def parts_of(name: str, claim: Claim, **changes: Any) -> tuple[Parts, Batch]:
     """Return a run in which a rule's claim holds, and a batch for it."""
     choices, values = {"rule": name}, dict(SIZES)
-    for word in claim.words:
+    for word in claim.overrides:
         key, _, value = word.partition("=")
         key = key.removeprefix("neuron@")
         (values if "." in key else choices)[key] = yaml.safe_load(value)

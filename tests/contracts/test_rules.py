@@ -220,7 +220,7 @@ def test_what_shapes_a_layer_is_trained_or_refused(name: str, shape: str) -> Non
 
 def shaped(name: str, shape: str) -> Recipe:
     """A run of a rule with the entries that its claim needs, and with a layer of this shape."""
-    needed = dict(word.split("=") for word in rule_class(name).exact_reference.words if "." not in word)
+    needed = dict(word.split("=") for word in rule_class(name).exact_reference.overrides if "." not in word)
     row = {"rule": name, "network": "mlp", "neuron": "leaky", "firing": "step", "loss": "per_step"}
     choices, values = recipe(row | {key: needed[key] for key in ("loss", "firing") if key in needed})
     more, numbers = SHAPES[shape]

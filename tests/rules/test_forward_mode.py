@@ -10,7 +10,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.rules.forward_gradient import ForwardGradient, slope_along
 from sgbench.rules.rtrl import Rtrl, Snap1
-from sgbench.rules.tangents import learnt
+from sgbench.rules.tangents import learnt_parameters
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.contracts.gradients import seeded, whole_gradient
@@ -48,7 +48,7 @@ def by_rule(parts: Parts, batch: Batch) -> Tensor:
 def test_slopes_over_an_orthonormal_basis_are_the_gradient() -> None:
     """Must match: slopes along the columns of a drawn rotation, times these, summed; BPTT by loops, to 1e-10."""
     parts, batch = small("forward_gradient")
-    weights = learnt(parts.network)
+    weights = learnt_parameters(parts.network)
     shapes = [(name, each.shape, each.numel()) for name, each in weights.items()]
     count = sum(number for *_, number in shapes)
     noise = torch.randn(count, count, generator=torch.Generator().manual_seed(4), dtype=torch.float64)

@@ -40,7 +40,7 @@ RULES = tuple(name for name, entry in catalogue.entries("rule").items() if entry
 
 def words_of(rule: str) -> tuple[str, ...]:
     """The words of a run in which what a rule claims of its gradient holds, with its data's steps; two seeds."""
-    claimed = class_of("rule", rule).exact_reference.words
+    claimed = class_of("rule", rule).exact_reference.overrides
     named = [word.removeprefix("dataset=") for word in claimed if word.startswith("dataset=")]
     steps = [catalogue.entry("protocol", f"{name}_v1").parameters["steps"] for name in named]
     return (f"rule={rule}", *claimed, *(f"protocol.steps={count}" for count in steps), "seed=0,1")
