@@ -1,4 +1,4 @@
-"""The contract of a network: it owns every weight and the wiring over time."""
+"""The interface of networks, which hold all weights and connect layers over time."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ MakeNeuron = Callable[[int], Neuron]
 
 @dataclass(frozen=True)
 class Provided:
-    """Holds what the builder gives every network, which takes from it what it needs."""
+    """Holds the parts of a run from which a network is built."""
 
-    n_inputs: int  # input channels; of images pixels times channels
-    n_outputs: int  # classes or outputs
-    make_neuron: MakeNeuron  # a new layer of spiking neurons of a given size
-    make_readout: MakeNeuron  # a new readout of a given size
-    init: Init  # how weights are drawn
-    generator: torch.Generator  # of the initialisation's stream
-    engine: Engine  # how a layer is unrolled
-    data_image: Image | None = None  # channels, height and width that the data set states, or None
+    n_inputs: int  # number of input channels; for images, pixels times channels
+    n_outputs: int  # number of classes or outputs
+    make_neuron: MakeNeuron  # makes a new layer of spiking neurons of a given size
+    make_readout: MakeNeuron  # makes new readout units of a given number
+    init: Init  # draws the weights
+    generator: torch.Generator  # random generator for the initialisation
+    engine: Engine  # runs the layers
+    data_image: Image | None = None  # channels, height and width that the data set declares, or None
 
 
 class Source(NamedTuple):
-    """Names what sends a layer its input, and whether that is binary spikes or real numbers."""
+    """Names the source of a layer's input, and whether it sends binary spikes or real numbers."""
 
-    name: str
+    name: str  # of a layer, or "input"
     kind: Literal["binary", "real"]
 
 
@@ -56,12 +56,12 @@ class Network(nn.Module, ABC):
 
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
-    by_layers: ClassVar[bool] = False  # whether every weighted sum is made by its layers
-    spiking: ClassVar[bool] = True  # whether its hidden layers are neurons; a baseline's are not
-    rule_noise: NoiseSource | None = None  # what its learning rule draws from, set anew with each epoch
+    by_layers: ClassVar[bool] = False  # whether its layers compute every weighted sum
+    spiking: ClassVar[bool] = True  # whether its hidden layers are spiking neurons
+    rule_noise: NoiseSource | None = None  # random source of its learning rule, reset in each epoch
 
     def set_up(self, layers: Sequence[nn.Module], provided: Provided) -> None:
-        """Take in the layers, the readout last, draw their weights, and keep the engine that runs them."""
+        """Store the layers (the readout last) and the engine, and draw the layers' weights."""
         for layer in layers:
             layer.reset_weights(provided.init, provided.generator)  # type: ignore[operator]
         self.layers = nn.ModuleList(layers)
@@ -81,69 +81,69 @@ class Network(nn.Module, ABC):
 
         Args:
             x: input [T, B, N], dense or packed.
-            lengths: valid steps of each sample [B].
-            state: per layer, where to go on from; None starts at rest.
-            keep: "spikes" and "u" are kept only where asked for.
-            window: K; every K steps states go on without their gradient. None: nowhere.
+            lengths: number of valid steps of each sample [B].
+            state: initial state of each layer; None for the state at rest.
+            keep: signals to keep in the trajectory, of "spikes" and "u" (potentials).
+            window: detach all states after every `window` steps; None for never.
         """
 
     def runs_on(self) -> Choice:
         """Return the engine that runs the network's layers, with the reason.
 
         Raises:
-            InputError: the engine asked for does not cover a layer.
+            InputError: the requested engine does not support a layer.
         """
         return self.engine.describe([*self.hidden_layers, self.readout])
 
     def advance(self, progress: float) -> None:
-        """Advance schedules, such as of steepness, to a share of training in [0, 1]."""
+        """Update neurons whose parameters follow a schedule; progress is the share of training done, in [0, 1]."""
         for layer in self.layers:
             layer.neuron.advance(progress)  # type: ignore[union-attr, operator]
 
     def trained_steps(self, steps: int) -> int:
-        """Return the number of steps that training covers where the protocol has `steps`."""
+        """Return the number of steps that training computes for a sample of `steps` steps."""
         return steps
 
     @property
     def deployed_numbers(self) -> int:
-        """Count the parameters that are deployed: all but those that serve a learning rule alone."""
+        """Count the parameters of the network itself, without those that only its learning rule needs."""
         return sum(parameter.numel() for parameter in self.parameters()) - sum(
             parameter.numel() for parameter in self.learnt_feedback
         )
 
     @property
     def learnt_feedback(self) -> list[nn.Parameter]:
-        """Return the parameters of a rule's learnt feedback, which are optimised and not deployed."""
+        """Return the learnt feedback weights of the learning rule, which are optimised but not deployed."""
         return list(self._modules.get("adaptive_feedback") or ())  # type: ignore[arg-type]
 
     @property
     def needs_all_steps(self) -> str | None:
-        """Explain why the network cannot go step by step or in windows; None where it can."""
+        """Explain why the network cannot run step by step or in windows; None if it can."""
         return next((layer.needs_all_steps for layer in self.layers if layer.needs_all_steps), None)  # type: ignore[misc]
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Normalise the currents of the hidden layers.
+        """Add a normalisation of currents to the hidden layers.
 
         Raises:
-            InputError: a layer has none, or is none that the normalisation is defined for.
+            InputError: a layer has no neurons, or the normalisation is not defined for it.
         """
         for layer in self._neuron_layers("normalisation", self.hidden_layers, neutral=normalisation.neutral):
             layer.normalise(normalisation)
 
     def drop(self, dropout: Dropout) -> None:
-        """Drop a part of what hidden neurons send on.
+        """Add a dropout to all layers that receive spikes of hidden neurons.
 
         Raises:
-            InputError: a layer is none of neurons.
+            InputError: a layer has no neurons.
         """
-        for layer in self._neuron_layers("dropout", self.hearers, neutral=dropout.neutral):
+        for layer in self._neuron_layers("dropout", self.spike_receivers, neutral=dropout.neutral):
             layer.drop(dropout)
 
     def quantise(self, quantiser: Quantiser) -> None:
-        """Quantise the weights of all synapses.
+        """Quantise the weights of all layers.
 
         Raises:
-            InputError: the network does more with its weights than to add them up.
+            InputError: the network is no chain of layers of neurons.
         """
         if quantiser.neutral:
             return
@@ -156,13 +156,13 @@ class Network(nn.Module, ABC):
             layer.quantise(quantiser)
 
     def coarsen(self, dtype: torch.dtype) -> None:
-        """Make the feed-forward weighted sums of all layers from numbers of a coarser type.
+        """Compute the feed-forward weighted sums of all layers in a coarser type, such as bfloat16.
 
-        Weights, states, thresholds and recurrent sums stay as they are: what a recurrent sum loses in one step
-        comes back in all later ones.
+        Weights, states, thresholds and recurrent sums keep their precision, as rounding in a recurrent sum would
+        accumulate over steps.
 
         Raises:
-            InputError: the network makes sums outside of its layers.
+            InputError: the network computes weighted sums outside of its layers.
         """
         if not self.by_layers:
             raise InputError(
@@ -174,6 +174,11 @@ class Network(nn.Module, ABC):
 
     @staticmethod
     def _neuron_layers(option: str, layers: Sequence[nn.Module], *, neutral: bool) -> list[Layer]:
+        """Return the layers that an option changes: none if it is neutral, else all of them.
+
+        Raises:
+            InputError: one of them has no neurons; names the option.
+        """
         if neutral:
             return []
         for layer in layers:
@@ -185,7 +190,12 @@ class Network(nn.Module, ABC):
         return layers  # type: ignore[return-value]
 
     def begin_pass(self, lengths: Tensor, steps: int) -> None:
-        """Pass the mask of steps within samples to the layers that normalise."""
+        """Set the mask of steps within samples in the layers that normalise, before a pass.
+
+        Args:
+            lengths: number of valid steps of each sample [B].
+            steps: number of steps of the pass.
+        """
         normalising = [layer for layer in self.hidden_layers if layer.normaliser is not None]
         if not normalising:
             return
@@ -194,16 +204,16 @@ class Network(nn.Module, ABC):
             layer.valid = valid
 
     @property
-    def hearers(self) -> list[Layer]:
+    def spike_receivers(self) -> list[Layer]:
         """Return the layers that receive spikes of hidden neurons."""
         return list(self.layers)[1:]  # type: ignore[arg-type]
 
-    def sources(self, given: Literal["binary", "real"]) -> list[Source]:
-        """Return the source of each layer: the input, declared to hold `given`, or the layer before."""
-        return [Source("input", given), *(source_of(layer) for layer in self.hidden_layers)]
+    def sources(self, input_kind: Literal["binary", "real"]) -> list[Source]:
+        """Return the source of each layer's input: the network's input, of this kind, or the layer before."""
+        return [Source("input", input_kind), *(source_of(layer) for layer in self.hidden_layers)]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
-        """Return each layer's input, from the network's input and each layer's output, or None."""
+        """Return the input of each layer, from the network's input x and each layer's output (or None)."""
         return [x, *sent[:-1]]
 
     @property
@@ -247,8 +257,8 @@ class Chain(Network):
             lengths=lengths,
             spikes=tuple(
                 run.output
-                for run, one in zip(runs, fires, strict=True)
-                if one and SPIKES in keep and run.output is not None
+                for run, spikes in zip(runs, fires, strict=True)
+                if spikes and SPIKES in keep and run.output is not None
             ),
             u=tuple(run.u for run in runs if run.u is not None),
             state=tuple(run.state for run in runs),
@@ -256,13 +266,13 @@ class Chain(Network):
 
 
 def source_of(layer: Layer) -> Source:
-    """Describe a layer's output: a signed spike adds a weight; one that counts or is graded multiplies it."""
+    """Return a layer as a source: "binary" if its spikes are 0, 1 or -1, else "real", which multiplies weights."""
     sends = layer.neuron.sends
     return Source(layer.name, "binary" if sends in ("binary", "signed") else "real")
 
 
 def readout_layer(n_in: int, provided: Provided, *, bias: bool) -> DenseLayer:
-    """Build the dense readout of a network of neurons, behind so many inputs."""
+    """Build the dense readout layer of a network of neurons, with `n_in` inputs."""
     outputs = provided.n_outputs
     return DenseLayer("readout", n_in, outputs, provided.make_readout(outputs), bias=bias)
 
@@ -271,48 +281,47 @@ def hidden_sizes(hidden: object, bias: object) -> list[int]:
     """Check the sizes of the hidden layers and return them as a list.
 
     Raises:
-        InputError: no list of sizes, or a bias that is neither true nor false.
+        InputError: `hidden` is no list of positive integers, or `bias` no boolean.
     """
     require_flag("network.bias", bias)
     return require_counts("network.hidden", hidden, "a list of layer sizes such as [64]")
 
 
 def require_recurrence(recurrence: object, gradient: object) -> None:
-    """Refuse a wiring among the neurons of a layer that there is not, or a gradient through it."""
+    """Raise an `InputError` for an unknown `network.recurrence` or `network.recurrence_gradient`."""
     require_choice("network.recurrence", recurrence, RECURRENCES)
     require_choice("network.recurrence_gradient", gradient, RECURRENCE_GRADIENTS)
 
 
 def surrogates(module: nn.Module) -> list[Surrogate]:
-    """Collect all surrogates of a network or a part of one, the first layer's first."""
+    """Return all surrogates of a network or of a part of one, in the order of layers."""
     return [submodule for submodule in module.modules() if isinstance(submodule, Surrogate)]
 
 
 def must_be_finite(network: Network, trajectory: Trajectory) -> Iterator[tuple[str, Tensor]]:
-    """Pair each layer's potentials after the last step, and each of its weights, with the message if not finite."""
+    """Yield each layer's last potentials and each of its weights, after the message to raise if not finite."""
     for layer, state in zip(network.layers, trajectory.state, strict=True):
-        said = f"layer '{layer.name}'"
-        yield f"{said}: the membrane potential is not finite", layer.neuron.centred(state)  # type: ignore[union-attr, operator]
+        prefix = f"layer '{layer.name}'"
+        yield f"{prefix}: the membrane potential is not finite", layer.neuron.centred(state)  # type: ignore[union-attr, operator]
         for name, weight in layer.named_parameters():
-            yield f"{said}: '{name}' is not finite", weight
+            yield f"{prefix}: '{name}' is not finite", weight
 
 
 @torch.no_grad()
 def check_finite(network: Network, trajectory: Trajectory) -> None:
-    """Stop at the first layer whose weights, or whose state after the last step, hold NaN or infinity.
+    """Check that all weights, and the potentials after the last step, are finite.
 
-    A membrane potential that is not finite never becomes finite again while it decays, but it can hide: NaN is
-    not above threshold, so the layer just falls silent and the loss stays finite. So can the weight of an input
-    that never spikes: an engine that follows events does not read it.
+    The loss alone does not show it. NaN is never above threshold, so a layer with NaN potentials only falls silent.
+    An engine that follows events never reads the weight of an input that does not spike.
 
     Raises:
-        NonFiniteError: with the layer's name.
+        NonFiniteError: a value is NaN or infinite; names its layer.
     """
-    for said, values in must_be_finite(network, trajectory):
+    for message, values in must_be_finite(network, trajectory):
         if not _is_finite(values):
-            raise NonFiniteError(said)
+            raise NonFiniteError(message)
 
 
 def _is_finite(values: Tensor) -> bool:
-    """Return whether all values are finite; their sum, at a tenth of the cost, mostly decides it."""
+    """Return whether all values are finite; a finite sum, which is cheaper, suffices."""
     return math.isfinite(values.sum().item()) or bool(values.isfinite().all())

@@ -1,4 +1,4 @@
-"""What networks without spikes share: torch's own layers in a chain, what they see, and how wide they are."""
+"""The base of networks without spikes: chains of torch's layers, their input and their width."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sgbench.signals.trajectory import NOTHING, Keep, Trajectory, valid_steps
 
 SEES = re.compile(r"counts|all|last_[1-9][0-9]{0,4}")
 TOO_LARGE = 1.5
-"""How many times as large as it was meant to be a network of one unit a layer may be."""
+"""Largest ratio of a baseline's parameters to the wanted number, with one unit per layer."""
 WHOLE = "a network without spikes takes all time steps at once"
 
 
 class Values(NamedTuple):
     """Holds the outputs of a layer without spikes, which has no state."""
 
-    u: Tensor  # its values in the last step [B, N]
+    u: Tensor  # values of the units in the last step [B, N]
 
 
 class Units(nn.Module):
-    """Stands where a spiking layer has its neurons: units that send real numbers and have no threshold."""
+    """Describes the units of a layer without spikes, in place of a `Neuron`: real outputs and no threshold."""
 
     output: ClassVar[Literal["binary", "real"]] = "real"
     sends: ClassVar[str] = "real"
@@ -39,24 +39,24 @@ class Units(nn.Module):
     sees_all_steps: ClassVar[bool] = True
 
     def advance(self, progress: float) -> None:
-        """Do nothing, since no setting changes from epoch to epoch."""
+        """Do nothing: these units follow no schedule."""
 
     def centred(self, state: Values) -> Tensor:
-        """Return the values themselves, since these units have no threshold."""
+        """Return the values themselves: these units have no threshold."""
         return state.u
 
     def recurrence_spec(self) -> None:
-        """Return None, since these units are no neurons of an engine."""
+        """Return None: no engine runs these units."""
 
 
 class PlainLayer(nn.Module):
-    """Holds a module of torch's own, and what its values pass through.
+    """Holds a linear or recurrent module of torch, and an activation.
 
     Args:
-        name: as records and messages call it.
-        neurons: units.
-        body: a linear or recurrent module.
-        after: an activation, or the identity.
+        name: name of the layer in records and messages.
+        neurons: number of units.
+        body: the linear or recurrent module.
+        after: the activation, or the identity.
     """
 
     needs_all_steps: ClassVar[str] = WHOLE
@@ -71,16 +71,16 @@ class PlainLayer(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """Return the weights into the layer, those of all gates one after another."""
+        """Return the weights of the layer's input, gate after gate."""
         return next(self.body.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the layer's values of all steps [S, B, N]."""
+        """Compute the layer's values [S, B, N] from its input x [S, B, inputs]."""
         out = self.body(x)
         return self.after(out[0] if isinstance(out, tuple) else out)
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights anew; biases start at 0."""
+        """Draw all weights, and set biases to 0."""
         for name, weight in self.body.named_parameters():
             if weight.dim() == 1:
                 nn.init.zeros_(weight)
@@ -90,19 +90,18 @@ class PlainLayer(nn.Module):
 
 
 class Baseline(Network):
-    """Runs a chain of ordinary torch layers over the part of a sample that `network.sees` chooses.
+    """Runs a chain of ordinary torch layers over a view of the samples, which subclasses define by `seen`.
 
     Args:
-        layers: the readout last.
-        provided: what the builder gives.
-        engine: has to be "auto": no engine runs it.
+        layers: the layers, the readout last.
+        provided: parts of the run to build from.
 
     Raises:
-        InputError: an engine is asked for.
+        InputError: another engine than "auto" is requested.
     """
 
     spiking: ClassVar[bool] = False
-    sums_up: bool = False  # whether its input is summed over time
+    sums_up: bool = False  # whether its view sums the input over time
 
     def __init__(self, layers: Sequence[PlainLayer], provided: Provided) -> None:
         super().__init__()
@@ -116,7 +115,7 @@ class Baseline(Network):
 
     @abstractmethod
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return the input of the first layer [S, B, F]: every step (S = T), or the sample at once (S = 1)."""
+        """Compute the input of the first layer [S, B, F] from x [T, B, N]; S is T, or 1 for a view of all steps."""
 
     @property
     def plain_layers(self) -> list[PlainLayer]:
@@ -124,11 +123,11 @@ class Baseline(Network):
         return list(self.layers)  # type: ignore[arg-type]
 
     def chain(self) -> nn.Sequential:
-        """Combine the layers into one module, which takes the features that they see of samples."""
+        """Return all layers as one module, whose input is that of `seen`."""
         return nn.Sequential(*self.layers)
 
     def runs_on(self) -> Choice:
-        """Return torch as the engine, with the reason."""
+        """Return "torch" as the engine, with the reason."""
         return Choice("torch", "a network without spikes is made of torch's own layers")
 
     def unroll(
@@ -140,31 +139,33 @@ class Baseline(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all time steps (see `Network.unroll`); an answer given once is repeated in every step."""
+        """Run over all time steps (see `Network.unroll`); a single output is repeated for every step."""
         signal = self.seen(x, lengths)
-        left = []
+        states = []
         for layer in self.layers:
             signal = layer(signal)
-            left.append(Values(signal[-1]))
+            states.append(Values(signal[-1]))
         output = signal.expand(x.shape[0], -1, -1)
-        return Trajectory(output=output, lengths=lengths, spikes=(), u=(), state=tuple(left))
+        return Trajectory(output=output, lengths=lengths, spikes=(), u=(), state=tuple(states))
 
 
 class GatedBaseline(Baseline):
-    """Runs gated recurrent layers of torch's own and a linear readout over every step of the input.
+    """Runs gated recurrent layers of torch and a linear readout over every step of the input.
+
+    Its number of parameters is given, or matches a spiking network that the arguments `match_*` describe.
 
     Args:
-        provided: what the builder gives.
-        parameters: how many to have, or None for those of the spiking network that the others describe.
-        match_hidden: neurons per hidden layer of that network.
-        match_recurrence: "none", "one_to_one" or "all_to_all".
-        match_bias: whether its layers have biases.
+        provided: parts of the run to build from.
+        parameters: wanted number of parameters, or None to match the spiking network.
+        match_hidden: neurons per hidden layer of the spiking network; None if `parameters` is given.
+        match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all"; None if `parameters` is given.
+        match_bias: whether its layers have biases; None if `parameters` is given.
 
     Raises:
-        InputError: a value out of range, or more parameters in one unit a layer than it may have.
+        InputError: a value out of range, or far too many parameters even with one unit per layer.
     """
 
-    gates: ClassVar[int]
+    gates: ClassVar[int]  # number of weight matrices per unit: gates and new value
 
     def __init__(
         self,
@@ -180,20 +181,23 @@ class GatedBaseline(Baseline):
         widths = size.widths(
             lambda widths: self.parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
         )
-        super().__init__(layers_of([n_inputs, *widths, n_outputs], self.body, nn.Identity), provided)
+        super().__init__(build_layers([n_inputs, *widths, n_outputs], self.body, nn.Identity), provided)
 
     @staticmethod
     @abstractmethod
     def body(inputs: int, units: int) -> nn.Module:
-        """Build one layer, its weights not drawn."""
+        """Build one layer without drawing its weights."""
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return every step of the input."""
+        """Return the input of every step [T, B, N]."""
         return dense(x)
 
     @classmethod
     def parameters_of(cls, sizes: Sequence[int]) -> int:
-        """Count the parameters of gated layers of these sizes and a linear readout; torch has two biases a gate.
+        """Count the parameters of gated layers and a linear readout; torch has two biases per gate.
+
+        Args:
+            sizes: numbers of inputs, of units per hidden layer, and of outputs.
 
         >>> from sgbench.networks.baseline_gru import Gru
         >>> Gru.parameters_of([3, 2, 1])  # 3 (3 2 + 2 2 + 2 2) + 2 + 1
@@ -207,22 +211,22 @@ class GatedBaseline(Baseline):
 
 
 class InputView:
-    r"""Shows what a network without memory sees of a sample.
+    r"""Computes the features of a sample that a network without memory receives.
 
     .. math::
         \text{counts: } \sum_{t < T_b} x[t] \qquad
         \text{all: } (x[0], \dots, x[T-1]) \qquad
         \text{last\_K: } (x[t], x[t-1], \dots, x[t-K+1])
 
-    The first two are seen once, steps after a sample's end as zeros; the third in every step, zeros before the
-    first.
+    for the input x of sample b with T_b steps. "counts" and "all" give one output per sample, with zeros after its
+    end. "last_K" gives one in every step, with zeros before the first.
 
     Args:
-        sees: one of the three.
-        steps: T of the protocol.
+        sees: "counts", "all" or "last_K" with a number K.
+        steps: number T of steps of the protocol.
 
     Raises:
-        InputError: another value of `sees`.
+        InputError: another value of `sees`, or of `steps`.
 
     >>> x = torch.tensor([[[1.0]], [[2.0]], [[4.0]]])
     >>> [InputView(sees, 3)(x, torch.tensor([2])).flatten().tolist() for sees in ("counts", "all", "last_2")]
@@ -239,32 +243,32 @@ class InputView:
         self.window = int(sees.removeprefix("last_")) if sees.startswith("last_") else None
 
     def features(self, n_inputs: int) -> int:
-        """Return the number of features that the view gives."""
+        """Return the number F of features, for so many inputs."""
         return n_inputs * (self.window or (self.steps if self.sees == "all" else 1))
 
     def __call__(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Convert [T, B, N] to [S, B, F]."""
+        """Convert x [T, B, N] to features [S, B, F]; S is T for "last_K", else 1."""
         x = x * valid_steps(lengths, len(x))[..., None]
         if self.sees == "counts":
             return x.sum(0, keepdim=True)
         if self.window is None:
             padded = nn.functional.pad(x, (0, 0, 0, 0, 0, self.steps - len(x)))
             return padded.transpose(0, 1).flatten(1)[None]
-        before = [nn.functional.pad(x, (0, 0, 0, 0, lag, 0))[: len(x)] for lag in range(self.window)]
-        return torch.cat(before, 2)
+        delayed = [nn.functional.pad(x, (0, 0, 0, 0, lag, 0))[: len(x)] for lag in range(self.window)]
+        return torch.cat(delayed, 2)
 
 
 class Size:
-    """Finds how wide the hidden layers have to be for a number of parameters.
+    """Chooses the widths of a baseline's hidden layers for a wanted number of parameters.
 
     Args:
-        parameters: how many, or None for those of the spiking network that the others describe.
+        parameters: wanted number, or None for that of the spiking network that the other arguments describe.
         hidden: its neurons per hidden layer.
         recurrence: "none", "one_to_one" or "all_to_all".
         bias: whether its layers have biases.
 
     Raises:
-        InputError: neither a number nor such a network.
+        InputError: a value out of range, or both or neither of a number and a spiking network.
     """
 
     def __init__(self, parameters: object, hidden: object, recurrence: object, bias: object) -> None:
@@ -288,7 +292,7 @@ class Size:
             self.shape, self.bias = [1], False
 
     def wanted(self, n_inputs: int, n_outputs: int) -> int:
-        r"""Count the parameters that the spiking network has, which the baseline has to match.
+        r"""Return the wanted number of parameters: the given one, or that of the spiking network.
 
         .. math:: \sum_l n_{l-1} n_l + \sum_{l \text{ hidden}} (0, n_l \text{ or } n_l^2) + [\text{bias}] \sum_l n_l
 
@@ -302,15 +306,17 @@ class Size:
         return dense_parameters(sizes, bias=self.bias) + among[self.recurrence]
 
     def widths(self, count: Callable[[list[int]], int], n_inputs: int, n_outputs: int) -> list[int]:
-        """Choose each hidden layer's units, in the spiking network's proportions, to match its parameters best.
+        """Return the number of units of each hidden layer with which the wanted number is matched best.
+
+        The layers have the proportions of the spiking network.
 
         Args:
-            count: parameters of hidden layers of these widths; it grows with each.
-            n_inputs: of the network.
-            n_outputs: of the network.
+            count: returns the baseline's parameters for given widths; increasing in each width.
+            n_inputs: number of inputs of the network.
+            n_outputs: number of its outputs.
 
         Raises:
-            InputError: one unit a layer is already far too many.
+            InputError: one unit per layer has far too many parameters.
 
         >>> Size(100, None, None, None).widths(lambda widths: 9 * widths[0], 2, 2)
         [11]
@@ -332,11 +338,12 @@ class Size:
         return closest
 
     def _scaled(self, first: int) -> list[int]:
+        """Return the widths of all hidden layers, in proportion, if the first has `first` units."""
         return [max(1, round(first * neurons / self.shape[0])) for neurons in self.shape]
 
 
 def dense_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
-    """Count the parameters of dense layers between layers of these sizes.
+    """Count the parameters of a chain of dense layers; `sizes` are its numbers of inputs and units.
 
     >>> dense_parameters([3, 2, 1])
     11
@@ -344,30 +351,30 @@ def dense_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
     return sum(before * after + bias * after for before, after in itertools.pairwise(sizes))
 
 
-def undrawn(kind: type[nn.Module], *sizes: int) -> nn.Module:
-    """Build a module of torch's own without drawing its weights from the process-wide generator."""
+def build_undrawn(kind: type[nn.Module], *sizes: int) -> nn.Module:
+    """Build a torch module with uninitialised weights, without using torch's global random generator."""
     with torch.device("meta"):
         module = kind(*sizes)
     return module.to_empty(device="cpu")
 
 
-def linear(n_inputs: int, n_outputs: int) -> PlainLayer:
-    """Build the linear readout."""
-    return PlainLayer("readout", n_outputs, undrawn(nn.Linear, n_inputs, n_outputs), nn.Identity())
+def linear_readout(n_inputs: int, n_outputs: int) -> PlainLayer:
+    """Build the linear readout layer."""
+    return PlainLayer("readout", n_outputs, build_undrawn(nn.Linear, n_inputs, n_outputs), nn.Identity())
 
 
-def layers_of(
+def build_layers(
     sizes: Sequence[int], body: Callable[[int, int], nn.Module], after: Callable[[], nn.Module]
 ) -> list[PlainLayer]:
-    """Build hidden layers and a linear readout, from a network's inputs to its outputs.
+    """Build the hidden layers and the linear readout of a baseline.
 
     Args:
-        sizes: inputs, units of each hidden layer, outputs.
-        body: builds the module of a hidden layer from its inputs and its units.
-        after: builds what the values of a hidden layer pass through.
+        sizes: numbers of inputs, of units of each hidden layer, and of outputs.
+        body: builds the torch module of a hidden layer from its numbers of inputs and units.
+        after: builds its activation.
     """
     hidden = [
         PlainLayer(f"hidden{index}", units, body(before, units), after())
         for index, (before, units) in enumerate(itertools.pairwise(sizes[:-1]))
     ]
-    return [*hidden, linear(*sizes[-2:])]
+    return [*hidden, linear_readout(*sizes[-2:])]

@@ -1,4 +1,4 @@
-"""Gated recurrent units."""
+"""A baseline of gated recurrent units (GRU)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from sgbench.networks.baseline import GatedBaseline, undrawn
+from sgbench.networks.baseline import GatedBaseline, build_undrawn
 
 
 class Gru(GatedBaseline):
@@ -16,15 +16,17 @@ class Gru(GatedBaseline):
         r &= \sigma(W_r x + b_r + V_r h + c_r), \quad z = \sigma(W_z x + b_z + V_z h + c_z) \\
         n &= \tanh(W_n x + b_n + r (V_n h + c_n)), \qquad h \leftarrow (1 - z) n + z h, \qquad y = W h + b
 
+    for the input x of a layer, its hidden values h, weights W and V, biases b and c, and the readout's output y.
+
     Args:
-        provided: what the builder gives.
-        parameters: how many to have, or None for those of the spiking network that the others describe.
+        provided: parts of the run to build from.
+        parameters: wanted number of parameters, or None to match the spiking network that `match_*` describe.
         match_hidden: neurons per hidden layer of that network.
-        match_recurrence: "none", "one_to_one" or "all_to_all".
+        match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all".
         match_bias: whether its layers have biases.
 
     Raises:
-        InputError: a value out of range, or more parameters in one unit a layer than it may have.
+        InputError: a value out of range, or far too many parameters even with one unit per layer.
 
     Source: Cho et al. 2014, arXiv:1406.1078, as `torch.nn.GRU`.
     """
@@ -34,4 +36,4 @@ class Gru(GatedBaseline):
     @staticmethod
     def body(inputs: int, units: int) -> nn.Module:
         """Build one layer of `torch.nn.GRU`."""
-        return undrawn(nn.GRU, inputs, units)
+        return build_undrawn(nn.GRU, inputs, units)

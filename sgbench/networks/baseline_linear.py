@@ -1,11 +1,11 @@
-"""A linear readout of the input."""
+"""A linear baseline: a linear readout of the input."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from sgbench.networks.base import Provided
-from sgbench.networks.baseline import Baseline, InputView, linear
+from sgbench.networks.baseline import Baseline, InputView, linear_readout
 from sgbench.signals.spikes import Signal, dense
 
 
@@ -14,14 +14,14 @@ class Linear(Baseline):
 
     .. math:: y = W v + b
 
-    With `counts` time is summed away; with `all` it is a linear classifier of the whole sample, steps and channels
-    laid flat; with `last_K` a linear filter of K steps, which answers in every step. It has as many parameters as
-    that takes, whatever the spiking network has.
+    for the features v of `InputView`: sums over time ("counts"), all steps and channels ("all"), or the last K
+    steps ("last_K", with an output in every step). Its number of parameters follows from these; it does not match
+    that of a spiking network.
 
     Args:
-        provided: what the builder gives.
+        provided: parts of the run to build from.
         sees: "counts", "all" or "last_K"; see `InputView`.
-        steps: of the protocol.
+        steps: number of steps of the protocol.
 
     Raises:
         InputError: a value out of range.
@@ -37,9 +37,11 @@ class Linear(Baseline):
         steps: int,
     ) -> None:
         self.view = InputView(sees, steps)
-        super().__init__([linear(self.view.features(provided.n_inputs), provided.n_outputs)], provided)
+        super().__init__(
+            [linear_readout(self.view.features(provided.n_inputs), provided.n_outputs)], provided
+        )
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return the layer's view of a sample; see `InputView`."""
+        """Compute the features of all samples [S, B, F]; see `InputView`."""
         return self.view(dense(x), lengths)

@@ -1,4 +1,4 @@
-"""Long short-term memory."""
+"""A baseline of long short-term memory (LSTM)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from sgbench.networks.baseline import GatedBaseline, undrawn
+from sgbench.networks.baseline import GatedBaseline, build_undrawn
 
 
 class Lstm(GatedBaseline):
@@ -17,15 +17,18 @@ class Lstm(GatedBaseline):
         o = \sigma(W_o x + b_o + V_o h + c_o) \\
         m &\leftarrow f m + i \tanh(W_m x + b_m + V_m h + c_m), \qquad h \leftarrow o \tanh m, \qquad y = W h + b
 
+    for the input x of a layer, its cells m, hidden values h, weights W and V, biases b and c, and the readout's
+    output y.
+
     Args:
-        provided: what the builder gives.
-        parameters: how many to have, or None for those of the spiking network that the others describe.
+        provided: parts of the run to build from.
+        parameters: wanted number of parameters, or None to match the spiking network that `match_*` describe.
         match_hidden: neurons per hidden layer of that network.
-        match_recurrence: "none", "one_to_one" or "all_to_all".
+        match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all".
         match_bias: whether its layers have biases.
 
     Raises:
-        InputError: a value out of range, or more parameters in one unit a layer than it may have.
+        InputError: a value out of range, or far too many parameters even with one unit per layer.
 
     Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), as `torch.nn.LSTM`.
     """
@@ -35,4 +38,4 @@ class Lstm(GatedBaseline):
     @staticmethod
     def body(inputs: int, units: int) -> nn.Module:
         """Build one layer of `torch.nn.LSTM`."""
-        return undrawn(nn.LSTM, inputs, units)
+        return build_undrawn(nn.LSTM, inputs, units)

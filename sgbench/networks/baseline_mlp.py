@@ -1,4 +1,4 @@
-"""Rectified units."""
+"""A baseline of rectified units (multilayer perceptron)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from sgbench.networks.base import Provided
-from sgbench.networks.baseline import Baseline, InputView, Size, dense_parameters, layers_of, undrawn
+from sgbench.networks.baseline import Baseline, InputView, Size, build_layers, build_undrawn, dense_parameters
 from sgbench.signals.spikes import Signal, dense
 
 
@@ -17,17 +17,19 @@ class Perceptron(Baseline):
 
     .. math:: h^l = \max(0, W^l h^{l-1} + b^l), \quad h^0 = v, \quad y = W h^L + b
 
+    for the features v of `InputView`, weights W, biases b, values h of hidden layer l, and the readout's output y.
+
     Args:
-        provided: what the builder gives.
+        provided: parts of the run to build from.
         sees: "counts", "all" or "last_K"; see `InputView`.
-        steps: of the protocol.
-        parameters: how many to have, or None for those of the spiking network that the others describe.
+        steps: number of steps of the protocol.
+        parameters: wanted number of parameters, or None to match the spiking network that `match_*` describe.
         match_hidden: neurons per hidden layer of that network.
-        match_recurrence: "none", "one_to_one" or "all_to_all".
+        match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all".
         match_bias: whether its layers have biases.
 
     Raises:
-        InputError: a value out of range, or more parameters in one unit a layer than it may have.
+        InputError: a value out of range, or far too many parameters even with one unit per layer.
 
     Source: Iyer, Chua & Li 2021, Frontiers in Neuroscience 15.
     """
@@ -50,10 +52,12 @@ class Perceptron(Baseline):
         widths = size.widths(
             lambda widths: dense_parameters([first, *widths, n_outputs]), n_inputs, n_outputs
         )
-        layers = layers_of([first, *widths, n_outputs], functools.partial(undrawn, nn.Linear), nn.ReLU)
+        layers = build_layers(
+            [first, *widths, n_outputs], functools.partial(build_undrawn, nn.Linear), nn.ReLU
+        )
         super().__init__(layers, provided)
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return the first layer's view of a sample; see `InputView`."""
+        """Compute the features of all samples [S, B, F]; see `InputView`."""
         return self.view(dense(x), lengths)

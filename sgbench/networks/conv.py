@@ -22,23 +22,23 @@ PLACES = ("currents", "spikes")
 class Conv(Chain):
     """Wires a chain of convolutional layers, each with or without pooling, and a dense readout.
 
-    Pooling of currents comes between a convolution and its neurons, of which there is then one for each window;
-    pooling of spikes comes after the neurons. The largest of spikes is a spike again, their mean is not: the next
-    layer multiplies its weights by it.
+    Pooling of currents lies between a convolution and its neurons, so that there is one neuron per window; pooling
+    of spikes lies after the neurons. The maximum of spikes is a spike again; their mean is a real number, which
+    multiplies the weights of the next layer.
 
     Args:
-        provided: what the builder gives.
-        image: channels, height and width of the input; None is what the data set states, or one square channel.
-        channels: of each hidden layer.
-        kernel_size: an odd number of pixels.
-        stride: of every convolution into a layer.
-        pooling: "none", "max" or "average", in every hidden layer.
+        provided: parts of the run to build from.
+        image: channels, height and width of the input; None for those of the data set, or one square channel.
+        channels: number of channels of each hidden layer.
+        kernel_size: side of the kernels, an odd number [pixels].
+        stride: stride of the convolutions between layers [pixels].
+        pooling: "none", "max" or "average".
         pooling_of: "currents" (before the neurons) or "spikes" (after them).
-        pool_size: side of a window [pixels].
-        pooled_layers: which hidden layers are pooled, counted from 1; None is all.
-        recurrence: of hidden layers, "none", "one_to_one" or "all_to_all" (a convolution).
-        recurrence_gradient: "full" or "cut".
+        pool_size: side of a pooling window [pixels].
+        recurrence: recurrence of hidden layers, "none", "one_to_one" or "all_to_all" (a convolution).
+        recurrence_gradient: "full" or "cut" (no gradient through recurrent spikes).
         bias: whether layers have biases.
+        pooled_layers: numbers of the hidden layers that are pooled, from 1; None for all.
 
     Raises:
         InputError: an empty chain, an image of another size than the input, or a value out of range.
@@ -102,10 +102,15 @@ class Conv(Chain):
 
 
 def _is_pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
-    """Return for each hidden layer whether it is pooled.
+    """Return for each of `count` hidden layers whether it is pooled.
+
+    Args:
+        layers: numbers of the pooled layers, from 1; None for all.
+        count: number of hidden layers.
+        pooling: "none", "max" or "average".
 
     Raises:
-        InputError: not a list of layers that there are, or layers without a kind of pooling.
+        InputError: `layers` is no list of existing layers, or is given although `pooling` is "none".
     """
     if layers is None:
         return [pooling != "none"] * count
@@ -127,7 +132,7 @@ def _check(
     recurrence_gradient: str,
     bias: bool,
 ) -> None:
-    """Refuse sizes, kinds of pooling and recurrence, and a bias that are out of range."""
+    """Raise an `InputError` for a value out of range; the arguments are those of `Conv`."""
     require_recurrence(recurrence, recurrence_gradient)
     require_choice("network.pooling", pooling, POOLINGS)
     require_choice("network.pooling_of", pooling_of, PLACES)

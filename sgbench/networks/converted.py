@@ -1,4 +1,4 @@
-"""A network trained on rates, whose answers are given by integrate-and-fire neurons of the same weights."""
+"""A network that is trained on rates, and evaluated with integrate-and-fire neurons of the same weights."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ from sgbench.surrogates.zero import Zero
 
 
 class Converted(Network):
-    r"""Trains dense layers of clip-floor-shift units that answer as integrate-and-fire neurons.
+    r"""Trains dense layers of clip-floor-shift units on rates, and evaluates them as integrate-and-fire neurons.
 
-    Training sees what comes in as a rate, the mean over a sample's own steps. A unit sends one of L + 1 levels,
+    In training the input is a rate, its mean over a sample's own steps. A unit with current z sends a value a of L
+    + 1 levels,
 
     .. math:: a = \mathrm{clip}\Big(\frac1L \left\lfloor \frac{z L}{\theta} + \tfrac12 \right\rfloor, 0, 1\Big),
         \qquad z = W a_\mathrm{before} + b,
 
-    with the floor's slope taken as 1. To score validation and test, the same weights run over the steps: neurons
-    without a leak start at :math:`\theta / 2`, fire above theta and pay theta for it. Under a constant current z a
-    neuron then fires :math:`\mathrm{clip}(\lfloor z T/\theta + \tfrac12 \rfloor, 0, T)` times in T steps, which is
-    the unit at L = T (one less where the floor is met exactly); currents that come unevenly, as those of deeper
-    layers do, move its count. The readout answers once, with the mean of its currents over the sample's steps.
-    Operations and rates are those of the spikes.
+    with weights W, biases b, thresholds theta, and 1 as the slope of the floor. For validation and test the same
+    weights run over the steps: neurons without a leak start at :math:`\theta / 2`, fire above theta and subtract
+    it. With a constant current z a neuron fires :math:`\mathrm{clip}(\lfloor z T/\theta + \tfrac12 \rfloor, 0, T)`
+    times in T steps, as the unit with L = T does (one less if the floor's argument is a whole number). Uneven
+    currents, as of deeper layers, change the count. The output is the mean of the readout's currents over the
+    sample's steps. Operations and rates are counted from the spikes.
 
-    No surrogate gradient is taken, so neuron, readout and surrogate are not chosen, and boards show it without a
-    rank. Rates alone are learnt: information in the timing of input spikes is lost.
+    The network uses no surrogate gradient, so neuron, readout and surrogate cannot be chosen, and boards show it
+    without a rank. It learns from rates only: information in the timing of input spikes is lost.
 
     Args:
-        provided: what the builder gives.
-        hidden: neurons per hidden layer.
-        levels: L, at least 1.
+        provided: parts of the run to build from.
+        hidden: number of neurons of each hidden layer.
+        levels: L, 1 or more.
         bias: whether layers have biases.
 
     Raises:
@@ -76,15 +77,15 @@ class Converted(Network):
         self.set_up(layers, provided)
 
     def trained_steps(self, steps: int) -> int:
-        """Return 1, since in training a rate stands for all steps."""
+        """Return 1: training computes one pass on rates."""
         return 1
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Refuse every normalisation but none."""
+        """Raise an `InputError` for every normalisation but "none"."""
         _refuse("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
-        """Refuse every dropout but none."""
+        """Raise an `InputError` for every dropout but "none"."""
         _refuse("dropout", neutral=dropout.neutral)
 
     def unroll(
@@ -96,7 +97,7 @@ class Converted(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all time steps (see `Network.unroll`); an answer given once is repeated in every step."""
+        """Run on rates in training, else over all time steps; the output is repeated for every step."""
         if self.training:
             return self._rates(x, lengths)
         runs = self.engine.unroll(
@@ -107,28 +108,33 @@ class Converted(Network):
         )
         summed = runs[-1].output
         last = (lengths - 1).view(1, -1, 1).expand(1, -1, summed.shape[2])  # type: ignore[union-attr]
-        answer = summed.gather(0, last) / lengths.view(1, -1, 1).to(summed.dtype)  # type: ignore[union-attr]
-        spikes = tuple(run.output for run in runs[:-1] if SPIKES in keep and run.output is not None)
+        output = summed.gather(0, last) / lengths.view(1, -1, 1).to(summed.dtype)  # type: ignore[union-attr]
         return Trajectory(
-            answer.expand(x.shape[0], -1, -1), lengths, spikes, (), tuple(run.state for run in runs)
+            output=output.expand(x.shape[0], -1, -1),
+            lengths=lengths,
+            spikes=tuple(run.output for run in runs[:-1] if SPIKES in keep and run.output is not None),
+            u=(),
+            state=tuple(run.state for run in runs),
         )
 
     def _rates(self, x: Signal, lengths: Tensor) -> Trajectory:
         """Run one pass on rates; its trajectory holds no spikes."""
         steps = dense(x)
         inside = valid_steps(lengths, len(steps))[..., None]
-        sent = steps.masked_fill(~inside, 0.0).sum(0) / lengths[:, None].to(steps.dtype)
+        rate = steps.masked_fill(~inside, 0.0).sum(0) / lengths[:, None].to(steps.dtype)
         states: list[Any] = []
         for layer in self.hidden_layers:
-            current = layer.current(sent)
-            sent = clip_floor_shift(current / layer.neuron.threshold(), self.levels)  # type: ignore[operator]
-            states.append(SpikingState(u=current, s=sent))
-        answer = self.readout.current(sent)
-        states.append(ReadoutState(u=answer))
-        return Trajectory(answer.expand(x.shape[0], -1, -1), lengths, (), (), tuple(states))
+            current = layer.current(rate)
+            rate = clip_floor_shift(current / layer.neuron.threshold(), self.levels)  # type: ignore[operator]
+            states.append(SpikingState(u=current, s=rate))
+        output = self.readout.current(rate)
+        states.append(ReadoutState(u=output))
+        return Trajectory(
+            output=output.expand(x.shape[0], -1, -1), lengths=lengths, spikes=(), u=(), state=tuple(states)
+        )
 
     def _initial_states(self, x: Signal) -> tuple[Any, ...]:
-        """Return the states before the first step: half a threshold in every neuron, which rounds its count."""
+        """Return the states before the first step: half a threshold in every neuron, so that counts are rounded."""
         states: list[Any] = []
         weight = self.readout.weight
         for layer in self.hidden_layers:
@@ -140,10 +146,10 @@ class Converted(Network):
 
 
 def clip_floor_shift(rate: Tensor, levels: int) -> Tensor:
-    """Round to the nearest of so many levels from 0 to 1; the slope is 1 between them and 0 beyond.
+    """Round to the nearest multiple of 1/levels, clipped to 0..1; the gradient is 1 inside and 0 outside of 0..1.
 
     Args:
-        rate: current over threshold.
+        rate: current over threshold, of any shape.
         levels: L.
 
     >>> rate = torch.tensor([-0.2, 0.1, 0.13, 0.9, 1.4], requires_grad=True)
@@ -159,7 +165,7 @@ def clip_floor_shift(rate: Tensor, levels: int) -> Tensor:
 
 
 def _integrate_and_fire() -> Leaky:
-    """Build neurons without a leak whose one threshold is learnt."""
+    """Build integrate-and-fire neurons, without a leak and with one learnt threshold per layer."""
     return Leaky(
         Zero(normalisation="raw", scale=1.0),  # no gradient goes through its spikes
         beta=1.0,
@@ -172,6 +178,7 @@ def _integrate_and_fire() -> Leaky:
 
 
 def _refuse(group: str, *, neutral: bool) -> None:
+    """Raise an `InputError` for an option of this configuration group, unless it is neutral."""
     if not neutral:
         raise InputError(
             f"{group}: network=converted is trained on rates, not step by step; use {group}=none"

@@ -1,4 +1,4 @@
-"""Layers whose weights are convolutions."""
+"""Layers of neurons whose weights are convolutions."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class ConvLayer(Layer):
-    """Holds one layer of neurons with convolutions as weights into it and among its neurons.
+    """Holds one layer of neurons, with convolutions as feed-forward and recurrent weights.
 
-    Signals stay flat: an image [C, H, W] lies in the order of its indices, the currents of one kind side by side.
+    Signals are flat: an image [C, H, W] is a vector in the order of its indices. Currents of one kind follow each
+    other, kind after kind.
 
     Args:
-        name: as records and messages call it.
+        name: name of the layer in records and messages.
         image: channels, height and width of the input.
-        channels: of the neurons.
-        make_neuron: a new layer of neurons of a given size.
-        kernel_size: an odd number of pixels; borders are padded with zeros by half of it.
-        stride: of the convolution into the layer.
-        recurrence: "none", "one_to_one" (a weight per neuron) or "all_to_all" (a convolution among the channels).
-        recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
-        bias: whether a bias per channel joins the current in each step.
-        pooling: of the currents before the neurons, "none", "max" or "average".
-        pool_size: side of a window [pixels].
+        channels: number of channels of the neurons.
+        make_neuron: makes a new layer of neurons of a given size.
+        kernel_size: side of the kernels, an odd number [pixels]; borders are padded with zeros by half of it.
+        stride: stride of the convolution into the layer [pixels].
+        recurrence: "none", "one_to_one" (a weight per neuron) or "all_to_all" (a convolution).
+        recurrence_gradient: "full", or "cut" (no gradient through the recurrent spikes).
+        bias: whether a bias per channel is added to the current.
+        pooling: pooling of currents before the neurons, "none", "max" or "average".
+        pool_size: side of a pooling window [pixels].
 
     Raises:
         InputError: neurons that split their inputs, recurrence among neurons that take all steps at once, or
-            windows larger than what is pooled.
+            pooling windows larger than the image.
     """
 
     def __init__(  # noqa: PLR0913 - a convolution has so many
@@ -87,21 +88,24 @@ class ConvLayer(Layer):
 
     @property
     def sums(self) -> int:
-        """Count the currents that the convolution makes in each step, before any pooling."""
+        """Return the number of currents that the convolution computes in each step, before any pooling."""
         return self.neuron.currents * math.prod(self.image_summed)
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights anew; biases start at 0."""
+        """Draw all weights; biases keep their value, initially 0."""
         init.fill(self.weight, self.weight[0].numel(), generator, recurrent=False, layer=self)
         if self.recurrent is not None:
             init.fill(self.recurrent, self.recurrent[0].numel(), generator, recurrent=True, layer=self)
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Convolve what arrives, of any number of leading dimensions, and add the bias."""
+        """Convolve flat images x [..., inputs] with these weights, and add the bias, if any: [..., currents]."""
         return flat_convolution(x, self.image_in, weight, bias, self.stride)
 
     def current_of_events(self, signal: Signal) -> Tensor:
-        """Compute the current of all steps [T, B, inputs] by events, the largest of each window with it."""
+        """Compute the current of all steps from the input [T, B, inputs] on a CPU, event by event.
+
+        Maximum pooling of the currents, if any, is done in the same loop.
+        """
         from sgbench.engine.event_convolution import Convolution, convolve
 
         if self.feedback_weight is not None:
@@ -112,17 +116,17 @@ class ConvLayer(Layer):
         at_once = pool is not None and pool.kind == "max" and not self.normalises
         side = pool.window[0] if at_once and pool is not None else 1
         weight, bias = self.acting()
-        given = Convolution(self.image_in, weight, bias, self.stride, self.kernel_size // 2, side)
-        current = self.normalised(convolve(signal, given))
+        convolution = Convolution(self.image_in, weight, bias, self.stride, self.kernel_size // 2, side)
+        current = self.normalised(convolve(signal, convolution))
         return current if at_once or pool is None else pool(current)
 
     def weight_gradients(self, arriving: Tensor, ones: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the gradients of weights and bias from the slopes by currents; a largest current has none.
+        """Compute the gradients of the weights and of the bias; not defined for maximum pooling of currents.
 
         Args:
-            arriving: flat images that arrive [M, inputs].
-            ones: the bias's input [M, 1].
-            slopes: of each neuron's current [M, N].
+            arriving: flat input images [M, inputs].
+            ones: factor of the bias, which may be filtered [M, 1].
+            slopes: derivatives of the loss by each neuron's current [M, N].
         """
         if self.pool_out is not None:
             with torch.enable_grad():
@@ -134,20 +138,25 @@ class ConvLayer(Layer):
         return weight, (slopes.sum((2, 3)) * ones).sum(0)
 
     def recurrent_gradient(self, s: Tensor, slopes: Tensor) -> Tensor:
-        """Compute the gradient of a convolution among the channels from spikes and slopes [M, N]."""
-        wires: Tensor = self.recurrent  # type: ignore[assignment]
-        sent, heard = (each.reshape(-1, *self.image_out) for each in (s, slopes))
-        return conv2d_weight(sent, list(wires.shape), heard, padding=self.kernel_size // 2)
+        """Compute the gradient of the recurrent convolution.
+
+        Args:
+            s: spikes that the neurons sent [M, N].
+            slopes: derivatives of the loss by each neuron's current [M, N].
+        """
+        shape = list(self.recurrent.shape)  # type: ignore[union-attr]
+        spikes, gradient = (values.reshape(-1, *self.image_out) for values in (s, slopes))
+        return conv2d_weight(spikes, shape, gradient, padding=self.kernel_size // 2)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
-        """Compute the recurrent current, element by element or by a convolution among the channels."""
+        """Compute the recurrent current from the last spikes s [B, N] and recurrent weights `wires`."""
         if self.recurrence == "one_to_one":
             return s.repeat(1, self.neuron.currents) * wires
         return flat_convolution(s, self.image_out, wires, None, 1)
 
 
 def flat_convolution(x: Tensor, image: Image, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    """Convolve flat images [..., C H W] to flat images, of any number of leading dimensions."""
+    """Convolve flat images [..., C H W] of the size `image`, and return flat images."""
     folded = x.reshape(-1, *image)
     out = conv2d(folded, weight, bias, stride=stride, padding=weight.shape[-1] // 2)
     return out.reshape(*x.shape[:-1], -1)

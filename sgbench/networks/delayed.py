@@ -1,4 +1,4 @@
-"""Dense layers in a chain whose synapses have delays that are learnt."""
+"""Chains of dense layers whose synapses have learnt delays."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from sgbench.neurons.base import Neuron
 from sgbench.signals.spikes import Signal, dense
 
 KERNELS = ("gaussian", "triangle", "rounded")
-NARROWEST = 0.1  # standard deviation of a Gaussian kernel [steps]
-AWAY = 1e-4  # share of the longest delay by which a delay starts from either end
+NARROWEST = 0.1  # smallest standard deviation of a Gaussian kernel [steps]
+MARGIN = 1e-4  # least distance of an initial delay from 0 and from the longest, as a share of the longest
 
 
 class DelayedLayer(DenseLayer):
-    r"""Delays what each synapse of a dense layer transmits.
+    r"""Delays the transmission of each synapse of a dense layer by a learnt time.
 
     .. math:: I_i[t] = \sum_j W_{ij} \sum_{k=0}^{D} \kappa(k; d_{ij}) \, x_j[t-k], \qquad d = D \, \sigma(w)
 
-    Kernels, each with its weights over the steps adding up to 1: "gaussian" :math:`\propto e^{-(k-d)^2/2\sigma^2}`,
-    "triangle" :math:`\max(0, 1 - |k-d|)` (linear interpolation), "rounded": all in the nearest step, with the
-    gradient of the Gaussian. Recurrent synapses V have kernels of delays of their own:
+    for the current I, input x, weights W, delays d and their logits w. Kernels kappa, whose values over k add up to
+    1, are "gaussian" :math:`\propto e^{-(k-d)^2/2\sigma^2}`, "triangle" :math:`\max(0, 1 - |k-d|)` (linear
+    interpolation) and "rounded" (1 at the nearest step, with the gradient of the Gaussian). Recurrent weights V of
+    spikes s have their own delays d':
 
     .. math:: I_i[t] \mathrel{+}= \sum_j V_{ij} \sum_{k=0}^{D} \kappa(k; d'_{ij}) \, s_j[t-1-k]
 
     Args:
-        name: as records and messages call it.
-        n_in: inputs.
-        n_out: neurons.
-        neuron: of this layer alone.
-        max_delay_steps: D, the longest delay [steps].
-        kernel: one of the three.
-        bias: whether a bias joins the current in each step.
-        recurrent: whether all neurons of the layer reach all of them by synapses that delay.
+        name: name of the layer in records and messages.
+        n_in: number of inputs.
+        n_out: number of neurons.
+        neuron: the neurons, used by this layer only.
+        max_delay_steps: longest delay D [steps].
+        kernel: "gaussian", "triangle" or "rounded".
+        bias: whether a bias is added to the current.
+        recurrent: whether the layer has all-to-all recurrence with delays.
 
     Raises:
         InputError: recurrence among neurons that take all time steps at once.
@@ -80,25 +81,25 @@ class DelayedLayer(DenseLayer):
         self.always_all_steps = f"the synapses of layer '{name}' delay what they transmit"
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw weights, and delays uniformly between 0 and the longest."""
+        """Draw weights as a dense layer does, and delays uniformly between 0 and D."""
         super().reset_weights(init, generator)
         for logit in (self.delay_logit, self.recurrent_delay_logit):
             if logit is not None:
                 share = torch.rand(logit.shape, generator=generator, dtype=torch.float64)
                 with torch.no_grad():
-                    logit.copy_(torch.logit(AWAY + (1 - 2 * AWAY) * share))
+                    logit.copy_(torch.logit(MARGIN + (1 - 2 * MARGIN) * share))
 
     @property
     def fan_out(self) -> int:
-        """Count the synapses that one event reaches, times the steps in which it reaches each."""
+        """Return the number of synapses that one event reaches, times the steps over which each spreads it."""
         return super().fan_out * self.taps
 
     def delays(self) -> Tensor:
-        """Return the delays of each synapse, in (0, D) [currents N, inputs, steps]."""
+        """Return the delays of all synapses, in (0, D) [steps], as [currents N, inputs]."""
         return self._delays(self.delay_logit)
 
     def recurrent_delays(self) -> Tensor:
-        """Return the delays of each recurrent synapse, beside the one step of all [currents N, N, steps].
+        """Return the delays of all recurrent synapses, beyond the usual one step [steps], as [currents N, N].
 
         Raises:
             InputError: the layer has no recurrence.
@@ -108,82 +109,82 @@ class DelayedLayer(DenseLayer):
         return self._delays(self.recurrent_delay_logit)
 
     def _delays(self, logit: Tensor) -> Tensor:
+        """Convert logits to delays in (0, D) [steps]."""
         return self.longest * logit.sigmoid()
 
     def kernels(self) -> Tensor:
-        """Compute the share of each synapse's spike that arrives at each lag [currents N, inputs, D + 1].
-
-        Lags are 0 to D steps, and the shares of a synapse add up to 1.
-        """
+        """Compute the kernel of each synapse at lags of 0 to D steps [currents N, inputs, D + 1]."""
         return self._kernels(self.delays())
 
     def _kernels(self, delays: Tensor) -> Tensor:
-        """Compute the shares over lags of synapses with these delays."""
+        """Compute the kernels of synapses with these delays [steps]: [...] to [..., D + 1]."""
         lag = torch.arange(self.longest + 1, device=self.weight.device, dtype=self.weight.dtype)
-        apart = lag - delays[..., None]
+        distance = lag - delays[..., None]
         if self.kernel == "triangle":
-            return (1 - apart.abs()).relu()
-        soft = (-0.5 * (apart / self.sigma_steps).square()).softmax(-1)
+            return (1 - distance.abs()).relu()
+        gaussian = (-0.5 * (distance / self.sigma_steps).square()).softmax(-1)
         if self.kernel == "gaussian":
-            return soft
-        hard = nn.functional.one_hot(apart.abs().argmin(-1), self.longest + 1).to(soft)
-        return hard + (soft - soft.detach())
+            return gaussian
+        rounded = nn.functional.one_hot(distance.abs().argmin(-1), self.longest + 1).to(gaussian)
+        return rounded + (gaussian - gaussian.detach())
 
-    def _gaussians(self) -> Tensor:
-        """Compute what `kernels` does of Gaussians, with fewer passes over all lags on the way back."""
+    def _gaussian_kernels(self) -> Tensor:
+        """Compute `kernels` for Gaussians, with a backward pass that reads the lags fewer times."""
         return _Gaussian.apply(self.delays(), self.sigma_steps, self.longest + 1)  # type: ignore[no-any-return]
 
     def synapses(self) -> None:
-        """Return None, since the product spans steps."""
+        """Return None: delays make the product more than a matrix and a bias."""
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute the current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
 
         Raises:
-            InputError: a single step is given.
+            InputError: x is of a single step [B, inputs].
         """
         if x.dim() < 3:  # noqa: PLR2004 - time, batch, inputs
             raise InputError(f"layer '{self.name}': delays need the input of all time steps at once")
-        spread = (weight[..., None] * self.kernels()).flip(-1)
+        filters = (weight[..., None] * self.kernels()).flip(-1)
         padded = nn.functional.pad(x.movedim(0, -1), (self.longest, 0))
-        return nn.functional.conv1d(padded, spread, bias).movedim(-1, 0)
+        return nn.functional.conv1d(padded, filters, bias).movedim(-1, 0)
 
     def begin_feedback(self) -> Callable[[Tensor], Tensor]:
-        """Return the function of a pass that takes the last spikes of step after step and returns their current.
+        """Return a function for one pass, which maps the last step's spikes to the recurrent current.
 
-        It keeps the spikes that are still under way, the latest first.
+        It must be called once per step, as it stores the spikes that have not fully arrived.
         """
         if self.recurrent is None:
             return self.feedback
         kernels = self._kernels(self.recurrent_delays())
-        forth, back = (
-            None if wires is None else (wires[..., None] * kernels).permute(2, 1, 0).flatten(0, 1)
-            for wires in (self.recurrent_acting(), self.recurrent_feedback)
+        # Rows of both matrices: lag by lag, the presynaptic neurons.
+        forward, backward = (
+            None if weights is None else (weights[..., None] * kernels).permute(2, 1, 0).flatten(0, 1)
+            for weights in (self.recurrent_acting(), self.recurrent_feedback)
         )
-        under_way: deque[Tensor] = deque(maxlen=self.longest + 1)
+        latest: deque[Tensor] = deque(maxlen=self.longest + 1)
 
         def feedback(s: Tensor) -> Tensor:
-            under_way.appendleft(s)
-            sent = torch.cat(list(under_way), -1)
-            rows = sent.shape[-1]
-            if back is None:
-                return sent @ forth[:rows]  # type: ignore[index]
-            return sent_back(sent.detach() @ forth[:rows], sent, lambda sent: sent @ back[:rows])  # type: ignore[index]
+            latest.appendleft(s)
+            spikes = torch.cat(list(latest), -1)
+            rows = spikes.shape[-1]
+            if backward is None:
+                return spikes @ forward[:rows]  # type: ignore[index]
+            current = spikes.detach() @ forward[:rows]  # type: ignore[index]
+            return sent_back(current, spikes, lambda spikes: spikes @ backward[:rows])
 
         return feedback
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Compute the recurrent current of one step, where no spike is under way for longer.
+        """Return zeros, the recurrent current of a layer without recurrence.
 
         Raises:
-            InputError: the recurrent synapses delay.
+            InputError: the layer has recurrent delays, so that one step is not enough.
         """
         if self.recurrent is not None:
             raise InputError(f"layer '{self.name}': delays need the spikes of all time steps at once")
         return super().feedback(s)
 
     def current_of_events(self, signal: Signal) -> Tensor:
-        """Compute the current of all steps by events, each of which reaches its targets over several steps."""
+        """Compute the current of all steps from the input [T, B, inputs] on a CPU, event by event if possible."""
         from sgbench.engine.event_delays import delay
 
         if self.feedback_weight is not None:
@@ -191,19 +192,19 @@ class DelayedLayer(DenseLayer):
         if self.pool_in is not None or self.dropout is not None:
             signal = self.arriving(dense(signal))
         weight, bias = self.acting()
-        kernels = self.kernels() if self.kernel != "gaussian" else self._gaussians()
-        summed = delay(signal, weight[..., None] * kernels, bias)
-        if summed is None:
+        kernels = self.kernels() if self.kernel != "gaussian" else self._gaussian_kernels()
+        current = delay(signal, weight[..., None] * kernels, bias)
+        if current is None:
             return self.current(dense(signal))
-        return self.normalised(summed)
+        return self.normalised(current)
 
 
 class _Gaussian(torch.autograd.Function):
-    """Maps delays to kernels, whose derivative is kernel (lag - its mean) / sigma^2."""
+    """Computes Gaussian kernels from delays; their derivative is kernel (lag - mean lag) / sigma^2."""
 
     @staticmethod
     def forward(ctx: Any, delays: Tensor, sigma_steps: float, lags: int) -> Tensor:
-        """Compute the kernels in place, one piece of memory for all."""
+        """Compute the kernels [..., lags] from delays [...], in place in one tensor."""
         lag = torch.arange(lags, dtype=delays.dtype)
         kernel = lag - delays.detach()[..., None]
         kernel = kernel.div_(sigma_steps).square_().mul_(-0.5).softmax(-1)
@@ -214,28 +215,28 @@ class _Gaussian(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
-        """Compute the gradient of the delays."""
+        """Compute the gradient by the delays from that by the kernels."""
         (kernel,) = ctx.saved_tensors
         lag = torch.arange(kernel.shape[-1], dtype=kernel.dtype)
-        apart = lag - (kernel @ lag)[..., None]
-        return apart.mul_(kernel).mul_(grad).sum(-1) / ctx.sigma_steps**2, None, None
+        distance = lag - (kernel @ lag)[..., None]
+        return distance.mul_(kernel).mul_(grad).sum(-1) / ctx.sigma_steps**2, None, None
 
 
 class Delayed(Chain):
     """Wires a chain of dense layers with learnt delays, and a readout.
 
-    The Gaussian narrows in the course of training, from the first to the last of `sigma_steps`, in equal ratios
-    from epoch to epoch; wide kernels feel where a delay should move, narrow ones are what a chip can do.
+    The Gaussian narrows in training, from the first to the second of `sigma_steps`, by the same factor in each
+    epoch. Wide kernels give delays a gradient from distant spikes; narrow ones come close to the delays of a chip.
 
     Args:
-        provided: what the builder gives.
-        hidden: neurons per hidden layer.
-        max_delay_steps: the longest delay [steps].
+        provided: parts of the run to build from.
+        hidden: number of neurons of each hidden layer.
+        max_delay_steps: longest delay [steps].
         kernel: "gaussian", "triangle" or "rounded"; see `DelayedLayer`.
-        sigma_steps: standard deviation of the Gaussian at the first and the last epoch [steps].
-        readout_delays: whether the synapses of the readout delay too.
+        sigma_steps: standard deviation of the Gaussian in the first and in the last epoch, a pair [steps].
+        readout_delays: whether the synapses of the readout have delays too.
         bias: whether layers have biases.
-        recurrent_delays: whether neurons of a hidden layer reach each other by synapses that delay.
+        recurrent_delays: whether hidden layers have all-to-all recurrence with delays.
 
     Raises:
         InputError: an empty chain, or a value out of range.
@@ -264,7 +265,7 @@ class Delayed(Chain):
         require_choice("network.kernel", kernel, KERNELS)
         require_flag("network.readout_delays", readout_delays)
         require_flag("network.recurrent_delays", recurrent_delays)
-        self.sigmas = _pair(sigma_steps)
+        self.sigmas = _sigma_range(sigma_steps)
         options = {"max_delay_steps": max_delay_steps, "kernel": kernel, "bias": bias}
         layers: list[DenseLayer] = [
             DelayedLayer(
@@ -287,7 +288,7 @@ class Delayed(Chain):
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:
-        """Narrow the Gaussians of the delays as training advances."""
+        """Set the width of the Gaussians; progress is the share of training done, in [0, 1]."""
         super().advance(progress)
         first, last = self.sigmas
         for layer in self.layers:
@@ -295,8 +296,8 @@ class Delayed(Chain):
                 layer.sigma_steps = first * (last / first) ** progress
 
 
-def _pair(sigma_steps: object) -> tuple[float, float]:
-    """Check and return the first and the last standard deviation."""
+def _sigma_range(sigma_steps: object) -> tuple[float, float]:
+    """Return the first and the last standard deviation [steps], checked."""
     if isinstance(sigma_steps, str) or not isinstance(sigma_steps, Sequence) or len(sigma_steps) != 2:  # noqa: PLR2004
         raise InputError(f"network.sigma_steps={sigma_steps!r}: two numbers such as [2.0, 0.5] are needed")
     first, last = (require_number("network.sigma_steps", sigma, low=NARROWEST) for sigma in sigma_steps)

@@ -1,4 +1,4 @@
-"""A spiking layer that learns how to code analogue input, before dense layers."""
+"""A learnt spiking encoder of analogue input, before dense layers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ WIRINGS = ("one_to_one", "all_to_all")
 class Encoded(Chain):
     r"""Wires a learnt encoder, dense layers after it, and a readout.
 
-    The encoder's neurons turn currents into spikes by weights and biases that are trained with everything else, in
-    place of a code that is fixed: for each input a population of its own (`one_to_one`), or as many neurons that
-    hear all inputs (`all_to_all`). Its synapses multiply, as its input is analogue: use it with `encoder=direct`,
-    or with traces. Layers after it receive spikes.
+    The encoder's neurons convert analogue input to spikes by learnt weights and biases, in place of a fixed code.
+    Each input has its own population of neurons (`one_to_one`), or as many neurons receive all inputs
+    (`all_to_all`). Analogue input costs a multiplication per synapse: use it with `encoder=direct`, or with traces.
+    Later layers receive spikes.
 
     Args:
-        provided: what the builder gives.
-        population: neurons of the encoder for each input.
+        provided: parts of the run to build from.
+        population: number of the encoder's neurons per input.
         wiring: "one_to_one" or "all_to_all".
-        widths: neurons of each layer after the encoder; the list may be empty.
-        recurrence: of the layers after the encoder, "none", "one_to_one" or "all_to_all".
-        recurrence_gradient: "full" or "cut".
-        bias: whether layers have biases, the encoder among them.
+        widths: number of neurons of each hidden layer after the encoder; may be empty.
+        recurrence: recurrence of these layers, "none", "one_to_one" or "all_to_all".
+        recurrence_gradient: "full" or "cut" (no gradient through recurrent spikes).
+        bias: whether layers, with the encoder, have biases.
 
     Raises:
         InputError: a value out of range.
@@ -65,13 +65,13 @@ class Encoded(Chain):
             if wiring == "one_to_one"
             else DenseLayer("encoder", n_inputs, size, neuron, bias=bias)
         ]
-        back = {"recurrence": recurrence, "recurrence_gradient": recurrence_gradient}
+        recurrent = {"recurrence": recurrence, "recurrence_gradient": recurrence_gradient}
         sizes = require_counts(
             "network.widths", widths, "a list of layer sizes such as [64] or []", may_be_empty=True
         )
         for position, width in enumerate(sizes):
             new_layer = DenseLayer(
-                f"hidden{position}", size, width, provided.make_neuron(width), bias=bias, **back
+                f"hidden{position}", size, width, provided.make_neuron(width), bias=bias, **recurrent
             )
             layers.append(new_layer)
             size = width

@@ -1,4 +1,4 @@
-"""A network of current-based neurons that goes from spike to spike, with EventProp's gradient."""
+"""A network of current-based neurons, simulated from spike to spike and trained by EventProp."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ WIRINGS = ("none", "all_to_all")
 
 
 class EventDriven(SpikeTimes):
-    r"""Runs dense current-based leaky neurons from spike to spike, trained by EventProp, their exact gradient.
+    r"""Simulates dense layers of current-based leaky neurons from spike to spike, with exact gradients (EventProp).
 
     .. math:: \tau_m \dot V = -V + I, \qquad \dot I = -I / \tau_s + \sum_k w_k \delta(t - t_k), \qquad
         V \to 0 \text{ where } V = \theta
 
-    Neurons fire as often as they reach the threshold. Between events both equations are solved in closed form; the
-    gradient is the adjoint system, one jump a spike (central differences to 1e-6 while spikes keep their order and
-    none comes or goes). Where spikes come or go the loss itself jumps, which no gradient shows; where two swap
-    their order it is continuous and its slope is that of either side. Of spikes at one time in a recurrent
-    layer each has the slope of the others held. Where a potential just reaches the threshold the gradient has no
-    bound.
+    for the potential V, current I, time constants tau_m and tau_s, and weights w of input spikes at t_k. A neuron
+    fires each time that V reaches the threshold theta. Between events both equations are solved in closed form.
+    Gradients solve the adjoint equations (they agree with central differences to 1e-6 while the number and order of
+    spikes stay the same). The loss jumps where a spike appears or vanishes, which no gradient shows. If a potential
+    just touches the threshold the gradient is unbounded. Of simultaneous spikes in a recurrent layer each is
+    differentiated with the others fixed.
 
-    The answer is the readout's potential at the end of each step, without a threshold, or `times` of readout
-    neurons that fire, and minus these in every step as output.
+    The output is the readout's potential at the end of each step, without a threshold; or readout neurons fire, and
+    the output is minus the time of their first spike, in every step.
 
     Args:
-        provided: what the builder gives.
-        hidden: neurons per hidden layer.
-        recurrence: of hidden layers, "none" or "all_to_all"; a spike arrives at once.
-        answer: "potential" or "first_spike".
-        tau_mem_s: of the potential [s].
-        tau_syn_s: of the current [s], another than that of the potential.
-        threshold: theta [units of V].
-        wake: what is taken from the gradient of a weight into a neuron that is silent in the whole batch; 0 leaves
-            gradients exact.
+        provided: parts of the run to build from.
+        hidden: number of neurons of each hidden layer.
+        recurrence: recurrence of hidden layers, "none" or "all_to_all"; recurrent spikes arrive without delay.
+        answer: output of the network, "potential" or "first_spike".
+        tau_mem_s: time constant tau_m of the potential [s].
+        tau_syn_s: time constant tau_s of the current [s]; must differ from tau_mem_s.
+        threshold: theta, above 0 [units of V].
+        wake: subtracted from the gradient of weights into a neuron that is silent in the whole batch, so that they
+            grow; 0 for exact gradients.
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: a value out of range, or no compiled loops on this machine.
+        InputError: a value out of range, or numba, which compiles the loops, cannot be imported.
 
     Source: Wunderlich & Pehle 2021, Scientific Reports 11:12829.
     """
@@ -80,44 +80,49 @@ class EventDriven(SpikeTimes):
                 f"network.tau_syn_s={tau_syn_s:g}: is network.tau_mem_s to a thousandth, where the solution has "
                 f"another form; use network.tau_syn_s={0.99 * tau_mem_s:g}"
             )
-        lacking = missing()
-        if lacking is not None:
-            raise InputError(f"network=event_driven: {lacking}")
+        reason = missing()
+        if reason is not None:
+            raise InputError(f"network=event_driven: {reason}")
+        theta = require_number("network.threshold", threshold, low=0, open_low=True)
         super().__init__(
             provided,
             hidden=hidden,
-            membrane=Membrane(mem, syn, require_number("network.threshold", threshold, low=0, open_low=True)),
+            membrane=Membrane(tau_mem=mem, tau_syn=syn, threshold=theta),
             recurrence=recurrence,
             fires=fires,
             wake=wake,
         )
 
-    def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
-        """Compute all spikes of each neuron, and the share of samples in which it is silent."""
+    def compute_spikes(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
+        """Compute all spikes of a layer, and the share of samples in which each neuron is silent [N]."""
         from sgbench.networks.event_simulation import run_events
 
         recurrent = None if layer.recurrent is None else layer.recurrent.double()
         spikes, _ = run_events(arrivals, ends, self.membrane, recurrent)
-        first = first_of_each(Spikes(spikes.times.detach(), spikes.source), layer.neurons)
+        first = first_spike_times(Spikes(spikes.times.detach(), spikes.source), layer.neurons)
         return spikes, first.isinf().double().mean(0)
 
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
-        """Compute the answer: potentials of the readout, or the first of its spikes."""
+    def compute_output(
+        self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int
+    ) -> ReadoutActivity:
+        """Compute the readout's output: its potentials, or minus the times of its first spikes."""
         from sgbench.networks.event_simulation import run_events
 
         if layer.neuron.output == "real":
             output = potentials(arrivals, steps, self.membrane)
             last = (lengths - 1).view(1, -1, 1).expand(1, -1, output.shape[2])
-            return ReadoutActivity(output, None, None, output.detach().gather(0, last)[0])
+            u = output.detach().gather(0, last)[0]
+            return ReadoutActivity(output=output, times=None, spikes=None, u=u)
         spikes, u = run_events(arrivals, lengths.double(), self.membrane, None)
-        times = first_of_each(spikes, layer.neurons)
-        return ReadoutActivity(times_as_output(times, lengths, steps), times, spikes, u)
+        times = first_spike_times(spikes, layer.neurons)
+        output = times_as_output(times, lengths, steps)
+        return ReadoutActivity(output=output, times=times, spikes=spikes, u=u)
 
 
-def first_of_each(spikes: Spikes, neurons: int) -> Tensor:
-    """Return when each neuron first fires [B, N], infinite where it does not.
+def first_spike_times(spikes: Spikes, neurons: int) -> Tensor:
+    """Return the time of each neuron's first spike [B, N]; infinite for silent neurons.
 
-    >>> first_of_each(Spikes(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1, 1, 0]])), 3).tolist()
+    >>> first_spike_times(Spikes(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1, 1, 0]])), 3).tolist()
     [[3.0, 1.0, inf]]
     """
     never = spikes.times.new_full((len(spikes.times), neurons), torch.inf)
@@ -125,18 +130,18 @@ def first_of_each(spikes: Spikes, neurons: int) -> Tensor:
 
 
 def potentials(arrivals: Arrivals, steps: int, membrane: Membrane) -> Tensor:
-    r"""Return the potential of neurons without a threshold at the end of each step [T, B, N].
+    r"""Compute the potentials of neurons without a threshold at the end of each step [T, B, N].
 
     .. math:: V(t) = k \sum_{t_j < t} w_j (e^{-(t - t_j)/\tau_m} - e^{-(t - t_j)/\tau_s})
 
+    for jumps w_j of the current at t_j, with k = tau_s / (tau_m - tau_s).
+
     Args:
-        arrivals: at the neurons.
-        steps: T.
-        membrane: of the neurons, whose threshold is not used.
+        arrivals: times and sizes of the jumps.
+        steps: number T of steps.
+        membrane: time constants of the neurons; its threshold is not used.
     """
     ends = torch.arange(1, steps + 1, dtype=torch.float64, device=arrivals.times.device)
-    since = ends[:, None, None] - arrivals.times  # [T, B, K]
-    inside = since > 0
-    since = torch.where(inside, since, 0.0)  # where both exponentials are the same
-    kernel = membrane.share * ((-since / membrane.tau_mem).exp() - (-since / membrane.tau_syn).exp())
+    elapsed = (ends[:, None, None] - arrivals.times).clamp(min=0)  # [T, B, K]; at 0 both exponentials cancel
+    kernel = membrane.share * ((-elapsed / membrane.tau_mem).exp() - (-elapsed / membrane.tau_syn).exp())
     return torch.einsum("tbk,bkn->tbn", kernel, arrivals.jumps)

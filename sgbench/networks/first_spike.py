@@ -1,4 +1,4 @@
-"""A network whose neurons fire once at most, at times that have a closed form."""
+"""A network whose neurons fire at most once, at times that have a closed form."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from sgbench.networks.spike_times import (
     ReadoutActivity,
     Spikes,
     SpikeTimes,
-    in_order,
+    sort_spikes,
     times_as_output,
 )
 
 MEMBRANES = ("no_leak", "double")
 LONGEST = 600.0
-"""Steps over the synaptic time constant: e to this power is still a number in float64."""
+"""Longest sample in synaptic time constants, up to which exponentials are finite in float64."""
 ROUNDING = 1e-9
-"""By how much a time may miss its interval, in synaptic time constants."""
+"""Tolerance for a spike time at the ends of its interval [synaptic time constants]."""
 
 
 class FirstSpike(SpikeTimes):
     r"""Wires dense layers of neurons that fire at most once, trained by the exact gradient of their spike times.
 
-    A spike at time :math:`t_j` makes a synaptic current that decays with :math:`\tau_s`. With C the earliest
-    arrivals after which the potential reaches the threshold before the next one comes, a neuron fires at
+    An input spike of weight w_j at time :math:`t_j` adds a current that decays with :math:`\tau_s`. Let C be the
+    shortest set of earliest arrivals after which the potential V reaches the threshold before the next arrival.
+    Then a neuron fires at
 
     .. math::
         \text{no\_leak: } & V(t) = \sum_{j \in C} w_j (1 - e^{-(t - t_j)/\tau_s}), &
@@ -41,24 +42,23 @@ class FirstSpike(SpikeTimes):
         \text{double } (\tau_m = 2 \tau_s)\text{: } & V(t) = \sum_{j \in C} w_j (e^{-(t - t_j)/\tau_m} -
         e^{-(t - t_j)/\tau_s}), & t &= 2 \tau_s \ln \frac{2 a_1}{a_2 + \sqrt{a_2^2 - 4 a_1 \theta}}
 
-    with :math:`a_1 = \sum_C w_j e^{t_j/\tau_s}, a_2 = \sum_C w_j e^{t_j/\tau_m}`. Gradients are those of these
-    formulas (central differences to 1e-6 while C stays the same). Of arrivals at the same time all are in C or
-    none; where a potential just reaches the threshold the gradient has no bound; a neuron that is silent, or would
-    fire after the sample's end, has none (see `wake`). The answer is `times` of the readout, and minus these in
-    every step as output.
+    with :math:`a_1 = \sum_C w_j e^{t_j/\tau_s}, a_2 = \sum_C w_j e^{t_j/\tau_m}`. Gradients are the derivatives of
+    these formulas (they agree with central differences to 1e-6 while C stays the same). Simultaneous arrivals are
+    all in C or none. If a potential just touches the threshold the gradient is unbounded; a silent neuron has none
+    (see `wake`). The output is minus the spike times of the readout, in every step.
 
     Args:
-        provided: what the builder gives.
-        hidden: neurons per hidden layer.
-        membrane: "no_leak" or "double".
-        tau_syn_s: of the synaptic current [s].
-        threshold: theta [units of V].
-        wake: what is taken from the gradient of a weight into a neuron that is silent in the whole batch; 0 leaves
-            gradients exact.
+        provided: parts of the run to build from.
+        hidden: number of neurons of each hidden layer.
+        membrane: "no_leak", or "double" (tau_m = 2 tau_s).
+        tau_syn_s: time constant tau_s of the synaptic current [s].
+        threshold: theta, above 0 [units of V].
+        wake: subtracted from the gradient of weights into a neuron that is silent in the whole batch, so that they
+            grow; 0 for exact gradients.
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: a value out of range; when it runs, a sample of more than 600 time constants.
+        InputError: a value out of range; in `unroll`, a sample longer than 600 synaptic time constants.
 
     Source: Mostafa 2017, IEEE Transactions on Neural Networks and Learning Systems 29(7) (no_leak); Göltz et al.
     2021, Nature Machine Intelligence 3 (double).
@@ -80,39 +80,43 @@ class FirstSpike(SpikeTimes):
         leaks = require_choice("network.membrane", membrane, MEMBRANES) == "double"
         tau = require_number("network.tau_syn_s", tau_syn_s, low=0, open_low=True) / dt_s
         threshold = require_number("network.threshold", threshold, low=0, open_low=True)
-        numbers = Membrane(2 * tau if leaks else math.inf, tau, threshold)
         super().__init__(
             provided,
             hidden=hidden,
-            membrane=numbers,
+            membrane=Membrane(tau_mem=2 * tau if leaks else math.inf, tau_syn=tau, threshold=threshold),
             recurrence="none",
             fires=True,
             wake=wake,
         )
 
-    def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
-        """Compute one spike of each neuron at most."""
+    def compute_spikes(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
+        """Compute a layer's spikes, at most one per neuron, and the share of samples with none [N]."""
         times = first_spikes(arrivals, ends, self.membrane)
-        return in_order(times), times.detach().isinf().double().mean(0)
+        return sort_spikes(times), times.detach().isinf().double().mean(0)
 
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
-        """Return the times of the readout."""
+    def compute_output(
+        self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int
+    ) -> ReadoutActivity:
+        """Compute the spikes of the readout, and minus their times as output."""
         times = first_spikes(arrivals, lengths.double(), self.membrane)
         return ReadoutActivity(
-            times_as_output(times, lengths, steps), times, in_order(times), torch.zeros_like(times.detach())
+            output=times_as_output(times, lengths, steps),
+            times=times,
+            spikes=sort_spikes(times),
+            u=torch.zeros_like(times.detach()),
         )
 
 
 def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor:
-    """Return when each neuron first reaches the threshold [B, N], infinite where it does not before the end.
+    """Compute the time at which each neuron first reaches the threshold [B, N], infinite if not before the end.
 
     Args:
-        arrivals: times [B, K] and jumps [B, K, N], in float64.
-        ends: of samples [B].
-        membrane: without a leak, or of twice the synaptic time constant.
+        arrivals: times [B, K] and jumps [B, K, N] of the currents, in float64.
+        ends: ends of the samples [B].
+        membrane: without a leak, or with tau_mem = 2 tau_syn.
 
     Raises:
-        InputError: a sample of more than 600 synaptic time constants.
+        InputError: a sample is longer than 600 synaptic time constants.
 
     >>> arrivals = Arrivals(torch.tensor([[1.0]]).double(), torch.tensor([[[2.0, 0.9]]]).double())
     >>> times = first_spikes(arrivals, torch.tensor([20.0]).double(), Membrane(math.inf, 5.0, 1.0))
@@ -120,50 +124,58 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
     [4.4657, inf]
     """
     _require_short(ends, membrane)
-    comes = arrivals.times < ends[:, None]
-    at = torch.where(comes, arrivals.times, 0.0)
-    jumps = arrivals.jumps.masked_fill(~comes[..., None], 0.0)
-    # The last prefix of arrivals that the spike is made of, from all prefixes at once and without gradient.
+    exists = arrivals.times < ends[:, None]
+    arrival = torch.where(exists, arrivals.times, 0.0)
+    jumps = arrivals.jumps.masked_fill(~exists[..., None], 0.0)
+    # Find the set C of each neuron, without gradient: compute the spike time for all prefixes of arrivals. Take the
+    # first prefix whose time lies before the next arrival.
     with torch.no_grad():
-        sums = [term.cumsum(1) for term in _weighted(jumps, at, membrane)]
-        time, reaches = _crossing(sums, membrane)
-        upcoming = torch.nn.functional.pad(
-            torch.where(comes, arrivals.times, math.inf), (0, 1), value=math.inf
-        )
+        sums = [term.cumsum(1) for term in _arrival_terms(jumps, arrival, membrane)]
+        time, reaches = _crossing_time(sums, membrane)
+        later = torch.nn.functional.pad(torch.where(exists, arrivals.times, math.inf), (0, 1), value=math.inf)
         slack = ROUNDING * membrane.tau_syn
-        inside = (time >= at[..., None] - slack) & (time <= upcoming[:, 1:, None] + slack)
-        valid = reaches & inside & comes[..., None]
+        inside = (time >= arrival[..., None] - slack) & (time <= later[:, 1:, None] + slack)
+        valid = reaches & inside & exists[..., None]
         fires = valid.any(1)
         last = valid.to(torch.int8).argmax(1) if valid.shape[1] else fires.long()
-        used = torch.arange(at.shape[1], device=at.device)[:, None] <= last[:, None]  # [B, K, N]
-    sums = [term.sum(1) for term in _weighted(jumps.masked_fill(~used, 0.0), at, membrane)]
-    time, reaches = _crossing(sums, membrane)
+        used = torch.arange(arrival.shape[1], device=last.device)[:, None] <= last[:, None]  # [B, K, N]
+    sums = [term.sum(1) for term in _arrival_terms(jumps.masked_fill(~used, 0.0), arrival, membrane)]
+    time, reaches = _crossing_time(sums, membrane)
     return torch.where(fires & reaches & (time < ends[:, None]), time, math.inf)
 
 
-def _weighted(jumps: Tensor, at: Tensor, membrane: Membrane) -> list[Tensor]:
-    """Return the two terms of each arrival's part in the formula [B, K, N]."""
-    synaptic = jumps * (at / membrane.tau_syn).exp()[..., None]
+def _arrival_terms(jumps: Tensor, arrival: Tensor, membrane: Membrane) -> list[Tensor]:
+    """Compute the terms whose sums over C enter the formulas of `FirstSpike`, for each arrival [B, K, N].
+
+    These are w e^{t/tau_s}, and w e^{t/tau_m}, or w without a leak.
+    """
+    synaptic = jumps * (arrival / membrane.tau_syn).exp()[..., None]
     leaks = not math.isinf(membrane.tau_mem)
-    return [synaptic, jumps * (at / membrane.tau_mem).exp()[..., None] if leaks else jumps]
+    return [synaptic, jumps * (arrival / membrane.tau_mem).exp()[..., None] if leaks else jumps]
 
 
-def _crossing(sums: Sequence[Tensor], membrane: Membrane) -> tuple[Tensor, Tensor]:
-    """Return when the potential of these sums rises through the threshold, and where it does at all."""
+def _crossing_time(sums: Sequence[Tensor], membrane: Membrane) -> tuple[Tensor, Tensor]:
+    """Compute the time at which the potential reaches the threshold, and whether it does.
+
+    Args:
+        sums: sums over arrivals of both terms of `_arrival_terms`, of equal shape.
+        membrane: time constants and threshold.
+    """
     first, second = sums
     theta, tau = membrane.threshold, membrane.tau_syn
     if math.isinf(membrane.tau_mem):
         reaches = (second > theta) & (first > 0)
-        left = torch.where(reaches, second - theta, 1.0)
-        return tau * (torch.where(reaches, first, 1.0) / left).log(), reaches
-    square = second.square() - 4 * theta * first
-    reaches = (first > 0) & (second > 0) & (square > 0)
-    root = torch.where(reaches, square, 1.0).sqrt()
+        excess = torch.where(reaches, second - theta, 1.0)
+        return tau * (torch.where(reaches, first, 1.0) / excess).log(), reaches
+    discriminant = second.square() - 4 * theta * first
+    reaches = (first > 0) & (second > 0) & (discriminant > 0)
+    root = torch.where(reaches, discriminant, 1.0).sqrt()
     ratio = 2 * torch.where(reaches, first, 1.0) / torch.where(reaches, second + root, 2.0)
     return 2 * tau * ratio.log(), reaches
 
 
 def _require_short(ends: Tensor, membrane: Membrane) -> None:
+    """Raise an `InputError` if a sample is longer than 600 synaptic time constants."""
     longest = ends.max().item() if ends.numel() else 0.0
     if longest / membrane.tau_syn > LONGEST:
         raise InputError(

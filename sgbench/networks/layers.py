@@ -1,4 +1,4 @@
-"""Layers of neurons: the weights into them and among them, and what shapes what arrives and what becomes of it."""
+"""Layers of neurons with their feed-forward and recurrent weights, pooling, dropout and normalisation."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ class Layer(nn.Module):
 
     .. math:: I[t] = P_\mathrm{out}\, N (W \, D \, P_\mathrm{in} \, x)[t]
 
-    with what pools and drops arriving spikes, and what normalises and pools currents, each where there is one. Once
-    trained, a normalisation that is the same in all steps acts as a part of the weights.
+    for the input x, its pooling P_in and dropout D, the weights W, and the normalisation N and pooling P_out of
+    currents I; all but W are optional. After training, a normalisation that is equal in all steps is folded into
+    the weights.
 
     Args:
-        name: as records and messages call it.
-        neurons: how many.
-        neuron: of this layer alone.
-        recurrence: how its neurons are joined.
-        recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
+        name: name of the layer in records and messages.
+        neurons: number of neurons.
+        neuron: the neurons, used by this layer only.
+        recurrence: "none", or the kind of recurrent weights.
+        recurrence_gradient: "full", or "cut" (no gradient through the recurrent spikes).
 
     Raises:
         InputError: recurrence among neurons that take all time steps at once.
@@ -47,11 +48,13 @@ class Layer(nn.Module):
     recurrent: nn.Parameter | None
     feedback_weight: Tensor | None
     recurrent_feedback: Tensor | None
-    coarse: torch.dtype | None = None  # of what weights multiply, where that is coarser than themselves
-    taps: int = 0  # steps over which a synapse spreads an event, where it delays it
-    feeds_back_late: bool = False  # whether its recurrent synapses delay
-    weight_bits: int | None = None  # that store a weight, where weights are quantised
-    residual_additions: int = 0  # of one step: values that join the layer's spikes, added or gated
+    coarse: torch.dtype | None = (
+        None  # coarser type in which weighted sums are computed; None for the weights' type
+    )
+    taps: int = 0  # number of steps over which a synapse with delays spreads an event; 0 without delays
+    feeds_back_late: bool = False  # whether its recurrent synapses have delays
+    weight_bits: int | None = None  # number of bits of a quantised weight; None without quantisation
+    residual_additions: int = 0  # additions or products per step that join a residual block's spikes
 
     def __init__(
         self, name: str, neurons: int, neuron: Neuron, *, recurrence: str, recurrence_gradient: str
@@ -67,21 +70,21 @@ class Layer(nn.Module):
         self.pool_out: Pool | None = None
         self.dropout: Mask | None = None
         self.normaliser: Normaliser | None = None
-        self.valid: Tensor | None = None  # steps within the samples of the pass under way [T, B]; None: all
-        # Fixed weights by which gradient goes back in place of W and V; None: by W and V.
+        self.valid: Tensor | None = None  # steps within samples, of the current pass [T, B]; None for all
+        # Fixed weights that replace W and V in the backward pass; None for W and V.
         self.register_buffer("feedback_weight", None)
         self.register_buffer("recurrent_feedback", None)
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Normalise the currents of the weights into this layer."""
+        """Add a normalisation of the feed-forward currents."""
         self.normaliser = normalisation.of(self)
 
     def drop(self, dropout: Dropout) -> None:
-        """Drop a part of what arrives in training."""
+        """Add a dropout of the input."""
         self.dropout = dropout.make()
 
     def quantise(self, quantiser: Quantiser) -> None:
-        """Let quantised weights act wherever weights are read, while the real numbers behind them are optimised."""
+        """Quantise the weights: reading them gives quantised values, the optimiser updates real numbers."""
         self.weight_bits = quantiser.bits
         for name in ("weight", "recurrent"):
             if getattr(self, name) is not None:
@@ -89,7 +92,7 @@ class Layer(nn.Module):
 
     @property
     def needs_all_steps(self) -> str | None:
-        """Explain why the layer cannot go step by step, or return None; dropout may forbid it in training alone."""
+        """Explain why the layer cannot run step by step; None if it can. Dropout counts in training only."""
         if self.always_all_steps is not None:
             return self.always_all_steps
         if self.normalises:
@@ -100,47 +103,51 @@ class Layer(nn.Module):
 
     @property
     def normalises(self) -> bool:
-        """Return whether currents pass through a normalisation that is not a part of the weights."""
+        """Return whether currents are normalised by a separate operation, not folded into the weights."""
         return self.normaliser is not None and (self.training or not self.normaliser.folds)
 
     @property
     def sums(self) -> int:
-        """Count the currents that the product makes in each step, before any pooling."""
+        """Return the number of currents that the weights give in each step, before any pooling."""
         return self.neuron.currents * self.neurons
 
     @property
     def biases(self) -> int:
-        """Count the biases that are added in each step."""
+        """Return the number of biases that are added in each step."""
         folded = self.normaliser is not None and self.normaliser.folds
         return self.sums if folded or self.bias is not None else 0
 
     @property
     def normalisation_operations(self) -> int:
-        """Count multiply-adds of one step by a normalisation that is no part of the weights."""
+        """Return the multiply-adds per step of a normalisation that is not folded into the weights."""
         return self.sums if self.normaliser is not None and not self.normaliser.folds else 0
 
     @property
     def pooling_operations(self) -> int:
-        """Count the operations of pooling in one step: comparisons, or additions and multiplications."""
+        """Return the operations of pooling per step: comparisons, or additions and multiplications."""
         before = 0 if self.pool_in is None else self.pool_in.operations
         after = 0 if self.pool_out is None else self.pool_out.operations * self.neuron.currents
         return before + after
 
     @abstractmethod
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights anew."""
+        """Draw all weights."""
 
     def product(self, x: Tensor) -> Tensor:
-        """Multiply the weights with what arrives, of any number of leading dimensions, and add the bias."""
+        """Compute the weighted sum of inputs x [..., inputs] and the bias: [..., currents].
+
+        In the backward pass fixed feedback weights, if any, replace the weights.
+        """
         if self.feedback_weight is None or not x.requires_grad:
-            return self._summed(x, *self.acting())
+            return self._weighted_sum(x, *self.acting())
         back = self.feedback_weight
-        return sent_back(self._summed(x.detach(), *self.acting()), x, lambda x: self._summed(x, back, None))
+        current = self._weighted_sum(x.detach(), *self.acting())
+        return sent_back(current, x, lambda x: self._weighted_sum(x, back, None))
 
-    def _summed(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Compute the weighted sum, of coarser numbers where those are asked for; it goes on as fine as it came.
+    def _weighted_sum(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute `weighted` in the type `coarse`, if set, and return it in the type of x.
 
-        Nothing is cached: a rule may step by a gradient and go on in the same pass.
+        Casts of weights are not cached, as a rule may update weights within a pass.
         """
         if self.coarse is None:
             return self.weighted(x, weight, bias)
@@ -149,45 +156,45 @@ class Layer(nn.Module):
 
     @abstractmethod
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Compute the weighted sum of what arrives, by weights of the shape of the layer's own."""
+        """Compute the sum of inputs x by these weights, which have the shape of the layer's own, and the bias."""
 
     def feedback(self, s: Tensor) -> Tensor:
         """Compute the recurrent current [B, currents N] from the last step's spikes or potentials [B, N]."""
         if self.recurrent is None:
             return torch.zeros_like(s)
-        wires, back = self.recurrent_acting(), self.recurrent_feedback
+        weights, back = self.recurrent_acting(), self.recurrent_feedback
         if self.cut or back is None or not s.requires_grad:
-            return self.rewired(s.detach() if self.cut else s, wires)
-        return sent_back(self.rewired(s.detach(), wires), s, lambda s: self.rewired(s, back))
+            return self.rewired(s.detach() if self.cut else s, weights)
+        return sent_back(self.rewired(s.detach(), weights), s, lambda s: self.rewired(s, back))
 
     def begin_feedback(self) -> Callable[[Tensor], Tensor]:
-        """Return the function of a pass that takes the last spikes of step after step and returns their current."""
+        """Return a function for one pass, which maps the last spikes to the recurrent current: `feedback`."""
         return self.feedback
 
     def recurrent_acting(self) -> Tensor:
-        """Return the recurrent weights V as they act; asked for only where there is recurrence."""
+        """Return the recurrent weights V in use; call only with recurrence."""
         return self.recurrent  # type: ignore[return-value]
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
-        """Compute the weighted sum of the last spikes, by recurrent weights of the shape of the layer's own."""
+        """Compute the recurrent current from spikes s [B, N] by these weights, of the shape of the layer's own."""
         raise TypeError(f"layer '{self.name}' has no recurrence")
 
     def current(self, x: Tensor) -> Tensor:
-        """Compute the feed-forward current of any number of leading dimensions."""
+        """Compute the feed-forward current [..., currents N] from inputs x [..., inputs]."""
         current = self.normalised(self.product(self.arriving(x)))
         return current if self.pool_out is None else self.pool_out(current)
 
     def current_of_events(self, signal: Signal) -> Tensor:
-        """Compute `current` of all steps [T, B, inputs] on a CPU, event by event where the product can."""
+        """Compute `current` from the input of all steps [T, B, inputs] on a CPU, event by event if possible."""
         return self.current(dense(signal))
 
     def arriving(self, x: Tensor) -> Tensor:
-        """Return the input of the weights: pooled, and a part of it dropped."""
+        """Return the input after pooling and dropout, if any."""
         pooled = x if self.pool_in is None else self.pool_in(x)
         return pooled if self.dropout is None else self.dropout(pooled)  # type: ignore[no-any-return]
 
     def normalised(self, current: Tensor) -> Tensor:
-        """Normalise currents where this is no part of the weights."""
+        """Normalise currents, unless the normalisation is folded into the weights or absent."""
         return (
             self.normaliser(current, self.valid)
             if self.normaliser is not None and self.normalises
@@ -195,29 +202,30 @@ class Layer(nn.Module):
         )
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
-        """Return weight and bias that act in the product: once trained, with the normalisation folded into them."""
+        """Return the weights and bias in use: after training with a normalisation folded into them, if possible."""
         trained = self.normaliser is not None and not self.training
         return self.normaliser.folded(self.weight, self.bias) if trained else (self.weight, self.bias)  # type: ignore[union-attr]
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Return matrix [currents N, inputs] and bias where the product has these; None for any other product."""
+        """Return a matrix [currents N, inputs] and a bias that give the current; None if there are none."""
         return None
 
 
 class DenseLayer(Layer):
-    """Holds the weights into one layer of neurons, and among them.
+    """Holds one layer of neurons with dense weights.
 
-    Neurons that take several currents have so many weights per input; currents of one kind lie side by side, and so
-    do their weights [currents N, inputs].
+    Neurons with several currents have as many weights per input. The weights are [currents N, inputs], the rows of
+    one kind of current after those of another.
 
     Args:
-        name: as records and messages call it.
-        n_in: inputs.
-        n_out: neurons.
-        neuron: of this layer alone.
-        recurrence: "none", "one_to_one" (a vector V) or "all_to_all" (a matrix V): V s[t-1] joins the current.
-        recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
-        bias: whether a bias joins the current in each step.
+        name: name of the layer in records and messages.
+        n_in: number of inputs.
+        n_out: number of neurons.
+        neuron: the neurons, used by this layer only.
+        recurrence: "none", "one_to_one" (a vector V) or "all_to_all" (a matrix V); V s[t-1] is added to the
+            current.
+        recurrence_gradient: "full", or "cut" (no gradient through the recurrent spikes).
+        bias: whether a bias is added to the current.
 
     Raises:
         InputError: recurrence among neurons that take all time steps at once.
@@ -239,7 +247,7 @@ class DenseLayer(Layer):
     ) -> None:
         super().__init__(name, n_out, neuron, recurrence=recurrence, recurrence_gradient=recurrence_gradient)
         rows = neuron.currents * n_out
-        # Stored by columns: engines add up the weights of one input, which then lie side by side.
+        # Stored by columns, so that the weights of one input, which engines add, are contiguous.
         self.weight = nn.Parameter(torch.empty(n_in, rows, dtype=torch.float64).T)
         self.bias = nn.Parameter(torch.zeros(rows, dtype=torch.float64)) if bias else None
         self.recurrent: nn.Parameter | None = None
@@ -248,12 +256,12 @@ class DenseLayer(Layer):
         elif recurrence == "all_to_all":
             self.recurrent = nn.Parameter(torch.empty(n_out, rows, dtype=torch.float64).T)
         self.split = neuron.splits_inputs and neuron.currents > 1
-        for kind, weight in (("mask", self.weight), ("recurrent_mask", self.recurrent)):
-            drawn = None if weight is None or not self.split else torch.ones(weight.shape, dtype=torch.bool)
-            self.register_buffer(kind, drawn)
+        for name_of_mask, weight in (("mask", self.weight), ("recurrent_mask", self.recurrent)):
+            mask = None if weight is None or not self.split else torch.ones(weight.shape, dtype=torch.bool)
+            self.register_buffer(name_of_mask, mask)
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights anew, and which input reaches which current; biases start at 0."""
+        """Draw all weights, and for neurons that split their inputs which input reaches which current."""
         parts = self.neuron.currents if self.split else 1
         fan_in = max(1, self.weight.shape[1] // parts)
         init.fill(self.weight, fan_in, generator, recurrent=False, layer=self)
@@ -262,47 +270,48 @@ class DenseLayer(Layer):
             init.fill(self.recurrent, max(1, fan_in), generator, recurrent=True, layer=self)
         for mask in (self.mask, self.recurrent_mask):
             if mask is not None:
-                mask.copy_(_parts(mask, parts, generator))
+                mask.copy_(_draw_parts(mask, parts, generator))
 
     @property
     def fan_out(self) -> int:
-        """Count the synapses that one event at an input, or one spike of an all-to-all recurrence, reaches."""
+        """Return the number of synapses that one event reaches, of an input or of an all-to-all recurrence."""
         return self.neurons if self.split else self.weight.shape[0]
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Return weight [currents N, inputs] and bias [currents N]; None where the product is another."""
+        """Return weights [currents N, inputs] and bias [currents N]; None if more than these make the current."""
         dropped = self.training and self.dropout is not None
         return None if dropped or self.normalises or self.pool_in is not None else self.acting()
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
-        """Return weight and bias of the product, masked entries set to 0."""
+        """Return the weights in use, with masked ones set to 0, and the bias."""
         weight, bias = super().acting()
-        return self._seen(weight, self.mask), bias
+        return self._apply_mask(weight, self.mask), bias
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Multiply the weights with what arrives, of any number of leading dimensions, and add the bias."""
+        """Compute the product of these weights and inputs x [..., inputs], plus the bias."""
         return nn.functional.linear(x, weight, bias)
 
     def recurrent_acting(self) -> Tensor:
-        """Return the recurrent weights V, masked entries set to 0."""
-        return self._seen(super().recurrent_acting(), self.recurrent_mask)
+        """Return the recurrent weights V, with masked ones set to 0."""
+        return self._apply_mask(super().recurrent_acting(), self.recurrent_mask)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
-        """Compute the recurrent current, element by element or as a product with a matrix."""
+        """Compute the recurrent current from spikes s [B, N]: elementwise, or as a product with a matrix."""
         return s.repeat(1, self.neuron.currents) * wires if self.recurrence == "one_to_one" else s @ wires.T
 
     @staticmethod
-    def _seen(weight: Tensor, mask: Tensor | None) -> Tensor:
+    def _apply_mask(weight: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the weights with masked ones set to 0; all of them without a mask."""
         return weight if mask is None else weight * mask
 
 
 def sent_back(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
-    """Hand on a value made without the gradient of x, and send x what it would get had `carry` made the value.
+    """Return a value unchanged, but back-propagate its gradient to x as if it had been computed by `carry`.
 
     Args:
-        value: with the history of all but x.
-        x: what arrived.
-        carry: a linear function, of which only the way back is used.
+        value: computed from the detached x; its gradient also flows to everything else it depends on.
+        x: the input.
+        carry: a linear function of x, of which only the backward pass is used.
 
     >>> x = torch.tensor([1.0], requires_grad=True)
     >>> sent_back(5 * x.detach(), x, lambda x: -2 * x).backward()
@@ -314,7 +323,7 @@ def sent_back(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Te
 
 
 class _SentBack(torch.autograd.Function):
-    """Returns the value forward; sends gradients back to x too, by another linear function."""
+    """Returns the value in the forward pass; back-propagates to it, and to x by another linear function."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
@@ -325,15 +334,19 @@ class _SentBack(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Send the gradient to the value, and to x through the other function, linear and so evaluated at 0."""
+        """Return the gradients by the value and by x; the function is linear, so it is differentiated at 0."""
         with torch.enable_grad():
-            origin = slope.new_zeros(ctx.shape, requires_grad=True)
-            (back,) = torch.autograd.grad(ctx.carry(origin), origin, slope)
-        return slope, back, None
+            zeros = slope.new_zeros(ctx.shape, requires_grad=True)
+            (by_x,) = torch.autograd.grad(ctx.carry(zeros), zeros, slope)
+        return slope, by_x, None
 
 
 def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
-    """Explain why a layer cannot go step by step, or return None where it can."""
+    """Explain why a layer of these neurons cannot run step by step; None if it can.
+
+    Raises:
+        InputError: recurrence among neurons that take all time steps at once.
+    """
     if not neuron.sees_all_steps:
         return None
     if recurrence != "none":
@@ -344,8 +357,16 @@ def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
     return f"the neurons of layer '{name}' take all time steps at once"
 
 
-def _parts(mask: Tensor, parts: int, generator: torch.Generator) -> Tensor:
-    """Draw for each neuron a random part of its inputs to each current; parts differ by at most one in size."""
+def _draw_parts(mask: Tensor, parts: int, generator: torch.Generator) -> Tensor:
+    """Draw a mask that gives each current of a neuron a random part of the neuron's inputs.
+
+    Parts differ by at most one in size.
+
+    Args:
+        mask: gives the shape [currents N, inputs].
+        parts: number of currents per neuron.
+        generator: random generator.
+    """
     rows = mask.shape[0] // parts
     inputs = mask[0].numel()
     order = torch.rand(rows, inputs, generator=generator, dtype=torch.float64).argsort(1)

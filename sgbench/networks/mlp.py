@@ -1,4 +1,4 @@
-"""Dense layers in a chain."""
+"""Chains of dense layers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class Mlp(Chain):
 
     .. math:: I^l[t] = W^l s^{l-1}[t] + V^l s^l[t-1] + b^l
 
-    Layers are run one after another, each over all time steps: one product for all steps.
+    for the current I and spikes s of layer l, feed-forward weights W, recurrent weights V and biases b. Layers run
+    one after another, each over all time steps.
 
     Args:
-        provided: what the builder gives.
-        hidden: neurons per hidden layer.
-        recurrence: of hidden layers, "none", "one_to_one" or "all_to_all" (self-connections included).
-        recurrence_gradient: "full" or "cut".
+        provided: parts of the run to build from.
+        hidden: number of neurons of each hidden layer.
+        recurrence: recurrence of hidden layers, "none", "one_to_one" or "all_to_all" (with self-connections).
+        recurrence_gradient: "full" or "cut" (no gradient through recurrent spikes).
         bias: whether layers have biases.
 
     Raises:

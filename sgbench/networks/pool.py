@@ -1,4 +1,4 @@
-"""Flat images: their sizes, and their pooling over windows."""
+"""Pooling of flat images, and the image sizes of inputs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 
 from sgbench.errors import InputError, require_choice, require_count
 
-SIDES = 3
+IMAGE_AXES = 3
 POOLINGS = ("none", "max", "average")
 Image = tuple[int, int, int]  # channels, height, width
 
 
 class Pool(nn.Module):
-    """Takes the largest value, or the mean, of each window of an image; windows lie side by side.
+    """Computes the maximum or the mean over each window of flat images; windows do not overlap.
 
-    What is left over at the right and at the bottom belongs to no window. Of equal values the first is the one that
-    gradient reaches. A window of spikes sends a spike where one of its neurons does, or their mean.
+    Pixels left over at the right and at the bottom are ignored. Of equal maxima the first gets the gradient. The
+    maximum of a window of spikes is a spike if any of its neurons fires.
 
     Args:
         kind: "max" or "average".
-        image: channels, height and width of what is pooled.
-        height: of a window [pixels].
-        width: of a window [pixels].
+        image: channels, height and width of the images.
+        height: height of a window [pixels].
+        width: width of a window [pixels].
 
     Raises:
         InputError: a window is larger than the image.
@@ -49,28 +49,33 @@ class Pool(nn.Module):
 
     @property
     def operations(self) -> int:
-        """Count for one image k - 1 comparisons a window of k values, or k - 1 additions and a multiplication."""
+        """Return the operations per image: k - 1 comparisons, or k sums and products, per window of k values."""
         channels, rows, columns = self.image_out
         values = self.window[0] * self.window[1]
         return channels * rows * columns * (values - 1 if self.kind == "max" else values)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool flat images [..., C H W] of any number of channels to flat images."""
+        """Pool flat images [..., C H W], where C may be any multiple of `image`'s channels, to flat images."""
         planes = x.reshape(-1, 1, *self.image_in[1:])
         pooled = (max_pool2d if self.kind == "max" else avg_pool2d)(planes, self.window)
         return pooled.reshape(*x.shape[:-1], -1)
 
     def reached(self, pixels: Tensor) -> Tensor:
-        """Return for each window whether any of its pixels [..., H, W] was reached."""
+        """Return for each window whether any of its pixels [..., H, W] is true, as flat images."""
         planes = pixels.reshape(-1, 1, *self.image_in[1:]).to(torch.float32)
         return (max_pool2d(planes, self.window) > 0).reshape(*pixels.shape[:-1], -1)
 
 
 def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
-    """Return channels, height and width of the input: as given, as the data set states, or one square channel.
+    """Return channels, height and width of the input.
+
+    Args:
+        image: the setting `network.image`; None for `stated`, or else one square channel.
+        n_inputs: number of inputs.
+        stated: image size that the data set declares, or None.
 
     Raises:
-        InputError: another number of pixels than there are inputs.
+        InputError: the image does not have `n_inputs` values.
     """
     if image is None and stated is not None:
         return stated
@@ -81,8 +86,8 @@ def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
                 f"network.image=null: {n_inputs} inputs are no square; give [channels, height, width]"
             )
         return 1, side, side
-    whole = isinstance(image, Sequence) and not isinstance(image, str) and len(image) == SIDES
-    if not whole or math.prod(require_count("network.image", side) for side in image) != n_inputs:  # type: ignore[union-attr]
+    is_triple = isinstance(image, Sequence) and not isinstance(image, str) and len(image) == IMAGE_AXES
+    if not is_triple or math.prod(require_count("network.image", side) for side in image) != n_inputs:  # type: ignore[union-attr]
         raise InputError(
             f"network.image={image!r}: [channels, height, width] that multiply to {n_inputs} inputs is needed"
         )

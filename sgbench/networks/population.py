@@ -1,4 +1,4 @@
-"""Layers in which every input drives neurons of its own."""
+"""Layers in which each input drives its own population of neurons."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from sgbench.neurons.base import Neuron
 
 
 class PopulationLayer(Layer):
-    r"""Wires K neurons to each input with weights and biases of their own; neuron n K + k hears input n alone.
+    r"""Holds a layer in which each input n drives K neurons of its own, with one weight and bias per neuron.
 
     .. math:: I_{nK+k}[t] = w_{nK+k} \, x_n[t] + b_{nK+k}
 
+    for the currents I, inputs x, weights w and biases b.
+
     Args:
-        name: as records and messages call it.
-        n_in: inputs.
-        population: K.
-        neuron: of this layer alone.
+        name: name of the layer in records and messages.
+        n_in: number of inputs.
+        population: number K of neurons per input.
+        neuron: the neurons, used by this layer only.
         bias: whether there are biases.
 
     Raises:
-        InputError: neurons that split their inputs, of which there is one.
+        InputError: neurons that split their inputs.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> layer = PopulationLayer("encoder", 2, 3, LeakyReadout(6, beta=0.5, learn_beta="none"), bias=False)
@@ -46,11 +48,11 @@ class PopulationLayer(Layer):
         self.recurrent: nn.Parameter | None = None
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights anew; biases start at 0."""
+        """Draw all weights; biases are initially 0."""
         init.fill(self.weight, 1, generator, recurrent=False, layer=self)
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Multiply each input with the weights of its own neurons, of any leading dimensions, and add the bias."""
+        """Compute the currents [..., currents N] from inputs x [..., inputs] by these weights, plus the bias."""
         repeated = x.repeat_interleave(self.population, -1)
         current = repeated.repeat(*[1] * (x.dim() - 1), self.neuron.currents) * weight
         return current if bias is None else current + bias

@@ -1,6 +1,6 @@
-"""What networks share whose spikes have times of their own, between the steps of the grid.
+"""The base of networks with spikes at continuous times, not bound to time steps.
 
-Legend: B batch, K arrivals of a sample, N neurons, C outputs, T steps. A time counts steps from the start of a
+Legend: B batch, K arrivals of a sample, N neurons, C outputs, T steps. Times are in steps from the start of a
 sample.
 """
 
@@ -29,65 +29,66 @@ from sgbench.surrogates.zero import Zero
 
 
 class Membrane(NamedTuple):
-    """Holds numbers of a layer's neurons, times in steps."""
+    """Holds the parameters of a layer's current-based neurons."""
 
-    tau_mem: float  # infinite where the potential does not leak
-    tau_syn: float
-    threshold: float
+    tau_mem: float  # time constant of the potential [steps]; infinite without a leak
+    tau_syn: float  # time constant of the current [steps]
+    threshold: float  # [units of the potential]
 
     @property
     def share(self) -> float:
-        """Return by what a current is multiplied in the potential it makes, tau_syn / (tau_mem - tau_syn)."""
+        """Return tau_syn / (tau_mem - tau_syn), the factor of a current in the potential that it causes."""
         return self.tau_syn / (self.tau_mem - self.tau_syn)
 
 
 class Spikes(NamedTuple):
-    """Holds spikes of a layer in the order of their times; the rest of a row is filled with infinite times."""
+    """Holds the spikes of a layer, sorted by time; rows are padded with infinite times."""
 
-    times: Tensor  # [B, K] with gradient, infinite where there is none
-    source: Tensor  # which neuron [B, K]
+    times: Tensor  # [B, K], with gradient
+    source: Tensor  # index of the neuron that fires [B, K]
 
 
 class Arrivals(NamedTuple):
-    """Holds what reaches a layer: when, and by how much the current of each neuron jumps."""
+    """Holds the input of a layer: times of events, and the jumps that they cause in each neuron's current."""
 
-    times: Tensor  # [B, K] ascending, infinite where nothing comes
+    times: Tensor  # [B, K], ascending, padded with infinite times
     jumps: Tensor  # [B, K, N]
 
 
 class ReadoutActivity(NamedTuple):
-    """Holds spikes, their times and the final potential of the readout."""
+    """Holds the output of the readout, and its spikes if it fires."""
 
     output: Tensor  # [T, B, C]
-    times: Tensor | None  # [B, C]
-    spikes: Spikes | None
+    times: (
+        Tensor | None
+    )  # first spike of each neuron [B, C], infinite if silent; None if the readout does not fire
+    spikes: Spikes | None  # None if the readout does not fire
     u: Tensor  # potential at the sample's end [B, C]
 
 
 class SpikeTimes(Network):
-    """Runs dense layers whose spikes lie between steps; gradients go through times, always in float64.
+    """Runs dense layers with spikes at continuous times; gradients flow through these times, in float64.
 
-    An event in step k of the input arrives at time k; a spike at time t falls into step floor(t) of what is
-    counted, two of one neuron in one step are one there. Nothing happens after a sample's end, so a neuron that
-    would fire later is silent. Where a neuron is silent its time has no gradient; `wake` gives its weights one.
+    An input event in step k arrives at time k. A spike at time t is counted in step floor(t); two spikes of a
+    neuron in one step are counted once. Nothing happens after a sample's end. A silent neuron's time has no
+    gradient; `wake` gives its weights one.
 
     Args:
-        provided: what the builder gives.
-        hidden: neurons per hidden layer.
-        membrane: numbers of all neurons.
-        recurrence: of hidden layers, "none" or "all_to_all".
+        provided: parts of the run to build from.
+        hidden: number of neurons of each hidden layer.
+        membrane: parameters of all neurons.
+        recurrence: recurrence of hidden layers, "none" or "all_to_all".
         fires: whether the readout's neurons fire.
-        wake: what is taken from the gradient of each weight into a neuron, times the share of a batch in which it
-            is
+        wake: subtracted from the gradient of weights into a neuron, times the share of the batch in which it is
             silent.
 
     Raises:
-        InputError: an empty chain, another engine, or a value out of range.
+        InputError: no hidden layer, another engine than "auto", or a value out of range.
     """
 
-    spiking: ClassVar[bool] = False  # no neuron's step computes them, so neuron and surrogate are not chosen
+    spiking: ClassVar[bool] = False  # neurons have no step, so neuron and surrogate cannot be chosen
     needs_all_steps: ClassVar[str] = "its spikes lie between steps"  # type: ignore[assignment]
-    firings: ClassVar[str] = "all"  # or "first": of each neuron in a sample
+    firings: ClassVar[str] = "all"  # spikes of each neuron in a sample: "all" or "first"
 
     def __init__(
         self,
@@ -108,38 +109,54 @@ class SpikeTimes(Network):
         self.wake = require_number("network.wake", wake, low=0)
         sizes = [provided.n_inputs, *hidden_sizes(hidden, bias=False)]
         layers = [
-            DenseLayer(f"hidden{number}", n_in, n_out, firing_neuron(membrane), recurrence=recurrence)
+            DenseLayer(f"hidden{number}", n_in, n_out, build_firing_neuron(membrane), recurrence=recurrence)
             for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
-        last = firing_neuron(membrane) if fires else integrating_readout(membrane)
+        last = build_firing_neuron(membrane) if fires else build_integrating_readout(membrane)
         layers.append(DenseLayer("readout", sizes[-1], provided.n_outputs, last))
         self.set_up(layers, provided)
 
     @abstractmethod
-    def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
-        """Compute what a layer sends, and the share of samples in which each neuron is silent [N]."""
+    def compute_spikes(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
+        """Compute a hidden layer's spikes, and the share of samples in which each neuron is silent [N].
+
+        Args:
+            layer: the layer.
+            arrivals: its input.
+            ends: ends of the samples [B].
+        """
 
     @abstractmethod
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
-        """Compute what the readout answers."""
+    def compute_output(
+        self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int
+    ) -> ReadoutActivity:
+        """Compute the readout's output.
+
+        Args:
+            layer: the readout.
+            arrivals: its input.
+            lengths: number of steps of each sample [B].
+            steps: number T of steps of the output.
+        """
 
     def trained_steps(self, steps: int) -> int:
-        """Return 1, since the effect of each spike is computed once."""
+        """Return 1: training computes each spike once, not each step."""
         return 1
 
     def runs_on(self) -> Choice:
-        """Return the events themselves as the engine, with the reason."""
+        """Return "events" as the engine, with the reason."""
         return Choice("events", "spikes between steps go from event to event")
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Refuse every normalisation but none."""
+        """Raise an `InputError` for every normalisation but "none"."""
         self._refuse("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
-        """Refuse every dropout but none."""
+        """Raise an `InputError` for every dropout but "none"."""
         self._refuse("dropout", neutral=dropout.neutral)
 
     def _refuse(self, group: str, *, neutral: bool) -> None:
+        """Raise an `InputError` for an option of this configuration group, unless it is neutral."""
         if not neutral:
             raise InputError(
                 f"{group}: {type(self).__name__} goes from spike to spike, not step by step; use {group}=none"
@@ -154,115 +171,131 @@ class SpikeTimes(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all spikes (see `Network.unroll`); `times` are those of the readout where it fires."""
+        """Run over all spikes (see `Network.unroll`); `times` are those of the readout if it fires."""
         ends, steps = lengths.double(), x.shape[0]
         times, rows = input_events(dense(x), lengths)
-        arriving = times, rows, None
+        events = times, rows, None
         sent: list[Spikes] = []
         for layer in self.hidden_layers:
-            weight = self._wake_gradient(layer)
-            spikes, weight.silent = self.fired(layer, weight.arrivals(*arriving), ends)
+            weight = self._awakened_weight(layer)
+            spikes, weight.silent = self.compute_spikes(layer, weight.arrivals(*events), ends)
             sent.append(spikes)
-            arriving = spikes.times, None, spikes.source
-        weight = self._wake_gradient(self.readout)
-        answer = self.answered(self.readout, weight.arrivals(*arriving), lengths, steps)
-        weight.silent = None if answer.times is None else _share_silent(answer.times)
-        return self._trajectory(answer, sent, lengths, steps, keep)
+            events = spikes.times, None, spikes.source
+        weight = self._awakened_weight(self.readout)
+        readout = self.compute_output(self.readout, weight.arrivals(*events), lengths, steps)
+        weight.silent = None if readout.times is None else _silent_share(readout.times)
+        return self._trajectory(readout, sent, lengths, steps, keep)
 
-    def _wake_gradient(self, layer: DenseLayer) -> _Woken:
-        return _Woken(layer.weight.double(), self.wake if self.training else 0.0)
+    def _awakened_weight(self, layer: DenseLayer) -> _AwakenedWeight:
+        """Return a layer's weights in float64, with their gradient changed by `wake` in training."""
+        return _AwakenedWeight(layer.weight.double(), self.wake if self.training else 0.0)
 
     def _trajectory(
-        self, answer: ReadoutActivity, sent: list[Spikes], lengths: Tensor, steps: int, keep: Keep
+        self, readout: ReadoutActivity, sent: list[Spikes], lengths: Tensor, steps: int, keep: Keep
     ) -> Trajectory:
+        """Build the trajectory from the readout's activity and the spikes of hidden layers, counted in steps.
+
+        Its states are those at rest, but for the readout's potential.
+        """
         dtype = self.readout.weight.dtype
-        if answer.spikes is not None:
-            sent = [*sent, answer.spikes]
-        layers = [*self.hidden_layers, *([self.readout] if answer.spikes is not None else [])]
+        if readout.spikes is not None:
+            sent = [*sent, readout.spikes]
+        layers = [*self.hidden_layers, *([self.readout] if readout.spikes is not None else [])]
         grids = [
-            on_grid(spikes, steps, layer.neurons, dtype)
+            spikes_on_grid(spikes, steps, layer.neurons, dtype)
             for spikes, layer in zip(sent, layers, strict=True)
             if SPIKES in keep
         ]
-        rest = [
+        states = [
             layer.neuron.initial_state(layer.weight.detach().new_zeros(len(lengths), layer.neurons))
             for layer in (*self.hidden_layers, self.readout)
         ]
-        rest[-1] = rest[-1]._replace(u=answer.u.to(dtype))
+        states[-1] = states[-1]._replace(u=readout.u.to(dtype))
         return Trajectory(
-            answer.output.to(dtype),
-            lengths,
-            tuple(grids),
-            (),
-            tuple(rest),
-            None if answer.times is None else answer.times.to(dtype),
+            output=readout.output.to(dtype),
+            lengths=lengths,
+            spikes=tuple(grids),
+            u=(),
+            state=tuple(states),
+            times=None if readout.times is None else readout.times.to(dtype),
         )
 
 
-class _Woken:
-    """Lowers the gradient of a weight where the neuron that it drives is silent, so that a step makes it grow.
+class _AwakenedWeight:
+    """Holds weights whose gradient is lowered for silent neurons, so that an update makes them grow.
 
     Args:
-        weight: [N, inputs].
-        by: how much where it is silent in the whole batch; nothing at 0.
+        weight: weights [N, inputs].
+        by: amount for a neuron that is silent in the whole batch; 0 for none.
     """
 
     def __init__(self, weight: Tensor, by: float) -> None:
         self.value, self.by = weight, by
-        self.silent: Tensor | None = None  # share of the batch, of each neuron [N]
+        self.silent: Tensor | None = None  # share of the batch in which each neuron is silent [N]
         if by and weight.requires_grad:
             self.value = weight.clone()
             self.value.register_hook(self._lower_gradient)
 
     def arrivals(self, times: Tensor, rows: Tensor | None, source: Tensor | None) -> Arrivals:
-        """Return the synaptic drive of whole rows of the input [B, K, inputs], or of single spikes."""
+        """Compute the arrivals that events at these times cause.
+
+        Args:
+            times: times of the events [B, K].
+            rows: input values of the events [B, K, inputs]; None if each is a spike of one neuron.
+            source: index of that neuron [B, K]; used if `rows` is None.
+        """
         jumps = self.value.T[source] if rows is None else rows @ self.value.T
         return Arrivals(times, jumps)
 
     def _lower_gradient(self, slope: Tensor) -> Tensor:
+        """Subtract `by` times the silent share from the gradient [N, inputs]; a hook of the weights."""
         return slope if self.silent is None else slope - self.by * self.silent[:, None]
 
 
 def times_as_output(times: Tensor, lengths: Tensor, steps: int) -> Tensor:
-    """Return minus the times in every step [T, B, C], of silent ones minus the length: the first is largest.
+    """Return minus the spike times [B, C], repeated for every step [T, B, C]; silent neurons get minus the length.
+
+    The neuron that fires first has the largest output.
 
     >>> times_as_output(torch.tensor([[1.5, torch.inf]]), torch.tensor([4]), 2)[1].tolist()
     [[-1.5, -4.0]]
     """
-    held = torch.where(times.isfinite(), times, lengths[:, None].to(times.dtype))
-    return (-held).expand(steps, -1, -1)
+    finite = torch.where(times.isfinite(), times, lengths[:, None].to(times.dtype))
+    return (-finite).expand(steps, -1, -1)
 
 
 def input_events(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the steps in which something comes, of each sample [B, K], and what comes [B, K, N]; in float64.
+    """Return the steps of each sample with input that is not 0 [B, K], and their input [B, K, N], in float64.
+
+    Rows are padded with infinite times and zeros. x is [T, B, N], lengths [B].
 
     >>> x = torch.tensor([[[0.0]], [[2.0]], [[1.0]]])
     >>> times, rows = input_events(x, torch.tensor([2]))
     >>> times.tolist(), rows.tolist()
     ([[1.0]], [[[2.0]]])
     """
-    comes = (x != 0).any(2) & valid_steps(lengths, len(x))
-    sample, step = comes.T.nonzero(as_tuple=True)
-    counts = comes.sum(0)
+    has_input = (x != 0).any(2) & valid_steps(lengths, len(x))
+    sample, step = has_input.T.nonzero(as_tuple=True)
+    counts = has_input.sum(0)
     rank = torch.arange(len(sample), device=x.device) - (counts.cumsum(0) - counts)[sample]
     shape = (len(counts), int(counts.max()) if len(counts) else 0)
     times = torch.full(shape, math.inf, dtype=torch.float64, device=x.device)
     rows = torch.zeros(*shape, x.shape[2], dtype=torch.float64, device=x.device)
-    arrived = x[step, sample].double()
-    return times.index_put((sample, rank), step.double()), rows.index_put((sample, rank), arrived)
+    values = x[step, sample].double()
+    return times.index_put((sample, rank), step.double()), rows.index_put((sample, rank), values)
 
 
-def in_order(times: Tensor) -> Spikes:
-    """Sort the only spikes of neurons by their times [B, N]."""
+def sort_spikes(times: Tensor) -> Spikes:
+    """Return spikes sorted by time, from the time of each neuron's only spike [B, N]."""
     ordered, source = times.sort(dim=1, stable=True)
     return Spikes(ordered, source)
 
 
-def on_grid(spikes: Spikes, steps: int, neurons: int, dtype: torch.dtype) -> Tensor:
-    """Put spikes into steps, [T, B, N] of 0 and 1.
+def spikes_on_grid(spikes: Spikes, steps: int, neurons: int, dtype: torch.dtype) -> Tensor:
+    """Return the spikes as a grid of 0 and 1 [T, B, N]; a spike at time t is in step floor(t).
 
     >>> spikes = Spikes(torch.tensor([[0.5, 0.7, 2.0]]), torch.tensor([[1, 1, 0]]))
-    >>> on_grid(spikes, 3, 2, torch.float32)[:, 0].tolist()
+    >>> spikes_on_grid(spikes, 3, 2, torch.float32)[:, 0].tolist()
     [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
     """
     times, source = spikes.times.detach(), spikes.source
@@ -272,8 +305,8 @@ def on_grid(spikes: Spikes, steps: int, neurons: int, dtype: torch.dtype) -> Ten
     return grid
 
 
-def firing_neuron(membrane: Membrane) -> Synaptic:
-    """Return the neuron that a clocked machine steps: exact for events at the beginnings of steps."""
+def build_firing_neuron(membrane: Membrane) -> Synaptic:
+    """Build the `Synaptic` neuron whose step is exact for input at the beginning of steps."""
     neuron = Synaptic(
         Zero(normalisation="raw", scale=1.0),  # gradients go through times
         alpha=math.exp(-1 / membrane.tau_syn),
@@ -289,8 +322,8 @@ def firing_neuron(membrane: Membrane) -> Synaptic:
     return neuron
 
 
-def integrating_readout(membrane: Membrane) -> SynapticReadout:
-    """Build the same neuron without a threshold."""
+def build_integrating_readout(membrane: Membrane) -> SynapticReadout:
+    """Build the `SynapticReadout` with the same time constants and input gain as the firing neuron."""
     neuron = SynapticReadout(
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),
@@ -303,7 +336,7 @@ def integrating_readout(membrane: Membrane) -> SynapticReadout:
 
 
 class ExactGain:
-    r"""Computes what a current adds to the potential within a step.
+    r"""Computes the gain of a current into the potential over one step, exactly, in place of `InputGain`.
 
     .. math:: \frac{\tau_s}{\tau_m - \tau_s} (e^{-1/\tau_m} - e^{-1/\tau_s}), \qquad
         \text{without a leak: } 1 - e^{-1/\tau_s}
@@ -320,9 +353,10 @@ class ExactGain:
         self.value = share * (math.exp(-1 / mem) - math.exp(-1 / syn))
 
     def __call__(self, beta: Tensor | float) -> float:
-        """Return it; the decay is the membrane's own."""
+        """Return the gain; the argument is ignored, as the decay is that of the membrane."""
         return self.value
 
 
-def _share_silent(times: Tensor) -> Tensor:
+def _silent_share(times: Tensor) -> Tensor:
+    """Return the share of samples in which each neuron is silent [N], from spike times [B, N]."""
     return times.detach().isinf().double().mean(0)

@@ -1,4 +1,4 @@
-"""Spike-element-wise residual networks."""
+"""Spike-element-wise residual networks (SEW ResNet)."""
 
 from __future__ import annotations
 
@@ -20,35 +20,36 @@ CONNECTS = ("add", "and", "iand")
 
 
 class ResidualBlock(NamedTuple):
-    """Holds where a block's layers lie in the network; without a shortcut the block's own input takes its place."""
+    """Holds the indices of a block's layers in the network."""
 
     name: str
     first: int
     second: int
-    shortcut: int | None
+    shortcut: int | None  # None if the block's input is used in place of a shortcut layer
 
 
 class SpikingResnet(Network):
-    r"""Wires residual blocks that join spikes element by element: SEW ResNet.
+    r"""Wires residual blocks that join spikes elementwise (SEW ResNet).
 
     .. math:: O[t] = g(A[t], S[t]), \quad A = \text{two convolutional layers in a row}, \qquad
         g = \begin{cases} A + S & \text{add} \\ A S & \text{and} \\ (1 - A) S & \text{iand} \end{cases}
 
-    where S is the block's input, or, where a block shrinks images or changes channels, that of a layer of 1 x 1
-    convolutions. A convolution of 3 x 3 comes before the blocks; each stage after the first halves the sides of the
-    images. The readout sees the mean over all pixels. A block passes on exactly what it gets where A is 0 (add and
-    iand) or 1 (and), whatever the depth. `add` sends whole numbers, by which the next layer multiplies.
+    for the output O of a block. S is the block's input, or the spikes of a layer of 1 x 1 convolutions if the block
+    shrinks images or changes channels. A layer of 3 x 3 convolutions comes before the blocks; each stage after the
+    first halves the sides of the images. The readout's input is the mean over all pixels. If A is 0 (add and iand)
+    or 1 (and) a block is the identity, at any depth. The output of `add` is a whole number, which multiplies the
+    weights of the next layer.
 
     Args:
-        provided: what the builder gives.
-        image: channels, height and width of the input; None is what the data set states, or one square channel.
-        channels: of each stage.
-        blocks: of each stage.
-        connect: g, "add", "and" or "iand".
+        provided: parts of the run to build from.
+        image: channels, height and width of the input; None for those of the data set, or one square channel.
+        channels: number of channels of each stage.
+        blocks: number of blocks of each stage.
+        connect: the function g, "add", "and" or "iand".
         bias: whether layers have biases.
 
     Raises:
-        InputError: no stage, an image of another size than the input, a value out of range, or `and` and `iand` of
+        InputError: no stage, an image of another size than the input, a value out of range, or "and" or "iand" with
             spikes other than 0 and 1.
 
     Source: Fang, Yu, Chen, Huang, Masquelier & Tian 2021, NeurIPS, arXiv:2102.04159; with normalisation=tdbn
@@ -70,14 +71,14 @@ class SpikingResnet(Network):
         super().__init__()
         self.connect = require_choice("network.connect", connect, CONNECTS)
         require_flag("network.bias", bias)
-        sizes = _stages(channels, blocks)
+        stages = _pair_stages(channels, blocks)
         self.layers = nn.ModuleList()
         self.blocks: list[ResidualBlock] = []
         self._options = {"recurrence": "none", "recurrence_gradient": "full", "bias": bias}
         make_neuron = provided.make_neuron
         pixels = image_of(image, provided.n_inputs, provided.data_image)
-        shape = self._add("stem", pixels, sizes[0][0], make_neuron).image_out
-        for stage, (count, repeats) in enumerate(sizes):
+        shape = self._add("stem", pixels, stages[0][0], make_neuron).image_out
+        for stage, (count, repeats) in enumerate(stages):
             for repeat in range(repeats):
                 shape = self._add_block(shape, count, 2 if stage and not repeat else 1, make_neuron)
         pool = Pool("average", shape, *shape[1:])
@@ -89,24 +90,26 @@ class SpikingResnet(Network):
     def _add(
         self, name: str, shape: Image, channels: int, make: MakeNeuron, *, side: int = 3, stride: int = 1
     ) -> ConvLayer:
+        """Append a convolutional layer with kernels of `side` pixels to the network, and return it."""
         layer = ConvLayer(name, shape, channels, make, kernel_size=side, stride=stride, **self._options)  # type: ignore[arg-type]
         self.layers.append(layer)
         return layer
 
     def _add_block(self, shape: Image, channels: int, stride: int, make: MakeNeuron) -> Image:
-        """Append the layers of one block; returns the images after it."""
-        name, lower = f"block{len(self.blocks)}", len(self.layers)
+        """Append the layers of one block to the network; return the image size after it."""
+        name, first_index = f"block{len(self.blocks)}", len(self.layers)
         first = self._add(f"{name}_first", shape, channels, make, stride=stride)
         second = self._add(f"{name}_second", first.image_out, channels, make)
         second.residual_additions = second.neurons
         shortcut = None
         if second.image_out != shape:
             self._add(f"{name}_shortcut", shape, channels, make, side=1, stride=stride)
-            shortcut = lower + 2
-        self.blocks.append(ResidualBlock(name, lower, lower + 1, shortcut))
+            shortcut = first_index + 2
+        self.blocks.append(ResidualBlock(name, first_index, first_index + 1, shortcut))
         return second.image_out
 
     def _check_spikes(self) -> None:
+        """Raise an `InputError` for "and" or "iand" with neurons that send other spikes than 0 and 1."""
         sends = {layer.neuron.sends for layer in self.hidden_layers}
         if self.connect != "add" and sends != {"binary"}:
             raise InputError(
@@ -114,8 +117,8 @@ class SpikingResnet(Network):
                 f"{' and '.join(sorted(sends))}; use network.connect=add"
             )
 
-    def joined(self, residual: Tensor, straight: Tensor) -> Tensor:
-        """Join residual spikes A and spikes S of one shape by the function g."""
+    def join(self, residual: Tensor, straight: Tensor) -> Tensor:
+        """Compute g(A, S) elementwise, from the residual spikes A and the straight spikes S."""
         if self.connect == "add":
             return residual + straight
         return residual * straight if self.connect == "and" else (1 - residual) * straight
@@ -131,25 +134,25 @@ class SpikingResnet(Network):
     ) -> Trajectory:
         """Run over all time steps; see `Network.unroll`."""
         self.begin_pass(lengths, x.shape[0])
-        starts = [None] * len(self.layers) if state is None else list(state)
+        states = [None] * len(self.layers) if state is None else list(state)
         runs: list[LayerRun] = []
 
-        def run(number: int, signal: Signal) -> Tensor:
-            layer: Any = self.layers[number]
-            (output,) = self.engine.unroll(
-                [layer], signal, [starts[number]], keep_u=POTENTIAL in keep, window=window
+        def run(index: int, signal: Signal) -> Tensor:
+            layer: Any = self.layers[index]
+            (layer_run,) = self.engine.unroll(
+                [layer], signal, [states[index]], keep_u=POTENTIAL in keep, window=window
             )
-            runs.append(output)
-            return output.output  # type: ignore[return-value]
+            runs.append(layer_run)
+            return layer_run.output  # type: ignore[return-value]
 
         signal = run(0, x)
         for block in self.blocks:
             residual = run(block.second, run(block.first, signal))
             straight = signal if block.shortcut is None else run(block.shortcut, signal)
-            signal = self.joined(residual, straight)
+            signal = self.join(residual, straight)
         run(len(self.layers) - 1, signal)
-        sends = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
-        spikes = [run.output for run, one in zip(runs, sends, strict=True) if one and SPIKES in keep]
+        fires = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
+        spikes = [run.output for run, spiking in zip(runs, fires, strict=True) if spiking and SPIKES in keep]
         return Trajectory(
             output=runs[-1].output,  # type: ignore[arg-type]
             lengths=lengths,
@@ -159,24 +162,23 @@ class SpikingResnet(Network):
         )
 
     @property
-    def hearers(self) -> list[Layer]:
-        """Return the readout alone: spikes dropped inside a block would not be passed on as they came."""
+    def spike_receivers(self) -> list[Layer]:
+        """Return the readout alone: dropout inside a block would destroy its identity."""
         return [self.readout]
 
-    def sources(self, given: Literal["binary", "real"]) -> list[Source]:
-        """Return for each layer the input, layer or block that it receives from."""
+    def sources(self, input_kind: Literal["binary", "real"]) -> list[Source]:
+        """Return the source of each layer's input: the network's input, of this kind, a layer or a block."""
         layers: list[Any] = list(self.layers)
-        sources = [Source("input", given)]
+        sources = [Source("input", input_kind)]
         source = source_of(layers[0])
         for block in self.blocks:
             sources += [source, source_of(layers[block.first])]
             sources += [] if block.shortcut is None else [source]
-            whole = self.connect == "add"
-            source = Source(block.name, "real" if whole else "binary")
+            source = Source(block.name, "real" if self.connect == "add" else "binary")
         return [*sources, source]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
-        """Return the input of each layer; outputs of blocks are computed again from their spikes."""
+        """Return the input of each layer; outputs of blocks are computed again from the layers' spikes."""
         spikes = [None if signal is None else dense(signal) for signal in sent]
         received: list[Signal | None] = [x]
         signal = spikes[0]
@@ -184,12 +186,12 @@ class SpikingResnet(Network):
             received += [signal, spikes[block.first]]
             received += [] if block.shortcut is None else [signal]
             straight = signal if block.shortcut is None else spikes[block.shortcut]
-            signal = self.joined(spikes[block.second], straight)  # type: ignore[arg-type]
+            signal = self.join(spikes[block.second], straight)  # type: ignore[arg-type]
         return [*received, signal]
 
 
-def _stages(channels: object, blocks: object) -> list[tuple[int, int]]:
-    """Check and pair the channels and blocks of each stage."""
+def _pair_stages(channels: object, blocks: object) -> list[tuple[int, int]]:
+    """Return the numbers of channels and of blocks of each stage, checked."""
     wanted = "a list such as [16, 32], one for each stage,"
     counts = require_counts("network.channels", channels, wanted)
     repeats = require_counts("network.blocks", blocks, wanted)

@@ -1,6 +1,4 @@
-"""A layer gone through step by step with its states in the open, and the local Jacobians of its neurons.
-
-Rules that go forward in time are made of these two; none has a loop over a network of its own.
+"""Runs of a layer step by step that record its states and its neurons' Jacobians, for online learning rules.
 
 Legend: n steps of a window of time, B batch, N neurons, K inputs.
 """
@@ -20,22 +18,22 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class Jacobians(NamedTuple):
-    """Holds derivatives of each step of a neuron, diagonal since it is elementwise; None where there is none."""
+    """Holds the derivatives of a neuron's state after a step, elementwise; None for those that are always 0."""
 
-    by_current: tuple[Tensor | None, ...]  # of each field of the state [n, B, N]
+    by_current: tuple[Tensor | None, ...]  # of each field by the current [n, B, N]
     by_state: tuple[
         tuple[Tensor | None, ...], ...
-    ]  # of each field by each field of the step before [n, B, N]
+    ]  # of each field by each field of the state before [n, B, N]
 
 
 class TimeWindow(NamedTuple):
-    """Holds the states and outputs of a layer in a window of time steps, without gradient history."""
+    """Holds the states and outputs of a layer in a window of time steps, without autograd graph."""
 
-    arriving: Tensor  # [n, B, K]
-    before: Any  # the state before each step, its fields [n, B, N]
+    arriving: Tensor  # input [n, B, K]
+    before: Any  # state before each step, with fields [n, B, N]
     output: Tensor  # [n, B, N]
-    state: Any  # after the last step, its fields [B, N]
-    local: Jacobians | None  # where they are wanted
+    state: Any  # state after the last step, with fields [B, N]
+    local: Jacobians | None  # Jacobians of each step, if requested
 
 
 @torch.no_grad()
@@ -43,45 +41,45 @@ def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> TimeWi
     """Run a layer step by step over a window of time and record its states.
 
     Args:
-        layer: that can go step by step.
-        signal: what arrives [n, B, K], dense or packed; made dense for this window alone.
-        state: to go on from; None is rest.
-        jacobians: whether those of the neurons are wanted.
+        layer: a layer that can run step by step.
+        signal: its input [n, B, K], dense or packed.
+        state: initial state; None for the state at rest.
+        jacobians: whether to compute the Jacobians of the neurons.
     """
     arriving, neuron = dense(signal), layer.neuron
     current = layer.current(arriving)
     state = neuron.initial_state(current[0]) if state is None else state
-    # What draws its spikes cannot be asked for its Jacobian a second time.
-    draws = jacobians and any(surrogate.stochastic for surrogate in surrogates(neuron))
-    states, driven, outputs, drawn = [state], [], [], []
-    for now in current.unbind(0):
-        taken = now
+    # Neurons that draw random spikes are differentiated step by step, in the same call that draws.
+    stepwise = jacobians and any(surrogate.stochastic for surrogate in surrogates(neuron))
+    states, currents, outputs, of_steps = [state], [], [], []
+    for feedforward in current.unbind(0):
+        step_current = feedforward
         if layer.recurrent is not None:
-            taken = neuron.driven(now, layer.feedback(neuron.fed_back(state)))
-        if draws:
-            output, state, local = differentiated(neuron, taken, state)
-            drawn.append(local)
+            step_current = neuron.driven(feedforward, layer.feedback(neuron.fed_back(state)))
+        if stepwise:
+            output, state, step_jacobians = differentiate(neuron, step_current, state)
+            of_steps.append(step_jacobians)
         else:
-            output, state = neuron.step(taken, state)
-        driven.append(taken)
+            output, state = neuron.step(step_current, state)
+        currents.append(step_current)
         outputs.append(output)
         states.append(state)
     before = type(state)(*(torch.stack(field) for field in zip(*states[:-1], strict=True)))
-    draws_by_step = _stack(drawn) if draws else None
-    if jacobians and draws_by_step is None:
-        draws_by_step = differentiated(neuron, torch.stack(driven), before)[2]
-    return TimeWindow(arriving, before, torch.stack(outputs), state, draws_by_step)
+    local = _stack(of_steps) if stepwise else None
+    if jacobians and local is None:
+        local = differentiate(neuron, torch.stack(currents), before)[2]
+    return TimeWindow(arriving=arriving, before=before, output=torch.stack(outputs), state=state, local=local)
 
 
-def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor, Any, Jacobians]:
-    """Compute one step's output and state, and their derivatives, which come from the neuron's own `step`.
+def differentiate(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor, Any, Jacobians]:
+    """Compute a step's output and state, and the state's derivatives by autograd of the neuron's `step`.
 
-    Several steps may lie side by side, each with the state before it.
+    Several steps may be computed at once, along a leading axis, from the states before each of them.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> units = LeakyReadout(1, beta=0.5, learn_beta="none")
     >>> one = torch.ones(1, 1)
-    >>> _, _, local = differentiated(units, one, units.initial_state(one))
+    >>> _, _, local = differentiate(units, one, units.initial_state(one))
     >>> local.by_current[0].item(), local.by_state[0][0].item()
     (1.0, 0.5)
     """
@@ -100,16 +98,15 @@ def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor,
 
 
 def _stack(steps: Sequence[Jacobians]) -> Jacobians:
-    """Stack single steps [B, N] to those of a window [n, B, N]."""
+    """Stack the Jacobians of single steps [B, N] to those of a window [n, B, N]."""
 
-    def stack(parts: Sequence[Tensor | None]) -> Tensor | None:
-        there = [one for one in parts if one is not None]
-        return torch.stack(there) if there else None
+    def stack(slopes: Sequence[Tensor | None]) -> Tensor | None:
+        existing = [slope for slope in slopes if slope is not None]
+        return torch.stack(existing) if existing else None
 
+    by_current = zip(*(step.by_current for step in steps), strict=True)
+    by_state = zip(*(step.by_state for step in steps), strict=True)
     return Jacobians(
-        tuple(stack(draws) for draws in zip(*(step.by_current for step in steps), strict=True)),
-        tuple(
-            tuple(stack(draws) for draws in zip(*row, strict=True))
-            for row in zip(*(step.by_state for step in steps), strict=True)
-        ),
+        by_current=tuple(stack(slopes) for slopes in by_current),
+        by_state=tuple(tuple(stack(slopes) for slopes in zip(*row, strict=True)) for row in by_state),
     )

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer
-from sgbench.networks.walk import Jacobians, TimeWindow, differentiated
+from sgbench.networks.walk import Jacobians, TimeWindow, differentiate
 
 
 class Eligibility:
@@ -279,7 +279,7 @@ def traces_per_synapse(layer: Layer, kappa: float | Tensor) -> tuple[int, int]:
     """Return the number of traces per presynaptic signal, and the number of traces per synapse, in that order."""
     neuron = layer.neuron
     current = layer.weight.new_zeros(1, layer.neurons)
-    local = differentiated(neuron, current, neuron.initial_state(current))[2]
+    local = differentiate(neuron, current, neuron.initial_state(current))[2]
     fields, filtered = len(_carried_fields(local)), int(has_memory(kappa))
     return (fields, filtered) if neuron.filters_alike else (0, fields + filtered)
 

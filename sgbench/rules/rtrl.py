@@ -28,8 +28,8 @@ MOST_NEURONS = 50
 RECURRENT = ("network.recurrence=all_to_all", "loss=per_step")
 Carried = tuple[Any, ...]
 """Arguments or results of one step: the weights (as argument) or the step's loss (as result), the states of all
-layers, and the state of the loss if it has one; or the derivatives of these by every weight [P, ...]. Before the first
-step there are no states."""
+layers, and the state of the loss if it has one; or the derivatives of these by every weight [P, ...]. Before the
+first step there are no states."""
 
 
 class Rtrl(LearningRule):

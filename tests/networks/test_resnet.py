@@ -182,7 +182,7 @@ def test_counts_are_those_of_a_walk(connect):
         name: (each.synapses[0].source, each.synapses[0].operation) for name, each in layers.items()
     } == origin
     fired = dict(zip([layer.name for layer in net.hidden_layers], trajectory.spikes, strict=True))
-    joined = net.joined(fired["block0_second"], fired["stem"])
+    joined = net.join(fired["block0_second"], fired["stem"])
     valid = (torch.arange(len(x))[:, None] < LENGTHS)[..., None]
     events = ((joined != 0) & valid).double()
     # each pixel of the shortcut hears its own place alone, every second one of them; 4 channels listen
