@@ -36,7 +36,6 @@ class Escape(Chance):
     Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 5.3; Gygax & Zenke 2025, Neural Computation
     37(5).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> u, surrogate = torch.tensor([-0.2, 0.0, 0.2]), Constant(normalisation="peak1", scale=1.0)
     >>> Escape(noise="logistic", noise_slope=5.0).probability(u, surrogate)

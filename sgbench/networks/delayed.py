@@ -168,8 +168,8 @@ class DelayedLayer(DenseLayer):
             rows = spikes.shape[-1]
             if backward is None:
                 return spikes @ forward[:rows]  # type: ignore[index]
-            current = spikes.detach() @ forward[:rows]  # type: ignore[index]
-            return sent_back(current, spikes, lambda spikes: spikes @ backward[:rows])
+            current, back = spikes.detach() @ forward[:rows], backward[:rows]  # type: ignore[index]
+            return sent_back(current, spikes, lambda spikes: spikes @ back)
 
         return feedback
 

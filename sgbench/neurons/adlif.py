@@ -94,4 +94,4 @@ class AdLif(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Leaky`, plus four products and three sums for w."""
-        return self.leaky_operations(multiplications=4, additions=3, state_words=2)
+        return self.leaky_operations(multiplications=4, additions=3, state_words=1)

@@ -83,4 +83,4 @@ class Ahp(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Leaky`, plus two products and two sums for w."""
-        return self.leaky_operations(multiplications=2, additions=2, state_words=2)
+        return self.leaky_operations(multiplications=2, additions=2, state_words=1)

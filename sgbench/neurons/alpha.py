@@ -45,7 +45,6 @@ class Alpha(SpikingNeuron):
     Source: snnTorch 1.0 `Alpha`, equal to it without reset (tested); Gerstner & Kistler 2002, Spiking Neuron
     Models, section 4.2.
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Alpha(spike, alpha=0.5, beta=0.25, threshold=1.0, reset="none", reset_gradient="detached",
@@ -123,4 +122,4 @@ class Alpha(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Synaptic`, plus two products and a sum for the delay."""
-        return self.leaky_operations(multiplications=3, additions=2, state_words=2)
+        return self.leaky_operations(multiplications=3, additions=2, state_words=1)

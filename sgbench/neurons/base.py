@@ -254,34 +254,23 @@ class SpikingNeuron(Neuron):
         """Return a `LinearSpec` of these coefficients with the neuron's surrogate, reset and threshold."""
         rule = self.next_potential
         return LinearSpec(
-            surrogate=self.surrogate,
-            reset=rule.reset,
-            detached=rule.detached,
-            threshold=self.threshold(),
-            **coefficients,
+            self.surrogate, rule.reset, rule.detached, threshold=self.threshold(), **coefficients
         )
 
-    def leaky_operations(
-        self,
-        *,
-        multiplications: int = 0,
-        additions: int = 0,
-        comparisons: int = 0,
-        state_words: int = 1,
-        functions: int = 0,
-    ) -> Operations:
-        """Count the operations of a `Leaky` neuron's step, plus these; `state_words` is the total.
+    def leaky_operations(self, **extra: int) -> Operations:
+        """Count the operations of a `Leaky` neuron's step plus `extra` ones, by their names in `Operations`.
 
         Those of `Leaky` are the decay, the input gain (if not 1), the sums of current and reset, and a comparison.
         """
-        gain: InputGain | None = getattr(self, "input_gain", None)
-        return Operations(
-            multiplications=1 + (gain.multiplications if gain else 0) + multiplications,
-            additions=self.next_potential.additions + additions,
-            comparisons=1 + comparisons,
-            state_words=state_words,
-            functions=functions,
+        gain = getattr(self, "input_gain", None)
+        leaky = Operations(
+            multiplications=1 if gain is None else 1 + gain.multiplications,
+            additions=self.next_potential.additions,
+            comparisons=1,
+            state_words=1,
         )
+        added = Operations(0, 0, 0, 0)._replace(**extra)
+        return Operations(*map(sum, zip(leaky, added, strict=True)))
 
     def take_over_firing(self, *, stochastic: bool = False) -> None:
         """Require a surrogate with plain 0 or 1 spikes, for a neuron that decides by its own rule how it fires.

@@ -46,7 +46,6 @@ class Brf(SpikingNeuron):
 
     Source: Higuchi et al. 2024, ICML (arXiv:2402.14603), equations of the BRF neuron; there gamma = 0.9.
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Brf(spike, omega_rad_s=6.0, damping_per_s=1.0, refractory_damping_per_s=1.0, gamma=0.9, dt_s=0.1,

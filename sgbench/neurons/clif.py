@@ -32,7 +32,6 @@ class Clif(SpikingNeuron):
 
     Source: Huang et al. 2024, ICML (arXiv:2402.04663); SpikingJelly 2.0 `ComplementaryLIFNode` (tested).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Clif(spike, beta=0.5, threshold=1.0, reset="subtract_decayed", reset_gradient="attached",
@@ -73,4 +72,4 @@ class Clif(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Leaky`, plus two products, sums and sigmoids for m."""
-        return self.leaky_operations(multiplications=2, additions=2, state_words=2, functions=2)
+        return self.leaky_operations(multiplications=2, additions=2, state_words=1, functions=2)

@@ -43,7 +43,6 @@ class Conductance(SpikingNeuron):
     Source: Destexhe, Mainen & Sejnowski 1994, Neural Computation 6; Norse 1.1 `coba_lif_feed_forward_step` (tested
     in the limit of short steps).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Conductance(spike, tau_mem_s=0.010, dt_s=0.001, alpha_excitatory=1.0, alpha_inhibitory=1.0,

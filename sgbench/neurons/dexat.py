@@ -102,4 +102,4 @@ class Dexat(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Leaky`, plus six products and five sums for traces."""
-        return self.leaky_operations(multiplications=6, additions=5, state_words=3)
+        return self.leaky_operations(multiplications=6, additions=5, state_words=2)

@@ -29,7 +29,6 @@ class EscapeNoise(SpikingNeuron):
     Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 5.3; Jolivet et al. 2006, Journal of
     Computational Neuroscience 21.
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = EscapeNoise(spike, beta=0.9, softness=0.1, tau_escape_s=0.001, dt_s=0.001, threshold=1.0,

@@ -40,7 +40,6 @@ class Izhikevich(SpikingNeuron):
     Source: Izhikevich 2003, IEEE Transactions on Neural Networks 14; Norse 1.1 `izhikevich_feed_forward_step` and
     SpikingJelly 2.0 `IzhikevichNode` (tested).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Izhikevich(spike, tau_mem_s=0.002, tau_recovery_s=0.004, dt_s=0.001, curvature=1.0, critical=0.5,

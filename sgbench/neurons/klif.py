@@ -24,7 +24,6 @@ class Klif(SpikingNeuron):
 
     Source: Jiang & Zhang 2023, arXiv:2302.09238; SpikingJelly 2.0 `KLIFNode` (tested).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Klif(spike, beta=0.5, k=2.0, threshold=1.0, reset="zero", reset_gradient="detached",

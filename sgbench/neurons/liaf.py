@@ -36,7 +36,6 @@ class Liaf(SpikingNeuron):
 
     Source: Wu et al. 2021, IEEE TNNLS (arXiv:2011.06176); SpikingJelly 2.0 `LIAFNode` (tested).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Liaf(spike, beta=0.5, threshold=1.0, activation="relu", reset="zero", reset_gradient="detached",

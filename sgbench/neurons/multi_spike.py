@@ -33,7 +33,6 @@ class MultiSpike(SpikingNeuron):
     Source: Luo et al. 2024, ECCV (arXiv:2407.20708), I-LIF; SpikingJelly 2.0 `ILIFNode` and sinabs 3.1 `MultiSpike`
     (tested).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = MultiSpike(spike, beta=0.5, most=3, offset=0.5, threshold=1.0, reset="subtract_decayed",

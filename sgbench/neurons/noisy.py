@@ -28,7 +28,6 @@ class Noisy(SpikingNeuron):
 
     Source: Ma et al. 2023, Patterns 4 (arXiv:2305.16044); snnTorch up to 0.9 `NoisyLeaky`.
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Noisy(spike, beta=0.9, noise_std=0.25, threshold=9.0, reset="subtract", reset_gradient="detached",

@@ -23,7 +23,6 @@ class Qif(SpikingNeuron):
     Source: Ermentrout & Kopell 1986, SIAM Journal on Applied Mathematics 46; Latham et al. 2000, Journal of
     Neurophysiology 83; SpikingJelly 2.0 `QIFNode` (tested).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Qif(spike, tau_mem_s=0.002, dt_s=0.001, resistance=1.0, curvature=1.0, critical=0.5, threshold=1.0,

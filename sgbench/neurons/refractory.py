@@ -34,7 +34,6 @@ class Refractory(SpikingNeuron):
 
     Source: Gerstner et al. 2014, Neuronal Dynamics, section 1.3; Norse 1.1 `LIFRefrac` (tested).
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Refractory(spike, beta=0.5, period_s=0.002, dt_s=0.001, threshold=1.0, reset="zero",
@@ -86,4 +85,4 @@ class Refractory(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Leaky`, plus a countdown and its comparison."""
-        return self.leaky_operations(additions=1, comparisons=1, state_words=2)
+        return self.leaky_operations(additions=1, comparisons=1, state_words=1)

@@ -50,7 +50,6 @@ class RefractoryAlif(SpikingNeuron):
     of 0, during the refractory period); `unit=raised`: Bellec et al. 2018, NeurIPS, as IGITUGraz/LSNN-official has
     it.
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = RefractoryAlif(spike, beta=0.5, rho=0.9, kappa=1.0, period_s=0.002, dt_s=0.001, unit="resting",
@@ -119,4 +118,4 @@ class RefractoryAlif(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Alif`, plus a countdown and its comparison."""
-        return self.leaky_operations(multiplications=2, additions=3, comparisons=1, state_words=3)
+        return self.leaky_operations(multiplications=2, additions=3, comparisons=1, state_words=2)

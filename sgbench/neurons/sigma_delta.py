@@ -39,7 +39,6 @@ class SigmaDelta(SpikingNeuron):
 
     Source: O'Connor & Welling 2016, arXiv:1611.02024 (sigma-delta networks); lava-dl `SigmaDelta`.
 
-    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = SigmaDelta(spike, bias=0.0, threshold=0.5, learn_bias="none", learn_threshold="none")
