@@ -42,7 +42,7 @@ class DhLif(SpikingNeuron):
         alpha: decay of the membrane per step, exp(-dt/tau_mem) [1].
         fastest: decay per step of the first branch [1].
         slowest: decay per step of the last branch [1]; the time constants between are spaced geometrically.
-        input_gain: g: "one" (1), or "one_minus_decay" (1 - decay) as in the paper.
+        input_gain: g: "one", or "one_minus_decay" (1 - decay) as in the paper.
         learn_branches: "none", "shared" (one decay per branch) or "per_neuron" (one per branch and neuron).
 
     Raises:

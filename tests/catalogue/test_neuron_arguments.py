@@ -12,7 +12,7 @@ import pytest
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.neurons.arguments import ARGUMENTS as SHARED
-from sgbench.neurons.arguments import require_argument
+from sgbench.neurons.arguments import LEARNT, require_argument
 from sgbench.neurons.base import Neuron
 from tests.entries import class_of
 
@@ -52,7 +52,7 @@ def unlike(arguments: dict[str, str]) -> dict[str, str]:
 
 def test_another_wording_is_seen() -> None:
     """Must differ: a synonym, and another meaning; an argument of one neuron alone is free."""
-    assert unlike({"learn_beta": '"none", "shared" or "per_neuron".', "peak": "anything."}) == {}
+    assert unlike({"learn_beta": LEARNT.sentence, "peak": "anything."}) == {}
     assert unlike({"learn_beta": "whether it learns.", "features": "number of units."}).keys() == {
         "learn_beta",
         "features",
@@ -108,7 +108,7 @@ def test_an_author_may_say_all_or_nothing() -> None:
         "surrogate": "spike forward, slope backward.",
         "depth": "of the well.",
         "beta": "how it leaks.",
-        "learn_beta": '"none", "shared" or "per_neuron".',
+        "learn_beta": LEARNT.sentence,
     }
     assert (Own.__doc__ or "").endswith('"per_neuron".\n\nSource: us.')
 

@@ -194,7 +194,7 @@ def test_lapicque_learns_no_second_time():
         if attempt == 0:
             membrane.sum().backward()
         else:
-            with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            with pytest.raises(RuntimeError, match="second time"):
                 membrane.sum().backward()
 
 

@@ -53,7 +53,7 @@ def test_derivative_is_slope_of_primitive(name):
     """Expected: central differences of the primitive in float64, within their own error bound."""
     for label, surrogate in variants(name):
         if not surrogate.has_primitive:
-            with pytest.raises(NotImplementedError, match="not the slope of any curve"):
+            with pytest.raises(NotImplementedError, match=type(surrogate).__name__):
                 surrogate.primitive(torch.zeros(1))
             continue
         u = smooth_points(surrogate)

@@ -46,7 +46,7 @@ def test_connections_have_the_truth_tables_of_the_paper():
     residual, straight = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
     tables = {"add": [0, 1, 1, 2], "and": [0, 0, 0, 1], "iand": [0, 1, 0, 0]}
     for connect, table in tables.items():
-        assert resnet(connect).joined(residual, straight).tolist() == table
+        assert resnet(connect).join(residual, straight).tolist() == table
 
 
 @every_connect

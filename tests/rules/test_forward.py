@@ -17,10 +17,11 @@ from sgbench.rules.base import LearningRule
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eligibility import Eligibility
 from sgbench.rules.eprop import EProp
-from sgbench.rules.s_tllr import STllr, _Pairs
+from sgbench.rules.s_tllr import STllr, _TracePair
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.entries import spec_with
+from tests.messages import raises_naming
 
 pytestmark = pytest.mark.usefixtures("loops_in_python")
 SIZES: dict[str, Any] = {
@@ -234,7 +235,7 @@ def test_s_tllr_by_hand():
     before = type(state)(*(torch.zeros(3, 1, n).double() for _ in state))
     local = Jacobians(tuple(slope if name == "s" else None for name in state._fields), ())
     parts.network.zero_grad()
-    _Pairs(layer, rule).advance(
+    _TracePair(layer, rule).advance(
         TimeWindow(arriving, before, slope, state, local), torch.ones(3, 1, n).double()
     )
     assert layer.weight.grad is not None
@@ -275,7 +276,7 @@ def test_a_filter_that_is_not_the_readouts_is_refused():
     """Expected: the remedy, copied, composes."""
     values = {"protocol.hidden": [6], "regulariser.tau_s": 0.004}
     choices = {"rule": "eprop", "regulariser": "filtered_rate", **PER_STEP}
-    with pytest.raises(InputError, match="filtered by the readout's decay") as caught:
+    with raises_naming(InputError, "rule=eprop", f"{math.exp(-0.001 / 0.004):g}") as caught:
         parts_of(choices, values)
     beta = float(str(caught.value).partition("readout.beta=")[2].split()[0])
     parts_of(choices, values | {"readout.beta": beta})
