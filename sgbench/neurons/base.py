@@ -203,6 +203,8 @@ class ResetPotential:
         """Return the spikes for use in a reset: detached from the gradient if `reset_gradient` says so."""
         return s.detach() if self.detached else s
 
+    before, behind, seen = before_step, after_step, reset_spikes  # their old names, for one release
+
     @property
     def additions(self) -> int:
         """Return the additions of one update: one for the current, one more if the threshold is subtracted."""
@@ -287,6 +289,8 @@ class SpikingNeuron(Neuron):
                 f"use firing=step and a surrogate that sends 0 or 1"
             )
         self.surrogate.stochastic = self.surrogate.stochastic or stochastic
+
+    fires_by_itself = take_over_firing  # its old name, for one release
 
     def refuse_zero(self) -> None:
         """Raise an `InputError` if the reset is `zero`, which cannot count several or negative spikes."""

@@ -80,6 +80,8 @@ class Quantity(nn.Module):
         """Return the initial value: one number, or one per neuron [N]."""
         return self.fixed if self.spread is None else self.spread
 
+    given = initial_value  # its old name, for one release
+
     def initial_parameter(self, features: int | None) -> Tensor | None:
         """Return the initial values of the learnt parameter, a scalar or [N] in float64; None if it is fixed."""
         if self.learn == "none":

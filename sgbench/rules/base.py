@@ -49,6 +49,11 @@ class Claim:
     overrides: tuple[str, ...] = ()
     weights: Literal["all", "hidden", "readout"] = "all"  # weights whose gradients are compared
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return `overrides` by its old name, for one release."""
+        return self.overrides
+
 
 @dataclass(frozen=True)
 class Objective:
