@@ -9,7 +9,7 @@ from sgbench.dropouts.mask import Mask
 
 
 class Dropout(ABC):
-    """Masks the input of each layer that receives spikes of hidden neurons."""
+    """Drops a part of the input of each layer that receives spikes of hidden neurons, by a mask."""
 
     neutral: ClassVar[bool] = False  # whether nothing is dropped
 

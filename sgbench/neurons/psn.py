@@ -131,7 +131,7 @@ class MaskedPsn(Psn):
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:
-        """Interpolate lambda between its first and its last value; progress is the share of training done."""
+        """Move lambda from its first to its last value; progress is the share of training done, in [0, 1]."""
         first, last = self.shares
         self.share = first + (last - first) * progress
 

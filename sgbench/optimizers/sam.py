@@ -93,7 +93,7 @@ class Sam(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any]) -> None:  # type: ignore[override]
-        """Step by the gradient at the weights of highest loss nearby.
+        """Update the weights by the gradient at the weights of highest loss nearby.
 
         Args:
             closure: computes the gradients of the same batch at the current weights; the first ones, at w, must

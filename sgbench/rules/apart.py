@@ -53,7 +53,7 @@ class DetachedPass:
         )
 
     def to_currents(self, error: Tensor) -> Tensor:
-        """Back-propagate an error of the outputs [T, B, C] to the readout's currents [T, B, R]."""
+        """Propagate an error of the outputs [T, B, C] back to the readout's currents [T, B, R]."""
         output, current = self.readout.output, self.current_leaf
         if current is None:  # the units are linear, so that their derivative is the same at any current
             layer = self.network.readout

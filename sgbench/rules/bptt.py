@@ -19,7 +19,7 @@ UPDATES = ("per_sequence", "per_window")
 
 
 class Bptt(LearningRule):
-    """Back-propagates errors through time, with the surrogate in place of the spike's derivative.
+    """Propagates errors back through time, with the surrogate in place of the spike's derivative.
 
     With a window of K steps no gradient crosses from one window to the next: all states, and recurrent spikes, are
     detached between them. With an update per sequence the window limits only how far back in time errors reach.

@@ -160,7 +160,7 @@ class EProp(LearningRule):
             yield from self._online(network, batch, objective)
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        """Back-propagate within each layer from directly fed back errors; add to `.grad`."""
+        """Add to `.grad` by back-propagation within each layer, from directly fed back errors."""
         detached = run_detached(network, batch, objective.keep)
         slopes = detached.slopes(objective, batch.target)
         delta = detached.to_currents(slopes.output)

@@ -130,7 +130,7 @@ def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[T
 
 
 def learning_signals(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
-    """Back-propagate derivatives of the loss to each hidden layer's spikes [n, B, N], within each step only.
+    """Propagate derivatives of the loss back to each hidden layer's spikes [n, B, N], within each step only.
 
     Args:
         network: a network with a leaky readout of gain 1.

@@ -132,7 +132,7 @@ class Ostl(LearningRule):
 
 
 def propagate_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:
-    """Back-propagate an error of a layer's output to its input of the same step [T, B, K].
+    """Propagate an error of a layer's output back to its input of the same step [T, B, K].
 
     Args:
         engine: runs the layer.

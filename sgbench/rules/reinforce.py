@@ -133,7 +133,7 @@ class SpikeLogProbability:
 
 @contextmanager
 def score_spikes(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
-    """Detach the drawn spikes of a network and sum their log probability, within a `with` block.
+    """Sum the log probability of a network's drawn spikes, and detach them, within a `with` block.
 
     Within it the network runs on the engine `reference`, step by step.
 

@@ -186,7 +186,7 @@ def _push_forward(advance: Any, values: Carried, tangents: Carried) -> tuple[Car
 
 @contextmanager
 def detach_other_spikes(network: Network) -> Iterator[None]:
-    """Detach the recurrent spikes of a layer's other neurons, within a `with` block; values do not change."""
+    """Treat recurrent spikes of a layer's other neurons as constants, within a `with` block."""
 
     def feedback(layer: DenseLayer, s: Tensor) -> Tensor:
         weights = layer.recurrent_acting()

@@ -165,7 +165,7 @@ class SuperSpike(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        """Back-propagate within each layer from directly fed back errors; add to `.grad`."""
+        """Add to `.grad` by back-propagation within each layer, from directly fed back errors."""
         detached = run_detached(network, batch, objective.keep, by_current=False)
         slopes = detached.slopes(objective, batch.target)
         detached.learn(detached.to_hidden(slopes.output, direct_weights(network, self.feedback)), slopes)

@@ -35,7 +35,7 @@ class RateSchedule(ABC):
 
 
 def half_cosine(start: float, end: float, share: float) -> float:
-    """Interpolate from start (share 0) to end (share 1) along half a cosine.
+    """Move from start (share 0) to end (share 1) along half a cosine.
 
     >>> half_cosine(1.0, 0.0, 0.5)
     0.5

@@ -155,11 +155,9 @@ def measure(tree: Node) -> Curve:
     top, peak = _refine_peak(tree, axis, int(heights.argmax()))
     if not LOWEST_PEAK <= peak <= HIGHEST_PEAK:
         what = "0 everywhere" if peak == 0 else f"{peak:.3g} at its largest (u={top:.3g})"
-        raise _formula_error(
-            tree, f"the slope is {what}; between {LOWEST_PEAK:g} and {HIGHEST_PEAK:g} is needed"
-        )
+        raise _error(tree, f"the slope is {what}; between {LOWEST_PEAK:g} and {HIGHEST_PEAK:g} is needed")
     if peak > GROWS * heights[np.abs(axis) <= FAR].max():
-        raise _formula_error(tree, f"the slope grows without bound ({peak:.3g} at u={top:.3g})")
+        raise _error(tree, f"the slope grows without bound ({peak:.3g} at u={top:.3g})")
     fwhm = _find_fwhm(tree, axis, heights, top, peak)
     breaks, area = _integrate(tree, (low, high), [*zeros, *kinks], top, fwhm or 1.0)
     return Curve(peak, top, fwhm, area, (low, high), tuple(kinks), breaks)
@@ -171,7 +169,7 @@ def evaluate_at(tree: Node, u: Any) -> np.ndarray:
     return _as_tensor(evaluate(tree, torch.from_numpy(values), 0.0), torch.from_numpy(values)).numpy()
 
 
-def _formula_error(tree: Node, reason: str) -> InputError:
+def _error(tree: Node, reason: str) -> InputError:
     """Make the error that refuses a formula for a reason."""
     return InputError(f"surrogate.formula={formula_text(tree)}: {reason}")
 
@@ -184,23 +182,17 @@ def _sample_points(centres: Sequence[float]) -> np.ndarray:
 
 
 def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
-    """Return the slope at each u of the axis, in float64.
-
-    Raises:
-        InputError: a value is negative, or not finite in float64 or float32.
-    """
+    """Return the slope at each u, in float64; an error if it is negative, or not finite in float64 or float32."""
     heights = evaluate_at(tree, axis)
     single = evaluate(tree, torch.from_numpy(axis).float(), 0.0).double().numpy()
     for values in (heights, single):
         wrong = ~np.isfinite(values)
         if wrong.any():
             index = int(np.flatnonzero(wrong)[np.abs(axis[wrong]).argmin()])
-            raise _formula_error(
-                tree, f"the slope is {values[index]} at u={axis[index]:.3g}; a number is needed"
-            )
+            raise _error(tree, f"the slope is {values[index]} at u={axis[index]:.3g}; a number is needed")
     lowest = int(heights.argmin())
     if heights[lowest] < -1e-12 * np.abs(heights).max():
-        raise _formula_error(
+        raise _error(
             tree, f"the slope is {heights[lowest]:.3g} at u={axis[lowest]:.3g}; it may not be negative"
         )
     return heights
@@ -240,7 +232,7 @@ def _find_support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
     """Find the interval outside which the formula is constantly 0; its ends are exact in float64, or infinite."""
     cut = _is_cut_to_zero(tree, axis)
     if cut.all():
-        raise _formula_error(tree, "the slope is 0 everywhere")
+        raise _error(tree, "the slope is 0 everywhere")
     ends = []
     for sign in (-1, 1):
         points, is_cut = (axis, cut) if sign > 0 else (axis[::-1], cut[::-1])
@@ -256,12 +248,9 @@ def _find_support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
 
 
 def _find_zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float]:
-    """Find all u at which a part of a formula changes its sign, sorted.
+    """Find all u, sorted, at which a part of a formula changes its sign; more than `MOST_PLACES` are an error.
 
     With corners=True only parts whose zeros may cause corners or jumps, such as the argument of `abs`.
-
-    Raises:
-        InputError: there are more than `MOST_PLACES`.
     """
     found: set[float] = set()
     for node in set(nodes(tree)):
@@ -280,7 +269,7 @@ def _find_zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[
             found.add(_bisect(parts, float(axis[index]), float(axis[index + 1])))
         found |= {float(u) for u in axis[values == 0][:2]} if (values == 0).sum() <= 2 else set()  # noqa: PLR2004
         if len(found) > MOST_PLACES:
-            raise _formula_error(tree, f"more than {MOST_PLACES} corners or zeros; cut it to an interval")
+            raise _error(tree, f"more than {MOST_PLACES} corners or zeros; cut it to an interval")
     return sorted(found)
 
 
@@ -310,15 +299,7 @@ def _refine_peak(tree: Node, axis: np.ndarray, best: int) -> tuple[float, float]
 
 
 def _find_fwhm(tree: Node, axis: np.ndarray, heights: np.ndarray, top: float, peak: float) -> float | None:
-    """Find the full width at half maximum around the top; None if the slope does not fall to half on both sides.
-
-    Args:
-        tree: the formula of the slope.
-        axis: sampled u.
-        heights: the slope at each of them.
-        top: u of the peak.
-        peak: the slope's largest value.
-    """
+    """Find the full width at half maximum around u = top; None if the slope does not fall to half on both sides."""
     half = Node("sub", (tree, Node("number", value=peak / 2)))
     ends = []
     for side in (axis < top, axis > top):
@@ -336,17 +317,10 @@ def _find_fwhm(tree: Node, axis: np.ndarray, heights: np.ndarray, top: float, pe
 def _integrate(
     tree: Node, support: tuple[float, float], points: Sequence[float], top: float, unit: float
 ) -> tuple[tuple[float, ...], float | None]:
-    """Divide the axis into panels that a quadrature of 12 nodes integrates; return their ends and the area.
+    """Divide the support into panels that a quadrature of 12 nodes integrates; return their ends and the area.
 
-    Args:
-        tree: the formula of the slope.
-        support: interval outside which the slope is 0.
-        points: ends that panels must have, such as corners.
-        top: u of the peak, around which panels are finest.
-        unit: width of the slope; panels reach 2^45 times as far.
-
-    Returns:
-        Sorted ends of the panels, with 0, and the area: possibly infinite, or None if the tails do not decide.
+    Panels end at all given points and are finest around u = top, on the scale `unit`. The area may be infinite, or
+    None if the tails do not decide.
     """
     octaves = unit * 2.0 ** np.arange(-8, 46)
     ends = {0.0, *points, *(top + sign * step for step in octaves for sign in (-1, 1)), top}
@@ -387,10 +361,7 @@ def _integrate_panel(tree: Node, left: float, right: float) -> float:
 
 
 def _tail_area(tree: Node, top: float, unit: float, sign: int) -> float | None:
-    """Extrapolate the area beyond the last panel on one side (sign -1 or 1) from its last two octaves.
-
-    Infinite if these have almost equal areas; None if their ratio lies between `SHRINKS` and `STAYS`.
-    """
+    """Estimate the area beyond the panels on one side (sign -1 or 1) from its last octaves; None if undecided."""
     far = [top + sign * unit * 2.0**power for power in (43, 44, 45)]
     parts = [abs(_integrate_panel(tree, *sorted(pair))) for pair in itertools.pairwise(far)]
     if parts[1] == 0:
