@@ -34,7 +34,7 @@ def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
         Mean norm and mean radius, or the reason why they are missing.
     """
     layer: Any = traced.network.layers[index]
-    seen = traced.layers[index]
+    layer_trace = traced.layers[index]
     neuron = layer.neuron
     if neuron.sees_all_steps:
         return "the neurons take all steps at once"
@@ -45,8 +45,8 @@ def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
     longest = int(traced.lengths.min())
     if longest < 2:  # noqa: PLR2004 - a step after another
         return "there is one time step"
-    fields = [name for name in seen.states[1]._fields if name != "s"]
-    size = sum(getattr(seen.states[1], name)[0].numel() for name in fields)
+    fields = [name for name in layer_trace.states[1]._fields if name != "s"]
+    size = sum(getattr(layer_trace.states[1], name)[0].numel() for name in fields)
     if size > MOST_NUMBERS:
         return f"the state holds {size} numbers; up to {MOST_NUMBERS} are written out"
     count = STEPS if size <= SMALL else 2
@@ -54,7 +54,9 @@ def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
     norms, radii = [], []
     for sample in range(min(SAMPLES, len(traced.lengths))):
         for step in steps:
-            matrix = step_jacobian(layer, seen.currents[step], seen.states[step], fields, sample)
+            matrix = step_jacobian(
+                layer, layer_trace.currents[step], layer_trace.states[step], fields, sample
+            )
             if not bool(matrix.isfinite().all()):
                 return "the Jacobian is not finite"
             norms.append(torch.linalg.matrix_norm(matrix, 2).item())

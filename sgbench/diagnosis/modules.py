@@ -78,9 +78,9 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
     weights_by_layer = _weights_by_layer(copied, list(layers))
     losses = []
     for single_batch in batches:
-        seen, value = _run_recorded(copied, layers, single_batch, loss)
+        new_traces, value = _run_recorded(copied, layers, single_batch, loss)
         losses.append(value)
-        for name, trace in seen.items():
+        for name, trace in new_traces.items():
             traces[name].append(trace)
             gradients[name].append(joined_gradient(weights_by_layer[name]))
     measured = tuple(
@@ -162,23 +162,23 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
     return slope
 
 
-def _record_current(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _record_current(layer_trace: LayerTrace, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Store a step's input current, the first input of a layer of snnTorch, as a leaf that gets a gradient."""
     current = leaf_like(inputs[0])
-    seen.currents.append(current)
+    layer_trace.currents.append(current)
     return (current, *inputs[1:])
 
 
-def _record_output(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+def _record_output(layer_trace: LayerTrace, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
     """Store the spikes and potentials of a step of a layer of snnTorch."""
     shown = shown_by(module, output)
     if shown is None:
         raise InputError(
-            f"diagnose_module: '{seen.name}' ({type(module).__name__}) does not show its membrane potential"
+            f"diagnose_module: '{layer_trace.name}' ({type(module).__name__}) does not show its membrane potential"
         )
     spikes, centred = shown
-    seen.spikes.append(spikes.detach())
-    seen.centred.append(centred.detach())
+    layer_trace.spikes.append(spikes.detach())
+    layer_trace.centred.append(centred.detach())
 
 
 def _flat(trace: LayerTrace) -> LayerTrace:

@@ -170,13 +170,13 @@ def _reasons(fields: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
 
 def _layer(traced: Sequence[TracedBatch], index: int, panels: Sequence[str]) -> LayerDiagnosis:
     """Diagnose the layer at an index by the panels "flow" and "activity", if they are among `panels`."""
-    seen: list[LayerTrace] = [traced_batch.layers[index] for traced_batch in traced]
+    traces: list[LayerTrace] = [traced_batch.layers[index] for traced_batch in traced]
     lengths = [traced_batch.lengths for traced_batch in traced]
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     if "flow" in panels:
         gradients = [weights_gradient(traced_batch.network.layers[index]) for traced_batch in traced]
-        for panel, missing in (flow(seen, lengths), weights(gradients)):
+        for panel, missing in (flow(traces, lengths), weights(gradients)):
             values |= panel
             reasons |= missing
         jacobian = jacobians(traced[0], index)
@@ -187,7 +187,7 @@ def _layer(traced: Sequence[TracedBatch], index: int, panels: Sequence[str]) -> 
     else:
         reasons |= dict.fromkeys((*FLOW, *OF_WEIGHTS, *NAMES), "panel flow was not asked for")
     if "activity" in panels:
-        panel, missing = activity(seen, lengths)
+        panel, missing = activity(traces, lengths)
         values |= panel
         reasons |= missing
     else:
@@ -197,8 +197,8 @@ def _layer(traced: Sequence[TracedBatch], index: int, panels: Sequence[str]) -> 
     if "passing_steps" in values and (not recurrent or layer.cut):
         values["passing_steps"] = 0.0
     return LayerDiagnosis(
-        name=seen[0].name,
-        neurons=seen[0].neurons,
+        name=traces[0].name,
+        neurons=traces[0].neurons,
         recurrent=recurrent,
         reasons=reasons,
         passing_steps=values.get("passing_steps"),
@@ -220,10 +220,10 @@ def _agreements(
     A reference that does not exist for this network has one line with the reason.
     """
     bptt = {
-        seen.name: torch.stack(
+        layer_trace.name: torch.stack(
             [weights_gradient(traced_batch.network.layers[index]) for traced_batch in traced]
         ).mean(0)
-        for index, seen in enumerate(traced[0].layers)
+        for index, layer_trace in enumerate(traced[0].layers)
     }
     trained = bptt if rule is None else compared.rule_gradients(network, rule, batches, objective)
 

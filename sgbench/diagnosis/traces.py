@@ -118,12 +118,12 @@ def _watch(layer: Any) -> LayerTrace:
     surrogate = getattr(neuron, "surrogate", None) if fires else None
     slope = None if surrogate is None else functools.partial(_slope, surrogate)
     passed = None if surrogate is None else functools.partial(_pass_ones, surrogate)
-    seen = LayerTrace(layer.name, layer.neurons, slope, counts_spikes=fires, passed_at=passed)
+    layer_trace = LayerTrace(layer.name, layer.neurons, slope, counts_spikes=fires, passed_at=passed)
     if neuron.sees_all_steps:
-        neuron.unroll = functools.partial(_recorded_sequence, seen, neuron.unroll)
+        neuron.unroll = functools.partial(_recorded_sequence, layer_trace, neuron.unroll)
     else:
-        neuron.step = functools.partial(recorded_step, seen, neuron, neuron.step)
-    return seen
+        neuron.step = functools.partial(recorded_step, layer_trace, neuron, neuron.step)
+    return layer_trace
 
 
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
@@ -148,26 +148,26 @@ def leaf_like(current: Tensor) -> Tensor:
 
 
 def recorded_step(
-    seen: LayerTrace, neuron: Any, step: Callable[..., Any], current: Tensor, state: Any
+    layer_trace: LayerTrace, neuron: Any, step: Callable[..., Any], current: Tensor, state: Any
 ) -> Any:
     """Run a step of a neuron of sgbench, and store its current, potential, spikes and the state before it."""
     current = leaf_like(current)
     output, after = step(current, state)
-    seen.currents.append(current)
-    seen.centred.append(neuron.centred(after))
-    seen.spikes.append(output)
-    seen.states.append(state)
+    layer_trace.currents.append(current)
+    layer_trace.centred.append(neuron.centred(after))
+    layer_trace.spikes.append(output)
+    layer_trace.states.append(state)
     return output, after
 
 
-def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Tensor) -> Any:
+def _recorded_sequence(layer_trace: LayerTrace, unroll: Callable[..., Any], current: Tensor) -> Any:
     """Run neurons that take all steps at once [T, B, N], and store their currents, potentials and spikes."""
     # The input is a stack of stored steps, so that each step has its own gradient.
     steps = [leaf_like(step_current) for step_current in current.unbind(0)]
     output, centred, last = unroll(torch.stack(steps))
-    seen.currents += steps
-    seen.centred += list(centred.unbind(0))
-    seen.spikes += list(output.unbind(0))
+    layer_trace.currents += steps
+    layer_trace.centred += list(centred.unbind(0))
+    layer_trace.spikes += list(output.unbind(0))
     return output, centred, last
 
 

@@ -54,18 +54,20 @@ def width_measures(traced: Sequence[TracedBatch]) -> list[WidthMeasures]:
 
 def _of_layer(layer: Sequence[LayerTrace], traced: Sequence[TracedBatch]) -> WidthMeasures:
     """Average the measures of one layer over its trace of each batch."""
-    by_batch = [_of_batch(seen, batch.lengths) for seen, batch in zip(layer, traced, strict=True)]
+    by_batch = [
+        _of_batch(layer_trace, batch.lengths) for layer_trace, batch in zip(layer, traced, strict=True)
+    ]
     measures = [_mean(values) for values in zip(*by_batch, strict=True)]
     return WidthMeasures(layer[0].name, *measures)
 
 
-def _of_batch(seen: LayerTrace, lengths: Tensor) -> tuple[list[float], ...]:
+def _of_batch(layer_trace: LayerTrace, lengths: Tensor) -> tuple[list[float], ...]:
     """Measure spread, share in the window, variation and consistency of one batch, each by step; undefined: NaN."""
-    potentials, gradient = seen.potentials().double(), seen.gradient()
+    potentials, gradient = layer_trace.potentials().double(), layer_trace.gradient()
     valid = valid_steps(lengths, len(potentials))
     running = [potential[is_valid] for potential, is_valid in zip(potentials, valid, strict=True)]
     spread = [potential.std(correction=0).item() for potential in running]
-    in_window = _shares_in_window(seen, running)
+    in_window = _shares_in_window(layer_trace, running)
     if gradient is None:
         return spread, in_window, [math.nan] * len(running), [math.nan] * (len(running) - 1)
     deltas = gradient.double() * valid[..., None]
@@ -94,15 +96,15 @@ def consistency_of(delta: Tensor, following: Tensor) -> float:
     return (delta @ following / (delta.norm() * following.norm())).item()
 
 
-def _shares_in_window(seen: LayerTrace, potentials: Sequence[Tensor]) -> list[float]:
+def _shares_in_window(layer_trace: LayerTrace, potentials: Sequence[Tensor]) -> list[float]:
     """Compute for each step the share of potentials with a slope above 1 % of the largest of that step.
 
     `potentials` has one tensor for each step, with the potentials minus threshold of the samples that still run.
     The share is NaN without such a sample, or without a surrogate.
     """
-    if seen.passed_at is None:
+    if layer_trace.passed_at is None:
         return [math.nan] * len(potentials)
-    slopes = seen.passed_at([potential.to(seen.centred[0].dtype) for potential in potentials])
+    slopes = layer_trace.passed_at([potential.to(layer_trace.centred[0].dtype) for potential in potentials])
     return [
         (slope.abs() > IN_WINDOW * slope.abs().max()).double().mean().item() if slope.numel() else math.nan
         for slope in slopes

@@ -70,9 +70,9 @@ class ErrorAxis:
             scores: scores that must be inside.
             intervals: ends of intervals, which are inside unless they are far beyond the spread of the scores.
         """
-        seen = [float(self.place(self.shown(score))) for score in scores] or [0.0, 1.0]
+        positions = [float(self.place(self.shown(score))) for score in scores] or [0.0, 1.0]
         ends = [float(self.place(self.shown(end))) for end in intervals]
-        low, high = min(seen), max(seen)
+        low, high = min(positions), max(positions)
         room = BEYOND * (high - low) or math.inf
         low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
         margin = MARGIN * (high - low) or LEAST_MARGIN

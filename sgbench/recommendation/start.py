@@ -89,25 +89,25 @@ def passing_start(
         return OwnStart(shape.steps, layers=shape.layers)
 
 
-def measured_start(seen: FirstPass, steps: int, layers: int) -> OwnStart:
+def measured_start(first_pass: FirstPass, steps: int, layers: int) -> OwnStart:
     """Compute properties of a recurrent network and its input from one forward pass.
 
     Args:
-        seen: the pass, with the setting to try first.
+        first_pass: the pass, with the setting to try first.
         steps: time steps of a sequence.
         layers: count of hidden layers.
 
     Raises:
         InputError: no width has the advised number of passing steps.
     """
-    samples = sum(len(batch.lengths) for batch in seen.batches)
-    inputs = [batch.x for batch in seen.batches]
+    samples = sum(len(batch.lengths) for batch in first_pass.batches)
+    inputs = [batch.x for batch in first_pass.batches]
     return OwnStart(
         steps,
-        mean_passing_steps(seen.layers, seen.surrogate),
-        width_for(seen.layers, create("surrogate/triangle", width_fwhm=1.0), TARGETS["attached"]),
+        mean_passing_steps(first_pass.layers, first_pass.surrogate),
+        width_for(first_pass.layers, create("surrogate/triangle", width_fwhm=1.0), TARGETS["attached"]),
         channels=math.prod(inputs[0].shape[2:]),
-        neurons=int(max(layer.series for layer in seen.layers)) // samples,
+        neurons=int(max(layer.series for layer in first_pass.layers)) // samples,
         layers=layers,
         analogue=any(isinstance(x, Tensor) and bool((x != x.round()).any()) for x in inputs),
     )
