@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-
-import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import measure_of
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell, Settled, task_reference
-from sgbench.study.definition import Study, StudyTask, Word
+from sgbench.study.definition import Study, Word
 from sgbench.study.settle import selection
 from sgbench.study.store import StoreEntry
 
 PERCENT = 100.0
-DEFAULT_MARGIN = {"accuracy": 2.0, "solved": 0.2}
-"""Default margin by outcome: in points of accuracy, and as a share of solved runs."""
 
 
 @dataclass(frozen=True)
@@ -137,60 +132,6 @@ def canonical(value: object) -> str:
     return str(value).replace(" ", "")
 
 
-@dataclass(frozen=True)
-class RunTable:
-    """Holds runs of several cells on those planned seeds that have a run of every cell."""
-
-    cells: tuple[Cell, ...]  # one for each row
-    seeds: tuple[int, ...]  # one for each column: the planned seeds with all runs
-    runs: tuple[tuple[Score, ...], ...]  # one tuple for each cell, with one run for each seed
-    planned: int  # count of planned seeds
-    missing: int  # count of runs of planned seeds that are not stored
-
-    @property
-    def complete(self) -> bool:
-        """Return whether no run is missing."""
-        return not self.missing
-
-    @property
-    def accuracy(self) -> Floats:
-        """Return test accuracy in points [cells, seeds]."""
-        return self._numbers("accuracy")
-
-    @property
-    def validation(self) -> Floats:
-        """Return validation accuracy in points [cells, seeds]."""
-        return self._numbers("validation")
-
-    @property
-    def failed(self) -> np.ndarray:
-        """Return whether each run failed [cells, seeds]."""
-        return self._numbers("failed").astype(bool)
-
-    @property
-    def solved(self) -> np.ndarray:
-        """Return whether each run solved its task [cells, seeds]."""
-        return self._numbers("solved").astype(bool)
-
-    @property
-    def log_spikes(self) -> Floats:
-        """Return the logarithm of spikes per inference, NaN without spikes [cells, seeds]."""
-        return self._numbers("log_spikes")
-
-    def _numbers(self, name: str) -> Floats:
-        """Return one attribute of each run as a number [cells, seeds]; None becomes NaN."""
-        table = np.array([[getattr(run, name) for run in row] for row in self.runs], dtype=float)
-        return table.reshape(len(self.cells), len(self.seeds))
-
-
-def points_of(task: StudyTask, runs: RunTable) -> Floats:
-    """Return the outcome of each run in points [cells, seeds].
-
-    That is its test accuracy, or for a task with the outcome "solved" 100 for a solved run and 0 for another.
-    """
-    return PERCENT * runs.solved if task.outcome == "solved" else runs.accuracy
-
-
 class StudyScores:
     """Indexes all runs of a study by their settings, whichever block they were stored with.
 
@@ -223,25 +164,6 @@ class StudyScores:
     def may_start(self, block: str) -> bool:
         """Return whether a block can have runs: the best cells of its reference block exist, or it has none."""
         return self.study.blocks[block].reference in {None, *self.settled}
-
-    def table(
-        self,
-        task: str,
-        purpose: str,
-        cells: Sequence[Cell],
-        seeds: Sequence[int],
-        *,
-        start: str | None = None,
-    ) -> RunTable:
-        """Return the runs of several cells on those of the planned `seeds` that all of them have.
-
-        The other arguments are those of `cell`.
-        """
-        rows = [self.cell(task, purpose, cell, start=start) for cell in cells]
-        complete = tuple(seed for seed in seeds if all(seed in row for row in rows))
-        missing = sum(seed not in row for row in rows for seed in seeds)
-        runs = tuple(tuple(row[seed] for seed in complete) for row in rows)
-        return RunTable(tuple(cells), complete, runs, len(seeds), missing)
 
     @cached_property
     def _keys(self) -> dict[str, tuple[str, ...]]:
@@ -301,8 +223,3 @@ def _group(key: str) -> str:
 def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -> StudyScores:
     """Index the scores of a store's entries; see `score_of` for the errors raised."""
     return StudyScores(study, settled, (score_of(entry, study) for entry in entries))
-
-
-def margin_of(task: StudyTask) -> float:
-    """Return the difference within which two methods count as equal, in points or as a share of solved runs."""
-    return DEFAULT_MARGIN[task.outcome] if task.margin is None else task.margin

@@ -9,8 +9,9 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import StudyScores, canonical, margin_of, read_scores, score_of
+from sgbench.study.scores import StudyScores, canonical, read_scores, score_of
 from sgbench.study.store import StoreEntry
+from study.reporting.run_table import margin_of, run_table
 from tests.messages import raises_naming
 from tests.study.truth import (
     SETTLED,
@@ -137,7 +138,7 @@ def test_only_complete_seeds_make_a_table() -> None:
     gone = [run for run in all_runs.runs if run.seed == 302 and run.cell == cells[1]]
     assert len(gone) == 1
     left = StudyScores(PLAN, SETTLED, [run for run in all_runs.runs if run not in gone])
-    table = left.table("T1", "map", cells, range(300, 305), start="A2")
+    table = run_table(left, "T1", "map", cells, range(300, 305), start="A2")
     assert (table.seeds, table.missing, table.complete) == ((300, 301, 303, 304), 1, False)
     assert table.accuracy.shape == (2, 4)
 

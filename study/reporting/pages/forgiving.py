@@ -7,12 +7,12 @@ import numpy as np
 from sgbench.plots.estimate import Estimate
 from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_plane
 from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.scores import RunTable
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import one_setting, regime_map, tuning
 from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, interval, table
 from study.reporting.plots.shares import ShareMark, SharePanel, shares_figure
+from study.reporting.run_table import RunTable, run_table
 
 NAME = "forgiving.md"
 TITLE = "Which shape when you cannot tune?"
@@ -62,7 +62,7 @@ def line_table(evidence: StudyEvidence, task: str) -> RunTable:
         {"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in regime_map.WIDTHS
     ]
     seeds = evidence.loaded.study.blocks["A2"].seeds.values
-    return evidence.scores.table(task, "map", cells, seeds, start="A2")
+    return run_table(evidence.scores, task, "map", cells, seeds, start="A2")
 
 
 def _line(runs: RunTable) -> dict[str, Forgiving]:
@@ -89,7 +89,7 @@ def plane_table(evidence: StudyEvidence, task: str) -> RunTable:
         for width in tuning.WIDTHS
         for factor in tuning.FACTORS
     ]
-    return evidence.scores.table(task, "map", cells, study.blocks["A2"].seeds.values, start="A2")
+    return run_table(evidence.scores, task, "map", cells, study.blocks["A2"].seeds.values, start="A2")
 
 
 def _plane(evidence: StudyEvidence, task: str) -> dict[str, Forgiving]:

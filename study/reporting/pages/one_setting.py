@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sgbench.statistics.pairs import Floats
-from sgbench.study.scores import RunTable, points_of
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import regime_map
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import few, table
+from study.reporting.run_table import RunTable, points_of
 
 LISTED = 8
 SETTINGS = [(shape, width) for shape in SHAPES for width in regime_map.WIDTHS]

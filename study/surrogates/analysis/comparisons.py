@@ -13,8 +13,9 @@ from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
 from sgbench.study.definition import StudyTask
-from sgbench.study.scores import RunTable, StudyScores, margin_of
+from sgbench.study.scores import StudyScores
 from study.reporting.pages.shapes import SHAPES
+from study.reporting.run_table import RunTable, margin_of, run_table
 from study.reporting.verdicts import HypothesisResult, Item
 from study.surrogates.analysis.statistics.share_equivalence import share_verdict
 from study.surrogates.analysis.statistics.verdicts import intersection_union, verdicts_against
@@ -160,7 +161,7 @@ def looks(scores: StudyScores, task: str, cells: Sequence[Cell], *, start: str =
     seeds = scores.study.seeds["report"].values
     tables = []
     for count in LOOKS:
-        table = scores.table(task, "report", cells, seeds[:count], start=start)
+        table = run_table(scores, task, "report", cells, seeds[:count], start=start)
         if table.planned < count or not table.complete:
             break
         tables.append(table)

@@ -12,8 +12,9 @@ from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.scores import StudyScores
 from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
+from study.reporting.run_table import RunTable, run_table
 from study.reporting.verdicts import HypothesisResult, Item, corrected, one_side
 from study.surrogates.analysis.comparisons import (
     MAP,
@@ -42,7 +43,7 @@ def map_table(scores: StudyScores, task: str, cells: Sequence[Cell], *, all_seed
     """Tabulate cells of the regime map, for its own seeds or for all seeds that serve for maps."""
     study = scores.study
     seeds = study.seeds["map"].values if all_seeds else study.blocks[MAP].seeds.values
-    return scores.table(task, "map", cells, seeds, start=MAP)
+    return run_table(scores, task, "map", cells, seeds, start=MAP)
 
 
 def said(tables: dict[str, RunTable]) -> str:

@@ -13,8 +13,9 @@ from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares, wilson
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.scores import StudyScores
 from study.reporting.pages.shapes import REMEDY_WIDTHS
+from study.reporting.run_table import RunTable, run_table
 from study.reporting.verdicts import HypothesisResult, Item, one_side
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.second_look import looked_again, with_new_seeds
@@ -80,7 +81,7 @@ def _cells(shape: str, widths: Sequence[float], **more: str | float) -> list[Cel
 
 
 def _table(scores: StudyScores, task: str, cells: Sequence[Cell]) -> RunTable:
-    return scores.table(task, "map", cells, scores.study.seeds["map"].values, start="A2")
+    return run_table(scores, task, "map", cells, scores.study.seeds["map"].values, start="A2")
 
 
 def _said(tables: Sequence[RunTable]) -> str:

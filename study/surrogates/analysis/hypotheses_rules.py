@@ -9,7 +9,8 @@ import numpy as np
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.scores import StudyScores
+from study.reporting.run_table import RunTable
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import (
     COMPARED,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sgbench.study.definition import Purpose
-from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.scores import StudyScores
+from study.reporting.run_table import RunTable, run_table
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import MAP, Rules
 
@@ -34,7 +35,7 @@ def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTab
         task = place.partition(" ")[0]
         if task not in block.tasks:
             continue
-        tables[place] = scores.table(task, PURPOSE, list(table.cells), seeds, start=MAP)
+        tables[place] = run_table(scores, task, PURPOSE, list(table.cells), seeds, start=MAP)
     if not all(more.complete for more in tables.values()):
         return {}
     return {place: _joined(first[place], more) for place, more in tables.items()}

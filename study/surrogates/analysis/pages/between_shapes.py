@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.statistics.pairs import Floats
-from sgbench.study.scores import RunTable
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import Item, table
+from study.reporting.run_table import RunTable
 from study.surrogates.analysis.evidence import SurrogateEvidence
 
 HEADER = ("task", "seeds", "SD of shapes", "SD of seeds", "farthest apart", "points", "p of all being equal")

@@ -9,9 +9,9 @@ import numpy as np
 
 from sgbench.statistics.pairs import holm
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable
 from sgbench.study.status import block_cost
 from study.reporting.pages.text import interval
+from study.reporting.run_table import RunTable
 from study.reporting.verdicts import HypothesisResult, VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence

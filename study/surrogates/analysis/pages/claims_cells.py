@@ -11,10 +11,10 @@ import numpy as np
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import verdict
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable, margin_of, points_of
 from study.reporting.pages import forgiving, tuning
 from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval
+from study.reporting.run_table import RunTable, margin_of, points_of, run_table
 from study.reporting.verdicts import one_side
 from study.surrogates.analysis.comparisons import REFERENCE, Compared
 from study.surrogates.analysis.evidence import SurrogateEvidence
@@ -96,8 +96,8 @@ def height_harms(evidence: SurrogateEvidence) -> Decided:
     study = evidence.loaded.study
     seeds = study.blocks["B2"].seeds.values
     tables = {
-        (task, shape): evidence.scores.table(
-            task, "map", _height_cells(shape, key, through, stopped, more), seeds, start="B2"
+        (task, shape): run_table(
+            evidence.scores, task, "map", _height_cells(shape, key, through, stopped, more), seeds, start="B2"
         )
         for task, key, through, stopped, more in places
         for shape in (REFERENCE, "triangle")
@@ -166,7 +166,7 @@ def deepest(evidence: SurrogateEvidence, gain: float, tails: Iterable[float] = T
         for tail in tails
     ]
     seeds = evidence.loaded.study.blocks["B1"].seeds.values
-    return evidence.scores.table("T2d4", "map", cells, seeds, start="B1")
+    return run_table(evidence.scores, "T2d4", "map", cells, seeds, start="B1")
 
 
 def driven_start_is_needed(evidence: SurrogateEvidence) -> Decided:
@@ -207,7 +207,7 @@ def sparse_without_loss(evidence: SurrogateEvidence) -> Decided:
     for task in study.blocks[BOUND_BLOCK].tasks:
         for width in BOUND_WIDTHS:
             cells = [bounded(REFERENCE, width, strength) for strength in STRENGTHS]
-            tables[task, width] = evidence.scores.table(task, "map", cells, seeds, start=BOUND_BLOCK)
+            tables[task, width] = run_table(evidence.scores, task, "map", cells, seeds, start=BOUND_BLOCK)
     if open_ := incomplete(BOUND_BLOCK, tables.values()):
         return open_
     best = {

@@ -16,6 +16,7 @@ from sgbench.study.scores import Score
 from study.reporting.pages import forgiving, regime_map
 from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval
+from study.reporting.run_table import run_table
 from study.reporting.verdicts import VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks
 from study.surrogates.analysis.evidence import SurrogateEvidence
@@ -92,7 +93,7 @@ def wide_reaches_deeper(evidence: SurrogateEvidence) -> Decided:
         {**deepest(evidence, 1, TAILS[-1:]).cells[0], "width_fwhm": width} for width in (4.0, 0.1)
     ]
     seeds = evidence.loaded.study.blocks["B1"].seeds.values
-    table = evidence.scores.table("T2d4", "map", cells, seeds, start="B1")
+    table = run_table(evidence.scores, "T2d4", "map", cells, seeds, start="B1")
     schedules = schedules_gain_nothing(evidence)
     if open_ := incomplete("B1", [table]):
         return Decided("refuted" if schedules.verdict == "refuted" else "open", open_.number)
@@ -111,7 +112,9 @@ def width_is_a_dilemma(evidence: SurrogateEvidence) -> Decided:
     """Decide L4: the widest cell sends more spikes than the best one, and the narrowest is less accurate."""
     cells: list[Cell] = [{"surrogate": REFERENCE, "width_fwhm": width} for width in regime_map.WIDTHS]
     seeds = evidence.loaded.study.blocks["A2"].seeds.values
-    tables = {task: evidence.scores.table(task, "map", cells, seeds, start="A2") for task in ACCURACY_TASKS}
+    tables = {
+        task: run_table(evidence.scores, task, "map", cells, seeds, start="A2") for task in ACCURACY_TASKS
+    }
     if open_ := incomplete("A2", tables.values()):
         return open_
     narrow, wide = {}, {}

@@ -10,10 +10,10 @@ from statistics import fmean
 import numpy as np
 
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable
 from sgbench.tables import NONE, number_text
 from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
+from study.reporting.run_table import RunTable, run_table
 from study.surrogates.analysis.comparisons import MAP
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.initial import InitialCell
@@ -92,7 +92,7 @@ def _known(evidence: SurrogateEvidence, task: str) -> _Known | None:
     measured = evidence.initial.tasks[task]
     cells: list[Cell] = [{"surrogate": one.surrogate, "width_fwhm": one.width_fwhm} for one in measured]
     seeds = evidence.loaded.study.blocks[MAP].seeds.values
-    runs = evidence.scores.table(task, "map", cells, seeds, start=MAP)
+    runs = run_table(evidence.scores, task, "map", cells, seeds, start=MAP)
     return _Known(measured, runs) if runs.complete else None
 
 

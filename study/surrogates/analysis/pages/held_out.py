@@ -13,9 +13,9 @@ from sgbench.recommendation.summary import TaskSummary
 from sgbench.statistics.blocks import Contrast, contrast
 from sgbench.statistics.intervals import summarise
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable, points_of
 from study.reporting.pages.shapes import MIN_SEEDS
 from study.reporting.pages.text import StudyPage, cell_text, interval, table
+from study.reporting.run_table import RunTable, points_of, run_table
 from study.reporting.verdicts import Item
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, UNSEEN, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
@@ -119,14 +119,14 @@ def _table(evidence: SurrogateEvidence, task: str) -> RunTable | None:
         return None
     cells = list(_named(evidence, task).values())
     seeds = evidence.loaded.study.blocks[BLOCK].seeds.values
-    return evidence.scores.table(task, "report", cells, seeds, start=BLOCK)
+    return run_table(evidence.scores, task, "report", cells, seeds, start=BLOCK)
 
 
 def _tuned(evidence: SurrogateEvidence, task: str) -> RunTable:
     """Tabulate the runs of each shape's own best cell on the tuning seeds."""
     cells = list(own_best(evidence.scores, task, block=TUNING).values())
     seeds = evidence.loaded.study.blocks[TUNING].seeds.values
-    return evidence.scores.table(task, "tuning", cells, seeds, start=TUNING)
+    return run_table(evidence.scores, task, "tuning", cells, seeds, start=TUNING)
 
 
 def _best_shape(evidence: SurrogateEvidence, task: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable
 from study.reporting.pages.regime_map import score
 from study.reporting.pages.text import interval, table
+from study.reporting.run_table import RunTable
 from study.surrogates.analysis.comparisons import Compared, compared_table, looks
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.plots.methods import MethodPanel

@@ -9,11 +9,12 @@ import numpy as np
 
 from sgbench.plots.estimate import Estimate
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable, Score, points_of
+from sgbench.study.scores import Score
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.regime_map import estimate, score
 from study.reporting.pages.shapes import MIN_SEEDS
 from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, few, interval, table
+from study.reporting.run_table import RunTable, points_of, run_table
 from study.surrogates.analysis.comparisons import REFERENCE, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import missing
@@ -144,7 +145,7 @@ def _more_tries(evidence: SurrogateEvidence, tables: Mapping[str, RunTable]) -> 
         cell = own_best(evidence.scores, task).get(REFERENCE)
         if cell is None:
             continue
-        runs = evidence.scores.table(task, "report", [cell], look.seeds, start="A3b")
+        runs = run_table(evidence.scores, task, "report", [cell], look.seeds, start="A3b")
         if runs.seeds:
             mean = points_of(evidence.loaded.study.tasks[task], runs).mean()
             said.append(f"{task} {decimal_text(float(mean), 1)} %")

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from sgbench.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
 from sgbench.study.cells import Cell
-from sgbench.study.scores import RunTable
 from sgbench.tables import decimal_text
 from study.reporting.pages.regime_map import PERCENT, WIDTHS, estimate
 from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, table
+from study.reporting.run_table import RunTable, run_table
 from study.surrogates.analysis.comparisons import REFERENCE
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.plots.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
@@ -85,7 +85,7 @@ def settings_table(evidence: SurrogateEvidence, source: str, task: str, shape: s
     if source == BOUND_BLOCK:
         cells = [bounded(shape, width, strength) for width in BOUND_WIDTHS for strength in STRENGTHS]
     seeds = evidence.loaded.study.blocks[source].seeds.values
-    return evidence.scores.table(task, "map", cells, seeds, start=source)
+    return run_table(evidence.scores, task, "map", cells, seeds, start=source)
 
 
 def bounded(shape: str, width_fwhm: float, strength: float) -> Cell:

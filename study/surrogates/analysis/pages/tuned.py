@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from sgbench.plots.estimate import Estimate
 from sgbench.study.cells import Cell
-from sgbench.study.scores import DEFAULT_MARGIN, RunTable
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
+from study.reporting.run_table import DEFAULT_MARGIN, RunTable
 from study.surrogates.analysis.comparisons import (
     LIBRARY_DEFAULTS,
     REFERENCE,
