@@ -10,11 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
-from sgbench.plots.sweep_numbers import SweepPicture, SweepRow, SweptAxis, curves_of, other_axes
+from sgbench.plots.sweep_numbers import SweepPicture, SweepRow, SweptAxis, curves_of, other_axes, require_few
 
 MAX_CURVES = 18
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
@@ -51,11 +50,7 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
 def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow]]:
     """Map the name of each curve to its rows; raise an InputError if they are too many to distinguish."""
     curves = curves_of(picture, (across,))
-    if len(curves) > MAX_CURVES:
-        raise InputError(
-            f"{len(curves)} curves are too many for one picture; give fewer values of another axis, "
-            f"e.g. surrogate=atan,triangle"
-        )
+    require_few(len(curves), MAX_CURVES, "curves")
     return curves
 
 

@@ -9,10 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.style import BAND, BLUE, GRID, INK, SOFT, VERMILION
-from sgbench.plots.sweep_numbers import SweepPicture, SweepRow
+from sgbench.plots.sweep_numbers import SweepPicture, SweepRow, require_few
 from sgbench.tables import aligned
 
 MAX_ROWS = 80
@@ -27,11 +26,7 @@ def dots_size(picture: SweepPicture) -> tuple[float, float]:
     Raises:
         InputError: there are more than eighty rows.
     """
-    if len(picture.rows) > MAX_ROWS:
-        raise InputError(
-            f"{len(picture.rows)} rows are too many for one picture; give fewer values of an axis, "
-            f"e.g. surrogate=atan,triangle"
-        )
+    require_few(len(picture.rows), MAX_ROWS, "rows")
     letters = max(map(len, _labels(picture.rows, picture)))
     return 7.5 + LETTER_INCHES * letters, 0.8 + ROW_INCHES * (len(picture.rows) + 1)
 

@@ -14,9 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from sgbench.errors import InputError
 from sgbench.plots.style import BAND, INK, SOFT, VERMILION
-from sgbench.plots.sweep_numbers import FAILED, LOSS, SweepPicture, SweepRow, SweptAxis, curves_of
+from sgbench.plots.sweep_numbers import (
+    FAILED,
+    LOSS,
+    SweepPicture,
+    SweepRow,
+    SweptAxis,
+    curves_of,
+    require_few,
+)
 
 MAX_PANELS = 16
 MAX_COLUMNS = 3
@@ -70,11 +77,7 @@ def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: Sw
 def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[str, list[SweepRow]]:
     """Map the title of each panel to its rows; raise an InputError if they are too many."""
     panels = curves_of(picture, (across, rate))
-    if len(panels) > MAX_PANELS:
-        raise InputError(
-            f"{len(panels)} heat maps are too many for one picture; give fewer values of another axis, "
-            f"e.g. surrogate=atan,triangle"
-        )
+    require_few(len(panels), MAX_PANELS, "heat maps")
     return panels
 
 

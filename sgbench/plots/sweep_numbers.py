@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 
@@ -88,3 +89,12 @@ def curves_of(picture: SweepPicture, taken: Sequence[SweptAxis]) -> dict[str, li
         name = ", ".join(row.settings[axis.key] for axis in others) or row.surrogate
         curves.setdefault(name, []).append(row)
     return curves
+
+
+def require_few(count: int, most: int, things: str) -> None:
+    """Raise an InputError if a picture has more curves, rows or panels, named as `things`, than it may have."""
+    if count > most:
+        raise InputError(
+            f"{count} {things} are too many for one picture; give fewer values of an axis, "
+            f"e.g. surrogate=atan,triangle"
+        )

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from sgbench.errors import InputError
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS
 from sgbench.plots.sweep_curves import MAX_CURVES
-from sgbench.plots.sweep_numbers import SweepPicture, SweepRow
+from sgbench.plots.sweep_numbers import SweepPicture, SweepRow, require_few
 
 MIN_TICK_GAP = 0.055  # of the height
 LOG_FROM_RATIO = 4.0  # so that at least two numbers stand at the axis
@@ -67,9 +67,5 @@ def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
             kinds.setdefault(row.surrogate if first is None else row.settings[first], []).append(row)
     if not kinds:
         raise InputError("--of spikes: no run has counted spikes; runs of networks with spikes do")
-    if len(kinds) > MAX_CURVES:
-        raise InputError(
-            f"--of spikes: {len(kinds)} kinds of dots are too many for one picture; give fewer values of an axis, "
-            f"e.g. surrogate=atan,triangle"
-        )
+    require_few(len(kinds), MAX_CURVES, "kinds of dots")
     return kinds

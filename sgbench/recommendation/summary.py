@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,7 @@ from sgbench.errors import InputError
 from sgbench.records.base import Natural, Positive, Strict, Text
 from sgbench.records.files import read_model
 
-SUMMARY, STARTS = "summary.json", "starts.json"  # names of the files next to the stored records of a study
+SUMMARY = "summary.json"  # name of the file next to the stored records of a study
 Setting = bool | int | float | str | None
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 CellKey = tuple[str, float, float]  # surrogate, width (0 without one) and learning-rate factor of a cell
@@ -94,21 +93,6 @@ class StudySummary(Strict):
     tasks: dict[Text, TaskSummary]
     later: dict[Text, LaterTask] = Field(default_factory=dict)
     """Tasks that were run after the recommendation, on which it does not rest, by name."""
-
-
-class Starts(Strict):
-    """Holds the spikes per neuron and inference before training, by task and hidden layer."""
-
-    tasks: dict[Text, tuple[Finite, ...]]
-
-
-def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
-    """Read a study's spikes per neuron before training from its folder, by task and hidden layer.
-
-    They are empty if they were not measured; a damaged file raises an InputError.
-    """
-    path = folder / STARTS
-    return read_model(path, Starts).tasks if path.exists() else {}
 
 
 def shipped_path(in_wheel: str, in_checkout: str) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from sgbench.recommendation.summary import SUMMARY, read_starts
+from sgbench.recommendation.summary import SUMMARY
 from sgbench.records.files import to_json
 from sgbench.study.store import Store
 from study.reporting.evidence import StudyEvidence
@@ -35,6 +35,7 @@ from study.surrogates.analysis.pages import (
 )
 from study.surrogates.analysis.pages.claims_outside import BOARD
 from study.surrogates.analysis.plan import plan
+from study.surrogates.analysis.starting import read_starts
 from study.surrogates.analysis.summary import later_tasks, summarise
 
 PAGES = (

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from sgbench.recommendation.start import start_of_overrides, start_of_spec
-from sgbench.recommendation.summary import STARTS, Starts, read_starts
-from sgbench.records.files import to_json, write_atomic
+from sgbench.recommendation.summary import Finite
+from sgbench.records.base import Strict, Text
+from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded
 from sgbench.study.run import StudyFolders, composed
 from sgbench.study.settle import read_settled
 from study.surrogates.analysis.comparisons import MAP, UNSEEN
+
+STARTS = "starts.json"
+"""Name of the file next to the stored records of a study."""
+
+
+class Starts(Strict):
+    """Holds the spikes per neuron and inference before training, by task and hidden layer."""
+
+    tasks: dict[Text, tuple[Finite, ...]]
+
+
+def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
+    """Read a study's spikes per neuron before training from its folder, by task and hidden layer.
+
+    They are empty if they were not measured; a damaged file raises an InputError.
+    """
+    path = folder / STARTS
+    return read_model(path, Starts).tasks if path.exists() else {}
 
 
 def measure(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
