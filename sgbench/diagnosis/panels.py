@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -227,12 +227,7 @@ def _agreements(
     }
     trained = bptt if rule is None else compared.rule_gradients(network, rule, batches, objective)
 
-    def relaxed_lines() -> list[Agreement]:
-        return compared.agreements(
-            "relaxed", trained, compared.relaxed_gradients(network, batches, objective)
-        )
-
-    def probed_lines() -> list[Agreement]:
+    def probe() -> list[Agreement]:
         loss_at = compared.LossAt(network, batches[:1], objective)
         if rule is None:
             first = compared.bptt_gradients(network, batches[:1], objective)
@@ -240,18 +235,19 @@ def _agreements(
             first = compared.rule_gradients(network, rule, batches[:1], objective)
         return compared.probe(loss_at, first, generator, step_size=step_size)
 
-    return [
-        *compared.agreements("bptt", trained, bptt),
-        *compared.or_missing("relaxed", relaxed_lines),
-        *compared.or_missing("finite_difference", probed_lines),
-        *compared.or_missing(
-            "enumeration", lambda: enumerated(network, batches[0], objective, noise_slope=NOISE_SLOPE)
+    noise: Any = {"noise_slope": NOISE_SLOPE}
+    makers: dict[compared.Reference, Callable[[], list[Agreement]]] = {
+        "relaxed": lambda: compared.agreements(
+            "relaxed", trained, compared.relaxed_gradients(network, batches, objective)
         ),
-        *compared.or_missing(
-            "score_function",
-            lambda: estimated(network, batches[0], objective, noise_slope=NOISE_SLOPE, generator=generator),
-        ),
-    ]
+        "finite_difference": probe,
+        "enumeration": lambda: enumerated(network, batches[0], objective, **noise),
+        "score_function": lambda: estimated(network, batches[0], objective, generator=generator, **noise),
+    }
+    agreements = compared.agreements("bptt", trained, bptt)
+    for reference, make in makers.items():
+        agreements += compared.or_missing(reference, make)
+    return agreements
 
 
 def falling_steps(

@@ -34,11 +34,9 @@ class Disturbance:
 
     meaning: str  # of the severity, with its unit
     severities: tuple[float, ...]  # default ones, from mild to severe
-    low: float  # least severity
-    high: float  # largest severity
+    ends: tuple[float, float]  # least and largest severity
     clean: float | None = 0.0  # severity of no disturbance; None if no severity means that
-    is_whole: bool = False  # whether a severity is an integer
-    is_drawn: bool = True  # whether the disturbance is random
+    is_drawn: bool = True  # whether the disturbance is random; if not, severities are whole numbers
     needs_spikes: bool = False  # whether the input must be spikes
     on_input: MakeChange | None = None  # makes the change of batches, if any
     on_network: Disturb | None = None  # changes the network, if at all
@@ -48,50 +46,42 @@ DISTURBANCES: dict[str, Disturbance] = {
     "jitter_s": Disturbance(
         "standard deviation of each input spike's shift [s]",
         (0.001, 0.002, 0.005, 0.01, 0.02),
-        0.0,
-        1e3,
+        (0.0, 1e3),
         needs_spikes=True,
         on_input=of_input.make_jitter,
     ),
     "delete": Disturbance(
         "probability that an input spike is lost",
         (0.1, 0.2, 0.4, 0.6, 0.8),
-        0.0,
-        1.0,
+        (0.0, 1.0),
         needs_spikes=True,
         on_input=of_input.make_deletion,
     ),
     "insert": Disturbance(
         "added input spikes by the sample's own",
         (0.1, 0.2, 0.5, 1.0, 2.0),
-        0.0,
-        1e3,
+        (0.0, 1e3),
         needs_spikes=True,
         on_input=of_input.make_insertion,
     ),
     "dead_channels": Disturbance(
         "share of silent input channels",
         (0.1, 0.2, 0.4, 0.6, 0.8),
-        0.0,
-        1.0,
+        (0.0, 1.0),
         on_input=of_input.make_dead_channels,
     ),
     "reverse": Disturbance(
         "1: samples played backwards",
         (1.0,),
-        1.0,
-        1.0,
-        is_whole=True,
+        (1.0, 1.0),
         is_drawn=False,
         on_input=of_input.make_reversal,
     ),
     "time_step": Disturbance(
         "length of a step by that of the training",
         (2.0, 3.0, 4.0, 6.0),
-        1.0,
-        100.0,
+        (1.0, 100.0),
         clean=1.0,
-        is_whole=True,
         is_drawn=False,
         on_input=of_input.make_longer_steps,
         on_network=of_network.with_longer_steps,
@@ -99,25 +89,21 @@ DISTURBANCES: dict[str, Disturbance] = {
     "weight_bits": Disturbance(
         "bits of a weight",
         (8.0, 6.0, 5.0, 4.0, 3.0, 2.0),
-        2.0,
-        32.0,
+        (2.0, 32.0),
         clean=None,
-        is_whole=True,
         is_drawn=False,
         on_network=of_network.with_bits,
     ),
     "weight_noise": Disturbance(
         "standard deviation of noise by the weights' root mean square",
         (0.05, 0.1, 0.2, 0.5, 1.0),
-        0.0,
-        1e3,
+        (0.0, 1e3),
         on_network=of_network.with_noise,
     ),
     "threshold": Disturbance(
         "standard deviation of the thresholds by their own value",
         (0.05, 0.1, 0.2, 0.3, 0.5),
-        0.0,
-        10.0,
+        (0.0, 10.0),
         on_network=of_network.with_mismatch,
     ),
 }
@@ -254,7 +240,8 @@ def checked_levels(name: str, levels: Sequence[float] | None) -> tuple[float, ..
     if not 0 < len(levels) <= MOST_LEVELS:
         raise InputError(f"--levels: 1 to {MOST_LEVELS} numbers are needed, not {len(levels)}")
     for level in levels:
-        require_number(f"--levels of {name}", level, low=disturbance.low, high=disturbance.high)
-        if disturbance.is_whole and level != int(level):
+        low, high = disturbance.ends
+        require_number(f"--levels of {name}", level, low=low, high=high)
+        if not disturbance.is_drawn and level != int(level):
             raise InputError(f"--levels {level:g}: {name} takes whole numbers")
     return tuple(levels)
