@@ -27,7 +27,7 @@ class StudyPoint:
 
     block: str  # name of its block
     task: str  # name in the study
-    cell: Cell  # settings, by key, that distinguish it from other runs of its task and seed
+    cell: Cell  # settings that distinguish it from other runs of its task and seed
     seed: int
     overrides: tuple[str, ...]  # of Hydra
 
@@ -35,21 +35,25 @@ class StudyPoint:
 def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
     """List all runs of the block `name`, task by task and seed by seed, so that neighbours share their batches.
 
+    `settled` holds the best cells of earlier blocks.
+
     Raises:
         InputError: the best cells of an earlier block that it needs are missing.
     """
     block = study.blocks[name]
-    points: list[StudyPoint] = []
+    runs: list[StudyPoint] = []
     for task in block.tasks:
         reference = task_reference(study, name, task, settled)
-        cells = [
-            cell for grid in block.grids for cell in _cells_with_seeds(block, grid, task, reference, settled)
-        ]
+        cells: list[tuple[Cell, tuple[int, ...]]] = []
+        for grid in block.grids:
+            cells += _cells_with_seeds(block, grid, task, reference, settled)
         for seed in sorted({seed for _, seeds in cells for seed in seeds}):
-            for cell in (cell for cell, seeds in cells if seed in seeds):
-                overrides = [*study.tasks[task].words, *overrides_of({**reference, **cell}), f"seed={seed}"]
-                points.append(StudyPoint(name, task, cell, seed, overrides=tuple(overrides)))
-    return points
+            for cell, seeds in cells:
+                if seed in seeds:
+                    settings = overrides_of({**reference, **cell})
+                    overrides = (*study.tasks[task].words, *settings, f"seed={seed}")
+                    runs.append(StudyPoint(name, task, cell, seed, overrides))
+    return runs
 
 
 def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:

@@ -163,7 +163,7 @@ class Study(Strict):
     about: Text
     registration: Text  # document with the hypotheses and their tests
     extends: Name | None = None
-    """The study with the same blocks on other tasks; its hypotheses are not decided by these."""
+    """The study whose blocks these are, on other tasks; they do not decide its hypotheses."""
     seeds: dict[Purpose, Seeds]
     tasks: dict[Name, StudyTask]
     blocks: dict[Name, StudyBlock]
