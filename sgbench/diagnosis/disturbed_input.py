@@ -47,8 +47,8 @@ def make_jitter(severity: float, generator: torch.Generator, dt_s: float) -> Bat
         first, second = torch.rand(len(events.step), 2, generator=generator, dtype=torch.float64).unbind(1)
         normal = (-2 * torch.log1p(-first)).sqrt() * torch.cos(2 * math.pi * second)
         last = (batch.lengths.cpu() - 1)[events.sample]
-        moved = (events.step + severity / dt_s * normal).round().abs()
-        moved = (last - (last - moved).abs()).clamp(min=0).minimum(last).long()
+        moved = (events.step + severity / dt_s * normal).round().abs()  # reflected at step 0
+        moved = (last - (last - moved).abs()).clamp(min=0).minimum(last).long()  # and at the last step
         return batch._replace(x=as_signal(events._replace(step=moved), batch.x))
 
     return jitter

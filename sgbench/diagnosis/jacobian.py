@@ -89,7 +89,7 @@ def step_jacobian(layer: Any, current: Tensor, state: Any, fields: list[str], sa
         slope = surrogate.sent_slope(centred.detach())
         before = before._replace(s=before.s + slope * (centred - centred.detach()))
     driven = repeated(current)
-    if layer.recurrent is not None:
+    if layer.recurrent is not None:  # the current holds the value of the recurrence; its derivative is added
         returning = layer.feedback(layer.neuron.fed_back(before))
         driven = driven + (returning - returning.detach())
     # The step of the class, since that of the layer is a recorder.

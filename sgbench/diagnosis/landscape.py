@@ -195,12 +195,9 @@ def closed_loops(
 
 
 def two_directions(size: int, generator: torch.Generator, first: Tensor | None = None) -> Tensor:
-    """Draw two orthogonal directions of length 1 [2, P].
+    """Draw two orthogonal directions of length 1 in a space of P = `size` dimensions [2, P].
 
-    Args:
-        size: P.
-        generator: draws them.
-        first: the first direction [P], of any length; None draws it too.
+    The first one points along `first` [P]; None draws it too.
     """
     drawn = torch.randn(size, 2, generator=generator, dtype=torch.float64)
     if first is not None:

@@ -98,6 +98,8 @@ def value_text(value: float, ends: Ends | None = None, unit: str = "") -> str:
 def line_of(name: str, points: Sequence[Ends], *, key: str = "", tone: str = "") -> Series:
     """Make a series of at most 200 evenly spread points (x, y), without points that are not finite.
 
+    `key` and `tone` are fields of `Series`.
+
     >>> len(line_of("a", [(x, 0.0) for x in range(1000)]).points), line_of("a", [(0, math.nan)]).points
     (200, ())
     """

@@ -137,11 +137,9 @@ def _moved_energies(runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterab
 
 
 def most_bits(target: EnergyTarget, bits: int | None = None) -> int | None:
-    """Return the most bits of a weight; None without a limit.
+    """Return the most bits that a weight may have by a target's chip or operands and a user's limit `bits`.
 
-    Args:
-        target: its chip or its operands may have a limit.
-        bits: the user's own limit.
+    None if none of these is limited.
     """
     chip = None if target.chip is None else target.chip.weight_bits
     limits = [limit for limit in (chip, target.operand_bits, bits) if limit is not None]

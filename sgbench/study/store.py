@@ -129,7 +129,7 @@ class Store:
             InputError: a shard is missing, changed, or holds other data than records, or a run is stored twice.
         """
         seen: set[tuple[str, str, int]] = set()
-        for shard, entry, counts in self._all(blocks):
+        for shard, entry, counts in self._read_all(blocks):
             if not counts:
                 continue
             if entry.key in seen:
@@ -142,9 +142,9 @@ class Store:
 
     def void_entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
         """Yield every stored run that is voided; see `entries`."""
-        return (entry for _, entry, counts in self._all(blocks) if not counts)
+        return (entry for _, entry, counts in self._read_all(blocks) if not counts)
 
-    def _all(self, blocks: Iterable[str]) -> Iterator[tuple[Shard, StoreEntry, bool]]:
+    def _read_all(self, blocks: Iterable[str]) -> Iterator[tuple[Shard, StoreEntry, bool]]:
         """Yield every stored run with its shard, and whether it counts."""
         wanted = set(blocks)
         manifest = self.manifest()
