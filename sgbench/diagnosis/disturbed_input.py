@@ -111,7 +111,7 @@ def make_dead_channels(severity: float, generator: torch.Generator, dt_s: float)
 
 
 def make_reversal(severity: float, generator: torch.Generator, dt_s: float) -> BatchChange:
-    """Make a change that plays each sample backwards in time; it refuses targets for each step."""
+    """Make a change that plays each sample backwards in time; it refuses targets of steps."""
 
     def play_backwards(batch: Batch) -> Batch:
         require_class_targets(batch)
@@ -124,7 +124,7 @@ def make_reversal(severity: float, generator: torch.Generator, dt_s: float) -> B
 
 
 def make_longer_steps(severity: float, generator: torch.Generator, dt_s: float) -> BatchChange:
-    """Make a change that sums the input over `severity` steps into one longer step; it refuses targets a step."""
+    """Make a change that sums the input over `severity` steps into one longer step; it refuses targets of steps."""
     factor = int(severity)
 
     def coarsen(batch: Batch) -> Batch:

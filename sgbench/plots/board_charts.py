@@ -60,11 +60,11 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
     """
     shown = [*enumerate(rows[:MAX_ROWS])]
     means = [_mean(row, index, is_loss=is_loss) for index, row in shown]
-    seeds = [(score, index + SEED_BELOW) for index, row in shown for score in row.seeds]
-    failed_seeds = [(score, index + SEED_BELOW) for index, row in shown for score in row.failed]
+    seed_scores = [(score, index + SEED_BELOW) for index, row in shown for score in row.seeds]
+    failed_scores = [(score, index + SEED_BELOW) for index, row in shown for score in row.failed]
     seeds, failed = (
         [ChartPoint(as_error(score, is_loss=is_loss), y) for score, y in scores]
-        for scores in (seeds, failed_seeds)
+        for scores in (seed_scores, failed_scores)
     )
     values = [point.x for point in (*seeds, *failed, *means)]
     low, high = min(values), max(values)

@@ -44,7 +44,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     allow_targets: Sequence[str] = (),
     author: Author | None = None,
 ) -> JudgedCandidate:
-    """Judge a surrogate against the known shapes of the study, each at its own best, by kind of network.
+    """Judge a surrogate against the known ones of the study (shapes), each at its own best, by kind of network.
 
     Only the candidate is run: a map of widths, a search around its best, then reporting seeds until each kind of
     network has a verdict or stored seeds end. Runs with a record are not repeated.
