@@ -111,7 +111,7 @@ def pilots(path: Path, data_dir: str | None) -> Iterator[Finished]:
 
 def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finished]:
     """Read the records of one block of a study."""
-    from sgbench.inspection.stored_run import run_of
+    from sgbench.inspection.stored_run import rebuild_run
     from sgbench.study.store import Store
 
     words = [f"paths.data_dir={data_dir}"] if data_dir else []
@@ -133,7 +133,7 @@ def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finishe
         )
 
         def make(record: Any = record) -> Any:
-            return run_of(Path("stored"), record, words=words)
+            return rebuild_run(Path("stored"), record, words=words)
 
         named = {name: value for name, value in sorted(entry.cell.items()) if name != "optimizer.lr"}
         cell = ",".join(f"{name}={value}" for name, value in named.items())
@@ -152,9 +152,9 @@ def first_seeds(runs: Iterable[Finished], count: int) -> Iterator[Finished]:
 
 def features(finished: Finished) -> dict[str, Any]:
     """Diagnose the initial weights of one run with one batch."""
-    from sgbench.inspection.diagnosed import diagnosed
+    from sgbench.inspection.diagnosed import diagnose_run
 
-    diagnosis = diagnosed(finished.make(), "initial", ("flow", "activity"), 1)
+    diagnosis = diagnose_run(finished.make(), "initial", ("flow", "activity"), 1)
     layers = [{name: getattr(layer, name) for name in OF_LAYERS} for layer in diagnosis.layers]
     for layer, layer_diagnosis in zip(layers, diagnosis.layers, strict=True):
         layer["overflows"] = "not finite" in layer_diagnosis.reasons.get("grad_norm", "")

@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batches", type=int, default=4, help="of a diagnosis, default: 4")
     args = parser.parse_args()
-    from sgbench.inspection.diagnosed import diagnosed
-    from sgbench.inspection.stored_run import begin, stored_run
+    from sgbench.inspection.diagnosed import diagnose_run
+    from sgbench.inspection.stored_run import prepare_pass, stored_run
     from sgbench.records.diagnosis import PANELS
     from sgbench.training.train_loop import TrainLoop
 
@@ -35,12 +35,12 @@ def main() -> None:
     loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=None)
 
     def epoch() -> None:
-        begin(run, "train", 0)
+        prepare_pass(run, "train", 0)
         for batch in parts.data.epoch(0):
             loop.train_batch(batch, parts.optimizer)
 
     def panel(*names: str) -> Callable[[], object]:
-        return lambda: diagnosed(run, "initial", names, args.batches)
+        return lambda: diagnose_run(run, "initial", names, args.batches)
 
     kinds: dict[str, Callable[[], object]] = {"epoch": epoch}
     kinds |= {name: panel(name) for name in PANELS} | {"flow and activity": panel("flow", "activity")}

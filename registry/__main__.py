@@ -17,8 +17,16 @@ from registry.accept import accept
 from registry.accept_data import accept_data
 from registry.restore import restore
 from sgbench import __version__
-from sgbench.cli.common import GIT_S, LEADERBOARDS, CommandParser, answer, references_of, say, shared
-from sgbench.cli.data import make
+from sgbench.cli.common import (
+    GIT_TIMEOUT_S,
+    LEADERBOARDS,
+    CommandParser,
+    answer,
+    print_lines,
+    references_of,
+    shared_options,
+)
+from sgbench.cli.data import make_data_set
 from sgbench.cli.main import run_command_line
 from sgbench.composition import catalogue
 from sgbench.errors import InputError, suggest
@@ -64,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_accepting(commands: Any) -> None:
     """Add the commands `accept` and `restore`."""
     accepted = commands.add_parser(
-        "accept", help="copy a checked submission into the boards", parents=shared()
+        "accept", help="copy a checked submission into the boards", parents=shared_options()
     )
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     accepted.add_argument(
@@ -74,7 +82,7 @@ def _add_accepting(commands: Any) -> None:
     )
     accepted.set_defaults(handler=_accept)
     restored = commands.add_parser(
-        "restore", help="put a submission together again from a board's store", parents=shared()
+        "restore", help="put a submission together again from a board's store", parents=shared_options()
     )
     restored.add_argument("method", metavar="ID", help="of the method")
     restored.add_argument("--protocol", required=True, metavar="NAME")
@@ -95,7 +103,7 @@ def _add_accept_data(commands: Any) -> None:
     accepted = commands.add_parser(
         "accept-data",
         help="take what sgbench data confirm wrote into the data set's entry",
-        parents=shared(machine=False),
+        parents=shared_options(machine=False),
     )
     accepted.add_argument("file", type=Path, metavar="FILE", help="what sgbench data confirm wrote")
     accepted.set_defaults(handler=_accept_data)
@@ -104,7 +112,7 @@ def _add_accept_data(commands: Any) -> None:
 def _add_withdraw(commands: Any) -> None:
     """Add the command `withdraw`."""
     withdraw = commands.add_parser(
-        "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared()
+        "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared_options()
     )
     withdraw.add_argument("method", metavar="ID", help="of the method")
     withdraw.add_argument("--protocol", required=True, metavar="NAME")
@@ -121,7 +129,7 @@ def _add_release(commands: Any) -> None:
     release = commands.add_parser(
         "release",
         help="write all boards and their records as one archive to cite",
-        parents=shared(entries=False, classes=False),
+        parents=shared_options(entries=False, classes=False),
     )
     release.add_argument("name", metavar="NAME", help="e.g. 2026.12")
     release.add_argument(
@@ -155,8 +163,10 @@ def _accept(args: argparse.Namespace) -> int:
 def _accept_data(args: argparse.Namespace) -> int:
     given = parse_model(read_bytes(args.file, limit=MOST_BYTES), DataConfirmation, str(args.file))
     entry = catalogue.entry("dataset", given.dataset, args.config_dir)
-    accept_data(given, entry, make(entry, args))
-    say(f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it")
+    accept_data(given, entry, make_data_set(entry, args))
+    print_lines(
+        f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it"
+    )
     return 0
 
 
@@ -218,8 +228,8 @@ def _committed(root: Path) -> tuple[str, str]:
         InputError: there is none, or the folder has changes that are not committed.
     """
     try:
-        words = ask(root, "log", "-1", "--format=%H %cI", "--", ".", timeout_s=GIT_S).decode().split()
-        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_S).strip()
+        words = ask(root, "log", "-1", "--format=%H %cI", "--", ".", timeout_s=GIT_TIMEOUT_S).decode().split()
+        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_TIMEOUT_S).strip()
     except FAILURES as error:
         raise InputError(
             f"{root}: is in no git repository; a release names the commit of its boards"

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from sgbench.composition.catalogue import Entry
-from sgbench.composition.data_facts import UNREAD
+from sgbench.composition.data_facts import UNREAD_FILES
 from sgbench.datasets.base import SPLITS, Split
 from sgbench.datasets.confirm import compare
 from sgbench.datasets.event_files import EventFiles
@@ -31,7 +31,7 @@ def accept_data(confirmation: DataConfirmation, entry: Entry, data_set: object) 
     ]
     if entry.meta.get("sha256") is not None:
         raise InputError(f"data set {entry.name}: has a checksum already; nothing is accepted over it")
-    if UNREAD not in entry.meta or not isinstance(data_set, EventFiles):
+    if UNREAD_FILES not in entry.meta or not isinstance(data_set, EventFiles):
         raise InputError(
             f"data set {entry.name}: is not one of originals that were never read; see sgbench data list"
         )
@@ -51,11 +51,11 @@ def _rewritten(path: Path, confirmation: DataConfirmation) -> str:
     sizes = ", ".join(f"{split}: {found[split]}" for split in SPLITS)
     expected: dict[str, Any] = yaml.safe_load(text)
     expected["meta"] |= {"sizes": found, "sha256": confirmation.sha256}
-    del expected["meta"][UNREAD]
+    del expected["meta"][UNREAD_FILES]
     for key, old, new in (
         ("sizes", ".*$", f"  sizes: {{{sizes}}}"),
         ("sha256", "null$", f"  sha256: {confirmation.sha256}"),
-        (UNREAD, r".*\n", ""),
+        (UNREAD_FILES, r".*\n", ""),
     ):
         text, count = re.subn(f"(?m)^  {key}: {old}", new, text)
         if count != 1:

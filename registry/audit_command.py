@@ -11,7 +11,14 @@ from typing import Any
 
 from registry.audit import AuditRequest, BoardAudit
 from registry.detection import detection_curve, perfect_claims
-from sgbench.cli.common import LEADERBOARDS, asked, references_of, say, say_json, shared
+from sgbench.cli.common import (
+    LEADERBOARDS,
+    chosen_protocols,
+    print_json,
+    print_lines,
+    references_of,
+    shared_options,
+)
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.audits import MIN_SOLVED
 from sgbench.leaderboard.store.tree import protocols
@@ -31,7 +38,9 @@ TWICE = 2.0
 def register(commands: Any) -> None:
     """Add the command `audit` to the parser."""
     audit = commands.add_parser(
-        "audit", help="train seeds of rows again and compare them with their records", parents=shared()
+        "audit",
+        help="train seeds of rows again and compare them with their records",
+        parents=shared_options(),
     )
     audit.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     audit.add_argument(
@@ -79,11 +88,11 @@ def _audit(args: argparse.Namespace) -> int:
     runs_dir = args.runs or default_runs_dir() / "audit"
     known = protocols(args.root, layout="leaderboards")
     told = {}
-    for name in asked(args.protocol, known):
+    for name in chosen_protocols(args.protocol, known):
         audit = BoardAudit(args.root / name, references=references, runs_dir=runs_dir)
         told[name] = _one_board(audit, args)
     if args.json:
-        say_json(told)
+        print_json(told)
     return 1 if any(each["failed"] for each in told.values()) else 0
 
 
@@ -145,15 +154,15 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
     if not args.json:
         for verdict in audit.verdicts():
             word = "passed" if verdict.passed else "FAILED"
-            say(f"{audit.folder.name} {verdict.method_id} {word}: {verdict.statement}")
+            print_lines(f"{audit.folder.name} {verdict.method_id} {word}: {verdict.statement}")
         time_s = sum(row.fit_s for row, _ in left)
         way = "" if args.by or not left else "; --by NAME trains them"
         said = (
             f"{len(drawn)} runs drawn by {request.draw}, {len(left)} left ({time_s:.0f} s by their records)"
         )
-        say(f"{audit.folder.name}: {said}, {len(failed)} rows failed{way}")
+        print_lines(f"{audit.folder.name}: {said}, {len(failed)} rows failed{way}")
         if tolerance is not None:
-            say(f"{audit.folder.name}: {_caught(audit)}")
+            print_lines(f"{audit.folder.name}: {_caught(audit)}")
     return {
         "draw": request.draw,
         "drawn": len(drawn),
@@ -177,8 +186,10 @@ def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
     if not args.json:
         for score in scores:
             claimed, fresh = measure.text(score.claimed), measure.text(score.fresh)
-            say(f"{audit.folder.name} {score.method_id}: claimed {claimed}, on samples drawn anew {fresh}")
-        say(f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {request.draw}")
+            print_lines(
+                f"{audit.folder.name} {score.method_id}: claimed {claimed}, on samples drawn anew {fresh}"
+            )
+        print_lines(f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {request.draw}")
     return {"failed": [], "fresh": [score.model_dump() for score in scores]}
 
 
@@ -188,8 +199,8 @@ def _curve(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
     passing, honest = perfect_claims(audit.audit)
     if not args.json:
         for point in curve:
-            say(f"{audit.folder.name}: {point}")
-        say(
+            print_lines(f"{audit.folder.name}: {point}")
+        print_lines(
             f"{audit.folder.name}: a perfect score passes in {passing} of {curve[0].drawn} draws; {honest} of all "
             "have it in their records"
         )

@@ -1,14 +1,16 @@
 """sgbench: which surrogate gradient, neuron and learning rule, for which task, at what cost.
 
-What is named here is what the command does, and more. Importing `sgbench` imports none of it: torch and the rest
-are loaded by the first use of a name.
+The names below do in Python what the command does, and more. Importing `sgbench` imports none of them: torch and
+the rest are loaded when a name is first used.
 """
 
 from __future__ import annotations
 
 from sgbench.version import __version__
 
-TYPE_CHECKING = False  # checkers know the name; to import typing takes longer than all else here
+TYPE_CHECKING = (
+    False  # type checkers take this name for true; importing typing would take longer than all else
+)
 if TYPE_CHECKING:
     from typing import Any
 
@@ -91,23 +93,23 @@ HOMES = {
     "show": "sgbench.notebook.browse.show_entry",
     "sweep": "sgbench.notebook.sweep",
 }
-"""Where each name lies; where it is called otherwise there, with that name."""
+"""Maps each public name to its module; a name that is called otherwise there is added to the module's."""
 
 
-if not TYPE_CHECKING:  # to whom each name is imported above, so that another one is an error
+if not TYPE_CHECKING:  # a type checker sees the imports above, and so reports unknown names
 
     def __getattr__(name: str) -> Any:
-        """Import an attribute of the package when it is first asked for."""
+        """Import a public name of the package when it is first used; raise an AttributeError for other names."""
         import importlib
 
         if name not in HOMES:
             raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
-        module, _, last = HOMES[name].rpartition(".")
+        module, _, attribute = HOMES[name].rpartition(".")
         if name in ("list", "show"):
-            return getattr(importlib.import_module(module), last)
+            return getattr(importlib.import_module(module), attribute)
         return getattr(importlib.import_module(HOMES[name]), name)
 
 
 def __dir__() -> list[str]:  # type: ignore[valid-type]
-    """Return all names, those that are not imported yet among them."""
+    """Return all public names, including those that are not imported yet."""
     return sorted(__all__)

@@ -1,15 +1,15 @@
 """`python -m sgbench` is the command `sgbench`: one Ctrl-C stops it with exit code 130, a second one kills it.
 
-Python raises KeyboardInterrupt between any two steps. Where a module is being imported, compiled code may take that
-for its own failure and abort; where an object is being deleted, Python drops it and goes on. Nothing that is stored
-can be lost by leaving at once, since every file is written whole or not at all.
+Python raises KeyboardInterrupt between any two steps. During the import of a module, compiled code may take that
+for its own failure and abort. During the deletion of an object, Python drops the exception and continues. Leaving
+at once loses no stored file, since every file is written whole or not at all.
 """
 
 from __future__ import annotations
 
 from sgbench.cli import STOPPED, STOPPED_CODE, leave, take_over
 
-IS_OURS = take_over()  # before anything that takes long is imported
+IS_HANDLER_OURS = take_over()  # before anything that takes long is imported
 
 import signal
 import sys
@@ -17,46 +17,49 @@ import threading
 from types import FrameType
 from typing import Any
 
-PATIENCE_S = 10.0
-"""For what is under way to end, from the first Ctrl-C on."""
+LONGEST_WAIT_S = 10.0
+"""Time from the first Ctrl-C until the process ends in any case, once no worker is saving a checkpoint."""
 
 
 class Interrupts:
-    """Decides what this process does about SIGINT while a command runs."""
+    """Decides how this process answers SIGINT (Ctrl-C) while a command runs."""
 
     def __init__(self) -> None:
-        self.is_ending = False  # the command is done, and Python cleans up
+        self.is_ending = False  # whether the command is done, and Python cleans up
         self._was_lost = threading.Event()
         self._python_hook = sys.unraisablehook
 
     def install(self) -> None:
-        """Replace the handler of SIGINT, and note where Python drops what it raises."""
+        """Replace the handler of SIGINT, and Python's hook for exceptions that it drops."""
         signal.signal(signal.SIGINT, self._on_signal)
         sys.unraisablehook = self._on_unraisable
 
     def _on_signal(self, _: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one kills, whatever goes on
+        """Raise KeyboardInterrupt in the running code, or end the process where that is unsafe."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C kills the process
         if self.is_ending or _is_importing(frame):
             leave()
-        threading.Thread(target=self._wait, daemon=True).start()
+        threading.Thread(target=self._wait_and_leave, daemon=True).start()
         raise KeyboardInterrupt
 
     def _on_unraisable(self, lost: Any) -> None:
+        """Note that Python has dropped a KeyboardInterrupt; pass other dropped exceptions to Python's hook."""
         if issubclass(lost.exc_type, KeyboardInterrupt):
             self._was_lost.set()
         else:
             self._python_hook(lost)
 
-    def _wait(self) -> None:
-        """Stop the process, after the workers of a sweep, if the interrupting exception was swallowed somewhere."""
-        self._was_lost.wait(PATIENCE_S)
-        while _children():
-            self._was_lost.wait(PATIENCE_S)
+    def _wait_and_leave(self) -> None:
+        """Stop the process if the KeyboardInterrupt has not, once no worker of a sweep is saving any more."""
+        self._was_lost.wait(LONGEST_WAIT_S)
+        while _saving_workers():
+            self._was_lost.wait(LONGEST_WAIT_S)
             threading.Event().wait(0.1)
         leave()
 
 
 def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether the code that a signal interrupted is importing a module."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -64,8 +67,8 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _children() -> list[Any]:
-    """List what has to be waited for because it saves a checkpoint when stopped: child processes, cluster jobs."""
+def _saving_workers() -> list[Any]:
+    """List the child processes, and threads of cluster jobs, that save a checkpoint before they stop."""
     module, cluster = sys.modules.get("multiprocessing"), sys.modules.get("sgbench.replicas.cluster")
     jobs = (
         []
@@ -76,12 +79,12 @@ def _children() -> list[Any]:
 
 
 interrupts = Interrupts()
-if IS_OURS:
+if IS_HANDLER_OURS:
     interrupts.install()
 
 
 def command() -> int:
-    """Run the command of this process; returns its exit code."""
+    """Run `sgbench` with the arguments of this process; return the exit code."""
     try:
         from sgbench.cli.main import main
         from sgbench.training import late_modules

@@ -1,4 +1,4 @@
-"""A surrogate from a function, for trying one out before it becomes an entry."""
+"""Makes a surrogate from a function, to try it out before it becomes an entry of the catalogue."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sgbench.surrogates.base import Surrogate
 class CustomSurrogate(Surrogate):
     """Makes a surrogate whose slope is any elementwise function of u; serves as snnTorch's `spike_grad` too.
 
-    It declares no peak, area or width, so its height is the function's own. It is no entry of the catalogue: a
-    run is named by what can be written down, and that is an entry of your own (CONTRIBUTING.md).
+    It declares no peak, area or width, so its height is the function's own. Runs of the command cannot use it,
+    since a record cannot name a function; for these write an entry of your own (CONTRIBUTING.md).
 
     Args:
-        derivative: from u = potential - threshold to the slope, of the same shape and dtype.
-        primitive: a curve with that slope, from which a steepness can learn, or None.
-        scale: factor on both [1].
+        derivative: maps u = potential - threshold [threshold units] to the slope, of the same shape and dtype.
+        primitive: maps u to a curve with that slope, needed to learn the steepness; None if there is none.
+        scale: factor on slope and curve [1].
 
     Raises:
-        InputError: what is given is no function.
+        InputError: `derivative` or `primitive` is not a function.
 
     >>> import torch
     >>> surrogate = CustomSurrogate(lambda u: torch.exp(-u.square()))
@@ -47,11 +47,11 @@ class CustomSurrogate(Surrogate):
         self.function, self.curve = derivative, primitive
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the surrogate's slope by the user's function."""
+        """Return the slope at u, by the user's function."""
         return self.function(u)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the curve's value, where there is a curve."""
+        """Return the value of the user's curve at u; an InputError without a curve."""
         return super().shape_integral(u) if self.curve is None else self.curve(u)
 
     @property
@@ -68,5 +68,5 @@ class CustomSurrogate(Surrogate):
 
     @property
     def has_primitive(self) -> bool:
-        """Return whether the user gave a curve whose slope the function is."""
+        """Return whether the user gave a curve."""
         return self.curve is not None

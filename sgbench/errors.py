@@ -1,4 +1,4 @@
-"""What can go wrong, named: every error says the thing and the remedy in one line."""
+"""Defines expected errors, whose messages name the thing and the remedy in one line, and checks of arguments."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class StorageError(SgbenchError, OSError):
     exit_code = 2
 
 
-LONGEST_WORD, LONGEST_LINE = 500, 3000
-"""Characters of a message that are shown; a path fits into a word, and every list of names into a line."""
+MOST_CHARACTERS_OF_WORD, LONGEST_LINE = 500, 3000
+"""Most characters of a word and of a line in a message; longer ones are cut in their middle."""
 GAP = " ... "
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
-"""What numpy says, without a number, of a disk or a limit that is full."""
+"""Matches numpy's message about a full disk or a limit of file sizes, which has no error number."""
 
 
 def disk_full(error: BaseException) -> StorageError | None:
-    """Say what to do where an error, or what caused it, is a full disk; None where it is something else.
+    """Return a StorageError with a remedy if an error, or a cause of it, is a full disk; else None.
 
     >>> str(disk_full(OSError(errno.ENOSPC, "No space left on device", "/runs/a")))
     '/runs/a: No space left on device; free space or choose another folder'
@@ -65,11 +65,11 @@ def disk_full(error: BaseException) -> StorageError | None:
 
 
 INSTALLED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "hydra": "hydra-core"}
-"""Packages whose modules are called otherwise."""
+"""Maps modules to the packages that provide them, where the names differ."""
 
 
 def missing_package(error: ImportError) -> InputError | None:
-    """Say what to install where another's module cannot be imported; None where the module is our own.
+    """Return an InputError that names the package to install for a missing module; None for a module of sgbench.
 
     >>> str(missing_package(ModuleNotFoundError("No module named 'sklearn.svm'", name="sklearn.svm")))
     "No module named 'sklearn.svm'; pip install scikit-learn, and sgbench doctor says what else is missing"
@@ -81,22 +81,22 @@ def missing_package(error: ImportError) -> InputError | None:
     return InputError(f"{str(error).rstrip('.')}; {remedy}sgbench doctor says what else is missing")
 
 
-TRACEBACK = "SGBENCH_TRACEBACK"
+TRACEBACK = "SGBENCH_TRACEBACK"  # environment variable
 LINK_LOOP = "Symlink loop from "
 HOW_TO_SEE = "add --traceback to see where"
 
 
 def shows_traceback() -> bool:
-    """Return whether $SGBENCH_TRACEBACK or --traceback asks for every error with the code that it came from."""
+    """Return whether $SGBENCH_TRACEBACK or --traceback is set, so that errors are shown with a traceback."""
     return bool(os.environ.get(TRACEBACK))
 
 
-def ended_by(error: BaseException) -> SgbenchError | None:
-    """Say in one line what of the machine, of files or of limits ended a command; None for a bug of sgbench's.
+def as_expected_error(error: BaseException) -> SgbenchError | None:
+    """Convert an error of packages, files, disk or memory to one with a one-line message; None for a bug here.
 
-    >>> str(ended_by(OSError(errno.ENAMETOOLONG, "File name too long", "/x")))
+    >>> str(as_expected_error(OSError(errno.ENAMETOOLONG, "File name too long", "/x")))
     '/x: File name too long; name another'
-    >>> ended_by(KeyError("a")) is None
+    >>> as_expected_error(KeyError("a")) is None
     True
     """
     if isinstance(error, SgbenchError):
@@ -106,19 +106,21 @@ def ended_by(error: BaseException) -> SgbenchError | None:
     full = disk_full(error)
     if full is not None or not isinstance(error, OSError | RuntimeError | MemoryError):
         return full
-    return _of_files(error) if isinstance(error, OSError) else _of_limits(error)
+    return _file_error(error) if isinstance(error, OSError) else _limit_error(error)
 
 
-def _of_files(error: OSError) -> StorageError:
+def _file_error(error: OSError) -> StorageError:
+    """Convert an error of the operating system to one whose message names the file."""
     if error.filename is None:
         return StorageError(f"{error.strerror or error}; {HOW_TO_SEE}")
     return StorageError(f"{os.fsdecode(error.filename)}: {error.strerror or error}; name another")
 
 
-def _of_limits(error: RuntimeError | MemoryError) -> SgbenchError:
+def _limit_error(error: RuntimeError | MemoryError) -> SgbenchError:
+    """Convert an error of memory, nesting or links to one with a one-line message."""
     if isinstance(error, MemoryError):
-        asked = f" ({error})" if str(error) else ""
-        return SgbenchError(f"memory is too small for this{asked}; ask for less at a time")
+        amount = f" ({error})" if str(error) else ""
+        return SgbenchError(f"memory is too small for this{amount}; ask for less at a time")
     if isinstance(error, RecursionError):
         return InputError(f"something is nested too deep ({error}); {HOW_TO_SEE}")
     if str(error).startswith(LINK_LOOP):  # of pathlib, as a RuntimeError
@@ -127,19 +129,19 @@ def _of_limits(error: RuntimeError | MemoryError) -> SgbenchError:
 
 
 def one_printable_line(error: BaseException) -> str:
-    r"""Write a message on one line, without the control characters that a name may send to a terminal.
+    r"""Write an error's message on one line; long words are shortened and control characters replaced.
 
     >>> one_printable_line(InputError("no folder \x1b[31mred\nhere"))
     'no folder ?[31mred here'
     >>> len(one_printable_line(InputError("9" * 100_000)))
     500
     """
-    words = [shortened(word, LONGEST_WORD) for word in str(error).split()]
+    words = [shortened(word, MOST_CHARACTERS_OF_WORD) for word in str(error).split()]
     return printable(shortened(" ".join(words), LONGEST_LINE))
 
 
 def shortened(text: str, longest: int) -> str:
-    """Shorten text in its middle, so that its beginning and its end, where a remedy stands, can be read.
+    """Shorten a text in its middle to `longest` characters, so that its end, often a remedy, can be read.
 
     >>> shortened("0123456789", 9), shortened("0123456789", 10)
     ('012 ... 9', '0123456789')
@@ -151,25 +153,25 @@ def shortened(text: str, longest: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace by a question mark each character that a terminal would obey instead of showing."""
+    """Replace each character that cannot be printed, such as a control character, by a question mark."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-STEEPNESS = ("alpha", "beta", "k", "slope", "steepness")
-"""What libraries call how steep a surrogate is."""
+STEEPNESS_NAMES = ("alpha", "beta", "k", "slope", "steepness")
+"""Names that libraries give to the steepness of a surrogate."""
 FEW_NAMES = 8
-"""So many are all listed in an error message."""
+"""Number of known names up to which an error message lists all."""
 NEAR_NAMES = 3
-"""Of more, so many that are near to what was typed."""
+"""Number of near names that a message lists if more are known."""
 
 
-def suggest(wrong: str, known: Iterable[str], all_by: str = "") -> str:
+def suggest(wrong: str, known: Iterable[str], list_command: str = "") -> str:
     """Write the end of an error message: the nearest known names, and all of them or how to see them.
 
     Args:
-        wrong: what was typed.
-        known: what could have been.
-        all_by: a command that lists what is known.
+        wrong: the unknown name that was typed.
+        known: all known names.
+        list_command: a command that lists the known names.
 
     >>> suggest("atann", ["atan", "sigmoid"])
     "did you mean 'atan'? Known: atan, sigmoid"
@@ -180,15 +182,15 @@ def suggest(wrong: str, known: Iterable[str], all_by: str = "") -> str:
     """
     names = sorted(map(str, known))  # a file's keys may be numbers
     is_short = len(names) <= FEW_NAMES
-    meant = [name for name in names if wrong in STEEPNESS and name in STEEPNESS]
+    meant = [name for name in names if wrong in STEEPNESS_NAMES and name in STEEPNESS_NAMES]
     begun = [name for name in names if wrong and name.startswith(f"{wrong}_")]
     near = [*meant, *begun, *difflib.get_close_matches(wrong, names, n=NEAR_NAMES)]
     close = list(dict.fromkeys(near))[: 1 if is_short else NEAR_NAMES]
     last = f" or '{close[-1]}'" if len(close) > 1 else ""
     hint = f"did you mean {', '.join(map(repr, close[:-1] if last else close))}{last}? " if close else ""
-    if is_short or not (close or all_by):
+    if is_short or not (close or list_command):
         return f"{hint}Known: {', '.join(names)}"
-    return f"{hint}{len(names)} are known{': ' if all_by else ''}{all_by}"
+    return f"{hint}{len(names)} are known{': ' if list_command else ''}{list_command}"
 
 
 def require_number(
@@ -199,7 +201,9 @@ def require_number(
     high: float = math.inf,
     open_low: bool = False,
 ) -> float:
-    """Return the value as a float, or raise an `InputError` that names it and its allowed range.
+    """Return the value as a float, or raise an `InputError` that names it and the range low to high.
+
+    The range includes its ends, except `low` if `open_low` is set.
 
     >>> require_number("beta", 0.9, low=0, high=1)
     0.9
@@ -231,7 +235,7 @@ def require_count(name: str, value: object, *, low: int = 1) -> int:
 
 
 def require_counts(name: str, values: object, wanted: str, *, may_be_empty: bool = False) -> list[int]:
-    """Return a list of whole numbers of at least 1, or raise an `InputError` that says what is wanted.
+    """Return a list of whole numbers of at least 1, or raise an `InputError` with the text `wanted`.
 
     >>> require_counts("hidden", (64, 32), "a list such as [64]")
     [64, 32]

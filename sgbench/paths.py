@@ -1,4 +1,4 @@
-"""What this machine has: the catalogue, a user's runs and data, processors."""
+"""Finds folders on this machine (catalogue, runs, data, caches), and reads environment variables."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sgbench.errors import InputError, StorageError
 
 log = logging.getLogger("sgbench")
 
-RECORD = "record.json"  # of a run, in its folder
-PREDICTIONS = "predictions.csv"  # beside it
-WEIGHTS = "weights.safetensors"  # beside it
+RECORD = "record.json"  # in the folder of a run
+PREDICTIONS = "predictions.csv"  # in the folder of a run
+WEIGHTS = "weights.safetensors"  # in the folder of a run
 FILES = (RECORD, WEIGHTS, PREDICTIONS)
-"""Of a run, that go along to a logger where that was asked for."""
+"""Files of a run that are copied to a logger with `artifacts`."""
 
 
 def conf_dir() -> Path:
-    """Return the catalogue folder `conf/`: inside the wheel, or beside the package in a checkout."""
+    """Return the catalogue's folder `conf/`, inside an installed package or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     for candidate in (package / "conf", package.parent / "conf"):
         if (candidate / "config.yaml").is_file():
@@ -32,26 +32,30 @@ def conf_dir() -> Path:
     raise FileNotFoundError("conf/ was not found beside or inside the package: is the install broken?")
 
 
-OWN_CONF = "sgbench_conf"
+OWN_CONF_FOLDER = "sgbench_conf"
 
 
 def own_conf_dir() -> Path:
-    """Return where one's own entries are written and always looked for: $SGBENCH_CONF or ./sgbench_conf."""
-    return Path(os.environ.get("SGBENCH_CONF") or OWN_CONF)
+    """Return the folder of the user's own entries, which is always searched: $SGBENCH_CONF or ./sgbench_conf."""
+    return Path(os.environ.get("SGBENCH_CONF") or OWN_CONF_FOLDER)
 
 
-HASHED = re.compile(r"(?P<name>.+)_[0-9a-f]{8}(?:_v\d+)?")
-"""A name of one's own data, to which a hash of the samples and settings is added."""
+HASHED_NAME = re.compile(r"(?P<name>.+)_[0-9a-f]{8}(?:_v\d+)?")
+"""Matches a name of the user's own data with the hash of samples and settings that was added to it."""
 
 
 def whole_name(name: str, known: Iterable[str]) -> str:
-    """Return the one known name that adds a hash to this one, or the name itself.
+    """Return the one known name that is this name with a hash added; the name itself if none or several are.
 
     >>> whole_name("mine", ["mine_1f0c9a2b_v1", "yours_1f0c9a2b_v1"]), whole_name("mi", ["mine_1f0c9a2b_v1"])
     ('mine_1f0c9a2b_v1', 'mi')
     """
     names = list(known)
-    whole = [one for one in names if (found := HASHED.fullmatch(one)) is not None and found["name"] == name]
+    whole = [
+        candidate
+        for candidate in names
+        if (found := HASHED_NAME.fullmatch(candidate)) is not None and found["name"] == name
+    ]
     return whole[0] if len(whole) == 1 and name not in names else name
 
 
@@ -59,63 +63,66 @@ ALLOW_ENV = "SGBENCH_ALLOW_ENV"
 
 
 def allowed_env() -> list[str]:
-    """List the variables that files of others may read: $SGBENCH_ALLOW_ENV, with commas between them."""
-    return _listed(ALLOW_ENV)
+    """List the environment variables that files of others may read: $SGBENCH_ALLOW_ENV, separated by commas."""
+    return _split_variable(ALLOW_ENV)
 
 
 def allowed_targets() -> list[str]:
-    """List the classes that one trusts in every command: $SGBENCH_ALLOW_TARGET, with commas between them.
+    """List the classes that the user trusts in every command: $SGBENCH_ALLOW_TARGET, separated by commas.
 
-    A variable, and no file beside the entries: whoever hands on a folder could put one there.
+    This is a variable, not a file beside the entries, since a folder from others could contain such a file.
     """
-    return _listed("SGBENCH_ALLOW_TARGET")
+    return _split_variable("SGBENCH_ALLOW_TARGET")
 
 
-def _listed(variable: str) -> list[str]:
+def _split_variable(variable: str) -> list[str]:
+    """List the names in an environment variable, separated by commas."""
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
 def with_own(folders: Iterable[Path]) -> list[Path]:
-    """List the folders of entries that were named, and the user's own (see `own_conf_dir`) where it exists."""
+    """List the given folders of entries, and the user's own (see `own_conf_dir`) if it exists."""
     own = own_conf_dir()
     return [*(Path(folder) for folder in folders), *([own] if own.is_dir() else [])]
 
 
 def default_runs_dir() -> Path:
-    """Return where runs are written unless `paths.runs_dir` says otherwise: $SGBENCH_RUNS or ./runs."""
+    """Return the default of `paths.runs_dir`, the folder of runs: $SGBENCH_RUNS or ./runs."""
     return Path(os.environ.get("SGBENCH_RUNS") or "runs")
 
 
 def default_data_dir() -> Path:
-    """Return where data sets are looked for unless `paths.data_dir` says so: $SGBENCH_DATA or the cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("SGBENCH_DATA") or cache / "sgbench")
+    """Return the default of `paths.data_dir`, the folder of data sets: $SGBENCH_DATA or sgbench's cache."""
+    return Path(os.environ.get("SGBENCH_DATA") or _user_cache())
+
+
+def _user_cache() -> Path:
+    """Return the folder sgbench in the user's cache: in $XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgbench"
 
 
 def default_cache_dir() -> Path:
-    """Return where data sets are kept in the form of batches: $SGBENCH_CACHE or the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("SGBENCH_CACHE") or cache / "sgbench" / "prepared")
+    """Return the folder of data sets prepared as batches: $SGBENCH_CACHE or prepared/ in sgbench's cache."""
+    return Path(os.environ.get("SGBENCH_CACHE") or _user_cache() / "prepared")
 
 
 def default_loops_dir() -> Path | None:
-    """Return where loops written for a neuron are kept: $SGBENCH_LOOPS or the cache; None for `off`."""
+    """Return the folder of generated loops of neurons: $SGBENCH_LOOPS or the cache; None if it is `off`."""
     if os.environ.get("SGBENCH_LOOPS") == "off":
         return None
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("SGBENCH_LOOPS") or cache / "sgbench" / "loops")
+    return Path(os.environ.get("SGBENCH_LOOPS") or _user_cache() / "loops")
 
 
 def default_kernels_dir() -> Path:
-    """Return where compiled loops of the fused engine are kept unless $NUMBA_CACHE_DIR is set."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgbench" / "kernels"
+    """Return the default folder of the fused engine's compiled kernels, used unless $NUMBA_CACHE_DIR is set."""
+    return _user_cache() / "kernels"
 
 
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_private(path: Path) -> bool:
-    """Return whether nobody but this user and the system's administrator can write a file or folder."""
+    """Return whether only this user and the system's administrator can write a file or folder."""
     if not hasattr(os, "getuid"):
         return True
     status = path.stat()
@@ -123,11 +130,13 @@ def is_private(path: Path) -> bool:
 
 
 def private_folder(wanted: Path) -> Path:
-    """Return a folder for what is run as code: the wanted one, made if needed, or one that is this user's alone.
+    """Return a folder, for files that are run as code, in which only this user can write.
+
+    This is the wanted folder, made if needed; if others can write there, another one, and a warning is logged.
 
     Raises:
-        OSError: it cannot be made.
-        StorageError: none can that nobody else writes.
+        OSError: the wanted folder cannot be made.
+        StorageError: no folder can be made in which only this user can write.
     """
     wanted.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
     if is_private(wanted):
@@ -140,7 +149,7 @@ def private_folder(wanted: Path) -> Path:
         except OSError:
             continue
         if is_private(folder) and (folder.parent == wanted or is_private(folder.parent)):
-            _tell_private(wanted, folder)
+            _warn_once(wanted, folder)
             return folder
     raise StorageError(
         f"{wanted}: others can write there, and no folder of your own can be made; chmod go-w it"
@@ -148,17 +157,17 @@ def private_folder(wanted: Path) -> Path:
 
 
 @functools.cache
-def _tell_private(wanted: Path, folder: Path) -> None:
-    """Say once, in the process that a user sees."""
+def _warn_once(wanted: Path, folder: Path) -> None:
+    """Log a warning that another folder is used, once for each pair of folders and in no worker process."""
     if multiprocessing.parent_process() is None:
         log.warning("%s is not used, since others can write there (chmod go-w); %s is", wanted, folder)
 
 
 def default_cache_gb() -> float:
-    """Return the gigabytes for prepared data: $SGBENCH_CACHE_GB or 50; the least recently used go first.
+    """Return how many gigabytes of prepared data are kept: $SGBENCH_CACHE_GB or 50.
 
     Raises:
-        InputError: the variable is no number above 0.
+        InputError: the variable is not a number above 0.
     """
     text = os.environ.get("SGBENCH_CACHE_GB") or "50"
     try:

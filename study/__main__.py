@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import LEADERBOARDS, CommandParser, answer, references_of, say, shared
+from sgbench.cli.common import LEADERBOARDS, CommandParser, answer, print_lines, references_of, shared_options
 from sgbench.cli.main import run_command_line
 from sgbench.cli.study import add_common, folders_of
 from sgbench.errors import InputError
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         "report",
         help="write verdicts, figures and tables from the store alone",
         allow_abbrev=False,  # a stale page's remedy repeats the words without --check
-        parents=shared(classes=False, machine=False),
+        parents=shared_options(classes=False, machine=False),
     )
     add_common(reporting)
     reporting.add_argument(
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     measuring = commands.add_parser(
         "measure",
         help="how each task's network starts, before training, for sgbench recommend",
-        parents=shared(classes=False, machine=False),
+        parents=shared_options(classes=False, machine=False),
     )
     add_common(measuring)
     measuring.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
@@ -76,12 +76,16 @@ def parser() -> argparse.ArgumentParser:
     )
     measuring.set_defaults(handler=measure_study)
     planning = commands.add_parser(
-        "plan", help="what would decide each open claim: runs, cost and chance", parents=shared(classes=False)
+        "plan",
+        help="what would decide each open claim: runs, cost and chance",
+        parents=shared_options(classes=False),
     )
     add_common(planning)
     planning.set_defaults(handler=plan_study)
     publishing = commands.add_parser(
-        "publish", help="add the records of blocks that report to boards", parents=shared(machine=False)
+        "publish",
+        help="add the records of blocks that report to boards",
+        parents=shared_options(machine=False),
     )
     add_common(publishing)
     publishing.add_argument(
@@ -107,12 +111,12 @@ def report_study(args: argparse.Namespace) -> int:
     if args.check:
         stale = report.all_stale(to, store.folder, own)
         again = shlex.join(word for word in args.words if word != "--check")
-        say([f"{path} is stale; write it with python -m study {again}" for path in stale])
+        print_lines([f"{path} is stale; write it with python -m study {again}" for path in stale])
         return 1 if stale else 0
     written = report.write(to)
-    say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
-    say([f"{name} has its passage anew" for name in report.write_passages(own)])
-    say(f"{len(written)} files written in {to}, {len(report.pages)} pages in all")
+    print_lines([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
+    print_lines([f"{name} has its passage anew" for name in report.write_passages(own)])
+    print_lines(f"{len(written)} files written in {to}, {len(report.pages)} pages in all")
     return 0
 
 
@@ -132,7 +136,7 @@ def measure_study(args: argparse.Namespace) -> int:
     loaded = load_study(args.name, args.config_dir)
     measure = function_of(loaded, "measure")
     for line in measure(loaded, folders_of(args, loaded.name), gradients=args.gradients):
-        say(line)
+        print_lines(line)
     return 0
 
 
@@ -147,12 +151,14 @@ def publish_study(args: argparse.Namespace) -> int:
     store = folders_of(args, loaded.name).store
     removed, done = publish(loaded, names, store, args.to, references_of(args))
     if removed:
-        say(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
+        print_lines(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
     # What differs and not of which method and seed, so that a reason is said once.
     reasons = Counter(item.reason.partition(" deviates from ")[2] or item.reason for item in done.refused)
-    say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
-    say(f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken")
-    say(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
+    print_lines([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
+    print_lines(
+        f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken"
+    )
+    print_lines(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
     return 0 if (done.added or done.already_there) and not done.contradicted else 1
 
 

@@ -8,7 +8,7 @@ from sgbench.composition import catalogue, known_names
 
 FILE = Path(known_names.__file__)
 TYPES = {"surrogate": "SurrogateName", "neuron": "NeuronName"}
-HEAD = '''"""Names of the catalogue, written by `make entry`; a name that is not here still works."""
+HEAD = '''"""Types for editors: names of surrogates and neurons, written by `make entry`; other names work too."""
 
 from typing import Literal
 '''

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from sgbench.composition import catalogue
-from sgbench.composition.formula import formula_word
+from sgbench.composition.formula import formula_reference
 from sgbench.errors import InputError, suggest
 from sgbench.paths import conf_dir
 
@@ -94,7 +94,7 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
     given = {
         **preset.parameters,
         **shared,
-        **{key: formula_word(text, preset.own) for key, text in preset.by.items()},
+        **{key: formula_reference(text, preset.own) for key, text in preset.by.items()},
     }
     parameters = {
         key: f"${{unless:${{.width_fwhm}},{given[key]}}}" if "${unless:" in str(default) else given[key]

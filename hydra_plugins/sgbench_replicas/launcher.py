@@ -14,26 +14,28 @@ from omegaconf import DictConfig, OmegaConf
 
 @dataclass
 class ReplicasConf:
-    """Holds what can be set of the launcher as hydra.launcher.NAME."""
+    """Holds the settings of the launcher, set as hydra.launcher.NAME."""
 
     _target_: str = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
-    workers: Optional[int] = None  # noqa: UP045 - OmegaConf reads it; processes; null is one a core, or a job for 16 points
-    largest: Optional[int] = None  # noqa: UP045 - replicas at a time in one process; null is as many as fit in memory
+    workers: Optional[int] = None  # noqa: UP045 - OmegaConf reads it; processes; null: one a core, or a job for 16 points
+    largest: Optional[int] = None  # noqa: UP045 - runs at a time in one process; null is as many as fit in memory
     on: str = "local"  # local, slurm or ray
-    memory_gb: Optional[float] = None  # noqa: UP045 - of a job of a cluster; null is what its replicas need
-    timeout_min: int = 60  # of a job on slurm, which is queued again when it is over
+    memory_gb: Optional[float] = None  # noqa: UP045 - of a job on a cluster; null is what its runs need
+    timeout_min: int = 60  # of a job on slurm, which is queued again at its end
     partition: Optional[str] = None  # noqa: UP045 - of slurm; null is its default
-    slurm: dict[str, Any] = field(default_factory=dict)  # more of submitit's settings, such as account or qos
+    slurm: dict[str, Any] = field(
+        default_factory=dict
+    )  # further settings of submitit, such as account or qos
     address: Optional[str] = None  # noqa: UP045 - of a ray cluster, e.g. auto; null starts one on this machine
 
 
 class ReplicasLauncher(Launcher):
-    """Hands a sweep to sgbench as a whole, where Hydra's own launchers run one job after another.
+    """Passes all points of a sweep to sgbench at once, while Hydra's own launchers run one job after another.
 
     Args:
-        workers: processes, or jobs of a cluster; None is one a core, or one for sixteen points.
-        largest: replicas at a time in one process, or None for as many as fit in memory.
-        where: this machine or a cluster, and what is asked of it; see `sgbench.replicas.where`.
+        workers: processes, or jobs on a cluster; None is one for each core, or one job for sixteen points.
+        largest: runs at a time in one process; None is as many as fit in memory.
+        where: the other settings of `ReplicasConf`; see `sgbench.replicas.where`.
     """
 
     def __init__(self, workers: int | None, largest: int | None, **where: Any) -> None:
@@ -42,12 +44,12 @@ class ReplicasLauncher(Launcher):
         self.where = where
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what launching needs."""
+        """Store the task function and the configuration; Hydra calls this before `launch`."""
         self.task_function = task_function
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs; each has its record, so nothing is returned of them.
+        """Run the points whose overrides are given; the results are in their records, so each job returns None.
 
         Raises:
             HydraException: the application is not `sgbench run`.
@@ -67,5 +69,7 @@ class ReplicasLauncher(Launcher):
 
 
 SETTINGS = OmegaConf.structured(ReplicasConf)
-OmegaConf.set_struct(SETTINGS.slurm, False)  # else Hydra takes no key that is not there already
+OmegaConf.set_struct(
+    SETTINGS.slurm, False
+)  # otherwise Hydra would refuse all keys, since the default is empty
 ConfigStore.instance().store(group="hydra/launcher", name="replicas", node=SETTINGS, provider="sgbench")

@@ -1,6 +1,6 @@
 """`hydra/sweeper=planned`: Hydra's basic sweeper for checked points. Hydra imports this file whenever it starts.
 
-The basic sweeper is private, and subclassed all the same, because its points must be made here as they are planned.
+Hydra's basic sweeper is private, but is subclassed so that the points here are equal to those that were checked.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 
 @dataclass
 class PointsConf:
-    """Holds points beside the grid, by kind; see `sgbench.composition.points`."""
+    """Holds the points beside the grid, one key for each kind; see `sgbench.composition.points`."""
 
     zip: Any = None
     list: Any = None
@@ -33,14 +33,14 @@ class PlannedConf:
 
 
 class PlannedSweeper(BasicSweeper):
-    """Launches the points of a multirun without composing each of them a second time, at 0.1 s a point.
+    """Launches the points of a multirun without composing them a second time, which takes Hydra 0.1 s a point.
 
-    `sgbench run` has composed and checked every point before Hydra starts.
+    `sgbench run` composes and checks every point before Hydra starts.
 
     Args:
-        max_batch_size: points that are launched together, or None for all.
-        params: the grid.
-        points: further points, each of which meets each of the grid.
+        max_batch_size: points that are launched together; None is all.
+        params: maps the grid's keys to their values, as texts of overrides.
+        points: points beside the grid, by kind; each is combined with each point of the grid.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class PlannedSweeper(BasicSweeper):
     def split_arguments(  # type: ignore[override] - called on the sweeper itself
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
-        """Make the points as `sgbench run` has planned them, in batches."""
+        """List the overrides of all points, in the order of `sgbench run`, divided into batches."""
         (points,) = BasicSweeper.split_arguments(overrides, None)
-        # Without such points, an application of somebody else runs without sgbench.
+        # sgbench is imported only if needed, since another application may run without it.
         if any(content is not None for content in (self.points or {}).values()):
-            from sgbench.composition.points import extra_points, joined
+            from sgbench.composition.points import combine_points, extra_points
 
-            points = joined(points, extra_points(self.points))
+            points = combine_points(points, extra_points(self.points))
         size = len(points) if max_batch_size in (None, -1) else max_batch_size
         return [points[first : first + size] for first in range(0, len(points), size)]
 

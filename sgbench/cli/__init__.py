@@ -10,7 +10,7 @@ STOPPED, STOPPED_CODE = "sgbench: stopped; the same command continues where it w
 
 
 def leave(*_: object) -> None:
-    """Print that the command was stopped, and end this process at once, as a handler of signals."""
+    """Print that the command was stopped, and end this process at once with exit code 130; a handler of signals."""
     os.write(2, STOPPED.encode())
     os._exit(STOPPED_CODE)
 
@@ -18,8 +18,8 @@ def leave(*_: object) -> None:
 def take_over() -> bool:
     """Replace Python's default handler of SIGINT by `leave`; return whether it was replaced.
 
-    Other handlers stay, also one that ignores SIGINT. Worker processes of a sweep, which import the command's
-    module to find their function, keep theirs.
+    Other handlers stay, also one that ignores SIGINT. So does Python's own in worker processes of a sweep, which
+    import this module too.
     """
     module = sys.modules.get("multiprocessing")
     is_worker = module is not None and module.parent_process() is not None

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import (
-    ALL_NAMED,
     LEADERBOARDS,
+    REST_HINT,
     add_source,
     answer,
     commit_of,
+    print_lines,
+    record_tree,
     references_of,
-    say,
-    shared,
-    tree_of,
+    shared_options,
 )
 from sgbench.errors import printable
 from sgbench.tables import few
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SITE = Path("site")
 SUBMISSIONS = "submissions"
 """The folder next to the boards into which pull requests put submissions."""
-NARROWEST = 80  # characters of a terminal's line
+NARROWEST_CHARACTERS = 80  # characters of a terminal's line
 
 
 def register(commands: Any) -> None:
@@ -45,24 +45,24 @@ def register(commands: Any) -> None:
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
     actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
     add = actions.add_parser(
-        "add", help="copy records into a leaderboards folder; never overwrites one", parents=shared()
+        "add", help="copy records into a leaderboards folder; never overwrites one", parents=shared_options()
     )
     add.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="a runs folder, or one inside it")
     add.add_argument("--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     add.set_defaults(handler=_add)
     build = actions.add_parser(
-        "build", help="write table.md, table.csv and board.png beside the records", parents=shared()
+        "build", help="write table.md, table.csv and board.png beside the records", parents=shared_options()
     )
     add_source(build, default="runs")
     build.set_defaults(handler=_build)
     check = actions.add_parser(
-        "check", help="find tables that are not what their records give", parents=shared()
+        "check", help="find tables that are not what their records give", parents=shared_options()
     )
     check.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     check.add_argument("--site", type=Path, metavar="DIR", help="check a built site in place of the tables")
     check.set_defaults(handler=_check)
     site = actions.add_parser(
-        "site", help="build a web site of all boards, which opens from disk", parents=shared()
+        "site", help="build a web site of all boards, which opens from disk", parents=shared_options()
     )
     site.add_argument(
         "--from", dest="root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
@@ -75,7 +75,7 @@ def register(commands: Any) -> None:
     )
     site.set_defaults(handler=_site)
     show = actions.add_parser(
-        "show", help="print boards without writing anything", parents=shared(machine=False)
+        "show", help="print boards without writing anything", parents=shared_options(machine=False)
     )
     add_source(show, default="runs", registry=True)
     forms = show.add_mutually_exclusive_group()
@@ -87,82 +87,91 @@ def register(commands: Any) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
+    """Copy records into a leaderboards folder; return 1 if any is refused."""
     from sgbench.leaderboard.store.tree import add
 
     done = add(args.sources, args.to, references=references_of(args))
     counts = f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
     line = f"{counts}; next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}"
-    return _answer(args, asdict(done), [*_listed(done.refused, "refused"), line], done.refused)
+    return _answer_with_findings(
+        args, asdict(done), [*_finding_lines(done.refused, "refused"), line], done.refused
+    )
 
 
 def _build(args: argparse.Namespace) -> int:
+    """Write the tables and pictures of boards; return 1 if any record is left out."""
     from sgbench.leaderboard.board import build
     from sgbench.tables import counted
 
-    built, findings = build(tree_of(args, only=args.protocol))
+    built, findings = build(record_tree(args, only=args.protocol))
     tree = {"boards": [asdict(board) for board in built], "left_out": [asdict(item) for item in findings]}
     lines = []
     for board in built:
         counts = [counted(board.methods, "method"), counted(board.records, "record")]
         counts += [f"{board.outside} from outside"] if board.outside else []
         lines.append(f"{board.protocol}: {', '.join(counts)}; {', '.join(board.files)}")
-    return _answer(args, tree, [*lines, *_left_out(findings)], findings)
+    return _answer_with_findings(args, tree, [*lines, *_left_out_lines(findings)], findings)
 
 
 def _site(args: argparse.Namespace) -> int:
+    """Build the web site of all boards; return 1 if anything is left out."""
     from sgbench.leaderboard.site.build import build_site
 
-    waiting, left_out = _waiting(args.root)
+    pending, left_out = _read_pending(args.root)
     built = build_site(
         args.root,
         args.into,
         references=references_of(args),
         commit=commit_of(args.root),
-        extras=_extras(waiting, has_docs=args.docs),
+        extras=_site_extras(pending, has_docs=args.docs),
     )
     built = replace(built, left_out=(*built.left_out, *left_out))
     size = f"{built.files:,} files, {built.bytes / 1e6:.1f} MB"
     line = f"{built.boards} boards, {built.methods:,} methods; {size}; open {built.into}/index.html"
-    return _answer(args, asdict(built), [line, *_left_out(built.left_out)], built.left_out)
+    return _answer_with_findings(
+        args, asdict(built), [line, *_left_out_lines(built.left_out)], built.left_out
+    )
 
 
-def _waiting(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
-    """Read the pending submissions next to a leaderboards folder."""
+def _read_pending(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
+    """Read the pending submissions next to a leaderboards folder; return them and findings on unreadable ones."""
     from sgbench.leaderboard.site.pending import read_waiting
 
-    waiting, left_out = read_waiting(root.resolve().parent / SUBMISSIONS)
-    return tuple(waiting), left_out
+    pending, left_out = read_waiting(root.resolve().parent / SUBMISSIONS)
+    return tuple(pending), left_out
 
 
-def _extras(waiting: tuple[Submission, ...], *, has_docs: bool = False) -> SiteExtras:
+def _site_extras(pending: tuple[Submission, ...], *, has_docs: bool = False) -> SiteExtras:
     """Collect what the site shows besides records: the study's advice, pictures of entries, pending submissions."""
     from sgbench.leaderboard.site.beside import SiteExtras, pictures_in
     from sgbench.paths import conf_dir
     from sgbench.recommendation.front import shipped_advice
 
     drawn = conf_dir().parent / "docs" / "catalogue"
-    return SiteExtras(shipped_advice(), has_docs, pictures_in(drawn), waiting)
+    return SiteExtras(shipped_advice(), has_docs, pictures_in(drawn), pending)
 
 
 def _check_site(args: argparse.Namespace) -> int:
+    """Compare a built site with what the records give; return 1 if there is a problem."""
     from sgbench.leaderboard.site.build import check_site
     from sgbench.tables import counted
 
-    waiting, left_out = _waiting(args.root)
+    pending, left_out = _read_pending(args.root)
     findings = check_site(
         args.root,
         args.site,
         references=references_of(args),
         commit=commit_of(args.root),
-        extras=_extras(waiting),
+        extras=_site_extras(pending),
     )
     findings = (*findings, *left_out)
     tree = {"site": str(args.site), "findings": [asdict(item) for item in findings]}
     line = f"{args.site}: {counted(len(findings), 'problem')}"
-    return _answer(args, tree, [*_listed(findings, "problem"), line], findings)
+    return _answer_with_findings(args, tree, [*_finding_lines(findings, "problem"), line], findings)
 
 
 def _check(args: argparse.Namespace) -> int:
+    """Compare tables, or with --site a built site, with what the records give; return 1 if there is a problem."""
     if args.site is not None:
         return _check_site(args)
     from sgbench.leaderboard.board import check
@@ -172,27 +181,29 @@ def _check(args: argparse.Namespace) -> int:
     tree = {"checked": checked, "findings": [asdict(item) for item in findings]}
     boards = f"{counted(len(checked), 'board')} checked ({', '.join(checked) or 'none'})"
     line = f"{boards}, {counted(len(findings), 'problem')}"
-    return _answer(args, tree, [*_listed(findings, "problem"), line], findings)
+    return _answer_with_findings(args, tree, [*_finding_lines(findings, "problem"), line], findings)
 
 
 def _show(args: argparse.Namespace) -> int:
+    """Print boards as Markdown, LaTeX or terminal tables; return 1 if any record is left out."""
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.pages.brief import brief_latex, brief_markdown
 
-    tree = tree_of(args, only=args.protocol)
+    tree = record_tree(args, only=args.protocol)
     boards = show(tree)
     for board in boards.boards:
         if args.markdown or args.latex:
             sys.stdout.write(brief_latex(board) if args.latex else brief_markdown(board))
         else:
-            _print(board)
+            _print_board(board)
     if not boards.boards:
-        say(f"no board: {tree.root} holds no valid record of a seed that reports")
-    say(_left_out(boards.findings))
+        print_lines(f"no board: {tree.root} holds no valid record of a seed that reports")
+    print_lines(_left_out_lines(boards.findings))
     return 1 if boards.findings else 0
 
 
-def _print(board: Board) -> None:
+def _print_board(board: Board) -> None:
+    """Print a board's table with footnotes, energies and results from outside, as wide as the terminal allows."""
     from rich.console import Console
 
     from sgbench.leaderboard.pages.terminal_energy import add_energy
@@ -205,8 +216,8 @@ def _print(board: Board) -> None:
     if terminal.is_terminal and natural > terminal.width:
         spacious = False
         table = _rich_table(board, spacious=spacious)
-    # A pipe has no width to keep to: one line a method is what grep and less want.
-    width = None if terminal.is_terminal else max(NARROWEST, natural)
+    # A pipe has no width limit: one line for each method suits grep and less.
+    width = None if terminal.is_terminal else max(NARROWEST_CHARACTERS, natural)
     console = Console(width=width, highlight=False)
     if board.rows or board.claimed or board.baselines:
         console.print(table)
@@ -236,10 +247,8 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
         padding=(0, 1, 0, 0) if spacious else 0,
     )
     for column in columns_in(board, "brief"):
-        title, side = column.narrow or column.titles["brief"].removeprefix("test "), "left"
-        if column.group != METHOD:
-            side = "right"
-        table.add_column(title, justify=side, no_wrap=True)
+        title = column.narrow or column.titles["brief"].removeprefix("test ")
+        table.add_column(title, justify="left" if column.group == METHOD else "right", no_wrap=True)
     table.columns[2].no_wrap, table.columns[2].overflow = False, "fold"  # the method's name
     for row in board.rows:
         table.add_row(*(Text(cell) for cell in brief_cells(row, board)))
@@ -252,6 +261,7 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
 
 
 def _footnotes(board: Board) -> list[str]:
+    """List the lines below a board's table: what its columns mean, and which rows have no rank or no energy."""
     from sgbench.leaderboard.pages.empty import without_rows
     from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
     from sgbench.statistics.rank_places import ABOUT_LETTERS
@@ -282,17 +292,21 @@ def _footnotes(board: Board) -> list[str]:
     return [printable(line) for line in [*lines, *sorted(reasons)]]
 
 
-def _answer(args: argparse.Namespace, tree: object, lines: Sequence[str], findings: Sequence[Finding]) -> int:
+def _answer_with_findings(
+    args: argparse.Namespace, tree: object, lines: Sequence[str], findings: Sequence[Finding]
+) -> int:
     """Print the output of an action and its findings; return 1 if there are findings."""
     answer(args, tree, lines)
     return 1 if findings else 0
 
 
-def _listed(findings: Sequence[Finding], prefix: str) -> list[str]:
+def _finding_lines(findings: Sequence[Finding], prefix: str) -> list[str]:
+    """Write each finding as a line "prefix: path: reason"."""
     return [f"{prefix}: {finding.path}: {finding.reason}" for finding in findings]
 
 
-def _left_out(findings: Sequence[Finding]) -> list[str]:
+def _left_out_lines(findings: Sequence[Finding]) -> list[str]:
+    """Write lines about records that are left out, merged by cause; many are cut short."""
     from sgbench.leaderboard.store.reading import by_cause
 
-    return [f"left out: {line}" for line in few(by_cause(findings), ALL_NAMED)]
+    return [f"left out: {line}" for line in few(by_cause(findings), REST_HINT)]

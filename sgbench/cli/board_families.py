@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from sgbench.cli.common import (
     add_source,
     answer,
-    asked,
     check_picture,
+    chosen_protocols,
+    print_json,
+    print_lines,
+    record_tree,
     references_of,
-    say,
-    say_json,
-    shared,
-    tree_of,
-    warn,
+    shared_options,
+    warn_of_findings,
 )
 from sgbench.errors import InputError, printable
 from sgbench.tables import aligned
@@ -39,22 +39,24 @@ def register(actions: Any) -> None:
     across = actions.add_parser(
         "across",
         help="methods over several tasks: interquartile mean, ranks",
-        parents=shared(picture="write a picture"),
+        parents=shared_options(picture="write a picture"),
     )
     add_source(across, default="runs", several=True, registry=True)
-    _by(across)
+    _add_family_options(across)
     across.add_argument("--markdown", action="store_true", help="a Markdown table, e.g. for a README")
     across.set_defaults(handler=_across)
     tuning = actions.add_parser(
         "tuning",
         help="how methods answer to their settings: budget, slope, failures",
-        parents=shared(picture="write a picture"),
+        parents=shared_options(picture="write a picture"),
     )
     add_source(tuning, default="runs", registry=True)
-    _by(tuning)
+    _add_family_options(tuning)
     tuning.set_defaults(handler=_tuning)
     explain = actions.add_parser(
-        "explain", help="two methods in plain sentences: which is better, and how sure", parents=shared()
+        "explain",
+        help="two methods in plain sentences: which is better, and how sure",
+        parents=shared_options(),
     )
     explain.add_argument("a", metavar="A", help="a method: its id, its beginning, or its surrogate's name")
     explain.add_argument("b", metavar="B", help="another")
@@ -64,28 +66,32 @@ def register(actions: Any) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
+    """Print the comparison of two methods: a table with short sentences, or with --full all sentences."""
     from sgbench.leaderboard.explaining import explain_two
 
-    explained = explain_two(args.a, args.b, tree=tree_of(args, only=args.protocol))
+    explained = explain_two(args.a, args.b, tree=record_tree(args, only=args.protocol))
     sentences = explained.sentences if args.full else explained.short
     lines = [textwrap.fill(printable(sentence), WIDTH) for sentence in sentences]
     if not args.full:
-        (named, a, b), *rows = explained.table
-        lines = [*aligned([(named, f"A: {a}", f"B: {b}"), *rows], text_columns=1), "", *lines]
+        (corner, a, b), *rows = explained.table
+        lines = [*aligned([(corner, f"A: {a}", f"B: {b}"), *rows], text_columns=1), "", *lines]
     return answer(args, asdict(explained), "\n".join(lines))
 
 
 def _across(args: argparse.Namespace) -> int:
+    """Print families of methods compared over several tasks; return 1 if any record is left out."""
     from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import across_tasks, check_groups, having
 
     check_picture(args)
     by = check_groups(args.by.split(","))
     references = references_of(args)
-    contents = contents_of(tree := tree_of(args))
+    contents = contents_of(tree := record_tree(args))
     measured, findings = contents.ranked(), contents.findings
     _require_some(contents, tree.root)
-    wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
+    wanted = {
+        name: having(measured[name], args.only) for name in chosen_protocols(args.protocol, sorted(measured))
+    }
     comparison = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     if args.plot is not None:
         _plot_across(comparison, args.plot)
@@ -95,37 +101,37 @@ def _across(args: argparse.Namespace) -> int:
             {**family, "tasks": [list(map(float, task)) for task in family["tasks"]]}
             for family in answer.pop("families")
         ]
-        say_json(answer)
-        return warn(findings)
+        print_json(answer)
+        return warn_of_findings(findings)
     header, *rows = _across_table(comparison, args.by)
     if args.markdown:
         for line in markdown(header, rows, numbers=range(1, len(header))).splitlines():
-            say(line)
-        return warn(findings)
-    _table(header, rows)
-    say(
+            print_lines(line)
+        return warn_of_findings(findings)
+    _print_table(header, rows)
+    print_lines(
         "scores between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
     )
-    say(
+    print_lines(
         "intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in"
     )
-    say("about 90 of 100 cases with five seeds, 95 with many")
+    print_lines("about 90 of 100 cases with five seeds, 95 with many")
     if comparison.ranks is not None:
-        say(
+        print_lines(
             f"ranks over {len(comparison.tasks)} tasks: Friedman p = {comparison.ranks.p:.2g}; mean ranks less "
             f"than {comparison.ranks.critical_difference:.2f} apart do not differ significantly (Nemenyi, 5 %)"
         )
     if comparison.left_out:
-        say(f"left out, since not on every task: {', '.join(comparison.left_out)}")
+        print_lines(f"left out, since not on every task: {', '.join(comparison.left_out)}")
     if comparison.alone:
-        say(
+        print_lines(
             f"left out, since all methods there have one {args.by.replace(',', ' ')}: {', '.join(comparison.alone)}"
         )
-    return warn(findings)
+    return warn_of_findings(findings)
 
 
 def _require_some(contents: BoardContents, root: Path) -> None:
-    """Require records that boards rank; the error says why there are none."""
+    """Raise an InputError if no board has a record to rank; it names the first record left out and why."""
     findings = contents.findings
     if not any(content.measured for content in contents.boards.values()):
         first = (
@@ -135,7 +141,7 @@ def _require_some(contents: BoardContents, root: Path) -> None:
 
 
 def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
-    """Yield the lines of the table of families over tasks, its head first."""
+    """Yield the rows of cells of the table of families over tasks, the header first; `by` heads its first one."""
     varies = any(count > 1 for family in comparison.families for count in family.settings)
     head = [by, "interquartile mean, %", "95 % interval", "mean rank", *comparison.tasks]
     yield [*head, *(["settings here"] if varies else [])]
@@ -151,13 +157,14 @@ def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
 
 
 def _tuning(args: argparse.Namespace) -> int:
+    """Print how families of methods on one protocol depend on settings; return 1 if any record is left out."""
     from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import check_groups, families, having, tuned
 
     check_picture(args)
     by = check_groups(args.by.split(","))
     references = references_of(args)
-    contents = contents_of(tree := tree_of(args, only=args.protocol))
+    contents = contents_of(tree := record_tree(args, only=args.protocol))
     measured, findings = contents.ranked(), contents.findings
     _require_some(contents, tree.root)
     if len(measured) != 1:
@@ -171,25 +178,28 @@ def _tuning(args: argparse.Namespace) -> int:
     if args.plot is not None:
         _plot_tuning(families, measure, args.plot)
     if args.json:
-        say_json({"protocol": protocol, "families": [asdict(family) for family in families]})
-        return warn(findings)
-    say(protocol)
+        print_json({"protocol": protocol, "families": [asdict(family) for family in families]})
+        return warn_of_findings(findings)
+    print_lines(protocol)
     header, *rows = _tuning_table(families, args.by, measure)
-    _table(header, rows)
-    say(
+    _print_table(header, rows)
+    print_lines(
         f"{measure.title}, of settings that validation selects; settings here: those with records, not those that"
     )
-    say(
+    print_lines(
         "a submission tried elsewhere (table.md says these); best of n: expected over all choices of n settings;"
     )
-    say(
+    print_lines(
         "over slopes: the mean over the logarithm of the slope, equal to the best where the slope does not matter"
     )
-    return warn(findings)
+    return warn_of_findings(findings)
 
 
 def _tuning_table(families: Sequence[Tuned], by: str, measure: Measure) -> Iterator[list[str]]:
-    """Yield the lines of the table of families over settings, its head first."""
+    """Yield the rows of cells of the table of families over settings, the header first; `by` heads its first one.
+
+    "best of n" is the expected test score of the setting, of n drawn ones, that is best on validation.
+    """
     head = [by, "settings here", "failed runs, %", "best on validation", "mean of ten best"]
     yield [*head, "over slopes (slopes)", *(f"best of {n}" for n in CURVE_POINTS)]
     for family in families:
@@ -209,6 +219,7 @@ def _tuning_table(families: Sequence[Tuned], by: str, measure: Measure) -> Itera
 
 
 def _plot_across(across: AcrossTasks, path: Path) -> None:
+    """Draw families of methods compared over tasks into a file."""
     from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
     from sgbench.plots import style
     from sgbench.plots.methods import across_figure
@@ -217,6 +228,7 @@ def _plot_across(across: AcrossTasks, path: Path) -> None:
 
 
 def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> None:
+    """Draw how families of methods depend on their settings into a file."""
     from sgbench.leaderboard.pages.family_pictures import tuning_curves
     from sgbench.plots import style
     from sgbench.plots.methods import tuning_figure
@@ -224,12 +236,14 @@ def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> Non
     style.save(lambda: tuning_figure(tuning_curves(families, measure), what=measure.title), path)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of cells in aligned columns below their header."""
     for line in aligned([list(header), *map(list, rows)], text_columns=1):
-        say(line)
+        print_lines(line)
 
 
-def _by(parser: argparse.ArgumentParser) -> None:
+def _add_family_options(parser: argparse.ArgumentParser) -> None:
+    """Add --by, which defines families, and --only, which selects methods."""
     parser.add_argument(
         "--by", default="surrogate", metavar="GROUPS", help="what makes a family, e.g. surrogate,neuron"
     )

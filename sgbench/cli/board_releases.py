@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from sgbench.cli.common import (
     add_source,
     answer,
-    asked,
-    say,
-    say_json,
-    shared,
-    tree_of,
-    warn,
+    chosen_protocols,
+    print_json,
+    print_lines,
+    record_tree,
+    shared_options,
+    warn_of_findings,
 )
 from sgbench.errors import InputError
 
@@ -35,14 +35,14 @@ FORMS = {
     "bibtex": "the sources of all methods",
     "neurobench": "the costs of each row under the names of NeuroBench's metrics, as JSON",
 }
-NO_TEXT = "--out: parquet is no text; name a file"
-SHA256 = "that the archive has to have, as it was published beside it"
+PARQUET_NEEDS_FILE = "--out: parquet is no text; name a file"
+SHA256_HELP = "that the archive has to have, as it was published beside it"
 
 
 def register(actions: Any) -> None:
     """Add `export`, `verify-release` and `update` to the subcommands of `board`."""
     export = actions.add_parser(
-        "export", help="all records or rows for other tools", parents=shared(machine=False)
+        "export", help="all records or rows for other tools", parents=shared_options(machine=False)
     )
     add_source(export, default="leaderboards", several=True, registry=True)
     forms = export.add_mutually_exclusive_group()
@@ -56,14 +56,14 @@ def register(actions: Any) -> None:
         "--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
     )
     export.set_defaults(handler=_export)
-    plain = shared(entries=False, classes=False)
+    plain = shared_options(entries=False, classes=False)
     verify = actions.add_parser(
         "verify-release",
         help="compute a release anew from its own records",
         parents=plain,
     )
     verify.add_argument("archive", type=Path, metavar="ARCHIVE")
-    verify.add_argument("--sha256", metavar="HEX", help=SHA256)
+    verify.add_argument("--sha256", metavar="HEX", help=SHA256_HELP)
     verify.set_defaults(handler=_verify)
     update = actions.add_parser(
         "update",
@@ -73,22 +73,23 @@ def register(actions: Any) -> None:
     update.add_argument(
         "archive", metavar="ARCHIVE|ADDRESS", help="a file, or an https address with --sha256"
     )
-    update.add_argument("--sha256", metavar="HEX", help=SHA256)
+    update.add_argument("--sha256", metavar="HEX", help=SHA256_HELP)
     update.set_defaults(handler=_update)
 
 
 def _export(args: argparse.Namespace) -> int:
+    """Write records, or with --rows rows of boards, to a file or standard output; return 1 if any is left out."""
     from sgbench.leaderboard.pages.export import Listings, encode, to_table, write
     from sgbench.leaderboard.store.reading import Finding
     from sgbench.leaderboard.store.tree import read_methods
 
     findings: list[Finding] = []
-    tree = tree_of(args)
+    tree = record_tree(args)
     if args.rows or args.format in ("latex", "bibtex", "neurobench"):
         return _export_rows(args, tree)
     if tree.layout == "registry":
         raise InputError(f"{tree.root} holds rows and no records; add --rows, or start in a checkout")
-    chosen = asked(args.protocol, tree.protocols())
+    chosen = chosen_protocols(args.protocol, tree.protocols())
 
     def groups() -> Iterator[list[RunRecord]]:
         for row in read_methods(tree):
@@ -104,24 +105,24 @@ def _export(args: argparse.Namespace) -> int:
     )
     if args.out is not None:
         write(args.out, table, args.format)
-        say(f"{args.out}: {len(next(iter(table.values()), []))} records")
+        print_lines(f"{args.out}: {len(next(iter(table.values()), []))} records")
     elif args.format == "parquet":
-        raise InputError(NO_TEXT)
+        raise InputError(PARQUET_NEEDS_FILE)
     else:
         sys.stdout.write(encode(table, args.format).decode())
-    return warn(findings)
+    return warn_of_findings(findings)
 
 
 def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
-    """Write the rows of the boards, which a registry has too."""
+    """Write the rows of the boards that `args` choose; see `_export`. A registry has rows but no records."""
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.contents import protocols_of
     from sgbench.leaderboard.releases.exports import EXPORTS
     from sgbench.records.files import write_atomic
 
-    chosen = asked(args.protocol, protocols_of(tree))
+    chosen = chosen_protocols(args.protocol, protocols_of(tree))
     if args.format == "parquet" and args.out is None:
-        raise InputError(NO_TEXT)
+        raise InputError(PARQUET_NEEDS_FILE)
     boards = show(replace(tree, only=chosen[0]) if len(chosen) == 1 else tree)
     wanted = [board for board in boards.boards if board.protocol.name in chosen]
     data = EXPORTS[args.format](wanted, boards.measured)
@@ -129,11 +130,12 @@ def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
         sys.stdout.write(data.decode())
     else:
         write_atomic(args.out, data)
-        say(f"{args.out}: {len(wanted)} boards")
-    return warn(boards.findings)
+        print_lines(f"{args.out}: {len(wanted)} boards")
+    return warn_of_findings(boards.findings)
 
 
 def _verify(args: argparse.Namespace) -> int:
+    """Compute a release anew from its own records and print what differs; return 1 if anything does."""
     from sgbench import __version__
     from sgbench.leaderboard.releases.archive import unpack_release
     from sgbench.leaderboard.releases.verify import verify_release
@@ -144,22 +146,25 @@ def _verify(args: argparse.Namespace) -> int:
     manifest = release.manifest
     if args.json:
         tree = {"release": manifest.name, "sha256": release.sha256, "commit": manifest.commit}
-        say_json(tree | {"findings": [asdict(found) for found in findings]})
+        print_json(tree | {"findings": [asdict(found) for found in findings]})
         return 1 if findings else 0
     for found in findings:
-        say(f"problem: {found.path}: {found.reason}")
+        print_lines(f"problem: {found.path}: {found.reason}")
     if findings and manifest.sgbench != __version__:
-        say(f"made by sgbench {manifest.sgbench}; this is {__version__}, which may write tables otherwise")
+        print_lines(
+            f"made by sgbench {manifest.sgbench}; this is {__version__}, which may write tables otherwise"
+        )
     kinds = Counter(change.kind for change in manifest.changes)
     changes = ", ".join(f"{kinds[kind]} {kind}" for kind in ("new", "withdrawn", "moved"))
     since = f"; since {manifest.since.name}: {changes}" if manifest.since else ""
-    say(f"release {manifest.name}, commit {manifest.commit[:12]}, SHA-256 {release.sha256}{since}")
+    print_lines(f"release {manifest.name}, commit {manifest.commit[:12]}, SHA-256 {release.sha256}{since}")
     files, rows = counted(len(release.files), "file"), counted(len(manifest.rows), "row")
-    say(f"{files}, {rows}, {counted(len(findings), 'problem')}")
+    print_lines(f"{files}, {rows}, {counted(len(findings), 'problem')}")
     return 1 if findings else 0
 
 
 def _update(args: argparse.Namespace) -> int:
+    """Store a newer release of all boards, from a file or from an https address with --sha256, to be shown."""
     from sgbench.leaderboard.releases.verify import fetch_release, update
 
     if "://" not in args.archive:
@@ -167,8 +172,8 @@ def _update(args: argparse.Namespace) -> int:
     elif args.sha256 is None:
         raise InputError(f"{args.archive}: --sha256 is needed with an address, as it was published beside it")
     else:
-        with tempfile.TemporaryDirectory(prefix="sgbench_update_") as passing:
-            path = Path(passing) / "release.zip"
+        with tempfile.TemporaryDirectory(prefix="sgbench_update_") as folder:
+            path = Path(folder) / "release.zip"
             fetch_release(args.archive, path)
             registry = update(path, sha256=args.sha256)
     rows = sum(len(content.measured) for content in registry.boards.values())

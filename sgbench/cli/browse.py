@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import answer, check_picture, say, say_json, say_picture, shared
+from sgbench.cli.common import (
+    answer,
+    check_picture,
+    print_json,
+    print_lines,
+    print_picture_path,
+    shared_options,
+)
 from sgbench.composition import catalogue, selection
-from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
+from sgbench.composition.entry_text import as_dict, columns, entry_text, list_row
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 
@@ -19,7 +25,7 @@ PLOTTED = ("surrogate", "neuron")
 def register(commands: Any) -> None:
     """Add the commands `list` and `show` to the parser."""
     listing = commands.add_parser(
-        "list", help="groups, or the entries of a group", parents=shared(classes=False)
+        "list", help="groups, or the entries of a group", parents=shared_options(classes=False)
     )
     listing.add_argument("group", nargs="?", help="e.g. surrogate; none lists the groups")
     selection.add_filters(listing)
@@ -27,7 +33,7 @@ def register(commands: Any) -> None:
     showing = commands.add_parser(
         "show",
         help="one entry, or a run: parameters, sources, picture",
-        parents=shared(picture="draw a surrogate, a neuron or a run"),
+        parents=shared_options(picture="draw a surrogate, a neuron or a run"),
     )
     showing.add_argument(
         "name", metavar="GROUP/NAME|RUN", help="e.g. surrogate/atan, or a folder with a record"
@@ -37,56 +43,60 @@ def register(commands: Any) -> None:
     checking = commands.add_parser(
         "check-entry",
         help="run the contracts on an entry in a folder of your own",
-        parents=shared(entries=False, machine=False),
+        parents=shared_options(entries=False, machine=False),
     )
     checking.add_argument("path", type=Path, metavar="FILE", help="e.g. my_conf/surrogate/mine.yaml")
-    checking.set_defaults(handler=check_own)
+    checking.set_defaults(handler=check_own_entry)
 
 
-def check_own(args: argparse.Namespace) -> int:
-    """Print a line for each contract that an entry of the user's own breaks; return 1 if there is one."""
+def check_own_entry(args: argparse.Namespace) -> int:
+    """Print a line for each contract that an entry in the user's own folder breaks; return 1 if any is broken."""
     from sgbench.inspection.entry_check import check_entry
 
     problems = check_entry(args.path, args.allow_target)
-    say(problems or f"{args.path}: keeps the contracts of its group")
+    print_lines(problems or f"{args.path}: keeps the contracts of its group")
     return 1 if problems else 0
 
 
 def list_entries(args: argparse.Namespace) -> int:
-    """Print groups with their entries, or the entries of one group that pass the filters."""
+    """Print all groups with the names of their entries, or one group's entries that pass the filters."""
     if args.group is None:
         return _list_groups(args)
     known = catalogue.entries(args.group, args.config_dir)
     selected = selection.select(args.group, known, args)
     if args.json:
-        say_json([as_dict(entry) for entry in selected.values()])
+        print_json([as_dict(entry) for entry in selected.values()])
         return 0
     if selected:
-        say(columns([row_of(name, entry) for name, entry in selected.items()]).removesuffix("\n"))
+        print_lines(columns([list_row(name, entry) for name, entry in selected.items()]).removesuffix("\n"))
     else:
-        say(f"no {args.group} passes {' '.join(selection.chosen_words(args))}")
+        print_lines(f"no {args.group} passes {' '.join(selection.filters_in_use(args))}")
     counts = {} if args.library else selection.preset_counts(args.group, known, args)
     if counts:
-        say(["", _preset_line(args.group, counts)])
+        print_lines(["", _preset_line(args.group, counts)])
     return 0
 
 
 def _list_groups(args: argparse.Namespace) -> int:
-    words = selection.chosen_words(args)
-    if words:
-        raise InputError(f"list {' '.join(words)}: a group is needed, e.g. sgbench list surrogate {words[0]}")
+    """Print each group with the names of its entries and the number of its presets."""
+    filters = selection.filters_in_use(args)
+    if filters:
+        raise InputError(
+            f"list {' '.join(filters)}: a group is needed, e.g. sgbench list surrogate {filters[0]}"
+        )
     groups = {group: catalogue.entries(group, args.config_dir) for group in catalogue.groups()}
     rows = []
     for group, known in groups.items():
         names = [name for name, entry in known.items() if not selection.is_preset(entry)]
-        folded = len(known) - len(names)
-        more = f"; {folded} presets of libraries: sgbench list {group}" if folded else ""
+        presets = len(known) - len(names)
+        more = f"; {presets} presets of libraries: sgbench list {group}" if presets else ""
         rows.append((group, ", ".join(names) + more))
     tree = {group: list(known) for group, known in groups.items()}
     return answer(args, tree, columns(rows).removesuffix("\n"))
 
 
 def _preset_line(group: str, counts: dict[str, int]) -> str:
+    """Write how many presets a group has; `counts` maps each library to their number."""
     libraries = ", ".join(f"{library} {count}" for library, count in sorted(counts.items()))
     total = sum(counts.values())
     presets = "preset" if total == 1 else "presets"
@@ -96,9 +106,10 @@ def _preset_line(group: str, counts: dict[str, int]) -> str:
 
 
 def show_entry(args: argparse.Namespace) -> int:
-    """Print one entry and draw it if asked to."""
+    """Print one entry, or a run given by its folder, and draw it with --plot."""
     group, _, name = args.name.partition("/")
-    if (Path(args.name) / RECORD).is_file() and not _is_entry(group, name, args.config_dir):
+    is_entry = group in catalogue.groups() and name in catalogue.entries(group, args.config_dir)
+    if (Path(args.name) / RECORD).is_file() and not is_entry:
         return _show_run(args)
     if not name:
         raise InputError(f"'{args.name}': GROUP/NAME is needed, e.g. surrogate/atan; see: sgbench list")
@@ -106,34 +117,30 @@ def show_entry(args: argparse.Namespace) -> int:
     answer(args, as_dict(entry), entry_text(entry, args.config_dir).removesuffix("\n"))
     if args.plot is not None:
         _plot(entry, args)
-        say_picture(args)
+        print_picture_path(args)
     return 0
 
 
-def _is_entry(group: str, name: str, config_dirs: Sequence[Path]) -> bool:
-    """Return whether the catalogue has such an entry; it takes precedence over a folder of the same name."""
-    return group in catalogue.groups() and name in catalogue.entries(group, config_dirs)
-
-
 def _show_run(args: argparse.Namespace) -> int:
-    """Print scores and origin of a run, and draw it if asked to."""
+    """Print the scores and origin of a stored run, and draw it with --plot."""
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
-    from sgbench.sweeps.outcome import result
+    from sgbench.sweeps.outcome import result_line
 
     folder = Path(args.name)
     record = read_model(folder / RECORD, RunRecord)
-    answer(args, record.model_dump(mode="json"), result(record))
+    answer(args, record.model_dump(mode="json"), result_line(record))
     if args.plot is not None:
         from sgbench.inspection.run_picture import draw_run
 
         options = {"config_dirs": args.config_dir, "allow_targets": args.allow_target}
         draw_run(folder, args.plot, samples=args.samples, **options)
-        say_picture(args)
+        print_picture_path(args)
     return 0
 
 
 def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
+    """Draw an entry into the file of --plot; an InputError for groups without pictures."""
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
     check_picture(args)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import answer, shared
+from sgbench.cli.common import answer, shared_options
 from sgbench.errors import printable
 
 EPILOG = """examples:
@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
         help="the width of a recurrent network's surrogate, from one batch before training",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=shared(),
+        parents=shared_options(),
     )
     parser.add_argument("overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=fsdd_v2")
     parser.add_argument(
@@ -38,7 +38,7 @@ def register(commands: Any) -> None:
 
 
 def calibrate_command(args: argparse.Namespace) -> int:
-    """Print the width as an override, and on standard error what was measured."""
+    """Print the calibrated width as a Hydra override, and on standard error what was measured."""
     from sgbench.yours.calibrate import calibrate
 
     overrides = (

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import LEADERBOARDS, answer, references_of, shared
+from sgbench.cli.common import LEADERBOARDS, answer, references_of, shared_options
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sgbench.composition.catalogue import Entry
     from sgbench.leaderboard.store.tree import RecordTree
 
-METHOD = re.compile(r"[0-9a-f]{4,12}")
+METHOD_ID = re.compile(r"[0-9a-f]{4,12}")
 EPILOG = """examples:
   sgbench cite surrogate/atan neuron/alif > papers.bib
   sgbench cite 2c79c5b1e6a0                 # a method of a board: all entries that it is made of
@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
         help="BibTeX of a method's or an entry's sources, and of sgbench",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=shared(),
+        parents=shared_options(),
     )
     parser.add_argument("what", nargs="*", metavar="METHOD|GROUP/NAME", help="id of a method, or an entry")
     parser.add_argument(
@@ -43,33 +43,34 @@ def register(commands: Any) -> None:
 
 
 def cite(args: argparse.Namespace) -> int:
-    """Print the sources of everything named, each once."""
+    """Print the BibTeX entries of the named methods and catalogue entries, each source once."""
     from dataclasses import asdict
 
     from sgbench.composition.citations import bibliography, cite_entries
 
-    entries = [entry for word in args.what for entry in _entries(word, args)]
+    entries = [entry for argument in args.what for entry in _entries(argument, args)]
     citations = cite_entries(entries)
     return answer(args, [asdict(citation) for citation in citations], bibliography(citations).rstrip("\n"))
 
 
-def _entries(word: str, args: argparse.Namespace) -> Iterator[Entry]:
+def _entries(argument: str, args: argparse.Namespace) -> Iterator[Entry]:
+    """Yield the catalogue entries of an argument: those of a method given by its id, or the one it names."""
     from sgbench.composition.catalogue import entry
 
-    if METHOD.fullmatch(word):
-        yield from _of_method(word, args)
+    if METHOD_ID.fullmatch(argument):
+        yield from _entries_of_method(argument, args)
         return
-    group, _, name = word.partition("/")
+    group, _, name = argument.partition("/")
     if not name:
-        raise InputError(f"{word}: the id of a method, or an entry such as surrogate/atan, is needed")
+        raise InputError(f"{argument}: the id of a method, or an entry such as surrogate/atan, is needed")
     yield entry(group, name, args.config_dir)
 
 
-def _of_method(word: str, args: argparse.Namespace) -> Iterator[Entry]:
-    """Yield the catalogue entries of the method whose id begins with a text; the method must be unique."""
+def _entries_of_method(start: str, args: argparse.Namespace) -> Iterator[Entry]:
+    """Yield the entries of the one method whose id begins with `start`; an InputError for none or several."""
     from dataclasses import replace
 
-    from sgbench.composition.citations import entries_of
+    from sgbench.composition.citations import entries_of_method
     from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.registry import installed
     from sgbench.leaderboard.store.tree import RecordTree
@@ -79,23 +80,23 @@ def _of_method(word: str, args: argparse.Namespace) -> Iterator[Entry]:
     tree = RecordTree(*source, references_of(args))
     methods = {
         method.method_id: method.method
-        for name in _boards_with(word, tree)
+        for name in _boards_with(start, tree)
         for method in contents_of(replace(tree, only=name)).boards[name].measured
-        if method.method_id.startswith(word)
+        if method.method_id.startswith(start)
     }
     if len(methods) != 1:
         many = f"{len(methods)} methods of {source[0]} have" if methods else f"no method of {source[0]} has"
-        raise InputError(f"{word}: {many} such an id; sgbench board show names them")
+        raise InputError(f"{start}: {many} such an id; sgbench board show names them")
     (method,) = methods.values()
-    yield from entries_of(method.choices, args.config_dir)
+    yield from entries_of_method(method.choices, args.config_dir)
 
 
-def _boards_with(word: str, tree: RecordTree) -> Iterator[str]:
-    """Yield the names of the boards with a method whose id begins with a text; of a registry, all boards."""
+def _boards_with(start: str, tree: RecordTree) -> Iterator[str]:
+    """Yield the names of the boards that may have a method whose id begins with `start`; in a registry, of all."""
     from sgbench.leaderboard.contents import protocols_of
     from sgbench.leaderboard.store.stored import StoredRecords
 
     for name in protocols_of(tree):
-        rows = (word,) if tree.layout == "registry" else StoredRecords(tree.root / name).rows()
-        if any(row.startswith(word) for row in rows):
+        rows = (start,) if tree.layout == "registry" else StoredRecords(tree.root / name).rows()
+        if any(row.startswith(start) for row in rows):
             yield name

@@ -1,4 +1,4 @@
-"""Shared parts of commands: common options, the records to read, and the output as text, JSON or picture."""
+"""Provides parts of all commands: common options, the records to read, and output as text, JSON or picture."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from sgbench.submissions.make import Author
 
 LEADERBOARDS = Path("leaderboards")
-UNKNOWN = "none"
-GIT_S = 20.0  # time limit of a git command
+NO_COMMIT = "none"
+GIT_TIMEOUT_S = 20.0  # time limit of a git command
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
-ALL_NAMED = "sgbench board build --json names all"
+REST_HINT = "sgbench board build --json names all"
 
 
 class CommandParser(argparse.ArgumentParser):
     """Parses arguments; an error is one line that suggests the nearest command, also in subcommands."""
 
     def error(self, message: str) -> NoReturn:
-        """Print a line on standard error and leave with exit code 2."""
+        """Raise an InputError with the nearest name for an unknown command; else print the message, exit with 2."""
         choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if choices is None or not ("COMMAND" in message or "ACTION" in message):
-            behind = "; see: sgbench COMMAND --help" if message.startswith("unrecognized") else ""
-            super().error(f"{printable(shortened(message, LONGEST_LINE))}{behind}")
+            hint = "; see: sgbench COMMAND --help" if message.startswith("unrecognized") else ""
+            super().error(f"{printable(shortened(message, LONGEST_LINE))}{hint}")
         name = choices.group(1)
-        known = [each.strip(" '") for each in choices.group(2).split(",")]
+        known = [command.strip(" '") for command in choices.group(2).split(",")]
         if name.isidentifier() and (conf_dir() / "sweep" / f"{name}.yaml").is_file():
             near = f"did you mean: sgbench sweep {name}"
         elif name in HOMES:
@@ -50,7 +50,7 @@ class CommandParser(argparse.ArgumentParser):
         raise InputError(f"{self.prog} {name}: no such command; {near}")
 
 
-def shared(
+def shared_options(
     *, entries: bool = True, classes: bool = True, machine: bool = True, picture: str = ""
 ) -> list[argparse.ArgumentParser]:
     """Return the argparse parents of a command's parser, which add the common options.
@@ -77,7 +77,7 @@ def shared(
 
 
 def check_picture(args: argparse.Namespace) -> None:
-    """Refuse a --plot file that cannot be written, before anything is computed."""
+    """Raise an InputError, before anything is computed, if the file of --plot cannot be written."""
     if args.plot is not None:
         from sgbench.plots.style import check_picture_path
 
@@ -90,34 +90,37 @@ def answer(
     text: str | Sequence[str],
     figure: Callable[[], Figure] | None = None,
 ) -> int:
-    """Print the output of a command, as JSON with --json and else as text; draw the picture of --plot; return 0."""
+    """Print the output of a command, with --json `tree` as JSON and else the lines of `text`; return exit code 0.
+
+    With --plot, draw the picture that `figure` makes; None is for commands without one.
+    """
     if args.json:
-        say_json(tree)
+        print_json(tree)
     else:
-        say(text)
+        print_lines(text)
     if figure is not None and args.plot is not None:
         from sgbench.plots import style
 
         style.save(figure, args.plot)
-        say_picture(args)
+        print_picture_path(args)
     return 0
 
 
-def say_picture(args: argparse.Namespace) -> None:
+def print_picture_path(args: argparse.Namespace) -> None:
     """Print the path of the picture of --plot, unless the output is JSON."""
     if args.plot is not None and not args.json:
-        say(f"picture: {args.plot}")
+        print_lines(f"picture: {args.plot}")
 
 
-def say(text: str | Sequence[str]) -> None:
-    """Print lines and flush; control characters are removed, since names in them may be untrusted."""
+def print_lines(text: str | Sequence[str]) -> None:
+    """Print lines on standard output at once; control characters are replaced, since names may be untrusted."""
     lines = text.split("\n") if isinstance(text, str) else text
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
     sys.stdout.flush()
 
 
-def say_json(tree: object) -> None:
-    """Print one JSON value on standard output."""
+def print_json(tree: object) -> None:
+    """Print a value as JSON on standard output, with sorted keys."""
     sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
 
 
@@ -127,7 +130,7 @@ def add_source(
     """Add --from, --root and --protocol, which choose the records that a command reads.
 
     Args:
-        parser: of a subcommand.
+        parser: parser of a subcommand, which gets the options.
         default: default of --from: "runs" or "leaderboards".
         several: whether several protocols may be named.
         registry: whether --from also offers the boards shipped with the package, the default without a folder.
@@ -155,10 +158,10 @@ def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> No
 
 
 def author_of(args: argparse.Namespace) -> Author:
-    """Build the author of a submission from the options.
+    """Build the author of a submission from the options of `add_author` and --name.
 
     Raises:
-        InputError: the name, contact, paper or address of code is not usable.
+        InputError: the name, contact, paper or address of code is not valid.
     """
     from pydantic import ValidationError
 
@@ -174,7 +177,7 @@ def author_of(args: argparse.Namespace) -> Author:
 
 
 def references_of(args: argparse.Namespace) -> References:
-    """Build the references of the catalogue, with the user's own folders."""
+    """Build the reader of each protocol's reference run, from the catalogue and the user's own folders."""
     from sgbench.leaderboard.deviation import References
 
     return References(args.config_dir, args.allow_target)
@@ -184,7 +187,7 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
     """Return the folder of records and its layout; print a note if the shipped boards are used.
 
     Raises:
-        InputError: there is neither a folder nor a registry.
+        InputError: there is neither a folder of records nor a set of shipped boards.
     """
     layout = args.layout or args.layout_unless_told
     if args.root is not None:
@@ -201,8 +204,8 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
     return path, found
 
 
-def tree_of(args: argparse.Namespace, *, only: str | None = None) -> RecordTree:
-    """Build the tree of the records to read, of all protocols or of the one named `only`."""
+def record_tree(args: argparse.Namespace, *, only: str | None = None) -> RecordTree:
+    """Build the object that reads the chosen records: of all protocols, or of the one named `only`."""
     from sgbench.leaderboard.store.tree import RecordTree
 
     root, layout = source_of(args)
@@ -210,34 +213,39 @@ def tree_of(args: argparse.Namespace, *, only: str | None = None) -> RecordTree:
 
 
 def commit_of(root: Path) -> str:
-    """Return the last commit that changed the records of a folder, or a text that says why there is none."""
+    """Return the hash of the last commit that changed a folder, "none" without git or commit.
+
+    If the folder has uncommitted changes, ", with changes" is added.
+    """
     from sgbench.training.git import FAILURES, ask
 
     try:
-        commit = ask(root, "log", "-1", "--format=%H", "--", ".", timeout_s=GIT_S).decode().strip()
-        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_S).strip()
+        commit = ask(root, "log", "-1", "--format=%H", "--", ".", timeout_s=GIT_TIMEOUT_S).decode().strip()
+        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_TIMEOUT_S).strip()
     except FAILURES:
-        return UNKNOWN
-    return f"{commit or UNKNOWN}{', with changes' if changed else ''}"
+        return NO_COMMIT
+    return f"{commit or NO_COMMIT}{', with changes' if changed else ''}"
 
 
-def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """Return the protocols asked for, or all known ones.
+def chosen_protocols(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Return the protocols that --protocol names, or all `known` ones with records if it is not given.
+
+    Each of `names`, the values of the option, may be several names with commas.
 
     Raises:
-        InputError: one that is not known; the message offers the nearest.
+        InputError: a name is not known; the message offers the nearest.
     """
-    chosen = [whole_name(name, known) for given in names or () for name in given.split(",")]
+    chosen = [whole_name(name, known) for value in names or () for name in value.split(",")]
     for name in chosen:
         if name not in known:
             raise InputError(f"--protocol {name}: no records of it; {suggest(name, known)}")
     return chosen or list(known)
 
 
-def warn(findings: Sequence[Finding]) -> int:
-    """Print findings on standard error; return exit code 1 if there are any, else 0."""
+def warn_of_findings(findings: Sequence[Finding]) -> int:
+    """Print findings on standard error, merged by cause; return exit code 1 if there are any, else 0."""
     from sgbench.leaderboard.store.reading import by_cause
 
-    for line in few(by_cause(findings), ALL_NAMED):
+    for line in few(by_cause(findings), REST_HINT):
         sys.stderr.write(printable(f"left out: {line}") + "\n")
     return 1 if findings else 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, check_picture, shared
+from sgbench.cli.common import answer, check_picture, shared_options
 from sgbench.errors import InputError, require_number
 from sgbench.tables import aligned, number_text
 
@@ -26,7 +26,7 @@ def register(commands: Any) -> None:
     comparing = commands.add_parser(
         "compare",
         help="surrogates side by side: numbers and one picture",
-        parents=shared(picture="draw them"),
+        parents=shared_options(picture="draw them"),
     )
     comparing.add_argument("names", nargs="+", metavar="GROUP/NAME", help="2 to 12, e.g. surrogate/atan")
     comparing.add_argument(
@@ -36,7 +36,7 @@ def register(commands: Any) -> None:
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Print the table of surrogates side by side, and draw their picture if asked to."""
+    """Print the table of surrogates side by side, and draw their picture with --plot."""
     names = _checked_names(args)
     width = _checked_width(args.width)
     check_picture(args)
@@ -49,11 +49,11 @@ def compare(args: argparse.Namespace) -> int:
     }
     rows = comparison(surrogates, width)
     tree = {"width": width, "entries": rows}
-    return answer(args, tree, table(rows, width), lambda: _figure(surrogates, width))
+    return answer(args, tree, comparison_text(rows, width), lambda: _figure(surrogates, width))
 
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
-    """Strip the group from names, and check that each is an entry."""
+    """Return the names of the surrogates to compare, without their group; an InputError for other names."""
     from sgbench.composition import catalogue
 
     names = []
@@ -77,6 +77,7 @@ def _checked_names(args: argparse.Namespace) -> list[str]:
 
 
 def _checked_width(text: str) -> float:
+    """Convert --width to a number [threshold units]; an InputError if it is none, or out of 1e-6..1e6."""
     try:
         value: object = float(text)
     except ValueError:
@@ -85,24 +86,25 @@ def _checked_width(text: str) -> float:
 
 
 def _figure(surrogates: Mapping[str, Surrogate], width: float) -> Figure:
+    """Draw surrogates, mapped by name, as they are and at one width [threshold units]."""
     from sgbench.inspection.surrogate_comparison import comparison_figure, comparison_picture
 
     return comparison_figure(comparison_picture(surrogates, width))
 
 
-def table(rows: list[dict[str, Any]], width: float) -> str:
-    """Write the rows as a text table for people."""
-    from sgbench.inspection.surrogate_facts import interval, some
+def comparison_text(rows: list[dict[str, Any]], width: float) -> str:
+    """Write the facts about surrogates, from `comparison` at a width [threshold units], as an aligned table."""
+    from sgbench.inspection.surrogate_facts import interval, listed_or_none
 
     head = [*COLUMNS, f"area at width {number_text(width)}"]
     cells = [
         [
             row["name"],
-            *(number_text(_float(row[key])) for key in ("peak", "area", "width", "width_10")),
+            *(number_text(_float_or_none(row[key])) for key in ("peak", "area", "width", "width_10")),
             interval((float(row["support"][0]), float(row["support"][1]))),
-            some(row["kinks"]),
+            listed_or_none(row["kinks"]),
             "yes" if row["primitive"] else "no",
-            "-" if row["matched"] is None else number_text(_float(row["matched"]["area"])),
+            "-" if row["matched"] is None else number_text(_float_or_none(row["matched"]["area"])),
         ]
         for row in rows
     ]
@@ -110,5 +112,5 @@ def table(rows: list[dict[str, Any]], width: float) -> str:
     return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1"
 
 
-def _float(value: float | str | None) -> float | None:
+def _float_or_none(value: float | str | None) -> float | None:
     return None if value is None else float(value)

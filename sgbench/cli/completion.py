@@ -1,4 +1,4 @@
-"""Shell completion: the commands, options, values, entries and overrides that may follow a typed line."""
+"""Lists the commands, options, values, entries and overrides that may complete a typed line, for shells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sgbench.composition import catalogue
-from sgbench.composition.completion import SHELLS, override_words
+from sgbench.composition.completion import SHELLS, complete_override
 from sgbench.errors import InputError
 
 RUN_OPTIONS = (
@@ -20,8 +20,8 @@ RUN_OPTIONS = (
     "--hydra-help",
 )
 """Options of `sgbench run` and `sgbench sweep`, which have no argparse parser."""
-OF_RUNS = ("tune", "recommend", "calibrate", "diagnose", "energy decide", "study extend")
-"""Commands that take the overrides of a run."""
+WITH_OVERRIDES = ("tune", "recommend", "calibrate", "diagnose", "energy decide", "study extend")
+"""Commands whose arguments are the Hydra overrides of a run."""
 GROUP_OF = {
     "--protocol": "protocol",
     "--target": "energy",
@@ -32,7 +32,7 @@ GROUP_OF = {
     "study name": "study",
     "sweep name": "sweep",
 }
-"""The group whose entries are the values of an option or of a command's argument."""
+"""Maps an option, or a command with its argument's name, to the group whose entries are its values."""
 REPRODUCED = "reproduce/"
 
 
@@ -47,30 +47,36 @@ def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[st
     last, before = words[-1], [word for word in words[:-1] if word][1:]
     try:
         if before[:1] == ["run"]:
-            found: Iterable[str] = RUN_OPTIONS if last.startswith("-") else override_words(last, before[1:])
+            found: Iterable[str] = (
+                RUN_OPTIONS if last.startswith("-") else complete_override(last, before[1:])
+            )
         else:
-            found = _all(last, before, top())
+            found = _candidates(last, before, top())
         return sorted({word for word in found if word.startswith(last)})
     except InputError:  # a group or an entry that does not exist has no completions
         return []
 
 
-def _all(last: str, before: Sequence[str], top: argparse.ArgumentParser) -> Iterable[str]:
-    parser, path, given = _descend(top, before)
-    named = [action for action in parser._actions if given and given[-1] in action.option_strings]
+def _candidates(last: str, before: Sequence[str], top: argparse.ArgumentParser) -> Iterable[str]:
+    """List the words that may stand at the place of the unfinished word `last`, after the words `before`.
+
+    `top` is the parser of all commands but `run`.
+    """
+    parser, path, rest = _descend(top, before)
+    named = [action for action in parser._actions if rest and rest[-1] in action.option_strings]
     if any(action.nargs != 0 for action in named):
-        return _values_of(named[0], given[-1], path)
+        return _values_of(named[0], rest[-1], path)
     command = " ".join(path)
     if last.startswith("-"):
         return RUN_OPTIONS if command == "sweep" else _options(parser)
     if not path:
         return commands_of(parser)
-    words = [*commands_of(parser), *_more(command, last, given)]
+    words = [*commands_of(parser), *_special_candidates(command, last, rest)]
     for action in parser._actions:
         if not action.option_strings and not isinstance(action.choices, dict):
             words += _values_of(action, action.dest, path)
-    takes_overrides = command in OF_RUNS or path[0] in ("diagnose", "sweep")
-    return [*words, *override_words(last, given)] if takes_overrides else words
+    takes_overrides = command in WITH_OVERRIDES or path[0] in ("diagnose", "sweep")
+    return [*words, *complete_override(last, rest)] if takes_overrides else words
 
 
 def _descend(
@@ -88,6 +94,7 @@ def _descend(
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Map the subcommands of a parser to their parsers."""
     found: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
         if isinstance(action.choices, dict):
@@ -96,7 +103,7 @@ def _parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentP
 
 
 def _separate_parsers(path: Sequence[str]) -> Mapping[str, argparse.ArgumentParser]:
-    """Build the parsers of commands that are not part of the top parser."""
+    """Map the commands below `path` that are not part of the top parser to their parsers."""
     from sgbench.cli import diagnose, sweep, tune
 
     if not path:
@@ -115,24 +122,28 @@ def commands_of(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """List the long options of a parser."""
     return [word for action in parser._actions for word in action.option_strings if word.startswith("--")]
 
 
 def _values_of(action: argparse.Action, name: str, path: Sequence[str]) -> Iterable[str]:
-    """List the values of an option, or of an argument by its name; files are left to the shell."""
+    """List the values of an option or argument `name` of the command `path`; files are left to the shell."""
     if action.choices is not None:
         return map(str, action.choices)
     if (path[0], name) == ("export", "--for"):
-        from sgbench.cli.export import READERS
+        from sgbench.cli.export import LIBRARY_READERS
 
-        return READERS
+        return LIBRARY_READERS
     keys = (name, f"{' '.join(path)} {name}", f"{path[0]} {name}")
     group = next((GROUP_OF[key] for key in keys if key in GROUP_OF), "")
     return catalogue.paths(group) if group else ()
 
 
-def _more(command: str, last: str, given: Sequence[str]) -> Iterable[str]:
-    """List completions that no parser knows."""
+def _special_candidates(command: str, last: str, rest: Sequence[str]) -> Iterable[str]:
+    """List completions that no argparse parser knows: shells, groups, entries and published experiments.
+
+    `rest` are the words between the command, such as "data add", and the unfinished word `last`.
+    """
     if command == "completion":
         return SHELLS
     if command == "list":
@@ -142,9 +153,9 @@ def _more(command: str, last: str, given: Sequence[str]) -> Iterable[str]:
         if slash:
             return (f"{group}/{name}" for name in catalogue.paths(group))
         return (f"{name}/" for name in catalogue.groups())
-    if command == "sweep" and not given:
+    if command == "sweep" and not rest:
         return ["show", *catalogue.paths("sweep")]
-    if command == "diagnose" and not given:
+    if command == "diagnose" and not rest:
         return list(_separate_parsers(["diagnose"]))
     if command == "reproduce":
         published = [name for name in catalogue.paths("experiment") if name.startswith(REPRODUCED)]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, check_picture, say, shared
+from sgbench.cli.common import answer, check_picture, print_lines, shared_options
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
@@ -24,10 +24,12 @@ def register(commands: Any) -> None:
     top = commands.add_parser("data", help="data sets: list, fetch, check and draw them")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = commands.add_parser(
-        "list", help="all data sets, their size and licence, and whether they are here", parents=shared()
+        "list",
+        help="all data sets, their size and licence, and whether they are here",
+        parents=shared_options(),
     )
     listing.set_defaults(handler=list_data)
-    own = shared(machine=False)
+    own = shared_options(machine=False)
     fetching = commands.add_parser(
         "download", help="fetch originals from where they are published", parents=own
     )
@@ -54,7 +56,7 @@ def register(commands: Any) -> None:
     showing = commands.add_parser(
         "show",
         help="facts of one data set, and a picture of some samples",
-        parents=shared(machine=False, picture="rasters, traces or images with classes"),
+        parents=shared_options(machine=False, picture="rasters, traces or images with classes"),
     )
     showing.add_argument("name", metavar="NAME", help="e.g. randman")
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
@@ -74,31 +76,33 @@ def register(commands: Any) -> None:
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
 
 
-def root(args: argparse.Namespace) -> Path:
-    """Return the data root that a command uses."""
+def data_root(args: argparse.Namespace) -> Path:
+    """Return the folder of data sets: --data-dir, or its default."""
     return default_data_dir() if args.data_dir is None else args.data_dir
 
 
 def list_data(args: argparse.Namespace) -> int:
-    """Print one line for each data set of the catalogue."""
-    datasets = [_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
+    """Print one line for each data set of the catalogue, and how to get the files that are missing."""
+    datasets = [
+        _data_set_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()
+    ]
     rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in datasets:
         sizes = "+".join(str(facts["sizes"].get(split) or "?") for split in SPLITS)
-        a_step = " a step" if facts["target"] == "class_per_step" else ""
-        target = f"{facts['classes']} classes{a_step}" if "class" in facts["target"] else facts["target"]
+        per_step = " a step" if facts["target"] == "class_per_step" else ""
+        target = f"{facts['classes']} classes{per_step}" if "class" in facts["target"] else facts["target"]
         rows.append([facts["name"], sizes, target, facts["licence"], facts["state"], facts["line"]])
-    lines = [
-        f"data root: {root(args)} (paths.data_dir, $SGBENCH_DATA)",
+    entry_lines = [
+        f"data root: {data_root(args)} (paths.data_dir, $SGBENCH_DATA)",
         "",
         *aligned(rows, text_columns=len(rows[0])),
     ]
-    tree = {"data_dir": str(root(args)), "datasets": datasets}
-    return answer(args, tree, "\n".join([*lines, *_how_to_get(datasets)]))
+    tree = {"data_dir": str(data_root(args)), "datasets": datasets}
+    return answer(args, tree, "\n".join([*entry_lines, *_lines_on_missing(datasets)]))
 
 
-def _how_to_get(datasets: list[dict[str, Any]]) -> list[str]:
-    """Write a line for each way to get files, with the data sets that need it."""
+def _lines_on_missing(datasets: list[dict[str, Any]]) -> list[str]:
+    """Write a line for each way to get missing files, with the data sets that need it."""
     names: dict[str, list[str]] = {}
     for facts in datasets:
         if facts["get"]:
@@ -106,12 +110,12 @@ def _how_to_get(datasets: list[dict[str, Any]]) -> list[str]:
     return [f"\n{', '.join(names_of_one)} {text}" for text, names_of_one in names.items()]
 
 
-def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
-    """Collect what the catalogue states of a data set, and whether its files are on this machine."""
+def _data_set_facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
+    """Map the keys of --json to the facts about a data set; "get" is how to get missing files, or None."""
     meta = entry.meta
     origin = meta.get("origin", "generated")
-    get = make(entry, args).missing(root(args)) if origin == "files" else None
-    here = {"generated": "generated", "bundled": "bundled", "files": "absent" if get else "present"}
+    get = make_data_set(entry, args).missing(data_root(args)) if origin == "files" else None
+    states = {"files": "absent" if get else "present"}
     return {
         "name": entry.name,
         "line": entry.line,
@@ -125,7 +129,7 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
         "sha256": meta.get("sha256"),
         "state": ", ".join(
             [
-                here.get(str(origin), str(origin)),
+                states.get(str(origin), str(origin)),
                 *(["original never read here"] if "original" in meta else []),
             ]
         ),
@@ -133,8 +137,8 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
-    """Build a data set from its entry; compose a whole run only if the entry refers to other groups."""
+def make_data_set(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
+    """Build a data set from its entry; a whole run is composed only if the entry refers to other groups."""
     from sgbench.training.build import construct
     from sgbench.training.creation import create
 
@@ -145,12 +149,16 @@ def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
 
 
 def download_data(args: argparse.Namespace) -> int:
-    """Fetch the files of data sets that are missing; stop at the first failure with one line and exit code 2."""
+    """Fetch the missing files of the named data sets.
+
+    Raises:
+        InputError: a data set has no files to download, or a download fails; later data sets are not tried.
+    """
     from sgbench.datasets.download import fetch
 
     for name in args.names:
-        dataset: Any = make(catalogue.entry("dataset", name, args.config_dir), args)
-        missing = dataset.missing(root(args))
+        dataset: Any = make_data_set(catalogue.entry("dataset", name, args.config_dir), args)
+        missing = dataset.missing(data_root(args))
         if missing is None and dataset.origin == "files":
             sys.stdout.write(f"{name}: is here already\n")
             continue
@@ -158,16 +166,16 @@ def download_data(args: argparse.Namespace) -> int:
             raise InputError(
                 f"data set {name}: nothing is fetched for it; {missing or 'it needs no download'}"
             )
-        for line in fetch(dataset, root(args)):
+        for line in fetch(dataset, data_root(args)):
             sys.stdout.write(f"{line}\n")
     return 0
 
 
 def make_data(args: argparse.Namespace) -> int:
-    """Generate the files of a data set, and print how to use a part of it.
+    """Generate the files of a data set; with --first, print how to use the part that was made.
 
     Raises:
-        InputError: its files cannot be generated, or the program that generates them is missing; one line.
+        InputError: its files cannot be generated, or the program that generates them is missing.
     """
     from sgbench.datasets.spoken_twin import SpokenTwin
     from sgbench.training.creation import create
@@ -178,7 +186,7 @@ def make_data(args: argparse.Namespace) -> int:
         raise InputError(f"data set {args.name}: nothing makes its files; see sgbench data list")
     folders, targets = args.config_dir, args.allow_target
     dataset = create(f"dataset/{args.name}", config_dirs=folders, allow_targets=targets, **parts)
-    for line in dataset.make(root(args)):
+    for line in dataset.make(data_root(args)):
         sys.stdout.write(f"{line}\n")
     if args.first is not None:
         sys.stdout.write(f"use it with dataset.first={args.first}\n")
@@ -186,56 +194,60 @@ def make_data(args: argparse.Namespace) -> int:
 
 
 def check_data(args: argparse.Namespace) -> int:
-    """Load and verify data sets; stop at the first that is incomplete, with one line and exit code 2."""
+    """Load the named data sets, compare their checksums with the published ones, and print their sizes.
+
+    Raises:
+        InputError: a data set is missing or not what is published; later data sets are not tried.
+    """
     for name in args.names:
-        dataset, splits, sha256 = load(name, args)
+        dataset, splits, sha256 = load_data_set(name, args)
         sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
-        said = "checksum right" if dataset.sha256 else f"checksum {sha256[:12]}, none is published"
-        sys.stdout.write(f"{name}: {sizes}; {said}\n")
+        checksum = "checksum right" if dataset.sha256 else f"checksum {sha256[:12]}, none is published"
+        sys.stdout.write(f"{name}: {sizes}; {checksum}\n")
     return 0
 
 
 def print_checksum(args: argparse.Namespace) -> int:
-    """Print the SHA-256 of a data set's samples as they are, whatever the entry states."""
+    """Print the SHA-256 of a data set's samples on this machine, without comparing it with the entry's."""
     from sgbench.datasets.checks import check
 
-    dataset = make(catalogue.entry("dataset", args.name, args.config_dir), args)
+    dataset = make_data_set(catalogue.entry("dataset", args.name, args.config_dir), args)
     dataset.sha256 = None  # so that it is computed and not compared
-    sys.stdout.write(f"{check(dataset, dataset.load(root(args)))}\n")
+    sys.stdout.write(f"{check(dataset, dataset.load(data_root(args)))}\n")
     return 0
 
 
-def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samples], str]:
-    """Load a data set and return it with its samples and their SHA-256.
+def load_data_set(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samples], str]:
+    """Load a data set; return it, its samples by split, and their SHA-256.
 
     Raises:
-        InputError: it does not exist, is not here, or is not what is published.
+        InputError: the data set does not exist, its files are missing, or they are not what is published.
     """
     from sgbench.datasets.checks import check
 
-    dataset = make(catalogue.entry("dataset", name, args.config_dir), args)
-    splits = dataset.load(root(args))
+    dataset = make_data_set(catalogue.entry("dataset", name, args.config_dir), args)
+    splits = dataset.load(data_root(args))
     return dataset, splits, check(dataset, splits)
 
 
 def show_data(args: argparse.Namespace) -> int:
-    """Print the facts of a data set, and draw samples if asked to."""
+    """Print the facts about a data set, and draw some samples with --plot."""
     check_picture(args)
     if args.samples < 1:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
     entry = catalogue.entry("dataset", args.name, args.config_dir)
-    dataset, splits, sha256 = load(args.name, args)
-    from sgbench.inspection.data_summary import summary
+    dataset, splits, sha256 = load_data_set(args.name, args)
+    from sgbench.inspection.data_summary import summary_rows
 
     rows = [["what", entry.line], ["source", dataset.source], ["licence", dataset.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
-    rows += [*summary(dataset, splits), ["sha256", sha256]]
-    say(aligned(rows, text_columns=2))
+    rows += [*summary_rows(dataset, splits), ["sha256", sha256]]
+    print_lines(aligned(rows, text_columns=2))
     if args.plot is not None:
         from sgbench.inspection.sample_picture import draw
 
         draw(args.name, dataset, splits[args.split], args.split, args.plot, count=args.samples)
-        say(f"picture: {args.plot}")
+        print_lines(f"picture: {args.plot}")
     return 0
 
 
@@ -244,7 +256,7 @@ def _add_confirm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     confirming = commands.add_parser(
         "confirm",
         help="write sizes and checksums of original files that no maintainer has read, to submit",
-        parents=shared(machine=False),
+        parents=shared_options(machine=False),
     )
     confirming.add_argument("name", metavar="NAME", help="e.g. shd")
     confirming.add_argument("--contact", required=True, metavar="WHO", help="whom to ask, e.g. an address")
@@ -254,15 +266,15 @@ def _add_confirm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def confirm_data(args: argparse.Namespace) -> int:
-    """Write sizes and checksums of a data set's original files, for a maintainer to accept."""
+    """Write a file with sizes and checksums of a data set's original files, for a maintainer to accept."""
     from sgbench.datasets.confirm import confirm
     from sgbench.records.files import to_json, write_atomic
 
     entry = catalogue.entry("dataset", args.name, args.config_dir)
-    found = confirm(entry, make(entry, args), root(args), args.contact)
+    found = confirm(entry, make_data_set(entry, args), data_root(args), args.contact)
     path = args.into or Path(f"{args.name}.confirmation.json")
     write_atomic(path, to_json(found))
-    say(
+    print_lines(
         f"{path}: {len(found.files)} files, sha256 {found.sha256[:12]}; hand it in with an issue or pull request"
     )
     return 0
@@ -273,7 +285,7 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     preparing = commands.add_parser(
         "prepare",
         help="write recorded words as spikes, in the HDF5 layout of the Heidelberg data sets",
-        parents=shared(machine=False),
+        parents=shared_options(machine=False),
     )
     preparing.add_argument("name", metavar="NAME", help="e.g. fsdd")
     preparing.add_argument(
@@ -284,32 +296,32 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def prepare(args: argparse.Namespace) -> int:
-    """Write prepared batches of a data set, a file for each split.
+    """Write the spikes of a data set of recorded words to HDF5, one file for each split.
 
     Raises:
-        InputError: not a data set of recorded words, h5py is not installed, or a recording is damaged or missing.
+        InputError: the data set is of another kind, h5py is not installed, or a recording is damaged or missing.
         StorageError: a file cannot be written.
     """
     from sgbench.datasets.formats.spike_hdf5_writer import write
     from sgbench.datasets.spoken import Spoken
 
     entry = catalogue.entry("dataset", args.name, args.config_dir)
-    dataset = make(entry, args)
+    dataset = make_data_set(entry, args)
     if not isinstance(dataset, Spoken):
         raise InputError(
             f"dataset '{args.name}': is not made of recorded words, so there is nothing to prepare"
         )
-    _, splits, _ = load(args.name, args)
-    for split, own in dataset.utterances(root(args) / dataset.folder).items():
+    _, splits, _ = load_data_set(args.name, args)
+    for split, recordings in dataset.utterances(data_root(args) / dataset.folder).items():
         path = args.to / f"{args.name}_{split}.h5"
         write(
             path,
             splits[split],
             words=dataset.words,
-            speakers=[recording.speaker for recording in own],
-            numbers=[recording.number for recording in own],
+            speakers=[recording.speaker for recording in recordings],
+            numbers=[recording.number for recording in recordings],
         )
-        sys.stdout.write(f"{path}: {len(own)} samples\n")
+        sys.stdout.write(f"{path}: {len(recordings)} samples\n")
     return 0
 
 
@@ -344,14 +356,14 @@ def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def add_own(args: argparse.Namespace) -> int:
-    """Write the entry of a user's own data and print the next command.
+    """Write the entry, experiment and protocol of a user's own data, and print the next commands.
 
     Raises:
-        InputError: a file or a value is not usable; one line.
+        InputError: a file is not usable, or options contradict each other.
     """
     from sgbench.datasets.tonic_sets import parts_of_tonic
-    from sgbench.yours.benchmark import prepared_entry
-    from sgbench.yours.entry import Terms, lines
+    from sgbench.yours.benchmark import write_entry_for
+    from sgbench.yours.entry import Terms, entry_lines
     from sgbench.yours.files import read_part
 
     if (args.tonic is None) == (args.train is None):
@@ -360,7 +372,7 @@ def add_own(args: argparse.Namespace) -> int:
     if args.tonic is not None and args.groups is not None:
         raise InputError("data add: --groups names an array of TRAIN.npz, so it does not go with --tonic")
     if args.tonic is not None:
-        opened = parts_of_tonic(args.tonic, root(args) / "tonic")
+        opened = parts_of_tonic(args.tonic, data_root(args) / "tonic")
         parts = [opened.get(split) for split in ("train", "test", "validation")]
     else:
         train, groups = read_part(args.train, args.groups)
@@ -371,7 +383,7 @@ def add_own(args: argparse.Namespace) -> int:
     terms = Terms(
         hidden=tuple(args.hidden), epochs=args.epochs, batch_size=args.batch_size, encoder=args.encoder
     )
-    added = prepared_entry(
+    added = write_entry_for(
         args.name,
         *parts,
         groups=groups,
@@ -381,6 +393,6 @@ def add_own(args: argparse.Namespace) -> int:
         data_dir=args.data_dir,
     )
     sys.stdout.write(
-        "\n".join([f"experiment={added.name}", *lines(added), "", "next:", *added.commands]) + "\n"
+        "\n".join([f"experiment={added.name}", *entry_lines(added), "", "next:", *added.commands]) + "\n"
     )
     return 0

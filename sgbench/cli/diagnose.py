@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import CommandParser, answer, check_picture, shared
+from sgbench.cli.common import CommandParser, answer, check_picture, shared_options
 from sgbench.errors import InputError
 from sgbench.records.diagnosis import PANELS
 
@@ -31,7 +31,7 @@ RUN is a folder with a record; OVERRIDES describe a run, e.g. experiment=digits 
 
 
 def diagnose_command(arguments: Sequence[str]) -> int:
-    """Run `sgbench diagnose` with these arguments; return the exit code."""
+    """Run `sgbench diagnose` with the arguments behind its name; return the exit code."""
     action = arguments[0] if arguments and arguments[0] in ACTIONS else ""
     make_parser, act = ACTIONS[action]
     args = make_parser().parse_args(arguments[bool(action) :])
@@ -40,10 +40,11 @@ def diagnose_command(arguments: Sequence[str]) -> int:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
+    """Build the parser of an action with the arguments that all have; an empty name is no action."""
     name = f"sgbench diagnose {command}".strip()
     raw = argparse.RawDescriptionHelpFormatter
     parser = CommandParser(
-        prog=name, description=ABOUT, formatter_class=raw, parents=shared(picture="draw it")
+        prog=name, description=ABOUT, formatter_class=raw, parents=shared_options(picture="draw it")
     )
     parser.add_argument(
         "overrides", nargs="+", metavar="RUN|OVERRIDES", help="a folder with a record, or overrides of a run"
@@ -62,14 +63,14 @@ def _panels_parser() -> argparse.ArgumentParser:
 def _panels(args: argparse.Namespace) -> int:
     """Print the diagnoses of a run by layer, with advice."""
     from sgbench.diagnosis.panels import checked_panels
-    from sgbench.inspection.diagnosed import diagnosed
-    from sgbench.inspection.diagnosis_text import as_text
+    from sgbench.inspection.diagnosed import diagnose_run
+    from sgbench.inspection.diagnosis_text import diagnosis_text
 
     panels = checked_panels(args.panel.split(","))
-    run = _run(args)
+    run = _stored_run(args)
     finished = run.record is not None and run.record.status == "finished"
     weights = (args.weights or ("initial,selected" if finished else "initial")).split(",")
-    diagnoses = [diagnosed(run, name, panels, args.batches) for name in sorted(weights)]
+    diagnoses = [diagnose_run(run, name, panels, args.batches) for name in sorted(weights)]
     tree = {"run": run.name, "diagnoses": [diagnosis.model_dump(mode="json") for diagnosis in diagnoses]}
 
     def figure() -> Figure:
@@ -77,7 +78,7 @@ def _panels(args: argparse.Namespace) -> int:
 
         return diagnosis_figure(diagnoses)
 
-    return answer(args, tree, "\n\n".join(as_text(diagnosis) for diagnosis in diagnoses), figure)
+    return answer(args, tree, "\n\n".join(diagnosis_text(diagnosis) for diagnosis in diagnoses), figure)
 
 
 def _line_parser() -> argparse.ArgumentParser:
@@ -93,11 +94,11 @@ def _line_parser() -> argparse.ArgumentParser:
 
 def _line(args: argparse.Namespace) -> int:
     """Print the loss and its slopes along the line from initial to selected weights."""
-    from sgbench.inspection.diagnosed import scanned_line
+    from sgbench.inspection.diagnosed import scan_line
     from sgbench.inspection.diagnosis_text import line_text
 
-    run = _run(args)
-    line = scanned_line(run, batches=args.batches, points=args.points, first=args.first, last=args.last)
+    run = _stored_run(args)
+    line = scan_line(run, batches=args.batches, points=args.points, first=args.first, last=args.last)
     tree = {"run": run.name, "line": [point.model_dump() for point in line]}
     return answer(args, tree, line_text(line), lambda: _landscape().line_figure(line))
 
@@ -115,12 +116,12 @@ def _plane_parser() -> argparse.ArgumentParser:
 
 
 def _plane(args: argparse.Namespace) -> int:
-    """Print a summary of the loss over a plane of weights, and draw it if asked to."""
-    from sgbench.inspection.diagnosed import scanned_plane
+    """Print a summary of the loss over a plane of weights, and draw it with --plot."""
+    from sgbench.inspection.diagnosed import scan_plane
     from sgbench.inspection.diagnosis_text import plane_text
 
-    run = _run(args)
-    plane = scanned_plane(
+    run = _stored_run(args)
+    plane = scan_plane(
         run,
         weights=args.weights,
         towards=args.towards,
@@ -153,11 +154,11 @@ def _loop_parser() -> argparse.ArgumentParser:
 
 def _loop(args: argparse.Namespace) -> int:
     """Print the closed-loop integrals of a run's surrogate gradient."""
-    from sgbench.inspection.diagnosed import looped
+    from sgbench.inspection.diagnosed import integrate_loops
     from sgbench.inspection.diagnosis_text import loops_text
 
-    run = _run(args)
-    loops = looped(
+    run = _stored_run(args)
+    loops = integrate_loops(
         run,
         weights=args.weights,
         batches=args.batches,
@@ -178,19 +179,19 @@ def _widths_parser() -> argparse.ArgumentParser:
 
 
 def _widths(args: argparse.Namespace) -> int:
-    """Print the statistics by layer from which adaptive surrogates choose their width."""
-    from sgbench.inspection.diagnosed import measured_widths
+    """Print for each layer the statistics from which adaptive surrogates choose their width."""
+    from sgbench.inspection.diagnosed import measure_widths
     from sgbench.inspection.diagnosis_text import widths_text
 
-    run = _run(args)
-    measures = measured_widths(run, weights=args.weights, batches=args.batches)
+    run = _stored_run(args)
+    measures = measure_widths(run, weights=args.weights, batches=args.batches)
 
     def figure() -> Figure:
         from sgbench.plots.diagnosis import widths_figure
 
-        return widths_figure({each.layer: each._asdict() for each in measures})
+        return widths_figure({measure.layer: measure._asdict() for measure in measures})
 
-    tree = {"run": run.name, "widths": [each._asdict() for each in measures]}
+    tree = {"run": run.name, "widths": [measure._asdict() for measure in measures]}
     return answer(args, tree, widths_text(measures), figure)
 
 
@@ -201,7 +202,7 @@ def _exact_parser() -> argparse.ArgumentParser:
 
 
 def _exact(args: argparse.Namespace) -> int:
-    """Print how a surrogate's gradient compares with the exact one on tiny networks."""
+    """Print how a surrogate's gradient compares with the exact gradient on tiny networks of noisy neurons."""
     from sgbench.composition.compose import compose
     from sgbench.diagnosis.exact import exact
     from sgbench.training.build import construct
@@ -244,12 +245,12 @@ def _robustness_parser() -> argparse.ArgumentParser:
 def _robustness(args: argparse.Namespace) -> int:
     """Print the validation score of a finished run at each severity of each disturbance."""
     from sgbench.inspection.diagnosis_text import robustness_text
-    from sgbench.inspection.robustness import NAMES, curves_of
+    from sgbench.inspection.robustness import NAMES, measure_robustness
 
     what = NAMES if args.what is None else tuple(args.what.split(","))
-    levels = _levels(args.levels, what)
-    run = _run(args)
-    curves = curves_of(run, what, levels=levels, draws=args.draws, batches=args.batches)
+    levels = _parse_levels(args.levels, what)
+    run = _stored_run(args)
+    curves = measure_robustness(run, what, levels=levels, draws=args.draws, batches=args.batches)
     tree = [curve._asdict() | {"points": [point._asdict() for point in curve.points]} for curve in curves]
 
     def figure() -> Figure:
@@ -270,22 +271,23 @@ ACTIONS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argpar
     "widths": (_widths_parser, _widths),
     "robustness": (_robustness_parser, _robustness),
 }
-"""The parser and the handler of each action; the empty name is `sgbench diagnose` without an action."""
+"""Maps each action to (builder of its parser, handler); the empty name is `sgbench diagnose` without an action."""
 
 
-def _levels(text: str | None, what: Sequence[str]) -> list[float] | None:
-    """Parse the severities of one disturbance; None without a text."""
+def _parse_levels(text: str | None, what: Sequence[str]) -> list[float] | None:
+    """Parse --levels, the severities of the one disturbance in `what`; None if the option is not given."""
     if text is None:
         return None
     if len(what) != 1:
         raise InputError("--levels: severities are those of one disturbance; name it with --what")
     try:
-        return [float(word) for word in text.split(",")]
+        return [float(number) for number in text.split(",")]
     except ValueError:
         raise InputError(f"--levels {text}: numbers with commas are needed, e.g. 0.1,0.2,0.5") from None
 
 
-def _run(args: argparse.Namespace) -> StoredRun:
+def _stored_run(args: argparse.Namespace) -> StoredRun:
+    """Load the run that the arguments name by its folder, or build the network of their overrides."""
     from sgbench.inspection.stored_run import stored_run
 
     return stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)

@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, shared
+from sgbench.cli.common import answer, shared_options
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, processors
 
 if TYPE_CHECKING:
     from sgbench.training.forecast import Clock, Forecast
 
-EXTRAS = {"h5py": "events", "tonic": "tonic"}
-PLUGIN = "hydra_plugins.hydra_submitit_launcher"
+OPTIONAL_MODULES = {"h5py": "events", "tonic": "tonic"}
+SUBMITIT_PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 
 
 def register(commands: Any) -> None:
@@ -25,7 +25,7 @@ def register(commands: Any) -> None:
     command = commands.add_parser(
         "doctor",
         help="versions, devices, data, engines; what is missing",
-        parents=shared(),
+        parents=shared_options(),
     )
     command.add_argument(
         "--for",
@@ -46,14 +46,14 @@ def doctor(args: argparse.Namespace) -> int:
         InputError: an override is not usable, or files of the data set are missing.
     """
     if args.overrides:
-        return predict(args)
-    report = collect()
-    answer(args, report, as_text(report).removesuffix("\n"))
+        return print_forecast(args)
+    report = collect_report()
+    answer(args, report, report_text(report).removesuffix("\n"))
     return 1 if report["problems"] else 0
 
 
-def predict(args: argparse.Namespace) -> int:
-    """Print the time and memory that an epoch of a run takes, estimated from some of its batches."""
+def print_forecast(args: argparse.Namespace) -> int:
+    """Print the time and memory that an epoch of the run in `args.overrides` takes, estimated from some batches."""
     from dataclasses import asdict
 
     from sgbench.composition.compose import compose
@@ -66,9 +66,9 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def forecast_lines(found: Forecast) -> list[str]:
-    """Write the lines of a forecast."""
+    """Write a forecast of a run's time and memory as lines."""
 
-    def took(clock: Clock) -> str:
+    def duration_text(clock: Clock) -> str:
         return f"{clock.wall_s:.3g} s ({clock.cpu_s:.3g} s of processor time)"
 
     counted = [f"{found.measured[split]} of {found.samples[split]} {split}" for split in found.measured]
@@ -76,15 +76,15 @@ def forecast_lines(found: Forecast) -> list[str]:
     return [
         f"engine     {found.engine}",
         f"measured   {' and '.join(counted)} samples",
-        f"training   {took(found.measured_train)}; validation {took(found.measured_validation)}",
-        f"an epoch   {took(found.epoch)}; the first one {took(found.first_epoch)}",
-        f"a run      {took(found.run)} of {found.epochs} epochs, without the test",
+        f"training   {duration_text(found.measured_train)}; validation {duration_text(found.measured_validation)}",
+        f"an epoch   {duration_text(found.epoch)}; the first one {duration_text(found.first_epoch)}",
+        f"a run      {duration_text(found.run)} of {found.epochs} epochs, without the test",
         f"memory     {memory} of the process at most",
     ]
 
 
-def collect() -> dict[str, Any]:
-    """Collect the report on the installation under stable keys."""
+def collect_report() -> dict[str, Any]:
+    """Collect the report on the installation; maps the keys of --json to facts, "problems" to lines."""
     from sgbench.training.provenance import processor, versions
 
     installed = versions()
@@ -94,39 +94,40 @@ def collect() -> dict[str, Any]:
     report: dict[str, Any] = {
         "python": sys.version.split()[0],
         "versions": installed,
-        "extras": {name: _extra(name, extra) for name, extra in EXTRAS.items()},
-        "places of sweeps": _places(),
+        "extras": {name: _installation_text(name, extra) for name, extra in OPTIONAL_MODULES.items()},
+        "places of sweeps": _sweep_places(),
         "processor": processor(),
         "cores": processors(),
         "conf_dir": str(conf_dir()),
-        "runs_dir": _folder(default_runs_dir(), "SGBENCH_RUNS", problems),
-        "data_dir": _folder(default_data_dir(), "SGBENCH_DATA", problems),
+        "runs_dir": _folder_state(default_runs_dir(), "SGBENCH_RUNS", problems),
+        "data_dir": _folder_state(default_data_dir(), "SGBENCH_DATA", problems),
     }
     if installed["torch"] != "missing":
-        report |= {"devices": _devices(), "engines": _engines(), "data": _data(problems)}
+        report |= {"devices": _list_devices(), "engines": _engine_states(), "data": _data_states(problems)}
     report["problems"] = problems
     return report
 
 
-def _extra(module: str, extra: str) -> str:
+def _installation_text(module: str, extra: str) -> str:
+    """Write whether a module is installed, or with which extra of this package to install it."""
     import importlib.util
 
     present = importlib.util.find_spec(module) is not None
     return "installed" if present else f"not installed: pip install 'sgbench[{extra}]'"
 
 
-def _places() -> dict[str, str]:
-    """List where the groups of a sweep can run, and which of the two launchers for SLURM to use."""
+def _sweep_places() -> dict[str, str]:
+    """Map the places where a sweep can run to their state, and "which" to the launcher for SLURM to use."""
     import importlib.util
 
     has_slurm = shutil.which("sbatch") is not None
-    slurm = _extra("submitit", "slurm")
+    slurm = _installation_text("submitit", "slurm")
     report = {
         "local": "hydra/launcher=replicas",
         "slurm": f"{'found' if has_slurm else 'sbatch is not on the PATH'}; submitit: {slurm}",
-        "ray": _extra("ray", "ray"),
+        "ray": _installation_text("ray", "ray"),
     }
-    if has_slurm and importlib.util.find_spec("hydra_plugins") and importlib.util.find_spec(PLUGIN):
+    if has_slurm and importlib.util.find_spec("hydra_plugins") and importlib.util.find_spec(SUBMITIT_PLUGIN):
         report["which"] = (
             "hydra/launcher=replicas hydra.launcher.on=slurm, many points a job; hydra/launcher=submitit_slurm "
             "starts a process a point, for points that run alone in any case"
@@ -134,7 +135,11 @@ def _places() -> dict[str, str]:
     return report
 
 
-def _folder(path: Path, variable: str, problems: list[str]) -> dict[str, Any]:
+def _folder_state(path: Path, variable: str, problems: list[str]) -> dict[str, Any]:
+    """Describe a folder, set by an environment variable, or its nearest parent: write access and free space.
+
+    If it cannot be written, a line is appended to `problems`.
+    """
     nearest = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())
     writable = os.access(nearest, os.W_OK)
     if not writable:
@@ -143,15 +148,19 @@ def _folder(path: Path, variable: str, problems: list[str]) -> dict[str, Any]:
     return {"path": str(path), "writable": writable, "free_gib": round(free_gib, 1), "set_by": variable}
 
 
-def _devices() -> list[str]:
+def _list_devices() -> list[str]:
+    """List the devices of torch: cpu, and each GPU with its name."""
     import torch
 
     names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     return ["cpu", *(f"cuda:{k} {name}" for k, name in enumerate(names))]
 
 
-def _engines() -> dict[str, str]:
-    """Name the engines that `auto` takes for a linear and a step-only neuron, and all that run a linear one."""
+def _engine_states() -> dict[str, str]:
+    """Map each engine to "available" or to the reason why it cannot run a layer of leaky neurons.
+
+    Two more keys name the engines that `auto` chooses for a linear and for a nonlinear neuron.
+    """
     import sgbench
     from sgbench.engine.choose import ENGINES, Engine
     from sgbench.networks.base import DenseLayer
@@ -177,9 +186,9 @@ def _engines() -> dict[str, str]:
     return report
 
 
-def _data(problems: list[str]) -> dict[str, str]:
-    """Collect the state of each data set; files that were not downloaded yet are no problem."""
-    from sgbench.cli.data import make
+def _data_states(problems: list[str]) -> dict[str, str]:
+    """Map each data set to its state; append damaged ones, but not missing ones, to `problems`."""
+    from sgbench.cli.data import make_data_set
     from sgbench.composition.catalogue import entries
 
     states = {}
@@ -189,7 +198,7 @@ def _data(problems: list[str]) -> dict[str, str]:
             states[name] = "generated when needed"
             continue
         try:
-            data_set = make(entry, shipped_only)
+            data_set = make_data_set(entry, shipped_only)
             if data_set.missing(default_data_dir()):
                 states[name] = "absent; how to get it: sgbench data list"
                 continue
@@ -201,16 +210,16 @@ def _data(problems: list[str]) -> dict[str, str]:
     return states
 
 
-def as_text(report: dict[str, Any]) -> str:
+def report_text(report: dict[str, Any]) -> str:
     """Write the report on the installation as text."""
     lines = []
     for key, value in report.items():
         if key == "problems":
             continue
         if isinstance(value, dict) and "path" in value:
-            right = "writable" if value["writable"] else "NOT writable"
+            access = "writable" if value["writable"] else "NOT writable"
             lines.append(
-                f"{key:<10} {value['path']} ({right}, {value['free_gib']} GiB free; {value['set_by']})"
+                f"{key:<10} {value['path']} ({access}, {value['free_gib']} GiB free; {value['set_by']})"
             )
         elif isinstance(value, dict):
             lines.append(key)

@@ -8,7 +8,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import shared
+from sgbench.cli.common import shared_options
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 
@@ -24,60 +24,60 @@ def register(commands: Any) -> None:
         "energy", help="what a network costs on a chip, term by term, with its doubts"
     )
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
-    plain = shared(classes=False)
+    plain = shared_options(classes=False)
     listing = actions.add_parser(
         "list", help="the targets: scope, prices and evidence; or all of one", parents=plain
     )
     listing.add_argument("name", nargs="?", metavar="TARGET", help="its prices, limits, gaps and sources")
-    _finish(listing, "energy_price", "answer_list")
+    _set_handler(listing, "energy_price", "answer_list")
     pricing = actions.add_parser(
         "price",
         help="one record on every target, or on some",
-        parents=shared(classes=False, picture="terms of every layer on every target"),
+        parents=shared_options(classes=False, picture="terms of every layer on every target"),
     )
     _add_record(pricing)
     _add_targets(pricing)
-    _finish(pricing, "energy_price", "answer_price")
+    _set_handler(pricing, "energy_price", "answer_price")
     explaining = actions.add_parser(
         "explain", help="the sum of one record on one target, term by term", parents=plain
     )
     _add_record(explaining)
     explaining.add_argument("--target", required=True, metavar="NAME")
-    _finish(explaining, "energy_price", "answer_explain")
+    _set_handler(explaining, "energy_price", "answer_explain")
     fitting = actions.add_parser(
         "fit", help="whether a record's network fits a chip, and on how many cores", parents=plain
     )
     _add_record(fitting)
     fitting.add_argument("--target", required=True, metavar="NAME")
-    _finish(fitting, "energy_price", "answer_fit")
-    _register_more(actions)
+    _set_handler(fitting, "energy_price", "answer_fit")
+    _register_other_actions(actions)
 
 
-def _register_more(actions: Any) -> None:
+def _register_other_actions(actions: Any) -> None:
     """Add the actions on several records, on published measurements, and on the host."""
-    plain = shared(classes=False)
+    plain = shared_options(classes=False)
     ranking = actions.add_parser(
         "rank",
         help="methods beside networks without spikes; how stable their order is",
-        parents=shared(classes=False, picture="accuracy against energy, with the front"),
+        parents=shared_options(classes=False, picture="accuracy against energy, with the front"),
     )
     ranking.add_argument(
         "sources", nargs="+", type=Path, metavar="DIR", help="records, or folders that hold some"
     )
     _add_targets(ranking)
-    _finish(ranking, "energy_rank", "answer_rank")
+    _set_handler(ranking, "energy_rank", "answer_rank")
     validating = actions.add_parser(
         "validate",
         help="published measurements against what the prices predict",
-        parents=shared(classes=False, picture="each prediction as a share of what was measured"),
+        parents=shared_options(classes=False, picture="each prediction as a share of what was measured"),
     )
     validating.add_argument("--markdown", action="store_true", help="the table in Markdown")
     validating.add_argument(
         "--update", type=Path, metavar="FILE.md", help="put it between its markers in a document"
     )
-    _finish(validating, "energy_measure", "answer_validate")
+    _set_handler(validating, "energy_measure", "answer_validate")
     deciding = actions.add_parser(
-        "decide", help="accuracy and energy of a run's answers before the end", parents=shared()
+        "decide", help="accuracy and energy of a run's answers before the end", parents=shared_options()
     )
     deciding.add_argument(
         "overrides",
@@ -93,12 +93,12 @@ def _register_more(actions: Any) -> None:
         metavar="P",
         help="answer when this sure; may be repeated",
     )
-    _finish(deciding, "energy_measure", "answer_decide")
+    _set_handler(deciding, "energy_measure", "answer_decide")
     training = actions.add_parser(
         "train", help="what a record's training took: products, seconds, peak memory", parents=plain
     )
     _add_record(training)
-    _finish(training, "energy_measure", "answer_train")
+    _set_handler(training, "energy_measure", "answer_train")
     metering = actions.add_parser(
         "meter", help="what the host's own meters say while a command runs", parents=plain
     )
@@ -108,34 +108,36 @@ def _register_more(actions: Any) -> None:
     metering.add_argument(
         "--idle", type=float, default=5.0, metavar="S", help="seconds to measure the idle level"
     )
-    _finish(metering, "energy_measure", "answer_meter")
+    _set_handler(metering, "energy_measure", "answer_meter")
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names a record."""
     parser.add_argument("record", type=Path, metavar="RECORD", help=f"a {RECORD}, or the folder of a run")
 
 
 def _add_targets(parser: argparse.ArgumentParser) -> None:
+    """Add the option --target, which may be repeated."""
     parser.add_argument(
         "--target", action="append", default=[], metavar="NAME", help="this one alone; may be repeated"
     )
 
 
-def _finish(parser: argparse.ArgumentParser, module: str, name: str) -> None:
+def _set_handler(parser: argparse.ArgumentParser, module: str, name: str) -> None:
     """Set the handler of an action to a function, whose module is imported when the action runs."""
-    parser.set_defaults(handler=functools.partial(_answer, module, name))
+    parser.set_defaults(handler=functools.partial(_call_handler, module, name))
 
 
-def _answer(module: str, name: str, args: argparse.Namespace) -> int:
+def _call_handler(module: str, name: str, args: argparse.Namespace) -> int:
     """Import the module of an action, call its function and return the exit code."""
     return getattr(importlib.import_module(f"sgbench.cli.{module}"), name)(args)
 
 
 def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
-    """Read a finished run's record and its operation counts.
+    """Read a finished run's record, from its file or the run's folder; return it and its operation counts.
 
     Raises:
-        InputError: there is none, or it holds no counts.
+        InputError: there is no such record, or it holds no counts.
     """
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
@@ -150,11 +152,11 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
     return record, record.counts
 
 
-def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
-    """Load the energy targets of these names, or all of the catalogue without names.
+def load_targets_named(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
+    """Load energy targets, mapped by name: those named, or all of the catalogue if `names` is empty.
 
     Raises:
-        InputError: there is no such target.
+        InputError: a name is not an energy target.
     """
     from sgbench.energy.price import chosen_targets
 

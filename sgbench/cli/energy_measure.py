@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from sgbench.cli import energy
-from sgbench.cli.common import answer, say, say_json
+from sgbench.cli.common import answer, print_json, print_lines
 from sgbench.composition import catalogue
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import BoundedValue
@@ -19,7 +20,7 @@ from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import EnergyVerdict, load_cases, validate, verdicts_figure
 from sgbench.errors import InputError, require_number
-from sgbench.inspection.stored_run import StoredRun, load_selected, run_of, stored_run
+from sgbench.inspection.stored_run import StoredRun, load_selected, rebuild_run, stored_run
 from sgbench.records.content import Learning
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.record import RunRecord
@@ -28,15 +29,18 @@ from sgbench.tables.markdown import markdown
 from sgbench.training.epoch_loop import Training
 from sgbench.training.learning import learning_of
 
-NEAR = 2.0  # a factor
-BEGIN, END = "<!-- energy:validate -->", "<!-- /energy -->"
+NEAR_FACTOR = 2.0  # predictions within this factor of the measurement are counted as near
+TABLE_BEGIN, TABLE_END = "<!-- energy:validate -->", "<!-- /energy -->"
 
 
 def answer_validate(args: argparse.Namespace) -> int:
-    """Print predictions beside measurements; a case that fails is a finding about prices, not an error."""
-    verdicts = validate(load_cases(args.config_dir), energy.pick([], args.config_dir))
+    """Print predicted beside measured energies, or draw them, or write them into the document of --update.
+
+    Return 0 even if some disagree, since that is a result.
+    """
+    verdicts = validate(load_cases(args.config_dir), energy.load_targets_named([], args.config_dir))
     if args.json:
-        say_json(
+        print_json(
             [{**asdict(verdict), "ratio": verdict.ratio, "inside": verdict.inside} for verdict in verdicts]
         )
     elif args.plot is not None:
@@ -44,21 +48,21 @@ def answer_validate(args: argparse.Namespace) -> int:
     elif args.update is not None:
         update(args.update, validation_markdown(verdicts))
     elif args.markdown:
-        say(validation_markdown(verdicts))
+        print_lines(validation_markdown(verdicts))
     else:
-        say([*aligned(rows(verdicts), text_columns=8), "", summary(verdicts)])
+        print_lines([*aligned(verdict_rows(verdicts), text_columns=8), "", summary(verdicts)])
     return 0
 
 
 def _plot(verdicts: Sequence[EnergyVerdict], path: Path) -> None:
-    """Draw every prediction as a share of what was measured."""
+    """Draw each predicted energy as a multiple of the measured one into a file."""
     from sgbench.plots import style
 
     style.save(lambda: verdicts_figure(verdicts), path)
 
 
-def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
-    """Build the rows of the table of predictions beside measurements, its head first."""
+def verdict_rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
+    """Build the rows of cells of the table of predictions beside measurements, the header first."""
     head = ["case", "what", "target", "predicted", "measured", "ratio", "inside", "likely missing"]
     return [
         head,
@@ -79,14 +83,14 @@ def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
 
 
 def summary(verdicts: Sequence[EnergyVerdict]) -> str:
-    """Count the predictions that agree with measurements, and describe the deviations of the others."""
+    """Write how many predictions agree with measurements, and how far off the others are."""
     failed = [verdict for verdict in verdicts if not verdict.inside]
     low = sum(verdict.ratio < 1 for verdict in failed)
-    near = sum(1 / NEAR < verdict.ratio < NEAR for verdict in failed)
+    near = sum(1 / NEAR_FACTOR < verdict.ratio < NEAR_FACTOR for verdict in failed)
     shares = []
     for fitted in (False, True):
-        kind = [verdict for verdict in verdicts if verdict.is_fitted is fitted]
-        shares.append(f"{sum(verdict.inside for verdict in kind)} of {len(kind)}")
+        same_kind = [verdict for verdict in verdicts if verdict.is_fitted is fitted]
+        shares.append(f"{sum(verdict.inside for verdict in same_kind)} of {len(same_kind)}")
     alone, with_fit = shares
     apart = "whose interval does not overlap that of the measurement"
     return (
@@ -95,33 +99,35 @@ def summary(verdicts: Sequence[EnergyVerdict]) -> str:
         f"the predictions that were fitted to other measurements of the same chip, {with_fit} hold. Of the "
         f"{len(failed)} predictions {apart}, {low} are too low and {len(failed) - low} are too high. Of the "
         f"{len(failed)} predictions {apart}, {near} differ from the measured value by less than a "
-        f"factor of {NEAR:g}."
+        f"factor of {NEAR_FACTOR:g}."
     )
 
 
 def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
     """Write the table of predictions and measurements in Markdown, as the documentation shows it."""
-    head, *body = rows(verdicts)
+    head, *body = verdict_rows(verdicts)
     return [*markdown(head, body, numbers=[5]).splitlines(), "", summary(verdicts)]
 
 
 def update(path: Path, lines: Sequence[str]) -> None:
-    """Replace the lines between the markers BEGIN and END of a document.
+    """Replace the lines between the markers TABLE_BEGIN and TABLE_END in a document.
 
     Raises:
         InputError: the document cannot be read, or has no markers.
     """
     text = read_bytes(path).decode()
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = text.partition(TABLE_BEGIN)
+    _, end, tail = rest.partition(TABLE_END)
     if not begin or not end:
-        raise InputError(f"{path}: the markers {BEGIN} and {END} are needed, the table goes between them")
+        raise InputError(
+            f"{path}: the markers {TABLE_BEGIN} and {TABLE_END} are needed, the table goes between them"
+        )
     table = "".join(f"{line}\n" for line in lines)
-    write_atomic(path, f"{head}{BEGIN}\n{table}{END}{tail}".encode())
+    write_atomic(path, f"{head}{TABLE_BEGIN}\n{table}{TABLE_END}{tail}".encode())
 
 
 def answer_train(args: argparse.Namespace) -> int:
-    """Print the products, seconds and bytes that a record's training took."""
+    """Print the multiply-accumulates, seconds and peak memory that the training of a recorded run took."""
     record, _ = energy.read_record(args.record)
     cost = training_cost(record, _learning(record, args), _sizes(record, args))
     host = [energy_reading.model_dump() for energy_reading in record.host_energy or ()]
@@ -130,15 +136,15 @@ def answer_train(args: argparse.Namespace) -> int:
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
-    """Return the operations of the learning rule, from the record or, if it is older, from its rebuilt network."""
+    """Return the operations of the learning rule, from the record, or from the rebuilt network for old records."""
     if record.learning is not None or record.counts is None:
         return record.learning
-    parts = run_of(args.record, record, config_dirs=args.config_dir).parts
+    parts = rebuild_run(args.record, record, config_dirs=args.config_dir).parts
     return learning_of(parts.network, parts.rule, record.method, record.counts)
 
 
 def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
-    """Count the samples of each split, as the catalogue states them."""
+    """Map each split to its number of samples, as the data set's entry states them."""
     name = record.method.choices["dataset"]
     sizes = catalogue.entry("dataset", name, args.config_dir).meta.get("sizes")
     if not isinstance(sizes, dict) or not {"train", "validation"} <= set(sizes):
@@ -166,7 +172,7 @@ def report(cost: TrainingCost) -> list[str]:
 
 
 def _host(record: RunRecord) -> list[str]:
-    """Describe what the host's meters counted, idle power included."""
+    """Write a line for each power meter of the host with the energy of training and test [J], idle included."""
     if record.host_energy is None:
         return [
             "host energy: not available (no meter that could be read, or not this run alone from its start)"
@@ -178,22 +184,22 @@ def _host(record: RunRecord) -> list[str]:
     ]
 
 
-MOST_ROWS = 12
+MOST_ROWS = 12  # time steps in the table of `answer_decide`
 
 
 def answer_decide(args: argparse.Namespace) -> int:
-    """Print accuracy and energy of stopping after each time step, and at each confidence."""
-    (target,) = energy.pick([args.target], args.config_dir).values()
+    """Print accuracy and energy if a run answers after each time step, or once it is confident enough."""
+    (target,) = energy.load_targets_named([args.target], args.config_dir).values()
     run = stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     decisions = decide(run, tuple(args.confidence or (0.5, 0.9, 0.99)))
     dt_s = run.spec.method.protocol.dt_s
     costs = [price(decision.counts, target=target, dt_s=dt_s).dynamic_nj for decision in decisions]
     if args.json:
-        say_json([_tree(decision, cost) for decision, cost in zip(decisions, costs, strict=True)])
+        print_json([_tree(decision, cost) for decision, cost in zip(decisions, costs, strict=True)])
         return 0
     rows = [["answer", "accuracy, %", "mean steps", f"dynamic energy on {target.name}"]]
     last = sum(decision.rule.startswith("step") for decision in decisions)
-    every = -(-last // MOST_ROWS)
+    every = math.ceil(last / MOST_ROWS)
     for index, (decision, cost) in enumerate(zip(decisions, costs, strict=True)):
         if index >= last or (index + 1) % every == 0 or index + 1 == last:
             rows.append(
@@ -204,15 +210,19 @@ def answer_decide(args: argparse.Namespace) -> int:
                     joules_interval(cost),
                 ]
             )
-    say(aligned(rows, text_columns=1))
+    print_lines(aligned(rows, text_columns=1))
     return 0
 
 
 def decide(run: StoredRun, confidences: tuple[float, ...]) -> list[Decision]:
     """Evaluate predictions made before the last time step, with a finished run's weights on its test split.
 
+    Args:
+        run: the stored run.
+        confidences: probabilities of the predicted class, each in 0..1, at which a prediction is final.
+
     Raises:
-        InputError: the run is not finished here, or its weights are gone.
+        InputError: the run is not finished, its weights are missing, or a confidence is out of range.
     """
     record, parts, spec = run.record, run.parts, run.spec
     if record is None or record.status != "finished":
@@ -223,7 +233,7 @@ def decide(run: StoredRun, confidences: tuple[float, ...]) -> list[Decision]:
     load_selected(run)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
-    # Noise of spikes and the slope schedule are those of the selected epoch, as in the stored test score.
+    # The stored test score has the spike noise and slope schedule of the selected epoch, so they are set here too.
     training.epochs.begin(parts.network, "test", record.best_epoch or 0)
     times = DecisionTimes(
         parts.network,
@@ -240,6 +250,7 @@ def decide(run: StoredRun, confidences: tuple[float, ...]) -> list[Decision]:
 
 
 def _tree(decision: Decision, cost: BoundedValue | None) -> dict[str, object]:
+    """Convert a decision and its dynamic energy [nJ] to a dictionary for JSON."""
     return {
         "rule": decision.rule,
         "accuracy": decision.accuracy,
@@ -249,7 +260,7 @@ def _tree(decision: Decision, cost: BoundedValue | None) -> dict[str, object]:
 
 
 def answer_meter(args: argparse.Namespace) -> int:
-    """Run a command and print the energy that it used; without a command, list the power meters of this machine."""
+    """Run a command, print the energy that it used, and return its exit code; without one, list the meters."""
     available, missing = meters()
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:
@@ -260,15 +271,15 @@ def answer_meter(args: argparse.Namespace) -> int:
         raise InputError(f"no meter of energy on this machine: {'; '.join(missing)}")
     codes: list[int] = []
 
-    def work() -> None:
+    def run_command() -> None:
         codes.append(subprocess.run(command, check=False).returncode)  # noqa: S603 - the user's own command
 
     try:
-        readings = Metered(available, idle_s=idle_s).run(work)
+        readings = Metered(available, idle_s=idle_s).run(run_command)
     except FileNotFoundError as error:
         raise InputError(f"{command[0]}: no such command") from error
     if args.json:
-        say_json([{**asdict(reading), "net_j": reading.net_j} for reading in readings])
+        print_json([{**asdict(reading), "net_j": reading.net_j} for reading in readings])
     else:
         rows = [["meter", "energy, J", "above idle, J", "seconds", "idle, W"]]
         rows += [
@@ -281,5 +292,5 @@ def answer_meter(args: argparse.Namespace) -> int:
             ]
             for reading in readings
         ]
-        say([*aligned(rows, text_columns=1), *missing])
+        print_lines([*aligned(rows, text_columns=1), *missing])
     return codes[0]

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import asdict
 
 from sgbench.cli import energy
-from sgbench.cli.common import answer, say, say_json
+from sgbench.cli.common import answer, print_json, print_lines
 from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, evidence_of, price
@@ -20,13 +20,13 @@ from sgbench.tables import aligned
 
 
 def answer_list(args: argparse.Namespace) -> int:
-    """Print the energy targets of the catalogue, or one in detail."""
-    targets = energy.pick([args.name] if args.name else [], args.config_dir)
+    """Print a table of the energy targets in the catalogue, or with a name all facts about that target."""
+    targets = energy.load_targets_named([args.name] if args.name else [], args.config_dir)
     if args.json:
-        say_json([target.model_dump(mode="json") for target in targets.values()])
+        print_json([target.model_dump(mode="json") for target in targets.values()])
         return 0
     if args.name:
-        say(details(targets[args.name]))
+        print_lines(target_details(targets[args.name]))
         return 0
     rows = [["target", "what", "scope", "evidence", "event, pJ", "MAC, pJ", "neuron, pJ", "static, mW"]]
     for name, target in targets.items():
@@ -40,33 +40,36 @@ def answer_list(args: argparse.Namespace) -> int:
             )
         ]
         rows.append([name, target.title, scope_of(target), marked(target), *prices, static])
-    say(aligned(rows, text_columns=4))
+    print_lines(aligned(rows, text_columns=4))
     for name, target in targets.items():
         if target.unpriced is not None:
-            say([f"{name}: {target.unpriced}"])
+            print_lines([f"{name}: {target.unpriced}"])
     return 0
 
 
-def details(target: EnergyTarget) -> list[str]:
-    """Write all facts in the file of an energy target."""
+def target_details(target: EnergyTarget) -> list[str]:
+    """Write all facts in the file of an energy target as lines: prices, memories, limits and sources."""
     lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
     rows += [
-        [unit_price.operation, _ends(unit_price), *_evidence(unit_price)] for unit_price in target.prices
+        [unit_price.operation, _price_text(unit_price), *_evidence_cells(unit_price)]
+        for unit_price in target.prices
     ]
     for memory in target.memories:
         sizes = ", ".join(f"{size.access_pj:g} pJ at {size.size_bytes / 1024:g} KiB" for size in memory.sizes)
-        rows += [[name, f"{sizes} a {memory.per}", *_evidence(memory)] for name in memory.operations]
+        rows += [[name, f"{sizes} a {memory.per}", *_evidence_cells(memory)] for name in memory.operations]
     if target.static is not None:
         static = target.static
         ends = "" if static.low_mw == static.high_mw else f" ({static.low_mw:g} to {static.high_mw:g})"
-        rows.append(["static power of a chip", f"{static.value_mw:g}{ends} mW", *_evidence(static)])
+        rows.append(["static power of a chip", f"{static.value_mw:g}{ends} mW", *_evidence_cells(static)])
     lines += aligned(rows, text_columns=7) if len(rows) > 1 else [str(target.unpriced)]
     lines += ["", *(f"inside another price: {name}" for name in target.included_elsewhere)]
     lines += [f"left out: {gap}" for gap in target.missing]
     if target.chip is not None:
         limits = target.chip.model_dump(exclude={"source", "mark", "unchecked"}, exclude_none=True)
-        lines += [f"chip, {name}: {_plain(value)}" for name, value in limits.items()]
+        for name, value in limits.items():
+            items = value if isinstance(value, tuple) else (value,)
+            lines.append(f"chip, {name}: {', '.join(map(str, items)) or 'none'}")
         lines += [f"not checked: {limit}" for limit in target.chip.unchecked]
         lines.append(f"source of the limits ({target.chip.mark}): {target.chip.source}")
     return [
@@ -75,40 +78,39 @@ def details(target: EnergyTarget) -> list[str]:
     ]
 
 
-def _ends(price: Price) -> str:
+def _price_text(price: Price) -> str:
+    """Write a price [pJ] with its interval, if it has one, and the unit that it is for."""
     ends = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
     return f"{price.value_pj:g}{ends} pJ{f' a {price.per}' if price.per else ''}"
 
 
-def _evidence(evidence: Evidence) -> list[str]:
+def _evidence_cells(evidence: Evidence) -> list[str]:
+    """List the table cells about a price's evidence: scope, basis, node [nm], voltage [V] and mark."""
     node, voltage = (
         NONE if value is None else f"{value:g}" for value in (evidence.node_nm, evidence.voltage_v)
     )
     return [evidence.scope, evidence.basis, node, voltage, evidence.mark]
 
 
-def _plain(value: object) -> str:
-    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
-
-
 def answer_price(args: argparse.Namespace) -> int:
-    """Print the energy of one record on each target, and draw it if asked to."""
+    """Print the energy of one record on each target, and draw it with --plot."""
     record, counts = energy.read_record(args.record)
-    targets = energy.pick(args.target, args.config_dir)
+    targets = energy.load_targets_named(args.target, args.config_dir)
     title = f"{record.method.choices['dataset']}, {record.method_id}"
     priced = PricedNetwork.of(counts, targets, dt_s=record.method.protocol.dt_s, title=title)
     if args.plot is not None:
         priced.plot(args.plot)
     targets_tree = [estimate_tree(estimate) for estimate in priced.estimates]
     tree = {"footprint": asdict(footprint(counts)), "targets": targets_tree}
-    return answer(args, tree, [*about(counts), training(record), "", *priced.lines()])
+    return answer(args, tree, [*network_lines(counts), training_line(record), "", *priced.lines()])
 
 
-def about(counts: OpCounts) -> list[str]:
-    """Describe the size and the activity of the network, before any price."""
+def network_lines(counts: OpCounts) -> list[str]:
+    """Write lines on the activity and memory of a network, which do not depend on prices."""
     usage = footprint(counts)
+    spikes, operations = _mean_text(usage.spikes_sent), _mean_text(usage.synaptic_operations)
     lines = [
-        f"a sample: {_mean(usage.spikes_sent)} spikes, {_mean(usage.synaptic_operations)} synaptic operations; "
+        f"a sample: {spikes} spikes, {operations} synaptic operations; "
         f"{100 * usage.activation_sparsity:.3g} % of connections times steps go unused"
     ]
     if usage.weights is not None:
@@ -124,22 +126,23 @@ def about(counts: OpCounts) -> list[str]:
     return lines
 
 
-def training(record: RunRecord) -> str:
-    """Write the line on the cost of training in a record."""
+def training_line(record: RunRecord) -> str:
+    """Write a line on the time, epochs and peak memory of a record's training."""
     memory = record.peak_memory_bytes
     peak = "not measured" if memory is None else f"{memory / 2**20:,.0f} MiB"
     took = f"{record.timing.fit_s:.3g} s, {len(record.curve)} epochs"
     return f"training: {took}, peak memory {peak}; its operations are not counted"
 
 
-def _mean(mean: Mean) -> str:
+def _mean_text(mean: Mean) -> str:
+    """Write a mean with the half-width of its interval, if known."""
     return f"{mean.value:,.4g}" if mean.half is None else f"{mean.value:,.4g} +- {mean.half:,.2g}"
 
 
 def answer_explain(args: argparse.Namespace) -> int:
-    """Print term by term the energy of one record on one target."""
+    """Print the energy of one record on one target, term by term."""
     record, counts = energy.read_record(args.record)
-    (target,) = energy.pick([args.target], args.config_dir).values()
+    (target,) = energy.load_targets_named([args.target], args.config_dir).values()
     estimate = price(counts, target=target, dt_s=record.method.protocol.dt_s)
     return answer(args, estimate_tree(estimate), explanation(estimate, target))
 
@@ -173,17 +176,17 @@ def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
 
 
 def answer_fit(args: argparse.Namespace) -> int:
-    """Print how a record's network fits a chip; return 1 where it does not."""
+    """Print whether and how a record's network fits a chip; return 1 if it does not."""
     record, counts = energy.read_record(args.record)
-    (target,) = energy.pick([args.target], args.config_dir).values()
+    (target,) = energy.load_targets_named([args.target], args.config_dir).values()
     choices = record.method.choices
     chip_fit = fit(counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
-    answer(args, {**asdict(chip_fit), "fits": chip_fit.fits}, report(chip_fit))
+    answer(args, {**asdict(chip_fit), "fits": chip_fit.fits}, fit_report(chip_fit))
     return 0 if chip_fit.fits else 1
 
 
-def report(chip_fit: ChipFit) -> list[str]:
-    """Write whether a network fits a chip, why, and which limits were not checked."""
+def fit_report(chip_fit: ChipFit) -> list[str]:
+    """Write lines on whether a network fits a chip: cores by layer, what is unsupported, and unchecked limits."""
     rows = [["layer", "first core", "cores", "because of"]]
     rows += [
         [piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces

@@ -26,20 +26,20 @@ from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 
-MOST_METHODS = 12  # up to which every pair is printed
+MOST_METHODS_IN_PAIRS = 12  # with more methods, only neighbours in the ranking are printed
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """Holds one method that is ranked by energy, with the means over its finished seeds."""
+    """Holds one method that is ranked by energy, with the records of its finished seeds."""
 
     label: str
     records: tuple[RunRecord, ...]
-    counts: OpCounts  # of all seeds together
+    counts: OpCounts  # operations of all seeds together
 
     @property
     def accuracies(self) -> tuple[float, ...]:
-        """Return the test accuracies of the finished seeds."""
+        """Return the test accuracies of the seeds, each in 0..1."""
         tests = (record.test for record in self.records if record.test is not None)
         return tuple(test.accuracy for test in tests if test.accuracy is not None)
 
@@ -51,34 +51,37 @@ class Contestant:
 
 def answer_rank(args: argparse.Namespace) -> int:
     """Print the energy of methods and of matched networks without spikes, and how stable their order is."""
-    targets = energy.pick(args.target, args.config_dir)
-    methods = contestants(args.sources)
+    targets = energy.load_targets_named(args.target, args.config_dir)
+    methods = read_contestants(args.sources)
     chosen, dt_s = [*targets.values()], methods[0].dt_s
     series = in_time(methods[0].records[0].method.choices["dataset"], args.config_dir)
-    beside = {
+    by_label = {
         method.label: matched(method.counts, targets=chosen, dt_s=dt_s, in_time=series) for method in methods
     }
     stability = costs.stability(
         {method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s
     )
     if args.plot is not None:
-        _plot(methods, beside, targets, args.plot)
-    lines = [*beside_lines(methods, beside), "", *stability_lines(stability)]
-    return answer(args, _tree(methods, beside, stability), lines)
+        _plot(methods, by_label, targets, args.plot)
+    lines = [*comparison_lines(methods, by_label), "", *stability_lines(stability)]
+    return answer(args, _tree(methods, by_label, stability), lines)
 
 
 def _plot(
-    methods: Sequence[Contestant], beside: dict[str, Matched], targets: dict[str, EnergyTarget], path: Path
+    methods: Sequence[Contestant], by_label: dict[str, Matched], targets: dict[str, EnergyTarget], path: Path
 ) -> None:
-    """Draw accuracy against energy on the targets that tell methods apart, those of the boards first."""
+    """Draw accuracy against energy into a file, one panel for each target on which energies differ.
+
+    `by_label` maps labels of methods to their energies and those of matched networks without spikes.
+    """
     from sgbench.plots import style
     from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
     from sgbench.plots.estimate import Estimate
 
     panels = []
     for name in sorted(targets, key=lambda name: not targets[name].on_boards):
-        comparisons = [beside[method.label].comparisons[name] for method in methods]
-        energies = [one.spiking_nj for one in comparisons if one.spiking_nj is not None]
+        comparisons = [by_label[method.label].comparisons[name] for method in methods]
+        energies = [comparison.spiking_nj for comparison in comparisons if comparison.spiking_nj is not None]
         known = [Estimate(energy.value, energy.low, energy.high) for energy in energies]
         if len(known) == len(methods) and len(set(known)) > 1:
             panels.append(FrontPanel(name, tuple(known), _shared_ann_nj(comparisons)))
@@ -90,17 +93,17 @@ def _plot(
 
 
 def _shared_ann_nj(comparisons: Sequence[EnergyComparison]) -> float | None:
-    """Return the energy of the network without spikes, where it has a total and is the same for all methods."""
+    """Return the energy of the network without spikes [nJ]; None if it is unknown or differs between methods."""
     energies = {comparison.ann_nj for comparison in comparisons}
     (energy,) = energies if len(energies) == 1 else (None,)
     return None if energy is None else energy.value
 
 
-def contestants(sources: Sequence[Path]) -> list[Contestant]:
-    """Group the records below some folders by method, the cheapest in synaptic operations first.
+def read_contestants(sources: Sequence[Path]) -> list[Contestant]:
+    """Read the records of files and folders and group them by method, the lowest synapse rate first.
 
     Raises:
-        InputError: no finished record, or records of several protocols, which are not comparable.
+        InputError: there is no finished record, or records are of several protocols, which are not comparable.
     """
     records = [read_model(path, RunRecord) for path in _record_files(sources)]
     groups = by_method(record for record in records if record.counts is not None and record.test is not None)
@@ -110,11 +113,12 @@ def contestants(sources: Sequence[Path]) -> list[Contestant]:
     if len(protocols) > 1:
         raise InputError(f"records of protocols {', '.join(protocols)} are not comparable; name one folder")
     labels = names_apart({key: group[0].method for key, group in groups.items()})
-    methods = [_contestant(labels[key], group) for key, group in groups.items()]
+    methods = [_make_contestant(labels[key], group) for key, group in groups.items()]
     return sorted(methods, key=lambda method: synapse_rate(method.counts))
 
 
 def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
+    """Yield files of records: those named, and in named folders `record.json` and `SEED.json`, at any depth."""
     for source in sources:
         if source.is_file():
             yield source
@@ -128,18 +132,19 @@ def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
             raise InputError(f"{source}: no such file or folder")
 
 
-def _contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
+def _make_contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
+    """Build a method of the ranking from the records of its seeds."""
     return Contestant(
         label, tuple(group), pooled([record.counts for record in group if record.counts is not None])
     )
 
 
-def beside_lines(methods: Sequence[Contestant], beside: dict[str, Matched]) -> list[str]:
-    """Write a table with a line for each method and its matched networks without spikes."""
+def comparison_lines(methods: Sequence[Contestant], by_label: dict[str, Matched]) -> list[str]:
+    """Write a table that compares each method with its matched networks without spikes, and explain its columns."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
-    bits = beside[methods[0].label].activation_bits
+    bits = by_label[methods[0].label].activation_bits
     for method in methods:
-        energies = beside[method.label]
+        energies = by_label[method.label]
         ends = energies.crossover_range
         rows.append(
             [
@@ -161,17 +166,17 @@ def beside_lines(methods: Sequence[Contestant], beside: dict[str, Matched]) -> l
 
 
 def stability_lines(stability: Sequence[Duel]) -> list[str]:
-    """Describe for each pair of methods how often its order by energy holds."""
+    """Write a table of how often the order of each pair of methods holds when prices vary in their intervals."""
     rows = [["cheaper", "than", "share of prices", "targets", "on all"]]
     methods = list(dict.fromkeys(name for duel in stability for name in (duel.a, duel.b)))
-    many = len(methods) > MOST_METHODS
+    many = len(methods) > MOST_METHODS_IN_PAIRS
     for duel in stability:
         if many and methods.index(duel.b) - methods.index(duel.a) > 1:
             continue
-        first = duel.mean >= 0.5  # noqa: PLR2004 - half
-        a, b = (duel.a, duel.b) if first else (duel.b, duel.a)
-        share = duel.mean if first else 1 - duel.mean
-        rows.append([a, b, f"{share:.0%}", str(len(duel.share)), "yes" if duel.certain else "no"])
+        is_a_cheaper = duel.mean >= 0.5  # noqa: PLR2004 - half
+        cheaper, other = (duel.a, duel.b) if is_a_cheaper else (duel.b, duel.a)
+        share = duel.mean if is_a_cheaper else 1 - duel.mean
+        rows.append([cheaper, other, f"{share:.0%}", str(len(duel.share)), "yes" if duel.certain else "no"])
     if not stability:
         return ["no pair of methods has a total on one target"]
     return [
@@ -181,20 +186,24 @@ def stability_lines(stability: Sequence[Duel]) -> list[str]:
     ]
 
 
-def _tree(methods: Sequence[Contestant], beside: dict[str, Matched], stability: Sequence[Duel]) -> Any:
-    def plain(one: EnergyComparison) -> dict[str, Any]:
-        tree = asdict(one)
+def _tree(methods: Sequence[Contestant], by_label: dict[str, Matched], stability: Sequence[Duel]) -> Any:
+    """Convert methods, their comparisons with networks without spikes, and the stability to a tree for JSON."""
+
+    def comparison_tree(comparison: EnergyComparison) -> dict[str, Any]:
+        tree = asdict(comparison)
         ends = tree["crossover"] or {}
         crossover = {key: value if math.isfinite(value) else None for key, value in ends.items()} or None
-        return {**tree, "crossover": crossover, "wins": one.wins}
+        return {**tree, "crossover": crossover, "wins": comparison.wins}
 
     return {
         "methods": [
             {
                 "method": method.label,
                 "accuracies": list(method.accuracies),
-                "rate": beside[method.label].rate,
-                "beside": [plain(one) for one in beside[method.label].comparisons.values()],
+                "rate": by_label[method.label].rate,
+                "beside": [
+                    comparison_tree(comparison) for comparison in by_label[method.label].comparisons.values()
+                ],
             }
             for method in methods
         ],

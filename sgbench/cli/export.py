@@ -9,29 +9,34 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, shared
+from sgbench.cli.common import answer, shared_options
 from sgbench.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from sgbench.inspection.stored_run import StoredRun
     from sgbench.networks.base import Network
 
-READERS = ("snntorch", "spikingjelly", "norse", "sinabs", "nir")
-NEEDED = f"--for {'|'.join(READERS)} or a chip, with --to FILE, is needed; or --nir FILE.nir alone"
-OF_NIR = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "--dt"}
+LIBRARY_READERS = ("snntorch", "spikingjelly", "norse", "sinabs", "nir")
+USAGE_HINT = (
+    f"--for {'|'.join(LIBRARY_READERS)} or a chip, with --to FILE, is needed; or --nir FILE.nir alone"
+)
+NIR_OPTIONS = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "--dt"}
 
 
 def register(commands: Any) -> None:
     """Add the command `export` to the parser."""
     export = commands.add_parser(
-        "export", help="write the network of a run for another library or a chip, or as NIR", parents=shared()
+        "export",
+        help="write the network of a run for another library or a chip, or as NIR",
+        parents=shared_options(),
     )
     export.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of a finished run, with its record")
     export.add_argument(
         "--for",
         dest="reader",
         metavar="READER",
-        help=f"{', '.join(READERS)}, or a chip whose limits are known, e.g. loihi1, which gets whole numbers",
+        help=f"{', '.join(LIBRARY_READERS)}, or a chip whose limits are known, e.g. loihi1, "
+        "which gets whole numbers",
     )
     export.add_argument(
         "--to",
@@ -57,35 +62,35 @@ def register(commands: Any) -> None:
 
 def export_command(args: argparse.Namespace) -> int:
     """Build the network of a run, load its weights, and write it for a reader."""
-    from sgbench.inspection.stored_run import load_selected, record_of, run_of
+    from sgbench.inspection.stored_run import load_selected, read_record, rebuild_run
 
-    reader, path = _asked(args)
+    reader, path = _reader_and_path(args)
     if reader == "nir":
         from sgbench.exchange.nir_export import nir_module
 
-        nir_module()  # said before anything is read
-    record = record_of(args.run)
-    run = run_of(args.run, record, config_dirs=args.config_dir, allow_targets=args.allow_target)
+        nir_module()  # raises an error if the package is missing, before anything is read
+    record = read_record(args.run)
+    run = rebuild_run(args.run, record, config_dirs=args.config_dir, allow_targets=args.allow_target)
     network = load_selected(run).eval()
-    writer = _write_nir if reader == "nir" else _write_code if reader in READERS else _write_whole
-    summary = writer(args, reader, path, run, network)
-    line = summary.pop("line")
-    return answer(args, summary, line)
+    write = _write_code if reader in LIBRARY_READERS else _write_whole_numbers
+    summary = (_write_nir if reader == "nir" else write)(args, reader, path, run, network)
+    lines = summary.pop("lines")
+    return answer(args, summary, lines)
 
 
-def _asked(args: argparse.Namespace) -> tuple[str, Path]:
-    """Return who is to read what is written, and the file."""
+def _reader_and_path(args: argparse.Namespace) -> tuple[str, Path]:
+    """Return the reader that the file is for (a library, "nir" or a chip) and its path, from checked options."""
     reader: str | None = args.reader if args.nir is None else "nir"
     path: Path | None = args.to if args.nir is None else args.nir
     both = args.nir is not None and not (args.reader is None and args.to is None)
     if reader is None or path is None or both:
-        raise InputError(f"export: {NEEDED}")
+        raise InputError(f"export: {USAGE_HINT}")
     if reader == "nir":
         return reader, path
-    given = [word for name, word in OF_NIR.items() if getattr(args, name) is not None]
-    if given:
-        raise InputError(f"{given[0]}: is of NIR files alone; leave it out with --for {reader}")
-    if reader not in READERS:
+    used = [option for name, option in NIR_OPTIONS.items() if getattr(args, name) is not None]
+    if used:
+        raise InputError(f"{used[0]}: is of NIR files alone; leave it out with --for {reader}")
+    if reader not in LIBRARY_READERS:
         if path.suffix != ".npz":
             raise InputError(f"--to {path}: a file that ends in .npz is needed with --for {reader}")
         _require_chip_name(reader, args.config_dir)
@@ -96,21 +101,21 @@ def _asked(args: argparse.Namespace) -> tuple[str, Path]:
 
 
 def _require_chip_name(name: str, config_dirs: Sequence[Path]) -> None:
-    """Refuse a name that is neither a library nor a chip, before a run is read."""
+    """Raise an InputError for a name that is not a chip with known limits, before a run is read."""
     from sgbench.energy.price import load_targets
-    from sgbench.inspection.chip_run import chip_named
+    from sgbench.inspection.chip_run import find_chip
 
     known = load_targets(config_dirs, everything=True)
     if name not in known:
         chips = [target.name for target in known.values() if target.chip is not None]
-        raise InputError(f"--for {name}: no such reader; {suggest(name, [*READERS, *chips])}")
-    chip_named(name, config_dirs)
+        raise InputError(f"--for {name}: no such reader; {suggest(name, [*LIBRARY_READERS, *chips])}")
+    find_chip(name, config_dirs)
 
 
 def _write_nir(
     args: argparse.Namespace, _: str, path: Path, run: StoredRun, network: Network
 ) -> dict[str, Any]:
-    """Write a graph, and say which of its nodes other readers leave out."""
+    """Write the network as a NIR graph; return facts for JSON, and "lines" on nodes which other readers skip."""
     from sgbench.exchange.nir_export import nir_module, to_nir, unread
     from sgbench.records.files import write_atomic
 
@@ -128,14 +133,14 @@ def _write_nir(
         "dt_s": dt_s,
         "step": step,
         "unread": missed,
-        "line": "; ".join([line, *missed]),
+        "lines": "; ".join([line, *missed]),
     }
 
 
 def _write_code(
     _: argparse.Namespace, reader: str, path: Path, run: StoredRun, network: Network
 ) -> dict[str, Any]:
-    """Write Python and the weights beside it."""
+    """Write the network as Python code of a library, with its weights beside it; return facts and "lines"."""
     import torch
 
     from sgbench.composition.catalogue import entry
@@ -163,21 +168,21 @@ def _write_code(
         "weights": str(weights),
         "for": reader,
         "layers": [layer.name for layer in network.layers],
-        "line": f"{path} and {weights}: network() of the first is the run's network, in neurons of {name}",
+        "lines": f"{path} and {weights}: network() of the first is the run's network, in neurons of {name}",
     }
 
 
-def _write_whole(
+def _write_whole_numbers(
     args: argparse.Namespace, name: str, path: Path, run: StoredRun, network: Network
 ) -> dict[str, Any]:
-    """Write whole numbers for a chip, and hold them against the simulation."""
+    """Write the network in whole numbers for a chip, compare it with its simulation; return facts and "lines"."""
     import numpy as np
 
     from sgbench.exchange.whole_numbers import whole_layers
-    from sgbench.inspection.chip_run import agreement, chip_named, precision_of, require_chip
+    from sgbench.inspection.chip_run import compare_with_simulation, find_chip, precision_of, require_chip
     from sgbench.records.files import write_atomic
 
-    target = chip_named(name, args.config_dir)
+    target = find_chip(name, args.config_dir)
     chip_fit = require_chip(run, target)
     layers = whole_layers(network, name)
     data = io.BytesIO()
@@ -186,11 +191,11 @@ def _write_whole(
     lines = [
         f"{path}: {', '.join(layer.name for layer in layers)} in whole numbers, {chip_fit.cores} cores of {name}"
     ]
-    found = {"whole_numbers": agreement(run, layers)}
+    found = {"whole_numbers": compare_with_simulation(run, layers)}
     lines.append(f"in whole numbers: {found['whole_numbers']}")
     precision = None if target.chip is None else precision_of(target.chip)
     if precision is not None:
-        found["as_fine_as_the_chip"] = agreement(run, layers, precision)
+        found["as_fine_as_the_chip"] = compare_with_simulation(run, layers, precision)
         lines.append(
             f"with decays of {precision.decay_bits} bits, as {name} has: {found['as_fine_as_the_chip']}"
         )
@@ -203,5 +208,5 @@ def _write_whole(
         "cores": chip_fit.cores,
         "agreement": {key: asdict(value) for key, value in found.items()},
         "unchecked": list(chip_fit.unchecked),
-        "line": lines,
+        "lines": lines,
     }

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import add_author, answer, author_of, shared
+from sgbench.cli.common import add_author, answer, author_of, shared_options
 from sgbench.errors import InputError, printable
 
 EPILOG = """examples:
@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
         help="better, equal or worse than the known surrogates, and for which networks",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=shared(),
+        parents=shared_options(),
     )
     parser.add_argument(
         "overrides",
@@ -60,7 +60,7 @@ def register(commands: Any) -> None:
 
 
 def judge_command(args: argparse.Namespace) -> int:
-    """Run missing runs, write the files of the verdict, and print a line for each kind of network."""
+    """Run the missing runs of a candidate, write the verdict's files, and print a line for each kind of network."""
     from sgbench.study.judge.decide import MARGIN
     from sgbench.study.judge.field import SETS
     from sgbench.study.judge.judged import judge
@@ -77,22 +77,17 @@ def judge_command(args: argparse.Namespace) -> int:
         runs_dir=args.runs_dir,
         data_dir=args.data_dir,
         workers=args.workers,
-        say=_say,
+        say=lambda line: sys.stderr.write(f"{printable(line)}\n"),
         config_dirs=args.config_dir,
         allow_targets=args.allow_target,
         author=None if args.name is None else author_of(args),
     )
     lines = []
-    for each in result.verdicts().values():
-        margin = f" within {MARGIN:g} points" if each.word == "equal" else ""
+    for verdict in result.verdicts().values():
+        margin = f" within {MARGIN:g} points" if verdict.word == "equal" else ""
         lines.append(
-            f"{each.regime}: {each.word}{margin}, {each.difference:+z.1f} points, {each.seeds} seeds"
+            f"{verdict.regime}: {verdict.word}{margin}, {verdict.difference:+z.1f} points, {verdict.seeds} seeds"
         )
     lines.append(str(args.to / "verdict.md"))
     lines += result.handed_in
-    return answer(args, [asdict(each) for each in result.verdicts().values()], lines)
-
-
-def _say(line: str) -> None:
-    """Print a line of progress on standard error."""
-    sys.stderr.write(f"{printable(line)}\n")
+    return answer(args, [asdict(verdict) for verdict in result.verdicts().values()], lines)

@@ -16,7 +16,7 @@ from sgbench.cli.common import CommandParser
 from sgbench.errors import (
     TRACEBACK,
     InputError,
-    ended_by,
+    as_expected_error,
     one_printable_line,
     shows_traceback,
 )
@@ -47,13 +47,13 @@ every command takes --traceback, which shows where in the code an error came fro
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
 
-MOVED = {
+MAINTAINERS_COMMANDS = {
     **{("study", name): f"python -m study {name}" for name in ("report", "measure", "plan", "publish")},
     **{("submit", name): f"python -m registry {name}" for name in ("accept", "restore")},
     ("data", "accept"): "python -m registry accept-data",
     **{("board", name): f"python -m registry {name}" for name in ("audit", "withdraw", "release")},
 }
-"""Commands for maintainers of studies and boards, which are not in the package, with what a clone has instead."""
+"""Maps commands for maintainers, which are not in the package, to what a clone of the repository has instead."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +66,7 @@ def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] |
 
     Args:
         dispatch: runs the command that the arguments name, and returns the exit code.
-        argv: arguments without the program's name; None: those of this process.
+        argv: arguments without the program's name; None takes those of this process.
     """
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
     trusts = allowed_targets() or any(argument.startswith("--allow-target") for argument in arguments)
@@ -85,7 +85,7 @@ def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] |
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except Exception as error:
-            ended = ended_by(error)
+            ended = as_expected_error(error)
             if ended is None or shows_traceback():
                 raise
             sys.stdout.flush()
@@ -139,6 +139,7 @@ def _with_whole_name(argument: str) -> str:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    """Run the command that the arguments begin with; return its exit code."""
     if arguments[:1] == ["run"]:
         # Hydra's grammar, not argparse's: overrides, sweeps and Hydra's own flags.
         from sgbench.cli.run import run_command
@@ -160,9 +161,9 @@ def _dispatch(arguments: list[str]) -> int:
         return diagnose_command(arguments[1:])
     if arguments and "=" in arguments[0]:
         raise InputError(f"'{arguments[0]}' is no command; did you mean: sgbench run {' '.join(arguments)}")
-    for moved, command in MOVED.items():
-        if tuple(arguments[: len(moved)]) == moved:
-            raise InputError(f"sgbench {' '.join(moved)}: not in the package; in a clone of it: {command}")
+    for path, command in MAINTAINERS_COMMANDS.items():
+        if tuple(arguments[: len(path)]) == path:
+            raise InputError(f"sgbench {' '.join(path)}: not in the package; in a clone of it: {command}")
     args = parser().parse_args(arguments)
     return args.handler(args)
 

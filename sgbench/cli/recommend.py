@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import answer, check_picture, shared
+from sgbench.cli.common import answer, check_picture, shared_options
 from sgbench.errors import InputError
 
 GOALS = ("accuracy", "spikes", "safety")
@@ -17,12 +17,12 @@ EPILOG = """examples:
   sgbench recommend --layers 4 --steps 100 --start-spikes 9,4,1,0.2
   sgbench recommend --layers 1 --recurrent --steps 80
   sgbench recommend --target loihi1 --max-nj 50 --min-accuracy 90    # under a budget of energy on a chip"""
-SHAPE = ("recurrent", "steps", "start_spikes")
-"""Options that describe a network for which no overrides are given."""
-BUDGET = ("max_nj", "min_accuracy", "bits", "run", "plot")
-"""Options of advice under a budget of energy."""
-NOT_MEASURED = ("layers", *SHAPE, "goal", "budget", "summary", "data_dir")
-"""Options that advice from measured runs does not take."""
+SHAPE_OPTIONS = ("recurrent", "steps", "start_spikes")
+"""Attributes of options that describe a network, in place of overrides."""
+BUDGET_OPTIONS = ("max_nj", "min_accuracy", "bits", "run", "plot")
+"""Attributes of options for advice under a budget of energy."""
+WITHOUT_TARGET = ("layers", *SHAPE_OPTIONS, "goal", "budget", "summary", "data_dir")
+"""Attributes of options that do not go with --target."""
 
 
 def register(commands: Any) -> None:
@@ -32,7 +32,7 @@ def register(commands: Any) -> None:
         help="which surrogate and width to take for a network, from the study",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=shared(picture="accuracy against energy of the measured settings, with --target"),
+        parents=shared_options(picture="accuracy against energy of the measured settings, with --target"),
     )
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of a run, e.g. experiment=digits")
     parser.add_argument("--for", dest="goal", choices=GOALS, help="what counts (default: accuracy)")
@@ -66,8 +66,8 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
 def recommend(args: argparse.Namespace) -> int:
     """Print the recommended surrogate, width and settings."""
     if args.target is not None:
-        return _under_budget(args)
-    _refuse(args, BUDGET, "needs --target, e.g. --target loihi1")
+        return _recommend_under_budget(args)
+    _refuse(args, BUDGET_OPTIONS, "needs --target, e.g. --target loihi1")
     from sgbench.recommendation.recommend import recommend as recommended
     from sgbench.recommendation.recommend import recommend_shape
     from sgbench.recommendation.summary import Shape
@@ -78,7 +78,9 @@ def recommend(args: argparse.Namespace) -> int:
         )
     goal, budget = args.goal or GOALS[0], 3 if args.budget is None else args.budget
     if args.overrides:
-        _refuse(args, SHAPE, "describes a network given by --layers; give --layers in place of overrides")
+        _refuse(
+            args, SHAPE_OPTIONS, "describes a network given by --layers; give --layers in place of overrides"
+        )
         overrides = (
             args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
         )
@@ -95,13 +97,13 @@ def recommend(args: argparse.Namespace) -> int:
         steps = 100 if args.steps is None else args.steps
         if args.layers < 1 or steps < 1:
             raise InputError(f"--layers {args.layers} --steps {steps}: 1 or more are needed")
-        spikes = None if args.start_spikes is None else _numbers(args.start_spikes, args.layers)
+        spikes = None if args.start_spikes is None else _parse_spikes(args.start_spikes, args.layers)
         shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=steps, start_spikes=spikes)
         found = recommend_shape(shape, goal=goal, budget=budget, summary=args.summary)
     return answer(args, found.tree, found.lines)
 
 
-def _under_budget(args: argparse.Namespace) -> int:
+def _recommend_under_budget(args: argparse.Namespace) -> int:
     """Print the settings with which a network meets a budget of energy on a target."""
     from sgbench.recommendation.budget_export import figure_of, tree_of
     from sgbench.recommendation.recommend import recommend
@@ -109,7 +111,7 @@ def _under_budget(args: argparse.Namespace) -> int:
     measured = "--target answers from measured runs; name a finished run of yours with --run"
     if args.overrides:
         raise InputError(f"{args.overrides[0]}: {measured}")
-    _refuse(args, NOT_MEASURED, measured)
+    _refuse(args, WITHOUT_TARGET, measured)
     check_picture(args)
     advice = recommend(
         target=args.target,
@@ -123,16 +125,16 @@ def _under_budget(args: argparse.Namespace) -> int:
 
 
 def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    """Refuse options that have no effect on the advice that is asked for."""
+    """Raise an InputError, with the reason `why`, if an option among `names` is given."""
     for name in names:
-        given = getattr(args, name)
-        if given is not None and given is not False:
+        value = getattr(args, name)
+        if value is not None and value is not False:
             option = {"goal": "for"}.get(name, name).replace("_", "-")
             raise InputError(f"--{option}: {why}")
 
 
-def _numbers(text: str, layers: int) -> tuple[float, ...]:
-    """Read a list of numbers, one a layer."""
+def _parse_spikes(text: str, layers: int) -> tuple[float, ...]:
+    """Parse --start-spikes: spikes that a neuron sends before training, one number of 0 or more for each layer."""
     try:
         numbers = tuple(float(number) for number in text.split(","))
     except ValueError:

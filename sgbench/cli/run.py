@@ -1,4 +1,4 @@
-"""`sgbench run`: one point of the space, or a sweep whose every point is checked before the first one runs."""
+"""`sgbench run`: runs one configuration, or a sweep whose every point is checked before the first one runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import say
-from sgbench.cli.run_hydra import Job, run_sweep, say_failed, show, warn_of_chance
+from sgbench.cli.common import print_lines
+from sgbench.cli.run_hydra import Job, print_failed, run_sweep, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, with_own
-from sgbench.sweeps.checked import built
-from sgbench.sweeps.outcome import guessing, problem, result
+from sgbench.sweeps.checked import build_and_check
+from sgbench.sweeps.outcome import describe_guessing, failure_reason, result_line
 from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
@@ -53,78 +53,82 @@ exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run `sgbench run` with these arguments; return the exit code."""
+    """Run `sgbench run` with the arguments behind its name; return the exit code."""
     if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(HELP)
         return 0
     from sgbench.composition.hydra_flags import asks_to_show
-    from sgbench.sweeps.notes import notes
-    from sgbench.sweeps.remembered import of_words, remember
+    from sgbench.sweeps.notes import notes_before_running
+    from sgbench.sweeps.remembered import remember, to_remember
 
-    rest, allowed = _take(list(arguments), "--allow-target")
-    rest, folders = _take(rest, "--config-dir", "-cd")
-    rest, firsts = _take(rest, "--first")
-    rest += [f"protocol.first_samples={count}" for count in firsts]
+    rest, allowed = _split_off(list(arguments), "--allow-target")
+    rest, folders = _split_off(rest, "--config-dir", "-cd")
+    rest, counts = _split_off(rest, "--first")
+    rest += [f"protocol.first_samples={count}" for count in counts]
     config_dirs = [Path(folder) for folder in folders]
     # Hydra's own flag takes one folder; its search path takes any number.
     searched = with_own(config_dirs)
     paths = ",".join(f"file://{folder.resolve()}" for folder in searched)
-    back = [f"hydra.searchpath=[{paths}]"] if searched else []
+    search_path = [f"hydra.searchpath=[{paths}]"] if searched else []
     if asks_to_show(rest):
-        return show(rest, back, config_dirs)
+        return show(rest, search_path, config_dirs)
     with uncollected():
         planned = _plan(rest, config_dirs, allowed)
-        parts, widths = built(planned)
-        lines = list(notes(planned, rest, widths))
+        parts, widths = build_and_check(planned)
+        lines = list(notes_before_running(planned, rest, widths))
     for line in lines:
-        say(line)
+        print_lines(line)
     if planned.config is not None:
         return _run_single(planned, planned.config, parts)
     first = planned.specs[0]
     if first.group is not None and not planned.is_open:
-        remember(Path(first.paths.runs_dir), first.group, of_words(rest, config_dirs, allowed))
+        remember(Path(first.paths.runs_dir), first.group, to_remember(rest, config_dirs, allowed))
     overrides = [argument for argument in rest if not argument.startswith("-")]
-    return run_sweep(planned, [*overrides, *back], Job(planned, config_dirs, allowed))
+    return run_sweep(planned, [*overrides, *search_path], Job(planned, config_dirs, allowed))
 
 
-def _take(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]:
+def _split_off(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]:
     """Split off flags with values (`--flag value`, `--flag=value`); return the other arguments and the values."""
     others: list[str] = []
     values: list[str] = []
     rest = iter(arguments)
     for argument in rest:
-        name, given, value = argument.partition("=")
+        name, has_value, value = argument.partition("=")
         if name in flags:
-            taken = value if given else next(rest, None)
-            if taken is None:
+            found = value if has_value else next(rest, None)
+            if found is None:
                 raise InputError(f"{name}: a value is needed")
-            values.append(taken)
+            values.append(found)
         else:
             others.append(argument)
     return others, values
 
 
 def _plan(arguments: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:
+    """Compose and check all points of the arguments, with `width_fwhm=auto` measured."""
     from sgbench.composition.plan import plan
     from sgbench.training.calibration import calibrate_plan
 
     overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
     for argument in overrides:
         if argument.startswith("-"):
-            asked = " ".join(one for one in overrides if not one.startswith("-")) or "OVERRIDE ..."
+            others = " ".join(text for text in overrides if not text.startswith("-")) or "OVERRIDE ..."
             raise InputError(
                 f"{argument}: this flag is not known; see: sgbench run --help; to count the runs without starting "
-                f"them: sgbench sweep status {asked}"
+                f"them: sgbench sweep status {others}"
             )
     multirun = len(overrides) < len(arguments)
     return calibrate_plan(plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed))
 
 
 def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> int:
-    """Run the one point of a plan with the parts that it was checked with, and print the result."""
+    """Run the one point of a plan and print its result; return 1 if it fails.
+
+    `config` is its merged tree, which is modified. `parts` were built to check it; None builds them anew.
+    """
     from sgbench.composition.hydra_internals import run_as_job
     from sgbench.leaderboard.score import measures
-    from sgbench.sweeps.selected_on_test import optimism
+    from sgbench.sweeps.selected_on_test import optimism_lines
     from sgbench.training.run_folder import folder_of
 
     with uncollected():
@@ -132,17 +136,17 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
 
     (spec,) = planned.specs
     record = run_as_job(config, lambda: run_spec(spec, parts))
-    reason = problem(spec, record)
+    reason = failure_reason(spec, record)
     if reason is not None:
-        say_failed(reason)
+        print_failed(reason)
         return 1
-    for line in (result(record), f"record: {folder_of(spec) / RECORD}", *optimism([record])):
-        say(line)
+    for line in (result_line(record), f"record: {folder_of(spec) / RECORD}", *optimism_lines([record])):
+        print_lines(line)
     if spec.trainer.profile:
         from sgbench.training.profile import profile_lines
 
         for line in profile_lines(folder_of(spec)):
-            say(line)
+            print_lines(line)
     measure = measures(planned.config_dirs)(spec.method)
-    warn_of_chance([guessing(spec)] if measure.is_at_chance(record.validation) else [], 1)
+    warn_of_chance([describe_guessing(spec)] if measure.is_at_chance(record.validation) else [], 1)
     return 0

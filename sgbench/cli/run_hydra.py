@@ -1,4 +1,4 @@
-"""The parts of `sgbench run` that Hydra does: launching the points of a sweep, and Hydra's own flags."""
+"""Runs the parts of `sgbench run` that Hydra does: launching the points of a sweep, and Hydra's own flags."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import say
+from sgbench.cli.common import print_lines
 from sgbench.errors import (
     HOW_TO_SEE,
     InputError,
     RunBusyError,
     SgbenchError,
-    ended_by,
+    as_expected_error,
     one_printable_line,
     shows_traceback,
 )
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
-from sgbench.sweeps.names import names_of
+from sgbench.sweeps.names import name_methods
 from sgbench.sweeps.outcome import (
     NO_RECORD,
     Guessing,
     chance_warning,
-    cost,
-    guessing,
+    cost_to_minimise,
+    describe_guessing,
+    failure_reason,
     headline,
-    label,
-    problem,
+    point_label,
 )
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 
 
 def run_sweep(planned: RunPlan, arguments: Sequence[str], job: Job) -> int:
-    """Launch every point of a plan by Hydra, and report from the records how they ended."""
+    """Launch every point of a plan by Hydra, and print from the records how they ended; return the exit code."""
     before = [] if planned.is_open else [_stamp(spec) for spec in planned.specs]
     code = max(_launch(arguments, job), job.exit_code)
     if planned.is_open:
         return code
     if code == 0:  # otherwise points are missing for reasons that are already printed
-        code = _finish_what_others_left(planned, job.names)
+        code = _finish_busy_points(planned, job.names)
     return max(code, _report(planned, before, job.names, is_explained=job.is_refused))
 
 
@@ -63,45 +63,53 @@ def _launch(arguments: Sequence[str], job: Job) -> int:
     except Exception as error:  # launchers and sweepers may raise anything
         if shows_traceback():
             raise
-        say_error(ended_by(error) or SgbenchError(f"{type(error).__name__}: {one_line(error)}; {HOW_TO_SEE}"))
+        print_error(
+            as_expected_error(error)
+            or SgbenchError(f"{type(error).__name__}: {one_line(error)}; {HOW_TO_SEE}")
+        )
         return getattr(error, "exit_code", 1)
     return 0
 
 
-def _finish_what_others_left(planned: RunPlan, names: Mapping[str, str]) -> int:
-    """Wait for points that another process runs, and run those that it gave up; return the worst exit code."""
-    from sgbench.sweeps.awaited import left_to_others, wait_for_others
+def _finish_busy_points(planned: RunPlan, names: Mapping[str, str]) -> int:
+    """Wait for points that another process runs, and run those that it abandons; return the worst exit code."""
+    from sgbench.sweeps.awaited import busy_points, wait_for_others
 
     code = 0
-    for outcome in wait_for_others(left_to_others(planned.specs), say):
+    for outcome in wait_for_others(busy_points(planned.specs), print_lines):
         if isinstance(outcome, SgbenchError):
-            say_error(outcome)
+            print_error(outcome)
             code = max(code, outcome.exit_code)
         else:
-            say(headline(outcome, names))
+            print_lines(headline(outcome, names))
     return code
 
 
 class Job:
-    """Runs what Hydra launches for each point of a sweep; picklable, for launchers that run in other processes.
+    """Runs one point of a sweep for each call by Hydra; picklable, for launchers that run in other processes.
 
-    A job takes its spec from the plan. Hydra's basic sweeper and `hydra/sweeper=planned` make the points of the
-    plan and no others; another sweeper may choose points as it goes, and a job composes one that is not planned.
+    Hydra's basic sweeper and `hydra/sweeper=planned` run the points of the plan, whose specs are used. Another
+    sweeper may choose points while it runs; these are composed when they are called.
+
+    Args:
+        planned: the points.
+        config_dirs: folders with entries of the user's own.
+        allowed: exact names of classes outside the catalogue that may be imported.
     """
 
     def __init__(self, planned: RunPlan, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
         self.planned = planned
         self.config_dirs = config_dirs
         self.allowed = allowed
-        self.names = names_of(planned)
+        self.names = name_methods(planned)
         self.exit_code = 0
         self.is_refused = False  # whether a launcher refused all points, in a line of its own
 
     def __call__(self, config: Any) -> float:
-        """Run one point; a problem becomes a line and an exit code, so that the sweep goes on.
+        """Run one point; an error is printed and kept as `exit_code`, so that the sweep continues.
 
         Returns:
-            What a sweeper that looks for the best point makes as small as it can, see `cost`.
+            The value that an optimising sweeper minimises (`cost_to_minimise`); infinity without a result.
         """
         from hydra.core.hydra_config import HydraConfig
 
@@ -110,9 +118,9 @@ class Job:
         try:
             record = run_spec(self._spec(config))
         except RunBusyError:
-            return math.inf  # the other process may finish it; in the end it is waited for
+            return math.inf  # another process runs this point; `_finish_busy_points` waits for it at the end
         except SgbenchError as error:
-            say_error(error)
+            print_error(error)
             self.exit_code = max(self.exit_code, error.exit_code)
             return math.inf
         job = HydraConfig.get()
@@ -120,16 +128,16 @@ class Job:
             chosen = [
                 override
                 for override in job.overrides.task
-                if override.partition("=")[0] not in self.planned.settled
+                if override.partition("=")[0] not in self.planned.fixed_keys
             ]
-            say(f"[{job.job.num + 1}] {headline(record, self.names)}: {', '.join(chosen)}")
+            print_lines(f"[{job.job.num + 1}] {headline(record, self.names)}: {', '.join(chosen)}")
             self.exit_code = max(self.exit_code, int(record.status != "finished"))
         else:
-            say(f"[{job.job.num + 1}/{len(self.planned.specs)}] {headline(record, self.names)}")
-        return cost(record)
+            print_lines(f"[{job.job.num + 1}/{len(self.planned.specs)}] {headline(record, self.names)}")
+        return cost_to_minimise(record)
 
     def _spec(self, config: Any) -> RunSpec:
-        """Look up the spec of this job in the plan, or compose it where the plan has no such point."""
+        """Return the spec of Hydra's current job, from the plan, or composed from `config` if it is not planned."""
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.composition.compose import register_resolvers, spec_from_config
@@ -157,14 +165,14 @@ class Job:
         largest: int | None,
         where: Mapping[str, Any],
     ) -> None:
-        """Run points of the plan side by side, for the launcher of that name.
+        """Run points of the plan in groups, side by side; called by the launcher `replicas`.
 
         Args:
             points: the overrides of each point.
             first: index of the first of them in the plan.
-            workers: processes, or jobs of a cluster; None: one for each core, or one for sixteen points.
-            largest: most replicas at a time in one process; None: as many as fit in memory.
-            where: settings of `sgbench.replicas.where`.
+            workers: processes, or jobs on a cluster; None is one for each core, or one job for sixteen points.
+            largest: most runs at a time in one process; None is as many as fit in memory.
+            where: maps settings of the place (`on`, `partition`, ...) to values, see `sgbench.replicas.where`.
         """
         from sgbench.replicas.sweep import run_sweep
         from sgbench.replicas.where import where_of
@@ -179,57 +187,56 @@ class Job:
                     "hydra/launcher=replicas: runs planned points, but the sweeper made others; "
                     "use hydra/sweeper=planned, or another launcher"
                 )
-            places = range(first, first + len(points))
             run_sweep(
                 planned.specs,
-                places,
+                range(first, first + len(points)),
                 workers=workers,
                 largest=largest,
                 headline=partial(headline, names=self.names),
-                refused=self._refused,
+                refused=self._record_exit_code,
                 where=where_of(where),
             )
         except SgbenchError as error:
-            say_error(error)
+            print_error(error)
             self.exit_code, self.is_refused = error.exit_code, True
 
-    def _refused(self, exit_code: int) -> None:
-        """Record the worst exit code; a point that another process writes is left to that process."""
+    def _record_exit_code(self, exit_code: int) -> None:
+        """Keep the worst exit code, except that of a point which another process is writing."""
         if exit_code != RunBusyError.exit_code:
             self.exit_code = max(self.exit_code, exit_code)
 
 
-def show_only(config: Any) -> None:
-    """Do nothing: the task function of Hydra's flags that only show something."""
+def do_nothing(config: Any) -> None:
+    """Do nothing, as the task function for Hydra's flags that only show something."""
 
 
-def show(arguments: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """Answer one of Hydra's own flags by Hydra; return the exit code.
+def show(arguments: Sequence[str], search_path: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Let Hydra print what one of its own flags among the arguments asks for; return the exit code.
 
-    Raises:
-        InputError: an argument with which nothing can be shown; one line.
+    `search_path` holds the override of Hydra's search path, if any. Arguments that the flag cannot take raise an
+    InputError.
     """
-    from sgbench.composition.hydra_flags import checked_words
+    from sgbench.composition.hydra_flags import hydra_arguments
 
-    asked, checked = checked_words(arguments, config_dirs)
+    flag, checked = hydra_arguments(arguments, config_dirs)
     printed = io.StringIO()
     try:
-        with redirect_stderr(printed), _as_it_was():
-            code = hand_to_hydra([*checked, *back], show_only)
+        with redirect_stderr(printed), _restored_settings():
+            code = call_hydra([*checked, *search_path], do_nothing)
     except Exception as error:  # Hydra raises anything on wrong input
-        raise InputError(f"{asked}: {error or type(error).__name__}") from error
+        raise InputError(f"{flag}: {error or type(error).__name__}") from error
     if code:
         lines = [
             line for line in printed.getvalue().splitlines() if line and not line.startswith("Set the env")
         ]
-        raise InputError(f"{asked}: {lines[-1] if lines else 'nothing can be shown'}")
+        raise InputError(f"{flag}: {lines[-1] if lines else 'nothing can be shown'}")
     sys.stderr.write(printed.getvalue())
     return 0
 
 
 @contextmanager
-def _as_it_was() -> Iterator[None]:
-    """Restore what Hydra changes: its global settings, and after `--info` a log handler that writes everything."""
+def _restored_settings() -> Iterator[None]:
+    """Restore log handlers, log level and Hydra's global settings, which Hydra changes, after a `with` block."""
     from hydra.core.hydra_config import HydraConfig
 
     root, settings = logging.getLogger(), HydraConfig.instance()
@@ -242,8 +249,8 @@ def _as_it_was() -> Iterator[None]:
         settings.cfg = config
 
 
-def hand_to_hydra(arguments: Sequence[str], task: Callable[[Any], object]) -> int:
-    """Call Hydra's main with a task function; return its exit code."""
+def call_hydra(arguments: Sequence[str], task: Callable[[Any], object]) -> int:
+    """Call `hydra.main` with arguments of a command line and a task function; return its exit code."""
     import hydra
 
     from sgbench.composition.compose import register_resolvers
@@ -265,7 +272,7 @@ def hand_to_hydra(arguments: Sequence[str], task: Callable[[Any], object]) -> in
 
 @contextmanager
 def _arguments(arguments: Sequence[str]) -> Iterator[None]:
-    """Set `sys.argv` in a `with` block to the arguments, where Hydra reads them and its command's name."""
+    """Set `sys.argv` to the arguments in a `with` block, since Hydra reads them there."""
     before = sys.argv
     sys.argv = ["sgbench", *arguments]
     try:
@@ -275,7 +282,7 @@ def _arguments(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _stamp(spec: RunSpec) -> int | None:
-    """Return the time stamp of a record's file, which tells an old record from one that replaced it."""
+    """Return when a run's record was written [ns], by which a new record is recognised; None without a record."""
     from sgbench.training.run_folder import folder_of
 
     path = folder_of(spec) / RECORD
@@ -285,44 +292,43 @@ def _stamp(spec: RunSpec) -> int | None:
 def _report(
     planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str], *, is_explained: bool = False
 ) -> int:
-    """Report from the records how the points of a sweep ended; return 1 if one has no finished record.
+    """Print from the records how the points of a sweep ended; return 1 if one has no finished record.
 
     Args:
         planned: all points.
-        before: time stamps of their records before the sweep; None: no record.
-        names: of methods, by id.
+        before: for each point, `_stamp` of its record before the sweep.
+        names: maps ids of methods to their names.
         is_explained: whether a printed line already says why points have no record.
     """
     from sgbench.leaderboard.score import measures
-    from sgbench.sweeps.selected_on_test import optimism
+    from sgbench.sweeps.selected_on_test import optimism_lines
     from sgbench.training.run_folder import stored_record
 
     finished, problems, watched, at_chance = 0, [], [], []
     measure_of = measures(planned.config_dirs)
     for spec, stamp in zip(planned.specs, before, strict=True):
         record = stored_record(spec)
-        reason = problem(spec, record, names)
+        reason = failure_reason(spec, record, names)
         if spec.force and record is not None and _stamp(spec) == stamp:
-            reason = f"{label(spec, names)}: was not repeated; the record is the old one"
+            reason = f"{point_label(spec, names)}: was not repeated; the record is the old one"
         if reason is not None:
             problems.append(reason)
             continue
         finished += 1
         if record is not None and measure_of(record.method).is_at_chance(record.validation):
-            at_chance.append(guessing(spec, names))
+            at_chance.append(describe_guessing(spec, names))
         if record is not None and record.test_selected is not None:
             watched.append(record)
-    for line in optimism(watched):
-        say(line)
+    for line in optimism_lines(watched):
+        print_lines(line)
     root = planned.specs[0].paths.runs_dir
     where = "" if Path(root) == default_runs_dir() else f" --root {root}"
     then = f"; next: sgbench board build --from runs{where}" if finished else ""
-    say(f"{finished} of {len(planned.specs)} runs finished{then}")
+    print_lines(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(at_chance, finished)
-    for line in _merge_missing(
-        [one for one in problems if not (is_explained and one.endswith(f": {NO_RECORD}"))]
-    ):
-        say_failed(line)
+    unexplained = [text for text in problems if not (is_explained and text.endswith(f": {NO_RECORD}"))]
+    for line in _merge_missing(unexplained):
+        print_failed(line)
     return 1 if problems else 0
 
 
@@ -337,18 +343,18 @@ def _merge_missing(problems: Sequence[str]) -> list[str]:
     return [*(line for line in problems if line not in missing), *(f"{line}{more}" for line in missing[:1])]
 
 
-def say_failed(line: str) -> None:
+def print_failed(line: str) -> None:
     """Print on standard error a line about a point without a finished record."""
     sys.stderr.write(f"sgbench: failed: {line}\n")
 
 
 def warn_of_chance(runs: Sequence[Guessing], count: int) -> None:
-    """Print on standard error that runs have learnt nothing."""
+    """Print a warning on standard error if any of `count` runs are no better than guessing; `runs` are those."""
     warning = chance_warning(runs, count=count)
     if warning is not None:
         sys.stderr.write(f"sgbench: warning: {warning}\n")
 
 
-def say_error(error: SgbenchError) -> None:
+def print_error(error: SgbenchError) -> None:
     """Print on standard error why a point could not be run."""
     sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")

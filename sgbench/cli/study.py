@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, say, shared
+from sgbench.cli.common import answer, print_lines, shared_options
 from sgbench.errors import InputError
 from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sgbench.study.definition import Loaded
     from sgbench.study.run import StudyFolders
 
-STORES = Path("study")
+STORES_FOLDER = Path("study")
 
 
 def register(commands: Any) -> None:
@@ -26,7 +26,7 @@ def register(commands: Any) -> None:
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(actions)
     showing = actions.add_parser(
-        "status", help="what is stored of each block, and what is left", parents=shared(classes=False)
+        "status", help="what is stored of each block, and what is left", parents=shared_options(classes=False)
     )
     add_common(showing)
     _add_scale(showing)
@@ -34,7 +34,7 @@ def register(commands: Any) -> None:
     extending = actions.add_parser(
         "extend",
         help="write a study of the same blocks on a task of your own, into the first --config-dir",
-        parents=shared(classes=False, machine=False),
+        parents=shared_options(classes=False, machine=False),
     )
     _add_extension(extending)
     for name, number, what in (
@@ -52,7 +52,7 @@ def _add_run(actions: Any) -> None:
     running = actions.add_parser(
         "run",
         help="run what is not stored yet, at low priority, in one process",
-        parents=shared(machine=False),
+        parents=shared_options(machine=False),
     )
     add_common(running)
     _add_scale(running)
@@ -82,6 +82,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_scale(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose tasks of standard size."""
     parser.add_argument(
         "--scale",
         choices=["small", "full"],
@@ -92,6 +93,7 @@ def _add_scale(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_extension(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the action `extend`."""
     parser.add_argument("name", metavar="NAME", help="whose blocks are taken, e.g. surrogates")
     parser.add_argument(
         "overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=mine optimizer.lr=0.01"
@@ -111,7 +113,14 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
 
 
 def run_study(args: argparse.Namespace) -> int:
-    """Run blocks one after another; return 1 if time runs out or a run fails before all blocks are complete."""
+    """Run the blocks of a study one after another; return 1 if time runs out before all are complete.
+
+    With --plan, print the runs and core-hours of each block instead.
+
+    Raises:
+        InputError: the study's file or the results that a block needs are not committed to git, or the code is at
+            another commit than the stored runs.
+    """
     from sgbench.study.definition import block_number, pick_blocks
     from sgbench.study.status import cost_rows
 
@@ -119,7 +128,7 @@ def run_study(args: argparse.Namespace) -> int:
     names = pick_blocks(loaded.study, args.block)
     folders = folders_of(args, loaded.name)
     if args.plan:
-        say(aligned(cost_rows(loaded.study, names), text_columns=2))
+        print_lines(aligned(cost_rows(loaded.study, names), text_columns=2))
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
@@ -137,21 +146,21 @@ def run_study(args: argparse.Namespace) -> int:
         for name in names:
             withdrawn = loaded.study.blocks[name].withdrawn
             if withdrawn is not None:
-                say(
+                print_lines(
                     f"block {block_number(loaded.study, name)} is withdrawn, nothing of it is run: {withdrawn}"
                 )
                 continue
             require_committed(folders.store.folder, loaded.study.blocks[name].needs)
-            block = BlockRun(loaded, name, folders, code, replicas(workers=1), say, epoch)
+            block = BlockRun(loaded, name, folders, code, replicas(workers=1), print_lines, epoch)
             complete = block.run(deadline_s)
             if not complete:
-                say(f"stopped in block {block_number(loaded.study, name)}; the same command goes on")
+                print_lines(f"stopped in block {block_number(loaded.study, name)}; the same command goes on")
                 return 1
     return 0
 
 
 def show_status(args: argparse.Namespace) -> int:
-    """Print how much of each block is stored."""
+    """Print for each block how many of its runs are stored, and how many core-hours are left."""
     from sgbench.study.definition import pick_blocks
     from sgbench.study.status import block_states
 
@@ -164,7 +173,7 @@ def show_status(args: argparse.Namespace) -> int:
 
 
 def extend_study(args: argparse.Namespace) -> int:
-    """Write the YAML file of a study with the same blocks on one task of the user."""
+    """Write the YAML file of a study with the same blocks on one task of the user, and print the next commands."""
     from sgbench.study.definition import load_study
     from sgbench.study.extension import own_task, write_extension
 
@@ -183,7 +192,7 @@ def extend_study(args: argparse.Namespace) -> int:
     path = write_extension(loaded, args.task, task, args.config_dir[0])
     name = path.stem
     where = f"--config-dir {args.config_dir[0]}"
-    say(
+    print_lines(
         [
             f"{path} written. Commit it, then:",
             f"  sgbench study run {name} {where} --plan",
@@ -194,7 +203,7 @@ def extend_study(args: argparse.Namespace) -> int:
 
 
 def signal_study(args: argparse.Namespace) -> int:
-    """Stop or continue the processes of a running study, and no others."""
+    """Send the signal named in `args` to the processes of a running study, which pauses or resumes them."""
     from sgbench.study.process import send
 
     send(getattr(signal, args.signal, None), args.runs_dir or default_runs_dir(), args.name)
@@ -217,12 +226,12 @@ def _loaded(args: argparse.Namespace) -> Loaded:
 
 
 def folders_of(args: argparse.Namespace, name: str) -> StudyFolders:
-    """Collect the folders of a study's records, and the classes that its runs may import."""
+    """Collect the folders of a study's records and data, and the classes that its runs may import."""
     from sgbench.study.run import StudyFolders
     from sgbench.study.store import Store
 
     return StudyFolders(
-        store=Store(args.store or STORES / name, name),
+        store=Store(args.store or STORES_FOLDER / name, name),
         runs_dir=args.runs_dir or default_runs_dir(),
         data_dir=getattr(args, "data_dir", None),
         config_dirs=tuple(args.config_dir),

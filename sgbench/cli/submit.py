@@ -12,10 +12,10 @@ from sgbench.cli.common import (
     LEADERBOARDS,
     add_author,
     author_of,
+    print_json,
+    print_lines,
     references_of,
-    say,
-    say_json,
-    shared,
+    shared_options,
 )
 from sgbench.errors import InputError
 
@@ -33,7 +33,7 @@ def register(commands: Any) -> None:
     submit = commands.add_parser("submit", help="hand in a result: make a folder of runs, and check it")
     actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_make(actions)
-    checked = actions.add_parser("check", help="what CI runs on a pull request", parents=shared())
+    checked = actions.add_parser("check", help="what CI runs on a pull request", parents=shared_options())
     checked.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     checked.add_argument("--strict", action="store_true", help="warnings count too")
     checked.set_defaults(handler=_check)
@@ -44,82 +44,86 @@ def register(commands: Any) -> None:
 
 def _add_make(actions: Any) -> None:
     """Add the action `make` with its options."""
-    words = actions.add_parser(
-        "make", help="collect the runs of one method with everything that checks them", parents=shared()
+    parser = actions.add_parser(
+        "make",
+        help="collect the runs of one method with everything that checks them",
+        parents=shared_options(),
     )
-    words.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
-    words.add_argument("--name", required=True, help="what the method is called")
-    add_author(words, required=True)
-    words.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
-    words.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
-    words.add_argument(
+    parser.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
+    parser.add_argument("--name", required=True, help="what the method is called")
+    add_author(parser, required=True)
+    parser.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
+    parser.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
+    parser.add_argument(
         "--external",
         action="store_true",
         help="code outside the catalogue: DIR holds predictions, <seed>.csv",
     )
-    words.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
-    words.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
-    words.set_defaults(handler=_make)
+    parser.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
+    parser.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
+    parser.set_defaults(handler=_make)
 
 
 def _make(args: argparse.Namespace) -> int:
+    """Make a submission, print what is in it and what checks find; return 1 if a check refuses it."""
     from pydantic import ValidationError
 
     from sgbench.records.files import first_problem
 
     author = author_of(args)
     try:
-        summary = _made(args, author)
+        summary = _make_submission(args, author)
     except ValidationError as error:
         raise InputError(f"--{first_problem(error)}") from error
     if args.json:
-        say_json(asdict(summary))
+        print_json(asdict(summary))
         return 0
-    return _tell(summary, args)
+    return _print_summary(summary, args)
 
 
-def _tell(summary: SubmissionSummary, args: argparse.Namespace) -> int:
-    """Print what was made and what the check of submissions finds in it; return 1 if that refuses the folder."""
+def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
+    """Print the scores of a new submission and what its check finds; return 1 if the check refuses it."""
     from sgbench.leaderboard.store.reading import Finding, by_cause
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 
     references = references_of(args)
     verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
-    say(f"{summary.folder}: {_what(summary, verdict)}")
-    say(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
-    for line in by_cause(Finding(*one.split(": ", 1)) for one in summary.left_out):
-        say(f"left out: {line}")
-    _say_problems(verdict)
+    print_lines(f"{summary.folder}: {_description(summary, verdict)}")
+    print_lines(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
+    for line in by_cause(Finding(*problem.split(": ", 1)) for problem in summary.left_out):
+        print_lines(f"left out: {line}")
+    _print_problems(verdict)
     if verdict.refused(strict=False):
-        say("a check refuses it: mend that, remove the folder and make it again")
+        print_lines("a check refuses it: mend that, remove the folder and make it again")
         return 1
     counted = ", where the warnings above count too" if verdict.problems else ""
-    say(
-        f"next: {shlex.join(['sgbench', 'submit', 'check', summary.folder, '--strict', *_own(args)])}{counted}"
-    )
+    check_command = ["sgbench", "submit", "check", summary.folder, "--strict", *_own_entry_options(args)]
+    print_lines(f"next: {shlex.join(check_command)}{counted}")
     return 0
 
 
-def _own(args: argparse.Namespace) -> list[str]:
+def _own_entry_options(args: argparse.Namespace) -> list[str]:
     """List the options --config-dir and --allow-target as given, which a check of the same entries needs."""
     folders = [part for folder in args.config_dir for part in ("--config-dir", str(folder))]
     return [*folders, *(part for name in args.allow_target for part in ("--allow-target", name))]
 
 
-def _say_problems(verdict: Checked, folder: str = "") -> None:
-    """Print a line for each cause, the errors first."""
+def _print_problems(verdict: Checked, folder: str = "") -> None:
+    """Print the problems of a checked submission, merged by cause, errors first; paths begin with `folder`."""
     from sgbench.leaderboard.store.reading import Finding, by_cause
 
     for level in ("error", "warning"):
         problems = [problem for problem in verdict.problems if problem.level == level]
         for line in by_cause(
-            Finding(str(Path(folder, one.path)), f"{one.message} [{one.code}]") for one in problems
+            Finding(str(Path(folder, problem.path)), f"{problem.message} [{problem.code}]")
+            for problem in problems
         ):
-            say(f"{level}: {line}")
+            print_lines(f"{level}: {line}")
 
 
-def _what(summary: SubmissionSummary, verdict: Checked) -> str:
+def _description(summary: SubmissionSummary, verdict: Checked) -> str:
+    """Write protocol, surrogate, division, number of seeds and tuning of a submission in one line."""
     from sgbench.leaderboard.labels import surrogate_call
 
     method = None if verdict.submission is None else verdict.submission.method
@@ -136,7 +140,8 @@ def _what(summary: SubmissionSummary, verdict: Checked) -> str:
     return ", ".join(parts)
 
 
-def _made(args: argparse.Namespace, author: Author) -> SubmissionSummary:
+def _make_submission(args: argparse.Namespace, author: Author) -> SubmissionSummary:
+    """Write a submission's folder, from runs of this package or with --external from files of predictions."""
     from sgbench.submissions.external import make_external
     from sgbench.submissions.make import make
 
@@ -166,6 +171,7 @@ def _made(args: argparse.Namespace, author: Author) -> SubmissionSummary:
 
 
 def _check(args: argparse.Namespace) -> int:
+    """Check submissions as CI does, and print problems and scores; return 1 if one is refused."""
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 
@@ -177,22 +183,23 @@ def _check(args: argparse.Namespace) -> int:
     }
     refused = any(verdict.refused(strict=args.strict) for verdict in verdicts.values())
     if args.json:
-        say_json({folder: _tree(verdict, args.strict) for folder, verdict in verdicts.items()})
+        print_json({folder: _tree(verdict, args.strict) for folder, verdict in verdicts.items()})
         return 1 if refused else 0
     for folder, verdict in verdicts.items():
-        _say_problems(verdict, folder)
-        say(f"{folder}: {_word(verdict, strict=args.strict)}{_summary(verdict)}")
+        _print_problems(verdict, folder)
+        print_lines(f"{folder}: {_verdict_word(verdict, strict=args.strict)}{_scores_text(verdict)}")
     return 1 if refused else 0
 
 
-def _word(verdict: Checked, *, strict: bool) -> str:
-    """Write whether a submission is accepted or refused, and whether only warnings refuse it."""
+def _verdict_word(verdict: Checked, *, strict: bool) -> str:
+    """Return "fine" or "refused" for a checked submission, with the reason if only --strict refuses it."""
     if not verdict.refused(strict=strict):
         return "fine"
     return "refused" if verdict.refused(strict=False) else "refused, since warnings count (--strict)"
 
 
 def _tree(verdict: Checked, strict: bool) -> dict[str, Any]:
+    """Convert a checked submission to a dictionary for JSON."""
     submission = verdict.submission
     return {
         "ok": not verdict.refused(strict=strict),
@@ -203,7 +210,8 @@ def _tree(verdict: Checked, strict: bool) -> dict[str, Any]:
     }
 
 
-def _summary(verdict: Checked) -> str:
+def _scores_text(verdict: Checked) -> str:
+    """Write name, protocol, division and scores of a checked submission; empty if it could not be read."""
     if verdict.submission is None:
         return ""
     scores = ", ".join(map(_score, verdict.records))
@@ -212,6 +220,7 @@ def _summary(verdict: Checked) -> str:
 
 
 def _score(record: RunRecord | ExternalRecord) -> str:
+    """Write the test score of one seed: accuracy in percent, loss, or "failed"."""
     from sgbench.leaderboard.store.prediction_tables import claim_of
 
     claim = claim_of(record)

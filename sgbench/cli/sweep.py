@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import CommandParser, answer, check_picture, shared
+from sgbench.cli.common import CommandParser, answer, check_picture, shared_options
 from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 
@@ -37,30 +37,30 @@ LONGEST_TITLE = 60  # characters that fit over a picture
 
 
 def sweep_command(arguments: Sequence[str]) -> int:
-    """Run `sgbench sweep` with these arguments; return the exit code."""
+    """Run `sgbench sweep` with the arguments behind its name; return the exit code."""
     if arguments[:1] == ["show"]:
         return _show(show_parser().parse_intermixed_args(arguments[1:]))
     if arguments[:1] == ["status"]:
         return _status(show_parser().parse_intermixed_args(arguments[1:]))
     if not arguments or arguments[0] in ("-h", "--help"):
-        return _usage()
+        return _print_usage()
     name, *rest = arguments
     if name.startswith("-") or "=" in name:
         raise InputError(f"sweep {name}: the name of a sweep comes first; sgbench sweep lists them")
     if "-h" in rest or "--help" in rest:
-        return _usage()
+        return _print_usage()
     from sgbench.cli.run import run_command
     from sgbench.composition import catalogue
 
     entry = catalogue.entry("sweep", name, _config_dirs(rest))
     code = run_command([f"sweep={name}", *rest])
     if entry.meta.get("table"):
-        sys.stdout.write(f"\n{_table(name, rest)}")
+        sys.stdout.write(f"\n{_results_table(name, rest)}")
     return code
 
 
-def _table(name: str, arguments: Sequence[str]) -> str:
-    """Write the table of results of a sweep after it was run with these arguments."""
+def _results_table(name: str, arguments: Sequence[str]) -> str:
+    """Write the table of results of the sweep `name`, which was run with these arguments."""
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text
@@ -75,6 +75,7 @@ def _table(name: str, arguments: Sequence[str]) -> str:
 
 
 def _config_dirs(arguments: Sequence[str]) -> list[Path]:
+    """Return the folders that --config-dir names among the arguments of a sweep."""
     parser = CommandParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])
     try:
@@ -83,7 +84,8 @@ def _config_dirs(arguments: Sequence[str]) -> list[Path]:
         raise InputError(f"--config-dir: {error.message}") from error
 
 
-def _usage() -> int:
+def _print_usage() -> int:
+    """Print the usage of the command and all shipped sweeps with their numbers of runs."""
     from sgbench.composition import catalogue
     from sgbench.sweeps.points import count_runs
 
@@ -98,11 +100,11 @@ def _usage() -> int:
 
 
 def show_parser() -> argparse.ArgumentParser:
-    """Build the parser of `sgbench sweep show`."""
+    """Build the parser of `sgbench sweep show` and `sgbench sweep status`."""
     parser = CommandParser(
         prog="sgbench sweep show",
         description="What came of a sweep: a table, and a picture if asked for.",
-        parents=shared(picture="heat maps, curves or dots"),
+        parents=shared_options(picture="heat maps, curves or dots"),
     )
     parser.add_argument("name", metavar="NAME", help="see: sgbench sweep")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="those that it was run with")
@@ -117,10 +119,11 @@ def show_parser() -> argparse.ArgumentParser:
 
 
 def _show(args: argparse.Namespace) -> int:
+    """Print the results of a sweep, and draw them with --plot; an InputError if no run has a record."""
     from sgbench.sweeps.text import as_text, as_tree
 
     check_picture(args)
-    results, again = _results(args)
+    results, again = _read_results(args)
     for line in few(results.unreadable, "--json names all"):
         sys.stderr.write(f"sgbench: left out: {one_printable_line(InputError(line))}\n")
     if not any(row.validation for row in results.rows):
@@ -133,8 +136,8 @@ def _show(args: argparse.Namespace) -> int:
     return answer(args, as_tree(results), text, lambda: _figure(drawn, args.of))
 
 
-def _results(args: argparse.Namespace) -> tuple[Results, str]:
-    """Read the results of a sweep, and build the command that runs it."""
+def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
+    """Read the results of the sweep that the arguments name; return them and the command that runs the sweep."""
     from sgbench.sweeps.points import grid_of, read_grid
     from sgbench.sweeps.results import read_results
 
@@ -142,7 +145,7 @@ def _results(args: argparse.Namespace) -> tuple[Results, str]:
         raise InputError(f"--root {args.root}: no such folder; name the one that the sweep was run in")
     key, _, group = args.name.partition("=")
     if key == "group":
-        _recall(args, group)
+        _insert_remembered(args, group)
     if "=" in args.name:
         arguments = [args.name, *args.overrides]
         grid = grid_of(
@@ -155,11 +158,11 @@ def _results(args: argparse.Namespace) -> tuple[Results, str]:
         grid = read_grid(
             args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target
         )
-    return read_results(grid, root=args.root, config_dirs=args.config_dir), _command(args)
+    return read_results(grid, root=args.root, config_dirs=args.config_dir), _sweep_command(args)
 
 
-def _recall(args: argparse.Namespace, group: str) -> None:
-    """Insert the stored overrides of a group of runs before those given."""
+def _insert_remembered(args: argparse.Namespace, group: str) -> None:
+    """Insert into the arguments, before those given, what the last sweep of a group was started with."""
     from sgbench.paths import default_runs_dir
     from sgbench.sweeps.remembered import recall
 
@@ -176,15 +179,16 @@ def _recall(args: argparse.Namespace, group: str) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    """Print how far a sweep is: counts, and the best so far with its interval over seeds."""
+    """Print the progress of a sweep: counts of runs, and the best so far with its interval over seeds."""
     from sgbench.sweeps.text import as_status
 
-    results, again = _results(args)
+    results, again = _read_results(args)
     sys.stdout.write(as_status(results, again))
     return 0
 
 
 def _figure(results: Results, what: str) -> Figure:
+    """Draw the results of a sweep: `what` is "validation", "failed" or "spikes", see --of."""
     from sgbench.plots.sweep import sweep_figure
     from sgbench.plots.sweep_spikes import spikes_figure
     from sgbench.sweeps.picture import failed_map, picture_of
@@ -209,7 +213,7 @@ def _protocol_title(name: str, overrides: Sequence[str]) -> str:
     return shortened(f"{name} with {', '.join(changed)}", LONGEST_TITLE) if changed else name
 
 
-def _command(args: argparse.Namespace) -> str:
+def _sweep_command(args: argparse.Namespace) -> str:
     """Write the command that runs the sweep whose records are read."""
     flags = [f"--config-dir {folder}" for folder in args.config_dir]
     flags += [f"--allow-target {name}" for name in args.allow_target]

@@ -10,7 +10,7 @@ from typing import Any
 
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 
-KINDS = ("csv", "tensorboard", "wandb", "mlflow")
+LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 EPILOG = """examples:
   sgbench sync runs/digits_v1 --to tensorboard             # then: tensorboard --logdir runs
   sgbench sync runs --to wandb --project mine              # uploads what ran offline, or without a logger
@@ -26,7 +26,7 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", type=Path, metavar="DIR", help="a runs folder, or one inside it")
-    parser.add_argument("--to", choices=KINDS, required=True, help="which logger")
+    parser.add_argument("--to", choices=LOGGERS, required=True, help="which logger")
     parser.add_argument("--project", default="sgbench", help="at Weights & Biases (default: sgbench)")
     parser.add_argument(
         "--mode", choices=("online", "offline"), default="online", help="of wandb (default: online)"
@@ -44,7 +44,7 @@ def register(commands: Any) -> None:
 
 
 def sync(args: argparse.Namespace) -> int:
-    """Copy runs to a logger; return 1 if a record cannot be read or its copy fails, which is printed."""
+    """Copy all runs below a folder to a logger; print each that fails, and return 1 if any does."""
     from sgbench.paths import RECORD
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
@@ -82,11 +82,7 @@ def sync(args: argparse.Namespace) -> int:
 
 
 def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:
-    """Send all finished runs to W&B as one table.
-
-    Raises:
-        InputError: another logger is asked for, or no run has finished.
-    """
+    """Send all finished runs to W&B as one table; an InputError for another logger, or if no run has finished."""
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
     from sgbench.training.synced import send_table

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import CommandParser, say, say_json, shared
+from sgbench.cli.common import CommandParser, print_json, print_lines, shared_options
 from sgbench.errors import InputError
 from sgbench.records.tuning import Strategy
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
     from sgbench.replicas.messages import PruningThresholds
-    from sgbench.tuning.outcome_text import Found
+    from sgbench.tuning.outcome_text import SearchResult
     from sgbench.tuning.outcomes import Outcome
     from sgbench.tuning.request import Task
 
@@ -29,18 +29,18 @@ The same overrides continue an interrupted search, and may run at once on machin
 
 
 def tune_command(arguments: Sequence[str]) -> int:
-    """Run `sgbench tune` with these arguments; return the exit code."""
+    """Run `sgbench tune` with the arguments behind its name; return the exit code."""
     return tune(parser().parse_intermixed_args(list(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of the command."""
+    """Build the parser of `sgbench tune`."""
     parser = CommandParser(
         prog="sgbench tune",
         description="Search a method's settings within its protocol's budget, then run the seeds that report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=shared(),
+        parents=shared_options(),
     )
     parser.add_argument(
         "overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=digits_tuned_v3"
@@ -67,9 +67,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tune(args: argparse.Namespace) -> int:
-    """Search settings, then run the reporting seeds with the best; return the exit code."""
-    from sgbench.tuning.outcome_text import found_of, lines_of
-    from sgbench.tuning.request import Request, task_of
+    """Search settings, then run the reporting seeds with the best; return 1 if one of them fails.
+
+    Raises:
+        InputError: an option or override is not usable, or every setting has a failed or stopped run.
+    """
+    from sgbench.tuning.outcome_text import result_lines, summarise_studies
+    from sgbench.tuning.request import Request, make_task
     from sgbench.tuning.search import Search
 
     if args.workers is not None and args.workers < 1:
@@ -84,34 +88,35 @@ def tune(args: argparse.Namespace) -> int:
         config_dirs=tuple(args.config_dir),
         allow_targets=tuple(args.allow_target),
     )
-    task = task_of(request)
+    task = make_task(request)
     if task.protocol.superseded_by is not None:
-        say(
+        print_lines(
             f"note: {task.protocol.name} is superseded by {task.protocol.superseded_by}, and takes no submissions"
         )
     if task.protocol.tuning_seeds is None:
-        say(
+        print_lines(
             f"note: {task.protocol.name} has settings chosen on the seeds that report; protocols with "
             f"tuning_seeds, as digits_tuned_v3, do not"
         )
-    search = Search(task, partial(_run, workers=args.workers), say)
-    outcome = found_of(search.run())
-    for line in lines_of(outcome, task):
-        say(line)
+    search = Search(task, partial(_run_specs, workers=args.workers), print_lines)
+    outcome = summarise_studies(search.run())
+    for line in result_lines(outcome, task):
+        print_lines(line)
     if outcome.chosen is None:
         raise InputError(
             "validation selects no setting: each has a failed or stopped run; the records tell why, "
             "and --studies asks for more settings"
         )
-    reported = [] if args.no_report else _report(task, outcome.chosen, args.workers)
+    reported = [] if args.no_report else _run_reporting_seeds(task, outcome.chosen, args.workers)
     if args.json:
-        say_json(_tree(task, outcome, reported))
-    return _next(task, outcome.chosen, reported)
+        print_json(_tree(task, outcome, reported))
+    return _print_next_steps(task, outcome.chosen, reported)
 
 
-def _run(
+def _run_specs(
     specs: Sequence[RunSpec], thresholds: Mapping[int, PruningThresholds], *, workers: int | None
 ) -> None:
+    """Run specs side by side; thresholds maps a spec's index to the scores below which it is stopped early."""
     from sgbench.replicas.sweep import run_sweep
     from sgbench.sweeps.outcome import headline
 
@@ -120,24 +125,27 @@ def _run(
     )
 
 
-def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:
-    """Run the chosen setting with the reporting seeds."""
+def _run_reporting_seeds(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:
+    """Run the chosen setting with the seeds that report, and compare their scores with those of tuning seeds.
+
+    Return the record of each seed, None for one without a record.
+    """
     from sgbench.training.run_folder import stored_record
-    from sgbench.tuning.promise import promise_lines, promise_of
+    from sgbench.tuning.promise import promise_lines, read_promise
     from sgbench.tuning.search import wait_for
 
     specs = task.specs(dict(chosen.asked.setting), task.protocol.seeds)
-    say(f"validation selects {chosen.asked.method_id}; {len(specs)} seeds report")
-    _run(specs, {}, workers=workers)
+    print_lines(f"validation selects {chosen.asked.method_id}; {len(specs)} seeds report")
+    _run_specs(specs, {}, workers=workers)
     wait_for(specs)
     if task.protocol.tuning_seeds is not None:
-        for line in promise_lines(promise_of(chosen.specs, specs, task.measure)):
-            say(line)
+        for line in promise_lines(read_promise(chosen.specs, specs, task.measure)):
+            print_lines(line)
     return [stored_record(spec) for spec in specs]
 
 
-def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
-    """Print the scores of the reporting seeds and the next command; return the exit code."""
+def _print_next_steps(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
+    """Print the scores of the seeds that report, warnings, and the next command; return 1 if a seed failed."""
     from sgbench.sweeps.outcome import Guessing, chance_warning
 
     measure, method_id = task.measure, chosen.asked.method_id
@@ -145,7 +153,7 @@ def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> 
     failed = len(reported) - len(finished)
     if finished:
         test = measure.summary(measure.summarise([measure.of(record.test) for record in finished]))
-        say(f"test {measure.kind} {test}{'' if measure.is_loss else ' %'} over {len(finished)} seeds")
+        print_lines(f"test {measure.kind} {test}{'' if measure.is_loss else ' %'} over {len(finished)} seeds")
     guessing = [
         Guessing(f"seed {record.seed}", f"sgbench diagnose {task.folder / method_id / str(record.seed)}")
         for record in finished
@@ -153,15 +161,18 @@ def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> 
     ]
     warning = chance_warning(guessing, count=len(finished))
     if warning is not None:
-        say(f"warning: {warning}")
+        print_lines(f"warning: {warning}")
     if failed:
-        say(f"{failed} of {len(reported)} seeds have no finished record")
+        print_lines(f"{failed} of {len(reported)} seeds have no finished record")
     if reported:
-        say(f"next: sgbench submit make {task.folder} --method {method_id} --name NAME --contact @YOU")
+        print_lines(
+            f"next: sgbench submit make {task.folder} --method {method_id} --name NAME --contact @YOU"
+        )
     return 1 if failed else 0
 
 
-def _tree(task: Task, outcome: Found, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
+def _tree(task: Task, outcome: SearchResult, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
+    """Convert the outcome of a search and the records of the seeds that report to a dictionary for JSON."""
     chosen = outcome.chosen
     return {
         "protocol": task.protocol.name,

@@ -1,4 +1,4 @@
-"""`sgbench verify`: repeat what a submission claims."""
+"""`sgbench verify`: repeats the runs or scores that a submission claims."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import LEADERBOARDS, answer, shared
+from sgbench.cli.common import LEADERBOARDS, answer, shared_options
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
     from sgbench.submissions.verify.outcome import TierOutcome
 
-RECORDS, TABLE = "records", "table.csv"
-"""Files that tell a protocol's folder of a board from a submission."""
+BOARD_RECORDS, TABLE = "records", "table.csv"
+"""Folder and file by which a protocol's folder of a board is recognised."""
 TIERS = ("rescored", "reinferred", "retrained")
 
 
 def register(commands: Any) -> None:
     """Add the command `verify` to the parser."""
     parser = commands.add_parser(
-        "verify", help="repeat what a submission claims: score, infer or train again", parents=shared()
+        "verify",
+        help="repeat what a submission claims: score, infer or train again",
+        parents=shared_options(),
     )
     parser.add_argument(
         "folder",
@@ -43,7 +45,8 @@ def register(commands: Any) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    if (args.folder / RECORDS).is_dir() and (args.folder / TABLE).is_file():
+    """Verify a submission; an InputError for a folder of a board, which another command verifies."""
+    if (args.folder / BOARD_RECORDS).is_dir() and (args.folder / TABLE).is_file():
         where = (
             "" if args.folder.parent == LEADERBOARDS else f" --root {shlex.quote(str(args.folder.parent))}"
         )
@@ -55,6 +58,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _verify_submission(args: argparse.Namespace) -> int:
+    """Repeat the claims of a submission, and store the outcome with --by; return 1 if a claim does not hold."""
     from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.store.method_provenance import place_of
     from sgbench.leaderboard.store.prediction_tables import claim_of
@@ -79,19 +83,21 @@ def _verify_submission(args: argparse.Namespace) -> int:
         held = place_of(folder, verdict.submission)
         if not held.is_file():
             raise InputError(f"{held}: not on the board yet; first: python -m registry accept {args.folder}")
-        written = _write(args, folder, verdict.submission.method_id, outcome)
+        written = _store_verification(args, folder, verdict.submission.method_id, outcome)
     answer(args, asdict(outcome) | {"written": written}, _lines(outcome, written))
     return 0 if outcome.passed else 1
 
 
 def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
+    """Return the seeds to verify: the first N of --seeds, by default all, or one if it is trained again."""
     count = args.seeds if args.seeds is not None else (1 if args.tier == "retrained" else len(finished))
     if not 1 <= count <= len(finished):
         raise InputError(f"--seeds {count}: 1 to {len(finished)}, as many as finished, can be checked")
     return finished[:count]
 
 
-def _write(args: argparse.Namespace, folder: Path, method_id: str, outcome: TierOutcome) -> str:
+def _store_verification(args: argparse.Namespace, folder: Path, method_id: str, outcome: TierOutcome) -> str:
+    """Store the outcome of a verification in a board's folder; return the path of its file."""
     from pydantic import ValidationError
 
     from sgbench.leaderboard.store.method_provenance import place
@@ -116,17 +122,19 @@ def _write(args: argparse.Namespace, folder: Path, method_id: str, outcome: Tier
     return str(place(folder, verification))
 
 
-def _numbers(outcome: TierOutcome) -> str:
+def _scores_line(outcome: TierOutcome) -> str:
+    """Write the claimed and the verified score, accuracy in percent or loss."""
     if outcome.claimed_accuracy is None or outcome.verified_accuracy is None:
         return f"claimed loss {outcome.claimed_loss:.4g}, verified {outcome.verified_loss:.4g}"
     return f"claimed {100 * outcome.claimed_accuracy:.2f} %, verified {100 * outcome.verified_accuracy:.2f} %"
 
 
 def _lines(outcome: TierOutcome, written: str | None) -> list[str]:
+    """Write the outcome of a verification as lines; `written` is the file that stores it, or None."""
     verdict = "passed" if outcome.passed else "FAILED"
     return [
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",
-        _numbers(outcome),
+        _scores_line(outcome),
         outcome.statement,
         "not written; --by NAME stores it with the submission"
         if written is None

@@ -48,14 +48,14 @@ WITHOUT_ENTRY = ("sgbench.datasets.own.Own",)
 class Entry:
     """Describes one file of the catalogue."""
 
-    group: str
+    group: str  # its folder: surrogate, neuron, ...
     name: str
     path: Path
-    target: str | None
-    parameters: dict[str, Any]
-    meta: dict[str, Any]
+    target: str | None  # dotted name of the class or function behind the entry; None for plain data
+    parameters: dict[str, Any]  # maps each parameter to its default, references unresolved
+    meta: dict[str, Any]  # maps facts about the entry to values: line, sources, family, ...
     own: dict[str, Any] = field(default_factory=dict)
-    """Of a preset: its library's own parameters, which ours are computed from; they name no method."""
+    """Maps the library's own parameters of a preset to their values; `parameters` are computed from them."""
 
     @property
     def line(self) -> str:
@@ -64,7 +64,7 @@ class Entry:
 
     @property
     def canonical(self) -> str:
-        """Return the name that methods use: the entry's own, or that of the entry that its file is an alias of."""
+        """Return the name that methods use: that of the entry which this file is an alias of, else its own."""
         return str(self.meta.get("alias_of") or self.name)
 
 
@@ -95,15 +95,15 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield names and files of a group, from strings: paths of every file cost more than reading it."""
-    root = str(folder)
+    """Yield name and path of each YAML file in a group's folder."""
+    root = str(folder)  # strings, since making a `Path` for each file costs more than reading it
     for parent, _, names in os.walk(root):
         for file in (f"{parent}{os.sep}{name}" for name in names if name.endswith(".yaml")):
             yield file[len(root) + 1 : -len(".yaml")].replace(os.sep, "/"), Path(file)
 
 
 def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
-    """Read all entries of one group, by name.
+    """Read all entries of one group; maps each name to its entry.
 
     Raises:
         InputError: the group does not exist, a file is not YAML, or two entries have one name.
@@ -145,26 +145,26 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     """Read one entry; the files of the others are not read.
 
     Raises:
-        InputError: there is none of this name; the message names the nearest.
+        InputError: the group has no entry of this name (the message names the nearest), or its file is unreadable.
     """
     folders = list(config_dirs)
     known = paths(group, folders)
     if name in known:
         return read_entry(group, name, known[name])
     every = entries(group, folders)
-    called = [other for other, entry in every.items() if name in (entry.meta.get("aliases") or [])]
+    aliased = [other for other, entry in every.items() if name in (entry.meta.get("aliases") or [])]
     folder = name.rpartition("/")[0]
-    beside = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
+    same_folder = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
     hint = (
-        f"sgbench calls it '{called[0]}'"
-        if called
-        else suggest(name, beside or known, f"sgbench list {group}")
+        f"sgbench calls it '{aliased[0]}'"
+        if aliased
+        else suggest(name, same_folder or known, f"sgbench list {group}")
     )
     raise InputError(f"{group} '{name}' does not exist; {hint}")
 
 
 def read_entry(group: str, name: str, path: Path) -> Entry:
-    """Parse one YAML file into an entry."""
+    """Parse one YAML file into an entry; an InputError if it is unreadable, or no mapping of names to values."""
     try:
         tree = pickle.loads(_parsed(path.read_text(encoding="utf-8")))  # noqa: S301 - written there
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
@@ -188,11 +188,7 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> bytes:
-    """Parse the text of a file, each text once; from a pickle every caller gets a tree of its own.
-
-    Raises:
-        yaml.YAMLError: it is not YAML.
-    """
+    """Parse YAML text into a pickle, cached by the text, of which each caller makes a tree of its own."""
     return pickle.dumps(yaml.load(text, Loader=SafeLoader) or {})  # noqa: S506 - it is safe
 
 
@@ -206,9 +202,9 @@ def is_allowed(entry: Entry, extra: Iterable[str] = ()) -> bool:
 
 
 class CatalogueReader:
-    """Reads for one command what it needs of the catalogue, each file once.
+    """Reads entries of the catalogue for one command, each file once, also from a user's folders `config_dirs`.
 
-    An object lives as long as its command: a file that is edited meanwhile keeps its first reading.
+    A file that is edited later keeps its first reading. `allow_targets` names classes that entries may import.
 
     >>> catalogue = CatalogueReader()
     >>> catalogue.entry("surrogate", "atan") is catalogue.entry("surrogate", "atan")
@@ -232,6 +228,7 @@ class CatalogueReader:
 
     @cached_property
     def _allowed(self) -> frozenset[str | None]:
+        """Collect the targets of shipped entries, of plugins and of `allow_targets`."""
         shipped = (
             read_entry(group, path.stem, path).target  # of sgbench's own files alone
             for group in TARGET_GROUPS

@@ -10,13 +10,13 @@ from sgbench.errors import require_choice
 
 SHELLS = ("bash", "fish", "zsh")
 KEYS = ("seed", "width_fwhm", "clip_norm", "engine", "force", "group", "paths.runs_dir", "paths.data_dir")
-"""What a run takes beside groups and their parameters."""
+"""Keys of a run beside groups and their parameters."""
 BOOLEANS = ("true", "false")
 FIXED = {
     "hydra/launcher": ("basic", "joblib", "replicas"),
     "hydra.launcher.on": ("local", "slurm", "ray"),
 }
-"""Values of keys of Hydra's own that sweeps are run with."""
+"""Maps Hydra's own keys that sweeps set to the values that they may take."""
 SCRIPTS = {
     "bash": """_sgbench() {
   local line="${COMP_LINE:0:$COMP_POINT}" IFS=$'\\n'
@@ -37,38 +37,37 @@ compdef _sgbench sgbench
     "fish": """complete -c sgbench -f -a '(sgbench completion --line (commandline -cp) 2>/dev/null)'
 """,
 }
-"""What each shell reads once: `eval "$(sgbench completion bash)"`."""
+"""Maps a shell to the script that it evaluates once: `eval "$(sgbench completion bash)"`."""
 
 
 def script(shell: str) -> str:
-    """Return the script by which a shell completes arguments of the command.
+    """Return the script by which a shell completes arguments of `sgbench`.
 
     Raises:
-        InputError: another shell.
+        InputError: the shell is not bash, fish or zsh.
     """
     return SCRIPTS[require_choice("completion", shell, SHELLS)]
 
 
-def override_words(last: str, given: Sequence[str]) -> Iterable[str]:
-    """List overrides that choose an entry or set a number, as completions of the one that is being typed.
+def complete_override(last: str, earlier: Sequence[str]) -> Iterable[str]:
+    """List candidates for the Hydra override that is being typed; the shell filters them by what is typed so far.
 
     Args:
-        last: as far as it is typed: a key, or a key with a part of its value, also behind a comma.
-        given: the overrides before it, which may choose an entry.
+        last: the unfinished override: part of a key, or a key with part of its last value (`surrogate=atan,tri`).
+        earlier: the overrides before it on the line, which may choose an entry.
 
-    >>> [word for word in override_words("surrogate=ata", []) if word.startswith("surrogate=ata")]
+    >>> [word for word in complete_override("surrogate=ata", []) if word.startswith("surrogate=ata")]
     ['surrogate=atan']
-    >>> list(override_words("network.recurrence_gradient=", []))
+    >>> list(complete_override("network.recurrence_gradient=", []))
     ['network.recurrence_gradient=full', 'network.recurrence_gradient=cut']
     """
     key, is_value, value = last.partition("=")
     group, dot, _ = key.partition(".")
     if is_value:
-        behind = value.rpartition(",")
-        start = f"{key}={behind[0]}{behind[1]}"
-        return (f"{start}{name}" for name in _values(key, given))
+        before, comma, _ = value.rpartition(",")
+        return (f"{key}={before}{comma}{name}" for name in _values(key, earlier))
     if dot and group in catalogue.groups():
-        entry = catalogue.entry(group, _chosen(group, given))
+        entry = catalogue.entry(group, _chosen(group, earlier))
         return (f"{group}.{name}=" for name in (*entry.own, *entry.parameters))
     return (
         *(f"{name}=" for name in (*catalogue.groups(), *KEYS, *FIXED)),
@@ -76,23 +75,25 @@ def override_words(last: str, given: Sequence[str]) -> Iterable[str]:
     )
 
 
-def _values(key: str, given: Sequence[str]) -> Iterable[str]:
-    """List the values of a key: entries, or what an entry's file says that one of its parameters may be."""
+def _values(key: str, earlier: Sequence[str]) -> Iterable[str]:
+    """List the values that a key may take: a group's entries, or the choices that a parameter's comment names."""
     group, dot, name = key.partition(".")
     if key in FIXED:
         return FIXED[key]
     if dot and group in catalogue.groups():
-        chosen = _chosen(group, given)
-        return words_of(catalogue.paths(group)[chosen].read_text(), name) if chosen else ()
+        chosen = _chosen(group, earlier)
+        return choices_in_comment(catalogue.paths(group)[chosen].read_text(), name) if chosen else ()
     return catalogue.paths(key.partition("@")[0])
 
 
-def words_of(text: str, name: str) -> list[str]:
-    """List the names that a parameter may take, from the comment in an entry's file; none for a number.
+def choices_in_comment(text: str, name: str) -> list[str]:
+    """List the values that a parameter may take, from the comment behind it in the text of an entry's YAML file.
 
-    >>> words_of("recurrence: none # none, one_to_one or all_to_all", "recurrence")
+    The list is empty if the comment names no choices, as for a number.
+
+    >>> choices_in_comment("recurrence: none # none, one_to_one or all_to_all", "recurrence")
     ['none', 'one_to_one', 'all_to_all']
-    >>> words_of("bias: false", "bias"), words_of("beta: 0.9 # decay per step", "beta")
+    >>> choices_in_comment("bias: false", "bias"), choices_in_comment("beta: 0.9 # decay per step", "beta")
     (['true', 'false'], [])
     """
     line = re.search(rf"^{re.escape(name)}: (\S+)(?:\s+# (.*))?$", text, re.MULTILINE)
@@ -104,9 +105,9 @@ def words_of(text: str, name: str) -> list[str]:
     return [*listed.group(1).split(", "), listed.group(2)] if listed else []
 
 
-def _chosen(group: str, given: Sequence[str]) -> str:
-    """Find the entry of a group that the overrides choose, or that of the reference run."""
-    named = [text.partition("=")[2] for text in given if text.startswith(f"{group}=")]
+def _chosen(group: str, earlier: Sequence[str]) -> str:
+    """Return the entry of a group that the overrides choose, else its default; empty if the group has none."""
+    named = [text.partition("=")[2] for text in earlier if text.startswith(f"{group}=")]
     return named[-1].partition(",")[0] if named else DEFAULTS.get(group, "")
 
 
@@ -123,4 +124,4 @@ DEFAULTS = {
     "surrogate": "atan",
     "trainer": "default",
 }
-"""As conf/config.yaml has them, which a test compares."""
+"""Maps each group to its default entry in conf/config.yaml; a test compares the two."""

@@ -27,9 +27,7 @@ from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSp
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
 LARGEST_OF_OPTIMIZER = 1e18
-"""Of a number of an optimiser, whose square is then a number in single precision still."""
-
-
+"""Bound of every number of an optimiser; its square is still finite in single precision."""
 ELSEWHERE = {
     "accelerator": "trainer.device",
     "accumulate_grad_batches": "protocol.batch_size",
@@ -45,13 +43,16 @@ ELSEWHERE = {
     "num_epochs": "protocol.epochs",
     "precision": "protocol.precision",
 }
-"""What Lightning and others call a setting, and where it is here."""
+"""Maps names of settings in Lightning and other libraries to the keys that they have here."""
 
 
 def decay_per_step(tau_s: float, dt_s: float) -> float:
     r"""Return the factor by which a leaky quantity shrinks in one time step, :math:`e^{-dt/\tau}`.
 
     In YAML: `beta: ${decay:0.010,${protocol.dt_s}}`, so that a change of time step changes the decay.
+
+    Raises:
+        InputError: the time constant `tau_s` or the time step `dt_s`, both in seconds, is not above 0.
 
     >>> round(decay_per_step(0.010, 0.001), 4)
     0.9048
@@ -62,7 +63,7 @@ def decay_per_step(tau_s: float, dt_s: float) -> float:
 
 
 def default_unless(given: object, default: object) -> object:
-    """Return `default`, or null where another parameter is given that replaces this one.
+    """Return `default`, or None (null in YAML) if another parameter, `given`, is set and replaces this one.
 
     In YAML: `alpha: ${unless:${.width_fwhm},2.0}`.
 
@@ -73,7 +74,7 @@ def default_unless(given: object, default: object) -> object:
 
 
 def register_resolvers() -> None:
-    """Register the functions that YAML files of `conf/` use with OmegaConf."""
+    """Register with OmegaConf the functions that references in YAML files of `conf/` call."""
     OmegaConf.register_new_resolver("decay", decay_per_step, replace=True)
     OmegaConf.register_new_resolver("unless", default_unless, replace=True)
     OmegaConf.register_new_resolver("formula", formula, replace=True)
@@ -87,7 +88,7 @@ def compose(
     config_dirs: Iterable[Path] = (),
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
-    """Merge `conf/` with overrides and check every name, key and value that can be checked without torch.
+    """Merge `conf/` with Hydra overrides into a `RunSpec`, checking all that can be checked without torch.
 
     Args:
         overrides: such as "surrogate=atan" or "neuron.beta=0.8".
@@ -105,7 +106,7 @@ def compose(
 
 
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
-    """Merge files and overrides into Hydra's tree with its `hydra` node, or raise an `InputError`."""
+    """Merge files and overrides into Hydra's unresolved tree with its `hydra` node; an InputError if it fails."""
     register_resolvers()
     folders = list(dict.fromkeys(folder.resolve() for folder in with_own(config_dirs)))
     for folder in folders:
@@ -116,21 +117,20 @@ def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> Di
         return merge(overrides, folders)
     except InputError:
         raise
-    except Exception as error:  # of nonsense Hydra raises what Python does: TypeError, OSError and more
+    except Exception as error:  # Hydra raises TypeError, OSError and more for unusable overrides
         raise InputError(_explain(error, overrides, folders)) from error
 
 
 def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
-    """Refuse an entry that does not exist, with a message that names the nearest one."""
+    """Raise an InputError for an override that chooses an entry or a plugin that is not there."""
     known = [*catalogue.groups(), *(child.name for folder in folders for child in folder.iterdir())]
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
         name = override.value() if not override.is_sweep_override() else None
-        missing = (
-            missing_plugin(group, name) if isinstance(name, str) and group.startswith("hydra/") else None
-        )
-        if missing is not None:
-            raise InputError(f"{override.input_line}: {missing}")
+        if isinstance(name, str) and group.startswith("hydra/"):
+            missing = missing_plugin(group, name)
+            if missing is not None:
+                raise InputError(f"{override.input_line}: {missing}")
         if group not in known or override.is_delete():
             continue
         if isinstance(name, str):
@@ -140,7 +140,7 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
 
 
 def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> str:
-    """Explain an error of Hydra, with the nearest known key where a key is unknown."""
+    """Write one line about an error that Hydra raised on merging; for an unknown key, name the nearest one."""
     if any("hydra.sweeper.params" in text for text in overrides):
         return "hydra.sweeper.params: belongs into the file of a sweep; on the command line write -m key=1,2"
     match = re.match(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
@@ -151,7 +151,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     if len(others) == len(overrides):
         return one_line(error)
     try:
-        tree = merge(others, folders)
+        tree = merge(others, folders)  # whose keys are the known ones
     except Exception:  # see raw_config
         return one_line(error)
     parent, _, last = key.rpartition(".")
@@ -175,7 +175,7 @@ def spec_from_config(
     config_dirs: Iterable[Path] = (),
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
-    """Check a merged tree and turn it into a `RunSpec`."""
+    """Check a copy of a merged tree and convert it into a `RunSpec`; see `spec_from_own`."""
     reader = catalogue.CatalogueReader(config_dirs, allow_targets)
     return spec_from_own(copy.deepcopy(config), reader, choices=choices)
 
@@ -183,7 +183,16 @@ def spec_from_config(
 def spec_from_own(
     config: DictConfig, reader: catalogue.CatalogueReader, *, choices: dict[str, Any] | None = None
 ) -> RunSpec:
-    """Check a merged tree like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
+    """Check a merged tree and convert it into a `RunSpec`.
+
+    Args:
+        config: merged tree; it is modified, so do not use it again.
+        reader: reads the catalogue; one reader for many trees reads each entry once.
+        choices: maps Hydra's groups to chosen entries; by default those in the tree's `hydra` node.
+
+    Raises:
+        InputError: a choice, key, value or target is not usable.
+    """
     chosen = _choices(config) if choices is None else choices
     picked = {group: _canonical(group, _chosen_entry(chosen, group), reader) for group in GROUPS}
     OmegaConf.set_struct(config, None)
@@ -222,14 +231,14 @@ def spec_from_own(
 
 
 def _choices(config: DictConfig) -> dict[str, Any]:
-    """Read Hydra's choices, where the tree has its `hydra` node."""
+    """Return the chosen entry of each group from the tree's `hydra` node; empty without such a node."""
     node = config.get("hydra")
     choices: Any = {} if node is None else OmegaConf.to_container(node.runtime.choices)
     return choices
 
 
 def _resolve(config: DictConfig) -> dict[str, Any]:
-    """Resolve the values of a tree and drop its `hydra` node, on which no value may depend."""
+    """Drop the tree's `hydra` node, then resolve all references, so that no value can depend on that node."""
     try:
         config.pop("hydra", None)
         tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -241,6 +250,7 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def _chosen_entry(choices: dict[str, Any], group: str) -> str:
+    """Return the name of a group's chosen entry; an InputError if none, or not exactly one, is chosen."""
     key = "neuron@readout" if group == "readout" else group
     name = choices.get(key)
     if not isinstance(name, str):
@@ -249,7 +259,7 @@ def _chosen_entry(choices: dict[str, Any], group: str) -> str:
 
 
 def _canonical(group: str, name: str, reader: catalogue.CatalogueReader) -> str:
-    """Return the name of the entry behind an alias, whose numbers are in the tree already."""
+    """Return the name that a chosen entry has in methods: an alias is replaced by the entry that it stands for."""
     if name == NOTHING and group in SPIKING_CHOICES:
         return name
     return reader.entry(entry_group(group), name).canonical
@@ -258,7 +268,11 @@ def _canonical(group: str, name: str, reader: catalogue.CatalogueReader) -> str:
 def _checked_node(
     where: str, node: Any, entry: catalogue.Entry, reader: catalogue.CatalogueReader
 ) -> tuple[dict[str, Any], str]:
-    """Check the keys of a choice against its entry, and that its target is allowed; return its parameters."""
+    """Check the settings `node` of a chosen entry, at the tree's key `where`; return its parameters and target.
+
+    Raises:
+        InputError: a key is unknown or missing, or the target is another than the entry's or is not allowed.
+    """
     if not isinstance(node, dict):
         raise InputError(f"{where}: a mapping of parameters is needed (given: {node!r})")
     target = node.get("_target_")
@@ -287,7 +301,7 @@ def _checked_node(
 
 
 def _check_values(where: str, parameters: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Check the values that need it before torch is there; a formula gets its one text."""
+    """Check an optimiser's numbers, and replace a surrogate's formula by its canonical text."""
     if where == "optimizer":
         _require_numbers(parameters, defaults)
     if where == "surrogate" and "formula" in parameters:
@@ -295,7 +309,7 @@ def _check_values(where: str, parameters: dict[str, Any], defaults: dict[str, An
 
 
 def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Refuse what is no number where the optimiser's file has one; torch takes true for 1 and fails in training."""
+    """Raise an InputError unless each value of an optimiser is of its default's kind: number, list or boolean."""
     for key, default in defaults.items():
         value = parameters[key]
         sample = default[0] if isinstance(default, list) else default
@@ -309,6 +323,7 @@ def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> No
 
 
 def _without_meta(node: Any) -> dict[str, Any]:
+    """Return a node's settings without `_target_`, `meta` and `defaults`; empty for a node that is no mapping."""
     if not isinstance(node, dict):
         return {}
     return {str(key): value for key, value in node.items() if key not in catalogue.META_KEYS}

@@ -1,4 +1,4 @@
-"""An entry of the catalogue as text for people, and as a tree for machines."""
+"""Describes an entry of the catalogue: as text for people, and as a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sgbench.composition import catalogue, selection
 from sgbench.tables import aligned
 
 PRESET_KEYS = ("library", "version", "calls", "canonical", "conversion", "bug", "legacy")
-REFERENCE = "digits_v1"
-"""The protocol whose time step and sizes defaults refer to, where no other is chosen."""
+REFERENCE_PROTOCOL = "digits_v1"
+"""The protocol whose time step and sizes fill the references in an entry's defaults."""
 
 
 def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
-    """Describe a catalogue entry as a dictionary with stable keys."""
+    """Convert a catalogue entry to a dictionary for JSON, with the same keys for every entry."""
     return {
         "group": entry.group,
         "name": entry.name,
@@ -26,8 +26,8 @@ def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
     }
 
 
-def row_of(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
-    """Describe an entry in one line of its group's list."""
+def list_row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
+    """Return the cells of an entry in its group's list: name and line; of a preset: name, call and conversion."""
     if not selection.is_preset(entry):
         return name, entry.line
     marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
@@ -36,7 +36,7 @@ def row_of(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
 
 
 def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
-    """Write the facts, parameters and sources of an entry for people."""
+    """Write the facts, sources, and parameters with their defaults of an entry, as lines for a terminal."""
     lines = [f"{entry.group}/{entry.name}", entry.line, ""]
     rows = [("class", entry.target)] if entry.target else []
     rows += _preset_rows(entry) if selection.is_preset(entry) else []
@@ -50,18 +50,18 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
     if entry.parameters:
         lines.append("parameters and their defaults")
         defaults = {**entry.own, **entry.parameters}
-        numbers = resolved(entry, config_dirs)
+        numbers = resolved_defaults(entry, config_dirs)
         lines.append(
             columns([(f"  {key}", _value_text(numbers.get(key, value))) for key, value in defaults.items()])
         )
     return "\n".join(lines)
 
 
-def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return the defaults of an entry that have values under the protocol of the catalogue's reference run.
+def resolved_defaults(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
+    """Map each parameter of an entry to its default, with references resolved under the protocol `digits_v1`.
 
-    Defaults that refer to another choice are left out. The result is empty where no default has a reference, or
-    where one reads an environment variable.
+    Defaults that refer to another choice are left out. The result is empty if no default has a reference, or if
+    one reads an environment variable.
     """
     if "${" not in str(entry.parameters) or "oc.env" in str(entry.parameters):
         return {}
@@ -71,7 +71,7 @@ def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[s
     from sgbench.composition.compose import register_resolvers
 
     register_resolvers()
-    protocol = catalogue.entry("protocol", REFERENCE, config_dirs).parameters
+    protocol = catalogue.entry("protocol", REFERENCE_PROTOCOL, config_dirs).parameters
     tree = OmegaConf.create(
         {"width_fwhm": None, "protocol": protocol, "entry": {**entry.own, **entry.parameters}}
     )
@@ -86,6 +86,7 @@ def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[s
 
 
 def _preset_rows(entry: catalogue.Entry) -> list[tuple[str, str]]:
+    """List (label, text) of each fact that a preset of a library states about itself."""
     meta = entry.meta
     rows = [
         ("library", f"{meta['library']} {meta.get('version', '')}".strip()),
@@ -103,19 +104,18 @@ def _one_line(text: Any) -> str:
 
 
 def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
-    """List the names of libraries' presets of a canonical entry."""
+    """List a line for each preset of libraries that has this canonical entry's formula; none for a preset."""
     if selection.is_preset(entry):
         return []
-    known = catalogue.entries(entry.group, config_dirs).values()
-    presets = [other for other in known if selection.is_preset(other)]
     return [
         f"{other.meta['library']} {_one_line(other.meta.get('calls'))} is {other.group}={other.name}"
-        for other in presets
-        if selection.canonical_name(other) == entry.name
+        for other in catalogue.entries(entry.group, config_dirs).values()
+        if selection.is_preset(other) and selection.canonical_name(other) == entry.name
     ]
 
 
 def _value_text(value: Any) -> str:
+    """Write a value of a YAML file for people: null, lists with commas, floats with six digits."""
     if value is None:
         return "null"
     if isinstance(value, list):
@@ -130,7 +130,7 @@ def _value_text(value: Any) -> str:
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """Write rows, of which some may be shorter, in columns of equal width."""
+    """Write rows of cells as aligned lines; rows with fewer cells are filled with empty ones."""
     longest = max(map(len, rows), default=0)
     filled = [[*row, *[""] * (longest - len(row))] for row in rows]
     return "".join(f"{line}\n" for line in aligned(filled, text_columns=longest))

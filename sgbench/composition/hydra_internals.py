@@ -25,33 +25,33 @@ from omegaconf import DictConfig
 
 from sgbench.composition.foreign import check_foreign
 from sgbench.composition.hydra_node import check_hydra_node
-from sgbench.composition.words import with_left_out
+from sgbench.composition.words import mark_added_keys
 from sgbench.paths import conf_dir
 
 Result = TypeVar("Result")
 CONFIG, VERSION = "config", "1.3"
-"""The file that everything begins at, and Hydra's version whose conventions hold."""
+"""Name of the root file in `conf/`, and the version of Hydra whose defaults are used."""
 
 
 class CheckedLoader(ConfigLoaderImpl):
-    """Merges files as Hydra does, and refuses a tree that acts by itself before anything is done with it.
+    """Merges files as Hydra does, and raises an error if the tree would make Hydra run code of other people.
 
-    Private because Hydra merges the files again for each job of a sweep, in whichever process that runs.
+    A private class of Hydra is extended, because Hydra merges the files again in each process of a sweep.
     """
 
     def load_configuration(self, config_name: str | None, overrides: list[str], **settings: Any) -> Any:
-        """Merge files and overrides, and check what they set.
+        """Merge files and overrides, and check what they set; arguments are those of Hydra's loader.
 
-        Keys that a protocol's file may leave out are marked by `++`, by which Hydra adds them. The overrides that
-        the tree lists are without this mark.
+        Overrides of keys that a protocol's file may leave out get the prefix `++`, so that Hydra adds the keys. The
+        tree lists the overrides as they were typed.
 
         Raises:
             InputError: a file of somebody else, or an override, sets what it may not.
         """
-        marked = with_left_out(overrides)
+        marked = mark_added_keys(overrides)
         config = super().load_configuration(config_name, overrides=marked, **settings)
         config.hydra.overrides.task = [
-            _without_prefix(text, overrides) for text in config.hydra.overrides.task
+            text if text in overrides else text.removeprefix("++") for text in config.hydra.overrides.task
         ]
         parsed = OverridesParser.create().parse_overrides(overrides)
         check_foreign(config, parsed, merge_ours)
@@ -59,21 +59,16 @@ class CheckedLoader(ConfigLoaderImpl):
         return config
 
 
-def _without_prefix(text: str, overrides: Sequence[str]) -> str:
-    """Return an override as it was typed, without the `++` of `with_left_out`."""
-    return text if text in overrides else text.removeprefix("++")
-
-
 @functools.cache
 def merge_ours(overrides: tuple[str, ...]) -> DictConfig:
-    """Merge overrides with the files of sgbench and its installed plugins alone, in 0.2 s; cached."""
+    """Merge overrides with the files of sgbench and of installed plugins alone; cached by the overrides."""
     return ConfigLoaderImpl(create_config_search_path(str(conf_dir()))).load_configuration(
         CONFIG, list(overrides), RunMode.RUN
     )
 
 
 def checked_loader() -> CheckedLoader:
-    """Make the loader of everything that is composed here."""
+    """Set up Hydra's global state and return a loader that reads `conf/`."""
     version.setbase(VERSION)
     setup_globals()
     return CheckedLoader(create_config_search_path(str(conf_dir())))
@@ -82,73 +77,74 @@ def checked_loader() -> CheckedLoader:
 def merge(overrides: Iterable[str], folders: Sequence[Path]) -> DictConfig:
     """Merge the catalogue, folders of others, and overrides into Hydra's tree with its `hydra` node.
 
-    Private because Hydra's compose API makes a loader of its own, which takes what any file says.
+    Hydra's public compose API is not used, because it makes a loader of its own that does not check the files.
 
     Raises:
         InputError: see `CheckedLoader`.
         HydraException: overrides or files that Hydra cannot merge.
     """
-    found = (
-        ["hydra.searchpath=[" + ",".join(f"file://{folder}" for folder in folders) + "]"] if folders else []
-    )
+    searched = ",".join(f"file://{folder}" for folder in folders)
     return checked_loader().load_configuration(
-        CONFIG, [*overrides, *found], run_mode=RunMode.RUN, from_shell=False
+        CONFIG,
+        [*overrides, *([f"hydra.searchpath=[{searched}]"] if folders else [])],
+        run_mode=RunMode.RUN,
+        from_shell=False,
     )
 
 
 def launch(overrides: Sequence[str], task: Callable[[Any], object]) -> None:
-    """Launch the points of a multirun as `hydra.main` would; exceptions come out as they are.
+    """Launch the points of a multirun as `hydra.main` would; exceptions are raised unchanged.
 
-    Private because `hydra.main` makes a loader of its own, and prints tracebacks.
+    `hydra.main` is not used, because it makes a loader of its own and prints tracebacks.
 
     Args:
         overrides: those of the sweep, lists of values included.
-        task: is called with the tree of each point, in whichever process the launcher chooses.
+        task: called with the merged tree of each point, in the process that the launcher chooses.
     """
     hydra = Hydra(task_name="run", config_loader=checked_loader())
     hydra.multirun(CONFIG, task, [*overrides, "hydra.mode=MULTIRUN"])
 
 
 def set_values(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Set values in a merged tree as Hydra does after merging.
+    """Set values in a merged tree, in place, as Hydra does after merging.
 
-    Private because Hydra's compose API merges all files again for every set of values, at 0.1 s each.
+    Hydra's public compose API would merge all files again for every set of values.
     """
     ConfigLoaderImpl._apply_overrides_to_config(list(overrides), config)
 
 
 def points_of(overrides: Sequence[Override]) -> list[list[str]]:
-    """List the overrides of every point that Hydra's basic sweeper makes of a command, in its order.
+    """List the overrides of each point of a sweep, in the order of Hydra's basic sweeper.
 
-    Private because no public function lists the points of a sweep without launching them.
+    No public function of Hydra lists the points of a sweep without launching them.
 
     Raises:
-        HydraException: the sweep is of a kind that the basic sweeper does not know.
+        HydraException: an override needs another sweeper, such as an interval.
     """
     (points,) = BasicSweeper.split_arguments(list(overrides), None)
     return points
 
 
 def run_as_job(config: DictConfig, task: Callable[[], Result]) -> Result:
-    """Call a task as `hydra.main` would: in the folder, with the logging and environment that the tree asks for.
+    """Call a task as `hydra.main` would, with the folder, logging and environment of a tree; return its result.
 
-    Hydra's `run_job` is public, but the context that it wants is private, because Hydra makes it in `hydra.main`
-    alone, which reads `sys.argv` and merges all files anew.
+    Hydra's `run_job` is public, but needs a context that only `hydra.main` makes, which reads `sys.argv` and merges
+    all files anew.
 
     Args:
         config: the merged tree with its `hydra` node; it is modified, so do not use it again.
-        task: what to do; its exceptions are raised unchanged.
+        task: function without arguments; its exceptions are raised unchanged.
     """
 
     def job(_: DictConfig) -> tuple[list[Result], list[Exception]]:
         try:
             return [task()], []
         except Exception as error:
-            return [], [error]  # run_job would print its own lines about it
+            return [], [error]  # an error that is raised here would be printed by run_job in its own words
 
     config.hydra.mode = RunMode.RUN
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    # Without callbacks, which are refused, and with a loader that is not asked for anything.
+    # No callbacks, since they are refused; the loader is required but never called.
     context = HydraContext(
         config_loader=ConfigLoaderImpl(create_config_search_path(None)), callbacks=Callbacks()
     )

@@ -1,4 +1,4 @@
-"""Hydra's own settings may name classes too; only those of installed plugins are let through."""
+"""Checks the classes that Hydra's own settings name: only those of installed plugins are allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sgbench.errors import InputError, suggest
 
-PLUGGED = ("launcher", "sweeper")
+PLUGIN_KINDS = ("launcher", "sweeper")
 PACKAGES = {
     "launcher": {
         "submitit_local": "hydra-submitit-launcher",
@@ -29,29 +29,29 @@ PACKAGES = {
         "nevergrad": "hydra-nevergrad-sweeper",
     },
 }
-"""What to install for a launcher or sweeper that is not there."""
-PLANNED = (
+"""Maps launchers and sweepers to the packages that provide them."""
+WITH_KNOWN_POINTS = (
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
     "hydra_plugins.sgbench_replicas.sweeper.PlannedSweeper",
 )
 """Sweepers whose points are known before the first one runs."""
-CALLED = "custom_search_space"
-"""The key by which Optuna's sweeper is given a function by name."""
+SEARCH_SPACE_FUNCTION = "custom_search_space"
+"""Key of Optuna's sweeper that holds the name of a function to call."""
 LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
 
 
 def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
-    """Refuse settings by which Hydra would import a class that is no installed launcher or sweeper.
+    """Raise an error if Hydra's settings name a class that is not an installed launcher or sweeper.
 
-    Hydra instantiates `launcher`, `sweeper` and every callback, and `logging.config` calls whatever a logging
-    configuration names.
+    Hydra instantiates `launcher`, `sweeper` and every callback. `logging.config` calls every class or function that
+    a logging configuration names.
 
     Args:
-        node: merged, of which nothing but a launcher and a sweeper comes from files of others.
+        node: the merged tree's `hydra` node, already checked by `check_foreign`.
         overrides: those of the command line, parsed.
 
     Raises:
-        InputError: names the key and the remedy.
+        InputError: such a class, a callback, a logging setting, or a sweep that maximises; with the key to change.
     """
     for key in (override.key_or_group for override in overrides):
         if key == "hydra":
@@ -64,17 +64,17 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
     tree: Any = OmegaConf.to_container(node)
     if tree.get("callbacks"):
         raise InputError("hydra.callbacks: callbacks are not run; use a launcher or a logger instead")
-    for kind in PLUGGED:
-        _check_plugged(kind, tree.get(kind))
+    for kind in PLUGIN_KINDS:
+        _check_plugin(kind, tree.get(kind))
 
 
-def chooses_as_it_goes(node: DictConfig) -> bool:
-    """Return whether the sweeper makes points from earlier results, or in a way that only it knows."""
-    return str(node.sweeper.get("_target_")) not in PLANNED
+def has_unknown_points(node: DictConfig) -> bool:
+    """Return whether the points of the sweeper that the `hydra` node chooses are unknown before the sweep runs."""
+    return str(node.sweeper.get("_target_")) not in WITH_KNOWN_POINTS
 
 
 def missing_plugin(group: str, name: str) -> str | None:
-    """Name what to install for a missing launcher or sweeper; None where it is there or unknown.
+    """Return a line with the package to install for a missing launcher or sweeper; None if it is there or unknown.
 
     >>> missing_plugin("hydra/sweeper", "ax")
     'sweeper ax is not installed: pip install hydra-ax-sweeper'
@@ -87,56 +87,50 @@ def missing_plugin(group: str, name: str) -> str | None:
     return f"{kind} {name} is not installed: pip install {package}"
 
 
-def _check_plugged(kind: str, plugged: Any) -> None:
-    """Refuse a launcher or sweeper, or a part of it such as a sampler, that no installed plugin registers."""
-    target = plugged.get("_target_") if isinstance(plugged, dict) else plugged
-    known = _plugin_targets(kind)
+def _check_plugin(kind: str, settings: Any) -> None:
+    """Raise an InputError unless installed plugins register a launcher or sweeper (`kind`) and all of its parts.
+
+    Parts, such as Optuna's sampler, are nodes in its `settings`.
+    """
+    target = settings.get("_target_") if isinstance(settings, dict) else settings
+    known = set(_registered_targets(kind, of_parts=False))
+    parts = set(_registered_targets(kind, of_parts=True))
     if target not in known:
         raise InputError(
             f"hydra.{kind}._target_={target}: not an installed {kind}; {suggest(str(target), known)}"
         )
-    for inner in _targets(plugged):
-        if inner not in known and inner not in _part_targets(kind):
+    for inner in _targets(settings):
+        if inner not in known and inner not in parts:
             raise InputError(
                 f"hydra.{kind}: names {inner}, which no installed plugin registers; leave it out"
             )
-    if plugged.get(CALLED) is not None:
+    if settings.get(SEARCH_SPACE_FUNCTION) is not None:
         raise InputError(
-            f"hydra.{kind}.{CALLED}: functions are not called by name; list the values as overrides"
+            f"hydra.{kind}.{SEARCH_SPACE_FUNCTION}: functions are not called by name; list the values as overrides"
         )
-    if any("maximize" in str(direction).lower() for direction in _several(plugged.get("direction"))):
+    if "maximize" in str(settings.get("direction")).lower():  # one direction, or a list of them
         raise InputError(
             f"hydra.{kind}.direction: a run returns its validation loss, or its error where validation_accuracy "
             f"is monitored, of which less is better; use hydra.{kind}.direction=minimize"
         )
 
 
-def _several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _registered_targets(kind: str, *, of_parts: bool) -> Iterator[str]:
+    """Yield the classes that installed plugins register for a `kind`, "launcher" or "sweeper".
 
-
-def _plugin_targets(kind: str) -> set[str]:
-    """Collect the classes that installed plugins have registered for a launcher or sweeper."""
-    return set(_registered(kind, parts=False))
-
-
-def _part_targets(kind: str) -> set[str]:
-    """Collect the classes registered in nested groups, such as the samplers of Optuna's sweeper."""
-    return set(_registered(kind, parts=True))
-
-
-def _registered(kind: str, *, parts: bool) -> Iterator[str]:
+    With `of_parts`, yield the classes of nested groups instead, such as the samplers of Optuna's sweeper.
+    """
     Plugins.instance()  # registers them
     for entry in ConfigStore.instance().repo["hydra"][kind].values():
-        if isinstance(entry, dict) == parts:
-            yield from _nodes(entry)
+        if isinstance(entry, dict) == of_parts:
+            yield from _stored_targets(entry)
 
 
-def _nodes(entry: Any) -> Iterator[str]:
-    """Yield the target of a stored node, or of all nodes of a group."""
+def _stored_targets(entry: Any) -> Iterator[str]:
+    """Yield the target of a node of Hydra's store, or those of all nodes of a group."""
     if isinstance(entry, dict):
         for inner in entry.values():
-            yield from _nodes(inner)
+            yield from _stored_targets(inner)
     elif isinstance(entry, ConfigNode) and OmegaConf.is_dict(entry.node):
         tree = OmegaConf.to_container(entry.node)
         if isinstance(tree, dict) and "_target_" in tree:
@@ -144,7 +138,7 @@ def _nodes(entry: Any) -> Iterator[str]:
 
 
 def _targets(tree: Any) -> Iterator[str]:
-    """Yield every class that a tree names, at any depth."""
+    """Yield every `_target_` in a tree, at any depth."""
     if isinstance(tree, dict):
         if "_target_" in tree:
             yield str(tree["_target_"])

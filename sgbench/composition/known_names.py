@@ -1,4 +1,4 @@
-"""Names of the catalogue, written by `make entry`; a name that is not here still works."""
+"""Types for editors: names of surrogates and neurons, written by `make entry`; other names work too."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""All points of a command, composed and checked before anything runs."""
+"""Composes and checks all points of a command, a run or a sweep, before anything runs."""
 
 from __future__ import annotations
 
@@ -18,30 +18,29 @@ from omegaconf.errors import OmegaConfBaseException
 from sgbench.composition.catalogue import CatalogueReader
 from sgbench.composition.compose import compose, raw_config, spec_from_own
 from sgbench.composition.hydra_internals import points_of, set_values
-from sgbench.composition.hydra_node import chooses_as_it_goes
-from sgbench.composition.points import extra_points, joined
-from sgbench.composition.words import count_values, one_line, parse_overrides, with_left_out
+from sgbench.composition.hydra_node import has_unknown_points
+from sgbench.composition.points import combine_points, extra_points
+from sgbench.composition.words import count_values, mark_added_keys, one_line, parse_overrides
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, with_own
 from sgbench.records.spec import RunSpec
 
 MOST_POINTS = 1_000_000
-REPLICAS = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
+REPLICAS_LAUNCHER = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Lists what a command will run.
+    """Lists what a command will run: one run, or the points of a sweep.
 
     Args:
-        specs: one for each point, checked.
-        is_sweep: whether there are points to launch, be it a single one, or just a run.
+        specs: one checked spec for each point; if `is_open`, one example with the first value of each key.
+        is_sweep: whether Hydra launches points, be it a single one; otherwise the command is one run.
         config_dirs: folders with entries of the user's own.
-        points: of a sweep, the overrides by which Hydra calls each point.
+        points: of a sweep, the overrides of each point as Hydra passes them to its job.
         config: of a single run, Hydra's merged tree with its `hydra` node.
-        is_open: whether a sweeper of somebody else chooses the points as it goes; the one spec here has the first
-            value of each key.
-        settled: of such a sweep, the keys that have one value.
+        is_open: whether a sweeper of another package chooses the points while the sweep runs.
+        fixed_keys: of such a sweep, the keys that have one value.
     """
 
     specs: tuple[RunSpec, ...]
@@ -50,14 +49,14 @@ class RunPlan:
     points: tuple[tuple[str, ...], ...] = ()
     config: DictConfig | None = None
     is_open: bool = False
-    settled: frozenset[str] = frozenset()
+    fixed_keys: frozenset[str] = frozenset()
 
     def spec_at(self, index: int, overrides: Sequence[str]) -> RunSpec | None:
-        """Look up the spec of a point of a sweep; None where the point of this index has other overrides.
+        """Return the spec of a sweep's point; None if the point at this index has other overrides.
 
         Args:
-            index: of the job, from 0 on.
-            overrides: those by which Hydra calls the job.
+            index: number of Hydra's job, from 0 on.
+            overrides: those that Hydra passes to the job.
         """
         if index >= len(self.points) or self.points[index] != _without_hydra(overrides):
             return None
@@ -71,16 +70,16 @@ def plan(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> RunPlan:
-    """Compose every point that Hydra's basic sweeper would launch, or one example where another sweeper will.
+    """Compose every point that a command will run; where another sweeper chooses the points, one example.
 
     Args:
-        overrides: such as "surrogate=atan"; lists of values (a=1,2) are swept if `multirun` or a file says so.
-        multirun: whether `-m` was given.
+        overrides: such as "surrogate=atan"; lists of values (a=1,2) need a sweep.
+        multirun: whether to sweep (`-m`); a file may also set `hydra.mode=MULTIRUN`.
         config_dirs: see `compose`.
         allow_targets: see `compose`.
 
     Raises:
-        InputError: the first point that is not usable; one line.
+        InputError: a point is not usable, or several values are given without a sweep; names the first of them.
 
     >>> len(plan(["surrogate=atan,triangle", "seed=0,1"], multirun=True).specs)
     4
@@ -92,13 +91,13 @@ def plan(
     folders = tuple(config_dirs)
     if not multirun:
         if swept:
-            raise InputError(_not_a_sweep(swept[0]))
+            raise InputError(_explain_several_values(swept[0]))
         spec = spec_from_own(_copy(config), CatalogueReader(folders, allow_targets))
         return RunPlan((spec,), is_sweep=False, config_dirs=folders, config=config)
     composer = PointComposer(folders, allow_targets)
-    if chooses_as_it_goes(config.hydra):
-        return _open_plan(_with_parameters(parsed, config), config, composer)
-    points = _points(parsed, config)
+    if has_unknown_points(config.hydra):
+        return _plan_with_unknown_points(_prepend_sweep_parameters(parsed, config), config, composer)
+    points = _list_points(parsed, config)
     return RunPlan(
         specs=tuple(composer.spec(point) for point in points),
         is_sweep=True,
@@ -108,57 +107,62 @@ def plan(
 
 
 def _copy(config: DictConfig) -> DictConfig:
-    """Copy a tree by way of its pickle, which is twice to five times as fast as `copy.deepcopy`."""
+    """Copy a tree through a pickle, which is twice to five times as fast as `copy.deepcopy`."""
     return pickle.loads(pickle.dumps(config))  # noqa: S301 - written in the same line
 
 
 def _without_hydra(point: Sequence[str]) -> tuple[str, ...]:
-    """List a point's overrides without Hydra's own settings, which it does not count among those of a job."""
+    """List a point's overrides except those of `hydra`, which Hydra does not pass to a job."""
     return tuple(text for text in point if not text.lstrip("+~").startswith(("hydra.", "hydra/")))
 
 
 def sweep_points(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
-    """List the overrides of every point of a sweep, those of its file included, in order.
+    """List the overrides of each point of a sweep, including those in the sweep's file, in order.
 
     Raises:
-        InputError: an override is not usable.
+        InputError: an override is not usable, or there are no points or too many.
     """
     parsed = parse_overrides(overrides)
-    return _points(parsed, _merge_single_values(parsed, config_dirs))
+    return _list_points(parsed, _merge_single_values(parsed, config_dirs))
 
 
 def _merge_single_values(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> DictConfig:
-    """Merge all overrides of one value, those that are not swept, into a tree."""
+    """Merge the files with all overrides that have one value, and are not swept."""
     plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
     return raw_config(plain, config_dirs)
 
 
-def _with_parameters(overrides: Sequence[Override], config: DictConfig) -> list[Override]:
-    """Insert the overrides of a sweep's file before those given."""
+def _prepend_sweep_parameters(overrides: Sequence[Override], config: DictConfig) -> list[Override]:
+    """Return the overrides in a sweep's file (`hydra.sweeper.params`), followed by the given ones."""
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
     return [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
 
 
-def _open_plan(overrides: Sequence[Override], config: DictConfig, composer: PointComposer) -> RunPlan:
-    """Plan a sweep whose points another sweeper chooses; one example of them is checked."""
-    if str(config.hydra.launcher.get("_target_")) == REPLICAS:
+def _plan_with_unknown_points(
+    overrides: Sequence[Override], config: DictConfig, composer: PointComposer
+) -> RunPlan:
+    """Plan a sweep whose sweeper chooses points while it runs; one example is composed and checked.
+
+    The launcher `replicas`, which needs known points, is refused.
+    """
+    if str(config.hydra.launcher.get("_target_")) == REPLICAS_LAUNCHER:
         raise InputError(
             f"hydra/launcher=replicas: runs points that are known beforehand, but {config.hydra.sweeper._target_} "
             f"chooses them as it goes; use hydra/launcher=basic or joblib"
         )
     return RunPlan(
-        (composer.spec(_example(overrides)),),
+        (composer.spec(_first_values(overrides)),),
         is_sweep=True,
         config_dirs=composer.config_dirs,
         is_open=True,
-        settled=frozenset(
+        fixed_keys=frozenset(
             override.key_or_group for override in overrides if not override.is_sweep_override()
         ),
     )
 
 
-def _example(overrides: Sequence[Override]) -> list[str]:
-    """Build an example point from the first value of each override."""
+def _first_values(overrides: Sequence[Override]) -> list[str]:
+    """List the overrides of an example point: each key with its first value, an interval with its start."""
     point = {}
     for override in overrides:
         text, value = override.input_line or "", override.value()
@@ -170,16 +174,21 @@ def _example(overrides: Sequence[Override]) -> list[str]:
     return list(point.values())
 
 
-def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
-    every = _with_parameters(overrides, config)
-    searched = next(
+def _list_points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
+    """List the overrides of each point of a sweep: its grid, times the points in `hydra.sweeper.points`.
+
+    Raises:
+        InputError: an interval, which only other sweepers can search; no points, or more than a million.
+    """
+    every = _prepend_sweep_parameters(overrides, config)
+    interval = next(
         (override.input_line for override in every if isinstance(override.value(), IntervalSweep)), None
     )
-    if searched is not None:
+    if interval is not None:
         raise InputError(
-            f"{searched}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
+            f"{interval}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
         )
-    # An override of a key replaces what the sweep's file says of it.
+    # A typed override of a key replaces that of the sweep's file.
     count = math.prod({override.key_or_group: count_values(override) for override in every}.values())
     if count > MOST_POINTS:
         raise InputError(
@@ -192,11 +201,11 @@ def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]
         grid = points_of(every)
     except HydraException as error:
         raise InputError(one_line(error)) from error
-    return joined(grid, extra_points(config.hydra.sweeper.get("points")))
+    return combine_points(grid, extra_points(config.hydra.sweeper.get("points")))
 
 
-def _not_a_sweep(override: Override) -> str:
-    """Explain what to write instead of a list of values that is no sweep."""
+def _explain_several_values(override: Override) -> str:
+    """Write the error about an override with several values in a command that is not a sweep."""
     if override.key_or_group == "logger":
         names = (override.input_line or "").partition("=")[2]
         return f"{override.input_line}: several loggers at once are logger=[{names}]"
@@ -204,11 +213,11 @@ def _not_a_sweep(override: Override) -> str:
 
 
 class PointComposer:
-    """Composes each point of a sweep as `compose` does it alone, at a tenth of the cost.
+    """Composes each point of a sweep to the spec that `compose` returns for it, at a tenth of the cost.
 
-    Hydra takes 0.1 s to merge the files of one point. Points with equal choices share the merged tree; on a copy
-    of it Hydra's own function sets the values. A point with which this fails is composed alone, so that what is
-    said about it does not depend on the points around it.
+    Hydra takes 0.1 s to merge the files of one point. Here points with equal choices share one merged tree, and
+    Hydra's own function sets the other values on a copy of it. A point for which this fails is composed by
+    `compose`, so that its error does not depend on other points. Arguments are those of `compose`.
     """
 
     def __init__(self, config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> None:
@@ -220,9 +229,9 @@ class PointComposer:
         self._merged: dict[tuple[str, ...], bytes] = {}
 
     def spec(self, point: Sequence[str]) -> RunSpec:
-        """Compose one point as `compose(point)` does, errors included."""
+        """Compose the overrides of one point, with the result and the errors of `compose`."""
         try:
-            choices, values = self._split(with_left_out(point))
+            choices, values = self._split(mark_added_keys(point))
             config = self._merge(choices)
             set_values(config, values)
             return spec_from_own(config, self._catalogue)
@@ -235,23 +244,23 @@ class PointComposer:
             if text not in self._parsed:
                 (self._parsed[text],) = parse_overrides([text])
         overrides = [self._parsed[text] for text in point]
-        # Groups that lie elsewhere may have any name.
-        elsewhere = any(override.key_or_group == "hydra.searchpath" for override in overrides)
-        is_choice = [elsewhere or _is_choice(override, self._groups) for override in overrides]
+        # Groups in other folders may have any name, so then every override may be a choice.
+        has_searchpath = any(override.key_or_group == "hydra.searchpath" for override in overrides)
+        is_choice = [has_searchpath or _is_choice(override, self._groups) for override in overrides]
         choices = tuple(text for text, chosen in zip(point, is_choice, strict=True) if chosen)
         return choices, [
             override for override, chosen in zip(overrides, is_choice, strict=True) if not chosen
         ]
 
     def _merge(self, choices: tuple[str, ...]) -> DictConfig:
-        """Merge the files of some choices into a new tree, from a cache of pickles, the fastest copy."""
+        """Return a new tree of the files that overrides choose, from a cache of pickles."""
         if choices not in self._merged:
             self._merged[choices] = pickle.dumps(raw_config(choices, self.config_dirs))
         return pickle.loads(self._merged[choices])  # noqa: S301 - written by the line above
 
 
 def _group_names(config_dirs: Sequence[Path]) -> set[str]:
-    """Collect all names that may be a group's for Hydra; a name too many costs time alone."""
+    """Collect the names that Hydra may take for groups; a name too many costs time but changes no result."""
     children = (child.name for folder in [conf_dir(), *with_own(config_dirs)] for child in folder.iterdir())
     return {*children, *ConfigStore.instance().repo}
 

@@ -1,4 +1,4 @@
-"""Points of a sweep beside its grid: values in step, lists of overrides, and points at random or spread evenly."""
+"""Lists the points of a sweep beside its grid: zipped values, lists of overrides, random and Sobol points."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sgbench.errors import InputError, suggest
 
-KINDS = ("zip", "list", "random", "sobol")
-DRAWN = ("count", "seed", "ranges")
-RANGE = ("low", "high", "scale")
+POINT_KINDS = ("zip", "list", "random", "sobol")
+DRAW_KEYS = ("count", "seed", "ranges")
+RANGE_KEYS = ("low", "high", "scale")
 SCALES = ("linear", "log")
-DIGITS = 3
-MOST = 1_000_000
-WHERE = "hydra.sweeper.points"
+SIGNIFICANT_DIGITS = 3
+MOST_POINTS = 1_000_000
+POINTS_KEY = "hydra.sweeper.points"
 Overrides = list[str]
 
 
 def extra_points(node: Any) -> list[Overrides]:
-    """List the overrides of each point that a sweep names beside its grid; without any, one point of no overrides.
+    """List the overrides of each point that a sweep has beside its grid.
 
-    Of `zip`, the n-th values of all keys make the n-th point; of `list`, each entry holds the overrides of one; of
-    `random` and `sobol`, `count` points are drawn from `ranges`, each number with three significant digits. Where
-    several kinds are given, each point of the one meets each of the other.
+    In `zip`, the n-th values of all keys make the n-th point. In `list`, each item holds one point's overrides. For
+    `random` and `sobol`, `count` points are drawn from `ranges`, each number with three significant digits. If
+    several kinds are given, every point of one kind is combined with every point of the others.
 
     Args:
-        node: of the key `hydra.sweeper.points`, a mapping of kinds, or None.
+        node: value of the key `hydra.sweeper.points`: maps kinds to their content. None gives one empty point.
 
     Raises:
-        InputError: something of it is not usable; one line.
+        InputError: a kind or key is not known, or a value is not usable.
 
     >>> extra_points({"zip": {"surrogate": ["atan", "triangle"], "optimizer.lr": [0.01, 0.02]}})
     [['surrogate=atan', 'optimizer.lr=0.01'], ['surrogate=triangle', 'optimizer.lr=0.02']]
@@ -42,20 +42,17 @@ def extra_points(node: Any) -> list[Overrides]:
     tree: Any = OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node
     if tree is None:
         return [[]]
-    _require_keys(WHERE, tree, KINDS)
+    _require_keys(POINTS_KEY, tree, POINT_KINDS)
     points: list[Overrides] = [[]]
     for kind, content in tree.items():
         if content is not None:
-            choices = list(_POINTS[kind](f"{WHERE}.{kind}", content))
+            choices = list(_READERS[kind](f"{POINTS_KEY}.{kind}", content))
             points = [[*before, *point] for before in points for point in choices]
     return points
 
 
 def count_points(node: Any) -> int:
-    """Count the points that `extra_points` makes, without drawing any.
-
-    Raises:
-        InputError: as `extra_points`, but for ranges.
+    """Count the points of `extra_points` without drawing random ones; errors are the same, but for ranges.
 
     >>> count_points({"random": {"count": 20, "ranges": {}}, "list": ["rule=bptt", "rule=dfa"]})
     40
@@ -66,34 +63,37 @@ def count_points(node: Any) -> int:
     return len(extra_points(rest)) * math.prod(counts)
 
 
-def joined(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> list[Overrides]:
-    """Combine every point of a grid with every further point, those of one further point together.
+def combine_points(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> list[Overrides]:
+    """Combine every point of a grid with every extra point, grouped by extra point.
 
     Raises:
-        InputError: a key has values in both, or there are too many points.
+        InputError: a key has values in both, or there are more than a million points.
 
-    >>> joined([["seed=0"], ["seed=1"]], [["rule=bptt"], ["rule=dfa"]])
+    >>> combine_points([["seed=0"], ["seed=1"]], [["rule=bptt"], ["rule=dfa"]])
     [['rule=bptt', 'seed=0'], ['rule=bptt', 'seed=1'], ['rule=dfa', 'seed=0'], ['rule=dfa', 'seed=1']]
     """
     ours = {_key(text) for point in extra for text in point}
     twice = next((text for point in grid[:1] for text in point if _key(text) in ours), None)
     if twice is not None:
         raise InputError(
-            f"{twice}: {WHERE} has values of {_key(twice)} too; leave it out, or set {WHERE}=null and name all"
+            f"{twice}: {POINTS_KEY} has values of {_key(twice)} too; leave it out, "
+            f"or set {POINTS_KEY}=null and name all"
         )
-    if len(grid) * len(extra) > MOST:
+    if len(grid) * len(extra) > MOST_POINTS:
         raise InputError(
-            f"{len(grid) * len(extra)} points are too many for one sweep, which has at most {MOST}"
+            f"{len(grid) * len(extra)} points are too many for one sweep, which has at most {MOST_POINTS}"
         )
-    # Choices before the numbers of what is chosen, in the grid as Hydra has it.
-    return [[*more, *point] for more in extra for point in grid]
+    # Extra points may choose entries, and Hydra wants choices before values of the chosen entries.
+    return [[*chosen, *point] for chosen in extra for point in grid]
 
 
 def _key(text: str) -> str:
+    """Return the key of an override without Hydra's prefixes `+` and `~`."""
     return text.lstrip("+~").partition("=")[0]
 
 
-def _from_zip(where: str, content: Any) -> Iterator[Overrides]:
+def _zip_points(where: str, content: Any) -> Iterator[Overrides]:
+    """Yield points from lists of values by key, the n-th values of all keys together."""
     if not isinstance(content, dict) or not content:
         raise InputError(f"{where}: lists of values by key are needed, e.g. {{surrogate: [atan, triangle]}}")
     values = {key: _value_list(f"{where}.{key}", value) for key, value in content.items()}
@@ -106,7 +106,7 @@ def _from_zip(where: str, content: Any) -> Iterator[Overrides]:
 
 
 def _value_list(where: str, given: Any) -> list[str]:
-    """Read the values of a key, from a list or from text as on the command line."""
+    """Return the values of a key as texts, from a list or from a text with commas as on the command line."""
     values = given.split(",") if isinstance(given, str) else given
     if not isinstance(values, list) or not values or any(isinstance(value, dict) for value in values):
         raise InputError(f"{where}: a list of values is needed")
@@ -114,7 +114,7 @@ def _value_list(where: str, given: Any) -> list[str]:
 
 
 def _value_text(value: Any) -> str:
-    """Write a value as an override has it."""
+    """Write a value as it stands in an override."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -122,7 +122,8 @@ def _value_text(value: Any) -> str:
     return str(value).strip()
 
 
-def _from_list(where: str, content: Any) -> Iterator[Overrides]:
+def _list_points(where: str, content: Any) -> Iterator[Overrides]:
+    """Yield points from a list whose items are texts of overrides, or lists of them."""
     if not isinstance(content, list) or not content:
         raise InputError(
             f"{where}: a list of the overrides of each point is needed, e.g. ['rule=bptt', 'rule=dfa']"
@@ -134,45 +135,48 @@ def _from_list(where: str, content: Any) -> Iterator[Overrides]:
         yield point
 
 
-def _random(where: str, content: Any) -> Iterator[Overrides]:
+def _random_points(where: str, content: Any) -> Iterator[Overrides]:
+    """Yield points drawn uniformly from ranges of numbers."""
     import numpy as np
 
     count, seed, ranges = _read_draw(where, content)
     shares = np.random.default_rng(seed).random((count, len(ranges)))
-    yield from _at(ranges, shares.tolist())
+    yield from _points_at(ranges, shares.tolist())
 
 
-def _sobol(where: str, content: Any) -> Iterator[Overrides]:
+def _sobol_points(where: str, content: Any) -> Iterator[Overrides]:
+    """Yield points of a scrambled Sobol sequence in ranges of numbers, spread more evenly than random ones."""
     import numpy as np
     from scipy.stats import qmc
 
     count, seed, ranges = _read_draw(where, content)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a number of points that is no power of two
+        warnings.simplefilter("ignore")  # scipy warns if the number of points is no power of two
         shares = qmc.Sobol(len(ranges), scramble=True, rng=np.random.default_rng(seed)).random(count)
-    yield from _at(ranges, shares.tolist())
+    yield from _points_at(ranges, shares.tolist())
 
 
-_POINTS = {"zip": _from_zip, "list": _from_list, "random": _random, "sobol": _sobol}
+_READERS = {"zip": _zip_points, "list": _list_points, "random": _random_points, "sobol": _sobol_points}
 
 
 def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
-    """Read how many points are drawn, from which seed, and the ends and scale of each number."""
-    _require_keys(where, content, DRAWN)
+    """Return the number of points to draw, the seed, and (low, high, scale) of each key's range."""
+    _require_keys(where, content, DRAW_KEYS)
     count, seed = content.get("count"), content.get("seed", 0)
     for name, number, least in (("count", count, 1), ("seed", seed, 0)):
-        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= MOST:
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= MOST_POINTS:
             raise InputError(f"{where}.{name}={number}: a whole number of at least {least} is needed")
     ranges = content.get("ranges")
     if not isinstance(ranges, dict) or not ranges:
         raise InputError(
             f"{where}.ranges: is needed, e.g. {{optimizer.lr: {{low: 0.001, high: 0.1, scale: log}}}}"
         )
-    return count, seed, {key: _range(f"{where}.ranges.{key}", ends) for key, ends in ranges.items()}
+    return count, seed, {key: _read_range(f"{where}.ranges.{key}", ends) for key, ends in ranges.items()}
 
 
-def _range(where: str, given: Any) -> tuple[float, float, str]:
-    _require_keys(where, given, RANGE)
+def _read_range(where: str, given: Any) -> tuple[float, float, str]:
+    """Check one range and return (low, high, scale), the scale being "linear" or "log"."""
+    _require_keys(where, given, RANGE_KEYS)
     low, high, scale = given.get("low"), given.get("high"), given.get("scale", "linear")
     for end in (low, high):
         if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
@@ -184,24 +188,25 @@ def _range(where: str, given: Any) -> tuple[float, float, str]:
     return float(low), float(high), scale
 
 
-def _at(
+def _points_at(
     ranges: Mapping[str, tuple[float, float, str]], shares: Sequence[Sequence[float]]
 ) -> Iterator[Overrides]:
-    """Yield the overrides of each point of the unit cube, one coordinate for each key."""
+    """Convert points of the unit cube, one coordinate in 0..1 for each key, to overrides."""
     for drawn in shares:
         yield [
-            f"{key}={_number(*ends, share):.12g}"
+            f"{key}={_number_at(*ends, share):.12g}"
             for (key, ends), share in zip(ranges.items(), drawn, strict=True)
         ]
 
 
-def _number(low: float, high: float, scale: str, share: float) -> float:
-    """Return the number at a share of a range."""
+def _number_at(low: float, high: float, scale: str, share: float) -> float:
+    """Return the number at a share (0..1) of a range, rounded to three significant digits."""
     value = low * (high / low) ** share if scale == "log" else low + share * (high - low)
-    return min(max(float(f"{value:.{DIGITS}g}"), low), high)
+    return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), low), high)
 
 
 def _require_keys(where: str, given: Any, known: Sequence[str]) -> None:
+    """Raise an InputError unless `given` is a dictionary all of whose keys are known."""
     if not isinstance(given, dict):
         raise InputError(f"{where}: a mapping with keys among {', '.join(known)} is needed")
     for key in given:

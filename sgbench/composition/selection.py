@@ -1,4 +1,4 @@
-"""Which entries `sgbench list` shows: filters on what the YAML files declare, and presets of libraries."""
+"""Filters the entries that `sgbench list` shows, by the facts that their YAML files declare."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sgbench.errors import InputError, suggest
 
 
 class Flag(NamedTuple):
-    """Holds a property that entries of some groups have or lack."""
+    """Defines a yes-or-no filter of `sgbench list`."""
 
-    key: str  # of `meta`
-    default: bool  # where a file says nothing
-    groups: tuple[str, ...]
-    text: str
+    key: str  # key of an entry's `meta` that holds the property
+    default: bool  # value if an entry's file leaves the key out
+    groups: tuple[str, ...]  # groups whose entries can have the property
+    text: str  # help text of the option
 
 
 FLAGS = {
@@ -43,60 +43,65 @@ def add_filters(listing: argparse.ArgumentParser) -> None:
     listing.add_argument("--library", metavar="NAME", help="presets as one library has them, e.g. snntorch")
 
 
-def chosen_words(args: argparse.Namespace) -> list[str]:
-    """List the filters in use, as typed."""
+def filters_in_use(args: argparse.Namespace) -> list[str]:
+    """List the filters in use, as they are typed on the command line."""
     options = [f"--{option.replace('_', '-')}" for option in FLAGS if getattr(args, option)]
     return options + [f"--{key} {getattr(args, key)}" for key in ("family", "library") if getattr(args, key)]
 
 
 def select(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
-    """Select the entries that pass every filter; presets only where a library is named.
+    """Select from a group's entries, `known` by name, those that pass every filter in `args`.
+
+    Presets are selected if `--library` is given, and otherwise left out.
 
     Raises:
         InputError: the group lacks the property, or no entry has this family or library.
     """
-    passed = _matching(group, known, args)
+    passed = _matching_entries(group, known, args)
     return {name: entry for name, entry in passed.items() if is_preset(entry) == bool(args.library)}
 
 
 def preset_counts(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, int]:
-    """Count the presets of each library that pass the filters."""
-    passed = _matching(group, known, args)
+    """Count the presets that pass the filters; maps each library to its number."""
+    passed = _matching_entries(group, known, args)
     return dict(Counter(library_of(entry) for entry in passed.values() if is_preset(entry)))
 
 
 def is_preset(entry: Entry) -> bool:
-    """Return whether an entry is a preset: a canonical one with the numbers of a library."""
+    """Return whether an entry is a preset: a canonical entry with the default numbers of a library."""
     return "library" in entry.meta
 
 
 def library_of(entry: Entry) -> str:
-    """Return a preset's library: its folder, `snntorch` of `snntorch/atan`, or else what its file says."""
+    """Return a preset's library: its folder, as `snntorch` in `snntorch/atan`, else `meta.library`."""
     folder, _, _ = entry.name.rpartition("/")
     return folder or str(entry.meta["library"])
 
 
 def canonical_name(entry: Entry) -> str:
-    """Name the canonical entry whose formula a preset has; a name that is no preset is returned as it is."""
+    """Return the name of the canonical entry whose formula a preset has; for other entries, their own name."""
     return str(entry.meta.get("canonical") or entry.name).removeprefix(f"{entry.group}/")
 
 
-def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
-    """Return the declarations of an entry's file, or for a preset those of its canonical entry."""
+def declared_fact(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
+    """Return a value of an entry's `meta`; a preset inherits it from its canonical entry in `known`.
+
+    If neither states the key, return `default`.
+    """
     canonical = known.get(canonical_name(entry))
     inherited = default if canonical is None else canonical.meta.get(key, default)
     return entry.meta.get(key, inherited)
 
 
-def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
-    """Return the entries that have all properties asked for."""
+def _matching_entries(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
+    """Return the entries, presets included, that pass all filters in `args`; see `select` for errors."""
     wanted: dict[str, Any] = {}
     for option, flag in FLAGS.items():
         if getattr(args, option):
             if group not in flag.groups:
-                asked, having = option.replace("_", "-"), "' and '".join(flag.groups)
+                typed, with_key = option.replace("_", "-"), "' and '".join(flag.groups)
                 raise InputError(
-                    f"list {group} --{asked}: only entries of group '{having}' have this property"
+                    f"list {group} --{typed}: only entries of group '{with_key}' have this property"
                 )
             wanted[option] = True
     for key in ("family", "library"):
@@ -110,31 +115,35 @@ def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) 
 
 
 def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
-    """Return one property of an entry."""
+    """Return the value of an entry by which a filter selects: a flag, the family or the library."""
     if option == "library":
         return library_of(entry) if is_preset(entry) else None
     flag = FLAGS.get(option)
     if flag is None:
-        return declared(entry, known, option)
-    return bool(declared(entry, known, flag.key, flag.default))
+        return declared_fact(entry, known, option)
+    return bool(declared_fact(entry, known, flag.key, flag.default))
 
 
 def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -> str:
-    """Find the family or library that is meant: a library by its folder's name or by its own spelling."""
-    having = [entry for entry in known.values() if key in entry.meta]
-    if not having:
+    """Return the family or library (`key`) that the user typed, in the catalogue's spelling.
+
+    A library is found by its folder's name or its own name, in capital or small letters. If no entry in `known`, a
+    group's entries by name, has it, an InputError is raised.
+    """
+    with_key = [entry for entry in known.values() if key in entry.meta]
+    if not with_key:
         every = {other: catalogue.entries(other).values() for other in catalogue.groups()}
         others = [other for other, entries in every.items() if any(key in entry.meta for entry in entries)]
         where = f"groups that have one: {', '.join(others)}" if others else "no group has one"
         raise InputError(f"list {group} --{key} {typed}: no entry of this group has a {key}; {where}")
     if key == "family":
-        spellings = {str(entry.meta[key]): str(entry.meta[key]) for entry in having}
+        spellings = {str(entry.meta[key]): str(entry.meta[key]) for entry in with_key}
     else:
-        spellings = {str(entry.meta[key]).casefold(): library_of(entry) for entry in having}
-        spellings |= {library_of(entry).casefold(): library_of(entry) for entry in having}
-    meant = spellings.get(typed if key == "family" else typed.casefold())
-    if meant is None:
+        spellings = {str(entry.meta[key]).casefold(): library_of(entry) for entry in with_key}
+        spellings |= {library_of(entry).casefold(): library_of(entry) for entry in with_key}
+    found = spellings.get(typed if key == "family" else typed.casefold())
+    if found is None:
         raise InputError(
             f"list {group} --{key} {typed}: there is none; {suggest(typed, set(spellings.values()))}"
         )
-    return meant
+    return found

@@ -1,4 +1,4 @@
-"""Choices and settings that would come to nothing: they are taken out before a method gets its name."""
+"""Removes choices and settings that have no effect, before a method gets its name from the rest."""
 
 from __future__ import annotations
 
@@ -11,50 +11,45 @@ from sgbench.composition.catalogue import CatalogueReader
 from sgbench.errors import InputError
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, entry_group
 
-INSTEAD = {"steepness": "fixed", "firing": "step", "regulariser": "none"}
-"""What stands for a choice that is about spikes in a network that has none, where an entry does nothing."""
+WITHOUT_SPIKES = {"steepness": "fixed", "firing": "step", "regulariser": "none"}
+"""Maps groups that describe spikes to their entries without effect, for networks without spikes."""
 PRESETS = ("experiment", "sweep")
-"""Groups whose entries make settings of other groups."""
-
-
-def is_without_spikes(picked: dict[str, str], catalogue: CatalogueReader) -> bool:
-    """Return whether the network chosen has no spiking neurons: its file has `spikes: false`."""
-    return catalogue.entry("network", picked["network"]).meta.get("spikes") is False
+"""Groups whose entries set values in other groups."""
 
 
 def take_out_choices(
     picked: dict[str, str], config: DictConfig, catalogue: CatalogueReader
 ) -> dict[str, str]:
-    """Remove the choices without effect; in a network without spikes, those that describe spikes have none.
+    """Return the choices with those that describe spikes replaced, if the network has no spiking neurons.
 
     Args:
-        picked: entry by group.
-        config: the merged tree, of which the nodes of such choices are changed.
-        catalogue: in which entries are looked up.
+        picked: maps each group to the name of its chosen entry.
+        config: the merged tree; the nodes of replaced choices are changed in it.
+        catalogue: looks up entries.
     """
-    if not is_without_spikes(picked, catalogue):
+    if catalogue.entry("network", picked["network"]).meta.get("spikes") is not False:
         return picked
     for group in SPIKING_CHOICES:
         config.pop(group, None)
-    for group, name in INSTEAD.items():
+    for group, name in WITHOUT_SPIKES.items():
         config[group] = {"_target_": catalogue.entry(group, name).target}
-    return {**picked, **dict.fromkeys(SPIKING_CHOICES, NOTHING), **INSTEAD}
+    return {**picked, **dict.fromkeys(SPIKING_CHOICES, NOTHING), **WITHOUT_SPIKES}
 
 
 def take_out_settings(
     config: DictConfig, choices: dict[str, Any], picked: dict[str, str], catalogue: CatalogueReader
 ) -> None:
-    """Remove an experiment's or sweep's settings for an entry that another choice has replaced.
+    """Remove settings that an experiment or sweep makes for an entry which another choice has replaced.
 
-    A setting stays if the entry chosen instead has a parameter of its name. So does one that was changed on the
-    command line, and is then refused as unknown. The chosen entry's `takes` (in `meta`) may name a parameter of its
-    own that gets the value of a setting taken out, unless it was changed.
+    A setting stays if the chosen entry has a parameter of its name. A setting that was changed on the command line
+    stays too, and is later refused as unknown. An entry's `meta.takes` maps such settings to its own parameters;
+    these get the removed value, unless they were changed.
 
     Args:
-        config: the merged tree, unresolved.
-        choices: Hydra's, those of experiment and sweep among them.
-        picked: entry by group.
-        catalogue: in which entries are looked up.
+        config: the merged tree, unresolved; it is modified.
+        choices: maps Hydra's groups, experiment and sweep among them, to chosen entries.
+        picked: maps each group of a method to the name of its chosen entry.
+        catalogue: looks up entries.
     """
     for preset in PRESETS:
         for group, settings in _settings_of(choices.get(preset), preset, catalogue).items():
@@ -63,15 +58,15 @@ def take_out_settings(
 
 
 def _settings_of(name: object, preset: str, catalogue: CatalogueReader) -> dict[str, Any]:
-    """Return the settings that an experiment or a sweep makes; empty if the catalogue has no entry of this name."""
+    """Map groups to the settings that an experiment or a sweep makes; empty if the catalogue has no such entry."""
     try:
         return catalogue.entry(preset, name).parameters if isinstance(name, str) else {}
-    except InputError:  # of a folder that Hydra alone knows
+    except InputError:  # its file is in a folder that only Hydra searches
         return {}
 
 
 def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: Any) -> None:
-    """Take settings out of a group whose entry does not use them."""
+    """Remove from a group's node the settings that its entry has no parameter for; see `take_out_settings`."""
     node: Any = OmegaConf.to_container(config[group], resolve=False)
     takes = entry.meta.get("takes") or {}
     for key, value in settings.items():
@@ -84,7 +79,7 @@ def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: A
 
 
 def _replacement(default: object, value: object) -> object:
-    """Replace a default that gives way to another parameter by a value that gives way too."""
+    """Return the value that replaces a parameter's default; a default `${unless:...}` keeps its condition."""
     if isinstance(default, str) and default.startswith("${unless:"):
         return f"{default.rpartition(',')[0]},{json.dumps(value)}}}"
     return value

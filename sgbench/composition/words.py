@@ -14,30 +14,30 @@ from sgbench.errors import InputError, shortened
 from sgbench.records.spec import Protocol
 
 SHOWN = 100  # characters of an override in a message
-LONGEST_KEY = 200
+LONGEST_KEY = 200  # characters
 DEEPEST = 20  # brackets within brackets; the deepest value of the catalogue has two
 MOST_LISTED = 5  # values of an override that are written one by one
-LONGEST_NUMBER = 400  # digits; the largest float has 309
+MOST_DIGITS = 400  # digits; the largest float has 309
 RESOLVERS = ("decay", "unless")
-"""What a reference in an override may call; the files of the catalogue may ask for more."""
-LEFT_OUT = frozenset(f"protocol.{key}" for key in Protocol.LATER)
-"""Keys that a protocol's file may leave out, so that Hydra does not know them."""
+"""Functions that a reference `${name:...}` in an override may call; files of the catalogue may call others too."""
+OPTIONAL_PROTOCOL_KEYS = frozenset(f"protocol.{key}" for key in Protocol.LATER)
+"""Keys that a protocol's file may leave out; Hydra refuses to override a key that no file has."""
 
 
-def with_left_out(overrides: Sequence[str]) -> list[str]:
-    """Mark overrides of keys that a protocol's file may leave out by `++`, by which Hydra adds a key.
+def mark_added_keys(overrides: Sequence[str]) -> list[str]:
+    """Mark overrides of keys that a protocol's file may leave out by the prefix `++`, so that Hydra adds the key.
 
-    >>> with_left_out(["protocol.draw=per_seed", "protocol.steps=10"])
+    >>> mark_added_keys(["protocol.draw=per_seed", "protocol.steps=10"])
     ['++protocol.draw=per_seed', 'protocol.steps=10']
     """
-    return [f"++{text}" if text.partition("=")[0] in LEFT_OUT else text for text in overrides]
+    return [f"++{text}" if text.partition("=")[0] in OPTIONAL_PROTOCOL_KEYS else text for text in overrides]
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Parse each text as an override of Hydra.
 
     Raises:
-        InputError: a text is no override, or has no value; the message names it.
+        InputError: a text is not of the form key=value, or names a range or glob that cannot be listed.
     """
     parsed = []
     for text in overrides:
@@ -46,19 +46,19 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
             (override,) = OverridesParser.create().parse_overrides([text])
         except (HydraException, ValueError) as error:
             raise InputError(
-                f"{_quoted(text)}: not of the form key=value: {_how_to_write(text, error)}"
+                f"{_quoted(text)}: not of the form key=value: {_explain_form(text, error)}"
             ) from error
         _require_values(text, override)
         parsed.append(override)
     return parsed
 
 
-def _how_to_write(text: str, error: Exception) -> str:
-    r"""Explain how to write a text that is not an override.
+def _explain_form(text: str, error: Exception) -> str:
+    r"""Return a hint on how to write a text that Hydra's parser refused with `error`.
 
-    >>> _how_to_write("triangle", ValueError())
+    >>> _explain_form("triangle", ValueError())
     'several values of a key stand behind it with commas, as in surrogate=atan,triangle'
-    >>> _how_to_write("surrogate.formula=1/(1+a*u)", ValueError())
+    >>> _explain_form("surrogate.formula=1/(1+a*u)", ValueError())
     'a value with brackets or spaces stands in two pairs of quotes, as in "surrogate.formula=\'1/(1+a*u)\'"'
     """
     key, sign, value = text.partition("=")
@@ -78,7 +78,7 @@ def _quoted(text: str) -> str:
 
 
 def _require_readable(text: str) -> None:
-    """Refuse keys, nesting and numbers so long that a parser would fail with an error about itself."""
+    """Raise an InputError for long keys, deep brackets, long numbers, zero bytes and calls of other functions."""
     key, quoted = text.partition("=")[0], _quoted(text)
     if len(key) > LONGEST_KEY:
         raise InputError(f"{quoted}: a key has at most {LONGEST_KEY} characters; see: sgbench run --help")
@@ -86,9 +86,9 @@ def _require_readable(text: str) -> None:
         raise InputError(f"{quoted}: holds a zero byte, which no name and no file has; leave it out")
     if max(_depths(text), default=0) > DEEPEST:
         raise InputError(f"{quoted}: brackets are nested more than {DEEPEST} deep; leave some out")
-    if re.search(rf"\d{{{LONGEST_NUMBER},}}", text):
-        raise InputError(f"{quoted}: a number of {LONGEST_NUMBER} digits or more; write it as 1e9")
-    for name in called(text.replace("\\", "")):  # what the parsers take out
+    if re.search(rf"\d{{{MOST_DIGITS},}}", text):
+        raise InputError(f"{quoted}: a number of {MOST_DIGITS} digits or more; write it as 1e9")
+    for name in function_names(text.replace("\\", "")):  # the parsers drop backslashes
         if name not in RESOLVERS:
             raise InputError(
                 f"{quoted}: ${{{name}:...}} is not for overrides, since no record would say what it was; "
@@ -97,17 +97,19 @@ def _require_readable(text: str) -> None:
 
 
 def _depths(text: str) -> Iterator[int]:
-    """Yield the depth of brackets behind each character."""
+    """Yield the number of open brackets behind each character."""
     depth = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
         yield depth
 
 
-def called(text: str) -> Iterator[str]:
-    """Yield the functions that references call: what stands between a bracket and its first colon, if any.
+def function_names(text: str) -> Iterator[str]:
+    """Yield the names of the functions that references `${name:...}` in a text call.
 
-    >>> list(called("a=${oc.env:HOME},${.beta},${decay:${tau},1}")), list(called("a=${${b}.env:X}"))
+    A name reaches from `${` to the first colon that no inner bracket holds. References without a colon call none.
+
+    >>> list(function_names("a=${oc.env:HOME},${.beta},${decay:${tau},1}")), list(function_names("a=${${b}.env:X}"))
     (['oc.env', 'decay'], ['${b}.env'])
     """
     for opened in re.finditer(r"\$\{", text):
@@ -122,7 +124,7 @@ def called(text: str) -> Iterator[str]:
 
 
 def _require_values(text: str, override: Override) -> None:
-    """Refuse a sweep whose values Hydra could not list."""
+    """Raise an InputError if Hydra cannot list the values of an override: a glob, or a range without end."""
     value, quoted = override.value(), _quoted(text)
     if isinstance(value, Glob):
         group = override.key_or_group.partition("@")[0]
@@ -136,33 +138,33 @@ def _require_values(text: str, override: Override) -> None:
 
 
 def _is_finite(sweep: RangeSweep) -> bool:
-    """Return whether a range has finite ends and a step."""
-    numbers = _numbers(sweep)
+    """Return whether a range has finite ends and a finite step other than 0."""
+    numbers = _start_stop_step(sweep)
     return numbers[-1] != 0 and all(map(math.isfinite, numbers))
 
 
-def _numbers(sweep: RangeSweep) -> tuple[float, float, float]:
-    """Return start, stop and step of a range; Hydra's grammar gives all three."""
+def _start_stop_step(sweep: RangeSweep) -> tuple[float, float, float]:
+    """Return start, stop and step of a range as numbers; None stands for 0."""
     return sweep.start or 0, sweep.stop or 0, sweep.step or 0
 
 
 def count_values(override: Override) -> int:
-    """Count the values of an override without listing them.
+    """Count the values of an override without listing them; 0 for an empty range.
 
     >>> [count_values(override) for override in parse_overrides(["seed=range(1e9)", "seed=1,2", "seed=1"])]
     [1000000000, 2, 1]
     """
     value = override.value()
     if isinstance(value, RangeSweep):
-        start, stop, step = _numbers(value)
+        start, stop, step = _start_stop_step(value)
         return max(0, -int((start - stop) // step))
     return len(value.list) if isinstance(value, ChoiceSweep) else 1
 
 
-def seed_word(seeds: Sequence[int]) -> str:
-    """Write the override that names these seeds, as a range where there are many neighbours.
+def seed_override(seeds: Sequence[int]) -> str:
+    """Write the override that names these seeds; six or more consecutive ones as a quoted range.
 
-    >>> seed_word([200]), seed_word([0, 1, 7]), seed_word(range(200, 210))
+    >>> seed_override([200]), seed_override([0, 1, 7]), seed_override(range(200, 210))
     ('seed=200', 'seed=0,1,7', "'seed=range(200,210)'")
     """
     first, last = seeds[0], seeds[-1]
@@ -172,7 +174,7 @@ def seed_word(seeds: Sequence[int]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Write the message of a Hydra or OmegaConf exception on one line."""
+    """Return the message of a Hydra or OmegaConf exception on one line, or the class name if it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     noise = (
         "full_key:",

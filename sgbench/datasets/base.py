@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.composition.data_facts import published_sha256, stated
+from sgbench.composition.data_facts import facts_as_attributes, published_sha256
 from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
@@ -72,7 +72,7 @@ class DataSet(ABC):
         if "__init__" in vars(cls):
             cls.__init__ = _keep_parameters(cls.__init__)  # type: ignore[method-assign]
         if entry is not None:
-            for name, value in stated(entry).items():
+            for name, value in facts_as_attributes(entry).items():
                 if name not in vars(cls):
                     setattr(cls, name, value)
 

@@ -1,4 +1,4 @@
-"""Fit a stored run to a chip, and compare its integer version with the simulation."""
+"""Fits a stored run to a chip, and compares its integer version with the simulation."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.price import chosen_targets
 from sgbench.errors import InputError
 from sgbench.exchange.whole_numbers import FINE, Precision, WholeLayer, run_layers
-from sgbench.inspection.stored_run import StoredRun, begin
+from sgbench.inspection.stored_run import StoredRun, prepare_pass
 from sgbench.records.energy import Chip, EnergyTarget
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import SPIKES, Trajectory
 
-TRAINED_BITS = {"int8": 8, "int4": 4, "ternary": 2}
-"""Bits of a weight, by the quantiser with which it is trained."""
+BITS_OF_QUANTISER = {"int8": 8, "int4": 4, "ternary": 2}
+"""Maps quantisers of weights in training to the bits of a weight."""
 
 
 @dataclass(frozen=True)
 class WholeAgreement:
-    """Compares an integer version of a network with its simulation on validation samples."""
+    """Holds how far an integer version of a network agrees with its simulation on validation samples."""
 
-    samples: int  # that both ran
-    spikes: int  # of all firing layers in the simulation
-    differing: int  # pairs of a neuron and a sample whose spike counts differ
-    same_answers: int  # samples with equal predictions
-    correct: int  # samples that the integer version predicts correctly
+    samples: int  # number of samples
+    spikes: int  # number of spikes of all firing layers in the simulation
+    differing: int  # number of pairs of a neuron and a sample whose spike counts differ
+    same_answers: int  # number of samples with equal predictions
+    correct: int  # number of samples that the integer version predicts correctly
 
     def __str__(self) -> str:
         counts = (
@@ -42,8 +42,8 @@ class WholeAgreement:
         )
 
 
-def chip_named(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
-    """Return the energy target of a chip whose limits are known.
+def find_chip(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
+    """Return the energy target of a chip by name.
 
     Raises:
         InputError: there is no such target, or the limits of its chip are unknown.
@@ -57,10 +57,10 @@ def chip_named(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
 
 
 def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
-    """Fit a finished run to a chip.
+    """Fit the network of a finished run to a chip; return which cores its layers take.
 
     Raises:
-        InputError: something does not fit; all of it is named on one line.
+        InputError: the network does not fit; the message names all reasons.
     """
     record = run.record
     if record is None or record.counts is None:
@@ -72,15 +72,15 @@ def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
     if found.chips > 1:
         problems.append(f"{found.cores} cores are needed, the chip has {cores}")
     if problems:
-        remedy = _fewer_bits(target) if found.changes else ""
+        remedy = _quantiser_hint(target) if found.changes else ""
         raise InputError(f"{target.name} cannot hold this network: {'; '.join(problems)}{remedy}")
     return found
 
 
-def _fewer_bits(target: EnergyTarget) -> str:
-    """Write the overrides of quantisers whose weights fit on a chip."""
+def _quantiser_hint(target: EnergyTarget) -> str:
+    """Write the end of an error message: the override of quantisers whose weights fit on a chip."""
     most = None if target.chip is None else target.chip.weight_bits
-    fitting = [name for name, bits in TRAINED_BITS.items() if most is None or bits <= most]
+    fitting = [name for name, bits in BITS_OF_QUANTISER.items() if most is None or bits <= most]
     return f"; train with weights={' or '.join(fitting)}" if fitting else ""
 
 
@@ -92,19 +92,21 @@ def precision_of(chip: Chip) -> Precision | None:
 
 
 @torch.no_grad()
-def agreement(run: StoredRun, layers: Sequence[WholeLayer], precision: Precision = FINE) -> WholeAgreement:
-    """Run the integer version of a network and its simulation on the validation split, and compare.
+def compare_with_simulation(
+    run: StoredRun, layers: Sequence[WholeLayer], precision: Precision = FINE
+) -> WholeAgreement:
+    """Run the integer version of a network and its simulation on the validation split, and compare them.
 
     Args:
         run: a run whose network has its selected weights.
         layers: the integer version of its layers.
-        precision: of potentials and decays.
+        precision: bits of potentials and decays in the integer version.
 
     Raises:
-        InputError: its input is not spikes.
+        InputError: the network's input is not spikes.
     """
     parts = run.parts
-    begin(run, "validation", 0)
+    prepare_pass(run, "validation", 0)
     parts.data.setup()
     totals = np.zeros(5, dtype=np.int64)
     for batch in parts.data.evaluation("validation"):
@@ -115,14 +117,14 @@ def agreement(run: StoredRun, layers: Sequence[WholeLayer], precision: Precision
             )
         simulated = parts.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
         sent, answer = run_layers(layers, x.astype(np.int64), precision)
-        counted = [spikes.sum(0).numpy() for spikes in simulated.spikes]
-        differing = sum(int((own.sum(0) != theirs).sum()) for own, theirs in zip(sent, counted, strict=False))
+        counts = [layer.sum(0).numpy() for layer in simulated.spikes]  # of each sample and neuron [B, N]
+        differing = sum(int((ours.sum(0) != count).sum()) for ours, count in zip(sent, counts, strict=False))
         output = torch.from_numpy(answer).to(simulated.output.dtype)
-        logits, own = (
+        simulated_class, integer_class = (
             parts.objective.loss.logits(Trajectory(values, batch.lengths, (), (), ())).argmax(1)
             for values in (simulated.output, output)
         )
-        right = int((own == batch.target).sum())
-        spikes = int(sum(counts.sum() for counts in counted))
-        totals += [len(own), spikes, differing, int((own == logits).sum()), right]
+        spikes = int(sum(count.sum() for count in counts))
+        same, right = ((integer_class == other).sum() for other in (simulated_class, batch.target))
+        totals += [len(integer_class), spikes, differing, int(same), int(right)]
     return WholeAgreement(*map(int, totals))

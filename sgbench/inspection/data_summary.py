@@ -1,4 +1,4 @@
-"""Summarise the samples of a data set in a few lines."""
+"""Summarises the samples of a data set in a few lines."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from sgbench.signals.spike_trains import MICRO, SpikeTrains
 from sgbench.signals.trajectory import UNLABELLED
 
 
-def summary(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
-    """List rows (name, text): form, inputs, samples of each class, and length and density of samples."""
+def summary_rows(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
+    """List rows [name, text]: form and inputs, then for each split its samples, classes, lengths and density."""
     rows = [["form", f"{dataset.form}, {dataset.n_inputs} inputs"]]
     for name, part in splits.items():
-        rows.append([name, f"{len(part.target)} samples, {_asked(dataset, part)}; {_filling(part)}"])
+        rows.append(
+            [name, f"{len(part.target)} samples, {_target_text(dataset, part)}; {_density_text(part)}"]
+        )
     return rows
 
 
-def _asked(dataset: DataSet, part: Samples) -> str:
-    """Describe the classes and their counts, or the outputs of a regression."""
+def _target_text(dataset: DataSet, part: Samples) -> str:
+    """Describe the targets of a split: samples of each class, or the outputs of a regression."""
     if dataset.target == "class":
-        return f"of each class {_range(part.target.bincount(minlength=dataset.n_classes).tolist())}"
+        return f"of each class {_range_text(part.target.bincount(minlength=dataset.n_classes).tolist())}"
     if dataset.target == "class_per_step":
         labels = part.target[part.target != UNLABELLED]
         shares = labels.bincount(minlength=dataset.n_classes) / len(labels)
@@ -27,8 +29,8 @@ def _asked(dataset: DataSet, part: Samples) -> str:
     return f"target: {dataset.target} of {dataset.outputs()} outputs in {part.target.shape[1]} steps"
 
 
-def _filling(part: Samples) -> str:
-    """Describe spikes and seconds of samples, or steps and mean value."""
+def _density_text(part: Samples) -> str:
+    """Describe the samples of a split: spikes and seconds of each, or their steps and mean value (0 to 1)."""
     values = part.values
     if isinstance(values, SpikeTrains):
         lasts = (values.duration_us * MICRO).tolist()
@@ -39,6 +41,7 @@ def _filling(part: Samples) -> str:
     return f"{steps}mean value {values.double().mean().item() / scale:.3g}"
 
 
-def _range(counts: list[int]) -> str:
+def _range_text(counts: list[int]) -> str:
+    """Write the smallest and the largest count, or the one count if they are equal."""
     low, high = min(counts), max(counts)
     return str(low) if low == high else f"{low} to {high}"

@@ -1,4 +1,4 @@
-"""Diagnose the network of a run, given by its record or by overrides."""
+"""Diagnoses the network of a run, given by its record or by overrides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sgbench.diagnosis.panels import checked_panels, diagnose_network
 from sgbench.diagnosis.traces import trace
 from sgbench.diagnosis.widths import WidthMeasures, width_measures
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.inspection.stored_run import StoredRun, begin, load_selected, stored_run
+from sgbench.inspection.stored_run import StoredRun, load_selected, prepare_pass, stored_run
 from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
@@ -55,19 +55,19 @@ def diagnose(
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: overrides that do not compose, or a missing record, weights or data.
+        InputError: overrides cannot be composed, or a record, weights or data are missing.
         NonFiniteError: weights are NaN or infinite.
     """
     run = stored_run(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
-    return diagnosed(run, weights, panels, batches)
+    return diagnose_run(run, weights, panels, batches)
 
 
-def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int) -> Diagnosis:
+def diagnose_run(run: StoredRun, weights: str, panels: Sequence[str], batches: int) -> Diagnosis:
     """Diagnose the network of a rebuilt run.
 
     Args:
-        run: a run; its network is left with these weights.
-        weights: "initial" or "selected"; the latter replace the initial weights for good.
+        run: a run; with "selected", its network keeps the selected weights.
+        weights: "initial" or "selected".
         panels: names from `PANELS`.
         batches: most batches of the validation split.
 
@@ -82,7 +82,7 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
         epoch = run.record.best_epoch or 0 if run.record is not None else 0
     elif weights != "initial":
         raise InputError(f"--weights {weights}: one or both of {', '.join(WEIGHTS)} are needed")
-    begin(run, "train", epoch)
+    prepare_pass(run, "train", epoch)
     found = diagnose_network(
         run.parts.network,
         run.parts.rule,
@@ -93,12 +93,12 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
         weights_name=weights,
         split="validation",
     )
-    found = _with_level(found, run) if weights == "initial" else found
-    return _of_unlearnt(found, run) if run.is_at_chance else found
+    found = _add_passing_steps_advice(found, run) if weights == "initial" else found
+    return _report_nothing_learnt(found, run) if run.is_at_chance else found
 
 
-def measured_widths(run: StoredRun, *, weights: str, batches: int) -> list[WidthMeasures]:
-    """Measure the statistics for adaptive widths in each layer and step of a run's network.
+def measure_widths(run: StoredRun, *, weights: str, batches: int) -> list[WidthMeasures]:
+    """Measure in each layer and step of a run's network the statistics from which adaptive widths are chosen.
 
     Args:
         run: a rebuilt run.
@@ -109,13 +109,16 @@ def measured_widths(run: StoredRun, *, weights: str, batches: int) -> list[Width
         InputError: an unknown name, or missing weights or data.
     """
     require_count("--batches", batches)
-    _put_weights(run, weights)
+    _load_weights(run, weights)
     network, objective = run.parts.network, run.parts.objective
     return width_measures([trace(network, batch, objective) for batch in validation_batches(run, batches)])
 
 
-def _with_level(found: Diagnosis, run: StoredRun) -> Diagnosis:
-    """Add to the advice what passing steps predict for a recurrent network, if its levels are known."""
+def _add_passing_steps_advice(found: Diagnosis, run: StoredRun) -> Diagnosis:
+    """Add to the advice of a diagnosis what its passing steps predict for training.
+
+    It is known for recurrent networks with a detached reset and surrogates of peak 1; others are left unchanged.
+    """
     parameters = run.spec.method.parameters
     if parameters["neuron"].get("reset_gradient") != "detached":
         return found
@@ -127,15 +130,15 @@ def _with_level(found: Diagnosis, run: StoredRun) -> Diagnosis:
     return found.model_copy(update={"advice": (*found.advice, levels.sentence(fmean(steps)))})
 
 
-def _of_unlearnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
-    """Replace the forecast of a run that is no better than guessing: nothing was learnt."""
+def _report_nothing_learnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
+    """Say first in the advice of a diagnosis that its run has learnt nothing, and drop a favourable forecast."""
     measure, validation = run.measure, run.record and run.record.validation
     unit = "" if measure.is_loss else " %"
-    said = (
+    sentence = (
         f"nothing was learnt: a validation {measure.kind} of {measure.text(measure.of(validation))}{unit} is no "
         f"better than guessing, {measure.text(measure.guess)}{unit}: {REMEDIES}"
     )
-    changes: dict[str, Any] = {"advice": (said, *(line for line in found.advice if line != NOTHING))}
+    changes: dict[str, Any] = {"advice": (sentence, *(line for line in found.advice if line != NOTHING))}
     if found.outlook == "fine":
         reason = "the gradient stands out in nothing, and yet the run ended no better than guessing"
         changes |= {"outlook": None, "reasons": {**found.reasons, "outlook": reason}}
@@ -143,10 +146,10 @@ def _of_unlearnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
 
 
 def validation_batches(run: StoredRun, count: int) -> list[Batch]:
-    """Load the first batches of the validation split.
+    """Load the first `count` batches of the validation split onto the run's device.
 
     Raises:
-        InputError: the data are not there.
+        InputError: files of the data set are missing.
     """
     run.parts.data.setup()
     return [
@@ -155,29 +158,29 @@ def validation_batches(run: StoredRun, count: int) -> list[Batch]:
     ]
 
 
-def scanned_line(
+def scan_line(
     run: StoredRun, *, batches: int, points: int, first: float, last: float
 ) -> tuple[LinePoint, ...]:
-    """Scan the loss between the initial and the selected weights of a run.
+    """Compute the loss along the line through the initial and the selected weights of a run.
 
     Args:
         run: a finished run.
-        batches: count of validation batches over which the loss is averaged.
-        points: count of points on the line.
+        batches: number of validation batches over which the loss is averaged.
+        points: number of points on the line.
         first: alpha of the first point; the initial weights have alpha = 0.
         last: alpha of the last point; the selected weights have alpha = 1.
 
     Raises:
-        InputError: fewer than three points, an empty line, or missing weights or data.
+        InputError: fewer than three points, `last` not above `first`, or missing weights or data.
     """
-    begin(run, "train", 0)
+    prepare_pass(run, "train", 0)
     loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
     start = loss.weights()
     end = loss.weights_of(load_selected(run))
     return line_between(loss, start, end, points=points, first=first, last=last)
 
 
-def looped(
+def integrate_loops(
     run: StoredRun, *, weights: str, batches: int, radius: float, points: int, planes: int
 ) -> list[LoopSamples]:
     """Integrate the surrogate gradient of a run around closed loops in random planes.
@@ -185,32 +188,32 @@ def looped(
     Args:
         run: a rebuilt run.
         weights: centre of the loops, "initial" or "selected".
-        batches: count of validation batches over which the loss is averaged.
-        radius: of the loops, as a fraction of the norm of the weights.
-        points: count of points on each loop.
-        planes: count of random planes, with one loop in each.
+        batches: number of validation batches over which the loss is averaged.
+        radius: radius of the loops, as a fraction of the norm of the weights.
+        points: number of points on each loop.
+        planes: number of random planes, with one loop in each.
 
     Raises:
         InputError: a value out of range, or missing weights or data.
     """
-    loss = loss_around(run, weights, batches)
-    drawn = generator(run.spec.seed, "diagnosis", "loop")
-    return closed_loops(loss, drawn, radius=radius, points=points, planes=planes)
+    loss = loss_of_weights(run, weights, batches)
+    random = generator(run.spec.seed, "diagnosis", "loop")
+    return closed_loops(loss, random, radius=radius, points=points, planes=planes)
 
 
-def scanned_plane(
+def scan_plane(
     run: StoredRun, *, weights: str, towards: str | None, batches: int, radius: float, points: int
 ) -> Plane:
-    """Scan the loss of a run over a plane of weights, whose directions have the length of the radius.
+    """Compute the loss of a run on a grid in a plane of weights, centre + a first + b second.
 
     Args:
         run: a rebuilt run.
         weights: centre of the plane, "initial" or "selected".
-        towards: "selected" for a first direction from the initial to the selected weights, which lie at a = 1
-            if the centre is the initial ones; None: both directions are drawn.
-        batches: count of validation batches over which the loss is averaged.
-        radius: length of drawn directions, as a fraction of the norm of the weights.
-        points: count of points along each side.
+        towards: "selected" takes the first direction from the centre to the selected weights, which then lie at
+            a = 1; the second has the same length. None draws both directions at random.
+        batches: number of validation batches over which the loss is averaged.
+        radius: length of random directions, as a fraction of the norm of the weights.
+        points: number of points along each side.
 
     Raises:
         InputError: a value out of range, or missing weights or data.
@@ -218,41 +221,37 @@ def scanned_plane(
     if towards not in (None, "selected"):
         raise InputError(f"--towards {towards}: selected is needed, or nothing for two random directions")
     length = require_number("--radius", radius, low=0, open_low=True)
-    loss = loss_around(run, weights, batches)
+    loss = loss_of_weights(run, weights, batches)
     centre = loss.weights()
     length *= centre.norm().item() or 1.0
-    way = None
+    direction = None
     if towards == "selected":
-        way = loss.weights_of(load_selected(run)) - centre
-        if not bool(way.any()):
+        direction = loss.weights_of(load_selected(run)) - centre
+        if not bool(direction.any()):
             raise InputError("--towards selected: the middle are the selected weights; use --weights initial")
-        length = way.norm().item()
+        length = direction.norm().item()
     first, second = length * two_directions(
-        len(centre), generator(run.spec.seed, "diagnosis", "plane"), first=way
+        len(centre), generator(run.spec.seed, "diagnosis", "plane"), first=direction
     )
-    ends = (-1.0, 1.0) if way is None else (-0.5, 1.5)
+    ends = (-1.0, 1.0) if direction is None else (-0.5, 1.5)
     return plane(loss, centre, first, second, points=points, ends=ends)
 
 
-def loss_around(run: StoredRun, weights: str, batches: int) -> WeightLoss:
-    """Build the loss of a run as a function of its weights, which start at the initial or selected ones.
+def loss_of_weights(run: StoredRun, weights: str, batches: int) -> WeightLoss:
+    """Build the validation loss of a run as a function of its weights, and load the initial or selected ones.
 
     Raises:
         InputError: an unknown name, or missing weights or data.
     """
     require_count("--batches", batches)
-    _put_weights(run, weights)
+    _load_weights(run, weights)
     return whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
 
 
-def _put_weights(run: StoredRun, weights: str) -> None:
-    """Load the initial or selected weights into the network of a run, in training mode.
-
-    Raises:
-        InputError: an unknown name, or missing weights.
-    """
+def _load_weights(run: StoredRun, weights: str) -> None:
+    """Load the "initial" or "selected" weights into the network of a run, and prepare it for a training pass."""
     if weights == "selected":
         load_selected(run)
     elif weights != "initial":
         raise InputError(f"--weights {weights}: one of {', '.join(WEIGHTS)} is needed")
-    begin(run, "train", 0)
+    prepare_pass(run, "train", 0)

@@ -1,4 +1,4 @@
-"""Write diagnoses as text: tables in columns, then advice."""
+"""Writes diagnoses as text: tables in columns, then advice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sgbench.diagnosis.landscape import LoopSamples, Plane
 from sgbench.diagnosis.robustness import RobustnessCurve
 from sgbench.diagnosis.widths import WidthMeasures
-from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, LinePoint
+from sgbench.records.diagnosis import Diagnosis, LinePoint
 from sgbench.tables import aligned, number_text
 
 LAYER_COLUMNS: dict[str, str] = {
@@ -28,7 +28,7 @@ LAYER_COLUMNS: dict[str, str] = {
 AGREEMENT_COLUMNS = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 
 
-def as_text(diagnosis: Diagnosis) -> str:
+def diagnosis_text(diagnosis: Diagnosis) -> str:
     """Write a diagnosis as text: a line for each layer, the agreements, and the advice."""
     loss = "not finite" if diagnosis.loss is None else f"{diagnosis.loss:.4g}"
     lines = [
@@ -40,7 +40,10 @@ def as_text(diagnosis: Diagnosis) -> str:
     ]
     if names:
         head = ["layer", *(LAYER_COLUMNS[name] for name in names)]
-        lines += aligned([head, *(_row(layer, names) for layer in diagnosis.layers)], text_columns=1)
+        rows = [
+            [layer.name, *(number_text(getattr(layer, name)) for name in names)] for layer in diagnosis.layers
+        ]
+        lines += aligned([head, *rows], text_columns=1)
     if diagnosis.agreements:
         lines += ["", *_agreement_lines(diagnosis)]
     if diagnosis.falling_steps is not None:
@@ -52,11 +55,8 @@ def as_text(diagnosis: Diagnosis) -> str:
     return "\n".join([*lines, *(f"- {sentence}" for sentence in diagnosis.advice)])
 
 
-def _row(layer: LayerDiagnosis, names: Sequence[str]) -> list[str]:
-    return [layer.name, *(number_text(getattr(layer, name)) for name in names)]
-
-
 def _agreement_lines(diagnosis: Diagnosis) -> list[str]:
+    """Write a table of how gradients agree with references, and a line for each that was not measured."""
     rows = [
         [line.reference, line.layer, *(number_text(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
         for line in diagnosis.agreements or ()
@@ -72,7 +72,7 @@ def _agreement_lines(diagnosis: Diagnosis) -> list[str]:
 
 
 def line_text(line: Sequence[LinePoint]) -> str:
-    """Write the points of a line, each with its loss and slopes."""
+    """Write a table of the points on a line of weights, each with its loss and its slopes along the line."""
     head = ["alpha", "loss", "surrogate slope", "macroscopic slope"]
     rows = [
         [
@@ -85,7 +85,7 @@ def line_text(line: Sequence[LinePoint]) -> str:
 
 
 def loops_text(loops: Sequence[LoopSamples]) -> str:
-    """Write the integral around each loop beside that of its absolute value."""
+    """Write a table of closed loops: the integral of the gradient, and of its absolute value, around each."""
     rows = []
     for index, samples in enumerate(loops):
         loop = samples.loop
@@ -97,7 +97,7 @@ def loops_text(loops: Sequence[LoopSamples]) -> str:
 
 
 def plane_text(plane: Plane) -> str:
-    """Write the loss at the centre of a plane, the least and the largest loss, and where the least is."""
+    """Write how many losses of a plane are not finite, the least with its coordinates (a, b), and the largest."""
     known = [
         (loss, a, b)
         for b, row in zip(plane.second, plane.losses, strict=True)
@@ -119,26 +119,27 @@ def widths_text(measures: Sequence[WidthMeasures]) -> str:
     head = ["layer", "spread", "in window", "variation, last step", "variation, mean", "consistency, mean"]
     rows = [
         [
-            each.layer,
-            number_text(_mean(each.spread)),
-            number_text(_mean(each.in_window)),
-            number_text(each.variation[-1]),
-            number_text(_mean(each.variation)),
-            number_text(_mean(each.consistency)),
+            measure.layer,
+            number_text(_mean(measure.spread)),
+            number_text(_mean(measure.in_window)),
+            number_text(measure.variation[-1]),
+            number_text(_mean(measure.variation)),
+            number_text(_mean(measure.consistency)),
         ]
-        for each in measures
+        for measure in measures
     ]
     note = "spread of potentials in thresholds; variation and consistency are of dL/dI; --json has every step"
     return "\n".join([*aligned([head, *rows], text_columns=1), note])
 
 
 def _mean(steps: Sequence[float | None]) -> float | None:
+    """Average the known values over steps; None if there is none."""
     known = [value for value in steps if value is not None]
     return sum(known) / len(known) if known else None
 
 
 def robustness_text(curves: Sequence[RobustnessCurve]) -> str:
-    """Write the score at each severity, the unit of severities, and each curve's mean over its first point."""
+    """Write a table for each disturbance: the score at each severity, and the curve's mean over its first point."""
     lines = []
     for curve in curves:
         if curve.reason is not None:
@@ -157,5 +158,5 @@ def robustness_text(curves: Sequence[RobustnessCurve]) -> str:
 
 
 def severity_text(severity: float | None) -> str:
-    """Write a severity as a number; None as the text for no disturbance."""
+    """Write a severity as a number, or "none" for None, which means no disturbance."""
     return "none" if severity is None else f"{severity:g}"

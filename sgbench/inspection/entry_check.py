@@ -1,4 +1,4 @@
-"""Check a user's own entry against the contracts of its group, each failure with a remedy."""
+"""Checks a user's own entry against the contracts of its group, each failure with a remedy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHECKED = ("surrogate", "neuron", "loss", "rule", "regulariser", "init", "optimi
            "steepness", "firing", "network")  # fmt: skip
 """Groups whose entries are checked; data sets have `sgbench data check`."""
 TOLERANCE = 1e-3
-COPIED = ("formula", "line")
+COPIED_KEYS = ("formula", "line")
 """Keys of `meta` that must not be copied from a shipped entry."""
 
 
@@ -39,7 +39,7 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
     """Check an entry against the contracts of its group and list each failure.
 
     Args:
-        path: of the YAML file, in a folder laid out like `conf/`, e.g. my_conf/surrogate/mine.yaml.
+        path: the YAML file, in a folder laid out like `conf/`, e.g. my_conf/surrogate/mine.yaml.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Returns:
@@ -59,32 +59,35 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
     missing = [key for key in ("line", "sources") if not entry.meta.get(key)]
     problems = [f"meta.{key}: is missing; add it to {path}, see docs/worked_entries.md" for key in missing]
     spec = compose([f"{group}={path.stem}"], config_dirs=[folder], allow_targets=allow_targets)
-    problems += _in_a_network(spec)
-    problems += _copied(entry)
+    problems += _gradient_problems(spec)
+    problems += _copied_texts(entry)
     if group == "surrogate":
         surrogate = construct(group, spec.targets[group], spec.method.parameters[group]).double()
-        problems += [*surrogate_problems(surrogate), *_claimed(entry, surrogate)]
+        problems += [*surrogate_problems(surrogate), *_support_claims(entry, surrogate)]
     return problems
 
 
-def _copied(entry: catalogue.Entry) -> Iterator[str]:
-    """Yield the texts of `meta` that an entry shares with a shipped one, whose file it was copied from."""
+def _copied_texts(entry: catalogue.Entry) -> Iterator[str]:
+    """Yield a problem for each shipped entry whose formula or description this entry's file repeats."""
     for name, other in catalogue.entries(entry.group).items():
-        same = [key for key in COPIED if entry.meta.get(key) and entry.meta[key] == other.meta.get(key)]
+        same = [key for key in COPIED_KEYS if entry.meta.get(key) and entry.meta[key] == other.meta.get(key)]
         if same and name != entry.name:
             yield f"meta.{' and meta.'.join(same)}: said of {entry.group}/{name} too; say it of yours"
 
 
-def _claimed(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
-    """Compare the support of the slope that the file states with the measured one."""
-    says, ends = bool(entry.meta.get("compact_support", False)), all(map(math.isfinite, surrogate.support))
-    if says != ends:
-        found = f"the slope has {'two ends' if ends else 'no end'}; set it to {str(ends).lower()}"
-        yield f"meta.compact_support: {str(says).lower()}, but {found}"
+def _support_claims(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
+    """Yield a problem if the file's `compact_support` contradicts the support of the surrogate."""
+    claims_ends, has_ends = (
+        bool(entry.meta.get("compact_support", False)),
+        all(map(math.isfinite, surrogate.support)),
+    )
+    if claims_ends != has_ends:
+        found = f"the slope has {'two has_ends' if has_ends else 'no end'}; set it to {str(has_ends).lower()}"
+        yield f"meta.compact_support: {str(claims_ends).lower()}, but {found}"
 
 
-def _in_a_network(spec: RunSpec) -> Iterator[str]:
-    """Check that one batch's gradients in the reference network are finite, and the same each time."""
+def _gradient_problems(spec: RunSpec) -> Iterator[str]:
+    """Yield a problem for each parameter whose first gradient is not finite, or differs between two builds."""
     gradients = [_gradients(build(spec)) for _ in range(2)]
     for name, gradient in gradients[0].items():
         if not torch.isfinite(gradient).all():
@@ -94,6 +97,7 @@ def _in_a_network(spec: RunSpec) -> Iterator[str]:
 
 
 def _gradients(parts: Parts) -> dict[str, Tensor]:
+    """Compute the gradients of the first training batch; maps names of parameters to gradients."""
     parts.data.setup()
     for _ in parts.rule.gradients(parts.network, next(iter(parts.data.epoch(0))), parts.objective):
         pass
@@ -105,25 +109,25 @@ def surrogate_problems(surrogate: Surrogate) -> list[str]:
     """List the contradictions between a surrogate's slope and what it declares.
 
     Args:
-        surrogate: in double precision.
+        surrogate: the surrogate, in double precision.
 
     >>> from sgbench.surrogates.triangle import Triangle
     >>> surrogate_problems(Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0))
     []
     """
     return [
-        *_values(surrogate),
+        *_value_problems(surrogate),
         *(
             ()
             if surrogate.stochastic or not surrogate.elementwise
-            else (*_declared(surrogate), *_primitive(surrogate))
+            else (*_declaration_problems(surrogate), *_primitive_problems(surrogate))
         ),
-        *_pickled(surrogate),
+        *_pickle_problems(surrogate),
     ]
 
 
-def _values(surrogate: Surrogate) -> Iterator[str]:
-    """Check that forward is a step and backward the slope, finite everywhere, in the given dtype."""
+def _value_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield problems if forward is no step, backward is not the slope, or the slope overflows or changes dtype."""
     u = torch.linspace(-3, 3, 1201, dtype=torch.float64).requires_grad_()
     spikes = surrogate(u)
     if surrogate.output == "binary" and not torch.equal(spikes.detach(), (u > 0).double()):
@@ -141,55 +145,56 @@ def _values(surrogate: Surrogate) -> Iterator[str]:
         yield f"bell: makes {far.dtype} of torch.float32; use no numbers of another type"
 
 
-def _declared(surrogate: Surrogate) -> Iterator[str]:
-    """List where the peak, area, width or support that a surrogate declares differs from what its slope gives."""
+def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield a problem for each of peak, area, width and support that differs from what the slope gives."""
     is_bell = isinstance(surrogate, BellSurrogate)
     if surrogate.peak is not None:
         _, measured = measured_peak(surrogate)
         if not math.isclose(measured, surrogate.peak, rel_tol=PEAK_TOLERANCE):
-            yield _differs("peak", surrogate.peak, measured, "make bell(0) = 1, or shape_peak this")
+            yield _difference_text("peak", surrogate.peak, measured, "make bell(0) = 1, or shape_peak this")
     if surrogate.area is not None and math.isfinite(surrogate.area):
         measured, error = measured_area(surrogate)
         if abs(measured - surrogate.area) > error + AREA_TOLERANCE * abs(measured):
-            name, scale = ("bell_area", _form_factor(surrogate)) if is_bell else ("shape_area", 1.0)
-            yield _differs(name, surrogate.area * scale, measured * scale, f"set {name} to what was measured")
+            # The declared area is that of the bell before it is scaled along u and in height.
+            unscaled = surrogate.steepness / surrogate.height if is_bell else 1.0
+            name, scale = "bell_area" if is_bell else "shape_area", unscaled
+            yield _difference_text(
+                name, surrogate.area * scale, measured * scale, f"set {name} to what was measured"
+            )
     if surrogate.fwhm is not None:
         width = measured_fwhm(surrogate)
         name, scale = ("bell_fwhm", surrogate.steepness) if is_bell else ("shape_fwhm", 1.0)
         if width is None:
             yield f"{name}: declared {surrogate.fwhm * scale:.4g}, but the slope never falls to half its peak"
         elif not math.isclose(width, surrogate.fwhm, rel_tol=WIDTH_TOLERANCE):
-            yield _differs(name, surrogate.fwhm * scale, width * scale, f"set {name} to what was measured")
-    yield from _support(surrogate)
+            yield _difference_text(
+                name, surrogate.fwhm * scale, width * scale, f"set {name} to what was measured"
+            )
+    yield from _support_problems(surrogate)
 
 
-def _support(surrogate: Surrogate) -> Iterator[str]:
-    """Check that the slope is exactly 0 outside its support, and nowhere within ten widths if it has no end."""
+def _support_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield problems if the slope is not 0 beyond its support, or is 0 near the threshold on a side without end."""
     unit = unit_of_u(surrogate)
     declared = f"support: declared [{surrogate.support[0]:.3g}, {surrogate.support[1]:.3g}]"
     for edge, sign in zip(surrogate.support, (-1, 1), strict=True):
         if math.isinf(edge):
             near = torch.arange(1, 200).double() * (sign * 0.05 * unit)
             near = near[(near > surrogate.support[0]) & (near < surrogate.support[1])]
-            silent = near[surrogate.derivative(near) == 0]
-            if len(silent):
-                yield f"{declared}, but 0 at {float(silent[0]):.3g}; set bell_support to where the slope ends"
+            zeros = near[surrogate.derivative(near) == 0]
+            if len(zeros):
+                yield f"{declared}, but 0 at {float(zeros[0]):.3g}; set bell_support to where the slope ends"
             continue
         beyond = torch.tensor(
             [edge + sign * unit * far for far in (1e-9, 0.5, 10.0, 1e4)], dtype=torch.float64
         )
-        sent = beyond[surrogate.derivative(beyond) != 0]
-        if len(sent):
-            yield f"{declared}, but not 0 at {float(sent[0]):.3g}; set bell_support, or leave it out"
+        nonzero = beyond[surrogate.derivative(beyond) != 0]
+        if len(nonzero):
+            yield f"{declared}, but not 0 at {float(nonzero[0]):.3g}; set bell_support, or leave it out"
 
 
-def _form_factor(surrogate: BellSurrogate) -> float:
-    """Return the factor that turns an area of the slope into that of the bell."""
-    return surrogate.steepness / surrogate.height
-
-
-def _primitive(surrogate: Surrogate) -> Iterator[str]:
-    """Compare the slope of the primitive with the surrogate's, away from kinks."""
+def _primitive_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield a problem if the derivative of the primitive is not the slope, away from kinks."""
     if not surrogate.has_primitive:
         return
     u = torch.linspace(-2, 2, 401, dtype=torch.float64) * (surrogate.fwhm or 1.0)
@@ -206,12 +211,13 @@ def _primitive(surrogate: Surrogate) -> Iterator[str]:
         yield f"{form}_integral: its slope misses {form} by up to {missed}; integrate {form} from 0{instead}"
 
 
-def _pickled(surrogate: Surrogate) -> Iterator[str]:
+def _pickle_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield a problem if the surrogate cannot be pickled, as sweeps need."""
     try:
         pickle.loads(pickle.dumps(surrogate))  # noqa: S301 - written in the same line
     except Exception as error:  # a user's class may raise anything
         yield f"pickle: {type(error).__name__}: {error}; sweeps send it to other processes, so keep no lambda in it"
 
 
-def _differs(name: str, declared: float, measured: float, remedy: str) -> str:
+def _difference_text(name: str, declared: float, measured: float, remedy: str) -> str:
     return f"{name}: declared {declared:.15g}, measured {measured:.15g}; {remedy}"

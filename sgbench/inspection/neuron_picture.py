@@ -1,4 +1,4 @@
-"""Draw a neuron: its responses to a step of current and to a spike train, and its rate over the current."""
+"""Draws a neuron: its responses to a step of current and to a spike train, and its rate over the current."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.sequence import SequenceNeuron
 from sgbench.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILION
 
-STEPS = 120  # time steps of a picture, unless the neuron's weights fix their count
-LONG = 300  # time steps over which a rate is measured
-ON, OFF = 0.12, 0.7  # share of the steps at which the current begins and ends
+PICTURE_STEPS = 120  # time steps of a picture, unless the neuron's weights fix their count
+RATE_STEPS = 300  # time steps over which a rate is measured
+ON_FROM, ON_UNTIL = 0.12, 0.7  # share of the steps at which the current begins and ends
 PERIOD = 5  # steps between the spikes of a train
-POINTS = 41  # currents at which a rate is measured
-HIGHEST = 8.0  # largest current of a rate, in units of the least that makes the neuron fire
-FEW = 4  # least spikes in a picture, if the neuron can send as many
+RATE_POINTS = 41  # currents at which a rate is measured
+HIGHEST_CURRENT = 8.0  # largest current of a rate, in units of the least that makes the neuron fire
+FEW_SPIKES = 4  # least spikes in a picture, if the neuron can send as many
 NOT_DRAWN = ("u", "s")  # fields of a state that have panels of their own: potential and spikes
 
 
@@ -45,26 +45,26 @@ class Rates(NamedTuple):
 
 
 def steps_of(neuron: Neuron, wanted: int) -> int:
-    """Return the count of time steps to show: `wanted`, or the length of the neuron's weights over time."""
+    """Return the number of time steps to simulate: `wanted`, or the length of the neuron's weights over time."""
     fixed = getattr(neuron, "steps", None)
     return fixed if isinstance(neuron, SequenceNeuron) and isinstance(fixed, int) else wanted
 
 
 @torch.no_grad()
-def respond(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
+def run_neurons(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
     """Run neurons on currents [T, B]; return outputs [T, B] and states, of a sequence neuron only potentials."""
-    given = current[..., None].repeat_interleave(neuron.currents, dim=-1)
+    currents = current[..., None].repeat_interleave(neuron.currents, dim=-1)
     surrogate = getattr(neuron, "surrogate", None)
     if surrogate is not None:
         surrogate.generator = torch.Generator().manual_seed(0)
     if isinstance(neuron, SequenceNeuron):
-        sent, x, last = neuron.unroll(given)
+        sent, x, last = neuron.unroll(currents)
         return sent[..., 0], [
-            last._replace(u=potential, s=now) for potential, now in zip(x, sent, strict=True)
+            last._replace(u=potential, s=current_now) for potential, current_now in zip(x, sent, strict=True)
         ]
-    state, sent, states = neuron.initial_state(given[0]), [], []
-    for now in given:
-        out, state = neuron.step(now, state)
+    state, sent, states = neuron.initial_state(currents[0]), [], []
+    for current_now in currents:
+        out, state = neuron.step(current_now, state)
         sent.append(out[..., 0])
         states.append(state)
     return torch.stack(sent), states
@@ -72,7 +72,7 @@ def respond(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
 
 def response(neuron: Neuron, current: Tensor) -> Response:
     """Compute the response of one neuron to a current [T]."""
-    sent, states = respond(neuron, current[:, None])
+    sent, states = run_neurons(neuron, current[:, None])
     centred = torch.stack([neuron.centred(state).reshape(-1)[0] for state in states])
     named: dict[str, Tensor] = {}
     for field in states[0]._fields:
@@ -87,48 +87,49 @@ def response(neuron: Neuron, current: Tensor) -> Response:
 
 
 def step_current(neuron: Neuron) -> Tensor:
-    """Make a step current [T] that is large enough for the neuron to fire several times."""
-    on = _window(steps_of(neuron, STEPS))
-    return on * smallest(neuron, on)
+    """Make a step of current [T] that is large enough for the neuron to fire several times."""
+    on = _on_window(steps_of(neuron, PICTURE_STEPS))
+    return on * least_current(neuron, on)
 
 
 def spike_train(neuron: Neuron) -> Tensor:
     """Make a regular spike train [T], weighted so that the neuron fires several times."""
-    on = _window(steps_of(neuron, STEPS))
+    on = _on_window(steps_of(neuron, PICTURE_STEPS))
     train = on * (torch.arange(len(on)) % PERIOD == 0)
-    return train * smallest(neuron, train)
+    return train * least_current(neuron, train)
 
 
-def _window(steps: int) -> Tensor:
+def _on_window(steps: int) -> Tensor:
+    """Return 1 at the time steps at which the current is on, and 0 at others [steps]."""
     time = torch.arange(steps)
-    return ((time >= ON * steps) & (time < OFF * steps)).float()
+    return ((time >= ON_FROM * steps) & (time < ON_UNTIL * steps)).float()
 
 
-def smallest(neuron: Neuron, shape: Tensor) -> float:
+def least_current(neuron: Neuron, shape: Tensor) -> float:
     """Find the least factor on a current [T] with which the neuron fires several times, or once; 1 if never."""
     if neuron.output == "real":
         return 1.0
     heights = torch.logspace(-3, 4, 176)
-    counts = (respond(neuron, shape[:, None] * heights)[0] != 0).sum(0)
-    for enough in (FEW, 1):
+    counts = (run_neurons(neuron, shape[:, None] * heights)[0] != 0).sum(0)
+    for enough in (FEW_SPIKES, 1):
         reached = (counts >= enough).nonzero().flatten()
         if len(reached):
             return float(heights[reached[0]])
     return 1.0
 
 
-def rates(neuron: Neuron) -> Rates:
+def mean_rates(neuron: Neuron) -> Rates:
     """Compute the mean output per step for each of several constant currents."""
-    steps = steps_of(neuron, LONG)
-    current = torch.linspace(0, HIGHEST * smallest(neuron, torch.ones(steps)), POINTS)
-    sent, _ = respond(neuron, current.expand(steps, -1))
+    steps = steps_of(neuron, RATE_STEPS)
+    current = torch.linspace(0, HIGHEST_CURRENT * least_current(neuron, torch.ones(steps)), RATE_POINTS)
+    sent, _ = run_neurons(neuron, current.expand(steps, -1))
     return Rates(current, sent.mean(0))
 
 
 STATE_COLOURS = (GREEN, PURPLE, SKY, ORANGE)
-IN_A_LINE = 120  # characters of a formula
+FORMULA_WIDTH = 120  # characters of a formula
 STIMULI = ("a step of current", "a train of spikes")
-SENT = {
+OUTPUT_LABELS = {
     "binary": "spikes",
     "signed": "signed spikes",
     "integer": "spike counts",
@@ -161,15 +162,15 @@ def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPictur
         name=name,
         formula=formula,
         potential_label="potential \u2212 threshold" if is_sequence else "potential u",
-        sent_label=SENT[neuron.sends],
+        sent_label=OUTPUT_LABELS[neuron.sends],
         is_binary=neuron.sends == "binary",
         responses=responses,
-        rate=rates(neuron),
+        rate=mean_rates(neuron),
     )
 
 
 def neuron_figure(picture: NeuronPicture) -> Figure:
-    """Draw responses over time, and the mean output over the constant current."""
+    """Draw the responses over time in two columns, and the mean output over the constant current in a third."""
     figure = Figure(figsize=(11.5, 6.0), layout="constrained")
     heights = (1, 3, 1, 1.6) if picture.responses[0].others else (1, 3, 1)
     grid = figure.add_gridspec(len(heights), 3, height_ratios=heights, width_ratios=(1.15, 1.15, 0.9))
@@ -179,7 +180,7 @@ def neuron_figure(picture: NeuronPicture) -> Figure:
         panels[0].set_title(title)
         _draw_response(panels, shown, labels if column == 0 else ())
     _draw_rate(figure.add_subplot(grid[:, 2]), picture)
-    formula = textwrap.fill(picture.formula, IN_A_LINE)
+    formula = textwrap.fill(picture.formula, FORMULA_WIDTH)
     figure.suptitle(f"{picture.name}\n{formula}", fontsize=11)
     return figure
 
@@ -207,7 +208,7 @@ def _draw_response(panels: Sequence[Axes], response: Response, labels: Sequence[
 
 
 def _draw_sent(panel: Axes, output: Tensor) -> None:
-    """Draw outputs as vertical lines, all in one plotted line with gaps."""
+    """Draw the outputs [T] as vertical bars, all in one plotted line with gaps."""
     sent = output.numpy()
     (steps,) = np.nonzero(sent)
     gaps = np.full_like(sent[steps], np.nan)
@@ -218,6 +219,7 @@ def _draw_sent(panel: Axes, output: Tensor) -> None:
 
 
 def _draw_states(panel: Axes, states: dict[str, Tensor]) -> None:
+    """Draw the other state variables over time; `states` maps their names to values [T]."""
     for (name, values), colour in zip(states.items(), STATE_COLOURS, strict=False):
         panel.plot(np.arange(len(values)), values, color=colour, linewidth=1.5, label=name)
     low, high = panel.get_ylim()
@@ -226,6 +228,7 @@ def _draw_states(panel: Axes, states: dict[str, Tensor]) -> None:
 
 
 def _draw_rate(axes: Axes, picture: NeuronPicture) -> None:
+    """Draw the mean output per step over the constant current."""
     style: Any = {"color": VERMILION, "linewidth": 2}
     axes.plot(picture.rate.current, picture.rate.sent, **style)
     axes.set_title("rate by constant current")

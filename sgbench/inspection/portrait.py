@@ -1,4 +1,4 @@
-"""Pictures of catalogue entries: the two curves of a surrogate, the responses of a neuron."""
+"""Draws catalogue entries: the two curves of a surrogate, the responses of a neuron."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def draw(
     """Build a surrogate or a neuron and draw its picture to a file.
 
     Raises:
-        InputError: the entry cannot be built, or the path does not end as a picture's.
+        InputError: the entry cannot be built, or the path does not end in .png, .svg or .pdf.
         StorageError: the file cannot be written.
     """
-    one = {"features": 1} if entry.group == "neuron" else {}
-    surrogate = create(
-        f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **one
+    options = {"features": 1} if entry.group == "neuron" else {}
+    module = create(
+        f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **options
     )
     if entry.group == "surrogate":
-        curves = surrogate_picture(entry.name, surrogate)
+        curves = surrogate_picture(entry.name, module)
         style.save(lambda: surrogate_figure(curves), path)
     else:
-        responses = neuron_picture(entry.name, surrogate, formula_of(entry))
+        responses = neuron_picture(entry.name, module, formula_of(entry))
         style.save(lambda: neuron_figure(responses), path)
 
 

@@ -1,4 +1,4 @@
-"""Measure the robustness of a finished run: the scores of its selected weights on disturbed validation data."""
+"""Measures the robustness of a finished run: the scores of its selected weights on disturbed validation data."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def robustness(
     """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
 
     Args:
-        overrides: the folder of a run, then overrides of its execution, e.g. "paths.data_dir=DIR".
+        overrides: the folder of a run, then Hydra overrides of its execution, e.g. "paths.data_dir=DIR".
         what: names of disturbances.
         levels: severities of one disturbance; None takes the default ones of each.
-        draws: count of draws of each random disturbance.
-        batches: count of batches of the validation split; None takes all.
+        draws: number of draws of each random disturbance.
+        batches: number of batches of the validation split; None takes all.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -53,10 +53,10 @@ def robustness(
         NonFiniteError: a disturbed network overflows.
     """
     run = stored_run(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
-    return curves_of(run, what, levels=levels, draws=draws, batches=batches)
+    return measure_robustness(run, what, levels=levels, draws=draws, batches=batches)
 
 
-def curves_of(
+def measure_robustness(
     run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
 ) -> list[RobustnessCurve]:
     """Measure the robustness of a rebuilt run; arguments are those of `robustness`."""
@@ -75,7 +75,7 @@ def curves_of(
     disturbed = Disturbed(
         run.parts.network,
         validation,
-        scorer(run),
+        make_scorer(run),
         seed=run.spec.seed,
         dt_s=run.spec.method.protocol.dt_s,
         input_is_spikes=run.parts.encoder.output == "binary",
@@ -87,8 +87,8 @@ def curves_of(
     return curves
 
 
-def scorer(run: StoredRun) -> Score:
-    """Return a function that scores a network as after training, with the noise of the selected epoch."""
+def make_scorer(run: StoredRun) -> Score:
+    """Return a function that scores a network on batches, with the spike noise and slopes of the selected epoch."""
     epochs = Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed)
     epoch = 0 if run.record is None else run.record.best_epoch or 0
 
@@ -104,7 +104,7 @@ def scorer(run: StoredRun) -> Score:
 
 
 def _compare_with_record(run: StoredRun, curves: Sequence[RobustnessCurve]) -> None:
-    """Log a warning if the undisturbed score differs from the record's, e.g. on another machine."""
+    """Log a warning if the score without disturbance differs from the record's, as on another machine."""
     scores = None if run.record is None else run.record.validation
     known = [curve for curve in curves if curve.points]
     if scores is None or not known:
@@ -138,7 +138,7 @@ def robustness_figure(measured: Sequence[RobustnessCurve]) -> Figure:
     figure = Figure(figsize=(4.4 * columns, 3.5 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
     for panel, curve in zip(panels, curves, strict=False):
-        _draw(panel, curve)
+        _draw_curve(panel, curve)
     for panel in panels[len(curves) :]:
         panel.set_axis_off()
     for row in range(rows):
@@ -148,7 +148,8 @@ def robustness_figure(measured: Sequence[RobustnessCurve]) -> Figure:
     return figure
 
 
-def _draw(panel: Axes, curve: RobustnessCurve) -> None:
+def _draw_curve(panel: Axes, curve: RobustnessCurve) -> None:
+    """Draw the mean score at each severity, with a band from the lowest to the highest draw."""
     severities, means, lowest, highest = zip(*curve.points, strict=True)
     positions = range(len(means))
     panel.axhline(means[0], color=SOFT, linewidth=0.9, linestyle="--")

@@ -1,4 +1,4 @@
-"""Draw a run: learning curves of its record, and spikes and potentials of replayed samples."""
+"""Draws a run: learning curves of its record, and spikes and potentials of replayed samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sgbench.errors import InputError, require_count
-from sgbench.inspection.stored_run import StoredRun, begin, load_selected, record_of, run_of
+from sgbench.inspection.stored_run import StoredRun, load_selected, prepare_pass, read_record, rebuild_run
 from sgbench.plots import style
 from sgbench.plots.style import BLUE, COLOURS, GREEN, SOFT, VERMILION
 from sgbench.records.record import RunRecord
@@ -38,11 +38,11 @@ class LayerRates:
 
 @dataclass(frozen=True)
 class ShownSample:
-    """Holds the network's response to one validation sample, by layer."""
+    """Holds the network's response to one validation sample."""
 
     title: str
-    spikes: dict[str, Array]  # of layers that fire [T, N]
-    potentials: dict[str, Array]  # minus threshold, of a few neurons of each layer [T, few]
+    spikes: dict[str, Array]  # maps layers that fire to their spikes [T, N]
+    potentials: dict[str, Array]  # maps layers to potential minus threshold of a few neurons [T, few]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def draw_run(
     """Draw a run: learning curves and rates from its record, spikes and potentials of replayed samples.
 
     Args:
-        folder: of the run.
-        path: of the picture.
-        samples: count of validation samples that are replayed with the selected weights; 0 for none.
-        overrides: of its execution, e.g. "paths.data_dir=DIR".
+        folder: folder of the run.
+        path: file of the picture.
+        samples: number of validation samples to replay with the selected weights; 0 for none.
+        overrides: Hydra overrides of the run's execution, e.g. "paths.data_dir=DIR".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -77,24 +77,24 @@ def draw_run(
         InputError: the record cannot be read or holds no epoch, or weights or data are missing.
     """
     style.check_picture_path(path)
-    record = record_of(folder)
+    record = read_record(folder)
     if not record.curve:
         raise InputError(f"{folder}: no epoch was finished to draw; see: sgbench diagnose {folder}")
     shown: tuple[ShownSample, ...] = ()
     if require_count("--samples", samples, low=0):
         try:
-            run = run_of(
+            run = rebuild_run(
                 folder, record, overrides=overrides, config_dirs=config_dirs, allow_targets=allow_targets
             )
-            shown = _replayed(run, samples)
+            shown = _replay_samples(run, samples)
         except InputError as error:
             raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
-    picture = RunPicture(record, _rates(record), shown)
+    picture = RunPicture(record, _layer_rates(record), shown)
     style.save(lambda: run_figure(picture), path)
 
 
-def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
-    """List rates by epoch, then those of diagnoses during training, then those on validation and test."""
+def _layer_rates(record: RunRecord) -> tuple[LayerRates, ...]:
+    """Collect for each layer its rates by epoch, in diagnoses during training, and on validation and test."""
     known: dict[str, list[tuple[str, float]]] = {}
     for diagnosis in record.diagnosis or ():
         for layer in diagnosis.layers:
@@ -115,8 +115,8 @@ def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
     )
 
 
-def no_epochs(record: RunRecord) -> str:
-    """Write why there are no rates by epoch; empty if there are."""
+def why_no_rates(record: RunRecord) -> str:
+    """Write why a record has no rates by epoch; empty if it has some."""
     if record.validation_rates is not None:
         return ""
     if record.validation is not None and not record.validation.activity:
@@ -124,11 +124,11 @@ def no_epochs(record: RunRecord) -> str:
     return "no rates by epoch: the record is from before they were kept"
 
 
-def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
+def _replay_samples(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
     """Replay the first samples of the validation split with the selected weights."""
     network = load_selected(run)
     epoch = 0 if run.record is None else run.record.best_epoch or 0
-    begin(run, "validation", epoch)
+    prepare_pass(run, "validation", epoch)
     run.parts.data.setup()
     (batch,) = itertools.islice(run.parts.data.evaluation("validation"), 1)
     trajectory = network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES, POTENTIAL}))
@@ -142,7 +142,7 @@ def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
             for name, spikes in zip(firing, trajectory.spikes, strict=True)
         }
         potentials = {
-            name: _few(potential[:end, sample].detach().flatten(1).numpy(), spikes.get(name))
+            name: _select_neurons(potential[:end, sample].detach().flatten(1).numpy(), spikes.get(name))
             for name, potential in zip(names, trajectory.u, strict=True)
         }
         title = f"validation sample {int(batch.position[sample])}"
@@ -152,8 +152,8 @@ def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
     return tuple(shown)
 
 
-def _few(potentials: Any, spikes: Any) -> Any:
-    """Select the potentials of the neurons that fire most; of a layer that does not fire, the first ones."""
+def _select_neurons(potentials: Any, spikes: Any) -> Any:
+    """Select from potentials [T, N] the neurons with most spikes [T, N]; the first ones if `spikes` is None."""
     if spikes is None:
         return potentials[:, :SHOWN_NEURONS]
     most = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]
@@ -180,11 +180,14 @@ def run_figure(picture: RunPicture) -> Figure:
 
 
 def _draw_losses(panel: Axes, record: RunRecord) -> None:
-    look: dict[str, Any] = {"marker": "o", "markersize": 3}
+    """Draw the training and validation loss of each epoch."""
+    style_of_line: dict[str, Any] = {"marker": "o", "markersize": 3}
     epochs = [line.epoch for line in record.curve]
-    panel.plot(epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **look)
+    panel.plot(
+        epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **style_of_line
+    )
     losses = [line.validation_loss for line in record.curve]
-    panel.plot(epochs, losses, color=VERMILION, label="validation", **look)
+    panel.plot(epochs, losses, color=VERMILION, label="validation", **style_of_line)
     _mark_best(panel, record)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set(xlabel="epoch", ylabel="loss")
@@ -192,6 +195,7 @@ def _draw_losses(panel: Axes, record: RunRecord) -> None:
 
 
 def _draw_accuracy(panel: Axes, record: RunRecord) -> None:
+    """Draw the validation accuracy of each epoch, or write that the task has no classes."""
     panel.set(xlabel="epoch", ylabel="validation accuracy, %")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     shares = [(line.epoch, line.validation_accuracy) for line in record.curve]
@@ -204,25 +208,30 @@ def _draw_accuracy(panel: Axes, record: RunRecord) -> None:
 
 
 def _mark_best(panel: Axes, record: RunRecord) -> None:
+    """Draw a vertical line at the selected epoch."""
     if record.best_epoch is not None:
         panel.axvline(record.best_epoch, color=GREEN, linewidth=0.9, linestyle=":")
 
 
 def _draw_rates(panel: Axes, picture: RunPicture) -> None:
-    """Draw rates by epoch, or at the few weights of which they are known, with the reason."""
+    """Draw each layer's rate by epoch; without these, the other known rates, and why there are none by epoch."""
     record, highest = picture.record, 0.0
     for index, layer in enumerate(picture.rates):
-        look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "label": layer.name}
+        style_of_line: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "label": layer.name}
         if layer.by_epoch is None:
-            panel.plot(range(len(layer.rate)), layer.rate, marker="o", **look)
+            panel.plot(range(len(layer.rate)), layer.rate, marker="o", **style_of_line)
             panel.set_xticks(range(len(layer.rate)), layer.where)
             panel.margins(x=0.15)
             highest = max(highest, *layer.rate)
         else:
             panel.plot(
-                [line.epoch for line in record.curve], layer.by_epoch, marker="o", markersize=3, **look
+                [line.epoch for line in record.curve],
+                layer.by_epoch,
+                marker="o",
+                markersize=3,
+                **style_of_line,
             )
-            _mark_test(panel, record, layer, look["color"])
+            _mark_test(panel, record, layer, style_of_line["color"])
             highest = max(highest, *layer.by_epoch)
     panel.set(ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None))  # room for the legend
     if any(layer.by_epoch is not None and "test" in layer.where for layer in picture.rates):
@@ -231,7 +240,7 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
         )
     if picture.rates:
         panel.legend(frameon=False, fontsize=9)
-    if why := no_epochs(record):
+    if why := why_no_rates(record):
         panel.set_xlabel(why, color=SOFT, fontsize=10)
     else:
         panel.set_xlabel("epoch")
@@ -248,25 +257,30 @@ def _mark_test(panel: Axes, record: RunRecord, layer: LayerRates, color: str) ->
 
 def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
     """Draw the spikes of all layers, the first layer at the bottom."""
-    below, ticks = 0, []
+    offset, ticks = 0, []
     steps = 1
     for index, (name, spikes) in enumerate(sample.spikes.items()):
         step, neuron = np.nonzero(spikes)
-        panel.scatter(step, below + neuron, s=14, marker="|", color=COLOURS[index % len(COLOURS)])
-        ticks.append((below + spikes.shape[1] / 2, name))
-        below += spikes.shape[1]
+        panel.scatter(step, offset + neuron, s=14, marker="|", color=COLOURS[index % len(COLOURS)])
+        ticks.append((offset + spikes.shape[1] / 2, name))
+        offset += spikes.shape[1]
         steps = len(spikes)
-        panel.axhline(below, color=SOFT, linewidth=0.6)
+        panel.axhline(offset, color=SOFT, linewidth=0.6)
     panel.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.set(xlabel="time step", ylim=(0, max(1, below)), xlim=(-0.5, steps - 0.5))
+    panel.set(xlabel="time step", ylim=(0, max(1, offset)), xlim=(-0.5, steps - 0.5))
 
 
 def _draw_potentials(panel: Axes, sample: ShownSample) -> None:
+    """Draw the potentials of a few neurons of each layer over time."""
     for index, (name, potentials) in enumerate(sample.potentials.items()):
         for number, values in enumerate(potentials.T):
-            look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}
-            panel.plot(range(len(values)), values, label=name if number == 0 else None, **look)
+            style_of_line: dict[str, Any] = {
+                "color": COLOURS[index % len(COLOURS)],
+                "linewidth": 1.2,
+                "alpha": 0.8,
+            }
+            panel.plot(range(len(values)), values, label=name if number == 0 else None, **style_of_line)
     panel.axhline(0, color=SOFT, linewidth=0.9, linestyle="--")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set(xlabel="time step", ylabel="potential minus threshold")

@@ -1,4 +1,4 @@
-"""A picture of some samples of a data set: rasters, traces, images or points, with their classes."""
+"""Draws some samples of a data set: rasters, traces, images or points, with their classes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from sgbench.signals.trajectory import UNLABELLED
 
 Array = NDArray[Any]
 COLUMNS = 3
-IN_A_ROW = 5  # classes of a legend
-IMAGE_FROM = 16  # pixels from which a square number of values is drawn as an image
-POINTS = 2000
+LEGEND_COLUMNS = 5  # classes of a legend
+LEAST_PIXELS = 16  # pixels from which a square number of values is drawn as an image
+MOST_POINTS = 2000
 BYTE = 255
 US_PER_MS = 1000
 
@@ -36,10 +36,10 @@ US_PER_MS = 1000
 class Raster:
     """Holds the spikes of a sample."""
 
-    time_ms: Array  # of each spike
-    channel: Array  # of each spike
+    time_ms: Array  # time of each spike
+    channel: Array  # channel of each spike
     until_ms: float  # duration of the sample
-    channels: int  # how many
+    channels: int  # number of channels
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Image:
 
 @dataclass(frozen=True)
 class CameraEvents:
-    """Holds the count of ON minus OFF events of each pixel of an event camera [height, width]."""
+    """Holds the number of ON minus OFF events of each pixel of an event camera, in the first part of a sample."""
 
-    values: Array
-    until_ms: float
+    values: Array  # [height, width]
+    until_ms: float  # end of that part
 
 
 @dataclass(frozen=True)
@@ -68,44 +68,46 @@ class Traces:
 class WantedSpikes:
     """Holds the target spikes of the outputs."""
 
-    step: Array  # of each spike
+    step: Array  # time step of each spike
     output: Array  # index of the output of each spike
-    outputs: int  # how many
+    outputs: int  # number of outputs
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Describes one sample and its target for a picture."""
+    """Holds one sample and its target for a picture."""
 
     title: str
-    view: Raster | Image | CameraEvents | Traces
+    view: Raster | Image | CameraEvents | Traces  # the sample
     classes: Array | None = None  # class of each step [T], negative without one
-    wanted: WantedSpikes | Traces | None = None
+    wanted: WantedSpikes | Traces | None = None  # target outputs of a regression
 
 
 def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
-    """Draw some samples of a data set to a file.
+    """Draw `count` samples of a split to a file; samples with a few values are all drawn as points of a plane.
 
     Raises:
-        InputError: the path does not end as a picture's.
+        InputError: the path does not end in .png, .svg or .pdf.
         StorageError: the file cannot be written.
     """
-    asked = f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
-    asked += ", one a step" if dataset.target == "class_per_step" else ""
-    title = f"{name}, {split}: {len(part.target)} samples {asked}"
+    targets_text = (
+        f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
+    )
+    targets_text += ", one a step" if dataset.target == "class_per_step" else ""
+    title = f"{name}, {split}: {len(part.target)} samples {targets_text}"
     values = part.values
     if isinstance(values, Tensor) and values.ndim == 2 and not _is_image(values):  # noqa: PLR2004
-        shown, target = values[:POINTS].numpy(), part.target[:POINTS].numpy()
+        shown, target = values[:MOST_POINTS].numpy(), part.target[:MOST_POINTS].numpy()
         style.save(lambda: points_figure(title, shown, target, dataset.n_classes), path)
         return
     samples = samples_of(part, dataset, count)
     style.save(lambda: samples_figure(title, samples, dataset.n_classes), path)
 
 
-def chosen(target: Tensor, count: int) -> list[int]:
+def choose_samples(target: Tensor, count: int) -> list[int]:
     """Choose indices of samples: the first of each class in turn, then the second, and so on.
 
-    >>> chosen(torch.tensor([1, 1, 0, 1, 0]), 3)
+    >>> choose_samples(torch.tensor([1, 1, 0, 1, 0]), 3)
     [2, 0, 4]
     """
     by_class = [(target == label).nonzero().flatten().tolist() for label in target.unique().tolist()]
@@ -116,9 +118,9 @@ def chosen(target: Tensor, count: int) -> list[int]:
 
 
 def samples_of(part: Samples, dataset: DataSet, count: int) -> list[Sample]:
-    """Convert the chosen samples and their targets to the form that pictures show."""
+    """Convert `count` samples of a split and their targets to the form that pictures show."""
     is_class = dataset.target == "class"
-    indices = chosen(part.target, count) if is_class else list(range(min(count, len(part.target))))
+    indices = choose_samples(part.target, count) if is_class else list(range(min(count, len(part.target))))
     samples = []
     for index in indices:
         target = part.target[index]
@@ -126,23 +128,29 @@ def samples_of(part: Samples, dataset: DataSet, count: int) -> list[Sample]:
             Sample(
                 title=f"sample {index}" + (f": class {int(target)}" if is_class else ""),
                 view=_view(part, dataset, index),
-                classes=_classes(target) if dataset.target == "class_per_step" else None,
-                wanted=None if is_class or dataset.target == "class_per_step" else _wanted(target, dataset),
+                classes=torch.where(target == UNLABELLED, -1, target).numpy()
+                if dataset.target == "class_per_step"
+                else None,
+                wanted=None
+                if is_class or dataset.target == "class_per_step"
+                else _target_outputs(target, dataset),
             )
         )
     return samples
 
 
 def _is_image(values: Tensor) -> bool:
+    """Return whether samples [samples, values] have a square number of values, at least LEAST_PIXELS."""
     side = math.isqrt(values.shape[1])
-    return values.shape[1] >= IMAGE_FROM and side * side == values.shape[1]
+    return values.shape[1] >= LEAST_PIXELS and side * side == values.shape[1]
 
 
 def _view(part: Samples, dataset: DataSet, index: int) -> Raster | Image | CameraEvents | Traces:
+    """Convert one sample to the form in which it is drawn."""
     values = part.values
     if isinstance(values, SpikeTrains):
-        own = values[torch.tensor([index])]
-        return _raster(own) if dataset.image is None else _camera(own, dataset.image)
+        train = values[torch.tensor([index])]
+        return _raster(train) if dataset.image is None else _count_camera_events(train, dataset.image)
     if values.ndim == 2:  # noqa: PLR2004 - an image
         side = math.isqrt(values.shape[1])
         return Image(values[index].view(side, side).numpy())
@@ -150,29 +158,27 @@ def _view(part: Samples, dataset: DataSet, index: int) -> Raster | Image | Camer
     return Traces((values[index] / scale).numpy())
 
 
-def _raster(own: SpikeTrains) -> Raster:
+def _raster(train: SpikeTrains) -> Raster:
+    """Convert the spike train of one sample to a raster."""
     return Raster(
-        time_ms=(own.time_us / US_PER_MS).numpy(),
-        channel=own.channel.numpy(),
-        until_ms=own.duration_us.item() / US_PER_MS,
-        channels=own.n_channels,
+        time_ms=(train.time_us / US_PER_MS).numpy(),
+        channel=train.channel.numpy(),
+        until_ms=train.duration_us.item() / US_PER_MS,
+        channels=train.n_channels,
     )
 
 
-def _camera(own: SpikeTrains, image: tuple[int, int, int]) -> CameraEvents:
+def _count_camera_events(train: SpikeTrains, image: tuple[int, int, int]) -> CameraEvents:
     """Count ON minus OFF events of each pixel in the first third of a sample."""
-    until_us = int(own.duration_us.item()) // 3
-    early = own.channel[own.time_us < until_us].long()
-    counts = torch.bincount(early, minlength=own.n_channels).view(image)
+    until_us = int(train.duration_us.item()) // 3
+    early = train.channel[train.time_us < until_us].long()
+    counts = torch.bincount(early, minlength=train.n_channels).view(image)
     seen = counts[-1] - counts[0] if len(counts) > 1 else counts[0]
     return CameraEvents(seen.numpy(), until_us / US_PER_MS)
 
 
-def _classes(target: Tensor) -> Array:
-    return torch.where(target == UNLABELLED, -1, target).numpy()
-
-
-def _wanted(target: Tensor, dataset: DataSet) -> WantedSpikes | Traces:
+def _target_outputs(target: Tensor, dataset: DataSet) -> WantedSpikes | Traces:
+    """Convert the target [T, outputs] of a regression to the form in which it is drawn."""
     if dataset.target == "spikes":
         step, output = target.nonzero(as_tuple=True)
         return WantedSpikes(step.numpy(), output.numpy(), target.shape[1])
@@ -209,21 +215,23 @@ def points_figure(title: str, values: Array, target: Array, classes: int) -> Fig
     figure = Figure(figsize=(6.2, 5.6), layout="constrained")
     panel = figure.subplots()
     for label in range(classes):
-        own = values[target == label]
+        points = values[target == label]
         marker = MARKERS[label // len(COLOURS) % len(MARKERS)]
         look: dict[str, Any] = {"s": 9, "color": _colour(label), "marker": marker, "label": f"class {label}"}
-        panel.scatter(own[:, 0], own[:, min(1, own.shape[1] - 1)], **look)
+        panel.scatter(points[:, 0], points[:, min(1, points.shape[1] - 1)], **look)
     panel.set(xlabel="value 0", ylabel="value 1", aspect="equal")
-    figure.legend(frameon=False, loc="outside lower center", ncols=min(IN_A_ROW, classes))
+    figure.legend(frameon=False, loc="outside lower center", ncols=min(LEGEND_COLUMNS, classes))
     figure.suptitle(title, fontsize=13)
     return figure
 
 
 def _colour(label: int) -> str:
+    """Return the colour of a class or channel; colours repeat."""
     return COLOURS[label % len(COLOURS)]
 
 
 def _draw_view(panel: Axes, view: Raster | Image | CameraEvents | Traces) -> None:
+    """Draw one sample, by its form."""
     if isinstance(view, Raster):
         size = max(2.0, min(300.0, 1200 / view.channels))
         panel.scatter(view.time_ms, view.channel, s=size, marker="|", color=BLUE, linewidths=1.2)

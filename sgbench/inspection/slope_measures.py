@@ -1,4 +1,4 @@
-"""Measure the peak, area and width of a surrogate derivative numerically, with tolerances for declared values."""
+"""Measures the peak, area and width of a surrogate derivative numerically, with tolerances for declared values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch import Tensor
 from sgbench.surrogates.base import Surrogate
 
 PEAK_TOLERANCE, WIDTH_TOLERANCE, AREA_TOLERANCE = 1e-12, 1e-9, 1e-11
-"""Relative tolerances of declared values; the quadrature's own error is added to that of an area."""
+"""Relative tolerances of declared values; for an area the quadrature's own error is added."""
 EPS = torch.finfo(torch.float64).eps
-INNER = (-10.0, -1.0, -0.5, 0.0, 0.5, 1.0, 10.0)
-"""Ends of the intervals of a quadrature, in widths."""
+INNER_ENDS = (-10.0, -1.0, -0.5, 0.0, 0.5, 1.0, 10.0)
+"""Points, in widths, at which the interval of a quadrature is divided."""
 
 
 def unit_of_u(surrogate: Surrogate) -> float:
@@ -26,18 +26,18 @@ def unit_of_u(surrogate: Surrogate) -> float:
     return surrogate.fwhm or 1.0
 
 
-def at(function: Callable[[Tensor], Tensor], u: float) -> float:
+def evaluate_at(function: Callable[[Tensor], Tensor], u: float) -> float:
     """Evaluate a function of tensors at one number, in float64."""
     return function(torch.tensor(u, dtype=torch.float64)).item()
 
 
 def grid(surrogate: Surrogate, reach: float = 50.0) -> Tensor:
-    """Make a dense grid of u, threshold included, `reach` widths to either side."""
+    """Return a dense grid of u [threshold units], `reach` widths to either side of the threshold u = 0."""
     return torch.arange(-10_000, 10_001).double() * (reach / 10_000 * unit_of_u(surrogate))
 
 
 def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
-    """Return u and value of the largest absolute slope, searched on a grid and near kinks, then refined."""
+    """Return (u, value) of the largest absolute slope, searched on a grid and near kinks, then refined."""
     kinks = np.array(surrogate.kinks or (0.0,))
     u = torch.cat([grid(surrogate), grid(surrogate, 4.0)])
     u = torch.cat([u, *(torch.from_numpy(np.nextafter(kinks, end)) for end in (-math.inf, math.inf))])
@@ -46,7 +46,7 @@ def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
     best = u[heights.argmax()].item()
     unit = unit_of_u(surrogate)
     refined = scipy.optimize.minimize_scalar(
-        lambda x: -abs(at(surrogate.derivative, x)),
+        lambda x: -abs(evaluate_at(surrogate.derivative, x)),
         bounds=(best - 1e-3 * unit, best + 1e-3 * unit),
         method="bounded",
         options={"xatol": 1e-12 * unit},
@@ -56,15 +56,20 @@ def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def measured_area(surrogate: Surrogate, reach: float = math.inf) -> tuple[float, float]:
-    """Integrate the slope over `reach` widths to either side; return the area and a bound of its error."""
+    """Integrate the slope over `reach` widths to either side of u = 0; return (area, bound of its error)."""
     unit = unit_of_u(surrogate)
     low, high = (max(-reach, min(reach, end / unit)) for end in surrogate.support)
-    inner = {*INNER} | {kink / unit for kink in surrogate.kinks}
+    inner = {*INNER_ENDS} | {kink / unit for kink in surrogate.kinks}
     ends = [low, *sorted(end for end in inner if low < end < high), high]
     total = error = 0.0
     for left, right in itertools.pairwise(ends):
         part, bound = scipy.integrate.quad(
-            lambda x: at(surrogate.derivative, x * unit), left, right, epsabs=1e-12, epsrel=1e-11, limit=200
+            lambda x: evaluate_at(surrogate.derivative, x * unit),
+            left,
+            right,
+            epsabs=1e-12,
+            epsrel=1e-11,
+            limit=200,
         )
         total, error = total + part * unit, error + bound * unit
     return total, error
@@ -75,8 +80,8 @@ def measured_fwhm(surrogate: Surrogate) -> float | None:
     unit = unit_of_u(surrogate)
     top, peak = measured_peak(surrogate)
 
-    def above(distance: float) -> float:
-        return abs(at(surrogate.derivative, top + distance)) - peak / 2
+    def above_half(distance: float) -> float:
+        return abs(evaluate_at(surrogate.derivative, top + distance)) - peak / 2
 
     ends = []
     for sign in (1, -1):
@@ -88,7 +93,7 @@ def measured_fwhm(surrogate: Surrogate) -> float | None:
         before = 0.0 if first == 0 else steps[first - 1].item()
         ends.append(
             scipy.optimize.brentq(
-                lambda x, sign=sign: above(sign * x),
+                lambda x, sign=sign: above_half(sign * x),
                 before,
                 steps[first].item(),
                 xtol=1e-14,

@@ -1,4 +1,4 @@
-"""Rebuild a run from its record, with its stored weights, or build one from overrides."""
+"""Rebuilds a run from its record, with its stored weights, or builds one from overrides."""
 
 from __future__ import annotations
 
@@ -22,29 +22,27 @@ from sgbench.training.build import Parts, build
 from sgbench.training.epochs import Epochs, Part
 from sgbench.training.run_folder import folder_of, stored_record
 
-OF_EXECUTION = ("paths.", "trainer.", "engine=")
+EXECUTION_KEYS = ("paths.", "trainer.", "engine=")
 
 
 class StoredRun(NamedTuple):
-    """Holds the parts of a run, and its record if it was run."""
+    """Holds a run that was built again, and its record if it has one."""
 
     name: str  # for messages
     spec: RunSpec
-    parts: Parts
+    parts: Parts  # network, data, rule and other objects
     folder: Path
     record: RunRecord | None
-    measure: Measure  # accuracy or loss of its task, and the score of guessing
+    measure: Measure  # accuracy or loss, by which its task is scored
 
     @property
     def is_at_chance(self) -> bool:
-        """Return whether it was run and is no better than guessing."""
+        """Return whether the run has a record, and is no better than guessing."""
         return self.record is not None and self.measure.is_at_chance(self.record.validation)
 
 
 def folder_with_record(argument: str) -> Path | None:
-    """Return the folder that an argument names if it holds a record; None for others, e.g. overrides.
-
-    The path of a record names its folder.
+    """Return the folder that an argument names, itself or by the path of its record; None if it has no record.
 
     >>> folder_with_record("surrogate=atan") is None
     True
@@ -61,13 +59,13 @@ def stored_run(
     """Build a run again, from its record or from overrides.
 
     Args:
-        overrides: a folder with a record, then overrides of its execution, e.g. "paths.data_dir=DIR"; or the
-            overrides of a run.
+        overrides: a folder with a record, then Hydra overrides of its execution, e.g. "paths.data_dir=DIR"; or
+            the Hydra overrides of a run.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: no such folder, a record that cannot be read, or overrides that do not compose.
+        InputError: the record cannot be read, or an override cannot be composed or may not be changed.
     """
     options: dict[str, Any] = {"config_dirs": config_dirs, "allow_targets": allow_targets}
     folder = folder_with_record(overrides[0]) if overrides else None
@@ -81,14 +79,15 @@ def stored_run(
         measure = measures(config_dirs)(spec.method)
         return StoredRun("these overrides", spec, build(spec), folder_of(spec), stored_record(spec), measure)
     for override in overrides[1:]:
-        if not override.startswith(OF_EXECUTION):
+        if not override.startswith(EXECUTION_KEYS):
             raise InputError(
-                f"'{override}': a stored run is rebuilt as it was; only {', '.join(OF_EXECUTION)}... can be changed"
+                f"'{override}': a stored run is rebuilt as it was; "
+                f"only {', '.join(EXECUTION_KEYS)}... can be changed"
             )
-    return run_of(folder, record_of(folder), overrides=overrides[1:], **options)
+    return rebuild_run(folder, read_record(folder), overrides=overrides[1:], **options)
 
 
-def record_of(folder: Path) -> RunRecord:
+def read_record(folder: Path) -> RunRecord:
     """Read the record of a run in a folder.
 
     Raises:
@@ -97,7 +96,7 @@ def record_of(folder: Path) -> RunRecord:
     return read_model(folder / RECORD, RunRecord)
 
 
-def run_of(
+def rebuild_run(
     folder: Path,
     record: RunRecord,
     *,
@@ -108,9 +107,9 @@ def run_of(
     """Rebuild a run on the CPU from its record.
 
     Args:
-        folder: of the run.
-        record: of the run.
-        overrides: of its execution, e.g. "paths.data_dir=DIR".
+        folder: folder of the run.
+        record: record of the run.
+        overrides: Hydra overrides of its execution, e.g. "paths.data_dir=DIR".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -118,9 +117,9 @@ def run_of(
         InputError: the catalogue lacks an entry that the record names.
     """
     method = record.method
-    asked = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
+    overrides_of_record = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
     spec = compose(
-        [*asked, *choice_overrides(method.choices), *overrides],
+        [*overrides_of_record, *choice_overrides(method.choices), *overrides],
         config_dirs=config_dirs,
         allow_targets=allow_targets,
     )
@@ -156,8 +155,8 @@ def load_selected(run: StoredRun) -> Network:
     return run.parts.network
 
 
-def begin(run: StoredRun, part: Part, epoch: int) -> None:
-    """Prepare the network of a run for a pass over a split, with the slope schedule and the noise of an epoch."""
+def prepare_pass(run: StoredRun, part: Part, epoch: int) -> None:
+    """Prepare the network of a run for a pass over a split, with the slopes and the spike noise of an epoch."""
     torch.set_num_threads(run.spec.trainer.threads)
     Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed).begin(
         run.parts.network, part, epoch

@@ -1,4 +1,4 @@
-"""Compare surrogates in a table and a picture, as the catalogue has them and at one width."""
+"""Compares surrogates in a table and a picture, as the catalogue has them and at one width."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from sgbench.inspection import surrogate_curves as curves
 from sgbench.inspection.surrogate_curves import SampledCurve
-from sgbench.inspection.surrogate_facts import facts, plain
+from sgbench.inspection.surrogate_facts import facts, without_infinities
 from sgbench.inspection.surrogate_picture import U_LABEL
 from sgbench.plots.style import COLOURS
 from sgbench.surrogates.base import Surrogate
@@ -21,22 +21,25 @@ from sgbench.tables import number_text
 
 POINTS = 1201
 REACH = 2.5  # half the shown interval of shapes at one width, in widths
-SHORT = 20  # most characters of a name if four are to fit in a row
-IN_A_TITLE = 40  # characters of a list of names
-STEEP = 20.0  # ratio of peaks from which the left panel is logarithmic
+SHORT_NAME = 20  # most characters of a name if four are to fit in a row
+TITLE_LENGTH = 40  # characters of a list of names
+LOG_RATIO = 20.0  # ratio of peaks from which the left panel is logarithmic
 
 
 def comparison(surrogates: Mapping[str, Surrogate], width: float) -> list[dict[str, Any]]:
-    """Return the facts of each surrogate; `matched` are those at peak 1 and this width, None without a width."""
+    """List the facts of each surrogate as a dictionary for JSON.
+
+    "matched" holds the facts when it is scaled to peak 1 and this width [threshold units]; None without a width.
+    """
     return [
-        plain({"name": name, **facts(surrogate), "matched": _matched(surrogate, width)})
+        without_infinities({"name": name, **facts(surrogate), "matched": _matched_facts(surrogate, width)})
         for name, surrogate in surrogates.items()
     ]
 
 
-def _matched(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
-    """Compute the facts of a surrogate scaled along u to a width, and along the slope to peak 1."""
-    scale, peak = _scale_to(surrogate, width), curves.top(surrogate)
+def _matched_facts(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
+    """Compute the facts of a surrogate scaled to a width and to peak 1; None if it has no width."""
+    scale, peak = _scale_to(surrogate, width), curves.peak_of(surrogate)
     if scale is None:
         return None
     tenth = curves.extent_width(surrogate, 0.1)
@@ -51,19 +54,19 @@ def _matched(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
 
 def _scale_to(surrogate: Surrogate, width: float) -> float | None:
     """Compute the factor on u that gives a surrogate a width; None without a width or a finite peak."""
-    peak = curves.top(surrogate)
+    peak = curves.peak_of(surrogate)
     return width / surrogate.fwhm if surrogate.fwhm and peak and math.isfinite(peak) else None
 
 
 @dataclass(frozen=True)
 class ComparisonPicture:
-    """Holds the curves in the picture of several surrogates, by the name of their entry."""
+    """Holds the curves in the picture of several surrogates."""
 
-    slopes: dict[str, SampledCurve]
-    peaks: tuple[float, ...]  # those above 0
-    shapes: dict[str, SampledCurve]  # at one width and peak 1, of those that have a width
+    slopes: dict[str, SampledCurve]  # maps names of surrogates to their slopes
+    peaks: tuple[float, ...]  # peaks of the slopes that are above 0
+    shapes: dict[str, SampledCurve]  # maps surrogates with a width to their slopes at one width and peak 1
     width: str  # label of the width
-    ends: tuple[float, float]  # of u in the left panel
+    ends: tuple[float, float]  # least and largest u in the left panel
     reach: float  # largest |u| in the right panel
 
 
@@ -81,14 +84,14 @@ def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> Com
     """Compute the curves in the picture of several surrogates.
 
     Args:
-        surrogates: by the name of their entry.
+        surrogates: maps names of entries to surrogates.
         width: full width at half maximum at which shapes are compared [threshold units].
     """
-    ends = shared_window([curves.window(surrogate) for surrogate in surrogates.values()])
+    ends = shared_window([curves.shown_interval(surrogate) for surrogate in surrogates.values()])
     shapes = {name: _shape(surrogate, width) for name, surrogate in surrogates.items()}
     return ComparisonPicture(
         slopes={name: _slope(surrogate, ends) for name, surrogate in surrogates.items()},
-        peaks=tuple(peak for peak in map(curves.top, surrogates.values()) if 0 < peak < math.inf),
+        peaks=tuple(peak for peak in map(curves.peak_of, surrogates.values()) if 0 < peak < math.inf),
         shapes={name: shape for name, shape in shapes.items() if shape is not None},
         width=number_text(width),
         ends=ends,
@@ -97,6 +100,7 @@ def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> Com
 
 
 def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> SampledCurve:
+    """Sample the slope of a surrogate between two ends of u; a random one is averaged."""
     u = curves.grid(*ends, surrogate.kinks, POINTS)
     return SampledCurve(u, curves.slope_of(surrogate, u, curves.DRAWS).mean)
 
@@ -108,19 +112,19 @@ def _shape(surrogate: Surrogate, width: float) -> SampledCurve | None:
         return None
     kinks = tuple(kink * scale for kink in surrogate.kinks)
     u = curves.grid(-REACH * width, REACH * width, kinks, POINTS)
-    slope = curves.slope_of(surrogate, u / scale, curves.DRAWS).mean / curves.top(surrogate)
+    slope = curves.slope_of(surrogate, u / scale, curves.DRAWS).mean / curves.peak_of(surrogate)
     return SampledCurve(u, slope)
 
 
 def comparison_figure(picture: ComparisonPicture) -> Figure:
-    """Draw slopes as they are on the left, and at one width on the right."""
-    columns = 4 if max(map(len, picture.slopes)) <= SHORT else 3
+    """Draw the slopes as they are on the left, and scaled to one width and peak 1 on the right."""
+    columns = 4 if max(map(len, picture.slopes)) <= SHORT_NAME else 3
     rows = math.ceil(len(picture.slopes) / columns)
     figure = Figure(figsize=(10.5, 4.6 + 0.25 * rows), layout="constrained")
     left, right = figure.subplots(1, 2)
-    looks = {name: _look(number) for number, name in enumerate(picture.slopes)}
-    _as_they_are(left, picture, looks)
-    _at_one_width(right, picture, looks)
+    line_styles = {name: _line_style(number) for number, name in enumerate(picture.slopes)}
+    _draw_original(left, picture, line_styles)
+    _draw_matched(right, picture, line_styles)
     for axes in (left, right):
         axes.set_xlabel(U_LABEL, fontsize=11)
         axes.locator_params(axis="x", nbins=7)
@@ -129,8 +133,8 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
     return figure
 
 
-def _look(position: int) -> dict[str, Any]:
-    """Choose a colour, and dashes from the ninth curve on."""
+def _line_style(position: int) -> dict[str, Any]:
+    """Return the colour and the dashes of the curve at this position, for matplotlib; late curves are dashed."""
     dashed = position >= len(COLOURS)
     return {
         "color": COLOURS[position % len(COLOURS)],
@@ -139,32 +143,32 @@ def _look(position: int) -> dict[str, Any]:
     }
 
 
-def _as_they_are(axes: Axes, picture: ComparisonPicture, looks: Mapping[str, dict[str, Any]]) -> None:
+def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
     """Draw slopes as the catalogue has them."""
     for name, slope in picture.slopes.items():
-        axes.plot(slope.u, slope.mean, label=name, **looks[name])
+        axes.plot(slope.u, slope.mean, label=name, **line_styles[name])
     axes.set(title="as in the catalogue", ylabel="slope [1 / threshold unit]", xlim=picture.ends)
     peaks = picture.peaks
-    if peaks and max(peaks) > STEEP * min(peaks):
+    if peaks and max(peaks) > LOG_RATIO * min(peaks):
         axes.set_yscale("symlog", linthresh=min(peaks))
     if not peaks:
         axes.set_ylim(-0.05, 1.1)
 
 
-def _at_one_width(axes: Axes, picture: ComparisonPicture, looks: Mapping[str, dict[str, Any]]) -> None:
+def _draw_matched(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
     """Draw slopes at one width and peak."""
     for name, shape in picture.shapes.items():
-        axes.plot(shape.u, shape.mean, **looks[name])
+        axes.plot(shape.u, shape.mean, **line_styles[name])
     title = f"shapes at width {picture.width} and peak 1"
     axes.set(title=title, ylabel="slope / peak [1]", xlim=(-picture.reach, picture.reach))
     left_out = [name for name in picture.slopes if name not in picture.shapes]
     if not picture.shapes:
         axes.text(0.5, 0.5, "none of them has a width", transform=axes.transAxes, ha="center", fontsize=11)
     elif left_out:
-        axes.set_title(f"{title}\n(no width: {_few(left_out)})", fontsize=11)
+        axes.set_title(f"{title}\n(no width: {_list_or_count(left_out)})", fontsize=11)
 
 
-def _few(names: list[str]) -> str:
+def _list_or_count(names: list[str]) -> str:
     """List names, or count them if the list would be long."""
     listed = ", ".join(names)
-    return listed if len(listed) <= IN_A_TITLE else f"{len(names)} of them"
+    return listed if len(listed) <= TITLE_LENGTH else f"{len(names)} of them"

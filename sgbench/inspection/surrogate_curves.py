@@ -1,4 +1,4 @@
-"""Compute the curves of a surrogate for pictures: samples, extents, the shown interval and a reference."""
+"""Computes the curves of a surrogate for pictures: samples, extents, the shown interval and a reference."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 
-DRAWS = 2000  # of a random slope in a picture
-FEW_DRAWS = 200  # of a random slope whose extent is measured
+DRAWS = 2000  # number of draws of a random slope in a picture
+FEW_DRAWS = 200  # number of draws of a random slope whose extent is measured
 JUMP, BEND = 0.01, 0.05  # least jump [peak] and least change of slope [peak per width] of a kink
-FAR = 1e6  # an extent beyond this counts as infinite [threshold units]
+INFINITE_FROM = 1e6  # an extent beyond this counts as infinite [threshold units]
 DEFAULT_REACH = 1.5  # half the shown interval of a curve without a width [threshold units]
-LEAST_MARK = 1e-4  # distance from threshold below which a corner is at threshold
+LEAST_DISTANCE = 1e-4  # distance from threshold below which a corner is at threshold
 DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
 
 
 class SampledCurve(NamedTuple):
-    """Holds a curve over u: its values; for a random curve their mean, and the central 80 % of the draws."""
+    """Holds a curve sampled at points u [threshold units]; of a random curve, the mean and quantiles of draws."""
 
     u: Tensor
-    mean: Tensor
-    low: Tensor | None = None
-    high: Tensor | None = None
+    mean: Tensor  # the curve's value, or the mean over draws
+    low: Tensor | None = None  # 10 % quantile over draws; None for a curve that is not random
+    high: Tensor | None = None  # 90 % quantile
 
 
 class ReferenceCurve(NamedTuple):
@@ -39,15 +39,16 @@ class ReferenceCurve(NamedTuple):
 
 def slope_of(surrogate: Surrogate, u: Tensor, draws: int = FEW_DRAWS) -> SampledCurve:
     """Compute the surrogate derivative at each u; a random one is averaged over draws."""
-    return _sampled(surrogate.derivative, u, draws if surrogate.stochastic else 1)
+    return _sample_curve(surrogate.derivative, u, draws if surrogate.stochastic else 1)
 
 
 def forward_of(surrogate: Surrogate, u: Tensor) -> SampledCurve:
     """Compute the spike at each u; a random one is averaged over draws."""
-    return _sampled(surrogate.fire, u, DRAWS if surrogate.stochastic else 1)
+    return _sample_curve(surrogate.fire, u, DRAWS if surrogate.stochastic else 1)
 
 
-def _sampled(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> SampledCurve:
+def _sample_curve(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> SampledCurve:
+    """Evaluate a function at u `count` times; mean and quantiles are taken if the values differ."""
     with torch.no_grad():
         draws = torch.stack([function(u) for _ in range(count)])
     if bool((draws == draws[0]).all()):
@@ -66,7 +67,7 @@ def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:
         return surrogate.primitive(u) - surrogate.primitive(torch.zeros_like(u[:1])) + middle
 
 
-def top(surrogate: Surrogate) -> float:
+def peak_of(surrogate: Surrogate) -> float:
     """Return the declared peak of the slope or, without one, its largest sample."""
     if surrogate.peak is not None:
         return surrogate.peak
@@ -78,7 +79,7 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
 
     The ends are the outermost such points; beyond a million they count as infinite.
     """
-    height = level * top(surrogate)
+    height = level * peak_of(surrogate)
     if not height or not math.isfinite(height):
         return None
     u = _all_scales(surrogate.kinks)
@@ -88,15 +89,15 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
         return None
     first, last = int(where[0]), int(where[-1])
     low, high = float(u[first]), float(u[last])
-    if low >= -FAR and not surrogate.stochastic:  # a random slope cannot be bisected
+    if low >= -INFINITE_FROM and not surrogate.stochastic:  # a random slope cannot be bisected
         low = _edge(surrogate, height, inside=low, outside=float(u[max(first - 1, 0)]))
-    if high <= FAR and not surrogate.stochastic:
+    if high <= INFINITE_FROM and not surrogate.stochastic:
         high = _edge(surrogate, height, inside=high, outside=float(u[min(last + 1, len(u) - 1)]))
-    return (-math.inf if low < -FAR else low), (math.inf if high > FAR else high)
+    return (-math.inf if low < -INFINITE_FROM else low), (math.inf if high > INFINITE_FROM else high)
 
 
 def extent_width(surrogate: Surrogate, level: float) -> float | None:
-    """Compute the full width at `level` times the peak [threshold units]."""
+    """Compute the full width at `level` times the peak [threshold units]; None if the slope never reaches it."""
     ends = extent(surrogate, level)
     return None if ends is None else ends[1] - ends[0]
 
@@ -107,30 +108,30 @@ def corners(surrogate: Surrogate) -> list[float]:
     A bell declares kinks at the threshold and at the ends of its support even if it is smooth there.
     """
     declared = sorted(set(surrogate.kinks))
-    peak, ends = top(surrogate), extent(surrogate, 0.5)
+    peak, ends = peak_of(surrogate), extent(surrogate, 0.5)
     if surrogate.stochastic or ends is None:
         return declared if surrogate.stochastic else []
     unit = ends[1] - ends[0] if 0 < ends[1] - ends[0] < math.inf else 1.0
     step = 1e-4 * unit
-    edges = []
+    found = []
     for kink in declared:
         near = kink + step * torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)
         far_left, left, right, far_right = slope_of(surrogate, near).mean.tolist()
         bend = abs((far_right - right) - (left - far_left)) / step * unit
         if abs(right - left) > JUMP * peak or bend > BEND * peak:
-            edges.append(kink)
-    return edges
+            found.append(kink)
+    return found
 
 
 def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
-    """Return u from 1e-7 to 1e7 on both sides of 0, and points next to every kink."""
+    """Return points u from 1e-7 to 1e7 on both sides of 0, 0 itself, and points next to every kink, sorted."""
     right = torch.logspace(-7, 7, 4001, dtype=torch.float64)
     beside = [kink + side * 1e-9 * max(1.0, abs(kink)) for kink in kinks for side in (-1, 0, 1)]
     return torch.cat([-right, right, torch.tensor([0.0, *beside], dtype=torch.float64)]).unique()
 
 
 def _edge(surrogate: Surrogate, height: float, *, inside: float, outside: float) -> float:
-    """Find where the slope crosses a height between two neighbouring points, by bisection."""
+    """Find by bisection where the slope crosses a height, between a point above it and one below it."""
     for _ in range(60):
         middle = (inside + outside) / 2
         point = torch.tensor([middle], dtype=torch.float64)
@@ -141,13 +142,14 @@ def _edge(surrogate: Surrogate, height: float, *, inside: float, outside: float)
     return inside
 
 
-def window(surrogate: Surrogate) -> tuple[float, float]:
-    """Choose the interval of u to show: around the shape and the threshold, or the first four thresholds."""
-    low, high = _window_of_shape(surrogate)
+def shown_interval(surrogate: Surrogate) -> tuple[float, float]:
+    """Choose the interval of u to show: around slope and threshold; for integer spikes, several thresholds."""
+    low, high = _interval_of_shape(surrogate)
     return (min(low, -1.5), max(high, 3.5)) if surrogate.output == "integer" else (low, high)
 
 
-def _window_of_shape(surrogate: Surrogate) -> tuple[float, float]:
+def _interval_of_shape(surrogate: Surrogate) -> tuple[float, float]:
+    """Choose the interval of u that shows the slope, with margins; symmetric if the slope nearly is."""
     ends = extent(surrogate, 0.01 if _has_lobes(surrogate) else 0.1)
     if ends is None or not all(map(math.isfinite, ends)):
         reach = 3 * surrogate.fwhm if surrogate.fwhm else _reach_without_width(surrogate)
@@ -170,7 +172,7 @@ def _reach_without_width(surrogate: Surrogate) -> float:
     for level in (0.5, 0.75):
         marks += [abs(end) for end in extent(surrogate, level) or () if math.isfinite(end)]
     largest = max(marks, default=0.0)
-    return 3 * largest if largest > LEAST_MARK else DEFAULT_REACH
+    return 3 * largest if largest > LEAST_DISTANCE else DEFAULT_REACH
 
 
 def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tensor:
@@ -181,9 +183,9 @@ def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tens
     return torch.cat([even, torch.tensor(beside, dtype=torch.float64)]).unique()
 
 
-def reference(surrogate: Surrogate) -> ReferenceCurve | None:
-    """Build a fast sigmoid of the same peak and, if the surrogate has one, the same width."""
-    peak, width = top(surrogate), surrogate.fwhm
+def matched_fast_sigmoid(surrogate: Surrogate) -> ReferenceCurve | None:
+    """Build a fast sigmoid of the same peak and, if there is one, the same width; None if the peak is 0."""
+    peak, width = peak_of(surrogate), surrogate.fwhm
     if not SMALLEST <= peak <= LARGEST:
         return None
     if width is None or not SMALLEST <= width <= LARGEST:

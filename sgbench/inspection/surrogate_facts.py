@@ -1,4 +1,4 @@
-"""Facts of a surrogate (peak, area, widths) as text and as JSON."""
+"""Collects facts about a surrogate (peak, area, widths), and writes them as text and for JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text
 
 TENTH = 0.1
-MANY = 5
+MOST_LISTED = 5
 
 
 def interval(ends: tuple[float, float]) -> str:
@@ -29,19 +29,19 @@ def interval(ends: tuple[float, float]) -> str:
     return f"up to {number_text(high)}" if math.isinf(low) else f"[{number_text(low)}, {number_text(high)}]"
 
 
-def some(values: list[float], digits: int = 3) -> str:
-    """Write numbers as text; of many, the first few and the count of the others.
+def listed_or_none(values: list[float], digits: int = 3) -> str:
+    """Write numbers with commas; if they are more than five, the first three and the count of the others.
 
-    >>> some([0.0, 0.5]), some([]), some([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
+    >>> listed_or_none([0.0, 0.5]), listed_or_none([]), listed_or_none([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
     ('0, 0.5', 'none', '0, 0.5, 1 and 3 more')
     """
-    shown = values if len(values) <= MANY else values[:3]
-    more = f" and {len(values) - 3} more" if len(values) > MANY else ""
+    shown = values if len(values) <= MOST_LISTED else values[:3]
+    more = f" and {len(values) - 3} more" if len(values) > MOST_LISTED else ""
     return ", ".join(number_text(value, digits) for value in shown) + more if values else "none"
 
 
 def facts(surrogate: Surrogate) -> dict[str, Any]:
-    """Collect peak, area, widths, support and other properties under stable keys."""
+    """Map the names of facts (peak, area, widths [threshold units], support, ...), the keys of JSON, to values."""
     return {
         "peak": surrogate.peak,
         "area": surrogate.area,
@@ -56,19 +56,19 @@ def facts(surrogate: Surrogate) -> dict[str, Any]:
     }
 
 
-def plain(tree: Any) -> Any:
+def without_infinities(tree: Any) -> Any:
     """Replace infinities in a tree by the texts "inf" and "-inf", since strict JSON has no infinity."""
     if isinstance(tree, dict):
-        return {key: plain(value) for key, value in tree.items()}
+        return {key: without_infinities(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [plain(value) for value in tree]
+        return [without_infinities(value) for value in tree]
     if isinstance(tree, float) and not math.isfinite(tree):
         return str(tree)
     return tree
 
 
-def headline(surrogate: Surrogate) -> str:
-    """Describe the facts of a surrogate in one line."""
+def facts_line(surrogate: Surrogate) -> str:
+    """Write peak, area, width and support of a surrogate in one line."""
     width = "no width" if surrogate.fwhm is None else f"width {number_text(surrogate.fwhm)}"
     area = "area undefined" if surrogate.area is None else f"area {number_text(surrogate.area)}"
     peak = "peak undefined" if surrogate.peak is None else f"peak {number_text(surrogate.peak)}"

@@ -1,4 +1,4 @@
-"""Draw a surrogate: its derivative and primitive, next to a reference."""
+"""Draws a surrogate: its derivative and primitive, next to a reference."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch import Tensor
 
 from sgbench.inspection import surrogate_curves as curves
 from sgbench.inspection.surrogate_curves import SampledCurve
-from sgbench.inspection.surrogate_facts import headline
+from sgbench.inspection.surrogate_facts import facts_line
 from sgbench.plots.style import BLUE, INK, SOFT, VERMILION
 from sgbench.surrogates.base import Surrogate
 
 U_LABEL = "u = membrane potential \u2212 threshold [threshold units]"
-IN_A_ROW = 85  # characters of a legend
+LEGEND_WIDTH = 85  # characters of a legend
 REFERENCE_STYLE: Any = {"color": SOFT, "linewidth": 1.4, "linestyle": (0, (5, 2))}
 FORWARD_STYLE: Any = {"color": INK, "linewidth": 1.5, "linestyle": ":", "zorder": 3}
 POINTS = 1201
 RANDOM_POINTS = 41  # of random spikes; fewer points show their mean without jitter
 SAME_WIDTH = 0.02  # largest relative difference of the measured from the declared width
-FORWARD = {
+FORWARD_LABELS = {
     "binary": "spike (forward)",
     "signed": "signed spike (forward)",
     "integer": "spike count (forward)",
@@ -37,14 +37,14 @@ FORWARD = {
 class HalfWidth:
     """Holds the interval of u in which a slope is above half its peak."""
 
-    left: float
+    left: float  # [threshold units]
     right: float
-    height: float
+    height: float  # half the peak
 
 
 @dataclass(frozen=True)
 class ReferenceCurves:
-    """Holds the curves of another surrogate to compare with."""
+    """Holds the curves of another surrogate to compare with, at the points u of the picture's slope."""
 
     label: str
     slope: Tensor
@@ -70,9 +70,9 @@ class SurrogatePicture:
 
 def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> SurrogatePicture:
     """Compute the curves in the picture of a surrogate."""
-    low, high = curves.window(surrogate)
+    low, high = curves.shown_interval(surrogate)
     u = curves.grid(low, high, surrogate.kinks, points)
-    reference = curves.reference(surrogate)
+    reference = curves.matched_fast_sigmoid(surrogate)
     if reference is not None and curves.same_curve(surrogate, reference.surrogate):
         reference = None
     slope = curves.slope_of(surrogate, u, curves.DRAWS)
@@ -85,16 +85,16 @@ def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> 
     primitive = curves.primitive_of(surrogate, u)
     return SurrogatePicture(
         name=name,
-        headline=headline(surrogate),
+        headline=facts_line(surrogate),
         slope=slope,
         slope_label=name if slope.low is None else f"{name}: mean of {curves.DRAWS} draws",
         peak=surrogate.peak,
         half_width=half_width,
         forward=forward,
-        forward_label="mean spike (forward, random)" if is_random else FORWARD[surrogate.output],
+        forward_label="mean spike (forward, random)" if is_random else FORWARD_LABELS[surrogate.output],
         is_staircase=surrogate.output == "integer",
         primitive=primitive,
-        reference=None if reference is None else _reference(reference, u),
+        reference=None if reference is None else _reference_curves(reference, u),
     )
 
 
@@ -104,10 +104,11 @@ def _half_width(surrogate: Surrogate) -> HalfWidth | None:
     ends = None if width is None else curves.extent(surrogate, 0.5)
     if width is None or ends is None or abs(ends[1] - ends[0] - width) > SAME_WIDTH * width:
         return None
-    return HalfWidth(*ends, height=curves.top(surrogate) / 2)
+    return HalfWidth(*ends, height=curves.peak_of(surrogate) / 2)
 
 
-def _reference(reference: curves.ReferenceCurve, u: Tensor) -> ReferenceCurves:
+def _reference_curves(reference: curves.ReferenceCurve, u: Tensor) -> ReferenceCurves:
+    """Sample the slope and the primitive of a reference at u."""
     slope = curves.slope_of(reference.surrogate, u).mean
     return ReferenceCurves(reference.label, slope, curves.primitive_of(reference.surrogate, u))
 
@@ -128,7 +129,7 @@ def surrogate_figure(picture: SurrogatePicture) -> Figure:
         for axes in (left, right)
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    columns = 2 if len("".join(handles)) > IN_A_ROW else len(handles)
+    columns = 2 if len("".join(handles)) > LEGEND_WIDTH else len(handles)
     below: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
     figure.legend(list(handles.values()), list(handles), **below)
     figure.suptitle(f"{picture.name}\n{picture.headline}", fontsize=13)
@@ -136,6 +137,7 @@ def surrogate_figure(picture: SurrogatePicture) -> Figure:
 
 
 def _draw_slope(axes: Axes, picture: SurrogatePicture) -> None:
+    """Draw the slope, its reference, and its width at half maximum."""
     slope, reference = picture.slope, picture.reference
     if slope.low is not None and slope.high is not None:
         ends = slope.u.numpy(), slope.low.numpy(), slope.high.numpy()
@@ -160,11 +162,12 @@ def _mark_width(axes: Axes, width: HalfWidth) -> None:
 
 
 def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
+    """Draw the spike, the primitive and its reference; or write that there is no primitive."""
     forward, u = picture.forward, picture.slope.u
     axes.plot(forward.u, forward.mean, label=picture.forward_label, **FORWARD_STYLE)
     axes.set(ylabel="spike, primitive [1]", title="forward and primitive")
     if picture.primitive is None:
-        _say_why(axes, float(u[0]), float(u[-1]), is_staircase=picture.is_staircase)
+        _note_missing_primitive(axes, float(u[0]), float(u[-1]), is_staircase=picture.is_staircase)
         return
     axes.plot(u, picture.primitive, color=BLUE, linewidth=2.5)
     if picture.reference is not None and picture.reference.primitive is not None:
@@ -174,15 +177,15 @@ def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
     axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
 
 
-def _say_why(axes: Axes, low: float, high: float, *, is_staircase: bool) -> None:
-    """Write that there is no primitive, on the side of the step with more space."""
+def _note_missing_primitive(axes: Axes, low: float, high: float, *, is_staircase: bool) -> None:
+    """Write into a panel from u = low to high that there is no primitive, on the side of u = 0 with more space."""
     left = -low / (high - low)
-    roomy = max(left, 1 - left)
+    share = max(left, 1 - left)
     text = "no primitive: this slope is not that of a known curve, so a steepness cannot learn from it"
     if is_staircase:  # it leaves its upper left corner free
-        x, height, roomy = 0.04, 0.85, 0.6
+        x, height, share = 0.04, 0.85, 0.6
     else:
         x, height = 0.04 if left >= 1 - left else left + 0.04, 0.5
-    filled = textwrap.fill(text, int(52 * roomy))
+    filled = textwrap.fill(text, int(52 * share))
     axes.text(x, height, filled, transform=axes.transAxes, va="center", fontsize=11)
     axes.margins(y=0.12)

@@ -1,4 +1,4 @@
-"""List the catalogue and show entries in Python."""
+"""Lists the catalogue and shows entries in Python."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any, overload
 
 from sgbench.composition import catalogue
-from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
+from sgbench.composition.entry_text import as_dict, columns, entry_text, list_row
 from sgbench.errors import InputError
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
 
 
-class Names(ShownTable, Sequence[str]):
-    """Lists names of entries or groups, printed with a line on each.
+class EntryList(ShownTable, Sequence[str]):
+    """Holds the names of entries or groups; prints as one line for each name with its description.
 
-    >>> names = Names([("atan", "a bell"), ("zero", "a control")])
+    Args:
+        rows: for each name a tuple of the name and one or more cells that describe it.
+
+    >>> names = EntryList([("atan", "a bell"), ("zero", "a control")])
     >>> names
     atan  a bell
     zero  a control
@@ -46,14 +49,14 @@ class Names(ShownTable, Sequence[str]):
         return columns(self.rows).rstrip("\n") if self.rows else "nothing"
 
     def table(self) -> Table:
-        """Make the table of names with the line on each."""
+        """Make the table of the names with their descriptions."""
         width = max(map(len, self.rows), default=1)
         filled = [(*row, *[""] * (width - len(row))) for row in self.rows]
         return plain_table("Names", [("name", *[""] * (width - 1)), *filled], text_columns=width)
 
 
-class Shown(ShownTable):
-    """Shows one entry with its parameters, formula and sources; it prints as `sgbench show` does."""
+class EntryView(ShownTable):
+    """Holds one entry of the catalogue; prints its parameters, formula and sources as `sgbench show` does."""
 
     def __init__(self, entry: catalogue.Entry, text: str) -> None:
         self.entry = entry
@@ -74,15 +77,15 @@ class Shown(ShownTable):
         return plain_table(entry.name, rows, text_columns=2)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return the entry's description, in a line."""
+        """Return the entry's description, one line."""
         return (self.entry.line,)
 
 
-def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) -> Names:
-    """List the groups of the catalogue, or the entries of one group, with a line on each.
+def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) -> EntryList:
+    """List the groups of the catalogue, or the entries of one group, each with a description.
 
     Args:
-        group: e.g. "surrogate"; None names the groups.
+        group: e.g. "surrogate"; None lists the groups.
         config_dirs: folders with entries of your own.
 
     Raises:
@@ -93,12 +96,14 @@ def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) 
     """
     if group is not None:
         entries = catalogue.entries(group, config_dirs)
-        return Names([row_of(name, entry) for name, entry in entries.items()])
-    return Names([(group, ", ".join(catalogue.paths(group, config_dirs))) for group in catalogue.groups()])
+        return EntryList([list_row(name, entry) for name, entry in entries.items()])
+    return EntryList(
+        [(group, ", ".join(catalogue.paths(group, config_dirs))) for group in catalogue.groups()]
+    )
 
 
-def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> Shown:
-    """Show one entry: its parameters with their defaults, formula and sources.
+def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> EntryView:
+    """Read one entry of the catalogue, to show its parameters with defaults, formula and sources.
 
     Args:
         name: "GROUP/ENTRY", e.g. "surrogate/atan".
@@ -110,8 +115,8 @@ def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> Shown:
     >>> show_entry("surrogate/atan").to_dict()["name"]
     'atan'
     """
-    group, _, called = name.partition("/")
-    if not called:
+    group, _, entry_name = name.partition("/")
+    if not entry_name:
         raise InputError(f"'{name}': GROUP/NAME is needed, e.g. surrogate/atan")
-    entry = catalogue.entry(group, called, config_dirs)
-    return Shown(entry, entry_text(entry, config_dirs))
+    entry = catalogue.entry(group, entry_name, config_dirs)
+    return EntryView(entry, entry_text(entry, config_dirs))

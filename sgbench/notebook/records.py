@@ -1,4 +1,4 @@
-"""Load records and boards in Python."""
+"""Loads records and boards in Python."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ COLUMNS = ("protocol", "method", "method_id", "seed", "status", "validation", "t
 
 
 class Records(ShownTable, Sequence[RunRecord]):
-    """Lists records, and the files that were left out.
+    """Holds the records of a folder, as a sequence, and why other files were left out.
 
     Args:
-        records: sorted by protocol, method and seed.
-        left_out: a line on each file that is no record.
+        records: the records, sorted by protocol, method id and seed.
+        left_out: one line for each file that is not a valid record.
     """
 
     def __init__(self, records: Sequence[RunRecord], left_out: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class Records(ShownTable, Sequence[RunRecord]):
         return plain_table("Records", [COLUMNS, *map(_cells, self.records)], text_columns=len(COLUMNS))
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return a line on each file that is no record."""
+        """Return one line for each file that is not a valid record."""
         return self.left_out
 
     def to_pandas(self) -> Any:
@@ -79,6 +79,7 @@ class Records(ShownTable, Sequence[RunRecord]):
 
 
 def _cells(record: RunRecord) -> tuple[str, ...]:
+    """List the cells of a record's row, in the order of COLUMNS."""
     scores = (
         ""
         if score is None
@@ -101,7 +102,7 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
     Raises:
         InputError: there is no such folder.
     """
-    files, findings = candidates(_root(root, layout), layout=layout)
+    files, findings = candidates(_folder_or_default(root, layout), layout=layout)
     records, left_out = [], []
     for file in files:
         try:
@@ -113,11 +114,11 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
 
 
 class BoardTable(ShownTable):
-    """Shows a board: the rank, score with interval, and costs of each method.
+    """Holds a board: rank, score with interval, and costs of each method; prints as a Markdown table.
 
     Args:
         board: the board.
-        findings: on files that were left out; `left_out` has a line on each.
+        findings: the records left out and why; `left_out` has one line for each.
     """
 
     def __init__(self, board: Board, findings: Sequence[Finding] = ()) -> None:
@@ -134,7 +135,7 @@ class BoardTable(ShownTable):
         return brief_table(self.board)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return why files were left out, each cause once."""
+        """Return why records were left out, each cause once."""
         return tuple(self._causes)
 
     def to_pandas(self) -> Any:
@@ -143,15 +144,16 @@ class BoardTable(ShownTable):
         Raises:
             InputError: pandas is not installed.
         """
-        rows = [_values(row, self.board) for row in self._shown()]
+        rows = [_row_values(row) for row in self._shown()]
         return data_frame(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
 
     def _shown(self) -> tuple[MethodRow, ...]:
+        """Return all rows: ranked ones, then claimed ones and baselines, which have no rank."""
         return (*self.board.rows, *self.board.claimed, *self.board.baselines)
 
 
-def _values(row: MethodRow, board: Board) -> dict[str, object]:
-    """Collect the values of a row; a method without a rank has None as its ranks."""
+def _row_values(row: MethodRow) -> dict[str, object]:
+    """Map the columns of `BoardTable.to_pandas` to the values of a row; None for what it has not."""
     energies = {name: energy.dynamic_nj for name, energy in row.costs.energies.items()}
     return {
         "rank_low": None if row.rank is None else row.rank.low,
@@ -187,10 +189,10 @@ def board(
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: there is no such folder or protocol, or none of its records is comparable.
+        InputError: there is no such folder or protocol, or the protocol has no comparable record.
     """
     references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
-    tree = _tree(root, layout, references)
+    tree = _record_tree(root, layout, references)
     names = protocols_of(tree)
     chosen = protocol or (names[0] if len(names) == 1 else None)
     if chosen not in names:
@@ -241,19 +243,24 @@ def explain(
         InputError: no such method, or a protocol has to be named.
     """
     references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
-    explanation = explain_two(a, b, tree=replace(_tree(root, layout, references), only=protocol))
+    explanation = explain_two(a, b, tree=replace(_record_tree(root, layout, references), only=protocol))
     text = Sentences("\n".join(explanation.sentences))
     text.explanation = explanation
     return text
 
 
-def _tree(root: Path | str | None, layout: Layout, references: References) -> RecordTree:
-    """Return the source of boards: a folder of records, or the newest registry."""
-    source = (_root(root, layout), layout) if root is not None or layout != "registry" else installed()
+def _record_tree(root: Path | str | None, layout: Layout, references: References) -> RecordTree:
+    """Return the object that reads boards: from a folder of records, or from those shipped with the package."""
+    source = (
+        (_folder_or_default(root, layout), layout)
+        if root is not None or layout != "registry"
+        else installed()
+    )
     return RecordTree(*source, references)
 
 
-def _root(root: Path | str | None, layout: Layout) -> Path:
+def _folder_or_default(root: Path | str | None, layout: Layout) -> Path:
+    """Return `root`, or the default folder of the layout if it is None."""
     if root is not None:
         return Path(root)
     return default_runs_dir() if layout == "runs" else LEADERBOARDS

@@ -1,4 +1,4 @@
-"""Run a sweep in Python: check every point, run them side by side, and return a table."""
+"""Runs a sweep in Python: checks every point, runs them side by side, and returns a table."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sgbench.composition.plan import plan
 from sgbench.errors import InputError
 from sgbench.notebook.table import SweepTable
 from sgbench.replicas.sweep import run_sweep
-from sgbench.sweeps.checked import built
-from sgbench.sweeps.names import names_of
-from sgbench.sweeps.notes import unranked
+from sgbench.sweeps.checked import build_and_check
+from sgbench.sweeps.names import name_methods
+from sgbench.sweeps.notes import notes_on_rank
 from sgbench.sweeps.outcome import headline
 from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.results import read_results
@@ -39,35 +39,37 @@ def sweep(
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
         workers: parallel processes; None takes one for each core.
-        title: of the table.
+        title: title of the table; None takes the name of the shipped sweep, or "sweep".
 
     Raises:
-        InputError: an override is not usable; nothing has run then.
+        InputError: an override is not usable; it is raised before anything runs.
     """
-    every = list(overrides)
-    if every and "=" not in every[0]:
-        catalogue.entry("sweep", every[0], config_dirs)
-        every[0] = f"sweep={every[0]}"
-    if not every:
+    arguments = list(overrides)
+    if arguments and "=" not in arguments[0]:
+        catalogue.entry("sweep", arguments[0], config_dirs)
+        arguments[0] = f"sweep={arguments[0]}"
+    if not arguments:
         raise InputError("sweep(): overrides are needed, e.g. sweep('surrogate=atan,triangle', 'seed=0,1,2')")
     folders = [Path(folder) for folder in config_dirs]
     with uncollected():
-        planned = plan(every, multirun=True, config_dirs=folders, allow_targets=allow_targets)
+        planned = plan(arguments, multirun=True, config_dirs=folders, allow_targets=allow_targets)
         planned = calibrate_plan(planned)
         if planned.is_open:
             raise InputError(
                 "sweep(): runs points that are known beforehand; use sgbench run -m with this sweeper"
             )
-        built(planned)
-    for line in unranked(planned):
+        build_and_check(planned)
+    for line in notes_on_rank(planned):
         sys.stdout.write(f"{line}\n")
     run_sweep(
         planned.specs,
         range(len(planned.specs)),
         workers=workers,
         largest=None,
-        headline=partial(headline, names=names_of(planned)),
+        headline=partial(headline, names=name_methods(planned)),
     )
-    called = title or next((override[6:] for override in every if override.startswith("sweep=")), "sweep")
-    grid = grid_of(called, every, config_dirs=folders, allow_targets=allow_targets)
+    prefix = "sweep="
+    names = [text.removeprefix(prefix) for text in arguments if text.startswith(prefix)]
+    name = title or (names[0] if names else "sweep")
+    grid = grid_of(name, arguments, config_dirs=folders, allow_targets=allow_targets)
     return SweepTable(read_results(grid, config_dirs=folders))

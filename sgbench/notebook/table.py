@@ -1,4 +1,4 @@
-"""The results of a sweep as a Python object, and pictures of sweeps and runs."""
+"""Holds the results of a sweep as a Python object, and draws sweeps and runs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from sgbench.errors import InputError
 from sgbench.paths import default_runs_dir, run_dir
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.results import Results, SettingRow, best_rows
-from sgbench.sweeps.text import as_text, cells, show_notes
+from sgbench.sweeps.text import as_text, show_notes, table_rows
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
 
 
 def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:
-    """Make a pandas DataFrame.
+    """Make a pandas DataFrame from names of columns and rows of values.
 
     Raises:
         InputError: pandas is not installed.
     """
-    from sgbench.errors import InputError
-
     try:
         import pandas as pd  # pyright: ignore[reportMissingImports] - who asks for it has it
     except ImportError as error:
@@ -35,12 +33,12 @@ def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> obje
 class SweepTable(ShownTable):
     """Holds the means over seeds of each combination of a sweep; prints as `sgbench sweep show` does."""
 
-    results: Results  # by combination
-    notes: tuple[str, ...] = field(default=())  # lines on the data and the runs
+    results: Results  # one row for each combination
+    notes: tuple[str, ...] = field(default=())  # lines on the data and the runs, printed first
 
     @property
     def best(self) -> tuple[SettingRow, ...]:
-        """Return the combinations that validation selects."""
+        """Return the combinations that validation selects, see `best_rows`."""
         return tuple(best_rows(self.results))
 
     def __iter__(self) -> Iterator[SettingRow]:
@@ -57,7 +55,7 @@ class SweepTable(ShownTable):
 
     def table(self) -> Table:
         """Make the table of the combinations with their scores."""
-        rows, text_columns = cells(self.results)
+        rows, text_columns = table_rows(self.results)
         return plain_table(self.results.name, rows, text_columns=text_columns)
 
     def table_notes(self) -> tuple[str, ...]:
@@ -72,7 +70,7 @@ class SweepTable(ShownTable):
         """
         keys = [axis.key for axis in self.results.axes]
         names = [
-            *(f"{split}{of}" for split in ("validation", "test") for of in ("", "_half", "_low", "_high")),
+            *(f"{split}{end}" for split in ("validation", "test") for end in ("", "_half", "_low", "_high")),
             *("seeds", "failed", "at_chance", "missing", "method_id"),
         ]
         rows = []
@@ -105,16 +103,16 @@ def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples
     """Draw a sweep, or a run: learning curves and rates, spikes and potentials of replayed validation samples.
 
     Args:
-        what: the table of a sweep of a task with classes, a record, or the folder of a run. The folder of a record
-            is searched in the default runs folder.
-        path: of the picture, .png, .svg or .pdf.
-        samples: count of samples of a run to replay with the selected weights; 0 needs neither weights nor data.
+        what: the table of a sweep of a task with classes, a record, or the folder of a run. For a record, its run
+            must lie in the default runs folder.
+        path: file of the picture, .png, .svg or .pdf.
+        samples: number of samples of a run to replay with the selected weights; 0 needs neither weights nor data.
 
     Returns:
         The path; a notebook shows the picture.
 
     Raises:
-        InputError: another kind of file, a sweep with losses as scores, or missing weights or data of a run.
+        InputError: the file is of another kind, the scores of the sweep are losses, or weights or data are missing.
     """
     picture = PictureFile(path)
     if not isinstance(what, SweepTable):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sgbench.composition.words import seed_word
+from sgbench.composition.words import seed_override
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
@@ -219,7 +219,7 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
             return seeds
     lacking = sorted({*protocol.complete_seeds[0]} - present)
     raise InputError(
-        f"method {chosen} lacks seeds {ranges(lacking)} of the protocol; run it with -m {seed_word(lacking)}"
+        f"method {chosen} lacks seeds {ranges(lacking)} of the protocol; run it with -m {seed_override(lacking)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Points of a sweep that another process runs: they are waited for, and run here where it gave up."""
+"""Waits for points of a sweep that another process runs, and runs those that it abandoned."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from sgbench.records.spec import RunSpec
 from sgbench.training.run_folder import finished_record, folder_of, is_held
 from sgbench.training.runner import run_spec
 
-POLL_S = 1.0  # between two looks at a folder
+POLL_S = 1.0  # between two tries to run a point that another process runs
 
 
-def left_to_others(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """List points without a finished record that another process has, or had and left without any record.
+def busy_points(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """List the points without a finished record that another process runs, or began and left without any record.
 
-    Points that are repeated are not among them: whether the new record is ours or another's would be unknown.
+    Points with `force=true` are left out, since it would be unknown which process wrote the new record.
     """
-    return [spec for spec in specs if not spec.force and finished_record(spec) is None and _is_others(spec)]
+    return [
+        spec
+        for spec in specs
+        if not spec.force and finished_record(spec) is None and _is_busy_or_abandoned(spec)
+    ]
 
 
-def _is_others(spec: RunSpec) -> bool:
+def _is_busy_or_abandoned(spec: RunSpec) -> bool:
+    """Return whether a run's folder exists and is locked by a process, or has no record."""
     folder = folder_of(spec)
     return folder.is_dir() and (is_held(folder) or not (folder / RECORD).exists())
 
@@ -31,25 +36,26 @@ def _is_others(spec: RunSpec) -> bool:
 def wait_for_others(
     specs: Sequence[RunSpec], say: Callable[[str], None], pause: Callable[[float], None] = time.sleep
 ) -> Iterator[RunRecord | SgbenchError]:
-    """Wait for points that other processes run, and run what they leave unfinished.
+    """Wait for points that other processes run, and run those that they abandon.
 
-    Yields:
-        What came of each: its record, or why there is none.
+    Yield for each point its record, or the error that kept it from one. `say` prints a line, `pause` sleeps for a
+    number of seconds.
     """
-    held = [folder for spec in specs if is_held(folder := folder_of(spec))]
-    if held:
-        points = "1 point" if len(held) == 1 else f"{len(held)} points"
+    busy = [folder for spec in specs if is_held(folder := folder_of(spec))]
+    if busy:
+        points = "1 point" if len(busy) == 1 else f"{len(busy)} points"
         say(
-            f"waiting for {points} that another process runs, e.g. {held[0]}; Ctrl-C stops waiting, not those runs"
+            f"waiting for {points} that another process runs, e.g. {busy[0]}; Ctrl-C stops waiting, not those runs"
         )
     for spec in specs:
-        yield _outcome(spec, pause)
+        yield _wait_and_run(spec, pause)
 
 
-def _outcome(spec: RunSpec, pause: Callable[[float], None]) -> RunRecord | SgbenchError:
+def _wait_and_run(spec: RunSpec, pause: Callable[[float], None]) -> RunRecord | SgbenchError:
+    """Run a point once no other process runs it; return its record, or the error that stops it."""
     while True:
         try:
-            return run_spec(spec)  # what the other process has finished is read
+            return run_spec(spec)  # returns the stored record if the other process has finished it
         except RunBusyError:
             pause(POLL_S)
         except SgbenchError as error:

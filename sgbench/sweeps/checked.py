@@ -1,4 +1,4 @@
-"""A plan is built once before it runs, so that what is out of range stops before anything is written."""
+"""Builds each method of a plan before it runs, so that wrong values stop it before anything is written."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from sgbench.training.build import Parts
 
 
-def built(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
-    """Build every method once, without data, and check that wandb answers and folders can be written.
-
-    So what cannot run stops before anything is written. Weights & Biases is asked where a logger is online.
+def build_and_check(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
+    """Build every method once, without data; check that folders can be written and that an online W&B answers.
 
     Returns:
-        The parts that a single run goes on with; None for a sweep, whose runs may be in other processes. And by
-        surrogate the full width at half maximum in the first layer that has one [threshold units], or None.
+        parts: the network and other objects of a single run, which it can use; None for a sweep.
+        widths: maps each surrogate to its full width at half maximum [threshold units] in the first layer that has
+            surrogates; None for one without such a width.
 
     Raises:
-        InputError: a value out of range, or Weights & Biases has no account or does not answer.
+        InputError: a value is out of range, or Weights & Biases has no account or does not answer.
         StorageError: a folder of runs cannot be written.
     """
     from sgbench.networks.base import surrogates
@@ -31,7 +30,7 @@ def built(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
 
     parts = None
     widths: dict[str, float | None] = {}
-    seen = set()  # seeds of a method share what is right or wrong of it
+    seen = set()  # seeds of one method need one check
     for spec in planned.specs:
         name = method_id(spec.method)
         if name not in seen:

@@ -1,4 +1,4 @@
-"""Names of a sweep's methods: the settings by which its points differ."""
+"""Names the methods of a sweep by the settings in which its points differ."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sgbench.composition.plan import RunPlan
 from sgbench.records.method import method_id
 from sgbench.records.spec import GROUPS
 
-SEED, SURROGATE = "seed", "surrogate"
+SEED_KEY, SURROGATE_KEY = "seed", "surrogate"
 
 
 def is_choice(key: str) -> bool:
-    """Return whether a key chooses an entry, as `rule` does, and sets no number of one, as `rule.gain` does.
+    """Return whether a key chooses an entry, as `rule` does, rather than sets a value of one, as `rule.gain` does.
 
     >>> [is_choice(key) for key in ("rule", "neuron@readout", "rule.gain", "width_fwhm", "experiment")]
     [True, True, False, False, True]
@@ -29,17 +29,18 @@ def choices_first(keys: Sequence[str]) -> list[str]:
     return sorted(keys, key=lambda key: not is_choice(key))
 
 
-def names_of(planned: RunPlan) -> dict[str, str]:
-    """Name each method by what is swept besides seeds; return no names where only surrogates are swept."""
+def name_methods(planned: RunPlan) -> dict[str, str]:
+    """Map the id of each method to the settings that are swept, seeds aside; empty if only surrogates are swept."""
     settings = [_settings(point) for point in planned.points]
     keys = choices_first(list(dict.fromkeys(key for setting in settings for key in setting)))
     swept = [key for key in keys if len({setting.get(key) for setting in settings}) > 1]
-    if set(swept) <= {SURROGATE}:
+    if set(swept) <= {SURROGATE_KEY}:
         return {}
     names = (", ".join(f"{key}={setting[key]}" for key in swept if key in setting) for setting in settings)
     return dict(zip((method_id(spec.method) for spec in planned.specs), names, strict=True))
 
 
 def _settings(overrides: Sequence[str]) -> Mapping[str, str]:
+    """Map the keys of overrides, the seed left out, to their values."""
     pairs = (text.lstrip("+~").partition("=") for text in overrides)
-    return {key: value for key, _, value in pairs if key != SEED}
+    return {key: value for key, _, value in pairs if key != SEED_KEY}

@@ -1,4 +1,4 @@
-"""Notes of a command before anything runs: finished runs, settings without effect, runs that no board will rank."""
+"""Writes notes before a command runs: finished runs, settings without effect, runs that no board will rank."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sgbench.composition import catalogue
 from sgbench.composition.plan import RunPlan
-from sgbench.composition.unused import INSTEAD
-from sgbench.composition.words import seed_word
+from sgbench.composition.unused import WITHOUT_SPIKES
+from sgbench.composition.words import seed_override
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import (
     SHOWN,
@@ -24,18 +24,20 @@ from sgbench.tables import ranges
 from sgbench.training.claims import STALE_S
 from sgbench.training.run_folder import finished_record, keeps_locks
 
-ABOUT_SPIKES = (*SPIKING_CHOICES, *INSTEAD, "neuron@readout", "width_fwhm")
-UNLIKE = 5.0
-"""From what ratio of widths on a sweep over shapes is said to be one over widths too."""
+ABOUT_SPIKES = (*SPIKING_CHOICES, *WITHOUT_SPIKES, "neuron@readout", "width_fwhm")
+WIDTH_RATIO = 5.0
+"""Ratio of surrogates' widths from which on a note says that a sweep compares widths as much as shapes."""
 
 
-def notes(planned: RunPlan, overrides: Sequence[str], widths: Mapping[str, float | None]) -> Iterator[str]:
-    """Yield one line for each thing worth knowing before a command's runs.
+def notes_before_running(
+    planned: RunPlan, overrides: Sequence[str], widths: Mapping[str, float | None]
+) -> Iterator[str]:
+    """Yield lines on finished runs, settings without effect, unequal widths and missing ranks, before a plan runs.
 
     Args:
-        planned: what will run.
+        planned: the runs.
         overrides: those of the command line.
-        widths: by surrogate, its full width at half maximum [threshold units], None where it has none.
+        widths: maps surrogates to their full width at half maximum [threshold units], or to None.
     """
     if planned.is_open:
         yield "the sweeper chooses the points as it goes; a run's cost is its validation loss (or its error)"
@@ -51,58 +53,58 @@ def notes(planned: RunPlan, overrides: Sequence[str], widths: Mapping[str, float
         yield f"{len(planned.specs)} runs, {len(finished)} already finished"
     elif finished:
         yield f"already finished ({finished[0].provenance.created_utc}); repeat with force=true"
-    yield from _without_effect(planned, overrides)
-    yield from _unlike_widths(widths)
-    yield from unranked(planned)
+    yield from _note_on_idle_settings(planned, overrides)
+    yield from _note_on_widths(widths)
+    yield from notes_on_rank(planned)
 
 
-def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
+def _note_on_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
     """Warn about shapes of very different widths, since comparing them compares widths rather than shapes."""
-    bells = {name: width for name, width in widths.items() if width}
-    if not bells:
+    known = {name: width for name, width in widths.items() if width}
+    if not known:
         return
-    narrow, wide = min(bells, key=bells.__getitem__), max(bells, key=bells.__getitem__)
-    ratio = bells[wide] / bells[narrow]
-    if ratio >= UNLIKE:
+    narrow, wide = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    ratio = known[wide] / known[narrow]
+    if ratio >= WIDTH_RATIO:
         yield (
-            f"note: widths at half maximum differ {ratio:.0f}-fold, from {narrow} ({bells[narrow]:.2g} thresholds) "
-            f"to {wide} ({bells[wide]:.2g}), so this compares widths as much as shapes; width_fwhm=1 gives all "
+            f"note: widths at half maximum differ {ratio:.0f}-fold, from {narrow} ({known[narrow]:.2g} thresholds) "
+            f"to {wide} ({known[wide]:.2g}), so this compares widths as much as shapes; width_fwhm=1 gives all "
             f"the same"
         )
 
 
-def _without_effect(planned: RunPlan, overrides: Sequence[str]) -> Iterator[str]:
-    """Warn about settings of spikes where the network has none: the method is recorded, and named, without them."""
+def _note_on_idle_settings(planned: RunPlan, overrides: Sequence[str]) -> Iterator[str]:
+    """Yield a note about overrides of spikes for a network without spikes; its method is named without them."""
     plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
     idle = [text for text in overrides if text.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
     if plain is not None and idle:
         yield f"note: {', '.join(idle)}: no effect with network={plain.method.label}, which has no spiking neurons"
 
 
-def unranked(planned: RunPlan) -> Iterator[str]:
+def notes_on_rank(planned: RunPlan) -> Iterator[str]:
     """Yield for each protocol why runs of a plan would have no rank on its board, and overrides that give one."""
     by_protocol: dict[str, list[RunSpec]] = {}
     for spec in planned.specs:
         by_protocol.setdefault(spec.method.protocol.name, []).append(spec)
     references = References(planned.config_dirs)
-    known: dict[str, ProtocolReference] = {}
+    references_of: dict[str, ProtocolReference] = {}
     for name in by_protocol:
-        with contextlib.suppress(InputError):  # a protocol of one's own that was composed here and now
-            known[name] = references.of(name)
-    seeds = {reference.protocol.seeds for reference in known.values()}
-    for name, reference in known.items():
+        with contextlib.suppress(InputError):  # a protocol that exists only in this command's overrides
+            references_of[name] = references.of(name)
+    seeds = {reference.protocol.seeds for reference in references_of.values()}
+    for name, reference in references_of.items():
         specs = by_protocol[name]
         dataset = reference.method.choices["dataset"]
         foreign = sorted({spec.method.choices["dataset"] for spec in specs} - {dataset})
-        yield from (_foreign_data(other, name, planned) for other in foreign)
+        yield from (_note_on_data_set(unranked_set, name, planned) for unranked_set in foreign)
         native = [spec for spec in specs if spec.method.choices["dataset"] == dataset]
-        yield from _settings(native, reference)
-        alone = "" if len(seeds) == 1 else f"in a sweep of its own: {_choosing_override(name, planned)} "
-        yield from _seed_notes(native, reference.protocol, alone)
+        yield from _note_on_settings(native, reference)
+        prefix = "" if len(seeds) == 1 else f"in a sweep of its own: {_override_for(name, planned)} "
+        yield from _note_on_seeds(native, reference.protocol, prefix)
 
 
-def _foreign_data(dataset: str, name: str, planned: RunPlan) -> str:
-    """Describe under which other protocol a data set runs, and which is its own."""
+def _note_on_data_set(dataset: str, name: str, planned: RunPlan) -> str:
+    """Write that runs on a data set have no rank under the protocol `name`, and which protocol is the set's own."""
     entries = catalogue.entries("protocol", planned.config_dirs)
     own = [
         other
@@ -112,21 +114,21 @@ def _foreign_data(dataset: str, name: str, planned: RunPlan) -> str:
     ]
     stem = dataset.rpartition("/")[2].lower()
     own.sort(key=lambda other: not other.startswith(f"{stem}_v"))
-    ranked = _choosing_override(own[0], planned) if own else f"protocol.name={stem}_v1"
+    ranked = _override_for(own[0], planned) if own else f"protocol.name={stem}_v1"
     return (
         f"note: dataset={dataset} runs, and is recorded, under {name}, the protocol of another data set, "
         f"and is not ranked there; name one of its own: {ranked}"
     )
 
 
-def _choosing_override(protocol: str, planned: RunPlan) -> str:
-    """Write the override that chooses a protocol with all that it fixes."""
+def _override_for(protocol: str, planned: RunPlan) -> str:
+    """Write the override that chooses a protocol: its experiment, which sets all that it fixes, if there is one."""
     experiment = experiment_of(protocol, planned.config_dirs)
     return f"protocol={protocol}" if experiment is None else f"experiment={experiment}"
 
 
-def _settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterator[str]:
-    """Describe in which settings runs deviate from their protocol, and which overrides follow it."""
+def _note_on_settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterator[str]:
+    """Yield a note on settings in which runs deviate from their protocol, with overrides that follow it."""
     methods = {method_id(spec.method): spec.method for spec in specs}
     found = dict.fromkeys(
         line for method in methods.values() for line in setting_deviations(method, reference)
@@ -143,13 +145,13 @@ def _settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterato
     )
 
 
-def _seed_notes(specs: Sequence[RunSpec], protocol: Protocol, alone: str) -> Iterator[str]:
+def _note_on_seeds(specs: Sequence[RunSpec], protocol: Protocol, prefix: str) -> Iterator[str]:
     """Yield a note if runs use seeds that the protocol does not rank, with an override for as many that it does.
 
     Args:
-        specs: of the runs.
-        protocol: that they follow.
-        alone: what the override has to begin with where seeds of several protocols differ.
+        specs: the runs.
+        protocol: the protocol of them all.
+        prefix: text before the override; not empty if several protocols of the sweep rank unlike seeds.
     """
     unranked_seeds = [spec.seed for spec in specs if spec.seed not in protocol.seeds]
     if not unranked_seeds:
@@ -163,8 +165,8 @@ def _seed_notes(specs: Sequence[RunSpec], protocol: Protocol, alone: str) -> Ite
     *partial_sets, all_seeds = protocol.complete_seeds
     row = (
         f"{', '.join(f'the first {len(seeds)}' for seeds in partial_sets)} or all" if partial_sets else "all"
-    )
-    wanted = f"{alone}{seed_word(all_seeds[: len(set(unranked_seeds))])}"
+    )  # sets of seeds that make a row of the board
+    wanted = f"{prefix}{seed_override(all_seeds[: len(set(unranked_seeds))])}"
     yield (
         f"note: {protocol.name} ranks seeds {ranges(protocol.seeds)}; {whose} {which}: {ends}; "
         f"write {wanted} (a row has {row} {len(all_seeds)})"

@@ -1,4 +1,4 @@
-"""Result of a run in one line."""
+"""Writes the result of a run, or why it has none, in one line."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
 
-OF_A_RUN = "sgbench diagnose RUN"
-"""What a record's failure says, which does not know its folder."""
+DIAGNOSE_RUN = "sgbench diagnose RUN"
+"""Command in a stored failure message, which does not name the run's folder."""
 NO_RECORD = "no record"
 NAMELESS: Mapping[str, str] = MappingProxyType({})
 
 
 def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
-    """Describe in one line which run it was, and its validation score or its failure; never its test score.
+    """Write in one line a run's method and seed, and its validation score or failure; never its test score.
 
     Args:
-        record: of the run.
-        names: of methods in a sweep, by id; another one goes by its surrogate.
+        record: the run's record.
+        names: maps ids of methods to names; a method that is not in it goes by its surrogate.
     """
     return _line(record, names, ())
 
 
-def result(record: RunRecord) -> str:
-    """Describe in one line which run it was, and its scores on validation and test or its failure."""
+def result_line(record: RunRecord) -> str:
+    """Write in one line a run's method and seed, and its scores on validation and test, or its failure."""
     if record.test is None:
         return _line(record, NAMELESS, ())
     hard = (
@@ -42,8 +42,9 @@ def result(record: RunRecord) -> str:
 
 
 def _line(record: RunRecord, names: Mapping[str, str], more: Sequence[str]) -> str:
-    called = names.get(record.method_id, record.method.label)
-    name = f"{record.protocol} {called} {record.method_id} seed {record.seed}"
+    """Write the line of `headline`, with further scores `more` behind that of validation."""
+    method_name = names.get(record.method_id, record.method.label)
+    name = f"{record.protocol} {method_name} {record.method_id} seed {record.seed}"
     if record.validation is None:
         return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
     scores = ", ".join([f"validation {_score(record.validation)}", *more])
@@ -51,14 +52,14 @@ def _line(record: RunRecord, names: Mapping[str, str], more: Sequence[str]) -> s
 
 
 def _score(scores: Scores) -> str:
-    """Write accuracy, or loss where there are no classes."""
+    """Write the accuracy in percent, or the loss for a task without classes."""
     return f"loss {scores.loss:.4g}" if scores.accuracy is None else f"{100 * scores.accuracy:.1f} %"
 
 
-def cost(record: RunRecord) -> float:
-    """Return the score that validation selects by, signed so that less is better; infinity for a failed run.
+def cost_to_minimise(record: RunRecord) -> float:
+    """Return the validation loss, or one minus the validation accuracy if the protocol selects by accuracy.
 
-    It is the validation loss [1], or one minus the validation accuracy where the protocol monitors that.
+    Less is better; a failed run costs infinity.
     """
     if record.validation is None:
         return math.inf
@@ -68,28 +69,32 @@ def cost(record: RunRecord) -> float:
     return record.validation.loss
 
 
-def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = NAMELESS) -> str | None:
-    """Explain why a point has no finished record, or return None where it has one; `names` as in `headline`."""
+def failure_reason(
+    spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = NAMELESS
+) -> str | None:
+    """Write why a point has no finished record; return None if it has one. `names` is as in `headline`."""
     if record is not None and record.status == "finished":
         return None
     reason = NO_RECORD if record is None or record.failure is None else record.failure.message
-    return f"{label(spec, names)}: {reason.replace(OF_A_RUN, f'sgbench diagnose {folder_of(spec)}')}"
+    return (
+        f"{point_label(spec, names)}: {reason.replace(DIAGNOSE_RUN, f'sgbench diagnose {folder_of(spec)}')}"
+    )
 
 
 class Guessing(NamedTuple):
     """Names a run that is no better than guessing, and the command that diagnoses it."""
 
     name: str
-    remedy: str  # a command, or a call
+    remedy: str  # a command of the shell, or a call in Python
 
 
-def guessing(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> Guessing:
-    """Name a run that is no better than guessing, with the command that diagnoses it; `names` as in `headline`."""
-    return Guessing(label(spec, names), f"sgbench diagnose {folder_of(spec)}")
+def describe_guessing(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> Guessing:
+    """Return the name of a run that is no better than guessing, and the command that diagnoses it."""
+    return Guessing(point_label(spec, names), f"sgbench diagnose {folder_of(spec)}")
 
 
 def chance_warning(runs: Sequence[Guessing], *, count: int) -> str | None:
-    """Warn that runs have learnt nothing, or return None where there are none.
+    """Write a warning that `runs`, of `count` runs, have learnt nothing; None if `runs` is empty.
 
     >>> chance_warning([Guessing("atan seed 3", "sgbench diagnose runs/a/3")], count=1)
     'atan seed 3 is no better than guessing: nothing was learnt; sgbench diagnose runs/a/3 tells more'
@@ -100,8 +105,8 @@ def chance_warning(runs: Sequence[Guessing], *, count: int) -> str | None:
     return f"{which} no better than guessing: nothing was learnt; {runs[0].remedy} tells more"
 
 
-def label(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> str:
-    """Name a point by its task, its method and seed; `names` as in `headline`."""
+def point_label(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> str:
+    """Name a point by its protocol, method and seed; `names` is as in `headline`."""
     method = spec.method
-    called = names.get(method_id(method), method.label) if names else method.label
-    return f"{method.protocol.name} {called} seed {spec.seed}"
+    method_name = names.get(method_id(method), method.label) if names else method.label
+    return f"{method.protocol.name} {method_name} seed {spec.seed}"

@@ -1,4 +1,4 @@
-"""The results of a sweep as the numbers of its picture."""
+"""Converts the results of a sweep to the numbers that its picture shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LABELS = {
 
 
 def axis_label(key: str) -> str:
-    """Return the label and unit of an axis.
+    """Return the label, with its unit, of the axis of a swept key; the key itself if it has no label.
 
     >>> axis_label("surrogate.slope")
     'slope of the surrogate, 1 / threshold unit'
@@ -27,10 +27,10 @@ def axis_label(key: str) -> str:
 
 
 def picture_of(results: Results) -> SweepPicture:
-    """Collect what the picture of a sweep shows.
+    """Convert results to the numbers that the picture of a sweep shows: axes, rows and their scores.
 
     Raises:
-        InputError: some of its tasks have classes and others none, so that no axis is common.
+        InputError: some tasks have accuracies and others losses, which have no common axis.
     """
     kinds = {row.measure.kind for row in results.rows}
     if len(kinds) > 1:
@@ -50,7 +50,7 @@ def picture_of(results: Results) -> SweepPicture:
 
 
 def failed_map(results: Results) -> SweepPicture:
-    """Convert results to a map of the share of failed runs, in place of scores."""
+    """Convert results to the numbers of a picture that shows the share of failed runs [%] in place of scores."""
     rows = []
     for row in results.rows:
         ended = len(row.done) + len(row.failed)
@@ -61,15 +61,17 @@ def failed_map(results: Results) -> SweepPicture:
 
 
 def _axis(axis: Axis) -> SweptAxis:
+    """Convert a swept key with its values to an axis of the picture."""
     return SweptAxis(axis.key, axis_label(axis.key), axis.values, axis.numbers or ())
 
 
 def _numeric_axis(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | None:
-    """Find the first axis of numbers that has one of these keys."""
+    """Return the first axis with numbers as values whose key is among `keys`; None if there is none."""
     return next((axis for axis in axes if axis.key in keys and axis.numbers), None)
 
 
 def _row(row: SettingRow) -> SweepRow:
+    """Convert a row of results to one of the picture, accuracies in percent."""
     unit = 1.0 if row.measure.is_loss else 100.0
     return SweepRow(
         settings=row.settings,

@@ -1,4 +1,4 @@
-"""What a sweep asks for: its axes, and one checked specification per combination of them."""
+"""Composes the combinations of a sweep: its axes, and one checked specification for each combination."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ WIDTHS = ("width_fwhm", "surrogate.width_fwhm")
 SLOPES = ("surrogate.slope", "surrogate.alpha")
 LEARNING_RATE = "optimizer.lr"
 SEED = "seed"
-UNNAMED = "-"
-"""The value of a key that other points of a list name and this one does not."""
+NOT_SET = "-"
+"""Value in tables for a key that this point does not set, though other points of the sweep do."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Describes one key with the values that are swept, as they are written on the command line."""
+    """Describes one swept key and its values, as they are written on the command line."""
 
     key: str
     values: tuple[str, ...]
 
     @property
     def numbers(self) -> tuple[float, ...] | None:
-        """Convert the values to positive numbers; None if one of them is not."""
+        """Convert the values to numbers; None if one of them is not a finite number above 0."""
         try:
             floats = tuple(map(float, self.values))
         except ValueError:
@@ -42,19 +42,19 @@ class Axis:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """Describes one combination of the axes: what will be run with each of its seeds."""
+    """Describes one combination of the axes' values, which is run with each of its seeds."""
 
-    settings: dict[str, str]  # value by axis, without the seed
+    settings: dict[str, str]  # maps the key of each axis to its value, the seed left out
     seeds: tuple[int, ...]
-    spec: RunSpec  # of the first seed
+    spec: RunSpec  # that of the first seed
 
 
 @dataclass(frozen=True)
 class SweepGrid:
-    """Holds a sweep with the user's overrides."""
+    """Holds the axes and all combinations of a sweep."""
 
-    name: str  # of the sweep, as tables and pictures of it are headed
-    axes: tuple[Axis, ...]  # with two or more values, without the seed
+    name: str  # heads tables and pictures of the sweep
+    axes: tuple[Axis, ...]  # keys with two or more values, the seed left out
     points: tuple[SweepPoint, ...]
 
 
@@ -65,12 +65,12 @@ def read_grid(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> SweepGrid:
-    """Compose the combinations of a sweep without running any.
+    """Compose the combinations of a shipped sweep with Hydra overrides, without running any.
 
     A method does not depend on the seed, so a combination is composed once for all of its seeds.
 
     Raises:
-        InputError: there is no such sweep, or the first combination that is not usable; one line.
+        InputError: there is no such sweep, or a combination is not usable.
 
     >>> grid = read_grid("quickstart", ["surrogate=atan,triangle", "seed=0,1"])
     >>> [axis.key for axis in grid.axes], [point.seeds for point in grid.points]
@@ -87,13 +87,13 @@ def grid_of(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> SweepGrid:
-    """Compose the combinations of any swept overrides as a grid named `title`; see `read_grid`."""
+    """Compose the combinations of any swept Hydra overrides as a grid named `title`; see `read_grid`."""
     from sgbench.composition.plan import plan
 
     combinations = _combinations(overrides, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
     every = {
-        key: tuple(dict.fromkeys(settings.get(key, UNNAMED) for settings, _ in combinations)) for key in keys
+        key: tuple(dict.fromkeys(settings.get(key, NOT_SET) for settings, _ in combinations)) for key in keys
     }
     axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
     swept = [axis.key for axis in axes]
@@ -108,14 +108,16 @@ def grid_of(
 
         planned = calibrate_plan(planned)
     points = tuple(
-        SweepPoint({key: settings.get(key, UNNAMED) for key in swept}, _checked(seeds) or (spec.seed,), spec)
+        SweepPoint(
+            {key: settings.get(key, NOT_SET) for key in swept}, _parse_seeds(seeds) or (spec.seed,), spec
+        )
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
     return SweepGrid(title, axes, points)
 
 
 def count_runs(entry: catalogue.Entry) -> int:
-    """Count the runs that a sweep's file asks for."""
+    """Count the runs of a sweep by its entry, without composing them."""
     from sgbench.composition.points import count_points
     from sgbench.composition.words import count_values, parse_overrides
 
@@ -128,7 +130,10 @@ def count_runs(entry: catalogue.Entry) -> int:
 def _combinations(
     overrides: Sequence[str], config_dirs: Sequence[Path]
 ) -> list[tuple[dict[str, str], list[str]]]:
-    """List each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
+    """List (settings, seeds) of each combination of all keys but the seed, in the order of Hydra's basic sweeper.
+
+    `settings` maps keys to values; values and seeds are texts, as in overrides.
+    """
     from sgbench.composition.plan import sweep_points
 
     seeds_of: dict[tuple[tuple[str, str], ...], list[str]] = {}
@@ -139,7 +144,8 @@ def _combinations(
     return [(dict(pairs), seeds) for pairs, seeds in seeds_of.items()]
 
 
-def _checked(seeds: Sequence[str]) -> tuple[int, ...]:
+def _parse_seeds(seeds: Sequence[str]) -> tuple[int, ...]:
+    """Convert seeds to whole numbers, each once; an InputError if one is negative or no whole number."""
     for seed in seeds:
         if not seed.isdecimal():
             raise InputError(f"{SEED}={seed}: whole numbers of at least 0 are needed")

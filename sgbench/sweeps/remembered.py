@@ -1,4 +1,4 @@
-"""Overrides of a sweep with a `group`, stored so that the sweep is found again by that name."""
+"""Stores the overrides of a sweep that was run with `group=NAME`, so that it is found again by that name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sgbench.errors import InputError, StorageError, suggest
 from sgbench.records.base import Strict
 from sgbench.records.files import read_model, to_json, write_atomic
 
-FOLDER = ".sweeps"  # in the folder of runs; hidden, so that it is no protocol
+FOLDER = ".sweeps"  # in the folder of runs; hidden, since other folders there are protocols
 NAME = re.compile(r"[\w.-]{1,100}")
 Words = Annotated[tuple[str, ...], Field(max_length=10_000)]
 
 
 class Remembered(Strict):
-    """Holds the overrides and options that a sweep was run with."""
+    """Holds the Hydra overrides (`words`) and the options that a sweep was run with."""
 
     words: Words
     config_dirs: Words
@@ -27,12 +27,12 @@ class Remembered(Strict):
 
 
 def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
-    """Store the overrides that a group was last run with; do nothing where the folder cannot be written.
+    """Store the overrides and options that a group was last run with; do nothing if the folder cannot be written.
 
     Args:
-        runs_dir: where its runs are written.
-        group: its name; one that cannot name a file is not stored.
-        sweep: its overrides and options.
+        runs_dir: folder of the runs.
+        group: the group's name; a name that cannot be a file's is not stored.
+        sweep: the overrides and options.
     """
     if NAME.fullmatch(group) and not group.startswith("."):
         try:
@@ -43,10 +43,10 @@ def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
 
 
 def recall(runs_dir: Path, group: str) -> Remembered:
-    """Read the overrides that a group was last run with.
+    """Read the overrides and options that a group was last run with in the folder `runs_dir`.
 
     Raises:
-        InputError: no sweep of that name was run there.
+        InputError: no sweep of that group was run there, or its file cannot be read.
     """
     path = runs_dir / FOLDER / f"{group}.json"
     if not NAME.fullmatch(group) or not path.is_file():
@@ -56,10 +56,10 @@ def recall(runs_dir: Path, group: str) -> Remembered:
     return read_model(path, Remembered)
 
 
-def of_words(
+def to_remember(
     overrides: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]
 ) -> Remembered:
-    """Build the stored form of a sweep from its overrides, without the flag -m."""
+    """Build the stored form of a sweep from its overrides and options; flags such as -m are left out."""
     return Remembered(
         words=tuple(text for text in overrides if not text.startswith("-")),
         config_dirs=tuple(str(folder.resolve()) for folder in config_dirs),

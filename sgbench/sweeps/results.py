@@ -1,4 +1,4 @@
-"""Results of a sweep: the records of its runs, summarised for each combination of settings."""
+"""Reads the records of a sweep's runs and summarises them for each combination of settings."""
 
 from __future__ import annotations
 
@@ -15,62 +15,61 @@ from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.statistics.intervals import Summary
-from sgbench.sweeps.names import SURROGATE, is_choice
+from sgbench.sweeps.names import SURROGATE_KEY, is_choice
 from sgbench.sweeps.points import Axis, SweepGrid, SweepPoint
 from sgbench.training.run_folder import is_held
 
-TASK = "experiment"
+TASK_KEY = "experiment"
 
 
 @dataclass(frozen=True)
 class SettingRow:
-    """Describes one combination of a sweep's axes."""
+    """Holds the results of one combination of a sweep's settings, over its seeds."""
 
-    settings: dict[str, str]
+    settings: dict[str, str]  # maps the key of each axis to its value
     surrogate: str
     protocol: str
     method_id: str
-    validation: Summary | None  # None where no seed has a record; failed seeds count at chance
+    validation: Summary | None  # over seeds, failed ones counted at chance; None if no seed has a record
     test: Summary | None
-    by_seed: dict[int, float]  # validation accuracy; a failed seed's is chance
-    done: tuple[int, ...]
+    by_seed: dict[int, float]  # maps seeds to validation scores; a failed seed has that of guessing
+    done: tuple[int, ...]  # finished seeds
     failed: tuple[int, ...]
-    at_chance: tuple[int, ...]  # those of the done whose validation is no better than guessing
-    missing: tuple[int, ...]
-    running: tuple[int, ...]  # those of the missing whose folder a process holds
-    spikes: float | None  # per inference, the mean over finished runs
-    measure: Measure  # accuracy, or the loss where a task has no classes
+    at_chance: tuple[int, ...]  # finished seeds whose validation score is no better than guessing
+    missing: tuple[int, ...]  # seeds without a record
+    running: tuple[int, ...]  # missing seeds that a process runs
+    spikes: float | None  # per inference, mean over runs with counts
+    measure: Measure  # accuracy, or the loss for a task without classes
 
     @property
     def chance(self) -> float:
-        """Return the score that a failed seed counts as: that of guessing."""
+        """Return the score of guessing, which a failed seed gets."""
         return self.measure.guess
 
 
 @dataclass(frozen=True)
 class Results:
-    """Holds a sweep with its rows, in the order in which it runs."""
+    """Holds the results of a sweep, one row for each combination, in the order in which they run."""
 
     name: str
-    protocol: str
-    root: Path
+    protocol: str  # several are joined by commas
+    root: Path  # folder of the runs
     axes: tuple[Axis, ...]
     rows: tuple[SettingRow, ...]
-    unreadable: tuple[str, ...]  # a line each; such a run counts as missing
+    unreadable: tuple[str, ...]  # a line for each record that cannot be read; its run counts as missing
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Collect the seeds of all rows of the sweep, in order."""
-        asked = {seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}
-        return tuple(sorted(asked))
+        """Collect the seeds of all rows of the sweep, sorted."""
+        return tuple(sorted({seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}))
 
     def count(self, what: str) -> int:
-        """Count runs over all rows; what: "done", "failed", "missing", "running" or "at_chance"."""
+        """Count the runs of all rows that are `what`: "done", "failed", "missing", "running" or "at_chance"."""
         return sum(len(getattr(row, what)) for row in self.rows)
 
 
 def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequence[Path] = ()) -> Results:
-    """Look up the record of every run of a sweep.
+    """Read the record of every run of a sweep and summarise them; unreadable records are listed, not raised.
 
     Args:
         grid: the sweep.
@@ -78,7 +77,7 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
         config_dirs: folders with entries of the user's own.
 
     Raises:
-        InputError: a data set of the user's own does not say how many classes it has.
+        InputError: a data set of the user's own does not state its number of classes.
     """
     unreadable: list[str] = []
     measure_of = measures(config_dirs)
@@ -96,11 +95,12 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
 
 
 def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: list[str]) -> SettingRow:
+    """Summarise the records of one combination; append the errors about unreadable records to `unreadable`."""
     spec = point.spec
     records_of: dict[int, RunRecord] = {}
     for seed in point.seeds:
         try:
-            record = _record(root or Path(spec.paths.runs_dir), point, seed)
+            record = _read_record(root or Path(spec.paths.runs_dir), point, seed)
         except InputError as error:
             unreadable.append(str(error))
             continue
@@ -108,8 +108,8 @@ def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: lis
             records_of[seed] = record
     records = list(records_of.values())
     selected = [measure.of(record.validation) for record in records]
-    chooses = spec.method.protocol.is_tuning_seed
-    tested = [measure.of(record.test) for record in records if record.test or not chooses(record.seed)]
+    is_tuning_seed = spec.method.protocol.is_tuning_seed  # these never have a test score
+    tested = [measure.of(record.test) for record in records if record.test or not is_tuning_seed(record.seed)]
     return SettingRow(
         settings=point.settings,
         surrogate=spec.method.label,
@@ -127,22 +127,25 @@ def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: lis
         running=tuple(
             seed for seed in point.seeds if seed not in records_of and _is_running(root, point, seed)
         ),
-        spikes=_spikes(records),
+        spikes=_mean_spikes(records),
         measure=measure,
     )
 
 
 def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
+    """Return whether a process holds the lock on the folder of this run."""
     method = point.spec.method
     runs_dir = root or Path(point.spec.paths.runs_dir)
     folder = run_dir(runs_dir, method.protocol.name, method_id(method), seed)
-    with contextlib.suppress(StorageError):  # a folder that cannot be written is run by nobody here
+    with contextlib.suppress(
+        StorageError
+    ):  # no process of this machine can run in a folder without write access
         return folder.is_dir() and is_held(folder)
     return False
 
 
-def _spikes(records: Sequence[RunRecord]) -> float | None:
-    """Average the spikes of all layers per inference over runs; None where a layer's were not counted."""
+def _mean_spikes(records: Sequence[RunRecord]) -> float | None:
+    """Average the spikes per inference, summed over layers, over runs; None if a layer's spikes are not counted."""
     means = []
     for counts in (record.counts for record in records if record.counts is not None):
         sent = [layer.spikes_sent.total for layer in counts.layers]
@@ -152,7 +155,8 @@ def _spikes(records: Sequence[RunRecord]) -> float | None:
     return math.fsum(means) / len(means) if means else None
 
 
-def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
+def _read_record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
+    """Read the record of a run; None if there is none, an InputError if it is unreadable or of another run."""
     method = point.spec.method
     path = run_dir(root, method.protocol.name, method_id(method), seed) / RECORD
     if not path.exists():
@@ -164,28 +168,28 @@ def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
 
 
 def best_rows(results: Results) -> list[SettingRow]:
-    """Find the row that validation selects, for each task, or for each choice where numbers are swept too.
+    """Return the row with the best validation score of each group, among rows with a finished run.
 
-    A row counts if a run of it finished; among equals the first one is taken.
+    A group is a task; if no tasks are swept, see `_keys_to_compare`. Of equal rows the first is taken.
     """
-    keys = _grouping([axis.key for axis in results.axes])
+    keys = _keys_to_compare([axis.key for axis in results.axes])
     groups: dict[tuple[str, ...], list[SettingRow]] = {}
     for row in results.rows:
         if row.done:
             groups.setdefault(tuple(row.settings.get(key, "") for key in keys), []).append(row)
-    return [max(group, key=_validation_mean) for group in groups.values()]
+
+    def signed_mean(row: SettingRow) -> float:
+        return row.measure.better(row.validation.mean) if row.validation else -math.inf
+
+    return [max(group, key=signed_mean) for group in groups.values()]
 
 
-def _grouping(axes: Sequence[str]) -> list[str]:
-    """Choose the keys whose values are compared; along the other axes the best is taken."""
+def _keys_to_compare(axes: Sequence[str]) -> list[str]:
+    """Return the keys among `axes` whose values make the groups in each of which the best row is taken."""
     choices = [key for key in axes if is_choice(key)]
-    if TASK in choices:
-        return [TASK]
+    if TASK_KEY in choices:
+        return [TASK_KEY]
     if len(choices) < len(axes):
         return choices
-    # Of choices alone the first one, or surrogates, which are what is compared here.
-    return ([SURROGATE] if SURROGATE in choices else choices[:1]) if len(choices) > 1 else []
-
-
-def _validation_mean(row: SettingRow) -> float:
-    return row.measure.better(row.validation.mean) if row.validation else -math.inf
+    # If only entries are swept: surrogates, which this package compares, or else the first key.
+    return ([SURROGATE_KEY] if SURROGATE_KEY in choices else choices[:1]) if len(choices) > 1 else []

@@ -1,4 +1,4 @@
-"""By how much selecting on the test set would have flattered runs, in a line for each protocol."""
+"""Describes by how much selecting epochs on the test set would have flattered runs, as a warning."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from sgbench.records.content import EpochOnTest, Scores
 from sgbench.records.record import RunRecord
 
 Pair = tuple[EpochOnTest, Scores]
-"""An epoch that the test set selects, and the honest scores."""
+"""Scores of the epoch that is best on the test set, and the test scores of the epoch that validation selects."""
 
 
-def optimism(records: Iterable[RunRecord]) -> Iterator[str]:
-    """Yield lines with the best scores on the test set beside the honest ones, of runs that were asked for them."""
+def optimism_lines(records: Iterable[RunRecord]) -> Iterator[str]:
+    """Yield a line for each protocol that compares the best epoch on the test set with the one validation selects.
+
+    Only runs with `trainer.watch_test_score=true` have the first; other records are skipped.
+    """
     watched = sorted(
         (record for record in records if record.test_selected), key=lambda record: record.protocol
     )
@@ -23,17 +26,19 @@ def optimism(records: Iterable[RunRecord]) -> Iterator[str]:
             (record.test_selected, record.test) for record in group if record.test_selected and record.test
         ]
         by_accuracy = [(best.by_accuracy, test) for best, test in pairs if best.by_accuracy]
-        ways = [gain("accuracy", by_accuracy)] if by_accuracy else []
-        ways.append(gain("loss", [(best.by_loss, test) for best, test in pairs]))
+        parts = [describe_gain("accuracy", by_accuracy)] if by_accuracy else []
+        parts.append(describe_gain("loss", [(best.by_loss, test) for best, test in pairs]))
         where = "" if len(pairs) == 1 else f", mean of {len(pairs)} runs on {protocol}"
-        yield f"selected on the test set{where}: {'; '.join(ways)}; not a result"
+        yield f"selected on the test set{where}: {'; '.join(parts)}; not a result"
 
 
-def gain(by: str, pairs: Sequence[Pair]) -> str:
-    """Describe what one way of selecting on the test set scores, and by how much it beats the honest score.
+def describe_gain(by: str, pairs: Sequence[Pair]) -> str:
+    """Write the mean score of epochs selected on the test set, and how far it is above the honest test score.
+
+    The test set selects by "accuracy" or "loss" (`by`); there is a pair for each run.
 
     >>> honest = Scores(samples=1000, accuracy=0.928, loss=0.3, activity=())
-    >>> gain("accuracy", [(EpochOnTest(epoch=17, accuracy=0.939, loss=0.35), honest)])
+    >>> describe_gain("accuracy", [(EpochOnTest(epoch=17, accuracy=0.939, loss=0.35), honest)])
     'by accuracy 93.9 % at epoch 17, 1.1 points above the honest score'
     """
     where = f" at epoch {pairs[0][0].epoch}" if len(pairs) == 1 else ""

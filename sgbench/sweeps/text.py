@@ -1,4 +1,4 @@
-"""Results of a sweep, as a table for people and as a tree for machines."""
+"""Writes the results of a sweep, as a table for people and as a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATES = ("done", "failed", "at_chance", "missing")
 
 
 def as_tree(results: Results) -> dict[str, Any]:
-    """Describe the results under stable keys; accuracies are fractions."""
+    """Convert the results to a dictionary for JSON; accuracies are in 0..1."""
     return {
         "sweep": results.name,
         "protocol": results.protocol,
@@ -47,59 +47,64 @@ def as_tree(results: Results) -> dict[str, Any]:
 
 
 def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
+    """Convert a mean with its 95 % interval over n seeds to a dictionary for JSON."""
     if summary is None:
         return None
     ends = {"low": summary.low, "high": summary.high}
     return {"mean": summary.mean, "half_width": summary.half_width, **ends, "n": summary.n}
 
 
-def cells(results: Results) -> tuple[list[list[str]], int]:
-    """Build the table with its head, and count the columns that hold text, which stand first."""
+def table_rows(results: Results) -> tuple[list[list[str]], int]:
+    """Build the rows of cells, the header first; return them and the number of leading columns that hold text."""
     keys = choices_first([axis.key for axis in results.axes])
     states = [what for what in STATES if what != "at_chance" or results.count(what)]
     head = [*keys, "validation", "test", *(what.replace("_", " ") for what in states)]
-    return [head, *(_cells(row, keys, states) for row in results.rows)], len(keys)
+    return [head, *(_row_cells(row, keys, states) for row in results.rows)], len(keys)
 
 
 def as_text(results: Results, again: str) -> str:
-    """Write the table of a sweep's results for people."""
-    states = {what: results.count(what) for what in ("done", "failed", "missing")}
-    counts = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
-    rows, text_columns = cells(results)
+    """Write the table of a sweep's results for people; `again` is the command that runs the missing runs."""
+    counts_by_state = {what: results.count(what) for what in ("done", "failed", "missing")}
+    counts = ", ".join(
+        f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done"
+    )
+    rows, text_columns = table_rows(results)
     lines = [
-        f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {counts}",
+        f"{results.name}: {sum(counts_by_state.values())} runs of {results.protocol} in {results.root}: {counts}",
         "",
         *aligned(rows, text_columns=text_columns),
         "",
         *show_notes(results),
         *(f"best by validation: {_best_text(row)}" for row in best_rows(results)),
     ]
-    if states["missing"]:
+    if counts_by_state["missing"]:
         lines.append(f"to run what is missing: {again}")
     return "\n".join(lines) + "\n"
 
 
 def as_status(results: Results, again: str) -> str:
-    """Describe for people how far a sweep is, from its records alone."""
-    states = {what: results.count(what) for what in ("done", "failed", "running", "missing")}
-    total = sum(count for what, count in states.items() if what != "running")
-    states["missing"] -= states["running"]  # a run under way has no record
-    counts = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
+    """Write the progress of a sweep for people; `again` is the command that runs the missing runs."""
+    counts_by_state = {what: results.count(what) for what in ("done", "failed", "running", "missing")}
+    total = sum(count for what, count in counts_by_state.items() if what != "running")
+    counts_by_state["missing"] -= counts_by_state["running"]  # a run under way has no record
+    counts = ", ".join(
+        f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done"
+    )
     lines = [f"{results.name}: {total} runs of {results.protocol} in {results.root}: {counts}"]
     lines += [f"best so far by validation: {_best_text(row)}" for row in best_rows(results)]
-    if states["missing"] and not states["running"]:
+    if counts_by_state["missing"] and not counts_by_state["running"]:
         lines.append(f"to run what is missing: {again}")
     return "\n".join(lines) + "\n"
 
 
 def show_notes(results: Results) -> list[str]:
-    """List what is said below the table: how to read it, and which runs have learnt nothing."""
+    """List the lines below the table: how to read it, and a warning about runs that have learnt nothing."""
     warning = chance_warning(_at_chance(results), count=results.count("done"))
     return [*SHOW_NOTES, *([] if warning is None else [warning])]
 
 
 def _at_chance(results: Results) -> list[Guessing]:
-    """Name the runs that are no better than guessing."""
+    """List the runs that are no better than guessing, with the command that diagnoses each."""
     return [
         Guessing(
             f"{_settings(row)} seed {seed}",
@@ -110,7 +115,8 @@ def _at_chance(results: Results) -> list[Guessing]:
     ]
 
 
-def _cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[str]:
+def _row_cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[str]:
+    """List the cells of a row: the values of `keys`, scores, and the number of seeds in each state."""
     counts = [str(len(seeds)) if seeds else "-" for seeds in (getattr(row, what) for what in states)]
     return [
         *(row.settings[key] for key in keys),
@@ -121,16 +127,18 @@ def _cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[
 
 
 def _summary_text(summary: Summary | None, row: SettingRow) -> str:
-    """Write a summary in percent, or as a loss where the task has no classes."""
+    """Write a mean with its interval, in percent, or as a loss for a task without classes."""
     return f"{'loss ' if summary and row.measure.is_loss else ''}{row.measure.summary(summary)}"
 
 
 def _best_text(row: SettingRow) -> str:
+    """Write the settings of a row with its scores on validation and test."""
     unit = "" if row.measure.is_loss else " %"
     validation, test = (f"{_summary_text(summary, row)}{unit}" for summary in (row.validation, row.test))
     return f"{_settings(row)}: validation {validation}, test {test}"
 
 
 def _settings(row: SettingRow) -> str:
+    """Write the settings of a row, choices of entries first, or its surrogate if nothing is swept."""
     settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
     return settings or row.surrogate

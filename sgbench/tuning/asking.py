@@ -15,88 +15,82 @@ from sgbench.records.tuning import Strategy
 from sgbench.tuning.space import Interval, Setting, setting_at
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
-STARTUP = 2
-"""Settings of a study that are drawn at random before results are used; AlgoPerf's studies have five."""
+RANDOM_FIRST = 2
+"""Settings of a study that TPE draws at random before it uses results; AlgoPerf's studies have five."""
 
 
 @dataclass(frozen=True)
-class Tried:
-    """Holds the result of a setting that a study has asked for.
+class TriedSetting:
+    """Holds a setting that a study has tried, with its result."""
 
-    Args:
-        setting: its numbers.
-        state: "finished", "failed", "pruned", or "open" while it runs.
-        score: the mean of what validation selects by, the larger the better; None of failed and open ones.
-    """
-
-    setting: Setting
-    state: Literal["finished", "failed", "pruned", "open"]
-    score: float | None
+    setting: Setting  # maps keys of searched numbers to values
+    state: Literal["finished", "failed", "pruned", "open"]  # "open" while its runs are not all ended
+    score: float | None  # mean validation score, larger is better; None if failed or open
 
 
-class Asker(Protocol):
+class SearchStrategy(Protocol):
     """Chooses the settings that a search tries next."""
 
-    ahead: bool
-    """Whether all of its settings are known before any of them has run."""
+    ignores_results: bool
+    """Whether its settings do not depend on results, so that all are known before any has run."""
 
-    def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
+    def ask(self, study: int, tried: Sequence[TriedSetting]) -> Setting:
         """Return the next setting of a study.
 
         Args:
-            study: its number.
-            tried: what it has asked for so far, in order.
+            study: number of the study.
+            tried: settings of this study so far, in order.
         """
         ...
 
 
 class Random:
-    """Draws settings evenly at random over the search space.
+    """Draws settings uniformly over the search space.
 
-    The same study draws the same point of the space for every method, so that methods differ in what they make of
-    it and not in their luck.
+    A study draws the same points for every method, so that no method is luckier than another.
 
     Args:
-        space: the numbers of the method.
-        keys: all numbers that the protocol opens, those that this method lacks included.
-        name: of the protocol.
+        space: maps keys of the method's searched numbers to their intervals.
+        keys: all keys that the protocol lets be searched; the method may lack some.
+        name: name of the protocol, which seeds the random numbers.
     """
 
-    ahead = True
+    ignores_results = True
 
     def __init__(self, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> None:
         self.space = space
         self.keys = tuple(keys)
         self.name = name
 
-    def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
+    def ask(self, study: int, tried: Sequence[TriedSetting]) -> Setting:
         """Return the setting at the next random point."""
-        return setting_at(self.space, dict(zip(self.keys, self._shares(study, len(tried)), strict=True)))
+        return setting_at(self.space, dict(zip(self.keys, self._point(study, len(tried)), strict=True)))
 
-    def _shares(self, study: int, number: int) -> list[float]:
-        return _stream(self.name, study).random((number + 1, len(self.keys)))[-1].tolist()
+    def _point(self, study: int, number: int) -> list[float]:
+        """Draw the study's point with this number: a coordinate in 0..1 for each key."""
+        return _generator(self.name, study).random((number + 1, len(self.keys)))[-1].tolist()
 
 
 class Sobol(Random):
-    """Spreads settings evenly: a scrambled sequence of Sobol's for each study.
+    """Spreads settings evenly over the search space, by a scrambled Sobol sequence for each study.
 
     Source: Sobol 1967; Owen 1998, J. Complexity 14, for the scrambling.
     """
 
-    def _shares(self, study: int, number: int) -> list[float]:
+    def _point(self, study: int, number: int) -> list[float]:
         from scipy.stats import qmc
 
-        points = qmc.Sobol(len(self.keys), scramble=True, rng=_stream(self.name, study))
+        points = qmc.Sobol(len(self.keys), scramble=True, rng=_generator(self.name, study))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a number of points that is no power of two
+            warnings.simplefilter("ignore")  # scipy warns if the number of points is no power of two
             return points.random(number + 1)[-1].tolist()
 
 
 class Tpe:
-    """Asks Optuna's tree-structured Parzen estimator, which is given all that its study has tried.
+    """Chooses settings by Optuna's tree-structured Parzen estimator, from the results of its study so far.
 
-    Optuna remembers nothing: each question comes with its history, so records and journal are all there is. What
-    still runs counts as bad, so that a second worker looks elsewhere.
+    Optuna stores nothing: each call gets all results from the records. Settings that still run count as bad, so
+    that a second worker tries others.
 
     Source: Bergstra et al. 2011, NeurIPS 24.
 
@@ -104,7 +98,7 @@ class Tpe:
         InputError: Optuna is not installed.
     """
 
-    ahead = False
+    ignores_results = False
 
     def __init__(self, space: Mapping[str, Interval], name: str) -> None:
         try:
@@ -118,27 +112,28 @@ class Tpe:
         self.space = space
         self.name = name
         self.distributions: dict[str, Any] = {
-            key: distribution_of(optuna, interval) for key, interval in space.items()
+            key: optuna_distribution(optuna, interval) for key, interval in space.items()
         }
 
-    def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
+    def ask(self, study: int, tried: Sequence[TriedSetting]) -> Setting:
         """Return the estimator's next suggestion after all trials so far."""
         optuna = self.optuna
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is called experimental
+            warnings.simplefilter("ignore")  # Optuna warns of experimental options
             sampler = optuna.samplers.TPESampler(
-                seed=int(_stream(self.name, study).integers(2**31)) + len(tried),
-                n_startup_trials=STARTUP,
+                seed=int(_generator(self.name, study).integers(2**31)) + len(tried),
+                n_startup_trials=RANDOM_FIRST,
                 multivariate=True,
                 constant_liar=True,
             )
-            asked = optuna.create_study(direction="maximize", sampler=sampler)
+            optuna_study = optuna.create_study(direction="maximize", sampler=sampler)
             for trial in tried:
-                asked.add_trial(self._optuna_trial(trial))
-        drawn = asked.ask(self.distributions).params
-        return {key: interval.rounded(drawn[key]) for key, interval in self.space.items()}
+                optuna_study.add_trial(self._optuna_trial(trial))
+        chosen = optuna_study.ask(self.distributions).params
+        return {key: interval.rounded(chosen[key]) for key, interval in self.space.items()}
 
-    def _optuna_trial(self, trial: Tried) -> Any:
+    def _optuna_trial(self, trial: TriedSetting) -> Any:
+        """Convert a tried setting to a trial of Optuna."""
         states = self.optuna.trial.TrialState
         state = {"finished": states.COMPLETE, "failed": states.FAIL, "open": states.RUNNING}
         is_pruned = trial.state == "pruned"
@@ -151,26 +146,30 @@ class Tpe:
         )
 
 
-def distribution_of(optuna: Any, interval: Interval) -> Any:
-    """Turn an interval of a search space into a distribution of Optuna, whose classes have other names before 3."""
-    kinds = optuna.distributions
-    if hasattr(kinds, "FloatDistribution"):
-        return kinds.FloatDistribution(interval.low, interval.high, log=interval.is_log)
-    kind = kinds.LogUniformDistribution if interval.is_log else kinds.UniformDistribution
-    return kind(interval.low, interval.high)
+def optuna_distribution(optuna: Any, interval: Interval) -> Any:
+    """Convert an interval of a search space to a distribution of Optuna, whose classes had other names before 3."""
+    distributions = optuna.distributions
+    if hasattr(distributions, "FloatDistribution"):
+        return distributions.FloatDistribution(interval.low, interval.high, log=interval.is_log)
+    older_class = (
+        distributions.LogUniformDistribution if interval.is_log else distributions.UniformDistribution
+    )
+    return older_class(interval.low, interval.high)
 
 
-def asker_of(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> Asker:
-    """Build the strategy that chooses settings.
+def make_strategy(
+    strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str
+) -> SearchStrategy:
+    """Build the strategy of this name; the other arguments are those of `Random`.
 
     Raises:
-        InputError: what it needs is not installed.
+        InputError: Optuna, which "tpe" needs, is not installed.
     """
     if strategy == "tpe":
         return Tpe(space, name)
     return (Sobol if strategy == "sobol" else Random)(space, keys, name)
 
 
-def _stream(name: str, study: int) -> np.random.Generator:
-    """Return the random stream of a study of a protocol, whatever the method."""
+def _generator(name: str, study: int) -> np.random.Generator:
+    """Return the random generator of a study, seeded by the protocol's name and the study's number."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([zlib.crc32(name.encode()), study])))

@@ -1,4 +1,4 @@
-"""Result of a search: the best of each study, AlgoPerf's score, and the setting that validation selects."""
+"""Summarises a search: the best of each study, AlgoPerf's score, and the setting that validation selects."""
 
 from __future__ import annotations
 
@@ -7,41 +7,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.statistics.tuning_curves import median_of_bests
-from sgbench.tuning.outcomes import Outcome, best_of
+from sgbench.tuning.outcomes import Outcome, select_best
 from sgbench.tuning.request import Task
 
 
 @dataclass(frozen=True)
 class StudyBest:
-    """Holds the best setting of one study, or None where every setting failed or was stopped."""
+    """Holds the best setting of one study."""
 
-    study: int
-    best: Outcome | None
-    tried: int
+    study: int  # its number
+    best: Outcome | None  # None if every setting failed or was stopped
+    tried: int  # number of settings
 
 
 @dataclass(frozen=True)
-class Found:
-    """Holds the settings that a search chose, and how its studies went.
-
-    Args:
-        studies: the best of each.
-        chosen: the setting that validation selects among all.
-        score: the median over studies of their best score on validation, signed so that the larger is the better;
-            a study without any counts as the worst. None where the middle study has none.
-        saved_epochs: by pruning.
-        epochs: that all runs would have had without it.
-    """
+class SearchResult:
+    """Holds the setting that a search chose, and the best of each of its studies."""
 
     studies: tuple[StudyBest, ...]
-    chosen: Outcome | None
-    score: float | None
-    saved_epochs: int
-    epochs: int
+    chosen: Outcome | None  # best setting of all studies; None if every setting failed or was stopped
+    # Median over studies of their best validation score, larger is better; a study without one counts as the worst.
+    score: float | None  # None if the median study has no score
+    saved_epochs: int  # by pruning
+    epochs: int  # that all runs would have had without pruning
 
 
-def found_of(outcomes: Sequence[Outcome]) -> Found:
-    """Summarise the settings of a search.
+def summarise_studies(outcomes: Sequence[Outcome]) -> SearchResult:
+    """Summarise the results of all settings of a search.
 
     Source of the score: Dahl et al. 2023, arXiv:2306.07179, section 4.3: the median over studies of the best of
     each; here of validation scores.
@@ -49,28 +41,28 @@ def found_of(outcomes: Sequence[Outcome]) -> Found:
     numbers = sorted({outcome.asked.study for outcome in outcomes})
     studies = []
     for number in numbers:
-        own = [outcome for outcome in outcomes if outcome.asked.study == number]
-        studies.append(StudyBest(number, best_of(own), len(own)))
+        of_study = [outcome for outcome in outcomes if outcome.asked.study == number]
+        studies.append(StudyBest(number, select_best(of_study), len(of_study)))
     scores = [study.best.score if study.best else None for study in studies]
     median = median_of_bests([-math.inf if score is None else score for score in scores])
     specs = [spec for outcome in outcomes for spec in outcome.specs]
-    return Found(
+    return SearchResult(
         studies=tuple(studies),
-        chosen=best_of(outcomes),
+        chosen=select_best(outcomes),
         score=None if math.isinf(median) else median,
         saved_epochs=sum(outcome.saved_epochs for outcome in outcomes),
         epochs=sum(spec.method.protocol.epochs for spec in specs),
     )
 
 
-def lines_of(result: Found, task: Task) -> list[str]:
-    """Return the outcome of a search as text."""
+def result_lines(result: SearchResult, task: Task) -> list[str]:
+    """Write the result of a search as lines: a table of its studies, the median of their bests, saved epochs."""
     from sgbench.tables import NONE, aligned, ranges
-    from sgbench.tuning.space import words_of
+    from sgbench.tuning.space import setting_overrides
 
     rows = [["study", "best validation", "seeds", "settings", "best setting"]]
     for search in result.studies:
-        setting = "-" if search.best is None else " ".join(words_of(search.best.asked.setting))
+        setting = "-" if search.best is None else " ".join(setting_overrides(search.best.asked.setting))
         score = _score_text(search.best and search.best.score, task)
         seeds = NONE if search.best is None else str(len(search.best.specs))
         rows.append([str(search.study), score, seeds, str(search.tried), setting])
@@ -90,6 +82,7 @@ def lines_of(result: Found, task: Task) -> list[str]:
 
 
 def _score_text(score: float | None, task: Task) -> str:
+    """Write a validation score: accuracy in percent, or the loss whose negative it is; "-" for None."""
     if score is None:
         return "-"
     if task.base.method.protocol.monitor == "validation_accuracy":

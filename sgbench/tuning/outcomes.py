@@ -1,4 +1,4 @@
-"""Results of the settings that were asked for, from the records of their runs."""
+"""Reads the results of a search's settings from the records of their runs."""
 
 from __future__ import annotations
 
@@ -15,31 +15,24 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import PRUNED, Asked, Pruned
 from sgbench.training.run_folder import folder_of, stored_record
-from sgbench.tuning.asking import Tried
+from sgbench.tuning.asking import TriedSetting
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Describes one setting with the results of its runs.
+    """Holds the result of one setting over its tuning seeds."""
 
-    Args:
-        asked: the setting, and its study and number.
-        specs: its runs, one for each seed that settings are chosen with.
-        state: "open" until every run has ended; "pruned" if one was stopped early; "failed" if one failed.
-        score: mean over seeds of what validation selects by, the larger the better; None of failed and open ones.
-        epochs: trained by its runs.
-    """
-
-    asked: Asked
-    specs: tuple[RunSpec, ...]
+    asked: Asked  # the setting, its study and its number
+    specs: tuple[RunSpec, ...]  # one for each tuning seed
+    # "open": a run has not ended; "pruned": one was stopped early; "failed": one failed.
     state: Literal["finished", "failed", "pruned", "open"]
-    score: float | None
-    epochs: int
+    score: float | None  # mean validation score over seeds, larger is better; None if failed or open
+    epochs: int  # trained by all runs
 
     @property
-    def tried(self) -> Tried:
-        """Return it in the form in which strategies receive it."""
-        return Tried(dict(self.asked.setting), self.state, self.score)
+    def tried(self) -> TriedSetting:
+        """Return the setting with its result in the form that search strategies take."""
+        return TriedSetting(dict(self.asked.setting), self.state, self.score)
 
     @property
     def saved_epochs(self) -> int:
@@ -49,11 +42,11 @@ class Outcome:
         return sum(spec.method.protocol.epochs for spec in self.specs) - self.epochs
 
 
-def outcome_of(asked: Asked, specs: Sequence[RunSpec]) -> Outcome:
-    """Look up the records of a setting."""
+def read_outcome(asked: Asked, specs: Sequence[RunSpec]) -> Outcome:
+    """Read the records of a setting's runs and summarise them."""
     results = [stored_record(spec) or stored_pruned(spec) for spec in specs]
     ended = [result for result in results if result is not None]
-    epochs = sum(_epochs(result) for result in ended)
+    epochs = sum(result.epochs if isinstance(result, Pruned) else len(result.curve) for result in ended)
     state: Literal["finished", "failed", "pruned", "open"] = "finished"
     if len(ended) < len(results):
         state = "open"
@@ -69,37 +62,33 @@ def outcome_of(asked: Asked, specs: Sequence[RunSpec]) -> Outcome:
 
 
 def stored_pruned(spec: RunSpec) -> Pruned | None:
-    """Return where a run was stopped early, or None where it was not."""
+    """Read the note on a run that was stopped early by pruning; None if there is no readable note."""
     with contextlib.suppress(InputError):
         pruned = read_model(folder_of(spec) / PRUNED, Pruned)
         return pruned if (pruned.method_id, pruned.seed) == (method_id(spec.method), spec.seed) else None
     return None
 
 
-def score_of(ended: RunRecord | Pruned, monitor: str) -> float:
-    """Return the score by which validation selects, the larger the better.
+def score_of(run: RunRecord | Pruned, monitor: str) -> float:
+    """Return the validation score of a run, larger is better; minus infinity without one.
 
     Args:
-        ended: a finished run, or one that was stopped early.
-        monitor: of the protocol.
+        run: record of a run, or note on a run that was stopped early.
+        monitor: what the protocol selects by; for "validation_accuracy" the accuracy, else the negative loss.
     """
-    if isinstance(ended, Pruned):
-        accuracy, loss = ended.validation_accuracy, ended.validation_loss
+    if isinstance(run, Pruned):
+        accuracy, loss = run.validation_accuracy, run.validation_loss
     else:
         accuracy, loss = (
-            (None, None) if ended.validation is None else (ended.validation.accuracy, ended.validation.loss)
+            (None, None) if run.validation is None else (run.validation.accuracy, run.validation.loss)
         )
     if monitor == "validation_accuracy" and accuracy is not None:
         return accuracy
     return float("-inf") if loss is None else -loss
 
 
-def _epochs(ended: RunRecord | Pruned) -> int:
-    return ended.epochs if isinstance(ended, Pruned) else len(ended.curve)
-
-
-def best_of(outcomes: Sequence[Outcome]) -> Outcome | None:
-    """Return the setting that validation selects, by the mean over seeds; of equal ones the first by id."""
+def select_best(outcomes: Sequence[Outcome]) -> Outcome | None:
+    """Return the finished setting with the best mean validation score; of equal ones the first by method id."""
     finished = [outcome for outcome in outcomes if outcome.state == "finished" and outcome.score is not None]
     return max(
         sorted(finished, key=lambda outcome: outcome.asked.method_id),

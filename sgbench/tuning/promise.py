@@ -1,4 +1,4 @@
-"""Whether the seeds that report keep what the seeds that chose a setting promised."""
+"""Compares the validation scores of a chosen setting's reporting seeds with those of the tuning seeds."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sgbench.statistics.pairs import compare
 from sgbench.tables import ranges
 from sgbench.training.run_folder import folder_of, stored_record
 
-SHOWN = 3
+MOST_SHOWN = 3
 """Runs whose missing classes are named one by one."""
-RESTING = ("max_over_time", "max_since_rest")
-"""Losses to which a class whose output stays at rest has no gradient."""
+LOSSES_WITHOUT_GRADIENT_AT_REST = ("max_over_time", "max_since_rest")
+"""Losses that give no gradient to a class whose output stays at its resting potential."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """Holds validation scores of one setting with both kinds of seeds, and what its runs never predict."""
+    """Holds validation scores of one setting with tuning and reporting seeds, and the classes never predicted."""
 
-    promised: Mapping[int, float]  # score by tuning seed
-    kept: Mapping[int, float]  # score by reporting seed; that of guessing where the run failed
-    measure: Measure  # accuracy, or the loss where a task has no classes
-    # By reporting seed the classes of the test split that are never predicted, where there are any.
+    promised: Mapping[int, float]  # maps tuning seeds to scores
+    kept: Mapping[int, float]  # maps reporting seeds to scores; a failed run has that of guessing
+    measure: Measure  # accuracy, or the loss for a task without classes
+    # Maps reporting seeds to the classes that they never predict; seeds that predict all are left out.
     never: Mapping[int, tuple[int, ...]]
     loss: str  # name of the method's loss
 
 
-def promise_of(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:
-    """Look up what tuning seeds promised and reporting seeds keep of one setting."""
+def read_promise(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:
+    """Read the scores of one setting's runs with tuning seeds and with reporting seeds."""
     never = {} if measure.is_loss else {spec.seed: never_predicted(spec) for spec in reported}
     return Promise(
         promised=_scores(tuned, measure),
@@ -45,15 +45,16 @@ def promise_of(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: M
 
 
 def _scores(specs: Sequence[RunSpec], measure: Measure) -> dict[int, float]:
+    """Map the seeds of runs with records to their validation scores."""
     records = [record for spec in specs if (record := stored_record(spec)) is not None]
     return {record.seed: measure.of(record.validation) for record in records}
 
 
 def never_predicted(spec: RunSpec) -> tuple[int, ...]:
-    """List the classes of the test split that a finished run predicts for no sample; none of one that has failed.
+    """List the classes of the test split that a finished run predicts for no sample; empty for a failed run.
 
     Raises:
-        InputError: its predictions are gone or damaged.
+        InputError: the file of its predictions is missing or damaged.
     """
     record = stored_record(spec)
     if record is None or record.predictions_sha256 is None:
@@ -64,7 +65,7 @@ def never_predicted(spec: RunSpec) -> tuple[int, ...]:
 
 
 def promise_lines(promise: Promise) -> Iterator[str]:
-    """Yield both scores side by side, and a warning where they disagree or a class is never predicted."""
+    """Yield a line with both mean scores, and warnings if reporting seeds are worse or never predict a class."""
     measure = promise.measure
     if promise.promised and promise.kept:
         unit = "" if measure.is_loss else ", %"
@@ -76,35 +77,35 @@ def promise_lines(promise: Promise) -> Iterator[str]:
             f"validation {measure.kind}{unit}: {first} with the tuning seeds {ranges(promise.promised)}, "
             f"{later} with those that report"
         )
-        yield from _shortfall(promise)
-    yield from _classes(promise)
+        yield from _note_on_shortfall(promise)
+    yield from _note_on_classes(promise)
 
 
-def _shortfall(promise: Promise) -> Iterator[str]:
-    """Warn where reporting seeds are worse beyond the noise of seeds, by Welch's 95 % interval."""
+def _note_on_shortfall(promise: Promise) -> Iterator[str]:
+    """Yield a warning if Welch's 95 % interval has reporting seeds worse than tuning seeds."""
     measure = promise.measure
-    apart = compare(measure.signed(promise.promised), measure.signed(promise.kept))
-    ends = measure.ends(apart)
+    difference = compare(measure.signed(promise.promised), measure.signed(promise.kept))
+    ends = measure.ends(difference)
     if ends is None or ends[0] <= 0:
         return
     yield (
-        f"warning: reporting seeds fall short of tuning seeds by {measure.text(apart.difference)} {measure.unit} "
-        f"(95 % interval {measure.text(ends[0])} to {measure.text(ends[1])}): of many settings, "
+        f"warning: reporting seeds fall short of tuning seeds by {measure.text(difference.difference)} "
+        f"{measure.unit} (95 % interval {measure.text(ends[0])} to {measure.text(ends[1])}): of many settings, "
         f"{len(promise.promised)} seeds chose a lucky one; a protocol with more tuning seeds chooses better"
     )
 
 
-def _classes(promise: Promise) -> Iterator[str]:
-    """Warn about classes that runs never predict, with what most often makes them so."""
+def _note_on_classes(promise: Promise) -> Iterator[str]:
+    """Yield a warning about classes that reporting seeds never predict, with the usual remedy."""
     if not promise.never:
         return
     named = [
         f"seed {seed}: {', '.join(map(str, classes))}"
-        for seed, classes in list(promise.never.items())[:SHOWN]
+        for seed, classes in list(promise.never.items())[:MOST_SHOWN]
     ]
-    more = ", ..." if len(promise.never) > SHOWN else ""
+    more = ", ..." if len(promise.never) > MOST_SHOWN else ""
     remedy = "see: sgbench diagnose RUN"
-    if promise.loss in RESTING:
+    if promise.loss in LOSSES_WITHOUT_GRADIENT_AT_REST:
         remedy = (
             f"to loss={promise.loss} an output that stays at rest has no gradient: loss=max_since_input, or a "
             f"smaller optimizer.lr"

@@ -1,4 +1,4 @@
-"""What a search was asked for, checked before anything runs."""
+"""Checks the request for a search of settings before anything runs."""
 
 from __future__ import annotations
 
@@ -15,77 +15,75 @@ from sgbench.records.method import method_id
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.records.tuning import Strategy
 from sgbench.tables import ranges
-from sgbench.tuning.space import Interval, space_of, words_of
+from sgbench.tuning.space import Interval, search_space, setting_overrides
 
 TUNING_OVERRIDES = ("trainer.progress=false", "trainer.test_tuning_seeds=false")
-"""Overrides of every run of a search: settings are chosen without a look at the test split."""
-FIRST = 3
-"""Tuning seeds that each setting is tried with, unless the request says otherwise."""
+"""Overrides of every run of a search: no progress bar, and no evaluation on the test split."""
+FIRST_SEEDS = 3
+"""Default number of tuning seeds that each setting is tried with."""
 
 
 @dataclass(frozen=True)
 class Request:
     """Names the method and the budget of a search."""
 
-    # Of the method, as on the command line of `sgbench run`; no seed and none of the searched numbers.
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...]  # Hydra overrides of the method; no seed and none of the searched numbers
     studies: int = 3  # independent searches
-    trials: int = 5  # settings of each
-    strategy: Strategy = "sobol"  # who chooses them
+    trials: int = 5  # settings of each study
+    strategy: Strategy = "sobol"  # how settings are chosen
     prune: bool = False  # whether runs that fall behind are stopped early
-    # How many tuning seeds each setting is tried with; None is three, or all where they report too.
-    seeds: int | None = None
+    seeds: int | None = None  # tuning seeds of each setting; None is three, or all if the same seeds report
     config_dirs: tuple[Path, ...] = ()  # folders with entries of the user's own
     allow_targets: tuple[str, ...] = ()  # exact names of classes outside the catalogue that may be imported
 
 
 @dataclass(frozen=True)
 class Task:
-    """Holds a checked request: the run in the middle of its space, and the numbers that are searched."""
+    """Holds a checked request for a search, with its protocol and search space."""
 
-    request: Request  # as it was asked
+    request: Request
     composer: PointComposer
-    base: RunSpec  # the run in the middle of the space, with a seed that settings are chosen with
-    protocol: Protocol  # the catalogue's own
-    space: dict[str, Interval]  # the numbers that are searched
-    measure: Measure  # what methods of the protocol are compared by
+    base: RunSpec  # the run in the middle of the search space, with the first tuning seed
+    protocol: Protocol  # as the catalogue states it
+    space: dict[str, Interval]  # maps keys of searched numbers to their intervals
+    measure: Measure  # accuracy or loss, by which the protocol compares methods
 
     @property
     def base_id(self) -> str:
-        """Return the id of the method in the middle of the space, by which a search is known."""
+        """Return the id of the method in the middle of the search space, which names the search's journal."""
         return method_id(self.base.method)
 
     @property
     def first_seeds(self) -> tuple[int, ...]:
         """Return the seeds that each setting is tried with, before the best of a study is run with all of them."""
         seeds = self.protocol.trial_seeds
-        many = len(seeds) if self.protocol.tuning_seeds is None else FIRST
-        return seeds[: self.request.seeds or many]
+        default = len(seeds) if self.protocol.tuning_seeds is None else FIRST_SEEDS
+        return seeds[: self.request.seeds or default]
 
     @property
     def folder(self) -> Path:
-        """Return where the runs of the protocol lie."""
+        """Return the folder of the protocol's runs."""
         return Path(self.base.paths.runs_dir) / self.protocol.name
 
     def specs(self, setting: dict[str, float], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
-        """Compose a run of the method with this setting for each seed.
+        """Compose one run for each seed with a setting, which maps keys of searched numbers to values.
 
         Raises:
             InputError: the setting cannot be composed; the message names the setting.
         """
-        overrides = [*self.request.overrides, *words_of(setting), *TUNING_OVERRIDES]
+        overrides = [*self.request.overrides, *setting_overrides(setting), *TUNING_OVERRIDES]
         try:
             first = self.composer.spec([*overrides, f"seed={seeds[0]}"])
         except InputError as error:
-            raise InputError(f"setting {' '.join(words_of(setting))}: {error}") from error
+            raise InputError(f"setting {' '.join(setting_overrides(setting))}: {error}") from error
         return tuple(first.model_copy(update={"seed": seed}) for seed in seeds)
 
 
-def task_of(request: Request) -> Task:
-    """Compose what a request searches, and check its budget.
+def make_task(request: Request) -> Task:
+    """Check a request, and compose the run in the middle of its search space.
 
     Raises:
-        InputError: an override is not usable, the protocol opens no space, the budget is exceeded, or no board
+        InputError: an override is not usable, the protocol has no search space, the budget is exceeded, or no board
             would rank the result.
     """
     _check_overrides(request.overrides)
@@ -97,7 +95,7 @@ def task_of(request: Request) -> Task:
     name = spec.method.protocol.name
     reference = References(request.config_dirs, request.allow_targets).of(name)
     protocol = reference.protocol
-    space = space_of(spec.method, protocol)
+    space = search_space(spec.method, protocol)
     searched = [
         text for text in request.overrides if text.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}
     ]
@@ -113,7 +111,7 @@ def task_of(request: Request) -> Task:
         raise InputError(
             f"--studies {request.studies} --trials {request.trials}: {asked} settings, {name} allows {most}"
         )
-    middle = words_of({key: interval.at(0.5) for key, interval in space.items()})
+    middle = setting_overrides({key: interval.at(0.5) for key, interval in space.items()})
     base = composer.spec([*request.overrides, *middle, f"seed={protocol.trial_seeds[0]}"])
     deviation = next(setting_deviations(base.method, reference), None)
     if deviation is not None:
@@ -122,6 +120,7 @@ def task_of(request: Request) -> Task:
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
+    """Raise an InputError for overrides with several values, of the seed, or of Hydra itself."""
     for override in parse_overrides(overrides):
         line = override.input_line or ""
         if override.is_sweep_override():

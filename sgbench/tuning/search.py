@@ -1,4 +1,4 @@
-"""Rounds of asking, composing, running and reading records, until every study has its settings."""
+"""Runs a search of settings in rounds: choose settings, run them, read their records."""
 
 from __future__ import annotations
 
@@ -23,27 +23,32 @@ from sgbench.sweeps.awaited import POLL_S
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of, is_held, stored_record
 from sgbench.training.runner import run_spec
-from sgbench.tuning.asking import asker_of
-from sgbench.tuning.outcomes import Outcome, best_of, outcome_of, stored_pruned
+from sgbench.tuning.asking import make_strategy
+from sgbench.tuning.outcomes import Outcome, read_outcome, select_best, stored_pruned
 from sgbench.tuning.request import Task
 
-WARM_UP = 3
-"""One in so many epochs passes before a run may be stopped."""
-FEWEST = 2
-"""Finished runs from which a median is taken."""
+WARM_UP_SHARE = 3
+"""The first epochs // WARM_UP_SHARE epochs pass before a run may be stopped."""
+FEWEST_RUNS = 2
+"""Least number of finished runs of which a median is taken."""
 
 
 def pruning_thresholds(records: Sequence[RunRecord], *, monitor: str, epochs: int) -> PruningThresholds:
-    """Return the threshold of each epoch; minus infinity where there is none.
+    """Return for each epoch the score below which a run is stopped; minus infinity stops none.
 
-    A run whose best validation score so far lies below it is stopped, as by Optuna's median pruner. Scores are
-    signed so that the larger is the better.
+    The threshold is the median over finished runs of their best validation score up to that epoch, as in Optuna's
+    median pruner.
+
+    Args:
+        records: finished runs.
+        monitor: "validation_accuracy" or "validation_loss"; losses are negated, so that larger is better.
+        epochs: number of epochs of each run.
     """
     none = (-math.inf,) * epochs
     curves = [_best_so_far(record, monitor) for record in records]
-    if len(curves) < FEWEST:
+    if len(curves) < FEWEST_RUNS:
         return none
-    first = epochs // WARM_UP
+    first = epochs // WARM_UP_SHARE
     medians = [
         statistics.median(curve[min(epoch, len(curve) - 1)] for curve in curves)
         for epoch in range(first, epochs - 1)  # after the last epoch nothing is saved
@@ -52,6 +57,7 @@ def pruning_thresholds(records: Sequence[RunRecord], *, monitor: str, epochs: in
 
 
 def _best_so_far(record: RunRecord, monitor: str) -> list[float]:
+    """Return for each epoch of a run the best validation score up to it, larger is better."""
     if monitor == "validation_accuracy" and record.classes is not None:
         scores = [line.validation_accuracy or 0.0 for line in record.curve]
     else:
@@ -60,91 +66,101 @@ def _best_so_far(record: RunRecord, monitor: str) -> list[float]:
 
 
 Runner = Callable[[Sequence[RunSpec], Mapping[int, PruningThresholds]], None]
-"""Runs specs side by side and leaves their records; some are stopped where they stay below a threshold."""
+"""Runs specs side by side and stores their records.
+
+The second argument maps indices of specs to thresholds of each epoch, below which the run is stopped early.
+"""
 
 
 class Search:
-    """Runs one worker of a search; any number of them may share a folder of runs.
+    """Runs one worker of a search; any number of workers may share a folder of runs.
 
-    What was asked for stands in a journal, what came of it in records. Whoever finds a setting that was asked for
-    and that nobody runs takes it up, so a killed worker loses nothing. A journal that is lost is asked for anew:
-    the same questions have the same answers, and what has a record is not run again.
+    A journal stores the settings that were chosen, records store their results. A worker also runs settings of the
+    journal that no other worker runs, so a killed worker loses nothing. If the journal is lost, the same settings
+    are chosen again, and runs with records are not repeated. `say` prints a line of progress.
     """
 
     def __init__(self, task: Task, runner: Runner, say: Callable[[str], None]) -> None:
         self.task = task
         self.runner = runner
         self.say = say
-        self.begun: set[str] = set()  # settings that this worker has run once; a second try is each run's own
+        self.begun: set[str] = set()  # method ids of settings that this worker has run; it runs each once
         request = task.request
         keys = tuple(task.protocol.search_space or ())
-        self.asker = asker_of(request.strategy, task.space, keys, task.protocol.name)
+        self.strategy = make_strategy(request.strategy, task.space, keys, task.protocol.name)
         self.path = task.folder / JOURNALS / f"{request.strategy}-{task.base_id}.json"
-        self.ahead = self.asker.ahead and not request.prune
+        self.asks_all_at_once = self.strategy.ignores_results and not request.prune
 
     def run(self) -> list[Outcome]:
-        """Ask and run until every study has its settings and has confirmed its best; return their results.
+        """Choose and run settings until every study is complete; return the results of all settings.
 
-        Each setting is tried with the first tuning seeds. The best of a study by its mean is then run with all of
-        them, and so is what becomes the best by that, until the best has them all: of few seeds the best setting is
-        often the luckiest one.
+        Each setting is run with the first tuning seeds. Then the best setting of a study by its mean is run with
+        all of them, until the best has run with all: the best of few seeds is often the luckiest.
 
         Raises:
-            InputError: a setting cannot be composed or built, or more were tried than the protocol allows.
+            InputError: a setting cannot be composed or built, or more settings were tried than the protocol allows.
             StorageError: the journal cannot be written.
         """
         while True:
             with self._journal() as journal:
-                outcomes = self._outcomes(journal)
-                left = [outcome for outcome in outcomes if self._is_left(outcome)]
+                outcomes = self._read_outcomes(journal)
+                abandoned = [outcome for outcome in outcomes if self._is_abandoned(outcome)]
                 new = self._ask(outcomes)
                 self._check_budget([*outcomes, *new])
                 for outcome in new:
                     build(outcome.specs[0])
                 self._write(journal, new)
-            if not left and not new:
+            if not abandoned and not new:
                 break
-            self._round([*left, *(outcome for outcome in new if outcome.state == "open")], outcomes)
+            self._run_round([*abandoned, *(outcome for outcome in new if outcome.state == "open")], outcomes)
         for outcome in outcomes:
             if outcome.state == "open":
                 wait_for(outcome.specs)
         for study in range(self.task.request.studies):
             self._confirm([outcome.asked for outcome in outcomes if outcome.asked.study == study])
-        return [self._ended(outcome.asked) for outcome in outcomes]
+        return [self._read_all_seeds(outcome.asked) for outcome in outcomes]
 
     def _confirm(self, study: Sequence[Asked]) -> None:
-        """Run the best setting of a study with all tuning seeds, until the best by its mean has run with all."""
+        """Run the best of a study's settings with all tuning seeds, until the best by its mean has run with all."""
         while True:
-            best = best_of([self._ended(asked) for asked in study])
+            best = select_best([self._read_all_seeds(asked) for asked in study])
             specs = () if best is None else self._specs(best.asked)
-            left = list(filter(_is_open, specs))
-            if best is None or not left:
+            missing = list(filter(_is_open, specs))
+            if best is None or not missing:
                 return
-            self.say(f"study {best.asked.study}: {len(left)} more tuning seeds for {best.asked.method_id}")
-            self.runner(left, {})
+            self.say(f"study {best.asked.study}: {len(missing)} more tuning seeds for {best.asked.method_id}")
+            self.runner(missing, {})
             wait_for(specs)
 
     def _specs(self, asked: Asked) -> tuple[RunSpec, ...]:
         """Compose the runs of a setting with all tuning seeds."""
         return self.task.specs(dict(asked.setting), self.task.protocol.trial_seeds)
 
-    def _ended(self, asked: Asked) -> Outcome:
-        """Look up a setting with every tuning seed that it has run with."""
+    def _read_all_seeds(self, asked: Asked) -> Outcome:
+        """Read the result of a setting over all tuning seeds that it has run with."""
         first = len(self.task.first_seeds)
         specs = self._specs(asked)
-        return outcome_of(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
+        return read_outcome(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
 
-    def _is_left(self, outcome: Outcome) -> bool:
-        """Return whether a setting was asked for and nobody runs it."""
-        return outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_run(outcome)
+    def _is_abandoned(self, outcome: Outcome) -> bool:
+        """Return whether a setting of the journal has open runs that no worker runs."""
+        return (
+            outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_running(outcome)
+        )
 
     @contextlib.contextmanager
     def _journal(self) -> Iterator[Journal]:
-        """Yield the journal while no other worker may write it."""
+        """Lock the journal in a `with` block, and yield it; a StorageError if its folder cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock")):
-                yield readable(self.path) or self._empty()
+                yield readable(self.path) or Journal(
+                    schema_version=JOURNAL_VERSION,
+                    protocol=self.task.protocol.name,
+                    strategy=self.task.request.strategy,
+                    base_id=self.task.base_id,
+                    asked=(),
+                )
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
@@ -153,22 +169,14 @@ class Search:
                 f"paths.runs_dir=DIR"
             ) from error
 
-    def _empty(self) -> Journal:
-        return Journal(
-            schema_version=JOURNAL_VERSION,
-            protocol=self.task.protocol.name,
-            strategy=self.task.request.strategy,
-            base_id=self.task.base_id,
-            asked=(),
-        )
-
     def _write(self, journal: Journal, new: Sequence[Outcome]) -> None:
+        """Write the journal with new settings added, if there are any."""
         if new:
             asked = (*journal.asked, *(outcome.asked for outcome in new))
             write_atomic(self.path, to_json(journal.model_copy(update={"asked": asked})))
 
-    def _outcomes(self, journal: Journal) -> list[Outcome]:
-        """Return the settings of this request's studies, study by study."""
+    def _read_outcomes(self, journal: Journal) -> list[Outcome]:
+        """Read the results of the journal's settings that belong to this request, study by study."""
         request = self.task.request
         return [
             self._outcome(asked)
@@ -177,30 +185,32 @@ class Search:
         ]
 
     def _outcome(self, asked: Asked) -> Outcome:
-        return outcome_of(asked, self.task.specs(dict(asked.setting), self.task.first_seeds))
+        """Read the result of a setting over the first tuning seeds."""
+        return read_outcome(asked, self.task.specs(dict(asked.setting), self.task.first_seeds))
 
     def _ask(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Ask for the next setting of each study, or for all where none depends on results."""
+        """Choose the next setting of each study, or all settings if none depends on results."""
         asked = []
         for study in range(self.task.request.studies):
             known = [outcome for outcome in outcomes if outcome.asked.study == study]
-            for _ in range(self.task.request.trials - len(known) if self.ahead else 1):
+            for _ in range(self.task.request.trials - len(known) if self.asks_all_at_once else 1):
                 if len(known) < self.task.request.trials:
-                    known.append(self._asked(study, known))
+                    known.append(self._ask_next(study, known))
                     asked.append(known[-1])
         return asked
 
-    def _asked(self, study: int, known: Sequence[Outcome]) -> Outcome:
-        setting = self.asker.ask(study, [outcome.tried for outcome in known])
+    def _ask_next(self, study: int, known: Sequence[Outcome]) -> Outcome:
+        """Choose the next setting of a study, after its known ones, and read its records if there are any."""
+        setting = self.strategy.ask(study, [outcome.tried for outcome in known])
         specs = self.task.specs(setting, self.task.first_seeds)
         asked = Asked(study=study, number=len(known), method_id=method_id(specs[0].method), setting=setting)
-        return outcome_of(asked, specs)
+        return read_outcome(asked, specs)
 
     def _check_budget(self, outcomes: Sequence[Outcome]) -> None:
-        """Refuse to ask for more settings than a submission may have tried, those tried elsewhere included."""
+        """Raise an InputError if more settings were tried, by this or other searches, than a submission may try."""
         protocol = self.task.protocol
         ours = {outcome.asked.method_id for outcome in outcomes}
-        others = tried_in(self.task) - ours
+        others = read_tried_methods(self.task) - ours
         if len(ours) + len(others) > (protocol.tuning_trials or 0):
             raise InputError(
                 f"{self.task.folder}: {len(others)} other settings of this method were tried there, e.g. "
@@ -208,7 +218,8 @@ class Search:
                 f"ask for fewer with --studies or --trials, or name another folder with paths.runs_dir=DIR"
             )
 
-    def _round(self, outcomes: Sequence[Outcome], known: Sequence[Outcome]) -> None:
+    def _run_round(self, outcomes: Sequence[Outcome], known: Sequence[Outcome]) -> None:
+        """Run the open runs of `outcomes` side by side; results in `known` give thresholds for pruning."""
         specs: list[RunSpec] = []
         thresholds: dict[int, PruningThresholds] = {}
         for outcome in outcomes:
@@ -218,13 +229,14 @@ class Search:
                 if threshold is not None:
                     thresholds[len(specs)] = threshold
                 specs.append(spec)
-        best = best_of(known)
+        best = select_best(known)
         so_far = "" if best is None else f"; best so far {abs(best.score or 0.0):.4g} {best.asked.method_id}"
         if specs:
             self.say(f"round of {len(outcomes)} settings, {len(specs)} runs{so_far}")
             self.runner(specs, thresholds)
 
     def _thresholds(self, study: int, known: Sequence[Outcome]) -> PruningThresholds:
+        """Compute the pruning thresholds of a study from its finished settings."""
         earlier = [
             outcome for outcome in known if outcome.asked.study == study and outcome.state == "finished"
         ]
@@ -234,14 +246,14 @@ class Search:
         return pruning_thresholds(records, monitor=protocol.monitor, epochs=protocol.epochs)
 
 
-def _is_run(outcome: Outcome) -> bool:
-    """Return whether some process runs one of its open runs now."""
+def _is_running(outcome: Outcome) -> bool:
+    """Return whether a process holds the folder of one of the setting's open runs."""
     folders = [folder_of(spec) for spec in filter(_is_open, outcome.specs)]
     return any(folder.is_dir() and is_held(folder) for folder in folders)
 
 
 def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sleep) -> None:
-    """Wait for runs of another worker, and run what it gave up."""
+    """Wait until no other worker runs these specs, and run those that it left without a result."""
     for spec in specs:
         while is_held(folder_of(spec)):
             pause(POLL_S)
@@ -250,22 +262,22 @@ def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sle
 
 
 def _is_open(spec: RunSpec) -> bool:
-    """Return whether a run has no record and was not stopped early."""
+    """Return whether a run has neither a record nor a note that it was stopped early."""
     return stored_record(spec) is None and stored_pruned(spec) is None
 
 
-def tried_in(task: Task) -> set[str]:
-    """Return the ids of methods with records in a folder that differ from this one in searched numbers alone."""
+def read_tried_methods(task: Task) -> set[str]:
+    """Return the ids of stored methods that differ from the task's method in searched numbers alone."""
 
-    def fixed(choices: Mapping[str, str]) -> dict[str, str]:
-        return {key: value for key, value in choices.items() if key not in task.space}
+    def without_searched(settings: Mapping[str, str]) -> dict[str, str]:
+        return {key: value for key, value in settings.items() if key not in task.space}
 
-    wanted, tried = fixed(identity(task.base.method)), set()
+    wanted, tried = without_searched(identity(task.base.method)), set()
     for folder in task.folder.glob("[0-9a-f]*"):
         for seed in task.protocol.trial_seeds:
             with contextlib.suppress(InputError):
                 record = read_model(folder / str(seed) / RECORD, RunRecord)
-                if fixed(identity(record.method)) == wanted:
+                if without_searched(identity(record.method)) == wanted:
                     tried.add(record.method_id)
                 break
     return tried

@@ -1,4 +1,4 @@
-"""The numbers that a protocol lets one method search, as intervals in the units of their overrides."""
+"""Builds the search space of a method: intervals of the numbers that its protocol lets be searched."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import NamedTuple
 from sgbench.errors import InputError
 from sgbench.records.spec import Method, Protocol, SearchRange
 
-DIGITS = 3
-"""Significant digits of a number that is asked for, so that words stay short."""
-Setting = dict[str, float]
+SIGNIFICANT_DIGITS = 3
+"""Significant digits of a searched number, so that overrides stay short."""
+Setting = dict[str, float]  # maps keys of searched numbers, such as optimizer.lr, to values
 
 
 class Interval(NamedTuple):
-    """Says from where to where a number is searched, and how evenly."""
+    """Defines the interval in which a number is searched, on a linear or a logarithmic scale."""
 
     low: float
     high: float
     is_log: bool
 
     def at(self, share: float) -> float:
-        """Return the number at a share of the interval, with three significant digits.
+        """Return the number at a share (0..1) of the interval, with three significant digits.
 
         >>> Interval(0.01, 1.0, True).at(0.5), Interval(0.0, 3.0, False).at(0.5)
         (0.1, 1.5)
@@ -31,23 +31,22 @@ class Interval(NamedTuple):
         return self.rounded(self.low + share * (self.high - self.low))
 
     def rounded(self, value: float) -> float:
-        """Return a number with three significant digits that lies within.
+        """Round a number to three significant digits and clip it to the interval.
 
         >>> Interval(0.0504, 5.0, True).rounded(0.05041)
         0.0504
         """
-        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
+        return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), self.low), self.high)
 
 
-def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
-    """Return the intervals of a protocol's search space that a method has, by the key of their number.
+def search_space(method: Method, protocol: Protocol) -> dict[str, Interval]:
+    """Map the keys that a protocol lets be searched, and that a method has, to their intervals.
 
-    Widths and slopes are searched in units of the neuron's threshold, so that neurons of other thresholds search
-    the same shapes.
+    Protocols state widths and slopes in units of the neuron's threshold; the intervals are in units of overrides.
 
     Raises:
-        InputError: the protocol opens no space, the method has none of its numbers, or its neuron has no threshold
-            in whose units one could be given.
+        InputError: the protocol has no search space, the method has none of its numbers, or its neuron has no
+            positive threshold.
     """
     if protocol.search_space is None or protocol.tuning_trials is None:
         raise InputError(
@@ -57,7 +56,7 @@ def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
     space = {
         key: _interval(key, limits, method)
         for key, limits in protocol.search_space.items()
-        if _value(method, key) is not MISSING
+        if _value(method, key) is not NOT_A_PARAMETER
     }
     if not space:
         raise InputError(
@@ -67,15 +66,17 @@ def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
     return space
 
 
-MISSING = object()
+NOT_A_PARAMETER = object()
 
 
 def _value(method: Method, key: str) -> object:
+    """Return a method's parameter by its key, such as optimizer.lr, or NOT_A_PARAMETER."""
     group, _, name = key.partition(".")
-    return method.parameters.get(group, {}).get(name, MISSING)
+    return method.parameters.get(group, {}).get(name, NOT_A_PARAMETER)
 
 
 def _interval(key: str, allowed: SearchRange, method: Method) -> Interval:
+    """Convert a range of the protocol to an interval in the units of the override."""
     factor = 1.0
     if allowed.unit != "number":
         threshold = _value(method, "neuron.threshold")
@@ -87,20 +88,20 @@ def _interval(key: str, allowed: SearchRange, method: Method) -> Interval:
     return Interval(allowed.low * factor, allowed.high * factor, allowed.scale == "log")
 
 
-def words_of(setting: Mapping[str, float]) -> tuple[str, ...]:
-    """Write a setting as overrides.
+def setting_overrides(setting: Mapping[str, float]) -> tuple[str, ...]:
+    """Write a setting as Hydra overrides.
 
-    >>> words_of({"optimizer.lr": 0.003})
+    >>> setting_overrides({"optimizer.lr": 0.003})
     ('optimizer.lr=0.003',)
     """
     return tuple(f"{key}={value:.12g}" for key, value in setting.items())
 
 
-def setting_at(space: Mapping[str, Interval], shares: Mapping[str, float]) -> Setting:
-    """Return the setting at a point of the unit cube, of which a method may lack dimensions.
+def setting_at(space: Mapping[str, Interval], point: Mapping[str, float]) -> Setting:
+    """Convert a point of the unit cube to a setting; coordinates of keys that `space` lacks are ignored.
 
     >>> space = {"optimizer.lr": Interval(0.01, 1.0, True)}
     >>> setting_at(space, {"optimizer.lr": 0.5, "surrogate.width_fwhm": 0.1})
     {'optimizer.lr': 0.1}
     """
-    return {key: interval.at(shares[key]) for key, interval in space.items()}
+    return {key: interval.at(point[key]) for key, interval in space.items()}

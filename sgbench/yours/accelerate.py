@@ -1,4 +1,4 @@
-"""Run a user's own spiking network in torch on sgbench's engine, with its own weights."""
+"""Runs a user's own spiking network in torch on sgbench's engine, with its own weights."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.all_steps import AllSteps
-from sgbench.yours.step_graph import StepByStep, graph_of, is_snntorch
+from sgbench.yours.step_graph import StepByStep, is_snntorch, trace_step
 
 log = logging.getLogger("sgbench")
-LEAST = 2
-"""Dimensions of an input: time and batch."""
+FEWEST_AXES = 2
+"""Axes that every input has, time and batch; features follow."""
 PROBE_TOLERANCE = 1e-4
-ROUNDS = 3
-"""Repeats of the timing."""
+TIMING_ROUNDS = 3
+"""Number of times that both ways to run a network are timed; the median counts."""
 
 
 class Pass(NamedTuple):
-    """Holds the spikes and potentials of the last layer at all time steps."""
+    """Holds the spikes and potentials of the last layer in T time steps, for B samples and C neurons."""
 
     spikes: Tensor  # [T, B, C]
     potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
@@ -38,7 +38,7 @@ class BothWays(NamedTuple):
 
     all_steps: AllSteps
     by_steps: StepByStep
-    why: str  # why its forward could not be traced; empty if it was
+    why: str  # why the network's forward could not be traced; empty if it was
 
 
 class Accelerated(nn.Module):
@@ -46,7 +46,10 @@ class Accelerated(nn.Module):
 
     Its parameters are those of the network, so an optimiser of either updates both. Keys of its `state_dict` begin
     with `network.`; save the network's own to load it elsewhere. Decays, thresholds and other values are read from
-    the network in each pass. Its `forward` is traced again when `self.training` changes.
+    the network in each pass. The network's `forward` is traced again when the training mode of a module changes.
+
+    Raises:
+        InputError: the engine cannot run a module of the network.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -67,18 +70,18 @@ class Accelerated(nn.Module):
         """Return both ways to run the network, with its modules in their current training mode."""
         modes = tuple(module.training for module in self.network.modules())
         if modes not in self._both:
-            graph, why = graph_of(self.network)
+            graph, why = trace_step(self.network)
             self._both[modes] = BothWays(AllSteps(graph, self.network), StepByStep(graph, self.network), why)
         return self._both[modes]
 
     @property
     def all_steps(self) -> AllSteps:
-        """Return the runner of all time steps at once."""
+        """Return the object that runs all time steps at once."""
         return self.both_ways.all_steps
 
     @property
     def by_steps(self) -> StepByStep:
-        """Return the runner step by step."""
+        """Return the object that runs one time step after another."""
         return self.both_ways.by_steps
 
     @property
@@ -90,12 +93,12 @@ class Accelerated(nn.Module):
         """Run all time steps from the resting state.
 
         Args:
-            x: input [T, B, ...].
+            x: input [T, B, ...] of T time steps and B samples.
 
         Raises:
             InputError: x has another shape, or the network was changed to one that the engine cannot run.
         """
-        if x.dim() <= LEAST:
+        if x.dim() <= FEWEST_AXES:
             raise InputError(
                 f"accelerate: input has shape {tuple(x.shape)}; [time, batch, ...] is needed, all time steps at "
                 f"once"
@@ -163,9 +166,9 @@ def accelerate(
     [1.0, 1.0]
     """
     fast = Accelerated(network)
-    tried = batch if batch is not None else example
-    if tried is not None:
-        _compare(fast, tried)
+    input = batch if batch is not None else example
+    if input is not None:
+        _require_equal_results(fast, input)
     elif not fast.traced:
         log.warning(
             "accelerate: modules are passed in the order in which they were made, since the network's forward "
@@ -173,22 +176,25 @@ def accelerate(
             fast.both_ways.why,
         )
     if batch is not None:
-        fast.times_faster = _measured(Accelerated(copy.deepcopy(network)), batch)
+        fast.times_faster = _measure_speed_up(Accelerated(copy.deepcopy(network)), batch)
         log.info("accelerate: runs on %s", fast.runs_on)
     return fast
 
 
-def _compare(fast: Accelerated, x: Tensor) -> None:
-    """Refuse a network whose results step by step, or by its own forward of all steps, differ from the engine's."""
-    one, other = (Accelerated(copy.deepcopy(fast.network)) for _ in range(2))
-    for network in (one, other):
-        _silence(network.network)
+def _require_equal_results(fast: Accelerated, x: Tensor) -> None:
+    """Raise an InputError if the network's results in torch differ from the engine's on an input x [T, B, ...].
+
+    In torch a traced network runs step by step; another one runs by its own forward, which takes all steps.
+    """
+    fast_copy, slow_copy = (Accelerated(copy.deepcopy(fast.network)) for _ in range(2))
+    for network in (fast_copy, slow_copy):
+        _disable_dropout(network.network)
     with torch.no_grad():
-        ours = one.all_steps(x)
-        theirs = other.by_steps(x) if fast.traced else other.network(x)
+        ours = fast_copy.all_steps(x)
+        theirs = slow_copy.by_steps(x) if fast.traced else slow_copy.network(x)
     if fast.traced:
-        _compare_a_step(copy.deepcopy(fast.network), x[0], ours[0][0])
-    for name, slow, quick in zip(("spikes", "potentials"), _by_kind(theirs), ours, strict=False):
+        _require_equal_first_step(copy.deepcopy(fast.network), x[0], ours[0][0])
+    for name, slow, quick in zip(("spikes", "potentials"), _as_tuple(theirs), ours, strict=False):
         if getattr(slow, "shape", None) != quick.shape:
             raise InputError(
                 f"accelerate: the network's forward gives {name} of shape {tuple(getattr(slow, 'shape', ()))} on "
@@ -202,17 +208,20 @@ def _compare(fast: Accelerated, x: Tensor) -> None:
             )
 
 
-def _compare_a_step(network: nn.Module, x: Tensor, ours: Tensor) -> None:
-    """Compare the spikes of the first step with those of the network's own forward, if it can be called."""
+def _require_equal_first_step(network: nn.Module, x: Tensor, ours: Tensor) -> None:
+    """Raise an InputError if the first step's spikes `ours` differ from those of the network's own forward.
+
+    A forward that raises an error, or takes all steps at once, is not compared.
+    """
     if any(isinstance(module, Neuron) for module in network.modules()):  # whose calls take all steps
         return
-    _silence(network)
+    _disable_dropout(network)
     for module in network.modules():
         if is_snntorch(module):
             module.reset_mem()  # type: ignore[operator]
     try:
         with torch.no_grad():
-            theirs = _by_kind(network(x))[0]
+            theirs = _as_tuple(network(x))[0]
     except Exception as error:  # e.g. neurons of an nn.Sequential return their states
         log.debug("accelerate: the network's forward was not compared: %s", error)
         return
@@ -224,29 +233,29 @@ def _compare_a_step(network: nn.Module, x: Tensor, ours: Tensor) -> None:
         )
 
 
-def _by_kind(given: Any) -> tuple[Any, ...]:
-    """Return the output of a forward as a tuple, whether spikes alone or more."""
-    return tuple(given) if isinstance(given, tuple | list) else (given,)
+def _as_tuple(output: Any) -> tuple[Any, ...]:
+    """Return the output of a forward as a tuple: spikes, and whatever it returns besides."""
+    return tuple(output) if isinstance(output, tuple | list) else (output,)
 
 
-def _silence(network: nn.Module) -> None:
+def _disable_dropout(network: nn.Module) -> None:
     """Turn off the dropout of a network, so that two passes over it can be compared."""
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
 
 
-def _measured(fast: Accelerated, x: Tensor) -> float:
-    """Measure the speed-up of the engine over torch, forward and backward, timed in alternation."""
+def _measure_speed_up(fast: Accelerated, x: Tensor) -> float:
+    """Measure how many times as fast as torch the engine is, forward and backward, in CPU time."""
 
-    def time_of(run: Callable[[Tensor], Any]) -> float:
+    def timed_s(run: Callable[[Tensor], Any]) -> float:
         begun_s = time.process_time()
-        total: Any = sum(one.sum() for one in _by_kind(run(x))[:2])
+        total: Any = sum(output.sum() for output in _as_tuple(run(x))[:2])
         if total.requires_grad:
             total.backward()
         return time.process_time() - begun_s
 
-    time_of(fast.all_steps)  # the first call may compile
+    timed_s(fast.all_steps)  # the first call may compile
     slow: Callable[[Tensor], Any] = fast.by_steps if fast.traced else fast.network
-    pairs = [(time_of(slow), time_of(fast.all_steps)) for _ in range(ROUNDS)]
-    return statistics.median(one / max(other, 1e-9) for one, other in pairs)
+    pairs = [(timed_s(slow), timed_s(fast.all_steps)) for _ in range(TIMING_ROUNDS)]
+    return statistics.median(slow_s / max(fast_s, 1e-9) for slow_s, fast_s in pairs)

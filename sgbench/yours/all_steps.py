@@ -1,4 +1,4 @@
-"""Run a traced step of a user's network for all time steps at once.
+"""Runs a traced step of a user's network for all time steps at once.
 
 Stateless modules run once, with time folded into the batch: values are [T B, ...] for T steps and batch size B.
 Neurons run over time on the engine.
@@ -20,19 +20,17 @@ from sgbench.exchange.constructors import readout
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.signals.spikes import SparseSpikes
-from sgbench.yours.snntorch_neurons import converted
+from sgbench.yours.snntorch_neurons import convert_neuron
 from sgbench.yours.step_graph import evaluate, is_hooked, is_neuron_node, last_neuron, spike_source
 
-SPARSE = 0.25
-"""Largest share of non-zero inputs for which convolutions process them one by one, as events."""
-
-
-IMAGES = 4
-"""Dimensions of folded images [T B, C, H, W]."""
+SPARSE_SHARE = 0.25
+"""Largest share of non-zero inputs for which matrix products process them one by one, as events."""
+IMAGE_AXES = 4
+"""Axes of images with time folded into the batch [T B, C, H, W]."""
 
 
 class GivenCurrent(nn.Module):
-    """Holds neurons whose input currents are computed outside this layer."""
+    """Wraps neurons as an engine layer without weights, whose input is the current itself."""
 
     cut = False
     recurrent: Tensor | None
@@ -44,15 +42,15 @@ class GivenCurrent(nn.Module):
         self.recurrent = None
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Return None, since there is no matrix."""
+        """Return None, since the layer has no input weights."""
         return None
 
     def current(self, x: Tensor) -> Tensor:
-        """Return the input."""
+        """Return the input x, which is the current [..., N]."""
         return x
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros, since nothing is fed back."""
+        """Return zeros of the shape of the spikes s [B, N], since nothing is fed back."""
         return torch.zeros_like(s)
 
 
@@ -62,40 +60,42 @@ class SharedWeights(GivenCurrent):
     Args:
         name: name of the neurons' module.
         neuron: the neurons.
-        linear: the input weights; None if the current is computed outside this layer.
-        among: the module of the recurrent weights, or None.
+        linear: module of the input weights; None if the input is the current itself.
+        recurrent_module: module of the recurrent weights; None without recurrence.
     """
 
-    def __init__(self, name: str, neuron: Neuron, linear: nn.Linear | None, among: nn.Module | None) -> None:
+    def __init__(
+        self, name: str, neuron: Neuron, linear: nn.Linear | None, recurrent_module: nn.Module | None
+    ) -> None:
         super().__init__(name, neuron)
-        self.linear, self.among = linear, among
-        if among is not None:
+        self.linear, self.recurrent_module = linear, recurrent_module
+        if recurrent_module is not None:
             self.recurrence = "all_to_all"
-            self.recurrent = by_columns(among.weight)
+            self.recurrent = store_by_columns(recurrent_module.weight)
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
         """Return the input weight [N, inputs], and the sum of the biases [N] that snnTorch adds in every step."""
         if self.linear is None:
             return None
-        biases = [module.bias for module in (self.linear, self.among) if module is not None]
-        there: list[Any] = [bias for bias in biases if bias is not None]
-        bias: Any = sum(there[1:], there[0]) if there else None
-        return by_columns(self.linear.weight), bias
+        biases = [module.bias for module in (self.linear, self.recurrent_module) if module is not None]
+        present: list[Any] = [bias for bias in biases if bias is not None]
+        bias: Any = sum(present[1:], present[0]) if present else None
+        return store_by_columns(self.linear.weight), bias
 
     def current(self, x: Tensor) -> Tensor:
         """Return the input current [..., N] of inputs [..., inputs]."""
-        given = self.synapses()
-        if given is not None:
-            return nn.functional.linear(x, *given)
-        bias: Any = None if self.among is None else self.among.bias
+        weight_and_bias = self.synapses()
+        if weight_and_bias is not None:
+            return nn.functional.linear(x, *weight_and_bias)
+        bias: Any = None if self.recurrent_module is None else self.recurrent_module.bias
         return x if bias is None else x + bias
 
     def feedback(self, s: Tensor) -> Tensor:
         """Return the recurrent current [B, N] from the spikes s of the last step [B, N]."""
-        return torch.zeros_like(s) if self.among is None else s @ self.among.weight.T  # type: ignore[operator]
+        return torch.zeros_like(s) if self.recurrent_module is None else s @ self.recurrent_module.weight.T  # type: ignore[operator]
 
 
-def by_columns(weight: Any) -> nn.Parameter:
+def store_by_columns(weight: Any) -> nn.Parameter:
     """Store a weight [N, inputs] column by column in memory, as the engine reads it; its values stay equal."""
     if not weight.T.is_contiguous():
         weight.data = weight.data.T.contiguous().T
@@ -103,7 +103,7 @@ def by_columns(weight: Any) -> nn.Parameter:
 
 
 class AllSteps:
-    """Runs a traced network over all time steps at once."""
+    """Runs a network over all time steps at once, with its current parameters; `graph` is from `trace_step`."""
 
     def __init__(self, graph: fx.Graph, network: nn.Module) -> None:
         self.graph, self.network = graph, network
@@ -117,25 +117,22 @@ class AllSteps:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute spikes and potentials [T, B, ...] of the last neurons from the resting state."""
-        steps, found, pooled = x.shape[:2], [], set()
-        chains = {chain[-1]: chain for chain in self._chains()}  # as modules are now
-        within = {node for chain in chains.values() for node in self._inside(chain)}
+        time_and_batch, found, pooled = x.shape[:2], [], set()
+        # The modules may have changed since the last call, so the chains are found anew.
+        chains = {chain[-1]: chain for chain in self._chains()}
+        chained_nodes = {node for chain in chains.values() for node in self._nodes_within(chain)}
 
         def call(node: fx.Node, module: nn.Module, value: Any) -> Any:
-            if node in within:  # computed by the chain, when its last neurons are called
-                return value
-            if node in pooled:
+            if node in chained_nodes or node in pooled:  # computed with a chain, or with a convolution
                 return value
             if node not in chains:
+                is_image = value.dim() == IMAGE_AXES and value.device.type == "cpu"
+                if not (_is_plain_convolution(module) and is_image and fused.missing() is None):
+                    return _run_stateless(module, value, time_and_batch)
                 pool = self._pool_behind(node)
-                by_events = _is_plain(module) and _by_events(value)
-                pooled.update({pool} if by_events else ())
-                return (
-                    self._convolved(module, pool, value, steps)
-                    if by_events
-                    else _stateless(module, value, steps)
-                )
-            spikes, potential = self._unrolled(chains[node], value.unflatten(0, steps))
+                pooled.add(pool)
+                return self._convolve_events(module, pool, value, time_and_batch)
+            spikes, potential = self._run_chain(chains[node], value.unflatten(0, time_and_batch))
             if node is self.last:
                 found.extend((spikes, potential))
             return spikes.flatten(0, 1)
@@ -145,10 +142,11 @@ class AllSteps:
         return spikes, potential
 
     def _module(self, node: fx.Node) -> nn.Module:
+        """Return the module that a node calls."""
         return self.network.get_submodule(str(node.target))
 
     def _linear(self, node: fx.Node) -> fx.Node | None:
-        """Return the linear layer whose output is the whole current of neurons, or None."""
+        """Return the call of the linear layer whose output is the whole current of the neurons `node`, or None."""
         before = node.args[0]
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
             return None
@@ -156,7 +154,7 @@ class AllSteps:
         return before if type(module) is nn.Linear and not is_hooked(module) else None
 
     def _chains(self) -> list[list[fx.Node]]:
-        """Group neurons into chains, in which spikes go only to the linear layer of the next neurons."""
+        """Group calls of neurons into chains, in which spikes go only to the linear layer of the next neurons."""
         chains: list[list[fx.Node]] = []
         for node in self.graph.nodes:
             if not is_neuron_node(node, self.network):
@@ -171,7 +169,7 @@ class AllSteps:
                 chains.append([node])
         return chains
 
-    def _inside(self, chain: Sequence[fx.Node]) -> list[fx.Node]:
+    def _nodes_within(self, chain: Sequence[fx.Node]) -> list[fx.Node]:
         """List the nodes that a chain computes itself: its linear layers and all neurons but the last."""
         linears = [linear for linear in map(self._linear, chain) if linear is not None]
         return [*linears, *chain[:-1]]
@@ -192,84 +190,91 @@ class AllSteps:
         matrix: Any = None if linear is None else self._module(linear)
         if matrix is not None:
             features = (matrix.out_features,)
-        neuron = module if isinstance(module, Neuron) else converted(module, name, features)
-        among = getattr(module, "recurrent", None) if neuron is not module else None
-        if matrix is None and among is None:
+        neuron = module if isinstance(module, Neuron) else convert_neuron(module, name, features)
+        recurrent_module = getattr(module, "recurrent", None) if neuron is not module else None
+        if matrix is None and recurrent_module is None:
             return GivenCurrent(name, neuron)
-        return SharedWeights(name, neuron, matrix, among)
+        return SharedWeights(name, neuron, matrix, recurrent_module)
 
     def _pool_behind(self, node: fx.Node) -> fx.Node | None:
         """Return the max pooling that alone follows a convolution, if one loop can compute both; else None."""
-        if node.op != "call_module" or len(node.users) != 1 or not _is_plain(self._module(node)):
+        if node.op != "call_module" or len(node.users) != 1 or not _is_plain_convolution(self._module(node)):
             return None
         (behind,) = node.users
         pool = self._module(behind) if behind.op == "call_module" else None
-        return behind if type(pool) is nn.MaxPool2d and not is_hooked(pool) and _side(pool) else None
+        return behind if type(pool) is nn.MaxPool2d and not is_hooked(pool) and _pool_side(pool) else None
 
-    def _convolved(self, conv: Any, pool: fx.Node | None, value: Tensor, steps: torch.Size) -> Tensor:
-        """Compute a convolution and, if given, the max pooling after it, for all steps."""
+    def _convolve_events(self, conv: Any, pool: fx.Node | None, value: Tensor, steps: torch.Size) -> Tensor:
+        """Convolve images [T B, C, H, W] event by event, and apply the max pooling after it if `pool` is given.
+
+        `steps` is (T, B).
+        """
         from sgbench.engine.event_convolution import Convolution, convolve
 
-        side = 1 if pool is None else _side(self._module(pool))
+        side = 1 if pool is None else _pool_side(self._module(pool))
         sizes = (conv.stride[0], conv.padding[0], side)
         image: Any = tuple(value.shape[1:])
-        of = Convolution(image, conv.weight, conv.bias, *sizes)
-        out = convolve(value.flatten(1).unflatten(0, steps), of)
-        return out.view(len(value), *(of.geometry.filters, of.geometry.rows, of.geometry.columns))
+        convolution = Convolution(image, conv.weight, conv.bias, *sizes)
+        out = convolve(value.flatten(1).unflatten(0, steps), convolution)
+        geometry = convolution.geometry
+        return out.view(len(value), geometry.filters, geometry.rows, geometry.columns)
 
-    def _unrolled(self, chain: Sequence[fx.Node], x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the layers of a chain on the engine; only the network's last neurons return potentials."""
+    def _run_chain(self, chain: Sequence[fx.Node], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run a chain on the engine for inputs x [T, B, ...]; return spikes and potentials of its last neurons.
+
+        Potentials are right only for the network's last neurons; for others the spikes are returned twice.
+        """
         layers = [self._layer(node, tuple(x.shape[2:])) for node in chain]
-        ends, theirs = chain[-1] is self.last, not isinstance(self._module(chain[-1]), Neuron)
+        is_network_end, is_snntorch = chain[-1] is self.last, not isinstance(self._module(chain[-1]), Neuron)
         first = layers[0].synapses()
         if first is not None and x.shape[2:] != first[0].shape[1:]:
             raise InputError(
                 f"accelerate: input of shape {tuple(x.shape)} reaches module '{layers[0].name}' by a matrix; "
                 f"[time, batch, {first[0].shape[1]}] is needed, all time steps at once"
             )
-        signal = x if first is not None or not theirs else x.flatten(2)
+        signal = x if first is not None or not is_snntorch else x.flatten(2)
         signal = SparseSpikes.of(signal) if first is not None and _is_sparse(signal) else signal
-        fires_by = _as_integrators(layers[-1]) if ends and theirs else None
+        integrator = _as_integrators(layers[-1]) if is_network_end and is_snntorch else None
         engine = Engine("auto", x.device)
-        output, u, _ = engine.unroll(layers, signal, keep_u=ends and fires_by is None, keep_spikes=False)[-1]
+        output, u, _ = engine.unroll(
+            layers, signal, keep_u=is_network_end and integrator is None, keep_spikes=False
+        )[-1]
         if output is None:
             raise AssertionError("the last layer's output is always there")
-        if fires_by is not None:
-            spikes, potential = fires_by.surrogate(output - fires_by.threshold()), output
+        if integrator is not None:
+            spikes, potential = integrator.surrogate(output - integrator.threshold()), output
         else:
             spikes, potential = output, output if u is None else u
-        if theirs and u is not None:
+        if is_snntorch and u is not None:
             potential = u + layers[-1].neuron.threshold()  # type: ignore[operator]
         shape = x.shape if first is None and len(chain) == 1 else spikes.shape
         return spikes.view(shape), potential.view(shape)
 
 
-def _stateless(module: nn.Module, value: Any, steps: torch.Size) -> Any:
-    """Compute a stateless module for all steps."""
+def _run_stateless(module: nn.Module, value: Any, steps: torch.Size) -> Any:
+    """Call a stateless module on values [T B, ...] of all steps; `steps` is (T, B).
+
+    A normalisation that takes its mean over the batch is called for each step, as in a loop over time.
+    """
     if isinstance(module, _NormBase):
-        keeps = module.running_mean is not None
-        if module.training if keeps else isinstance(module, _BatchNorm):  # its means are over one step
+        has_running_mean = module.running_mean is not None
+        if module.training if has_running_mean else isinstance(module, _BatchNorm):
             return torch.cat([module(now) for now in value.unflatten(0, steps).unbind(0)])
     return module(value)
 
 
-def _by_events(value: Any) -> bool:
-    """Return whether convolutions of a value may process its events one by one."""
-    return value.dim() == IMAGES and value.device.type == "cpu" and fused.missing() is None
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Return whether a module is a convolution that can process events one by one."""
+def _is_plain_convolution(module: nn.Module) -> bool:
+    """Return whether a module is a square, ungrouped convolution with zero padding, which can process events."""
     if type(module) is not nn.Conv2d or is_hooked(module):
         return False
     if isinstance(module.padding, str) or module.padding_mode != "zeros":
         return False
     pairs = (module.stride, module.padding)
-    square = all(one == other for one, other in pairs)  # type: ignore[misc]
+    square = all(vertical == horizontal for vertical, horizontal in pairs)  # type: ignore[misc]
     return square and module.groups == 1 and tuple(module.dilation) == (1, 1)
 
 
-def _side(pool: Any) -> int:
+def _pool_side(pool: Any) -> int:
     """Return the side of square pooling windows that do not overlap, or 0 for other windows."""
     sides = {pool.kernel_size, pool.stride} if isinstance(pool.kernel_size, int) else set()
     plain = not pool.padding and pool.dilation == 1 and not pool.ceil_mode and not pool.return_indices
@@ -277,16 +282,16 @@ def _side(pool: Any) -> int:
 
 
 def _is_sparse(x: Tensor) -> bool:
-    """Return whether at most the share SPARSE of inputs is not 0, estimated from every sixteenth sample."""
+    """Return whether at most SPARSE_SHARE of the inputs x [T, B, ...] is not 0, by every sixteenth sample."""
     some = x[:, ::16]
-    return not x.requires_grad and int(some.count_nonzero()) <= SPARSE * some.numel()
+    return not x.requires_grad and int(some.count_nonzero()) <= SPARSE_SHARE * some.numel()
 
 
 def _as_integrators(layer: GivenCurrent) -> Leaky | None:
-    """Turn a layer without reset and recurrence into integrators; return its neuron, or None for other layers.
+    """Replace the neuron of a layer without reset and recurrence by an integrator; return the original neuron.
 
     The output of integrators is the potential, from which the spikes follow afterwards. The engine then stores no
-    potential of any other layer.
+    potential of any other layer. Other layers are left as they are, and None is returned.
     """
     neuron = layer.neuron
     if not isinstance(neuron, Leaky) or neuron.next_potential.reset != "none" or layer.recurrence != "none":

@@ -1,4 +1,4 @@
-"""Read one part of a user's data, in any of the accepted forms, as plain arrays of samples and labels."""
+"""Reads one part of a user's data, in any of the accepted forms, as plain arrays of samples and labels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.tonic_sets import UNSTATED, channels_of
 from sgbench.errors import InputError
-from sgbench.yours.scratch import SpilledArrays, stacked
+from sgbench.yours.scratch import SpilledArrays, stack_arrays
 
 VALUES_AXES, TRACES_AXES = 2, 3
 PAIR = 2
-EXAMPLE = "give (x, y) with x [samples, time, channels], [samples, features] or a list of samples"
+ACCEPTED_FORMS = "give (x, y) with x [samples, time, channels], [samples, features] or a list of samples"
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class Part:
         """Return the index in `values` of each sample."""
         return np.arange(len(self)) if self.indices is None else self.indices
 
-    def taken(self, chosen: NDArray[np.int64]) -> Part:
-        """Select some of the samples without a copy."""
+    def select(self, chosen: NDArray[np.int64]) -> Part:
+        """Return a part with the samples at these indices, whose values are not copied."""
         return Part(self.values, self.labels[chosen], self.order[chosen])
 
 
-Unit = Literal["s", "ms", "us"]
+Unit = Literal["s", "ms", "us"]  # of spike times
 IN_MICROSECONDS: dict[Unit, float] = {"s": 1e6, "ms": 1e3, "us": 1.0}
 
 
-def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
-    """Read one part of a user's data.
+def read_data(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
+    """Read one part of a user's data: training, validation or test.
 
-    Each sample of a data set is read once; above 64 MB they are stored in a temporary file.
+    Each sample of a data set is read once; samples above 64 MB in all are stored in a temporary file.
 
     Args:
         given: (x, y), a torch `Dataset` or `DataLoader`, or a tonic data set; x is an array or tensor, or a list of
@@ -72,11 +72,11 @@ def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
     Raises:
         InputError: the data have another form, or samples and labels differ in number; one line.
     """
-    how = _Reading(name, time_unit, _sensor_size(given))
+    reader = _PartReader(name, time_unit, _sensor_size(given))
     if isinstance(given, tuple | list) and len(given) == PAIR:
-        values, labels = how.values(given[0]), plain(given[1]).reshape(-1)
+        values, labels = reader.values(given[0]), to_array(given[1]).reshape(-1)
     else:
-        values, labels = how.pairs(given)
+        values, labels = reader.pairs(given)
     count = len(values.times_us) if isinstance(values, EventArrays) else len(values)
     if count != len(labels):
         raise InputError(f"{name}: {count} samples but {len(labels)} labels; one label a sample is needed")
@@ -96,11 +96,11 @@ def _sensor_size(given: Any) -> tuple[int, int, int] | None:
             return tuple(stated)
         if known is not None and hasattr(given, "sensor_size"):
             return known.sensor_size
-        given = getattr(given, "dataset", None)  # of a loader, a cache or a subset
+        given = getattr(given, "dataset", None)  # the data set inside a loader, a cache or a subset
     return None
 
 
-def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
+def iterate_pairs(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
     """Yield the (sample, label) pairs of a data set, loader or other iterable, in the order of the data set.
 
     Raises:
@@ -114,15 +114,15 @@ def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
     elif hasattr(given, "__iter__") and not hasattr(given, "shape"):
         items = given
     else:
-        raise InputError(f"{name}: a {type(given).__name__} is no data set; {EXAMPLE}")
+        raise InputError(f"{name}: a {type(given).__name__} is no data set; {ACCEPTED_FORMS}")
     for item in items:
         if not isinstance(item, tuple | list) or len(item) < PAIR:
-            raise InputError(f"{name}: its items are no pairs of a sample and a label; {EXAMPLE}")
+            raise InputError(f"{name}: its items are no pairs of a sample and a label; {ACCEPTED_FORMS}")
         yield item[0], item[1].item() if hasattr(item[1], "item") else item[1]
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _PartReader:
     """Reads the samples of one part."""
 
     name: str  # of the part, for messages
@@ -134,24 +134,24 @@ class _Reading:
         labels: list[Any] = []
 
         def samples() -> Iterator[Any]:
-            for sample, label in in_order(given, self.name):
+            for sample, label in iterate_pairs(given, self.name):
                 labels.append(label)
                 yield sample
 
-        values = self._each(samples())
+        values = self._read_each(samples())
         return values, np.asarray(labels).reshape(-1)
 
     def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
         """Convert samples given as one array, tensor or list to arrays."""
         if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
-            return self._each(x)
-        array = plain(x)
+            return self._read_each(x)
+        array = to_array(x)
         if array.dtype == object and array.ndim == 1 and not np.isscalar(array[0]):
-            return self._each(list(array))
-        return self._array(array)
+            return self._read_each(list(array))
+        return self._checked_array(array)
 
-    def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
-        """Convert samples from an iterator to arrays."""
+    def _read_each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
+        """Convert samples one by one: to events if the first is one, to one array of equal shapes, or to a list."""
         times_us, others = SpilledArrays(), SpilledArrays()
         are_events = False
         for index, sample in enumerate(samples):
@@ -161,27 +161,28 @@ class _Reading:
                 times_us.add(time_us)
                 others.add(channel)
             else:
-                others.add(plain(sample))
+                others.add(to_array(sample))
         channels = others.arrays()
         if are_events:
             return EventArrays(times_us.arrays(), channels)
         if not channels:
             raise InputError(f"{self.name}: has no samples")
         return (
-            self._ragged(channels)
+            self._checked_ragged(channels)
             if len({channel.shape for channel in channels}) > 1
-            else self._array(stacked(channels))
+            else self._checked_array(stack_arrays(channels))
         )
 
-    def _array(self, array: NDArray[Any]) -> NDArray[Any]:
+    def _checked_array(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Check an array of all samples; pixels are flattened to channels [samples, time, channels]."""
         if array.dtype == object:
             array = self._as_numbers(array)
         if array.dtype.kind not in "buif":
             raise InputError(f"{self.name}: samples are of type {array.dtype}, numbers are needed")
         if array.ndim > TRACES_AXES:
-            array = array.reshape(len(array), array.shape[1], -1)  # every pixel of a frame is a channel
+            array = array.reshape(len(array), array.shape[1], -1)
         if array.ndim not in (VALUES_AXES, TRACES_AXES):
-            raise InputError(f"{self.name}: x has shape {array.shape}; {EXAMPLE}")
+            raise InputError(f"{self.name}: x has shape {array.shape}; {ACCEPTED_FORMS}")
         if len(array) and not array.size:
             raise InputError(
                 f"{self.name}: x has shape {array.shape}; at least one step and one channel are needed"
@@ -189,16 +190,18 @@ class _Reading:
         return array
 
     def _as_numbers(self, objects: NDArray[Any]) -> NDArray[np.float64]:
+        """Convert an array of Python objects to float64; an InputError if one is not a number."""
         try:
             return objects.astype(np.float64)
         except (TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{self.name}: samples hold what is no number: {reason}") from error
 
-    def _ragged(self, samples: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        strange = next((sample for sample in samples if sample.dtype.kind not in "buif"), None)
-        if strange is not None:
-            raise InputError(f"{self.name}: samples are of type {strange.dtype}, numbers are needed")
+    def _checked_ragged(self, samples: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Check samples of unlike lengths; each is flattened to [time, channels]."""
+        wrong = next((sample for sample in samples if sample.dtype.kind not in "buif"), None)
+        if wrong is not None:
+            raise InputError(f"{self.name}: samples are of type {wrong.dtype}, numbers are needed")
         if not all(sample.ndim and len(sample) for sample in samples):
             raise InputError(f"{self.name}: a sample has no time step; leave it out")
         flat = [sample.reshape(len(sample), -1) for sample in samples]
@@ -210,7 +213,7 @@ class _Reading:
         return flat
 
     def _event_arrays(self, sample: Any, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Extract times [us] and channels of one sample of events."""
+        """Return times [us] and channels of one sample of events; an InputError if they are not usable."""
         if not _is_events(sample):
             raise InputError(
                 f"{self.name}: sample {index} holds no events, where the first does; give all as events"
@@ -220,24 +223,24 @@ class _Reading:
             raise InputError(
                 f"{self.name}: events of a camera need the data set's sensor_size, which this one does not have"
             )
-        called = f"{self.name}: sample {index}"
-        time, channel = sample if not names else channels_of(sample, self.size or ENDLESS, called)
+        where = f"{self.name}: sample {index}"
+        time, channel = sample if not names else channels_of(sample, self.size or UNKNOWN_SENSOR, where)
         exact = np.asarray(time, dtype=np.float64) * (1.0 if names else IN_MICROSECONDS[self.unit])
         whole = np.asarray(channel)
         if not np.isfinite(exact).all() or exact.min(initial=0) < 0:
-            raise InputError(f"{called} has a time that is negative or not a number")
+            raise InputError(f"{where} has a time that is negative or not a number")
         if exact.max(initial=0) > LARGEST_TIME_US:
             raise InputError(
-                f"{called} has a spike {exact.max() * 1e-6:g} s after its start; times are from a sample's start, "
+                f"{where} has a spike {exact.max() * 1e-6:g} s after its start; times are from a sample's start, "
                 f"at most 35 min"
             )
         if whole.dtype.kind not in "biuf" or not np.isfinite(whole).all():
-            raise InputError(f"{called} has a channel that is no whole number of at least 0")
+            raise InputError(f"{where} has a channel that is no whole number of at least 0")
         if whole.min(initial=0) < 0 or (whole != np.floor(whole)).any():
-            raise InputError(f"{called} has a channel that is no whole number of at least 0")
+            raise InputError(f"{where} has a channel that is no whole number of at least 0")
         if whole.max(initial=0) >= MOST_CHANNELS:
             raise InputError(
-                f"{called} has channel {whole.max():.15g}; at most {MOST_CHANNELS} are read, from 0 on"
+                f"{where} has channel {whole.max():.15g}; at most {MOST_CHANNELS} are read, from 0 on"
             )
         return np.floor(exact + 1e-6).astype(np.int64), whole.astype(np.int64)
 
@@ -245,11 +248,11 @@ class _Reading:
 LARGEST_TIME_US = 2**31 - 1
 MOST_CHANNELS = 2**24
 """Most inputs of a network; a camera of 1280 x 720 pixels and two polarities has 1.8 million."""
-ENDLESS = (2**31, 1, 1)
-"""Size of a sensor that is a line of unknown length."""
+UNKNOWN_SENSOR = (2**31, 1, 1)
+"""Sensor size (width, height, polarities) for events with one coordinate, whose number of channels is unknown."""
 
 
-def plain(numbers: Any) -> NDArray[Any]:
+def to_array(numbers: Any) -> NDArray[Any]:
     """Convert an array, a tensor or a sparse tensor, as of tonic's `ToSparseTensor`, to an array."""
     if hasattr(numbers, "detach"):
         numbers = (numbers.to_dense() if numbers.is_sparse else numbers).detach().cpu().numpy()

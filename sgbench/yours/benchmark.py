@@ -1,4 +1,4 @@
-"""Compare surrogates on a user's own data, in one call."""
+"""Compares surrogates on a user's own data, in one call."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sgbench.errors import InputError, require_number
 from sgbench.notebook.sweep import sweep
 from sgbench.notebook.table import SweepTable
 from sgbench.records.calibration import AUTO
-from sgbench.yours.arrays import Unit, part_of
-from sgbench.yours.entry import Terms, WrittenEntry, add, lines
+from sgbench.yours.arrays import Unit, read_data
+from sgbench.yours.entry import Terms, WrittenEntry, entry_lines, write_entry
 from sgbench.yours.prepare import prepare
 
-USUAL = ("atan", "fast_sigmoid", "triangle", "constant")
+DEFAULT_SURROGATES = ("atan", "fast_sigmoid", "triangle", "constant")
 
 
-def prepared_entry(  # noqa: PLR0913 - each has a default
+def write_entry_for(  # noqa: PLR0913 - each has a default
     name: str,
     train: Any,
     test: Any | None = None,
@@ -34,18 +34,18 @@ def prepared_entry(  # noqa: PLR0913 - each has a default
     if dt_s is not None:
         require_number("dt_s", dt_s, low=0, high=1, open_low=True)
     parts = [
-        None if part is None else part_of(part, called, time_unit=time_unit)
-        for called, part in (("test", test), ("validation", validation))
+        None if part is None else read_data(part, part_name, time_unit=time_unit)
+        for part_name, part in (("test", test), ("validation", validation))
     ]
-    prepared = prepare(part_of(train, "train", time_unit=time_unit), *parts, groups=groups, dt_s=dt_s)
-    return add(name, prepared, terms or Terms(), data_dir=data_dir)
+    prepared = prepare(read_data(train, "train", time_unit=time_unit), *parts, groups=groups, dt_s=dt_s)
+    return write_entry(name, prepared, terms or Terms(), data_dir=data_dir)
 
 
 def benchmark(  # noqa: PLR0913 - each has a default
     train: Any,
     test: Any | None = None,
     *,
-    surrogates: Sequence[str] = USUAL,
+    surrogates: Sequence[str] = DEFAULT_SURROGATES,
     widths: Sequence[float | Literal["auto"]] | None = None,
     seeds: int = 5,
     name: str = "mine",
@@ -72,7 +72,7 @@ def benchmark(  # noqa: PLR0913 - each has a default
         surrogates: names of entries of the catalogue.
         widths: full widths at half maximum [threshold units], or "auto" for one by `sgbench.calibrate`; None takes
             each surrogate's own.
-        seeds: count of runs of each combination.
+        seeds: number of runs of each combination.
         name: name of the task, in lower-case letters, digits and _.
         validation: the data that select the epoch and the best setting; None takes a fifth of the rest of `train`.
         groups: the group of each sample of `train` [samples], such as the recorded person; no group is divided.
@@ -88,22 +88,18 @@ def benchmark(  # noqa: PLR0913 - each has a default
     Raises:
         InputError: data or a name cannot be used; one line with the remedy.
     """
-    _require_names(surrogates, widths)
+    _require_surrogates_and_widths(surrogates, widths)
     terms = Terms(hidden=tuple(hidden), epochs=epochs, batch_size=batch_size, seeds=seeds, encoder=encoder)
     options: dict[str, Any] = {"groups": groups, "dt_s": dt_s, "time_unit": time_unit, "terms": terms}
-    added = prepared_entry(name, train, test, validation, **options)
-    own = _overrides(added, surrogates, widths, seeds)
-    return _with_notes(sweep(*own, *overrides, workers=workers, title=name), added)
+    entry = write_entry_for(name, train, test, validation, **options)
+    swept = _sweep_overrides(entry, surrogates, widths, seeds)
+    table = sweep(*swept, *overrides, workers=workers, title=name)
+    board = f"board: sgbench board show --from runs --protocol {entry.protocol}"
+    return SweepTable(table.results, (*entry_lines(entry), board))
 
 
-def _with_notes(table: SweepTable, added: WrittenEntry) -> SweepTable:
-    """Add notes to the table: how the data were read and divided, and the command that shows the board."""
-    board = f"board: sgbench board show --from runs --protocol {added.protocol}"
-    return SweepTable(table.results, (*lines(added), board))
-
-
-def _require_names(surrogates: Sequence[str], widths: Sequence[float | str] | None) -> None:
-    """Refuse unknown surrogates, and widths that are not positive numbers, before any data are read."""
+def _require_surrogates_and_widths(surrogates: Sequence[str], widths: Sequence[float | str] | None) -> None:
+    """Raise an InputError for unknown surrogates, or widths that are neither positive numbers nor "auto"."""
     if (
         isinstance(surrogates, str)
         or not all(isinstance(surrogate, str) for surrogate in surrogates)
@@ -119,13 +115,13 @@ def _require_names(surrogates: Sequence[str], widths: Sequence[float | str] | No
         require_number("widths", width, low=0, open_low=True)
 
 
-def _overrides(
-    added: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float | str] | None, seeds: int
+def _sweep_overrides(
+    entry: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float | str] | None, seeds: int
 ) -> list[str]:
-    """Write the overrides of the sweep, each surrogate and width once."""
+    """Write the Hydra overrides of the sweep, each surrogate and width once."""
     chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]
     return [
-        f"experiment={added.name}",
+        f"experiment={entry.name}",
         f"surrogate={','.join(dict.fromkeys(surrogates))}",
         *chosen,
         f"seed={','.join(map(str, range(seeds)))}",

@@ -1,4 +1,4 @@
-"""Choose a surrogate's width by passing steps, for a run or for a user's own module."""
+"""Chooses a surrogate's width by passing steps, for a run or for a user's own module."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ def calibrate(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> Calibration:
-    """Find the width at which a recurrent network passes its gradient on through a given number of steps.
+    """Find the width at which a recurrent network passes its gradient back through a given number of steps.
 
-    It is one number for all layers, measured in one forward pass before training. A run is measured with the
+    Passing steps are the surrogate's slopes, relative to its peak, summed over the time steps of a sequence. The
+    width is one number for all layers, measured in one forward pass before training. A run is measured with the
     weights and training data of the first tuning seed, so that no reported seed is used; a module with its current
     weights. The override `width_fwhm=auto` does the same at the start of a run.
 
     Args:
         overrides: Hydra overrides of a run, e.g. "experiment=fsdd_v2", "surrogate=triangle".
         network: in place of overrides, your own module with snnTorch's recurrent neurons, e.g. `snn.RLeaky`.
-        batch: input of `network`, from the training data.
+        batch: input of `network`, from the training data, in the shape that its `forward` takes.
         surrogate: name in the catalogue of the surrogate for `network`; overrides name their own.
-        target: passing steps; None takes those that lost least in the study of surrogates, which depend on whether
+        target: number of passing steps; None takes the best of the study of surrogates, which depends on whether
             the reset passes a gradient.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
@@ -51,13 +52,13 @@ def calibrate(
     if target is not None:
         require_number("target", target, low=0, open_low=True)
     if network is not None:
-        return calibrated_module(network, batch, create(f"surrogate/{surrogate}", width_fwhm=1.0), target)
-    own = [override for override in overrides if override.partition("=")[0] != WIDTH]
-    spec = compose([*own, f"{WIDTH}={AUTO}"], config_dirs=config_dirs, allow_targets=allow_targets)
+        return calibrate_module(network, batch, create(f"surrogate/{surrogate}", width_fwhm=1.0), target)
+    others = [override for override in overrides if override.partition("=")[0] != WIDTH]
+    spec = compose([*others, f"{WIDTH}={AUTO}"], config_dirs=config_dirs, allow_targets=allow_targets)
     return calibration_of(spec, target)
 
 
-def calibrated_module(
+def calibrate_module(
     network: nn.Module, batch: Any, surrogate: Surrogate, target: float | None = None
 ) -> Calibration:
     """Choose a surrogate's width for a user's module from one forward pass over a batch.
@@ -65,8 +66,8 @@ def calibrated_module(
     Args:
         network: a module with snnTorch's recurrent neurons, whose reset passes no gradient.
         batch: input of its `forward`.
-        surrogate: the surrogate whose width is chosen.
-        target: passing steps; None takes those of a detached reset.
+        surrogate: the surrogate whose width is chosen; it is reshaped to that width.
+        target: number of passing steps; None takes the default for a detached reset.
 
     Raises:
         InputError: no recurrent layer is called, none fires, or the module does not take the batch.

@@ -1,4 +1,4 @@
-"""Compare surrogates in a user's own torch module with snnTorch's neurons."""
+"""Compares surrogates in a user's own torch module with snnTorch's neurons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.errors import InputError, require_count, require_number
 from sgbench.records.calibration import AUTO
 from sgbench.statistics.rank_places import places
 from sgbench.training.creation import create
-from sgbench.yours.own_data import own_data
+from sgbench.yours.own_data import read_own_data
 from sgbench.yours.own_table import OwnRow, OwnTable
 from sgbench.yours.own_training import Loss, RunScores, TrainingSetup, cross_entropy
 
@@ -51,7 +51,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
             one for each by `sgbench.calibrate`, before any run; None takes each surrogate's own.
         validation: the data that select the epoch, in the same form; None takes a fifth of the rest of `train`.
         groups: the group of each sample of `train` [samples], such as the recorded person; no group is divided.
-        seeds: count of runs of each surrogate.
+        seeds: number of runs of each surrogate.
         epochs: epochs of training.
         batch_size: samples of a batch.
         lr: learning rate of Adam, for a module without `configure_optimizers`.
@@ -65,34 +65,38 @@ def compare_in(  # noqa: PLR0913 - each has a default
     Raises:
         InputError: the module has no neurons of snnTorch, keeps state between batches, or data do not fit.
     """
-    given = _surrogates(surrogates, None if width_fwhm == AUTO else width_fwhm)
+    surrogate_makers = _make_makers(surrogates, None if width_fwhm == AUTO else width_fwhm)
     _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
-    data = own_data(train, test, validation, groups)
+    data = read_own_data(train, test, validation, groups)
     setup = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
     notes = data.notes
     if width_fwhm == AUTO:
-        found = {name: setup.calibration(one()) for name, one in given.items()}
-        given = _surrogates(
-            {name: create(f"surrogate/{name}", width_fwhm=found[name].width_fwhm) for name in given}
+        found = {name: setup.calibration(make()) for name, make in surrogate_makers.items()}
+        surrogate_makers = _make_makers(
+            {
+                name: create(f"surrogate/{name}", width_fwhm=found[name].width_fwhm)
+                for name in surrogate_makers
+            }
         )
-        notes = (*notes, *(f"{name}: {one.word}, {one.about}" for name, one in found.items()))
-    return OwnTable(_rows(_outcomes(setup, given, seeds, progress)), notes, guess=data.guess)
+        notes = (*notes, *(f"{name}: {width.word}, {width.about}" for name, width in found.items()))
+    return OwnTable(_rows(_train_all(setup, surrogate_makers, seeds, progress)), notes, guess=data.guess)
 
 
 def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
+    """Raise an InputError unless the counts are whole numbers of at least 1, and the learning rate is positive."""
     for name, value in counts.items():
         require_count(name, value)
     require_number("lr", lr, low=0, open_low=True)
 
 
-def _outcomes(
-    setup: TrainingSetup, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
+def _train_all(
+    setup: TrainingSetup, surrogate_makers: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
 ) -> dict[str, dict[int, RunScores]]:
-    """Train with each surrogate and seed; return the scores by surrogate and seed."""
-    scores: dict[str, dict[int, RunScores]] = {name: {} for name in given}
-    runs = [(name, seed) for name in given for seed in range(seeds)]
+    """Train with each surrogate and seed; map names of surrogates to the scores of each seed."""
+    scores: dict[str, dict[int, RunScores]] = {name: {} for name in surrogate_makers}
+    runs = [(name, seed) for name in surrogate_makers for seed in range(seeds)]
     for name, seed in tqdm(runs, disable=not progress, unit="run", leave=False):
-        scores[name][seed] = setup.run(given[name], seed)
+        scores[name][seed] = setup.run(surrogate_makers[name], seed)
     return scores
 
 
@@ -112,10 +116,13 @@ def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
     ]
 
 
-def _surrogates(
+def _make_makers(
     given: Sequence[str] | Mapping[str, Any], width_fwhm: float | None = None
 ) -> dict[str, Callable[[], Any]]:
-    """Map each name to a function that makes its surrogate, so that every run starts with a new one."""
+    """Map names of surrogates to functions that make them, so that every run starts with a new surrogate.
+
+    Arguments are those of `compare_in`; an InputError for no or unknown names, or what cannot be called.
+    """
     if isinstance(given, str) or not given:
         raise InputError(
             "surrogates: names are needed, e.g. ['atan', 'triangle'], or a mapping of names to functions"
@@ -124,11 +131,11 @@ def _surrogates(
         wrong = next((name for name, maker in given.items() if not callable(maker)), None)
         if wrong is not None:
             raise InputError(f"surrogates: '{wrong}' is no function of the potential")
-        return {name: _copies_of(surrogate) for name, surrogate in given.items()}
-    own: dict[str, Any] = {} if width_fwhm is None else {"width_fwhm": width_fwhm}
-    return {name: _copies_of(create(f"surrogate/{name}", **own)) for name in given}
+        return {name: _copier(surrogate) for name, surrogate in given.items()}
+    parameters: dict[str, Any] = {} if width_fwhm is None else {"width_fwhm": width_fwhm}
+    return {name: _copier(create(f"surrogate/{name}", **parameters)) for name in given}
 
 
-def _copies_of(surrogate: Any) -> Callable[[], Any]:
-    """Return a function that makes copies of a surrogate, state included."""
+def _copier(surrogate: Any) -> Callable[[], Any]:
+    """Return a function that returns copies of a surrogate with its state."""
     return lambda: copy.deepcopy(surrogate)

@@ -1,4 +1,4 @@
-"""Run the neurons of a user's own torch network on the fast engine."""
+"""Runs the neurons of a user's own torch network on the fast engine."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.all_steps import GivenCurrent
-from sgbench.yours.snntorch_neurons import converted
+from sgbench.yours.snntorch_neurons import convert_neuron
 from sgbench.yours.step_graph import is_hooked, is_snntorch
 
-LEAST = 2
-"""Dimensions of currents: time and batch."""
+FEWEST_AXES = 2
+"""Axes that every current has, time and batch; features follow."""
 
 
 class AllStates(NamedTuple):
     """Holds the outputs of neurons at all time steps, and their state after the last."""
 
     output: Tensor  # spikes, or potentials of neurons that do not fire [T, B, ...]
-    potential: (
-        Tensor | None
-    )  # relative to the threshold [T, B, ...]; None of neurons that take all steps at once
-    state: Any  # after the last step
+    # Relative to the threshold [T, B, ...]; None for neurons that compute all steps at once.
+    potential: Tensor | None
+    state: Any  # the neurons' state after the last step
 
 
 class CompiledNeuron(nn.Module):
@@ -42,19 +41,26 @@ class CompiledNeuron(nn.Module):
         """Run all time steps.
 
         Args:
-            current: input current of all steps [T, B, ...].
+            current: input current of T steps and B samples [T, B, ...].
             state: initial state, as returned by an earlier call; None is the resting state.
+
+        Raises:
+            InputError: the current has too few axes, or the neuron has hooks.
         """
-        if current.dim() <= LEAST:
+        if current.dim() <= FEWEST_AXES:
             raise InputError(
                 f"compile: currents have shape {tuple(current.shape)}; [time, batch, ...] is needed, all time "
                 f"steps at once"
             )
-        ours = isinstance(self.neuron, Neuron)
-        given = current if ours else current.flatten(2)
+        is_catalogue_neuron = isinstance(self.neuron, Neuron)
         layer = GivenCurrent("neuron", self._neuron(tuple(current.shape[2:])))
-        run = Engine("auto", current.device).unroll([layer], given, [state], keep_u=True)[0]
-        output, u = (None if one is None else one.view(current.shape) if not ours else one for one in run[:2])
+        engine = Engine("auto", current.device)
+        if is_catalogue_neuron:
+            run = engine.unroll([layer], current, [state], keep_u=True)[0]
+            output, u = run[:2]
+        else:
+            run = engine.unroll([layer], current.flatten(2), [state], keep_u=True)[0]
+            output, u = (None if flat is None else flat.view(current.shape) for flat in run[:2])
         if output is None:
             raise AssertionError("the last layer's output is always there")
         return AllStates(output, u, run.state)
@@ -65,11 +71,12 @@ class CompiledNeuron(nn.Module):
         return ": ".join(Engine("auto").describe([GivenCurrent("neuron", self._neuron(None))]))
 
     def _neuron(self, features: tuple[int, ...] | None) -> Neuron:
+        """Return the neurons as a neuron of the catalogue; `features` is the shape of one sample's current."""
         if is_hooked(self.neuron):
             raise InputError("compile: the neuron has hooks, which the engine does not call; remove them")
         if isinstance(self.neuron, Neuron):
             return self.neuron
-        return converted(self.neuron, "neuron", features, by="compile")
+        return convert_neuron(self.neuron, "neuron", features, by="compile")
 
 
 def compile(neuron: nn.Module) -> CompiledNeuron:
@@ -82,7 +89,7 @@ def compile(neuron: nn.Module) -> CompiledNeuron:
         neuron: a neuron of the catalogue, your own with a `step`, or snnTorch's `Leaky` or `Synaptic`.
 
     Raises:
-        InputError: another module.
+        InputError: the module is not such a neuron, or feeds its spikes back within a step.
 
     >>> import torch
     >>> from sgbench.neurons.leaky_readout import LeakyReadout

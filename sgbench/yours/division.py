@@ -1,4 +1,4 @@
-"""Divide samples into training, validation and test, by class or by group."""
+"""Divides samples into training, validation and test, by class or by group."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ VALIDATION_SHARE = 0.2
 SPLIT_SEED = 20260101
 LONGEST_LABEL, LARGEST_LABEL = 100, 2**53
 """Most characters of a class's name; the largest label for which all smaller integers are exact in float64."""
-SHOWN = 3
+MOST_LISTED = 3
 """Most names that a message lists."""
 
 Divided = dict[Split, tuple[Part, NDArray[np.int64]]]
-"""The samples of each split, and their class indices [samples]."""
+"""Maps each split to its samples and their class indices [samples]."""
 
 
 def divide(
@@ -36,70 +36,76 @@ def divide(
         notes: receives a line for each decision.
 
     Returns:
-        The three splits, and the names of the classes by index.
+        The three splits, and a list with the name of each class.
 
     Raises:
         InputError: there are too few samples, classes or groups; one line.
     """
     given: dict[Split, Part | None] = {"train": train, "validation": validation, "test": test}
     parts: dict[Split, Part] = {name: part for name, part in given.items() if part is not None}
-    labels, numbers = _numbered(parts)
-    owner = None if groups is None else np.asarray(groups).reshape(-1)
-    if owner is not None and len(owner) != len(train):
-        raise InputError(f"groups: {len(owner)} for {len(train)} training samples; one a sample is needed")
+    labels, class_indices = _index_classes(parts)
+    group_of = None if groups is None else np.asarray(groups).reshape(-1)
+    if group_of is not None and len(group_of) != len(train):
+        raise InputError(f"groups: {len(group_of)} for {len(train)} training samples; one a sample is needed")
     for name in ("test", "validation"):
         if name in parts:
             continue
-        rest, held = _split(numbers["train"], owner, name, notes)
-        parts |= {name: parts["train"].taken(held), "train": parts["train"].taken(rest)}
-        numbers |= {name: numbers["train"][held], "train": numbers["train"][rest]}
-        owner = None if owner is None else owner[rest]
-    notes += _lacking(labels, numbers)
-    return {name: (parts[name], numbers[name]) for name in SPLITS}, labels
+        rest, held_out = _split(class_indices["train"], group_of, name, notes)
+        parts |= {name: parts["train"].select(held_out), "train": parts["train"].select(rest)}
+        class_indices |= {name: class_indices["train"][held_out], "train": class_indices["train"][rest]}
+        group_of = None if group_of is None else group_of[rest]
+    notes += _notes_on_missing_classes(labels, class_indices)
+    return {name: (parts[name], class_indices[name]) for name in SPLITS}, labels
 
 
-def commonest_share(numbers: NDArray[np.int64]) -> float:
+def commonest_share(class_indices: NDArray[np.int64]) -> float:
     """Compute the share of the commonest class: the accuracy of always predicting it.
 
     >>> commonest_share(np.array([0, 2, 2]))
     0.6666666666666666
     """
-    return int(np.bincount(numbers).max()) / len(numbers)
+    return int(np.bincount(class_indices).max()) / len(class_indices)
 
 
-def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
-    """Return the sorted labels of all parts, and the class index of each sample by split."""
+def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
+    """Return the names of all classes, sorted by label, and the class index of each sample by split.
+
+    Raises:
+        InputError: labels are of unlike kinds, all the same, fractions, or too long.
+    """
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
     if len(kinds) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
-    together = np.unique(np.concatenate([part.labels for part in parts.values()]))
-    if len(together) < 2:  # noqa: PLR2004 - classes
-        raise InputError(f"all labels are {together[0]!s}; two classes at least are needed")
-    if together.dtype.kind == "f":
-        strange = together[(together != np.floor(together)) | (np.abs(together) > LARGEST_LABEL)]
-        if len(strange):
-            raise InputError(f"label {strange[0]} is no class; give whole numbers or words")
-    elif together.dtype.kind not in "biu":
-        strange = [word for word in map(str, together) if len(word) > LONGEST_LABEL or not word.isprintable()]
-        if strange:
+    all_labels = np.unique(np.concatenate([part.labels for part in parts.values()]))
+    if len(all_labels) < 2:  # noqa: PLR2004 - classes
+        raise InputError(f"all labels are {all_labels[0]!s}; two classes at least are needed")
+    if all_labels.dtype.kind == "f":
+        wrong = all_labels[(all_labels != np.floor(all_labels)) | (np.abs(all_labels) > LARGEST_LABEL)]
+        if len(wrong):
+            raise InputError(f"label {wrong[0]} is no class; give whole numbers or words")
+    elif all_labels.dtype.kind not in "biu":
+        wrong = [word for word in map(str, all_labels) if len(word) > LONGEST_LABEL or not word.isprintable()]
+        if wrong:
             raise InputError(
-                f"label {shortened(strange[0], LONGEST_LABEL)!r} is no name of a class; give at most "
+                f"label {shortened(wrong[0], LONGEST_LABEL)!r} is no name of a class; give at most "
                 f"{LONGEST_LABEL} characters that can be printed"
             )
-    numbers: dict[Split, NDArray[np.int64]] = {
-        name: np.searchsorted(together, part.labels).astype(np.int64) for name, part in parts.items()
+    class_indices: dict[Split, NDArray[np.int64]] = {
+        name: np.searchsorted(all_labels, part.labels).astype(np.int64) for name, part in parts.items()
     }
-    named = [str(int(label)) if together.dtype.kind in "buif" else str(label) for label in together]
-    return named, numbers
+    named = [str(int(label)) if all_labels.dtype.kind in "buif" else str(label) for label in all_labels]
+    return named, class_indices
 
 
-def _lacking(labels: list[str], numbers: dict[Split, NDArray[np.int64]]) -> Iterator[str]:
+def _notes_on_missing_classes(
+    labels: list[str], class_indices: dict[Split, NDArray[np.int64]]
+) -> Iterator[str]:
     """Yield a line for each part that lacks samples of some classes."""
-    for name, labels_present in numbers.items():
-        lacks = sorted(set(range(len(labels))) - set(labels_present.tolist()))
-        if lacks:
-            called = ", ".join(labels[missing_label] for missing_label in lacks[:SHOWN])
-            yield f"{name} has no sample of {len(lacks)} of {len(labels)} classes: {called}"
+    for name, labels_present in class_indices.items():
+        missing = sorted(set(range(len(labels))) - set(labels_present.tolist()))
+        if missing:
+            names = ", ".join(labels[missing_label] for missing_label in missing[:MOST_LISTED])
+            yield f"{name} has no sample of {len(missing)} of {len(labels)} classes: {names}"
 
 
 def _split(
@@ -108,13 +114,13 @@ def _split(
     """Split sample indices into training and another part: a fifth of each class, or whole groups."""
     random = np.random.Generator(np.random.PCG64(SPLIT_SEED))
     if groups is not None:
-        return _by_group(target, groups, name, random, notes)
-    held = []
+        return _split_groups(target, groups, name, random, notes)
+    held_out = []
     for label in np.unique(target):
         members = random.permutation(np.flatnonzero(target == label))
         count = 0 if len(members) < 2 else max(1, round(VALIDATION_SHARE * len(members)))  # noqa: PLR2004 - one stays
-        held.append(members[:count])
-    chosen = np.sort(np.concatenate(held))
+        held_out.append(members[:count])
+    chosen = np.sort(np.concatenate(held_out))
     if not len(chosen):
         raise InputError(
             f"train: {len(target)} samples, no class with two of them, so none can be put aside for {name}; "
@@ -124,9 +130,10 @@ def _split(
     return np.setdiff1d(np.arange(len(target)), chosen), chosen
 
 
-def _by_group(
+def _split_groups(
     target: NDArray[np.int64], groups: NDArray[Any], name: str, random: np.random.Generator, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split sample indices into training (one group or more) and random groups with a fifth of all samples."""
     names = random.permutation(np.unique(groups))
     if len(names) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
         raise InputError(
@@ -135,7 +142,11 @@ def _by_group(
     chosen: list[Any] = []
     while (len(chosen) < len(names) - 1) and np.isin(groups, chosen).sum() < VALIDATION_SHARE * len(target):
         chosen.append(names[len(chosen)])
-    held = np.isin(groups, chosen)
-    groups_text = ", ".join(str(group) for group in chosen[:SHOWN]) + (" ..." if len(chosen) > SHOWN else "")
-    notes.append(f"{name} is {int(held.sum())} of {len(target)} training samples, the groups {groups_text}")
-    return np.flatnonzero(~held), np.flatnonzero(held)
+    held_out = np.isin(groups, chosen)
+    groups_text = ", ".join(str(group) for group in chosen[:MOST_LISTED]) + (
+        " ..." if len(chosen) > MOST_LISTED else ""
+    )
+    notes.append(
+        f"{name} is {int(held_out.sum())} of {len(target)} training samples, the groups {groups_text}"
+    )
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -1,4 +1,4 @@
-"""Price a user's own network on every energy target, in one call."""
+"""Computes the energy of a user's own network on every energy target, in one call."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ def energy_of(  # noqa: PLR0913 - each has a default
     targets: Sequence[str] = (),
     config_dirs: Sequence[Path] = (),
 ) -> PricedNetwork:
-    r"""Price one inference of a torch or snnTorch module on every energy target.
+    r"""Compute the energy of one inference of a torch or snnTorch module on every energy target.
 
-    One forward pass in evaluation mode counts the operations exactly. Each kind is then priced, is part of another
-    price, or is left out: it is named below the table, and the sum has a star.
+    One forward pass in evaluation mode counts the operations exactly. Each kind of operation is then priced, is
+    part of another price, or is left out. What is left out is named below the table, and the sum has a star.
 
     .. math:: E = \sum_l \sum_o \frac{n_{lo}}{\mathrm{samples}} e_o
+
+    with :math:`n_{lo}` operations of kind o in layer l, each of energy :math:`e_o`.
 
     Args:
         network: a module whose `forward` takes the whole batch, with all time steps.
@@ -58,7 +60,7 @@ def energy_of(  # noqa: PLR0913 - each has a default
     require_count("steps", steps)
     require_number("dt_s", dt_s, low=0, open_low=True)
     chosen = chosen_targets(targets, config_dirs)
-    samples = _samples(batch, steps)
+    samples = _count_samples(batch, steps)
     counter = ModuleCounter(network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm)
     was_training = network.training
     network.eval()
@@ -69,7 +71,7 @@ def energy_of(  # noqa: PLR0913 - each has a default
     return PricedNetwork.of(counter.result(), chosen, dt_s=dt_s, title=type(network).__name__)
 
 
-def _samples(batch: Tensor, steps: int) -> int:
+def _count_samples(batch: Tensor, steps: int) -> int:
     """Count the samples of a batch, along its first axis or along the axis next to that of the steps."""
     shape = tuple(batch.shape)
     if batch.dim() < 2:  # noqa: PLR2004 - an axis of samples and one of features

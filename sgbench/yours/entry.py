@@ -1,4 +1,4 @@
-"""Write the catalogue entry, experiment and protocol of a user's own data, as YAML."""
+"""Writes the catalogue entry, experiment and protocol of a user's own data, as YAML."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Terms:
     hidden: tuple[int, ...] = (64,)  # neurons of each hidden layer
     epochs: int | None = None  # of training; None: about a thousand updates, 30 to 300 epochs
     batch_size: int = 32  # samples of a batch
-    seeds: int = 5  # count of seeds
+    seeds: int = 5  # number of seeds that report
     encoder: str | None = None  # name of the encoder; None: the default of the data's form
     steps: int | None = None  # time steps of a sample; None: those of the data
 
 
 @dataclass(frozen=True)
 class WrittenEntry:
-    """Holds the name and folders of an entry on disk."""
+    """Holds the name and folders of the written entry of a user's data."""
 
     name: str  # of the data set and the experiment; that of the protocol ends in `_v1`
     conf: Path  # folder of the entries
@@ -70,12 +70,12 @@ class WrittenEntry:
 
     @property
     def protocol(self) -> str:
-        """Return the name of the protocol of its records and board."""
+        """Return the name of the entry's protocol, which its records and board have."""
         return f"{self.name}_v1"
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """List the commands to type next."""
+        """List two commands to type next: a first sweep, and its board."""
         overrides = "surrogate=atan,triangle width_fwhm=0.1,0.5 seed=0,1,2,3,4"
         return (
             f"sgbench run -m hydra/launcher=replicas experiment={self.name} {overrides}",
@@ -83,7 +83,7 @@ class WrittenEntry:
         )
 
 
-def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = None) -> WrittenEntry:
+def write_entry(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = None) -> WrittenEntry:
     """Store samples, and write the YAML files of their data set, experiment and protocol.
 
     The name gets a hash of samples and terms, so that other data or terms never share a board. An entry of the
@@ -96,21 +96,21 @@ def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = 
     if not NAME.fullmatch(name):
         raise InputError(f"name '{name}': lower-case letters, digits and _ are needed, e.g. my_gestures")
     terms = _with_epochs(terms, len(prepared.splits["train"].target))
-    task = _task(prepared, terms)
-    data, sha256, is_new = _stored(prepared, data_dir)
+    task = _task_settings(prepared, terms)
+    data, sha256, is_new = _store_samples(prepared, data_dir)
     text = json.dumps([sha256, task, asdict(terms)], sort_keys=True)
     full = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
     conf = own_conf_dir().resolve()
-    added = WrittenEntry(full, conf, data, prepared.notes)
+    entry = WrittenEntry(full, conf, data, prepared.notes)
     sizes = {split: len(prepared.splits[split].target) for split in SPLITS}
     files = {
-        "dataset": _dataset(full, prepared, sha256, sizes),
-        "protocol": _protocol(added.protocol, prepared, terms, task, sizes),
-        "experiment": _experiment(full, prepared, task),
+        "dataset": _dataset_tree(full, prepared, sha256, sizes),
+        "protocol": _protocol_tree(entry.protocol, prepared, terms, task, sizes),
+        "experiment": _experiment_tree(full, prepared, task),
     }
     texts: dict[Path, str] = {}
     for group, tree in files.items():
-        stem = added.protocol if group == "protocol" else full
+        stem = entry.protocol if group == "protocol" else full
         head = "# @package _global_\n" if group == "experiment" else ""
         body = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
         texts[conf / group / f"{stem}.yaml"] = head + body
@@ -120,7 +120,7 @@ def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = 
         if is_new:
             shutil.rmtree(data, ignore_errors=True)
         raise
-    return added
+    return entry
 
 
 def _write_all(texts: dict[Path, str]) -> None:
@@ -142,7 +142,7 @@ UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 30, 300
 
 
 def _with_epochs(terms: Terms, samples: int) -> Terms:
-    """Set the epochs of terms that have none, by the count of training samples.
+    """Check the numbers of terms, and set missing epochs so that training makes about UPDATES updates.
 
     >>> _with_epochs(Terms(), 72).epochs, _with_epochs(Terms(), 640).epochs
     (300, 50)
@@ -157,41 +157,42 @@ def _with_epochs(terms: Terms, samples: int) -> Terms:
     return replace(terms, epochs=min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted)))
 
 
-def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str, bool]:
+def _store_samples(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str, bool]:
     """Store the samples unless they exist; return their folder, their SHA-256, and whether they are new."""
     sha256 = fingerprint(prepared.splits)
     root = default_data_dir() if data_dir is None else data_dir
     sizes = [len(prepared.splits[split].target) for split in SPLITS]
-    own = Own(
+    data_set = Own(
         sha256=sha256,
         form=prepared.form,
         n_inputs=prepared.n_inputs,
         classes=len(prepared.labels),
         samples=sizes,
     )
-    folder = own.folder(root)
-    is_new = own.missing(root) is not None
+    folder = data_set.folder(root)
+    is_new = data_set.missing(root) is not None
     if is_new:
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder.parent)
-        with new_folder(folder) as passing:
-            store(prepared.splits, passing)
+        with new_folder(folder) as temporary:
+            store(prepared.splits, temporary)
             if folder.exists():
                 shutil.rmtree(folder)  # incomplete: files were removed
-            passing.chmod(0o755)
-            passing.rename(folder)
+            temporary.chmod(0o755)
+            temporary.rename(folder)
     return folder, sha256, is_new
 
 
-def _task(prepared: Prepared, terms: Terms) -> dict[str, Any]:
-    """Choose the encoder, the time steps and their duration [s]."""
+def _task_settings(prepared: Prepared, terms: Terms) -> dict[str, Any]:
+    """Return the name of the encoder, the number of time steps and their duration [s], by key."""
     encoder = terms.encoder or ENCODERS[prepared.form]
     catalogue.entry("encoder", encoder)
     steps = prepared.steps if terms.steps is None else require_count("steps", terms.steps)
     return {"encoder": encoder, "steps": steps, "dt_s": prepared.dt_s}
 
 
-def _dataset(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, int]) -> dict[str, Any]:
+def _dataset_tree(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, int]) -> dict[str, Any]:
+    """Make the content of the data set's YAML file; `sizes` maps splits to numbers of samples."""
     return {
         "_target_": f"{Own.__module__}.{Own.__qualname__}",
         "sha256": sha256,
@@ -212,9 +213,10 @@ def _dataset(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, int]) 
     }
 
 
-def _protocol(
+def _protocol_tree(
     name: str, prepared: Prepared, terms: Terms, task: dict[str, Any], sizes: dict[Any, int]
 ) -> dict[str, Any]:
+    """Make the content of the protocol's YAML file; `task` is from `_task_settings`."""
     commonest = commonest_share(prepared.splits["test"].target.numpy())
     even = 1 / len(prepared.labels)
     tree: dict[str, Any] = {
@@ -242,7 +244,8 @@ def _protocol(
     return tree
 
 
-def _experiment(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str, Any]:
+def _experiment_tree(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str, Any]:
+    """Make the content of the experiment's YAML file, which chooses protocol, data set, encoder and network."""
     tree: dict[str, Any] = {
         "defaults": [
             {"override /protocol": f"{name}_v1"},
@@ -259,6 +262,6 @@ def _experiment(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str
     return tree
 
 
-def lines(added: WrittenEntry) -> Sequence[str]:
-    """Write lines on how the data were read, where the files are, and the next commands."""
-    return [*added.notes, f"entries: {added.conf}", f"samples: {added.data}"]
+def entry_lines(entry: WrittenEntry) -> Sequence[str]:
+    """List lines on how the data were read, and on where entries and samples are stored."""
+    return [*entry.notes, f"entries: {entry.conf}", f"samples: {entry.data}"]

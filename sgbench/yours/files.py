@@ -1,4 +1,4 @@
-"""Read a user's data from `.npz` files, as `sgbench data add` takes them."""
+"""Reads a user's data from `.npz` files, for `sgbench data add`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ EVENTS = ("sample", "time", "channel")
 GROUPS = "groups"
 NAME_LENGTHS_AT = 26
 """Offset of the lengths of the name and of the extra field in a zip member's own header [bytes]."""
-ENDING = ".npy"
+SUFFIX = ".npy"
 MOST_UNPACKED_BYTES = 2**30
 """Largest compressed array, which is read into memory as a whole."""
-KEYS = "x and y; or sample, time and channel of each spike, and y"
+NEEDED_ARRAYS = "x and y; or sample, time and channel of each spike, and y"
 
 
 def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray[Any]], NDArray[Any] | None]:
-    """Read samples and labels of one file, and the groups of its samples where it has any.
+    """Read (samples, labels) of one file, and the group of each sample; None without groups.
 
     The file holds arrays `x` and `y`; or, for spikes, `y` and three arrays of equal lengths, `sample`, `time` and
     `channel`. Other names are ignored. Uncompressed arrays (`numpy.savez`) are memory-mapped, compressed ones read.
@@ -37,36 +37,36 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
         groups: name of the array of groups; None takes `groups` if the file has it.
 
     Raises:
-        InputError: no such file, not NumPy's format, or arrays are missing; one line.
+        InputError: the file does not exist, is not in NumPy's format, or lacks arrays.
     """
-    arrays = _arrays(path, {*SAMPLES, *LABELS, *EVENTS, groups or GROUPS})
+    arrays = _read_arrays(path, {*SAMPLES, *LABELS, *EVENTS, groups or GROUPS})
     names_text = ", ".join(arrays) or "none"
     labels = next((arrays[name] for name in LABELS if arrays.get(name) is not None), None)
     values = next((arrays[name] for name in SAMPLES if arrays.get(name) is not None), None)
     if labels is None:
-        raise InputError(f"{path}: has the arrays {names_text}; it needs {KEYS}")
+        raise InputError(f"{path}: has the arrays {names_text}; it needs {NEEDED_ARRAYS}")
     if groups is not None and groups not in arrays:
         raise InputError(f"{path}: has the arrays {names_text}, and no '{groups}' for --groups")
-    owner = arrays.get(groups or GROUPS)
+    group_of = arrays.get(groups or GROUPS)
     if values is not None:
-        return (values, labels), owner
+        return (values, labels), group_of
     events = {name: arrays[name] for name in EVENTS if arrays.get(name) is not None}
     if len(events) < len(EVENTS):
-        raise InputError(f"{path}: has the arrays {names_text}; it needs {KEYS}")
-    return (_by_sample(events, len(labels), path), labels), owner
+        raise InputError(f"{path}: has the arrays {names_text}; it needs {NEEDED_ARRAYS}")
+    return (_split_by_sample(events, len(labels), path), labels), group_of
 
 
-def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
-    """Read the wanted arrays of a file by name; the values of other names are None."""
+def _read_arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
+    """Map the names of a file's arrays to the arrays if they are wanted, and to None otherwise."""
     _require_file(path)
     try:
         with zipfile.ZipFile(path) as packed:
             found = {info.filename: info for info in packed.infolist()}
             arrays: dict[str, Any] = {
-                name.removesuffix(ENDING): None for name in found if name.endswith(ENDING)
+                name.removesuffix(SUFFIX): None for name in found if name.endswith(SUFFIX)
             }
             for name in wanted & set(arrays):
-                arrays[name] = _array(path, packed, found[f"{name}{ENDING}"], f"{path}: array '{name}'")
+                arrays[name] = _read_array(path, packed, found[f"{name}{SUFFIX}"], f"{path}: array '{name}'")
     except InputError:
         raise
     except npz.DAMAGED as error:
@@ -78,7 +78,7 @@ def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
 
 
 def _require_file(path: Path) -> None:
-    """Refuse anything but a regular file, such as a pipe, which would block, and an .npy file of one array."""
+    """Raise an InputError for all but regular files (a pipe would block), and for an .npy file of one array."""
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if not path.is_file():
@@ -90,17 +90,17 @@ def _require_file(path: Path) -> None:
             )
 
 
-def _array(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> NDArray[Any]:
-    """Map an uncompressed array of a zip file into memory; decompress another one."""
-    is_packed = member.compress_type != zipfile.ZIP_STORED
-    if is_packed and member.file_size > MOST_UNPACKED_BYTES:
+def _read_array(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> NDArray[Any]:
+    """Read an array of a zip file: map an uncompressed one into memory, decompress another; `where` names it."""
+    is_compressed = member.compress_type != zipfile.ZIP_STORED
+    if is_compressed and member.file_size > MOST_UNPACKED_BYTES:
         raise InputError(
             f"{where} unpacks to {member.file_size} bytes; write it with numpy.savez, which is read in pieces"
         )
     with packed.open(member) as stream:
         shape, by_column, dtype = npz.header(stream, member.file_size, where)
         header_bytes = stream.tell()
-        if is_packed or not all(shape):
+        if is_compressed or not all(shape):
             array = np.frombuffer(stream.read(), dtype)
             return array.reshape(shape[::-1]).T if by_column else array.reshape(shape)
     npz.require_whole(packed, member, where)
@@ -112,14 +112,18 @@ def _array(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: 
     return np.memmap(path, dtype, mode="c", offset=start, shape=shape, order=order).view(np.ndarray)
 
 
-def _by_sample(arrays: dict[str, NDArray[Any]], count: int, path: Path) -> list[tuple[Any, Any]]:
+def _split_by_sample(arrays: dict[str, NDArray[Any]], count: int, path: Path) -> list[tuple[Any, Any]]:
+    """Split spikes by their sample: return (times, channels) of each of `count` samples.
+
+    `arrays` maps "sample", "time" and "channel" to one number for each spike.
+    """
     for name in EVENTS:
         if arrays[name].ndim != 1 or arrays[name].dtype.kind not in "biuf":
             raise InputError(
                 f"{path}: array '{name}' has shape {arrays[name].shape} of {arrays[name].dtype}; numbers are "
                 f"needed along one axis, one a spike"
             )
-    owner, time, channel = (arrays[name] for name in EVENTS)
+    owner, time, channel = (arrays[name] for name in EVENTS)  # owner: index of each spike's sample
     if not len(owner) == len(time) == len(channel):
         raise InputError(
             f"{path}: sample, time and channel have {len(owner)}, {len(time)} and {len(channel)} numbers"

@@ -1,4 +1,4 @@
-"""Batches of a user's data for their own network: unscaled, in any shape."""
+"""Reads a user's data for their own network, unscaled and in any shape, and makes batches of it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 
 from sgbench.datasets.base import Split
 from sgbench.errors import InputError
-from sgbench.yours.arrays import PAIR, Part, in_order, plain
+from sgbench.yours.arrays import PAIR, Part, iterate_pairs, to_array
 from sgbench.yours.division import Divided, commonest_share, divide
-from sgbench.yours.scratch import SpilledArrays, stacked
+from sgbench.yours.scratch import SpilledArrays, stack_arrays
 
 
 @dataclass(frozen=True)
 class OwnData:
     """Holds inputs and classes of train, validation and test."""
 
-    parts: Divided  # samples and class indices by split
-    labels: list[str]  # names of the classes by index
+    parts: Divided  # maps each split to its samples and class indices
+    labels: list[str]  # name of each class
     notes: list[str]  # lines on how the data were read and divided
 
     @property
@@ -32,7 +32,7 @@ class OwnData:
 
     @property
     def guess(self) -> float:
-        """Compute the accuracy of guessing: the share of the commonest class in the test part."""
+        """Return the accuracy of guessing: the share of the commonest class in the test part, in 0..1."""
         return commonest_share(self.parts["test"][1])
 
     def count(self, split: Split) -> int:
@@ -41,13 +41,13 @@ class OwnData:
 
     def batch(self, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return inputs [B, ...] (real ones as float32) and class indices [B] of the samples `chosen` [B]."""
-        part, numbers = self.parts[split]
+        part, class_indices = self.parts[split]
         x = torch.from_numpy(np.asarray(part.values)[part.order[chosen.numpy()]])
-        return x.float() if x.is_floating_point() else x, torch.from_numpy(numbers[chosen.numpy()])
+        return x.float() if x.is_floating_point() else x, torch.from_numpy(class_indices[chosen.numpy()])
 
 
-def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any | None) -> OwnData:
-    """Read and divide a user's data.
+def read_own_data(train: Any, test: Any | None, validation: Any | None, groups: Any | None) -> OwnData:
+    """Read a user's data and divide them into train, validation and test.
 
     Args:
         train: (x, y), or a torch `Dataset` or `DataLoader`; samples keep the order of the data set.
@@ -56,23 +56,23 @@ def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any |
         groups: the group of each sample of `train`, or None; no group is divided.
 
     Raises:
-        InputError: data cannot be used; one line.
+        InputError: the data cannot be used or divided; the message names the part and the remedy.
     """
     notes: list[str] = []
     others = (
-        None if part is None else _part(part, name)
+        None if part is None else _read_part(part, name)
         for name, part in (("test", test), ("validation", validation))
     )
-    divided, labels = divide(_part(train, "train"), *others, groups=groups, notes=notes)
+    divided, labels = divide(_read_part(train, "train"), *others, groups=groups, notes=notes)
     return OwnData(divided, labels, notes)
 
 
-def _part(given: Any, name: str) -> Part:
-    """Read one part: inputs, all of one shape, and their classes."""
+def _read_part(given: Any, name: str) -> Part:
+    """Read one part: inputs [samples, ...], and their classes [samples]."""
     if isinstance(given, tuple | list) and len(given) == PAIR:
-        x, y = plain(given[0]), plain(given[1])
+        x, y = to_array(given[0]), to_array(given[1])
     else:
-        x, y = _one_by_one(given, name)
+        x, y = _read_one_by_one(given, name)
     if not x.ndim or len(x) != len(y) or not len(y) or y.ndim != 1 or y.dtype.kind == "f":
         raise InputError(f"{name}: {x.shape} inputs and {y.shape} classes; one whole number or word a sample")
     if x.dtype.kind not in "buif":
@@ -84,11 +84,11 @@ def _part(given: Any, name: str) -> Part:
     return Part(x, y)
 
 
-def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Collect the inputs and classes of a data set sample by sample, above 64 MB in a file."""
+def _read_one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Read the inputs and classes of a data set sample by sample; inputs above 64 MB in all go to a file."""
     samples, labels = SpilledArrays(), []
-    for sample, label in in_order(given, name):
-        samples.add(plain(sample))
+    for sample, label in iterate_pairs(given, name):
+        samples.add(to_array(sample))
         labels.append(label)
     arrays = samples.arrays()
     if not arrays:
@@ -98,4 +98,4 @@ def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
         raise InputError(
             f"{name}: samples have shapes such as {sorted(shapes)[:2]}; your network needs equal shapes"
         )
-    return stacked(arrays), np.asarray(labels)
+    return stack_arrays(arrays), np.asarray(labels)

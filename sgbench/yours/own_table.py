@@ -1,4 +1,4 @@
-"""The scores of surrogates in a user's own network, as a table."""
+"""Shows the scores of surrogates in a user's own network as a table."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ OUTSIDE = (
 class OwnRow:
     """Holds the scores of one surrogate in a user's network."""
 
-    surrogate: str  # its name
-    test: dict[int, float]  # accuracy by seed; a run whose loss was not finite counts as guessing
-    validation: dict[int, float]  # accuracy of the selected epoch by seed
+    surrogate: str  # name of the surrogate
+    test: dict[int, float]  # maps seeds to accuracies in 0..1; of a failed run, that of guessing
+    validation: dict[int, float]  # maps seeds to accuracies of the selected epoch
     failed: tuple[int, ...]  # seeds of runs whose loss was not finite
     at_chance: tuple[int, ...]  # seeds of finished runs whose validation is no better than guessing
     rank: RankPlace | None  # interval of its rank; None with a single seed
@@ -53,7 +53,7 @@ class OwnTable(ShownTable):
         self.notes = tuple(notes)
 
     def __repr__(self) -> str:
-        return "\n".join([*self.notes, "", *aligned(self._cells(), text_columns=3), "", *self._below()])
+        return "\n".join([*self.notes, "", *aligned(self._cells(), text_columns=3), "", *self._lines_below()])
 
     def table(self) -> Table:
         """Make the table of the surrogates with their accuracies."""
@@ -61,10 +61,10 @@ class OwnTable(ShownTable):
 
     def table_notes(self) -> tuple[str, ...]:
         """Return the notes on the data, and one that no board ranks these results."""
-        return (*self.notes, *self._below())
+        return (*self.notes, *self._lines_below())
 
     def to_pandas(self) -> Any:
-        """Build a DataFrame with a row for each run; accuracies are fractions.
+        """Build a DataFrame with a row for each run; accuracies are in 0..1.
 
         Raises:
             InputError: pandas is not installed.
@@ -76,7 +76,7 @@ class OwnTable(ShownTable):
         ]
         return data_frame(("surrogate", "seed", "validation", "test", "failed", "at_chance"), runs)
 
-    def _below(self) -> list[str]:
+    def _lines_below(self) -> list[str]:
         """List the lines below the table: runs that have learnt nothing, and how to read the table."""
         guessing = [
             Guessing(f"{row.surrogate} seed {seed}", "sgbench.diagnose_module")
@@ -88,6 +88,7 @@ class OwnTable(ShownTable):
         return [*([] if warning is None else [warning]), OUTSIDE]
 
     def _cells(self) -> list[list[str]]:
+        """List the rows of cells, the header first."""
         rows = [["rank", "alike", "surrogate", self.measure.title, "seeds", "failed", "at chance"]]
         for row in self.rows:
             rank, letters = (

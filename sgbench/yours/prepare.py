@@ -1,4 +1,4 @@
-"""Convert parts of a user's data to checked samples in three splits, with notes on every decision."""
+"""Converts parts of a user's data to checked samples in three splits, with notes on every decision."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Prepared:
     """Holds samples in three splits, and the facts for their catalogue entry."""
 
     splits: dict[Split, Samples]  # train, validation and test
-    form: Form
+    form: Form  # spikes, traces over time or plain values
     n_inputs: int  # channels, traces or features
-    labels: list[str]  # names of the classes by index
+    labels: list[str]  # name of each class
     steps: int  # time steps of the longest sample, or of the encoder
     dt_s: float  # duration of a step [s]
     notes: list[str] = field(default_factory=list)  # lines on how the data were read and divided
@@ -47,12 +47,14 @@ def prepare(
         dt_s: duration of a step of events [s]; None takes a hundredth of the longest sample.
 
     Raises:
-        InputError: the data cannot be used; one line that says which part, and the remedy.
+        InputError: the data cannot be used; the message names the part and the remedy.
     """
     notes: list[str] = []
     divided, labels = divide(train, test, validation, groups=groups, notes=notes)
     parts: dict[Split, Part] = {name: part for name, (part, _) in divided.items()}
-    targets: dict[Split, torch.Tensor] = {name: torch.from_numpy(own) for name, (_, own) in divided.items()}
+    targets: dict[Split, torch.Tensor] = {
+        name: torch.from_numpy(class_indices) for name, (_, class_indices) in divided.items()
+    }
     are_events = {isinstance(part.values, EventArrays) for part in parts.values()}
     if len(are_events) > 1:
         raise InputError("one part holds events and another arrays; give all as the same")

@@ -1,4 +1,4 @@
-"""Convert a user's data to the samples of a data set: packed spikes, or numbers from 0 to 1."""
+"""Converts a user's data to the samples of a data set: packed spikes, or numbers from 0 to 1."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sgbench.yours.arrays import TRACES_AXES, EventArrays, Part
 from sgbench.yours.scratch import SpilledArrays, empty_array
 
 STEP_US = 1000
-"""Duration of a step of arrays in steps [us]; any value would do, since time constants are counted in steps."""
+"""Duration of a time step for arrays [us]; any value would do, since time constants are counted in steps."""
 EVENT_STEPS = 100
 """Time steps of the longest sample of events, unless the duration of a step is given."""
 LATENCY_STEPS = 25
 """Time steps of features without a time axis."""
 NO_SPIKE = "no sample has a spike, so there is nothing to learn from"
-AT_ONCE = 2**22
-"""Most numbers that are processed together."""
+PIECE_SIZE = 2**22
+"""Number of values or spikes, about, that are processed together."""
 
 
 class SplitSamples(NamedTuple):
@@ -40,7 +40,7 @@ class SplitSamples(NamedTuple):
 def samples_of_events(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
 ) -> SplitSamples:
-    """Convert events, spikes with times [us], to samples sorted by time."""
+    """Convert events to samples of spikes sorted by time; arguments are those of `samples_of_arrays`."""
     events_by_split: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
         name: (part.values, part.order)
         for name, part in parts.items()
@@ -60,7 +60,7 @@ def samples_of_events(
     notes.append(f"spikes of {n_inputs} channels in {steps} steps of {step_us * 1e-3:g} ms")
     splits: dict[Split, Samples] = {
         name: Samples(
-            _packed(_trains_of_events(events, order, steps * step_us, n_inputs)), targets[name], None
+            _join_trains(_trains_of_events(events, order, steps * step_us, n_inputs)), targets[name], None
         )
         for name, (events, order) in events_by_split.items()
     }
@@ -70,9 +70,9 @@ def samples_of_events(
 def _trains_of_events(
     events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
-    """Yield the spike trains of samples in pieces of about AT_ONCE spikes."""
+    """Yield the spike trains of the samples at indices `order`, in pieces of about PIECE_SIZE spikes."""
     counts = np.cumsum([len(events.times_us[index]) for index in order])
-    for chosen in np.split(order, np.flatnonzero(np.diff(counts // AT_ONCE)) + 1):
+    for chosen in np.split(order, np.flatnonzero(np.diff(counts // PIECE_SIZE)) + 1):
         times_us, channels = (
             np.concatenate([np.zeros(0, np.int64), *(times[index] for index in chosen)])
             for times in (events.times_us, events.channels)
@@ -81,8 +81,8 @@ def _trains_of_events(
         yield SpikeTrains.of(owner, channels, times_us, np.full(len(chosen), duration_us), n_inputs)
 
 
-def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
-    """Join the samples of all pieces, in memory or, if large, in files."""
+def _join_trains(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
+    """Join the samples of all pieces into one object, in memory or, if large, in files."""
     channel, time_us, counts, duration_us = SpilledArrays(), SpilledArrays(), [np.zeros(1, np.int64)], []
     n_channels = 0
     for piece in pieces:
@@ -123,9 +123,9 @@ class _ArrayPart:
 
     def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield the index of the first sample of each piece, and the piece's samples."""
-        many = max(1, AT_ONCE // max(1, int(np.prod(self.sample_shape))))
-        for start in range(0, len(self.order), many):
-            chosen = self.order[start : start + many]
+        samples_per_piece = max(1, PIECE_SIZE // max(1, int(np.prod(self.sample_shape))))
+        for start in range(0, len(self.order), samples_per_piece):
+            chosen = self.order[start : start + samples_per_piece]
             if not isinstance(self.values, list):
                 yield start, self.values[chosen]
                 continue
@@ -165,12 +165,13 @@ def samples_of_arrays(
     over_time = axes == TRACES_AXES
     longest = max(part.sample_shape[0] for part in array_parts.values()) if over_time else LATENCY_STEPS
     step_us = STEP_US if dt_s is None else max(1, round(dt_s * 1e6))
-    if over_time and all(map(_is_binary, array_parts.values())):
+    pieces = (piece for part in array_parts.values() for _, piece in part.pieces())
+    if over_time and all(bool(((piece == 0) | (piece == 1)).all()) for piece in pieces):
         notes.append(f"zeros and ones are spikes: {n_inputs} channels, {longest} steps")
         if not any(piece.any() for part in array_parts.values() for _, piece in part.pieces()):
             notes.append(NO_SPIKE)
         spiking: dict[Split, Samples] = {
-            name: Samples(_packed(_trains(part, step_us)), targets[name], None)
+            name: Samples(_join_trains(_trains(part, step_us)), targets[name], None)
             for name, part in array_parts.items()
         }
         return SplitSamples(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
@@ -182,19 +183,19 @@ def _value_samples(
     array_parts: dict[Split, _ArrayPart], targets: dict[Split, torch.Tensor], notes: list[str]
 ) -> dict[Split, Samples]:
     """Convert arrays to samples of numbers from 0 to 1, scaled by the range of training if that leaves 0 to 1."""
-    low, high = _range(array_parts["train"])
-    if (high / 2 - low / 2 > np.finfo(np.float64).max / 2).any():
+    least, largest = _channel_ranges(array_parts["train"])
+    if (largest / 2 - least / 2 > np.finfo(np.float64).max / 2).any():
         raise InputError("train: smallest and largest number are too far apart; scale the samples")
-    if low.min() < 0 or high.max() > 1:
+    if least.min() < 0 or largest.max() > 1:
         notes.append(
             "each channel is scaled so that its training values go from 0 to 1; what lies beyond is cut"
         )
     else:
-        low, high = np.zeros_like(low), np.ones_like(high)
+        least, largest = np.zeros_like(least), np.ones_like(largest)
     splits: dict[Split, Samples] = {}
     for name, part in array_parts.items():
         lengths = None if part.lengths is None else torch.from_numpy(part.lengths)
-        splits[name] = Samples(torch.from_numpy(_scaled(part, low, high)), targets[name], lengths)
+        splits[name] = Samples(torch.from_numpy(_scale(part, least, largest)), targets[name], lengths)
     return splits
 
 
@@ -209,23 +210,20 @@ def _first_bad(part: _ArrayPart) -> int | None:
     return None
 
 
-def _is_binary(part: _ArrayPart) -> bool:
-    return all(bool(((piece == 0) | (piece == 1)).all()) for _, piece in part.pieces())
-
-
-def _range(part: _ArrayPart) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the smallest and largest training value of each channel."""
+def _channel_ranges(part: _ArrayPart) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smallest and the largest value of each channel, over all samples and steps [channels]."""
     axes = tuple(range(len(part.sample_shape)))
     extremes = [(piece.min(axes), piece.max(axes)) for _, piece in part.pieces()]
-    low, high = (np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True))
-    return low.min(0), high.max(0)
+    least, largest = (np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True))
+    return least.min(0), largest.max(0)
 
 
-def _scaled(part: _ArrayPart, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
+def _scale(part: _ArrayPart, least: NDArray[np.float64], largest: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Scale each channel from its least and largest value [channels] to 0..1; values beyond are clipped."""
     scaled = empty_array((len(part.order), *part.sample_shape), np.float32)
-    span = np.where(high > low, high - low, 1.0)
+    span = np.where(largest > least, largest - least, 1.0)
     for start, piece in part.pieces():
-        scaled[start : start + len(piece)] = np.clip((piece - low) / span, 0, 1)
+        scaled[start : start + len(piece)] = np.clip((piece - least) / span, 0, 1)
     return scaled
 
 

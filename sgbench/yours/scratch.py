@@ -1,4 +1,4 @@
-"""Arrays that may be larger than memory: small ones stay in memory, large ones are mapped from temporary files."""
+"""Makes arrays that may be larger than memory: large ones are mapped from temporary files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 from sgbench.paths import default_data_dir
 
 IN_MEMORY_BYTES = 2**26
-"""Largest array in memory; larger ones go into a file, which the system removes with its last array."""
+"""Largest array in memory [bytes]; larger ones go into a file, which the system removes with its last array."""
 
 
-def nameless_file() -> BinaryIO:
+def open_temporary_file() -> BinaryIO:
     """Open an empty temporary file in the data root; closing deletes it."""
     folder = default_data_dir()
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def empty_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Create an array of arbitrary values, in memory or, if it is large, in a file.
 
     Raises:
-        OSError: the disk is too full.
+        OSError: the disk has too little space.
 
     >>> empty_array((2, 3), np.float32).shape
     (2, 3)
@@ -36,41 +36,39 @@ def empty_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     bytes_needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if bytes_needed <= IN_MEMORY_BYTES:
         return np.empty(shape, dtype)
-    with nameless_file() as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(
-                file.fileno(), 0, bytes_needed
-            )  # else a full disk would kill the process later
+    with open_temporary_file() as file:
+        if hasattr(os, "posix_fallocate"):  # otherwise a full disk would kill the process later
+            os.posix_fallocate(file.fileno(), 0, bytes_needed)
         return np.memmap(file, dtype, mode="w+", shape=shape).view(np.ndarray)
 
 
 class SpilledArrays:
-    """Collects arrays one by one, at most 64 MB of them in memory and the others in a file.
+    """Collects arrays one by one, about 64 MB of them in memory and the others in a temporary file.
 
     >>> spilled = SpilledArrays()
     >>> spilled.add(np.arange(2))
     >>> spilled.add(np.arange(3))
-    >>> [each.tolist() for each in spilled.arrays()], spilled.joined(np.int32).tolist()
+    >>> [array.tolist() for array in spilled.arrays()], spilled.joined(np.int32).tolist()
     ([[0, 1], [0, 1, 2]], [0, 1, 0, 1, 2])
     """
 
     def __init__(self) -> None:
-        self._held: list[NDArray[Any]] = []
-        self._held_bytes = 0
-        self._written: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
+        self._in_memory: list[NDArray[Any]] = []
+        self._in_memory_bytes = 0
+        self._locations: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
         self._file: BinaryIO | None = None
 
     def add(self, array: NDArray[Any]) -> None:
         """Append one array."""
-        self._held.append(array)
-        self._held_bytes += array.nbytes
-        if self._held_bytes > IN_MEMORY_BYTES:
+        self._in_memory.append(array)
+        self._in_memory_bytes += array.nbytes
+        if self._in_memory_bytes > IN_MEMORY_BYTES:
             self._write()
 
     def arrays(self) -> list[NDArray[Any]]:
         """Return all arrays in order, those in the file memory-mapped."""
         if self._file is None:
-            return self._held
+            return self._in_memory
         self._write()
         self._file.flush()
         mapped = np.memmap(self._file, np.uint8, mode="c").view(np.ndarray)
@@ -78,12 +76,12 @@ class SpilledArrays:
             mapped[start : start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize]
             .view(dtype)
             .reshape(shape)
-            for start, dtype, shape in self._written
+            for start, dtype, shape in self._locations
         ]
 
     def joined(self, dtype: DTypeLike) -> NDArray[Any]:
         """Join all arrays along their first axis, converted to a dtype."""
-        return concatenated(self.arrays(), dtype)
+        return concatenate_arrays(self.arrays(), dtype)
 
     def __del__(self) -> None:
         if self._file is not None:
@@ -91,29 +89,30 @@ class SpilledArrays:
                 self._file.close()  # mapped arrays stay valid
 
     def _write(self) -> None:
-        self._file = nameless_file() if self._file is None else self._file
-        for array in self._held:
-            self._written.append((self._file.tell(), array.dtype, array.shape))
+        """Write the arrays in memory to the file, and note where and of which type and shape each is."""
+        self._file = open_temporary_file() if self._file is None else self._file
+        for array in self._in_memory:
+            self._locations.append((self._file.tell(), array.dtype, array.shape))
             self._file.write(np.ascontiguousarray(array).tobytes())
-        self._held, self._held_bytes = [], 0
+        self._in_memory, self._in_memory_bytes = [], 0
 
 
-def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
-    """Join arrays [n, ...] of equal shapes but for n along their first axis, converted to a dtype."""
+def concatenate_arrays(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
+    """Join arrays [n, ...], whose n may differ, along their first axis, converted to a dtype."""
     rows = sum(map(len, arrays))
     tail = arrays[0].shape[1:] if arrays else ()
-    joined = empty_array((rows, *tail), dtype)
+    result = empty_array((rows, *tail), dtype)
     start = 0
     for array in arrays:
-        joined[start : start + len(array)] = array
+        result[start : start + len(array)] = array
         start += len(array)
-    return joined
+    return result
 
 
-def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Stack arrays of one shape along a new first axis.
 
-    >>> stacked([np.zeros(2, int), np.ones(2)]).tolist()
+    >>> stack_arrays([np.zeros(2, int), np.ones(2)]).tolist()
     [[0.0, 0.0], [1.0, 1.0]]
     """
     stack = empty_array((len(arrays), *arrays[0].shape), np.result_type(*{array.dtype for array in arrays}))

@@ -1,4 +1,4 @@
-"""Convert snnTorch's neurons to neurons that the engine runs, with the same parameters."""
+"""Converts snnTorch's neurons to neurons that the engine runs, with the same parameters."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.sigmoid import Sigmoid
 
-STATES = ("mem", "syn", "spk")
-"""Buffers of `init_hidden`, which hold state, not parameters."""
+STATE_BUFFERS = ("mem", "syn", "spk")
+"""Buffers of snnTorch's neurons that hold their state (with `init_hidden`), not parameters."""
 KINDS = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
-KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
+KNOWN_SURROGATES: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     "atan": lambda given: Atan(alpha=given["alpha"], width_fwhm=None, normalisation="raw", scale=1.0),
     "fast_sigmoid": lambda given: FastSigmoid(
         slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0
     ),
     "sigmoid": lambda given: Sigmoid(slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0),
 }
-"""Catalogue entries of snnTorch's surrogates, with their parameters, that the compiled engine knows by name."""
+"""Maps snnTorch's surrogates that the catalogue also has to functions that make ours from their parameters."""
 
 
-def converted(module: Any, name: str, features: tuple[int, ...] | None, by: str = "accelerate") -> Neuron:
+def convert_neuron(
+    module: Any, name: str, features: tuple[int, ...] | None, by: str = "accelerate"
+) -> Neuron:
     """Make a catalogue neuron that computes the same as a module of snnTorch.
 
     Args:
@@ -43,12 +45,14 @@ def converted(module: Any, name: str, features: tuple[int, ...] | None, by: str 
         InputError: the module has an option that the engine lacks, or is another kind of neuron.
     """
     _require_plain(module, name, by)
-    tensors = {key: value for key, value in module.state_dict().items() if key.split(".")[0] not in STATES}
+    tensors = {
+        key: value for key, value in module.state_dict().items() if key.split(".")[0] not in STATE_BUFFERS
+    }
     return neurons_of_snntorch(name, tensors, lambda: _surrogate(module), features)
 
 
 def _require_plain(neuron: Any, name: str, by: str) -> None:
-    """Refuse kinds and options of neurons that the engine does not compute in the same way, by name."""
+    """Raise an InputError for kinds and options of snnTorch's neurons that the engine lacks, with their names."""
     if type(neuron).__name__ not in KINDS:
         raise InputError(
             f"{by}: module '{name}' is a {type(neuron).__name__}; one of {', '.join(KINDS)} is expected"
@@ -75,19 +79,21 @@ def _require_plain(neuron: Any, name: str, by: str) -> None:
 
 def _surrogate(neuron: Any) -> Surrogate:
     """Return a neuron's surrogate: one of sgbench, a known one of snnTorch, or one read from its backward pass."""
-    given = neuron.spike_grad
-    if isinstance(given, Surrogate):
-        return given
-    name = getattr(given, "__qualname__", "").partition(".")[0]
-    cells = getattr(given, "__closure__", None) or ()
-    if getattr(given, "__module__", "") == "snntorch.surrogate" and name in KNOWN:
-        names = given.__code__.co_freevars
-        return KNOWN[name]({key: cell.cell_contents for key, cell in zip(names, cells, strict=True)})
+    spike_grad = neuron.spike_grad
+    if isinstance(spike_grad, Surrogate):
+        return spike_grad
+    name = getattr(spike_grad, "__qualname__", "").partition(".")[0]
+    cells = getattr(spike_grad, "__closure__", None) or ()
+    if getattr(spike_grad, "__module__", "") == "snntorch.surrogate" and name in KNOWN_SURROGATES:
+        names = spike_grad.__code__.co_freevars
+        return KNOWN_SURROGATES[name](
+            {key: cell.cell_contents for key, cell in zip(names, cells, strict=True)}
+        )
 
-    def slope(u: Tensor) -> Tensor:
+    def slope(u: Tensor) -> Tensor:  # the gradient of spike_grad's backward pass
         with torch.enable_grad():
             free = u.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(given(free).sum(), free)
+            (gradient,) = torch.autograd.grad(spike_grad(free).sum(), free)
         return gradient
 
     return CustomSurrogate(slope)

@@ -1,4 +1,4 @@
-"""Trace one time step of a user's network as a graph of its modules, and run that graph step by step."""
+"""Traces one time step of a user's network as a graph of its modules, and runs that graph step by step."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from torch.fx.node import map_arg
 from sgbench.errors import InputError, one_printable_line
 from sgbench.neurons.base import Neuron
 
-SEES_STEPS = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Transformer)
+WITH_MEMORY = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Transformer)
 """Modules that need more than the input of one time step."""
-PARTS = ("_parameters", "_buffers", "_modules")
-ABSENT = object()
+TORCH_ATTRIBUTES = ("_parameters", "_buffers", "_modules")  # of every module
+MISSING = object()
 CONSTANT = "_tensor_constant"
 """Prefix of the names that torch.fx gives to tensors which a forward makes."""
 REMEDY = "write the step without it, or leave this part to torch"
@@ -54,7 +54,7 @@ def is_hooked(module: nn.Module) -> bool:
     return any(hooks) or "forward" in vars(module)
 
 
-def graph_of(network: nn.Module) -> tuple[fx.Graph, str]:
+def trace_step(network: nn.Module) -> tuple[fx.Graph, str]:
     """Trace one time step of a network; return the graph, and why its `forward` was not traced (empty if it was).
 
     A `forward` with a loop over time cannot be traced; the graph then chains its modules in order. Branches of a
@@ -65,10 +65,10 @@ def graph_of(network: nn.Module) -> tuple[fx.Graph, str]:
             than x, keeps a state in an attribute, or calls neurons twice.
     """
     _require_one_input(network)
-    twin = _twin(network)
+    twin = _copy_for_tracing(network)
     graph, changed, why = None, "", ""
     try:
-        graph, changed = _traced(twin)
+        graph, changed = _trace_forward(twin)
     except Exception as error:  # a forward may do anything with a traced value
         why = one_printable_line(error) or type(error).__name__
     if graph is not None and not _is_a_step(graph, network):
@@ -80,22 +80,23 @@ def graph_of(network: nn.Module) -> tuple[fx.Graph, str]:
             f"in neurons"
         )
     if graph is None:
-        graph = _in_turn(network, why)
+        graph = _chain_modules(network, why)
     for node in graph.nodes:
         if node.op == "call_module":
-            _require_place(str(node.target), network.get_submodule(str(node.target)))
+            _require_stateless(str(node.target), network.get_submodule(str(node.target)))
     last_neuron(graph, network)
     return graph, why
 
 
 def _require_one_input(network: nn.Module) -> None:
-    """Refuse a network whose `forward` needs more than x, or which has hooks."""
+    """Raise an InputError for a network whose `forward` needs more than x, or which has hooks."""
     if is_hooked(network):
         raise InputError("accelerate: the network has hooks, which would not be called; remove them")
     further = [
-        one.name
-        for one in list(inspect.signature(network.forward).parameters.values())[1:]
-        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        argument.name
+        for argument in list(inspect.signature(network.forward).parameters.values())[1:]
+        if argument.default is argument.empty
+        and argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
     ]
     if further:
         raise InputError(
@@ -104,15 +105,17 @@ def _require_one_input(network: nn.Module) -> None:
         )
 
 
-def _twin(network: nn.Module) -> nn.Module:
-    """Copy a network for tracing its forward; the weights are shared."""
+def _copy_for_tracing(network: nn.Module) -> nn.Module:
+    """Copy a network with its buffers and other tensors, so that its forward can be traced; weights are shared."""
     attributes = [
-        one for module in network.modules() for one in vars(module).values() if isinstance(one, Tensor)
+        value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)
     ]
-    held: dict[int, Any] = {id(one): one.detach().clone() for one in (*network.buffers(), *attributes)}
-    held |= {id(one): one for one in network.parameters()}
+    copies: dict[int, Any] = {
+        id(value): value.detach().clone() for value in (*network.buffers(), *attributes)
+    }
+    copies |= {id(parameter): parameter for parameter in network.parameters()}
     try:
-        return copy.deepcopy(network, held)
+        return copy.deepcopy(network, copies)
     except Exception as error:  # copying an attribute may raise anything
         raise InputError(
             f"accelerate: the network cannot be copied ({one_printable_line(error)}), as is needed to follow its "
@@ -120,37 +123,41 @@ def _twin(network: nn.Module) -> nn.Module:
         ) from error
 
 
-def _traced(twin: nn.Module) -> tuple[fx.Graph, str]:
-    """Trace a network, other arguments at their defaults; return the graph and the name of a changed attribute."""
-    kind: Any = type(twin)
+def _trace_forward(twin: nn.Module) -> tuple[fx.Graph, str]:
+    """Trace the forward of a copied network, its other arguments at their defaults.
+
+    Return the graph, and the name of an attribute that the forward changed; empty if it changed none.
+    """
+    network_class: Any = type(twin)
 
     def forward(self: nn.Module, x: Any) -> Any:
-        return kind.forward(self, x)
+        return network_class.forward(self, x)
 
-    twin.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    members = {"forward": forward, "__module__": network_class.__module__}
+    twin.__class__ = type(network_class.__name__, (network_class,), members)
     alive: list[Any] = []  # so that no new object gets the identity of an old one
-    before = _marks(twin, alive)
+    before = _state_tokens(twin, alive)
     graph = _Tracer().trace(twin)
-    after = _marks(twin, alive)
+    after = _state_tokens(twin, alive)
     for node in graph.nodes:
         if node.op == "get_attr" and str(node.target).startswith(CONSTANT):
             node.meta["constant"] = getattr(twin, str(node.target))
-    changed = (key for key in {**before, **after} if before.get(key, ABSENT) != after.get(key, ABSENT))
+    changed = (key for key in {**before, **after} if before.get(key, MISSING) != after.get(key, MISSING))
     return graph, next(changed, "")
 
 
-def _marks(network: nn.Module, alive: list[Any]) -> dict[str, Any]:
-    """Return by name a token of each attribute and buffer of a network that is no neuron's; see `_mark`."""
+def _state_tokens(network: nn.Module, alive: list[Any]) -> dict[str, Any]:
+    """Map attributes and buffers of a network, except those of neurons, to tokens; see `_state_token`."""
     marks = {}
     for name, module in network.named_modules():
-        own = {key: value for key, value in vars(module).items() if key not in PARTS} | module._buffers
-        for key, value in own.items():
+        attributes = {key: value for key, value in vars(module).items() if key not in TORCH_ATTRIBUTES}
+        for key, value in (attributes | module._buffers).items():
             if not is_neuron(module) and not key.startswith(CONSTANT):
-                marks[f"{name}.{key}".lstrip(".")] = _mark(value, alive)
+                marks[f"{name}.{key}".lstrip(".")] = _state_token(value, alive)
     return marks
 
 
-def _mark(value: Any, alive: list[Any]) -> Any:
+def _state_token(value: Any, alive: list[Any]) -> Any:
     """Return a token that differs after a value was replaced or changed; objects are added to `alive`."""
     if isinstance(value, bool | int | float | str):
         return repr(value)
@@ -158,20 +165,22 @@ def _mark(value: Any, alive: list[Any]) -> Any:
     if isinstance(value, Tensor):
         return id(value), value._version
     if isinstance(value, dict):
-        return id(value), [(_mark(key, alive), _mark(one, alive)) for key, one in value.items()]
+        return id(value), [
+            (_state_token(key, alive), _state_token(item, alive)) for key, item in value.items()
+        ]
     if isinstance(value, list | tuple | collections.deque):
-        return id(value), [_mark(one, alive) for one in value]
+        return id(value), [_state_token(item, alive) for item in value]
     return id(value), len(value) if isinstance(value, set) else None
 
 
 def _require_plain_loop(graph: fx.Graph, network: nn.Module) -> None:
-    """Refuse a traced forward that is not one time step, unless it unrolls a loop over all modules in order."""
+    """Raise an InputError for a traced forward that is no time step, unless it repeats all modules in order."""
     calls = [node for node in graph.nodes if node.op == "call_module"]
-    order = [name for name, _ in _leaves(network)]
+    order = [name for name, _ in _innermost_modules(network)]
     rounds = max(1, len(calls) // max(1, len(order)))
     begins = calls[:: max(1, len(order))]
     in_turn = [node.target for node in calls] == order * rounds
-    if in_turn and rounds == 1 and not _shows_states(calls, network):
+    if in_turn and rounds == 1 and not _uses_states(calls, network):
         return
     if in_turn and rounds > 1 and not any(map(_follows_a_module, begins[1:])):
         return
@@ -187,34 +196,38 @@ def _follows_a_module(node: fx.Node) -> bool:
     """Return whether an input of a node comes from a module, not only from x."""
     current = node.all_input_nodes[:1]
     while current:
-        one = current.pop()
-        if one.op == "call_module":
+        source = current.pop()
+        if source.op == "call_module":
             return True
-        current.extend(one.all_input_nodes)
+        current.extend(source.all_input_nodes)
     return False
 
 
 def _is_a_step(graph: fx.Graph, network: nn.Module) -> bool:
-    """Return whether each neuron is called once, with no argument but its current."""
+    """Return whether a graph is one time step: each neuron is called once, with no argument but its current."""
     calls = [node for node in graph.nodes if node.op == "call_module"]
     neurons = [node for node in calls if is_neuron(network.get_submodule(str(node.target)))]
     once = len({node.target for node in neurons}) == len(neurons)
     alone = all(len(node.args) == 1 and not node.kwargs for node in neurons)
-    return bool(neurons) and once and alone and not _shows_states(calls, network)
+    return bool(neurons) and once and alone and not _uses_states(calls, network)
 
 
-def _shows_states(calls: list[fx.Node], network: nn.Module) -> bool:
+def _uses_states(calls: list[fx.Node], network: nn.Module) -> bool:
     """Return whether states returned by neurons are used by anything but the output."""
     neurons = [node for node in calls if is_neuron_node(node, network)]
     picked = [user for node in neurons for user in node.users if user.target is operator.getitem]
     return any(user.op != "output" for pick in picked if pick.args[1] != 0 for user in pick.users)
 
 
-def _in_turn(network: nn.Module, why: str) -> fx.Graph:
-    """Build a graph that chains the innermost modules in order."""
+def _chain_modules(network: nn.Module, why: str) -> fx.Graph:
+    """Build a graph that calls the innermost modules in the order of creation, each with the output before it.
+
+    Raises:
+        InputError: a module is neither a neuron nor of torch.nn; `why` says why the forward could not be traced.
+    """
     graph = fx.Graph()
     node = graph.placeholder("x")
-    for name, module in _leaves(network):
+    for name, module in _innermost_modules(network):
         if not is_neuron(module) and not type(module).__module__.startswith("torch.nn."):
             raise InputError(
                 f"accelerate: module '{name}' is a {type(module).__name__}, whose place in a step is unknown as "
@@ -225,20 +238,20 @@ def _in_turn(network: nn.Module, why: str) -> fx.Graph:
     return graph
 
 
-def _leaves(network: nn.Module, above: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield the names and innermost modules; a neuron is innermost, whatever its submodules."""
+def _innermost_modules(network: nn.Module, above: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield the names and modules that contain no others; of a neuron, the submodules are not yielded."""
     for name, module in network.named_children():
         path = f"{above}{name}"
         if is_neuron(module) or not any(True for _ in module.children()):
             yield path, module
         else:
-            yield from _leaves(module, f"{path}.")
+            yield from _innermost_modules(module, f"{path}.")
 
 
-def _require_place(name: str, module: nn.Module) -> None:
-    """Refuse a module that is more than a function of one step's input."""
+def _require_stateless(name: str, module: nn.Module) -> None:
+    """Raise an InputError for a module that has a state, and so needs more than one step's input."""
     foreign = type(module).__module__.startswith("snntorch.") and not is_neuron(module)
-    if isinstance(module, SEES_STEPS) or foreign:
+    if isinstance(module, WITH_MEMORY) or foreign:
         raise InputError(
             f"accelerate: module '{name}' is a {type(module).__name__}, which has states of its own; {REMEDY}"
         )
@@ -299,7 +312,7 @@ def is_neuron_node(node: Any, network: nn.Module) -> bool:
 
 
 class StepByStep:
-    """Runs a traced network by calling its modules, one time step after another."""
+    """Runs a network by calling its modules, one time step after another; `graph` is from `trace_step`."""
 
     def __init__(self, graph: fx.Graph, network: nn.Module) -> None:
         self.graph, self.network = graph, network
@@ -315,8 +328,8 @@ class StepByStep:
         """
         self.states = {}
         spikes, potentials = [], []
-        for now in x.unbind(0):
-            values = evaluate(self.graph, self.network, now, self._call)
+        for step_input in x.unbind(0):
+            values = evaluate(self.graph, self.network, step_input, self._call)
             spikes.append(values[self.last])
             potentials.append(self.potential)  # set by `_call` when it runs the last neurons
         self.states = {}
@@ -338,8 +351,8 @@ class StepByStep:
     def _snntorch(self, node: fx.Node, module: Any, current: Tensor) -> Tensor:
         """Call neurons of snnTorch with explicit states, also with `init_hidden`."""
         if node not in self.states:
-            begun = module.reset_mem()
-            self.states[node] = begun if isinstance(begun, tuple) else (begun,)
+            rest = module.reset_mem()
+            self.states[node] = rest if isinstance(rest, tuple) else (rest,)
         hidden, module.init_hidden = module.init_hidden, False
         try:
             out = module(current, *self.states[node])

@@ -11,6 +11,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
+from tests.messages import lines_naming
 
 SURROGATES = catalogue.entries("surrogate")
 DRAWN = [name for name in SURROGATES if "/" not in name] + [
@@ -149,4 +150,4 @@ def test_doctor_says_what_is_missing(
     monkeypatch.setenv("SGBENCH_RUNS", "/proc/nowhere/runs")
     monkeypatch.setattr("os.access", lambda *_: False)
     assert main(["doctor"]) == 1
-    assert "set SGBENCH_RUNS to another folder" in capsys.readouterr().out
+    assert lines_naming(capsys.readouterr().out, "/proc/nowhere/runs", "SGBENCH_RUNS")

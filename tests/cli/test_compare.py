@@ -164,20 +164,20 @@ def test_pictures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
 def test_reference_is_matched() -> None:
     """Peak and width of the entry, or the peak alone; none for a slope of 0; its own curve is recognised."""
     atan, constant = sgbench.create("surrogate/atan", scale=3.0), sgbench.create("surrogate/constant")
-    matched = curves.reference(atan)
+    matched = curves.matched_fast_sigmoid(atan)
     assert matched is not None
     assert atan.fwhm is not None
     assert [matched.surrogate.peak, matched.surrogate.fwhm] == pytest.approx([3.0, atan.fwhm])
     half = matched.surrogate.derivative(torch.tensor([atan.fwhm / 2], dtype=torch.float64))
     assert half.item() == pytest.approx(1.5)
     assert matched.label == "peak- and width-matched fast_sigmoid"
-    loose = curves.reference(constant)
+    loose = curves.matched_fast_sigmoid(constant)
     assert loose is not None
     assert "default width" in loose.label
-    assert curves.reference(sgbench.create("surrogate/zero")) is None
+    assert curves.matched_fast_sigmoid(sgbench.create("surrogate/zero")) is None
     assert not curves.same_curve(atan, matched.surrogate)
     itself = sgbench.create("surrogate/fast_sigmoid")
-    again = curves.reference(itself)
+    again = curves.matched_fast_sigmoid(itself)
     assert again is not None
     assert curves.same_curve(itself, again.surrogate)
 

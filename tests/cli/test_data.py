@@ -16,9 +16,10 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.datasets.idx_images import FILES
 from sgbench.errors import InputError
-from sgbench.inspection.sample_picture import chosen
+from sgbench.inspection.sample_picture import choose_samples
 from sgbench.training.build import build
 from tests.datasets.fakes import fake_idx_images
+from tests.messages import lines_naming, raises_naming
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ def test_list_names_every_data_set_and_the_root(root: Path, capsys: pytest.Captu
     assert " 10 classes " in lines["digits"]
     assert " trace " in lines["mackey_glass"]
     assert "  absent " in lines["mnist"]
-    assert out.count("put the four files of storage.googleapis.com") == 1
+    assert len(lines_naming(out, "storage.googleapis.com", "four files")) == 1
 
 
 def test_list_as_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,10 +133,7 @@ def test_spoilt_files_are_one_line_and_exit_code_2(
 def test_a_run_on_absent_files_ends_with_the_same_line(root: Path) -> None:
     """Expected: an InputError, so exit code 2, with the place and the remedy, before anything is trained."""
     data = build(compose(["experiment=mnist"])).data
-    with pytest.raises(
-        InputError,
-        match=rf"is not in {root}/mnist; run: sgbench data download mnist; or put the four files of",
-    ) as caught:
+    with raises_naming(InputError, f"{root}/mnist", "sgbench data download mnist", "four files") as caught:
         data.setup()
     assert caught.value.exit_code == 2
 
@@ -202,5 +200,5 @@ def test_a_full_disk_is_one_line(
 
 def test_classes_take_turns_in_a_picture() -> None:
     """Expected by hand: the first of each class, then the second of each, and so on."""
-    assert chosen(torch.tensor([2, 2, 0, 1, 0, 2]), 5) == [2, 3, 0, 4, 1]
-    assert chosen(torch.tensor([1]), 5) == [0]
+    assert choose_samples(torch.tensor([2, 2, 0, 1, 0, 2]), 5) == [2, 3, 0, 4, 1]
+    assert choose_samples(torch.tensor([1]), 5) == [0]

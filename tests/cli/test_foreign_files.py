@@ -14,8 +14,8 @@ from sgbench.cli.main import main
 from sgbench.composition.hydra_internals import checked_loader
 from sgbench.composition.plan import RunPlan, plan
 from sgbench.errors import InputError, one_printable_line
-from sgbench.paths import OWN_CONF
-from sgbench.sweeps.checked import built
+from sgbench.paths import OWN_CONF_FOLDER
+from sgbench.sweeps.checked import build_and_check
 from tests.thinned import thinned
 
 HOSTILE: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("hostile.yaml").read_text())
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(folder: Path, files: dict[str, str]) -> None:
     """Lay files into the folder of one's own entries, which every command looks at."""
     for name, text in files.items():
-        path = folder / OWN_CONF / name
+        path = folder / OWN_CONF_FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("HEAD", HEAD).replace("OUT", str(folder.parent / "out")))
 
@@ -42,7 +42,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
 def planned(words: list[str]) -> RunPlan:
     """What `sgbench run` does with words before it runs anything."""
     made = plan([word for word in words if word != "-m"], multirun="-m" in words)
-    built(made)
+    build_and_check(made)
     return made
 
 
@@ -60,7 +60,7 @@ def test_a_hostile_file_is_refused(name: str, folder: Path) -> None:
     assert len(line) < 1000
     assert dict(os.environ) == before
     assert not list((folder.parent / "out").iterdir())
-    assert {path.name for path in folder.iterdir()} == {OWN_CONF}
+    assert {path.name for path in folder.iterdir()} == {OWN_CONF_FOLDER}
 
 
 def test_the_corpus_is_large_enough() -> None:
@@ -72,7 +72,7 @@ def test_every_merge_of_a_job_is_checked(folder: Path) -> None:
     """A sweeper that chooses as it goes has its points merged by Hydra, in whichever process."""
     write(folder, HOSTILE["the second of two experiments"]["files"])
     loader = checked_loader()
-    words = ["hydra.mode=MULTIRUN", f"hydra.searchpath=[file://{folder / OWN_CONF}]"]
+    words = ["hydra.mode=MULTIRUN", f"hydra.searchpath=[file://{folder / OWN_CONF_FOLDER}]"]
     master = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN)
     loader.load_sweep_config(master, ["experiment=digits"])
     with pytest.raises(InputError, match=r"hydra\.job\.env_set\.PATH"):

@@ -6,11 +6,11 @@ import torch
 
 import sgbench
 from sgbench.inspection.neuron_picture import (
-    HIGHEST,
-    rates,
-    respond,
+    HIGHEST_CURRENT,
+    least_current,
+    mean_rates,
     response,
-    smallest,
+    run_neurons,
     spike_train,
     step_current,
 )
@@ -19,11 +19,11 @@ from sgbench.inspection.neuron_picture import (
 def test_least_current_of_a_leaky_neuron() -> None:
     """By hand: above theta (1 - beta) it fires for ever; a unit without memory once, above theta."""
     neuron = sgbench.create("neuron/leaky", beta=0.9)
-    constant = smallest(neuron, torch.ones(300))
+    constant = least_current(neuron, torch.ones(300))
     assert 0.1 < constant < 0.1 * 1.1
     one = torch.zeros(20)
     one[3] = 1.0
-    assert 1.0 < smallest(sgbench.create("neuron/mcculloch_pitts"), one) < 1.1
+    assert 1.0 < least_current(sgbench.create("neuron/mcculloch_pitts"), one) < 1.1
 
 
 def test_a_response_tells_the_threshold_in_force() -> None:
@@ -44,8 +44,8 @@ def test_a_response_tells_the_threshold_in_force() -> None:
 def test_rates_of_a_threshold_unit() -> None:
     """By hand: nothing up to its threshold, a spike in every step above."""
     neuron = sgbench.create("neuron/mcculloch_pitts")
-    found = rates(neuron)
-    assert found.current[-1] > 0.9 * HIGHEST
+    found = mean_rates(neuron)
+    assert found.current[-1] > 0.9 * HIGHEST_CURRENT
     assert torch.equal(found.sent, (found.current > 1).float())
 
 
@@ -54,7 +54,7 @@ def test_neurons_of_several_currents_get_the_same_in_each() -> None:
     neuron = sgbench.create("neuron/dh_lif", features=1, generator=torch.Generator().manual_seed(0))
     found = response(neuron, step_current(neuron))
     assert set(found.others) == {"d 1", "d 2", "d 3", "d 4"}
-    sent, states = respond(neuron, torch.ones(5, 3))
+    sent, states = run_neurons(neuron, torch.ones(5, 3))
     assert sent.shape == (5, 3)
     assert len(states) == 5
 

@@ -103,5 +103,5 @@ def test_without_the_net_they_would_not(place: Path, monkeypatch: pytest.MonkeyP
     """Must differ: a name of 300 characters is an OSError of the system, which `main` alone puts in a line."""
     words = ["show", "a" * 300 + "/atan"]
     assert ends(words) == ""
-    monkeypatch.setattr(command, "ended_by", lambda _: None)
+    monkeypatch.setattr(command, "as_expected_error", lambda _: None)
     assert ends(words).startswith("OSError")

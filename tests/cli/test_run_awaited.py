@@ -12,6 +12,7 @@ from sgbench.composition.plan import plan
 from sgbench.sweeps import awaited
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
+from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 
 
@@ -43,7 +44,7 @@ def test_a_point_that_another_process_runs_is_waited_for(
     other["finishes"] = finishes
     assert main(["run", "-m", *WORDS, f"hydra/launcher={launcher}", "seed=0,1"]) == 0
     told = capfd.readouterr()
-    assert told.out.count("waiting for 1 point that another process runs") == 1
+    assert len(lines_naming(told.out, "waiting for 1 point", "Ctrl-C")) == 1
     assert "2 of 2 runs finished" in told.out
     assert "failed" not in told.err
     assert {path.parts[-2] for path in runs_dir.rglob("record.json")} == {"0", "1"}

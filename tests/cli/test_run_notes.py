@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from sgbench.composition.plan import plan
-from sgbench.sweeps.notes import unranked
+from sgbench.sweeps.notes import notes_on_rank
 from tests.messages import lines_naming
 
 ROW = "(a row has the first 10, the first 20 or all 40)"
@@ -18,7 +18,7 @@ ROW = "(a row has the first 10, the first 20 or all 40)"
 def told(*words: str) -> list[str]:
     """The notes on a run, or on a sweep where a word has several values."""
     several = any("," in word.replace("range(", "") for word in words)
-    return list(unranked(plan(words, multirun=several)))
+    return list(notes_on_rank(plan(words, multirun=several)))
 
 
 @pytest.mark.one_in(8)

@@ -12,8 +12,8 @@ from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
 from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
-from sgbench.sweeps.checked import built
-from sgbench.sweeps.notes import notes
+from sgbench.sweeps.checked import build_and_check
+from sgbench.sweeps.notes import notes_before_running
 from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 from tests.thinned import thinned_rows
@@ -177,8 +177,8 @@ def test_a_sweep_over_shapes_of_unlike_widths_is_told(capsys: pytest.CaptureFixt
 def notes_of(*words: str) -> list[str]:
     """What a sweep says of widths before it runs."""
     planned = plan([*WORDS, *words], multirun=True)
-    _, widths = built(planned)
-    return [line for line in notes(planned, words, widths) if "widths" in line]
+    _, widths = build_and_check(planned)
+    return [line for line in notes_before_running(planned, words, widths) if "widths" in line]
 
 
 def test_wandb_without_a_key_is_refused_before_anything_runs(
@@ -189,5 +189,5 @@ def test_wandb_without_a_key_is_refused_before_anything_runs(
     monkeypatch.setattr("wandb.init", lambda **_: pytest.fail("wandb was started"))
     words = ["run", "-m", *WORDS, "logger=wandb", "logger.wandb.mode=online", "seed=0,1"]
     assert main(words) == 2
-    assert capfd.readouterr().err.count("logger.wandb: No API key is known; run: wandb login") == 1
+    assert len(lines_naming(capfd.readouterr().err, "logger.wandb", "API key", "wandb login")) == 1
     assert not list(runs_dir.rglob("record.json"))

@@ -17,7 +17,7 @@ from sgbench.paths import conf_dir
 from sgbench.study.process import PID_FILE
 from sgbench.study.registration import require_committed, require_registered_file
 from sgbench.study.settle import SETTLED, read_settled
-from tests.messages import lines_naming
+from tests.messages import lines_naming, raises_naming
 
 STUDY = """
 import multiprocessing, sys, time
@@ -132,7 +132,7 @@ def test_a_study_of_ones_own_has_to_be_committed(tmp_path: Path) -> None:
     require_registered_file(conf_dir() / "study" / "surrogates.yaml")
     path = tmp_path / "mine.yaml"
     path.write_text("about: mine\n")
-    with pytest.raises(InputError, match="commit it first; a study is registered"):
+    with raises_naming(InputError, "mine.yaml", "commit"):
         require_registered_file(path)
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
@@ -147,5 +147,5 @@ def test_a_study_of_ones_own_has_to_be_committed(tmp_path: Path) -> None:
 def test_settled_cells_of_another_form_are_refused(text: str, tmp_path: Path) -> None:
     """One line, whatever stands there."""
     (tmp_path / SETTLED).write_text(text)
-    with pytest.raises(InputError, match="blocks with the cells of each task are needed"):
+    with raises_naming(InputError, SETTLED, "blocks", "cells"):
         read_settled(tmp_path)

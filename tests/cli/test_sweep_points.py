@@ -14,17 +14,17 @@ from hydra.core.plugins import Plugins
 
 from sgbench.cli.main import main
 from sgbench.composition.plan import plan, sweep_points
-from sgbench.composition.points import extra_points, joined
+from sgbench.composition.points import combine_points, extra_points
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, run_dir
 from sgbench.plots.sweep import sweep_figure
 from sgbench.plots.sweep_spikes import spikes_figure
 from sgbench.records.files import to_json
 from sgbench.records.method import method_id
-from sgbench.sweeps.notes import notes
+from sgbench.sweeps.notes import notes_before_running
 from sgbench.sweeps.picture import failed_map, picture_of
 from sgbench.sweeps.points import grid_of
-from sgbench.sweeps.remembered import of_words, remember
+from sgbench.sweeps.remembered import remember, to_remember
 from sgbench.sweeps.results import read_results
 from sgbench.training.run_folder import folder_of, keeps_locks, locked
 from tests.leaderboard import factory
@@ -78,7 +78,7 @@ def test_what_runs_is_what_was_planned() -> None:
     for size, batches in ((None, 1), (4, 2)):
         made = sweeper(size, {}, points).split_arguments(overrides, size)
         assert len(made) == batches
-        assert [words for batch in made for words in batch] == joined(
+        assert [words for batch in made for words in batch] == combine_points(
             [["seed=0"], ["seed=1"]], extra_points(points)
         )
     assert sweeper(None).split_arguments(overrides, None) == [[["seed=0"], ["seed=1"]]]
@@ -140,7 +140,7 @@ def runs(root: Path, accuracies: list[float | None]) -> list[Any]:
 def test_status_of_a_multirun_by_its_words_and_by_its_group(tmp_path: Path, capsys: Capture) -> None:
     """One done, one failed, one under way (its folder is held), one missing; both ways tell the same."""
     specs = runs(tmp_path, [0.9, None])
-    remember(tmp_path, "mine", of_words(["-m", *GROUP], [], []))
+    remember(tmp_path, "mine", to_remember(["-m", *GROUP], [], []))
     with locked(folder_of(specs[2])):
         assert main(["sweep", "status", *GROUP[1:], "--root", str(tmp_path)]) == 0
         by_words = capsys.readouterr().out
@@ -150,7 +150,7 @@ def test_status_of_a_multirun_by_its_words_and_by_its_group(tmp_path: Path, caps
     assert by_words.splitlines()[0] == f"sweep: {counts}"
     assert by_group.splitlines()[0] == f"mine: {counts}"
     assert by_words.splitlines()[1:] == by_group.splitlines()[1:]
-    assert "best so far by validation: surrogate=atan: validation" in by_words
+    assert lines_naming(by_words, "best so far", "surrogate=atan: validation")
     assert main(["sweep", "status", "group=mine", "seed=5", "--root", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     assert "2 runs of digits_v1" in told
@@ -163,8 +163,8 @@ def test_a_group_that_was_never_run(tmp_path: Path, capsys: Capture) -> None:
     """One line: the nearest name, or how a sweep gets one."""
     assert main(["sweep", "show", "group=mine", "--root", str(tmp_path)]) == 2
     assert lines_naming(capsys.readouterr().err, "group=NAME")
-    remember(tmp_path, "mine", of_words(GROUP, [], []))
-    remember(tmp_path, "../x", of_words(GROUP, [], []))  # no file's name: not written
+    remember(tmp_path, "mine", to_remember(GROUP, [], []))
+    remember(tmp_path, "../x", to_remember(GROUP, [], []))  # no file's name: not written
     assert [path.name for path in (tmp_path / ".sweeps").iterdir()] == ["mine.json"]
     assert main(["sweep", "show", "group=min", "--root", str(tmp_path)]) == 2
     assert "did you mean 'mine'" in capsys.readouterr().err
@@ -208,7 +208,7 @@ def test_losses_are_drawn_with_the_least_first(tmp_path: Path) -> None:
     assert "validation loss" in axes.get_xlabel()
     assert [label.get_text().strip() for label in axes.get_yticklabels()][1] == "triangle"
     assert len({method_id(spec.method) for spec in specs}) == 2
-    with pytest.raises(InputError, match="accuracies and losses have no common axis"):
+    with raises_naming(InputError, "--plot", "accuracies", "losses"):
         picture_of(read_results(grid_of("mine", ["experiment=mackey_glass,digits", "seed=0"]), root=tmp_path))
 
 
@@ -216,8 +216,8 @@ def test_a_folder_that_keeps_no_locks_is_said(tmp_path: Path, monkeypatch: pytes
     """A lock that lets two handles in, as some shared file systems do; must differ: this file system."""
     planned = plan(["seed=0,1", f"paths.runs_dir={tmp_path}"], multirun=True)
     assert keeps_locks(tmp_path)
-    assert not [line for line in notes(planned, [], {}) if "keeps no locks" in line]
+    assert not [line for line in notes_before_running(planned, [], {}) if "keeps no locks" in line]
     monkeypatch.setattr("sgbench.training.run_folder.FileLock", lambda *_, **__: contextlib.nullcontext())
     assert not keeps_locks(tmp_path)
-    assert [line for line in notes(planned, [], {}) if "keeps no locks" in line]
+    assert [line for line in notes_before_running(planned, [], {}) if "keeps no locks" in line]
     assert list(tmp_path.iterdir()) == []

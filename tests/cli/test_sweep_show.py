@@ -14,6 +14,7 @@ import sgbench
 from sgbench.cli.main import main
 from sgbench.records.method import method_id
 from tests.cli.filled_sweeps import SHAPES, SLOPES, Capture, fill, reached
+from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 from tests.thinned import thinned_rows
 
@@ -105,7 +106,7 @@ def test_unreadable_record_is_named_and_counts_as_missing(tmp_path: Path, capsys
     tree = json.loads(out)
     assert tree["combinations"][0]["seeds"] == {"done": [2], "failed": [], "missing": [0, 1]}
     assert len(tree["unreadable"]) == len(err.splitlines()) == 2
-    assert "the record of another run" in err
+    assert lines_naming(err, "another run", "record.json")
 
 
 def test_json_has_stable_keys(tmp_path: Path, capsys: Capture) -> None:

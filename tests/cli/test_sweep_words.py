@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from sgbench.cli.main import main
 from sgbench.composition.plan import plan
 from sgbench.records.method import method_id
-from sgbench.sweeps.names import names_of
-from sgbench.sweeps.outcome import headline, label
+from sgbench.sweeps.names import name_methods
+from sgbench.sweeps.outcome import headline, point_label
 from sgbench.sweeps.results import Results
 from tests.cli.filled_sweeps import SHAPES, fill
 from tests.leaderboard import factory
+from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 
 Capture = pytest.CaptureFixture[str]
@@ -50,13 +51,13 @@ def test_a_line_of_a_sweep_is_called_by_what_is_swept() -> None:
     rules = plan(
         [*WORDS, "optimizer.lr=0.1,0.2", "rule=bptt,eprop", "loss=per_step", "seed=0,1"], multirun=True
     )
-    names = names_of(rules)
+    names = name_methods(rules)
     assert names[method_id(rules.specs[0].method)] == "rule=bptt, optimizer.lr=0.1"
-    assert label(rules.specs[-1], names) == "digits_v1 rule=eprop, optimizer.lr=0.2 seed 1"
+    assert point_label(rules.specs[-1], names) == "digits_v1 rule=eprop, optimizer.lr=0.2 seed 1"
     record = factory.record(of=rules.specs[-1].method, seed=1, accuracy=0.9)
     assert headline(record, names).startswith("digits_v1 rule=eprop, optimizer.lr=0.2 ")
     assert headline(record).startswith("digits_v1 atan ")
-    assert names_of(plan([*WORDS, "surrogate=atan,triangle", "seed=0,1"], multirun=True)) == {}
+    assert name_methods(plan([*WORDS, "surrogate=atan,triangle", "seed=0,1"], multirun=True)) == {}
 
 
 @pytest.mark.slow
@@ -91,11 +92,11 @@ def test_many_unreadable_records_are_counted(tmp_path: Path, capsys: Capture) ->
     assert main(["sweep", "show", "quickstart", *words, "--root", str(tmp_path)]) == 0
     shown = capsys.readouterr().err.splitlines()
     assert len(shown) == 10
-    assert shown[-1] == "sgbench: left out: 21 more; --json names all"
+    assert lines_naming(shown[-1], "21 more", "--json")
     assert main(["board", "show", "--root", str(tmp_path)]) == 1
     left_out = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
     assert len(left_out) == 10  # of 40, for the others are not of the protocol's data
-    assert left_out[-1] == "left out: 31 more; sgbench board build --json names all"
+    assert lines_naming(left_out[-1], "31 more", "sgbench board build --json")
 
 
 def test_a_picture_says_what_its_protocol_was_changed_in(

@@ -187,10 +187,10 @@ def test_entries_of_ones_own(tmp_path: Path) -> None:
 def test_a_group_of_ones_own_with_the_name_of_a_value(tmp_path: Path) -> None:
     """Expected: Hydra takes the word for a choice, alone and in a sweep."""
     folders = [_own(tmp_path, "seed/seven.yaml", "{}\n")]
-    with pytest.raises(InputError, match="must be a string or a list"):
+    with pytest.raises(InputError, match="a string or a list"):
         plan(["seed=7", "optimizer.lr=0.1,0.2"], multirun=True, config_dirs=folders)
     words = [f"hydra.searchpath=[file://{tmp_path}]", "seed=7,8"]
-    with pytest.raises(InputError, match="must be a string or a list"):
+    with pytest.raises(InputError, match="a string or a list"):
         plan(words, multirun=True)
 
 

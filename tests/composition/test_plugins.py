@@ -16,7 +16,7 @@ from omegaconf import MISSING
 from sgbench.composition.compose import compose, raw_config
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.sweeps.outcome import cost
+from sgbench.sweeps.outcome import cost_to_minimise
 from tests.leaderboard.factory import record
 from tests.messages import raises_naming
 
@@ -127,10 +127,10 @@ def test_the_cost_of_a_run_is_what_validation_selects_by() -> None:
     """Expected by hand: the loss, one minus the accuracy where that is monitored, infinity of a failure."""
     finished = record(accuracy=0.75)
     assert finished.validation is not None
-    assert cost(finished) == finished.validation.loss
+    assert cost_to_minimise(finished) == finished.validation.loss
     protocol = finished.method.protocol.model_copy(update={"monitor": "validation_accuracy"})
     by_accuracy = finished.model_copy(
         update={"method": finished.method.model_copy(update={"protocol": protocol})}
     )
-    assert cost(by_accuracy) == 1 - (finished.validation.accuracy or 0)
-    assert cost(finished.model_copy(update={"validation": None})) == math.inf
+    assert cost_to_minimise(by_accuracy) == 1 - (finished.validation.accuracy or 0)
+    assert cost_to_minimise(finished.model_copy(update={"validation": None})) == math.inf

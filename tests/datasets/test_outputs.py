@@ -22,7 +22,7 @@ from sgbench.encoders.direct import Direct
 from sgbench.errors import InputError
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.sweeps.outcome import headline, result
+from sgbench.sweeps.outcome import headline, result_line
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
 
@@ -131,9 +131,11 @@ def test_a_run_is_scored_by_its_loss(name, runs_dir):
     assert record.classes is None
     assert record.test.accuracy is record.validation.accuracy is record.curve[0].validation_accuracy is None
     assert parse_model(to_json(record), RunRecord, "it") == record
-    assert f"validation loss {record.validation.loss:.4g}, test loss {record.test.loss:.4g}" in result(record)
+    assert f"validation loss {record.validation.loss:.4g}, test loss {record.test.loss:.4g}" in result_line(
+        record
+    )
     assert f"validation loss {record.validation.loss:.4g} (" in headline(record)
-    assert "%" not in result(record)
+    assert "%" not in result_line(record)
     assert record.curve[record.best_epoch].validation_loss == min(
         line.validation_loss for line in record.curve
     )

@@ -20,8 +20,8 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import build
-from sgbench.yours.arrays import EventArrays, part_of
-from sgbench.yours.benchmark import prepared_entry
+from sgbench.yours.arrays import EventArrays, read_data
+from sgbench.yours.benchmark import write_entry_for
 from sgbench.yours.prepare import prepare
 from tests.datasets import original_formats as formats
 
@@ -204,7 +204,7 @@ def test_transforms_of_tonic_become_spikes_currents_or_frames(
     def opened(*transforms: Any, train: bool = True) -> Any:
         return real.datasets.NMNIST(str(tmp_path), train=train, transform=tf.Compose([*transforms]))
 
-    events = part_of(opened(tf.Denoise(filter_time=100_000), tf.MergePolarities()), "train")
+    events = read_data(opened(tf.Denoise(filter_time=100_000), tf.MergePolarities()), "train")
     assert isinstance(events.values, EventArrays)
     frames = opened(tf.ToFrame(sensor_size=size, n_time_bins=10))
     expected = np.stack([frames[place][0] for place in range(20)]).reshape(20, 10, -1)
@@ -219,15 +219,15 @@ def test_transforms_of_tonic_become_spikes_currents_or_frames(
         real.DiskCachedDataset(frames, cache_path=str(tmp_path / "cached")),
     ]
     for given in dense:
-        assert np.array_equal(part_of(given, "train").values, expected)  # type: ignore[arg-type]
+        assert np.array_equal(read_data(given, "train").values, expected)  # type: ignore[arg-type]
     for cached in (real.MemoryCachedDataset(opened()), Subset(opened(), range(20))):
-        part = part_of(cached, "train")
+        part = read_data(cached, "train")
         assert isinstance(part.values, EventArrays)
-        assert part.values.channels[0].tolist() == part_of(opened(), "train").values.channels[0].tolist()  # type: ignore[union-attr]
-    windows = part_of(opened(tf.ToFrame(sensor_size=size, time_window=10_000.0)), "train")
+        assert part.values.channels[0].tolist() == read_data(opened(), "train").values.channels[0].tolist()  # type: ignore[union-attr]
+    windows = read_data(opened(tf.ToFrame(sensor_size=size, time_window=10_000.0)), "train")
     assert prepare(windows, windows).form == "traces"
     monkeypatch.setenv("SGBENCH_DATA", str(tmp_path))
     monkeypatch.setenv("SGBENCH_CONF", str(tmp_path / "conf"))
-    made = prepared_entry("nmnist", opened(), opened(train=False))
+    made = write_entry_for("nmnist", opened(), opened(train=False))
     assert build(compose([f"experiment={made.name}"])).data.data_set.n_inputs <= 2 * 34 * 34
     assert sorted(parts_of_tonic("NMNIST", tmp_path)) == ["test", "train"]

@@ -14,7 +14,7 @@ from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.traces import trace
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
-from sgbench.inspection.diagnosis_text import as_text
+from sgbench.inspection.diagnosis_text import diagnosis_text
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.signals.trajectory import Batch
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, sigmoid, zero
@@ -218,7 +218,7 @@ def test_every_panel_survives(sizes: list[int], given: Batch, reasons: dict[str,
     found = diagnosed(network(sizes, rectangle, gain=2.0), [given], objective(), panels=panels)
     for name, said in reasons.items():
         assert found.layers[0].reasons[name].startswith(said)
-    assert f"outlook: {found.outlook}" in as_text(found)
+    assert f"outlook: {found.outlook}" in diagnosis_text(found)
     assert Diagnosis.model_validate_json(found.model_dump_json()) == found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgbench.cli.energy_measure import BEGIN, END, validation_markdown
+from sgbench.cli.energy_measure import TABLE_BEGIN, TABLE_END, validation_markdown
 from sgbench.cli.main import main
 from sgbench.energy.price import load_targets
 from sgbench.energy.validate import left_out_line, load_cases, validate
@@ -121,7 +121,7 @@ def test_cases_that_fail_are_shown_as_failing():
 def test_the_table_of_the_documentation_is_the_one_of_today():
     """Expected: what `sgbench energy validate --update docs/energy.md` writes."""
     text = DOCUMENT.read_text()
-    table = text.partition(BEGIN)[2].partition(END)[0].strip()
+    table = text.partition(TABLE_BEGIN)[2].partition(TABLE_END)[0].strip()
     assert table == "\n".join(validation_markdown(VERDICTS)).strip()
 
 
@@ -130,10 +130,10 @@ def test_update_needs_markers(tmp_path, capsys):
     document.write_text("no markers\n")
     assert main(["energy", "validate", "--update", str(document)]) == 2
     assert "markers" in capsys.readouterr().err
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    document.write_text(f"before\n{TABLE_BEGIN}\nold\n{TABLE_END}\nafter\n")
     assert main(["energy", "validate", "--update", str(document)]) == 0
-    assert document.read_text().startswith(f"before\n{BEGIN}\n| case |")
-    assert document.read_text().endswith(f"{END}\nafter\n")
+    assert document.read_text().startswith(f"before\n{TABLE_BEGIN}\n| case |")
+    assert document.read_text().endswith(f"{TABLE_END}\nafter\n")
 
 
 def test_a_case_for_other_points_than_the_fit_is_refused():

@@ -10,7 +10,7 @@ import torch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.exchange.whole_numbers import Precision, WholeLayer, read_layers, run_layers, whole_layers
-from sgbench.inspection.chip_run import agreement, chip_named, precision_of, require_chip
+from sgbench.inspection.chip_run import compare_with_simulation, find_chip, precision_of, require_chip
 from sgbench.inspection.stored_run import StoredRun
 from sgbench.leaderboard.score import measures
 from sgbench.records.energy import EnergyTarget
@@ -144,14 +144,14 @@ def test_agreement_is_counted_on_all_validation_samples() -> None:
     """Of 20 samples every count and answer is alike; must differ: decays of 3 bits have other counts."""
     stored = run("weights=int8")
     layers = whole_layers(stored.parts.network, "a chip")
-    same = agreement(stored, layers)
+    same = compare_with_simulation(stored, layers)
     assert (same.samples, same.differing, same.same_answers) == (20, 0, 20)
     assert same.spikes > 0
-    assert agreement(stored, layers, Precision(6, 3, rounds_to_zero=True)).differing > 0
+    assert compare_with_simulation(stored, layers, Precision(6, 3, rounds_to_zero=True)).differing > 0
 
 
 def test_chips_without_published_precision_have_none() -> None:
-    chips = {name: chip_named(name).chip for name in ("loihi1", "odin")}
+    chips = {name: find_chip(name).chip for name in ("loihi1", "odin")}
     assert chips["loihi1"] is not None
     assert chips["odin"] is not None
     assert precision_of(chips["loihi1"]) == Precision(6, 12, rounds_to_zero=True)
@@ -168,7 +168,7 @@ def finished() -> StoredRun:
 
 def narrow(name: str, **limits: object) -> EnergyTarget:
     """A target whose chip has other limits."""
-    target = chip_named(name)
+    target = find_chip(name)
     assert target.chip is not None
     return target.model_copy(update={"chip": target.chip.model_copy(update=limits)})
 

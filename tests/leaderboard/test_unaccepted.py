@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sgbench.composition.catalogue import entries
-from sgbench.composition.data_facts import UNREAD, facts_of
+from sgbench.composition.data_facts import UNREAD_FILES, facts_of
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
@@ -46,7 +46,7 @@ class Unread(References):
         return found
 
 
-UNREAD_DATA = Unread(**UNKNOWN, **{UNREAD: "never read here"})
+UNREAD_DATA = Unread(**UNKNOWN, **{UNREAD_FILES: "never read here"})
 KNOWN_DATA = Unread()
 
 
@@ -133,13 +133,13 @@ def test_rows_on_other_files_have_no_rank(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        (UNKNOWN | {UNREAD: "never read here"}, None),
-        (UNKNOWN | {UNREAD: "never read here", "sha256": "e" * 64}, "data_sha256"),
+        (UNKNOWN | {UNREAD_FILES: "never read here"}, None),
+        (UNKNOWN | {UNREAD_FILES: "never read here", "sha256": "e" * 64}, "data_sha256"),
         (
-            {UNREAD: "x", "sha256": None, "sizes": {"train": None, "validation": 49, "test": 100}},
+            {UNREAD_FILES: "x", "sha256": None, "sizes": {"train": None, "validation": 49, "test": 100}},
             "validation.s",
         ),
-        ({UNREAD: "x", "sha256": None, "classes": 11}, "classes"),
+        ({UNREAD_FILES: "x", "sha256": None, "classes": 11}, "classes"),
         (UNKNOWN, "meta.sizes is missing"),
     ],
 )
@@ -150,7 +150,7 @@ def test_what_is_known_of_unread_data_still_counts(facts: dict[str, Any], says: 
 
 
 def test_size_of_an_unknown_test_split_is_refused_by_name() -> None:
-    facts = {UNREAD: "x", "sha256": None, "sizes": {"train": None, "validation": None, "test": None}}
+    facts = {UNREAD_FILES: "x", "sha256": None, "sizes": {"train": None, "validation": None, "test": None}}
     with raises_naming(InputError, "data set digits", "data confirm digits"):
         _ = Unread(**facts).of("toy_v1").test_samples
 

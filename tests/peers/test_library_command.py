@@ -20,7 +20,7 @@ import sgbench
 from sgbench.cli.main import main
 from sgbench.exchange.libraries import LIBRARIES
 from sgbench.exchange.nir_import import from_nir
-from sgbench.inspection.stored_run import load_selected, record_of, run_of
+from sgbench.inspection.stored_run import load_selected, read_record, rebuild_run
 from sgbench.signals.trajectory import SPIKES
 from tests.documents import ROOT, blocks
 
@@ -52,7 +52,7 @@ def trained(folder: Path, run_words: list[str]) -> Ours:
     short = ["protocol.epochs=2", "trainer.progress=false", f"paths.runs_dir={folder}"]
     assert main([*run_words, *short]) == 0
     [record] = folder.glob("*/*/*/record.json")
-    run = run_of(record.parent, record_of(record.parent))
+    run = rebuild_run(record.parent, read_record(record.parent))
     network = load_selected(run).eval()
     run.parts.data.setup()
     parts: list[tuple[Tensor, ...]] = []

@@ -18,7 +18,7 @@ from sgbench.records.record import RunRecord
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.submissions.plausible import implausible
-from sgbench.sweeps.selected_on_test import optimism
+from sgbench.sweeps.selected_on_test import optimism_lines
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training, Watched
 from sgbench.training.learner import LastEpoch
@@ -108,9 +108,9 @@ def test_it_is_the_best_of_the_scores_that_shorter_runs_have(tmp_path, monkeypat
     words = f"by accuracy {100 * scores[best]:.1f} %", f"{gain:.1f} points above the honest score"
     line = f"selected on the test set: {words[0]} at epoch {best}, {words[1]}; by loss "
     assert line in capsys.readouterr().out
-    assert list(optimism(ends)) == []
+    assert list(optimism_lines(ends)) == []
     mean = f"selected on the test set, mean of 2 runs on digits_v1: {words[0]}, {words[1]}; by loss "
-    assert next(optimism([told, told, *ends])).startswith(mean)
+    assert next(optimism_lines([told, told, *ends])).startswith(mean)
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_an_interrupted_run_tells_it_whole_or_not_at_all(tmp_path, monkeypatch, 
     stopped(tmp_path / "c")
     late = run(tmp_path / "c", WATCH)
     assert (late.test_selected, late.test_access) == (None, ("epoch 1", "final"))
-    assert "not every epoch was watched" in caplog.text
+    assert lines_naming(caplog.text, "every epoch")
     assert without(late) == without(continued)
 
 
@@ -218,7 +218,7 @@ def test_a_record_may_state_what_can_be():
         assert len(found) == 1
         assert lines_naming(found[0], "trainer.watch_test_score=false")
     failed = record(accuracy=None).model_copy(update={"test_selected": stating(HONEST).test_selected})
-    with pytest.raises(ValueError, match="a failed run has no test_selected"):
+    with pytest.raises(ValueError, match="no test_selected"):
         RunRecord.model_validate(failed.model_dump())
 
 

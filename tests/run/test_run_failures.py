@@ -16,7 +16,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.sweeps.outcome import problem
+from sgbench.sweeps.outcome import DIAGNOSE_RUN, failure_reason
 from sgbench.training.learner import Learner
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
@@ -77,11 +77,11 @@ def test_an_overflowing_potential_is_a_failed_record_not_a_crash(
     assert record.status == "failed"
     assert record.failure is not None
     assert lines_naming(record.failure.message, "'hidden0'", "membrane potential")
-    assert record.failure.message.endswith("; to see why: sgbench diagnose RUN")
+    assert record.failure.message.endswith(DIAGNOSE_RUN)
     spec = compose([*WORDS, f"engine={engine}"])
-    said = problem(spec, record)
+    said = failure_reason(spec, record)
     assert said is not None
-    assert said.endswith(f"; to see why: sgbench diagnose {folder_of(spec)}")
+    assert said.endswith(f"sgbench diagnose {folder_of(spec)}")
 
 
 def test_an_unreadable_record_is_kept_aside() -> None:
@@ -115,7 +115,7 @@ def test_two_processes_at_once_leave_one_whole_record(runs_dir: Path) -> None:
     codes = [process.returncode for process in both]
     assert 0 in codes
     for code, line in zip(codes, said, strict=True):
-        assert code == 0 or "another process is writing this run" in line
+        assert code == 0 or lines_naming(line, "another process", "run")
     (path,) = runs_dir.rglob("record.json")
     assert read_model(path, RunRecord).status == "finished"
 

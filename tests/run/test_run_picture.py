@@ -12,7 +12,7 @@ import sgbench
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.inspection import run_picture
-from sgbench.inspection.run_picture import RunPicture, no_epochs
+from sgbench.inspection.run_picture import RunPicture, why_no_rates
 from sgbench.inspection.stored_run import load_selected, stored_run
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
@@ -48,7 +48,7 @@ def test_the_numbers_are_those_of_the_record_and_of_the_network(
     assert len(picture.rates[0].by_epoch) == len(finished.curve)
     selected = picture.rates[0].by_epoch[finished.best_epoch]
     assert selected == finished.validation.activity[0].rate_per_step  # counted once more, after training
-    assert no_epochs(picture.record) == ""
+    assert why_no_rates(picture.record) == ""
     run = stored_run([str(path.parent)])
     layer = load_selected(run).hidden_layers[0]
     run.parts.data.setup()
@@ -71,7 +71,7 @@ def test_an_older_record_says_why_it_has_no_rates_by_epoch(
     path.write_bytes(to_json(older))
     assert b"validation_rates" not in path.read_bytes()
     run_picture.draw_run(path.parent, tmp_path / "run.png", samples=0)
-    assert "before they were kept" in no_epochs(drawn[0].record)
+    assert "before they were kept" in why_no_rates(drawn[0].record)
     assert drawn[0].rates[0].by_epoch is None
     assert finished.validation_rates is not None
     cut = finished.validation_rates[0].model_copy(update={"rate_per_step": (0.1,)})

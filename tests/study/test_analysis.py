@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import study
-from sgbench.cli.main import MOVED
+from sgbench.cli.main import MAINTAINERS_COMMANDS
 from sgbench.cli.main import main as sgbench_main
 from sgbench.errors import InputError
 from sgbench.study.store import Store
@@ -136,7 +136,7 @@ def test_a_module_without_its_function_is_refused(root: Path) -> None:
         function_of(toy(root / "conf"), "plan")
 
 
-@pytest.mark.parametrize(("words", "where"), MOVED.items())
+@pytest.mark.parametrize(("words", "where"), MAINTAINERS_COMMANDS.items())
 def test_the_package_says_where_a_command_is(
     words: tuple[str, ...], where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,8 +21,8 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.submissions.tuning import best, complaints, make_log, unconfirmed
 from sgbench.training.run_folder import folder_of, stored_record
-from sgbench.tuning.outcome_text import found_of
-from sgbench.tuning.outcomes import best_of
+from sgbench.tuning.outcome_text import summarise_studies
+from sgbench.tuning.outcomes import select_best
 from sgbench.tuning.promise import Promise, never_predicted, promise_lines
 from tests.figures import figures
 from tests.messages import lines_naming, raises_naming
@@ -49,10 +49,10 @@ def test_the_best_of_each_study_is_run_with_all_tuning_seeds(tmp_path: Path) -> 
     wanted, toy = task(tmp_path, f"protocol={V3}", studies=2, trials=5), Toy(lucky)
     outcomes = searched(wanted, toy)
     assert toy.rounds[0] == 2 * 5 * 3
-    found = found_of(outcomes)
+    found = summarise_studies(outcomes)
     assert found.chosen is not None
     by_three = [replace(each, score=_mean(each.specs[:3])) for each in outcomes]
-    fooled = best_of(by_three)
+    fooled = select_best(by_three)
     assert fooled is not None
     assert fooled.asked.setting[RATE] > 0.02 > found.chosen.asked.setting[RATE]
     for study in found.studies:
@@ -68,7 +68,7 @@ def test_the_best_of_each_study_is_run_with_all_tuning_seeds(tmp_path: Path) -> 
     assert list(complaints(log, method, reference)) == []
     assert unconfirmed(log, reference.protocol) is None
     short = make_log(method, name, [record for record in records if record.seed < 103])
-    assert "has no run with the tuning seeds 103 to 109" in (unconfirmed(short, reference.protocol) or "")
+    assert lines_naming(unconfirmed(short, reference.protocol) or "", "tuning seeds 103 to 109")
     again = Toy(lucky)
     assert searched(wanted, again) == outcomes
     assert again.ran == []
@@ -115,10 +115,7 @@ def test_a_promise_that_is_not_kept_is_told() -> None:
     assert len(list(promise_lines(promise([0.99, 0.98, 0.99])))) == 1  # better is no broken promise
     losses = {"measure": Measure("loss", 2.3)}
     assert len(list(promise_lines(promise([0.9, 0.8, 0.95], **losses)))) == 1
-    assert (
-        "short of tuning seeds by 0.9343 in loss ("
-        in list(promise_lines(promise([1.9, 1.8, 1.95], **losses)))[1]
-    )
+    assert lines_naming(list(promise_lines(promise([1.9, 1.8, 1.95], **losses)))[1], "0.9343 in loss")
 
 
 def test_classes_that_are_never_predicted_are_named() -> None:
@@ -150,7 +147,7 @@ def test_the_command_ends_with_what_was_promised(
         for spec in specs:
             write_predictions(spec, 7 if spec.seed % 3 == 0 else None)
 
-    monkeypatch.setattr(tune, "_run", run)
+    monkeypatch.setattr(tune, "_run_specs", run)
     words = [
         f"experiment={V3}",
         "surrogate=atan",

@@ -111,7 +111,7 @@ def test_epochs_are_of_stopped_runs_alone() -> None:
             "method_id": "0" * 12,
             "trials": [{**line, "status": status, "epochs": epochs}],
         }
-        with pytest.raises((InputError, ValueError), match="epochs is stated exactly when status is pruned"):
+        with pytest.raises((InputError, ValueError), match="epochs is stated exactly"):
             TuningLog.model_validate_json(json.dumps(tree), strict=True)
 
 

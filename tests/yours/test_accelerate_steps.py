@@ -134,7 +134,7 @@ def test_every_branch_counts() -> None:
 @pytest.mark.parametrize(("ratio", "said"), [(0.5, "torch, step by step"), (3.0, "fused")])
 def test_the_slower_way_is_not_taken(monkeypatch: pytest.MonkeyPatch, ratio: float, said: str) -> None:
     """What the clock said is put in; results are the same by either way."""
-    monkeypatch.setattr(home, "_measured", lambda fast, x: ratio)
+    monkeypatch.setattr(home, "_measure_speed_up", lambda fast, x: ratio)
     network = made(NETWORKS["convolutions with a maximum"]())
     fast = accelerate(network, images())
     assert fast.times_faster == ratio

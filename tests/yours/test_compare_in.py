@@ -19,7 +19,7 @@ import sgbench
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.training.provenance import source_sha256
-from sgbench.yours.arrays import part_of
+from sgbench.yours.arrays import read_data
 from sgbench.yours.own_table import OwnTable
 from tests.messages import lines_naming, raises_naming
 from tests.thinned import thinned_rows
@@ -178,7 +178,7 @@ def test_classes_of_a_notebook_are_used_as_any_other(tmp_path: Path, monkeypatch
     """A network, data and a surrogate of `__main__`, whose source nobody can read."""
     cell: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(CELL, "<cell>", "exec"), cell)  # noqa: S102 - what a notebook does
-    assert part_of(cell["Data"](), "train").labels.tolist() == [0, 1] * 6
+    assert read_data(cell["Data"](), "train").labels.tolist() == [0, 1] * 6
     monkeypatch.setattr(sys.modules["__main__"], "Mine", cell["Mine"], raising=False)
     folder = tmp_path / "surrogate"
     folder.mkdir()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, library_of
-from sgbench.inspection.surrogate_facts import facts, interval, some
+from sgbench.inspection.surrogate_facts import facts, interval, listed_or_none
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text
 from tools.catalogue_pages.docstrings import Described
@@ -92,7 +92,7 @@ def _property_table(subject: Subject) -> str:
         ("width (full, at half maximum)", number_text(found["width"], 4)),
         ("width at a tenth of the peak", number_text(found["width_10"], 4)),
         ("support", interval(surrogate.support)),
-        ("corners and jumps at u =", some(found["kinks"], 4)),
+        ("corners and jumps at u =", listed_or_none(found["kinks"], 4)),
         (
             "primitive",
             "yes, so a steepness can learn" if found["primitive"] else "none, so no steepness can learn",

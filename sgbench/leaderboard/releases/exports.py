@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from sgbench.composition.citations import bibliography, cite_entries, entries_of
+from sgbench.composition.citations import bibliography, cite_entries, entries_of_method
 from sgbench.energy.neurobench import VERSION, neurobench_metrics
 from sgbench.leaderboard.pages.brief import brief_latex
 from sgbench.leaderboard.pages.export import NUMBER, TEXT, encode
@@ -36,7 +36,7 @@ def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
         (entry.group, entry.name): entry
         for board in boards
         for method in methods[board.protocol.name]
-        for entry in entries_of(method.method.choices)
+        for entry in entries_of_method(method.method.choices)
     }
     return bibliography(cite_entries(found[key] for key in sorted(found))).encode()
 

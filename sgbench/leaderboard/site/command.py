@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sgbench.composition import catalogue
-from sgbench.composition.words import seed_word
+from sgbench.composition.words import seed_override
 from sgbench.leaderboard.deviation import VERSION, ProtocolReference
 from sgbench.records.base import Value
 from sgbench.records.method import same
@@ -87,7 +87,7 @@ def run_line(overrides: Iterable[str], seeds: Iterable[int]) -> str:
     """
     listed = [*seeds]
     many = "-m " if len(listed) > 1 else ""
-    return f"sgbench run {many}{' '.join([shlex.join(overrides), seed_word(listed)]).lstrip()}"
+    return f"sgbench run {many}{' '.join([shlex.join(overrides), seed_override(listed)]).lstrip()}"
 
 
 def experiments(config_dirs: Iterable[Path]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from sgbench.composition.words import seed_word
+from sgbench.composition.words import seed_override
 from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
@@ -118,7 +118,7 @@ def run_command(board: Board, sources: Sources) -> str:
     name, seeds = board.protocol.name, board.protocol.seeds
     experiment = experiment_of(name, sources.references.config_dirs)
     first = "" if experiment is None else f"experiment={experiment} "
-    return f"sgbench run -m {first}protocol={shlex.quote(name)} {seed_word(seeds)}"
+    return f"sgbench run -m {first}protocol={shlex.quote(name)} {seed_override(seeds)}"
 
 
 def _settings(board: Board) -> Table:
