@@ -188,7 +188,7 @@ def moved(
 def with_noise(
     spikes: SampleSpikes, random: np.random.Generator, rate_hz: float, channels: int
 ) -> SampleSpikes:
-    """Add spikes of a Poisson process of `rate_hz` in each of so many channels.
+    """Add spikes of a Poisson process of `rate_hz` in each of `channels` channels.
 
     One process of all channels is drawn by its exponential gaps; each spike then gets a random channel.
     """

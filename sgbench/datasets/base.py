@@ -41,7 +41,7 @@ class Samples(NamedTuple):
 
 
 class DataSet(ABC):
-    """Defines a data set, whose facts are attributes that are known before a download.
+    """Defines a data set; its facts are attributes that can be read before any download.
 
     A subclass with `entry="NAME"` takes target, classes, sizes, origin, licence and checksum from `meta` in the
     entry's YAML file. An attribute that the class defines, or sets in its constructor, takes precedence.

@@ -30,7 +30,7 @@ TEST_IS_LOCKED = (
 
 
 def ignore_access(stage: str | None) -> None:
-    """Do nothing on an access to the test split: the listener until another is set."""
+    """Do nothing when the test split is read in a stage: the listener until another is set."""
 
 
 class GuardedSplits(Mapping[Split, Samples]):
@@ -202,7 +202,7 @@ class SpikingData:
         self.splits = GuardedSplits(splits)
 
     def share(self, other: SpikingData) -> None:
-        """Take over the splits and encoded samples that another run of the same data set has loaded."""
+        """Take over the splits and encoded samples that `other`, of the same data set, has loaded."""
         self.truncated = other.truncated
         self.splits, self.sha256 = other.splits.anew(), other.sha256
         self.kept = other.kept

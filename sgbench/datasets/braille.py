@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import DataSet, Samples, Split
-from sgbench.datasets.files import find
+from sgbench.datasets.files import find, problem_of
 from sgbench.datasets.formats.npz import read_npz
 from sgbench.datasets.formats.pickled import numbers_in
 from sgbench.errors import InputError, require_count
@@ -47,11 +47,7 @@ class BrailleLetters(DataSet):
 
     def missing(self, data_dir: Path) -> str | None:
         """Describe the missing file and how to get it; return None if it is there."""
-        try:
-            self._path(data_dir)
-        except InputError as error:
-            return str(error)
-        return None
+        return problem_of(lambda: self._path(data_dir))
 
     def read(self, data_dir: Path) -> dict[Split, tuple[Pressures, np.ndarray[Any, Any]]]:
         """Map each split to its pressures, uint8 [samples, 76, 12], and letters, int64 [samples].

@@ -29,7 +29,7 @@ def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
 
 
 def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
-    """Return the first problem of a split, worded to follow "split NAME ", or None if it has none."""
+    """Compare a split with `facts`; return the first problem, worded to follow "split NAME ", or None."""
     values, target, lengths = samples
     if len(target) == 0:
         return "is empty"
@@ -43,7 +43,7 @@ def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
 
 
 def _target_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Return the first problem of a split's targets, or None if they have none."""
+    """Compare a split's targets with `facts`; return the first problem or None."""
     if facts.target == "class":
         return _class_problem(target, facts)
     if facts.target == "class_per_step":
@@ -52,7 +52,7 @@ def _target_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _label_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Return the first problem of targets that are a class for each step, or None if they have none."""
+    """Compare targets that are a class for each step with `facts`; return the first problem or None."""
     if target.ndim != 2 or target.is_floating_point():  # noqa: PLR2004 - samples, steps
         return f"has labels of shape {tuple(target.shape)}, not whole numbers [samples, steps]"
     labelled = target[target != UNLABELLED]
@@ -60,7 +60,7 @@ def _label_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _class_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Return the first problem of class numbers of any shape, or None: out of range, or a class is missing."""
+    """Compare class numbers of any shape with the classes in `facts`; return the first problem or None."""
     if target.min() < 0 or target.max() >= facts.n_classes:
         return f"has a target outside 0..{facts.n_classes - 1}"
     if not facts.every_class_in_each_split:
@@ -70,7 +70,7 @@ def _class_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _output_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Return the first problem of targets that are traces or spikes, or None if they have none."""
+    """Compare targets that are traces or spikes with `facts`; return the first problem or None."""
     if target.ndim != 3 or target.shape[2] != facts.outputs():  # noqa: PLR2004 - samples, steps, outputs
         return f"has targets of shape {tuple(target.shape)}, not [samples, steps, {facts.outputs()}]"
     if not torch.isfinite(target).all():
@@ -81,7 +81,7 @@ def _output_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> str | None:
-    """Return the first problem of a split's values, or None if they have none.
+    """Compare a split's values with `facts`; return the first problem or None.
 
     `targets` is the number of targets in the split, `size` the declared number of samples.
     """

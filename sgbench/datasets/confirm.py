@@ -40,18 +40,16 @@ def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> Dat
         dataset=entry.name,
         sizes={split: len(splits[split].target) for split in SPLITS},
         sha256=check(data_set, splits),
-        files=tuple(_original_file(root, name) for name in data_set.originals(root)),
+        files=tuple(
+            OriginalFile(name=name, bytes=(root / name).stat().st_size, sha256=sha256_of(root / name))
+            for name in data_set.originals(root)
+        ),
         downloads=tuple(_fetched_file(data_set, root, file.name) for file in data_set.downloads if file.md5),
         contact=contact,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     compare(confirmation, data_set)
     return confirmation
-
-
-def _original_file(root: Path, name: str) -> OriginalFile:
-    """Return name, size [bytes] and SHA-256 of a file below `root`."""
-    return OriginalFile(name=name, bytes=(root / name).stat().st_size, sha256=sha256_of(root / name))
 
 
 def _fetched_file(data_set: EventFiles, root: Path, name: str) -> FetchedFile:

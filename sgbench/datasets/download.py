@@ -175,7 +175,7 @@ def _fetch(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, t
 
 
 def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
-    """Fetch the missing end of `part` from one address; return its MD5 and SHA-256.
+    """Fetch the missing end of the file `part` from the address `url`; return its MD5 and SHA-256.
 
     If a resumed file has a wrong checksum, its beginning may be of another file: it is downloaded once more whole.
     """
@@ -204,7 +204,7 @@ def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
 
 
 def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
-    """Return MD5 and SHA-256 of a file; remove it and raise AddressError if its MD5 is not the published one."""
+    """Return MD5 and SHA-256 of a file; remove it and raise AddressError if its MD5 is not that of `download`."""
     md5, sha256 = digests(path)
     if download.md5 is not None and md5 != download.md5:
         path.unlink()
@@ -223,7 +223,7 @@ def _request(url: str, have: int) -> urllib.request.Request:
 
 
 def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
-    """Append what the server sends to `part`, or overwrite it if the server sends the file from its start.
+    """Append a request's answer to the file `part`, or overwrite it if the server sends the file from its start.
 
     A progress bar shows `name`. An answer that ends too early raises AddressError.
     """

@@ -144,7 +144,7 @@ def _overlap(first: int, length: int, side: int) -> tuple[slice, slice]:
 
 
 def _enlarge(pictures: Floats, factor: int, dark: float) -> Floats:
-    """Scale up pictures [pictures, rows, columns] by bilinear interpolation; beyond their edge they are `dark`."""
+    """Scale up pictures [pictures, rows, columns] `factor` times, bilinearly; beyond their edge they are `dark`."""
     if factor == 1:
         return pictures
     framed = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), constant_values=dark)

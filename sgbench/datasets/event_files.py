@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split
+from sgbench.datasets.files import problem_of
 from sgbench.datasets.formats import event_cache
 from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import (
@@ -79,11 +80,7 @@ class EventFiles(DataSet):
 
     def missing(self, data_dir: Path) -> str | None:
         """Describe which original files are missing and how to get them; return None if none are."""
-        try:
-            self.originals(data_dir / self.folder)
-        except InputError as error:
-            return str(error)
-        return None
+        return problem_of(lambda: self.originals(data_dir / self.folder))
 
     @property
     def remedy(self) -> str:
@@ -120,7 +117,7 @@ class EventFiles(DataSet):
         return event_cache.checksum_of_files(root, self.originals(root))
 
     def checksum_of(self, originals: str) -> str:
-        """Return the SHA-256 of the checksum of the original files, the reader version and the parameters."""
+        """Return the SHA-256 of the originals' checksum, the reader version and the parameters."""
         identity = {**self._identity(originals), "store": 1}  # the format of the copy changes no sample
         return hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()
 
@@ -135,7 +132,7 @@ class EventFiles(DataSet):
         }
 
     def _splits(self, root: Path, identity: dict[str, object]) -> dict[Split, Samples]:
-        """Map the samples of each split from the prepared copy; prepare a damaged copy once more."""
+        """Map the samples of each split from the prepared copy of this identity; prepare a damaged copy anew."""
         folder = event_cache.prepared(self.name, identity, lambda folder: self._write(root, folder))
         try:
             return self._map_splits(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sgbench.errors import InputError
@@ -26,6 +26,15 @@ def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
             return path
     searched = " and ".join(str(folder) for folder in folders)
     raise InputError(f"{name} is not in {searched}; {remedy}")
+
+
+def problem_of(check: Callable[[], object]) -> str | None:
+    """Call a function and return the text of the InputError that it raises, or None."""
+    try:
+        check()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:

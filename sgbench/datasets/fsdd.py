@@ -114,7 +114,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
 
 
 def _by_number(utterance: Utterance) -> Split:
-    """Return the split of a recording by the number in its name."""
+    """Return the split of an utterance, which follows from its number."""
     if utterance.number < FIRST_VALIDATION:
         return "test"
     return "validation" if utterance.number < FIRST_TRAIN else "train"

@@ -114,7 +114,7 @@ class FrontEnd:
 
 
 def evenly_heard_hz(low_hz: float, high_hz: float, channels: int) -> Floats:
-    """Compute frequencies [Hz] that are evenly spaced on the scale of equivalent rectangular bandwidths."""
+    """Compute frequencies [Hz] from low to high [channels], evenly spaced in equivalent rectangular bandwidths."""
     low, high = (ERB_SLOPE * math.log10(1 + ERB_KNEE * f) for f in (low_hz, high_hz))
     return (10 ** (np.linspace(low, high, channels) / ERB_SLOPE) - 1) / ERB_KNEE
 

@@ -137,7 +137,7 @@ def _fire(
 
 
 def successes(random: np.random.Generator, trials: int, probability: float) -> Numbers:
-    """Draw the sorted indices, int64 [successes], of those of `trials` independent trials that succeed.
+    """Draw which of `trials` independent trials succeed with this probability: sorted indices [successes].
 
     Gaps between successes are drawn, so that time and memory grow with the successes, not with the trials.
 

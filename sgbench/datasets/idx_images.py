@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.event_files import FileToFetch
-from sgbench.datasets.files import contents, find
+from sgbench.datasets.files import contents, find, problem_of
 from sgbench.errors import InputError
 
 TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
@@ -63,11 +63,7 @@ class IdxImages(DataSet):
 
     def missing(self, data_dir: Path) -> str | None:
         """Describe the first missing file and how to get it; return None if none is missing."""
-        try:
-            _ = [find(name, self.folders(data_dir), self.remedy) for name in FILES]
-        except InputError as error:
-            return str(error)
-        return None
+        return problem_of(lambda: [find(name, self.folders(data_dir), self.remedy) for name in FILES])
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Load the images of all splits, pixels as uint8 [samples, 784]."""

@@ -70,6 +70,6 @@ class Nmnist(EventFiles, entry="nmnist"):
         }
 
     def read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
-        """Read these files one by one and yield each as a recording; its folder's name is its class."""
+        """Yield the files of these names as recordings; a file's folder is named after its class."""
         files = ((name, int(name.split("/")[-2])) for name in names)
         return camera_recordings(root, files, event_bin.read, (2, 34, 34))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import DataSet, Samples, Split
-from sgbench.datasets.files import find
+from sgbench.datasets.files import find, problem_of
 from sgbench.datasets.formats.mat import read_mat
 from sgbench.errors import InputError, require_choice
 from sgbench.signals.spike_trains import SpikeTrains
@@ -63,11 +63,7 @@ class Qtdb(DataSet, entry="qtdb"):
 
     def missing(self, data_dir: Path) -> str | None:
         """Describe the first missing file and how to get it; return None if none is missing."""
-        try:
-            _ = [find(name, [data_dir / self.folder], self.remedy) for name in FILES]
-        except InputError as error:
-            return str(error)
-        return None
+        return problem_of(lambda: [find(name, [data_dir / self.folder], self.remedy) for name in FILES])
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Load the samples of all splits from the two files."""

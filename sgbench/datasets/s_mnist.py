@@ -87,7 +87,7 @@ class SMnist(EventFiles, entry="s_mnist"):
 
 
 def crossings(image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return channel and pixel of each spike, both [spikes], of an image [784] as `SMnist` encodes it."""
+    """Return channel and pixel of each spike, both [spikes], of an image [784] in `SMnist` with these channels."""
     thresholds = np.linspace(0.0, WHITE - 1, channels // 2).astype(np.uint8)
     above = image[:, None] >= thresholds
     rises, falls = np.nonzero(~above[:-1] & above[1:]), np.nonzero(above[:-1] & ~above[1:])

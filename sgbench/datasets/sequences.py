@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ class ImageSequence(DataSet):
     """Turns the images of another data set into traces, with `channels` pixels in each step.
 
     Args:
-        images: the other data set.
         channels: pixels in each step; the number of an image's pixels must be a multiple.
         order: of the pixels: "rows", or "permuted", one random order for all images.
         order_seed: of the random order; not used for "rows".
@@ -36,9 +35,10 @@ class ImageSequence(DataSet):
     """
 
     form: Form = "traces"
+    images_class: ClassVar[type[DataSet]]  # the other data set
 
-    @abstractmethod
-    def __init__(self, images: DataSet, *, channels: int, order: str, order_seed: int) -> None:
+    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
+        images = self.images_class()
         self.images = images
         self.n_inputs: int = require_count("dataset.channels", channels)
         if images.n_inputs % channels:
@@ -82,7 +82,7 @@ class ImageSequence(DataSet):
         return part._replace(values=values.view(len(values), -1, self.n_inputs))
 
     def _sequence_sha256(self, sha256: str) -> str:
-        """Return the checksum of the sequences, given that of their images."""
+        """Return the checksum of the sequences, given that of their images, `sha256`."""
         text = f"{sha256} {self.n_inputs} {' '.join(map(str, self.order.tolist()))}"
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -109,8 +109,7 @@ class SequentialDigits(ImageSequence):
     torch.Size([1078, 8, 8])
     """
 
-    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
-        super().__init__(Digits(), channels=channels, order=order, order_seed=order_seed)
+    images_class = Digits
 
 
 class SequentialMnist(ImageSequence):
@@ -124,8 +123,7 @@ class SequentialMnist(ImageSequence):
     Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941.
     """
 
-    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
-        super().__init__(Mnist(), channels=channels, order=order, order_seed=order_seed)
+    images_class = Mnist
 
 
 class SequentialFashionMnist(ImageSequence):
@@ -139,8 +137,7 @@ class SequentialFashionMnist(ImageSequence):
     Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941 (there MNIST).
     """
 
-    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
-        super().__init__(FashionMnist(), channels=channels, order=order, order_seed=order_seed)
+    images_class = FashionMnist
 
 
 class SequentialFashionMnistSmall(ImageSequence):
@@ -154,5 +151,4 @@ class SequentialFashionMnistSmall(ImageSequence):
     Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941 (there MNIST).
     """
 
-    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
-        super().__init__(FashionMnistSmall(), channels=channels, order=order, order_seed=order_seed)
+    images_class = FashionMnistSmall

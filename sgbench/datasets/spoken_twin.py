@@ -141,7 +141,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
             yield f"{path}: {len(listed)} recordings"
 
     def _record(self, split: str, listed: list[Take]) -> Samples:
-        """Generate the speech of takes of one file and convert it to spikes; return them in order."""
+        """Generate the speech of the listed takes and convert it to spikes; return them in the same order."""
         spikes: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []  # times [us] and channels of each take
         duration_us: list[int] = []
         parts = [listed[first : first + AT_ONCE] for first in range(0, len(listed), AT_ONCE)]

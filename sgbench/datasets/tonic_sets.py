@@ -92,7 +92,7 @@ def _class_of(name: str) -> Callable[..., Any]:
 
 
 def facts_of(name: str, classes: int | None = None) -> SensorFacts:
-    """Look up sensor size and number of classes of a data set; ask tonic unless `UNSTATED` has them.
+    """Look up sensor size and number of classes of a data set, in `UNSTATED` or else in tonic.
 
     Args:
         name: of the class in `tonic.datasets`.
@@ -196,7 +196,7 @@ class Tonic(EventFiles, entry="tonic"):
         }
 
     def _labels(self, part: Any) -> NDArray[np.int64]:
-        """Return the class of each sample in a split of tonic's: its number, or the index of its sorted name.
+        """Return the class of each sample in a part of tonic's data: its number, or the index of its sorted name.
 
         Raises:
             InputError: a sample has no single class, or a class is not below `n_classes`.
@@ -216,7 +216,7 @@ class Tonic(EventFiles, entry="tonic"):
         return numbers.astype(np.int64)
 
     def _read(self, part: Any, labels: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[Recording]:
-        """Yield the samples of a split of tonic's at these positions; labels: of all its samples."""
+        """Yield the samples at these positions in a part of tonic's data; labels: of all samples of the part."""
         for position in positions.tolist():
             events = part[position][0]
             name = f"tonic's {self.chosen}, sample {position}"

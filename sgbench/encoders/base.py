@@ -204,7 +204,7 @@ def in_order(
 
 
 def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return step, sample and channel of the spikes of a batch, with several in one step as one; each [spikes].
+    """Return step, sample and channel of a batch's spikes, with several in a step of dt_s as one; each [spikes].
 
     Sorted by sample, channel and step. Spikes after a sample's valid steps (`lengths` [B]) are dropped.
     """
@@ -218,13 +218,13 @@ def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tenso
 
 
 def filled_steps(trains: SpikeTrains, dt_s: float, steps: int, *, crop: bool) -> Tensor:
-    """Count the steps of each sample's duration, int64 [B]; `crop` limits them to `steps`."""
+    """Count the steps of dt_s in each sample's duration, int64 [B]; `crop` limits them to `steps`."""
     filled = trains.steps(dt_s)
     return filled.clamp(max=steps) if crop else filled
 
 
 def stable_order(key: Tensor) -> Tensor:
-    """Return the positions that sort whole numbers stably; on CPU by NumPy, which is fastest for short types."""
+    """Return the positions that sort whole-number keys stably; on CPU by NumPy, fastest for short types."""
     if key.device.type == "cpu":
         return torch.from_numpy(np.argsort(key.numpy(), kind="stable"))
     return torch.argsort(key, stable=True)

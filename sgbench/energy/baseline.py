@@ -60,7 +60,7 @@ def matched_ann(
 
 
 def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *, last: bool) -> LayerCounts:
-    """Compute the counts of one layer of the matched ANN, run `runs` times; bits: of a weight, None for its own."""
+    """Compute the counts of a layer of the matched ANN in `runs` runs; bits: of a weight, None for the layer's."""
     groups = tuple(_group(group, layer, counts, runs, bits) for group in layer.synapses)
     units = layer.neurons * runs
     biases = units if layer.bias_additions.total else 0
@@ -91,7 +91,7 @@ def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *,
 def _group(
     group: SynapseCounts, layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None
 ) -> SynapseCounts:
-    """Compute the counts of one group of connections of the matched ANN, each of them used in all `runs` runs."""
+    """Compute the counts of a group of the matched ANN's connections in `runs` runs; bits: None for the group's."""
     synapses = synapse_count(group, counts.steps)
     if synapses is None:
         raise InputError(f"{group.source} to {layer.name}: {group.dense.reason}; no network to match")
@@ -131,6 +131,6 @@ def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> i
 
 
 def bit_share(counts: OpCounts, activation_bits: int) -> float:
-    """Compute the bit operations of a spiking network divided by those of its matched ANN, both with these bits."""
+    """Divide the bit operations of a spiking network by those of its matched ANN with so wide activations."""
     spiking = bit_operations(counts, activation_bits=activation_bits)
     return spiking / bit_operations(matched_ann(counts), activation_bits=activation_bits)

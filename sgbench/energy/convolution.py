@@ -101,7 +101,7 @@ class Reached(NamedTuple):
 
 
 def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
-    """Return which output positions along one axis an input event reaches, bool [input side, output side].
+    """Return which output positions an input event reaches along one axis of a convolution, bool [side, outputs].
 
     >>> _reached_along(3, 1, 2).astype(int).tolist()
     [[1, 0], [1, 1], [0, 1]]

@@ -140,7 +140,7 @@ class OperationCounter:
     def _groups(
         self, layer: Counted, total: Counter[str], source: str, kind: Kind
     ) -> Iterator[SynapseCounts]:
-        """Yield the counts of a layer's feed-forward connections and of its recurrent ones, if any."""
+        """Yield the counts of a layer's connections from its source (of this kind), then of recurrent ones."""
         wiring, per_step = self._feed_forward(layer)
         bits = getattr(layer, "weight_bits", None) or self.bits
         kind = (

@@ -45,7 +45,8 @@ def footprint(counts: OpCounts) -> Footprint:
     Raises:
         InputError: synaptic operations or spikes were not counted.
     """
-    weights, zeros = _sum(_weights(counts)), _sum(_zeros(counts))
+    weights = _sum(_weights(counts))
+    zeros = _sum(group.zero_weights for layer in counts.layers for group in layer.synapses)
     words = math.fsum(_state_words(counts))
     synapses = weights - _biases(counts) if weights is not None else 0
     return Footprint(
@@ -78,11 +79,6 @@ def _weights(counts: OpCounts) -> Iterator[int | None]:
 def _biases(counts: OpCounts) -> int:
     """Return the number of biases: additions of biases divided by steps."""
     return sum((layer.bias_additions.total or 0) // counts.steps for layer in counts.layers)
-
-
-def _zeros(counts: OpCounts) -> Iterator[int | None]:
-    """Yield the number of stored weights that are 0 in each group of connections; None for unknown."""
-    return (group.zero_weights for layer in counts.layers for group in layer.synapses)
 
 
 def _state_words(counts: OpCounts) -> Iterator[float]:

@@ -24,7 +24,7 @@ class BoundedValue:
         return BoundedValue(self.value * factor, self.low * factor, self.high * factor)
 
     def over(self, divisor: float) -> BoundedValue:
-        """Divide value and bounds by one number above 0."""
+        """Divide value and bounds by a divisor above 0."""
         return BoundedValue(self.value / divisor, self.low / divisor, self.high / divisor)
 
     def of(self, other: BoundedValue) -> BoundedValue:
@@ -46,7 +46,7 @@ def exactly(value: float) -> BoundedValue:
 
 
 def total(parts: Iterable[BoundedValue]) -> BoundedValue:
-    """Sum bounded values; the bounds are those if all are low, or all are high."""
+    """Sum bounded parts; the bounds are the sums of all low and of all high bounds."""
     summands = list(parts)
     return BoundedValue(
         math.fsum(part.value for part in summands),

@@ -105,7 +105,7 @@ class Metered:
         self.idle_w = [joules / idle_s for joules in _measure(meters, lambda: time.sleep(idle_s))]
 
     def run(self, work: Callable[[], None]) -> list[Reading]:
-        """Call a function and return the energy that each meter counted during the call."""
+        """Call the function `work` and return the energy that each meter counted during the call."""
         began_s = time.perf_counter()
         joules = _measure(self.meters, work)
         seconds = time.perf_counter() - began_s
@@ -138,7 +138,7 @@ class Laps:
 
 
 def _measure(meters: list[Meter], work: Callable[[], None]) -> list[float]:
-    """Return the energy that each meter counts while a function runs [J]."""
+    """Return the energy that each meter counts while the function `work` runs [J]."""
     laps = Laps(meters)
     work()
     return laps.lap()

@@ -40,7 +40,7 @@ def linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -
         received.source,
         "all_to_all",
         received.kind,
-        effective=_active(received.x) * out,
+        effective=int(torch.count_nonzero(received.x)) * out,
         dense=rows * inputs * out,
         weights=stored(layer, "weight"),
         fan_in=inputs,
@@ -150,7 +150,7 @@ def _adaptive_elements(size: int, windows: int) -> int:
 
 
 def _elements_along(layer: Any, axis: int, dims: int, size: int, windows: int) -> int:
-    """Count the values in all windows of a pooling along one axis of `size` values, without padding."""
+    """Count the values in all windows of a pooling along one of `dims` axes, of `size` values, without padding."""
     kernel, stride, padding = (
         _setting_along(getattr(layer, name), axis, dims) for name in ("kernel_size", "stride", "padding")
     )
@@ -177,11 +177,6 @@ def activation(layer: nn.Module, output: Tensor, tally: Tally) -> None:
             tally.counts["neuron_multiplications"] += output.numel()
     else:
         tally.counts["function_evaluations"] += output.numel()
-
-
-def _active(x: Tensor) -> int:
-    """Count the entries of a tensor other than 0."""
-    return int(torch.count_nonzero(x))
 
 
 def keeps_kind(layer: nn.Module) -> bool:

@@ -98,7 +98,7 @@ def _one_layer(module: nn.RNNBase, layer: int, suffix: str) -> nn.RNNBase:
 
 
 def _weights(module: nn.RNNBase, layer: int, suffix: str) -> Iterator[tuple[str, Tensor]]:
-    """Yield the weights of one layer and direction, with the names that they have in a module of one layer."""
+    """Yield the weights of a layer and direction (suffix), with their names in a module of one layer."""
     end = f"_l{layer}{suffix}"
     for name, weight in module.state_dict().items():
         if name.endswith(end):

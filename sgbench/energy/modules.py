@@ -180,7 +180,7 @@ def known(module: nn.Module) -> bool:
 
 
 def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Count the operations of one call of a known module, and note the origin of its outputs."""
+    """Count the operations of a known module's call with `inputs`, and note the origin of its outputs."""
     name = counter.names[module]
     received = counter.received(module, inputs[0])
     first = output[0] if isinstance(output, tuple) else output
@@ -234,7 +234,7 @@ def _layer(
 
 
 def _hidden(inputs: tuple[Any, ...]) -> Tensor | None:
-    """Return the hidden state among a cell's arguments; None if there is none."""
+    """Return the hidden state among a cell's arguments `inputs`; None if there is none."""
     state = inputs[1] if len(inputs) > 1 else None
     return state[0] if isinstance(state, tuple) else state
 

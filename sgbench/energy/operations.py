@@ -125,7 +125,8 @@ def state_bytes(layer: LayerCounts) -> float | None:
 
 def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
     """Return the same counts with weights and states of at most `bits` bits; None changes nothing."""
-    widths = [width for layer in counts.layers for width in (layer.state_bits, *_weight_bits(layer))]
+    widths = [layer.state_bits for layer in counts.layers]
+    widths += [group.weight_bits for layer in counts.layers for group in layer.synapses]
     if bits is None or max(widths) <= bits:
         return counts
     layers = tuple(
@@ -141,8 +142,3 @@ def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
         for layer in counts.layers
     )
     return counts.model_copy(update={"layers": layers})
-
-
-def _weight_bits(layer: LayerCounts) -> Iterator[int]:
-    """Yield the bits of a weight in each group of connections into a layer."""
-    return (group.weight_bits for group in layer.synapses)

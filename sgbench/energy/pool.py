@@ -42,18 +42,14 @@ def _shape(counts: OpCounts) -> list[Any]:
 
 
 def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
-    """Sum the counts of one layer over several networks."""
-    groups = tuple(_group(groups) for groups in zip(*(layer.synapses for layer in layers), strict=True))
-    return layers[0].model_copy(update={"synapses": groups, **_totals(layers)})
-
-
-def _group(groups: Sequence[SynapseCounts]) -> SynapseCounts:
-    """Sum the counts of one group of connections over several networks."""
-    return groups[0].model_copy(update=_totals(groups))
+    """Sum the counts of a layer and its groups of connections, given as the layers of several networks."""
+    same_groups = zip(*(layer.synapses for layer in layers), strict=True)
+    summed = tuple(groups[0].model_copy(update=_totals(groups)) for groups in same_groups)
+    return layers[0].model_copy(update={"synapses": summed, **_totals(layers)})
 
 
 def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str, Count]:
-    """Map the name of each count of a layer or group to its sum over networks."""
+    """Map the name of each count to its sum over the parts, the same layer or group of several networks."""
     names = [name for name in type(parts[0]).model_fields if isinstance(getattr(parts[0], name), Count)]
     return {name: _sum([getattr(part, name) for part in parts]) for name in names}
 

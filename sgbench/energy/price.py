@@ -154,7 +154,7 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
 
 
 def _operation_in(item: str) -> str:
-    """Return the operation that a target's note names, e.g. "bias_addition: not measured" -> "bias_addition"."""
+    """Return the operation in an item of `missing`, e.g. "bias_addition: not measured" -> "bias_addition"."""
     return item.split(":", maxsplit=1)[0].strip()
 
 
@@ -221,7 +221,7 @@ def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
 def _one_count_nj(
     item: Price | MemoryPrice, operation: Operation, layer: LayerCounts, counts: OpCounts
 ) -> BoundedValue:
-    """Compute the energy of one operation in a layer [nJ]; a memory's price depends on its size.
+    """Compute the energy [nJ] of one operation in a layer from its price `item`; a memory's depends on its size.
 
     Raises:
         InputError: the size of the layer's memory is unknown, or larger than any with a price.
@@ -252,7 +252,7 @@ def _sum_by_operation(terms: Iterable[Term]) -> tuple[Term, ...]:
 
 
 def _static(target: EnergyTarget, latency_s: float, chips: int) -> BoundedValue | None:
-    """Return static power times duration [nJ]; None if unknown, or if a price may already include it."""
+    """Return static power times chips and duration [nJ]; None if unknown, or if a price may already include it."""
     if target.static is None or any(item.scope in ALONE for item in target.prices):
         return None
     power = target.static

@@ -39,7 +39,7 @@ class Duel:
 
 
 def parts(estimates: Sequence[EnergyEstimate]) -> Parts | None:
-    """Map operations to their mean energy over seeds, given each seed's estimate; None if one has no total."""
+    """Map operations to their mean energy over the seeds' estimates; None if one has no total."""
     if not estimates or any(estimate.dynamic_nj is None for estimate in estimates):
         return None
     by_operation: dict[str, list[BoundedValue]] = {}

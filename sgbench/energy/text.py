@@ -56,7 +56,7 @@ def amount(energy: BoundedValue, per: str) -> str:
 
 
 def percent(share: BoundedValue) -> str:
-    """Write a fraction in percent with its bounds, if they differ as written.
+    """Write a share in percent with its bounds, if they differ as written.
 
     >>> percent(BoundedValue(0.051, 0.04, 0.06))
     '5.1 % (4 to 6)'

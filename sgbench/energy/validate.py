@@ -150,7 +150,7 @@ def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
 
 
 def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:
-    r"""Predict the energy of one second [nJ] at one point from a least-squares line through the other points.
+    r"""Predict the energy of one second [nJ] at `points[index]` from a least-squares line through the others.
 
     .. math:: \hat P_i = \sum_{j \ne i} w_j P_j, \qquad w_j = \frac1n + \frac{(x_i - \bar x)(x_j - \bar x)}
               {\sum_k (x_k - \bar x)^2}, \qquad \pm \sum_{j \ne i} |w_j| \, h_j
@@ -173,7 +173,7 @@ def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:
 
 
 def _add_offset(priced: BoundedValue, offsets: Sequence[float], index: int) -> BoundedValue:
-    """Add a fixed energy to one measurement's priced energy: the mean, least and largest offset of the others.
+    """Add to the energy of measurement `index` a fixed energy: mean, least and largest offset of the others.
 
     The offset (measured minus priced energy) falls as prices rise, so the bounds of prices do not count.
     """

@@ -42,7 +42,7 @@ class Loss(ABC):
         return unsmoothed
 
     def cross_entropy(self, logits: Tensor, target: Tensor, **options: Any) -> Tensor:
-        """Compute `torch.nn.functional.cross_entropy` with this loss's label smoothing."""
+        """Compute `torch.nn.functional.cross_entropy` of logits and target with this loss's label smoothing."""
         return functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing, **options)
 
     @abstractmethod

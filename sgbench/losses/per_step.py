@@ -55,5 +55,5 @@ class PerStep(Loss):
 
 
 def _shares(losses: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
-    """Divide each loss by its sample's valid steps, `lengths` [B]; set it to 0 where `inside` is False."""
+    """Divide losses [..., B] by their samples' valid steps, `lengths` [B]; set them to 0 where not `inside`."""
     return losses.masked_fill(~inside, 0.0) / lengths.to(losses.dtype)

@@ -155,7 +155,7 @@ def _test_selected(record: RecordContent) -> Iterator[str]:
 
 
 def _badness(by: str, scores: EpochOnTest | Scores) -> float:
-    """Return the quantity that a selection minimises: the loss ("by_loss"), else minus the accuracy."""
+    """Return the quantity that a selection minimises: the loss if `by` is "by_loss", else minus the accuracy."""
     return scores.loss if by == "by_loss" else -(scores.accuracy or 0.0)
 
 
@@ -190,7 +190,7 @@ def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
-    """Yield a line if an accuracy, stored in the field `name`, is not a whole number of samples, or of labels."""
+    """Yield a line if an accuracy in the field `name` is no whole number of the samples or labels of `scores`."""
     if accuracy is not None:
         total, unit = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
         hits = accuracy * total

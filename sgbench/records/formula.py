@@ -173,11 +173,11 @@ class _Reader:
         return self.made(operation, left, self.sum(depth))
 
     def sum(self, depth: int) -> Node:
-        """Parse a sum of products of signed powers."""
+        """Parse a sum of products of signed powers; depth: number of enclosing brackets and signs."""
         return self.chain(SUMS, lambda: self.chain(PRODUCTS, lambda: self.signed(depth)))
 
     def chain(self, signs: dict[str, str], part: Callable[[], Node]) -> Node:
-        """Parse parts, each by `part`, with operators of one rank between them, grouped from the left."""
+        """Parse parts, each by `part`, with operators in `signs` between them, grouped from the left."""
         left = part()
         while self.current in signs:
             operation = signs[self.advance()]

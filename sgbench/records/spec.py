@@ -121,7 +121,7 @@ class SearchRange(Strict):
 
     @property
     def text(self) -> str:
-        """Describe the range in words.
+        """Write the range with its unit and scale.
 
         >>> SearchRange(low=0.1, high=2, scale="log", unit="threshold").text
         '0.1 to 2 thresholds (log)'

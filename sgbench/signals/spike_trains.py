@@ -172,7 +172,7 @@ def _join_pieces(numbers: Tensor, pieces: list[slice]) -> Tensor:
 
 
 def in_microseconds(dt_s: float) -> float:
-    """Convert a time step from seconds to microseconds; a value within rounding of a whole number becomes it.
+    """Convert a time step dt_s from seconds to microseconds; a result within rounding of a whole number is rounded.
 
     >>> in_microseconds(0.0003), in_microseconds(1 / 3)
     (300.0, 333333.3333333333)

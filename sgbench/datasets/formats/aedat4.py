@@ -77,7 +77,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
 
 
 def _parse_header(header: bytes) -> tuple[int, int]:
-    """Read the code of a file's compression, and the offset of the index of packets (-1 without one)."""
+    """Read a header's code of compression, and the file offset of the index of packets (-1 without one)."""
     fields = _fields(header, _number("<I", header, 0))
     compression = _number("<b", header, fields[0]) if fields and fields[0] else NOT_COMPRESSED
     index_offset = _number("<q", header, fields[1]) if len(fields) > 1 and fields[1] else -1
@@ -114,7 +114,7 @@ def _number(code: str, data: bytes, offset: int) -> int:
 
 
 def _unpack(packed: bytes, compression: int) -> bytes:
-    """Unpack a packet; raise ValueError if it is damaged or larger than `MOST_BYTES`.
+    """Unpack a packet of this code of compression; raise ValueError if it is damaged or too large.
 
     Raises:
         InputError: the package for this compression is not installed.

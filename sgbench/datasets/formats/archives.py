@@ -54,7 +54,7 @@ def unpack(archive: Path, folder: Path, *, most_bytes: int) -> list[str]:
 
 
 def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
-    """Unpack an archive's files one by one into a folder; return their names. Errors are those of `unpack`."""
+    """Unpack an archive's files one by one into a folder; arguments, result and errors are those of `unpack`."""
     names: list[str] = []
     left = most_bytes
     try:
@@ -77,7 +77,7 @@ def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
 
 
 def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
-    """Copy a member's bytes to a new file and return their number; raise InputError if they exceed `declared`."""
+    """Copy an archive member to a new file; return its size, or raise InputError if that exceeds `declared`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with path.open("xb") as target:
@@ -90,7 +90,7 @@ def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
 
 
 def _require_inside(archive: Path, name: str) -> str:
-    """Return a member's name as a relative path; raise InputError if it leads out of the folder."""
+    """Return an archive member's name as a relative path; raise InputError if it leads out of the folder."""
     path = PurePosixPath(name)
     if (
         path.is_absolute()

@@ -139,7 +139,7 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
 
 
 def checksum_of_checksums(files: Iterable[tuple[str, str]]) -> str:
-    """Return one SHA-256 of pairs of a file's name and its SHA-256, in order."""
+    """Return one SHA-256 of files, given as pairs of name and SHA-256, in order."""
     digest = hashlib.sha256()
     for name, sha256 in files:
         digest.update(f"{name}\0{sha256}\n".encode())

@@ -93,7 +93,7 @@ def header(file: IO[bytes], bytes_: int, where: str) -> tuple[tuple[int, ...], b
 
 
 def require_whole(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> None:
-    """Read a member to its end, piece by piece, so that `zipfile` compares its checksum.
+    """Read an archive's member to its end, so that `zipfile` compares its checksum.
 
     Raises:
         InputError: the member is damaged or cut off; one line that begins with `where`.

@@ -124,7 +124,7 @@ class _Array(_Placeholder):
 
 
 def _reconstruct(array_class: Any, *_: Any) -> _Array:
-    """Return an array without numbers, in place of NumPy's `_reconstruct`; the pickle sets its state later."""
+    """Return an array without numbers, instead of NumPy's function; the pickle later sets its state."""
     if not isinstance(array_class, _Name) or array_class._call is not _ndarray:
         raise TypeError("an array of another class")
     return _Array()
@@ -136,17 +136,17 @@ def _ndarray(*_: Any) -> Any:
 
 
 def _frombuffer(data: Any, type_: Any, shape: Any, order: Any) -> _Array:
-    """Return an array made of the pickle's bytes, in place of NumPy's `_frombuffer`."""
+    """Return an array of this type, shape and order ("C" or "F") made of bytes, instead of NumPy's function."""
     return _Array(_array(shape, type_, data, columns_first=order == "F"))
 
 
 def _scalar(type_: Any, data: Any) -> Any:
-    """Return a single number made of its bytes, in place of NumPy's `scalar`."""
+    """Return a single number of this type made of its bytes, instead of NumPy's function."""
     return _array((), type_, data, columns_first=False)[()]
 
 
 def _encode(text: Any, codec: Any) -> bytes:
-    """Return the bytes that old pickle protocols write as Latin-1 text, in place of `codecs.encode`."""
+    """Return the bytes that old pickle protocols write as Latin-1 text, instead of `codecs.encode`."""
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
     data: bytes = text.encode("latin-1")
@@ -154,7 +154,7 @@ def _encode(text: Any, codec: Any) -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """Return empty bytes, in place of a call of `bytes` in old pickle protocols."""
+    """Return empty bytes, instead of the call of `bytes` in old pickle protocols."""
     return b""
 
 
@@ -170,7 +170,7 @@ CALLS: dict[str, Callable[..., Any]] = {  # maps a pickle's names to their repla
 
 
 def _array(shape: Any, type_: Any, data: Any, *, columns_first: bool) -> np.ndarray[Any, Any]:
-    """Make an array of a pickle's bytes; raise TypeError or ValueError unless shape, type and bytes fit."""
+    """Make an array of a pickle's bytes, in C or Fortran order; raise an error unless shape, type and bytes fit."""
     is_array = isinstance(data, bytes | bytearray) and isinstance(shape, tuple)
     if not isinstance(type_, _Type) or not is_array:
         raise TypeError("an array of something else than numbers")

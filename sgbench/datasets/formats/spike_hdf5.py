@@ -114,7 +114,7 @@ def _data(file: Any, path: Path, name: str) -> Any:
 
 
 def _require_lists(file: Any, path: Path, name: str, kinds: str) -> Any:
-    """Return the HDF5 data set `name` with a list of numbers for each sample.
+    """Return the data set `name` of an open HDF5 file, with a list of numbers for each sample.
 
     Raises:
         InputError: it holds anything else; kinds: NumPy's letters of the allowed types, "f" or "iu".

@@ -66,7 +66,7 @@ def write(
 
 
 def _spikes(file: Any, part: Samples, h5py: Any) -> None:
-    """Write `spikes/times` and `spikes/units`, a list for each sample, into an open file; h5py: the package."""
+    """Write the spikes of `part` as `spikes/times` and `spikes/units` to an open file; h5py: the package."""
     trains = part.values
     if not isinstance(trains, SpikeTrains):
         raise TypeError("samples of spikes are needed")
