@@ -4,7 +4,7 @@ What it makes is kept on disk for the next process and the next session, below `
 that a set of choices leads to, their merged tree, and the whole tree of a list of words. Values are set by Hydra in
 a copy of the tree of files. A key is what a tree follows from: the bytes of all shipped files and of the code that
 merges them, Hydra's version, the places where plugins add files, and the words. Words with folders of their own,
-and refused ones, are merged each time.
+and refused ones, are merged each time. A text of YAML is parsed once a process, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 
 import hydra
 import omegaconf
-from hydra._internal import config_loader_impl
+from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra.core.config_store import ConfigStore
-from omegaconf import open_dict, read_write
+from omegaconf import OmegaConf, open_dict, read_write
 
 from tests.rooms import PACKAGE, ROOT
 
@@ -41,7 +41,37 @@ def install() -> None:
     config_loader_impl.create_defaults_list = _lists_once(config_loader_impl.create_defaults_list)
     loader = config_loader_impl.ConfigLoaderImpl
     loader._compose_config_from_defaults_list = _files_once(loader._compose_config_from_defaults_list)
+    defaults_list._create_interpolation_map = _mapped_where_named(defaults_list._create_interpolation_map)
+    OmegaConf.load = staticmethod(_parsed_once(OmegaConf.load))
     hydra_internals.merge_ours = functools.partial(_kept, "ours", inspect.unwrap(hydra_internals.merge_ours))
+
+
+def _parsed_once(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what a text of YAML is in this process, whichever file it is read from; parsing is slow."""
+    pickled: dict[str, bytes] = {}
+
+    @functools.wraps(parse)
+    def parsed(file: Any) -> Any:
+        if not hasattr(file, "read") or not file.seekable():
+            return parse(file)
+        place, text = file.tell(), file.read()
+        if text not in pickled:
+            file.seek(place)
+            pickled[text] = pickle.dumps(parse(file))
+        return pickle.loads(pickled[text])  # noqa: S301 - made above
+
+    return parsed
+
+
+def _mapped_where_named(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Map groups to choices only for lists of defaults in which one names another's choice, which alone read it."""
+
+    @functools.wraps(make)
+    def made(overrides: Overrides, defaults: list[Any], self_added: bool) -> Any:
+        named = any(default.is_interpolation() for default in defaults)
+        return make(overrides, defaults, self_added) if named else OmegaConf.create()
+
+    return made
 
 
 def _without_folders(merge: Callable[..., Any]) -> Callable[..., Any]:

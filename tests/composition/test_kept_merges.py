@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hydra._internal import config_loader_impl
+from hydra._internal import config_loader_impl, defaults_list
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from sgbench.composition import compose
 from sgbench.paths import conf_dir
@@ -30,9 +32,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def hydra_itself() -> Iterator[None]:
-    """Nothing that Hydra makes is kept meanwhile."""
+    """Nothing that Hydra makes is kept meanwhile, and it leaves nothing out."""
     loader = config_loader_impl.ConfigLoaderImpl
+    make_map = inspect.unwrap(defaults_list._create_interpolation_map)
     with (
+        mock.patch.object(defaults_list, "_create_interpolation_map", make_map),
+        mock.patch.object(OmegaConf, "load", staticmethod(inspect.unwrap(OmegaConf.load))),
         mock.patch.object(
             config_loader_impl,
             "create_defaults_list",
@@ -106,6 +111,25 @@ def test_values_are_set_in_kept_files_as_hydra_sets_them(words, folder, tmp_path
     assert written(folder) == before, "values lead to no other files"
 
 
+def test_a_default_that_names_another_choice_gets_that(folder, tmp_path):
+    """Must match: Hydra's own tree, where an entry is the choice of another group. Must differ: per choice."""
+    compose.register_resolvers()
+    for name in ("one", "other"):
+        for group, text in {
+            "experiment": "# @package _global_\ndefaults: [/loss@extra: '${experiment}', _self_]\n",
+            "loss": f"name: {name}\n",
+        }.items():
+            path = tmp_path / "own" / group / f"{name}.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    for name in ("one", "other"):
+        given = [f"experiment={name}"], [tmp_path / "own"]
+        found = inspect.unwrap(compose.merge)(*given)
+        with hydra_itself():
+            assert found == inspect.unwrap(compose.merge)(*given)
+        assert found.extra.name == name
+
+
 def test_files_of_others_are_read_each_time(folder, tmp_path):
     """Must differ: an entry of a folder of one's own, when its file has another value, and when it is gone."""
     compose.register_resolvers()
@@ -118,6 +142,31 @@ def test_files_of_others_are_read_each_time(folder, tmp_path):
     own.unlink()
     with pytest.raises(HydraException):
         compose.merge(["surrogate=mine"], [own.parent.parent])
+
+
+def test_a_text_of_yaml_is_parsed_once(tmp_path):
+    """Must match: what is given twice, without what one caller wrote into its own. Must differ: of another text."""
+    parsed: list[str] = []
+
+    def parse(file):
+        parsed.append(file.name)
+        return inspect.unwrap(OmegaConf.load)(file)
+
+    load, path = kept_merges._parsed_once(parse), tmp_path / "one.yaml"
+    path.write_text("a: [1, {b: x}]\n")
+    with path.open() as file:
+        load(file).a[1].b = "written"
+    with path.open() as file:
+        assert load(file) == {"a": [1, {"b": "x"}]}
+    assert parsed == [str(path)]
+    path.write_text("a: 2\n")
+    with path.open() as file:
+        assert load(file) == {"a": 2}
+    assert len(parsed) == 2
+    path.write_text("a: [\n")
+    for _ in range(2):
+        with pytest.raises(YAMLError, match=re.escape(str(path))), path.open() as file:
+            load(file)
 
 
 def test_refused_words_keep_nothing(folder):
