@@ -295,8 +295,12 @@ def advance(layer, arriving, states, saved, readout, batch, low, high):
         fired = np.empty(size, np.int32)
         counts = advance_leaky(layer, arriving, states.u, saved, readout, names, fired, batch, low, high)
         if layer.fires:
-            states.last[low:high] = states.u[low:high] > base[0]
+            one = states.u.dtype.type(1)
+            for b in range(low, high):
+                for m in range(size):
+                    states.last[b, m] = one if states.u[b, m] > base[0] else one - one
         return counts
     scratch = np.empty((4, size), states.u.dtype)
-    scratch[3] = base
+    for m in range(size):
+        scratch[3, m] = base[m]
     return advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high)

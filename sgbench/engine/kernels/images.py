@@ -82,7 +82,9 @@ def count_events(images, counts):
 def room_to_sort(images, geometry):
     """Create a `Sorted` with memory for all events that one image of `images` can have."""
     pixels = geometry.height * geometry.width
-    columns = (np.arange(pixels) % geometry.width).astype(np.int32)
+    columns = np.empty(pixels, np.int32)
+    for pixel in range(pixels):
+        columns[pixel] = pixel % geometry.width
     room = pixels * geometry.channels + 1
     value = np.empty(0 if images.ones else room, images.dense.dtype)
     starts, place, column = np.empty(pixels + 2, np.int64), np.empty(room, np.int32), np.empty(room, np.int32)
