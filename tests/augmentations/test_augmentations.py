@@ -89,7 +89,7 @@ def test_nothing_changes_nothing(drawn):
     assert vary(NoAugmentation(), trains) is trains
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @every_change
 @some
 @given(spikes)

@@ -133,6 +133,7 @@ def test_rules_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[2] for line in lines if line.startswith("bptt  ")] == ["1.00", "1.00"]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -44,6 +44,7 @@ def test_ratio_is_the_median_of_each_rounds_own_ratio() -> None:
     assert ratios([10.0, 30.0, 100.0, 7.0], [5.0, 10.0, 20.0, 7.0]) == Spread(2.5, 1.0, 5.0)
 
 
+@pytest.mark.slow
 def test_all_are_timed_in_turn_and_back() -> None:
     seen: list[str] = []
     times = interleave({name: partial(seen.append, name) for name in "abc"}, rounds=3, warm_up=1)

@@ -131,7 +131,7 @@ def by_hand(kind: str, given: Drive, reset: str, *, attached: bool, recurrence: 
     )
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize(("recurrence", "recurrence_gradient"), thinned_rows(CONNECTIONS, 2))
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", thinned(RESETS, 3))
@@ -222,7 +222,7 @@ def assert_equal_bits(one: Result, other: Result) -> None:
         assert torch.equal(one.gradients[name], other.gradients[name]), name
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", RESETS)
 def test_alif_without_kappa_is_leaky(reset, reset_gradient):

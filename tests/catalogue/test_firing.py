@@ -47,6 +47,7 @@ def test_shape_and_dtype_are_kept_and_a_gradient_arrives(name):
         assert torch.equal(u.grad, 2 * slope)
 
 
+@pytest.mark.one_in(4)
 @every_firing
 def test_copies_and_pickles(name):
     """Expected: the same spikes from the same generator, also from a copy after use."""
@@ -168,6 +169,7 @@ def test_a_firing_with_a_slope_of_its_own_learns_by_its_own_curve_alone():
     assert fires.log_stretch is not None
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @every_firing
 def test_forward_mode_has_the_slope_of_what_is_sent(name):

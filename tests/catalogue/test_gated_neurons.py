@@ -69,7 +69,7 @@ def test_forget_bias_joins_the_forget_gate():
     assert not torch.equal(ours(slstm(forget_bias=1.0), current).x, ours(slstm(), current).x)
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("reset", ["none", "subtract", "zero"])
 def test_slstm_is_snntorchs_where_its_state_survives(reset):
     """Must match: snnTorch 1.0 over 200 steps with as many inputs as neurons, where it does not forget."""
@@ -154,6 +154,7 @@ def test_resets_of_hidden_values(reset, reset_gradient):
     assert not torch.equal(found.spikes, ours(sgru(), current).spikes)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 @pytest.mark.parametrize("recurrence", ["none", "one_to_one", "all_to_all"])
 def test_gates_that_are_spikes(kind, recurrence):

@@ -95,7 +95,7 @@ def by_hand(
     )
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize(("recurrence", "recurrence_gradient"), thinned_rows(CONNECTIONS, 2))
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", thinned(RESETS, 2))

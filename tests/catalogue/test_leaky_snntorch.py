@@ -128,6 +128,7 @@ def test_recurrent_equals_snntorch(kind, reset, recurrence, learn):
     assert_equal_runs(*against_snntorch(kind, reset, learn, recurrence, drive(mean=0.1)))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("learn", LEARN)
 def test_readout_equals_snntorch_membrane(learn):
     """Expected: the membrane of snnTorch 1.0 Leaky(reset_mechanism="none"), 200 steps, and its gradients."""

@@ -57,7 +57,7 @@ def test_there_are_forty() -> None:
     assert all({"family", "formula", "aliases"} <= entry.meta.keys() for entry in ENTRIES.values())
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_nothing_is_remembered_but_the_state(name):
     """Expected: a second run gives the first's bits; so do two windows, the second from the first's state."""
@@ -75,7 +75,7 @@ def test_nothing_is_remembered_but_the_state(name):
     assert all(torch.equal(one, other) for one, other in zip(second.state, whole.state, strict=True))
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_neurons_and_samples_do_not_look_at_each_other(name):
     """Must match: every other neuron and sample. Must differ: the one whose current was changed."""
@@ -91,7 +91,7 @@ def test_neurons_and_samples_do_not_look_at_each_other(name):
     assert (one.u[:, 1, 2] != other.u[:, 1, 2]).any()
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_it_sends_what_it_says(name):
     """Expected: values of the kind that `sends` names, not all alike; potentials and states finite, one dtype."""
@@ -108,7 +108,7 @@ def test_it_sends_what_it_says(name):
             assert each.isfinite().all()
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_gradient_reaches_the_current(name):
     """Expected: finite, not 0, and none from a later step to an earlier output where steps go one by one."""
@@ -135,7 +135,7 @@ def test_files_say_what_classes_do(name):
     assert operations.additions > 0 or name == "mcculloch_pitts"
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_copies_and_pickles(name):
     """Expected: the same bits from a deep copy and from an unpickled one, also after use."""
@@ -157,7 +157,7 @@ def layer_and_input(name: str, **changes: object) -> tuple[Driven, Tensor]:
     return Driven(neuron, recurrence, gain=0.2 * current.abs().mean().item()), current.requires_grad_()
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("engine", ["scan", "fused"])
 @pytest.mark.parametrize("name", LINEAR)
 def test_fast_engines_equal_the_step(name, engine):
@@ -230,6 +230,7 @@ def test_every_learnt_number_gets_gradient(name):
         assert gradient.any() or (name, key) in SILENT, f"{key}: no gradient"
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("direction", [1.0, -1.0])
 @pytest.mark.parametrize("name", LEARNERS)
 def test_bounded_numbers_stay_in_range_and_alive(name, direction):
@@ -275,6 +276,7 @@ def numbers(name: str) -> list[str]:
     return [key for key, value in recipe(name)[1].items() if isinstance(value, float | int)]
 
 
+@pytest.mark.one_in(4)
 @every
 def test_bad_numbers_are_refused_by_name(name):
     """Expected: an InputError that begins with the parameter; not a number, and no number at all."""
@@ -285,6 +287,7 @@ def test_bad_numbers_are_refused_by_name(name):
             assert str(caught.value).startswith(f"neuron.{key}="), f"{name} {key}={value!r}: {caught.value}"
 
 
+@pytest.mark.one_in(4)
 @every
 def test_bad_choices_are_refused_by_name(name):
     """Expected: an InputError that names the option and lists its values."""

@@ -67,6 +67,7 @@ QUICK = (
 )  # of each kind; the others run with the slow tests
 
 
+@pytest.mark.slow
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in POWERS]

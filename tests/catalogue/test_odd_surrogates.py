@@ -28,7 +28,7 @@ def refusal(surrogate):
     return scan.refusal(layer, torch.device("cpu"))
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -55,6 +55,7 @@ def sums_over_time(
     ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("start", ["leaky", "uniform"])
 @pytest.mark.parametrize("kind", ["psn", "masked", "sliding"])
 def test_psn_is_the_sum_over_time_of_the_paper(kind, start):
@@ -134,6 +135,7 @@ def test_sliding_psn_takes_any_length_and_the_others_their_own():
 # --- the parallel leaky neuron
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("reset", ["subtract", "subtract_decayed"])
 @pytest.mark.parametrize("reset_gradient", ["attached", "detached"])
 @pytest.mark.parametrize("learn", ["none", "shared", "per_neuron"])

@@ -38,6 +38,7 @@ STEPS = [name for name in NAMES if composed(name)[0].fire is Surrogate.fire]
 # --- forward and backward
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", STEPS)
 def test_forward_is_a_strict_step(name):
     """Expected: 1 only above threshold, as in snnTorch; 0, -0 and NaN are silent, the least number fires."""
@@ -58,7 +59,7 @@ def test_gradient_of_forward_is_derivative(name):
         assert torch.equal(gradient, upstream * surrogate.derivative(u.detach())), label
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every_plain
 def test_double_backward_is_slope_of_derivative(name):
     """Expected: central differences of psi in float64, away from kinks, within their own error bound."""
@@ -113,7 +114,7 @@ def test_function_transforms(name):
     torch.testing.assert_close(curvature, nth_derivative(surrogate.derivative, u, 1), rtol=1e-12, atol=1e-300)
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(64)
 @pytest.mark.parametrize("name", thinned(PLAIN, 4))
 @pytest.mark.filterwarnings(
     "ignore:.*Function'> should not be instantiated:DeprecationWarning"
@@ -168,6 +169,7 @@ def test_chance_compiles_without_graph_break(firing, backend):
     torch._dynamo.reset()
 
 
+@pytest.mark.one_in(4)
 @every_plain
 def test_pickles_and_copies_after_use(name):
     """Expected: a copy with the same slope, also after a backward pass; snnTorch's closures cannot do it."""

@@ -123,6 +123,7 @@ NEURONS = ("leaky_readout", "psn")  # a step that sends no spikes; all steps at 
 OTHERS = [name for name in catalogue.entries("neuron") if name not in NEURONS]
 
 
+@pytest.mark.slow
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", [*NEURONS, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_every_neuron_has_a_picture(name: str, tmp_path: Path) -> None:

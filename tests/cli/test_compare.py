@@ -136,6 +136,7 @@ def test_picture_of_a_comparison(own: list[str], tmp_path: Path, capsys: Capture
 DRAWN = ("lobed", "lopsided")  # with a primitive and without one
 
 
+@pytest.mark.slow
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in DRAWN)) for name in odd_shapes.ODD]

@@ -28,6 +28,7 @@ def test_a_missing_package_is_one_line_with_the_remedy(
     )
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

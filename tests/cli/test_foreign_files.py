@@ -116,7 +116,7 @@ HARMLESS = {
 }
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", thinned(HARMLESS, 3))
 def test_what_a_file_may_say_is_read(name: str, folder: Path) -> None:
     """Entries, values, the points of a sweep and how many work on them; and whatever is typed."""

@@ -61,7 +61,7 @@ def test_a_sweep_with_one_bad_point_runs_nothing(capsys: pytest.CaptureFixture[s
     assert not list(runs_dir.rglob("record.json"))
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("words", [[], ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=1"]])
 def test_a_job_of_a_sweep_takes_its_spec_from_the_plan(
     words: list[str], monkeypatch: pytest.MonkeyPatch, runs_dir: Path

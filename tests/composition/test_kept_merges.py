@@ -88,6 +88,7 @@ def test_a_kept_tree_is_the_one_that_hydra_merges(folder, tmp_path, monkeypatch)
     assert written(folder) == kept, "they were read"
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [

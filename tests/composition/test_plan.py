@@ -93,7 +93,7 @@ LONG = (
 """Sweeps much like another one here, and long to compose."""
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize(
     "words",
     [

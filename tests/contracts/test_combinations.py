@@ -213,7 +213,7 @@ def test_a_remedy_that_takes_what_a_rule_requires_takes_the_rule_too(
     assert made("rule", rule).composed(refusal) == expected
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("rule", factors()["rule"])
 def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
     """Expected: each steepness and penalty trains, or is refused with a remedy that trains."""

@@ -101,7 +101,7 @@ def test_a_class_takes_its_facts_from_its_entry():
         type("Misspelt", (DataSet,), {}, entry="mackey_gas")
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize(
     "name",
     [
@@ -149,7 +149,7 @@ def spoilt(values: Values) -> Values:
     return changed
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every_made_one
 @pytest.mark.parametrize("split", thinned(SPLITS, 3))
 @pytest.mark.parametrize("field", ["values", "target"])
@@ -169,7 +169,7 @@ def test_one_changed_number_is_refused(name, split, field):
     assert data_set.source in message
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every_made_one
 def test_samples_that_changed_sides_are_refused(name):
     """Expected: the checksum covers the split; swapping validation and test, or the order in train, is found."""

@@ -63,6 +63,7 @@ def test_weights_are_those_of_the_generator(name: str) -> None:
         assert torch.equal(layer.weight, weight) == expected
 
 
+@pytest.mark.one_in(3)
 @every
 def test_weights_are_in_float64_whatever_torchs_default_is(name: str) -> None:
     """Expected: finite numbers that float32 cannot hold, equal under either default."""
@@ -100,6 +101,7 @@ def test_biases_stay_and_every_shape_is_filled_or_refused(name: str) -> None:
         assert not layer.bias.any()  # type: ignore[union-attr]
 
 
+@pytest.mark.one_in(3)
 @every
 def test_the_current_keeps_its_spread_whatever_the_number_of_inputs(name: str) -> None:
     """Expected: the declared mean within 5 standard errors, and a variance that falls as 1/n, within 5 %."""

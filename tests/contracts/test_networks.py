@@ -88,6 +88,7 @@ def test_it_owns_every_weight_and_each_learns(name: str, wiring: str) -> None:
         assert slope.any(), f"{key}: no gradient"
 
 
+@pytest.mark.one_in(4)
 @every
 def test_it_keeps_what_is_asked_for(name: str, wiring: str) -> None:
     """Expected: outputs [T, B, C], a state of each layer, spikes and potentials where asked for alone."""
@@ -127,7 +128,7 @@ def test_a_sample_depends_on_its_own_steps_alone(name: str, wiring: str) -> None
     assert (moved[valid] != expected[valid]).any()
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_engines_and_forms_of_input_agree(name: str, wiring: str) -> None:
     """Expected: `reference`; spikes equal, outputs and gradients to rounding, of dense input and of events."""
@@ -148,6 +149,7 @@ def test_engines_and_forms_of_input_agree(name: str, wiring: str) -> None:
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9 * other.abs().max().item())
 
 
+@pytest.mark.one_in(4)
 @every
 def test_windows_go_on_from_a_state_or_it_says_why_not(name: str, wiring: str) -> None:
     """Expected: two windows are one pass, the second from the first's state; or one line that says why not."""
@@ -166,7 +168,7 @@ def test_windows_go_on_from_a_state_or_it_says_why_not(name: str, wiring: str) -
     assert not torch.equal(rest[0], torch.cat(outputs)[2])
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_weights_are_a_function_of_the_seed(name: str, wiring: str) -> None:
     """Must match: the bytes of a second build, without a draw elsewhere. Must differ: those of another seed."""
@@ -179,7 +181,7 @@ def test_weights_are_a_function_of_the_seed(name: str, wiring: str) -> None:
     assert len(drawn) >= len(parts_of(name, wiring).network.layers)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_state_dict_is_all_that_a_network_is(name: str, wiring: str) -> None:
     """Expected: a network of another seed with the first's weights gives the first's bytes."""
@@ -189,6 +191,7 @@ def test_state_dict_is_all_that_a_network_is(name: str, wiring: str) -> None:
     assert torch.equal(ran(first).output, ran(other).output)
 
 
+@pytest.mark.one_in(4)
 @every
 def test_layers_receive_what_it_says(name: str, wiring: str) -> None:
     """Expected: each spiking layer alone, on what `received` names, sends what it sent; a source for each layer."""

@@ -77,6 +77,7 @@ def test_evaluation_is_a_function_of_one_sample(name: str, make: Any) -> None:
     assert torch.equal(training, together) == made("normalisation", name).neutral
 
 
+@pytest.mark.one_in(3)
 @every_network
 @every
 def test_order_of_samples_does_not_matter_in_training(name: str, make: Any) -> None:
@@ -105,6 +106,7 @@ def test_the_scale_of_weights_does_not_matter_in_training(name: str) -> None:
     torch.testing.assert_close(currents[1], currents[0], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.one_in(3)
 @every_network
 @every
 def test_weights_fold_where_it_says(name: str, make: Any) -> None:

@@ -51,6 +51,7 @@ def moved(name: str, gradients: list[Tensor]) -> Tensor:
     return weight.detach()
 
 
+@pytest.mark.one_in(3)
 @every
 def test_the_first_step_goes_downhill(name: str) -> None:
     """Expected: each weight moves against its gradient, alike for a turned sign; by the textbook where known."""
@@ -63,6 +64,7 @@ def test_the_first_step_goes_downhill(name: str) -> None:
         torch.testing.assert_close(step, expected, rtol=2e-5, atol=0)
 
 
+@pytest.mark.one_in(3)
 @every
 def test_weights_move_by_their_own_gradients(name: str) -> None:
     """Expected: turned weights take turned courses; one without gradient keeps its bytes."""
@@ -79,6 +81,7 @@ def test_weights_move_by_their_own_gradients(name: str) -> None:
     assert (learning != 1).all()
 
 
+@pytest.mark.one_in(3)
 @every
 def test_it_goes_on_from_its_state(name: str) -> None:
     """Expected: after two of five steps, a copy from `state_dict` takes the bytes of the course that goes on."""

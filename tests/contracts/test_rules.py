@@ -134,7 +134,7 @@ def test_it_adds_to_gradients_and_moves_no_weight(name: str) -> None:
     assert all(torch.equal(value, before[key]) for key, value in parts.network.state_dict().items())
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every
 def test_it_yields_the_loss_and_the_last_states(name: str) -> None:
     """Expected: shares without gradient that add up to the objective of a plain pass; finite states of layers."""
@@ -202,7 +202,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 """What a layer may be beside weights and neurons with a step."""
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("shape", thinned(SHAPES, 3))
 @every
 def test_what_shapes_a_layer_is_trained_or_refused(name: str, shape: str) -> None:

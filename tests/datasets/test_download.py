@@ -374,6 +374,7 @@ FETCHED = sorted(
 )
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", FETCHED)
 def test_a_server_that_is_not_reached_is_one_clear_line(name, tmp_path, monkeypatch, capsys):
     """Expected: where it was sought, that the command continues, and what else to do, each said once."""

@@ -94,6 +94,7 @@ def damage(path: Path, how: str) -> None:
         path.mkdir()
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", [name.removesuffix(".gz") for name in FILES])
 @pytest.mark.parametrize(
     ("how", "complaint"),

@@ -116,7 +116,7 @@ def test_spike_targets_have_the_rate_asked_for():
 TINY = ("protocol.epochs=2", "protocol.hidden=[6]", "trainer.progress=false")
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "name", ["mackey_glass", pytest.param("pattern_generation", marks=pytest.mark.slow), "spike_patterns"]
 )

@@ -188,6 +188,7 @@ def test_made_files_are_read_as_shd_is(parrot, tmp_path):
     assert SpokenTwin.ear.centres_hz()[heard] == pytest.approx(650, rel=0.05)
 
 
+@pytest.mark.slow
 def test_another_speech_has_another_checksum(parrot, tmp_path, monkeypatch):
     """Must match: the same files prepared anew. Must differ: a louder noise, which another espeak-ng might be."""
     sums = []

@@ -53,6 +53,7 @@ def test_medians_of_an_independent_enumeration(
     assert round(exact(make, noise_slope=noise).cosine, 3) == cosine
 
 
+@pytest.mark.slow
 def test_straight_through_is_far_too_long() -> None:
     """Expected: the same program's figures of a slope of 1 everywhere."""
     found = exact(lambda: Constant(normalisation="peak1", scale=1.0), noise_slope=2.0)

@@ -82,6 +82,7 @@ def test_a_surrogate_without_a_width_is_refused(name):
         width_for([layer()], sgbench.create(f"surrogate/{name}"), 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("target", [1.0, 1.7, 2.9])
 def test_halving_ends_where_both_ends_are_one_width(monkeypatch, target):

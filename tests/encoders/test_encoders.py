@@ -80,6 +80,7 @@ every_form = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.one_in(4)
 @every_form
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_shape_dtype_and_declared_output(name, form, dtype):
@@ -98,6 +99,7 @@ def test_shape_dtype_and_declared_output(name, form, dtype):
         assert set(x.unique().tolist()) <= {0.0, 1.0}
 
 
+@pytest.mark.one_in(4)
 @every_form
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_spikes_come_packed_and_in_order(name, form, dtype):
@@ -125,6 +127,7 @@ def split_in_batches(name: str, form: str, batch_size: int, order: Tensor, seed:
     return torch.cat([dense(batch.x) for batch in batches], dim=1)
 
 
+@pytest.mark.one_in(4)
 @every_form
 def test_batch_size_does_not_matter(name, form):
     """Expected: equal bits whether the split is encoded one by one, in sevens or at once, and once more."""
@@ -134,6 +137,7 @@ def test_batch_size_does_not_matter(name, form):
         assert torch.equal(split_in_batches(name, form, batch_size, order), whole)
 
 
+@pytest.mark.one_in(4)
 @every_form
 def test_only_random_codes_depend_on_the_seed(name, form):
     """Must differ for random codes, must match for the others: what the seed of the stream changes."""

@@ -61,6 +61,7 @@ def target(*prices: dict[str, Any], **changes: Any) -> EnergyTarget:
 # --- every shipped target
 
 
+@pytest.mark.one_in(4)
 @every_target
 def test_no_target_fails_in_silence(target):
     """The rule: a spiking network has a total, or a reason for having none."""
@@ -72,6 +73,7 @@ def test_no_target_fails_in_silence(target):
         assert found.reasons
 
 
+@pytest.mark.one_in(4)
 @every_target
 def test_every_term_is_priced_or_named(target):
     """The rule: arithmetic, memory, routing, input, steps and static power are there or missing by name."""

@@ -83,7 +83,7 @@ def _follow_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks.BlockPasses, "_is_dense", lambda self: False)
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("wiring", WIRINGS, ids="/".join)
 @pytest.mark.parametrize("kind", KINDS)
 def test_blocks_equal_the_step(kind, wiring, passed):
@@ -120,7 +120,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 """What a loss may make of a readout's output [T, B, C]: gradients that stay, vanish or change from step to step."""
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("wiring", [WIRINGS[0], WIRINGS[3]], ids="/".join)
 @pytest.mark.parametrize("kind", ["leaky", "alif"])
 @pytest.mark.parametrize("name", LOSSES)

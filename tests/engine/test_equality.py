@@ -104,7 +104,7 @@ def test_spec_decides_what_auto_takes(kind):
         assert not any(refused(engine, made) for engine in FAST)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every_part
 @pytest.mark.parametrize("surrogate", thinned(SHAPES, 3))
 def test_every_surrogate(surrogate, part):

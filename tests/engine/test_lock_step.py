@@ -75,7 +75,7 @@ def cases(moved: Iterable[tuple[str, str]], *thin: tuple[str, str, str]) -> list
     return [pytest.param(*one, marks=[] if one in thin else [pytest.mark.slow]) for one in every]
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("kind", "optimizer", "recurrence"),
     cases(MOVED, ("klif", "adam", "none"), ("dh_lif", "adam", "one_to_one")),

@@ -105,7 +105,7 @@ def test_nothing_depends_on_padding(engine, pack):
     assert_same(loud, silent)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("surrogate", thinned(SHAPES, 3))
 def test_the_catalogue_on_auto(surrogate):
     """Expected: `reference`, for a network of each surrogate as it is in the catalogue."""

@@ -49,7 +49,7 @@ def network(kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3], **changes
 X = spikes(15, 3, 6)
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("part", ["a third", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("parts", thinned(PARTS, 2), ids=str)
 @pytest.mark.parametrize("kind", KINDS)

@@ -40,7 +40,7 @@ def layers(wiring: tuple[str, str], gain: float, hidden: int) -> list[Wired]:
     return [*made, Wired(16, neuron("leaky_readout", 5), 5, gain=0.3, name="readout")]
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("gain", [QUIET, CROWDED])
 @pytest.mark.parametrize("hidden", [1, 2])
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def of_formula(formula: str, **changes: object) -> Formula:
 FORMULAS = ["1/(1+abs(a*u))**2.5", "where(u<0,exp(min(a*u,0)),max(0,1-u))", "4*sigmoid(a*u)*(1-sigmoid(a*u))"]
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("learn_a", [False, True])
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -232,7 +232,7 @@ def test_width_and_height_reach_the_compiled_loops(engine, normalisation, scale)
         assert error(found.gradients["0.weight"], default.gradients["0.weight"]) > 1e-3
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("wiring", thinned(WIRINGS, 3), ids="/".join)
 @pytest.mark.parametrize("kind", KINDS)

@@ -41,6 +41,7 @@ def in_numpy() -> Iterator[None]:
 # --- equal to the reference
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("wiring", WIRINGS)
 @pytest.mark.parametrize("kind", ["adlif", "spiking_lstm", "refractory"])
 @pytest.mark.usefixtures("in_numpy")

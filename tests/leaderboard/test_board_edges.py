@@ -110,6 +110,7 @@ def tuned_figure(*found: Tuned) -> Figure:
     return tuning_figure(tuning_curves(found, ACCURACY), what=ACCURACY.title)
 
 
+@pytest.mark.slow
 def test_a_single_setting_is_drawn() -> None:
     """Its marker is in the picture, left of the legend; without the family none of its colour is."""
 

@@ -195,6 +195,7 @@ def test_a_picture_that_was_changed_is_found(way: str, tmp_path: Path, board: Bo
     assert stale(path, table_csv="a") == (CHANGED if way in ("painted", "recoloured") else OTHER)
 
 
+@pytest.mark.slow
 def test_no_damage_raises(tmp_path: Path, board: Board) -> None:
     """Fuzz: bytes changed, cut out or put in anywhere near the beginning give a digest, another, or none."""
     path, whole, generator = tmp_path / "board.png", png(picture_of(board), table_csv="a"), random.Random(0)  # noqa: S311 - damage, no secrets

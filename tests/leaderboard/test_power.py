@@ -37,7 +37,7 @@ def test_power_by_simulation() -> None:
     assert power_of_paired_test(1.5, 5) == pytest.approx(found, abs=0.01)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize(("effect", "n"), [(0.8, 3), (0.3, 2), (0.2, 3), (0.1, 5), (1.0, 5), (0.05, 40)])
 def test_power_has_both_tails(effect: float, n: int) -> None:
     """Quadrature of the definition: a standard normal plus delta sqrt(n), over an independent chi over its root.

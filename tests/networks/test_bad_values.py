@@ -61,6 +61,7 @@ def test_nan_hides_behind_a_finite_loss_and_is_found():
         check_finite(net, trajectory)
 
 
+@pytest.mark.one_in(4)
 @every_depth
 @every_recurrence
 @pytest.mark.parametrize("kind", KINDS)

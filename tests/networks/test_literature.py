@@ -177,6 +177,7 @@ def test_numbers_are_those_of_the_source(name: str) -> None:
         assert one == (pytest.approx(other, rel=1e-6) if isinstance(other, float) else other)
 
 
+@pytest.mark.slow
 def test_gestures_take_a_tenth_of_the_rate_after_64_epochs() -> None:
     """Expected: lr_step_size=64 and lr_gamma=0.1 of args.txt; CE of the mean of all 60 steps."""
     method = compose([f"experiment={FOLDER}dvs_gesture_sew", "seed=200"]).method
@@ -184,6 +185,7 @@ def test_gestures_take_a_tenth_of_the_rate_after_64_epochs() -> None:
     assert made("dvs_gesture_sew")[0].objective.loss.steps == 60
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("name", "other"), [("shd_se_adlif", "rho"), ("ssc_se_adlif", "rho"), ("shd_heterogeneous", "alpha")]
 )

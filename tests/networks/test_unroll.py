@@ -102,7 +102,7 @@ def test_recurrences_and_depths_give_different_outputs():
             assert (one - other).abs().max() > 1e-3
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @every_depth
 @every_recurrence
 @pytest.mark.parametrize("kind", KINDS)

@@ -146,7 +146,7 @@ def test_each_pair_is_tried():
     assert {library for library, _ in REFUSED} <= set(LIBRARIES)
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize(("library", "name"), HELD)
 def test_spikes_and_outputs_are_ours(library, name, tmp_path):
     """Must match: spikes exactly, potentials of the readout to 1e-9; a second pass begins at rest again."""

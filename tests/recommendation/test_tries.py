@@ -118,6 +118,7 @@ def test_passing_steps_of_ones_own_network_choose_the_width() -> None:
     assert passing_start([*WORDS, "network.recurrence_gradient=cut"], shape) == OwnStart(80, layers=1)
 
 
+@pytest.mark.slow
 def test_python_and_the_command_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """Must match: the lines of the command are those of the answer in Python, the user's own width among them."""
     found = sgbench.recommend(*WORDS)

@@ -202,7 +202,7 @@ def finite_differences(network: Mlp, batch: Batch, objective: Objective, step: f
 SMOOTH_BATCH = make_batch(5, (5, 3))
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize(("kind", "recurrence"), [("leaky", "one_to_one"), ("synaptic", "all_to_all")])
 def test_smooth_network_equals_finite_differences(kind, recurrence, reset):

@@ -35,6 +35,7 @@ from tests.rules.bptt_cases import (
 )
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("recurrence", RECURRENCES)
 @pytest.mark.parametrize("window", [STEPS, STEPS + 1, 10 * STEPS])
 def test_window_of_all_steps_is_the_full_gradient(recurrence, window):
@@ -84,6 +85,7 @@ def literal_loss(output: Tensor, batch: Batch) -> Tensor:
     return torch.stack(shares).mean()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("penalty", [NoPenalty(), BOUNDS], ids=["plain", "bounds"])
 @pytest.mark.parametrize("window", [1, 2, 5, STEPS - 1, STEPS])
 def test_window_equals_a_literal_loop(window, penalty):

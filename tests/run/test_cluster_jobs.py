@@ -164,6 +164,7 @@ def test_refused_jobs_leave_no_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list((tmp_path / ".jobs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_memory_is_what_the_replicas_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From `need_bytes`: more replicas need no less; at most what was said; a large network more than a small."""
     pool, _ = pool_of(Acted(), tmp_path, monkeypatch)

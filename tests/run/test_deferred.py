@@ -66,6 +66,7 @@ CASES: dict[str, Callable[[], TrainLoop]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("batches", [1, 3])
 def test_the_message_is_that_of_a_cpu(case, batches):
@@ -146,6 +147,7 @@ def waits(*words: str, at_once: bool = False) -> int:
     return seen.count
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [

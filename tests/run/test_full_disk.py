@@ -101,7 +101,7 @@ def test_a_full_disk_is_found_before_a_run(monkeypatch, tmp_path):
     assert disk_full(InputError("x")) is None
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("spoil", "launcher"),
     [("cut off", REPLICAS), ("another", ALONE), pytest.param("missing", ALONE, marks=pytest.mark.slow)],

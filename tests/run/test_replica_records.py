@@ -46,6 +46,7 @@ def words_of(rule: str) -> tuple[str, ...]:
     return (f"rule={rule}", *claimed, *(f"protocol.steps={count}" for count in steps), "seed=0,1")
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "words",
     [

@@ -103,6 +103,7 @@ def evaluated(batch: Batch, network: Mlp, batch_size: int, loss: Loss):
     return evaluation.scores()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("readout", ["leaky_readout", "leaky"])
 @pytest.mark.parametrize("batch_size", [1, 7, 23])
 def test_scores_equal_a_literal_count(batch_size, readout):

@@ -166,6 +166,7 @@ def test_every_sample_is_in_one_share(packed):
     assert Together(1, 2, None).share(alone) is alone
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [

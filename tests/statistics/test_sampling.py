@@ -30,6 +30,7 @@ def test_chance_to_find_no_more_is_the_hypergeometric(
     assert chance_to_miss(population, wrong, sample, found=found) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
 @pytest.mark.parametrize("found", [0, 1])
 @pytest.mark.parametrize(("population", "sample"), [(24, 5), (24, 23), (24, 24), (297, 59), (297, 1), (3, 1)])

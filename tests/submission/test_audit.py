@@ -103,6 +103,7 @@ def test_nothing_is_trained_twice(root: Path) -> None:
     assert audit.audit.tolerance.score == 1 / 360
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on(root: Path) -> None:
     """Three runs were finished: they are written, without a tolerance from so few; the rest follows."""
     with pytest.raises(InputError, match="none of 6 runs"):

@@ -268,7 +268,7 @@ def test_bars_are_medians_of_the_best_so_far() -> None:
     assert pruning_thresholds(records[:1], monitor="validation_loss", epochs=3) == (none,) * 3
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -83,7 +83,7 @@ def by_its_own_loop(modules: list[nn.Module], x: Tensor) -> tuple[Tensor, Tensor
     return torch.stack(spikes), torch.stack(potentials)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("make", CHAINS.values(), ids=CHAINS)
 @pytest.mark.parametrize("density", [0.1, 1.0])
 def test_spikes_potentials_and_gradients_are_snntorchs(make: Make, density: float) -> None:

@@ -97,7 +97,7 @@ def outcome(run: Any, network: nn.Module, x: Tensor) -> list[Tensor]:
     return [spikes.detach(), potential.detach(), *(torch.zeros(1) if one is None else one for one in given)]
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
 def test_spikes_potentials_and_gradients_are_those_of_the_modules(make: Make, training: bool) -> None:
@@ -203,11 +203,18 @@ class Own(Neuron):
 
 
 @pytest.mark.usefixtures("loops_in_python")
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("shape", [(6,), (2, 3, 3)])
 @pytest.mark.parametrize(
     "make",
-    [lambda: sgbench.create("neuron/leaky"), lambda: sgbench.create("neuron/adex"), Own, leaky],
+    [
+        lambda: sgbench.create("neuron/leaky"),
+        pytest.param(
+            lambda: sgbench.create("neuron/adex"), marks=pytest.mark.slow
+        ),  # as much to compile as Own
+        Own,
+        leaky,
+    ],
     ids=["leaky", "adex", "own", "snntorch"],
 )
 def test_compiled_neurons_are_their_loop(make: Callable[[], Any], shape: tuple[int, ...]) -> None:
