@@ -51,7 +51,7 @@ import json, sys, time
 import torch
 from benchmarks.generated import Layer, driven, made
 from benchmarks.measure import Clock
-import sgbench.engine.generated_run, sgbench.engine.codegen.functions
+import sgbench.engine.generated_run, sgbench.engine.kernels.functions
 layer, current, weights = Layer(made(sys.argv[1], 256)), *driven(sys.argv[1], 4, 4, 256)
 clock = Clock()
 for _ in range(2):

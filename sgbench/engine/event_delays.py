@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +13,28 @@ from torch.autograd.function import once_differentiable
 
 from sgbench.engine.arrays import FLOATS, in_parts
 from sgbench.engine.density import DELAY_DENSE
-from sgbench.engine.kernels import delays
+from sgbench.engine.kernels import delays as loops
 from sgbench.engine.kernels.vectors import NARROW
 from sgbench.engine.note import CompileNote
 from sgbench.signals.spikes import Signal, SparseSpikes
 
 
-def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+class Gaussians(NamedTuple):
+    """Spreads a synapse's weight over lags by a Gaussian around its delay; the shares add up to 1."""
+
+    delays: Tensor  # means [F, K] [steps]
+    sigma_steps: float
+    lags: int
+
+    def shares(self) -> Tensor:
+        """Compute the share of each lag [F, K, L]."""
+        lag = torch.arange(self.lags, dtype=self.delays.dtype)
+        return (-0.5 * ((lag - self.delays[..., None]) / self.sigma_steps).square()).softmax(-1)
+
+
+def delay(
+    signal: Signal, weight: Tensor, bias: Tensor | None, gaussians: Gaussians | None = None
+) -> Tensor | None:
     """Compute the current [T, B, F] of synapses with delays: bias plus sum over k, l of weight[k, l] s[t - l, k].
 
     Returns None if the signal is too dense to follow events, or the weight is neither float32 nor float64. The
@@ -27,8 +42,9 @@ def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
 
     Args:
         signal: s, dense or packed [T, B, K], on the CPU.
-        weight: of each synapse and lag [F, K, L].
+        weight: of each synapse and lag [F, K, L]; with `gaussians` of each synapse [F, K].
         bias: [F] or None.
+        gaussians: shares of the weight of a synapse at each lag.
     """
     if weight.dtype not in FLOATS:
         return None
@@ -37,41 +53,74 @@ def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
         return None
     compiled(weight.dtype)
     learns = None if isinstance(signal, SparseSpikes) else signal
-    return _Delayed.apply(events, learns, weight, bias)  # type: ignore[no-any-return]
+    delays, sigma_steps, lags = gaussians or (None, 1.0, weight.shape[-1])
+    return _Delayed.apply(events, learns, weight, bias, delays, sigma_steps, lags)  # type: ignore[no-any-return]
 
 
 class _Delayed(torch.autograd.Function):
-    """Maps events, weight and bias to the current of all steps, with gradients."""
+    """Maps events, weights, bias and delays to the current of all steps, with gradients."""
 
     @staticmethod
     def forward(
-        ctx: Any, events: SparseSpikes, signal: Tensor | None, weight: Tensor, bias: Tensor | None
+        ctx: Any,
+        events: SparseSpikes,
+        signal: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        delays: Tensor | None,
+        sigma_steps: float,
+        lags: int,
     ) -> Tensor:
         """Compute the current; `signal` is the dense input that has these events, if it may need a gradient."""
         steps, batch, _ = events.shape
         number, filters = FLOATS[weight.dtype], len(weight)
         value = np.empty(0, number) if events.value is None else events.value.to(weight.dtype).numpy()
-        ctx.events = delays.Lagged(events.indptr.numpy(), events.index.numpy(), value, steps, batch)
+        ctx.events = loops.Lagged(events.indptr.numpy(), events.index.numpy(), value, steps, batch)
         ctx.save_for_backward(
-            weight, bias, signal
+            weight, bias, delays, signal
         )  # torch then notices if one is changed before the backward pass
+        ctx.sigma_steps, ctx.lags = sigma_steps, lags
         out = weight.new_empty(steps, batch, filters)
-        begin = np.zeros(filters, number) if bias is None else bias.detach().contiguous().numpy()
-        arguments = ctx.events, weight.detach().contiguous().numpy(), begin, out.view(-1, filters).numpy()
-        in_parts(delays.delay, -(-filters // NARROW), out.numel(), *arguments)
+        begin = np.zeros(-(-filters // NARROW) * NARROW, number)
+        if bias is not None:
+            begin[:filters] = bias.detach().numpy()
+        arguments = (
+            ctx.events,
+            _synapses(weight, delays, sigma_steps, lags),
+            begin,
+            out.view(-1, filters).numpy(),
+        )
+        in_parts(loops.delay, -(-filters // NARROW), out.numel(), *arguments)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Compute the gradients of signal, weight and bias."""
-        weight, bias, _ = ctx.saved_tensors
-        d_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
-        grad = grad.contiguous()
-        arguments = ctx.events, grad.view(-1, len(weight)).numpy(), d_weight.numpy()
-        in_parts(delays.pull_back, -(-len(weight) // NARROW), grad.numel(), *arguments)
-        d_signal = _gradient_of_signal(grad, weight.detach()) if ctx.needs_input_grad[1] else None
-        return None, d_signal, d_weight, None if bias is None else grad.sum((0, 1))
+        """Compute the gradients of signal, weight, bias and delays."""
+        weight, bias, delays, _ = ctx.saved_tensors
+        d_weight, d_delays = (
+            None if of is None else torch.empty_like(of, memory_format=torch.contiguous_format)
+            for of in (weight, delays)
+        )
+        grad, settings = grad.contiguous(), (ctx.sigma_steps, ctx.lags)
+        synapses, out = _synapses(weight, delays, *settings), _synapses(d_weight, d_delays, *settings)
+        arguments = ctx.events, synapses, grad.view(-1, len(weight)).numpy(), out
+        in_parts(loops.pull_back, -(-len(weight) // NARROW), grad.numel(), *arguments)
+        d_signal = None
+        if ctx.needs_input_grad[1]:
+            by_lag = weight if delays is None else weight[..., None] * Gaussians(delays, *settings).shares()
+            d_signal = _gradient_of_signal(grad, by_lag)
+        return None, d_signal, d_weight, None if bias is None else grad.sum((0, 1)), d_delays, None, None
+
+
+def _synapses(weight: Tensor, delays: Tensor | None, sigma_steps: float, lags: int) -> loops.Synapses:
+    """Return weights and delays, or their gradients, as the loops take them; a contiguous tensor is not copied."""
+    given = weight.detach().contiguous().numpy()
+    inputs, nothing = weight.shape[1], np.empty((0, weight.shape[1]), given.dtype)
+    if delays is None:
+        return loops.Synapses(given, nothing, nothing, 1.0)
+    none = np.empty((0, inputs, lags), given.dtype)
+    return loops.Synapses(none, given, delays.detach().contiguous().numpy(), 1 / sigma_steps)
 
 
 def _gradient_of_signal(gradient: Tensor, weight: Tensor) -> Tensor:
@@ -86,8 +135,9 @@ def _gradient_of_signal(gradient: Tensor, weight: Tensor) -> Tensor:
 def compiled(dtype: torch.dtype) -> None:
     """Compile the loops for one float type, or load them from the cache; log a message if any is compiled."""
     number = FLOATS[dtype]
-    events = delays.Lagged(np.array([0, 1]), np.zeros(1, np.int32), np.empty(0, number), 1, 1)
-    row, weight = np.zeros((1, 1), number), np.zeros((1, 1, 1), number)
+    events = loops.Lagged(np.array([0, 1]), np.zeros(1, np.int32), np.empty(0, number), 1, 1)
+    row, begin = np.zeros((1, 1), number), np.zeros(NARROW, number)
+    synapses = _synapses(torch.zeros(1, 1, 1, dtype=dtype), None, 1.0, 1)
     with event.install_listener("numba:compile", CompileNote(f"compiling delays for {dtype}, once")):
-        delays.delay(events, weight, np.zeros(1, number), row, 0, 1)
-        delays.pull_back(events, row, weight, 0, 1)
+        loops.delay(events, synapses, begin, row, 0, 1)
+        loops.pull_back(events, synapses, row, synapses, 0, 1)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from sgbench.errors import InputError, require_choice, require_count, require_flag, require_number
 from sgbench.inits.base import Init
@@ -128,10 +126,6 @@ class DelayedLayer(DenseLayer):
         rounded = nn.functional.one_hot(distance.abs().argmin(-1), self.longest + 1).to(gaussian)
         return rounded + (gaussian - gaussian.detach())
 
-    def _gaussian_kernels(self) -> Tensor:
-        """Compute `kernels` for Gaussians, with a backward pass that reads the lags fewer times."""
-        return _Gaussian.apply(self.delays(), self.sigma_steps, self.longest + 1)  # type: ignore[no-any-return]
-
     def synapses(self) -> None:
         """Return None: delays make the product more than a matrix and a bias."""
 
@@ -185,41 +179,22 @@ class DelayedLayer(DenseLayer):
 
     def current_of_events(self, signal: Signal) -> Tensor:
         """Compute the current of all steps from the input [T, B, inputs] on a CPU, event by event if possible."""
-        from sgbench.engine.event_delays import delay
+        from sgbench.engine.event_delays import Gaussians, delay
 
         if self.feedback_weight is not None:
             return self.current(dense(signal))
         if self.pool_in is not None or self.dropout is not None:
             signal = self.arriving(dense(signal))
         weight, bias = self.acting()
-        kernels = self.kernels() if self.kernel != "gaussian" else self._gaussian_kernels()
-        current = delay(signal, weight[..., None] * kernels, bias)
+        if self.kernel == "gaussian":
+            current = delay(
+                signal, weight, bias, Gaussians(self.delays(), self.sigma_steps, self.longest + 1)
+            )
+        else:
+            current = delay(signal, weight[..., None] * self.kernels(), bias)
         if current is None:
             return self.current(dense(signal))
         return self.normalised(current)
-
-
-class _Gaussian(torch.autograd.Function):
-    """Computes Gaussian kernels from delays; their derivative is kernel (lag - mean lag) / sigma^2."""
-
-    @staticmethod
-    def forward(ctx: Any, delays: Tensor, sigma_steps: float, lags: int) -> Tensor:
-        """Compute the kernels [..., lags] from delays [...], in place in one tensor."""
-        lag = torch.arange(lags, dtype=delays.dtype)
-        kernel = lag - delays.detach()[..., None]
-        kernel = kernel.div_(sigma_steps).square_().mul_(-0.5).softmax(-1)
-        ctx.save_for_backward(kernel)
-        ctx.sigma_steps = sigma_steps
-        return kernel
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
-        """Compute the gradient by the delays from that by the kernels."""
-        (kernel,) = ctx.saved_tensors
-        lag = torch.arange(kernel.shape[-1], dtype=kernel.dtype)
-        distance = lag - (kernel @ lag)[..., None]
-        return distance.mul_(kernel).mul_(grad).sum(-1) / ctx.sigma_steps**2, None, None
 
 
 class Delayed(Chain):

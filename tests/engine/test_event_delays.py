@@ -11,7 +11,7 @@ from torch import Tensor
 
 import sgbench
 from sgbench.engine import event_delays
-from sgbench.engine.event_delays import delay
+from sgbench.engine.event_delays import Gaussians, delay
 from sgbench.networks.delayed import KERNELS, DelayedLayer
 from sgbench.signals.spikes import SparseSpikes
 
@@ -78,6 +78,31 @@ def test_inputs_and_samples_are_taken_in_pieces(threads: int) -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12 * float(theirs.abs().max()))
 
 
+@pytest.mark.parametrize("sigma_steps", [0.1, 2.0, 12.5])
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float64, 1e-12), (torch.float32, 5e-6)], ids=str)
+def test_gaussians_are_those_of_torch(dtype: torch.dtype, allowed: float, sigma_steps: float) -> None:
+    """Currents and gradients of weights and delays equal those of weights by lag, in float64 under autograd.
+
+    Neurons fill no vector, inputs and samples no piece. Must differ: another width.
+    """
+    generator = torch.Generator().manual_seed(8)
+    x = (torch.rand(40, 11, 190, generator=generator) < 0.05).double()
+    weight, share = (torch.randn(20, 190, generator=generator, dtype=torch.float64) for _ in range(2))
+    learnt = [each.to(dtype).requires_grad_() for each in (weight, 25 * share.sigmoid())]
+    exact = [each.detach().double().requires_grad_() for each in learnt]
+
+    def found(sigma_steps: float) -> list[Tensor]:
+        gaussians = Gaussians(learnt[1], sigma_steps, 26)
+        return results(delay(SparseSpikes.of(x.to(dtype)), learnt[0], None, gaussians), *learnt)  # type: ignore[arg-type]
+
+    by_lag = exact[0][..., None] * Gaussians(exact[1], sigma_steps, 26).shares()
+    expected = results(delay(SparseSpikes.of(x), by_lag, None), *exact)  # type: ignore[arg-type]
+    for ours, others, theirs in zip(found(sigma_steps), found(sigma_steps + 0.1), expected, strict=True):
+        bound = allowed * float(theirs.abs().max())
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=bound)
+        assert (others.double() - theirs).abs().max() > 10 * bound
+
+
 def test_an_event_arrives_when_its_lag_is_over() -> None:
     """By hand: weights 2 and 3 at lags 0 and 2 of one synapse; what would come after the last step is lost."""
     x = torch.zeros(10, 1, 1, dtype=torch.float64)
@@ -91,7 +116,7 @@ def test_events_are_followed_where_they_are_few(monkeypatch: pytest.MonkeyPatch)
     """Must match: currents by events and without. Must differ: whether the loops are called."""
     one, x = layer("gaussian"), spikes(graded=False)
     found = one.current_of_events(x)
-    monkeypatch.setattr(event_delays.delays, "delay", None)
+    monkeypatch.setattr(event_delays.loops, "delay", None)
     with pytest.raises(TypeError):
         one.current_of_events(x)
     torch.testing.assert_close(one.current_of_events(1 - x), one.current(1 - x))

@@ -89,7 +89,7 @@ def test_the_name_follows_from_all_that_matters(monkeypatch):
     with monkeypatch.context() as other:
         other.setattr(build, "__version__", "0.0.0")
         names.add(build._digest(SOURCE))
-    monkeypatch.setattr(build, "_room", lambda: "another file")
+    monkeypatch.setattr(build, "text_sha256", lambda folder: "another file")
     names.add(build._digest(SOURCE))
     assert len(names) == 7
 

@@ -128,7 +128,7 @@ def test_an_index_is_kept_where_nobody_else_writes(
     written_one.write_text(SOURCE)
     paths = {
         "kernels": disk_cache.ROOM / "forward.py",
-        "functions": Path(build.__file__).with_name("functions.py"),
+        "functions": disk_cache.ROOM / "functions.py",
         "loops": written_one,
     }
     locator = disk_cache.ByText.from_function(forward.advance.py_func, str(paths[kind]))

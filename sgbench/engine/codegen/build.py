@@ -84,15 +84,8 @@ def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Mad
 
 def _digest(text: str) -> str:
     """Return a hash of all that determines the machine code: source, called functions, and compilers' versions."""
-    parts = [text, __version__, torch.__version__, numba.__version__, np.__version__, _room()]
+    parts = [text, __version__, torch.__version__, numba.__version__, np.__version__, text_sha256(ROOM)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
-
-
-@functools.cache
-def _room() -> str:
-    """Return a text that changes with the functions that loops call, since numba does not notice their changes."""
-    functions = (Path(__file__).parent / "functions.py").read_text(encoding="utf-8")
-    return functions + text_sha256(ROOM)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ import math
 
 import numpy as np
 
-from sgbench.engine.codegen import functions
+from sgbench.engine.kernels import functions
 from sgbench.engine.kernels import along, prefetch
 
 F = np.{dtype}

@@ -2,7 +2,8 @@
 
 Legend: T steps, B samples, K inputs, F neurons, L lags. Row t B + b of an array over time is step t of sample b.
 Sixteen neurons are computed at a time, lags and neurons side by side [L, 16]: what an event adds, and where, are
-then contiguous. As many inputs (forward) or samples (backward) are taken together as fit into a core's cache.
+then contiguous. Samples are taken in groups, whose events are sorted by input. As many inputs (forward) or samples
+(backward) are taken together as fit into a core's cache.
 """
 
 from __future__ import annotations
@@ -13,9 +14,21 @@ import numpy as np
 
 from sgbench.engine.kernels.codes import entry, entry_backward, loop, loop_backward, row
 from sgbench.engine.kernels.events import sum_rows
-from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
+from sgbench.engine.kernels.functions import exponential
+from sgbench.engine.kernels.vectors import (
+    NARROW,
+    WIDE,
+    load,
+    load_line,
+    narrow,
+    spread,
+    store,
+    store_line,
+    wide,
+)
 
 NEAR_BYTES = 2**18  # size of a piece that is to stay in the cache of a core
+GROUP = 8  # samples forward, for which a vector of an input's weights is read once
 
 
 class Lagged(NamedTuple):
@@ -28,159 +41,215 @@ class Lagged(NamedTuple):
     batch: int  # B
 
 
-@row
-def add_at(kind, factor, pieces, k, reached, o, t, i):
-    """Add factor * pieces[k, i:], one vector of input k's weights, to reached[o], for an event in step t."""
-    place = t * NARROW + i
-    store(reached, o, place, load(kind, reached, o, place) + spread(kind, factor) * load(kind, pieces, k, i))
+class Synapses(NamedTuple):
+    """Holds weights of all lags, or weights and Gaussians over lags that spread them; or gradients of these."""
+
+    by_lag: np.ndarray  # [F, K, L]; [0, K, L] for Gaussians
+    weight: np.ndarray  # [F, K] of Gaussians, else [0, K]
+    delay: np.ndarray  # [F, K] or [0, K]: means of the Gaussians [steps]
+    narrowness: float  # 1 / their standard deviation
 
 
 @loop
-def sort_by_piece(events, at_once, starts, name, step, value):
-    """Sort events by piece of `at_once` inputs, then by sample; see `Lagged` for `events`.
+def sort_by_input(events, at_once, length, starts, place, value):
+    """Sort the events of groups of `at_once` samples by input; those of group g, input k begin at starts[g, k].
 
-    Those of piece p and sample b begin at starts[p B + b]. Of each event `name` gets the input, counted from the
-    first of its piece, `step` its time step, and `value` its value, if it has a size.
+    Of each event `place` gets (sample - first of its group) * length + step, and `value` its value, unless empty.
     """
-    starts[:] = 0
-    for r in range(events.indptr.size - 1):
-        for e in range(events.indptr[r], events.indptr[r + 1]):
-            starts[events.index[e] // at_once * events.batch + r % events.batch + 1] += 1
-    for p in range(1, starts.size):
-        starts[p] += starts[p - 1]
-    for t in range(events.steps):
-        for b in range(events.batch):
-            r = t * events.batch + b
-            for e in range(events.indptr[r], events.indptr[r + 1]):
-                piece = events.index[e] // at_once
-                target = starts[piece * events.batch + b]
-                name[target], step[target] = events.index[e] - piece * at_once, t
-                if value.size:
-                    value[target] = events.value[e]
-                starts[piece * events.batch + b] += 1
-    for p in range(starts.size - 1, 0, -1):
-        starts[p] = starts[p - 1]
-    starts[0] = 0
+    end = 0
+    for g in range(starts.shape[0]):
+        first, last = g * at_once, min((g + 1) * at_once, events.batch)
+        starts[g] = 0
+        for t in range(events.steps):
+            r = t * events.batch
+            for e in range(events.indptr[r + first], events.indptr[r + last]):
+                starts[g, events.index[e] + 1] += 1
+        starts[g, 0] = end
+        for k in range(1, starts.shape[1]):
+            starts[g, k] += starts[g, k - 1]
+        begin, end = end, starts[g, starts.shape[1] - 1]
+        for b in range(first, last):
+            for t in range(events.steps):
+                r = t * events.batch + b
+                for e in range(events.indptr[r], events.indptr[r + 1]):
+                    target = starts[g, events.index[e]]
+                    place[target] = (b - first) * length + t
+                    if value.size:
+                        value[target] = events.value[e]
+                    starts[g, events.index[e]] += 1
+        for k in range(starts.shape[1] - 1, 0, -1):
+            starts[g, k] = starts[g, k - 1]
+        starts[g, 0] = begin
 
 
 @loop
-def spread_events(first, last, name, step, value, pieces, reached, b):
-    """Add to the sums reached[b] the weights `pieces` of the sorted events [first, last), times their values."""
+def bells(synapses, m, k, weight, delay, rows, r):
+    """Write e^(-(lag - delay)^2 / 2 sigma^2) of input k's sixteen synapses to rows[r]; copy their parameters."""
+    for j in range(min(NARROW, synapses.weight.shape[0] - m)):
+        weight[j], delay[j] = synapses.weight[m + j, k], synapses.delay[m + j, k]
+    kind = narrow(rows)
+    mean, narrowness, half = load_line(kind, delay, 0), spread(kind, synapses.narrowness), spread(kind, -0.5)
+    for lag in range(synapses.by_lag.shape[2]):
+        apart = (spread(kind, lag) - mean) * narrowness
+        store(rows, r, lag * NARROW, half * apart * apart)
+    for i in range(rows.shape[1]):
+        rows[r, i] = exponential(rows[r, i])
+
+
+@loop
+def fill(synapses, m, first, count, weight, delay, pieces):
+    """Write to `pieces` the weights of all lags [count, L 16] of neurons [m, m + 16) and so many inputs."""
+    by_lag, kind = synapses.by_lag, narrow(pieces)
+    for k in range(count):
+        for j in range(min(NARROW, by_lag.shape[0] - m)):
+            for lag in range(by_lag.shape[2]):
+                pieces[k, lag * NARROW + j] = by_lag[m + j, first + k, lag]
+        if by_lag.shape[0] == 0:
+            bells(synapses, m, first + k, weight, delay, pieces, k)
+            total = kind
+            for i in range(0, pieces.shape[1], NARROW):
+                total = total + load(kind, pieces, k, i)
+            factor = load_line(kind, weight, 0) / total
+            for i in range(0, pieces.shape[1], NARROW):
+                store(pieces, k, i, load(kind, pieces, k, i) * factor)
+
+
+@row
+def add_piece(kind, pieces, k, reached, g, i, first, last, place, value):
+    """Add pieces[k, i:], one vector of input k's weights, times the value of each of its events to reached[g]."""
+    sent = load(kind, pieces, k, i)
     for e in range(first, last):
-        i, k, t = 0, np.intp(name[e]), np.intp(step[e])
-        factor = value[e] if value.size else pieces.dtype.type(1)
+        t = np.intp(place[e]) * NARROW + i
+        part = spread(kind, value[e]) * sent if value.size else sent
+        store(reached, g, t, load(kind, reached, g, t) + part)
+
+
+@loop
+def spread_events(starts, g, inputs, count, place, value, pieces, reached):
+    """Add to the sums reached[g] the weights `pieces` of the events of inputs [inputs, inputs + count)."""
+    for k in range(count):
+        i, first, last = 0, starts[g, inputs + k], starts[g, inputs + k + 1]
         while i + WIDE <= pieces.shape[1]:
-            add_at(wide(pieces), factor, pieces, k, reached, b, t, i)
+            add_piece(wide(pieces), pieces, k, reached, g, i, first, last, place, value)
             i += WIDE
         while i < pieces.shape[1]:
-            add_at(narrow(pieces), factor, pieces, k, reached, b, t, i)
+            add_piece(narrow(pieces), pieces, k, reached, g, i, first, last, place, value)
             i += NARROW
+
+
+@loop
+def move_sixteen(source, r, i, target, q, m):
+    """Copy source[r, i:i + 16] to target[q, m:m + 16], as far as both rows reach."""
+    own = min(NARROW, source.shape[1] - i, target.shape[1] - m)
+    if own == NARROW:
+        store(target, q, m, load(narrow(source), source, r, i))
+    else:
+        for j in range(own):
+            target[q, m + j] = source[r, i + j]
 
 
 @entry
-def delay(events, weight, bias, out, low, high):
-    """Write the currents out [T B, F] of neurons [16 low, 16 high): bias plus events through weight [F, K, L]."""
-    filters, inputs, lags = weight.shape
-    steps, batch = events.steps, events.batch
-    at_once = max(1, NEAR_BYTES // (lags * NARROW * weight.itemsize))
-    starts = np.empty((inputs + at_once - 1) // at_once * batch + 1, np.int64)
-    name, step = np.empty(events.index.size, np.int32), np.empty(events.index.size, np.int32)
-    value = np.empty_like(events.value)
-    sort_by_piece(events, at_once, starts, name, step, value)
-    pieces = np.zeros((at_once, lags * NARROW), weight.dtype)
-    reached = np.empty((batch, (steps + lags - 1) * NARROW), weight.dtype)
-    for m in range(low * NARROW, min(high * NARROW, filters), NARROW):
-        own = min(NARROW, filters - m)
-        reached[:] = 0
-        for first in range(0, inputs, at_once):
-            for k in range(min(at_once, inputs - first)):
-                for j in range(own):
-                    for lag in range(lags):
-                        pieces[k, lag * NARROW + j] = weight[m + j, first + k, lag]
-            for b in range(batch):
-                p = first // at_once * batch + b
-                spread_events(starts[p], starts[p + 1], name, step, value, pieces, reached, b)
-        for t in range(steps):
-            for b in range(batch):
-                for j in range(own):
-                    out[t * batch + b, m + j] = reached[b, t * NARROW + j] + bias[m + j]
+def delay(events, synapses, begin, out, low, high):
+    """Write the currents out [T B, F] of neurons [16 low, 16 high): bias `begin`, of whole vectors, plus events."""
+    steps, batch, (_, inputs, lags) = events.steps, events.batch, synapses.by_lag.shape
+    length = steps + lags - 1  # steps of a sample, and what arrives behind them
+    near = max(1, NEAR_BYTES // (lags * NARROW * out.itemsize))
+    groups = (batch + GROUP - 1) // GROUP
+    starts = np.empty((groups, inputs + 1), np.int64)
+    place, value = np.empty(events.index.size, np.int32), np.empty_like(events.value)
+    sort_by_input(events, GROUP, length, starts, place, value)
+    pieces, weight, own_delay = (
+        np.zeros((near, lags * NARROW), out.dtype),
+        np.zeros(NARROW, out.dtype),
+        np.zeros(NARROW, out.dtype),
+    )
+    reached = np.empty((groups, GROUP * length * NARROW), out.dtype)
+    for m in range(low * NARROW, min(high * NARROW, out.shape[1]), NARROW):
+        bias = load_line(narrow(out), begin, m)
+        for g in range(groups):
+            for i in range(0, reached.shape[1], NARROW):
+                store(reached, g, i, bias)
+        for first in range(0, inputs, near):
+            count = min(near, inputs - first)
+            fill(synapses, m, first, count, weight, own_delay, pieces)
+            for g in range(groups):
+                spread_events(starts, g, first, count, place, value, pieces, reached)
+        for r in range(out.shape[0]):
+            t, b = r // batch, r % batch
+            move_sixteen(reached, b // GROUP, (b % GROUP * length + t) * NARROW, out, r, m)
 
 
 @loop_backward
-def sort_by_input(events, first, last, length, starts, begin, place, value):
-    """Sort the events of samples [first, last) by input; those of input k begin at starts[k], the first at `begin`.
-
-    Of each event `place` gets (sample - first) * length + step, and `value` its value, if it has a size.
-    """
-    starts[:] = 0
-    for t in range(events.steps):
-        r = t * events.batch
-        for e in range(events.indptr[r + first], events.indptr[r + last]):
-            starts[events.index[e] + 1] += 1
-    starts[0] = begin
-    for k in range(1, starts.size):
-        starts[k] += starts[k - 1]
-    for b in range(first, last):
-        for t in range(events.steps):
-            r = t * events.batch + b
-            for e in range(events.indptr[r], events.indptr[r + 1]):
-                target = starts[events.index[e]]
-                place[target] = (b - first) * length + t
-                if value.size:
-                    value[target] = events.value[e]
-                starts[events.index[e]] += 1
-    for k in range(starts.size - 1, 0, -1):
-        starts[k] = starts[k - 1]
-    starts[0] = begin
-
-
-@loop_backward
-def gather_back(starts, place, value, adjoint, pieces):
+def gather_back(starts, g, place, value, adjoint, pieces):
     """Add to pieces[k] the adjoints of all lags after each event of input k, times its value, for all inputs k.
 
-    The events of input k are [starts[k], starts[k + 1]); event e reaches `adjoint` from row place[e] on.
+    The events of group g, input k begin at starts[g, k]; event e reaches `adjoint` from row place[e] on.
     """
-    for k in range(starts.size - 1):
-        i = 0
+    for k in range(starts.shape[1] - 1):
+        i, first, last = 0, starts[g, k], starts[g, k + 1]
         while i + WIDE <= pieces.shape[1]:
             total = load(wide(pieces), pieces, k, i)
-            store(pieces, k, i, sum_rows(total, adjoint, i, place, value, starts[k], starts[k + 1]))
+            store(pieces, k, i, sum_rows(total, adjoint, i, place, value, first, last))
             i += WIDE
         while i < pieces.shape[1]:
             rest = load(narrow(pieces), pieces, k, i)
-            store(pieces, k, i, sum_rows(rest, adjoint, i, place, value, starts[k], starts[k + 1]))
+            store(pieces, k, i, sum_rows(rest, adjoint, i, place, value, first, last))
             i += NARROW
 
 
+@loop_backward
+def read(synapses, pieces, m, weight, delay, bell, out):
+    """Write to `out`, from gradients of all lags `pieces` [K, L 16], those of neurons [m, m + 16)."""
+    lags, kind = synapses.by_lag.shape[2], narrow(pieces)
+    for k in range(pieces.shape[0]):
+        for j in range(min(NARROW, out.by_lag.shape[0] - m)):
+            for lag in range(lags):
+                out.by_lag[m + j, k, lag] = pieces[k, lag * NARROW + j]
+        if out.by_lag.shape[0] == 0:
+            bells(synapses, m, k, weight, delay, bell, 0)
+            total, sent, moved = kind, kind, kind
+            for lag in range(lags):
+                share = load(kind, bell, 0, lag * NARROW)
+                total, sent = total + share, sent + share * load(kind, pieces, k, lag * NARROW)
+            sent, own_delay = sent / total, load_line(kind, delay, 0)
+            for lag in range(lags):
+                centred = (
+                    load(kind, pieces, k, lag * NARROW) - sent
+                )  # its mean is 0: what is subtracted stays small
+                moved = moved + load(kind, bell, 0, lag * NARROW) * centred * (spread(kind, lag) - own_delay)
+            square = spread(kind, synapses.narrowness * synapses.narrowness)
+            store_line(delay, 0, load_line(kind, weight, 0) * moved / total * square)
+            store_line(weight, 0, sent)
+            for j in range(min(NARROW, out.weight.shape[0] - m)):
+                out.weight[m + j, k], out.delay[m + j, k] = weight[j], delay[j]
+
+
 @entry_backward
-def pull_back(events, gradient, d_weight, low, high):
-    """Write d_weight [F, K, L], the gradient of the weights, for neurons [16 low, 16 high).
+def pull_back(events, synapses, gradient, out, low, high):
+    """Write to `out` the gradients of the synapses of neurons [16 low, 16 high).
 
     `gradient` [T B, F] is that of the currents.
     """
-    filters, inputs, lags = d_weight.shape
+    batch, (_, inputs, lags) = events.batch, synapses.by_lag.shape
     length = events.steps + lags - 1  # steps of a sample and the zeros behind them
-    at_once = min(events.batch, max(1, NEAR_BYTES // (length * NARROW * gradient.itemsize)))
-    groups = (events.batch + at_once - 1) // at_once
-    starts = np.empty((groups, inputs + 1), np.int64)
+    at_once = min(batch, max(1, NEAR_BYTES // (length * NARROW * gradient.itemsize)))
+    starts = np.empty(((batch + at_once - 1) // at_once, inputs + 1), np.int64)
     place, value = np.empty(events.index.size, np.int32), np.empty_like(events.value)
-    for group in range(groups):
-        first, last = group * at_once, min((group + 1) * at_once, events.batch)
-        begin = starts[group - 1, inputs] if group else 0
-        sort_by_input(events, first, last, length, starts[group], begin, place, value)
-    adjoint = np.zeros((at_once * length, NARROW), gradient.dtype)
-    pieces = np.empty((inputs, lags * NARROW), gradient.dtype)
-    for m in range(low * NARROW, min(high * NARROW, filters), NARROW):
-        own = min(NARROW, filters - m)
+    sort_by_input(events, at_once, length, starts, place, value)
+    adjoint, bell = (
+        np.zeros((at_once * length, NARROW), gradient.dtype),
+        np.empty((1, lags * NARROW), gradient.dtype),
+    )
+    pieces, weight, delay = (
+        np.empty((inputs, lags * NARROW), gradient.dtype),
+        np.zeros(NARROW, gradient.dtype),
+        np.zeros(NARROW, gradient.dtype),
+    )
+    for m in range(low * NARROW, min(high * NARROW, gradient.shape[1]), NARROW):
         pieces[:] = 0
-        for group in range(groups):
-            first, last = group * at_once, min((group + 1) * at_once, events.batch)
+        for g in range(starts.shape[0]):
             for t in range(events.steps):
-                for b in range(first, last):
-                    for j in range(own):
-                        adjoint[(b - first) * length + t, j] = gradient[t * events.batch + b, m + j]
-            gather_back(starts[group], place, value, adjoint, pieces)
-        for k in range(inputs):
-            for j in range(own):
-                for lag in range(lags):
-                    d_weight[m + j, k, lag] = pieces[k, lag * NARROW + j]
+                for b in range(g * at_once, min((g + 1) * at_once, batch)):
+                    move_sixteen(gradient, t * batch + b, m, adjoint, (b - g * at_once) * length + t, 0)
+            gather_back(starts, g, place, value, adjoint, pieces)
+        read(synapses, pieces, m, weight, delay, bell, out)

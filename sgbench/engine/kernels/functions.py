@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 F = np.float32
 LARGEST, SMALLEST = F(88.72283), F(-87.33654)  # beyond these e^x is infinite, or no normal number
@@ -57,6 +57,16 @@ def exp(x: Any) -> Any:
     y = _as_float(np.int32(_as_bits(y) + (np.int32(power) << np.int32(23))))  # type: ignore[call-arg]
     y = F(np.inf) if x > LARGEST else y
     return F(0) if x < SMALLEST else y
+
+
+def exponential(x: Any) -> Any:
+    """Compute e^x in loops: of float32 by `exp`, of float64 by the system's library."""
+    raise TypeError("it is called in compiled loops alone")
+
+
+@overload(exponential, strict=False)  # annotations make signatures differ
+def _exponential(x: Any) -> Any:
+    return (lambda x: exp(x)) if x == types.float32 else (lambda x: np.exp(x))  # noqa: PLW0108 - numba reads them
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
