@@ -20,10 +20,9 @@ NOTHING = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.float64, np.
 
 
 def in_parts(kernel: Callable[..., object], count: int, entries: int, *arguments: object) -> None:
-    """Call `kernel(*arguments, low, high)` for consecutive parts of range(count), on as many threads as torch uses.
+    """Call `kernel(*arguments, low, high)` for consecutive parts of range(count), one for each thread.
 
-    Each part is written by one thread alone, so the bits do not depend on their number. These are Python threads,
-    not OpenMP's: kernels release the interpreter's lock, and a busy processor delays a pool less than a barrier.
+    Each part is written by one thread alone, so the bits do not depend on their number.
 
     Args:
         kernel: compiled function.
@@ -35,18 +34,15 @@ def in_parts(kernel: Callable[..., object], count: int, entries: int, *arguments
     if threads <= 1 or entries < MIN_WORK:
         kernel(*arguments, 0, count)
         return
-    borders = np.linspace(0, count, threads + 1).astype(int)
-    rest = [
-        _pool(threads - 1, os.getpid()).submit(kernel, *arguments, int(low), int(high))
-        for low, high in itertools.pairwise(borders[1:])
-    ]
-    kernel(*arguments, 0, int(borders[1]))
-    for part in rest:
-        part.result()
+    borders = np.linspace(0, count, threads + 1).astype(int).tolist()
+    in_threads(functools.partial(kernel, *arguments), list(itertools.pairwise(borders)), entries)
 
 
 def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int]], entries: int) -> None:
     """Call a function for each of some independent ranges, on as many threads as torch uses.
+
+    These are Python threads, not OpenMP's: kernels release the interpreter's lock, and a busy processor delays a
+    pool less than a barrier.
 
     Args:
         call: function of the bounds of a range, `call(low, high)`.

@@ -26,6 +26,8 @@ def event_current(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> 
 
 
 class _EventCurrent(torch.autograd.Function):
+    """Maps weight and bias to the current of all steps from events, with gradients."""
+
     @staticmethod
     def forward(ctx: Any, events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute the current from events, weight and bias."""

@@ -199,7 +199,7 @@ class ForwardPass:
         draws = {noise.draw: noise.stream for noise in program.noises if noise.is_backward == reverse}
         order = range(self.of.steps)
         for step in reversed(order) if reverse else order:
-            drawn = {draw: _draw(stream, like) for draw, stream in draws.items()}
+            drawn = {draw: torch.ops.sgbench.draw(stream, like) for draw, stream in draws.items()}
             for place, noise in wanted:
                 self.arrays[f"noise_{place}"][step] = self.of.layout.flat(
                     _apply_calls(noise, drawn[noise.draw])
@@ -209,12 +209,6 @@ class ForwardPass:
     def in_rows(names: Iterable[str], arrays: dict[str, Tensor]) -> list[np.ndarray]:
         """Return the named arrays [T, B, width] as the loops take them, [T B, width]."""
         return [arrays[name].numpy().reshape(-1, arrays[name].shape[-1]) for name in names]
-
-
-def _draw(stream: Tensor, like: Tensor) -> Tensor:
-    """Draw numbers of the shape of `like` from a generator, whose state `stream` is advanced."""
-    drawn: Tensor = torch.ops.sgbench.draw(stream, like)
-    return drawn
 
 
 def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ def _loops() -> Any:
 
 
 class _Largest(torch.autograd.Function):
+    """Maps outputs [T, B, C] to their maximum over time [B, C], with gradients."""
+
     @staticmethod
     def forward(ctx: Any, output: Tensor) -> Tensor:
         """Return the maximum over time."""

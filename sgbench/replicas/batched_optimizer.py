@@ -88,13 +88,13 @@ class BatchedAdam(BatchedOptimizer):
         """Update one row by torch's fused function, as a single run's optimiser does."""
         numbers = self.numbers[row]
         name = "_fused_adamw_" if numbers["decoupled_weight_decay"] else "_fused_adam_"
-        move = getattr(torch, name)  # what torch's own optimiser calls
-        move(
+        update = getattr(torch, name)  # what torch's own optimiser calls
+        update(
             [values],
             [gradients],
             [self.state["exp_avg"][row]],
             [self.state["exp_avg_sq"][row]],
-            [],
+            [],  # the state of amsgrad
             [torch.tensor(float(max(1, self.steps[row])))],
             lr=float(numbers["lr"]),
             beta1=numbers["betas"][0],
@@ -116,15 +116,15 @@ class BatchedAdam(BatchedOptimizer):
             self.add_decay(values, gradients, absent, decay)
         betas = [settings["betas"] for settings in self.numbers]
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
-        second = self.column(values, [beta[1] for beta in betas])
-        rest = self.column(values, [1 - beta[1] for beta in betas])
+        beta_2 = self.column(values, [beta[1] for beta in betas])
+        one_minus_beta_2 = self.column(values, [1 - beta[1] for beta in betas])
         mean.lerp_(gradients, self.column(values, [1 - beta[0] for beta in betas]))  # type: ignore[arg-type]
-        square.mul_(second).addcmul_(gradients * rest, gradients)
-        grown = list(zip(self.numbers, betas, [max(1, count) for count in self.steps], strict=True))
-        size = self.column(values, [-rates["lr"] / (1 - beta[0] ** steps) for rates, beta, steps in grown])
-        root = self.column(values, [(1 - beta[1] ** steps) ** 0.5 for _, beta, steps in grown])
-        spread = square.sqrt().div_(root).add_(self.setting(values, "eps"))
-        values.add_((mean * size).div_(spread))
+        square.mul_(beta_2).addcmul_(gradients * one_minus_beta_2, gradients)
+        rows = list(zip(self.numbers, betas, [max(1, count) for count in self.steps], strict=True))
+        step_size = self.column(values, [-row["lr"] / (1 - beta[0] ** steps) for row, beta, steps in rows])
+        correction = self.column(values, [(1 - beta[1] ** steps) ** 0.5 for _, beta, steps in rows])
+        denominator = square.sqrt().div_(correction).add_(self.setting(values, "eps"))
+        values.add_((mean * step_size).div_(denominator))
 
 
 class BatchedSgd(BatchedOptimizer):
@@ -142,22 +142,19 @@ class BatchedSgd(BatchedOptimizer):
 
     def _with_momentum(self, values: Tensor, gradients: Tensor, momentum: list[float]) -> Tensor:
         """Return the direction of each row's step [R, P]; the gradient itself for a row without momentum."""
-        held, buffer = self.column(values, momentum), self.state["momentum_buffer"]
-        taken = [
+        factor, buffer = self.column(values, momentum), self.state["momentum_buffer"]
+        shares = [
             1.0 if steps <= 1 else 1 - settings["dampening"]
             for settings, steps in zip(self.numbers, self.steps, strict=True)
         ]
-        buffer.mul_(held).add_(gradients * self.column(values, taken))
-        ahead = [bool(settings["nesterov"]) for settings in self.numbers]
+        buffer.mul_(factor).add_(gradients * self.column(values, shares))
+        is_nesterov = [bool(settings["nesterov"]) for settings in self.numbers]
         direction = buffer
-        if any(ahead):
-            direction = torch.where(_as_column(values, ahead), gradients + buffer * held, buffer)
+        if any(is_nesterov):
+            direction = torch.where(_as_column(values, is_nesterov), gradients + buffer * factor, buffer)
         if not all(momentum):
-            direction = torch.where(
-                _as_column(values, [not momentum_of_row for momentum_of_row in momentum]),
-                gradients,
-                direction,
-            )
+            is_plain = [not momentum_of_row for momentum_of_row in momentum]
+            direction = torch.where(_as_column(values, is_plain), gradients, direction)
         return direction
 
 

@@ -83,7 +83,7 @@ class Replica(Attempt):
 
     def log_epoch(self) -> None:
         """Send the epoch's scores, gradient norms and histograms to the loggers."""
-        numbers = self.training.epoch_numbers() | self.gradient_norms()
+        numbers = self.training.epoch_numbers()
         for logger in self.loggers:
             logger.log_metrics(numbers, step=self.training.epoch)
         self.show_histograms(self.training.epoch)

@@ -69,6 +69,7 @@ def _outputs(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
 
 
 def _numbers(row: list[float]) -> str:
+    """Write numbers with nine significant digits, which identify a float32, and commas between them."""
     return ",".join(f"{value:.9g}" for value in row)
 
 

@@ -150,11 +150,6 @@ class Attempt:
                 self.parts.network, keep_last=bool(self.histogram_loggers)
             )
 
-    def gradient_norms(self) -> dict[str, float]:
-        """Return the mean gradient norm of each layer in this epoch by logger key; empty without loggers."""
-        norms = self.training.loop.norms
-        return {} if norms is None else norms.by_layer()
-
     def show_histograms(self, step: int) -> None:
         """Log histograms of potentials and gradients, at this step, to the loggers configured for them.
 
@@ -196,10 +191,13 @@ class Attempt:
         If the run opens the test split, that must have been scored just before; its predictions are written here.
         """
         if not self.spec.opens_test:
-            return self._record(None, validation, None, None, weights_sha256)
-        predictions_sha256 = save_predictions(self.folder / PREDICTIONS, self.training.predictions)
-        test = self.training.evaluation.scores()
-        return self._record(None, validation, test, predictions_sha256, weights_sha256)
+            return self._record(validation=validation, weights_sha256=weights_sha256)
+        return self._record(
+            validation=validation,
+            test=self.training.evaluation.scores(),
+            predictions_sha256=save_predictions(self.folder / PREDICTIONS, self.training.predictions),
+            weights_sha256=weights_sha256,
+        )
 
     def _test_selected(self, test: Scores | None) -> SelectedOnTest | None:
         """Return the scores that selection on the test split would give; None unless every epoch was watched."""
@@ -225,10 +223,12 @@ class Attempt:
         if full is not None:
             raise full from error
         write_atomic(self.folder / "failure.txt", "".join(traceback.format_exception(error)).encode())
-        message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[:2000]
+        message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[
+            :2000
+        ]  # a record stores no more
         if isinstance(error, NonFiniteError):
             message = f"{message[:1900]}; {WHY}"
-        return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)
+        return self._record(failure=Failure(kind=type(error).__name__, message=message))
 
     def _learning(self, counts: OpCounts | None) -> Learning | None:
         """Return the rule's cost of learning and its agreement with back-propagation; None without test counts."""
@@ -239,11 +239,12 @@ class Attempt:
 
     def _record(
         self,
-        failure: Failure | None,
-        validation: Scores | None,
-        test: Scores | None,
-        predictions_sha256: str | None,
-        weights_sha256: str | None,
+        *,
+        failure: Failure | None = None,
+        validation: Scores | None = None,
+        test: Scores | None = None,
+        predictions_sha256: str | None = None,
+        weights_sha256: str | None = None,
     ) -> RunRecord:
         """Make the record of a failed run, or of a finished one if `failure` is None."""
         training = self.training

@@ -137,10 +137,12 @@ class Training:
         self.agreement: RunAgreement | None = None
 
     def _new_evaluation(self) -> Evaluation:
+        """Create the sums of scores of a pass over a split, on the network's device."""
         device = next(self.network.parameters()).device
         return Evaluation(self.network, dt_s=self.dt_s).to(device)
 
     def _new_counter(self) -> OperationCounter | PlainCounter:
+        """Create the counter of operations of a pass over a split."""
         return counter_of(self.network, self.input_kind, bits=self.bits)
 
     @property
@@ -221,6 +223,7 @@ class Training:
 
     @property
     def _is_smooth(self) -> bool:
+        """Return whether neurons send a smooth function of the potential in place of binary spikes."""
         return any(is_smooth(surrogate.firing) for surrogate in surrogates(self.network))
 
     def score(self, batch: Batch) -> None:

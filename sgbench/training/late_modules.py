@@ -122,6 +122,11 @@ def _lies_in(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
+def _spec(name: str, loader: Any, origin: str | None = None) -> ModuleSpec | None:
+    """Return a module's spec with a loader that need not be a subclass of importlib's."""
+    return spec_from_loader(name, loader, origin=origin)
+
+
 def _late_spec(own: ModuleSpec | None) -> ModuleSpec | None:
     """Return a spec that loads a module as `Late`, from its own spec; None if it cannot be loaded."""
     if own is None or own.loader is None:
@@ -130,10 +135,6 @@ def _late_spec(own: ModuleSpec | None) -> ModuleSpec | None:
     if spec is not None:
         spec.submodule_search_locations = own.submodule_search_locations
     return spec
-
-
-def _spec(name: str, loader: Any, origin: str | None = None) -> ModuleSpec | None:
-    return spec_from_loader(name, loader, origin=origin)
 
 
 def install() -> None:
@@ -151,6 +152,8 @@ def _is_loaded(name: str) -> bool:
 
 
 class _Compiled(type):
+    """Answers `isinstance(network, OptimizedModule)` without loading torch's compiler."""
+
     def __instancecheck__(cls, instance: object) -> bool:
         """Return whether an object is a network compiled by torch; none is before the compiler is loaded."""
         dynamo = sys.modules.get("torch._dynamo")

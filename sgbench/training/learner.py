@@ -124,6 +124,7 @@ class LightningData(pl.LightningDataModule):
         return self._ahead(self.data.evaluation("test"))
 
     def _ahead(self, batches: Batches) -> Iterable[Batch]:
+        """Return batches that are encoded ahead of their use, as configured."""
         return encoded_ahead(batches, self.ahead, self.device)
 
 

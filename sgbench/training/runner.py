@@ -126,7 +126,7 @@ class _Fitted(Attempt):
                 # One worker encodes all batches in order, so that random numbers are the same.
                 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
                 with helper_processes(self.spec) as self.training.loop.together:
-                    record = self._trained()
+                    record = self._train_and_test()
         except (InputError, StorageError):
             raise
         except SystemExit:  # Lightning's answer to an interrupt; the checkpoint is in place
@@ -135,7 +135,7 @@ class _Fitted(Attempt):
             record = self.make_failed_record(error)
         return record
 
-    def _trained(self) -> RunRecord:
+    def _train_and_test(self) -> RunRecord:
         """Train, validate and test the network, and return the record of the finished run."""
         laps = Laps(meters()[0])
         profile = self.profile

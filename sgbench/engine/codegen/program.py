@@ -173,6 +173,10 @@ class _Step:
         self._require_samples(type(rest)._fields)
 
     def _require_samples(self, fields: Sequence[str]) -> None:
+        """Raise `Untraceable` unless outputs and next state have samples, and the types and shapes of their inputs.
+
+        `fields` are the names of the state's fields, for messages.
+        """
         results = [*self.outputs.items(), *zip(fields, self.following, strict=True)]
         for name, result in results:
             if not isinstance(result, TracedTensor) or result.is_sum or result.is_row:

@@ -274,6 +274,7 @@ class Recorder:
         return self._traced((*whole.shape[:-1], whole.shape[-1] * times[-1]), whole.values * times[-1])
 
     def _draw(self, stream: Tensor, like: TracedTensor) -> TracedTensor:
+        """Record a draw of one random number for each sample and neuron from a generator's state."""
         if like.shape != self.shape:
             raise Untraceable("its step draws numbers that are not one for each neuron")
         self.noises.append(Noise(stream, self.draws, (), self.is_backward))
