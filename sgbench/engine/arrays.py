@@ -38,7 +38,7 @@ def in_parts(kernel: Callable[..., object], count: int, entries: int, *arguments
     in_threads(functools.partial(kernel, *arguments), list(itertools.pairwise(borders)), entries)
 
 
-def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int]], entries: int) -> None:
+def in_threads(call: Callable[[int, int], object], ranges: Sequence[tuple[int, int]], entries: int) -> None:
     """Call a function for each of some independent ranges, on as many threads as torch uses.
 
     These are Python threads, not OpenMP's: kernels release the interpreter's lock, and a busy processor delays a
@@ -73,11 +73,11 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 
 def vacant(like: Tensor, shape: Sequence[int]) -> Tensor:
-    """Create a tensor like `new_empty`, for a buffer of many megabytes that every pass frees and asks for again.
+    """Create an uninitialised tensor of the type of `like`, for a large buffer that every pass allocates anew.
 
-    torch asks the C library for aligned memory, which glibc searches in holes a little larger than what it hands
-    out. The hole that such a tensor leaves is then too small for the next of the same size, and both stay resident.
-    NumPy asks for plain memory, which fits the hole of the pass before; its beginning is aligned here.
+    torch allocates aligned memory, for which glibc needs a gap a little larger than the tensor. The gap that a
+    freed tensor leaves is then too small for the next of equal size, and the process grows. NumPy allocates plain
+    memory, which fits that gap; its beginning is aligned here.
     """
     if like.device.type != "cpu":
         return like.new_empty(shape)

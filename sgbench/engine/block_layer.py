@@ -187,10 +187,8 @@ class BlockLayer:
             gradient: of the layer's output [T, B, M], or None.
         """
         _, batch, neurons = self.plan.shape
-        layer, events = (
-            self.layer._replace(wires=self.recurrent_back_pieces()),
-            self.input_current(rows, words),
-        )
+        layer = self.layer._replace(wires=self.recurrent_back_pieces())
+        events = self.input_current(rows, words)
         arriving = self.summed_input_current(saved, rows) if self.by_pieces else events
         kept, window = saved_rows(saved, neurons), self.plan.window or self.plan.shape[0]
         nothing = NOTHING[self.number]

@@ -52,12 +52,11 @@ class BlockPasses:
     def __init__(self, stages: Sequence[Stage]) -> None:
         products: list[EventProduct] = [stage.product for stage in stages]  # type: ignore[misc]
         self.input: GivenEvents = products[0].origin  # type: ignore[assignment]
-        a_row = [self.input.rows().count / max(1, self.input.steps * self.input.batch)]
+        input_events_a_row = self.input.rows().count / max(1, self.input.steps * self.input.batch)
+        events_a_row = [input_events_a_row] + [0.0] * (len(stages) - 1)
         self.layers = [
-            BlockLayer(stage.plan, product.weight, product.bias, product.back, events_a_row)
-            for stage, product, events_a_row in zip(
-                stages, products, a_row + [0.0] * (len(stages) - 1), strict=True
-            )
+            BlockLayer(stage.plan, product.weight, product.bias, product.back, own_events)
+            for stage, product, own_events in zip(stages, products, events_a_row, strict=True)
         ]
         self.learns_bias = [product.learns_bias for product in products]
         self.arrived: list[int] = []  # number of events that each layer after the first received

@@ -93,10 +93,8 @@ class Engine:
             first = last = len(runs)
             while last < len(layers) and names[last] == names[first]:
                 last += 1
-            module, arguments = (
-                _module(names[first]),
-                (layers[first:last], signal, starts[first:last], wanted),
-            )
+            module = _module(names[first])
+            arguments = layers[first:last], signal, starts[first:last], wanted
             next_begins_at_rest = names[last : last + 1] == ["fused"] and starts[last] is None
             if names[first] == "generated":
                 joins = next_begins_at_rest and module.can_join_loop(layers[last], wanted)

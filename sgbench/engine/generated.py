@@ -76,7 +76,7 @@ def try_out(layer: EngineLayer, writer: type[WrittenSource] = LoopSource) -> str
     dtype = next((tensor.dtype for tensor in known if tensor.is_floating_point()), torch.float32)
     if dtype not in DTYPES:
         return "its loops are compiled for float32 and float64"
-    shape = (SAMPLES, *_features(layer, numbers))
+    shape = (SAMPLES, *_feature_shape(layer, numbers))
     try:
         writer(record(layer, shape, dtype, keep_u=True, learns=True), dtype, math.prod(shape[1:]))
     except Untraceable as reason:
@@ -141,14 +141,14 @@ def _unroll(
     """Run a layer by loops generated from its step; also return the run of the readout if the loops computed it."""
     from sgbench.engine.alongside import ReadoutAlong
     from sgbench.engine.generated_forward import Run
-    from sgbench.engine.generated_run import run, with_matrix
+    from sgbench.engine.generated_run import run_layer, with_matrix
 
     by_steps = layer.recurrence == "all_to_all"
-    arriving = None if by_steps or wanted.window is not None else _arriving(layer, signal)
+    arriving = None if by_steps or wanted.window is not None else _arriving_events(layer, signal)
     inputs, like, shape = _inputs(layer, signal, arriving)
     layout = Layout.of(like, leading=1)
     try:
-        source = written(layer, shape, like.dtype, wanted, learns=learns(layer, inputs, readout))
+        source = write_source(layer, shape, like.dtype, wanted, learns=learns(layer, inputs, readout))
     except Untraceable as reason:
         if not or_reference:
             raise InputError(
@@ -156,16 +156,16 @@ def _unroll(
             ) from reason
         current = layer.current(dense(signal)) if inputs.current is None else inputs.current
         return reference.unroll_current(layer, current, state, wanted), None
-    of = Run(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u, arriving=arriving)
+    run = Run(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u, arriving=arriving)
     if by_steps:
-        inputs = with_matrix(layer, inputs, of.width)
+        inputs = with_matrix(layer, inputs, run.width)
     elif readout is not None and source.program.fires and len(layout.features) == 1:
         weight, bias = synapses_of(readout)
         if weight.dtype == like.dtype:
-            of.keep_output = wanted.spikes
-            of.readout = ReadoutAlong(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
+            run.keep_output = wanted.spikes
+            run.readout = ReadoutAlong(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
             inputs = inputs._replace(readout_weight=weight, readout_bias=bias)
-    return run(of, inputs, wanted.window)
+    return run_layer(run, inputs, wanted.window)
 
 
 def _inputs(
@@ -190,7 +190,7 @@ def learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None = Non
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
-def written(
+def write_source(
     layer: EngineLayer,
     shape: tuple[int, ...],
     dtype: torch.dtype,
@@ -215,19 +215,19 @@ def written(
     if dtype not in DTYPES:
         raise Untraceable(f"its currents are {dtype}")
     neuron = layer.neuron
-    one = shape[1:] if neuron.currents == 1 else (shape[1], shape[2] // neuron.currents)
+    step_shape = shape[1:] if neuron.currents == 1 else (shape[1], shape[2] // neuron.currents)
 
     def write(snapshot: Snapshot) -> WrittenSource:
-        program = record(layer, one, dtype, keep_u=wanted.u, learns=learns, snapshot=snapshot)
-        return writer(program, dtype, math.prod(one[1:]))
+        program = record(layer, step_shape, dtype, keep_u=wanted.u, learns=learns, snapshot=snapshot)
+        return writer(program, dtype, math.prod(step_shape[1:]))
 
     if layer.recurrence == "one_to_one":  # the step reads weights that a snapshot of the neuron does not hold
         return write(Snapshot(neuron))  # type: ignore[arg-type]
-    key = (writer, one, dtype, wanted.u, learns, layer.recurrence, torch.get_default_dtype())
+    key = (writer, step_shape, dtype, wanted.u, learns, layer.recurrence, torch.get_default_dtype())
     return recalled(neuron, key, write)  # type: ignore[arg-type]
 
 
-def _arriving(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
+def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
     """Return the events that drive a layer, or None if its input is dense or its product is no weight matrix."""
     from sgbench.engine.alongside import ArrivingEvents
 
@@ -247,7 +247,7 @@ def _current(layer: EngineLayer, signal: Signal) -> Tensor:
     return event_current(signal, *synapses)
 
 
-def _features(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
+def _feature_shape(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
     """Return the feature shape of a layer's neurons; a step is elementwise, so a guess is good enough on trial."""
     weight = layer.synapses()
     if weight is not None:

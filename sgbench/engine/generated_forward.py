@@ -98,87 +98,87 @@ class ForwardPass:
     """Runs all steps of a layer forward by compiled loops, and holds the arrays for the backward pass.
 
     Args:
-        of: the run.
+        run: the run.
         inputs: its differentiable inputs, flat.
         rows: its parameter tensors, from `Run.rows`.
     """
 
-    def __init__(self, of: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
-        self.of = of
-        program = of.program
+    def __init__(self, run: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
+        self.run = run
+        program = run.program
         like = next(tensor for tensor in inputs if tensor is not None)
         self.like = like.new_empty(0)
         self.matrix = None if inputs.matrix is None else inputs.matrix.detach()
-        self.rows = self.like.new_zeros(sum(given.parts for given in program.given), of.source.pitch)
+        self.rows = self.like.new_zeros(sum(given.parts for given in program.given), run.source.pitch)
         for given, row in zip(program.given, rows, strict=True):
-            self.rows[given.first : given.first + given.parts, : of.width] = row.detach()
+            self.rows[given.first : given.first + given.parts, : run.width] = row.detach()
         number = FLOATS[like.dtype]
-        self.numbers = np.array([*of.source.constants, 0.0], number)
+        self.numbers = np.array([*run.source.constants, 0.0], number)
         self.driven, self.sent, _, _ = nothing_along(number)
         self.words = torch.empty(0, dtype=torch.int64)
-        self.of_current = of.batch  # rows of the current per step; 0 if all steps share one array
+        self.of_current = run.batch  # rows of the current per step; 0 if all steps share one array
         self.arrays: dict[str, Tensor] = {}
-        if of.arriving is None:
+        if run.arriving is None:
             self.arrays["current"] = inputs.current.detach()  # type: ignore[union-attr]
         else:
-            self.driven = of.arriving.driven()
-            self.of_current = of.batch if program.learns else 0
-            self.arrays["current"] = self._over_time(len(like), steps=of.steps if program.learns else 1)
+            self.driven = run.arriving.driven()
+            self.of_current = run.batch if program.learns else 0
+            self.arrays["current"] = self._over_time(len(like), steps=run.steps if program.learns else 1)
         if self.matrix is not None:
             self.arrays["recurrent"] = self._over_time(self.arrays["current"].shape[-1])
-        stored_steps = of.steps + 1 if program.learns else 1
-        for place, field in enumerate(of.begin):
-            flat = of.layout.flat(field.detach())
+        stored_steps = run.steps + 1 if program.learns else 1
+        for place, field in enumerate(run.begin):
+            flat = run.layout.flat(field.detach())
             state = self.like.new_empty(stored_steps, *flat.shape)
             state[0] = flat
             self.arrays[f"state_{place}"] = state
         for name in program.outputs:
             place = program.field_of(name)
             states = None if place is None else self.arrays[f"state_{place}"][1:].detach()
-            self.arrays[f"out_{name}"] = self._over_time(of.width) if states is None else states
-        if of.readout is not None:
-            self.words = self.like.new_empty(of.steps, of.batch, -(-of.width // 64), dtype=torch.int64)
-            self.sent = of.readout.sent(self.words)
-        self.output = self.arrays["out_output"] if of.keep_output else self.like
+            self.arrays[f"out_{name}"] = self._over_time(run.width) if states is None else states
+        if run.readout is not None:
+            self.words = self.like.new_empty(run.steps, run.batch, -(-run.width // 64), dtype=torch.int64)
+            self.sent = run.readout.sent(self.words)
+        self.output = self.arrays["out_output"] if run.keep_output else self.like
         self.centred = self.arrays.get("out_centred", self.like)
 
     @functools.cached_property
     def loops(self) -> Loops:
         """Return the loops of the source, compiled or loaded from the cache on first use."""
-        return loops(self.of.source)
+        return loops(self.run.source)
 
     def _over_time(self, width: int, *, steps: int | None = None) -> Tensor:
         """Create an uninitialised array [steps, B, width]; None means all steps."""
-        return self.like.new_empty(self.of.steps if steps is None else steps, self.of.batch, width)
+        return self.like.new_empty(self.run.steps if steps is None else steps, self.run.batch, width)
 
     def advance(self) -> None:
         """Run all steps forward; with a recurrent matrix one by one, since each needs the last one's output."""
-        of = self.of
-        self.draw(of.program.used[0], reverse=False)
-        arrays = self.in_rows(forward_arrays(of.program), self.arrays)
-        rows, entries = self.rows.numpy().reshape(-1), of.steps * of.batch * of.width
+        run = self.run
+        self.draw(run.program.used[0], reverse=False)
+        arrays = self.in_rows(forward_arrays(run.program), self.arrays)
+        rows, entries = self.rows.numpy().reshape(-1), run.steps * run.batch * run.width
 
         def call(first: int, last: int) -> None:
             in_parts(
-                self.loops.forward, of.blocks, entries, *arrays, self.driven, self.sent, rows, self.numbers, first,
-                last, int(of.program.learns), self.of_current, of.batch, BLOCK, of.width,
+                self.loops.forward, run.blocks, entries, *arrays, self.driven, self.sent, rows, self.numbers, first,
+                last, int(run.program.learns), self.of_current, run.batch, BLOCK, run.width,
             )  # fmt: skip
 
         if self.matrix is None:
-            call(0, of.steps)
+            call(0, run.steps)
             return
-        for step in range(of.steps):
+        for step in range(run.steps):
             fed = self.fed_before(step)
             torch.mm(fed, self.matrix, out=self.arrays["recurrent"][step])
             call(step, step + 1)
 
     def fed_before(self, step: int) -> Tensor:
         """Return what the recurrent matrix multiplies in a step: the fed-back output of the step before [B, M]."""
-        return self.of.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
+        return self.run.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
 
     def last(self) -> list[Tensor]:
         """Return a copy of each field of the state after the last step."""
-        return [self.arrays[f"state_{place}"][-1].clone() for place in range(len(self.of.begin))]
+        return [self.arrays[f"state_{place}"][-1].clone() for place in range(len(self.run.begin))]
 
     def draw(self, used: Iterable[int], *, reverse: bool) -> None:
         """Draw the noise of all steps, in the order in which the reference engine draws it.
@@ -187,21 +187,21 @@ class ForwardPass:
             used: numbers of the program's noises that the pass uses.
             reverse: whether to draw those of the backward pass, from the last step on.
         """
-        program = self.of.program
+        program = self.run.program
         wanted = [
             (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
         ]
         if not wanted:
             return
-        like = self.like.new_empty(self.of.batch, *self.of.features)
+        like = self.like.new_empty(self.run.batch, *self.run.features)
         for place, _ in wanted:
-            self.arrays[f"noise_{place}"] = self._over_time(self.of.width)
+            self.arrays[f"noise_{place}"] = self._over_time(self.run.width)
         draws = {noise.draw: noise.stream for noise in program.noises if noise.is_backward == reverse}
-        order = range(self.of.steps)
+        order = range(self.run.steps)
         for step in reversed(order) if reverse else order:
             drawn = {draw: torch.ops.sgbench.draw(stream, like) for draw, stream in draws.items()}
             for place, noise in wanted:
-                self.arrays[f"noise_{place}"][step] = self.of.layout.flat(
+                self.arrays[f"noise_{place}"][step] = self.run.layout.flat(
                     _apply_calls(noise, drawn[noise.draw])
                 )
 

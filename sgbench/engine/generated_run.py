@@ -30,63 +30,67 @@ def with_matrix(layer: EngineLayer, inputs: Inputs, width: int) -> Inputs:
     return inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)
 
 
-def run(
-    of: Run, inputs: Inputs, window: int | None = None, passes: PassKinds = LOOPS
+def run_layer(
+    run: Run, inputs: Inputs, window: int | None = None, passes: PassKinds = LOOPS
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer over all steps; also return the run of the readout that its loops compute, or None.
 
     Args:
-        of: the layer's run.
+        run: the layer's run.
         inputs: differentiable inputs of all steps.
         window: number of steps after which the state is detached; None: never.
         passes: classes that run the steps, by loops or by Triton programs.
     """
     if window is None or inputs.current is None:
-        return _over_all(of, inputs, passes)
+        return _over_all(run, inputs, passes)
     runs: list[LayerRun] = []
     for part in inputs.current.split(window):
-        runs.append(_over_all(of.over(len(part)), inputs._replace(current=part), passes)[0])
-        of.begin = type(of.begin)(*(field.detach() for field in runs[-1].state))
+        runs.append(_over_all(run.over(len(part)), inputs._replace(current=part), passes)[0])
+        run.begin = type(run.begin)(*(field.detach() for field in runs[-1].state))
     outputs, potentials = [one.output for one in runs], [one.u for one in runs]
-    u = torch.cat(potentials) if of.keep_u else None  # type: ignore[arg-type]
+    u = torch.cat(potentials) if run.keep_u else None  # type: ignore[arg-type]
     return LayerRun(torch.cat(outputs), u, runs[-1].state), None  # type: ignore[arg-type]
 
 
-def _over_all(of: Run, inputs: Inputs, passes: PassKinds) -> tuple[LayerRun, LayerRun | None]:
+def _over_all(run: Run, inputs: Inputs, passes: PassKinds) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer over all steps as one autograd function; see `run`."""
     if inputs.current is not None:
-        inputs = inputs._replace(current=of.layout.flat(inputs.current).contiguous())
+        inputs = inputs._replace(current=run.layout.flat(inputs.current).contiguous())
     dtype = next(tensor.dtype for tensor in inputs if tensor is not None)
-    results = _Unrolled.apply(of, passes, *inputs, *of.rows(dtype))
+    results = _Unrolled.apply(run, passes, *inputs, *run.rows(dtype))
     output, centred, readout_output, readout_last, *last = results  # type: ignore[misc]
-    full = of.layout.full
-    state = type(of.begin)(*(full(field) for field in last))
-    own = LayerRun(full(output) if of.keep_output else None, full(centred) if of.keep_u else None, state)
-    return own, None if of.readout is None else of.readout.outcome(readout_output, readout_last)
+    full = run.layout.full
+    state = type(run.begin)(*(full(field) for field in last))
+    own = LayerRun(full(output) if run.keep_output else None, full(centred) if run.keep_u else None, state)
+    return own, None if run.readout is None else run.readout.outcome(readout_output, readout_last)
 
 
 class _Unrolled(torch.autograd.Function):
     """Maps inputs and parameters to output, potential, the readout's output and last potential, and last state."""
 
     @staticmethod
-    def forward(ctx: Any, of: Run, passes: PassKinds, *tensors: Tensor | None) -> Any:
+    def forward(ctx: Any, run: Run, passes: PassKinds, *tensors: Tensor | None) -> Any:
         """Run all steps forward; results that are not wanted are empty tensors."""
         ctx.set_materialize_grads(False)
         count = len(Inputs._fields)
         inputs = Inputs(*tensors[:count])
-        there = passes.forward(of, inputs, tensors[count:])  # type: ignore[arg-type]
-        there.advance()
+        forward_pass = passes.forward(run, inputs, tensors[count:])  # type: ignore[arg-type]
+        forward_pass.advance()
         # Detached copies: a result refers to this pass, so the pass must not refer to the result.
-        output, centred = there.output.detach(), there.centred.detach()
-        read = (there.like, there.like) if of.readout is None else (of.readout.output, of.readout.last())
-        if of.program.learns:
-            ctx.of, ctx.there, ctx.back = of, there, passes.backward
+        output, centred = forward_pass.output.detach(), forward_pass.centred.detach()
+        read = (
+            (forward_pass.like, forward_pass.like)
+            if run.readout is None
+            else (run.readout.output, run.readout.last())
+        )
+        if run.program.learns:
+            ctx.run, ctx.forward_pass, ctx.back = run, forward_pass, passes.backward
             ctx.save_for_backward(*tensors, output, centred)
-        return output, centred, *(tensor.detach() for tensor in read), *there.last()
+        return output, centred, *(tensor.detach() for tensor in read), *forward_pass.last()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Compute the gradients of inputs and parameters."""
         _ = ctx.saved_tensors  # torch raises an error here if one was changed since the forward pass
-        return None, None, *ctx.back(ctx.of, ctx.there, grads).gradients()
+        return None, None, *ctx.back(ctx.run, ctx.forward_pass, grads).gradients()

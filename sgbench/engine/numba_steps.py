@@ -100,7 +100,7 @@ class NumbaSteps:
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
         """Run all steps forward, driven by `drive`, and write `saved` and `carry`."""
-        arrays = _LoopArrays(self._of(plan), saved, carry)
+        arrays = _LoopArrays(self._shared_arguments(plan), saved, carry)
         arriving, rows = absent_current(arrays.number), drive.rows
         if drive.current is not None:
             arriving = arriving._replace(current=rows_of(drive.current, arrays.width))
@@ -115,13 +115,13 @@ class NumbaSteps:
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
         """Return the function that runs the chunks of one backward pass."""
-        return _Backward(self._of(plan), plan, saved, carry)
+        return _Backward(self._shared_arguments(plan), plan, saved, carry)
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         ProductSum(len(total)).add(unpack_spikes(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
-    def _of(self, plan: LayerPlan) -> _Fixed:
+    def _shared_arguments(self, plan: LayerPlan) -> _Fixed:
         """Return the arguments that all passes of a layer share, computed in the first."""
         if self.fixed is None:
             self.fixed = _Fixed.of(plan)

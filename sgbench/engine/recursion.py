@@ -200,20 +200,21 @@ class Unrolled(torch.autograd.Function):
         carries = passes.forward(stages)
         ctx.passes = passes
         ctx.links = [(stage.plan, stage.product) for stage in stages]
-        saved = [tensor for stage in stages for tensor in stage.saved]
-        ctx.save_for_backward(*saved, *inputs)  # inputs too: torch then notices weights that are changed
-        outcomes = []
+        activations = [tensor for stage in stages for tensor in stage.saved]
+        ctx.save_for_backward(
+            *activations, *inputs
+        )  # inputs too: torch then notices weights that are changed
+        outcomes: list[Tensor | None] = []
         for stage, carry in zip(stages, carries, strict=True):
             plan, saved = stage.plan, stage.saved
-            output = saved.spikes if plan.fires and plan.keep.spikes else None if plan.fires else saved.x
-            x = saved.x if plan.fires and plan.keep.x else None
-            outcomes += [
-                output,
-                x,
-                carry.u,
-                carry.w if plan.second else None,
-                carry.last if plan.fires else None,
-            ]
+            spikes = saved.spikes if plan.keep.spikes else None
+            outcomes += LayerOutcome(
+                output=spikes if plan.fires else saved.x,
+                x=saved.x if plan.fires and plan.keep.x else None,
+                u=carry.u,
+                w=carry.w if plan.second else None,
+                s=carry.last if plan.fires else None,
+            )
         return tuple(outcomes)
 
     @staticmethod

@@ -82,7 +82,7 @@ def unroll(
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     """Run one layer by torch's steps with the hand-derived backward pass."""
-    current = product(layer, signal)
+    current = compute_current(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
     stage, begin = current_stage(
         layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window
@@ -90,7 +90,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     return layer_run(stage.plan, run([stage], Chunks())[0], begin, keep_u=wanted.u)
 
 
-def product(layer: EngineLayer, signal: Signal) -> Tensor:
+def compute_current(layer: EngineLayer, signal: Signal) -> Tensor:
     """Compute a layer's current [T, B, ...] of all steps, as a sum of weights over events if these are few."""
     synapses = layer.synapses()
     coarse = getattr(layer, "coarse", None) is not None  # a product in bfloat16, as sums over events are not

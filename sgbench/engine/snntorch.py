@@ -44,16 +44,18 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 def _family(spec: LinearSpec) -> type[nn.Module] | None:
     """Return the snnTorch class of neurons with these coefficients, or None if there is none."""
-    given = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
-    if any(isinstance(value, Tensor) for value in given.values()) or any(given[name] for name in NOT_OURS):
+    values = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
+    if any(isinstance(value, Tensor) for value in values.values()) or any(values[name] for name in NOT_OURS):
         return None
-    shape = (given["input"], given["coupling"], given["second_input"])
+    gain, coupling, second_input = values["input"], values["coupling"], values["second_input"]
     if spec.second is None:
-        if shape[0] == 1.0:
+        if gain == 1.0:
             return snn.Leaky
-        charges = isinstance(spec.decay, float) and 0 < spec.decay < 1 and shape[0] > 0
-        return snn.Lapicque if charges else None
-    if shape == (0.0, 1.0, 1.0):
+        is_circuit = (
+            isinstance(spec.decay, float) and 0 < spec.decay < 1 and gain > 0
+        )  # of resistor and capacitor
+        return snn.Lapicque if is_circuit else None
+    if (gain, coupling, second_input) == (0.0, 1.0, 1.0):
         return snn.Synaptic
     return snn.Alpha if _is_alpha(spec) else None
 
@@ -90,21 +92,22 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     family = _family(spec)
     neuron = _neuron(spec, family, current)
     u, w, s = spec.state(begin)
-    own: tuple[Any, ...] = (u,) if w is None else (w, u)
-    if family is snn.Alpha and w is not None:  # ours carries u in place of the second current
-        own = (w, u / _scale(spec) - w, u)
+    fields: tuple[Any, ...] = (u,) if w is None else (w, u)  # of snnTorch's state, the potential last
+    if family is snn.Alpha and w is not None:  # its second current, which our state has in u
+        fields = (w, u / _scale(spec) - w, u)
     outputs, potentials = [], []
     for t, now in enumerate(current.unbind(0)):
         if wanted.window is not None and t and t % wanted.window == 0:
-            s, own = None if s is None else s.detach(), tuple(field.detach() for field in own)
+            s, fields = None if s is None else s.detach(), tuple(field.detach() for field in fields)
         driven = now if layer.recurrent is None or s is None else now + layer.feedback(s)
-        after = neuron(driven, *own)
-        s, own = after[0], after[1:]
-        outputs.append(own[-1] if spec.surrogate is None else s)
-        potentials.append(own[-1])
+        s, *fields_after = neuron(driven, *fields)
+        fields = tuple(fields_after)
+        outputs.append(fields[-1] if spec.surrogate is None else s)
+        potentials.append(fields[-1])
     output = torch.stack(outputs)
     centred = torch.stack(potentials) - spec.threshold if wanted.u else None
-    return LayerRun(output, centred, spec.next_state(begin, own[-1], None if w is None else own[0], s))
+    state = spec.next_state(begin, fields[-1], None if w is None else fields[0], s)
+    return LayerRun(output, centred, state)
 
 
 def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> nn.Module:

@@ -14,9 +14,9 @@ import torch
 from sgbench.engine.codegen.triton_build import is_interpreted, missing
 from sgbench.engine.codegen.triton_source import TritonSource
 from sgbench.engine.codegen.values import Untraceable
-from sgbench.engine.generated import beyond_a_step, learns, try_out, written
+from sgbench.engine.generated import beyond_a_step, learns, try_out, write_source
 from sgbench.engine.generated_forward import Inputs
-from sgbench.engine.generated_run import run, with_matrix
+from sgbench.engine.generated_run import run_layer, with_matrix
 from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start
 from sgbench.engine.layout import Layout
 from sgbench.engine.triton_run import PROGRAMS, Tile, TritonRun
@@ -77,11 +77,13 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     current: torch.Tensor = inputs.current  # type: ignore[assignment]
     shape, like = tuple(current.shape), current[0]
     try:
-        source = written(layer, shape, like.dtype, wanted, learns=learns(layer, inputs), writer=TritonSource)
+        source = write_source(
+            layer, shape, like.dtype, wanted, learns=learns(layer, inputs), writer=TritonSource
+        )
     except Untraceable as reason:
         raise InputError(f"engine=triton: layer '{layer.name}': {reason}; use engine=reference") from reason
     layout = Layout.of(like, leading=1)
-    of = TritonRun(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u)
+    run = TritonRun(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u)
     if layer.recurrence == "all_to_all":
-        inputs = with_matrix(layer, inputs, of.width)
-    return run(of, inputs, wanted.window, PROGRAMS)[0]
+        inputs = with_matrix(layer, inputs, run.width)
+    return run_layer(run, inputs, wanted.window, PROGRAMS)[0]

@@ -77,24 +77,32 @@ class TritonForward(ForwardPass):
 
     def advance(self) -> None:
         """Run all steps forward, without fused products and sums, so that they round as the reference's do."""
-        of: TritonRun = self.of  # type: ignore[assignment]
-        self.draw(of.program.used[0], reverse=False)
-        arrays = [self.given()[name] for name in triton_forward_arrays(of.program)]
-        of.launch(
-            "forward", self.like, *arrays, self.rows, self.handed, of.steps, of.batch, of.width, fuses=False
+        run: TritonRun = self.run  # type: ignore[assignment]
+        self.draw(run.program.used[0], reverse=False)
+        arrays = [self.given()[name] for name in triton_forward_arrays(run.program)]
+        run.launch(
+            "forward",
+            self.like,
+            *arrays,
+            self.rows,
+            self.handed,
+            run.steps,
+            run.batch,
+            run.width,
+            fuses=False,
         )
 
     def given(self) -> dict[str, Tensor]:
         """Return all arrays of the programs by name, those of the recurrence among them."""
         if self.matrix is None:
             return self.arrays
-        matrix, fed = self.matrix.contiguous(), self.of.layout.flat(self.fed_before(0)).contiguous()
+        matrix, fed = self.matrix.contiguous(), self.run.layout.flat(self.fed_before(0)).contiguous()
         return self.arrays | {"matrix": matrix, "fed_begin": fed}
 
     @property
     def handed(self) -> Tensor:
         """Return the constants of the step that the programs take as an array."""
-        return self.like.new_tensor([*self.of.source.constants, 0.0])
+        return self.like.new_tensor([*self.run.source.constants, 0.0])
 
 
 class TritonBackward(BackwardArrays):
@@ -102,15 +110,15 @@ class TritonBackward(BackwardArrays):
 
     def gradients(self) -> list[Tensor | None]:
         """Run all steps backward; return the gradients of the fields of `Inputs`, then of each parameter tensor."""
-        there: TritonForward = self.there  # type: ignore[assignment]
-        of: TritonRun = self.of  # type: ignore[assignment]
+        forward_pass: TritonForward = self.forward_pass  # type: ignore[assignment]
+        run: TritonRun = self.run  # type: ignore[assignment]
         self.draw()
-        given = there.given() | self.arrays
-        arrays = [self._at_last(name, given[name]) for name in triton_backward_arrays(of.program)]
-        sums = there.like.new_zeros(of.grid[0], len(there.rows), of.width)
-        of.launch(
-            "backward", there.like, *arrays, there.rows, sums, there.handed, of.steps, of.batch,
-            self.of_arriving, of.width, not of.layer.cut, fuses=True,
+        given = forward_pass.given() | self.arrays
+        arrays = [self._at_last(name, given[name]) for name in triton_backward_arrays(run.program)]
+        sums = forward_pass.like.new_zeros(run.grid[0], len(forward_pass.rows), run.width)
+        run.launch(
+            "backward", forward_pass.like, *arrays, forward_pass.rows, sums, forward_pass.handed, run.steps,
+            run.batch, self.of_arriving, run.width, not run.layer.cut, fuses=True,
         )  # fmt: skip
         return [*Inputs(self.arrays["grad_current"], matrix=self.of_matrix()), *self.rows(sums.sum(0))]
 

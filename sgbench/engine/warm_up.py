@@ -54,8 +54,8 @@ def _calls(number: type) -> list[Callable[[], object]]:
     readout, back = no_readout(number)
     curve = SlopeSource(codes.ATAN, number(1), number(1), nothing)
     reaching = Reaching(row, 1, *[nothing] * 5)
-    given = layer, curve, reaching, back, saved, arriving
-    kept, apart = KeptAdjoints(*[nothing] * 4), Sums(nothing, none, nothing)
+    arguments = layer, curve, reaching, back, saved, arriving
+    kept, no_sums = KeptAdjoints(*[nothing] * 4), Sums(nothing, none, nothing)
     return [
         lambda: events.gather(indptr, index, none, row, line, row, 0, 1),
         lambda: events.transpose(indptr, index, none, indptr.copy(), index.copy(), none),
@@ -64,6 +64,6 @@ def _calls(number: type) -> list[Callable[[], object]]:
         lambda: pieces.gather_pieces(indptr, index, none, piece, piece, piece[None], 1, 0, 1),
         lambda: pieces.scatter_pieces(indptr, index, none, piece[None], piece, 1, 0, 1),
         lambda: forward.advance(layer, arriving, states, saved, readout, 1, 0, 1),
-        lambda: backward.backward_block(*given, nothing, Sums(row, line, nothing), 1, 1, 0, 1),
-        lambda: backward.backward_chunk(*given, row, kept, apart, states, 1, 0, 1),
+        lambda: backward.backward_block(*arguments, nothing, Sums(row, line, nothing), 1, 1, 0, 1),
+        lambda: backward.backward_chunk(*arguments, row, kept, no_sums, states, 1, 0, 1),
     ]

@@ -114,7 +114,7 @@ def test_windows_and_dense_events(monkeypatch):
             result(engine, layers, packed(x), window=window) for engine in ("auto", "reference")
         )
         assert_same(found, expected)
-    assert generated._arriving(layers[0], packed(spikes(8, 5, 6, 0.6))) is None
+    assert generated._arriving_events(layers[0], packed(spikes(8, 5, 6, 0.6))) is None
 
 
 def test_threads_do_not_change_a_bit(monkeypatch):
