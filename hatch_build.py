@@ -74,10 +74,10 @@ def registry(root: Path, commit: str, created_utc: str) -> bytes:
     """Condense all boards with the checkout's own code, which needs what pyproject.toml names beside the hook."""
     sys.path.insert(0, str(root))
     try:
-        from sgbench.leaderboard.contents import condensed
+        from sgbench.leaderboard.contents import make_registry
         from sgbench.leaderboard.registry import pack
 
-        return pack(condensed(root / BOARDS, commit=commit, created_utc=created_utc))
+        return pack(make_registry(root / BOARDS, commit=commit, created_utc=created_utc))
     finally:
         sys.path.remove(str(root))
 

@@ -81,7 +81,7 @@ def _explain(args: argparse.Namespace) -> int:
 def _across(args: argparse.Namespace) -> int:
     """Print families of methods compared over several tasks; return 1 if any record is left out."""
     from sgbench.leaderboard.contents import contents_of
-    from sgbench.leaderboard.families import across_tasks, check_groups, having
+    from sgbench.leaderboard.families import across_tasks, check_groups, select_methods
 
     check_picture(args)
     by = check_groups(args.by.split(","))
@@ -90,7 +90,8 @@ def _across(args: argparse.Namespace) -> int:
     measured, findings = contents.ranked(), contents.findings
     _require_some(contents, tree.root)
     wanted = {
-        name: having(measured[name], args.only) for name in chosen_protocols(args.protocol, sorted(measured))
+        name: select_methods(measured[name], args.only)
+        for name in chosen_protocols(args.protocol, sorted(measured))
     }
     comparison = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     if args.plot is not None:
@@ -159,7 +160,7 @@ def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
 def _tuning(args: argparse.Namespace) -> int:
     """Print how families of methods on one protocol depend on settings; return 1 if any record is left out."""
     from sgbench.leaderboard.contents import contents_of
-    from sgbench.leaderboard.families import check_groups, families, having, tuned
+    from sgbench.leaderboard.families import check_groups, families, select_methods, tuned
 
     check_picture(args)
     by = check_groups(args.by.split(","))
@@ -172,7 +173,8 @@ def _tuning(args: argparse.Namespace) -> int:
     ((protocol, methods),) = measured.items()
     measure = references.of(protocol).measure
     families = [
-        tuned(name, family, measure) for name, family in families(having(methods, args.only), by).items()
+        tuned(name, family, measure)
+        for name, family in families(select_methods(methods, args.only), by).items()
     ]
     families.sort(key=lambda family: (-measure.better(family.best_test), family.name))
     if args.plot is not None:

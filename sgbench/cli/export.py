@@ -116,7 +116,7 @@ def _write_nir(
     args: argparse.Namespace, _: str, path: Path, run: StoredRun, network: Network
 ) -> dict[str, Any]:
     """Write the network as a NIR graph; return facts for JSON, and "lines" on nodes which other readers skip."""
-    from sgbench.exchange.nir_export import nir_module, to_nir, unread
+    from sgbench.exchange.nir_export import nir_module, reader_warnings, to_nir
     from sgbench.records.files import write_atomic
 
     nir, step = nir_module(), args.step or "euler"
@@ -126,7 +126,7 @@ def _write_nir(
     nir.write(data, graph)
     write_atomic(path, data.getvalue())
     line = f"{path}: {len(graph.nodes)} nodes; {step} steps of {dt_s:g} s, reset to 0 on firing"
-    missed = unread(graph)
+    missed = reader_warnings(graph)
     return {
         "file": str(path),
         "nodes": list(graph.nodes),

@@ -87,7 +87,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=_metadata(network, dt_s, step))
 
 
-def unread(graph: Any) -> list[str]:
+def reader_warnings(graph: Any) -> list[str]:
     """Return a warning that names the nodes of a graph which other readers refuse or ignore; empty without any."""
     kinds = {type(node).__name__ for node in graph.nodes.values()}
     silent = sorted(kinds & {"LI", "I", "CubaLI"})

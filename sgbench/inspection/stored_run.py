@@ -17,7 +17,7 @@ from sgbench.paths import RECORD, WEIGHTS
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec, choice_overrides
-from sgbench.submissions.verify.recompose import completed
+from sgbench.submissions.verify.recompose import with_new_parameters
 from sgbench.training.build import Parts, build
 from sgbench.training.epochs import Epochs, Part
 from sgbench.training.run_folder import folder_of, stored_record
@@ -123,7 +123,7 @@ def rebuild_run(
         config_dirs=config_dirs,
         allow_targets=allow_targets,
     )
-    spec = spec.model_copy(update={"method": completed(method, spec.method)})
+    spec = spec.model_copy(update={"method": with_new_parameters(method, spec.method)})
     return StoredRun(str(folder), spec, build(spec), folder, record, measures(config_dirs)(spec.method))
 
 

@@ -12,8 +12,8 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.measuring import measure_all
 from sgbench.leaderboard.registry import BoardContent, Registry, read_registry
 from sgbench.leaderboard.rows import Measured
-from sgbench.leaderboard.store.audits import AUDIT, contradicted
-from sgbench.leaderboard.store.method_provenance import fitting, read_provenances
+from sgbench.leaderboard.store.audits import AUDIT, claim_problems
+from sgbench.leaderboard.store.method_provenance import read_provenances, without_other_scores
 from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RecordTree
@@ -59,7 +59,7 @@ def contents_of(
     return BoardContents(boards, findings)
 
 
-def condensed(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
+def make_registry(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
     """Make the registry of a leaderboards folder: the contents of its boards, priced on the targets that they show.
 
     Args:
@@ -116,7 +116,7 @@ def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[Boa
         measure = tree.references.of(name).measure
     except InputError:  # repeated when its board is made
         return content, []
-    provenances = fitting(read_provenances(folder), folder, measure)
+    provenances = without_other_scores(read_provenances(folder), folder, measure)
     outsiders, left_out = read_outsiders(folder, provenances, measure=measure)
     scores = {method.method_id: method.scores for method in measured}
     known = {*scores, *(outsider.method_id for outsider in outsiders)}
@@ -127,7 +127,7 @@ def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[Boa
         if method not in known
     ]
     if provenances.audit is not None:
-        findings += contradicted(provenances.audit, scores, folder / AUDIT)
+        findings += claim_problems(provenances.audit, scores, folder / AUDIT)
     return BoardContent(tuple(measured), dict(provenances.by_method), outsiders), findings
 
 

@@ -50,7 +50,7 @@ def check_groups(by: Sequence[str]) -> tuple[str, ...]:
     return tuple(by)
 
 
-def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Measured]:
+def select_methods(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Measured]:
     """Select the methods that meet all conditions, e.g. `surrogate.width_fwhm=1`.
 
     A method whose entry lacks a parameter of that name meets the condition.

@@ -23,7 +23,7 @@ from sgbench.leaderboard.store.prediction_tables import (
 from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
-from sgbench.submissions.copies import copied_seeds, copied_weights, likenesses
+from sgbench.submissions.copies import copied_seeds, copied_weights, copy_problems
 from sgbench.submissions.folder import (
     FOLDERS,
     SUBMISSION,
@@ -33,9 +33,9 @@ from sgbench.submissions.folder import (
     list_contents,
 )
 from sgbench.submissions.head import file_list_problems, header_problems
-from sgbench.submissions.plain import complaint, unplain
-from sgbench.submissions.plausible import implausible
-from sgbench.submissions.tuning import complaints, unconfirmed
+from sgbench.submissions.plain import markup_keys, markup_message
+from sgbench.submissions.plausible import consistency_problems
+from sgbench.submissions.tuning import log_problems, unconfirmed
 from sgbench.submissions.weights import parse_weights, require_fit
 from sgbench.training import git
 
@@ -118,7 +118,7 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     checked.read()
     if board is not None:
         problems += _commit_problems(submission, checked.records.values(), board)
-        problems += likenesses(
+        problems += copy_problems(
             submission, checked.records, checked.predictions, reference, board / submission.protocol
         )
     return Checked(submission, tuple(checked.records.values()), tuple(problems))
@@ -141,8 +141,8 @@ def _submission(contents: Contents, problems: list[Problem]) -> Submission | Non
 
 def _markup_problems(path: str, stored: BaseModel) -> Iterator[Problem]:
     """Yield a problem for each text in a file's content that could act as markup."""
-    for key in unplain(stored.model_dump()):
-        yield Problem("text", path, complaint(key)[:MAX_MESSAGE])
+    for key in markup_keys(stored.model_dump()):
+        yield Problem("text", path, markup_message(key)[:MAX_MESSAGE])
 
 
 def _problem(code: str, path: str, error: InputError) -> Problem:
@@ -273,7 +273,7 @@ class _FileCheck:
                 raise InputError(
                     f"{path}: its method is written otherwise than in submission.json; make it anew"
                 )
-            for message in implausible(record):
+            for message in consistency_problems(record):
                 self._report("plausible", path, message)
             self.problems += _markup_problems(path, record)
         if to_json(record) != data:
@@ -350,7 +350,7 @@ class _FileCheck:
         tried, stated = len({trial.method_id for trial in log.trials}), self.submission.tuning_trials
         if tried != stated:
             self._report("tuning", TUNING, f"holds {tried} settings, submission.json says {stated}")
-        for code, message in complaints(log, method, self.reference):
+        for code, message in log_problems(log, method, self.reference):
             self._report(code, TUNING, message)
         doubt = unconfirmed(log, self.reference.protocol)
         if doubt is not None:

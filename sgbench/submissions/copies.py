@@ -110,7 +110,7 @@ def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
             yield Problem("weights", f"weights/{seed}.safetensors", message)
 
 
-def likenesses(
+def copy_problems(
     submission: Submission,
     records: Mapping[int, Result],
     predictions: Mapping[int, PredictionTable],

@@ -62,7 +62,7 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
         if division != submission.division:
             yield Problem("division", SUBMISSION, f"the method is {division}, not {submission.division}")
     if submission.division == "external":
-        for word in boasts(submission.name):
+        for word in status_words(submission.name):
             message = f"its name says '{word}', which a board alone says of a method; choose another name"
             yield Problem("name", SUBMISSION, message)
     yield from _data_problems(submission, reference)
@@ -79,10 +79,10 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
         yield Problem("commit", SUBMISSION, message, "warning")
 
 
-def boasts(name: str) -> list[str]:
+def status_words(name: str) -> list[str]:
     """List the words of a name that claim a check, a rank or a status.
 
-    >>> boasts("Reference of the authors, v\u00e9rified, rank 1"), boasts("Frank's preferences")
+    >>> status_words("Reference of the authors, v\u00e9rified, rank 1"), status_words("Frank's preferences")
     (['Reference', 'authors', 'v\u00e9rified', 'rank'], [])
     """
     found = []

@@ -19,10 +19,10 @@ OWN_RULES = frozenset({"contact", "paper", "code"})
 """Keys of addresses, which have their own rules."""
 
 
-def unplain(tree: object, key: str = "") -> Iterator[str]:
+def markup_keys(tree: object, key: str = "") -> Iterator[str]:
     """Yield the dotted keys of all texts in a tree that are not plain, and of parts with a name that is not.
 
-    >>> list(unplain({"name": "atan", "layers": [{"reason": "<b>"}]}))
+    >>> list(markup_keys({"name": "atan", "layers": [{"reason": "<b>"}]}))
     ['layers.0.reason']
     """
     if isinstance(tree, dict):
@@ -31,10 +31,10 @@ def unplain(tree: object, key: str = "") -> Iterator[str]:
             if not is_plain(str(name)):
                 yield key
             elif inner not in OWN_RULES:
-                yield from unplain(value, inner)
+                yield from markup_keys(value, inner)
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
-            yield from unplain(value, f"{key}.{index}")
+            yield from markup_keys(value, f"{key}.{index}")
     elif isinstance(tree, str) and not is_plain(tree) and not (key.endswith(FORMULA) and is_formula(tree)):
         yield key
 
@@ -60,7 +60,7 @@ def is_plain(text: str) -> bool:
     return bool(_PLAIN.fullmatch(text)) and not _LINK.search(text) and not SCRIPT.search(text)
 
 
-def complaint(key: str) -> str:
+def markup_message(key: str) -> str:
     """Write the message about text that is not plain at a dotted key."""
     return (
         f"{printable(key)}: plain text is needed: Latin letters, digits, spaces and {ALLOWED}, no address "

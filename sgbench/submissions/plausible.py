@@ -12,7 +12,7 @@ from sgbench.records.record import RunRecord
 MAX_AHEAD = timedelta(days=1)
 
 
-def implausible(record: RunRecord) -> Iterator[str]:
+def consistency_problems(record: RunRecord) -> Iterator[str]:
     """Yield a line with the remedy for each inconsistency in a record; of a failed run only the date is checked."""
     if datetime.fromisoformat(record.provenance.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield "was made in the future; correct the clock and repeat the run"

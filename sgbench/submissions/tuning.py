@@ -186,7 +186,7 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
     return None if trial.validation_loss is None else -trial.validation_loss
 
 
-def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
+def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
     """Yield code and message of each problem of a tuning log."""
     ours, protocol = identity(method), reference.protocol
     if not log.trials:

@@ -12,7 +12,7 @@ from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.families import across_tasks, check_groups, families, having, slope_of, tuned
+from sgbench.leaderboard.families import across_tasks, check_groups, families, select_methods, slope_of, tuned
 from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.score import Measure
 from sgbench.records.spec import Method
@@ -57,14 +57,14 @@ def test_tuning_of_a_family() -> None:
 def test_only_methods_with_a_number() -> None:
     """By hand: two at width 1, however it is written, and one without a width; must differ: width 2."""
     plain = measured(method(surrogate="zero", parameters={"surrogate": {"normalisation": "raw"}}), (0.1, 0.1))
-    kept = having([*SETTINGS, plain], ["surrogate.width_fwhm=1"])
+    kept = select_methods([*SETTINGS, plain], ["surrogate.width_fwhm=1"])
     assert kept == [SETTINGS[0], SETTINGS[3], plain]
-    assert having([*SETTINGS, plain], ["surrogate.width_fwhm=1.0"]) == kept
-    assert having(SETTINGS, ["surrogate.width_fwhm=2", "surrogate.width_fwhm=1"]) == []
-    assert having(SETTINGS, []) == SETTINGS
+    assert select_methods([*SETTINGS, plain], ["surrogate.width_fwhm=1.0"]) == kept
+    assert select_methods(SETTINGS, ["surrogate.width_fwhm=2", "surrogate.width_fwhm=1"]) == []
+    assert select_methods(SETTINGS, []) == SETTINGS
     for bad in ("width_fwhm=1", "surrogate.width_fwhm", "surrogate=atan", "surrogat.x=1"):
         with pytest.raises(InputError, match=r"--(only|by) "):
-            having(SETTINGS, [bad])
+            select_methods(SETTINGS, [bad])
 
 
 def test_the_protocols_monitor_selects() -> None:

@@ -17,7 +17,7 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard import registry as room
 from sgbench.leaderboard.board import show
-from sgbench.leaderboard.contents import condensed, contents_of
+from sgbench.leaderboard.contents import contents_of, make_registry
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def packed(folder: Path) -> bytes:
     """The registry of that folder."""
-    return pack(condensed(folder, commit="a" * 40, created_utc=MADE))
+    return pack(make_registry(folder, commit="a" * 40, created_utc=MADE))
 
 
 @pytest.fixture

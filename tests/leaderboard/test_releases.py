@@ -21,7 +21,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.registry import FILE, read_registry
 from sgbench.leaderboard.releases import archive as room
 from sgbench.leaderboard.releases.archive import MANIFEST, folder_of, pack_release, unpack_release
-from sgbench.leaderboard.releases.make import ReleaseHeading, changed, release_files
+from sgbench.leaderboard.releases.make import ReleaseHeading, release_files, row_changes
 from sgbench.leaderboard.releases.verify import fetch_release, verify_release
 from sgbench.records.release import EarlierRelease, Release, ReleasedRow
 from tests.messages import lines_naming
@@ -111,7 +111,7 @@ def test_difference_since_the_release_before() -> None:
         row(method_id="c" * 12, part="retired", rank=None),
         row(method_id="d" * 12, part="claimed", rank=None),
     ]
-    found = [(change.kind, change.method_id[0], change.said) for change in changed(before, after)]
+    found = [(change.kind, change.method_id[0], change.said) for change in row_changes(before, after)]
     assert found == [
         ("moved", "b", "rank 1 to 3, 0.9; then rank 2 to 4, 0.8"),
         ("withdrawn", "c", "was rank 1 to 3, 0.9"),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sgbench.composition.compose import compose
-from sgbench.submissions.plausible import implausible
+from sgbench.submissions.plausible import consistency_problems
 from sgbench.submissions.weights import parse_weights, require_fit
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of
@@ -46,7 +46,7 @@ def test_runs_end_in_records_without_contradictions(words, tmp_path):
     assert record.status == "finished", record.failure
     assert record.test.activity[0].rate_per_step > 0
     assert record.counts.layers[0].synapses[0].effective.total > 0
-    assert not [line for line in implausible(record) if "counts" in line]
+    assert not [line for line in consistency_problems(record) if "counts" in line]
     weights = (folder_of(spec) / "weights.safetensors").read_bytes()
     if not words[0].startswith("neuron=dh_lif"):  # whose masks are no numbers that a submission may hold
         require_fit(parse_weights(weights, "weights"), record, "weights")

@@ -20,7 +20,7 @@ from sgbench.records.consistency import contradictions
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.replicas.group_worker import GroupWorker
-from sgbench.submissions.plausible import implausible
+from sgbench.submissions.plausible import consistency_problems
 from sgbench.sweeps.outcome import headline, result_line
 from sgbench.training import runner
 from sgbench.training.build import build
@@ -84,7 +84,7 @@ def test_a_callback_cannot_look_and_an_early_touch_is_told(monkeypatch, tmp_path
         ("final", "final"): "touched 2 times",
     }
     for access, said in cases.items():
-        found = list(implausible(record(seed=0).model_copy(update={"test_access": access})))
+        found = list(consistency_problems(record(seed=0).model_copy(update={"test_access": access})))
         assert any(said in line for line in found)
     (tmp_path / "damaged").write_text("[1, ")
     assert read_access(tmp_path / "damaged") == ["unknown"]
@@ -94,7 +94,9 @@ def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
     """Expected: one touch; two where the disk was full while the first was stored, with one resume."""
     plain = run_spec(compose([*WORDS, ENGINE]))
     assert plain.test_access == ("final",)
-    assert list(implausible(plain)) == list(implausible(plain.model_copy(update={"test_access": None})))
+    assert list(consistency_problems(plain)) == list(
+        consistency_problems(plain.model_copy(update={"test_access": None}))
+    )
     spec = compose([*WORDS, ENGINE, "seed=1"])
 
     def full(*_: Any) -> str:
@@ -107,7 +109,7 @@ def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
     assert read_access(folder_of(spec) / TEST_ACCESS) == ["final"]
     again = run_spec(spec)
     assert (again.test_access, again.timing.resumed) == (("final", "final"), 1)
-    assert not any("touched" in line for line in implausible(again))
+    assert not any("touched" in line for line in consistency_problems(again))
     assert not (folder_of(spec) / TEST_ACCESS).exists()
 
 

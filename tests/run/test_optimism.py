@@ -17,7 +17,7 @@ from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
-from sgbench.submissions.plausible import implausible
+from sgbench.submissions.plausible import consistency_problems
 from sgbench.sweeps.selected_on_test import optimism_lines
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training, Watched
@@ -214,7 +214,7 @@ def test_a_record_may_state_what_can_be():
         stating(FLATTERED, {"epoch": 2, "accuracy": 0.5, "loss": 0.05}),
     ):
         assert parse_model(to_json(grown), RunRecord, "it") == grown
-        found = [each for each in implausible(grown) if "test" in each]
+        found = [each for each in consistency_problems(grown) if "test" in each]
         assert len(found) == 1
         assert lines_naming(found[0], "trainer.watch_test_score=false")
     failed = record(accuracy=None).model_copy(update={"test_selected": stating(HONEST).test_selected})

@@ -8,7 +8,7 @@ from pathlib import Path
 from sgbench.composition import catalogue
 from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.pages import site_files
-from sgbench.leaderboard.site.render import rendered
+from sgbench.leaderboard.site.render import render_page
 from sgbench.leaderboard.site.sources import Sources, read_sources
 from sgbench.records.record import RunRecord
 from tests.leaderboard.factory import ToyReferences, write_board_record
@@ -47,4 +47,4 @@ def documents(sources: Sources) -> dict[str, Document]:
 
 def html(page: Page) -> str:
     """One page as its file."""
-    return rendered(page, commit=COMMIT).make().decode()
+    return render_page(page, commit=COMMIT).make().decode()

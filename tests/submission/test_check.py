@@ -22,7 +22,7 @@ from sgbench.records.method import method_id
 from sgbench.records.submission import Submission, TuningLog, external_id
 from sgbench.submissions.check import check, unknown_commits
 from sgbench.submissions.head import header_problems as problems_of
-from sgbench.submissions.tuning import best, complaints
+from sgbench.submissions.tuning import best, log_problems
 from tests.leaderboard.factory import method, protocol, reference
 from tests.messages import missing
 from tests.submission.factory import (
@@ -168,7 +168,7 @@ def test_budget_is_the_protocols() -> None:
     trials = [trial(method(), method(), 0), trial(other, method(), 0, loss=0.5)]
     tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": method_id(method()), "trials": trials}
     log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
-    allowed = {count: list(complaints(log, method(), allowing(count))) for count in (1, 2, None)}
+    allowed = {count: list(log_problems(log, method(), allowing(count))) for count in (1, 2, None)}
     ((code, message),) = allowed.pop(1)
     assert code == "budget"
     assert missing(message, "2", "toy_v1", "1") == []
@@ -184,7 +184,7 @@ def test_twenty_thousand_trials_are_counted_once_each() -> None:
     tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": "0" * 12, "trials": trials}
     log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
     assert best(log.trials, protocol()) == "0" * 12
-    assert [code for code, _ in complaints(log, method(), reference())] == ["tuning"]
+    assert [code for code, _ in log_problems(log, method(), reference())] == ["tuning"]
 
 
 @pytest.mark.parametrize(

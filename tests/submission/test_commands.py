@@ -13,7 +13,7 @@ from registry.__main__ import main as keep
 from registry.restore import restore
 from sgbench.cli.main import main
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.method_provenance import fitting, place, read_provenances
+from sgbench.leaderboard.store.method_provenance import place, read_provenances, without_other_scores
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
 from tests.messages import lines_naming, missing
@@ -189,8 +189,8 @@ def test_a_verification_of_another_score_is_none_of_a_board(tmp_path: Path) -> N
     folder = tmp_path / "digits_v1"
     place(folder, found)
     provenances = read_provenances(folder)
-    assert fitting(provenances, folder, Measure("accuracy", 0.1)) == provenances
-    strange = fitting(provenances, folder, Measure("loss", 0.1))
+    assert without_other_scores(provenances, folder, Measure("accuracy", 0.1)) == provenances
+    strange = without_other_scores(provenances, folder, Measure("loss", 0.1))
     assert strange.of(found.method_id).verifications == ()
     (problem,) = strange.findings
     assert lines_naming(problem.reason, "no loss")

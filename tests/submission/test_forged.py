@@ -22,7 +22,7 @@ from sgbench.records.counts import OpCounts
 from sgbench.records.record import RunRecord
 from sgbench.submissions.check import check
 from sgbench.submissions.verify.judge import DataJudge
-from sgbench.submissions.verify.recount import recounted
+from sgbench.submissions.verify.recount import count_differences
 from tests.messages import lines_naming
 from tests.submission.factory import Files, rerecord, sealed, write
 from tests.submission.lies import Change, changed, numbered, recorded
@@ -212,14 +212,14 @@ def test_no_result_can_be_changed_past_re_inference(files: Files) -> None:
     assert honest.test is not None
     assert honest.validation is not None
     again = (honest.counts, honest.test, honest.validation)
-    assert list(recounted(honest, *again)) == []
+    assert list(count_differences(honest, *again)) == []
     looked_at = 0
     for place in places(files):
         if place[-1] in ("samples", "steps") and place[0] != "counts":
             continue
         looked_at += 1
         factor = 0.0 if place[-1] == "dead_fraction" else 0.5  # two of 64 neurons; one may be off
-        assert list(recounted(altered(files, place, factor), *again)), place
+        assert list(count_differences(altered(files, place, factor), *again)), place
     assert looked_at > 50
 
 
@@ -238,8 +238,8 @@ def test_what_other_processors_may_count(files: Files, factor: float, passes: bo
         ("test", "activity", 0, "rate_per_step"),
     ]
     for place in following:
-        assert (list(recounted(altered(files, place, factor), *again)) == []) == passes, place
-    assert list(recounted(altered(files, (*first, "neuron_updates", "total"), factor), *again))
+        assert (list(count_differences(altered(files, place, factor), *again)) == []) == passes, place
+    assert list(count_differences(altered(files, (*first, "neuron_updates", "total"), factor), *again))
 
 
 def test_what_a_check_cannot_see_re_inference_does(

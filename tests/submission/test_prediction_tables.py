@@ -19,7 +19,7 @@ from sgbench.leaderboard.store.prediction_tables import (
 )
 from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
 from sgbench.submissions.copies import is_copy
-from sgbench.submissions.verify.again import agreement, loss_of, rescored
+from sgbench.submissions.verify.again import agreement, loss_of, score_again
 from tests.messages import missing
 
 # --- tables of outputs
@@ -94,7 +94,7 @@ def test_losses_are_those_of_the_protocol() -> None:
     found = near(0.1, seed=1)
     expected = ((found.output - TRUTH) ** 2).mean()
     assert loss_of(found, SERIES) == pytest.approx(expected, rel=1e-12)
-    assert rescored(found, Outputs(TRUTH * 0, TRUTH), SERIES) == pytest.approx((found.output**2).mean())
+    assert score_again(found, Outputs(TRUTH * 0, TRUTH), SERIES) == pytest.approx((found.output**2).mean())
     spikes = (RANDOM.random((3, 50, 2)) < 0.1).astype(float)
     patterns = compose_reference("spike_patterns_v1")
     assert loss_of(Outputs(spikes, spikes), patterns) == 0

@@ -18,7 +18,7 @@ from sgbench.leaderboard.deviation import deviation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.spec import Method, Protocol, SearchRange
 from sgbench.records.submission import TuningLog
-from sgbench.submissions.tuning import complaints
+from sgbench.submissions.tuning import log_problems
 from sgbench.training.build import build
 from tests.leaderboard.factory import method, protocol, record, reference
 from tests.messages import raises_naming
@@ -60,12 +60,12 @@ def test_search_space(chosen, others, said):
     log = log_of(*others, chosen=chosen)
     found = [
         message
-        for code, message in complaints(log, chosen, replace(reference(), protocol=asked(SPACE)))
+        for code, message in log_problems(log, chosen, replace(reference(), protocol=asked(SPACE)))
         if code == "search"
     ]
     assert (said is None) == (found == [])
     assert said is None or found[0].startswith(said) or said in found[0]
-    assert [code for code, _ in complaints(log, chosen, reference())] == []
+    assert [code for code, _ in log_problems(log, chosen, reference())] == []
 
 
 def test_slopes_are_per_threshold():

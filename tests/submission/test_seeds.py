@@ -19,7 +19,7 @@ from sgbench.records.submission import Submission, TuningLog
 from sgbench.submissions.check import check
 from sgbench.submissions.head import header_problems
 from sgbench.submissions.make import Author, make
-from sgbench.submissions.tuning import complaints
+from sgbench.submissions.tuning import log_problems
 from tests.leaderboard.factory import method, protocol, reference, write_board_record
 from tests.messages import lines_naming, raises_naming
 from tests.submission.factory import JUDGE, method_id, run, trial
@@ -146,10 +146,10 @@ def test_a_setting_that_was_chosen_on_a_reporting_seed() -> None:
             "trials": [trial(ours, ours, seed), trial(of(2.0), ours, seed, loss=0.5)],
         }
         log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
-        found = [message for _, message in complaints(log, ours, Apart().of("toy_v1"))]
+        found = [message for _, message in log_problems(log, ours, Apart().of("toy_v1"))]
         assert (said is None) == (not found)
         assert said is None or said in found[0]
-        assert not list(complaints(log, ours, reference()))
+        assert not list(log_problems(log, ours, reference()))
 
 
 def test_a_trial_is_no_row_and_no_choice_of_seeds() -> None:

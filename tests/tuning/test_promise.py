@@ -19,7 +19,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.score import Measure
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.submissions.tuning import best, complaints, make_log, unconfirmed
+from sgbench.submissions.tuning import best, log_problems, make_log, unconfirmed
 from sgbench.training.run_folder import folder_of, stored_record
 from sgbench.tuning.outcome_text import summarise_studies
 from sgbench.tuning.outcomes import select_best
@@ -65,7 +65,7 @@ def test_the_best_of_each_study_is_run_with_all_tuning_seeds(tmp_path: Path) -> 
     method, name = found.chosen.specs[0].method, found.chosen.asked.method_id
     log = make_log(method, name, records)
     assert best(log.trials, reference.protocol) == name
-    assert list(complaints(log, method, reference)) == []
+    assert list(log_problems(log, method, reference)) == []
     assert unconfirmed(log, reference.protocol) is None
     short = make_log(method, name, [record for record in records if record.seed < 103])
     assert lines_naming(unconfirmed(short, reference.protocol) or "", "tuning seeds 103 to 109")

@@ -33,7 +33,7 @@ from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.statistics.tuning_curves import Trial, best_band, expected_best, median_of_bests
 from sgbench.submissions.make import make
-from sgbench.submissions.tuning import best, complaints
+from sgbench.submissions.tuning import best, log_problems
 from sgbench.training.run_folder import folder_of
 from tests.leaderboard import factory
 from tests.leaderboard.test_table import board
@@ -93,7 +93,7 @@ def test_what_is_handed_in_tells_studies_and_stopped_runs(tmp_path: Path) -> Non
         (other, "pruned", 1, 1),
     }
     assert best(log.trials, apart()) == chosen
-    assert not list(complaints(log, of(1.0), Apart().of("toy_v1")))
+    assert not list(log_problems(log, of(1.0), Apart().of("toy_v1")))
     found = studies_of(log, apart(), Measure("accuracy", 0.25))
     assert found is not None
     assert found.bests == (0.9, -math.inf)  # `write_runs` has nine of ten right

@@ -15,7 +15,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.rows import Listing
-from sgbench.leaderboard.store.method_provenance import Provenances, fitting, read_provenances
+from sgbench.leaderboard.store.method_provenance import Provenances, read_provenances, without_other_scores
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.base import MAX_WHOLE, Value
 from sgbench.records.counts import Count, OpCounts
@@ -183,7 +183,9 @@ class Listings:
         reference = self._references.of(name)
         if name not in self._provenances:
             folder = self._root / name
-            self._provenances[name] = fitting(read_provenances(folder), folder, reference.measure)
+            self._provenances[name] = without_other_scores(
+                read_provenances(folder), folder, reference.measure
+            )
             self._findings += self._provenances[name].findings
         return Listing(division_of(record.method, reference), self._provenances[name].of(record.method_id))
 

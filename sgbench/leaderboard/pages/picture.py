@@ -6,7 +6,7 @@ import importlib
 
 from sgbench.energy.interval import BoundedValue
 from sgbench.leaderboard.pages.columns import rank_text
-from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest, stamped
+from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest, with_pixel_digest
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots import style
 from sgbench.plots.board import MAX_ROWS, BoardPicture, BoardRow, EnergyColumn, board_figure
@@ -30,7 +30,9 @@ def png(picture: BoardPicture, *, table_csv: str) -> bytes:
         picture: the numbers to show, with at least one row.
         table_csv: text of the board's table.csv.
     """
-    return stamped(style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)}))
+    return with_pixel_digest(
+        style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)})
+    )
 
 
 def picture_of(board: Board) -> BoardPicture:

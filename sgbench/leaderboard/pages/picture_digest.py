@@ -23,7 +23,7 @@ def digest(table_csv: str) -> str:
     return hashlib.sha256(table_csv.encode()).hexdigest()
 
 
-def stamped(data: bytes) -> bytes:
+def with_pixel_digest(data: bytes) -> bytes:
     """Insert the digest of its pixels into a PNG, before them."""
     chunks = _chunks(data)
     text = (b"tEXt", f"{PIXELS}\0{_pixels_digest(chunks)}".encode())

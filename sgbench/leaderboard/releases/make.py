@@ -65,7 +65,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
     for found in findings:
         raise InputError(f"{found.path}: {found.reason}; 'sgbench board check' names all")
     rows = tuple(row for board in boards.boards for row in _rows(board))
-    changes = () if heading.since is None else tuple(changed(heading.since.rows, rows))
+    changes = () if heading.since is None else tuple(row_changes(heading.since.rows, rows))
     files = dict(_stored(root))
     files[ROWS] = as_csv(table_of_rows(boards.boards))
     files[RECORDS] = encode(to_table(groups, listing_of=listings.of), "csv")
@@ -87,7 +87,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
     return files | {MANIFEST: to_json(manifest)}
 
 
-def changed(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iterator[RowChange]:
+def row_changes(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iterator[RowChange]:
     """Yield a change for each row that is new, was withdrawn, or has another part of the board, rank or score."""
     old = {(row.protocol, row.method_id): row for row in before}
     new = {(row.protocol, row.method_id): row for row in after}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import check
-from sgbench.leaderboard.contents import condensed
+from sgbench.leaderboard.contents import make_registry
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.registry import Registry, installed, pack, read_registry, updated_path
 from sgbench.leaderboard.releases.archive import MANIFEST, MAX_ARCHIVE_BYTES, UnpackedRelease, unpack_release
@@ -26,7 +26,7 @@ AGENT = "sgbench (board update)"
 
 
 @contextmanager
-def opened(release: UnpackedRelease) -> Iterator[Path]:
+def release_folder(release: UnpackedRelease) -> Iterator[Path]:
     """Write the files of a release into a temporary folder, and yield its leaderboards folder."""
     with tempfile.TemporaryDirectory(prefix="sgbench_release_") as temporary:
         write_folder(Path(temporary) / "release", release.files)
@@ -39,7 +39,7 @@ def verify_release(release: UnpackedRelease) -> list[Finding]:
     heading = ReleaseHeading(
         manifest.name, manifest.commit, manifest.created_utc, manifest.sgbench, manifest.since
     )
-    with opened(release) as root:
+    with release_folder(release) as root:
         if not root.is_dir():
             return [Finding(BOARDS, "is not in the release")]
         _, findings = check(root, references=References())
@@ -74,8 +74,8 @@ def update(path: Path, *, sha256: str | None = None) -> Registry:
     in_use, layout = installed()
     if layout == "registry" and read_registry(in_use).created_utc >= manifest.created_utc:
         raise InputError(f"{path}: is not newer than {read_registry(in_use)}, which stays")
-    with opened(release) as root:
-        registry = condensed(
+    with release_folder(release) as root:
+        registry = make_registry(
             root, commit=manifest.commit, created_utc=manifest.created_utc, release=manifest.name
         )
     write_atomic(updated_path(), pack(registry))

@@ -22,7 +22,7 @@ EACH = "each task"
 """Title of the group of columns that a reader shows or hides."""
 
 
-def compared(sources: Sources) -> AcrossTasks | str:
+def compare_surrogates(sources: Sources) -> AcrossTasks | str:
     """Compare surrogates over all boards that rank methods, or return why they cannot be compared."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}

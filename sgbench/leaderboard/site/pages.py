@@ -8,7 +8,7 @@ from functools import partial
 
 from sgbench.leaderboard.measuring import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
-from sgbench.leaderboard.site.across import across_page, compared
+from sgbench.leaderboard.site.across import across_page, compare_surrogates
 from sgbench.leaderboard.site.answer import answer_of
 from sgbench.leaderboard.site.comparison import comparison_page
 from sgbench.leaderboard.site.downloads import downloads_of, table_files
@@ -19,7 +19,7 @@ from sgbench.leaderboard.site.front import front_files
 from sgbench.leaderboard.site.methods import method_files
 from sgbench.leaderboard.site.pending import pending_page
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
-from sgbench.leaderboard.site.render import rendered, static_files
+from sgbench.leaderboard.site.render import render_page, static_files
 from sgbench.leaderboard.site.search import search_files
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.study_charts import charts_pages
@@ -59,14 +59,14 @@ def _rendered(
                 searched.append(item)
             yield from table_files(item.path, item.tables)
             page = replace(item, downloads=(*item.downloads, *downloads_of(item.path, item.tables)))
-            yield rendered(page, commit=sources.commit, docs=sources.extras.has_docs)
+            yield render_page(page, commit=sources.commit, docs=sources.extras.has_docs)
         else:
             yield item
 
 
 def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield all pages but those of methods and of the search."""
-    over_tasks = compared(sources)
+    over_tasks = compare_surrogates(sources)
     answer = answer_of(sources, over_tasks)
     yield from front_files(sources, answer)
     yield from charts_pages(sources)

@@ -42,7 +42,7 @@ def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
     return (*SECTIONS, *DOCS_SECTIONS) if docs else SECTIONS
 
 
-def rendered(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
+def render_page(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
     """Render a page from its template to its file.
 
     Args:

@@ -212,7 +212,7 @@ def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
     return math.sqrt(2 * pooled), degrees + 1
 
 
-def contradicted(audit: Audit, scores: Mapping[str, Mapping[int, float]], path: Path) -> Iterator[Finding]:
+def claim_problems(audit: Audit, scores: Mapping[str, Mapping[int, float]], path: Path) -> Iterator[Finding]:
     """Yield a finding on the audit's file `path` for each claim in it that differs from the record.
 
     `scores` maps the ids of methods to their scores by seed.

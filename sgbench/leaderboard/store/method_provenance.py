@@ -128,7 +128,7 @@ def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
     return None if submission is None or submission.tuning_trials < MIN_TRIED else log_of(submission, folder)
 
 
-def fitting(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
+def without_other_scores(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
     """Replace each verification of another score than `measure`, loss in place of accuracy, by a finding."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():

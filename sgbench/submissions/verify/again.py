@@ -24,7 +24,9 @@ SAME_STEPS = 0.01
 """Share of a sample's steps whose output spikes may differ, since rounding may delay a spike by a step."""
 
 
-def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> PredictionTable:
+def predicted_table(
+    parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference
+) -> PredictionTable:
     """Return a network's predictions as a parsed table.
 
     `parts` are (index, target, output) of each batch, as `predictions_table` takes them.
@@ -32,7 +34,7 @@ def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: Protocol
     return parse_prediction_table(predictions_table(list(parts)), "what was inferred again", reference)
 
 
-def wanted(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
+def target_table(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
     """Return a table with the targets of a data set's test split; its predictions are zero and have no meaning."""
     with data.last_step():
         if reference.labels_steps:  # the encoder knows where each sample ends
@@ -41,12 +43,12 @@ def wanted(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
             target = data.splits["test"].target
             pairs = [(torch.arange(len(target)), target)]
     classes = () if reference.classes is None else (reference.classes,)
-    return answered(
+    return predicted_table(
         [(index, target, torch.zeros(*target.shape, *classes)) for index, target in pairs], reference
     )
 
 
-def rescored(given: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
+def score_again(given: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
     """Compute the accuracy, or loss, of the predictions in `given` against the targets in `truth`."""
     if isinstance(given, Outputs):
         return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)

@@ -11,7 +11,7 @@ from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.prediction_tables import PredictionTable
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
-from sgbench.submissions.verify.again import loss_of, wanted
+from sgbench.submissions.verify.again import loss_of, target_table
 from sgbench.submissions.verify.network import load_weights, misfits, summary
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.build import Parts, build
@@ -79,4 +79,4 @@ class DataJudge:
                 data.setup()
             except InputError:
                 return None
-            return wanted(data, reference)
+            return target_table(data, reference)

@@ -36,11 +36,11 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
         allow_targets=references.allow_targets,
     )
     paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
-    complete = completed(method, spec.method)
+    complete = with_new_parameters(method, spec.method)
     return spec.model_copy(update={"method": complete, "paths": paths, "loggers": {}, "group": None})
 
 
-def completed(method: Method, composed: Method) -> Method:
+def with_new_parameters(method: Method, composed: Method) -> Method:
     """Add to a method the parameters that only `composed` has, with neutral values, so that its id stays."""
     parameters = {}
     for group, own in method.parameters.items():

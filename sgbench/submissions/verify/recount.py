@@ -31,7 +31,7 @@ SUMS_OF_SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
 """Sums over samples of squared spike-dependent counts; all counts but spike-dependent ones follow from shapes."""
 
 
-def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
+def count_differences(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
     """Yield a line for each number of a record that differs from that of its rerun weights by more than rounding.
 
     Args:

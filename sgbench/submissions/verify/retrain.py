@@ -20,7 +20,7 @@ ERRORS, SPREADS = 3.0, 2.0  # tolerance in standard errors, and in standard devi
 MIN_SEEDS = 2
 
 
-def retrained(
+def retrain(
     where: str,
     method: Method,
     claims: Mapping[int, float],

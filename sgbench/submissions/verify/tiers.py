@@ -26,12 +26,12 @@ from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
 from sgbench.submissions.folder import FOLDERS
-from sgbench.submissions.verify.again import agreement, answered, rescored, wanted
+from sgbench.submissions.verify.again import agreement, predicted_table, score_again, target_table
 from sgbench.submissions.verify.network import load_weights
 from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
 from sgbench.submissions.verify.recompose import recompose
-from sgbench.submissions.verify.recount import COUNT_TOLERANCE, LEAST_LOSS, recounted
-from sgbench.submissions.verify.retrain import retrained
+from sgbench.submissions.verify.recount import COUNT_TOLERANCE, LEAST_LOSS, count_differences
+from sgbench.submissions.verify.retrain import retrain
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 
@@ -107,10 +107,10 @@ class Verifier:
         method = self.submission.method or self._reference.method
         scores, foreign = [], 0
         for seed in seeds:
-            truth = wanted(self._parts(method, seed).data, self._reference)
+            truth = target_table(self._parts(method, seed).data, self._reference)
             submitted = self._predictions(seed)
             foreign += targets_apart(submitted, truth, f"{self.root}/predictions/{seed}.csv")
-            scores.append(rescored(submitted, truth, self._reference))
+            scores.append(score_again(submitted, truth, self._reference))
         expected = self._claimed(seeds)
         near = SAME_LOSS if self._measure.is_loss else 0.0
         differs = sum(
@@ -136,12 +136,12 @@ class Verifier:
                 test_scores.append(self._failed_score)
                 differences.append(f"seed {seed}: {error}")
                 continue
-            again = answered(training.predictions, self._reference)
+            again = predicted_table(training.predictions, self._reference)
             record = self.records[seed]
             if isinstance(record, RunRecord):
                 counts, scores = training.counter.result(), training.evaluation.scores()
                 spike_ratios.append(_spike_ratio(counts, record))
-                lines = recounted(record, counts, scores, validation)
+                lines = count_differences(record, counts, scores, validation)
                 differences += [f"seed {seed}: {line}" for line in lines]
             submitted, name = self._predictions(seed), f"{self.root}/predictions/{seed}.csv"
             agreements.append(agreement(again, submitted, name))
@@ -201,7 +201,7 @@ class Verifier:
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         claims = dict(zip(self.records, self._claimed(self.records), strict=True))
-        return retrained(str(self.root), method, claims, seeds, references=self.references)
+        return retrain(str(self.root), method, claims, seeds, references=self.references)
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
