@@ -111,7 +111,7 @@ def verdict(
     Args:
         result: the estimated difference A minus B, with a paired or pooled error.
         margin: in the unit of the scores, above 0.
-        level: of the two-sided test of difference, and of each one-sided test of equality.
+        level: significance level of the two-sided test of difference, and of each one-sided test of equality.
         p_differs: p-value in place of that of `result`, if it was corrected for many comparisons.
 
     Raises:
@@ -223,7 +223,7 @@ def seeds_for_equality(
         margin: above 0, in the unit of `spread`.
         spread: standard deviation of one seed's difference between two methods.
         difference: the true difference.
-        level: of each one-sided test.
+        level: significance level of each one-sided test.
         power: the share of cases in which equality is shown.
         degrees_per_seed: degrees of freedom for each seed beyond the first: 1 paired, methods - 1 pooled.
 

@@ -49,7 +49,7 @@ def forgiving_line(
         scores: validation scores [methods, widths, seeds]; a failed run has the score of chance.
         widths: widths of the surrogate, at least two, rising and above 0 [widths].
         tolerance: Delta, in the unit of the scores, 0 or above.
-        confidence: of the interval of each cell.
+        confidence: confidence of the interval of each cell.
 
     Raises:
         InputError: scores are incomplete, widths do not fit or rise, or the tolerance is below 0.
@@ -78,7 +78,7 @@ def forgiving_plane(
     Args:
         scores: validation scores [methods, widths K, learning rates L, seeds]; a failed run has that of chance.
         tolerance: Delta, in the unit of the scores, 0 or above.
-        confidence: of the interval of each cell.
+        confidence: confidence of the interval of each cell.
 
     Raises:
         InputError: scores are incomplete or the tolerance is below 0.
@@ -132,7 +132,7 @@ def _shares(
     Args:
         table: scores [methods, ..., seeds]; the axes between are settings.
         tolerance: how far below the best mean a setting counts as close, in the unit of the scores.
-        confidence: of the interval of each setting's difference to the best.
+        confidence: confidence of the interval of each setting's difference to the best.
         share_of: maps values [methods, ...] to the share [methods] of settings with values of at least 0.
     """
     require_number("tolerance", tolerance, low=0)

@@ -44,7 +44,7 @@ def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: 
     Args:
         spread: standard deviation of one seed's difference between two methods.
         n: count of seeds, at least two.
-        level: of the two-sided paired t-test.
+        level: significance level of the two-sided paired t-test.
         power: probability that the test finds the difference.
 
     >>> round(detectable_difference(1.0, 5), 2)

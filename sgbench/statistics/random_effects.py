@@ -65,7 +65,7 @@ def random_effects(
     Args:
         effects: y, one for each task [tasks M], two tasks at least.
         errors: s, their standard errors [tasks], above 0.
-        estimator: of tau^2, `paule_mandel` or `dersimonian_laird`.
+        estimator: estimator of tau^2, `paule_mandel` or `dersimonian_laird`.
         confidence: share of intervals that contain the mean, or the effect on a new task.
 
     Raises:

@@ -66,11 +66,11 @@ def cards(
     """Write the files of metadata of a release by name, the same bytes for the same release.
 
     Args:
-        name: of the release.
-        commit: of the boards.
+        name: name of the release.
+        commit: git commit of the boards.
         created_utc: time of the commit.
         files: rows.csv and records.csv, which Croissant describes.
-        rows: of all boards.
+        rows: rows of all boards.
         changes: since the release before.
     """
     return {

@@ -147,7 +147,7 @@ def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
     """Yield a finding for each stale, edited, missing or additional file of a site.
 
     Args:
-        folder: of the site.
+        folder: folder of the site.
         files: its files, as they should be; pictures are not drawn.
 
     Raises:

@@ -88,7 +88,7 @@ def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference)
     """Parse the table of predictions or outputs that a protocol requires.
 
     Raises:
-        InputError: the table differs from the required one, and how.
+        InputError: the table differs from the required one; names how.
     """
     _require_lines(data, name, reference)
     if reference.classes is None:
