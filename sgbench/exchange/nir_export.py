@@ -219,25 +219,27 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
         return np.broadcast_to(array.reshape(shape) if np.size(array) > 1 else array, shape).copy()
 
     beta, zeros = numbers(spec.decay), np.zeros(shape)
-    fires = {} if spec.surrogate is None else {"v_threshold": numbers(spec.threshold), "v_reset": zeros}
+    firing = {} if spec.surrogate is None else {"v_threshold": numbers(spec.threshold), "v_reset": zeros}
     if _integrates_behind_a_synapse(layer):
-        return (nir.IF if fires else nir.I)(r=numbers(spec.coupling) / dt_s, **fires)
-    if spec.second is not None:
+        return (nir.IF if firing else nir.I)(r=numbers(spec.coupling) / dt_s, **firing)
+    if spec.second is not None:  # a synaptic current
         alpha = numbers(spec.second_decay)
         _require_leaks(layer, alpha, beta)
-        return (nir.CubaLIF if fires else nir.CubaLI)(
+        return (nir.CubaLIF if firing else nir.CubaLI)(
             tau_syn=time_constant(alpha, dt_s, step),
             tau_mem=time_constant(beta, dt_s, step),
             w_in=numbers(spec.second_input) / (1 - alpha),
             r=numbers(spec.coupling) / (1 - beta),
             v_leak=zeros,
-            **fires,
+            **firing,
         )
     if (beta == 1).all():
-        return (nir.IF if fires else nir.I)(r=numbers(spec.input) / dt_s, **fires)
+        return (nir.IF if firing else nir.I)(r=numbers(spec.input) / dt_s, **firing)
     _require_leaks(layer, beta)
     tau = time_constant(beta, dt_s, step)
-    return (nir.LIF if fires else nir.LI)(tau=tau, r=numbers(spec.input) / (1 - beta), v_leak=zeros, **fires)
+    return (nir.LIF if firing else nir.LI)(
+        tau=tau, r=numbers(spec.input) / (1 - beta), v_leak=zeros, **firing
+    )
 
 
 def _integrates_behind_a_synapse(layer: Layer) -> bool:

@@ -83,9 +83,10 @@ def compare_shares(
 
     .. math:: p = \min\left(1, 2 \max_\pi P_\pi(\text{Fisher's one-sided } p \le \text{that of the table})\right)
 
-    The smaller of the two one-sided p-values is doubled. It is never larger than Fisher's doubled one, and holds
-    its level if runs of one seed are correlated between methods. The interval of the difference is Newcombe's
-    hybrid of the two Wilson intervals, so that it does not collapse if all runs agree.
+    pi is the share common to both methods, and P_pi the probability of a table of counts under it. The smaller of
+    the two one-sided p-values is doubled. It is never larger than Fisher's doubled one, and holds its level if runs
+    of one seed are correlated between methods. The interval of the difference is Newcombe's hybrid of the two
+    Wilson intervals, so that it does not collapse if all runs agree.
 
     Source: Boschloo 1970, Statistica Neerlandica 24(1); Newcombe 1998, Statistics in Medicine 17(8), page 873,
     method 10.

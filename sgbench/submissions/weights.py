@@ -121,7 +121,7 @@ def _short(value: object) -> str:
 
 
 def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
-    """Raise an `InputError` for weights that do not fit the record's network, as far as its shapes are recorded.
+    """Check that weights fit the record's network, as far as its shapes are recorded.
 
     Raises:
         InputError: a tensor of another kind, layer or shape, or fewer numbers than the record has parameters.

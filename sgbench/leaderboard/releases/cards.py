@@ -63,7 +63,7 @@ def cards(
     rows: Sequence[ReleasedRow],
     changes: Sequence[RowChange],
 ) -> dict[str, bytes]:
-    """Write the files of metadata of a release by name, the same bytes for the same release.
+    """Map the names of a release's metadata files to their contents; equal releases give equal bytes.
 
     Args:
         name: name of the release.
@@ -71,7 +71,7 @@ def cards(
         created_utc: time of the commit.
         files: rows.csv and records.csv, which Croissant describes.
         rows: rows of all boards.
-        changes: since the release before.
+        changes: changes of rows since the release before.
     """
     return {
         ".zenodo.json": _json(_zenodo(name, commit, created_utc)),

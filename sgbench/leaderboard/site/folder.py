@@ -148,10 +148,10 @@ def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
 
     Args:
         folder: folder of the site.
-        files: its files, as they should be; pictures are not drawn.
+        files: the files that the site should have; of pictures only the digests are compared.
 
     Raises:
-        InputError: it is no site of sgbench.
+        InputError: the folder is no site of sgbench.
     """
     known = listed(folder) if folder.is_dir() else None
     if known is None:
