@@ -153,7 +153,7 @@ def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
 
 
 def report(cost: TrainingCost) -> list[str]:
-    """Write the table of a training's cost, and a line about what was measured."""
+    """Write a table of the multiply-accumulates of a training, and lines on its updates, time and memory."""
     rows = [["multiply-accumulates", "of the whole training", "share, %"]]
     for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
         number = getattr(cost, name)

@@ -140,7 +140,7 @@ def _write_nir(
 def _write_code(
     _: argparse.Namespace, reader: str, path: Path, run: StoredRun, network: Network
 ) -> dict[str, Any]:
-    """Write the network as Python code of a library, with its weights beside it; return facts and "lines"."""
+    """Write the network as Python code of a library, with its weights; return facts for JSON, and "lines"."""
     import torch
 
     from sgbench.composition.catalogue import entry

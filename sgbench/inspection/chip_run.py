@@ -108,7 +108,7 @@ def compare_with_simulation(
     parts = run.parts
     prepare_pass(run, "validation", 0)
     parts.data.setup()
-    totals = np.zeros(5, dtype=np.int64)
+    totals = np.zeros(5, dtype=np.int64)  # the fields of WholeAgreement, in order
     for batch in parts.data.evaluation("validation"):
         x = dense(batch.x).numpy()
         if (x != np.round(x)).any():
@@ -121,7 +121,9 @@ def compare_with_simulation(
         differing = sum(int((ours.sum(0) != count).sum()) for ours, count in zip(sent, counts, strict=False))
         output = torch.from_numpy(answer).to(simulated.output.dtype)
         simulated_class, integer_class = (
-            parts.objective.loss.logits(Trajectory(values, batch.lengths, (), (), ())).argmax(1)
+            parts.objective.loss.logits(
+                Trajectory(output=values, lengths=batch.lengths, spikes=(), u=(), state=())
+            ).argmax(1)
             for values in (simulated.output, output)
         )
         spikes = int(sum(count.sum() for count in counts))

@@ -186,7 +186,7 @@ def _target_outputs(target: Tensor, dataset: DataSet) -> WantedSpikes | Traces:
 
 
 def samples_figure(title: str, samples: Sequence[Sample], classes: int) -> Figure:
-    """Draw samples of a data set side by side."""
+    """Draw samples of a data set side by side with their targets; `classes` is the number of classes."""
     columns = min(COLUMNS, len(samples))
     rows = math.ceil(len(samples) / columns)
     figure = Figure(figsize=(max(6.4, 3.6 * columns), 2.7 * rows + 0.5), layout="constrained")
@@ -210,7 +210,7 @@ def samples_figure(title: str, samples: Sequence[Sample], classes: int) -> Figur
 def points_figure(title: str, values: Array, target: Array, classes: int) -> Figure:
     """Draw the first two values of each sample [samples, inputs] as a point, coloured by class [samples].
 
-    A single value is repeated.
+    `classes` is the number of classes. Samples of one value lie on the diagonal.
     """
     figure = Figure(figsize=(6.2, 5.6), layout="constrained")
     panel = figure.subplots()
@@ -251,7 +251,7 @@ def _draw_view(panel: Axes, view: Raster | Image | CameraEvents | Traces) -> Non
 
 
 def _draw_strip(panel: Axes, labels: Array, classes: int) -> None:
-    """Draw the class of each step as a coloured strip above a sample."""
+    """Draw the class of each step as a coloured strip above a sample; steps with a negative label stay blank."""
     strip = panel.inset_axes((0, 1.02, 1, 0.08))
     colours = ListedColormap([_colour(label) for label in range(classes)])
     known = np.ma.masked_less(labels, 0)[None]

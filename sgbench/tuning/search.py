@@ -143,7 +143,7 @@ class Search:
         return read_outcome(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
 
     def _is_abandoned(self, outcome: Outcome) -> bool:
-        """Return whether a setting of the journal has open runs that no worker runs."""
+        """Return whether a setting has open runs that this worker has not begun and no other is running."""
         return (
             outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_running(outcome)
         )

@@ -71,14 +71,17 @@ def _trains_of_events(
     events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
     """Yield the spike trains of the samples at indices `order`, in pieces of about PIECE_SIZE spikes."""
-    counts = np.cumsum([len(events.times_us[index]) for index in order])
-    for chosen in np.split(order, np.flatnonzero(np.diff(counts // PIECE_SIZE)) + 1):
+    spikes_so_far = np.cumsum([len(events.times_us[index]) for index in order])
+    ends = (
+        np.flatnonzero(np.diff(spikes_so_far // PIECE_SIZE)) + 1
+    )  # where a multiple of PIECE_SIZE is passed
+    for chosen in np.split(order, ends):
         times_us, channels = (
             np.concatenate([np.zeros(0, np.int64), *(times[index] for index in chosen)])
             for times in (events.times_us, events.channels)
         )
-        owner = np.repeat(np.arange(len(chosen)), [len(events.times_us[index]) for index in chosen])
-        yield SpikeTrains.of(owner, channels, times_us, np.full(len(chosen), duration_us), n_inputs)
+        sample = np.repeat(np.arange(len(chosen)), [len(events.times_us[index]) for index in chosen])
+        yield SpikeTrains.of(sample, channels, times_us, np.full(len(chosen), duration_us), n_inputs)
 
 
 def _join_trains(pieces: Iterator[SpikeTrains]) -> SpikeTrains:

@@ -158,7 +158,7 @@ def _state_tokens(network: nn.Module, alive: list[Any]) -> dict[str, Any]:
 
 
 def _state_token(value: Any, alive: list[Any]) -> Any:
-    """Return a token that differs after a value was replaced or changed; objects are added to `alive`."""
+    """Return a token that differs once a value is replaced or changed; `alive` keeps objects, so no id recurs."""
     if isinstance(value, bool | int | float | str):
         return repr(value)
     alive.append(value)
