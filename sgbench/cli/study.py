@@ -113,7 +113,7 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
 
 
 def run_study(args: argparse.Namespace) -> int:
-    """Run the blocks of a study one after another; return 1 if time runs out before all are complete.
+    """Run the blocks of a study one after another; return 1 if time runs out or a run fails before all are stored.
 
     With --plan, print the runs and core-hours of each block instead.
 

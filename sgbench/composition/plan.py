@@ -266,7 +266,7 @@ def _group_names(config_dirs: Sequence[Path]) -> set[str]:
 
 
 def _is_choice(override: Override, groups: set[str]) -> bool:
-    """Return whether an override concerns Hydra itself, or may choose files: its key is a path or among `groups`."""
+    """Return whether an override concerns Hydra itself, or may choose files, by a key with "/" or in `groups`."""
     key = override.key_or_group
     if key.split(".")[0] == "hydra":
         return True

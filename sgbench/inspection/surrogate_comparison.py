@@ -144,7 +144,7 @@ def _line_style(position: int) -> dict[str, Any]:
 
 
 def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
-    """Draw slopes as the catalogue has them."""
+    """Draw slopes as the catalogue has them; `line_styles` maps names to matplotlib's options of their lines."""
     for name, slope in picture.slopes.items():
         axes.plot(slope.u, slope.mean, label=name, **line_styles[name])
     axes.set(title="as in the catalogue", ylabel="slope [1 / threshold unit]", xlim=picture.ends)
@@ -156,7 +156,7 @@ def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[
 
 
 def _draw_matched(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
-    """Draw slopes at one width and peak."""
+    """Draw slopes at one width and peak, with the same line styles; the title names those without a width."""
     for name, shape in picture.shapes.items():
         axes.plot(shape.u, shape.mean, **line_styles[name])
     title = f"shapes at width {picture.width} and peak 1"

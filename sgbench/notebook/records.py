@@ -182,7 +182,7 @@ def board(
     """Make the board of one protocol from records, in memory.
 
     Args:
-        protocol: its name; not needed if there are records of only one.
+        protocol: name of the board's protocol; not needed if there are records of only one.
         root: a runs or leaderboards folder; None takes the default one.
         layout: "runs" or "leaderboards", the kind of folder, or "registry": the boards shipped with the package.
         config_dirs: folders with entries of your own.
@@ -232,8 +232,8 @@ def explain(
 
     Args:
         a: id, beginning of an id, or surrogate of the first method.
-        b: the same of the second.
-        protocol: its name; not needed if there are records of only one.
+        b: id, beginning of an id, or surrogate of the second method.
+        protocol: name of the board's protocol; not needed if there are records of only one.
         root: a runs or leaderboards folder; None takes the default one.
         layout: "runs" or "leaderboards", the kind of folder, or "registry": the boards shipped with the package.
         config_dirs: folders with entries of your own.

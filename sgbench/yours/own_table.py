@@ -60,7 +60,7 @@ class OwnTable(ShownTable):
         return plain_table("Surrogates in a network of one's own", self._cells(), text_columns=3)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return the notes on the data, and one that no board ranks these results."""
+        """Return the notes on the data, a warning about runs at chance, and how to read the table."""
         return (*self.notes, *self._lines_below())
 
     def to_pandas(self) -> Any:

@@ -52,7 +52,7 @@ def convert_neuron(
 
 
 def _require_plain(neuron: Any, name: str, by: str) -> None:
-    """Raise an InputError for kinds and options of snnTorch's neurons that the engine lacks, with their names."""
+    """Raise an InputError if the engine lacks the kind or an option of snnTorch's neurons in the module `name`."""
     if type(neuron).__name__ not in KINDS:
         raise InputError(
             f"{by}: module '{name}' is a {type(neuron).__name__}; one of {', '.join(KINDS)} is expected"
