@@ -44,7 +44,7 @@ def register(commands: Any) -> None:
 
 
 def sync(args: argparse.Namespace) -> int:
-    """Copy all runs below a folder to a logger; print each that fails, and return 1 if any does."""
+    """Copy all runs below a folder to a logger, or with --table as one table; return 1 if a copy fails."""
     from sgbench.paths import RECORD
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord

@@ -92,24 +92,23 @@ def grid_of(
 
     combinations = _combinations(overrides, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
-    every = {
+    values_by_key = {
         key: tuple(dict.fromkeys(settings.get(key, NOT_SET) for settings, _ in combinations)) for key in keys
     }
-    axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
-    swept = [axis.key for axis in axes]
+    axes = tuple(Axis(key, values) for key, values in values_by_key.items() if len(values) > 1)
+    axis_keys = [axis.key for axis in axes]
+    # A method does not depend on the seed, so each combination is planned with one seed.
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
     planned = plan(
         [*overrides, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets
     )
     if any(is_auto(spec.method.parameters["surrogate"]) for spec in planned.specs):
-        from sgbench.training.calibration import (
-            calibrate_plan,  # torch, which a list of points does not need
-        )
+        from sgbench.training.calibration import calibrate_plan  # imports torch, which is slow
 
         planned = calibrate_plan(planned)
     points = tuple(
         SweepPoint(
-            {key: settings.get(key, NOT_SET) for key in swept}, _parse_seeds(seeds) or (spec.seed,), spec
+            {key: settings.get(key, NOT_SET) for key in axis_keys}, _parse_seeds(seeds) or (spec.seed,), spec
         )
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
