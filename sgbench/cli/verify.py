@@ -80,9 +80,11 @@ def _verify_submission(args: argparse.Namespace) -> int:
     written = None
     if args.by is not None:
         folder = args.board / verdict.submission.protocol
-        held = place_of(folder, verdict.submission)
-        if not held.is_file():
-            raise InputError(f"{held}: not on the board yet; first: python -m registry accept {args.folder}")
+        submission_path = place_of(folder, verdict.submission)
+        if not submission_path.is_file():
+            raise InputError(
+                f"{submission_path}: not on the board yet; first: python -m registry accept {args.folder}"
+            )
         written = _store_verification(args, folder, verdict.submission.method_id, outcome)
     answer(args, asdict(outcome) | {"written": written}, _lines(outcome, written))
     return 0 if outcome.passed else 1

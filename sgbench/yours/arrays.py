@@ -152,26 +152,24 @@ class _PartReader:
 
     def _read_each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
         """Convert samples one by one: to events if the first is one, to one array of equal shapes, or to a list."""
-        times_us, others = SpilledArrays(), SpilledArrays()
+        times_us, channels_or_samples = SpilledArrays(), SpilledArrays()
         are_events = False
         for index, sample in enumerate(samples):
             are_events = _is_events(sample) if index == 0 else are_events
             if are_events:
                 time_us, channel = self._event_arrays(sample, index)
                 times_us.add(time_us)
-                others.add(channel)
+                channels_or_samples.add(channel)
             else:
-                others.add(to_array(sample))
-        channels = others.arrays()
+                channels_or_samples.add(to_array(sample))
+        arrays = channels_or_samples.arrays()
         if are_events:
-            return EventArrays(times_us.arrays(), channels)
-        if not channels:
+            return EventArrays(times_us.arrays(), channels=arrays)
+        if not arrays:
             raise InputError(f"{self.name}: has no samples")
-        return (
-            self._checked_ragged(channels)
-            if len({channel.shape for channel in channels}) > 1
-            else self._checked_array(stack_arrays(channels))
-        )
+        if len({array.shape for array in arrays}) > 1:
+            return self._checked_ragged(arrays)
+        return self._checked_array(stack_arrays(arrays))
 
     def _checked_array(self, array: NDArray[Any]) -> NDArray[Any]:
         """Check an array of all samples; pixels are flattened to channels [samples, time, channels]."""
