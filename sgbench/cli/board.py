@@ -147,8 +147,8 @@ def _site_extras(pending: tuple[Submission, ...], *, has_docs: bool = False) -> 
     from sgbench.paths import conf_dir
     from sgbench.recommendation.front import shipped_advice
 
-    drawn = conf_dir().parent / "docs" / "catalogue"
-    return SiteExtras(shipped_advice(), has_docs, pictures_in(drawn), pending)
+    pictures = conf_dir().parent / "docs" / "catalogue"
+    return SiteExtras(shipped_advice(), has_docs, pictures_in(pictures), pending)
 
 
 def _check_site(args: argparse.Namespace) -> int:

@@ -57,19 +57,19 @@ def _checked_names(args: argparse.Namespace) -> list[str]:
     from sgbench.composition import catalogue
 
     names = []
-    for given in args.names:
-        group, _, name = given.partition("/")
+    for argument in args.names:
+        group, _, name = argument.partition("/")
         if not name:
             raise InputError(
-                f"'{given}': GROUP/NAME is needed, e.g. surrogate/{given}; see: sgbench list surrogate"
+                f"'{argument}': GROUP/NAME is needed, e.g. surrogate/{argument}; see: sgbench list surrogate"
             )
         if group != GROUP:
             if not any((Path(folder) / group).is_dir() for folder in args.config_dir):
                 catalogue.entries(group, args.config_dir)
-            raise InputError(f"'{given}': only surrogates can be compared so far, e.g. surrogate/atan")
+            raise InputError(f"'{argument}': only surrogates can be compared so far, e.g. surrogate/atan")
         catalogue.entry(group, name, args.config_dir)
         if name in names:
-            raise InputError(f"'{given}' is there twice; name each entry once")
+            raise InputError(f"'{argument}' is there twice; name each entry once")
         names.append(name)
     if not FEWEST <= len(names) <= MOST:
         raise InputError(f"compare: {FEWEST} to {MOST} entries are needed (given: {len(names)})")

@@ -198,10 +198,10 @@ def answer_decide(args: argparse.Namespace) -> int:
         print_json([_tree(decision, cost) for decision, cost in zip(decisions, costs, strict=True)])
         return 0
     rows = [["answer", "accuracy, %", "mean steps", f"dynamic energy on {target.name}"]]
-    last = sum(decision.rule.startswith("step") for decision in decisions)
-    every = math.ceil(last / MOST_ROWS)
+    steps = sum(decision.rule.startswith("step") for decision in decisions)
+    spacing = math.ceil(steps / MOST_ROWS)
     for index, (decision, cost) in enumerate(zip(decisions, costs, strict=True)):
-        if index >= last or (index + 1) % every == 0 or index + 1 == last:
+        if index >= steps or (index + 1) % spacing == 0 or index + 1 == steps:
             rows.append(
                 [
                     decision.rule,

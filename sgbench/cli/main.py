@@ -102,13 +102,13 @@ def _flags_of_all(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     rest: list[str] = []
     named: list[str] = []
     variables: dict[str, str] = {}
-    given = iter(arguments)
-    for argument in given:
+    iterator = iter(arguments)
+    for argument in iterator:
         flag, has_value, value = argument.partition("=")
         if argument == "--traceback":
             variables[TRACEBACK] = "1"
         elif flag == "--allow-env":
-            named.append(value if has_value else next(given, ""))
+            named.append(value if has_value else next(iterator, ""))
         else:
             rest.append(argument)
     if named:

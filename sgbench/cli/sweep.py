@@ -131,9 +131,9 @@ def _show(args: argparse.Namespace) -> int:
             f"sweep '{results.name}': none of its {results.count('missing')} runs has a record in {results.root}; "
             f"make them with: {again}"
         )
-    drawn = replace(results, protocol=_protocol_title(results.protocol, args.overrides))
+    titled = replace(results, protocol=_protocol_title(results.protocol, args.overrides))
     text = as_text(results, again).removesuffix("\n")
-    return answer(args, as_tree(results), text, lambda: _figure(drawn, args.of))
+    return answer(args, as_tree(results), text, lambda: _figure(titled, args.of))
 
 
 def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
@@ -169,9 +169,9 @@ def _insert_remembered(args: argparse.Namespace, group: str) -> None:
     prefix = "paths.runs_dir="
     roots = [override.removeprefix(prefix) for override in args.overrides if override.startswith(prefix)]
     last_sweep = recall(args.root or Path(*roots[-1:] or [default_runs_dir()]), group)
-    given = {override.lstrip("+").partition("=")[0] for override in (args.name, *args.overrides)}
+    given_keys = {override.lstrip("+").partition("=")[0] for override in (args.name, *args.overrides)}
     remembered = [
-        override for override in last_sweep.words if override.lstrip("+").partition("=")[0] not in given
+        override for override in last_sweep.words if override.lstrip("+").partition("=")[0] not in given_keys
     ]
     args.overrides = [*remembered, *args.overrides]
     args.config_dir = [*map(Path, last_sweep.config_dirs), *args.config_dir]

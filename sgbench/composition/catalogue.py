@@ -151,8 +151,8 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     known = paths(group, folders)
     if name in known:
         return read_entry(group, name, known[name])
-    every = entries(group, folders)
-    aliased = [other for other, entry in every.items() if name in (entry.meta.get("aliases") or [])]
+    all_entries = entries(group, folders)
+    aliased = [other for other, entry in all_entries.items() if name in (entry.meta.get("aliases") or [])]
     folder = name.rpartition("/")[0]
     same_folder = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
     hint = (
@@ -174,15 +174,15 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
         raise InputError(f"{path}: a mapping of names to values is needed")
     target = tree.get("_target_")
     meta = tree.get("meta") or {}
-    own = (meta.get("own") or []) if isinstance(meta, dict) else []
+    own_keys = (meta.get("own") or []) if isinstance(meta, dict) else []
     return Entry(
         group=group,
         name=name,
         path=path,
         target=None if target is None else str(target),
-        parameters={key: value for key, value in tree.items() if key not in (*META_KEYS, *own)},
+        parameters={key: value for key, value in tree.items() if key not in (*META_KEYS, *own_keys)},
         meta=meta,
-        own={key: tree[key] for key in own if key in tree},
+        own={key: tree[key] for key in own_keys if key in tree},
     )
 
 

@@ -31,8 +31,8 @@ def list_row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
     if not selection.is_preset(entry):
         return name, entry.line
     marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
-    ours = f"{selection.canonical_name(entry)}: {_one_line(entry.meta.get('conversion') or entry.line)}"
-    return name, _one_line(entry.meta.get("calls")), " ".join([ours, *marks])
+    canonical = f"{selection.canonical_name(entry)}: {_one_line(entry.meta.get('conversion') or entry.line)}"
+    return name, _one_line(entry.meta.get("calls")), " ".join([canonical, *marks])
 
 
 def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:

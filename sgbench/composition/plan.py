@@ -180,25 +180,26 @@ def _list_points(overrides: Sequence[Override], config: DictConfig) -> list[list
     Raises:
         InputError: an interval, which only other sweepers can search; no points, or more than a million.
     """
-    every = _prepend_sweep_parameters(overrides, config)
+    all_overrides = _prepend_sweep_parameters(overrides, config)
     interval = next(
-        (override.input_line for override in every if isinstance(override.value(), IntervalSweep)), None
+        (override.input_line for override in all_overrides if isinstance(override.value(), IntervalSweep)),
+        None,
     )
     if interval is not None:
         raise InputError(
             f"{interval}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
         )
     # A typed override of a key replaces that of the sweep's file.
-    count = math.prod({override.key_or_group: count_values(override) for override in every}.values())
+    count = math.prod({override.key_or_group: count_values(override) for override in all_overrides}.values())
     if count > MOST_POINTS:
         raise InputError(
             f"{count} points are too many for one sweep, which has at most {MOST_POINTS}; split it"
         )
     if count == 0:
-        empty = next(override.input_line for override in every if count_values(override) == 0)
+        empty = next(override.input_line for override in all_overrides if count_values(override) == 0)
         raise InputError(f"{empty}: has no values; write e.g. range(0,10,2), whose end is above its start")
     try:
-        grid = points_of(every)
+        grid = points_of(all_overrides)
     except HydraException as error:
         raise InputError(one_line(error)) from error
     return combine_points(grid, extra_points(config.hydra.sweeper.get("points")))

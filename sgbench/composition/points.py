@@ -57,9 +57,9 @@ def count_points(node: Any) -> int:
     >>> count_points({"random": {"count": 20, "ranges": {}}, "list": ["rule=bptt", "rule=dfa"]})
     40
     """
-    drawn = {kind: (node or {}).get(kind) for kind in ("random", "sobol")}
-    rest = {kind: content for kind, content in (node or {}).items() if kind not in drawn}
-    counts = [content.get("count", 0) for content in drawn.values() if content]
+    random_kinds = {kind: (node or {}).get(kind) for kind in ("random", "sobol")}
+    rest = {kind: content for kind, content in (node or {}).items() if kind not in random_kinds}
+    counts = [content.get("count", 0) for content in random_kinds.values() if content]
     return len(extra_points(rest)) * math.prod(counts)
 
 
@@ -72,8 +72,8 @@ def combine_points(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> lis
     >>> combine_points([["seed=0"], ["seed=1"]], [["rule=bptt"], ["rule=dfa"]])
     [['rule=bptt', 'seed=0'], ['rule=bptt', 'seed=1'], ['rule=dfa', 'seed=0'], ['rule=dfa', 'seed=1']]
     """
-    ours = {_key(text) for point in extra for text in point}
-    twice = next((text for point in grid[:1] for text in point if _key(text) in ours), None)
+    extra_keys = {_key(text) for point in extra for text in point}
+    twice = next((text for point in grid[:1] for text in point if _key(text) in extra_keys), None)
     if twice is not None:
         raise InputError(
             f"{twice}: {POINTS_KEY} has values of {_key(twice)} too; leave it out, "
@@ -189,13 +189,13 @@ def _read_range(where: str, given: Any) -> tuple[float, float, str]:
 
 
 def _points_at(
-    ranges: Mapping[str, tuple[float, float, str]], shares: Sequence[Sequence[float]]
+    ranges: Mapping[str, tuple[float, float, str]], points: Sequence[Sequence[float]]
 ) -> Iterator[Overrides]:
     """Convert points of the unit cube, one coordinate in 0..1 for each key, to overrides."""
-    for drawn in shares:
+    for coordinates in points:
         yield [
             f"{key}={_number_at(*ends, share):.12g}"
-            for (key, ends), share in zip(ranges.items(), drawn, strict=True)
+            for (key, ends), share in zip(ranges.items(), coordinates, strict=True)
         ]
 
 

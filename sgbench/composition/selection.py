@@ -132,8 +132,12 @@ def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -
     """
     with_key = [entry for entry in known.values() if key in entry.meta]
     if not with_key:
-        every = {other: catalogue.entries(other).values() for other in catalogue.groups()}
-        others = [other for other, entries in every.items() if any(key in entry.meta for entry in entries)]
+        entries_by_group = {other: catalogue.entries(other).values() for other in catalogue.groups()}
+        others = [
+            other
+            for other, entries in entries_by_group.items()
+            if any(key in entry.meta for entry in entries)
+        ]
         where = f"groups that have one: {', '.join(others)}" if others else "no group has one"
         raise InputError(f"list {group} --{key} {typed}: no entry of this group has a {key}; {where}")
     if key == "family":

@@ -68,9 +68,9 @@ def measure_robustness(
     torch.set_num_threads(run.spec.trainer.threads)
 
     def validation() -> Iterable[Batch]:
-        every = itertools.islice(run.parts.data.evaluation("validation"), batches)
+        selected = itertools.islice(run.parts.data.evaluation("validation"), batches)
         device = run.parts.device
-        return (Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in every)
+        return (Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in selected)
 
     disturbed = Disturbed(
         run.parts.network,

@@ -106,15 +106,15 @@ def notes_on_rank(planned: RunPlan) -> Iterator[str]:
 def _note_on_data_set(dataset: str, name: str, planned: RunPlan) -> str:
     """Write that runs on a data set have no rank under the protocol `name`, and which protocol is the set's own."""
     entries = catalogue.entries("protocol", planned.config_dirs)
-    own = [
+    own_protocols = [
         other
         for other, entry in entries.items()
         if (entry.parameters.get("fixed") or {}).get("dataset") == dataset
         and entry.parameters.get("superseded_by") is None
     ]
     stem = dataset.rpartition("/")[2].lower()
-    own.sort(key=lambda other: not other.startswith(f"{stem}_v"))
-    ranked = _override_for(own[0], planned) if own else f"protocol.name={stem}_v1"
+    own_protocols.sort(key=lambda other: not other.startswith(f"{stem}_v"))
+    ranked = _override_for(own_protocols[0], planned) if own_protocols else f"protocol.name={stem}_v1"
     return (
         f"note: dataset={dataset} runs, and is recorded, under {name}, the protocol of another data set, "
         f"and is not ranked there; name one of its own: {ranked}"

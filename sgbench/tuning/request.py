@@ -106,10 +106,10 @@ def make_task(request: Request) -> Task:
             f"--seeds {request.seeds}: {name} has settings chosen with {len(protocol.trial_seeds)} seeds, "
             f"{ranges(protocol.trial_seeds)}; ask for 1 to all of them"
         )
-    asked, most = request.studies * request.trials, protocol.tuning_trials or 0
-    if asked > most:
+    settings, most = request.studies * request.trials, protocol.tuning_trials or 0
+    if settings > most:
         raise InputError(
-            f"--studies {request.studies} --trials {request.trials}: {asked} settings, {name} allows {most}"
+            f"--studies {request.studies} --trials {request.trials}: {settings} settings, {name} allows {most}"
         )
     middle = setting_overrides({key: interval.at(0.5) for key, interval in space.items()})
     base = composer.spec([*request.overrides, *middle, f"seed={protocol.trial_seeds[0]}"])

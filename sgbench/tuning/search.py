@@ -190,14 +190,14 @@ class Search:
 
     def _ask(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Choose the next setting of each study, or all settings if none depends on results."""
-        asked = []
+        chosen = []
         for study in range(self.task.request.studies):
             known = [outcome for outcome in outcomes if outcome.asked.study == study]
             for _ in range(self.task.request.trials - len(known) if self.asks_all_at_once else 1):
                 if len(known) < self.task.request.trials:
                     known.append(self._ask_next(study, known))
-                    asked.append(known[-1])
-        return asked
+                    chosen.append(known[-1])
+        return chosen
 
     def _ask_next(self, study: int, known: Sequence[Outcome]) -> Outcome:
         """Choose the next setting of a study, after its known ones, and read its records if there are any."""

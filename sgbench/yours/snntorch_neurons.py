@@ -70,7 +70,7 @@ def _require_plain(neuron: Any, name: str, by: str) -> None:
         "reset_delay=False": getattr(neuron, "reset_delay", True) is False,
         "all_to_all=False": getattr(neuron, "all_to_all", True) is False,
     }
-    unsupported = next((option for option, given in options.items() if given), None)
+    unsupported = next((option for option, is_set in options.items() if is_set), None)
     if unsupported is not None:
         raise InputError(
             f"{by}: module '{name}' has {unsupported}, which the engine does not do; leave it out"
