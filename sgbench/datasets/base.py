@@ -34,9 +34,7 @@ class Samples(NamedTuple):
     """
 
     values: Values  # numbers [samples, N], traces [samples, steps, N], or spike trains of N channels
-    target: (
-        Tensor  # int64 classes [samples] or [samples, steps], or float64 traces or spikes [samples, steps, N]
-    )
+    target: Tensor  # int64 classes [samples] or [samples, steps], or float64 [samples, steps, outputs]
     lengths: Tensor | None  # valid steps [samples]; None if the encoder determines them
 
 

@@ -56,9 +56,8 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Assign recordings to splits by the package's list of held-out recordings' numbers."""
-        held_out_numbers = json.loads(
-            SPLIT_FILE.read_text()
-        )  # maps class, then split, to numbers in file names
+        # Maps class, then split, to numbers in file names.
+        held_out_numbers = json.loads(SPLIT_FILE.read_text())
         parts: dict[Split, list[tuple[str, int]]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):
             match = NUMBER.search(name)

@@ -73,9 +73,8 @@ def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".download.lock", timeout=0):
             if all(download.name in known(root) for download in data_set.downloads):
-                (
-                    root / CHECKSUMS
-                ).unlink()  # all were fetched before, so the user has removed some: fetch again
+                # All were fetched before, so the user has removed files since: fetch again.
+                (root / CHECKSUMS).unlink()
             lines += [_fetch_one(data_set, download, root) for download in data_set.downloads]
     except Timeout:
         raise InputError(f"{root}: another process is fetching this data set; wait for it") from None
@@ -123,9 +122,9 @@ def known(root: Path) -> dict[str, Any]:
 
 
 def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
-    """Unpack an archive and the archives in it into `root`; return the names of the files, none for other files.
+    """Unpack an archive and all archives in it into `root`; return the names of the unpacked files.
 
-    `most_bytes` limits the unpacked size of each archive.
+    `most_bytes` limits the unpacked size of each archive. A path that is no archive is left alone.
     """
     if not path.name.endswith(ARCHIVES):
         return []

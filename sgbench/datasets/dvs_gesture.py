@@ -106,9 +106,8 @@ def read_table(path: Path) -> Pixels:
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
-        table = np.load(
-            path, mmap_mode="r", allow_pickle=False
-        )  # mapping allocates no memory that a header claims
+        # A mapped file takes no more memory than it has bytes, whatever its header claims.
+        table = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a whole array of numbers ({error}); fetch it again") from error
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "iu" or table.shape[1:] != (COLUMNS,):

@@ -79,9 +79,8 @@ class EventCamera:
         picture, pixel = np.divmod(crossing_pixel, self.side**2)
         step_us = round(self.step_s * 1e6)
         crossing = np.repeat(np.arange(len(count)), count)  # of each event
-        position = np.arange(len(crossing)) - np.repeat(
-            np.cumsum(count) - count, count
-        )  # 0, 1, ... in a crossing
+        first = np.cumsum(count) - count  # event of each crossing
+        position = np.arange(len(crossing)) - np.repeat(first, count)  # 0, 1, ... in a crossing
         time_us = step[crossing] * step_us + (position + 1) * step_us // (count[crossing] + 1)
         channel = polarity[crossing] * self.side**2 + pixel[crossing]
         order = np.lexsort((channel, time_us, picture[crossing]))

@@ -44,12 +44,8 @@ class EventFiles(DataSet):
 
     form: Form = "spikes"
     origin: Origin = "files"
-    sha256: str | None = (
-        None  # expected result of `checksum_of`, or of the samples if `made_here`; None if unknown
-    )
-    made_here: ClassVar[bool] = (
-        False  # whether sgbench made the files, so that samples are hashed, not originals
-    )
+    sha256: str | None = None  # expected `checksum_of` or, if `made_here`, hash of samples; None if unknown
+    made_here: ClassVar[bool] = False  # whether sgbench makes the files, so that samples are hashed
     name: ClassVar[str]  # of the catalogue entry
     folder: ClassVar[str]  # relative to the root of all data files
     reader: ClassVar[int] = 1  # version of the code that reads the files; raised when it makes other samples

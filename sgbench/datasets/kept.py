@@ -36,17 +36,15 @@ class Kept:
         for part in parts:
             steps, samples, width = part.shape
             counts.append(part.indptr.diff().view(steps, samples).T.numpy())
-            sample = (
-                (part.rows() % samples).numpy().astype(np.int16)
-            )  # of each event; below AT_ONCE, so it fits
+            # Sample of each event, which is below AT_ONCE, so it fits 16 bits.
+            sample = (part.rows() % samples).numpy().astype(np.int16)
             order = np.argsort(sample, kind="stable")
             index.append(part.index.numpy()[order].astype(np.uint16 if width <= NARROW else np.int32))
             if part.value is not None:
                 value.append(part.value.numpy()[order])
         self.counts = np.concatenate(counts).astype(np.int32)  # events [samples, steps]
-        self.begin = np.concatenate(
-            [[0], np.cumsum(self.counts.sum(1, dtype=np.int64))]
-        )  # of each sample's events
+        ends = np.cumsum(self.counts.sum(1, dtype=np.int64))
+        self.begin = np.concatenate([[0], ends])  # of each sample's events
         self.index = _join_padded(index)
         self.value = _join_padded(value) if value else None
 

@@ -58,10 +58,9 @@ class StoreRecall(DrawnBySplit, entry="store_recall"):
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
         """Draw `count` samples and their classes with `random`."""
         command, value = self._sequences(random, count)
-        last = (
-            self.characters - 1 - np.argmax(command[:, ::-1] == RECALL, 1)
-        )  # index of the last recall [samples]
-        stored = np.where(command == STORE, np.arange(self.characters), -1).max(1)  # index of the last store
+        # Indices of the last recall and of the last store [samples].
+        last = self.characters - 1 - np.argmax(command[:, ::-1] == RECALL, 1)
+        stored = np.where(command == STORE, np.arange(self.characters), -1).max(1)
         inside = np.arange(self.characters) <= last[:, None]
         active = [(command != RECALL) & (value == 0), (command != RECALL) & (value == 1)]
         active += [command == STORE, command == RECALL]
@@ -91,7 +90,7 @@ class StoreRecall(DrawnBySplit, entry="store_recall"):
         return np.concatenate(commands)[:count], np.concatenate(values)[:count]
 
     def _blocks(self, active: list[np.ndarray]) -> ActiveBlocks:
-        """Return a block for each character in which a group fires; active: masks [count, characters], by group."""
+        """Return a block for each character in which a group fires; active: a mask [count, characters] a group."""
         indices = [np.nonzero(mask) for mask in active]
         sample, position = (np.concatenate(axis) for axis in zip(*indices, strict=True))
         width = self.n_inputs // GROUPS

@@ -161,9 +161,8 @@ def count_convolution(
     neurons_per_entry = fans.into.channels  # neurons that an entry of `reached` stands for
     # The layer's own events arrive one step later.
     if sent is not None and is_recurrent:
-        feeds_potential = (
-            layer.neuron.feeds_back == "potential"
-        )  # hardly ever 0, so taken as an event in each step
+        # A potential that is fed back is hardly ever 0, so it counts as an event in each step.
+        feeds_potential = layer.neuron.feeds_back == "potential"
         events = torch.ones_like(sent) if feeds_potential else sent
         if fans.among is None:
             all_steps = torch.full((events.shape[1],), events.shape[0])

@@ -54,9 +54,7 @@ class OperationCounter:
             after_pooling(layer.pool_in, source)
             for layer, source in zip(self.layers, network.sources(input_kind), strict=True)
         ]
-        self.received = (
-            network.received
-        )  # function of the network's input and all spikes to each layer's input
+        self.received = network.received  # returns each layer's input, given the network's and all spikes
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
         """Count the operations of one batch.
@@ -143,9 +141,7 @@ class OperationCounter:
         """Yield the counts of a layer's connections from its source (of this kind), then of recurrent ones."""
         wiring, per_step = self._feed_forward(layer)
         bits = getattr(layer, "weight_bits", None) or self.bits
-        kind = (
-            "real" if layer.taps > 1 else kind
-        )  # a delay spread over several steps multiplies a spike in each
+        kind = "real" if layer.taps > 1 else kind  # a delay spread over steps multiplies a spike in each
         yield self._synapses(source, wiring, kind, total["arriving"], per_step, stored(layer, "weight"), bits)
         if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
             wiring, per_step = self._recurrent(layer)

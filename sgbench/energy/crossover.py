@@ -29,13 +29,10 @@ class EnergyComparison:
     ann_nj: BoundedValue | None  # likewise
     ann_bits: int  # of the ANN's weights
     qnn_bits: int  # of activations that can hold the spiking neurons' spike counts
-    quantised: (
-        bool  # whether the target's operands are of at most 8 bits and hold `qnn_bits`: a quantised ANN
-    )
+    quantised: bool  # whether the target's operands have at most 8 bits and hold `qnn_bits`
     rate: float  # of the spiking network
-    crossover: (
-        BoundedValue | None
-    )  # rate of equal energy; 0 if the ANN is always cheaper, None without both energies
+    # Rate of equal energy; 0 if the ANN is always cheaper, None unless both energies are known.
+    crossover: BoundedValue | None
     reasons: tuple[str, ...]  # why an energy is missing
 
     @property

@@ -124,7 +124,7 @@ class ModuleCounter:
         )
 
     def tally(self, name: str, module: str, neurons: int) -> Tally:
-        """Return the tally of a name, created on first use for a module (its class's name) of so many neurons."""
+        """Return the tally called `name`; create it on first use, for a class `module` with so many neurons."""
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
     def received(self, module: nn.Module, x: Tensor) -> Received:

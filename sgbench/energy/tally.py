@@ -49,9 +49,8 @@ class Tally:
     name: str
     module: str  # its class
     neurons: int
-    groups: dict[tuple[str, str, str], ConnectionGroup] = field(
-        default_factory=dict
-    )  # by source, wiring and kind
+    # By source, wiring and kind.
+    groups: dict[tuple[str, str, str], ConnectionGroup] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)  # totals by field of `LayerCounts`
 
     def connect(

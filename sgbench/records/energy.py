@@ -147,6 +147,7 @@ class Price(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> Price:
+        """Raise ValueError for bounds out of order, a scope of static power, or a unit that does not fit."""
         if not self.low_pj <= self.value_pj <= self.high_pj:
             raise ValueError(f"{self.operation}: low_pj <= value_pj <= high_pj is needed")
         if self.scope == "static":
@@ -187,6 +188,7 @@ class MemoryPrice(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> MemoryPrice:
+        """Raise ValueError for a unit that does not fit, or sizes and costs that do not grow."""
         try:
             _ = self.bits_each
         except ValueError as error:
@@ -210,6 +212,7 @@ class StaticPower(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> StaticPower:
+        """Raise ValueError for bounds out of order, or a scope other than static."""
         if not self.low_mw <= self.value_mw <= self.high_mw:
             raise ValueError("low_mw <= value_mw <= high_mw is needed")
         if self.scope != "static":
