@@ -83,8 +83,7 @@ class Own(DataSet):
 def _map_file(path: Path) -> Tensor:
     """Map a .npy file as a tensor, read page by page on access and without unpickling.
 
-    Raises:
-        InputError: the file is missing or damaged.
+    Raise InputError if the file is missing or damaged.
     """
     try:
         is_large = path.stat().st_size > SMALL_BYTES  # an empty array cannot be mapped

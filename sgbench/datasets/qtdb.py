@@ -78,8 +78,7 @@ class Qtdb(DataSet, entry="qtdb"):
     def _read(self, name: str, data_dir: Path) -> tuple[Array, Array]:
         """Read events (0 or 1) [samples, 1300, 4] and classes [samples, 1300] from a file.
 
-        Raises:
-            InputError: the file is missing, damaged or not the published one.
+        Raise InputError if the file is missing, damaged or not the published one.
         """
         path = find(name, [data_dir / self.folder], self.remedy)
         arrays = read_mat(path, ("x", "y"))

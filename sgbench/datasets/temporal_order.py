@@ -80,8 +80,7 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
 def _span(name: str, value: object) -> tuple[int, int]:
     """Read a first and a last index from a list; `name` is the parameter's in the error.
 
-    Raises:
-        InputError: `value` is not two whole numbers from 0 on in ascending order.
+    Raise InputError if `value` is not two whole numbers from 0 on in ascending order.
     """
     if isinstance(value, str) or not isinstance(value, list | tuple) or len(value) != TELLING:
         raise InputError(f"{name}={value!r}: a first and a last place are needed, e.g. [2, 4]")

@@ -326,8 +326,7 @@ class _FunctionWatcher(TorchFunctionMode):
 def _is_training_dropout(name: str, args: tuple[Any, ...], by_name: dict[str, Any]) -> bool:
     """Return False for a call of dropout that passes values on.
 
-    Raises:
-        InputError: it is called for training, and drops values.
+    Raise InputError if it is called for training, and drops values.
     """
     # The third argument is called training, or train; by default, alpha dropouts do not train and others do.
     positional = dict(enumerate(args)).get(2, not name.endswith("alpha_dropout"))

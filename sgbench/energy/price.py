@@ -223,8 +223,7 @@ def _one_count_nj(
 ) -> BoundedValue:
     """Compute the energy [nJ] of one operation in a layer from its price `item`; a memory's depends on its size.
 
-    Raises:
-        InputError: the size of the layer's memory is unknown, or larger than any with a price.
+    Raise InputError if the size of the layer's memory is unknown, or larger than any with a price.
     """
     if isinstance(item, Price):
         return BoundedValue(item.value_pj, item.low_pj, item.high_pj).times(1e-3 / item.counts_each)

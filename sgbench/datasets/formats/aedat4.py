@@ -116,8 +116,7 @@ def _number(code: str, data: bytes, offset: int) -> int:
 def _unpack(packed: bytes, compression: int) -> bytes:
     """Unpack a packet of this code of compression; raise ValueError if it is damaged or too large.
 
-    Raises:
-        InputError: the package for this compression is not installed.
+    Raise InputError if the package for this compression is not installed.
     """
     if compression == NOT_COMPRESSED:
         return packed

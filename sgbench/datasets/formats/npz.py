@@ -47,8 +47,7 @@ def _member(
 ) -> np.ndarray[Any, Any]:
     """Read the array `name` of an open archive; members: maps file names to entries; path: for errors.
 
-    Raises:
-        InputError: the array is missing, too large, or not of plain numbers or text.
+    Raise InputError if the array is missing, too large, or not of plain numbers or text.
     """
     info = members.get(f"{name}.npy")
     if info is None:

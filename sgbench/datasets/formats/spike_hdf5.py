@@ -69,8 +69,7 @@ def _recording(
 ) -> Recording:
     """Make a recording of the times and units [spikes] of the sample with index `row`.
 
-    Raises:
-        InputError: the label is not below `classes`, or a time is not finite.
+    Raise InputError if the label is not below `classes`, or a time is not finite.
     """
     name = f"{path}: sample {row}"
     if not 0 <= label < classes:
@@ -96,8 +95,7 @@ def _open(path: Path) -> Any:
 def _data(file: Any, path: Path, name: str) -> Any:
     """Return the HDF5 data set `name` of an open file, of one dimension, without following links out of the file.
 
-    Raises:
-        InputError: it is missing, a link, stored outside the file, or of another shape.
+    Raise InputError if it is missing, a link, stored outside the file, or of another shape.
     """
     import h5py
 
@@ -116,8 +114,7 @@ def _data(file: Any, path: Path, name: str) -> Any:
 def _require_lists(file: Any, path: Path, name: str, kinds: str) -> Any:
     """Return the data set `name` of an open HDF5 file, with a list of numbers for each sample.
 
-    Raises:
-        InputError: it holds anything else; kinds: NumPy's letters of the allowed types, "f" or "iu".
+    Raise InputError if it holds anything else; kinds: NumPy's letters of the allowed types, "f" or "iu".
     """
     import h5py
 
