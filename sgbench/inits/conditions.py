@@ -140,7 +140,7 @@ class PotentialStep(NamedTuple):
             highest=excitation / (1 - beta) - theta,
         )
 
-    def largest(self, height: float) -> Tensor:
+    def largest_growth(self, height: float) -> Tensor:
         r"""Compute the largest factor by which one step back can change a gradient, if all slopes are the height h.
 
         .. math:: \max_j \Big( |\beta_j + h (V_{jj} - \rho_j)| + h \sum_{i \ne j} |V_{ij}| \Big)

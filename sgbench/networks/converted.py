@@ -82,11 +82,11 @@ class Converted(Network):
 
     def normalise(self, normalisation: Normalisation) -> None:
         """Raise an `InputError` for every normalisation but "none"."""
-        _refuse("normalisation", neutral=normalisation.neutral)
+        _refuse_unless_neutral("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
         """Raise an `InputError` for every dropout but "none"."""
-        _refuse("dropout", neutral=dropout.neutral)
+        _refuse_unless_neutral("dropout", neutral=dropout.neutral)
 
     def unroll(
         self,
@@ -177,7 +177,7 @@ def _integrate_and_fire() -> Leaky:
     )
 
 
-def _refuse(group: str, *, neutral: bool) -> None:
+def _refuse_unless_neutral(group: str, *, neutral: bool) -> None:
     """Raise an `InputError` for an option of this configuration group, unless it is neutral."""
     if not neutral:
         raise InputError(

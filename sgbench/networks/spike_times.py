@@ -149,13 +149,13 @@ class SpikeTimes(Network):
 
     def normalise(self, normalisation: Normalisation) -> None:
         """Raise an `InputError` for every normalisation but "none"."""
-        self._refuse("normalisation", neutral=normalisation.neutral)
+        self._refuse_unless_neutral("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
         """Raise an `InputError` for every dropout but "none"."""
-        self._refuse("dropout", neutral=dropout.neutral)
+        self._refuse_unless_neutral("dropout", neutral=dropout.neutral)
 
-    def _refuse(self, group: str, *, neutral: bool) -> None:
+    def _refuse_unless_neutral(self, group: str, *, neutral: bool) -> None:
         """Raise an `InputError` for an option of this configuration group, unless it is neutral."""
         if not neutral:
             raise InputError(

@@ -104,7 +104,7 @@ class Sgru(_Gated):
         super().__init__(surrogate)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
         require_below_one("sgru", self.threshold)
-        self.after = HiddenReset(reset, reset_gradient)
+        self.hidden_reset = HiddenReset(reset, reset_gradient)
 
     def step(self, current: Tensor, state: GruState) -> tuple[Tensor, GruState]:
         """Advance one step: compute the gates, mix the new with the old hidden value, reset, fire."""
@@ -112,7 +112,7 @@ class Sgru(_Gated):
         z = z.sigmoid()
         h = (1 - z) * (n + r.sigmoid() * recurrent).tanh() + z * state.u
         threshold = self.threshold()
-        u = self.after(h, state.s, threshold)
+        u = self.hidden_reset(h, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, GruState(u=u, s=s)
 
@@ -128,7 +128,11 @@ class Sgru(_Gated):
     def operations(self) -> Operations:
         """Count a neuron's operations per step: three products, their sums, a comparison, three functions."""
         return Operations(
-            multiplications=3, additions=3 + self.after.additions, comparisons=1, state_words=1, functions=3
+            multiplications=3,
+            additions=3 + self.hidden_reset.additions,
+            comparisons=1,
+            state_words=1,
+            functions=3,
         )
 
 

@@ -98,11 +98,11 @@ class Izhikevich(SpikingNeuron):
     def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         """Advance one step: after a spike reset u and raise w by b; move both by forward Euler; fire."""
         threshold, rate = self.threshold(), self.rate()
-        jumped = state.w + self.b() * state.s
-        start = self.next_potential.before_step(state.u, state.s, threshold)
-        w = jumped + self.rate_recovery() * (self.a() * start - jumped)
-        moved = start + rate * (self.flow(start, threshold) - jumped + current)
-        u = self.next_potential.after_step(moved, state.s, threshold)
+        w_start = state.w + self.b() * state.s
+        u_start = self.next_potential.before_step(state.u, state.s, threshold)
+        w = w_start + self.rate_recovery() * (self.a() * u_start - w_start)
+        u_end = u_start + rate * (self.flow(u_start, threshold) - w_start + current)
+        u = self.next_potential.after_step(u_end, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdaptiveState(u=u, w=w, s=s)
 

@@ -78,7 +78,7 @@ class Slstm(Neuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
         require_below_one("slstm", self.threshold)
         self.forget_bias = require_number("neuron.forget_bias", forget_bias)
-        self.after = HiddenReset(reset, reset_gradient)
+        self.hidden_reset = HiddenReset(reset, reset_gradient)
 
     def initial_state(self, like: Tensor) -> LstmState:
         """Return a state of zeros for a current of all four kinds `like` [B, 4 N]."""
@@ -90,7 +90,7 @@ class Slstm(Neuron):
         i, f, g, o = current.chunk(GATES, -1)
         c = (f + self.forget_bias).sigmoid() * state.c + i.sigmoid() * g.tanh()
         threshold = self.threshold()
-        u = self.after(o.sigmoid() * c.tanh(), state.s, threshold)
+        u = self.hidden_reset(o.sigmoid() * c.tanh(), state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, LstmState(c=c, u=u, s=s)
 
@@ -106,7 +106,11 @@ class Slstm(Neuron):
     def operations(self) -> Operations:
         """Count a neuron's operations per step: three products, their sums, a comparison, five functions."""
         return Operations(
-            multiplications=3, additions=2 + self.after.additions, comparisons=1, state_words=2, functions=5
+            multiplications=3,
+            additions=2 + self.hidden_reset.additions,
+            comparisons=1,
+            state_words=2,
+            functions=5,
         )
 
 

@@ -43,7 +43,7 @@ class Atan(BellSurrogate):
         super().__init__(native_value=alpha, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 1 / (1 + z^2), elementwise, at z = k u."""
+        """Evaluate the form 1 / (1 + z^2), elementwise, at z = k u; k is the steepness."""
         return 1 / (1 + z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:

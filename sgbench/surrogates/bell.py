@@ -87,11 +87,11 @@ class BellSurrogate(Surrogate):
         return 1.0
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope before normalisation, h(k) bell(ku), elementwise."""
+        """Evaluate the slope before normalisation, h(k) bell(ku), elementwise; k is the steepness."""
         return self.shape_peak * self.bell(self.steepness * u)
 
     def slope(self, u: Tensor) -> Tensor:
-        """Evaluate the normalised and scaled slope at a stretch of 1, height times bell(ku)."""
+        """Evaluate the normalised and scaled slope at a stretch of 1, height times bell(ku); k is the steepness."""
         bell = self.bell(self.steepness * u)
         return bell if self.height == 1.0 else self.height * bell
 
@@ -111,7 +111,7 @@ class BellSurrogate(Surrogate):
         return self.height * self._height_factor()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope before normalisation: h(k)/k bell_integral(ku)."""
+        """Integrate the slope before normalisation: h(k)/k bell_integral(ku); k is the steepness."""
         return self.shape_peak / self.steepness * self.bell_integral(self.steepness * u)
 
     @property
@@ -121,12 +121,12 @@ class BellSurrogate(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the slope's full width at half maximum: that of the form, over k."""
+        """Return the slope's full width at half maximum: that of the form, over k; k is the steepness."""
         return self.bell_fwhm / self.steepness
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: the form's support, over k."""
+        """Return the interval outside which the slope is 0: the form's support, over k; k is the steepness."""
         edge = self.bell_support / self.steepness
         return -edge, edge
 

@@ -42,7 +42,7 @@ class Dspike(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the peak times sech^2(bu) for |u| <= 1/2, else 0, without overflow."""
+        """Compute the peak times sech^2(bu) for |u| <= 1/2, else 0, without overflow; b is `sharpness`."""
         decay = torch.exp(-2 * self.sharpness * u.abs())
         return torch.where(u.abs() > EDGE, 0, self.shape_peak * 4 * decay / (1 + decay).square())
 

@@ -31,7 +31,7 @@ class Exponential(SlopedBell):
     bell_fwhm: ClassVar[float] = 2 * math.log(2)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form exp(-|z|), elementwise, at z = k u."""
+        """Evaluate the form exp(-|z|), elementwise, at z = k u; k is the steepness."""
         return torch.exp(-z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class FakeNumerical(BellSurrogate):
         super().__init__(native_value=cap, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 1 / max(|z|, 1), elementwise, at z = alpha u."""
+        """Evaluate the form 1 / max(|z|, 1), elementwise, at z = alpha u; alpha is the cap."""
         return 1 / z.abs().clamp(min=1)
 
     def bell_integral(self, z: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class FakeNumerical(BellSurrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: alpha, from threshold to 1/alpha."""
+        """Return the largest slope before normalisation: alpha, from threshold to 1/alpha; alpha is the cap."""
         return self.steepness
 
     @property

@@ -32,7 +32,7 @@ class FastSigmoid(SlopedBell):
     kernel_shape: ClassVar[str | None] = "fast_sigmoid"
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 1 / (1 + |z|)^2, elementwise, at z = k u."""
+        """Evaluate the form 1 / (1 + |z|)^2, elementwise, at z = k u; k is the steepness."""
         return (1 + z.abs()).pow(-2)
 
     def bell_integral(self, z: Tensor) -> Tensor:

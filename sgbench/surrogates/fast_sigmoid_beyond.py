@@ -53,7 +53,7 @@ class FastSigmoidBeyond(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1 / (k (1 + kB))."""
+        """Return the area under the slope before normalisation: 1 / (k (1 + kB)); k is the steepness."""
         return 1 / (self.steepness * (1 + self.steepness * self.border))
 
     @property

@@ -34,7 +34,7 @@ class Gaussian(SlopedBell):
     bell_fwhm: ClassVar[float] = 2 * math.sqrt(math.log(2))
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form exp(-z^2), elementwise, at z = k u."""
+        """Evaluate the form exp(-z^2), elementwise, at z = k u; k is the steepness."""
         return torch.exp(-z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:

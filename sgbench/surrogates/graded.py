@@ -41,11 +41,11 @@ class Graded(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the membrane potential v = u + theta where u > 0, else 0."""
+        """Return the membrane potential v = u + theta where u > 0, else 0; theta is the threshold."""
         return torch.where(u > 0, u + self.threshold, torch.zeros_like(u))
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope exp(min(u, 0) / tau), elementwise."""
+        """Evaluate the slope exp(min(u, 0) / tau), elementwise; tau is `width`."""
         return torch.exp(-torch.relu(-u) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ class LeakyRelu(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: k above threshold, the leak elsewhere."""
+        """Evaluate the slope: k above threshold, the leak elsewhere; k is `slope_above`."""
         return nan_where_nan(u, torch.where(u > 0, torch.full_like(u, self.slope_above), self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class LobedSurrogate(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1 - h."""
+        """Return the area under the slope before normalisation: 1 - h; h is `height`."""
         return 1 - self.height
 
     @property

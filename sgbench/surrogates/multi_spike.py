@@ -49,7 +49,7 @@ class MultiSpike(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the number of thresholds that are crossed: 0, 1, ..., n."""
+        """Return the number of thresholds that are crossed: 0, 1, ..., n; n is `levels`."""
         return torch.round(u + 0.5).clamp(0, self.levels)
 
     def shape(self, u: Tensor) -> Tensor:

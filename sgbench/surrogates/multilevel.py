@@ -44,11 +44,11 @@ class Multilevel(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the number of units in u + b, rounded and clipped: 0, 1, ..., n."""
+        """Return the number of units in u + b, rounded and clipped: 0, 1, ..., n; n is `levels`, b is `shift`."""
         return torch.round(((u + self.shift) / self.unit).clamp(0, self.levels))
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 for -b < u < n theta - b, else 0."""
+        """Evaluate the slope: 1 for -b < u < n theta - b, else 0; n is `levels`, theta is `unit`, b is `shift`."""
         low, high = self.shape_support
         return nan_where_nan(u, ((u > low) & (u < high)).to(u.dtype))
 
@@ -58,12 +58,12 @@ class Multilevel(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: n theta."""
+        """Return the area under the slope before normalisation: n theta; n is `levels`, theta is `unit`."""
         return self.levels * self.unit
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of the interval in which the slope is 1: n theta."""
+        """Return the width of the interval in which the slope is 1: n theta; n is `levels`, theta is `unit`."""
         return self.levels * self.unit
 
     @property

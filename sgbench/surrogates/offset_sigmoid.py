@@ -38,12 +38,12 @@ class OffsetSigmoid(Surrogate):
         return self.offset + 4 * decay / (1 + decay).square()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: c u + tanh(ku)/k."""
+        """Integrate the slope from 0 to u: c u + tanh(ku)/k; c is `offset`, k is the steepness."""
         return self.offset * u + torch.tanh(self.steepness * u) / self.steepness
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: 1 + c."""
+        """Return the slope at threshold before normalisation, which is the largest: 1 + c; c is `offset`."""
         return 1 + self.offset
 
     @property

@@ -39,7 +39,7 @@ class PiecewiseLeaky(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1/(2w) inside the window, c outside."""
+        """Evaluate the slope: 1/(2w) inside the window, c outside; w is `half_width`, c is `leak`."""
         inside = torch.full_like(u, self.inside)
         return nan_where_nan(u, torch.where(u.abs() < self.half_width, inside, self.leak))
 

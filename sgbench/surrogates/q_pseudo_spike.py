@@ -51,7 +51,7 @@ class QPseudoSpike(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def _log_base(self, z: Tensor) -> Tensor:
-        """Compute log(1 + 2|z|/(q-1)), elementwise."""
+        """Compute log(1 + 2|z|/(q-1)), elementwise; q is `tail`."""
         return torch.log1p(2 / (self.tail - 1) * z.abs())
 
     def bell(self, z: Tensor) -> Tensor:
@@ -59,5 +59,5 @@ class QPseudoSpike(BellSurrogate):
         return torch.exp(-self.tail * self._log_base(z))
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: sign(z)/2 (1 - (1 + 2|z|/(q-1))^(1-q))."""
+        """Integrate the form from 0 to z: sign(z)/2 (1 - (1 + 2|z|/(q-1))^(1-q)); q is `tail`."""
         return -torch.sign(z) / 2 * torch.expm1((1 - self.tail) * self._log_base(z))

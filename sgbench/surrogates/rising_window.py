@@ -43,7 +43,7 @@ class RisingWindow(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope u / (2 beta) + h within the window, 0 outside."""
+        """Evaluate the slope u / (2 beta) + h within the window, 0 outside; beta is `half_width`, h is `offset`."""
         rising = u / (2 * self.half_width) + self.offset
         return nan_where_nan(u, torch.where(u.abs() <= self.half_width, rising, 0.0))
 
@@ -54,12 +54,12 @@ class RisingWindow(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at the window's upper end: 1/2 + h."""
+        """Return the slope at the window's upper end: 1/2 + h; h is `offset`."""
         return 0.5 + self.offset
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 2 beta h."""
+        """Return the area under the slope before normalisation: 2 beta h; beta is `half_width`, h is `offset`."""
         return 2 * self.half_width * self.offset
 
     @property

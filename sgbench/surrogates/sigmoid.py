@@ -45,5 +45,5 @@ class Sigmoid(SlopedBell):
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: k/4."""
+        """Return the slope at threshold before normalisation, which is the largest: k/4; k is the steepness."""
         return self.steepness / 4

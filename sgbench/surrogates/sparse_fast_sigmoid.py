@@ -38,7 +38,7 @@ class SparseFastSigmoid(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope 1 / (1 + k|u|)^2 inside the window, 0 outside."""
+        """Evaluate the slope 1 / (1 + k|u|)^2 inside the window, 0 outside; k is the steepness."""
         return torch.where(u.abs() >= self.window, 0, 1 / (1 + self.steepness * u.abs()).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
@@ -63,5 +63,5 @@ class SparseFastSigmoid(Surrogate):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return the u of the corner, 0, and of both jumps, -B and B."""
+        """Return the u of the corner, 0, and of both jumps, -B and B; B is `window`."""
         return -self.window, 0.0, self.window

@@ -50,7 +50,7 @@ class SplitGaussian(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def _side_width(self, z: Tensor) -> Tensor:
-        """Return the relative width of the side of each z: 1 - a below 0, 1 + a above."""
+        """Return the relative width of the side of each z: 1 - a below 0, 1 + a above; a is `skew`."""
         return 1 + self.skew * z.sign()
 
     def bell(self, z: Tensor) -> Tensor:
@@ -64,5 +64,5 @@ class SplitGaussian(BellSurrogate):
 
     @property
     def share_below(self) -> float:
-        """Return the share of the area that lies below threshold: (1 - a) / 2."""
+        """Return the share of the area that lies below threshold: (1 - a) / 2; a is `skew`."""
         return (1 - self.skew) / 2

@@ -54,16 +54,16 @@ class SquarewaveFourier(Surrogate):
         return low
 
     def _orders(self) -> range:
-        """Return the odd orders 1, 3, ..., 2n - 1 of the cosines."""
+        """Return the odd orders 1, 3, ..., 2n - 1 of the cosines; n is `terms`."""
         return range(1, 2 * self.terms, 2)
 
     def _angle(self, u: Tensor) -> Tensor:
-        """Convert u to the angle 2 pi u/T, without whole turns, which would cost precision [rad]."""
+        """Convert u to the angle 2 pi u/T, without whole turns, which would cost precision [rad]; T is `period`."""
         turns = u / self.period
         return 2 * math.pi * (turns - torch.round(turns))
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 4/T times the sum of cosines."""
+        """Evaluate the slope: 4/T times the sum of cosines; T is `period`."""
         angle = self._angle(u)
         total = torch.cos(angle)
         for order in self._orders()[1:]:
@@ -80,7 +80,7 @@ class SquarewaveFourier(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation, 4n/T at threshold."""
+        """Return the largest slope before normalisation, 4n/T at threshold; T is `period`, n is `terms`."""
         return 4 * self.terms / self.period
 
     @property

@@ -34,7 +34,7 @@ class Triangle(SlopedBell):
     bell_support: ClassVar[float] = 1.0
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form max(0, 1 - |z|), elementwise, at z = k u."""
+        """Evaluate the form max(0, 1 - |z|), elementwise, at z = k u; k is the steepness."""
         return torch.relu(1 - z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:
