@@ -49,7 +49,7 @@ class PlainCounter:
         for length in batch.lengths.unique().tolist():
             chosen = batch.lengths == length
             part = x[:length, chosen]
-            network_input = self.network.seen(part, batch.lengths[chosen])
+            network_input = self.network.first_input(part, batch.lengths[chosen])
             count = part.shape[1]
             steps = count * network_input.shape[0]
             self.samples += count

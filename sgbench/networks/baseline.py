@@ -90,7 +90,7 @@ class PlainLayer(nn.Module):
 
 
 class Baseline(Network):
-    """Runs a chain of ordinary torch layers over a view of the samples, which subclasses define by `seen`.
+    """Runs a chain of ordinary torch layers over a view of the samples, which subclasses define by `first_input`.
 
     Args:
         layers: the layers, the readout last.
@@ -114,7 +114,7 @@ class Baseline(Network):
         self.double()
 
     @abstractmethod
-    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
+    def first_input(self, x: Signal, lengths: Tensor) -> Tensor:
         """Compute the input of the first layer [S, B, F] from x [T, B, N]; S is T, or 1 for a view of all steps."""
 
     @property
@@ -123,7 +123,7 @@ class Baseline(Network):
         return list(self.layers)  # type: ignore[arg-type]
 
     def chain(self) -> nn.Sequential:
-        """Return all layers as one module, whose input is that of `seen`."""
+        """Return all layers as one module, whose input is that of `first_input`."""
         return nn.Sequential(*self.layers)
 
     def runs_on(self) -> Choice:
@@ -140,7 +140,7 @@ class Baseline(Network):
         window: int | None = None,
     ) -> Trajectory:
         """Run over all time steps (see `Network.unroll`); a single output is repeated for every step."""
-        signal = self.seen(x, lengths)
+        signal = self.first_input(x, lengths)
         states = []
         for layer in self.layers:
             signal = layer(signal)
@@ -188,7 +188,7 @@ class GatedBaseline(Baseline):
     def body(inputs: int, units: int) -> nn.Module:
         """Build one layer without drawing its weights."""
 
-    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
+    def first_input(self, x: Signal, lengths: Tensor) -> Tensor:
         """Return the input of every step [T, B, N]."""
         return dense(x)
 

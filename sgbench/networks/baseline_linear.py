@@ -42,6 +42,6 @@ class Linear(Baseline):
         )
         self.sums_up = self.view.sees == "counts"
 
-    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
+    def first_input(self, x: Signal, lengths: Tensor) -> Tensor:
         """Compute the features of all samples [S, B, F]; see `InputView`."""
         return self.view(dense(x), lengths)

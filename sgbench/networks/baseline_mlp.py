@@ -58,6 +58,6 @@ class Perceptron(Baseline):
         super().__init__(layers, provided)
         self.sums_up = self.view.sees == "counts"
 
-    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
+    def first_input(self, x: Signal, lengths: Tensor) -> Tensor:
         """Compute the features of all samples [S, B, F]; see `InputView`."""
         return self.view(dense(x), lengths)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sgbench.errors import InputError, require_choice, require_count, require_flag, require_number
 from sgbench.inits.base import Init
 from sgbench.networks.base import Chain, DenseLayer, Provided, hidden_sizes, readout_layer
-from sgbench.networks.layers import sent_back
+from sgbench.networks.layers import with_backward_of
 from sgbench.neurons.base import Neuron
 from sgbench.signals.spikes import Signal, dense
 
@@ -163,7 +163,7 @@ class DelayedLayer(DenseLayer):
             if backward is None:
                 return spikes @ forward[:rows]  # type: ignore[index]
             current, back = spikes.detach() @ forward[:rows], backward[:rows]  # type: ignore[index]
-            return sent_back(current, spikes, lambda spikes: spikes @ back)
+            return with_backward_of(current, spikes, lambda spikes: spikes @ back)
 
         return feedback
 

@@ -142,7 +142,7 @@ class Layer(nn.Module):
             return self._weighted_sum(x, *self.acting())
         back = self.feedback_weight
         current = self._weighted_sum(x.detach(), *self.acting())
-        return sent_back(current, x, lambda x: self._weighted_sum(x, back, None))
+        return with_backward_of(current, x, lambda x: self._weighted_sum(x, back, None))
 
     def _weighted_sum(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute `weighted` in the type `coarse`, if set, and return it in the type of x.
@@ -165,7 +165,7 @@ class Layer(nn.Module):
         weights, back = self.recurrent_acting(), self.recurrent_feedback
         if self.cut or back is None or not s.requires_grad:
             return self.rewired(s.detach() if self.cut else s, weights)
-        return sent_back(self.rewired(s.detach(), weights), s, lambda s: self.rewired(s, back))
+        return with_backward_of(self.rewired(s.detach(), weights), s, lambda s: self.rewired(s, back))
 
     def begin_feedback(self) -> Callable[[Tensor], Tensor]:
         """Return a function for one pass, which maps the last spikes to the recurrent current: `feedback`."""
@@ -305,7 +305,7 @@ class DenseLayer(Layer):
         return weight if mask is None else weight * mask
 
 
-def sent_back(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
+def with_backward_of(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
     """Return a value unchanged, but back-propagate its gradient to x as if it had been computed by `carry`.
 
     Args:
@@ -314,15 +314,18 @@ def sent_back(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Te
         carry: a linear function of x, of which only the backward pass is used.
 
     >>> x = torch.tensor([1.0], requires_grad=True)
-    >>> sent_back(5 * x.detach(), x, lambda x: -2 * x).backward()
+    >>> with_backward_of(5 * x.detach(), x, lambda x: -2 * x).backward()
     >>> x.grad.tolist()
     [-2.0]
     """
-    sent: Tensor = _SentBack.apply(value, x, carry)  # type: ignore[no-untyped-call]
-    return sent
+    result: Tensor = _BackwardOf.apply(value, x, carry)  # type: ignore[no-untyped-call]
+    return result
 
 
-class _SentBack(torch.autograd.Function):
+sent_back = with_backward_of  # its old name, for one release
+
+
+class _BackwardOf(torch.autograd.Function):
     """Returns the value in the forward pass; back-propagates to it, and to x by another linear function."""
 
     @staticmethod

@@ -129,14 +129,14 @@ def _decays(values: list[float], learn: str, features: int | None) -> Decay:
         learn: "none", "shared" or "per_neuron"; see `DhLif`.
         features: number of neurons N; needed for "per_neuron".
     """
-    size = features if learn == "per_neuron" else 1
+    per_branch = features if learn == "per_neuron" else 1
     if require_choice("neuron.learn_branches", learn, LEARN) == "per_neuron" and features is None:
         raise InputError("neuron.learn_branches=per_neuron: the number of neurons (features) is needed")
-    count = len(values) * (size or 1)
+    count = len(values) * (per_branch or 1)
     kind = "none" if learn == "none" else "per_neuron"
     decay = Decay("branches", [values[0], values[-1]], learn=kind, features=count)
-    spread = torch.tensor(values, dtype=torch.float64).repeat_interleave(size or 1)
-    decay.spread = spread
+    spread = torch.tensor(values, dtype=torch.float64).repeat_interleave(per_branch or 1)
+    decay.spread = spread  # replaces the even spread between both values
     if decay.logit is not None:
         decay.logit.data = torch.logit(spread)
     return decay

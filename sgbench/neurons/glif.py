@@ -79,14 +79,14 @@ class Glif(SpikingNeuron):
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: mix leaks, inputs and resets by their gates, fire."""
-        threshold, seen = self.threshold(), self.next_potential.reset_spikes(state.s)
+        threshold, reset_spikes = self.threshold(), self.next_potential.reset_spikes(state.s)
         leak_gate, reset_gate = self.gate_leak(), self.gate_reset()
         driven = (1 - self.gate_input() * (1 - self.input_scale())) * current
-        remainder = (1 - leak_gate * (1 - self.beta())) * state.u * (1 - reset_gate * seen)
+        remainder = (1 - leak_gate * (1 - self.beta())) * state.u * (1 - reset_gate * reset_spikes)
         u = (
             remainder
             - (1 - leak_gate) * self.linear_leak()
-            - (1 - reset_gate) * self.subtracted() * seen
+            - (1 - reset_gate) * self.subtracted() * reset_spikes
             + driven
         )
         s = self.surrogate(u - threshold)

@@ -70,7 +70,7 @@ class Psn(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: a product per step seen, their sum, and a comparison."""
+        """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
         return Operations(
             multiplications=self.steps, additions=self.steps - 1, comparisons=1, state_words=self.steps
         )
@@ -88,7 +88,7 @@ class MaskedPsn(Psn):
 
     Args:
         steps: number T of time steps.
-        order: k_0, number of last steps seen.
+        order: k_0, number of last steps whose currents count.
         mask: lambda in [0, 1] at the first and the last epoch, a pair.
         threshold: initial theta_t of every step [units of u].
         beta: decay per step of the leaky integrator that W is initialised as [1].
@@ -141,9 +141,9 @@ class MaskedPsn(Psn):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: a product per step seen, their sum, and a comparison."""
-        seen = min(self.order, self.steps) if self.share == 1 else self.steps
-        return Operations(multiplications=seen, additions=seen - 1, comparisons=1, state_words=seen)
+        """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
+        counted = min(self.order, self.steps) if self.share == 1 else self.steps
+        return Operations(multiplications=counted, additions=counted - 1, comparisons=1, state_words=counted)
 
 
 class SlidingPsn(SequenceNeuron):
@@ -155,7 +155,7 @@ class SlidingPsn(SequenceNeuron):
     step are 0. Sequences may have any length.
 
     Args:
-        order: k_0, number of last steps seen.
+        order: k_0, number of last steps whose currents count.
         threshold: initial theta [units of u].
         beta: decay per step of the leaky integrator that W is initialised as [1]; 0.5 in the paper.
         start: "leaky" (:math:`W_j = \beta^j`) or "uniform" (within :math:`1/\sqrt{k_0}`).
@@ -194,13 +194,15 @@ class SlidingPsn(SequenceNeuron):
         """Compute potential minus threshold [T, B, N] of all steps from the currents [T, B, N]."""
         time = torch.arange(len(current), device=current.device)
         lag = time[:, None] - time
-        seen = (lag >= 0) & (lag < self.order)
-        matrix = torch.where(seen, self.weight[lag.clamp(0, self.order - 1)], 0.0)  # W_j on the j-th diagonal
+        counts = (lag >= 0) & (lag < self.order)
+        matrix = torch.where(
+            counts, self.weight[lag.clamp(0, self.order - 1)], 0.0
+        )  # W_j on the j-th diagonal
         return mix_steps(matrix, current) - self.threshold
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: a product per step seen, their sum, and a comparison."""
+        """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
         return Operations(
             multiplications=self.order, additions=self.order - 1, comparisons=1, state_words=self.order
         )

@@ -117,7 +117,7 @@ class DirectFeedback(LearningRule):
 
 
 def target_output(batch: Batch, like: Tensor) -> Tensor:
-    """Return the target of every step [T, B, C], like the outputs `like`: one-hot classes, or given traces.
+    """Return the target of every step [T, B, C], like the outputs `like`: one-hot classes, or target traces.
 
     Steps without a label are 0.
 

@@ -12,7 +12,7 @@ from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Network, surrogates
 from sgbench.networks.convolution import ConvLayer
-from sgbench.networks.layers import Layer, sent_back
+from sgbench.networks.layers import Layer, with_backward_of
 from sgbench.networks.walk import walk
 from sgbench.neurons.base import Neuron
 from sgbench.rules.apart import require_chain
@@ -365,7 +365,7 @@ class JoinedReadouts:
         value = nn.functional.linear(x.detach(), self.weight, self.bias)
         if not x.requires_grad:
             return value
-        return sent_back(value, x, lambda x: nn.functional.linear(x, self.feedback_weight))
+        return with_backward_of(value, x, lambda x: nn.functional.linear(x, self.feedback_weight))
 
     def feedback(self, s: Tensor) -> Tensor:
         """Return zeros of the shape of the spikes s: there is no recurrence."""

@@ -52,7 +52,7 @@ class BatchNormalised(Surrogate):
         return u / (1 + self.steepness * u.abs())
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Multiply the gradient by the slope, then divide it by xi plus the norm of its mean over the batch."""
+        """Multiply gradients by the slope; divide them by xi, `epsilon`, plus the norm of their batch mean."""
         through = super().pull_back(u, grad)
         return through / (self.epsilon + through.mean(0).norm())
 
@@ -63,5 +63,5 @@ class BatchNormalised(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the slope's full width at half maximum: 2 (sqrt 2 - 1) / k, that of the fast sigmoid."""
+        """Return the full width at half maximum of the fast sigmoid of steepness k: 2 (sqrt 2 - 1) / k."""
         return 2 * (2**0.5 - 1) / self.steepness

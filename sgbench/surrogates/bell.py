@@ -116,7 +116,7 @@ class BellSurrogate(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: h(k)/k times the area of the form."""
+        """Return the area under the slope of steepness k before normalisation: h(k)/k times the form's."""
         return self.shape_peak * self.bell_area / self.steepness
 
     @property

@@ -53,7 +53,7 @@ class Dspike(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: b / (2 tanh(b/2))."""
+        """Return the slope at threshold before normalisation, its largest: b / (2 tanh(b/2)), b `sharpness`."""
         return self.sharpness / (2 * math.tanh(self.sharpness / 2))
 
     @property

@@ -51,7 +51,7 @@ class ExpEscape(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1/delta, where a spike becomes certain."""
+        """Return the largest slope before normalisation: 1 / `width`, where a spike becomes certain."""
         return 1 / self.width
 
     @property

@@ -48,7 +48,7 @@ class FastSigmoidBeyond(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope's supremum before normalisation: 1 / (1 + kB)^2, approached at the border."""
+        """Return the slope's supremum before normalisation: 1 / (1 + kB)^2, approached at the border B."""
         return (1 + self.steepness * self.border) ** -2
 
     @property
@@ -58,7 +58,7 @@ class FastSigmoidBeyond(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the slope's full width at half maximum: (sqrt 2 - 1) (1 + kB) / k, from the border on."""
+        """Return the full width at half maximum: (sqrt 2 - 1) (1 + kB) / k, from the border B on."""
         return (math.sqrt(2) - 1) * (1 + self.steepness * self.border) / self.steepness
 
     @property

@@ -43,5 +43,5 @@ class Gaussian(SlopedBell):
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: k / sqrt(pi)."""
+        """Return the slope at threshold before normalisation, its largest: k / sqrt(pi) for steepness k."""
         return self.steepness / math.sqrt(math.pi)

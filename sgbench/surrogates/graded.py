@@ -49,5 +49,5 @@ class Graded(Surrogate):
         return torch.exp(-torch.relu(-u) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u: tau exp(u / tau) below threshold, tau + u above."""
+        """Integrate the slope up to u, with tau as `width`: tau exp(u / tau) below threshold, tau + u above."""
         return self.width * torch.exp(-torch.relu(-u) / self.width) + torch.relu(u)

@@ -68,5 +68,5 @@ class Multilevel(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: -b to n theta - b."""
+        """Return the interval outside which the slope is 0: -`shift` to `levels` times `unit` - `shift`."""
         return -self.shift, self.levels * self.unit - self.shift

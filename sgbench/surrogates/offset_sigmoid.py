@@ -33,7 +33,7 @@ class OffsetSigmoid(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope c + sech^2(ku), elementwise and without overflow."""
+        """Evaluate the slope c + sech^2(ku), elementwise, without overflow; c is `offset`, k the steepness."""
         decay = torch.exp(-2 * self.steepness * u.abs())
         return self.offset + 4 * decay / (1 + decay).square()
 
@@ -48,12 +48,12 @@ class OffsetSigmoid(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 2/k without offset, else infinity."""
+        """Return the area under the slope of steepness k before normalisation: 2/k, infinity with an offset."""
         return math.inf if self.offset else 2 / self.steepness
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the slope's full width at half maximum, which grows with c; None for c of 1 or more."""
+        """Return the full width at half maximum, which grows with the offset; None for one of 1 or more."""
         if self.offset >= 1:
             return None
         return 2 * math.acosh(math.sqrt(2 / (1 - self.offset))) / self.steepness

@@ -50,18 +50,18 @@ class PeriodicExponential(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def _periods(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the number of the nearest multiple of theta, and the signed distance r to it; both 0 for u < 0."""
+        """Return the number of the threshold's multiple nearest to u, and u minus it; both 0 for u < 0."""
         above = torch.relu(u)
         periods = torch.round(above / self.threshold)
         return periods, above - self.threshold * periods
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: exp(-|u|/w) below threshold, exp(-rho |r|/w) above."""
+        """Evaluate the slope exp(-|u|/w) below threshold, exp(-rho |r|/w) above; see the class."""
         _, rest = self._periods(u)
         return torch.exp(-(torch.relu(-u) + self.narrowing * rest.abs()) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u: w exp(u/w) below threshold, then period by period."""
+        """Integrate the slope up to u: w exp(u/w) below threshold, with w as `width`, then period by period."""
         periods, rest = self._periods(u)
         above = self.width / self.narrowing
         per_period = -2 * above * math.expm1(-self.threshold / (2 * above))
@@ -70,7 +70,7 @@ class PeriodicExponential(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the full width at half maximum, w ln 2 + w ln 2 / rho; None if lobes overlap."""
+        """Return the full width at half maximum, `width` ln 2 (1 + 1 / `narrowing`); None if lobes overlap."""
         below = self.width * math.log(2)
         above = below / self.narrowing
         return below + above if 2 * above <= self.threshold else None

@@ -44,7 +44,7 @@ class PiecewiseLeaky(Surrogate):
         return nan_where_nan(u, torch.where(u.abs() < self.half_width, inside, self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: y/(2w) + c (u - y) with y = u clipped to +-w."""
+        """Integrate from 0 to u: y/(2w) + c (u - y), y = u clipped to +-w; w is `half_width`, c `leak`."""
         inside = u.clamp(-self.half_width, self.half_width)
         return self.inside * inside + self.leak * (u - inside)
 
@@ -65,7 +65,7 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: -w to w if the leak is 0, else all u."""
+        """Return the interval outside which the slope is 0: the window if the leak is 0, else all u."""
         edge = math.inf if self.leak else self.half_width
         return -edge, edge
 

@@ -55,7 +55,7 @@ class QPseudoSpike(BellSurrogate):
         return torch.log1p(2 / (self.tail - 1) * z.abs())
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form (1 + 2|z|/(q-1))^-q at z = k u, by its logarithm for precision."""
+        """Evaluate the form (1 + 2|z|/(q-1))^-q, q being `tail`, by its logarithm for precision."""
         return torch.exp(-self.tail * self._log_base(z))
 
     def bell_integral(self, z: Tensor) -> Tensor:

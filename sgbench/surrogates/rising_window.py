@@ -48,7 +48,7 @@ class RisingWindow(Surrogate):
         return nan_where_nan(u, torch.where(u.abs() <= self.half_width, rising, 0.0))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: y^2 / (4 beta) + h y, with y = u clipped to +-beta."""
+        """Integrate from 0 to u: y^2 / (4 beta) + h y, y = u clipped to +-beta, `half_width`; h is `offset`."""
         inside = u.clamp(-self.half_width, self.half_width)
         return inside.square() / (4 * self.half_width) + self.offset * inside
 
@@ -64,7 +64,7 @@ class RisingWindow(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the distance from the u of half the peak, or from -beta if that lies below it, to beta."""
+        """Return the distance from half the peak's u, or the window's lower end if higher, to its upper end."""
         return self.half_width * min(2.0, self.offset + 0.5)
 
     @property

@@ -42,18 +42,18 @@ class SparseFastSigmoid(Surrogate):
         return torch.where(u.abs() >= self.window, 0, 1 / (1 + self.steepness * u.abs()).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: y / (1 + k|y|) with y = u clipped to +-B."""
+        """Integrate the slope from 0 to u: y / (1 + k|y|) with y = u clipped to +-B, `window`."""
         inside = u.clamp(-self.window, self.window)
         return inside / (1 + self.steepness * inside.abs())
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 2B / (1 + kB)."""
+        """Return the area under the slope before normalisation: 2B / (1 + kB), B being `window`."""
         return 2 * self.window / (1 + self.steepness * self.window)
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the full width at half maximum: that of the fast sigmoid, or 2B if that is smaller."""
+        """Return the full width at half maximum: that of the fast sigmoid, or of the window if smaller."""
         return 2 * min((math.sqrt(2) - 1) / self.steepness, self.window)
 
     @property
