@@ -333,7 +333,7 @@ def _report(
 
 
 def _merge_missing(problems: Sequence[str]) -> list[str]:
-    """Merge all lines of points without a record into one at the end; their cause is already printed.
+    """Merge all lines of points that have "no record" into one at the end; their cause is already printed.
 
     >>> _merge_missing(["a seed 0: no record", "a seed 1: not finite", "a seed 2: no record"])
     ['a seed 1: not finite', 'a seed 0: no record; and 1 more']

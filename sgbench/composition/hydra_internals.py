@@ -1,4 +1,4 @@
-"""What sgbench takes from `hydra._internal`, and why: the file to look at when a new release of Hydra comes out.
+"""Uses private parts of Hydra (`hydra._internal`), each with its reason; to be checked for each release of Hydra.
 
 `hydra_plugins/` has one such import more, with its reason: Hydra loads that folder into every application, so it
 must not import sgbench.

@@ -99,8 +99,9 @@ def _gradient_problems(spec: RunSpec) -> Iterator[str]:
 def _gradients(parts: Parts) -> dict[str, Tensor]:
     """Compute the gradients of the first training batch; maps names of parameters to gradients."""
     parts.data.setup()
-    for _ in parts.rule.gradients(parts.network, next(iter(parts.data.epoch(0))), parts.objective):
-        pass
+    batch = next(iter(parts.data.epoch(0)))
+    for _ in parts.rule.gradients(parts.network, batch, parts.objective):
+        pass  # each item is an update of the weights, which are not changed here
     named = parts.network.named_parameters()
     return {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
 

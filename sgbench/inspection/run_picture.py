@@ -111,7 +111,7 @@ def _layer_rates(record: RunRecord) -> tuple[LayerRates, ...]:
             where=tuple(where for where, _ in known.get(name, ())),
             rate=tuple(rate for _, rate in known.get(name, ())),
         )
-        for name in [*by_epoch, *(name for name in known if not by_epoch)]
+        for name in by_epoch or known
     )
 
 
