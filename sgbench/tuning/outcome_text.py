@@ -84,7 +84,7 @@ def result_lines(result: SearchResult, task: Task) -> list[str]:
 
 
 def _score_text(score: float | None, task: Task) -> str:
-    """Write a validation score: accuracy in percent, or the loss whose negative it is; "-" for None."""
+    """Write a validation score: accuracy in percent, or the loss, whose negative the score is; "-" for None."""
     if score is None:
         return "-"
     if task.base.method.protocol.monitor == "validation_accuracy":
