@@ -99,8 +99,8 @@ class _Delayed(torch.autograd.Function):
         """Compute the gradients of signal, weight, bias and delays."""
         weight, bias, delays, _ = ctx.saved_tensors
         d_weight, d_delays = (
-            None if of is None else torch.empty_like(of, memory_format=torch.contiguous_format)
-            for of in (weight, delays)
+            None if tensor is None else torch.empty_like(tensor, memory_format=torch.contiguous_format)
+            for tensor in (weight, delays)
         )
         grad, settings = grad.contiguous(), (ctx.sigma_steps, ctx.lags)
         synapses, out = _synapses(weight, delays, *settings), _synapses(d_weight, d_delays, *settings)
@@ -115,12 +115,12 @@ class _Delayed(torch.autograd.Function):
 
 def _synapses(weight: Tensor, delays: Tensor | None, sigma_steps: float, lags: int) -> loops.Synapses:
     """Return weights and delays, or their gradients, as the loops take them; a contiguous tensor is not copied."""
-    given = weight.detach().contiguous().numpy()
-    inputs, nothing = weight.shape[1], np.empty((0, weight.shape[1]), given.dtype)
+    weights = weight.detach().contiguous().numpy()
+    inputs, nothing = weight.shape[1], np.empty((0, weight.shape[1]), weights.dtype)
     if delays is None:
-        return loops.Synapses(given, nothing, nothing, 1.0)
-    none = np.empty((0, inputs, lags), given.dtype)
-    return loops.Synapses(none, given, delays.detach().contiguous().numpy(), 1 / sigma_steps)
+        return loops.Synapses(weights, nothing, nothing, 1.0)
+    no_lags = np.empty((0, inputs, lags), weights.dtype)
+    return loops.Synapses(no_lags, weights, delays.detach().contiguous().numpy(), 1 / sigma_steps)
 
 
 def _gradient_of_signal(gradient: Tensor, weight: Tensor) -> Tensor:

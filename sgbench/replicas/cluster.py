@@ -149,7 +149,7 @@ class ClusterPool:
         )
 
     def cancel_rest(self) -> None:
-        """Stop all running jobs after they have saved, in a thread that even a second interrupt does not stop."""
+        """Stop all running jobs after they have saved, in a thread that an interrupted command waits for."""
         ending = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
         ending.start()
         ending.join()

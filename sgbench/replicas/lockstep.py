@@ -52,11 +52,10 @@ class Lockstep:
         A member with numbers that are not finite repeats its pass alone, for the error that a single run would get.
         """
         began_s = time.perf_counter()
-        losses, centres = passes.run(batches)
+        losses, state_sums = passes.run(batches)
         failures: dict[int, Exception] = {}
         rows = list(range(len(self.members)))
-        suspects = self._not_finite(rows, losses + centres)
-        for row in suspects:
+        for row in self._not_finite(rows, losses + state_sums):
             loop, batch = self.members[row].training.loop, batches[row]
             try:
                 for progress in loop.rule.gradients(loop.network, batch, loop.objective):
@@ -123,8 +122,8 @@ class Lockstep:
         """
         began_s = time.perf_counter()
         losses = torch.stack([progress.loss for progress in reached.values()])
-        centres = torch.stack([_sum_of_states(self.members[row], states) for row, states in reached.items()])
-        for row in self._not_finite(list(reached), losses + centres):
+        state_sums = [_sum_of_states(self.members[row], progress) for row, progress in reached.items()]
+        for row in self._not_finite(list(reached), losses + torch.stack(state_sums)):
             try:
                 with self.stack.gradients_in_network(row):
                     self.members[row].training.loop.check(reached[row])

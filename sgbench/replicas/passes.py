@@ -69,7 +69,6 @@ class StackedPasses:
         self.stack = stack
         self.prepared_for: tuple[object, ...] = ()
         self.chains: list[RepeatedChain] = []
-        self.output = torch.empty(0)
         positions = [
             {id(weight): position for position, weight in enumerate(own)} for own in stack.parameters
         ]
@@ -107,7 +106,7 @@ class StackedPasses:
         """Compute all replicas' gradients into their rows of the stack.
 
         Returns:
-            The mean loss of each replica [R], and the sum of its last potentials [R], to check that they are
+            The mean loss of each replica [R], and the sum of its last states [R], to check that they are
             finite.
         """
         pairs = list(zip(self.chains, batches, strict=True))
@@ -118,8 +117,8 @@ class StackedPasses:
             for slot, input_gradient in zip(slots, chain.backward(gradient), strict=True):
                 if slot is not None and input_gradient is not None:
                     slot.copy_(input_gradient)
-        centres = torch.stack([_sum_of_potentials(chain.states) for chain in self.chains])
-        return losses.detach(), centres
+        state_sums = torch.stack([_sum_of_states(chain.states) for chain in self.chains])
+        return losses.detach(), state_sums
 
     def _losses(self, outputs: Sequence[Tensor], batches: Sequence[Batch]) -> Tensor:
         """Return the mean loss of each replica [R], from its outputs [T, B, C] and its batch."""
@@ -139,6 +138,6 @@ def _is_sparse(batch: Batch) -> bool:
     return isinstance(batch.x, SparseSpikes) and batch.x.density <= density.WEIGHT_DENSE
 
 
-def _sum_of_potentials(states: Sequence[Carry]) -> Tensor:
-    """Return the sum of the last membrane potentials, not finite if one of them is not, or if the sum overflows."""
+def _sum_of_states(states: Sequence[Carry]) -> Tensor:
+    """Return the sum of the layers' last states, not finite if one of them is not, or if the sum overflows."""
     return torch.stack([state.u.sum() + state.w.sum() for state in states]).sum()

@@ -255,7 +255,8 @@ class InNotebook:
 def kinds(specs: Sequence[RunSpec]) -> list[str]:
     """Return the kind of each point, which names its row of the table.
 
-    It is the data set if that varies, else the surrogate, else the setting with the fewest values in the sweep.
+    It is the data set if that varies in the sweep; else the method's label if the surrogate varies, or nothing
+    does. Otherwise it is the varying setting with the fewest values: an entry before a parameter, the seed last.
 
     >>> kinds([])
     []
