@@ -53,7 +53,7 @@ class StudyFit:
     log_spikes: Mapping[CellKey, float]
 
     def best(self, goal: Goal) -> CellKey:
-        """Return the best cell for a goal.
+        """Return the best cell for a goal, of those at the tasks' reference learning rate.
 
         Accuracy: the least mean loss. Spikes: the fewest spikes of all cells within 2 points of that. Safety: the
         least worst case, which is a cell's largest loss over tasks with failed runs counted as guessing.
@@ -63,31 +63,32 @@ class StudyFit:
         """
         if not self.losses:
             raise InputError(f"{self.kind}: the study has no cell that all of its tasks share")
-        plain = {key: loss for key, loss in self.losses.items() if key[2] == 1}
+        means = {
+            key: loss.plain_mean for key, loss in self.losses.items() if key[2] == 1
+        }  # learning-rate factor
         if goal == "safety":
-            return min(plain, key=lambda key: (max(plain[key].by_task.values()), plain[key].plain_mean, key))
-        least = min(plain, key=lambda key: (plain[key].plain_mean, key))
+            return min(means, key=lambda key: (max(self.losses[key].by_task.values()), means[key], key))
+        least = min(means, key=lambda key: (means[key], key))
         if goal == "accuracy":
             return least
-        close = [key for key in plain if plain[key].plain_mean <= plain[least].plain_mean + CLOSE_POINTS]
+        close = [key for key, mean in means.items() if mean <= means[least] + CLOSE_POINTS]
         return min(close, key=lambda key: (self.log_spikes.get(key, math.inf), key))
 
     def close_widths(self, surrogate: str) -> list[float]:
-        """List the widths of a surrogate around its best one whose mean loss is at most 2 points larger."""
+        """List the range of widths around a surrogate's best one whose mean loss is at most 2 points larger."""
         losses = {
             width: loss.plain_mean
             for (name, width, factor), loss in self.losses.items()
             if (name, factor) == (surrogate, 1)
         }
         widths = sorted(losses)
-        least = min(losses, key=lambda width: losses[width])
-        close = [least]
-        for side in (reversed(widths[: widths.index(least)]), iter(widths[widths.index(least) + 1 :])):
-            for width in side:
-                if losses[width] > losses[least] + CLOSE_POINTS:
-                    break
-                close.append(width)
-        return sorted(close)
+        best = min(losses, key=lambda width: losses[width])
+        first = last = widths.index(best)
+        while first > 0 and losses[widths[first - 1]] <= losses[best] + CLOSE_POINTS:
+            first -= 1
+        while last + 1 < len(widths) and losses[widths[last + 1]] <= losses[best] + CLOSE_POINTS:
+            last += 1
+        return widths[first : last + 1]
 
     def close_factors(self, surrogate: str, width: float) -> list[float]:
         """List the learning-rate factors that lose at most 2 points to the best one, at one width."""
@@ -100,10 +101,9 @@ class StudyFit:
         return sorted(factor for factor, loss in losses.items() if loss <= least + CLOSE_POINTS)
 
     def in_order(self, surrogate: str) -> list[CellKey]:
-        """Sort the cells of a surrogate by their mean loss."""
-        return sorted(
-            (key for key in self.losses if key[0] == surrogate), key=lambda key: self.losses[key].plain_mean
-        )
+        """List the cells of a surrogate, sorted by their mean loss."""
+        cells = [(name, width, factor) for name, width, factor in self.losses if name == surrogate]
+        return sorted(cells, key=lambda key: self.losses[key].plain_mean)
 
 
 def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:

@@ -60,9 +60,7 @@ class CarriedAdvice:
 
     setting: Setting
     shares: tuple[float, ...]  # its energy relative to the reference, on each measured task
-    losses: tuple[
-        float, ...
-    ]  # its points of validation accuracy below the best setting, on each measured task
+    losses: tuple[float, ...]  # its points of validation accuracy below the best setting, on each task
 
     @property
     def share(self) -> float:

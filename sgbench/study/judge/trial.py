@@ -80,9 +80,8 @@ class TaskTrial:
     task: JudgedTask
     map: dict[float, dict[int, TrialRun]] = field(default_factory=dict)  # by width [thresholds], then by seed
     cell: Cell = field(default_factory=dict)  # width and learning rate chosen by tuning
-    report: dict[str, dict[int, TrialRun]] = field(
-        default_factory=dict
-    )  # by OWN_BEST or CALIBRATED, then by seed
+    # With reporting seeds, by OWN_BEST or CALIBRATED, then by seed.
+    report: dict[str, dict[int, TrialRun]] = field(default_factory=dict)
     tuning: list[TrialRun] = field(default_factory=list)  # of the search around the best width
 
     @property
