@@ -103,8 +103,8 @@ def front_figure(
         _draw(axes, panel, methods, is_loss=is_loss)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    for line in grid:
-        line[0].set_ylabel("test loss" if is_loss else "test accuracy, %", color=INK)
+    for row_axes in grid:
+        row_axes[0].set_ylabel("test loss" if is_loss else "test accuracy, %", color=INK)
     # One legend below all panels names each line once.
     handles: dict[str, Any] = {}
     for axes in grid.flat:
@@ -135,14 +135,14 @@ def _legend(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> _Le
 def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> None:
     """Draw one target: each method with the ends of its energy and scores, and the Pareto front."""
     for index, (method, energy) in enumerate(zip(methods, panel.energies, strict=True)):
-        look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)]}
+        colour = COLOURS[index % len(COLOURS)]
         ends = [energy.low, energy.high]
-        axes.plot(ends, [method.mean] * 2, "|-", linewidth=1.4, alpha=0.6, markersize=9, **look)
+        axes.plot(ends, [method.mean] * 2, "|-", linewidth=1.4, alpha=0.6, markersize=9, color=colour)
         spread = [min(method.accuracies), max(method.accuracies)]
-        axes.plot([energy.value] * 2, spread, linewidth=1, **look)
+        axes.plot([energy.value] * 2, spread, linewidth=1, color=colour)
         # A repeated colour has another marker.
         marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
-        axes.plot([energy.value], [method.mean], marker, markersize=8, label=method.label, **look)
+        axes.plot([energy.value], [method.mean], marker, markersize=8, label=method.label, color=colour)
     sign = -1 if is_loss else 1
     pairs = zip(methods, panel.energies, strict=True)
     best = front_of([(energy.value, sign * method.mean) for method, energy in pairs])
@@ -202,9 +202,9 @@ def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) 
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Select the Pareto-optimal points (energy, accuracy): none has less energy and no less accuracy.
+    """Select the points (energy, accuracy) that no other beats in one and equals or beats in the other.
 
-    They are sorted by energy.
+    They are the Pareto front, sorted by energy.
 
     >>> front_of([(1, 90), (2, 95), (3, 94)])
     [(1, 90), (2, 95)]
