@@ -231,8 +231,8 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
         have = part.stat().st_size if resumed else 0
         if resumed and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
             raise AddressError(f"the server continues at another byte; remove {part}")
-        left = answer.headers.get("Content-Length")
-        total = have + int(left) if left is not None and left.isdigit() else None
+        remaining = answer.headers.get("Content-Length")
+        total = have + int(remaining) if remaining is not None and remaining.isdigit() else None
         bar = tqdm(
             total=total, initial=have, unit="B", unit_scale=True, desc=name, file=sys.stderr, disable=None
         )

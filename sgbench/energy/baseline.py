@@ -52,8 +52,8 @@ def matched_ann(
         _layer(layer, counts, runs, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers
     )
     first = counts.layers[0]
-    pairs = first.neurons * (first.synapses_per_pair or 1)
-    inputs = (synapse_count(first.synapses[0], counts.steps) or 0) // pairs
+    synapses_per_input = first.neurons * (first.synapses_per_pair or 1)
+    inputs = (synapse_count(first.synapses[0], counts.steps) or 0) // synapses_per_input
     return OpCounts(
         samples=counts.samples, steps=runs, input_events=Count(total=inputs * runs), layers=layers
     )

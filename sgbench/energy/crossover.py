@@ -93,7 +93,12 @@ def matched(
     comparisons = {
         target.name: compare(counts, target=target, dt_s=dt_s, passes=passes) for target in targets
     }
-    return Matched(synapse_rate(counts), activation_bits(counts), comparisons, passes)
+    return Matched(
+        rate=synapse_rate(counts),
+        activation_bits=activation_bits(counts),
+        comparisons=comparisons,
+        passes=passes,
+    )
 
 
 def activation_bits(counts: OpCounts) -> int:
