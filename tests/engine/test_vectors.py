@@ -1,11 +1,16 @@
 """Vectors in compiled loops against NumPy, number by number."""
 
+import ast
+import re
+
 import numba
 import numpy as np
 import pytest
 
 from sgbench.engine.kernels import vectors
 from sgbench.engine.kernels.codes import entry, loop
+from sgbench.engine.kernels.disk_cache import ROOM
+from tests.rooms import PACKAGE, syntax
 
 WIDTHS = {"wide": vectors.WIDE, "narrow": vectors.NARROW}
 NUMBERS = [np.float32, np.float64]
@@ -136,3 +141,25 @@ def test_a_loop_that_creates_an_array_is_refused_and_an_entry_is_not():
     assert entry(may)(3) == 0
     with pytest.raises(numba.core.errors.NumbaError, match="returning of array"):
         loop(may_not)(3)
+
+
+def python_calls(kinds: set[str]) -> set[str]:
+    """Functions of the room of these kinds that a module outside of it names, by the room's module or its alias."""
+    text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.parent != ROOM)
+    found = set()
+    for path in ROOM.glob("*.py"):
+        module = path.stem
+        names = "|".join({module, *re.findall(rf"import {module} as (\w+)", text)})
+        for node in ast.walk(syntax(path.read_text())):
+            if not isinstance(node, ast.FunctionDef) or not {*map(ast.unparse, node.decorator_list)} & kinds:
+                continue
+            taken = rf"\b({names})\.{node.name}\b(?!`)|kernels\.{module} import [^\n]*\b{node.name}\b"
+            if re.search(taken, text):
+                found.add(f"{module}.{node.name}")
+    return found
+
+
+def test_python_calls_no_row_and_no_inner_loop():
+    """Must match: none, for they have no address for Python. Must differ: what it calls is found, by alias too."""
+    assert python_calls({"row", "row_backward", "inner", "inner_backward"}) == set()
+    assert python_calls({"loop", "entry"}) >= {"events.gather", "delays.delay", "spike_times.simulate"}

@@ -18,7 +18,7 @@ from sgbench.engine.kernels.codes import (
     SUBTRACT_DECAYED,
     ZERO,
     entry_backward,
-    loop_backward,
+    inner_backward,
     row_backward,
 )
 from sgbench.engine.kernels.events import unpack_row
@@ -28,7 +28,7 @@ from sgbench.engine.kernels.slopes import slope_row
 from sgbench.engine.kernels.sums import TOGETHER, add_products, call_gather, call_scatter
 
 
-@loop_backward
+@inner_backward
 def add_reset(total, g, x, w, r, lu, o, coefficients, reset, second):
     """Add to total[g], the gradient of a sample's spikes, what the reset of the next step sends back.
 
@@ -69,7 +69,7 @@ def add_own_steps(total, g, layer, saved, r, adjoint, o):
         add_reset(total, g, saved.x, saved.w, r, adjoint.u, o, layer.coefficients, layer.reset, layer.second)
 
 
-@loop_backward
+@inner_backward
 def move_states(
     total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires
 ):
@@ -146,7 +146,7 @@ def keep_adjoints(kept, r, total, g, adjoint, o):
         kept.w[r, m] = adjoint.w[o, m]
 
 
-@loop_backward
+@inner_backward
 def backward_any(
     layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room, window, batch, low,
     high,

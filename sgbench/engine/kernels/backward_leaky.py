@@ -5,7 +5,7 @@ Arrays are described in `arguments`. All functions of a step are inlined, so tha
 
 from __future__ import annotations
 
-from sgbench.engine.kernels.codes import ALL_TO_ALL, loop_backward, row_backward
+from sgbench.engine.kernels.codes import ALL_TO_ALL, inner_backward, row_backward
 from sgbench.engine.kernels.events import unpack_row
 from sgbench.engine.kernels.prefetch import ask_row_to_read
 from sgbench.engine.kernels.readout import pull_readout
@@ -87,7 +87,7 @@ def pull_row(fires, curve, x, r, place, heard, *moving):
         m += NARROW
 
 
-@loop_backward
+@inner_backward
 def backward_leaky(
     layer, curve, reaching, readout, rows, saved, arriving, out, sums, lu, room, window, batch, low, high
 ):
@@ -131,7 +131,7 @@ def backward_leaky(
                 pull_row(layer.fires, curve, saved.x, r, place + g, heard, *moving)
 
 
-@loop_backward
+@inner_backward
 def chunk_leaky(gs, x, curve, lu, decay, out, kept_u, kept_x, slope, low, high):
     """Compute what `backward.backward_chunk` does, for neurons of one state variable without recurrence.
 

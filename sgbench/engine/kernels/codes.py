@@ -21,16 +21,23 @@ SUBTRACT, SUBTRACT_DECAYED, ZERO, NONE = range(4)
 UNWIRED, ONE_TO_ONE, ALL_TO_ALL = range(3)
 GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)  # where a surrogate derivative comes from
 
-_COMMON: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+_COMMON: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _BACK: dict[str, Any] = {**_COMMON, "fastmath": {"contract", "nsz"}}  # rounding need not be torch's
 _UNCOUNTED: dict[str, Any] = {
     "_nrt": False
 }  # no references to arrays, whose counting costs more than a short row
 
-# An entry may create arrays; a loop and a row may not. A row is inlined into its callers.
+# Python cannot call it: what Python calls by takes as long to compile as a short loop.
+_INSIDE: dict[str, Any] = {**_UNCOUNTED, "no_cpython_wrapper": True}
+
+# An entry may create arrays; a loop and a row may not. An inner loop is called by compiled code alone. A row is
+# inlined into its callers, which are compiled too, except those of a row that written loops name.
 entry = numba.njit(**_COMMON)
 loop = numba.njit(**_COMMON, **_UNCOUNTED)
-row = numba.njit(**_COMMON, **_UNCOUNTED, forceinline=True)
+inner = numba.njit(**_COMMON, **_INSIDE)
+row = numba.njit(**_COMMON, **_INSIDE, forceinline=True)
+row_of_written = numba.njit(**_COMMON, **_UNCOUNTED, forceinline=True)
 entry_backward = numba.njit(**_BACK)
 loop_backward = numba.njit(**_BACK, **_UNCOUNTED)
-row_backward = numba.njit(**_BACK, **_UNCOUNTED, forceinline=True)
+inner_backward = numba.njit(**_BACK, **_INSIDE)
+row_backward = numba.njit(**_BACK, **_INSIDE, forceinline=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sgbench.engine.kernels.codes import entry_backward, loop_backward, row, row_backward
+from sgbench.engine.kernels.codes import entry_backward, inner_backward, row, row_backward
 from sgbench.engine.kernels.images import is_thin, look_at, room_to_sort, seen
 from sgbench.engine.kernels.vectors import (
     HALF,
@@ -36,7 +36,7 @@ class NonzeroAdjoints(NamedTuple):
     value: np.ndarray  # each adjoint
 
 
-@loop_backward
+@inner_backward
 def unpool(gradient, places, r, geometry, adjoint, full, d_begin):
     """Write to `full` [pixels, F padded] the gradient of image r before pooling, and add its sums to `d_begin` [F].
 
@@ -105,7 +105,7 @@ def pull_thin(kind, full, m, by_pixel, e, shift, geometry, d_weights, pixel):
         store(d_weights, place, m, total + factor * load(kind, full, pixel + column, m))
 
 
-@loop_backward
+@inner_backward
 def pull_thin_line(full, by_pixel, line, k, geometry, d_weights, pixel):
     """Add to d_weights [K K C, F padded] the products of an input line's events with a line of output adjoints.
 
@@ -124,7 +124,7 @@ def pull_thin_line(full, by_pixel, line, k, geometry, d_weights, pixel):
             pull_thin(narrow(full), full, m, by_pixel, e, shift, geometry, d_weights, pixel)
 
 
-@loop_backward
+@inner_backward
 def pull_image(full, by_pixel, geometry, d_weights):
     """Add one image's part to the gradient of weights d_weights [K K C, F padded], row after row of the kernel.
 
@@ -155,7 +155,7 @@ def pull_image(full, by_pixel, geometry, d_weights):
                 column = following
 
 
-@loop_backward
+@inner_backward
 def fill_lines(by_pixel, geometry, lines):
     """Write an image's events into the dense padded image `lines`, flat [H', W', C]."""
     line = (geometry.padded_width) * geometry.channels
@@ -188,7 +188,7 @@ def pull_row(kind, gradient, r, f, places, geometry, lines, shift, m, w, d_rows)
     store(d_rows, w, m, total)
 
 
-@loop_backward
+@inner_backward
 def pull_windows(gradient, r, places, geometry, lines, offsets, d_rows):
     """Add image r's part to the gradient of weights d_rows [K F, K C padded], window by window.
 
@@ -231,7 +231,7 @@ def by_windows(by_pixel, geometry, row_size):
     return row_size > 0 and count * geometry.kernel_width > products
 
 
-@loop_backward
+@inner_backward
 def list_reached(full, filters, reached):
     """Write the non-zero entries of full [pixels, F padded] into `reached`, a `NonzeroAdjoints`."""
     count = 0
@@ -256,7 +256,7 @@ def add_reached(kind, reached, first, last, back, w, m, lines, place):
     store_line(lines, place, total)
 
 
-@loop_backward
+@inner_backward
 def send_back(reached, back, geometry, lines):
     """Compute the gradient of one input image into `lines`, padded and flat [H', W', C].
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgbench.engine.kernels.codes import entry, loop, row
+from sgbench.engine.kernels.codes import entry, inner, row
 from sgbench.engine.kernels.images import is_thin, look_at, room_to_sort, seen
 from sgbench.engine.kernels.vectors import (
     HALF,
@@ -54,7 +54,7 @@ def add_thin(kind, weights, m, by_pixel, e, shift, geometry, summed, pixel):
         store(summed, pixel + column, m, total + factor * load(kind, weights, place, m))
 
 
-@loop
+@inner
 def add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, pixel):
     """Add the events of one input line to the sums of one output line, event after event.
 
@@ -74,7 +74,7 @@ def add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, pixel):
             add_thin(narrow(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
 
 
-@loop
+@inner
 def add_image(weights, begin, by_pixel, geometry, summed):
     """Write to summed [pixels, F padded] the convolution of one image before pooling, row after row of the kernel.
 
@@ -108,7 +108,7 @@ def add_image(weights, begin, by_pixel, geometry, summed):
                 column = following
 
 
-@loop
+@inner
 def largest(summed, geometry, pooled, chosen):
     """Pool one image: write each window's largest sum to `pooled`, and its distance from the corner to `chosen`.
 

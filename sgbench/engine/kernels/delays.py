@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sgbench.engine.kernels.codes import entry, entry_backward, loop, loop_backward, row
+from sgbench.engine.kernels.codes import entry, entry_backward, inner, inner_backward, row
 from sgbench.engine.kernels.events import sum_rows
 from sgbench.engine.kernels.functions import exponential
 from sgbench.engine.kernels.vectors import (
@@ -50,7 +50,7 @@ class Synapses(NamedTuple):
     narrowness: float  # 1 / their standard deviation
 
 
-@loop
+@inner
 def sort_by_input(events, at_once, length, starts, place, value):
     """Sort the events of groups of `at_once` samples by input; those of group g, input k begin at starts[g, k].
 
@@ -82,7 +82,7 @@ def sort_by_input(events, at_once, length, starts, place, value):
         starts[g, 0] = begin
 
 
-@loop
+@inner
 def bells(synapses, m, k, weight, delay, rows, r):
     """Write e^(-(lag - delay)^2 / 2 sigma^2) of input k's sixteen synapses to rows[r]; copy their parameters."""
     for j in range(min(NARROW, synapses.weight.shape[0] - m)):
@@ -96,7 +96,7 @@ def bells(synapses, m, k, weight, delay, rows, r):
         rows[r, i] = exponential(rows[r, i])
 
 
-@loop
+@inner
 def fill(synapses, m, first, count, weight, delay, pieces):
     """Write to `pieces` the weights of all lags [count, L 16] of neurons [m, m + 16) and so many inputs."""
     by_lag, kind = synapses.by_lag, narrow(pieces)
@@ -124,7 +124,7 @@ def add_piece(kind, pieces, k, reached, g, i, first, last, place, value):
         store(reached, g, t, load(kind, reached, g, t) + part)
 
 
-@loop
+@inner
 def spread_events(starts, g, inputs, count, place, value, pieces, reached):
     """Add to the sums reached[g] the weights `pieces` of the events of inputs [inputs, inputs + count)."""
     for k in range(count):
@@ -137,7 +137,7 @@ def spread_events(starts, g, inputs, count, place, value, pieces, reached):
             i += NARROW
 
 
-@loop
+@inner
 def move_sixteen(source, r, i, target, q, m):
     """Copy source[r, i:i + 16] to target[q, m:m + 16], as far as both rows reach."""
     own = min(NARROW, source.shape[1] - i, target.shape[1] - m)
@@ -179,7 +179,7 @@ def delay(events, synapses, begin, out, low, high):
             move_sixteen(reached, b // GROUP, (b % GROUP * length + t) * NARROW, out, r, m)
 
 
-@loop_backward
+@inner_backward
 def gather_back(starts, g, place, value, adjoint, pieces):
     """Add to pieces[k] the adjoints of all lags after each event of input k, times its value, for all inputs k.
 
@@ -197,7 +197,7 @@ def gather_back(starts, g, place, value, adjoint, pieces):
             i += NARROW
 
 
-@loop_backward
+@inner_backward
 def read(synapses, pieces, m, weight, delay, bell, out):
     """Write to `out`, from gradients of all lags `pieces` [K, L 16], those of neurons [m, m + 16)."""
     lags, kind = synapses.by_lag.shape[2], narrow(pieces)

@@ -17,7 +17,7 @@ from sgbench.engine.kernels.codes import (
     WORD,
     ZERO,
     entry,
-    loop,
+    inner,
     row,
 )
 from sgbench.engine.kernels.events import add_rows, sum_rows, unpack_row, write_bits
@@ -37,7 +37,7 @@ from sgbench.engine.kernels.vectors import (
 )
 
 
-@loop
+@inner
 def add_sum(out, o, rows, index, value, first, last):
     """Add value[e] * rows[index[e]] to out[o] for events e in [first, last): `events.add_rows`, not inlined."""
     add_rows(out, o, rows, index, value, first, last)
@@ -100,7 +100,7 @@ def advance_row(u, b, saved, r, *given):
         saved.words[r, first_of_word // WORD] = word
 
 
-@loop
+@inner
 def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, high):
     """Compute what `advance` does, for neurons that share one decay, and subtract one positive threshold to reset.
 
@@ -131,7 +131,7 @@ def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, 
     return arrived, sent
 
 
-@loop
+@inner
 def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
     """Advance the potentials u[b] by one step driven by drive[d]; set shown[v] = u - threshold and the spikes s[b].
 
@@ -232,7 +232,7 @@ def move_second(layer, states, saved, r, b, scratch, threshold):
     return 0
 
 
-@loop
+@inner
 def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high):
     """Compute what `advance` does, for neurons of any kind.
 

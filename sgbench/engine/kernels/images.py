@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sgbench.engine.kernels.codes import entry, loop, row
+from sgbench.engine.kernels.codes import entry, inner, loop, row
 
 THIN = 4  # a line is computed event by event if it has more output columns than this for each event
 
@@ -91,7 +91,7 @@ def room_to_sort(images, geometry):
     return Sorted(starts, place, column, value, columns)
 
 
-@loop
+@inner
 def list_image(images, r, geometry, by_pixel):
     """Write the non-zero values of the dense image r into `by_pixel`, a `Sorted`."""
     pixels, channels, count = geometry.height * geometry.width, geometry.channels, 0
@@ -107,7 +107,7 @@ def list_image(images, r, geometry, by_pixel):
     by_pixel.starts[pixels] = count
 
 
-@loop
+@inner
 def sort_image(images, r, geometry, by_pixel):
     """Sort the packed events of image r by pixel into `by_pixel`, a `Sorted`."""
     pixels, channels = geometry.height * geometry.width, geometry.channels

@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sgbench.engine.kernels.codes import row
+from sgbench.engine.kernels.codes import row, row_of_written
 
 AHEAD = 4  # rows between the one that is prefetched and the one in work
 LINE_BYTES = 64
@@ -52,7 +52,7 @@ def row_ahead(rows, r, low, high, b, turn):
     return min(max(place, 0), rows.shape[0] - 1)
 
 
-@row
+@row_of_written
 def ask_row_to_read(rows, r, low, high, b, turn):
     """Fetch ahead of its use, to read it, the row of `rows` that `row_ahead` returns."""
     place = row_ahead(rows, r, low, high, b, turn)
@@ -60,7 +60,7 @@ def ask_row_to_read(rows, r, low, high, b, turn):
         ask_to_read(rows, place, m)
 
 
-@row
+@row_of_written
 def ask_row_to_write(rows, r, low, high, b, turn):
     """Fetch ahead of its use, to write it, the row of `rows` that `row_ahead` returns."""
     place = row_ahead(rows, r, low, high, b, turn)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from sgbench.engine.kernels.arguments import ReadoutRows
-from sgbench.engine.kernels.codes import entry_backward, loop_backward, row, row_backward
+from sgbench.engine.kernels.codes import entry_backward, inner_backward, row, row_backward
 from sgbench.engine.kernels.events import sum_rows, unpack_row
 from sgbench.engine.kernels.sums import scatter
 from sgbench.engine.kernels.vectors import (
@@ -112,7 +112,7 @@ def pull_readout(back, rows, step, steps, b, o, r, names):
     scatter(rows.adjoint, o, names, back.d_begin[:0], 0, count, back.d_columns)
 
 
-@loop_backward
+@inner_backward
 def call_readout(back, rows, step, steps, b, o, r, names):
     """Compute what `pull_readout` does, not inlined, and set trace[o] = decay * trace[o] + drive[o]."""
     pull_readout(back, rows, step, steps, b, o, r, names)

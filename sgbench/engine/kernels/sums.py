@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgbench.engine.kernels.codes import loop_backward, row_backward
+from sgbench.engine.kernels.codes import inner_backward, row_backward
 from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
 
 # Samples that are computed at a time; with recurrent weights all of a block, so that each weight is loaded once.
@@ -42,7 +42,7 @@ def add_one_product(total, g, adjoints, first, pieces, begin, size, m):
     store(total, g, m, row)
 
 
-@loop_backward
+@inner_backward
 def add_products(total, group, adjoints, first, pieces):
     """Compute total[g] += adjoints[first + g] @ weights for the rows g in [0, group), not inlined.
 
@@ -87,7 +87,7 @@ def scatter(out, o, index, value, first, last, total):
                 total[k, c] += p * out[o, c]
 
 
-@loop_backward
+@inner_backward
 def call_scatter(out, o, index, value, first, last, total):
     """Add value[e] * out[o] to total[index[e]] for the events e in [first, last): `scatter`, not inlined."""
     scatter(out, o, index, value, first, last, total)
@@ -113,7 +113,7 @@ def gather_adjoints(total, group, reaching, first, place):
             add_products(total, group, reaching.next_adjoint, place, reaching.next_weights)
 
 
-@loop_backward
+@inner_backward
 def call_gather(total, group, reaching, first, place):
     """Set total[g] to the gradient of each sample's outputs: `gather_adjoints`, not inlined."""
     gather_adjoints(total, group, reaching, first, place)
