@@ -50,7 +50,7 @@ def _hits(tree: RecordTree, protocol: str, row: MethodRow) -> Hits:
     folder = tree.root / protocol
     objects, stored = Objects(folder), StoredRecords(folder)
     hits = {}
-    for seed in sorted(set(row.scores) - set(row.failed_seeds)):
+    for seed in sorted(row.finished):
         if tree.layout == "leaderboards":
             path = record_path(folder, row.method_id, seed)
             record = stored.record(row.method_id, seed)

@@ -76,10 +76,14 @@ class MethodRow:
         return ", ".join([self.surrogate, *self.varying.values()])
 
     @property
+    def finished(self) -> set[int]:
+        """Return the seeds that did not fail."""
+        return self.scores.keys() - set(self.failed_seeds)
+
+    @property
     def is_claimed(self) -> bool:
         """Return whether the row is not ranked, since it failed a check or was submitted and not repeated."""
-        finished = self.scores.keys() - set(self.failed_seeds)
-        return self.listing is not None and self.listing.provenance.is_claimed(finished)
+        return self.listing is not None and self.listing.provenance.is_claimed(self.finished)
 
 
 @dataclass(frozen=True)
@@ -110,13 +114,15 @@ class Board:
 
     def parts(self) -> Iterator[tuple[Part, MethodRow]]:
         """Yield each row behind the part of the board that it is in: ranked, claimed, baseline or retired."""
-        parts: tuple[tuple[Part, tuple[MethodRow, ...]], ...] = (
-            ("ranked", self.rows),
-            ("claimed", self.claimed),
-            ("baseline", self.baselines),
-            ("retired", self.retired),
-        )
-        yield from ((part, row) for part, rows in parts for row in rows)
+        parts: dict[Part, tuple[MethodRow, ...]] = {
+            "ranked": self.rows,
+            "claimed": self.claimed,
+            "baseline": self.baselines,
+            "retired": self.retired,
+        }
+        for part, rows in parts.items():
+            for row in rows:
+                yield part, row
 
     def has_other_data(self, row: MethodRow) -> bool:
         """Return whether a row rests on other data than the first one, so that their scores are not comparable."""

@@ -77,7 +77,7 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
         failed: count of drawn rows that do not agree.
     """
     is_all = len(drawn) == rows
-    if all(_finished(row) <= {seed for check in _retrainings(row) for seed in check.seeds} for row in drawn):
+    if all(row.finished <= {seed for check in _retrainings(row) for seed in check.seeds} for row in drawn):
         most = most_wrong(rows, len(drawn), found=failed)
         if is_all:
             return ""
@@ -97,11 +97,6 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
         f" With 95 % confidence less than {share:.1f} % {seeds} would not, each row weighing the same{at_random} "
         f"({rule})."
     )
-
-
-def _finished(row: MethodRow) -> set[int]:
-    """Return the seeds of a row that finished."""
-    return row.scores.keys() - set(row.failed_seeds)
 
 
 def _retrainings(row: MethodRow) -> list[Verification]:

@@ -106,7 +106,7 @@ def _missing(row: MethodRow) -> Iterator[str]:
     run_again = {
         seed for check in provenance.verifications if check.tier == "reinferred" for seed in check.seeds
     }
-    if not run_again.issuperset(row.scores.keys() - set(row.failed_seeds)):
+    if not run_again.issuperset(row.finished):
         yield RUN_AGAIN
     if not (provenance.is_trained_again or provenance.passed_over):
         yield TRAIN_AGAIN
