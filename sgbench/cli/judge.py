@@ -77,7 +77,7 @@ def judge_command(args: argparse.Namespace) -> int:
         runs_dir=args.runs_dir,
         data_dir=args.data_dir,
         workers=args.workers,
-        say=lambda line: sys.stderr.write(f"{printable(line)}\n"),
+        say=_print_progress,
         config_dirs=args.config_dir,
         allow_targets=args.allow_target,
         author=None if args.name is None else author_of(args),
@@ -91,3 +91,8 @@ def judge_command(args: argparse.Namespace) -> int:
     lines.append(str(args.to / "verdict.md"))
     lines += result.handed_in
     return answer(args, [asdict(verdict) for verdict in result.verdicts().values()], lines)
+
+
+def _print_progress(line: str) -> None:
+    """Print a line of progress on the standard error stream, with unprintable characters escaped."""
+    sys.stderr.write(f"{printable(line)}\n")

@@ -98,10 +98,8 @@ class _Delayed(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Compute the gradients of signal, weight, bias and delays."""
         weight, bias, delays, _ = ctx.saved_tensors
-        d_weight, d_delays = (
-            None if tensor is None else torch.empty_like(tensor, memory_format=torch.contiguous_format)
-            for tensor in (weight, delays)
-        )
+        d_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+        d_delays = None if delays is None else torch.empty_like(delays, memory_format=torch.contiguous_format)
         grad, settings = grad.contiguous(), (ctx.sigma_steps, ctx.lags)
         synapses, out = _synapses(weight, delays, *settings), _synapses(d_weight, d_delays, *settings)
         arguments = ctx.events, synapses, grad.view(-1, len(weight)).numpy(), out
