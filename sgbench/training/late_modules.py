@@ -108,9 +108,10 @@ class Finder:
         """Return the spec of a module to postpone, or of one that is loaded already; None leaves it to others."""
         if fullname in PLANS:
             return _late_spec(PathFinder.find_spec(fullname, path, target))
-        for name, plan in PLANS.items():
+        name = fullname
+        while name := name.rpartition(".")[0]:  # the packages around it
             package = sys.modules.get(name)
-            if isinstance(package, Late) and _lies_in(fullname, name) and not _lies_in(fullname, *plan.apart):
+            if isinstance(package, Late) and not _lies_in(fullname, *PLANS[name].apart):
                 run_now(package)
                 module = sys.modules.get(fullname)
                 return None if module is None else _spec(fullname, PresentLoader(module))
