@@ -66,14 +66,15 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
     """Encode all samples of a split, to be used in every epoch.
 
     Args:
-        values: of all samples of the split.
+        values: values of all samples of the split.
         encoder: turns values into spikes.
         noise: random generator for the encoder.
-        dtype: of the run.
+        dtype: floating-point type of the run.
 
     Returns:
-        The encoded samples, or None if they must be encoded anew in each epoch: the encoder draws random numbers,
-        gives no sparse spikes, encodes a sample by its batch, or its spikes take more than 128 MiB.
+        The encoded samples, or None if they must be encoded anew in each epoch: the encoder draws random numbers or
+        gives no sparse spikes, the code of a sample depends on the other samples of its batch, or the spikes of the
+        split take more than 128 MiB.
     """
     parts: list[SparseSpikes] = []
     lengths: list[Tensor] = []

@@ -87,7 +87,15 @@ class SMnist(EventFiles, entry="s_mnist"):
 
 
 def crossings(image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return channel and pixel of each spike, both [spikes], of an image [784] in `SMnist` with these channels."""
+    """Find the spikes of an image [784] for an odd number `channels` = 2 h + 1; see `SMnist`.
+
+    A rise or fall of the grey value from one pixel to the next fires once for each threshold that it crosses.
+    Channel 0 fires at white pixels, 2..h at falls and h + 2..2 h at rises, the highest threshold first. The lowest
+    threshold is 0, which no grey value crosses, so that channels 1 and h + 1 are silent.
+
+    Returns:
+        Channel and pixel of each spike, both [spikes].
+    """
     thresholds = np.linspace(0.0, WHITE - 1, channels // 2).astype(np.uint8)
     above = image[:, None] >= thresholds
     rises, falls = np.nonzero(~above[:-1] & above[1:]), np.nonzero(above[:-1] & ~above[1:])

@@ -57,7 +57,8 @@ def outlook(
     Args:
         layers: diagnoses with the panels "flow" and "activity", from input to output.
         all_hidden: whether the last layer is a hidden layer; else it is a readout, which is not judged.
-        attached: names of layers whose reset passes the gradient, for which passing steps predict too little.
+        attached: names of layers whose reset is not detached. Gradient passes through the reset, too, which the
+            measured `passing_steps` leave out, so these layers are judged by how their gradient grows.
     """
     hidden = layers if all_hidden or len(layers) == 1 else layers[:-1]
     if any(overflows(layer) for layer in layers) or any(explodes(layer, attached) for layer in hidden):
@@ -73,8 +74,8 @@ def overflows(layer: LayerDiagnosis) -> bool:
 def explodes(layer: LayerDiagnosis, attached: Collection[str] = ()) -> bool:
     """Return whether the gradient of a layer grows exponentially back in time; false without recurrent weights.
 
-    Passing steps above the level `fails` decide if they are known and the reset is detached. Otherwise the growth
-    of the gradient over the first half of the steps decides.
+    If `passing_steps` are known and the reset is detached, it does above the limit of a detached reset. Otherwise
+    the growth of the gradient over the first half of the steps decides. `attached`: see `outlook`.
     """
     if layer.recurrent is False:
         return False
@@ -110,7 +111,7 @@ def advise(
     Args:
         diagnosis: its values are judged; its own field `advice` is not read.
         found: sentences on problems of the whole network, yielded first.
-        attached: names of layers whose reset passes the gradient.
+        attached: names of layers whose reset is not detached; see `outlook`.
     """
     problems = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
     yield from problems

@@ -92,9 +92,10 @@ def agreements(
 
     Args:
         reference: how the reference gradients were computed.
-        gradients: map each layer's name to its gradient [P].
+        gradients: map each layer's name to the gradient of its P weights [P].
         wanted: map each layer's name to its reference gradient [P].
-        step_size: as in `agreement`.
+        step_size: step of finite differences, relative to the norm of the layer's weights; None for references that
+            are computed otherwise.
     """
     return [
         agreement(name, reference, gradients[name], wanted_gradient, step_size=step_size)

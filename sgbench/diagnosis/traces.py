@@ -141,7 +141,10 @@ def _pass_ones(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def leaf_like(current: Tensor) -> Tensor:
-    """Copy a current so that a backward pass stores its gradient; one without a graph becomes a leaf."""
+    """Copy a current, and make a backward pass store the copy's gradient in `.grad`.
+
+    The copy of a current without a graph is a leaf that requires a gradient; that of another stays in its graph.
+    """
     current = current.clone() if current.requires_grad else current.detach().clone().requires_grad_()
     current.retain_grad()
     return current

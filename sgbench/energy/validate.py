@@ -191,8 +191,8 @@ def _price_point(name: str, case: EnergyCase, point: CasePoint, target: EnergyTa
         InputError: the target has no total for the measured network.
     """
     energies: list[BoundedValue] = []
-    for end in ENDS:
-        counts = counts_of(point, end)
+    for bound in ENDS:
+        counts = counts_of(point, bound)
         estimate = price(counts, target=target, dt_s=point.duration_s / point.steps)
         parts = {"dynamic": estimate.dynamic_nj, "static": estimate.static_nj, "whole": estimate.whole_nj}
         energy = parts[case.part]
@@ -204,24 +204,31 @@ def _price_point(name: str, case: EnergyCase, point: CasePoint, target: EnergyTa
     return BoundedValue(energies[0].value, energies[1].low, energies[2].high)
 
 
-def counts_of(point: CasePoint, end: str) -> OpCounts:
-    """Convert a published network to operation counts of one inference; end: "value", "low" or "high" activity."""
-    layers = tuple(_layer(layer, point.steps, end) for layer in point.layers if layer.neurons)
+def counts_of(point: CasePoint, bound: str) -> OpCounts:
+    """Convert a published network to operation counts of one inference.
+
+    A measurement without neurons gets one layer without events, since `OpCounts` needs a layer.
+
+    Args:
+        point: the measurement, with its network.
+        bound: the published numbers of events and spikes to count: "value" (the best estimate), "low" or "high".
+    """
+    layers = tuple(_layer(layer, point.steps, bound) for layer in point.layers if layer.neurons)
     nothing = CaseLayer(name="nothing", neurons=1, inputs=0, events=_NONE, spikes=_NONE)
     return OpCounts(
         samples=1,
         steps=point.steps,
-        input_events=Count(total=round(getattr(point.layers[0].events, end)) if point.layers else 0),
-        layers=layers or (_layer(nothing, point.steps, end),),
+        input_events=Count(total=round(getattr(point.layers[0].events, bound)) if point.layers else 0),
+        layers=layers or (_layer(nothing, point.steps, bound),),
     )
 
 
 _NONE = Range(value=0, low=0, high=0)
 
 
-def _layer(layer: CaseLayer, steps: int, end: str) -> LayerCounts:
-    """Return the operation counts of one layer of a published network; end: see `counts_of`."""
-    effective = Count(total=round(getattr(layer.events, end) * layer.neurons * layer.copies))
+def _layer(layer: CaseLayer, steps: int, bound: str) -> LayerCounts:
+    """Return the operation counts of one layer of a published network; bound: see `counts_of`."""
+    effective = Count(total=round(getattr(layer.events, bound) * layer.neurons * layer.copies))
     neurons = layer.neurons * layer.copies
     synapses = SynapseCounts(
         source="the layer before",
@@ -243,7 +250,7 @@ def _layer(layer: CaseLayer, steps: int, end: str) -> LayerCounts:
         neuron_multiplications=zero,
         neuron_additions=zero,
         neuron_comparisons=zero,
-        spikes_sent=Count(total=round(getattr(layer.spikes, end) * layer.copies)),
+        spikes_sent=Count(total=round(getattr(layer.spikes, bound) * layer.copies)),
         bias_additions=zero,
         weight_reads=effective,
         state_reads=updates,

@@ -132,31 +132,31 @@ def _fill_by_sample(
 
 
 def by_steps(
-    rows: NDArray[Any],
+    entries: NDArray[Any],
     counts: NDArray[Any],
     begin: NDArray[np.int64],
     indptr: NDArray[np.int64],
     dtype: np.dtype[Any],
 ) -> NDArray[Any]:
-    """Return entries that are stored sample after sample in the order of rows t * B + b.
+    """Sort entries that are stored sample after sample, e.g. channels of spikes, by rows r = t * B + b.
 
     Args:
-        rows: entries of all samples, with `kernels.bins.TOGETHER` more behind them.
-        counts: entries of each step and sample [T, B].
-        begin: where each sample's entries begin in `rows` [B].
-        indptr: written with the place where each row begins in the result [T * B + 1].
+        entries: entries of all samples, each sample's by step; padded by `kernels.bins.TOGETHER` unused ones.
+        counts: number of entries in each step of each sample [T, B].
+        begin: index in `entries` of each sample's first entry [B].
+        indptr: overwritten with each row's first index in the result, and last the result's length [T * B + 1].
         dtype: of the result.
     """
     loops, total = _loops(), int(counts.sum())
     if loops is not None:
         out = np.empty(total + loops.TOGETHER, dtype)
-        loops.by_steps(rows, counts, begin.copy(), indptr, out)
+        loops.by_steps(entries, counts, begin.copy(), indptr, out)
         return out[:total]
     indptr[0] = 0
     np.cumsum(counts.reshape(-1), out=indptr[1:])
-    first = (begin + np.cumsum(counts, 0) - counts).reshape(-1)
-    number = np.repeat(first - indptr[:-1], counts.reshape(-1)) + np.arange(total)
-    return rows[number].astype(dtype)
+    first = (begin + np.cumsum(counts, 0) - counts).reshape(-1)  # index in `entries` of each row's first one
+    source = np.repeat(first - indptr[:-1], counts.reshape(-1)) + np.arange(total)
+    return entries[source].astype(dtype)
 
 
 def packed_steps(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> SparseSpikes | None:
@@ -190,14 +190,16 @@ def outside_error(channels: int) -> StorageError:
 
 
 def count_late_spikes(trains: SpikeTrains, steps: int, dt_s: float) -> int:
-    """Count the spikes after the end of the last of `steps` steps of `dt_s` seconds; spike trains ascend in time.
+    """Count the spikes at or after the end of the last of `steps` steps, which last `dt_s` seconds each.
+
+    Samples that end before are not read, since no spike lies after its sample's duration.
 
     >>> count_late_spikes(SpikeTrains.of([0, 0, 1], [0, 0, 0], [999, 1000, 2500], [3000, 3000], 1), 1, 0.001)
     2
     """
     end_us = int(edges_us(steps, dt_s)[-1])
-    longer = (trains.duration_us > end_us).nonzero().squeeze(1)
-    return sum(int((trains[part].time_us >= end_us).sum()) for part in longer.split(AT_ONCE))
+    reaching_end = (trains.duration_us >= end_us).nonzero().squeeze(1)
+    return sum(int((trains[indices].time_us >= end_us).sum()) for indices in reaching_end.split(AT_ONCE))
 
 
 @functools.lru_cache(maxsize=8)

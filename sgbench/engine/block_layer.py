@@ -192,22 +192,27 @@ class BlockLayer:
         arriving = self.summed_input_current(saved, rows) if self.by_pieces else events
         kept, window = saved_rows(saved, neurons), self.plan.window or self.plan.shape[0]
         nothing = NOTHING[self.number]
-        reaching = Reaching(*self.gradient_rows(gradient), *[nothing] * 5)
+        from_output = Reaching(*self.gradient_rows(gradient), *[nothing] * 5)
 
         def backward(
             next_adjoint: np.ndarray, next_weights: np.ndarray, readout: ReadoutBack, out: np.ndarray,
             sums: Sums, low: int, high: int,
         ) -> None:  # fmt: skip
+            """Run samples [low, high) backward: write the adjoint of the current to `out`, add gradients to `sums`.
+
+            Only a first layer is computed `by_pieces`, so nothing reads its `out`: a temporary array replaces it.
+            """
+            adjoint = out
             if self.by_pieces:
-                out = np.empty((self.plan.shape[0] * (high - low), self.width), self.number)
+                adjoint = np.empty((self.plan.shape[0] * (high - low), self.width), self.number)
             curve = self.curve._replace(psi=self.psi(saved, low, high))
-            reached = reaching._replace(next_adjoint=next_adjoint, next_weights=next_weights)
+            reaching = from_output._replace(next_adjoint=next_adjoint, next_weights=next_weights)
             backward_block(
-                layer, curve, reached, readout, kept, arriving, out, sums, window, batch, low, high
+                layer, curve, reaching, readout, kept, arriving, adjoint, sums, window, batch, low, high
             )
             if self.by_pieces:
                 row_events = events.indptr, events.index, events.value
-                pieces.scatter_pieces(*row_events, out, sums.columns.ravel(), batch, low, high)
+                pieces.scatter_pieces(*row_events, adjoint, sums.columns.ravel(), batch, low, high)
 
         return backward
 

@@ -202,17 +202,20 @@ class LayerPlan:
         return self.nothing.new_zeros(self.shape[1:])
 
     def start(self) -> Carry:
-        """Return a copy of the state before the first step, for steps to update in place."""
-        u, w, s = (None if field is None else field.clone() for field in self.state)
+        """Return a copy of the state before the first step, for steps to update in place.
+
+        A missing potential or missing spikes are zeros [B, M]; a missing second variable is an empty tensor.
+        """
+        potential, second, spikes = (None if field is None else field.clone() for field in self.state)
         return Carry(
-            self.zeros() if u is None else u,
-            self.nothing if w is None else w,
-            self.zeros() if s is None else s,
+            u=self.zeros() if potential is None else potential,
+            w=self.nothing if second is None else second,
+            last=self.zeros() if spikes is None else spikes,
         )
 
     def end(self) -> Carry:
         """Return the zero adjoint of the state after the last step, for steps to update in place."""
-        return Carry(self.zeros(), self.zeros() if self.second else self.nothing, self.zeros())
+        return Carry(u=self.zeros(), w=self.zeros() if self.second else self.nothing, last=self.zeros())
 
     def saved(self) -> SavedActivations:
         """Create uninitialised arrays for the values of all steps, empty for those that are not needed."""

@@ -144,18 +144,29 @@ def make_plan(
     spec: LinearSpec,
     layout: Layout,
     begin: Any,
-    like: Tensor,
+    one_step: Tensor,
     steps: Steps,
     count: int,
     keep: Keep,
 ) -> LayerPlan:
-    """Return the plan of a layer's run over `count` steps from the state `begin`; `like` is like a step [B, M]."""
+    """Return the plan of a layer's run.
+
+    Args:
+        layer: the layer.
+        spec: its neurons' coefficients.
+        layout: how the features of a step are flattened to M neurons.
+        begin: state before the first step, in the neuron's own type and shape.
+        one_step: tensor of the shape [B, M], type and device of a step's current; its values are not read.
+        steps: how steps are computed, forward and backward.
+        count: number T of time steps.
+        keep: results of the steps that others need.
+    """
     state = tuple(None if field is None else layout.flat(field).contiguous() for field in spec.state(begin))
     return LayerPlan(
         layer=layer,
         spec=spec,
-        nothing=like.new_empty(0),
-        shape=(count, like.shape[0], like.shape[1]),
+        nothing=one_step.new_empty(0),
+        shape=(count, one_step.shape[0], one_step.shape[1]),
         layout=layout,
         state=(state[0], state[1], state[2]),
         steps=steps,
@@ -170,9 +181,9 @@ def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: boo
 
     Args:
         plan: of the layer that ran.
-        outcome: flat results; its x, potential minus threshold of all steps, is the u of `LayerRun`.
+        outcome: flat results, among them x, the potential minus threshold of all steps.
         begin: the state before the first step, whose type the last state has.
-        keep_u: whether the potentials of all steps are wanted.
+        keep_u: whether the result's field `u` is x, reshaped; else it is None.
     """
     full = plan.layout.full
     w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))

@@ -148,7 +148,7 @@ def _require_step(name: str, surrogate: Surrogate, reader: str) -> None:
 def _numbers(layer: Layer, reader: str) -> LayerNumbers:
     """Read a layer's weights and coefficients; the weights include the gain of its currents."""
     spec = require_linear(layer, reader)
-    weight, bias = layer.acting()
+    weight, bias = layer.weights_in_use()
 
     def per_neuron(value: Coefficient) -> Tensor:
         return torch.as_tensor(value, dtype=torch.float64).detach().cpu().flatten().expand(layer.neurons)
@@ -157,7 +157,7 @@ def _numbers(layer: Layer, reader: str) -> LayerNumbers:
         layer=layer,
         weight=_copy(weight),
         bias=None if bias is None else _copy(bias),
-        recurrent=None if layer.recurrent is None else _copy(layer.recurrent_acting()),
+        recurrent=None if layer.recurrent is None else _copy(layer.recurrent_in_use()),
         decay=per_neuron(spec.decay),
         synapse=None if spec.second is None else per_neuron(spec.second_decay),
         threshold=None if spec.surrogate is None else per_neuron(spec.threshold),

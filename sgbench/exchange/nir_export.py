@@ -181,7 +181,7 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
 def _product(layer: Layer) -> Any:
     """Make the node of a layer's weights and biases, with its normalisation multiplied in."""
     nir = nir_module()
-    weights, biases = layer.acting()
+    weights, biases = layer.weights_in_use()
     weight = _array(weights)
     if isinstance(layer, ConvLayer):
         bias = np.zeros(len(weight), weight.dtype) if biases is None else _array(biases)

@@ -19,7 +19,7 @@ from sgbench.neurons.base import Neuron
 
 RESETS = {0: "subtract", 1: "zero", 2: "none"}  # meanings of `reset_mechanism_val`
 NEURON_KEYS = ("beta", "alpha", "threshold", "graded_spikes_factor", "reset_mechanism_val", "V")
-MATRIX, FILTERS = 2, 4  # dimensions of the weights of a dense and of a convolutional layer
+MATRIX_DIMS, FILTER_DIMS = 2, 4  # dimensions of the weights of a dense and of a convolutional layer
 IMAGE = 3
 
 
@@ -79,15 +79,16 @@ def neurons_of_snntorch(
         name: name of the module, for messages.
         tensors: state dictionary of the module.
         make_surrogate: returns the surrogate of the neurons.
-        features: shape of one step of one sample; None takes that of the module's decays.
+        features: shape of one step of one sample; None takes that of the module's tensor `beta`, or (1,) without.
 
     Raises:
         InputError: no neurons do the same as the module; names the reason.
     """
+    # Without tensors `_modules` lists nothing; such a module is refused below, with its name.
     (module,) = _modules({f"{name}.{key}": value for key, value in tensors.items()}) or [_Module(name, {})]
     shape = tuple(module.tensors.get("beta", torch.ones(1)).shape) if features is None else tuple(features)
     recurrent, _ = _recurrence(module)
-    wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX else "all_to_all"
+    wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX_DIMS else "all_to_all"
     return _neurons(module, make_surrogate, max(1, math.prod(shape)), shape, wiring, reset_delay=True)
 
 
@@ -127,14 +128,14 @@ def _layer(
     """
     weight = _weight(weights)
     recurrent, recurrent_bias = _recurrence(neurons)
-    wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX else "all_to_all"
+    wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX_DIMS else "all_to_all"
     biases = [bias for bias in (weights.tensors.get("bias"), recurrent_bias) if bias is not None]
 
     def make(count: int, shape: tuple[int, ...]) -> Neuron:
         return _neurons(neurons, make_surrogate, count, shape, wiring, reset_delay=reset_delay)
 
     options = {"recurrence": wiring, "bias": bool(biases)}
-    if weight.dim() == MATRIX:
+    if weight.dim() == MATRIX_DIMS:
         rows, inputs = weight.shape
         if image is not None and math.prod(image) != inputs:
             raise InputError(
@@ -154,7 +155,11 @@ def _layer(
 def _weight(module: _Module) -> Tensor:
     """Return the weights of a Linear or Conv2d; raise an `InputError` for another module."""
     weight = module.tensors.get("weight")
-    if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX, FILTERS):
+    if (
+        weight is None
+        or set(module.tensors) - {"weight", "bias"}
+        or weight.dim() not in (MATRIX_DIMS, FILTER_DIMS)
+    ):
         names = ", ".join(module.tensors)
         raise InputError(f"module '{module.name}' ({names}): a Linear or Conv2d is expected in this place")
     return weight
@@ -275,7 +280,7 @@ def _recurrent_weights(module: _Module, weights: Tensor, layer: DenseLayer | Con
                 f"module '{module.name}': {weights.numel()} weights among {layer.neurons} neurons"
             )
         return weights.flatten().expand(layer.neurons).clone()
-    dimensions = FILTERS if isinstance(layer, ConvLayer) else MATRIX
+    dimensions = FILTER_DIMS if isinstance(layer, ConvLayer) else MATRIX_DIMS
     if weights.dim() != dimensions or weights.shape[:2] != (layer.weight.shape[0],) * 2:
         raise InputError(
             f"module '{module.name}': weights among neurons of shape {tuple(weights.shape)} do not fit"

@@ -84,7 +84,18 @@ class Sample:
 
 
 def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
-    """Draw `count` samples of a split to a file; samples with a few values are all drawn as points of a plane.
+    """Draw samples of a split to a file: `count` of them side by side, or points of a plane.
+
+    Points are drawn of samples that are short vectors, neither images nor over time: one for each of the first
+    2000 samples, whatever `count` is.
+
+    Args:
+        name: name of the data set, for the title.
+        dataset: the data set.
+        part: samples of the split.
+        split: name of the split, for the title.
+        path: file of the picture.
+        count: number of samples to draw side by side.
 
     Raises:
         InputError: the path does not end in .png, .svg or .pdf.

@@ -139,19 +139,19 @@ def measure(
     guess_accuracy: float | None = None,
     row_id: str | None = None,
 ) -> Measured:
-    """Average and price the records of one method.
+    """Collect the scores of one method by seed, average its costs over seeds, and price these.
 
     Args:
-        group: one record for each seed.
-        classes: count of classes of the protocol's data set.
-        targets: energy targets.
+        group: records of the method, one for each seed, in any order; at least one.
+        classes: count of classes of the protocol's data set; None if its score is a loss.
+        targets: energy targets that price the operations.
         dt_s: duration of a time step [s].
         guess_loss: test loss of guessing, for a task without classes.
         guess_accuracy: test accuracy of guessing, if classes are not equally frequent.
         row_id: id of the row, if it is not the method's id.
     """
     ordered = sorted(group, key=lambda record: record.seed)
-    counts = [record.counts for record in ordered if record.counts]
+    operations = [record.counts for record in ordered if record.counts]
     seeds = [record.seed for record in ordered]
     score = measure_of(classes, guess_loss, guess_accuracy)
     tested = [score.of(record.test) for record in ordered]
@@ -165,7 +165,7 @@ def measure(
         at_chance=tuple(record.seed for record in ordered if score.is_at_chance(record.test)),
         costs=costs(ordered, targets=targets, dt_s=dt_s),
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
-        steps_per_sample=frozenset(count.steps / count.samples for count in counts),
+        steps_per_sample=frozenset(counts.steps / counts.samples for counts in operations),
         made_utc=max(record.provenance.created_utc for record in ordered),
         data_sha256=tuple(sorted({data for record in ordered if (data := record.provenance.data_sha256)})),
     )

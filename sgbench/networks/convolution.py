@@ -115,7 +115,7 @@ class ConvLayer(Layer):
         pool = self.pool_out
         at_once = pool is not None and pool.kind == "max" and not self.normalises
         side = pool.window[0] if at_once and pool is not None else 1
-        weight, bias = self.acting()
+        weight, bias = self.weights_in_use()
         convolution = Convolution(self.image_in, weight, bias, self.stride, self.kernel_size // 2, side)
         current = self.normalised(convolve(signal, convolution))
         return current if at_once or pool is None else pool(current)

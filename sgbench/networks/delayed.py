@@ -152,7 +152,7 @@ class DelayedLayer(DenseLayer):
         # Rows of both matrices: lag by lag, the presynaptic neurons.
         forward, backward = (
             None if weights is None else (weights[..., None] * kernels).permute(2, 1, 0).flatten(0, 1)
-            for weights in (self.recurrent_acting(), self.recurrent_feedback)
+            for weights in (self.recurrent_in_use(), self.recurrent_feedback)
         )
         latest: deque[Tensor] = deque(maxlen=self.longest + 1)
 
@@ -185,7 +185,7 @@ class DelayedLayer(DenseLayer):
             return self.current(dense(signal))
         if self.pool_in is not None or self.dropout is not None:
             signal = self.arriving(dense(signal))
-        weight, bias = self.acting()
+        weight, bias = self.weights_in_use()
         if self.kernel == "gaussian":
             current = delay(
                 signal, weight, bias, Gaussians(self.delays(), self.sigma_steps, self.longest + 1)

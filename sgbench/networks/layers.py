@@ -134,14 +134,15 @@ class Layer(nn.Module):
         """Draw all weights."""
 
     def product(self, x: Tensor) -> Tensor:
-        """Compute the weighted sum of inputs x [..., inputs] and the bias: [..., currents].
+        """Compute the weighted sum of inputs x [..., inputs] and the bias: all currents of N neurons [..., C N].
 
-        In the backward pass fixed feedback weights, if any, replace the weights.
+        C is the number of currents of a neuron. In the backward pass fixed feedback weights, if any, replace the
+        weights.
         """
         if self.feedback_weight is None or not x.requires_grad:
-            return self._weighted_sum(x, *self.acting())
+            return self._weighted_sum(x, *self.weights_in_use())
         back = self.feedback_weight
-        current = self._weighted_sum(x.detach(), *self.acting())
+        current = self._weighted_sum(x.detach(), *self.weights_in_use())
         return with_backward_of(current, x, lambda x: self._weighted_sum(x, back, None))
 
     def _weighted_sum(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -162,7 +163,7 @@ class Layer(nn.Module):
         """Compute the recurrent current [B, currents N] from the last step's spikes or potentials [B, N]."""
         if self.recurrent is None:
             return torch.zeros_like(s)
-        weights, back = self.recurrent_acting(), self.recurrent_feedback
+        weights, back = self.recurrent_in_use(), self.recurrent_feedback
         if self.cut or back is None or not s.requires_grad:
             return self.rewired(s.detach() if self.cut else s, weights)
         return with_backward_of(self.rewired(s.detach(), weights), s, lambda s: self.rewired(s, back))
@@ -171,7 +172,7 @@ class Layer(nn.Module):
         """Return a function for one pass, which maps the last spikes to the recurrent current: `feedback`."""
         return self.feedback
 
-    def recurrent_acting(self) -> Tensor:
+    def recurrent_in_use(self) -> Tensor:
         """Return the recurrent weights V in use; call only with recurrence."""
         return self.recurrent  # type: ignore[return-value]
 
@@ -201,7 +202,7 @@ class Layer(nn.Module):
             else current
         )
 
-    def acting(self) -> tuple[Tensor, Tensor | None]:
+    def weights_in_use(self) -> tuple[Tensor, Tensor | None]:
         """Return the weights and bias in use: after training with a normalisation folded into them, if possible."""
         trained = self.normaliser is not None and not self.training
         return self.normaliser.folded(self.weight, self.bias) if trained else (self.weight, self.bias)  # type: ignore[union-attr]
@@ -280,20 +281,20 @@ class DenseLayer(Layer):
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
         """Return weights [currents N, inputs] and bias [currents N]; None if more than these make the current."""
         dropped = self.training and self.dropout is not None
-        return None if dropped or self.normalises or self.pool_in is not None else self.acting()
+        return None if dropped or self.normalises or self.pool_in is not None else self.weights_in_use()
 
-    def acting(self) -> tuple[Tensor, Tensor | None]:
+    def weights_in_use(self) -> tuple[Tensor, Tensor | None]:
         """Return the weights in use, with masked ones set to 0, and the bias."""
-        weight, bias = super().acting()
+        weight, bias = super().weights_in_use()
         return self._apply_mask(weight, self.mask), bias
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute the product of these weights and inputs x [..., inputs], plus the bias."""
         return nn.functional.linear(x, weight, bias)
 
-    def recurrent_acting(self) -> Tensor:
+    def recurrent_in_use(self) -> Tensor:
         """Return the recurrent weights V, with masked ones set to 0."""
-        return self._apply_mask(super().recurrent_acting(), self.recurrent_mask)
+        return self._apply_mask(super().recurrent_in_use(), self.recurrent_mask)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
         """Compute the recurrent current from spikes s [B, N]: elementwise, or as a product with a matrix."""

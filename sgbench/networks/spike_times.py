@@ -121,22 +121,22 @@ class SpikeTimes(Network):
         """Compute a hidden layer's spikes, and the share of samples in which each neuron is silent [N].
 
         Args:
-            layer: the layer.
-            arrivals: its input.
-            ends: ends of the samples [B].
+            layer: the layer, with N neurons.
+            arrivals: times of its input events [B, K], and their jumps of each neuron's current [B, K, N].
+            ends: end of each sample [B], in steps.
         """
 
     @abstractmethod
     def compute_output(
         self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int
     ) -> ReadoutActivity:
-        """Compute the readout's output.
+        """Compute the readout's output in each step, and its spikes if it fires.
 
         Args:
-            layer: the readout.
-            arrivals: its input.
+            layer: the readout, with C neurons.
+            arrivals: times of its input events [B, K], and their jumps of each neuron's current [B, K, C].
             lengths: number of steps of each sample [B].
-            steps: number T of steps of the output.
+            steps: number T of steps of the output [T, B, C].
         """
 
     def trained_steps(self, steps: int) -> int:

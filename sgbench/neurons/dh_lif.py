@@ -112,8 +112,13 @@ class DhLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of K branches and the soma, and one comparison."""
-        branches = self.currents
+        """Count a neuron's operations per step.
+
+        The K branches and the soma each multiply their state by a decay, and with a gain their input by it. A
+        branch adds its input, and is itself added to the soma's input; `next_potential` counts the soma's own
+        additions. One comparison decides whether the neuron fires.
+        """
+        branches = self.currents  # K: one current for each branch
         additions = 2 * branches + self.next_potential.additions
         multiplications = (1 + self.has_gain) * (branches + 1)
         return Operations(

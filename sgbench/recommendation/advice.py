@@ -111,14 +111,19 @@ class Recommendation:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Convert the recommendation to plain values for JSON, whose keys stay the same between releases."""
-        tries = {} if self.tries is None else {"tries": self.tries.tree, "recurrent_tries": self.tries.lines}
-        return {
+        """Convert the recommendation to plain values for JSON, whose keys stay the same between releases.
+
+        The keys are the names of the fields. For a recurrent network "tries" has the settings to try first, and a
+        further key "recurrent_tries" has them as lines of text; for another one "tries" is None.
+        """
+        tree = {
             **asdict(replace(self, tries=None)),
             "later": [task.model_dump(mode="json") for task in self.later],
             "shape": self.shape.model_dump(mode="json"),
-            **tries,
         }
+        if self.tries is not None:
+            tree |= {"tries": self.tries.tree, "recurrent_tries": self.tries.lines}
+        return tree
 
     @property
     def _starts(self) -> list[str]:

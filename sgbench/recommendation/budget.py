@@ -83,13 +83,15 @@ def advise_budget(
     Args:
         measured: tasks with their runs; `read_block` reads the shipped ones.
         budget: the limits to keep.
-        own: operation counts and time step [s] of the user's finished run, with real weights and without a cost on
-            activity; None: no such run.
+        own: operation counts and time step [s] of the user's finished run, whose weights are not quantised and
+            which has no cost on activity; None: no such run.
         summary: results of a study of many shapes; None leaves out the losses of other shapes.
         config_dirs: folders with the user's own energy targets.
 
     Raises:
-        InputError: no such target, a target without a total, or no setting keeps the budget on any task.
+        InputError: there is no such target, or it prices too few operations for a total. Without `own`: no setting
+            keeps the budget on any task. With `own`: the budget has no limit of energy, or no setting can save so
+            much.
     """
     (prices,) = chosen_targets([budget.target], config_dirs).values()
     tasks = {task.title: priced_task(task, prices) for task in measured}

@@ -166,10 +166,10 @@ def _log_start(shape: Shape) -> float:
 
 
 def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
-    """Compute a cell's points below the best cell of its task, by seed.
+    """Compute by how many percentage points of test score a cell is below the best cell of its task, by seed.
 
-    The seeds are those that both have. If they share none, all seeds of the cell are compared with the mean of the
-    best cell.
+    The list follows the cell's seeds, and leaves out those that the best cell lacks. If they share none, each seed
+    of the cell is compared with the mean of the best cell. A cell is better in a seed where the value is negative.
     """
     best = task.best
     best_scores = dict(zip(best.seeds, best.score, strict=True))

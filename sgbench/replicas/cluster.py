@@ -122,23 +122,28 @@ class ClusterPool:
         self.lost = False  # whether a job ended before its points, so that its log is needed
 
     def run(self, groups: Sequence[PointGroup]) -> None:
-        """Run all groups; on an interrupt, stop all jobs after they have saved their state."""
+        """Run all groups as jobs, and resubmit the groups of lost jobs, until all points have ended.
+
+        On an interrupt, all jobs are stopped after they have saved their state. The folder of the jobs, with their
+        logs, is removed if none was submitted, or if all points ended and no job was lost.
+        """
         self.folder.mkdir(parents=True)
-        whole = False
+        all_ended = False
         try:
             self._start(groups)
             while self.running:
                 time.sleep(TICK_S)
-                self._start(self._read_messages())
+                lost_groups = self._read_messages()
+                self._start(lost_groups)
                 self.tick()
-            whole = True
+            all_ended = True
             self._report_cost(groups[0].points[0])
         finally:
             if self.running:
                 (self.folder / STOP).touch()
                 self.cancel_rest()
             self.cluster.close()
-            if not self.readers or (whole and not self.lost):
+            if not self.readers or (all_ended and not self.lost):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _report_cost(self, point: int) -> None:

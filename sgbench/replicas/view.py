@@ -88,11 +88,15 @@ class SweepView:
             self.live.start()
 
     def hear(self, message: WorkerMessage) -> None:
-        """Update the display by a worker's message."""
+        """Update the table, and print a line where a point has ended, by a worker's message.
+
+        A message "noted" only prints its line. "began" and "epoch" bring the epochs done and the best scores so far
+        of a running point. "ended", "refused" (no record) and "pruned" (stopped early) end the point.
+        """
         if message.kind == "noted":
             self.say(message.line)
             return
-        spec, row = self.specs[message.point], self.rows[self.kinds[message.point]]
+        spec, row = self.specs[message.point], self._row_of(message.point)
         if message.kind in ("began", "epoch"):
             row.running += message.point not in self.open
             self.open.add(message.point)
@@ -117,9 +121,13 @@ class SweepView:
         self._count(message.point, message.record)
         self.say(f"{self._number()} {self.headline(message.record)}")
 
+    def _row_of(self, point: int) -> PointRow:
+        """Return the row of the table in which a point is counted."""
+        return self.rows[self.kinds[point]]
+
     def _count(self, point: int, record: RunRecord) -> None:
         """Count a point that has a record, and take its validation score."""
-        row = self.rows[self.kinds[point]]
+        row = self._row_of(point)
         row.failed += record.status != "finished"
         row.done += record.status == "finished"
         if record.validation is not None:
@@ -253,10 +261,11 @@ class InNotebook:
 
 
 def kinds(specs: Sequence[RunSpec]) -> list[str]:
-    """Return the kind of each point, which names its row of the table.
+    """Return the kind of each point, which is the name of the table's row in which it is counted.
 
-    It is the data set if that varies in the sweep; else the method's label if the surrogate varies, or nothing
-    does. Otherwise it is the varying setting with the fewest values: an entry before a parameter, the seed last.
+    If the data set varies in the sweep, the kind is its name; else if the surrogate varies, or nothing does, it is
+    the method's label. Otherwise it is the value of one varying setting, such as "network=mlp". A choice of an
+    entry is preferred to a parameter, then the setting with the fewest values; the seed is taken last.
 
     >>> kinds([])
     []

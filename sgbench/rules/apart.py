@@ -187,7 +187,7 @@ def direct_weights(network: Network, feedback: str) -> list[Tensor]:
             value stands for fixed random ones.
     """
     if feedback == "symmetric":
-        return [network.readout.acting()[0].detach()]
+        return [network.readout.weights_in_use()[0].detach()]
     if feedback == "adaptive":
         return [weight.detach() for weight in network.learnt_feedback]
     return list(network.direct_feedback)  # type: ignore[arg-type]

@@ -137,9 +137,9 @@ def learning_signals(network: Network, span: Span, slopes: Tensor) -> list[Tenso
         span: states and outputs of its layers in a window.
         slopes: derivatives of the loss by the outputs [n, B, C].
     """
-    errors = [slopes @ network.readout.acting()[0]]
+    errors = [slopes @ network.readout.weights_in_use()[0]]
     for layer, window in zip(network.hidden_layers[:0:-1], span.hidden[:0:-1], strict=True):
-        errors.append((errors[-1] * spike_slopes(window)) @ layer.acting()[0])
+        errors.append((errors[-1] * spike_slopes(window)) @ layer.weights_in_use()[0])
     return errors[::-1]
 
 

@@ -189,7 +189,7 @@ def detach_other_spikes(network: Network) -> Iterator[None]:
     """Treat recurrent spikes of a layer's other neurons as constants, within a `with` block."""
 
     def feedback(layer: DenseLayer, s: Tensor) -> Tensor:
-        weights = layer.recurrent_acting()
+        weights = layer.recurrent_in_use()
         rows = torch.arange(len(weights), device=s.device)
         # Row r of V leads to neuron r, or r modulo N if neurons take several currents.
         own_weights = weights[rows, rows % layer.neurons]

@@ -101,18 +101,18 @@ def verdict(
 ) -> Verdict:
     """Decide whether A equals B within the margin, is better or worse, or whether that is open.
 
-    The word is `equal` if equality within the margin is shown, also if a smaller difference is shown too; else
-    `better` or `worse` if a difference is shown; else `open`. `p_beyond` tests that the difference is larger than
-    the margin.
-
-    With an open verdict, `seeds_needed` seeds in a new sample give a verdict with a power of 0.8 if the true
-    difference is the estimated one. It is a plan, not a result, and scatters as the estimate does.
-
     Args:
         result: the estimated difference A minus B, with a paired or pooled error.
         margin: in the unit of the scores, above 0.
         level: significance level of the two-sided test of difference, and of each one-sided test of equality.
         p_differs: p-value in place of that of `result`, if it was corrected for many comparisons.
+
+    Returns:
+        The verdict. Its `word` is "equal" if equality within the margin is shown, even if a smaller difference is
+        shown too; else "better" or "worse" if a difference is shown; else "open". Its `p_beyond` is the p-value of
+        a difference larger than the margin. If the word is "open", `seeds_needed` is the number of new seeds that
+        would decide with a power of 0.8 if the true difference were the estimated one. It is a plan, not a result,
+        and scatters as the estimate does.
 
     Raises:
         InputError: the margin is not above 0.

@@ -48,7 +48,7 @@ class Summary:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Return both ends of the interval; None with one seed, and if all seeds are equal."""
+        """Return both ends of the interval; None with one seed, or if the values of all seeds are equal."""
         low, high = self.low, self.high
         return None if low is None or high is None or low == high else (low, high)
 

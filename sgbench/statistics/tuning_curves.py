@@ -35,7 +35,8 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
 
     v_(i) is the i-th smallest of N validation scores; its weight is the probability to be the best of n. This
     estimator is unbiased; that of Dodge et al. draws with replacement and is too low near n = N. Test scores get
-    the same weights, so they are those of the trial that validation selects, never the best test score.
+    the same weights, so they are those of the trial that validation selects. Of trials with equal validation scores
+    the one with the best test score counts as selected, so with such ties the test score is an upper bound.
 
     Source: Dodge et al. 2019, D19-1224; Tang et al. 2020, arXiv:2004.13705, for the bias.
 
@@ -60,8 +61,9 @@ def best_band(
 ) -> tuple[Floats, Floats]:
     """Compute the band of the expected test score of the best of n settings, by a bootstrap over settings.
 
-    Settings are drawn with replacement, as many as there are, and `expected_best` is taken of each draw; the band
-    holds the middle share of these. It covers which settings a search happens to try, not the noise of training.
+    Settings are drawn with replacement, as many as there are, and `expected_best` is computed for each draw, with
+    its rule for ties. The band holds the middle share of these. It covers which settings a search happens to try,
+    not the noise of training.
 
     Source: Dodge et al. 2019, D19-1224, for the curve; Efron & Tibshirani 1993, chapter 13, for percentiles.
 
@@ -113,8 +115,8 @@ def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
     .. math:: \frac{1}{\log k_\max - \log k_\min} \int_{\log k_\min}^{\log k_\max} s(k) \, d\log k
 
     k is the slope and s(k) its test score; the integral is by trapezoids. A slope that was tried with several other
-    settings has the score of the one that is best on validation. The more the slope matters, the further the result
-    is below the best score.
+    settings has the score of the one that is best on validation, and of equal ones the best test score. The more
+    the slope matters, the further the result is below the best score.
 
     >>> flat = [Trial(0.9, 0.9, slope, 1, 0) for slope in (1.0, 10.0, 100.0)]
     >>> peaked = [Trial(score, score, slope, 1, 0) for slope, score in ((1.0, 0.1), (10.0, 0.9), (100.0, 0.1))]
@@ -139,6 +141,8 @@ def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
 
 def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:
     """Average the test scores of the `count` settings with the best validation scores, or of all if fewer.
+
+    Of settings with equal validation scores those with the worst test scores are taken first.
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), who average the ten best cells of a grid.
 

@@ -62,7 +62,7 @@ class RunGroup:
     specs: tuple[RunSpec, ...]
 
 
-def composed(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
+def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
     """Compose and check the spec of each run of a block, with calibrated widths measured.
 
     Raises:
@@ -105,10 +105,11 @@ class BlockRun:
     def run(self, deadline_s: float | None = None) -> bool:
         """Train the runs of the block that are not stored, and store each group whose runs have all ended.
 
-        Once all runs are stored, the block's best cells are chosen and written, if it defines how.
+        A group holds the runs of one task and seed, a cell is one combination of varied settings. Once all runs are
+        stored, the best cells of each task are chosen and written, if the block has a rule for that (`settles`).
 
         Args:
-            deadline_s: on the monotonic clock [s]; a group that would end later is not started. None: no limit.
+            deadline_s: monotonic time [s]; a group that would end later is not started. None: no limit.
 
         Returns:
             Whether all runs of the block are stored.
@@ -122,7 +123,7 @@ class BlockRun:
         for needed in study.blocks[name].needs:
             require_settled(self.loaded, needed, self.folders)
         planned = points(study, name, read_settled(store.folder))
-        specs = composed(planned, self.folders)
+        specs = compose_specs(planned, self.folders)  # of each planned run
         stored = {entry.key for entry in store.entries()}
         open_groups = [
             group
@@ -233,7 +234,7 @@ def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
     if rule is None or name not in settled:
         return  # reported by the block that needs it
     planned = points(loaded.study, name, settled)
-    cells = best_cells(rule, planned, composed(planned, folders), folders)
+    cells = best_cells(rule, planned, compose_specs(planned, folders), folders)
     if json.loads(json.dumps(cells)) != settled[name]:
         raise InputError(
             f"{folders.store.folder / SETTLED}: the cells of block {name} are not those that its records select; "

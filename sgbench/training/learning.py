@@ -27,7 +27,7 @@ def learning_of(
     counts: OpCounts,
     agreement: tuple[EpochAgreement, ...] | None = None,
 ) -> Learning | None:
-    """Return the memory, products and locality of a run's learning rule.
+    """Compute what a run's learning rule needs: memory, multiplications per step, and signals of other neurons.
 
     Args:
         network: the trained network.
@@ -37,7 +37,9 @@ def learning_of(
         agreement: agreement with back-propagation by epoch and layer, passed on.
 
     Returns:
-        None if the rule does not define its demand, or connections were not counted.
+        The memory [bytes] for one batch, the multiplications per step and sample that update weights or traces and
+        those that send errors back, and the signals that each synapse needs (its locality). None if the rule does
+        not state these, or the counts lack connections.
     """
     protocol = method.protocol
     cut = method.parameters["network"].get("recurrence_gradient") == "cut"

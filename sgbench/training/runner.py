@@ -110,7 +110,13 @@ class _Fitted(Attempt):
         self.profile = Profile(self.parts.device) if spec.trainer.profile else None
 
     def record(self) -> RunRecord:
-        """Train and test by Lightning, and return the record, also of a failure."""
+        """Train and test by Lightning, and return the record; a failure of the run gives a failed record.
+
+        Raises:
+            InputError: a value is not usable, or data are missing.
+            StorageError: a file cannot be written.
+            KeyboardInterrupt: the run was interrupted; its last checkpoint is stored.
+        """
         try:
             torch.set_num_threads(self.spec.trainer.threads)
             memory.keep_freed_memory()
@@ -125,6 +131,7 @@ class _Fitted(Attempt):
                 warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
                 # One worker encodes all batches in order, so that random numbers are the same.
                 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+                # Averages gradients with the helper processes; None for a run of one process.
                 with helper_processes(self.spec) as self.training.loop.together:
                     record = self._train_and_test()
         except (InputError, StorageError):

@@ -86,8 +86,15 @@ class WrittenEntry:
 def write_entry(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = None) -> WrittenEntry:
     """Store samples, and write the YAML files of their data set, experiment and protocol.
 
-    The name gets a hash of samples and terms, so that other data or terms never share a board. An entry of the
-    same samples and terms is used as it is.
+    The name gets a hash of samples and terms, so that results of other data or other terms never meet on one
+    leaderboard. Samples that are stored already are not stored again. If a file cannot be written, new ones are
+    removed.
+
+    Args:
+        name: name that the user has chosen; the hash is appended.
+        prepared: samples of all splits, with their form and classes.
+        terms: hidden sizes, epochs, batch size and the like, which the protocol fixes for all runs.
+        data_dir: folder under which the samples are stored; None: the default data folder.
 
     Raises:
         InputError: the name or a term is not usable.

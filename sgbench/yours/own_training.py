@@ -33,9 +33,10 @@ class RunScores(NamedTuple):
 
 
 def cross_entropy(output: Any, target: Tensor) -> Tensor:
-    """Compute the cross-entropy of an output [B, C], or [T, B, C] summed over time, with classes [B].
+    """Compute the mean cross-entropy of a network's output with the classes [B].
 
-    If the module returns (spikes, potentials), the output is the spikes.
+    An output [B, C] holds the logits; one with time, [T, B, C], is summed over its T steps to get them. Of several
+    outputs, such as (spikes, potentials), the first is taken.
     """
     return nn.functional.cross_entropy(_logits(output), target)
 

@@ -57,8 +57,9 @@ def is_hooked(module: nn.Module) -> bool:
 def trace_step(network: nn.Module) -> tuple[fx.Graph, str]:
     """Trace one time step of a network; return the graph, and why its `forward` was not traced (empty if it was).
 
-    A `forward` with a loop over time cannot be traced; the graph then chains its modules in order. Branches of a
-    `forward`, such as on `self.training`, are taken by the current values.
+    A graph of `forward` is used if it is one time step. If tracing fails, or if the graph has the loop over time
+    in it, the graph chains the modules in the order in which they were created instead. Branches of a `forward`,
+    such as on `self.training`, are taken by the current values.
 
     Raises:
         InputError: a module cannot be part of a time step, by name and with the remedy; or a `forward` needs more
@@ -66,26 +67,26 @@ def trace_step(network: nn.Module) -> tuple[fx.Graph, str]:
     """
     _require_one_input(network)
     twin = _copy_for_tracing(network)
-    graph, changed, why = None, "", ""
+    graph, changed_attribute, why_not_traced = None, "", ""
     try:
-        graph, changed = _trace_forward(twin)
+        graph, changed_attribute = _trace_forward(twin)
     except Exception as error:  # a forward may do anything with a traced value
-        why = one_printable_line(error) or type(error).__name__
+        why_not_traced = one_printable_line(error) or type(error).__name__
     if graph is not None and not _is_a_step(graph, network):
         _require_plain_loop(graph, network)
-        graph, why = None, "it has the loop over time in it, or passes states of neurons"
-    elif changed:
+        graph, why_not_traced = None, "it has the loop over time in it, or passes states of neurons"
+    elif changed_attribute:
         raise InputError(
-            f"accelerate: the network's forward changes '{changed}', a state that would stand still; keep states "
-            f"in neurons"
+            f"accelerate: the network's forward changes '{changed_attribute}', a state that would stand still; "
+            f"keep states in neurons"
         )
     if graph is None:
-        graph = _chain_modules(network, why)
+        graph = _chain_modules(network, why_not_traced)
     for node in graph.nodes:
         if node.op == "call_module":
             _require_stateless(str(node.target), network.get_submodule(str(node.target)))
-    last_neuron(graph, network)
-    return graph, why
+    last_neuron(graph, network)  # raises an error for a network that does not end in neurons
+    return graph, why_not_traced
 
 
 def _require_one_input(network: nn.Module) -> None:
@@ -258,7 +259,7 @@ def _require_stateless(name: str, module: nn.Module) -> None:
 
 
 def last_neuron(graph: fx.Graph, network: nn.Module) -> fx.Node:
-    """Return the call of the neurons whose spikes are the output of a step.
+    """Return the node that calls the neurons whose spikes are the output of a step.
 
     Raises:
         InputError: the output is anything else.

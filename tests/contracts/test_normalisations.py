@@ -110,7 +110,7 @@ def test_the_scale_of_weights_does_not_matter_in_training(name: str) -> None:
 @every_network
 @every
 def test_weights_fold_where_it_says(name: str, make: Any) -> None:
-    """Expected: once trained, weights and bias of `acting` make the normaliser's current of any input."""
+    """Expected: once trained, weights and bias of `weights_in_use` make the normaliser's current of any input."""
     layer = trained(name, make).layers[0]
     normaliser: Any = layer.normaliser
     if normaliser is None or not normaliser.folds:

@@ -185,6 +185,13 @@ def test_tonics_frames_drop_what_we_keep():
     assert ours.dense().sum() == 4000
 
 
+def test_a_spike_exactly_at_the_end_of_sample_and_steps_is_counted_as_left_out():
+    """By hand: of the only step, until 1000 us, 1000 us (the end of sample 0, too) and 1001 us lie outside."""
+    trains = SpikeTrains.of([0, 0, 1, 2], [0, 0, 0, 0], [999, 1000, 1001, 500], [1000, 1001, 900], 1)
+    assert count_late_spikes(trains, 1, 0.001) == 2
+    assert bin_spikes(trains, 1, 0.001, counts=True).dense().sum() == 4 - 2
+
+
 def test_a_record_says_how_many_spikes_were_left_out():
     """Expected by hand: of a task of 100 ms cropped to 60, its spikes from 60 ms on; nothing where none is."""
     words = ["experiment=randman", "dataset.samples=[4,2,2]", "protocol.hidden=[4]", "protocol.epochs=1"]

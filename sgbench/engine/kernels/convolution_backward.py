@@ -157,7 +157,11 @@ def pull_image(full, by_pixel, geometry, d_weights):
 
 @inner_backward
 def fill_lines(by_pixel, geometry, lines):
-    """Write an image's events into the dense padded image `lines`, flat [H', W', C]."""
+    """Write an image's events into the dense image `lines`, whose other entries are set to 0.
+
+    `lines` is flat [H', W', C], with H' and W' the image's height and width with its padding. `by_pixel` is a
+    `Sorted`, the image's events ordered by pixel; `geometry` is a `Geometry`.
+    """
     line = (geometry.padded_width) * geometry.channels
     lines[:] = 0
     for y in range(geometry.height):

@@ -102,7 +102,9 @@ def advance_row(u, b, saved, r, *given):
 
 @inner
 def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, high):
-    """Compute what `advance` does, for neurons that share one decay, and subtract one positive threshold to reset.
+    """Run one layer through all steps; its neurons share one decay, and subtract one positive threshold to reset.
+
+    Arguments and result are those of `advance_any`, but for the states, of which u is enough.
 
     The last spikes are where u > theta, so they are not stored; theta is not read for neurons that do not fire.
     `names` and `fired` are scratch memory for numbers of inputs and of neurons.
@@ -234,10 +236,16 @@ def move_second(layer, states, saved, r, b, scratch, threshold):
 
 @inner
 def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high):
-    """Compute what `advance` does, for neurons of any kind.
+    """Run one layer of neurons of any kind through all steps of samples [low, high); see `advance` for arguments.
 
-    scratch [4, M] is memory for the current, the drive of u, and u - threshold; its last row holds the constant
-    thresholds at first. `names` is scratch memory for numbers of inputs and neurons.
+    In a step, `sum_current` sums the input current, `move_second` updates the second variable and returns which row
+    of `scratch` drives the potential u, and `move_row` updates u and the spikes. Rows of scratch [4, M] are the
+    current, the drive with a second variable, u - threshold, and the threshold of each neuron. u - threshold is
+    written there where the rows of saved.x are shorter, without padding, and then copied. `ask_row_to_write`
+    prefetches the memory of a row. `names` is scratch memory for indices of inputs and neurons.
+
+    Returns:
+        How many packed spikes reached the layer, and how many it sent to the readout.
     """
     arrived = sent = 0
     seen, shown, threshold = saved.x.shape[1], scratch[2:3], scratch[3:]

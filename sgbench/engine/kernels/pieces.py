@@ -42,9 +42,10 @@ def add_to_events(q, line, place, index, value, first, last):
 
 @loop
 def gather_pieces(indptr, index, value, line, begin, current, batch, low, high):
-    """Write current [T B, M] of samples [low, high): the bias `begin` [M] plus value times weights of each event.
+    """Sum the input currents of samples [low, high): current[r] is the bias plus value times weights of r's events.
 
-    `line` holds the weights in pieces; `indptr`, `index` and `value` the events of the rows.
+    Row r = t B + b of current [T B, M] is step t of sample b, and its events are indptr[r] to indptr[r + 1] of
+    `index` and `value`. `line` holds the weights in pieces, flat [M / PIECE, K, PIECE]; `begin` [M] is the bias.
     """
     inputs = line.size // current.shape[1]
     for m in range(0, current.shape[1], PIECE):
@@ -57,9 +58,10 @@ def gather_pieces(indptr, index, value, line, begin, current, batch, low, high):
 
 @loop_backward
 def scatter_pieces(indptr, index, value, adjoint, line, batch, low, high):
-    """Add to `line`, the weight gradients in pieces, the adjoint [T n, M] of the currents of samples [low, high).
+    """Add the weight gradients of samples [low, high) to `line`, from the adjoint [T n, M] of their currents.
 
-    `indptr`, `index` and `value` are the events of the rows; n is high - low.
+    n is high - low. `line` holds the gradients in pieces, flat [M / PIECE, K, PIECE]. `indptr`, `index` and `value`
+    are the events that arrived in the rows t B + b of all samples.
     """
     inputs, count = line.size // adjoint.shape[1], high - low
     for m in range(0, adjoint.shape[1], PIECE):

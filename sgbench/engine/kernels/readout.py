@@ -38,8 +38,9 @@ from sgbench.engine.kernels.vectors import (
 def read_out(words, r, names, readout, b):
     """Advance the readout of sample b by the packed spikes words[r], and write output[r]; return how many spikes.
 
-    v = decay * v + bias + weights of the spikes. `readout` is a `Readout`; `names` is scratch memory for numbers of
-    spiking neurons.
+    v = decay * v + bias + weights of the spikes, a vector of outputs at a time. `readout` is a `Readout`, with
+    `columns` the weights, `begin` the bias and y the output. `names` is scratch memory for the indices of the
+    spiking neurons. All spikes are 1, so no values are passed on: begin[:0] is an empty array.
     """
     columns, begin, v, decay, y = readout
     kind = narrow(v)

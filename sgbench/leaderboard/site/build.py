@@ -29,7 +29,7 @@ class BuiltSite:
 def build_site(
     root: Path, into: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS
 ) -> BuiltSite:
-    """Build the site of a leaderboards folder.
+    """Build the site of a leaderboards folder; return its size, and which files were left out.
 
     Args:
         root: the leaderboards folder.
@@ -39,12 +39,13 @@ def build_site(
         extras: what is shown in addition to records.
 
     Raises:
-        InputError: a folder is missing, holds other files, or lies inside the other.
+        InputError: the leaderboards folder is missing, the site's folder holds other files, or it is the
+            leaderboards folder or lies inside it.
         StorageError: the site cannot be written; an older one is still there.
     """
     require_ours(into)
-    inside = root.resolve()
-    if inside == into.resolve() or inside in into.resolve().parents:
+    boards, site = root.resolve(), into.resolve()
+    if boards == site or boards in site.parents:
         raise InputError(f"--into {into}: lies inside {root}, where folders are protocols; choose another")
     sources = read_sources(root, references=references, commit=commit, extras=extras)
     written = write_site(into, site_files(sources), has_docs=extras.has_docs)
