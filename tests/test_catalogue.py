@@ -23,6 +23,7 @@ WRAPPERS = {
     "sgbench.datasets.own.Own",
     "sgbench.datasets.idx_images.IdxImages",
     "sgbench.datasets.camera_twins.CameraTwin",
+    "sgbench.datasets.sequences.ImageSequence",
 }
 """Made around an entry by what a protocol says, what a user's own data are made of, and what two entries share."""
 ALL = [entry for group in catalogue.groups() for entry in catalogue.entries(group).values()]

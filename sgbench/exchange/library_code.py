@@ -85,7 +85,7 @@ def network(path=Path(__file__).with_suffix(".pt")):
 {layers}
         )
     ).to({dtype})
-    unknown = net.load_state_dict(store, strict=False).unexpected_keys
+    unknown = net.load_state_dict(given, strict=False).unexpected_keys
     if unknown:
         raise ValueError(f"{{path}}: not the weights of this network, for it has {{unknown}}")
     return net.eval()
