@@ -167,7 +167,7 @@ class Tonic(EventFiles, entry="tonic"):
             InputError: tonic is not installed, or cannot download or read the files.
         """
         if self.missing(data_dir) is not None:
-            parts_of_tonic(self.chosen, data_dir / FOLDER)
+            parts_of_tonic(self.chosen, data_dir / FOLDER)  # only so that tonic downloads the files
         return super().load(data_dir)
 
     def originals(self, root: Path) -> list[str]:

@@ -28,7 +28,9 @@ POOLS = (
     *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
 )
 COMPARING = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU)  # activations that take comparisons
+# Activations that take a function such as exp.
 FUNCTIONS = (nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus, nn.Softmax, nn.LogSoftmax)
+# Modules without an operation in evaluation mode: their outputs are their inputs.
 PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 

@@ -170,7 +170,10 @@ def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 
 def known(module: nn.Module) -> bool:
-    """Return whether the operations of a module's class are known."""
+    """Return whether the counter has a rule for the operations of a module's class.
+
+    These are classes of torch, by their type, and classes of snnTorch, by name, since that need not be installed.
+    """
     counted = (
         *(nn.Linear, *layers.CONVOLUTIONS, *layers.BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, *layers.POOLS),
         *(*layers.COMPARING, *layers.FUNCTIONS, *layers.PASSING, *recurrent.SEQUENCES, *recurrent.CELLS),
@@ -341,7 +344,7 @@ KNOWN: dict[str, Operations] = {  # multiplications, additions, comparisons and 
     "snntorch._neurons.synaptic.Synaptic": Operations(2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s
     "snntorch._neurons.rsynaptic.RSynaptic": Operations(2, 4, 1, 2),
 }
-ONE_TO_ONE = "RecurrentOneToOne"  # snnTorch's class of one-to-one recurrent weights
+ONE_TO_ONE = "RecurrentOneToOne"  # snnTorch's class of one-to-one recurrent weights, in any of its modules
 
 
 def full_name(module: nn.Module) -> str:

@@ -214,12 +214,12 @@ def counts_of(point: CasePoint, bound: str) -> OpCounts:
         bound: the published numbers of events and spikes to count: "value" (the best estimate), "low" or "high".
     """
     layers = tuple(_layer(layer, point.steps, bound) for layer in point.layers if layer.neurons)
-    nothing = CaseLayer(name="nothing", neurons=1, inputs=0, events=_NONE, spikes=_NONE)
+    idle = CaseLayer(name="nothing", neurons=1, inputs=0, events=_NONE, spikes=_NONE)
     return OpCounts(
         samples=1,
         steps=point.steps,
         input_events=Count(total=round(getattr(point.layers[0].events, bound)) if point.layers else 0),
-        layers=layers or (_layer(nothing, point.steps, bound),),
+        layers=layers or (_layer(idle, point.steps, bound),),
     )
 
 
@@ -227,7 +227,10 @@ _NONE = Range(value=0, low=0, high=0)
 
 
 def _layer(layer: CaseLayer, steps: int, bound: str) -> LayerCounts:
-    """Return the operation counts of one layer of a published network; bound: see `counts_of`."""
+    """Return the operation counts of one layer of a published network, over all steps of one inference.
+
+    `bound` says which value of a published range is used: "value", "low" or "high".
+    """
     effective = Count(total=round(getattr(layer.events, bound) * layer.neurons * layer.copies))
     neurons = layer.neurons * layer.copies
     synapses = SynapseCounts(

@@ -203,10 +203,11 @@ def write_source(
 
     Args:
         layer: the layer.
-        shape: of its current over all steps [T, B, ...].
-        dtype: of its current.
-        wanted: results that are wanted.
-        learns: whether gradients are.
+        shape: shape of its current over all steps: [T, B, ...], or [T, B, C N] if each of its N neurons takes C
+            currents.
+        dtype: dtype of its current.
+        wanted: results that the caller wants of the layer.
+        learns: whether the source also computes gradients.
         writer: class that writes the source, as loops for the CPU or as Triton programs.
 
     Raises:
@@ -215,6 +216,7 @@ def write_source(
     if dtype not in DTYPES:
         raise Untraceable(f"its currents are {dtype}")
     neuron = layer.neuron
+    # Shape of one step's potentials: one for each neuron, which may take several currents.
     step_shape = shape[1:] if neuron.currents == 1 else (shape[1], shape[2] // neuron.currents)
 
     def write(snapshot: Snapshot) -> WrittenSource:

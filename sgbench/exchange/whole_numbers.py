@@ -52,25 +52,26 @@ class WholeLayer:
     name: str
     weight: Whole  # W [N, inputs]
     weight_exponent: int  # e
-    among: (
-        Whole | None
-    )  # recurrent weights V [N, N], or [N] from each neuron to itself; None without recurrence
-    among_exponent: int  # f
+    # Recurrent weights V [N, N], or [N] from each neuron to itself; None without recurrence.
+    recurrent: Whole | None
+    recurrent_exponent: int  # f; e without recurrence, where it is not used
     decay: NDArray[np.float64]  # beta [N], decay of the potential per step
-    synapse: (
-        NDArray[np.float64] | None
-    )  # alpha [N], decay of the current per step; None for currents of one step
+    # alpha [N], decay of the current per step; None for currents of one step.
+    synapse: NDArray[np.float64] | None
     threshold: NDArray[np.float64] | None  # theta [N]; None where nothing fires
     reset: str  # "subtract", "subtract_decayed", "zero" or "none"
 
     @property
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Map the names of the arrays that a file of the layer has to the arrays; a missing part is left out."""
+        """Map names to arrays, as a file of the layer holds them; parts that are None are left out.
+
+        The name of an array is that of the layer, a point and the part; "among" is the recurrent weights.
+        """
         parts: dict[str, NDArray[np.generic] | None] = {
             "weight": self.weight.astype(np.int16),
             "weight_exponent": np.array(self.weight_exponent),
-            "among": None if self.among is None else self.among.astype(np.int16),
-            "among_exponent": np.array(self.among_exponent),
+            "among": None if self.recurrent is None else self.recurrent.astype(np.int16),
+            "among_exponent": np.array(self.recurrent_exponent),
             "decay": self.decay,
             "synapse": self.synapse,
             "threshold": self.threshold,
@@ -104,9 +105,10 @@ class WholeLayer:
         all_spikes, potentials = [], []
         for step in x:
             drive = self._shifted(step @ self.weight.T, point + self.weight_exponent)
-            if self.among is not None:
-                recurrent = spikes * self.among if self.among.ndim == 1 else spikes @ self.among.T
-                drive = drive + self._shifted(recurrent, point + self.among_exponent)
+            if self.recurrent is not None:
+                is_one_to_one = self.recurrent.ndim == 1
+                returned = spikes * self.recurrent if is_one_to_one else spikes @ self.recurrent.T
+                drive = drive + self._shifted(returned, point + self.recurrent_exponent)
             current = drive if synapse is None else _decayed(current, synapse, precision) + drive
             self._require_room(current, precision.decay_bits)
             potential = self._after_reset(potential, spikes, threshold, decay, precision) + current
@@ -118,7 +120,7 @@ class WholeLayer:
 
     def _point(self, precision: Precision) -> int:
         """Return the count of fractional bits of a potential."""
-        exponents = [self.weight_exponent, *([] if self.among is None else [self.among_exponent])]
+        exponents = [self.weight_exponent, *([] if self.recurrent is None else [self.recurrent_exponent])]
         if precision.below_unit_bits is None:
             return max(FINE_BITS, -min(exponents))
         return precision.below_unit_bits - min(exponents)
@@ -226,13 +228,13 @@ def _read(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> WholeLayer:
     def optional_real(key: str) -> NDArray[np.float64] | None:
         return arrays[f"{name}.{key}"].astype(np.float64) if f"{name}.{key}" in arrays else None
 
-    among = arrays[f"{name}.among"].astype(np.int64) if f"{name}.among" in arrays else None
+    recurrent = arrays[f"{name}.among"].astype(np.int64) if f"{name}.among" in arrays else None
     return WholeLayer(
         name=name,
         weight=arrays[f"{name}.weight"].astype(np.int64),
         weight_exponent=int(arrays[f"{name}.weight_exponent"]),
-        among=among,
-        among_exponent=int(arrays[f"{name}.among_exponent"]),
+        recurrent=recurrent,
+        recurrent_exponent=int(arrays[f"{name}.among_exponent"]),
         decay=arrays[f"{name}.decay"].astype(np.float64),
         synapse=optional_real("synapse"),
         threshold=optional_real("threshold"),
@@ -250,15 +252,15 @@ def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
     if numbers.bias is not None:
         raise numbers.refused(reader, "biases have all bits; train with network.bias=false")
     weight, exponent = _units(numbers, numbers.weight, "weight", reader)
-    among, among_exponent = None, exponent
+    recurrent, recurrent_exponent = None, exponent
     if numbers.recurrent is not None:
-        among, among_exponent = _units(numbers, numbers.recurrent, "recurrent", reader)
+        recurrent, recurrent_exponent = _units(numbers, numbers.recurrent, "recurrent", reader)
     return WholeLayer(
         name=numbers.name,
         weight=weight,
         weight_exponent=exponent,
-        among=among,
-        among_exponent=among_exponent,
+        recurrent=recurrent,
+        recurrent_exponent=recurrent_exponent,
         decay=numbers.decay.numpy(),
         synapse=None if numbers.synapse is None else numbers.synapse.numpy(),
         threshold=None if numbers.threshold is None else numbers.threshold.numpy(),

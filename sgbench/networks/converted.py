@@ -97,7 +97,12 @@ class Converted(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run on rates in training, else over all time steps; the output is repeated for every step."""
+        """Run one pass on rates in training, else over all time steps; repeat the one output [B, C] in every step.
+
+        Every sample begins at the neurons' initial state, so `state` is not used. Nor is `window`, since gradients
+        pass through rates alone. The trajectory holds spikes if `keep` names them and the network is not in
+        training; it never holds potentials.
+        """
         if self.training:
             return self._rates(x, lengths)
         runs = self.engine.unroll(
@@ -146,19 +151,22 @@ class Converted(Network):
 
 
 def clip_floor_shift(rate: Tensor, levels: int) -> Tensor:
-    """Round to the nearest multiple of 1/levels, clipped to 0..1; the gradient is 1 inside and 0 outside of 0..1.
+    """Round rates to the nearest multiple of 1/levels and clip them to 0..1.
+
+    The gradient is 1 where the rounded rate lies within 0..1, bounds included, and 0 elsewhere. So it is also 1 for
+    rates that are below 0, or above 1, by less than half a level.
 
     Args:
         rate: current over threshold, of any shape.
-        levels: L.
+        levels: number of levels above 0, L.
 
-    >>> rate = torch.tensor([-0.2, 0.1, 0.13, 0.9, 1.4], requires_grad=True)
+    >>> rate = torch.tensor([-0.2, -0.1, 0.13, 0.9, 1.1, 1.4], requires_grad=True)
     >>> sent = clip_floor_shift(rate, 4)
     >>> sent.tolist()
-    [0.0, 0.0, 0.25, 1.0, 1.0]
+    [0.0, 0.0, 0.25, 1.0, 1.0, 1.0]
     >>> sent.sum().backward()
     >>> rate.grad.tolist()
-    [0.0, 1.0, 1.0, 1.0, 0.0]
+    [0.0, 1.0, 1.0, 1.0, 1.0, 0.0]
     """
     rounded = torch.floor(rate * levels + 0.5) / levels
     return (rate + (rounded - rate).detach()).clamp(0.0, 1.0)

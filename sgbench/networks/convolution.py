@@ -20,8 +20,8 @@ from sgbench.signals.spikes import Signal, dense
 class ConvLayer(Layer):
     """Holds one layer of neurons, with convolutions as feed-forward and recurrent weights.
 
-    Signals are flat: an image [C, H, W] is a vector in the order of its indices. Currents of one kind follow each
-    other, kind after kind.
+    Signals are flat: an image [C, H, W] is a vector in the order of its indices. Where a neuron takes several
+    currents, those of its first gate come first for all neurons, then those of the next gate.
 
     Args:
         name: name of the layer in records and messages.

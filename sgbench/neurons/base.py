@@ -44,7 +44,7 @@ class Neuron(nn.Module, ABC):
     """
 
     output: ClassVar[Literal["binary", "real"]]  # spikes, or the potential of a readout
-    # Input currents of one neuron, for its gates or branches; a layer's are [B, currents N], kind after kind.
+    # Input currents of one neuron, for its gates or branches; a layer's are [B, currents N]: those of the first gate for all neurons, then of the next.
     currents: int = 1
     # Whether each input reaches only one of a neuron's currents, which the layer draws.
     splits_inputs: bool = False

@@ -36,7 +36,7 @@ class _Gated(Neuron):
         self.surrogate = surrogate
 
     def initial_state(self, like: Tensor) -> GruState:
-        """Return a state of zeros for a current of all three kinds `like` [B, 3 N]."""
+        """Return a state of zeros, each part [B, N]; `like` [B, 3 N] holds the three currents of each neuron."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return GruState(u=zeros, s=zeros)
 

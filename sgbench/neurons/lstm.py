@@ -81,7 +81,7 @@ class Slstm(Neuron):
         self.hidden_reset = HiddenReset(reset, reset_gradient)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Return a state of zeros for a current of all four kinds `like` [B, 4 N]."""
+        """Return a state of zeros, each part [B, N]; `like` [B, 4 N] holds the four currents of each neuron."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 
@@ -152,7 +152,7 @@ class SpikingLstm(Neuron):
         require_gates("spiking_lstm", surrogate)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Return a state of zeros for a current of all four kinds `like` [B, 4 N]."""
+        """Return a state of zeros, each part [B, N]; `like` [B, 4 N] holds the four currents of each neuron."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 

@@ -109,12 +109,13 @@ class StudyFit:
 def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
     """Estimate the losses of all cells from a study's tasks with networks of the same kind as `shape`.
 
-    Recurrent networks are of one kind if their sequences are short, and of another if they are long. Networks with
-    one hidden layer are of one kind. A deeper network is of the kind of the task whose layers start with the most
-    similar spikes per neuron, by their geometric mean; without a measured start, of that of all deeper tasks.
+    Recurrent networks are of one kind if their sequences are short, and of another if they are long. Feed-forward
+    networks with one hidden layer are of one kind. For a deeper one, the task is used whose layers fire most
+    similarly before training, by the geometric mean of spikes per neuron. If these spikes were not measured, for
+    the network or for all tasks, all deeper tasks are used.
 
     Raises:
-        InputError: the study has no task of the kind.
+        InputError: the study has no results for networks of the kind.
     """
     kind, of_kind = _same_kind(tasks, shape)
     stored = {name: task for name, task in of_kind.items() if task.cells}
@@ -147,8 +148,8 @@ def _same_kind(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dic
 def _same_length(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
     """Return the kind as text, and the recurrent tasks with short or with long sequences, as those of `shape`.
 
-    The border is the geometric mean of the longest short and the shortest long sequence. Without tasks on one side
-    those of the other are returned.
+    The border is the geometric mean of the longest short and the shortest long sequence. If all tasks are short, or
+    all are long, all are returned.
     """
     short = {name: task for name, task in tasks.items() if task.shape.steps < LONG_STEPS}
     long = {name: task for name, task in tasks.items() if task.shape.steps >= LONG_STEPS}

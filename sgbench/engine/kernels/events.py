@@ -29,7 +29,11 @@ def sum_rows(total, rows, m, index, value, first, last):
 
 @row
 def add_rows(out, o, rows, index, value, first, last):
-    """Add value[e] * rows[index[e]] to out[o] for the events e in [first, last); `value` of size 0 means ones."""
+    """Add value[e] * rows[index[e]] to out[o] for the events e in [first, last); `value` of size 0 means ones.
+
+    Columns are added in vectors of `WIDE` entries, then of `NARROW` ones, then one by one. `wide(out)` and
+    `narrow(out)` are vectors of zeros, which tell `load` how many entries to read.
+    """
     size, m = out.shape[1], 0
     while m + WIDE <= size:
         store(out, o, m, sum_rows(load(wide(out), out, o, m), rows, m, index, value, first, last))
@@ -117,7 +121,10 @@ def unpack(words, indptr, index):
 
 @row
 def write_bits(x, r, words, q):
-    """Set bit m of words[q] where x[r, m] > 0; entries that do not fill a word of 64 are compared one by one."""
+    """Set bit m of words[q] where x[r, m] > 0; entries that do not fill a word of 64 are compared one by one.
+
+    `wide(x)` is a vector of 64 zeros, which tells `load` that 64 entries of x are read as one vector.
+    """
     size = x.shape[1]
     whole = size // WORD
     for block in range(whole):

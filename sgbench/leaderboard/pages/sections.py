@@ -139,7 +139,8 @@ ANSWERS_ALONE = "answers alone"
 def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
     """Name the tier of verification that failed, else the highest that passed, else "self-reported".
 
-    `outside` says that the result is of code outside the catalogue.
+    `outside` says that the result is of code outside the catalogue. Its stored predictions may be written by hand,
+    so a score computed from them again reads "answers alone", not "rescored".
     """
     check = provenance.failed or provenance.best
     if check is None:

@@ -85,17 +85,20 @@ class StoredRecords:
         return parse_model(line, ShardLine, f"{self._shards.path(place.shard)}:{place.line}").record
 
     def row_of(self, record: RunRecord) -> str:
-        """Return the id of the row that a record belongs to, by its source and that of its method's stored records.
+        """Return the id of the board's row that a record belongs to.
+
+        It is the id of the record's method. If that row holds records whose source, a hash of the user's own
+        classes (see `source_of`), is another, it is the method's id followed by the record's source.
 
         Raises:
-            InputError: a record of its method cannot be read.
+            InputError: a stored record of its method cannot be read.
         """
         if source_of(record) is None:
             return record.method_id
         return row_beside(record, next(self._sources(record.method_id), None))
 
     def _sources(self, row_id: str) -> Iterator[str]:
-        """Yield the sources stated by the records of a row."""
+        """Yield the source, a hash of the user's own classes, of each record of a row that states one."""
         for seed in self.seeds(row_id):
             stored = self.record(row_id, seed)
             source = None if stored is None else source_of(stored)
