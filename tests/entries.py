@@ -1,6 +1,6 @@
 """Specifications with other entries of the catalogue, a tenth of the time of composing each with Hydra.
 
-Hydra's own part, the merging, has tests of its own; `spec_from_own` is the product's.
+Hydra's own part, the merging, has tests of its own; `spec_from_config_in_place` is the product's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from sgbench.composition import catalogue
-from sgbench.composition.compose import raw_config, spec_from_own
+from sgbench.composition.compose import raw_config, spec_from_config_in_place
 from sgbench.records.spec import RunSpec, entry_group
 
 
@@ -27,7 +27,7 @@ def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> 
         chosen["neuron@readout" if choice == "readout" else choice] = name
     for name, value in (values or {}).items():
         OmegaConf.update(config, name, value)
-    return spec_from_own(config, _shelf(), choices=chosen)
+    return spec_from_config_in_place(config, _shelf(), choices=chosen)
 
 
 def spec_of(*words: str) -> RunSpec:

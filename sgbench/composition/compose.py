@@ -17,7 +17,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.formula import formula
 from sgbench.composition.hydra_internals import merge
 from sgbench.composition.hydra_node import missing_plugin
-from sgbench.composition.unused import take_out_choices, take_out_settings
+from sgbench.composition.unused import remove_unused_settings, replace_unused_choices
 from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
 from sgbench.paths import default_data_dir, default_runs_dir, with_own
@@ -102,7 +102,9 @@ def compose(
     'atan'
     """
     folders = list(config_dirs)
-    return spec_from_own(raw_config(overrides, folders), catalogue.CatalogueReader(folders, allow_targets))
+    return spec_from_config_in_place(
+        raw_config(overrides, folders), catalogue.CatalogueReader(folders, allow_targets)
+    )
 
 
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
@@ -175,15 +177,15 @@ def spec_from_config(
     config_dirs: Iterable[Path] = (),
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
-    """Check a copy of a merged tree and convert it into a `RunSpec`; see `spec_from_own`."""
+    """Check a copy of a merged tree and convert it into a `RunSpec`; see `spec_from_config_in_place`."""
     reader = catalogue.CatalogueReader(config_dirs, allow_targets)
-    return spec_from_own(copy.deepcopy(config), reader, choices=choices)
+    return spec_from_config_in_place(copy.deepcopy(config), reader, choices=choices)
 
 
-def spec_from_own(
+def spec_from_config_in_place(
     config: DictConfig, reader: catalogue.CatalogueReader, *, choices: dict[str, Any] | None = None
 ) -> RunSpec:
-    """Check a merged tree and convert it into a `RunSpec`.
+    """Check a merged tree of settings and convert it into a `RunSpec`, without a copy of the tree.
 
     Args:
         config: merged tree; it is modified, so do not use it again.
@@ -196,12 +198,14 @@ def spec_from_own(
     chosen = _choices(config) if choices is None else choices
     picked = {group: _canonical(group, _chosen_entry(chosen, group), reader) for group in GROUPS}
     OmegaConf.set_struct(config, None)
-    picked = take_out_choices(picked, config, reader)
-    take_out_settings(config, chosen, picked, reader)
+    picked = replace_unused_choices(picked, config, reader)
+    remove_unused_settings(config, chosen, picked, reader)
     tree = _resolve(config)
     nodes, loggers, targets = {}, {}, {}
     for group, name in picked.items():
-        if name == NOTHING and group in SPIKING_CHOICES:
+        if (
+            name == NOTHING and group in SPIKING_CHOICES
+        ):  # a network without spikes has no neuron or surrogate
             nodes[group] = {}
             continue
         entry = reader.entry(entry_group(group), name)

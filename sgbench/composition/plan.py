@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sgbench.composition.catalogue import CatalogueReader
-from sgbench.composition.compose import compose, raw_config, spec_from_own
+from sgbench.composition.compose import compose, raw_config, spec_from_config_in_place
 from sgbench.composition.hydra_internals import points_of, set_values
 from sgbench.composition.hydra_node import has_unknown_points
 from sgbench.composition.points import combine_points, extra_points
@@ -92,7 +92,7 @@ def plan(
     if not multirun:
         if swept:
             raise InputError(_explain_several_values(swept[0]))
-        spec = spec_from_own(_copy(config), CatalogueReader(folders, allow_targets))
+        spec = spec_from_config_in_place(_copy(config), CatalogueReader(folders, allow_targets))
         return RunPlan((spec,), is_sweep=False, config_dirs=folders, config=config)
     composer = PointComposer(folders, allow_targets)
     if has_unknown_points(config.hydra):
@@ -235,7 +235,7 @@ class PointComposer:
             choices, values = self._split(mark_added_keys(point))
             config = self._merge(choices)
             set_values(config, values)
-            return spec_from_own(config, self._catalogue)
+            return spec_from_config_in_place(config, self._catalogue)
         except (HydraException, OmegaConfBaseException, ValueError):
             return compose(point, config_dirs=self.config_dirs, allow_targets=self._allow_targets)
 

@@ -17,7 +17,7 @@ PRESETS = ("experiment", "sweep")
 """Groups whose entries set values in other groups."""
 
 
-def take_out_choices(
+def replace_unused_choices(
     picked: dict[str, str], config: DictConfig, catalogue: CatalogueReader
 ) -> dict[str, str]:
     """Return the choices with those that describe spikes replaced, if the network has no spiking neurons.
@@ -36,7 +36,7 @@ def take_out_choices(
     return {**picked, **dict.fromkeys(SPIKING_CHOICES, NOTHING), **WITHOUT_SPIKES}
 
 
-def take_out_settings(
+def remove_unused_settings(
     config: DictConfig, choices: dict[str, Any], picked: dict[str, str], catalogue: CatalogueReader
 ) -> None:
     """Remove settings that an experiment or sweep makes for an entry which another choice has replaced.
@@ -54,7 +54,7 @@ def take_out_settings(
     for preset in PRESETS:
         for group, settings in _settings_of(choices.get(preset), preset, catalogue).items():
             if group in GROUPS and isinstance(settings, dict) and picked[group] != NOTHING:
-                _take_out(config, group, settings, catalogue.entry(entry_group(group), picked[group]))
+                _remove_unused(config, group, settings, catalogue.entry(entry_group(group), picked[group]))
 
 
 def _settings_of(name: object, preset: str, catalogue: CatalogueReader) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def _settings_of(name: object, preset: str, catalogue: CatalogueReader) -> dict[
         return {}
 
 
-def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: Any) -> None:
-    """Remove from a group's node the settings that its entry has no parameter for; see `take_out_settings`."""
+def _remove_unused(config: DictConfig, group: str, settings: dict[str, Any], entry: Any) -> None:
+    """Remove from a group's node the settings that its entry has no parameter for; see `remove_unused_settings`."""
     node: Any = OmegaConf.to_container(config[group], resolve=False)
     takes = entry.meta.get("takes") or {}
     for key, value in settings.items():

@@ -61,7 +61,8 @@ def relaxed(network: Network) -> Network:
     recurrent spikes that are detached from the gradient are attached in the copy.
 
     Raises:
-        InputError: a surrogate has no finite area, or fires by another law than a step at threshold.
+        InputError: the network has no spiking neurons; a surrogate has no finite area or defines no primitive; or
+            neurons fire neither by a step at threshold nor by the primitive itself (`Soft`).
     """
     copied = on_the_reference(network)
     for surrogate in surrogates(copied):
@@ -73,9 +74,10 @@ def relaxed(network: Network) -> Network:
             raise InputError(
                 f"{type(surrogate).__name__} has {area_text}, so that no smooth curve from 0 to 1 has its slope"
             )
-        surrogate.escape_probability(torch.zeros(1))
+        surrogate.escape_probability(torch.zeros(1))  # raises an InputError if the class defines no primitive
         surrogate.firing, surrogate.output = Soft(), "real"
     for layer in copied.layers:
+        # Let gradient pass through recurrent spikes, and through the spikes that reset potentials.
         layer.cut = False  # type: ignore[assignment]
         for rule in reset_rules(layer.neuron):
             rule.detached = False

@@ -124,7 +124,8 @@ class BlockLayer:
     def can_join_loop(self) -> bool:
         """Return whether the layer is a readout of one shared decay, which the previous layer's loop can compute.
 
-        Its gradient reaches the spikes of all steps, so the plan must neither have a window nor keep layers apart.
+        The joined loop carries gradient to the spikes of all steps. So the layer's plan must neither truncate the
+        gradient after a window of steps nor detach the previous layer's output.
         """
         plan = self.plan
         more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None

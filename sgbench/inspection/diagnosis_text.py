@@ -72,7 +72,11 @@ def _agreement_lines(diagnosis: Diagnosis) -> list[str]:
 
 
 def line_text(line: Sequence[LinePoint]) -> str:
-    """Write a table of the points on a line of weights, each with its loss and its slopes along the line."""
+    """Write a table of points on a line between two sets of weights, with the loss and two slopes at each.
+
+    The surrogate slope is the surrogate gradient along the line; the macroscopic slope is that of the loss, by
+    finite differences to the neighbouring points.
+    """
     head = ["alpha", "loss", "surrogate slope", "macroscopic slope"]
     rows = [
         [

@@ -120,15 +120,15 @@ def _board(
 
 
 def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
-    """Write table.md, table.csv and board.png into <root>/<protocol>/.
+    """Write table.md, table.csv and board.png of each protocol of a tree into <root>/<protocol>/.
 
     Return a summary of each written board, and a finding for each record that was left out.
 
     Raises:
-        InputError: there is no such folder, or no record in it.
+        InputError: there is no such folder, or no record in it of a reporting seed, one whose score boards show.
         StorageError: a file cannot be written.
     """
-    boards = show(tree, meanwhile=_load_drawing)
+    boards = show(tree, meanwhile=_load_drawing)  # imported while other processes read the records
     if not boards.boards and not boards.findings:
         remedy = (
             "make one with 'sgbench run'" if tree.layout == "runs" else "add some with 'sgbench board add'"
@@ -137,7 +137,8 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
             f"{tree.root}: no record of a seed that reports; {remedy}, or name a folder with --root"
         )
     is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
-    with _drawing_executor(in_process=is_large and workers_for(MANY_ROWS, many=MANY_ROWS) > 1) as executor:
+    can_fork = workers_for(MANY_ROWS, many=MANY_ROWS) > 1  # whether several processes can run side by side
+    with _drawing_executor(in_process=is_large and can_fork) as executor:
         return [_write(board, tree, executor) for board in boards.boards], boards.findings
 
 

@@ -30,10 +30,10 @@ def measure_all(
     Args:
         tree: the records, none of which is trusted.
         targets: energy targets on which methods are priced.
-        meanwhile: called by this process while other processes read; not called without others.
+        meanwhile: called once in this process while worker processes read; not called if there are none.
 
     Raises:
-        InputError: the root is no folder, or has no folder of the protocol.
+        InputError: the tree's root is no folder, or has no folder of `tree.only`, the one protocol to read.
     """
     files, findings = tree.candidates()
     depth = len(tree.root.parts)

@@ -241,7 +241,11 @@ class Chain(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all time steps; see `Network.unroll`."""
+        """Run each layer over all time steps, and return the last one's output and the signals that `keep` names.
+
+        `keep` may name "spikes", of layers that spike, and "u", the potentials of all layers. States are detached
+        after every `window` steps, if it is given. Other arguments: see `Network.unroll`.
+        """
         self.begin_pass(lengths, x.shape[0])
         runs = self.engine.unroll(
             list(self.layers),  # type: ignore[arg-type]

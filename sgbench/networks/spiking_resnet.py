@@ -132,7 +132,11 @@ class SpikingResnet(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all time steps; see `Network.unroll`."""
+        """Run all blocks over all time steps; return the readout's output and the signals that `keep` names.
+
+        `keep` may name "spikes", of layers that spike, and "u", the potentials of all layers. States are detached
+        after every `window` steps, if it is given. Other arguments: see `Network.unroll`.
+        """
         self.begin_pass(lengths, x.shape[0])
         states = [None] * len(self.layers) if state is None else list(state)
         runs: list[LayerRun] = []

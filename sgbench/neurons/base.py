@@ -44,7 +44,8 @@ class Neuron(nn.Module, ABC):
     """
 
     output: ClassVar[Literal["binary", "real"]]  # spikes, or the potential of a readout
-    # Input currents of one neuron, for its gates or branches; a layer's are [B, currents N]: those of the first gate for all neurons, then of the next.
+    # Input currents of one neuron, for its gates or branches. A layer's are [B, currents N]: those of the first
+    # gate or branch for all N neurons, then those of the next.
     currents: int = 1
     # Whether each input reaches only one of a neuron's currents, which the layer draws.
     splits_inputs: bool = False

@@ -119,8 +119,8 @@ class LearningRule(ABC):
         _ = network, sizes
         return None
 
-    def composed(self, refusal: str) -> str:
-        """Add " and rule=bptt" to each remedy in an error message that contradicts what this rule requires.
+    def add_rule_to_remedies(self, refusal: str) -> str:
+        """Add " and rule=bptt" to those remedies in an error message that drop an override this rule requires.
 
         Args:
             refusal: a one-line message with remedies after its last "use ", alternatives separated by " or ".

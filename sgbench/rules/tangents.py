@@ -28,7 +28,7 @@ class Unrolling(nn.Module):
     def forward(
         self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
     ) -> Trajectory:
-        """Run the network; see `Network.unroll`."""
+        """Run the network over all time steps; the arguments are those of `Network.unroll`."""
         return self.network.unroll(x, lengths, state, keep)
 
     def with_weights(self, weights: Mapping[str, Tensor], *arguments: Any) -> Trajectory:

@@ -72,11 +72,12 @@ def most_wrong(population: int, sample: int, *, found: int = 0, confidence: floa
 def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> float:
     r"""Compute the upper confidence bound on the wrong share, if one item of each of n strata is drawn.
 
-    It is p of :math:`\sum_{k \le f} \binom{n}{k} p^k (1 - p)^{n - k} = 1 - c`, which is
+    It is the p that solves :math:`\sum_{k \le f} \binom{n}{k} p^k (1 - p)^{n - k} = 1 - c`, which is
     :math:`1 - (1 - c)^{1/n} \approx 3 / n` (the rule of three) for f = 0 and c = 0.95.
 
     It holds for one seed drawn from each method of a board: p is then the mean wrong share of its methods, with
-    equal weights. Evenly spread wrong seeds give f or fewer most often, as long as f is at most n p - 1 or is 0.
+    equal weights. Of all wrong shares with mean p, equal ones make f or fewer wrong draws most probable, if f is 0
+    or at most n p - 1. So the bound holds for unequal ones, too.
 
     Source: Clopper & Pearson 1934, Biometrika 26(4); Hoeffding 1956, Annals of Mathematical Statistics 27(3),
     theorem 4; Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).

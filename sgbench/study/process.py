@@ -21,11 +21,11 @@ NICENESS = 10
 
 @contextmanager
 def only_one(runs_dir: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a runs folder in a `with` block, and pause the workers with this process on SIGTSTP.
+    """Hold the lock of a runs folder in a `with` block; on SIGTSTP pause the workers together with this process.
 
     Args:
         runs_dir: the folder; it is made if it is missing.
-        name: of the study, written into the folder with the process id for `send`.
+        name: of the study; written into the folder with the process id, so that `send` can signal the process.
 
     Raises:
         InputError: another study runs there.

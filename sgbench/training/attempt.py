@@ -76,12 +76,16 @@ class Attempt:
         log.debug("engine %s: %s", *parts.engine)
 
     def record_test_access(self) -> None:
-        """Record every later use of the test split in the file `TEST_ACCESS` before it happens."""
+        """Record every later use of the test split in the file `TEST_ACCESS` before it happens.
+
+        The list begins with the uses by interrupted attempts at this run. With `force` the run is made anew, so
+        uses by earlier attempts are left out.
+        """
         path = self.folder / TEST_ACCESS
-        before = [] if self.spec.force else read_access(path)
-        self.test_access = before
+        self.test_access = [] if self.spec.force else read_access(path)
 
         def note(stage: str | None) -> None:
+            """Append the stage of a use; None stands for the present epoch, or for the end of training."""
             reached = FINAL if self.training.ended else f"epoch {self.training.epoch}"
             self.test_access = [*self.test_access, stage or reached]
             write_atomic(path, (json.dumps(self.test_access) + "\n").encode())

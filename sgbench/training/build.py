@@ -146,7 +146,7 @@ def build(spec: RunSpec) -> Parts:
     try:
         network = build_network(spec, data_set, encoder, engine, steepness)
     except InputError as error:
-        raise InputError(rule.composed(str(error))) from error
+        raise InputError(rule.add_rule_to_remedies(str(error))) from error
     rule.begin(network, generator(spec.seed, "initialisation", "rule"))
     network.to(device=device, dtype=dtype)
     if protocol.precision in COARSE:

@@ -210,7 +210,7 @@ def test_a_remedy_that_takes_what_a_rule_requires_takes_the_rule_too(
     rule: str, refusal: str, expected: str
 ) -> None:
     """Expected: back-propagation added to the alternatives that set what the rule requires otherwise, no others."""
-    assert made("rule", rule).composed(refusal) == expected
+    assert made("rule", rule).add_rule_to_remedies(refusal) == expected
 
 
 @pytest.mark.one_in(16)

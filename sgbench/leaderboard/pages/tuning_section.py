@@ -91,7 +91,10 @@ def searches(board: Board) -> dict[str, Studies]:
 
 
 def search_table(board: Board, studies_by_method: Mapping[str, Studies]) -> tuple[list[str], list[list[str]]]:
-    """Make head and rows of the table of searches, in the order of medians if all had the same budget."""
+    """Return the header and the rows of the table of searches, one row for each method with a search.
+
+    If all methods had the same budget, rows are sorted by the median score, best first, else as on the board.
+    """
     head = ["method", "id", "studies", "settings of each", "median of bests", "best of each", "epochs saved"]
     rows = [row for row in (*board.rows, *board.claimed) if row.method_id in studies_by_method]
     if have_one_budget(studies_by_method):
@@ -100,7 +103,7 @@ def search_table(board: Board, studies_by_method: Mapping[str, Studies]) -> tupl
 
 
 def have_one_budget(studies_by_method: Mapping[str, Studies]) -> bool:
-    """Return whether all methods tried as many settings in as many studies."""
+    """Return whether all methods had the same budget: as many studies, each with as many settings."""
     return len({studies.settings for studies in studies_by_method.values()}) == 1
 
 

@@ -322,13 +322,15 @@ class Court:
 
 
 def run_of(record: RunRecord) -> TrialRun:
-    """Extract the scores for a verdict from a record."""
+    """Extract from a record what a candidate's verdict needs: accuracies, spikes, failures and silent layers."""
     width = record.method.parameters["surrogate"].get("width_fwhm")
-    measure, split = measure_of(record.classes, None), record.test or record.validation
+    measure = measure_of(record.classes, None)
+    validation_accuracy, _ = selection(record)
+    split = record.test or record.validation  # tuning runs are not tested
     layers = () if split is None else split.activity
     return TrialRun(
         accuracy=PERCENT * measure.of(record.test),
-        validation=PERCENT * selection(record)[0],
+        validation=PERCENT * validation_accuracy,
         log_spikes=log_spikes_of(record),
         failed=record.status == "failed",
         fit_s=record.timing.total_s,
