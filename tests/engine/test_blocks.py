@@ -13,6 +13,7 @@ from torch import Tensor
 from sgbench.engine import arrays, block_layer, blocks
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
+from sgbench.engine.warm_up import compiled
 from sgbench.signals.spikes import SparseSpikes
 from tests.engine.cases import (
     NEURONS,
@@ -255,6 +256,7 @@ def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
 def test_pieces_of_neurons_change_no_bit(kind, wiring, value, monkeypatch, passed):
     """Expected: the bits of all neurons at once, and `reference`; an event more or less decides."""
     layers, x, calls = network(kind, wiring, (64, 16)), X * value, []
+    compiled(torch.float64)  # calls each loop once, which is not counted
     original = block_layer.pieces.gather_pieces
     monkeypatch.setattr(
         block_layer.pieces, "gather_pieces", lambda *given: (calls.append(given), original(*given))
