@@ -139,7 +139,11 @@ class Baseline(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all time steps (see `Network.unroll`); a single output is repeated for every step."""
+        """Run over all time steps, from the state at rest and with full gradients; the trajectory holds no signals.
+
+        An output for the whole sequence [1, B, C] is repeated for every step. `state`, `keep` and `window` have no
+        effect.
+        """
         signal = self.first_input(x, lengths)
         states = []
         for layer in self.layers:
