@@ -91,7 +91,7 @@ def test_a_sweeper_that_searches_has_one_example_checked() -> None:
     planned = plan(words, multirun=True)
     assert planned.is_open
     assert planned.specs == (compose(["optimizer.lr=0.01", "surrogate=triangle", "seed=3"]),)
-    assert planned.settled == {"hydra/sweeper", "seed"}
+    assert planned.fixed_keys == {"hydra/sweeper", "seed"}
     with pytest.raises(InputError, match=r"optimizer\.bla"):
         plan(["hydra/sweeper=searching", "optimizer.bla=interval(0,1)"], multirun=True)
     with pytest.raises(InputError, match="use hydra/launcher=basic"):
