@@ -133,7 +133,7 @@ def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finishe
         )
 
         def make(record: Any = record) -> Any:
-            return rebuild_run(Path("stored"), record, words=words)
+            return rebuild_run(Path("stored"), record, overrides=words)
 
         named = {name: value for name, value in sorted(entry.cell.items()) if name != "optimizer.lr"}
         cell = ",".join(f"{name}={value}" for name, value in named.items())

@@ -15,7 +15,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.signals.trajectory import Batch, valid_steps
 from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded
-from sgbench.study.run import StudyFolders, composed
+from sgbench.study.run import StudyFolders, compose_specs
 from sgbench.study.settle import read_settled
 from sgbench.training.build import build
 from sgbench.training.epochs import Epochs
@@ -48,7 +48,7 @@ def measure_gradients(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str
     tasks: dict[str, tuple[InitialCell, ...]] = {}
     for task, members in itertools.groupby(wanted, key=lambda point: point.task):
         several = list(members)
-        tasks[task] = tuple(_task(several, composed(several, place)))
+        tasks[task] = tuple(_task(several, compose_specs(several, place)))
         write_atomic(place.store.folder / INITIAL, to_json(InitialStates(seed=seed, tasks=tasks)))
         yield task, len(several)
 

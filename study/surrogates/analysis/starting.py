@@ -11,7 +11,7 @@ from sgbench.records.base import Strict, Text
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded
-from sgbench.study.run import StudyFolders, composed
+from sgbench.study.run import StudyFolders, compose_specs
 from sgbench.study.settle import read_settled
 from study.surrogates.analysis.comparisons import MAP, UNSEEN
 
@@ -58,7 +58,7 @@ def _measured(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[
     firsts: dict[str, StudyPoint] = {}
     for point in points(loaded.study, MAP, read_settled(place.store.folder)):
         firsts.setdefault(point.task, point)
-    for task, spec in zip(firsts, composed(list(firsts.values()), place), strict=True):
+    for task, spec in zip(firsts, compose_specs(list(firsts.values()), place), strict=True):
         yield task, start_of_spec(spec).start_spikes
     data = [] if place.data_dir is None else [f"paths.data_dir={place.data_dir}"]
     for task in loaded.study.blocks[UNSEEN].tasks if UNSEEN in loaded.study.blocks else ():
