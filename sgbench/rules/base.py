@@ -135,6 +135,8 @@ class LearningRule(ABC):
             + "".join(f"{part} and rule=bptt" if self._drops_requirement(part) else part for part in parts)
         )
 
+    composed = add_rule_to_remedies  # its old name, for one release
+
     def _drops_requirement(self, remedy: str) -> bool:
         """Return whether a remedy's overrides set a key of `requires` to another value, without rule=bptt."""
         overrides = remedy.replace(",", " ").split()
