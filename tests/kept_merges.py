@@ -96,7 +96,7 @@ def _lists_once(create: Callable[..., DefaultsList]) -> Callable[..., DefaultsLi
 
     @functools.wraps(create)
     def created_once(
-        repo: Any, config_name: str, overrides_list: list[Any], prepend_hydra: bool, skip_missing: bool
+        repo: Any, config_name: str | None, overrides_list: list[Any], prepend_hydra: bool, skip_missing: bool
     ) -> DefaultsList:
         values = Overrides(repo, overrides_list).config_overrides
         choices = [given for given in overrides_list if not any(given is value for value in values)]
@@ -104,8 +104,11 @@ def _lists_once(create: Callable[..., DefaultsList]) -> Callable[..., DefaultsLi
         def make() -> DefaultsList:
             return create(repo, config_name, choices, prepend_hydra, skip_missing)
 
-        words = [config_name, f"{prepend_hydra} {skip_missing}", *(given.input_line for given in choices)]
-        found = _loaded("list", words, make) if _is_ours(repo) else make()
+        if config_name is None or not _is_ours(repo):  # Hydra's own help has no configuration of ours
+            found = make()
+        else:
+            words = [config_name, f"{prepend_hydra} {skip_missing}", *(given.input_line for given in choices)]
+            found = _loaded("list", words, make)
         found.config_overrides = values
         return found
 

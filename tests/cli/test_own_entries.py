@@ -112,8 +112,8 @@ def test_what_the_file_says_of_the_slope_is_checked(folder: Path, capsys: pytest
     file, source = folder / "own_biweight.yaml", folder.parents[1] / "own_biweight.py"
     says, code = file.read_text(), source.read_text()
     file.write_text(says.replace("compact_support: true", "compact_support: false"))
-    code, told = checked(folder, "own_biweight", capsys)
-    assert (code, len(told)) == (1, 1)
+    exit_code, told = checked(folder, "own_biweight", capsys)
+    assert (exit_code, len(told)) == (1, 1)
     assert lines_naming(told[0], "meta.compact_support", "false", "true")
     formula = catalogue.entry("surrogate", "atan").meta["formula"]
     file.write_text(re.sub(r"formula: .*", f"formula: {json.dumps(formula)}", says))

@@ -73,7 +73,7 @@ BAD = [
     ("+hydra.callbacks.evil._target_=os.getcwd", "hydra.callbacks"),
     ("hydra.launcher._target_=os.getcwd", "not an installed launcher"),
     ("hydra.sweeper._target_=os.getcwd", "not an installed sweeper"),
-    ("+hydra.job_logging.handlers.x.class=os.getcwd", "hydra.job_logging: names a class"),
+    ("+hydra.job_logging.handlers.x.class=os.getcwd", "hydra.job_logging: may name a class"),
     ("+allow_targets=[os.system]", "key 'allow_targets' is not known"),
     ("rule.window=0", "rule.window=0"),
     ("loss=spike_count", "use neuron@readout=leaky"),

@@ -213,7 +213,7 @@ def test_a_loss_that_leaves_the_finite_counts_as_guessing() -> None:
             ({"train": (X[:2], Y[:2])}, "no class with two of them"),
             (
                 {"train": [(x[: 3 + k % 2], int(y)) for k, (x, y) in enumerate(zip(X, Y, strict=True))]},
-                "need.? them alike",
+                "equal shapes",
             ),
             ({"groups": [0] * 48}, "all training samples are of one group"),
         ],
