@@ -14,7 +14,7 @@ from sgbench.errors import InputError
 from sgbench.study.cells import points
 from sgbench.study.definition import StudyTask, load_study
 from sgbench.study.extension import extended, full_scale, own_task, write_extension
-from sgbench.study.run import StudyFolders, composed
+from sgbench.study.run import StudyFolders, compose_specs
 from sgbench.study.status import block_cost
 from sgbench.study.store import Store
 from sgbench.training.build import build
@@ -151,7 +151,7 @@ def test_standard_size_is_built_from_files_in_shds_format(shd_files: Path, tmp_p
     """Expected: each seed deals the 60 samples anew, as the words say; the network is recurrent with 700 inputs."""
     full = full_scale(study(), ["shd"])
     place = StudyFolders(Store(tmp_path / "store", full.name), tmp_path / "runs", shd_files)
-    first, *_, last = composed(points(full.study, "A1", {}), place)
+    first, *_, last = compose_specs(points(full.study, "A1", {}), place)
     assert (first.method.protocol.draw, first.seed, last.seed) == ("per_seed", 100, 101)
     dealt = []
     for spec in (first, last):
@@ -170,7 +170,7 @@ def test_a_run_at_standard_size_is_stored(shd_files: Path, tmp_path: Path) -> No
     full = full_scale(study(), ["shd"])
     place = StudyFolders(Store(tmp_path / "store", full.name), tmp_path / "runs", shd_files)
     run = points(full.study, "A1", {})[0]
-    (spec,) = composed([replace(run, overrides=(*run.overrides, "protocol.epochs=1"))], place)
+    (spec,) = compose_specs([replace(run, overrides=(*run.overrides, "protocol.epochs=1"))], place)
     record = run_spec(spec)
     assert record.status == "finished"
     assert record.scored.test is not None

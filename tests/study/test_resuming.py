@@ -18,7 +18,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.study.cells import points
 from sgbench.study.definition import Loaded
-from sgbench.study.run import BlockRun, Runner, StudyFolders, composed
+from sgbench.study.run import BlockRun, Runner, StudyFolders, compose_specs
 from sgbench.study.settle import SETTLED, read_settled
 from sgbench.study.store import Store
 from sgbench.training.provenance import Code
@@ -108,7 +108,7 @@ def test_results_of_another_commit_are_no_results_of_this_one(tmp_path: Path) ->
 def test_results_of_changed_code_are_refused(tmp_path: Path) -> None:
     """The same commit with changes that nobody can go back to."""
     study, where = loaded(tmp_path), place(tmp_path)
-    spec = composed(points(study.study, "first", {})[:1], where)[0]
+    spec = compose_specs(points(study.study, "first", {})[:1], where)[0]
     record = record_of(spec, 0.5)
     dirty = record.model_copy(update={"provenance": record.provenance.model_copy(update={"clean": False})})
     write_atomic(folder_of(spec) / "record.json", to_json(dirty))
@@ -120,7 +120,7 @@ def test_results_of_changed_code_are_refused(tmp_path: Path) -> None:
 def test_a_record_that_lies_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
     """A copy of seed 100's record in the folder of seed 101 would be stored as a result of seed 101."""
     study, where = loaded(tmp_path), place(tmp_path)
-    planned = composed(points(study.study, "first", {}), where)
+    planned = compose_specs(points(study.study, "first", {}), where)
     one = planned[0]
     other = next(spec for spec in planned if spec.method == one.method and spec.seed != one.seed)
     write_atomic(folder_of(other) / "record.json", to_json(record_of(one, 0.5)))
@@ -215,7 +215,7 @@ def test_folders_may_have_any_name(tmp_path: Path) -> None:
         data_dir=tmp_path / "d'e",
         config_dirs=(tmp_path,),
     )
-    spec = composed(points(loaded(tmp_path).study, "first", {})[:1], where)[0]
+    spec = compose_specs(points(loaded(tmp_path).study, "first", {})[:1], where)[0]
     assert (spec.paths.runs_dir, spec.paths.data_dir) == (str(where.runs_dir), str(where.data_dir))
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 from sgbench.errors import InputError, RunBusyError
 from sgbench.study import store as stores
 from sgbench.study.cells import points
-from sgbench.study.run import StudyFolders, composed
+from sgbench.study.run import StudyFolders, compose_specs
 from sgbench.study.store import LOCK, MANIFEST, Store, StoreEntry
 from tests.messages import raises_naming
 from tests.study.toy import loaded, record_of
@@ -22,7 +22,7 @@ from tests.study.toy import loaded, record_of
 def entries(folder: Path) -> list[StoreEntry]:
     """Two runs of the toy."""
     planned = points(loaded(folder).study, "first", {})[:2]
-    specs = composed(
+    specs = compose_specs(
         planned, StudyFolders(Store(folder / "store", "toy"), folder / "runs", config_dirs=(folder,))
     )
     return [

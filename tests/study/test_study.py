@@ -13,7 +13,7 @@ import pytest
 from sgbench.errors import InputError
 from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded, parse_study, pick_blocks
-from sgbench.study.run import BlockRun, Runner, StudyFolders, composed, require_commit
+from sgbench.study.run import BlockRun, Runner, StudyFolders, compose_specs, require_commit
 from sgbench.study.settle import read_settled
 from sgbench.study.status import block_cost, block_states
 from sgbench.study.store import MANIFEST, Store
@@ -270,11 +270,11 @@ def test_the_shipped_study_composes(tmp_path: Path) -> None:
     first: dict[str, StudyPoint] = {}
     for point in points(study, "A1", {}):
         first.setdefault(point.task, point)
-    specs = composed(list(first.values()), place(tmp_path))
+    specs = compose_specs(list(first.values()), place(tmp_path))
     assert {spec.method.protocol.draw for spec in specs} == {"per_seed"}
     assert all(spec.method.protocol.tuning_seeds == (100, 101, 102) for spec in specs)
     assert all(spec.opens_test for spec in specs)  # the registration has every run scored on the test split
     neurons = {(run.task, run.cell["neuron"]): run for run in points(study, "E", {})}
-    assert len(composed(list(neurons.values()), place(tmp_path))) == 18
+    assert len(compose_specs(list(neurons.values()), place(tmp_path))) == 18
     runs, hours = block_cost(study, "A1")
     assert (runs, round(hours, 1)) == (384, 1.0)
