@@ -219,10 +219,7 @@ def board_of(  # noqa: PLR0913 - the parts of a board
     ]
     plain = _baseline_rows([method for method in everything if method.method.is_baseline], listings, score)
     if not is_data_accepted:
-        hashes = {method.method_id: method.data_sha256 for method in everything}
-        rows, plain = (
-            [replace(row, data_sha256=hashes[row.method_id]) for row in part] for part in (rows, plain)
-        )
+        rows, plain = (_with_data_hashes(part, everything) for part in (rows, plain))
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -244,6 +241,12 @@ def board_of(  # noqa: PLR0913 - the parts of a board
         in_time=in_time,
         is_data_accepted=is_data_accepted,
     )
+
+
+def _with_data_hashes(rows: Iterable[MethodRow], measured: Iterable[Measured]) -> list[MethodRow]:
+    """Return the rows with the hashes of the data that their runs read."""
+    hashes = {method.method_id: method.data_sha256 for method in measured}
+    return [replace(row, data_sha256=hashes[row.method_id]) for row in rows]
 
 
 def _baseline_rows(

@@ -71,15 +71,20 @@ def compare_in(  # noqa: PLR0913 - each has a default
     setup = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
     notes = data.notes
     if width_fwhm == AUTO:
-        found = {name: setup.calibration(make()) for name, make in surrogate_makers.items()}
-        surrogate_makers = _make_makers(
-            {
-                name: create(f"surrogate/{name}", width_fwhm=found[name].width_fwhm)
-                for name in surrogate_makers
-            }
-        )
-        notes = (*notes, *(f"{name}: {width.word}, {width.about}" for name, width in found.items()))
+        surrogate_makers, lines = _calibrate(setup, surrogate_makers)
+        notes = (*notes, *lines)
     return OwnTable(_rows(_train_all(setup, surrogate_makers, seeds, progress)), notes, guess=data.guess)
+
+
+def _calibrate(
+    setup: TrainingSetup, surrogate_makers: Mapping[str, Callable[[], Any]]
+) -> tuple[dict[str, Callable[[], Any]], list[str]]:
+    """Return makers of the same surrogates at their calibrated widths, and a line on each width."""
+    found = {name: setup.calibration(make()) for name, make in surrogate_makers.items()}
+    surrogates = {
+        name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()
+    }
+    return _make_makers(surrogates), [f"{name}: {width.word}, {width.about}" for name, width in found.items()]
 
 
 def _require_numbers(counts: Mapping[str, int], lr: float) -> None:

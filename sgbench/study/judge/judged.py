@@ -72,9 +72,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     """
     require_count("--seeds", most_seeds, low=LOOKS[0][0])
     prices = chosen_targets(targets, config_dirs) if targets else {}
-    if isinstance(tasks, str) and tasks not in SETS:
-        raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
-    names, map_seeds = (SETS[tasks], MAP_SEEDS[tasks]) if isinstance(tasks, str) else (tasks, FEW_SEEDS)
+    names, map_seeds = _tasks_and_map_seeds(tasks)
     candidate = Candidate.of(overrides, config_dirs)
     judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
     folders = TrialFolders(
@@ -91,6 +89,15 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
             references = References(config_dirs, allow_targets)
             result = replace(result, handed_in=hand_in(court, to / "submission", author, references))
     return result
+
+
+def _tasks_and_map_seeds(tasks: str | Sequence[str]) -> tuple[Sequence[str], int]:
+    """Return the names of the tasks and the count of seeds of their map; an InputError for an unknown set."""
+    if not isinstance(tasks, str):
+        return tasks, FEW_SEEDS
+    if tasks not in SETS:
+        raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
+    return SETS[tasks], MAP_SEEDS[tasks]
 
 
 def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
