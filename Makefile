@@ -87,10 +87,11 @@ $(INSTALLED_PEERS): pyproject.toml
 	$(PEERS)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3 nir nirtorch pbr dcls==0.1.1 neurobench==2.3.0
 	@touch $@
 
-check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
+check: $(INSTALLED_DEV) ## lint, floors, types, the map and the shape of the code, committed boards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -n 0 -m lint tests/lint
 	$(BIN)/basedpyright --level error --pythonpath $(BIN)/python
 	$(BIN)/sgbench board check
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -11,7 +10,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,11 @@ from hatchling.builders.wheel import WheelBuilder
 
 import sgbench
 from sgbench.cli.main import parser
-from sgbench.composition import catalogue
 from sgbench.composition.citations import cite_package
 from sgbench.paths import conf_dir
 from sgbench.training import provenance
-from tests.rooms import ROOT, catalogue_folders, syntax
+from tests.rooms import ROOT, catalogue_folders
 from tests.run.tiny import WORDS
-from tests.verbs import CLASS_VERBS, VERBS, third_person
-
-OF_CLASSES = {*CLASS_VERBS, *map(third_person, VERBS)}
 
 
 @pytest.fixture(scope="module")
@@ -185,151 +180,6 @@ def test_catalogue_folders_hold_no_code() -> None:
     assert {"surrogates", "neurons", "steepness", "firing", "losses", "inits"} <= catalogue_folders()
     for folder in catalogue_folders():
         assert (ROOT / "sgbench" / folder / "__init__.py").read_text() == "", folder
-
-
-def own_code() -> list[Path]:
-    """The files of the package, of the launcher, and of studies and the registry outside of both."""
-    outside = [*(ROOT / "study").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]
-    analyses = [path for path in outside if "tests" not in path.parts]
-    return [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py"), *analyses]
-
-
-def test_files_stay_short() -> None:
-    """No file of the package or of a study's analysis has more than 400 lines."""
-    lengths = {path: len(path.read_text().splitlines()) for path in own_code()}
-    assert {str(path): length for path, length in lengths.items() if length > 400} == {}
-
-
-def length_of(function: ast.FunctionDef) -> int:
-    """The lines of a function below its docstring, which may be as long as its equation needs."""
-    first, *others = function.body
-    above = first.end_lineno if others and ast.get_docstring(function) else first.lineno - 1
-    assert above is not None
-    assert function.end_lineno is not None
-    return function.end_lineno - above
-
-
-@pytest.mark.parametrize(
-    ("text", "length"),
-    [
-        ("def f():\n    return 1\n", 1),
-        ('def f():\n    """One\n\n    two."""\n    a = 1\n\n    return a\n', 3),
-    ],
-)
-def test_lengths_of_functions(text: str, length: int) -> None:
-    """By hand: docstring and signature do not count, blank lines do."""
-    (function,) = ast.parse(text).body
-    assert isinstance(function, ast.FunctionDef)
-    assert length_of(function) == length
-
-
-def test_functions_stay_short() -> None:
-    """No function of our own code has more than 60 lines below its docstring."""
-    functions = [
-        (f"{path.relative_to(ROOT)}:{node.name}", length_of(node))
-        for path in own_code()
-        for node in ast.walk(syntax(path.read_text()))
-        if isinstance(node, ast.FunctionDef)
-    ]
-    assert {name for name, length in functions if length > 60} == set()
-
-
-def test_verbs_are_listed_in_order_and_once() -> None:
-    """By the order of the alphabet."""
-    assert list(VERBS) == sorted(set(VERBS))
-
-
-def begins_with_a_verb(docstring: str, verbs: Collection[str] = VERBS) -> bool:
-    """Say whether a docstring begins with a verb of the list that is no noun in its place."""
-    first = re.match(r"(\w+)( of\b)?", docstring)
-    return first is not None and first[1] in verbs and first[2] is None
-
-
-def documented(*kinds: type[ast.AST]) -> Iterator[tuple[str, str]]:
-    """Yield the place and the docstring of each function or class of our own code that has one."""
-    for path in own_code():
-        for node in ast.walk(syntax(path.read_text())):
-            text = ast.get_docstring(node) if isinstance(node, kinds) else None  # type: ignore[arg-type]
-            if text:
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", text  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("docstring", "expected"),
-    [
-        ("Draw spikes.", True),
-        ("Compose, train and test a run.", True),
-        ("Sum of the weights.", False),
-        ("Of each step, its spikes.", False),
-        ("The spikes.", False),
-        (":math:`x`.", False),
-        ("", False),
-    ],
-)
-def test_fragments_are_told_from_sentences(docstring: str, expected: bool) -> None:
-    """By hand: a clause, a noun and a symbol are no verbs, though ruff (D401) lets many of them pass."""
-    assert begins_with_a_verb(docstring) == expected
-
-
-def test_docstrings_of_functions_begin_with_a_verb() -> None:
-    """Of tests/verbs.py, to which a new one is added on purpose."""
-    places = documented(ast.FunctionDef, ast.AsyncFunctionDef)
-    assert [(place, text.splitlines()[0]) for place, text in places if not begins_with_a_verb(text)] == []
-
-
-@pytest.mark.parametrize(
-    ("docstring", "expected"),
-    [("Holds one row.", True), ("Passes names on.", True), ("One row.", False), ("What is held.", False)],
-)
-def test_fragments_of_classes_are_told_from_sentences(docstring: str, expected: bool) -> None:
-    """By hand: two verbs in the third person, a noun and a clause."""
-    assert begins_with_a_verb(docstring, OF_CLASSES) == expected
-
-
-def test_docstrings_of_classes_begin_with_a_verb() -> None:
-    """In the third person, of tests/verbs.py, so that each is a sentence without the name of its class."""
-    places = documented(ast.ClassDef)
-    assert [(p, text.splitlines()[0]) for p, text in places if not begins_with_a_verb(text, OF_CLASSES)] == []
-
-
-def shared_names(classes: Iterable[str], entries: set[str]) -> set[str]:
-    """Find the last names that several paths of classes share, unless all of them are entries of the catalogue.
-
-    An entry's class is named after the entry in its own group, and records hold its path.
-    """
-    paths: dict[str, set[str]] = {}
-    for path in classes:
-        paths.setdefault(path.rpartition(".")[2], set()).add(path)
-    return {name for name, alike in paths.items() if len(alike) > 1 and not alike <= entries}
-
-
-@pytest.mark.parametrize(
-    ("classes", "entries", "expected"),
-    [
-        (["a.Step", "b.Step", "b.Walk"], set(), {"Step"}),
-        (["a.Step", "b.Step"], {"a.Step"}, {"Step"}),
-        (["a.Step", "b.Step"], {"a.Step", "b.Step"}, set()),
-        (["a.Step", "b.Walk"], set(), set()),
-    ],
-)
-def test_shared_names_are_those_of_other_classes_than_entries(
-    classes: list[str], entries: set[str], expected: set[str]
-) -> None:
-    """By hand: one name in two files, of which none, one or both are entries."""
-    assert shared_names(classes, entries) == expected
-
-
-def test_no_two_public_classes_share_a_name() -> None:
-    """A name means one thing in the whole package."""
-    classes = []
-    for path in own_code():
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        nodes = syntax(path.read_text()).body
-        classes += [f"{module}.{node.name}" for node in nodes if isinstance(node, ast.ClassDef)]
-    public = [name for name in classes if not name.rpartition(".")[2].startswith("_")]
-    groups = catalogue.TARGET_GROUPS
-    targets = {str(entry.target) for group in groups for entry in catalogue.entries(group).values()}
-    assert shared_names(public, targets) == set()
 
 
 def test_few_modules_lie_loose() -> None:

@@ -40,10 +40,19 @@ PLAIN = [name for name in NAMES if composed(name)[0].elementwise and not compose
 WITH_WIDTH = [name for name in PLAIN if has_width(name)]
 EXCLUSIVE = [name for name in WITH_WIDTH if None in composed(name, 0.5)[1].values()]
 BELLS = [name for name in PLAIN if issubclass(composed(name)[0], BellSurrogate)]
+
+
+def one_a_base(names: list[str]) -> list[str]:
+    """The first of the entries that share a base class, whose code refuses for all of them."""
+    return list({composed(name)[0].__mro__[1]: name for name in reversed(names)}.values())[::-1]
+
+
 every_entry = pytest.mark.parametrize("name", NAMES)
 every_plain = pytest.mark.parametrize("name", PLAIN)
 every_width = pytest.mark.parametrize("name", WITH_WIDTH)
 every_exclusive = pytest.mark.parametrize("name", EXCLUSIVE)
+every_base = pytest.mark.parametrize("name", one_a_base(NAMES))
+every_exclusive_base = pytest.mark.parametrize("name", one_a_base(EXCLUSIVE))
 every_bell = pytest.mark.parametrize("name", BELLS)
 
 

@@ -60,22 +60,13 @@ def test_another_wording_is_seen() -> None:
 
 
 @pytest.mark.parametrize("name", catalogue.entries("neuron"))
-def test_arguments_are_described_alike(name: str) -> None:
-    """Expected: the words of the table, of every neuron of the catalogue."""
-    assert unlike(described(inspect.getdoc(class_of("neuron", name)) or "")) == {}
-
-
-@pytest.mark.parametrize("name", catalogue.entries("neuron"))
-def test_help_shows_every_argument_in_order(name: str) -> None:
-    """Expected: the signature's arguments, each with a meaning, whoever wrote it."""
+def test_arguments_are_described_alike_in_order_and_once(name: str) -> None:
+    """The words of the table, of every argument of the signature; what an entry writes is not in the table."""
     kind = class_of("neuron", name)
-    assert [*described(inspect.getdoc(kind) or "")] == [*inspect.signature(kind).parameters]
-
-
-@pytest.mark.parametrize("name", catalogue.entries("neuron"))
-def test_no_source_repeats_the_table(name: str) -> None:
-    """Must differ: what an entry writes itself is not what the table says already."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(class_of("neuron", name))))
+    arguments = described(inspect.getdoc(kind) or "")
+    assert unlike(arguments) == {}
+    assert [*arguments] == [*inspect.signature(kind).parameters]
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     own = described(ast.get_docstring(tree.body[0]) or "")  # type: ignore[arg-type]
     assert not {argument for argument in own.keys() & SHARED if own[argument] == SHARED[argument].sentence}
 

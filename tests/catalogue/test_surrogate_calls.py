@@ -74,10 +74,17 @@ def test_double_backward_is_slope_of_derivative(name):
         torch.testing.assert_close(second_upstream, surrogate.derivative(u.detach()), rtol=0, atol=0)
 
 
-def test_an_undefined_potential_has_an_undefined_gradient():
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(NAMES, id="entries"),
+        pytest.param(catalogue.entries("surrogate"), id="and presets", marks=pytest.mark.slow),
+    ],
+)
+def test_an_undefined_potential_has_an_undefined_gradient(names):
     """Expected: NaN for NaN from every entry, presets included, and from what its steepness would learn by."""
     undefined = {}
-    for name in catalogue.entries("surrogate"):
+    for name in names:
         surrogate = make(name)
         for dtype in (torch.float32, torch.float64):
             u = torch.tensor([[math.nan, 0.3]], dtype=dtype).requires_grad_()

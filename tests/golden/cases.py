@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ TINY = (
 )
 CUT = "network.recurrence_gradient=cut"
 RULES = {"bptt": ("rule=bptt",), "eprop": ("rule=eprop", "loss=per_step", CUT)}
+EXAMPLES = ("delayed_xor_rules", "digits", "digits_tuned_v3", "dvs_gesture_v2", "shd_v2")
+"""Experiments whose whole composition is a file to read; of the others the id and a digest are kept."""
 VARIED = ("surrogate", "neuron", "encoder", "rule", "loss", "regulariser", "init", "optimizer")
 
 
@@ -43,6 +47,17 @@ def composed(name: str) -> dict[str, Any]:
         "method_id": method_id(spec.method),
         "targets": spec.targets,
     }
+
+
+def digests() -> dict[str, dict[str, str]]:
+    """The method id of each experiment, and the SHA-256 of all that is composed of it."""
+    return {name: digest(composed(name)) for name in experiments()}
+
+
+def digest(tree: dict[str, Any]) -> dict[str, str]:
+    """The id in a composition, and the first 16 digits of the hash of all of it."""
+    text = json.dumps(tree, sort_keys=True)
+    return {"method_id": tree["method_id"], "sha256": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def own(group: str) -> list[str]:

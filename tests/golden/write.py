@@ -16,6 +16,7 @@ from tests.golden import cases
 from tests.leaderboard import gallery
 
 METHOD_IDS = "method_ids.json"
+EXPERIMENTS = "experiments.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,8 +41,9 @@ def write_all(folder: Path) -> None:
     """Write every file anew."""
     with tempfile.TemporaryDirectory() as runs:
         os.environ["SGBENCH_RUNS"] = runs
-        for name in cases.experiments():
-            _write(experiment_path(folder, name), cases.composed(name))
+        for name in cases.EXAMPLES:
+            _write(folder / f"experiment_{name}.json", cases.composed(name))
+        _write(folder / EXPERIMENTS, cases.digests())
         _write(folder / METHOD_IDS, cases.method_ids())
         for rule in cases.RULES:
             _write(folder / f"record_{rule}.json", cases.tiny_record(rule))
@@ -49,7 +51,7 @@ def write_all(folder: Path) -> None:
 
 
 def write_new(folder: Path) -> None:
-    """Add the ids of new entries and the files of new experiments.
+    """Add the ids of new entries and new experiments.
 
     Raises:
         InputError: an id that is there already would change or vanish.
@@ -59,9 +61,12 @@ def write_new(folder: Path) -> None:
     added = sorted(current.keys() - known.keys())
     if added:
         _write(folder / METHOD_IDS, current)
-    experiments = [name for name in cases.experiments() if not experiment_path(folder, name).exists()]
-    for name in experiments:
-        _write(experiment_path(folder, name), cases.composed(name))
+    digests = json.loads((folder / EXPERIMENTS).read_text())
+    experiments = [name for name in cases.experiments() if name not in digests]
+    if experiments:
+        _write(
+            folder / EXPERIMENTS, digests | {name: cases.digest(cases.composed(name)) for name in experiments}
+        )
     new = [*added, *(f"experiment={name}" for name in experiments)]
     sys.stdout.write(f"golden ids of {', '.join(new) or 'nothing new'}\n")
 
@@ -79,11 +84,6 @@ def refuse_moved(known: Mapping[str, str], current: Mapping[str, str]) -> None:
             f"{words}: its method id was {known[words]} and is {current.get(words, 'gone')}; a new entry moves no "
             f"other ({len(moved)} moved), so undo what changed it"
         )
-
-
-def experiment_path(folder: Path, name: str) -> Path:
-    """The golden file of an experiment."""
-    return folder / f"experiment_{name}.json"
 
 
 def _write(path: Path, tree: Any) -> None:

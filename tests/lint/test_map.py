@@ -14,6 +14,8 @@ import pytest
 from tests.rooms import PACKAGE, ROOT, catalogue_folders, contract_floors, folders_and_modules, syntax
 from tools.documentation.outside import PAGES_OF
 
+pytestmark = pytest.mark.lint
+
 MAP = ROOT / "docs" / "architecture.md"
 INDEX = ROOT / "docs" / "index.md"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

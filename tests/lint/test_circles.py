@@ -10,6 +10,8 @@ import pytest
 
 from tests.rooms import PACKAGE, syntax
 
+pytestmark = pytest.mark.lint
+
 
 def sources() -> dict[str, str]:
     """The text of each module of the package by its dotted name."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from sgbench.cli.main import main
 from sgbench.leaderboard import labels
 from tests.rooms import ROOT
 from tools.crossings import Tracer, report, room_of
+
+pytestmark = pytest.mark.lint
 
 MOST = 4_440
 """Half of the 8,880 calls that the same build once took."""
