@@ -127,7 +127,7 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
     `config` is its merged tree, which is modified. `parts` were built to check it; None builds them anew.
     """
     from sgbench.composition.hydra_internals import run_as_job
-    from sgbench.leaderboard.score import measures
+    from sgbench.leaderboard.score import guesses
     from sgbench.sweeps.selected_on_test import optimism_lines
     from sgbench.training.run_folder import folder_of
 
@@ -147,6 +147,6 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
 
         for line in profile_lines(folder_of(spec)):
             print_lines(line)
-    measure = measures(planned.config_dirs)(spec.method)
-    warn_of_chance([describe_guessing(spec)] if measure.is_at_chance(record.validation) else [], 1)
+    is_guess = guesses(planned.config_dirs)
+    warn_of_chance([describe_guessing(spec)] if is_guess(record) else [], 1)
     return 0

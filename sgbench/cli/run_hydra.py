@@ -300,12 +300,12 @@ def _report(
         names: maps ids of methods to their names.
         is_explained: whether a printed line already says why points have no record.
     """
-    from sgbench.leaderboard.score import measures
+    from sgbench.leaderboard.score import guesses
     from sgbench.sweeps.selected_on_test import optimism_lines
     from sgbench.training.run_folder import stored_record
 
     finished, problems, watched, at_chance = 0, [], [], []
-    measure_of = measures(planned.config_dirs)
+    is_guess = guesses(planned.config_dirs)
     for spec, stamp in zip(planned.specs, before, strict=True):
         record = stored_record(spec)
         reason = failure_reason(spec, record, names)
@@ -315,7 +315,7 @@ def _report(
             problems.append(reason)
             continue
         finished += 1
-        if record is not None and measure_of(record.method).is_at_chance(record.validation):
+        if record is not None and is_guess(record):
             at_chance.append(describe_guessing(spec, names))
         if record is not None and record.test_selected is not None:
             watched.append(record)

@@ -13,11 +13,10 @@ from typing import Any
 
 import yaml
 
+from sgbench.composition.unfolding import SafeLoader, require_bounded
 from sgbench.errors import InputError, suggest
 from sgbench.paths import allowed_targets, conf_dir, with_own
 
-# The same loader in C where libyaml is there; a sweep reads the catalogue once a point.
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 META_KEYS = ("_target_", "meta", "defaults")
 TARGET_GROUPS = (
     "augmentation",
@@ -189,6 +188,7 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> bytes:
     """Parse YAML text into a pickle, cached by the text, of which each caller makes a tree of its own."""
+    require_bounded(text)
     return pickle.dumps(yaml.load(text, Loader=SafeLoader) or {})  # noqa: S506 - it is safe
 
 

@@ -247,7 +247,8 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
         config.pop("hydra", None)
         tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise InputError(one_line(error)) from error
+        text, key = one_line(error), str(error.full_key or "")
+        raise InputError(text if key in text else f"{key}: {text}") from error
     if not isinstance(tree, dict):
         raise InputError("the configuration is not a mapping")
     return {str(key): value for key, value in tree.items()}

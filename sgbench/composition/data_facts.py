@@ -43,11 +43,7 @@ def facts_of(entry: Entry) -> DataSetFacts:
     10
     """
     target = entry.meta.get("target", "class")
-    classes, sizes, sha256 = (entry.meta.get(key) for key in ("classes", "sizes", "sha256"))
-    if target in WITHOUT_CLASSES:
-        classes = None
-    elif not _is_count(classes, MIN_CLASSES):
-        raise _unusable_fact(entry, "classes", "classes: 10")
+    classes, sizes, sha256 = classes_of(entry), entry.meta.get("sizes"), entry.meta.get("sha256")
     if not isinstance(sizes, dict) or set(sizes) != set(SPLITS):
         raise _unusable_fact(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
     is_accepted = UNREAD_FILES not in entry.meta
@@ -58,6 +54,24 @@ def facts_of(entry: Entry) -> DataSetFacts:
     if (is_accepted or sha256 is not None) and not is_sha256:
         raise _unusable_fact(entry, "sha256", "sha256: <what sgbench data checksum prints>")
     return DataSetFacts(classes, known, sha256, target, _in_time(entry), is_accepted)
+
+
+def classes_of(entry: Entry) -> int | None:
+    """Return the number of classes that a data set's entry states; None for traces and spikes.
+
+    Raises:
+        InputError: it states none.
+
+    >>> from sgbench.composition import catalogue
+    >>> classes_of(catalogue.entry("dataset", "digits"))
+    10
+    """
+    if entry.meta.get("target", "class") in WITHOUT_CLASSES:
+        return None
+    classes = entry.meta.get("classes")
+    if not _is_count(classes, MIN_CLASSES):
+        raise _unusable_fact(entry, "classes", "classes: 10")
+    return classes
 
 
 def facts_as_attributes(name: str) -> dict[str, Any]:

@@ -8,17 +8,32 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sgbench.errors import InputError, require_number
+from sgbench.errors import InputError, require_number, shortened
+
+EXACT = 2.0**53
+"""Below it floating point holds each whole number."""
+
+
+def _power(base: float, exponent: float) -> float:
+    """Raise to a power in floating point, whose size is bounded; whole if base and result are."""
+    result = math.pow(base, exponent)
+    is_whole = isinstance(base, int) and isinstance(exponent, int) and abs(result) < EXACT
+    return int(result) if is_whole and result.is_integer() else result
+
 
 OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
+    ast.Pow: _power,
 }
+SIGNS: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
 FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt}
 CONSTANTS = {"pi": math.pi}
+LONGEST = 300
+"""Largest number of characters, which bounds nodes and depth too."""
+HAS = "a formula has + - * / **, brackets, numbers, names that are given a number, pi and sqrt"
 
 
 def formula_reference(text: str, names: Iterable[str]) -> str:
@@ -46,27 +61,45 @@ def formula(text: str, *pairs: object) -> float:
         pairs: names and their numbers, alternating.
 
     Raises:
-        InputError: a value is not a number, or the formula has no result, as on a division by zero.
+        InputError: the text is no such formula or too long, a value is not a number, or there is no finite result,
+            as on a division by zero.
 
     >>> formula("c * alpha / 2", "c", 0.4, "alpha", 5), formula("n - 1", "n", 2)
     (1.0, 1)
     """
+    if not isinstance(text, str) or len(text) > LONGEST:
+        raise InputError(f"${{formula:...}}: a text of {LONGEST} characters at most is needed, in quotes")
+    if len(pairs) % 2:
+        raise InputError(f"${{formula:'{text}'}}: {pairs[-1]} has no number; write names and numbers in turn")
     numbers = dict(zip(map(str, pairs[::2]), pairs[1::2], strict=True))
     for name, value in numbers.items():
         require_number(name, value)
     try:
-        return _value(ast.parse(text, mode="eval").body, {**CONSTANTS, **numbers})
+        result = _value(ast.parse(text, mode="eval").body, {**CONSTANTS, **numbers})
+        if math.isfinite(result):
+            return result
+        reason = f"it is {result}"
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise InputError(f"${{formula:'{text}'}}: {HAS}") from error
     except (ArithmeticError, ValueError) as error:
-        inputs = ", ".join(f"{name}={value}" for name, value in numbers.items())
-        raise InputError(f"{inputs}: {text} has no value ({error}); choose another") from error
+        if isinstance(error, InputError):
+            raise InputError(f"${{formula:'{text}'}}: {error}") from error
+        reason = str(error)
+    inputs = ", ".join(f"{name}={value}" for name, value in numbers.items())
+    raise InputError(f"{inputs}: {text} has no value ({reason}); choose another".removeprefix(": "))
 
 
 def _value(node: ast.expr, numbers: dict[str, Any]) -> Any:
     """Evaluate a node of the parsed formula; `numbers` maps names to values."""
-    if isinstance(node, ast.BinOp):
-        return OPERATIONS[type(node.op)](_value(node.left, numbers), _value(node.right, numbers))
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return FUNCTIONS[node.func.id](_value(node.args[0], numbers))
-    if isinstance(node, ast.Name):
-        return numbers[node.id]
-    return ast.literal_eval(node)
+    match node:
+        case ast.BinOp(left, operation, right) if type(operation) in OPERATIONS:
+            return OPERATIONS[type(operation)](_value(left, numbers), _value(right, numbers))
+        case ast.UnaryOp(sign, operand) if type(sign) in SIGNS:
+            return SIGNS[type(sign)](_value(operand, numbers))
+        case ast.Call(ast.Name(name), [argument], []) if name in FUNCTIONS:
+            return FUNCTIONS[name](_value(argument, numbers))
+        case ast.Name(name) if name in numbers:
+            return numbers[name]
+        case ast.Constant(value) if type(value) in (int, float):
+            return value
+    raise InputError(f"{shortened(ast.unparse(node), 40)}: {HAS}")

@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 
 from sgbench.composition.foreign import check_foreign
 from sgbench.composition.hydra_node import check_hydra_node
+from sgbench.composition.unfolding import require_bounded_files
 from sgbench.composition.words import mark_added_keys
 from sgbench.paths import conf_dir
 
@@ -80,9 +81,10 @@ def merge(overrides: Iterable[str], folders: Sequence[Path]) -> DictConfig:
     Hydra's public compose API is not used, because it makes a loader of its own that does not check the files.
 
     Raises:
-        InputError: see `CheckedLoader`.
+        InputError: see `CheckedLoader`; or a file's aliases unfold to too many values.
         HydraException: overrides or files that Hydra cannot merge.
     """
+    require_bounded_files(folders)
     searched = ",".join(f"file://{folder}" for folder in folders)
     return checked_loader().load_configuration(
         CONFIG,

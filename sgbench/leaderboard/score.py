@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from sgbench.composition import catalogue
-from sgbench.composition.data_facts import facts_of
+from sgbench.composition.data_facts import classes_of
 from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
 from sgbench.records.chance import even_guess, is_at_chance
 from sgbench.records.content import Scores
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.pairs import Comparison, Floats
@@ -141,6 +142,22 @@ def measures(config_dirs: Sequence[Path] = ()) -> Callable[[Method], Measure]:
     return lambda method: look_up(method.protocol.name, method.choices["dataset"])
 
 
+def guesses(config_dirs: Sequence[Path] = ()) -> Callable[[RunRecord], bool]:
+    """Return a function that says of a record whether its run is no better than guessing on validation samples.
+
+    A data set of the user's own that does not state its classes is judged by those that the run itself met.
+    """
+    measure_of = measures(config_dirs)
+
+    def is_guess(record: RunRecord) -> bool:
+        try:
+            return measure_of(record.method).is_at_chance(record.validation)
+        except InputError:  # the run is over: what a board needs to know is no reason to fail it
+            return bool(record.at_chance)
+
+    return is_guess
+
+
 def measure_of_task(protocol: str, dataset: str, config_dirs: Sequence[Path] = ()) -> Measure:
     """Look up the measure of a protocol on a data set, with the score of guessing.
 
@@ -152,7 +169,7 @@ def measure_of_task(protocol: str, dataset: str, config_dirs: Sequence[Path] = (
     Raises:
         InputError: the entry of a user's data set does not state its classes.
     """
-    classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
+    classes = classes_of(catalogue.entry("dataset", dataset, config_dirs))
     try:
         meta = catalogue.entry("protocol", protocol, config_dirs).meta
     except InputError:

@@ -260,6 +260,26 @@ def test_update_takes_a_newer_release(
             fetch_release(address, tmp_path / "a.zip")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://[::1",
+        "https://a.b/c\nd",
+        "https://a.b/\x1b[2J",
+        "https://",
+        "https://a.b:c",
+        "https://ä.b/c",
+        "https://a.b/c d",
+    ],
+)
+def test_an_address_that_is_none_is_refused(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one printable line, before anything is asked; no traceback."""
+    assert main(["board", "update", address, "--sha256", "0" * 64]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert "https://" in line
+
+
 def git(folder: Path, *words: str) -> None:
     """One command by nobody in particular."""
     command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c", *words]

@@ -13,7 +13,7 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.score import measure_of, measures
+from sgbench.leaderboard.score import guesses, measure_of, measures
 from sgbench.notebook.table import SweepTable
 from sgbench.records.chance import is_at_chance, reach_of_guessing
 from sgbench.records.content import Scores
@@ -24,7 +24,7 @@ from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.results import read_results
 from tests.cli.filled_sweeps import fill
 from tests.leaderboard import factory
-from tests.messages import lines_naming
+from tests.messages import lines_naming, raises_naming
 from tests.run.tiny import WORDS
 
 
@@ -109,6 +109,49 @@ def test_a_method_is_measured_as_its_board_is(protocol: str, dataset: str) -> No
     """Must match: what a sweep and a diagnosis look up is what the board's own reference has."""
     spec = compose([f"experiment={dataset}", f"protocol={protocol}"])
     assert measures()(spec.method) == compose_reference(protocol).measure
+
+
+def own_points(folder: Path, meta: str) -> list[str]:
+    """Words for a small run on a data set of one's own, whose file has these facts."""
+    (folder / "conf" / "dataset").mkdir(parents=True)
+    (folder / "conf" / "dataset" / "points.yaml").write_text(
+        "_target_: sgbench.datasets.yin_yang.YinYang\nsamples: [60, 30, 30]\nseeds: [42, 41, 40]\n"
+        f"meta: {{line: Mine{meta}}}\n"
+    )
+    return [*WORDS, "dataset=points", f"--config-dir={folder / 'conf'}"]
+
+
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize(("meta", "guess"), [(", classes: 3", 1 / 3), ("", None)])
+def test_data_of_ones_own_need_no_checksum(meta: str, guess: float | None, tmp_path: Path) -> None:
+    """By hand: guessing among three classes, from a file without sizes and checksum, which only a board asks for.
+
+    Without classes the record's own note counts. Must differ: a table of scores, which has to know the measure.
+    """
+    own_points(tmp_path, meta)
+    folders = [tmp_path / "conf"]
+    bad = factory.record(accuracy=0.1)
+    method = bad.method.model_copy(update={"choices": {**bad.method.choices, "dataset": "points"}})
+    record = bad.model_copy(update={"method": method, "at_chance": True})
+    assert guesses(folders)(record)
+    if guess is None:
+        assert not guesses(folders)(record.model_copy(update={"at_chance": None}))
+        with raises_naming(InputError, "meta.classes", "classes: 10"):
+            measures(folders)(method)
+    else:
+        assert measures(folders)(method).guess == guess
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("meta", [", classes: 3", ""])
+def test_a_run_on_data_of_ones_own_ends_well(
+    meta: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: exit code 0 and the last line, of a single run and of a sweep."""
+    words = own_points(tmp_path, meta)
+    assert main(["run", *words]) == 0
+    assert main(["run", "-m", *words, "seed=0,1"]) == 0
+    assert "2 of 2 runs finished" in capfd.readouterr().out
 
 
 def test_a_diagnosis_knows_the_score(

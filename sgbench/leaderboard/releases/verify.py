@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
 import tempfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, printable
 from sgbench.leaderboard.board import check
 from sgbench.leaderboard.contents import make_registry
 from sgbench.leaderboard.deviation import References
@@ -94,7 +94,7 @@ def fetch_release(address: str, path: Path) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - https alone
             _https(answer.geturl())
             data = answer.read(MAX_ARCHIVE_BYTES + 1)
-    except (urllib.error.URLError, OSError) as error:
+    except (http.client.HTTPException, OSError) as error:
         reason = getattr(error, "reason", error)
         raise InputError(f"{address}: {reason}; fetch it by hand and name the file") from error
     if len(data) > MAX_ARCHIVE_BYTES:
@@ -103,7 +103,15 @@ def fetch_release(address: str, path: Path) -> None:
 
 
 def _https(address: str) -> str:
-    """Return an address; raise an `InputError` unless it begins with https."""
-    if urllib.parse.urlsplit(address).scheme != "https":
-        raise InputError(f"{address}: an address that begins with https:// is needed")
+    """Return an address; raise an `InputError` unless it is one of https in printable ASCII."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        is_usable = parts.scheme == "https" and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # of a bracket without its other half, or of a port that is no number
+        is_usable = False
+    if not (is_usable and address.isascii() and address.isprintable() and " " not in address):
+        raise InputError(
+            f"{printable(address)}: an address that begins with https:// is needed, without blanks and signs "
+            "that an address has to encode"
+        )
     return address
