@@ -1,0 +1,126 @@
+"""Finds the spiking neurons in a user's network, and records what they receive and send in one call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+STATES = {
+    "Leaky": ("mem",),
+    "Lapicque": ("mem",),
+    "Synaptic": ("syn", "mem"),
+    "Alpha": ("syn_exc", "syn_inh", "mem"),
+    "RLeaky": ("spk", "mem"),
+    "RSynaptic": ("spk", "syn", "mem"),
+    "SLSTM": ("syn", "mem"),
+    "SConv2dLSTM": ("syn", "mem"),
+}
+"""Maps snnTorch's kinds of neurons to the attributes that hold their state, in the order of their arguments."""
+
+
+class SpikingCall(NamedTuple):
+    """Holds one call of spiking neurons: one time step of a layer."""
+
+    name: str  # the module's name in the network
+    module: nn.Module
+    current: Tensor  # their input [B, ...]
+    before: tuple[Tensor, ...]  # their state before the call, in the order of `STATES`
+    after: tuple[Tensor, ...]  # their state after it; the membrane potential comes last
+    output: Any  # what the module returned
+
+    @property
+    def spikes(self) -> Tensor:
+        """Return the spikes that were sent [B, ...]."""
+        return self.output if isinstance(self.output, Tensor) else self.output[0]
+
+    @property
+    def potential(self) -> Tensor:
+        """Return the membrane potential after the call [B, ...], as snnTorch returns it."""
+        return self.after[-1]
+
+
+def state_names(module: nn.Module) -> tuple[str, ...]:
+    """Return the attributes that hold the state of snnTorch's neurons; empty for any other module.
+
+    A subclass may do anything in its `forward`, so it is none of these neurons.
+    """
+    kind = type(module)
+    return STATES.get(kind.__name__, ()) if kind.__module__.startswith("snntorch.") else ()
+
+
+def spiking_modules(network: nn.Module) -> dict[str, nn.Module]:
+    """Return snnTorch's neurons in a network by their names, in the order in which they were made."""
+    return {name: module for name, module in network.named_modules() if state_names(module)}
+
+
+def states_of(module: nn.Module) -> tuple[Tensor, ...]:
+    """Return the tensors of a module's state, in the order of `STATES`."""
+    return tuple(getattr(module, name) for name in state_names(module))
+
+
+Watcher = Callable[[str, nn.Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""Function (name, module, forward, args, kwargs) that stands in for the `forward` of a module of neurons."""
+
+
+@contextmanager
+def watched(network: nn.Module, watcher: Watcher) -> Iterator[None]:
+    """Let `watcher` stand in for the `forward` of all of a network's spiking modules."""
+    modules = {
+        name: module for name, module in spiking_modules(network).items() if "forward" not in vars(module)
+    }
+
+    def stand_in(name: str, module: nn.Module) -> Callable[..., Any]:
+        forward = module.forward
+        return lambda *args, **kwargs: watcher(name, module, forward, args, kwargs)
+
+    for name, module in modules.items():
+        vars(module)["forward"] = stand_in(name, module)
+    try:
+        yield
+    finally:
+        for module in modules.values():
+            del vars(module)["forward"]
+
+
+def given_states(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, ...]:
+    """Return the state from which a call of neurons starts: what it is given, else what the module holds."""
+    names = state_names(module)
+    given = dict(zip(names, args[1:], strict=False)) | {key: kwargs[key] for key in names if key in kwargs}
+    return tuple(
+        held if given.get(name) is None else given[name]
+        for name, held in zip(names, states_of(module), strict=True)
+    )
+
+
+def spiking_calls(network: nn.Module, *inputs: Any, **options: Any) -> tuple[Any, list[SpikingCall]]:
+    """Call a network as its author wrote it; return its output, and each call of its spiking modules in order.
+
+    The network may hold its loop over time, or be one step of it. Gradients, modes and states are the caller's.
+
+    >>> import snntorch, torch
+    >>> network = nn.Sequential(nn.Linear(2, 3), snntorch.Leaky(beta=0.5))
+    >>> _, calls = spiking_calls(network, torch.ones(4, 2))
+    >>> calls[0].name, tuple(calls[0].spikes.shape), tuple(calls[0].potential.shape)
+    ('1', (4, 3), (4, 3))
+    """
+    calls: list[SpikingCall] = []
+
+    def watcher(
+        name: str,
+        module: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        before = given_states(module, args, kwargs)
+        output = forward(*args, **kwargs)
+        current = args[0] if args else kwargs["input_"]
+        calls.append(SpikingCall(name, module, current, before, states_of(module), output))
+        return output
+
+    with watched(network, watcher):
+        output = network(*inputs, **options)
+    return output, calls
