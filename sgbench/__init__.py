@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sgbench.yours.compare_in import compare_in
     from sgbench.yours.compiled import compile
     from sgbench.yours.energy_of import energy_of
+    from sgbench.yours.use import use
 
 __all__ = [
     "CustomSurrogate",
@@ -67,6 +68,7 @@ __all__ = [
     "run",
     "show",
     "sweep",
+    "use",
 ]
 HOMES = {
     "CustomSurrogate": "sgbench.custom",
@@ -92,6 +94,7 @@ HOMES = {
     "run": "sgbench.training.runner",
     "show": "sgbench.notebook.browse.show_entry",
     "sweep": "sgbench.notebook.sweep",
+    "use": "sgbench.yours.use",
 }
 """Maps each public name to its module; a name that is called otherwise there is added to the module's."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from sgbench.custom import CustomSurrogate
 from sgbench.errors import InputError
 from sgbench.exchange.snntorch_weights import neurons_of_snntorch
+from sgbench.networks.snntorch_modules import reset_gradient_of
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
@@ -48,7 +49,9 @@ def convert_neuron(
     tensors = {
         key: value for key, value in module.state_dict().items() if key.split(".")[0] not in STATE_BUFFERS
     }
-    return neurons_of_snntorch(name, tensors, lambda: _surrogate(module), features)
+    neuron = neurons_of_snntorch(name, tensors, lambda: surrogate_of(module), features)
+    neuron.next_potential.detached = reset_gradient_of(module) == "detached"
+    return neuron
 
 
 def _require_plain(neuron: Any, name: str, by: str) -> None:
@@ -77,7 +80,7 @@ def _require_plain(neuron: Any, name: str, by: str) -> None:
         )
 
 
-def _surrogate(neuron: Any) -> Surrogate:
+def surrogate_of(neuron: Any) -> Surrogate:
     """Return a neuron's surrogate: one of sgbench, a known one of snnTorch, or one read from its backward pass."""
     spike_grad = neuron.spike_grad
     if isinstance(spike_grad, Surrogate):
