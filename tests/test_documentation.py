@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 import yaml
@@ -12,8 +19,8 @@ import yaml
 import sgbench
 from sgbench.leaderboard.site.render import DOCS_SECTIONS, SECTIONS, bar
 from tests.messages import raises_naming
-from tools.documentation.api import api_pages
-from tools.documentation.extension import escape_bars
+from tools.documentation.api import PACKAGE, api_pages
+from tools.documentation.extension import BELOW, GENERATED, escape_bars
 from tools.documentation.links import broken, main
 from tools.documentation.outside import DOCS, ROOT, Outside
 
@@ -75,6 +82,42 @@ def test_the_bar_is_one(tmp_path: Path) -> None:
     assert "bar" in names
 
 
+def test_every_page_stands_in_a_table_of_contents() -> None:
+    """Expected: from the first page on every page of docs/ is reached, as Sphinx asks; by hand, a lone one."""
+    pages = {
+        path.relative_to(DOCS).with_suffix("").as_posix(): path.read_text()
+        for path in DOCS.rglob("*.md")
+        if path.relative_to(DOCS).parts[0] not in (*GENERATED, "catalogue", "_templates", "_static")
+    }
+    assert sorted(pages.keys() - reached(pages)) == []
+    lone = {
+        "index": "```{toctree}\na\nb/*\n```\n",
+        "a": "",
+        "b/c": "```{toctree}\nd\n```\n",
+        "b/d": "",
+        "b/d/e": "",
+    }
+    assert sorted(lone.keys() - reached(lone)) == ["b/d/e"]
+
+
+def reached(pages: dict[str, str]) -> set[str]:
+    """Names of pages below the first one, by their texts and by what each build adds to them."""
+    found, left = set(), ["index"]
+    while left:
+        name = left.pop()
+        if name in found or name not in pages:
+            continue
+        found.add(name)
+        folder = PurePosixPath(name).parent
+        lines = [BELOW[name]] if name in BELOW else []
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```", pages[name], flags=re.DOTALL | re.MULTILINE):
+            lines += [line for line in block.splitlines() if line and not line.startswith(":")]
+        for line in lines:
+            wanted = (folder / line).as_posix()
+            left += [page for page in pages if page.count("/") == wanted.count("/") and fnmatch(page, wanted)]
+    return found
+
+
 def test_bars_of_absolute_values_stay() -> None:
     """By hand: a bar outside of backticks is escaped; code and examples are as they were."""
     lines = ["1 / (1 + |z|), as `|z|`", "    >>> a | b"]
@@ -123,3 +166,54 @@ def test_broken_links_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ]
     assert main([str(tmp_path)]) == 1
     assert "2 pages, 4 broken links" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_docstrings_are_restructured_text() -> None:
+    """By docutils, as `make docs` reads them; must differ: a list without a line above, a name ending in `_`."""
+    pytest.importorskip("sphinx", reason="pip install 'sgbench[docs]'")
+    texts = [text for path in sorted(PACKAGE.rglob("*.py")) for text in public_docstrings(path)]
+    assert len(texts) > 3000
+    assert [said for where, text, kind in texts for said in faults(where, text, kind)] == []
+    assert faults("a", "One.\n\n- a; - b\nc\n  d", "function")
+    assert faults("a", "As add_ does.", "function")
+    assert faults("a", "What `${name:...}` calls.", "data")
+    assert faults("a", "What `${decay:0.1}` and others call.", "function") == []
+
+
+def public_docstrings(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Place, text and kind (as autodoc calls it) of each docstring of a module that a page may show."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = getattr(node, "name", path.stem)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and name[:1] != "_":
+            text = ast.get_docstring(node)
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            yield from [(f"{path.name}: {name}", text, kind)] if text else []
+        if isinstance(node, ast.ClassDef | ast.Module):
+            for value, told in pairwise(node.body):
+                if isinstance(value, ast.Assign | ast.AnnAssign) and isinstance(told, ast.Expr):
+                    yield f"{path.name}: line {told.lineno}", ast.literal_eval(told.value), "data"
+
+
+def faults(where: str, text: str, kind: str) -> list[str]:
+    """What docutils warns of in a docstring, turned as Sphinx's napoleon turns it."""
+    from docutils import nodes
+    from docutils.frontend import get_default_settings
+    from docutils.parsers.rst import Parser, directives
+    from docutils.parsers.rst.directives.body import MathBlock
+    from docutils.utils import new_document
+
+    napoleon: Any = importlib.import_module("sphinx.ext.napoleon")
+    directives.register_directive("math", MathBlock)
+    lines = str(napoleon.GoogleDocstring(inspect.cleandoc(text), what=kind, name="x")).splitlines()
+    escape_bars(lines)
+    settings = get_default_settings(Parser())
+    settings.report_level, settings.halt_level, settings.warning_stream = 2, 6, StringIO()
+    document = new_document(where, settings)
+    Parser().parse("\n".join(lines), document)
+    names = [
+        f"{where}: no target {each['refname']}"
+        for each in document.findall(nodes.reference)
+        if "refname" in each
+    ]
+    return [*settings.warning_stream.getvalue().splitlines(), *names]

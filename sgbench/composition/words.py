@@ -19,7 +19,7 @@ DEEPEST = 20  # brackets within brackets; the deepest value of the catalogue has
 MOST_LISTED = 5  # values of an override that are written one by one
 MOST_DIGITS = 400  # digits; the largest float has 309
 RESOLVERS = ("decay", "unless")
-"""Functions that a reference `${name:...}` in an override may call; files of the catalogue may call others too."""
+"""Functions that a reference in an override may call; files of the catalogue may call others too."""
 OPTIONAL_PROTOCOL_KEYS = frozenset(f"protocol.{key}" for key in Protocol.LATER)
 """Keys that a protocol's file may leave out; Hydra refuses to override a key that no file has."""
 

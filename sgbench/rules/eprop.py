@@ -65,10 +65,10 @@ class EProp(LearningRule):
     through other neurons are dropped: with symmetric feedback the gradient equals that of back-propagation with
     recurrent spikes detached. The feedback is
 
-    - "symmetric": B = O, the readout's weights; there has to be exactly one hidden layer; - "random": fixed random
-    weights from the output directly to each hidden layer; - "adaptive": random, then learnt by the gradient that
-    readout weights of that layer would have. With weight decay
-      (`optimizer.weight_decay`) and one hidden layer it converges towards O.
+    - "symmetric": B = O, the readout's weights; there has to be exactly one hidden layer;
+    - "random": fixed random weights from the output directly to each hidden layer;
+    - "adaptive": random, then learnt by the gradient that readout weights of that layer would have. With weight
+      decay (`optimizer.weight_decay`) and one hidden layer it converges towards O.
 
     Two forms compute the same numbers. "online" goes forward step by step. "unrolled" sends the output error,
     filtered backward in time, to each layer's spikes and back-propagates within each neuron only. It takes any

@@ -17,9 +17,8 @@ def build_and_check(planned: RunPlan) -> tuple[Parts | None, dict[str, float | N
     """Build every method once, without data; check that folders can be written and that an online W&B answers.
 
     Returns:
-        parts: the network and other objects of a single run, which it can use; None for a sweep.
-        widths: maps each surrogate to its full width at half maximum [threshold units] in the first layer that has
-            surrogates; None for one without such a width.
+        The network and other objects of a single run, which it can use; None for a sweep. And each surrogate's full
+        width at half maximum [threshold units] in the first layer that has surrogates; None for one without one.
 
     Raises:
         InputError: a value is out of range, or Weights & Biases has no account or does not answer.

@@ -24,6 +24,7 @@ from study.reporting.registration import (
     find_registration,
     require_registered,
 )
+from study.reporting.sources import SOURCES, sources_json, sources_of
 
 KEYWORD = "Description"
 """Under which a picture carries the hash of its numbers."""
@@ -72,6 +73,8 @@ class Report:
     # Bytes by the name of their file in the store's folder, computed from the records.
     beside: Mapping[str, bytes] = field(default_factory=dict)
     passages: tuple[Passage, ...] = ()  # of documents of the checkout
+    reads: tuple[str, ...] = ()  # files of the checkout outside the study's folder that the analysis has read
+    sources: bytes | None = None  # the list of all that was read and written; None for another's store
 
     def write_passages(self, root: Path | None) -> list[str]:
         """Write the passages that documents of a checkout have otherwise; return the documents' paths.
@@ -134,6 +137,8 @@ class Report:
         stale = self.stale(folder)
         if CHARTS in stale:
             write_atomic(folder / CHARTS, charts_json(self.charts))
+        if SOURCES in stale and self.sources is not None:
+            write_atomic(folder / SOURCES, self.sources)
         for page in self.pages:
             if page.name in stale:
                 write_atomic(folder / page.name, page.text(self.banner).encode())
@@ -150,6 +155,7 @@ class Report:
         give other bytes.
         """
         names = [CHARTS] if self.charts and _bytes(folder / CHARTS) != charts_json(self.charts) else []
+        names += [SOURCES] if self.sources is not None and _bytes(folder / SOURCES) != self.sources else []
         for page in self.pages:
             if _bytes(folder / page.name) != page.text(self.banner).encode():
                 names.append(page.name)
@@ -224,7 +230,14 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> R
     """
     made_by = function_of(loaded, "report", otherwise=None if loaded.study.extends is None else _extension)
     report = made_by(gather(loaded, store, checkout=checkout))
-    return replace(report, banner=UNVERIFIED, passages=()) if checkout is None else report
+    if checkout is None:
+        return replace(report, banner=UNVERIFIED, passages=())
+    root = own_checkout(checkout.folder, store)
+    if root is None:
+        return report
+    written = {page.name: page.text().encode() for page in report.pages}
+    read = sources_of(loaded, store.folder, root, report.reads, report.beside)
+    return replace(report, sources=sources_json(read, written))
 
 
 def _extension(given: ReportInput) -> Report:

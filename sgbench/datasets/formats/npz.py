@@ -63,12 +63,12 @@ def _member(
     return array.reshape(shape[::-1]).T if is_columns_first else array.reshape(shape)
 
 
-def header(file: IO[bytes], bytes_: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def header(file: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read the header of a .npy file, up to the array's data.
 
     Args:
         file: open at the header's start.
-        bytes_: size of the whole file.
+        size: of the whole file, in bytes.
         where: names file and array at the beginning of an error.
 
     Returns:
@@ -85,8 +85,8 @@ def header(file: IO[bytes], bytes_: int, where: str) -> tuple[tuple[int, ...], b
         raise InputError(f"{where} is not in NumPy's format; write it again with numpy.savez") from error
     if dtype.kind not in PLAIN or dtype.hasobject:
         raise InputError(f"{where} holds {dtype}, not plain numbers; nothing is unpickled")
-    are_counts = all(type(length) is int and 0 <= length <= bytes_ for length in shape)
-    if not are_counts or math.prod(shape) * dtype.itemsize != bytes_ - file.tell():
+    are_counts = all(type(length) is int and 0 <= length <= size for length in shape)
+    if not are_counts or math.prod(shape) * dtype.itemsize != size - file.tell():
         raise InputError(f"{where} is not as long as its header declares; write it again with numpy.savez")
     return shape, is_columns_first, dtype
 

@@ -32,7 +32,7 @@ def summed_shape(shape: torch.Size, axes: Container[int], *, keeps: bool) -> tor
 
 @functools.cache
 def operation_name(func: Any) -> tuple[str, str]:
-    """Return an operation's name, such as add_, and the name of its form that is not in place, such as add."""
+    """Return an operation's name, such as `add_`, and that of its form that is not in place, such as `add`."""
     name = func.overloadpacket._qualified_op_name.removeprefix("aten::")
     return name, name if name.startswith("_") else name.removesuffix("_")
 

@@ -243,4 +243,4 @@ RULES: dict[str, Rule] = {name: _of_numbers(name) for name in PLAIN} | {
     "ones_like": lambda *_, **__: number(1),
     "full_like": lambda _, value, **__: as_number(value),
 }
-"""Maps the name of a torch operation to its rule; an operation in place (add_) has that of its plain form (add)."""
+"""Maps the name of a torch operation to its rule; one in place, such as `add_`, has that of `add`."""

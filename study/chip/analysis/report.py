@@ -106,7 +106,7 @@ def make_report(given: ReportInput) -> Report:
     ]
     page = StudyPage("README.md", TITLE, tuple(parts), (picture,), {CHART: _chart(checks)} if checks else {})
     passage = Passage(GUIDE, NAME, fill(in_short(DRAWN, checks), WIDTH))
-    return Report((page,), passages=(passage,))
+    return Report((page,), passages=(passage,), reads=tuple(f"conf/energy/{name}.yaml" for name in LISTS))
 
 
 def _chart(checks: Sequence[LeftOut]) -> Charts:

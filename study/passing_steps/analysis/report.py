@@ -27,6 +27,8 @@ from study.reporting.report import Passage, Report, ReportInput
 NAME, TITLE = "passing_steps", "The reset's gradient and passing steps"
 README, PAGES = "README.md", ("docs/which_surrogate.md", "docs/findings.md")
 """Documents with a passage that says what the study came to: the first the answer, the others the verdicts too."""
+OF_THE_FIRST = ("study/surrogates/manifest.json", "study/surrogates/summary.json")
+"""Files of the first study whose runs are compared."""
 COLUMNS = 120
 """Characters of a line of such a passage."""
 
@@ -68,7 +70,7 @@ def make_report(given: ReportInput) -> Report:
         page, ways = first_study.pages(given.root, answer, losses)
         others, beside = [page, *others], {WAYS: to_json(ways)}
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(others)))
-    return Report((front, *others), beside=beside, passages=passages(answer))
+    return Report((front, *others), beside=beside, passages=passages(answer), reads=OF_THE_FIRST)
 
 
 def passages(answer: Answer) -> tuple[Passage, ...]:

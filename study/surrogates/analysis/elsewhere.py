@@ -21,7 +21,9 @@ RULE_COSTS = Path("benchmarks") / "results" / "rules.json"
 SEED_COLUMN = "test_accuracy_seed_"
 PERCENT = 100.0
 MIB = 1024.0**2
-NUMBER = re.compile(r"^(-?[\d.]+(?:e-?\d+)?)(?: ± ([\d.]+(?:e-?\d+)?))?$")
+NUMBER = re.compile(r"(?:< )?(-?[\d.]+(?:e-?\d+)?)(?: ± ([\d.]+(?:e-?\d+)?))?")
+NOT_MEASURED = "-"
+"""What the page of reproductions has for a figure without runs, and for their seeds."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class ReproducedFigure:
     """Holds one figure of a reproduction: mean and standard deviation over seeds, None where it is not measured."""
 
     published: str
-    mean: float | None
+    mean: float | None  # its bound, without a deviation, where the page writes `< 1e-12`
     deviation: float | None
     seeds: int
     verdict: str
@@ -72,6 +74,11 @@ class Elsewhere:
     rule_costs: Mapping[str, RuleCost] = field(default_factory=dict)
 
 
+def files_read(protocols: tuple[str, ...]) -> list[Path]:
+    """List the files of a checkout that `read_elsewhere` reads."""
+    return [REPRODUCTIONS, RULE_COSTS, *(BOARDS / protocol / TABLE for protocol in protocols)]
+
+
 def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
     """Read the committed results of a checkout, those that are there.
 
@@ -96,7 +103,7 @@ def read_figures(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
     """Read every figure of the page that `sgbench reproduce --update` has written.
 
     Raises:
-        InputError: the file is a link or too large.
+        InputError: the file is a link or too large, or a figure is no number.
     """
     page = read_reproductions(path)
     figures: dict[str, dict[str, ReproducedFigure]] = {}
@@ -110,14 +117,19 @@ def read_figures(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
 
 
 def _figure(cells: Mapping[str, str]) -> ReproducedFigure:
-    """Read one line of the page's table."""
-    match = NUMBER.match(cells["ours"])
-    mean, deviation = match.groups() if match else (None, None)
+    ours, seeds = cells["ours"], cells["seeds"]
+    match = NUMBER.fullmatch(ours)
+    if (match is None and ours != NOT_MEASURED) or not (seeds.isdigit() or seeds == NOT_MEASURED):
+        raise InputError(
+            f"{REPRODUCTIONS}: {cells['reproduction']}, {cells['figure']}: {ours!r} of {seeds!r} seeds is not "
+            f'read; "0.5 ± 0.1", "< 1e-12" or "{NOT_MEASURED}", and a count, are'
+        )
+    mean, deviation = (None, None) if match is None else match.groups()
     return ReproducedFigure(
         cells["published"],
         None if mean is None else float(mean),
         None if deviation is None else float(deviation),
-        int(cells["seeds"]) if cells["seeds"].isdigit() else 0,
+        int(seeds) if seeds.isdigit() else 0,
         cells["verdict"],
     )
 

@@ -15,7 +15,7 @@ from study.reporting.pages.text import with_titles
 from study.reporting.report import Report, ReportInput
 from study.surrogates.analysis.audit import audited
 from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.elsewhere import Elsewhere, read_elsewhere
+from study.surrogates.analysis.elsewhere import Elsewhere, files_read, read_elsewhere
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import all_hypotheses
 from study.surrogates.analysis.initial import read_initial
@@ -79,7 +79,7 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
     beside = {} if evidence.summary is None else {SUMMARY: to_json(evidence.summary)}
     titles = {name: task.title for name, task in evidence.loaded.study.tasks.items()}
     written = [with_titles(page, titles) for page in (front.page(evidence, pages), *pages)]
-    return Report(tuple(written), beside=beside)
+    return Report(tuple(written), beside=beside, reads=tuple(map(str, files_read((BOARD,)))))
 
 
 def find(given: ReportInput, rules: Rules) -> SurrogateEvidence:

@@ -43,10 +43,12 @@ def not_conservative(evidence: SurrogateEvidence) -> Decided:
     true = [one for line, one in figures.items() if "true" in line]
     if any(one.mean is None for one in (*surrogate, *true)):
         return Decided("open", "closed_loop is not measured")
+    loops = sorted({one.seeds for one in figures.values()})
+    count = f"{loops[0]}" if len(loops) == 1 else f"{loops[0]} to {loops[-1]}"
     number = (
         f"integral around a loop {min(one.mean or 0 for one in surrogate):.3g} to "
         f"{max(one.mean or 0 for one in surrogate):.3g} with a surrogate, at most "
-        f"{max(one.mean or 0 for one in true):.1g} with the true gradient; {surrogate[0].seeds} loops"
+        f"{max(one.mean or 0 for one in true):.1g} with the true gradient; {count} loops"
     )
     agree = all(one.agrees for one in figures.values())
     return Decided("confirmed" if agree else "refuted", number)
@@ -63,14 +65,14 @@ def matched_noise_is_best(evidence: SurrogateEvidence) -> Decided:
         return Decided("open", "escape_noise_c8 is not measured")
     said = "; ".join(
         f"{line.replace('noise of slope ', 'noise ').replace('above', 'minus')} "
-        f"{interval(100 * one.estimate, 100 * (one.low or 0), 100 * (one.high or 0))}"
+        f"{interval(100 * one.estimate, 100 * (one.low or 0), 100 * (one.high or 0))}, {one.seeds} seeds"
         for line, one in known.items()
     )
     return decided(
         max(one.p if one.estimate > 0 else 1.0 for one in known.values()),
         smallest([one.p if one.estimate < 0 else 1.0 for one in known.values()]),
         evidence.rules.level,
-        f"points: {said}; {next(iter(known.values())).seeds} seeds",
+        f"points: {said}",
     )
 
 

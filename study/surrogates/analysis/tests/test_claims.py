@@ -6,23 +6,32 @@ import functools
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
+from sgbench.errors import InputError
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.elsewhere import Elsewhere, ReproducedFigure, RuleCost, read_elsewhere
+from study.surrogates.analysis.elsewhere import (
+    Elsewhere,
+    ReproducedFigure,
+    RuleCost,
+    read_elsewhere,
+    read_figures,
+)
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import all_hypotheses
 from study.surrogates.analysis.pages import claims, learning_rules
 from study.surrogates.analysis.pages.claim_rules import Decided
 from study.surrogates.analysis.pages.claims_outside import BOARD
 from study.surrogates.analysis.tests import made
+from tests.messages import raises_naming
 from tests.rooms import ROOT
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
@@ -277,6 +286,47 @@ def test_claims_that_reproductions_decide() -> None:
             }
         )
         assert decide("C10", elsewhere=traces).verdict == wanted
+
+
+def test_each_slope_of_noise_has_its_own_seeds() -> None:
+    """By hand: ten seeds of one figure and thirty of another, each behind its own interval."""
+    noise = {
+        f"noise of slope {seeds}, matched above the widest surrogate": figure(0.1, 0.03, seeds=seeds)
+        for seeds in (30, 10)
+    }
+    number = decide("C8", elsewhere=Elsewhere({"escape_noise_c8": noise})).number
+    said = [part.rpartition("), ")[2] for part in number.split("; ")]
+    assert said == ["30 seeds", "10 seeds"]
+
+
+def test_a_bound_is_a_number_and_what_is_none_stops(tmp_path: Path) -> None:
+    """By hand: `< 1e-12` is its bound, `-` nothing; must differ: words where a number or a count belongs."""
+    path = tmp_path / "page.md"
+
+    def read(ours: str, seeds: str = "5") -> ReproducedFigure:
+        head = "| reproduction | figure | published | ours | seeds | verdict |\n| - | - | - | - | - | - |\n"
+        path.write_text(f"{head}| loop | true | at most 1e-09 | {ours} | {seeds} | agrees |\n")
+        return read_figures(path)["loop"]["true"]
+
+    assert (read("< 1e-12").mean, read("< 1e-12").deviation) == (1e-12, None)
+    assert (read("-0.5 ± 1.0e-05").mean, read("-0.5 ± 1.0e-05").deviation) == (-0.5, 1e-5)
+    assert (read("-", "-").mean, read("-", "-").seeds) == (None, 0)
+    for ours, seeds in (("about 0.5", "5"), ("0.5 +- 0.1", "5"), ("> 1", "5"), ("0.5", "five")):
+        with raises_naming(InputError, "loop", "true"):
+            read(ours, seeds)
+
+
+def test_a_bound_decides_as_the_number_would() -> None:
+    """Must match: the true gradient's integral below 1e-12 confirms C7, as 1e-16 does; ends of seeds are said."""
+    loop = {
+        "integral of the surrogate gradient of slope 1, absolute": figure(0.2, 0.2, seeds=5),
+        "integral of the true gradient of slope 1, absolute": ReproducedFigure(
+            "at most 1e-09", 1e-12, None, 7, "agrees"
+        ),
+    }
+    found = decide("C7", elsewhere=Elsewhere({"closed_loop": loop}))
+    assert found.verdict == "confirmed"
+    assert found.number.endswith("at most 1e-12 with the true gradient; 5 to 7 loops")
 
 
 def test_a_board_decides_feedback() -> None:
