@@ -11,6 +11,7 @@ from sgbench.datasets.adding import Adding
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.brackets import Brackets
 from sgbench.datasets.copy_memory import CopyMemory
+from sgbench.datasets.delayed_response import DelayedResponse
 from sgbench.datasets.delayed_xor import DelayedXor
 from sgbench.datasets.evidence_accumulation import EvidenceAccumulation
 from sgbench.datasets.flip_flop import FlipFlop
@@ -136,6 +137,16 @@ SMALL: dict[str, dict] = {
         "samples": [12, 6, 6],
         "seed": 0,
     },
+    "delayed_response": {
+        "cues": 3,
+        "silence": 2,
+        "question": "cue",
+        "channels": 3,
+        "symbol_ms": 4,
+        "rate_hz": 500.0,
+        "samples": [12, 6, 6],
+        "seed": 0,
+    },
     "adding": {"places": 6, "samples": [12, 6, 6], "seed": 0},
 }
 CLASSES = {
@@ -151,6 +162,7 @@ CLASSES = {
     "brackets": Brackets,
     "flip_flop": FlipFlop,
     "sine_frequency": SineFrequency,
+    "delayed_response": DelayedResponse,
     "adding": Adding,
 }
 

@@ -137,3 +137,26 @@ def test_marked_numbers_are_added():
     assert (marks[:, 20:].sum(1) == 1).all()
     assert torch.equal(((numbers * marks).sum(1) > 1).long(), part.target)
     assert abs(part.target.double().mean() - 0.5) < 5 * 0.5 / np.sqrt(1000)
+
+
+@pytest.mark.parametrize(("question", "classes"), [("cue", 4), ("match", 2)])
+def test_a_delayed_response_is_decided_by_the_ends_of_a_silence(question, classes):
+    """Expected by reading both ends here: the class is the first cue, or whether the last is the same; balanced."""
+    task = sgbench.create("dataset/delayed_response", question=question)
+    symbols, target = task.sequences(np.random.default_rng(0), 400)
+    assert symbols.shape == (400, 20)
+    assert (symbols[:, 1:-1] == SILENT).all()
+    if question == "cue":
+        assert (target == symbols[:, 0]).all()
+        assert (symbols[:, -1] == 4).all()
+    else:
+        assert (target == (symbols[:, 0] == symbols[:, -1])).all()
+        assert set(np.unique(symbols[:, -1])) == set(range(4))
+    assert np.bincount(target).tolist() == [400 // classes] * classes
+    assert task.n_classes == classes
+
+
+def test_an_unknown_question_is_refused():
+    """Expected: an InputError that names the option and its values."""
+    with pytest.raises(InputError, match=r"^dataset\.question='name': one of cue, match"):
+        sgbench.create("dataset/delayed_response", question="name")
