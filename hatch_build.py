@@ -16,7 +16,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 SUMMARIES = {
     "study/surrogates/summary.json": "sgbench/study/surrogates.json",
-    "study/passing_steps/ways.json": "sgbench/study/passing_steps.json",
+    "study/answer.json": "sgbench/study/answer.json",
 }
 """What `sgbench recommend` rests on, and where it lies in the wheel."""
 MEASURED, MEASURED_INSIDE = "study/chip", "sgbench/study/chip"

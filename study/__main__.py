@@ -18,6 +18,7 @@ from sgbench.errors import InputError
 from sgbench.study.definition import load_study, pick_blocks
 from sgbench.study.store import MANIFEST
 from sgbench.tables import aligned
+from study.answer import stale, write
 from study.reporting.analysis import function_of
 from study.reporting.plan import HEADER
 from study.reporting.publish import publish
@@ -82,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_common(planning)
     planning.set_defaults(handler=plan_study)
+    _add_answer(commands)
     publishing = commands.add_parser(
         "publish",
         help="add the records of blocks that report to boards",
@@ -93,6 +95,18 @@ def parser() -> argparse.ArgumentParser:
     )
     publishing.set_defaults(handler=publish_study)
     return top
+
+
+def _add_answer(commands: Any) -> None:
+    """Add the command `answer`."""
+    answering = commands.add_parser(
+        "answer",
+        help="write study/answer.json and the passages of README and docs from answer.yaml and the results",
+    )
+    answering.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 and name the files that are stale"
+    )
+    answering.set_defaults(handler=answer_studies)
 
 
 def report_study(args: argparse.Namespace) -> int:
@@ -117,6 +131,19 @@ def report_study(args: argparse.Namespace) -> int:
     print_lines([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
     print_lines([f"{name} has its passage anew" for name in report.write_passages(own)])
     print_lines(f"{len(written)} files written in {to}, {len(report.pages)} pages in all")
+    return 0
+
+
+def answer_studies(args: argparse.Namespace) -> int:
+    """Write the answer of all studies, or check it; return 1 where a file is stale."""
+    root = checkout_root(Path.cwd())
+    if root is None:
+        raise InputError("answer: is made in a checkout; run inside one")
+    if args.check:
+        old = stale(root)
+        print_lines([f"{path} is stale; write it with python -m study answer" for path in old])
+        return 1 if old else 0
+    print_lines([f"{path} written anew" for path in write(root)])
     return 0
 
 

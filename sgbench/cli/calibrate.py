@@ -11,13 +11,17 @@ from sgbench.cli.common import answer, shared_options
 from sgbench.errors import printable
 
 EPILOG = """examples:
-  sgbench calibrate experiment=fsdd_v2 surrogate=triangle        # prints width_fwhm=NUMBER
-  sgbench calibrate experiment=fsdd_v2 neuron.reset_gradient=attached --target 3
-  sgbench run experiment=fsdd_v2 width_fwhm=auto                 # the same, and then the run
+  sgbench calibrate experiment=fsdd_v2 surrogate=triangle        # prints the words of reset, surrogate and width
+  sgbench calibrate experiment=fsdd_v2 neuron.reset_gradient=detached --target 1
+  sgbench run experiment=fsdd_v2 neuron.reset_gradient=attached width_fwhm=auto    # the same, and then the run
 
+The reset is attached to the gradient unless an override says otherwise, as `sgbench recommend` advises.
 The width is measured in one forward pass before training, with the weights and training data of the first tuning
 seed; no seed that reports takes part. Passing steps are the surrogate's slopes, over its peak, summed along a
 sequence and averaged over neurons and samples. Several recurrent layers have one width, by their mean."""
+
+
+RESET = "reset_gradient"
 
 
 def register(commands: Any) -> None:
@@ -38,16 +42,24 @@ def register(commands: Any) -> None:
 
 
 def calibrate_command(args: argparse.Namespace) -> int:
-    """Print the calibrated width as a Hydra override, and on standard error what was measured."""
+    """Print reset, surrogate and calibrated width as overrides, and on standard error what was measured."""
+    from sgbench.composition.compose import compose
     from sgbench.yours.calibrate import calibrate
 
     overrides = (
         args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
     )
+    own = compose(overrides, config_dirs=args.config_dir, allow_targets=args.allow_target).method
+    if RESET in own.parameters["neuron"] and not any(
+        word.startswith(f"neuron.{RESET}=") for word in overrides
+    ):
+        overrides = [*overrides, f"neuron.{RESET}=attached"]
     found = calibrate(
         *overrides, target=args.target, config_dirs=args.config_dir, allow_targets=args.allow_target
     )
-    answer(args, found.model_dump(mode="json"), found.word)
+    reset = [f"neuron.{RESET}={found.reset_gradient}"] if RESET in own.parameters["neuron"] else []
+    words = [*reset, f"surrogate={own.choices['surrogate']}", found.word]
+    answer(args, {**found.model_dump(mode="json"), "words": words}, " ".join(words))
     if not args.json:
         sys.stderr.write(f"{printable(found.about)}\n")
     return 0

@@ -15,13 +15,13 @@ EPILOG = """examples:
   sgbench recommend experiment=digits                          # builds the network and measures how it starts
   sgbench recommend experiment=mine --config-dir my_conf --for spikes --budget 6
   sgbench recommend --layers 4 --steps 100 --start-spikes 9,4,1,0.2
-  sgbench recommend --layers 1 --recurrent --steps 80
+  sgbench recommend --layers 1 --recurrent --steps 80 --why
   sgbench recommend --target loihi1 --max-nj 50 --min-accuracy 90    # under a budget of energy on a chip"""
 SHAPE_OPTIONS = ("recurrent", "steps", "start_spikes")
 """Attributes of options that describe a network, in place of overrides."""
 BUDGET_OPTIONS = ("max_nj", "min_accuracy", "bits", "run", "plot")
 """Attributes of options for advice under a budget of energy."""
-WITHOUT_TARGET = ("layers", *SHAPE_OPTIONS, "goal", "budget", "summary", "data_dir")
+WITHOUT_TARGET = ("layers", *SHAPE_OPTIONS, "goal", "budget", "summary", "data_dir", "why")
 """Attributes of options that do not go with --target."""
 
 
@@ -36,14 +36,19 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of a run, e.g. experiment=digits")
     parser.add_argument("--for", dest="goal", choices=GOALS, help="what counts (default: accuracy)")
-    parser.add_argument("--budget", type=int, metavar="N", help="settings to try (default: 3)")
+    parser.add_argument("--budget", type=int, metavar="N", help="most settings to try (default: 3)")
+    parser.add_argument(
+        "--why", action="store_true", help="add what was measured and what the advice rests on"
+    )
     parser.add_argument("--layers", type=int, metavar="N", help="hidden layers, in place of overrides")
     parser.add_argument("--recurrent", action="store_true", help="hidden layers are recurrent")
     parser.add_argument("--steps", type=int, metavar="T", help="time steps (default: 100)")
     parser.add_argument(
         "--start-spikes", metavar="LIST", help="spikes a neuron sends before training, by layer, e.g. 9,4,1"
     )
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="of another study than the shipped one")
+    parser.add_argument(
+        "--summary", type=Path, metavar="FILE", help="with another answer than the shipped one"
+    )
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
     _add_budget(parser)
     parser.set_defaults(handler=recommend)
@@ -100,7 +105,7 @@ def recommend(args: argparse.Namespace) -> int:
         spikes = None if args.start_spikes is None else _parse_spikes(args.start_spikes, args.layers)
         shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=steps, start_spikes=spikes)
         found = recommend_shape(shape, goal=goal, budget=budget, summary=args.summary)
-    return answer(args, found.tree, found.lines)
+    return answer(args, found.tree, [*found.lines, *(found.why if args.why else ())])
 
 
 def _recommend_under_budget(args: argparse.Namespace) -> int:

@@ -21,6 +21,10 @@ MISLEADING = 0.5
 """Cosine with a reference, or share of steps that lessen the loss, below which a gradient counts as misleading."""
 
 
+HIGH_PEAK = 5.0
+"""Slope times threshold from which an attached reset has cost accuracy; from 1 to here it is not known."""
+
+
 class Remedies(NamedTuple):
     """Holds the remedy of each problem, as overrides of a run or as code for a module."""
 

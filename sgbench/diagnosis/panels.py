@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sgbench.diagnosis import agreement as compared
 from sgbench.diagnosis.activity import activity
-from sgbench.diagnosis.advice import advise, outlook
+from sgbench.diagnosis.advice import HIGH_PEAK, advise, outlook
 from sgbench.diagnosis.enumeration import enumerated
 from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
 from sgbench.diagnosis.jacobian import NAMES, jacobians
@@ -21,9 +21,11 @@ from sgbench.diagnosis.traces import LayerTrace, TracedBatch, trace
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.neurons.gated import passes_reset
+from sgbench.neurons.quantity import Threshold
 from sgbench.records.diagnosis import PANELS, Agreement, Diagnosis, LayerDiagnosis
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.signals.trajectory import Batch
+from sgbench.surrogates.base import Surrogate
 
 
 def lost_classes(
@@ -124,7 +126,29 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     }
     diagnosis = Diagnosis(**fields, reasons=_reasons(fields, panels))
     lost = lost_classes(traced, batches, objective) if "activity" in panels else ()
-    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, lost, attached=attached))})
+    found = (*_steep_resets(network), *lost)
+    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, found, attached=attached))})
+
+
+def _steep_resets(network: Network) -> Iterator[str]:
+    """Yield a sentence if the gradient passes through the resets of neurons whose surrogate is high."""
+    high = {}
+    for layer in network.layers:
+        surrogate, threshold = (getattr(layer.neuron, name, None) for name in ("surrogate", "threshold"))
+        if (
+            passes_reset(layer.neuron)
+            and isinstance(surrogate, Surrogate)
+            and isinstance(threshold, Threshold)
+        ):
+            peak = (surrogate.peak or 0.0) * torch.as_tensor(threshold()).abs().max().item()
+            if peak >= HIGH_PEAK:
+                high[layer.name] = peak
+    if high:
+        yield (
+            f"{', '.join(high)}: the reset is attached to a slope of {max(high.values()):.3g} at its peak, and "
+            f"peaks of {HIGH_PEAK:g} and more lost accuracy that way: take a peak of 1 "
+            "(surrogate.normalisation=peak1), or neuron.reset_gradient=detached"
+        )
 
 
 def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:

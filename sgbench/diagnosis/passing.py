@@ -77,6 +77,37 @@ def mean_passing_steps(
     return sum(passing_steps(layer, surrogate, width_fwhm) for layer in layers) / len(layers)
 
 
+def near_share(layer: RecurrentLayer, surrogate: Surrogate) -> float:
+    r"""Compute which part of a layer's slopes comes from potentials near the threshold.
+
+    .. math:: q = \frac{P(\psi(u) > \max \psi / 2)}{E[\psi(u)] / \max \psi}
+
+    A bell of light tails has a q near 1. A small q says that the gradient comes from far potentials, as with heavy
+    tails in a network that is rarely near its threshold. NaN where all slopes are 0.
+
+    Args:
+        layer: the potentials u, over steps, neurons and samples.
+        surrogate: with a peak.
+
+    Raises:
+        InputError: the surrogate has no peak.
+
+    Source: this package; no study has tested whether q predicts training.
+
+    >>> import torch
+    >>> from sgbench.surrogates.triangle import Triangle
+    >>> layer = RecurrentLayer("hidden", torch.tensor([0.0, 0.3]), series=1)
+    >>> triangle = Triangle(slope=None, width_fwhm=0.5, normalisation="peak1", scale=1.0)
+    >>> round(near_share(layer, triangle), 3)  # slopes 1 and 0.4: one of two is above a half, and their mean is 0.7
+    0.714
+    """
+    if not surrogate.peak:
+        raise InputError(f"{type(surrogate).__name__} has no peak, against which slopes could be held")
+    slopes = surrogate.derivative(layer.centred.double()).abs() / surrogate.peak
+    mean = slopes.mean().item()
+    return float((slopes > 0.5).double().mean().item()) / mean if mean else math.nan  # noqa: PLR2004 - half the peak
+
+
 def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: float) -> float:
     """Find a surrogate's width with a given number of passing steps, to two significant digits [threshold units].
 

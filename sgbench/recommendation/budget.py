@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sgbench.energy.price import chosen_targets, load_targets, price
@@ -11,8 +11,7 @@ from sgbench.energy.text import joules
 from sgbench.energy.validate import load_cases, validate
 from sgbench.errors import InputError
 from sgbench.recommendation.block import MeasuredTask
-from sgbench.recommendation.budget_advice import Budget, BudgetAdvice, OwnAdvice, ShapeLoss, TaskAdvice, Trust
-from sgbench.recommendation.fit import fit
+from sgbench.recommendation.budget_advice import Budget, BudgetAdvice, OwnAdvice, TaskAdvice, Trust
 from sgbench.recommendation.left_out import advise_elsewhere, leave_one_out, moved, reference_of
 from sgbench.recommendation.priced import (
     PricedTask,
@@ -24,7 +23,6 @@ from sgbench.recommendation.priced import (
     priced_task,
     real,
 )
-from sgbench.recommendation.summary import Shape, StudySummary
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
 
@@ -45,37 +43,11 @@ def trust_in(target: str, config_dirs: Sequence[Path] = ()) -> Trust:
     )
 
 
-KINDS = (Shape(layers=1, recurrent=False, steps=100), Shape(layers=1, recurrent=True, steps=100))
-"""Networks of the kinds that were measured under a budget."""
-
-
-def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[ShapeLoss, ...]:
-    """Compute the loss of each surrogate to the best one, both at their best width, for each kind of `KINDS`.
-
-    Kinds without a task in the study are left out.
-    """
-    losses = []
-    for kind in KINDS:
-        try:
-            study_fit = fit(summary.tasks, kind)
-            best = study_fit.best("accuracy")
-        except InputError:  # no task of the kind is stored
-            continue
-        least = study_fit.losses[best].plain_mean
-        for surrogate in surrogates:
-            keys = study_fit.in_order(surrogate)
-            if keys:
-                points = study_fit.losses[keys[0]].plain_mean - least
-                losses.append(ShapeLoss(study_fit.kind, surrogate, best[0], max(0.0, points)))
-    return tuple(losses)
-
-
 def advise_budget(
     measured: Sequence[MeasuredTask],
     budget: Budget,
     *,
     own: tuple[OpCounts, float] | None = None,
-    summary: StudySummary | None = None,
     config_dirs: Sequence[Path] = (),
 ) -> BudgetAdvice:
     """Recommend shape, width, activity cost and bits of weights under a budget of energy.
@@ -85,7 +57,6 @@ def advise_budget(
         budget: the limits to keep.
         own: operation counts and time step [s] of the user's finished run, whose weights are not quantised and
             which has no cost on activity; None: no such run.
-        summary: results of a study of many shapes; None leaves out the losses of other shapes.
         config_dirs: folders with the user's own energy targets.
 
     Raises:
@@ -99,7 +70,6 @@ def advise_budget(
     advice = tuple(_advise_on_task(title, settings, limit, budget) for title, settings in tasks.items())
     if own is None:
         _require_feasible(advice, budget, limit)
-    surrogates = sorted({setting.surrogate for task in measured for setting in task.runs})
     return BudgetAdvice(
         budget=budget,
         bits=limit,
@@ -107,7 +77,6 @@ def advise_budget(
         left_out=leave_one_out(tasks, limit, {task.title: failed_settings(task) for task in measured}),
         own=None if own is None else _advise_own(tasks, own, prices, limit, budget),
         trust=trust_in(budget.target, config_dirs),
-        shapes=() if summary is None else shape_losses(summary, surrogates),
     )
 
 

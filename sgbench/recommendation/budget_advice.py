@@ -44,21 +44,6 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class ShapeLoss:
-    """Holds the loss of one shape, at its best width, to the best shape for a kind of network."""
-
-    kind: str  # of network, as text
-    surrogate: str  # the shape
-    best: str  # the best shape
-    points: float  # of test accuracy, mean over tasks
-
-    def __str__(self) -> str:
-        if self.surrogate == self.best:
-            return f"{self.surrogate} is the best shape in {self.kind}"
-        return f"{self.surrogate} loses {self.points:.1f} points to {self.best} in {self.kind}"
-
-
-@dataclass(frozen=True)
 class TaskAdvice:
     """Holds the setting for a budget on one measured task, and its alternatives."""
 
@@ -118,8 +103,6 @@ class BudgetAdvice:
     left_out: tuple[LeftOut, ...]  # for each task, the advice from the other tasks evaluated on it
     own: OwnAdvice | None  # advice for a user's own run
     trust: Trust  # in the target's joules
-    # Losses of the measured shapes to the best one of a study of many.
-    shapes: tuple[ShapeLoss, ...] = ()
 
     @property
     def lines(self) -> list[str]:
@@ -146,8 +129,6 @@ def lines_of(advice: BudgetAdvice) -> list[str]:
         sentences += [line for task in advice.tasks for line in _task_lines(task, advice)]
     sentences += [_left_out_text(check) for check in advice.left_out]
     sentences.append(in_short(budget.target, advice.left_out))
-    if advice.shapes:
-        sentences.append(f"Shapes, by the study of surrogates: {'; '.join(map(str, advice.shapes))}.")
     return [*sentences, str(advice.trust), *(f"Not known: {limit}." for limit in NOT_TRIED)]
 
 

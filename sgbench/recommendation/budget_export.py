@@ -56,7 +56,6 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
             "loss_points": list(advice.own.advised.losses),
         },
         "trust": asdict(advice.trust),
-        "shapes": [asdict(loss) for loss in advice.shapes],
     }
 
 

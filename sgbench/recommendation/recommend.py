@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 from sgbench.recommendation.advice import Recommendation, advise
+from sgbench.recommendation.answer import GOALS, Goal, MeasuredNetwork, read_answer
 from sgbench.recommendation.block import read_block, shipped_block
 from sgbench.recommendation.budget import advise_budget
 from sgbench.recommendation.budget_advice import Budget, BudgetAdvice
-from sgbench.recommendation.start import module_start, passing_start, start_of_module, start_of_overrides
-from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
-from sgbench.recommendation.tries import OwnStart, first_tries, shipped_ways
+from sgbench.recommendation.start import measure_module, measure_overrides
+from sgbench.recommendation.summary import Shape
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
@@ -26,7 +25,7 @@ def recommend(
     *overrides: str,
     network: Any = None,
     batch: Any = None,
-    goal: Literal["accuracy", "spikes", "safety"] = "accuracy",
+    goal: Goal = "accuracy",
     budget: int = 3,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
@@ -50,7 +49,7 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     *overrides: str,
     network: Any = None,
     batch: Any = None,
-    goal: Literal["accuracy", "spikes", "safety"] = "accuracy",
+    goal: Goal = "accuracy",
     budget: int = 3,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
@@ -61,21 +60,21 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     bits: int | None = None,
     run: Path | str | None = None,
 ) -> Recommendation | BudgetAdvice:
-    """Recommend a surrogate, its width and learning rate, from measurements on similar networks.
+    """Recommend settings to try in a network, with what they lost on similar networks.
 
-    With a target the advice is for a budget of energy: width, cost on activity and bits of weights. For a
-    recurrent network and the goal accuracy, the answer has at most three settings to try first (`tries`), and
-    names the properties of the network that it extrapolates.
+    The network is measured before training (spikes a neuron and step, passing steps), and the answer says where it
+    lies outside of the networks that were run. With a target the advice is for a budget of energy: width, cost on
+    activity and bits of weights.
 
     Args:
         overrides: Hydra overrides of a run, e.g. "experiment=digits", whose network is built and measured.
-        network: in place of overrides, your own module of snnTorch's neurons.
+        network: in place of overrides, your own module of snnTorch's neurons, to which the answer speaks.
         batch: input of `network`.
         goal: "accuracy", "spikes" (fewest within 2 points of the best accuracy) or "safety" (least worst case).
-        budget: count of settings that may be tried.
+        budget: most settings; the answer has at most three.
         config_dirs: folders with your own entries.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-        summary: file of another study than the shipped one.
+        summary: file with another answer than the shipped one.
         target: name of an energy target, e.g. "loihi1", in place of overrides and network.
         max_nj: most dynamic energy of an inference on the target [nJ].
         min_accuracy: least accuracy [%].
@@ -97,22 +96,18 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
         raise InputError("recommend: a budget needs a target, e.g. target='loihi1'")
     if bool(overrides) == (network is not None) or (network is None) != (batch is None):
         raise InputError("recommend: give the overrides of a run, or a network with a batch that it takes")
-    if network is None:
-        shape = start_of_overrides(overrides, config_dirs, allow_targets)
-    else:
-        shape = start_of_module(network, batch)
-    recommendation = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
-    if not _has_tries(recommendation, summary):
-        return recommendation
-    if network is not None:
-        return _with_tries(recommendation, module_start(network, batch, shape), budget)
-    return _with_tries(recommendation, passing_start(overrides, shape, config_dirs, allow_targets), budget)
+    measured = (
+        measure_overrides(overrides, config_dirs, allow_targets)
+        if network is None
+        else measure_module(network, batch)
+    )
+    return _advise(measured, goal, budget, summary, in_snntorch=network is not None)
 
 
 def recommend_shape(
     shape: Shape,
     *,
-    goal: Literal["accuracy", "spikes", "safety"] = "accuracy",
+    goal: Goal = "accuracy",
     budget: int = 3,
     summary: Path | None = None,
 ) -> Recommendation:
@@ -121,36 +116,32 @@ def recommend_shape(
     Args:
         shape: of the network.
         goal: "accuracy", "spikes" or "safety".
-        budget: count of settings that may be tried.
-        summary: file of another study than the shipped one.
+        budget: most settings; the answer has at most three.
+        summary: file with another answer than the shipped one.
 
     Raises:
-        InputError: the study has no such network.
+        InputError: the answer has no such network.
     """
-    recommendation = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
-    if not _has_tries(recommendation, summary):
-        return recommendation
-    return _with_tries(recommendation, OwnStart(shape.steps, layers=shape.layers), budget)
+    sent = (
+        None if shape.start_spikes is None else tuple(spikes / shape.steps for spikes in shape.start_spikes)
+    )
+    return _advise(MeasuredNetwork(shape.layers, shape.recurrent, shape.steps, sent), goal, budget, summary)
 
 
-def _has_tries(recommendation: Recommendation, summary: Path | None) -> bool:
-    """Return whether first settings are known: for recurrent networks and accuracy, by the shipped study alone."""
-    return recommendation.shape.recurrent and recommendation.goal == "accuracy" and summary is None
-
-
-def _with_tries(recommendation: Recommendation, start: OwnStart, budget: int) -> Recommendation:
-    """Add the settings to try first in a recurrent network, at most `budget` of them."""
-    tries = first_tries(shipped_ways(), start)
-    return replace(recommendation, tries=replace(tries, ways=tries.ways[:budget]))
+def _advise(
+    network: MeasuredNetwork, goal: Goal, budget: int, summary: Path | None, *, in_snntorch: bool = False
+) -> Recommendation:
+    if goal not in GOALS:
+        raise InputError(f"--for {goal}: {', '.join(GOALS)} are known")
+    if budget < 1:
+        raise InputError(f"--budget {budget}: 1 or more is needed")
+    return advise(read_answer(summary), network, goal=goal, budget=budget, in_snntorch=in_snntorch)
 
 
 def _recommend_budget(budget: Budget, run: Path | str | None, config_dirs: Sequence[Path]) -> BudgetAdvice:
     """Recommend under a budget of energy from the shipped runs, and for a user's own run if its folder is given."""
     own = None if run is None else _counts_of(Path(run))
-    summary = read_summary(shipped_summary())
-    return advise_budget(
-        read_block(shipped_block()), budget, own=own, summary=summary, config_dirs=config_dirs
-    )
+    return advise_budget(read_block(shipped_block()), budget, own=own, config_dirs=config_dirs)
 
 
 def _counts_of(folder: Path) -> tuple[OpCounts, float]:

@@ -1,10 +1,10 @@
-"""Measure a network before training: its depth, recurrence, and the spikes of each layer."""
+"""Measure a network before training: depth, recurrence, spikes of each layer, and how its potentials lie."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.composition.compose import compose
-from sgbench.diagnosis.passing import mean_passing_steps, width_for
+from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, near_share
 from sgbench.errors import InputError
+from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.recommendation.hooks import RECURRENT, Hook, recurrent_layers, run_hooked
-from sgbench.recommendation.summary import Shape
-from sgbench.recommendation.tries import OwnStart
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import SPIKES, Batch, valid_steps
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
+from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import Parts, build
-from sgbench.training.calibration import TARGETS, FirstPass, measure_first_pass
 from sgbench.training.creation import create
 
 
-def start_of_overrides(
+def reference_surrogate() -> Surrogate:
+    """Return the surrogate with which networks are measured: `atan` at a width of 0.5 and a peak of 1."""
+    return create("surrogate/atan", width_fwhm=0.5)
+
+
+def measure_overrides(
     overrides: Sequence[str], config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
-) -> Shape:
+) -> MeasuredNetwork:
     """Measure the network of a run on one batch of its training samples.
 
     Args:
@@ -37,11 +41,12 @@ def start_of_overrides(
     Raises:
         InputError: the overrides do not compose a run, or its data are missing.
     """
-    return start_of_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
+    return measure_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
 
 
-def start_of_spec(spec: RunSpec) -> Shape:
-    """Measure depth, recurrence, steps and spikes of a run's network on one batch of its training samples.
+@torch.no_grad()
+def measure_spec(spec: RunSpec) -> MeasuredNetwork:
+    """Measure the network of a run with its initial weights on one batch of its training samples.
 
     Raises:
         InputError: its data are missing, or it has no hidden layer that fires.
@@ -52,104 +57,60 @@ def start_of_spec(spec: RunSpec) -> Shape:
         raise InputError(f"network={spec.method.choices['network']}: has no hidden layer that sends spikes")
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))
-    steps = batch.x.shape[0]
-    return Shape(
+    spikes, layers = _pass(parts, batch)
+    init = spec.method.parameters.get("init", {})
+    gains = tuple(
+        (f"init.{key}", float(value))
+        for key in ("gain", "recurrent_gain")
+        if isinstance(value := init.get(key), int | float)
+    )
+    measured = MeasuredNetwork(
         layers=len(hidden),
         recurrent=any(layer.recurrence != "none" for layer in hidden),
-        steps=steps,
-        start_spikes=_spikes_per_neuron(parts, batch, len(hidden)),
+        steps=batch.x.shape[0],
+        spikes_per_step=spikes,
+        channels=math.prod(batch.x.shape[2:]),
+        neurons=max(layer.neurons for layer in hidden),
+        gains=gains,
     )
+    return _near_threshold(measured, layers)
 
 
-FIRST_TRY = ("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5")
-"""The first setting to try in a recurrent network, with which passing steps are measured."""
+def _pass(parts: Parts, batch: Batch) -> tuple[tuple[float, ...] | None, list[RecurrentLayer]]:
+    """Run a batch forward; return spikes a neuron and step by hidden layer, and the recurrent layers' potentials.
 
-
-def passing_start(
-    overrides: Sequence[str],
-    shape: Shape,
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
-) -> OwnStart:
-    """Measure a recurrent network for its first settings: passing steps, the width that they choose, and its input.
-
-    If passing steps choose no width (a neuron without such a reset, a cut gradient), only steps and layers are
-    known.
-
-    Args:
-        overrides: Hydra overrides of a run.
-        shape: of the network, measured before.
-        config_dirs: folders with the user's own entries.
-        allow_targets: classes outside the catalogue that may be imported.
+    The spikes are None if a layer records none. A layer whose recurrent gradient is cut passes none on and is left
+    out.
     """
-    try:
-        spec = compose([*overrides, *FIRST_TRY], config_dirs=config_dirs, allow_targets=allow_targets)
-        return measured_start(measure_first_pass(spec), shape.steps, shape.layers)
-    except InputError:
-        return OwnStart(shape.steps, layers=shape.layers)
-
-
-def measured_start(first_pass: FirstPass, steps: int, layers: int) -> OwnStart:
-    """Compute properties of a recurrent network and its input from one forward pass.
-
-    Args:
-        first_pass: the pass, with the setting to try first.
-        steps: time steps of a sequence.
-        layers: count of hidden layers.
-
-    Raises:
-        InputError: no width has the advised number of passing steps.
-    """
-    samples = sum(len(batch.lengths) for batch in first_pass.batches)
-    inputs = [batch.x for batch in first_pass.batches]
-    return OwnStart(
-        steps,
-        mean_passing_steps(first_pass.layers, first_pass.surrogate),
-        width_for(first_pass.layers, create("surrogate/triangle", width_fwhm=1.0), TARGETS["attached"]),
-        channels=math.prod(inputs[0].shape[2:]),
-        neurons=int(max(layer.series for layer in first_pass.layers)) // samples,
-        layers=layers,
-        analogue=any(isinstance(x, Tensor) and bool((x != x.round()).any()) for x in inputs),
-    )
-
-
-def module_start(network: nn.Module, batch: Tensor, shape: Shape) -> OwnStart:
-    """Measure a user's recurrent module for its first settings; see `passing_start`.
-
-    Args:
-        network: a module of snnTorch's neurons.
-        batch: input of its `forward`.
-        shape: of the network.
-    """
-    analogue = bool((batch != batch.round()).any())
-    try:
-        layers, *_ = recurrent_layers(network, batch)
-        triangle = create("surrogate/triangle", width_fwhm=1.0)
-        first = create("surrogate/atan", width_fwhm=0.5)
-        width = width_for(layers, triangle, TARGETS["attached"])
-        return OwnStart(
-            shape.steps, mean_passing_steps(layers, first), width, layers=shape.layers, analogue=analogue
-        )
-    except InputError:
-        return OwnStart(shape.steps, layers=shape.layers, analogue=analogue)
-
-
-@torch.no_grad()
-def _spikes_per_neuron(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
-    """Average the spikes of a neuron in one inference, for each hidden layer; None if a layer records none.
-
-    Args:
-        parts: of the run, with its network.
-        batch: of samples.
-        layers: count of hidden layers, which are the network's first.
-    """
-    parts.network.eval()
+    network = parts.network
+    network.eval()
+    hidden = list(network.hidden_layers)
     x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
-    spikes = parts.network.unroll(x, lengths, keep=frozenset({SPIKES})).spikes[:layers]
-    if len(spikes) < layers:
-        return None
+    run = network.unroll(x, lengths, keep=frozenset({POTENTIAL, SPIKES}))
     valid = valid_steps(lengths, x.shape[0])
-    return tuple(float((sent.flatten(2) * valid[..., None]).sum(0).double().mean().item()) for sent in spikes)
+    if len(run.spikes) < len(hidden):
+        return None, []
+    spikes = tuple(float(sent.flatten(2)[valid].double().mean().item()) for sent in run.spikes[: len(hidden)])
+    if len(run.u) < len(hidden) or not any(spikes):
+        return spikes, []
+    layers = [
+        RecurrentLayer(layer.name, run.u[index][valid], len(lengths) * layer.neurons)
+        for index, layer in enumerate(hidden)
+        if layer.recurrence != "none" and not layer.cut
+    ]
+    return spikes, layers
+
+
+def _near_threshold(measured: MeasuredNetwork, layers: Sequence[RecurrentLayer]) -> MeasuredNetwork:
+    """Add the passing steps and q of recurrent layers, if there are any."""
+    if not layers:
+        return measured
+    surrogate = reference_surrogate()
+    return replace(
+        measured,
+        passing_steps=mean_passing_steps(layers, surrogate),
+        near_share=min(near_share(layer, surrogate) for layer in layers),
+    )
 
 
 @dataclass
@@ -162,8 +123,8 @@ class _LayerCounts:
 
 
 @torch.no_grad()
-def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
-    """Measure depth, recurrence and spikes of a user's network made of snnTorch's neurons, before training.
+def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
+    """Measure a user's network made of snnTorch's neurons, before training.
 
     Args:
         network: a module whose `forward` takes the batch; it may contain the loop over time.
@@ -185,12 +146,22 @@ def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
     }
     run_hooked(network, batch, hooks)
     hidden = counts[:-1] if len(counts) > 1 else counts  # the last layer is the readout
-    return Shape(
+    recurrent = any(type(layer).__name__ in RECURRENT for layer in layers[: len(hidden)])
+    found: list[RecurrentLayer] = []
+    if recurrent:
+        try:
+            found = recurrent_layers(network, batch)[0]
+        except InputError:  # a layer hides its potentials, so that spikes alone are known
+            found = []
+    measured = MeasuredNetwork(
         layers=len(hidden),
-        recurrent=any(type(layer).__name__ in RECURRENT for layer in layers[: len(hidden)]),
+        recurrent=recurrent,
         steps=max(of_layer.calls for of_layer in counts),
-        start_spikes=tuple(of_layer.spikes / max(of_layer.neurons, 1) for of_layer in hidden),
+        spikes_per_step=tuple(
+            of_layer.spikes / max(of_layer.neurons * of_layer.calls, 1) for of_layer in hidden
+        ),
     )
+    return _near_threshold(measured, found)
 
 
 def _count_into(counts: _LayerCounts) -> Hook:

@@ -12,7 +12,7 @@ from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import passing_steps, width_for
 from sgbench.errors import InputError, require_number
 from sgbench.recommendation.hooks import recurrent_layers
-from sgbench.records.calibration import AUTO, Calibration
+from sgbench.records.calibration import AUTO, Calibration, Reset
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import TARGETS, WIDTH, calibration_of, layer_steps, require_spikes
 from sgbench.training.creation import create
@@ -24,6 +24,7 @@ def calibrate(
     batch: Any = None,
     surrogate: str = "atan",
     target: float | None = None,
+    reset_gradient: Reset = "attached",
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> Calibration:
@@ -41,6 +42,7 @@ def calibrate(
         surrogate: name in the catalogue of the surrogate for `network`; overrides name their own.
         target: number of passing steps; None takes the best of the study of surrogates, which depends on whether
             the reset passes a gradient.
+        reset_gradient: of `network` when it trains, which `sgbench.use` sets; overrides name their own.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -52,35 +54,42 @@ def calibrate(
     if target is not None:
         require_number("target", target, low=0, open_low=True)
     if network is not None:
-        return calibrate_module(network, batch, create(f"surrogate/{surrogate}", width_fwhm=1.0), target)
+        return calibrate_module(
+            network, batch, create(f"surrogate/{surrogate}", width_fwhm=1.0), target, reset_gradient
+        )
     others = [override for override in overrides if override.partition("=")[0] != WIDTH]
     spec = compose([*others, f"{WIDTH}={AUTO}"], config_dirs=config_dirs, allow_targets=allow_targets)
     return calibration_of(spec, target)
 
 
 def calibrate_module(
-    network: nn.Module, batch: Any, surrogate: Surrogate, target: float | None = None
+    network: nn.Module,
+    batch: Any,
+    surrogate: Surrogate,
+    target: float | None = None,
+    reset_gradient: Reset = "detached",
 ) -> Calibration:
     """Choose a surrogate's width for a user's module from one forward pass over a batch.
 
     Args:
-        network: a module with snnTorch's recurrent neurons, whose reset passes no gradient.
+        network: a module with snnTorch's recurrent neurons.
         batch: input of its `forward`.
         surrogate: the surrogate whose width is chosen; it is reshaped to that width.
-        target: number of passing steps; None takes the default for a detached reset.
+        target: number of passing steps; None takes the default for the reset.
+        reset_gradient: "attached" or "detached", as the network trains.
 
     Raises:
         InputError: no recurrent layer is called, none fires, or the module does not take the batch.
     """
     layers, samples, fired = recurrent_layers(network, batch)
     require_spikes(fired)
-    wanted = TARGETS["detached"] if target is None else target
+    wanted = TARGETS[reset_gradient] if target is None else target
     width = width_for(layers, surrogate, wanted)
     surrogate.reshape(width=width / float(surrogate.fwhm or 1.0))
     return Calibration(
         width_fwhm=width,
         target=wanted,
-        reset_gradient="detached",
+        reset_gradient=reset_gradient,
         seed=None,
         samples=samples,
         layers=layer_steps(layers, [passing_steps(layer, surrogate) for layer in layers]),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sgbench.diagnosis.advice import HIGH_PEAK
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.snntorch_modules import (
     RESET_METHODS,
@@ -22,9 +23,6 @@ from sgbench.networks.snntorch_modules import (
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
 from sgbench.yours.snntorch_neurons import surrogate_of
-
-HIGH_PEAK = 5.0
-"""Slope times threshold from which an attached reset has cost accuracy; from 1 to here it is not known."""
 
 
 def use(

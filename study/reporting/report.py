@@ -44,6 +44,7 @@ class Passage:
     path: str  # of the document, from the checkout's root
     name: str
     text: str  # of the passage, Markdown
+    kind: str = "study"
 
     def within(self, document: str) -> str:
         """Return the document with this passage inserted.
@@ -56,12 +57,24 @@ class Passage:
         new
         <!-- /study -->
         """
-        first, last = f"<!-- study:{self.name} -->", "<!-- /study -->"
+        first, last = f"<!-- {self.kind}:{self.name} -->", f"<!-- /{self.kind} -->"
         before, _, rest = document.partition(first)
         old, _, after = rest.partition(last)
         if document.count(first) != 1 or last not in rest or "<!--" in old:
             raise InputError(f"{self.path}: one {first} with {last} behind it is needed")
         return f"{before}{first}\n{self.text}\n{last}{after}"
+
+    def is_in(self, root: Path) -> bool:
+        """Return whether the document of a checkout has this text in its place.
+
+        Raises:
+            InputError: the document is missing or has no such place.
+        """
+        path = root / self.path
+        if not path.is_file():
+            raise InputError(f"{path}: is missing; the report has a passage of it")
+        text = path.read_text(encoding="utf-8")
+        return self.within(text) == text
 
 
 @dataclass(frozen=True)
@@ -97,14 +110,7 @@ class Report:
 
     def stale_passages(self, root: Path) -> list[str]:
         """List the documents of a checkout whose passage differs."""
-        found = []
-        for passage in self.passages:
-            path = root / passage.path
-            if not path.is_file():
-                raise InputError(f"{path}: is missing; the report has a passage of it")
-            text = path.read_text(encoding="utf-8")
-            found += [passage.path] if passage.within(text) != text else []
-        return found
+        return [passage.path for passage in self.passages if not passage.is_in(root)]
 
     def write_beside(self, folder: Path) -> list[str]:
         """Write the files beside the records that are missing or differ; return their names.

@@ -13,12 +13,10 @@ from sgbench.energy.validate import counts_of, load_cases, validate
 from sgbench.errors import InputError
 from sgbench.plots.chart import charts_of_json
 from sgbench.recommendation.block import MeasuredRun, MeasuredTask, Setting, read_block, shipped_block
-from sgbench.recommendation.budget import advise_budget, shape_losses, trust_in
+from sgbench.recommendation.budget import advise_budget, trust_in
 from sgbench.recommendation.budget_advice import Budget, BudgetAdvice
-from sgbench.recommendation.fit import fit
 from sgbench.recommendation.left_out import CarriedAdvice, in_short
 from sgbench.recommendation.priced import moved_nj
-from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy_case import CaseLayer, CasePoint, Range
 from tests.figures import figures
@@ -199,19 +197,6 @@ def test_trust_counts_the_same_predictions_as_validate() -> None:
     assert (found.all_held, found.all_of) == (sum(one.inside for one in verdicts), len(verdicts))
     assert found.of < found.all_of
     assert "no published measurement" in str(trust_in("horowitz_45nm"))
-
-
-def test_shapes_are_compared_as_recommend_compares_them() -> None:
-    """Independent: losses of `fit` looked up here. Must differ: the best shape itself loses nothing."""
-    summary = read_summary(shipped_summary())
-    found = {loss.kind: loss for loss in shape_losses(summary, ["sigmoid"])}
-    assert len(found) == 2
-    study_fit = fit(summary.tasks, Shape(layers=1, recurrent=False, steps=100))
-    least = min(loss.plain_mean for place, loss in study_fit.losses.items() if place[2] == 1)
-    own = min(loss.plain_mean for place, loss in study_fit.losses.items() if place[0] == "sigmoid")
-    assert found[study_fit.kind].points == pytest.approx(max(0, own - least))
-    best = study_fit.best("accuracy")[0]
-    assert "is the best shape" in str(shape_losses(summary, [best])[0])
 
 
 @pytest.mark.parametrize(

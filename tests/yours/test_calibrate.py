@@ -152,15 +152,19 @@ def test_the_height_of_a_surrogate_is_divided_out(normalisation):
     )
 
 
-def test_the_command_prints_a_word_and_tells_beside_it_what_was_measured(capsys):
-    """Expected: the word alone on standard output, so that it can be put into another command; JSON holds all."""
-    found = sgbench.calibrate(*WORDS)
-    assert main(["calibrate", *WORDS]) == 0
+@pytest.mark.parametrize("reset", ["attached", "detached"])
+def test_the_command_prints_all_words_and_tells_beside_them_what_was_measured(capsys, reset):
+    """Expected: reset, surrogate and width alone on standard output, for another command; attached unless told."""
+    told_otherwise = [f"neuron.reset_gradient={reset}"] if reset == "detached" else []
+    found = sgbench.calibrate(*WORDS, f"neuron.reset_gradient={reset}")
+    assert main(["calibrate", *WORDS, *told_otherwise]) == 0
     told = capsys.readouterr()
-    assert told.out == f"{found.word}\n"
+    assert told.out == f"neuron.reset_gradient={reset} surrogate=atan {found.word}\n"
     assert told.err == f"{found.about}\n"
-    assert main(["calibrate", *WORDS, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(found.model_dump_json())
+    assert main(["calibrate", *WORDS, *told_otherwise, "--json"]) == 0
+    tree = json.loads(capsys.readouterr().out)
+    assert " ".join(tree.pop("words")) == told.out.strip()
+    assert tree == json.loads(found.model_dump_json())
 
 
 def test_it_costs_one_forward_pass_over_a_few_batches(monkeypatch):
@@ -217,7 +221,9 @@ def test_a_module_of_snntorch_is_calibrated_by_its_own_potentials():
     u = torch.stack(net.seen)
     has = (1 / (1 + (2 * u / found.width_fwhm) ** 2)).sum().item() / (5 * 3)
     assert has == pytest.approx(1.5, rel=0.05)
-    assert (found.seed, found.samples, found.reset_gradient) == (None, 5, "detached")
+    assert (found.seed, found.samples, found.reset_gradient) == (None, 5, "attached")
+    detached = sgbench.calibrate(network=net, batch=x, reset_gradient="detached")
+    assert (detached.reset_gradient, detached.target) == ("detached", TARGETS["detached"])
     assert found.layers[0].name == "hidden"
     assert math.isclose(found.layers[0].passing_steps, has, rel_tol=1e-3)
     assert net.training

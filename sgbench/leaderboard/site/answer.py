@@ -62,15 +62,15 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         evidence: tuple[str, ...] = (f"Nothing is compared over tasks: {reason}.",)
     else:
         headline, evidence = _headline(comparison, sources), tuple(_evidence(comparison, sources))
-    if any(advice.surrogate for advice in sources.extras.advice):
+    if sources.extras.advice:
         evidence = (headline, *evidence)
         headline = _sentence([advice.sentence for advice in sources.extras.advice])
     return FrontPageAnswer(
         headline,
         _advice_table(sources),
-        tuple(advice.command for advice in sources.extras.advice if advice.surrogate),
+        tuple(advice.command for advice in sources.extras.advice),
         evidence,
-        (*_not_tried(sources), *_doubts(boards, sources)),
+        (*_doubts_of_advice(sources), *_doubts(boards, sources)),
         tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if _has_a_second(board)),
         tuple(
             _duel(board, _best_other(board, sources), control)
@@ -91,48 +91,47 @@ def _headline(comparison: AcrossTasks, sources: Sources) -> str:
 
 
 def _sentence(parts: Sequence[str]) -> str:
-    """Join parts by commas into one sentence.
+    """Join parts by semicolons into one sentence.
 
-    >>> _sentence(["with one layer atan", "with two nothing"])
-    'With one layer atan, with two nothing.'
+    >>> _sentence(["one layer: atan", "two: nothing"])
+    'One layer: atan; two: nothing.'
     """
-    text = ", ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{_capital('; '.join(parts))}."
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def _advice_table(sources: Sources) -> Table | None:
-    """Make the table of the study's advice, one line for each kind of network; None without advice."""
+    """Make the table of the studies' advice, one line for each try in each kind of network; None without advice."""
     rows = [
         (
             Cell(advice.network),
-            Cell(advice.surrogate, link=sources.page_of("surrogate", advice.surrogate), is_code=True)
-            if advice.surrogate
-            else Cell(f"not known yet: {advice.why_not}"),
-            number(advice.width_fwhm, f"{advice.width_fwhm:g}" if advice.width_fwhm is not None else NONE),
-            *(
-                Cell(text or NONE)
-                for text in (advice.widths, advice.learning_rates, advice.loss, advice.out_of_sample)
-            ),
-            Cell(advice.rests_on or NONE),
+            Cell(surrogate, link=sources.page_of("surrogate", surrogate), is_code=True),
+            number(width, f"{width:g}"),
+            Cell("attached" if advice.attached else "either"),
+            *(number(loss, NONE if loss is None else f"{loss:.1f}") for loss in (mean, worst)),
+            Cell(rests_on),
         )
         for advice in sources.extras.advice
+        for (surrogate, width), (mean, worst, rests_on) in zip(advice.settings, advice.losses, strict=True)
     ]
     columns = (
-        *texts("a network with", "take"),
+        *texts("a network", "try"),
         *numbers("width, thresholds"),
-        *texts(
-            "widths that lose at most 2 points", "learning rates", "loss to expect against the best known"
-        ),
-        *texts("loss on a task that was left out", "rests on"),
+        *texts("reset"),
+        *numbers("points lost, mean", "points lost, worst"),
+        *texts("rests on"),
     )
-    return Table("What the study recommends", columns, tuple(rows)) if rows else None
+    return Table("What the studies advise", columns, tuple(rows)) if rows else None
 
 
-def _not_tried(sources: Sources) -> Iterator[str]:
-    """Yield a sentence with the limits of the study's advice, each once; nothing if there are none."""
-    unknown = dict.fromkeys(limit for advice in sources.extras.advice for limit in advice.unknown)
-    if unknown:
-        yield f"Not known: {'; '.join(unknown)}."
+def _doubts_of_advice(sources: Sources) -> Iterator[str]:
+    """Yield the doubt of each advice that is provisional."""
+    for advice in sources.extras.advice:
+        if advice.provisional:
+            yield f"{_capital(advice.network)}: {advice.doubt}"
 
 
 def _best_families(comparison: AcrossTasks, sources: Sources) -> list[FamilySummary]:

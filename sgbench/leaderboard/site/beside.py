@@ -14,35 +14,38 @@ PICTURED = ("surrogate", "neuron")
 
 @dataclass(frozen=True)
 class Advice:
-    """Holds the recommendation of a study for one kind of network, or why there is none, as text."""
+    """Holds the advice of the studies for one kind of network, as plain values.
 
-    network: str  # the kind, e.g. "several hidden layers"
-    command: str  # the command that prints the advice
-    why_not: str = ""  # why no surrogate is recommended
-    surrogate: str = ""  # empty if none is recommended
-    width_fwhm: float | None = None  # width [threshold units]; None if passing steps choose it
-    attached: bool = False  # whether the reset is attached to the gradient
-    widths: str = ""  # range of widths that lose little
-    learning_rates: str = ""  # range of learning rates
-    loss: str = ""  # expected loss of score against the best known cell
-    rests_on: str = ""  # evidence
-    out_of_sample: str = ""  # loss of score on a task that was left out
-    unknown: tuple[str, ...] = ()  # limits of the evidence
+    Args:
+        network: the kind, e.g. "several hidden layers".
+        command: that prints the advice.
+        settings: surrogate and width [threshold units] of each try, the first in front.
+        attached: whether the reset is attached to the gradient.
+        provisional: until when the advice is; empty: it is not provisional.
+        losses: mean and worst points lost of each try, None where no run is stored, and what they rest on.
+        doubt: one sentence.
+    """
+
+    network: str
+    command: str
+    settings: tuple[tuple[str, float], ...]
+    attached: bool = False
+    provisional: str = ""
+    losses: tuple[tuple[float | None, float | None, str], ...] = ()
+    doubt: str = ""
 
     @property
     def sentence(self) -> str:
         """Write the advice as part of a sentence.
 
-        >>> Advice("recurrence", "", why_not="no run is stored").sentence
-        'with recurrence it is not known yet'
-        >>> Advice("recurrence", "", surrogate="atan", width_fwhm=0.5, attached=True).sentence
-        'with recurrence atan at a width of 0.5 and the reset attached'
+        >>> Advice("recurrent", "", (("atan", 0.2), ("sigmoid", 0.5)), True, "until then").sentence
+        'recurrent (provisional until then): atan at a width of 0.2 or sigmoid at 0.5, reset attached'
         """
-        if not self.surrogate:
-            return f"with {self.network} it is not known yet"
-        width = "by passing steps" if self.width_fwhm is None else f"of {self.width_fwhm:g}"
-        reset = " and the reset attached" if self.attached else ""
-        return f"with {self.network} {self.surrogate} at a width {width}{reset}"
+        state = f" (provisional {self.provisional})" if self.provisional else ""
+        (first, width), *others = self.settings
+        more = "".join(f" or {name} at {other:g}" for name, other in others)
+        reset = ", reset attached" if self.attached else ""
+        return f"{self.network}{state}: {first} at a width of {width:g}{more}{reset}"
 
 
 @dataclass(frozen=True)

@@ -106,18 +106,29 @@ def points_of_run(record: RunRecord) -> RunPoints:
     return RunPoints(*(PERCENT * one for one in points))
 
 
-def read_runs(root: Path, study: Study, shapes: Sequence[str] = SHAPES) -> RunsOfCells:
-    """Read the runs of the first study's store and of the pilots that the question is about.
+def first_entries(root: Path) -> list[StoreEntry]:
+    """Read the runs of the first study's store that the question is about.
+
+    Raises:
+        InputError: the store is damaged or missing.
+    """
+    return list(Store(root / "study" / FIRST, FIRST).entries(BLOCKS))
+
+
+def read_runs(
+    root: Path, study: Study, stored: Iterable[StoreEntry], shapes: Sequence[str] = SHAPES
+) -> RunsOfCells:
+    """Collect the runs of the first study and of the pilots that the question is about.
 
     Args:
-        root: of the checkout.
+        root: of the checkout, with the pilots.
         study: the first one.
+        stored: see `first_entries`.
         shapes: whose cells are read.
 
     Raises:
-        InputError: a store is damaged or missing.
+        InputError: the pilots' store is damaged or missing.
     """
-    stored = Store(root / "study" / FIRST, FIRST).entries(BLOCKS)
     tried = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
     runs: dict[tuple[Reset, str, str, float], dict[int, RunPoints]] = {}
     for entry in (*stored, *tried):

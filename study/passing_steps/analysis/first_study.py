@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
-from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
+from sgbench.study.store import StoreEntry
 from sgbench.tables import NONE
 from study.passing_steps.analysis import activity, levels, spending
 from study.passing_steps.analysis.evidence import (
@@ -22,9 +22,7 @@ from study.passing_steps.analysis.evidence import (
     read_evidence,
     read_runs,
 )
-from study.passing_steps.analysis.reach import reach_of
 from study.passing_steps.analysis.targets import chosen_target, without_each
-from study.passing_steps.analysis.words import Answer, SettingLosses
 from study.reporting.pages.shapes import SHAPES as ALL_SHAPES
 from study.reporting.pages.text import Item, StudyPage, table
 
@@ -40,17 +38,16 @@ CAPTION = (
 Evidence = Mapping[str, TaskEvidence]
 
 
-def pages(root: Path, answer: Answer, losses: Mapping[str, SettingLosses]) -> tuple[StudyPage, tries.Ways]:
-    """Write the page on loss by passing steps and on runs spent; return it with what `sgbench recommend` tells.
+def page_of(root: Path, stored: Sequence[StoreEntry]) -> StudyPage:
+    """Write the page on loss by passing steps and on runs spent.
 
     Args:
         root: of the checkout, with the stores of both studies.
-        answer: of the second study.
-        losses: points lost on its tasks, by way.
+        stored: runs of the first study.
     """
     study = load_study(FIRST).study
     titles = [study.tasks[task].title for task in TASKS]
-    all_runs = read_runs(root, study, ALL_SHAPES)
+    all_runs = read_runs(root, study, stored, ALL_SHAPES)
     of_all = read_evidence(root, all_runs)
     runs = {place: found for place, found in all_runs.items() if place[2] in SHAPES}
     evidence = read_evidence(root, runs)
@@ -78,11 +75,8 @@ def pages(root: Path, answer: Answer, losses: Mapping[str, SettingLosses]) -> tu
         picture.markdown,
         spending.text(ways, titles),
     )
-    by_title: dict[str, str] = dict(zip(TASKS, titles, strict=True))
-    reach = reach_of(root, decided=answer.rule is not None)
     charts = {"passing steps": steps_charts(of_all, titles)}
-    page = StudyPage(NAME, TITLE, parts, (picture,), charts)
-    return page, spending.advised(ways, by_title, reach, answer, losses)
+    return StudyPage(NAME, TITLE, parts, (picture,), charts)
 
 
 def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> Charts:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from sgbench.recommendation.tries import WAYS
 from sgbench.records.files import to_json
 from sgbench.study.scores import StudyScores
 from sgbench.tables import decimal_text
-from study.passing_steps.analysis import activity, again, first_study, mechanism, settings
+from study.passing_steps.analysis import (
+    activity,
+    again,
+    effects_page,
+    first_study,
+    mechanism,
+    numbers,
+    settings,
+)
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRuns, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision, decide
+from study.passing_steps.analysis.evidence import first_entries
 from study.passing_steps.analysis.words import (
     Answer,
     answer_of,
@@ -23,10 +31,11 @@ from study.passing_steps.analysis.words import (
 from study.reporting.pages import budget
 from study.reporting.pages.text import StudyPage, few, interval, links, table
 from study.reporting.report import Passage, Report, ReportInput
+from study.reporting.results import RESULTS
 
 NAME, TITLE = "passing_steps", "The reset's gradient and passing steps"
-README, PAGES = "README.md", ("docs/which_surrogate.md", "docs/findings.md")
-"""Documents with a passage that says what the study came to: the first the answer, the others the verdicts too."""
+FINDINGS = "docs/findings.md"
+"""The document with a passage that says what the study came to."""
 OF_THE_FIRST = ("study/surrogates/manifest.json", "study/surrogates/summary.json")
 """Files of the first study whose runs are compared."""
 COLUMNS = 120
@@ -66,23 +75,22 @@ def make_report(given: ReportInput) -> Report:
         [page for page in (mechanism.page(given.folder), budget.page(given.evidence)) if page],
         {},
     )
-    if given.root is not None:
-        page, ways = first_study.pages(given.root, answer, losses)
-        others, beside = [page, *others], {WAYS: to_json(ways)}
+    singles = settings.singles(scores)[0]
+    if given.root is not None and singles:
+        stored = first_entries(given.root)
+        results = numbers.results_of(given.root, scores, given.entries, stored, singles, losses, decisions)
+        effect = effects_page.page(results.figures, singles, numbers.first_scores(given.root, stored))
+        others = [effect, first_study.page_of(given.root, stored), *others]
+        beside = {RESULTS: to_json(results)}
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(others)))
-    return Report((front, *others), beside=beside, passages=passages(answer), reads=OF_THE_FIRST)
+    return Report((front, *others), beside=beside, passages=(passage(answer),), reads=OF_THE_FIRST)
 
 
-def passages(answer: Answer) -> tuple[Passage, ...]:
-    """Write the answer for README, and with the verdicts for the pages that practitioners read.
-
-    Args:
-        answer: of the study.
-    """
-    short = _wrapped(f"{answer.short} See [the verdicts](docs/passing_steps/README.md).")
+def passage(answer: Answer) -> Passage:
+    """Write the answer with the verdicts for the page of findings."""
     verdicts = "\n".join(_wrapped(text, "- ") for text in answer.verdicts)
-    long = f"{_wrapped(f'{answer.sentences} See [all numbers](passing_steps/README.md).')}\n\n{verdicts}"
-    return (Passage(README, NAME, short), *(Passage(path, NAME, long) for path in PAGES))
+    said = _wrapped(f"{answer.sentences} See [all numbers](passing_steps/README.md).")
+    return Passage(FINDINGS, NAME, f"{said}\n\n{verdicts}")
 
 
 def _wrapped(text: str, first: str = "") -> str:

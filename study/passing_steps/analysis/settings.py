@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 
+from sgbench.records.calibration import Reset
 from sgbench.study.cells import Cell
 from sgbench.study.scores import StudyScores
 from sgbench.study.status import states_of
@@ -189,7 +190,16 @@ def _grid() -> Iterator[tuple[str, Cell]]:
     for reset in RESETS:
         for shape in SHAPES:
             for one, width in zip(grid(shape, (reset,)), WIDTHS, strict=True):
-                yield f"{reset}, {shape} at {width:g}", one
+                yield setting_name(shape, width, reset), one
+
+
+def setting_name(shape: str, width: float, reset: Reset) -> str:
+    """Write a setting of the grid in words.
+
+    >>> setting_name("atan", 0.2, "attached")
+    'attached, atan at 0.2'
+    """
+    return f"{reset}, {shape} at {width:g}"
 
 
 def left_out(found: Sequence[SettingLosses]) -> SettingLosses:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.store import Store
 from study.passing_steps.analysis.evidence import (
@@ -24,7 +23,6 @@ from study.passing_steps.analysis.evidence import (
     points_of_run,
 )
 from study.passing_steps.analysis.targets import chosen_fixed, without_each
-from study.passing_steps.analysis.words import Answer, SettingLosses
 from study.reporting.pages.text import Item, StudyPicture, table
 
 if TYPE_CHECKING:
@@ -137,7 +135,7 @@ def ways(
         tuned: of the search.
         defaults: of libraries.
     """
-    best = {task: _best(runs, task) for task in TASKS}
+    best = {task: best_known(runs, task) for task in TASKS}
 
     def unseen(name: str, scores: Mapping[str, float]) -> Way:
         return Way(name, 0, {task: best[task] - score for task, score in scores.items()})
@@ -154,12 +152,12 @@ def ways(
     at_fixed = {task: runs[ATTACHED, task, shape, width] for task, (shape, width) in fixed.items()}
     plain = {task: cells for task, cells in _cells(runs, ["detached"], ["atan"], [0.2]).items() if cells}
     return [
-        unseen("attached, fixed setting", {task: _mean(one) for task, one in at_fixed.items()}),
+        unseen("attached, fixed setting", {task: mean_test(one) for task, one in at_fixed.items()}),
         unseen("attached, by passing steps", _at_targets(evidence, runs, "attached")),
         unseen("detached, by passing steps", _at_targets(evidence, runs, "detached")),
-        unseen("detached, atan at 0.2", {task: _mean(one) for task, (one,) in plain.items()}),
+        unseen("detached, atan at 0.2", {task: mean_test(one) for task, (one,) in plain.items()}),
         *(
-            unseen(DEFAULTS[name], {task: _mean(of_task[task]) for task in TASKS if task in of_task})
+            unseen(DEFAULTS[name], {task: mean_test(of_task[task]) for task in TASKS if task in of_task})
             for name, of_task in defaults.items()
         ),
         tried("detached, atan: three tries", _cells(runs, ["detached"], ["atan"], TRIED)),
@@ -170,13 +168,14 @@ def ways(
     ]
 
 
-def _best(runs: RunsOfCells, task: str) -> float:
+def best_known(runs: RunsOfCells, task: str) -> float:
     """Return the mean test accuracy of the cell whose mean validation accuracy is highest."""
     cells = [found for (_, name, _, _), found in runs.items() if name == task]
-    return _mean(max(cells, key=lambda cell: fmean(run.validation for run in cell.values())))
+    return mean_test(max(cells, key=lambda cell: fmean(run.validation for run in cell.values())))
 
 
-def _mean(cell: Seeds) -> float:
+def mean_test(cell: Seeds) -> float:
+    """Average the test points of a cell over seeds."""
     return fmean(run.test for run in cell.values())
 
 
@@ -204,94 +203,10 @@ def _at_targets(
         for shape in SHAPES:
             widths = [width for width in WIDTHS if (reset, task, shape, width) in runs]
             logs = np.log([steps[shape, width] for width in widths])
-            means = [_mean(runs[reset, task, shape, width]) for width in widths]
+            means = [mean_test(runs[reset, task, shape, width]) for width in widths]
             scores.append(float(np.interp(np.log(target), logs, means)))
         found[task] = fmean(scores)
     return found
-
-
-ADVISED: Mapping[str, tries.KnownWay] = {
-    way.name: way
-    for way in (
-        tries.KnownWay(
-            name="attached, fixed setting",
-            words=("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5"),
-            why="one fixed setting; with the reset attached widths matter less",
-            losses={},
-        ),
-        tries.KnownWay(
-            name="detached, atan at 0.2",
-            words=("surrogate=atan", "width_fwhm=0.2"),
-            why="one fixed setting for a reset without a gradient, as in snnTorch",
-            losses={},
-        ),
-        tries.KnownWay(
-            name="attached, by passing steps",
-            words=("neuron.reset_gradient=attached", "surrogate=triangle", tries.AUTO),
-            why="a width of the network's own, so that length and activity are taken into account; the losses are "
-            "means of triangle and atan",
-            cost="one forward pass before training",
-            losses={},
-        ),
-    )
-}
-"""Ways that are advised, by their name, without their losses."""
-
-
-def advised(
-    found: Sequence[Way],
-    titles: Mapping[str, str],
-    reach: tries.Reach,
-    answer: Answer,
-    later: Mapping[str, SettingLosses],
-) -> tries.Ways:
-    """Order the ways that need no run, for `sgbench recommend`: the published rule first, then by mean loss.
-
-    The losses that count are those on tasks that nobody had run, where every way was run there. Only losses of the
-    same seeds are ordered by size; seeds stand in the order in which they are given.
-
-    Args:
-        found: the ways.
-        titles: of the tasks.
-        reach: of the tasks' networks.
-        answer: of the second study.
-        later: points lost on the second study's tasks, by way, with those of the same seeds together.
-    """
-    unseen = [way for way in found if not way.runs and (way.name in ADVISED or way.name in DEFAULTS.values())]
-    is_run = all(way.name in later for way in unseen)
-
-    seeds = list(dict.fromkeys(one.seeds for one in later.values()))
-
-    def place(way: Way) -> tuple[int, float]:
-        if not is_run:
-            return 0, way.mean(common(found))
-        return seeds.index(later[way.name].seeds), fmean(later[way.name].losses.values())
-
-    ordered = sorted(unseen, key=lambda way: (way.name != answer.rule, *place(way)))
-    return tries.Ways(
-        answer=answer.sentences,
-        rule=answer.rule,
-        ways=tuple(
-            ADVISED.get(way.name, tries.KnownWay(name=way.name, losses={})).model_copy(
-                update={
-                    "losses": {titles[task]: round(loss, 1) + 0.0 for task, loss in way.losses.items()},
-                    **_later(later.get(way.name)),
-                }
-            )
-            for way in ordered
-        ),
-        reach=reach,
-    )
-
-
-def _later(found: SettingLosses | None) -> dict[str, object]:
-    """Write what a way lost on tasks that nobody had run, and on which seeds."""
-    if found is None:
-        return {}
-    return {
-        "later": {title: round(loss, 1) + 0.0 for title, loss in found.losses.items()},
-        "later_seeds": found.seeds,
-    }
 
 
 def text(found: Sequence[Way], titles: Sequence[str]) -> str:

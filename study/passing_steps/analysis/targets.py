@@ -11,7 +11,14 @@ from pathlib import Path
 
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
-from study.passing_steps.analysis.evidence import FIRST, SHAPES, TaskEvidence, read_evidence, read_runs
+from study.passing_steps.analysis.evidence import (
+    FIRST,
+    SHAPES,
+    TaskEvidence,
+    first_entries,
+    read_evidence,
+    read_runs,
+)
 
 CANDIDATES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0)
 FIXED_WIDTHS = (0.1, 0.2, 0.5, 1.0)
@@ -76,7 +83,8 @@ def main() -> int:
     """Print the choices from the stored records."""
     root = Path(__file__).resolve().parents[3]
     study = load_study(FIRST).study
-    sys.stdout.write("".join(f"{line}\n" for line in lines(read_evidence(root, read_runs(root, study)))))
+    runs = read_runs(root, study, first_entries(root))
+    sys.stdout.write("".join(f"{line}\n" for line in lines(read_evidence(root, runs))))
     return 0
 
 

@@ -208,14 +208,12 @@ class Answer:
     Args:
         rule: name of the way that is published; None: not decided.
         sentences: the answer.
-        short: what of it README has room for: the rule, its loss, and what attaching is shown to cost.
         verdicts: what each claim came to, a text a claim.
         defaults: whether a default may change.
     """
 
     rule: str | None
     sentences: str
-    short: str
     verdicts: tuple[str, ...]
     defaults: str
 
@@ -232,9 +230,8 @@ def answer_of(
     """
     rule = rule_of(decisions)
     verdicts = tuple(verdict_sentences(one) for one in decisions)
-    said, beside, cost = _answer(rule, decisions, scores, losses)
-    defaults = defaults_sentence(decisions, scores)
-    return Answer(rule, " ".join((*said, *beside, *cost)), " ".join((*said, *cost)), verdicts, defaults)
+    sentences = " ".join(_answer(rule, decisions, scores, losses))
+    return Answer(rule, sentences, verdicts, defaults_sentence(decisions, scores))
 
 
 def _answer(
@@ -242,16 +239,12 @@ def _answer(
     decisions: Sequence[ClaimDecision],
     scores: StudyScores,
     losses: Mapping[str, SettingLosses],
-) -> tuple[list[str], list[str], list[str]]:
+) -> list[str]:
     """Write the rule with its loss, what stands beside it, and what attaching is shown to cost."""
     if rule is None:
         stored, runs = first_look_runs(scores)
         asked = "A registered study asks whether recurrent networks need a gradient through the reset, and at which"
-        return (
-            [f"{asked} width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."],
-            [],
-            [],
-        )
+        return [f"{asked} width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."]
     take = (
         "choose the width by passing steps (`width_fwhm=auto`)"
         if rule == CALIBRATED_NAME
@@ -266,20 +259,21 @@ def _answer(
     said = [
         f"In recurrent networks {take}, with a gradient through the neurons' reset."
         if limits(numbers, TASK_LEVEL)[1] < CLOSE
-        else f"For recurrent networks the pre-registered advice is to {take}, with a gradient through the neurons' "
-        "reset. "
+        else f"The rule that was registered for recurrent networks is to {take}, with a gradient through the "
+        "neurons' reset. "
         f"The study does not show that {setting} comes within {BEST}.",
         f"On {len(lost)} new tasks, {setting} with a gradient through the reset averaged "
         f"{points(fmean(numbers))} points below each task's best of 32 settings (95 % interval {low} to {high}).",
     ]
     if any(one.verdict == "open" and len(one.looks) < len(LOOKS) for one in (by_name["P1"], by_name["P1b"])):
-        said.append("Runs with more seeds may change the pre-registered advice.")
-    beside = [
+        said.append("Runs with more seeds may change this rule.")
+    return [
+        *said,
         f'On the task "{worst}", {setting} lost most, {points(lost[worst])} points ({losses[rule].seeds}).',
         _beside(rule, by_name["P1"], by_name["P1b"]),
         *_shipped(losses),
+        *_attaching(by_name["P2a"], by_name["P2b"]),
     ]
-    return said, beside, _attaching(by_name["P2a"], by_name["P2b"])
 
 
 def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:

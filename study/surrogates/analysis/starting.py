@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sgbench.recommendation.start import start_of_overrides, start_of_spec
+from sgbench.composition.compose import compose
+from sgbench.recommendation.start import measure_spec
 from sgbench.recommendation.summary import Finite
 from sgbench.records.base import Strict, Text
 from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.spec import RunSpec
 from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded
 from sgbench.study.run import StudyFolders, compose_specs
@@ -59,8 +61,16 @@ def _measured(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[
     for point in points(loaded.study, MAP, read_settled(place.store.folder)):
         firsts.setdefault(point.task, point)
     for task, spec in zip(firsts, compose_specs(list(firsts.values()), place), strict=True):
-        yield task, start_of_spec(spec).start_spikes
+        yield task, _start_spikes(spec)
     data = [] if place.data_dir is None else [f"paths.data_dir={place.data_dir}"]
     for task in loaded.study.blocks[UNSEEN].tasks if UNSEEN in loaded.study.blocks else ():
         words = [*loaded.study.tasks[task].words, *data]
-        yield task, start_of_overrides(words, place.config_dirs).start_spikes
+        yield task, _start_spikes(compose(words, config_dirs=place.config_dirs))
+
+
+def _start_spikes(spec: RunSpec) -> tuple[float, ...] | None:
+    """Measure the spikes a neuron sends in one inference before training, by hidden layer."""
+    found = measure_spec(spec)
+    return (
+        None if found.spikes_per_step is None else tuple(sent * found.steps for sent in found.spikes_per_step)
+    )

@@ -1,16 +1,10 @@
 """Losses by passing steps, and runs spent against points lost: by hand on made-up cells and runs."""
 
-from pathlib import Path
-
 import pytest
 
-from study.passing_steps.analysis.evidence import TASKS, RunPoints, TaskEvidence
+from study.passing_steps.analysis.evidence import RunPoints, TaskEvidence
 from study.passing_steps.analysis.first_study import BORDERS, loss_by_steps
-from study.passing_steps.analysis.reach import reach_of
-from study.passing_steps.analysis.spending import Way, advised, common, picked, spending_figure
-from study.passing_steps.analysis.words import Answer, SettingLosses
-
-ROOT = Path(__file__).resolve().parents[4]
+from study.passing_steps.analysis.spending import Way, common, picked, spending_figure
 
 
 def test_cells_are_grouped_by_their_passing_steps():
@@ -50,22 +44,3 @@ def test_means_are_of_the_tasks_that_all_have():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["none: 0 runs", "many: 8 runs"]
     means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
     assert means == [3.0, 1.0]
-
-
-def test_settings_are_ordered_by_what_they_lost_on_new_tasks_where_all_were_run():
-    """By hand: the rule stands first, then 2 before 7 points on new tasks; by the old ones 1 before 3."""
-    names = ["attached, fixed setting", "detached, atan at 0.2", "attached, by passing steps"]
-    ways = [
-        Way(name, 0, dict.fromkeys(TASKS, loss)) for name, loss in zip(names, (2.0, 1.0, 3.0), strict=True)
-    ]
-    answer = Answer(names[0], "", "", (), "")
-    reach = reach_of(ROOT, decided=True)
-    titles = {task: task for task in TASKS}
-    new = zip(names, (2.1, 7.0, 2.0), strict=True)
-    later = {name: SettingLosses(name, {"new": loss}, "seeds 1 to 5") for name, loss in new}
-    assert [way.name for way in advised(ways, titles, reach, answer, {}).ways] == names
-    found = advised(ways, titles, reach, answer, later).ways
-    assert [way.name for way in found] == [names[0], names[2], names[1]]
-    assert [way.later_seeds for way in found] == ["seeds 1 to 5"] * 3
-    part = {name: one for name, one in later.items() if name != names[2]}
-    assert [way.name for way in advised(ways, titles, reach, answer, part).ways] == names

@@ -6,7 +6,14 @@ import pytest
 
 from sgbench.study.definition import load_study
 from study.passing_steps.analysis.cells import FIXED
-from study.passing_steps.analysis.evidence import SHAPES, TASKS, TaskEvidence, read_evidence, read_runs
+from study.passing_steps.analysis.evidence import (
+    SHAPES,
+    TASKS,
+    TaskEvidence,
+    first_entries,
+    read_evidence,
+    read_runs,
+)
 from study.passing_steps.analysis.targets import (
     chosen_fixed,
     chosen_target,
@@ -59,7 +66,7 @@ def test_a_fixed_setting_counts_where_every_task_has_it():
 @pytest.mark.slow
 def test_stored_records_give_what_the_registration_says():
     """Expected: amendment 1: targets 1 and 2.8, atan at 0.5; every task has both resets."""
-    found = read_evidence(ROOT, read_runs(ROOT, load_study("surrogates").study))
+    found = read_evidence(ROOT, read_runs(ROOT, load_study("surrogates").study, first_entries(ROOT)))
     assert chosen_target(found["detached"]) == 1.0
     assert chosen_target(found["attached"]) == 2.8
     assert chosen_fixed(found["attached"]) == FIXED

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.recommendation.advice import HeldOut, held_out
-from sgbench.recommendation.fit import fit
 from sgbench.recommendation.summary import TaskSummary
 from sgbench.statistics.blocks import Contrast, contrast
 from sgbench.statistics.intervals import summarise
@@ -19,6 +17,7 @@ from study.reporting.run_table import RunTable, points_of, run_table
 from study.reporting.verdicts import Item
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, UNSEEN, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
+from study.surrogates.analysis.fit import HeldOut, fit, held_out
 from study.surrogates.analysis.pages.claim_rules import missing
 
 NAME = "held_out.md"
