@@ -10,8 +10,9 @@ from sgbench.errors import InputError
 from sgbench.plots.chart import CHARTS, Charts, charts_json
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.study.definition import Loaded
-from sgbench.study.scores import read_scores
+from sgbench.study.scores import StudyScores, read_scores
 from sgbench.study.settle import read_settled
+from sgbench.study.status import states_of
 from sgbench.study.store import Store, StoreEntry
 from study.reporting.analysis import STUDIES, function_of
 from study.reporting.evidence import RunFacts, StudyEvidence
@@ -270,15 +271,31 @@ def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> Report
         registration = find_registration(loaded, checkout)
         if manifest is not None:
             require_registered(registration, checkout, manifest, entries)
+    scores = read_scores(loaded.study, settled, entries)
     listed: Sequence[str] = ()
     if manifest is not None:
-        listed = deviations(loaded, settled, manifest, entries, registration)
+        listed = [*deviations(loaded, settled, manifest, entries, registration), *_not_run(scores)]
     evidence = StudyEvidence(
         loaded=loaded,
-        scores=read_scores(loaded.study, settled, entries),
+        scores=scores,
         facts=[RunFacts.of(entry) for entry in entries],
         manifest=manifest,
         registration=registration,
         deviations=listed,
     )
     return ReportInput(evidence, entries, store.folder, None if checkout is None else checkout.folder)
+
+
+def _not_run(scores: StudyScores) -> list[str]:
+    """List the blocks that are registered and lack runs; those of an extension are its user's own affair."""
+    study = scores.study
+    if study.extends is not None:
+        return []
+    return [
+        f"Block {state.name} is registered, and {state.runs - state.stored:,} of its {state.runs:,} runs were not "
+        "made."
+        for state in states_of(
+            scores, [name for name, block in study.blocks.items() if block.withdrawn is None]
+        )
+        if state.stored < state.runs
+    ]

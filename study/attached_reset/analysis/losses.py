@@ -1,0 +1,280 @@
+"""What settings lose on each network and task, and the three claims about one answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+from sgbench.study.scores import Score, StudyScores
+from study.reporting.verdicts import HypothesisResult, corrected
+
+
+class Setting(NamedTuple):
+    """Names a surrogate, its width and the gradient of the reset."""
+
+    surrogate: str
+    width_fwhm: float | None
+    reset: str
+
+    def __str__(self) -> str:
+        width = "" if self.width_fwhm is None else f" {self.width_fwhm:g}"
+        return f"`{self.surrogate}`{width}, {self.reset}"
+
+
+SETTINGS = (
+    Setting("sigmoid", 0.5, "attached"),
+    Setting("atan", 0.2, "attached"),
+    Setting("atan", 0.5, "attached"),
+    Setting("atan", 0.1, "attached"),
+    Setting("triangle", 0.5, "attached"),
+    Setting("triangle", 1.0, "attached"),
+    Setting("fast_sigmoid", 0.1, "detached"),
+    Setting("snntorch/fast_sigmoid", None, "detached"),
+)
+ONE, OTHER, FORMER = SETTINGS[:3]
+"""The setting that is tested as one answer, its partner in the pair, and the former advice."""
+PAIR = (ONE, OTHER)
+STARTS = ("quiet", "driven")
+FAMILIES = {
+    "order": "order",
+    "flip": "flip_flop",
+    "response": "delayed_response",
+    "match": "delayed_response",
+}
+"""By the first word of a task, the generator that several tasks share."""
+CHOOSING = (("B1", "B2"), ("F1",))
+LOOKS = (("B3", "B4", "B5", "B6"), ("B3", "B4"))
+"""Blocks that compare: all of them, or the first seeds alone where the last ones are not whole."""
+LEARNT = 20.0
+"""Points above guessing that the best setting of a network that counts reaches."""
+FEWEST_TASKS = 6
+WORST, MOST_ABOVE = 8.0, 2
+"""Loss that at most so many networks may exceed, for one answer to be confirmed."""
+LIMIT = 10.0
+"""Points that the advised setting loses on its worst network at most, where there is such a setting."""
+Seeds = Mapping[int, Score]
+
+
+@dataclass(frozen=True)
+class NetworkRuns:
+    """Holds the runs that compare all settings on one network."""
+
+    task: str  # without its start
+    start: str
+    runs: Mapping[Setting, Seeds]
+    best: Setting  # as the seeds that choose have it
+
+    def mean(self, setting: Setting) -> float:
+        """Average the test accuracy of a setting over seeds [points]."""
+        return fmean(run.accuracy for run in self.runs[setting].values())
+
+    def loss(self, *tried: Setting) -> float:
+        """Return what is lost to the best setting if the better of some settings by validation is kept [points]."""
+        kept = [
+            max((self.runs[one][seed] for one in tried), key=lambda run: run.validation).accuracy
+            for seed in self.runs[self.best]
+        ]
+        return self.mean(self.best) - fmean(kept)
+
+    @property
+    def counts(self) -> bool:
+        """Return whether the best setting learns the task, so that a loss says something."""
+        guess = next(iter(self.runs[self.best].values())).guess
+        return self.mean(self.best) - guess >= LEARNT
+
+    @property
+    def name(self) -> str:
+        """Return the task's name in the study's file."""
+        return f"{self.task}_{self.start}"
+
+
+def setting_of(cell: Mapping[str, object]) -> Setting:
+    """Return the setting of a cell."""
+    width = cell["width_fwhm"]
+    return Setting(
+        str(cell["surrogate"]),
+        None if width is None else float(str(width)),
+        str(cell["neuron.reset_gradient"]),
+    )
+
+
+def networks_of(scores: StudyScores, blocks: Sequence[str], choosing: Sequence[str]) -> list[NetworkRuns]:
+    """Collect the networks whose every planned run of some blocks is stored.
+
+    Args:
+        scores: of the study.
+        blocks: that compare.
+        choosing: those that chose the learning rates and the best settings.
+    """
+    chose = [run for name in choosing for run in scores.block(name)]
+    compared = [run for name in blocks for run in scores.block(name)]
+    found = []
+    for name in dict.fromkeys(task for block in choosing for task in scores.study.blocks[block].tasks):
+        seeds = {
+            seed
+            for block in blocks
+            if name in scores.study.blocks[block].tasks
+            for seed in scores.study.blocks[block].seeds.values
+        }
+        runs: dict[Setting, dict[int, Score]] = {}
+        for run in compared:
+            if run.task == name:
+                runs.setdefault(setting_of(run.cell), {})[run.seed] = run
+        if set(runs) == set(SETTINGS) and all(set(of) == seeds for of in runs.values()):
+            task, _, start = name.rpartition("_")
+            found.append(NetworkRuns(task, start, runs, _best(run for run in chose if run.task == name)))
+    return found
+
+
+def _best(runs: Iterable[Score]) -> Setting:
+    """Choose the setting with the best mean validation accuracy at its own rate, of equal ones the first."""
+    found: dict[Setting, dict[object, list[float]]] = {}
+    for run in runs:
+        rates = found.setdefault(setting_of(run.cell), {})
+        rates.setdefault(run.cell["optimizer.lr"], []).append(run.validation)
+    return max(SETTINGS, key=lambda one: round(max(fmean(rate) for rate in found[one].values()), 9))
+
+
+def compared(scores: StudyScores) -> tuple[list[NetworkRuns], bool]:
+    """Return the recurrent networks with the most seeds that all of them have, and whether none is missing."""
+    planned = sum(len(scores.study.blocks[name].tasks) for name in CHOOSING[0])
+    for blocks in LOOKS:
+        found = networks_of(scores, blocks, CHOOSING[0])
+        if len(found) == planned:
+            return found, True
+    return networks_of(scores, LOOKS[-1], CHOOSING[0]), False
+
+
+def by_task(networks: Iterable[NetworkRuns], *tried: Setting) -> dict[str, float]:
+    """Average the losses of each task over those of its starts that count."""
+    found: dict[str, list[float]] = {}
+    for network in networks:
+        if network.counts:
+            found.setdefault(network.task, []).append(network.loss(*tried))
+    return {task: fmean(losses) for task, losses in found.items()}
+
+
+def driven_gain(networks: Sequence[NetworkRuns], setting: Setting, *, without: str = "") -> dict[str, float]:
+    """Return by task the accuracy from the driven start minus that from the quiet one, where both count.
+
+    Args:
+        networks: of all tasks.
+        setting: whose accuracies are compared.
+        without: the family that is left out.
+    """
+    pairs: dict[str, dict[str, float]] = {}
+    for network in networks:
+        if network.counts and (not without or family(network.task) != without):
+            pairs.setdefault(network.task, {})[network.start] = network.mean(setting)
+    return {task: one["driven"] - one["quiet"] for task, one in pairs.items() if len(one) == len(STARTS)}
+
+
+def family(task: str) -> str:
+    """Return the generator of a task.
+
+    >>> family("response_long"), family("copy")
+    ('delayed_response', 'copy')
+    """
+    return FAMILIES.get(task.split("_", maxsplit=1)[0], task)
+
+
+def p_below(numbers: Iterable[float], border: float) -> float:
+    """Return the one-sided p-value of "the mean is below a border" by a t-test; 0 or 1 where nothing varies.
+
+    >>> round(p_below([0.0, 1.0, 2.0], 3.0), 4), p_below([2.0, 2.0], 3.0)  # t = -2 sqrt 3 with 2 degrees of freedom
+    (0.0371, 0.0)
+    """
+    values = np.asarray(list(numbers))
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    if error == 0:
+        return float(values.mean() >= border)
+    return float(t.cdf((values.mean() - border) / error, len(values) - 1))
+
+
+def limits(numbers: Iterable[float], level: float = 0.05) -> tuple[float, float, float]:
+    """Return a mean with its two one-sided t-limits, each at a level.
+
+    >>> [round(one, 3) for one in limits([1.0, 2.0, 3.0])]  # 2 -+ 2.920 / sqrt(3)
+    [2.0, 0.314, 3.686]
+    """
+    values = np.asarray(list(numbers))
+    half = float(t.ppf(1 - level, len(values) - 1) * values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
+
+
+def claims(networks: Sequence[NetworkRuns], *, whole: bool) -> list[HypothesisResult]:
+    """Decide the claims about one answer; all are open while runs are missing or too few tasks count."""
+    one, pair = by_task(networks, ONE), by_task(networks, *PAIR)
+    above = sum(network.loss(ONE) > WORST for network in networks if network.counts)
+    quiet, former = driven_gain(networks, ONE), driven_gain(networks, FORMER, without="delayed_response")
+    seeds = str(max((len(network.runs[network.best]) for network in networks), default=0))
+    decided = whole and len(one) >= FEWEST_TASKS and min(len(quiet), len(former)) > 1
+
+    def made(name: str, claim: str, confirmed: float, refuted: float) -> HypothesisResult:
+        p = (confirmed, refuted) if decided else (None, None)
+        return HypothesisResult(name, claim, f"{len(one)} tasks, two starts", seeds, *p)
+
+    if not decided:
+        return [made(name, claim, 1.0, 1.0) for name, claim in CLAIMS.items()]
+    is_below = p_below(one.values(), 3.0)
+    pair_below = p_below(pair.values(), 2.0)
+    harmed, helps = p_below(quiet.values(), -3.0), p_below(former.values(), 0.0)
+    return corrected(
+        [
+            made("B1", CLAIMS["B1"], is_below if above <= MOST_ABOVE else 1.0, 1 - is_below),
+            made("B2", CLAIMS["B2"], pair_below, 1 - pair_below),
+            made("B3", CLAIMS["B3"], 1 - min(harmed, helps), min(1.0, 2 * min(harmed, helps))),
+        ]
+    )
+
+
+CLAIMS = {
+    "B1": "one answer: `sigmoid` 0.5, attached, loses less than 3 points in the mean over tasks, and more than 8 "
+    "on at most two networks",
+    "B2": "two tries: the better of `sigmoid` 0.5 and `atan` 0.2 by validation loses less than 2 points",
+    "B3": "a driven start does not harm `sigmoid` 0.5 by more than 3 points, and helps `atan` 0.5",
+}
+
+
+class Advice(NamedTuple):
+    """Holds what the registered rule advises."""
+
+    setting: Setting
+    why: str
+    pair: bool  # whether two tries stand beside it
+
+
+def worst(networks: Iterable[NetworkRuns], *tried: Setting) -> tuple[float, str]:
+    """Return the largest loss of a network that counts, and its name."""
+    return max((network.loss(*tried), network.name) for network in networks if network.counts)
+
+
+def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]) -> Advice:
+    """Apply the registered rule of advice."""
+    word = {one.name: one.verdict for one in verdicts}
+    pair = word["B2"] == "confirmed"
+    if word["B1"] == "confirmed":
+        return Advice(ONE, "it is confirmed as one answer", pair)
+    safe = [one for one in SETTINGS if worst(networks, one)[0] < LIMIT]
+    if safe:
+        least = min(safe, key=lambda one: fmean(by_task(networks, one).values()))
+        return Advice(
+            least, "it has the least mean loss of those that lose less than 10 on every network", pair
+        )
+    least = min(SETTINGS, key=lambda one: worst(networks, one)[0])
+    return Advice(
+        least, "every setting loses 10 or more somewhere, and this one loses least on its worst network", pair
+    )
+
+
+def pairs() -> list[tuple[Setting, Setting]]:
+    """List every pair of settings with the reset attached."""
+    attached = [one for one in SETTINGS if one.reset == "attached"]
+    return list(combinations(attached, 2))

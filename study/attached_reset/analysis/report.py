@@ -1,0 +1,300 @@
+"""The report on the attached reset: the answer by rule, verdicts, and what settings lose from both starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from sgbench.records.base import Strict
+from sgbench.records.files import to_json
+from sgbench.tables import NONE, decimal_text, p_text
+from study.attached_reset.analysis import heights, losses
+from study.attached_reset.analysis.losses import PAIR, SETTINGS, STARTS, NetworkRuns, Setting
+from study.attached_reset.analysis.starts import Starts, read_starts
+from study.reporting.pages import budget
+from study.reporting.pages.text import Item, StudyPage, details, interval, links, table
+from study.reporting.report import Report, ReportInput
+from study.reporting.verdicts import HypothesisResult
+
+TITLE = "One answer for recurrent networks, and how high a surrogate may be"
+SUMMARY = "summary.json"
+"""Beside the records: what other pages and commands may quote."""
+Q_BORDER = 1 / 3
+
+
+class SettingSummary(Strict):
+    """Holds what one setting, or the better of two by validation, loses."""
+
+    settings: tuple[Setting, ...]
+    mean: float
+    low: float
+    high: float
+    quiet: float
+    driven: float
+    worst: float
+    worst_network: str
+    failed: int
+
+
+class Summary(Strict):
+    """Holds the study's answer and the losses that it rests on, in points."""
+
+    verdicts: dict[str, str]
+    advised: Setting | None
+    two_tries: bool
+    networks: int
+    excluded: tuple[str, ...]
+    seeds: int
+    losses: tuple[SettingSummary, ...]
+
+
+def make_report(given: ReportInput) -> Report:
+    """Decide the claims and write the pages.
+
+    Args:
+        given: of the study.
+    """
+    scores = given.evidence.scores
+    networks, whole = losses.compared(scores)
+    starts = read_starts(given.folder)
+    effects = heights.effects_of(scores)
+    is_whole = sum(map(len, effects.values())) == len(heights.BLOCKS) * 42
+    order = heights.ordering(effects, starts.predictors) if starts is not None and is_whole else None
+    verdicts = losses.claims(networks, whole=whole)
+    on_heights = heights.claims(effects, order, whole=is_whole)
+    counted = [network for network in networks if network.counts]
+    summary = summary_of(networks, [*verdicts, *on_heights], whole=whole)
+    parts = [
+        answer(summary, whole=whole),
+        f"[The registration](../{Path(given.evidence.loaded.study.registration).name}) says what was asked, and "
+        "how it is decided. *Quiet* networks start with the default gain of 1, *driven* ones with 3. Numbers are "
+        "points of test accuracy; a loss is to the best of eight settings, each at its own learning rate.",
+        "## Verdicts",
+        _verdicts([*verdicts, *on_heights]),
+        "Holm's correction is over the three claims of each letter. Open is what the runs do not decide.",
+        *(_losses(summary) if counted else ()),
+        *(_by_network(networks, given) if networks else ()),
+        *(_families(counted) if counted else ()),
+        *(_heights(effects, order, starts) if effects else ()),
+        *(_q(counted, starts) if starts is not None and counted else ()),
+        *_plain(given),
+    ]
+    pages = [budget.page(given.evidence)]
+    front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(pages)))
+    return Report((front, *pages), beside={SUMMARY: to_json(summary)})
+
+
+def summary_of(
+    networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult], *, whole: bool
+) -> Summary:
+    """Collect the answer and the losses of every setting and pair, the least mean first."""
+    counted = [network for network in networks if network.counts]
+    tried = [*((one,) for one in SETTINGS), *losses.pairs()] if len({one.task for one in counted}) > 1 else []
+    found = sorted((_summary(counted, one) for one in tried), key=lambda one: (len(one.settings), one.mean))
+    advised = losses.advice(networks, verdicts) if whole else None
+    return Summary(
+        verdicts={one.name: one.verdict for one in verdicts},
+        advised=None if advised is None else advised.setting,
+        two_tries=advised is not None and advised.pair,
+        networks=len(counted),
+        excluded=tuple(network.name for network in networks if not network.counts),
+        seeds=max((len(network.runs[network.best]) for network in networks), default=0),
+        losses=tuple(found),
+    )
+
+
+def _summary(networks: Sequence[NetworkRuns], tried: Sequence[Setting]) -> SettingSummary:
+    mean, low, high = losses.limits(losses.by_task(networks, *tried).values(), 0.025)
+    worst, name = losses.worst(networks, *tried)
+    by_start = {start: fmean(one.loss(*tried) for one in networks if one.start == start) for start in STARTS}
+    return SettingSummary(
+        settings=tuple(tried),
+        mean=round(mean, 2),
+        low=round(low, 2),
+        high=round(high, 2),
+        quiet=round(by_start["quiet"], 2),
+        driven=round(by_start["driven"], 2),
+        worst=round(worst, 2),
+        worst_network=name,
+        failed=sum(run.failed for one in networks for setting in tried for run in one.runs[setting].values()),
+    )
+
+
+def named(settings: Sequence[Setting]) -> str:
+    """Name settings in a sentence."""
+    return " or ".join(map(str, settings))
+
+
+def answer(summary: Summary, *, whole: bool) -> str:
+    """Say in a few sentences what is advised by the registered rule, and what it loses."""
+    if not whole or summary.advised is None:
+        return "The runs that decide the advice are not all stored, so that nothing is advised yet."
+    one = next(row for row in summary.losses if row.settings == (summary.advised,))
+    pair = next(row for row in summary.losses if row.settings == PAIR)
+    said = (
+        f"For recurrent networks the registered rule advises {named(one.settings)}. {_cost(one)} "
+        f"Two tries, {named(pair.settings)}, of which the better on validation is kept, lost "
+        f"{decimal_text(pair.mean, 1)} points ({decimal_text(pair.low, 1)} to {decimal_text(pair.high, 1)}; "
+        f"at most {decimal_text(pair.worst, 1)})."
+    )
+    former = next(row for row in summary.losses if row.settings == (losses.FORMER,))
+    return f"{said} The former advice, {named(former.settings)}, {_cost(former, '').removeprefix('It ')}"
+
+
+def _cost(row: SettingSummary, it: str = "It ") -> str:
+    return (
+        f"{it or 'It '}lost {decimal_text(row.mean, 1)} points in the mean over tasks "
+        f"({decimal_text(row.low, 1)} to {decimal_text(row.high, 1)}), {decimal_text(row.quiet, 1)} from quiet and "
+        f"{decimal_text(row.driven, 1)} from driven starts, and at most {decimal_text(row.worst, 1)}."
+    )
+
+
+def _verdicts(results: Sequence[HypothesisResult]) -> str:
+    rows = [
+        [
+            one.name,
+            one.claim,
+            one.verdict,
+            one.cells,
+            one.seeds,
+            *(NONE if p is None else p_text(p) for p in (one.p_confirmed, one.p_refuted, one.p_corrected)),
+        ]
+        for one in results
+    ]
+    head = ["", "claim", "verdict", "of", "seeds", "p of confirmed", "p of refuted", "corrected"]
+    return table(head, rows)
+
+
+def _losses(summary: Summary) -> list[str]:
+    """Tabulate what each setting and each pair loses."""
+
+    def rows(count: int) -> list[list[Item]]:
+        return [
+            [
+                named(one.settings),
+                interval(one.mean, one.low, one.high),
+                decimal_text(one.quiet, 1),
+                decimal_text(one.driven, 1),
+                decimal_text(one.worst, 1),
+                one.worst_network,
+                one.failed,
+            ]
+            for one in summary.losses
+            if len(one.settings) == count
+        ]
+
+    head = [
+        "setting",
+        "mean loss (95 % over tasks)",
+        "quiet",
+        "driven",
+        "worst network",
+        "which",
+        "failed runs",
+    ]
+    return [
+        "## What settings lose",
+        table(head, rows(1)),
+        "Two tries, the better by validation of the same seed (estimates but for the registered pair):",
+        table(["two tries", *head[1:]], rows(2)),
+    ]
+
+
+def _by_network(networks: Sequence[NetworkRuns], given: ReportInput) -> list[str]:
+    """Tabulate mean accuracies of every setting on every network, the best by validation in bold."""
+    tasks = given.evidence.loaded.study.tasks
+    rows: list[list[Item]] = []
+    for network in networks:
+        texts = []
+        for one in SETTINGS:
+            text = decimal_text(network.mean(one), 1)
+            texts.append(f"**{text}**" if one == network.best else text)
+        rows.append([tasks[network.name].title + ("" if network.counts else " (excluded)"), *texts])
+    return [
+        "## By network",
+        "Mean test accuracy in percent; bold is what the seeds that choose took for the best.",
+        table(["network", *map(str, SETTINGS)], rows),
+    ]
+
+
+def _families(networks: Sequence[NetworkRuns]) -> list[str]:
+    """Tabulate mean losses by generator, since tasks of one generator are not independent."""
+    families = dict.fromkeys(losses.family(network.task) for network in networks)
+    tried: list[tuple[Setting, ...]] = [(SETTINGS[0],), PAIR, (losses.FORMER,)]
+    rows: list[list[Item]] = []
+    for name in families:
+        own = [network for network in networks if losses.family(network.task) == name]
+        rows.append(
+            [name, len(own), *(decimal_text(fmean(losses.by_task(own, *one).values()), 1) for one in tried)]
+        )
+    head = ["generator", "networks", str(SETTINGS[0]), "the pair", str(losses.FORMER)]
+    return [details("Mean losses by generator", table(head, rows))]
+
+
+def _heights(effects: heights.Effects, order: heights.Order | None, starts: Starts | None) -> list[str]:
+    """Tabulate the effect of attaching by condition and peak."""
+    peaks = sorted({peak for of in effects.values() for peak in of})
+    rows: list[list[Item]] = []
+    for one, of in effects.items():
+        turn = heights.crossing(of)
+        rows.append(
+            [
+                one.task,
+                f"{one.width_fwhm:g}",
+                f"{one.beta:g}",
+                *(decimal_text(of[peak], 1) if peak in of else NONE for peak in peaks),
+                NONE if turn is None else decimal_text(turn, 1),
+            ]
+        )
+    means = [fmean(of[peak] for of in effects.values() if peak in of) for peak in peaks]
+    rows.append(["mean", "", "", *(decimal_text(mean, 1) for mean in means), ""])
+    said = []
+    if order is not None:
+        said = [
+            f"The effect's rank correlation with the predictor is {decimal_text(order.predictor, 2)}, with the "
+            f"peak {decimal_text(order.peak, 2)}."
+        ]
+    head = ["task", "width", "beta", *(f"peak {peak:g}" for peak in peaks), "turns at"]
+    return [
+        "## Attached minus detached, by the surrogate's peak",
+        "`triangle`, mean of three seeds, each reset at its own learning rate.",
+        table(head, rows),
+        *said,
+    ]
+
+
+def _q(networks: Sequence[NetworkRuns], starts: Starts) -> list[str]:
+    """Tabulate q and spikes at the start beside what the former advice loses."""
+    by_name = {one.network: one for one in starts.networks}
+    found = [(one, by_name[one.name]) for one in networks if one.name in by_name]
+    rows: list[list[Item]] = [
+        [
+            one.name,
+            decimal_text(start.q, 2),
+            decimal_text(start.spikes_per_step, 3),
+            decimal_text(one.loss(losses.FORMER), 1),
+        ]
+        for one, start in sorted(found, key=lambda pair: pair[1].q)
+    ]
+    lost = [(start.q < Q_BORDER, one.loss(losses.FORMER) > losses.LIMIT) for one, start in found]
+    low = sum(below for below, _ in lost)
+    said = (
+        f"q lies below one third on {low} networks, of which {sum(a and b for a, b in lost)} lose more than 10 "
+        f"points, and above it on {len(lost) - low}, of which {sum(b and not a for a, b in lost)} do. An estimate: "
+        "the border was read off other networks, and a verdict was not promised."
+    )
+    return [
+        f"## A quiet start, and what {losses.FORMER} loses",
+        said,
+        table(["network", "q", "spikes a step of its most silent layer", "loss"], rows),
+    ]
+
+
+def _plain(given: ReportInput) -> list[str]:
+    """Tabulate the networks without recurrence, which are an estimate."""
+    networks = losses.networks_of(given.evidence.scores, ["F2"], losses.CHOOSING[1])
+    if not networks:
+        return ["## Without recurrence", given.evidence.not_stored("F1", "F2")]
+    _, table_text = _by_network(networks, given)[1:]
+    return ["## Without recurrence", table_text]
