@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, printable
 
 LONGEST, DEEPEST, MOST_NODES = 300, 30, 120
 """Largest number of characters, of nested levels and of operations in a formula."""
@@ -33,7 +33,7 @@ RANKS = {  # of operators; those of higher rank bind more tightly
 }  # fmt: skip
 SIGNS = {name: sign for signs in (COMPARISONS, SUMS, PRODUCTS, {"**": "pow"}) for sign, name in signs.items()}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-TOKEN = re.compile(rf"\s*(?:({NUMBER})|([A-Za-z]\w*)|(\*\*|<=|>=|[-+*/(),<>]))")
+TOKEN = re.compile(rf"\s*(?:({NUMBER})|([A-Za-z]\w*)|(\*\*|<=|>=|[-+*/(),<>]))", re.ASCII)
 A_NUMBER, A_NAME = 1, 2
 """Groups of `TOKEN` that match a number and a name."""
 
@@ -138,7 +138,7 @@ class _Reader:
 
     def refusal(self, reason: str) -> InputError:
         """Return the error for an invalid formula."""
-        return InputError(f"{self.name}={self.text}: {reason}")
+        return InputError(f"{self.name}={printable(self.text)}: {reason}")
 
     def advance(self) -> str:
         """Advance to the next token; return the one before it."""
@@ -236,7 +236,10 @@ class _Reader:
     def number(self, token: str) -> float:
         """Convert a token to a number; refuse one outside the bounds."""
         value = float(token)
-        if value and not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
+        is_zero = not re.search(
+            r"[1-9]", token.lower().partition("e")[0]
+        )  # 1e-400 is none, though float() says so
+        if not is_zero and not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
             raise self.refusal(f"{token} is not between {SMALLEST_NUMBER:g} and {LARGEST_NUMBER:g}")
         return value
 

@@ -320,15 +320,15 @@ class Surrogate(nn.Module, ABC):
         """Return 1 where u > 0, else 0, or what the firing sends; at u = 0 no spike is sent, as in snnTorch."""
         return (u > 0).to(u.dtype) if self.firing is None else self.firing.fire(u, self)
 
-    def slopes_of_call(self) -> Slopes:
-        """Return the object whose `fire`, `pull_back` and `push_forward` serve one call; here the surrogate."""
+    def slopes_of_call(self, u: Tensor) -> Slopes:
+        """Return the object whose `fire`, `pull_back` and `push_forward` serve a call at u; here the surrogate."""
         return self
 
     def forward(self, u: Tensor) -> Tensor:
         """Return the spikes at u, with the surrogate gradient."""
         # Dynamo cannot trace an autograd function that has a forward mode.
         spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
-        spikes = spike.apply(u, self.slopes_of_call())
+        spikes = spike.apply(u, self.slopes_of_call(u))
         # In forward mode torch replaces the parameters by tensors that carry a tangent.
         if any(
             parameter.requires_grad or not isinstance(parameter, nn.Parameter)

@@ -388,8 +388,10 @@ def primitive(tree: Node, breaks: Sequence[float], u: Tensor, a: Tensor | float)
     panels = half * (
         _as_tensor(evaluate(tree, inner, double_a), inner) * torch.from_numpy(WEIGHTS).to(u.device)
     ).sum(-1)
-    before = torch.cat([panels.new_zeros(1), panels.cumsum(0)])
-    before = before - before[int(torch.searchsorted(ends, 0.0))] if breaks[0] <= 0 <= breaks[-1] else before
+    # Summed outwards from 0, since rounding of far panels, whose areas are large, would hide what is near.
+    start = int(torch.searchsorted(ends, 0.0)) if breaks[0] <= 0 <= breaks[-1] else 0
+    below, above = panels[:start].flip(0).cumsum(0).flip(0), panels[start:].cumsum(0)
+    before = torch.cat([-below, panels.new_zeros(1), above])
     x = u.double().clamp(breaks[0], breaks[-1])
     panel = (torch.searchsorted(ends, x.detach().contiguous(), right=True) - 1).clamp(0, len(breaks) - 2)
     span = (x - ends[panel]) / 2

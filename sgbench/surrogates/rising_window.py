@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+from sgbench.surrogates.sequences import Sequences, Step
 from sgbench.surrogates.undefined import nan_where_nan
 
 LEAST_OFFSET = 0.5  # below it the slope would be negative at the window's lower end
@@ -83,10 +84,10 @@ class A2sg(RisingWindow):
 
     for the loss L, spikes s, potentials minus threshold u, and gradients delta of all samples and neurons of the
     layer. The last step T takes the width whose gradient varies least among neurons; earlier steps take the width
-    whose gradient is most similar to that of the next step. The paper finds each width by a Bayesian search of
-    unknown range and number of trials. Here the best of `candidates` widths is taken, evenly spaced in their
-    logarithm. The gradient that reaches u[t] through later potentials does not enter the choice. Neurons depend on
-    each other, so only `engine=reference` runs it.
+    whose gradient is most similar to that of the next step of the same sequence and layer. The paper finds each
+    width by a Bayesian search of unknown range and number of trials. Here the best of `candidates` widths is taken,
+    evenly spaced in their logarithm. The gradient that reaches u[t] through later potentials does not enter the
+    choice. Neurons depend on each other, so only `engine=reference` runs it.
 
     Args:
         half_width: beta for pictures and for the properties width, area and support [threshold units].
@@ -134,18 +135,12 @@ class A2sg(RisingWindow):
         count = require_count("surrogate.candidates", candidates)
         steps = torch.linspace(0, 1, count, dtype=torch.float64).tolist()
         self.half_widths = tuple(low * (high / low) ** step for step in steps)
-        self.last_number = 0  # number of the last forward step
-        self.last_gradient: tuple[int, Tensor] | None = None  # number and gradient of the last backward step
+        self.sequences = Sequences()
         super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
 
-    def slopes_of_call(self) -> _NumberedStep:
-        """Return the next step, with its number; after a backward pass one number is skipped.
-
-        So the last step of one sequence and the first of the next are never neighbours.
-        """
-        self.last_number += 1 if self.last_gradient is None else 2
-        self.last_gradient = None
-        return _NumberedStep(self, self.last_number)
+    def slopes_of_call(self, u: Tensor) -> _SlopesOfStep:
+        """Return the step of a sequence that u belongs to, whose width the step after it will choose."""
+        return _SlopesOfStep(self, self.sequences.step_of(u))
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
         """Multiply the gradient by the window of least variation, as for a last step."""
@@ -177,11 +172,11 @@ class A2sg(RisingWindow):
 
 
 @dataclass(frozen=True)
-class _NumberedStep:
-    """Numbers one step of a sequence, so that its backward pass recognises the gradient of the next step."""
+class _SlopesOfStep:
+    """Serves one step, so that its backward pass finds the gradient of the step after it."""
 
     surrogate: A2sg
-    number: int
+    step: Step
 
     def fire(self, u: Tensor) -> Tensor:
         """Return the surrogate's spikes at u."""
@@ -192,9 +187,9 @@ class _NumberedStep:
         return self.surrogate.push_forward(u, tangent)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Return the gradient by u; the next step's gradient chooses the width if it was computed just before."""
-        number, last = self.surrogate.last_gradient or (None, u)
-        later = last if number == self.number + 1 and last.shape == u.shape else None
-        gradient = self.surrogate.pull_back_before(u, grad, later)
-        self.surrogate.last_gradient = self.number, gradient.detach()
+        """Return the gradient by u; the next step's gradient chooses the width if it was computed before."""
+        later = None if self.step.after is None else self.step.after.gradient
+        is_alike = later is not None and later.shape == u.shape
+        gradient = self.surrogate.pull_back_before(u, grad, later if is_alike else None)
+        self.surrogate.sequences.keep(self.step, gradient.detach())
         return gradient

@@ -43,6 +43,7 @@ WRITTEN = {
 """By entry, its formula and a."""
 
 HOSTILE = [
+    "1e-400*u", "\u0663*u", "0.5*\u0967*u",
     "", " ", "a", "1", "pi*a", "u u", "u)", "(u", "((u)", "u(", "()", "u+", "*u", "u**", "u,", ",u", "1..5*u",
     "u..", "__import__('os').system('true')*u", "u.__class__", "u.real", "lambda u: u", "u if u else a", "[u]",
     "{u}", "{'u': 1}", "u; a", "u\na)", "u = 1", "u := 1", "u and a", "u or a", "not u", "u is a", "u in a",

@@ -13,6 +13,7 @@ from sgbench.errors import InputError
 from sgbench.inspection.slope_measures import unit_of_u
 from sgbench.records.formula import MOST_NODES, canonical_formula, nodes, parse_formula
 from sgbench.records.method import method_id
+from sgbench.surrogates.curve import measure, primitive
 from sgbench.surrogates.formula import Formula
 from tests.catalogue.formulas import HOSTILE, WRITTEN
 from tests.catalogue.shapes import make
@@ -119,6 +120,23 @@ def test_a_learns_by_the_slope_of_the_primitive():
     assert not list(made("1/(1+a*abs(u))**2").parameters())
     with pytest.raises(InputError, match="has no a"):
         made("exp(-u**2)", learn_a=True)
+
+
+@pytest.mark.parametrize(
+    ("formula", "by_hand"),
+    [
+        ("0.5+exp(-abs(u))", lambda u: 0.5 * u + u.sign() * -torch.expm1(-u.abs())),
+        ("0.2+1/(1+u**2)", lambda u: 0.2 * u + u.atan()),
+        ("0.1+0.9*(abs(u)<0.5)", lambda u: 0.1 * u + 0.9 * u.clamp(-0.5, 0.5)),
+        ("1/sqrt(1+abs(u))", lambda u: 2 * u.sign() * ((1 + u.abs()).sqrt() - 1)),
+    ],
+)
+def test_a_primitive_is_exact_where_the_area_is_infinite(formula, by_hand):
+    """Expected: closed forms to rounding, which the area up to |u| = 10^13 must not hide."""
+    u = torch.linspace(-30, 30, 601, dtype=torch.float64)
+    tree = parse_formula(formula)
+    ours = primitive(tree, measure(tree).breaks, u, 0.0)
+    torch.testing.assert_close(ours, by_hand(u), rtol=1e-13, atol=1e-13)
 
 
 def test_a_chance_is_the_share_below():

@@ -211,6 +211,64 @@ def test_a_step_behind_is_one_of_the_same_sequence(between):
     assert all(map(torch.equal, again, first))
 
 
+def gradients_of_two_layers(surrogates, inputs: Sequence[torch.Tensor], *, pass_reset: bool):
+    """Gradients of the weights of two leaky layers, step by step, by the sum of losses of each input sequence."""
+    given = torch.Generator().manual_seed(1)
+    weights = [torch.randn(8, size, generator=given, dtype=torch.float64) for size in (6, 8)]
+    upstream = torch.randn(6, 30, 8, generator=given, dtype=torch.float64)
+    weights = [weight.requires_grad_() for weight in weights]
+    loss = torch.zeros((), dtype=torch.float64)
+    for sequence in inputs:
+        potentials = [torch.zeros(30, 8, dtype=torch.float64)] * 2
+        for spikes, grad in zip(sequence, upstream, strict=True):
+            for place, (weight, surrogate) in enumerate(zip(weights, surrogates, strict=True)):
+                potential = 0.9 * potentials[place] + spikes @ weight.T
+                spikes = surrogate(potential - 1)  # noqa: PLW2901
+                potentials[place] = potential - (spikes if pass_reset else spikes.detach())
+            loss = loss + (spikes * grad).sum()
+    return torch.autograd.grad(loss, weights)
+
+
+@pytest.mark.parametrize("pass_reset", [False, True])
+def test_a_step_behind_is_one_of_the_same_layer(pass_reset):
+    """Must match: two sequences in one loss and the sum of each alone; one object in two layers and one in each."""
+    sequences = torch.randn(2, 6, 30, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    options = {"narrowest": 1.0, "widest": 4.0}
+    alone = [
+        gradients_of_two_layers(
+            [make("a2sg", **options), make("a2sg", **options)], [x], pass_reset=pass_reset
+        )
+        for x in sequences
+    ]
+    expected = [first + second for first, second in zip(*alone, strict=True)]
+    shared = make("a2sg", **options)
+    for surrogates in ([make("a2sg", **options), make("a2sg", **options)], [shared, shared]):
+        both = gradients_of_two_layers(surrogates, sequences, pass_reset=pass_reset)
+        for ours, by_hand in zip(both, expected, strict=True):
+            torch.testing.assert_close(ours, by_hand, rtol=1e-10, atol=1e-10)
+
+
+def test_a_window_in_snntorch_follows_the_step_behind():
+    """Expected: the paper's rule in numpy, though snnTorch calls a surrogate twice in a step, for its reset."""
+    surrogate = make("a2sg", narrowest=1.0, widest=4.0)
+    given = torch.Generator().manual_seed(4)
+    current, upstream = torch.randn(2, 6, 30, 8, dtype=torch.float64, generator=given)
+    current.requires_grad_()
+    neuron, potential = snn.Leaky(beta=0.5, spike_grad=surrogate), torch.zeros(30, 8, dtype=torch.float64)
+    potentials, loss = [], torch.zeros((), dtype=torch.float64)
+    for now, grad in zip(current, upstream, strict=True):
+        spikes, potential = neuron(now, potential)
+        potentials.append((potential - 1).detach().numpy())
+        loss = loss + (spikes * grad).sum()
+    snn.SpikingNeuron.instances.clear()
+    (ours,) = torch.autograd.grad(loss, current)
+    behind, through = None, np.zeros((30, 8))
+    for step in reversed(range(6)):
+        behind = chosen_window(potentials[step], upstream[step].numpy(), surrogate.half_widths, behind)
+        through = behind + 0.5 * through
+        np.testing.assert_allclose(ours[step].numpy(), through, rtol=1e-9, atol=1e-12)
+
+
 def test_a_window_that_follows_gradients_where_there_are_none():
     """By hand: no gradient where no width catches a potential; a step behind without one chooses by variation."""
     surrogate = make("a2sg", narrowest=0.5, widest=1.0, candidates=2)
