@@ -122,11 +122,15 @@ def _synapses(weight: Tensor, delays: Tensor | None, sigma_steps: float, lags: i
 
 
 def _gradient_of_signal(gradient: Tensor, weight: Tensor) -> Tensor:
-    """Return the signal's gradient [T, B, K] from the current's [T, B, F]: a correlation in time, by spectra."""
+    """Return the signal's gradient [T, B, K] from the current's [T, B, F]: a correlation in time, by spectra.
+
+    Spectra spread the rounding of the largest gradient over all steps, so they are in float64: an optimiser that
+    divides by a gradient's size must not get the rounding of float32 where the gradient is almost 0.
+    """
     steps, length = len(gradient), len(gradient) + weight.shape[2] - 1
-    adjoint = torch.fft.rfft(gradient, length, dim=0)
-    spectra = torch.fft.rfft(weight.movedim(2, 0), length, dim=0).conj()
-    return torch.fft.irfft(adjoint @ spectra, length, dim=0)[:steps]
+    adjoint = torch.fft.rfft(gradient.double(), length, dim=0)
+    spectra = torch.fft.rfft(weight.movedim(2, 0).double(), length, dim=0).conj()
+    return torch.fft.irfft(adjoint @ spectra, length, dim=0)[:steps].to(gradient.dtype)
 
 
 @functools.cache

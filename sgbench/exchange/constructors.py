@@ -14,6 +14,7 @@ from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.quantity import Quantity
 from sgbench.neurons.synaptic import Synaptic
+from sgbench.neurons.synaptic_readout import SynapticReadout
 from sgbench.surrogates.base import Surrogate
 
 MakeSurrogate = Callable[[], Surrogate]
@@ -66,6 +67,20 @@ def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
         neurons, beta=_checked_range("beta", beta, neurons), input_gain="one", learn_beta="none"
     )
     _set_values((neuron.beta, beta))
+    return neuron
+
+
+def synaptic_readout(neurons: int, *, alpha: Tensor, beta: Tensor) -> SynapticReadout:
+    """Make integrators of a synaptic current of fixed decay alpha, and otherwise as `readout` makes them."""
+    neuron = SynapticReadout(
+        neurons,
+        alpha=_checked_range("alpha", alpha, neurons),
+        beta=_checked_range("beta", beta, neurons),
+        input_gain="one",
+        learn_alpha="none",
+        learn_beta="none",
+    )
+    _set_values((neuron.alpha, alpha), (neuron.beta, beta))
     return neuron
 
 

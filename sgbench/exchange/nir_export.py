@@ -271,7 +271,8 @@ def _nir_coefficients(layer: Layer) -> LinearSpec:
     if spec.surrogate is not None and spec.reset != "zero":
         raise InputError(
             f"layer '{layer.name}': its reset is {spec.reset}, and NIR sets a potential when a neuron fires; "
-            f"train with neuron.reset=zero, or write the network for a library, which has it: sgbench export --for"
+            f"train with neuron.reset=zero (reset_mechanism='zero' in snnTorch), or write the network for a "
+            f"library, which has it: sgbench export --for"
         )
     return spec
 

@@ -21,7 +21,7 @@ from sgbench.networks.pool import Pool
 from sgbench.neurons.base import Neuron
 
 PRODUCTS = ("Linear", "Affine", "Conv2d")
-NEURONS = ("LIF", "IF", "LI", "I", "CubaLIF")
+NEURONS = ("LIF", "IF", "LI", "I", "CubaLIF", "CubaLI")
 RECURRENT = (*PRODUCTS, "Scale")
 POOL = "AvgPool2d"
 
@@ -266,7 +266,7 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
     if kind in ("IF", "I"):
         gain = torch.from_numpy(_flat(node.r) * clock.dt_s)
         beta = torch.ones_like(gain)
-    elif kind == "CubaLIF":
+    elif kind in ("CubaLIF", "CubaLI"):
         alpha, beta = clock.decay(node.tau_syn), clock.decay(node.tau_mem)
         gain = (1 - alpha) * torch.from_numpy(_flat(node.w_in)) * (1 - beta) * torch.from_numpy(_flat(node.r))
     else:
@@ -274,6 +274,8 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
         gain = (1 - beta) * torch.from_numpy(_flat(node.r))
     gain = torch.where((gain - 1).abs() < NEAR, torch.ones_like(gain), gain)
     neurons = len(gain)
+    if kind == "CubaLI":
+        return constructors.synaptic_readout(neurons, alpha=alpha, beta=beta), gain  # type: ignore[arg-type]
     if kind in ("LI", "I"):
         return constructors.readout(neurons, beta=beta), gain
     numbers = {"beta": beta, "threshold": torch.from_numpy(_flat(node.v_threshold))}

@@ -57,6 +57,19 @@ def test_currents_and_gradients_are_those_of_the_definition(kernel: str, graded:
     assert all(torch.equal(ours, same) for ours, same in zip(found[:-1], packed, strict=True))
 
 
+def test_a_gradient_near_zero_is_no_rounding() -> None:
+    """Must match in float32, each number by its own size: a million times below the largest, from float64."""
+    generator = torch.Generator().manual_seed(8)
+    weight = torch.randn(N, K, 60, generator=generator, dtype=torch.float64)
+    gradient = torch.randn(20, B, N, generator=generator, dtype=torch.float64)
+    gradient[10:] *= 1e-7
+    padded = torch.nn.functional.pad(gradient, (0, 0, 0, 0, 0, 59))
+    by_hand = sum(padded[lag : lag + 20] @ weight[..., lag] for lag in range(60))
+    found = event_delays._gradient_of_signal(gradient.float(), weight.float())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found[10:].double(), by_hand[10:], rtol=1e-3, atol=1e-12)  # type: ignore[index]
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_inputs_and_samples_are_taken_in_pieces(threads: int) -> None:
     """More inputs and samples than fit into a cache, neurons that fill no vector; any number of threads."""

@@ -23,6 +23,7 @@ from sgbench.exchange.nir_import import from_nir
 from sgbench.networks.base import Network, Provided
 from sgbench.networks.conv import Conv
 from sgbench.neurons.leaky import Leaky
+from sgbench.neurons.synaptic_readout import SynapticReadout
 from sgbench.signals.trajectory import SPIKES
 from tests.peers.nir_networks import (
     BATCH,
@@ -57,6 +58,11 @@ def half_gain(features: int) -> Leaky:
     return leaky(features, beta=[0.8, 0.95], input_gain="one_minus_beta", threshold=0.1)
 
 
+def synaptic_readout(features: int) -> SynapticReadout:
+    decays = {"alpha": [0.7, 0.9], "beta": 0.95, "learn_alpha": "none", "learn_beta": "none"}
+    return SynapticReadout(features, input_gain="one", **decays)
+
+
 def conv(make: Any, recurrence: str = "none", *, stride: int = 2) -> Conv:
     options = {"channels": [3, 4], "kernel_size": 3, "stride": stride, "recurrence": recurrence}
     options |= {"pooling": "none", "pooling_of": "currents", "pool_size": 2}
@@ -85,6 +91,7 @@ NETWORKS = {
     "gain below 1": lambda: mlp(half_gain),
     "integrate and fire": lambda: mlp(integrator, lambda n: readout(n, 1.0)),
     "synaptic": lambda: mlp(synaptic),
+    "synaptic readout": lambda: mlp(synaptic, synaptic_readout),
     "all to all": lambda: mlp(spread, recurrence="all_to_all"),
     "one to one": lambda: mlp(synaptic, recurrence="one_to_one"),
     "spiking readout, no bias": lambda: mlp(lambda n: leaky(n, threshold=0.5), leaky, bias=False),
