@@ -112,8 +112,17 @@ def as_expected_error(error: BaseException) -> SgbenchError | None:
 def _file_error(error: OSError) -> StorageError:
     """Convert an error of the operating system to one whose message names the file."""
     if error.filename is None:
+        if isinstance(error, FileNotFoundError) and not _has_working_folder():
+            return StorageError("the working folder is no longer there; cd to another")
         return StorageError(f"{error.strerror or error}; {HOW_TO_SEE}")
     return StorageError(f"{os.fsdecode(error.filename)}: {error.strerror or error}; name another")
+
+
+def _has_working_folder() -> bool:
+    try:
+        return bool(os.getcwd())  # noqa: PTH109 - Path.cwd() raises the same error
+    except FileNotFoundError:
+        return False
 
 
 def _limit_error(error: RuntimeError | MemoryError) -> SgbenchError:

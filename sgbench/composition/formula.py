@@ -17,18 +17,19 @@ EXACT = 2.0**53
 def _power(base: float, exponent: float) -> float:
     """Raise to a power in floating point, whose size is bounded; whole if base and result are."""
     result = math.pow(base, exponent)
-    is_whole = isinstance(base, int) and isinstance(exponent, int) and abs(result) < EXACT
-    return int(result) if is_whole and result.is_integer() else result
+    are_whole = isinstance(base, int) and isinstance(exponent, int) and result.is_integer()
+    return int(result) if are_whole and abs(result) < EXACT else result
 
 
-OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
+OPERATIONS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
     ast.Pow: _power,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
 }
-SIGNS: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
 FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt}
 CONSTANTS = {"pi": math.pi}
 LONGEST = 300
@@ -94,8 +95,8 @@ def _value(node: ast.expr, numbers: dict[str, Any]) -> Any:
     match node:
         case ast.BinOp(left, operation, right) if type(operation) in OPERATIONS:
             return OPERATIONS[type(operation)](_value(left, numbers), _value(right, numbers))
-        case ast.UnaryOp(sign, operand) if type(sign) in SIGNS:
-            return SIGNS[type(sign)](_value(operand, numbers))
+        case ast.UnaryOp(sign, operand) if type(sign) in OPERATIONS:
+            return OPERATIONS[type(sign)](_value(operand, numbers))
         case ast.Call(ast.Name(name), [argument], []) if name in FUNCTIONS:
             return FUNCTIONS[name](_value(argument, numbers))
         case ast.Name(name) if name in numbers:

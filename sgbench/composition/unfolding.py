@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -13,10 +13,12 @@ from sgbench.errors import InputError
 
 # The same loader in C where libyaml is there; a sweep reads the catalogue once a point.
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+BYTE_ORDER_MARK = "\ufeff"
 MOST_VALUES = 100_000
 """Largest number of values, keys among them, to which a file with aliases may unfold."""
 
 
+@lru_cache(maxsize=4096)
 def require_bounded(text: str) -> None:
     r"""Raise a YAMLError if aliases in YAML text unfold to more than `MOST_VALUES` values, or to endless ones.
 
@@ -33,11 +35,8 @@ def _unfolded(node: yaml.Node, counted: dict[yaml.Node, int]) -> int:
     """Count the values of a node, those of an alias each time it stands there; `counted` holds them by node."""
     if node not in counted:
         counted[node] = MOST_VALUES + 1  # what holds itself has no end
-        children: Iterable[yaml.Node] = ()
-        if isinstance(node, yaml.MappingNode):
-            children = (child for pair in node.value for child in pair)
-        elif isinstance(node, yaml.SequenceNode):
-            children = node.value
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = chain(*parts) if isinstance(node, yaml.MappingNode) else parts
         counted[node] = 1 + sum(_unfolded(child, counted) for child in children)
     return counted[node]
 
@@ -45,24 +44,22 @@ def _unfolded(node: yaml.Node, counted: dict[yaml.Node, int]) -> int:
 def require_bounded_files(folders: Iterable[Path]) -> None:
     """Raise an InputError for the first YAML file in the folders that `require_bounded` refuses.
 
-    Hydra reads such files itself, and copies what an alias stands for each time it stands there.
+    Hydra reads such files itself, and copies what an alias stands for each time it stands there. A file that begins
+    with a byte order mark is refused too.
     """
-    for folder in folders:
-        for parent, _, names in os.walk(folder):
-            for name in names:
-                if name.endswith((".yaml", ".yml")):
-                    _require_bounded_file(Path(parent, name))
+    for path in chain.from_iterable(folder.rglob("*.yaml") for folder in folders):
+        _require_bounded_file(path)
 
 
 def _require_bounded_file(path: Path) -> None:
     try:
-        _cached(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith(BYTE_ORDER_MARK):
+            raise InputError(
+                f"{path}: begins with a byte order mark, behind which Hydra reads no package; save it without"
+            )
+        require_bounded(text)
     except (OSError, UnicodeDecodeError):
         return  # whoever asks for its entry is told
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
-
-
-@lru_cache(maxsize=1024)
-def _cached(text: str) -> None:
-    require_bounded(text)

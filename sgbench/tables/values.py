@@ -11,8 +11,8 @@ from sgbench.tables.text import NONE, inert
 
 DIGITS = 9
 """Significant digits of a number in a file: as many as agree between versions of the libraries."""
-RUN = ("=", "+", "-", "@", "\t", "\r")
-"""Characters that begin a formula in a spreadsheet; texts that begin with one are quoted."""
+RUN = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Characters that begin a formula in a spreadsheet, also of full width; texts that begin with one are quoted."""
 
 
 def as_csv(table: Table) -> bytes:

@@ -191,3 +191,13 @@ def test_wandb_without_a_key_is_refused_before_anything_runs(
     assert main(words) == 2
     assert len(lines_naming(capfd.readouterr().err, "logger.wandb", "API key", "wandb login")) == 1
     assert not list(runs_dir.rglob("record.json"))
+
+
+def test_a_removed_working_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says what is gone, in place of an error number without a name."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert main(["list", "surrogate", "--allow-target", "mine.Half"]) == 2
+    assert "the working folder is no longer there" in capsys.readouterr().err

@@ -104,3 +104,13 @@ def test_aliases_are_counted_as_often_as_they_stand_there() -> None:
     ):
         with pytest.raises(yaml.YAMLError, match="unfold"):
             require_bounded(text)
+
+
+def test_a_byte_order_mark_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra reads no `# @package` behind it, which ended in a line about another key."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / OWN_CONF_FOLDER / "experiment" / "case.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("\ufeff# @package _global_\nclip_norm: 1\n", encoding="utf-8")
+    with raises_naming(InputError, str(path), "byte order mark"):
+        compose(["experiment=case"])

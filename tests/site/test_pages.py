@@ -267,6 +267,8 @@ def test_every_page_with_a_table_offers_it_for_computing(tmp_path: Path) -> None
     table = Table("t", (*columns("a"), *numbers("b", "c")), (cells,))
     assert as_csv(table).decode() == 'a,b,c\n"""=1+1""",1.4996,\n'
     assert json.loads(as_json(table)) == [{"a": "=1+1", "b": 1.4996, "c": None}]
+    wide = Table("t", columns("a"), ((Cell("\uff1d1+1"),),))
+    assert as_csv(wide).decode().splitlines()[1].startswith('"""')
 
 
 def test_titles_of_a_table_are_unique(tmp_path: Path) -> None:
