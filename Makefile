@@ -36,8 +36,8 @@ $(INSTALLED_DEV): $(INSTALLED)
 
 quickstart: setup ## compare seven surrogates on real digits (about two minutes)
 	$(BIN)/sgbench run sweep=quickstart
-	$(BIN)/sgbench board build --from runs --protocol digits_v1 || test $$? -eq 1 # runs of your own may deviate
-	$(BIN)/sgbench board show --from runs --protocol digits_v1 || test $$? -eq 1
+	$(BIN)/sgbench board build --from runs --protocol digits_v1
+	$(BIN)/sgbench board show --from runs --protocol digits_v1
 
 test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest

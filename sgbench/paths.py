@@ -19,6 +19,8 @@ log = logging.getLogger("sgbench")
 RECORD = "record.json"  # in the folder of a run
 PREDICTIONS = "predictions.csv"  # in the folder of a run
 WEIGHTS = "weights.safetensors"  # in the folder of a run
+JUDGED = "judged"
+"""Folder inside a runs folder that holds the runs of `sgbench judge`; boards do not read it."""
 FILES = (RECORD, WEIGHTS, PREDICTIONS)
 """Files of a run that are copied to a logger with `artifacts`."""
 

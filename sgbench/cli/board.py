@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import (
     LEADERBOARDS,
-    REST_HINT,
     add_source,
     answer,
     commit_of,
+    findings_exit_code,
+    left_out_lines,
+    own_entry_options,
     print_lines,
     record_tree,
     references_of,
     shared_options,
 )
 from sgbench.errors import printable
-from sgbench.tables import few
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,14 +93,15 @@ def _add(args: argparse.Namespace) -> int:
 
     done = add(args.sources, args.to, references=references_of(args))
     counts = f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
-    line = f"{counts}; next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}"
+    build = ["sgbench", "board", "build", "--from", "leaderboards", "--root", str(args.to)]
+    line = f"{counts}; next: {shlex.join([*build, *own_entry_options(args.config_dir, args.allow_target)])}"
     return _answer_with_findings(
         args, asdict(done), [*_finding_lines(done.refused, "refused"), line], done.refused
     )
 
 
 def _build(args: argparse.Namespace) -> int:
-    """Write the tables and pictures of boards; return 1 if any record is left out."""
+    """Write the tables and pictures of boards; return 1 if a record is left out that should have a row."""
     from sgbench.leaderboard.board import build
     from sgbench.tables import counted
 
@@ -110,7 +112,8 @@ def _build(args: argparse.Namespace) -> int:
         counts = [counted(board.methods, "method"), counted(board.records, "record")]
         counts += [f"{board.outside} from outside"] if board.outside else []
         lines.append(f"{board.protocol}: {', '.join(counts)}; {', '.join(board.files)}")
-    return _answer_with_findings(args, tree, [*lines, *_left_out_lines(findings)], findings)
+    answer(args, tree, [*lines, *left_out_lines(findings)])
+    return findings_exit_code(findings, has_rows=bool(built))
 
 
 def _site(args: argparse.Namespace) -> int:
@@ -128,9 +131,7 @@ def _site(args: argparse.Namespace) -> int:
     built = replace(built, left_out=(*built.left_out, *left_out))
     size = f"{built.files:,} files, {built.bytes / 1e6:.1f} MB"
     line = f"{built.boards} boards, {built.methods:,} methods; {size}; open {built.into}/index.html"
-    return _answer_with_findings(
-        args, asdict(built), [line, *_left_out_lines(built.left_out)], built.left_out
-    )
+    return _answer_with_findings(args, asdict(built), [line, *left_out_lines(built.left_out)], built.left_out)
 
 
 def _read_pending(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
@@ -185,7 +186,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    """Print boards as Markdown, LaTeX or terminal tables; return 1 if any record is left out."""
+    """Print boards as Markdown, LaTeX or terminal tables; return 1 if a record with a row is left out."""
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.pages.brief import brief_latex, brief_markdown
 
@@ -198,8 +199,8 @@ def _show(args: argparse.Namespace) -> int:
             _print_board(board)
     if not boards.boards:
         print_lines(f"no board: {tree.root} holds no valid record of a seed that reports")
-    print_lines(_left_out_lines(boards.findings))
-    return 1 if boards.findings else 0
+    print_lines(left_out_lines(boards.findings))
+    return findings_exit_code(boards.findings, has_rows=bool(boards.boards))
 
 
 def _print_board(board: Board) -> None:
@@ -303,10 +304,3 @@ def _answer_with_findings(
 def _finding_lines(findings: Sequence[Finding], prefix: str) -> list[str]:
     """Write each finding as a line "prefix: path: reason"."""
     return [f"{prefix}: {finding.path}: {finding.reason}" for finding in findings]
-
-
-def _left_out_lines(findings: Sequence[Finding]) -> list[str]:
-    """Write lines about records that are left out, merged by cause; many are cut short."""
-    from sgbench.leaderboard.store.reading import by_cause
-
-    return [f"left out: {line}" for line in few(by_cause(findings), REST_HINT)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -22,12 +23,14 @@ from sgbench.cli.common import (
     warn_of_findings,
 )
 from sgbench.errors import InputError, printable
+from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.contents import BoardContents
     from sgbench.leaderboard.families import AcrossTasks, Tuned
+    from sgbench.leaderboard.pages.explain import Explanation
     from sgbench.leaderboard.score import Measure
 
 CURVE_POINTS = (1, 5, 10)
@@ -67,15 +70,37 @@ def register(actions: Any) -> None:
 
 def _explain(args: argparse.Namespace) -> int:
     """Print the comparison of two methods: a table with short sentences, or with --full all sentences."""
-    from sgbench.leaderboard.explaining import explain_two
-
-    explained = explain_two(args.a, args.b, tree=record_tree(args, only=args.protocol))
+    explained = _explained(args)
     sentences = explained.sentences if args.full else explained.short
     lines = [textwrap.fill(printable(sentence), WIDTH) for sentence in sentences]
     if not args.full:
         (corner, a, b), *rows = explained.table
         lines = [*aligned([(corner, f"A: {a}", f"B: {b}"), *rows], text_columns=1), "", *lines]
     return answer(args, asdict(explained), "\n".join(lines))
+
+
+def _explained(args: argparse.Namespace) -> Explanation:
+    """Compare two methods of the records that the arguments name; without a name, of the user's own first."""
+    from sgbench.leaderboard.explaining import explain_two
+    from sgbench.leaderboard.store.tree import RecordTree
+
+    own, reason = default_runs_dir(), ""
+    if args.layout is None and args.root is None and own.is_dir():
+        try:
+            explained = explain_two(
+                args.a, args.b, tree=RecordTree(own, "runs", references_of(args), args.protocol)
+            )
+        except InputError as error:
+            reason = f"; in your own runs: {error}"
+        else:
+            sys.stderr.write(
+                printable(f"your own runs in {own}; of published boards: --from registry") + "\n"
+            )
+            return explained
+    try:
+        return explain_two(args.a, args.b, tree=record_tree(args, only=args.protocol))
+    except InputError as error:
+        raise InputError(f"{error}{reason}") from error
 
 
 def _across(args: argparse.Namespace) -> int:

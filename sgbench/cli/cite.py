@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import LEADERBOARDS, answer, references_of, shared_options
 from sgbench.errors import InputError
+from sgbench.paths import RECORD, default_runs_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sgbench.composition.catalogue import Entry
     from sgbench.leaderboard.store.tree import RecordTree
+    from sgbench.records.spec import Method
 
 METHOD_ID = re.compile(r"[0-9a-f]{4,12}")
 EPILOG = """examples:
@@ -37,7 +39,7 @@ def register(commands: Any) -> None:
         "--root",
         type=Path,
         metavar="DIR",
-        help="of boards; default: leaderboards, or those that came with sgbench",
+        help="of boards; default: your own runs, then leaderboards or the boards that came with sgbench",
     )
     parser.set_defaults(handler=cite)
 
@@ -75,6 +77,10 @@ def _entries_of_method(start: str, args: argparse.Namespace) -> Iterator[Entry]:
     from sgbench.leaderboard.registry import installed
     from sgbench.leaderboard.store.tree import RecordTree
 
+    own = {} if args.root else _own_methods(start)
+    if len(own) == 1:
+        yield from entries_of_method(next(iter(own.values())).choices, args.config_dir)
+        return
     root = args.root or LEADERBOARDS
     source = (root, "leaderboards") if args.root or root.is_dir() else installed()
     tree = RecordTree(*source, references_of(args))
@@ -85,10 +91,21 @@ def _entries_of_method(start: str, args: argparse.Namespace) -> Iterator[Entry]:
         if method.method_id.startswith(start)
     }
     if len(methods) != 1:
-        many = f"{len(methods)} methods of {source[0]} have" if methods else f"no method of {source[0]} has"
+        where = f"{default_runs_dir()} and {source[0]}" if default_runs_dir().is_dir() else source[0]
+        count = len({*own, *methods})
+        many = f"{count} methods of {where} have" if count else f"no method of {where} has"
         raise InputError(f"{start}: {many} such an id; sgbench board show names them")
     (method,) = methods.values()
     yield from entries_of_method(method.choices, args.config_dir)
+
+
+def _own_methods(start: str) -> dict[str, Method]:
+    """Map the ids that begin with `start` to their methods, of the user's own runs, ranked or not."""
+    from sgbench.records.files import read_model
+    from sgbench.records.record import RunRecord
+
+    paths = {path.parent.parent.name: path for path in default_runs_dir().glob(f"*/{start}*/*/{RECORD}")}
+    return {method_id: read_model(path, RunRecord).method for method_id, path in paths.items()}
 
 
 def _boards_with(start: str, tree: RecordTree) -> Iterator[str]:

@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -212,6 +212,12 @@ def record_tree(args: argparse.Namespace, *, only: str | None = None) -> RecordT
     return RecordTree(root, layout, references_of(args), only)
 
 
+def own_entry_options(config_dirs: Iterable[Path], allow_targets: Iterable[str]) -> list[str]:
+    """List the options that name a user's own entries, which every command that reads their runs needs."""
+    folders = (part for folder in config_dirs for part in ("--config-dir", str(folder)))
+    return [*folders, *(part for name in allow_targets for part in ("--allow-target", name))]
+
+
 def commit_of(root: Path) -> str:
     """Return the hash of the last commit that changed a folder, "none" without git or commit.
 
@@ -242,10 +248,27 @@ def chosen_protocols(names: Sequence[str] | None, known: Sequence[str]) -> list[
     return chosen or list(known)
 
 
-def warn_of_findings(findings: Sequence[Finding]) -> int:
-    """Print findings on standard error, merged by cause; return exit code 1 if there are any, else 0."""
+def left_out_lines(findings: Sequence[Finding]) -> list[str]:
+    """Write lines about records without a row, merged by cause; many are cut short.
+
+    Runs of the user's own that deviate from their protocol are noted at the end.
+    """
     from sgbench.leaderboard.store.reading import by_cause
 
-    for line in few(by_cause(findings), REST_HINT):
-        sys.stderr.write(printable(f"left out: {line}") + "\n")
-    return 1 if findings else 0
+    return [
+        f"{word}: {line}"
+        for word, deviates in (("left out", False), ("not ranked", True))
+        for line in few(by_cause(found for found in findings if found.deviates == deviates), REST_HINT)
+    ]
+
+
+def findings_exit_code(findings: Sequence[Finding], *, has_rows: bool = True) -> int:
+    """Return 1 if a record is left out that should have a row, or if all there are deviate; else 0."""
+    return int(any(not found.deviates for found in findings) or (bool(findings) and not has_rows))
+
+
+def warn_of_findings(findings: Sequence[Finding]) -> int:
+    """Print findings on standard error; return the exit code."""
+    for line in left_out_lines(findings):
+        sys.stderr.write(printable(line) + "\n")
+    return findings_exit_code(findings)

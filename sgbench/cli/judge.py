@@ -20,7 +20,31 @@ EPILOG = """examples:
 The candidate alone is run, on tasks of the study of surrogates with the reset, grids and budget of its stored
 runs: a quick set of four tasks, or the whole of six. Known shapes are the stored runs, each at its own best. The
 same command goes on where it was stopped, and repeats nothing. A verdict is of three kinds of network, at one level
-for all."""
+for all.
+
+{tasks}"""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Writes the titles of tasks into the help, which are only read where it is printed."""
+
+    def add_text(self, text: str | None) -> None:
+        super().add_text(text.replace("{tasks}", _tasks()) if text and "{tasks}" in text else text)
+
+
+def _tasks() -> str:
+    """List the titles of all tasks, with the sets that they belong to."""
+    from sgbench.recommendation.summary import read_summary, shipped_summary
+    from sgbench.study.judge.field import SETS, titles
+    from sgbench.tables import aligned
+
+    rows = [
+        [f"  {title}", ", ".join(name for name, members in SETS.items() if task in members)]
+        for task, title in titles(read_summary(shipped_summary())).items()
+    ]
+    return "\n".join(
+        ["tasks, of which a beginning suffices, and their sets:", *aligned(rows, text_columns=2)]
+    )
 
 
 def register(commands: Any) -> None:
@@ -29,7 +53,7 @@ def register(commands: Any) -> None:
         "judge",
         help="better, equal or worse than the known surrogates, and for which networks",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         parents=shared_options(),
     )
     parser.add_argument(
@@ -39,7 +63,7 @@ def register(commands: Any) -> None:
         help="a surrogate, then its parameters, e.g. surrogate.a=3",
     )
     parser.add_argument(
-        "--tasks", default="quick", metavar="SET", help="quick, whole, or names with commas (default: quick)"
+        "--tasks", default="quick", metavar="SET", help="quick, whole, or titles with commas (default: quick)"
     )
     parser.add_argument("--to", type=Path, default=Path("verdict"), metavar="DIR", help="default: verdict")
     parser.add_argument(
@@ -62,14 +86,13 @@ def register(commands: Any) -> None:
 def judge_command(args: argparse.Namespace) -> int:
     """Run the missing runs of a candidate, write the verdict's files, and print a line for each kind of network."""
     from sgbench.study.judge.decide import MARGIN
-    from sgbench.study.judge.field import SETS
     from sgbench.study.judge.judged import judge
 
     if (args.name is None) != (args.contact is None):
         raise InputError("--name and --contact: give both, to make submissions, or neither")
     result = judge(
         *args.overrides,
-        tasks=args.tasks if args.tasks in SETS else args.tasks.split(","),
+        tasks=args.tasks,
         to=args.to,
         calibrated=args.calibrated,
         most_seeds=args.seeds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import print_lines
+from sgbench.cli.common import own_entry_options, print_lines
 from sgbench.errors import (
     HOW_TO_SEE,
     InputError,
@@ -50,7 +51,7 @@ def run_sweep(planned: RunPlan, arguments: Sequence[str], job: Job) -> int:
         return code
     if code == 0:  # otherwise points are missing for reasons that are already printed
         code = _finish_busy_points(planned, job.names)
-    return max(code, _report(planned, before, job.names, is_explained=job.is_refused))
+    return max(code, _report(planned, before, job))
 
 
 def _launch(arguments: Sequence[str], job: Job) -> int:
@@ -289,22 +290,20 @@ def _stamp(spec: RunSpec) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _report(
-    planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str], *, is_explained: bool = False
-) -> int:
+def _report(planned: RunPlan, before: Sequence[int | None], job: Job) -> int:
     """Print from the records how the points of a sweep ended; return 1 if one has no finished record.
 
     Args:
         planned: all points.
         before: for each point, `_stamp` of its record before the sweep.
-        names: maps ids of methods to their names.
-        is_explained: whether a printed line already says why points have no record.
+        job: knows the names of methods, and whether a printed line already says why points have no record.
     """
     from sgbench.leaderboard.score import guesses
     from sgbench.sweeps.selected_on_test import optimism_lines
     from sgbench.training.run_folder import stored_record
 
     finished, problems, watched, at_chance = 0, [], [], []
+    names = job.names
     is_guess = guesses(planned.config_dirs)
     for spec, stamp in zip(planned.specs, before, strict=True):
         record = stored_record(spec)
@@ -322,11 +321,14 @@ def _report(
     for line in optimism_lines(watched):
         print_lines(line)
     root = planned.specs[0].paths.runs_dir
-    where = "" if Path(root) == default_runs_dir() else f" --root {root}"
-    then = f"; next: sgbench board build --from runs{where}" if finished else ""
+    where = [] if Path(root) == default_runs_dir() else ["--root", str(root)]
+    options = [*where, *own_entry_options(job.config_dirs, job.allowed)]
+    then = (
+        f"; next: {shlex.join(['sgbench', 'board', 'build', '--from', 'runs', *options])}" if finished else ""
+    )
     print_lines(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(at_chance, finished)
-    unexplained = [text for text in problems if not (is_explained and text.endswith(f": {NO_RECORD}"))]
+    unexplained = [text for text in problems if not (job.is_refused and text.endswith(f": {NO_RECORD}"))]
     for line in _merge_missing(unexplained):
         print_failed(line)
     return 1 if problems else 0

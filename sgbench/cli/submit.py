@@ -12,6 +12,7 @@ from sgbench.cli.common import (
     LEADERBOARDS,
     add_author,
     author_of,
+    own_entry_options,
     print_json,
     print_lines,
     references_of,
@@ -98,15 +99,10 @@ def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
         print_lines("a check refuses it: mend that, remove the folder and make it again")
         return 1
     counted = ", where the warnings above count too" if verdict.problems else ""
-    check_command = ["sgbench", "submit", "check", summary.folder, "--strict", *_own_entry_options(args)]
+    options = own_entry_options(args.config_dir, args.allow_target)
+    check_command = ["sgbench", "submit", "check", summary.folder, "--strict", *options]
     print_lines(f"next: {shlex.join(check_command)}{counted}")
     return 0
-
-
-def _own_entry_options(args: argparse.Namespace) -> list[str]:
-    """List the options --config-dir and --allow-target as given, which a check of the same entries needs."""
-    folders = [part for folder in args.config_dir for part in ("--config-dir", str(folder))]
-    return [*folders, *(part for name in args.allow_target for part in ("--allow-target", name))]
 
 
 def _print_problems(verdict: Checked, folder: str = "") -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import CommandParser, answer, check_picture, shared_options
+from sgbench.cli.common import CommandParser, answer, check_picture, own_entry_options, shared_options
 from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 
@@ -215,8 +215,7 @@ def _protocol_title(name: str, overrides: Sequence[str]) -> str:
 
 def _sweep_command(args: argparse.Namespace) -> str:
     """Write the command that runs the sweep whose records are read."""
-    flags = [f"--config-dir {folder}" for folder in args.config_dir]
-    flags += [f"--allow-target {name}" for name in args.allow_target]
+    flags = own_entry_options(args.config_dir, args.allow_target)
     where = [] if args.root is None else [f"paths.runs_dir={args.root}"]
     start = "sgbench run -m" if "=" in args.name else "sgbench sweep"
     return " ".join([start, args.name, *args.overrides, *where, *flags])

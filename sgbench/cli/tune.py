@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import CommandParser, print_json, print_lines, shared_options
+from sgbench.cli.common import CommandParser, own_entry_options, print_json, print_lines, shared_options
 from sgbench.errors import InputError
 from sgbench.records.tuning import Strategy
 
@@ -110,7 +111,7 @@ def tune(args: argparse.Namespace) -> int:
     reported = [] if args.no_report else _run_reporting_seeds(task, outcome.chosen, args.workers)
     if args.json:
         print_json(_tree(task, outcome, reported))
-    return _print_next_steps(task, outcome.chosen, reported)
+    return _print_next_steps(args, task, outcome.chosen, reported)
 
 
 def _run_specs(
@@ -144,7 +145,9 @@ def _run_reporting_seeds(task: Task, chosen: Outcome, workers: int | None) -> li
     return [stored_record(spec) for spec in specs]
 
 
-def _print_next_steps(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
+def _print_next_steps(
+    args: argparse.Namespace, task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]
+) -> int:
     """Print the scores of the seeds that report, warnings, and the next command; return 1 if a seed failed."""
     from sgbench.sweeps.outcome import Guessing, chance_warning
 
@@ -165,9 +168,9 @@ def _print_next_steps(task: Task, chosen: Outcome, reported: Sequence[RunRecord 
     if failed:
         print_lines(f"{failed} of {len(reported)} seeds have no finished record")
     if reported:
-        print_lines(
-            f"next: sgbench submit make {task.folder} --method {method_id} --name NAME --contact @YOU"
-        )
+        make = ["sgbench", "submit", "make", str(task.folder), "--method", method_id]
+        options = own_entry_options(args.config_dir, args.allow_target)
+        print_lines(f"next: {shlex.join([*make, *options])} --name NAME --contact @YOU")
     return 1 if failed else 0
 
 

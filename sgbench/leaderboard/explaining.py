@@ -8,7 +8,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.contents import protocols_of
 from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_row, why_no_samples
-from sgbench.leaderboard.rows import MethodRow
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
 from sgbench.leaderboard.store.sources import method_of_row
@@ -24,15 +24,12 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     Args:
         a: id, beginning of an id, label or surrogate of one method.
         b: id, beginning of an id, label or surrogate of the other method.
-        tree: the records; where it has several protocols, it must be limited to one.
+        tree: the records; where several of its boards have both methods, it must be limited to one.
 
     Raises:
         InputError: there is no such method or no valid record, or a protocol has to be named.
     """
-    names = protocols_of(replace(tree, only=None))
-    protocol = tree.only or (names[0] if len(names) == 1 else None)
-    if protocol is None:
-        raise InputError(f"--protocol: one of {', '.join(names)} is needed")
+    protocol = tree.only or _protocol_of(a, b, tree)
     boards = show(replace(tree, only=protocol))
     if not boards.boards:
         raise InputError(f"{tree.root / protocol}: no valid record")
@@ -43,6 +40,31 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     with_predictions = () if no_samples or tree.layout == "registry" else rows
     hits = {row.method_id: stored for row in with_predictions if (stored := _hits(tree, protocol, row))}
     return explain(board, *rows, hits=hits, no_samples=no_samples)
+
+
+def _protocol_of(a: str, b: str, tree: RecordTree) -> str:
+    """Return the one protocol of a tree whose board has both methods; an InputError if none or several have."""
+    names = protocols_of(tree)
+    if len(names) == 1:
+        return names[0]
+    if tree.layout != "leaderboards":  # whose records take half a minute to read
+        boards = show(tree).boards
+        names = [board.protocol.name for board in boards if _has(board, a) and _has(board, b)]
+        if not names:
+            raise InputError(
+                f"no board of {tree.root} has both '{a}' and '{b}'; sgbench board show names methods"
+            )
+    if len(names) > 1:
+        raise InputError(f"--protocol: one of {', '.join(names)} is needed")
+    return names[0]
+
+
+def _has(board: Board, name: str) -> bool:
+    try:
+        find_row(board, name)
+    except InputError:
+        return False
+    return True
 
 
 def _hits(tree: RecordTree, protocol: str, row: MethodRow) -> Hits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,14 +15,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sgbench.leaderboard.varying import names_apart
+from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import RunSpec
+from sgbench.records.spec import Method, RunSpec
 from sgbench.replicas.messages import WorkerMessage
 
 EVERY_S = 30.0  # between two lines of status where nothing can be redrawn
 REDRAWN_S = 0.25  # shortest time between two redraws
 NOTEBOOK_WIDTH = 120  # characters
 MOST_ROWS = 12  # most rows of the table, for a terminal of 24 lines
+MOST_SETTINGS = 40  # most rows of the last table, which may scroll
 KNOWN_FROM = 0.05  # share of all epochs done from which the time left is estimated
 
 
@@ -29,8 +33,13 @@ class BestSoFar(NamedTuple):
     """Holds the best validation score of a point so far."""
 
     rank: float  # accuracy, or minus the loss without classes: larger is better
-    text: str  # the score with its unit
+    is_loss: bool
     name: str  # of the point
+
+    @property
+    def text(self) -> str:
+        """Return the score with its unit."""
+        return _score_text(self.rank, is_loss=self.is_loss)
 
 
 @dataclass
@@ -72,6 +81,8 @@ class SweepView:
             self.rows[kind].points += 1
         self.open: set[int] = set()
         self.bests: dict[int, BestSoFar] = {}  # by point
+        self.finished: set[int] = set()
+        self.failed: set[int] = set()
         self.problems: list[str] = []
         for point, record in finished.items():
             self._count(point, record)
@@ -115,6 +126,7 @@ class SweepView:
             return
         if message.record is None:
             row.failed += 1
+            self.failed.add(message.point)
             self.problems.append(message.line)
             self.say(f"{self._number()} {self._name(message.point)}: {message.line}")
             return
@@ -128,19 +140,17 @@ class SweepView:
     def _count(self, point: int, record: RunRecord) -> None:
         """Count a point that has a record, and take its validation score."""
         row = self._row_of(point)
-        row.failed += record.status != "finished"
-        row.done += record.status == "finished"
+        is_finished = record.status == "finished"
+        row.failed += not is_finished
+        row.done += is_finished
+        (self.finished if is_finished else self.failed).add(point)
         if record.validation is not None:
             self._score(point, record.validation.accuracy, record.validation.loss)
 
     def _score(self, point: int, accuracy: float | None, loss: float) -> None:
         """Set the best validation score of a point; without classes `accuracy` is None."""
         name = self._name(point)
-        self.bests[point] = (
-            BestSoFar(-loss, f"loss {loss:.4g}", name)
-            if accuracy is None
-            else BestSoFar(accuracy, f"{100 * accuracy:.1f} %", name)
-        )
+        self.bests[point] = BestSoFar(-loss if accuracy is None else accuracy, accuracy is None, name)
 
     def _best(self, kind: str | None = None) -> BestSoFar | None:
         """Return the best validation score of one kind of points, or of all; None if there is none."""
@@ -217,6 +227,30 @@ class SweepView:
             table.add_row(Text(f"and {len(self.rows) - len(rows)} more"), *[""] * 5)
         return table
 
+    def results(self) -> Table:
+        """Return the table of means over finished seeds, with a row for each setting; the best if not all fit."""
+        table = Table(box=None, pad_edge=False, header_style="")
+        table.add_column("", overflow="fold")
+        for head in ("done", "failed", "mean validation"):
+            table.add_column(head, justify="right", no_wrap=True)
+        rows = [self._result(name, points) for name, points in _points_by_setting(self.specs).items()]
+        left_out = len(rows) - MOST_SETTINGS
+        if left_out > 0:
+            rows = sorted(rows, key=lambda row: -row[0])[:MOST_SETTINGS]
+        for _, cells in rows:
+            table.add_row(*map(Text, cells))
+        if left_out > 0:
+            table.add_row(f"and {left_out} more, none of them better", *[""] * 3)
+        return table
+
+    def _result(self, name: str, points: Sequence[int]) -> tuple[float, tuple[str, str, str, str]]:
+        """Return the mean validation score of one setting's finished points, and the cells of its row."""
+        scores = [self.bests[point] for point in points if point in self.finished and point in self.bests]
+        mean = math.fsum(score.rank for score in scores) / len(scores) if scores else -math.inf
+        text = _score_text(mean, is_loss=scores[0].is_loss) if scores else "-"
+        done, failed = (len(ended.intersection(points)) for ended in (self.finished, self.failed))
+        return mean, (name, f"{done}/{len(points)}", str(failed), text)
+
     def say(self, line: str) -> None:
         """Print a line that stays, above the redrawn table."""
         self.printed_s = time.perf_counter()
@@ -227,9 +261,9 @@ class SweepView:
             self.redraw(self._text())
 
     def close(self) -> None:
-        """Close the display: remove the redrawn table, and print the final one if it has several rows."""
+        """Close the display: remove the redrawn table, and print that of results if there are several points."""
         self.live.stop()
-        shown = [self.table()] if len(self.rows) > 1 else []
+        shown = [self.results()] if len(self.specs) > 1 else []
         if self.redraw is None:
             for table in shown:
                 self.console.print(table)
@@ -295,6 +329,24 @@ def _labels(spec: RunSpec) -> dict[str, str]:
     }
     protocol = {f"protocol.{name}": str(value) for name, value in method.protocol.model_dump().items()}
     return {**numbers, **protocol, **method.choices, "seed": str(spec.seed)}
+
+
+def _points_by_setting(specs: Sequence[RunSpec]) -> dict[str, list[int]]:
+    """Map the name of each setting to its points; names are those of boards, behind the protocol if it varies."""
+    methods: dict[str, dict[str, Method]] = {}  # by protocol and id
+    keys = [(spec.method.protocol.name, method_id(spec.method)) for spec in specs]
+    for (protocol, key), spec in zip(keys, specs, strict=True):
+        methods.setdefault(protocol, {})[key] = spec.method
+    names = {protocol: names_apart(of_protocol) for protocol, of_protocol in methods.items()}
+    points_of: dict[str, list[int]] = {}
+    for point, (protocol, key) in enumerate(keys):
+        name = names[protocol][key]
+        points_of.setdefault(f"{protocol} {name}" if len(methods) > 1 else name, []).append(point)
+    return points_of
+
+
+def _score_text(rank: float, *, is_loss: bool) -> str:
+    return f"loss {-rank:.4g}" if is_loss else f"{100 * rank:.1f} %"
 
 
 def clock(time_s: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hydra.core.plugins import Plugins
 
 from sgbench.cli.main import main
 from sgbench.errors import InputError
+from tests.cli.filled_sweeps import fill
 from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 
@@ -29,6 +31,22 @@ def test_a_sweep_runs_every_point_and_skips_finished_ones(
     assert "2 runs, 0 already finished" in capfd.readouterr().out
     assert main([*words, "seed=0,1"]) == 0
     assert "4 runs, 2 already finished" in capfd.readouterr().out
+
+
+def test_the_next_command_has_the_options_that_its_runs_need(
+    capfd: pytest.CaptureFixture[str], runs_dir: Path, tmp_path: Path
+) -> None:
+    """Expected: the folder and class of one's own entries; the command as printed shows the board of the runs."""
+    words = ["surrogate=atan,triangle", "seed=0"]
+    fill("quickstart", words, runs_dir, [0.9, 0.8])
+    folder = tmp_path / "my conf" / "surrogate"
+    folder.mkdir(parents=True)
+    options = ["--config-dir", str(folder.parent), "--allow-target", "mine.Half"]
+    assert main(["run", "-m", "sweep=quickstart", *words, *options]) == 0
+    (line,) = lines_naming(capfd.readouterr().out, "2 of 2 runs finished", "next: ")
+    _, _, command = line.partition("next: sgbench ")
+    assert shlex.split(command) == ["board", "build", "--from", "runs", *options]
+    assert main(shlex.split(command)) == 0
 
 
 @pytest.mark.slow

@@ -13,8 +13,12 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
+from sgbench.paths import JUDGED
+from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
+from sgbench.study.judge.judged import runs_folder
+from sgbench.study.judge.trial import Candidate
 from tests.leaderboard.factory import record, write_board_record, write_run
 from tests.messages import lines_naming
 
@@ -101,6 +105,60 @@ def test_damaged_record_is_named_and_the_rest_is_built(
     out = capsys.readouterr().out
     assert lines_naming(out, f"{bad}", "JSON")
     assert "digits_v1: 2 methods, 3 records" in out
+
+
+def test_runs_of_ones_own_may_deviate(
+    runs: Path, plain: Method, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 0, and a line that they are not ranked, beside rows that are; must differ: nothing is left to rank.
+
+    A board that they are added to, and runs that failed for want of memory, are asked to be ranked: exit code 1.
+    """
+    shorter = plain.model_copy(update={"protocol": plain.protocol.model_copy(update={"steps": 5})})
+    for seed in (0, 1):
+        write_run(runs, record(seed=seed, accuracy=0.5, of=shorter))
+    words = (["build"], ["show"], ["across"], ["tuning", "--protocol", "digits_v1"])
+    for word in words:
+        assert main(["board", *word, "--from", "runs"]) == 0, word
+        told = capsys.readouterr()
+        assert lines_naming(told.out + told.err, "not ranked", "protocol.steps is 5", "1 more")
+        assert "left out: " not in told.out + told.err
+    assert main(["board", "add", str(runs), "--to", str(tmp_path / "boards")]) == 1
+    shutil.rmtree(runs)
+    write_run(runs, record(seed=0, accuracy=0.5, of=shorter))
+    for word in words[:2]:
+        assert main(["board", *word, "--from", "runs"]) == 1, word
+
+
+def test_runs_of_a_verdict_are_no_rows(runs: Path, plain: Method, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `sgbench judge` lays into runs/judged disturbs no board; the same folder elsewhere is misplaced."""
+    write_run(runs / JUDGED / "atan_0123abcd", record(seed=0, accuracy=0.5, of=plain))
+    for word in (["build"], ["show"], ["across"]):
+        assert main(["board", *word, "--from", "runs"]) == 0, word
+        told = capsys.readouterr()
+        assert "left out" not in told.out + told.err
+    assert runs_folder(Candidate.of(["atan"], []), None).is_relative_to(runs / JUDGED)
+    (runs / JUDGED).rename(runs / "others")
+    assert main(["board", "show", "--from", "runs"]) == 1
+    assert lines_naming(capsys.readouterr().out, "left out", "misplaced")
+
+
+def test_own_runs_are_explained_and_cited_first(
+    runs: Path, plain: Method, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The ids of two of one's own runs, of any board; must differ: ids of published rows, where no run has them."""
+    ids = [method_id(method) for method in (plain, wider(plain, 2.0))]
+    write_run(runs, record(seed=0, accuracy=0.5, of=compose_reference("yin_yang_v2").method))
+    assert main(["board", "explain", *ids]) == 0
+    told = capsys.readouterr()
+    assert "45.0" in told.out  # points: 0.945 and 0.495 are the means
+    assert lines_naming(told.err, "own runs", "--from registry")
+    assert main(["cite", ids[1]]) == 0
+    assert "@" in capsys.readouterr().out
+    assert main(["board", "explain", "nothing", "atan", "--protocol", "digits_v1"]) == 2
+    assert lines_naming(capsys.readouterr().err.splitlines()[-1], "nothing", "own runs")
+    monkeypatch.setenv("SGBENCH_RUNS", str(runs / "empty"))
+    assert main(["cite", ids[1]]) == 2
 
 
 def test_nothing_to_build_is_bad_input(runs_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from sgbench.energy.price import load_targets
 from sgbench.leaderboard.costs import NOT_RUN
-from sgbench.leaderboard.labels import call, parameter_text
+from sgbench.leaderboard.labels import breakable, call, parameter_text
 from sgbench.leaderboard.pages.picture import picture_of, png
 from sgbench.leaderboard.pages.picture_digest import digest, stale
 from sgbench.leaderboard.pages.table import to_markdown
@@ -198,6 +198,9 @@ def test_labels() -> None:
     assert parameter_text("=HYPERLINK(1)") == '"=HYPERLINK(1)"'
     assert inert("µ\t\x00") == "\\xb5 \\x00"
     assert len(call("atan", {"note": "x" * 1000})) == 120
+    formula = call("formula", {"a": 25, "formula": "0.5*exp(-(a*u)**2)+0.5/(1+(a*u)**2)"})
+    assert breakable(formula) == formula.replace("formula(", "formula (", 1)
+    assert breakable("atan(alpha=2), alif(beta=0.9)") == "atan (alpha=2), alif (beta=0.9)"
 
 
 @pytest.mark.one_in(4)

@@ -8,7 +8,9 @@ import re
 from rich.console import Console
 
 from sgbench.composition.plan import plan
+from sgbench.leaderboard.varying import names_apart
 from sgbench.records.content import EpochScores
+from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.view import MOST_ROWS, SweepView, kinds
@@ -111,7 +113,39 @@ def test_a_log_has_lines_and_one_table(finished: RunRecord) -> None:
     text = out.getvalue()
     assert "\x1b" not in text
     assert text.splitlines()[0] == "[1/2] seed 0"
-    assert text.count("best validation") == 1
+    assert text.count("mean validation") == 1
+    assert "best validation" not in text
+
+
+def test_the_last_table_has_means_over_seeds_of_each_setting(finished: RunRecord) -> None:
+    """By hand: 0.9 and 0.3 give 60 %, whatever the best seed or the best width; a failed seed is counted beside.
+
+    Must match: the names that a board has. Of 50 settings the 40 best have a row.
+    """
+    words = ["surrogate=atan,zero", "surrogate.normalisation=raw,peak1", "seed=0,1"]
+    view, out = view_of(*words)
+    for point, accuracy in enumerate([0.9, 0.3, 0.5, 0.5, 0.2]):
+        scores = finished.validation.model_copy(update={"accuracy": accuracy})
+        view.hear(WorkerMessage(point, "ended", record=finished.model_copy(update={"validation": scores})))
+    view.hear(WorkerMessage(5, "refused", line="the disk is full"))
+    view.close()
+    methods = {method_id(spec.method): spec.method for spec in view.specs}
+    rows = [" ".join(line.split()) for line in out.getvalue().splitlines()[-5:]]
+    assert rows[0] == "done failed mean validation"
+    states = ["2/2 0 60.0 %", "2/2 0 50.0 %", "1/2 1 20.0 %", "0/2 0 -"]
+    assert rows[1:] == [
+        f"{name} {state}" for name, state in zip(names_apart(methods).values(), states, strict=True)
+    ]
+    many = [f"optimizer.lr={','.join(f'0.{n:02d}' for n in range(1, 51))}", "seed=0"]
+    view, out = view_of(*many)
+    for point in range(50):
+        scores = finished.validation.model_copy(update={"accuracy": point / 100})
+        view.hear(WorkerMessage(point, "ended", record=finished.model_copy(update={"validation": scores})))
+    view.close()
+    last = out.getvalue().splitlines()
+    assert last[-41].endswith("49.0 %")
+    assert last[-2].endswith("10.0 %")
+    assert last[-1].split() == ["and", "10", "more,", "none", "of", "them", "better"]
 
 
 def test_rows_are_what_differs() -> None:
@@ -165,6 +199,9 @@ def test_a_notebook_has_one_output_that_ends_without_what_was_passing(finished: 
     view.close()
     first, head, *rows = texts[-1].splitlines()
     assert first == "[1/2] seed 0"
-    assert head.split() == ["done", "running", "failed", "epoch", "best", "validation"]
-    assert [row.split()[:2] for row in rows] == [["atan", "1/1"], ["triangle", "0/1"]]
+    assert head.split() == ["done", "failed", "mean", "validation"]
+    assert [(row.partition("(")[0], row.split()[-3]) for row in rows] == [
+        ("atan", "1/1"),
+        ("triangle", "0/1"),
+    ]
     assert console.file.getvalue() == ""  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ from sgbench.records.submission import Submission, TuningLog
 from sgbench.study.cells import Cell
 from sgbench.study.definition import load_study
 from sgbench.study.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, decide
-from sgbench.study.judge.field import SETS, JudgedTask, judged_tasks
+from sgbench.study.judge.field import SETS, JudgedTask, judged_tasks, named_tasks, titles
 from sgbench.study.judge.judged import judge
 from sgbench.study.judge.page import WORDS, files_of
 from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun, hours_of
@@ -263,6 +263,8 @@ def test_a_candidate_without_a_width_has_no_map():
     assert files_of(result, {})["verdict.md"]
     assert not Candidate.of(["constant"]).has_width
     assert not Candidate.of(["sign_flip"]).has_width
+    with pytest.raises(InputError, match=r"formula \"surrogate.formula='0.5\*exp\(-abs\(u\)\)'\""):
+        Candidate.of(["0.5*exp(-abs(u))"])
     assert Candidate.of(["surrogate=formula", "surrogate.a=3"]).has_width
 
 
@@ -274,6 +276,32 @@ def test_fewer_seeds_end_earlier():
     assert max(each.seeds for each in court(as_atan)[0].verdicts().values()) > 5
     with pytest.raises(InputError, match="--seeds=4"):
         judge("atan", most_seeds=4)
+
+
+def test_tasks_are_named_as_they_are_titled(capsys):
+    """Expected: the study's names of titles, beginnings of one title, and names; an unknown one lists all titles.
+
+    Must match: the titles that a verdict prints, and those in the help.
+    """
+    known = titles(read_summary(shipped_summary()))
+    for text, names in (
+        ("digits, one layer", ["T2d1"]),
+        ("Braille, digits, one layer,T1", ["T4", "T2d1", "T1"]),
+        ("digits, four", ["T2d4"]),
+    ):
+        assert named_tasks(text, known) == names
+    for text, said in (
+        ("nonsense", "--tasks nonsense"),
+        ("digits", "digits, one layer; digits, four layers"),
+    ):
+        with pytest.raises(InputError, match=said):
+            judge("atan", tasks=text)
+    for task in TASKS:
+        assert named_tasks(task.title, known) == [task.name]
+    with pytest.raises(SystemExit):
+        main(["judge", "--help"])
+    told = capsys.readouterr().out
+    assert all(title in told for title in known.values())
 
 
 @pytest.mark.slow

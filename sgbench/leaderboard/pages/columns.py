@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
+from sgbench.leaderboard.labels import breakable
 from sgbench.leaderboard.pages.sections import tried_text, trust_text
 from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
@@ -136,8 +137,8 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         METHOD,
         {"brief": "method"},
-        lambda row: BoardCell(  # a narrow column breaks there
-            row.label.replace("(", " (") + ("" if board.is_data_accepted else f", data {data_state(row)}")
+        lambda row: BoardCell(
+            breakable(row.label) + ("" if board.is_data_accepted else f", data {data_state(row)}")
         ),
         is_number=False,
     )

@@ -60,10 +60,11 @@ def _cells(
     row: MethodRow, matched: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
     """Yield the cells of one method: name, events, crossover of each target, lists won, mean share of prices."""
+    from sgbench.leaderboard.labels import breakable
     from sgbench.leaderboard.matched import mean_share
     from sgbench.tables import number_text
 
-    yield row.label.replace("(", " (")  # a narrow column breaks there
+    yield breakable(row.label)
     yield number_text(100 * matched.rate)
     for comparison in shown:
         yield _crossover(matched.priced.get(comparison.target))

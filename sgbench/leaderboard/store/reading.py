@@ -28,6 +28,8 @@ class Finding:
 
     path: str
     reason: str
+    deviates: bool = False
+    """Whether it is a run of the user's own, which may deviate from its protocol, and no defect of a file."""
 
 
 def by_cause(findings: Iterable[Finding]) -> list[str]:
@@ -51,10 +53,14 @@ class ChoosesSettingsError(InputError):
     """States that settings were chosen with a run's seed, so that it is no row of a board, and no defect either."""
 
 
+class DeviatesError(InputError):
+    """States that a run in a runs folder deviates from its protocol: no board ranks it, and it is no defect."""
+
+
 def finding(path: Path, error: InputError) -> Finding:
     """Convert an error about a file to a finding."""
     reason = " ".join(str(error).split())
-    return Finding(str(path), reason.removeprefix(f"{path}: "))
+    return Finding(str(path), reason.removeprefix(f"{path}: "), isinstance(error, DeviatesError))
 
 
 class RecordFile(NamedTuple):
@@ -99,7 +105,8 @@ class RecordReader:
 
         Raises:
             ChoosesSettingsError: settings are chosen with its seed, and `trials` is false.
-            InputError: it is no row of a board; names why.
+            DeviatesError: it is a run of a runs folder that was not made by its protocol.
+            InputError: it is no row of a board for another reason, which the error names.
         """
         path, record = file.path, file.read(self._known)
         expected = (
@@ -113,7 +120,12 @@ class RecordReader:
         chooses = self._references.of(record.protocol).protocol.is_tuning_seed(record.seed)
         if layout == "runs" and not self._trials and chooses:
             raise ChoosesSettingsError(f"{path}: settings are chosen with seed {record.seed}")
-        self.require_comparable(record, str(path))
+        try:
+            self.require_comparable(record, str(path))
+        except InputError as error:
+            if layout == "runs" and record.failure is None:
+                raise DeviatesError(str(error)) from error
+            raise
         return record
 
     def require_comparable(self, record: RunRecord, name: str) -> None:

@@ -24,7 +24,7 @@ from sgbench.leaderboard.store.reading import (
 )
 from sgbench.leaderboard.store.sources import require_same_source, row_beside, source_of
 from sgbench.leaderboard.store.stored import RECORDS, AnotherRecordError, StoredRecords, record_path
-from sgbench.paths import RECORD, whole_name
+from sgbench.paths import JUDGED, RECORD, whole_name
 from sgbench.records.record import RunRecord
 from sgbench.records.unfinished import remove_abandoned
 
@@ -68,7 +68,9 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
         )
         raise InputError(f"{root}: no such folder; {remedy}")
     names = sorted(
-        child.name for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
+        child.name
+        for child in root.iterdir()
+        if child.is_dir() and not child.name.startswith(".") and child.name not in _not_read(layout)
     )
     if only is None:
         return names
@@ -359,10 +361,16 @@ def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
         depth = len(here.relative_to(start).parts)
         links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
         findings += [_link(here / name) for name in links]
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        beside = () if depth else _not_read(layout)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in beside)
         wanted = (name for name in sorted(files) if name == RECORD or layout != "runs")
         paths += [here / name for name in wanted if not name.startswith(".")]
     return paths, findings
+
+
+def _not_read(layout: Layout) -> tuple[str, ...]:
+    """Return the folders at the root of a tree that no board reads: runs that `sgbench judge` made for itself."""
+    return (JUDGED,) if layout == "runs" else ()
 
 
 def _link(path: Path) -> Finding:

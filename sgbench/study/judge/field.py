@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,16 +55,11 @@ def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> t
     """Combine chosen tasks of a study, by name, with the results in its summary.
 
     Raises:
-        InputError: a task has no stored runs of shapes at their own best.
+        KeyError: there is no such task; see `named_tasks`.
     """
     tasks = []
     for name in names:
-        known, task = summary.tasks.get(name), study.tasks.get(name)
-        if known is None or task is None or not known.own_best:
-            raise InputError(
-                f"--task {name}: no stored runs of known shapes at their own best; known are "
-                f"{', '.join(each for each, of in summary.tasks.items() if of.own_best)}"
-            )
+        known, task = summary.tasks[name], study.tasks[name]
         tasks.append(
             JudgedTask(
                 name=name,
@@ -78,6 +73,36 @@ def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> t
             )
         )
     return tuple(tasks)
+
+
+def titles(summary: StudySummary) -> dict[str, str]:
+    """Map the names of tasks on which a candidate can run to their titles: those with shapes at their own best."""
+    return {name: task.title for name, task in summary.tasks.items() if task.own_best}
+
+
+def named_tasks(text: str, titles: Mapping[str, str]) -> list[str]:
+    """Return the names of the tasks in a text: titles, beginnings of one title each, or names, with commas.
+
+    Raises:
+        InputError: a part of the text names no task, or several; the message lists the titles.
+
+    >>> named_tasks("Digits, one layer, T4", {"T2d1": "digits, one layer", "T4": "Braille letters, recurrent"})
+    ['T2d1', 'T4']
+    """
+    whole = {key.lower(): name for name, title in titles.items() for key in (name, title)}
+    names, rest = [], text.strip(" ,").lower()
+    while rest:
+        fits = [key for key in whole if rest == key or rest.startswith(f"{key},")]
+        is_beginning = any(key.startswith(rest) for key in whole)
+        part = max(fits, key=len) if fits else rest if is_beginning else rest.partition(",")[0].strip()
+        found = {name for key, name in whole.items() if key == part or (not fits and key.startswith(part))}
+        if len(found) != 1:
+            many = "names several tasks" if found else "is no task"
+            known = "; ".join(title for name, title in titles.items() if name in found or not found)
+            raise InputError(f"--tasks {text}: '{part}' {many}; known are: {known}")
+        names += found
+        rest = rest[len(part) :].strip(" ,")
+    return names
 
 
 def regime_of(task: TaskSummary) -> str:

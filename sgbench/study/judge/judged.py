@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sgbench.energy.price import chosen_targets
-from sgbench.errors import InputError, require_count, suggest
+from sgbench.errors import InputError, require_count
 from sgbench.leaderboard.deviation import References
-from sgbench.paths import default_runs_dir
+from sgbench.paths import JUDGED, default_runs_dir
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.files import write_atomic
 from sgbench.study.definition import load_study
 from sgbench.study.judge.decide import LOOKS
-from sgbench.study.judge.field import SETS, judged_tasks
+from sgbench.study.judge.field import SETS, judged_tasks, named_tasks, titles
 from sgbench.study.judge.hand_in import hand_in
 from sgbench.study.judge.page import files_of
 from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders
@@ -52,7 +52,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     Args:
         overrides: Hydra overrides that choose the candidate; the first may be the name of an entry, e.g. "formula",
             "surrogate.formula='...'".
-        tasks: "quick", "whole", or names of the study's tasks.
+        tasks: "quick", "whole", or titles or names of the study's tasks, e.g. "digits, one layer".
         to: folder for the files of the verdict; None writes none.
         calibrated: whether to run recurrent tasks also at the calibrated width, for a second verdict.
         most_seeds: most reporting seeds; with fewer than those of the last analysis more verdicts stay open.
@@ -72,9 +72,10 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     """
     require_count("--seeds", most_seeds, low=LOOKS[0][0])
     prices = chosen_targets(targets, config_dirs) if targets else {}
-    names, map_seeds = _tasks_and_map_seeds(tasks)
+    summary = read_summary(shipped_summary())
+    names, map_seeds = _tasks_and_map_seeds(tasks, titles(summary))
     candidate = Candidate.of(overrides, config_dirs)
-    judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
+    judged = judged_tasks(load_study(STUDY).study, summary, names)
     folders = TrialFolders(
         runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets)
     )
@@ -91,13 +92,15 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     return result
 
 
-def _tasks_and_map_seeds(tasks: str | Sequence[str]) -> tuple[Sequence[str], int]:
-    """Return the names of the tasks and the count of seeds of their map; an InputError for an unknown set."""
-    if not isinstance(tasks, str):
-        return tasks, FEW_SEEDS
-    if tasks not in SETS:
-        raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
-    return SETS[tasks], MAP_SEEDS[tasks]
+def _tasks_and_map_seeds(tasks: str | Sequence[str], known: Mapping[str, str]) -> tuple[Sequence[str], int]:
+    """Return the names of the tasks and the count of seeds of their map; `known` maps names to titles."""
+    if isinstance(tasks, str) and tasks in SETS:
+        return SETS[tasks], MAP_SEEDS[tasks]
+    texts = [tasks] if isinstance(tasks, str) else tasks
+    names = dict.fromkeys(name for text in texts for name in named_tasks(text, known))
+    if not names:
+        raise InputError(f"--tasks: {', '.join(SETS)} or a task is needed: {'; '.join(known.values())}")
+    return [*names], FEW_SEEDS
 
 
 def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
@@ -106,4 +109,4 @@ def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
         return runs_dir
     entry = candidate.overrides[0].partition("=")[2].replace("/", "_")
     digest = hashlib.sha256("\0".join(candidate.overrides).encode()).hexdigest()[:8]
-    return default_runs_dir() / "judged" / f"{entry}_{digest}"
+    return default_runs_dir() / JUDGED / f"{entry}_{digest}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +55,12 @@ class Candidate:
         first = overrides[0] if "=" in overrides[0] else f"surrogate={overrides[0]}"
         if not first.startswith("surrogate="):
             raise InputError(f"{overrides[0]}: the first override names a surrogate, e.g. surrogate=formula")
-        entry = catalogue.entry("surrogate", first.partition("=")[2], list(config_dirs))
+        name = first.partition("=")[2]
+        if re.search(r"[*()+<> ]", name):
+            raise InputError(
+                f"{name}: is no name of a surrogate; a formula is judged by: formula \"surrogate.formula='{name}'\""
+            )
+        entry = catalogue.entry("surrogate", name, list(config_dirs))
         return Candidate((first, *overrides[1:]), "width_fwhm" in entry.parameters)
 
 
