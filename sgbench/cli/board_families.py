@@ -147,11 +147,18 @@ def _across(args: argparse.Namespace) -> int:
             f"ranks over {len(comparison.tasks)} tasks: Friedman p = {comparison.ranks.p:.2g}; mean ranks less "
             f"than {comparison.ranks.critical_difference:.2f} apart do not differ significantly (Nemenyi, 5 %)"
         )
+    if len(comparison.families) == 1:
+        print_lines(f"{comparison.families[0].name} alone is on every task: nothing is compared")
     if comparison.left_out:
         print_lines(f"left out, since not on every task: {', '.join(comparison.left_out)}")
     if comparison.alone:
         print_lines(
             f"left out, since all methods there have one {args.by.replace(',', ' ')}: {', '.join(comparison.alone)}"
+        )
+    if comparison.mixed:
+        print_lines(
+            f"left out, since methods there differ in more than {args.by.replace(',', ' ')}: "
+            f"{', '.join(comparison.mixed)}"
         )
     return warn_of_findings(findings)
 

@@ -27,7 +27,8 @@ class SMnist(EventFiles, entry="s_mnist"):
     There are `channels` = 2 h + 1 channels and h thresholds theta_i, i = 0..h - 1, evenly spaced from 0 to 254.
     With the grey values x_k, k = 0..783, channel 2 h + 1 - i fires at pixel k if
     :math:`x_k < \theta_i \le x_{k+1}`, channel h + 1 - i if :math:`x_{k+1} < \theta_i \le x_k`, and channel 0 if
-    x_k = 255. A pixel lasts `repeat` steps of `step_us`, with its spikes in each of them, as in tonic's SMNIST.
+    x_k = 255. No grey value crosses theta_0 = 0, so channels 1 and h + 1 never fire, as in tonic. A pixel lasts
+    `repeat` steps of `step_us`, with its spikes in each of them, as in tonic's SMNIST.
 
     Args:
         channels: number of channels, odd.

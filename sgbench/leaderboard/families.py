@@ -181,6 +181,7 @@ class AcrossTasks:
     left_out: tuple[str, ...]  # families that did not run on every task
     ranks: RankTest | None  # None with one task or one family
     alone: tuple[str, ...] = ()  # tasks with a single family, left out since they compare none
+    mixed: tuple[str, ...] = ()  # tasks whose families differ in other entries too, left out
 
 
 def across_tasks(
@@ -189,7 +190,7 @@ def across_tasks(
     """Compare families over tasks, each by the setting that validation selects on a task.
 
     Tasks with a single family, such as boards of learning rules with one surrogate, are left out if another task
-    has several.
+    has several. So are tasks of which no two families share all other entries, such as boards of published recipes.
 
     Args:
         measured: maps each task to its methods.
@@ -201,10 +202,11 @@ def across_tasks(
     """
     grouped = {task: families(measured[task], by) for task in sorted(measured)}
     alone = tuple(task for task, methods_by_name in grouped.items() if len(methods_by_name) == 1)
-    if len(alone) < len(grouped):
-        grouped = {task: methods_by_name for task, methods_by_name in grouped.items() if task not in alone}
+    mixed = tuple(task for task in grouped if task not in alone and not _shares_the_rest(grouped[task], by))
+    if len(alone) + len(mixed) < len(grouped):
+        grouped = {task: found for task, found in grouped.items() if task not in (*alone, *mixed)}
     else:
-        alone = ()
+        alone, mixed = (), ()
     tasks = tuple(grouped)
     names = sorted({name for methods_by_name in grouped.values() for name in methods_by_name})
     common_names = [name for name in names if all(name in grouped[task] for task in tasks)]
@@ -226,7 +228,19 @@ def across_tasks(
         summaries.append(_summarise(name, scores[name], mean_rank, settings))
     summaries.sort(key=lambda family: (-family.interquartile_mean, family.name))
     left_out = tuple(name for name in names if name not in common_names)
-    return AcrossTasks(tasks, tuple(summaries), left_out, ranks, alone)
+    return AcrossTasks(tasks, tuple(summaries), left_out, ranks, alone, mixed)
+
+
+def _shares_the_rest(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str]) -> bool:
+    """Return whether some methods of two families have the same entries but for those that make a family."""
+    rests = [
+        {
+            tuple(entry for group, entry in sorted(one.method.choices.items()) if group not in by)
+            for one in family
+        }
+        for family in grouped.values()
+    ]
+    return sum(map(len, rests)) > len(set().union(*rests))
 
 
 def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:

@@ -70,8 +70,8 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
         "",
         f"Written from the records of runs by `{COMMAND}`; do not edit.",
         "`sgbench reproduce NAME` makes the runs again, `sgbench reproduce` lists them. Each is one file of",
-        "`conf/experiment/reproduce/` with figure, tolerance and source; no tolerance was widened after a run.",
-        "The column `revised` says what was changed or set only once values of ours were known: conditions",
+        "`conf/experiment/reproduce/` with figure, tolerance and source. No tolerance was widened after a run, but",
+        "the column `revised` says what was changed or set only once values of ours were known: conditions",
         "(settings, iterations or how many cells count, most of them after a miss), or the bound itself.",
         "",
         f"Of {len(verdicts)} figures {verdicts.count('agrees')} agree, {verdicts.count('does not agree')} do not, "

@@ -35,8 +35,8 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
 
     v_(i) is the i-th smallest of N validation scores; its weight is the probability to be the best of n. This
     estimator is unbiased; that of Dodge et al. draws with replacement and is too low near n = N. Test scores get
-    the same weights, so they are those of the trial that validation selects. Of trials with equal validation scores
-    the one with the best test score counts as selected, so with such ties the test score is an upper bound.
+    the same weights, so they are those of the trial that validation selects. Trials with equal validation scores
+    are selected equally often, so each counts with the mean of their test scores.
 
     Source: Dodge et al. 2019, D19-1224; Tang et al. 2020, arXiv:2004.13705, for the bias.
 
@@ -48,12 +48,28 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     >>> validation.round(3), test.round(3)
     (array([0.6, 0.7]), array([0.6, 0.8]))
     """
-    ordered = sorted(trials, key=lambda trial: (trial.validation, trial.test))
+    ordered = sorted(trials, key=lambda trial: trial.validation)
     total = len(ordered)
     weights = np.array([_chances_to_be_best(n, total) for n in range(1, total + 1)])
-    scores = np.array([[trial.validation, trial.test] for trial in ordered])
-    validation, test = (weights @ scores).T
-    return validation, test
+    validation, test = (
+        np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test")
+    )
+    return weights @ validation, weights @ _shared(validation, test[None])[0]
+
+
+def _shared(validation: Floats, test: Floats) -> Floats:
+    """Give trials with equal validation scores the mean of their test scores, row by row [rows, trials].
+
+    Args:
+        validation: of each trial, [trials] or [rows, trials].
+        test: of each trial [rows, trials].
+    """
+    _, group = np.unique(validation, return_inverse=True)
+    places = np.arange(len(test))[:, None], np.broadcast_to(group.reshape(np.shape(validation)), test.shape)
+    sums, counts = np.zeros((2, len(test), group.max() + 1))
+    np.add.at(sums, places, test)
+    np.add.at(counts, places, 1.0)
+    return sums[places] / counts[places]
 
 
 def best_band(
@@ -82,10 +98,13 @@ def best_band(
     """
     total = len(trials)
     weights = np.array([_chances_to_be_best(n, total) for n in range(1, total + 1)])
-    ordered = sorted(trials, key=lambda trial: (trial.validation, trial.test))
+    ordered = sorted(trials, key=lambda trial: trial.validation)
     # With trials in the order of validation, a draw in that order is its sorted indices.
     indices = np.sort(generator.integers(total, size=(draws, total)), axis=1)
-    curves = np.array([trial.test for trial in ordered])[indices] @ weights.T
+    validation, test = (
+        np.array([getattr(trial, name) for trial in ordered])[indices] for name in ("validation", "test")
+    )
+    curves = _shared(validation, test) @ weights.T
     low, high = np.quantile(curves, [(1 - share) / 2, (1 + share) / 2], axis=0)
     return low, high
 
@@ -115,26 +134,22 @@ def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
     .. math:: \frac{1}{\log k_\max - \log k_\min} \int_{\log k_\min}^{\log k_\max} s(k) \, d\log k
 
     k is the slope and s(k) its test score; the integral is by trapezoids. A slope that was tried with several other
-    settings has the score of the one that is best on validation, and of equal ones the best test score. The more
-    the slope matters, the further the result is below the best score.
+    settings has the score of the one that is best on validation, and of equal ones their mean. The more the slope
+    matters, the further the result is below the best score.
 
     >>> flat = [Trial(0.9, 0.9, slope, 1, 0) for slope in (1.0, 10.0, 100.0)]
     >>> peaked = [Trial(score, score, slope, 1, 0) for slope, score in ((1.0, 0.1), (10.0, 0.9), (100.0, 0.1))]
     >>> round(slope_sensitivity(flat), 3), round(slope_sensitivity(peaked), 3)
     (0.9, 0.5)
     """
-    best: dict[float, Trial] = {}
+    by_slope: dict[float, list[Trial]] = {}
     for trial in trials:
-        slope = trial.slope
-        if slope is None or slope <= 0:
-            continue
-        known = best.get(slope)
-        if known is None or (trial.validation, trial.test) > (known.validation, known.test):
-            best[slope] = trial
-    if len(best) < MIN_SLOPES:
+        if trial.slope is not None and trial.slope > 0:
+            by_slope.setdefault(trial.slope, []).append(trial)
+    if len(by_slope) < MIN_SLOPES:
         return None
-    log_slopes = np.log(sorted(best))
-    scores = np.array([best[slope].test for slope in sorted(best)])
+    log_slopes = np.log(sorted(by_slope))
+    scores = np.array([best_cells(by_slope[slope], count=1) for slope in sorted(by_slope)])
     area = ((scores[1:] + scores[:-1]) / 2 * np.diff(log_slopes)).sum()
     return float(area / (log_slopes[-1] - log_slopes[0]))
 
@@ -142,15 +157,18 @@ def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
 def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:
     """Average the test scores of the `count` settings with the best validation scores, or of all if fewer.
 
-    Of settings with equal validation scores those with the worst test scores are taken first.
+    Settings with equal validation scores are taken equally often: each counts with the mean of their test scores.
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), who average the ten best cells of a grid.
 
     >>> best_cells([Trial(0.9, 0.8, None, 1, 0), Trial(0.1, 0.2, None, 1, 0)], count=1)
     0.8
     """
-    ordered = sorted(trials, key=lambda trial: (-trial.validation, trial.test))[:count]
-    return math.fsum(trial.test for trial in ordered) / len(ordered)
+    ordered = sorted(trials, key=lambda trial: -trial.validation)
+    validation, test = (
+        np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test")
+    )
+    return float(_shared(validation, test[None])[0, :count].mean())
 
 
 def failed_share(trials: Sequence[Trial]) -> float:

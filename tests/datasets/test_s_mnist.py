@@ -7,13 +7,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.idx_images import FILES
 from sgbench.datasets.mnist import Mnist
-from sgbench.datasets.s_mnist import SMnist
+from sgbench.datasets.s_mnist import SMnist, crossings
 from sgbench.errors import InputError
 from tests.datasets.against_tonic import by_tonic, each_sample, tonic
 from tests.datasets.fakes import fake_idx_images
@@ -50,6 +51,13 @@ def test_s_mnist_as_tonic_makes_it(tmp_path, monkeypatch):
     assert any(channel == 0 for _, own in theirs for _, channel in own)
     with raises_naming(InputError, "dataset.channels=98", "odd"):
         SMnist(channels=98, repeat=2, step_us=1000)
+
+
+def test_two_channels_never_fire() -> None:
+    """By hand: all grey values in turn, up and down, cross each threshold but 0; as in tonic's code."""
+    grey = np.concatenate([np.arange(256), np.arange(256)[::-1]]).astype(np.uint8)
+    fired = set(crossings(grey, 99)[0].tolist())
+    assert {*range(99)} - fired == {1, 50}
 
 
 def test_gzipped_files_of_mnist_serve_as_well(tmp_path):

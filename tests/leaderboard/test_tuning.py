@@ -7,7 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
-from sgbench.statistics.tuning_curves import Trial, best_cells, expected_best, failed_share, slope_sensitivity
+from sgbench.statistics.tuning_curves import (
+    Trial,
+    best_band,
+    best_cells,
+    expected_best,
+    failed_share,
+    slope_sensitivity,
+)
 
 
 def trial(
@@ -63,3 +70,28 @@ def test_best_cells_are_those_of_validation() -> None:
 def test_failed_share_counts_runs() -> None:
     """By hand: one of three and two of two failed."""
     assert failed_share([trial(0.5, 0.5, runs=3, failed=1), trial(0.1, 0.1, runs=2, failed=2)]) == 0.6
+
+
+def test_ties_of_validation_are_broken_by_nothing_that_the_test_says() -> None:
+    """Reference: all orders of selection among equal validation scores, averaged; must differ: the best test."""
+    trials = [trial(0.9, 0.2), trial(0.9, 0.8), trial(0.9, 0.5), trial(0.4, 1.0), trial(0.4, 0.0)]
+    orders = [*itertools.permutations(trials)]
+    for n in range(1, 6):
+        picks = [max(order[:n], key=lambda each: each.validation).test for order in orders]
+        assert expected_best(trials)[1][n - 1] == pytest.approx(np.mean(picks))
+        taken = [sorted(order, key=lambda each: -each.validation)[:n] for order in orders]
+        assert best_cells(trials, count=n) == pytest.approx(
+            np.mean([np.mean([each.test for each in cells]) for cells in taken])
+        )
+    tied = [trial(0.5, 0.2, 1.0), trial(0.5, 0.6, 1.0), trial(0.5, 0.6, 10.0)]
+    assert slope_sensitivity(tied) == pytest.approx((0.4 + 0.6) / 2)
+
+
+def test_the_band_shares_ties_within_each_draw() -> None:
+    """Reference: `expected_best` of each draw itself, with the same draws, of settings that are tied."""
+    trials = [trial(0.9, 0.2), trial(0.9, 0.8), trial(0.4, 1.0), trial(0.4, 0.1)]
+    low, high = best_band(trials, np.random.default_rng(3), draws=50)
+    ordered = sorted(trials, key=lambda each: each.validation)
+    draws = np.random.default_rng(3).integers(4, size=(50, 4))
+    curves = np.array([expected_best([ordered[place] for place in draw])[1] for draw in draws])
+    assert np.allclose([low, high], np.quantile(curves, [0.1, 0.9], axis=0))

@@ -15,8 +15,11 @@ import pytest
 from PIL import Image
 from scipy.stats import t
 
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.families import AcrossTasks
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.site.across import compare_surrogates
 from sgbench.leaderboard.site.answer import answer_of, listed
 from sgbench.leaderboard.site.beside import SiteExtras
 from sgbench.leaderboard.site.method_curves import curve_charts
@@ -25,6 +28,7 @@ from sgbench.leaderboard.site.pictures import size_in
 from sgbench.leaderboard.site.protocols import protocol_files
 from sgbench.leaderboard.site.render import DOCS_SECTIONS
 from sgbench.leaderboard.site.reproductions import read_reproductions
+from sgbench.leaderboard.site.sources import read_sources
 from sgbench.leaderboard.site.texts import text_pages
 from sgbench.plots.layout import laid_out
 from sgbench.recommendation.advice import advise
@@ -39,6 +43,7 @@ from sgbench.tables.values import as_csv, as_json
 from study.reporting.pages.regime_map import CAPTION as MAP_CAPTION
 from tests.leaderboard.factory import method, record
 from tests.messages import lines_naming
+from tests.rooms import ROOT
 from tests.site.boards import COMMIT, documents, html, sources_of, texts
 from tests.site.documents import Document
 
@@ -133,6 +138,43 @@ def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     found = answer_of(sources_of(tmp_path / "other", swapped), "no task")
     assert lines_naming(found.doubts[0], "A control has the", "toy_v1")
     assert "cannot say" in found.headline
+
+
+def test_nobody_wins_a_race_of_one(tmp_path: Path) -> None:
+    """Must differ: a surrogate without another one is named by no headline; must match: of two, one leads."""
+    alone = [each for each in two_methods() if each.method.choices["surrogate"] == "atan"]
+    assert alone
+    sources = sources_of(tmp_path / "boards", alone)
+    found = compare_surrogates(sources)
+    assert found == "atan alone is on every task"
+    answer = answer_of(sources, found)
+    assert answer.headline == "The boards cannot say yet."
+    pages = documents(sources)
+    assert "highest interquartile" not in pages["index.html"].text + pages["across.html"].text
+    assert isinstance(compare_surrogates(sources_of(tmp_path / "two", two_methods())), AcrossTasks)
+
+
+@pytest.mark.slow
+def test_the_committed_boards_are_a_race() -> None:
+    """Of the boards of this checkout: several surrogates; a board of recipes is left out."""
+    found = compare_surrogates(read_sources(ROOT / "leaderboards", references=References(), commit=COMMIT))
+    assert isinstance(found, AcrossTasks)
+    assert len(found.families) >= 5
+    assert "spoken_twin_v1" in found.mixed
+
+
+def test_what_was_revised_is_said_beside_what_agrees(tmp_path: Path) -> None:
+    """By hand: of three that agree, conditions of one and the bound of one."""
+    head = "| reproduction | figure | published | ours | verdict | revised |\n| - | - | - | - | - | - |\n"
+    lines = ("agrees | conditions", "agrees | bound", "agrees | ", "does not agree | conditions")
+    page = tmp_path / "page.md"
+    page.write_text(head + "".join(f"| a | {place} | 1 | 1 | {line} |\n" for place, line in enumerate(lines)))
+    found = read_reproductions(page)
+    assert found is not None
+    assert found.summary == (
+        "Of 4 figures 3 agree with what was published. Of those, conditions of 1 and bound of 1 were changed or "
+        "set once values were known."
+    )
 
 
 def test_sizes_of_pictures(tmp_path: Path) -> None:

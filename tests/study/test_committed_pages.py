@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def test_no_committed_page_is_older_than_what_it_tells(name: str) -> None:
 def pages_of(name: str) -> list[Path]:
     """Markdown of a study's folder."""
     return sorted((ROOT / pages_folder(name)).rglob("*.md"))
+
+
+def test_readme_counts_the_runs_of_the_study() -> None:
+    """Must match: a number of more than four digits before "runs" in README, and that of the study's front page."""
+    (stored,) = re.findall(r"([\d,]+) runs are stored", (ROOT / "docs" / "study" / "README.md").read_text())
+    assert {*re.findall(r"\b(\d+,\d{3}) runs\b", (ROOT / "README.md").read_text())} <= {stored}
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.families import AcrossTasks, across_tasks
+from sgbench.leaderboard.families import MIN_FOR_RANKS, AcrossTasks, across_tasks
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
 from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_table
 from sgbench.leaderboard.site.files import Page
@@ -27,9 +27,12 @@ def compare_surrogates(sources: Sources) -> AcrossTasks | str:
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
-        return across_tasks(measured, measures, by=("surrogate",))
+        found = across_tasks(measured, measures, by=("surrogate",))
     except InputError as error:
         return str(error)
+    if len(found.families) < MIN_FOR_RANKS:
+        return f"{found.families[0].name} alone is on every task"
+    return found
 
 
 def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources) -> Page:
@@ -50,6 +53,7 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
             "charts": laid_out(across_charts(profiles(comparison), mean_ranks(comparison), caption=CAPTION)),
             "left_out": comparison.left_out,
             "alone": comparison.alone,
+            "mixed": comparison.mixed,
             "ranks": rank_sentence(comparison),
         }
     tables |= {"differences": duels_table(answer), "seeds": answer.powers}
@@ -103,7 +107,7 @@ def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
 def rank_sentence(comparison: AcrossTasks) -> str:
     """Write the sentence on Friedman's test, and on which mean ranks differ significantly."""
     if comparison.ranks is None:
-        return "One task, or one surrogate, has no ranks to average."
+        return "One task has no ranks to average."
     return (
         f"Over {len(comparison.tasks)} tasks Friedman's test gives p = {comparison.ranks.p:.2g}; mean ranks less "
         f"than {comparison.ranks.critical_difference:.2f} apart do not differ significantly (Nemenyi, 5 %)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sgbench.records.files import read_bytes
 from sgbench.tables.table import Cell, Column, Table
 
 AGREES = "agrees"
-VERDICT = "verdict"
+VERDICT, REVISED = "verdict", "revised"
 NUMBERED = ("seeds", "minutes")
 PUBLISHED = re.compile(r"(?:at least |at most )?(-?\d[\d.e+-]*)(?: ± [\d.e+-]+)?")
 OURS = re.compile(r"(-?\d[\d.e+-]*)(?: ± (\d[\d.e+-]*))?")
@@ -69,11 +70,23 @@ def read_reproductions(path: Path) -> Reproductions | None:
     )
     sections = sorted(_sections(text, failing), key=lambda section: not section.failing)
     return Reproductions(
-        f"Of {len(rows)} figures {agree} agree with what was published.",
+        f"Of {len(rows)} figures {agree} agree with what was published.{_revised(rows, head)}",
         table,
         _charts([dict(zip(head, row, strict=True)) for row in rows]),
         tuple(sections),
     )
+
+
+def _revised(rows: list[list[str]], head: list[str]) -> str:
+    """Say of how many agreeing figures something was changed or set once values were known; empty for none."""
+    if REVISED not in head:
+        return ""
+    verdict, revised = head.index(VERDICT), head.index(REVISED)
+    counts = Counter(row[revised] for row in rows if row[verdict] == AGREES and row[revised])
+    if not counts:
+        return ""
+    said = " and ".join(f"{what} of {count}" for what, count in sorted(counts.items(), reverse=True))
+    return f" Of those, {said} were changed or set once values were known."
 
 
 def _with_names(rows: list[list[str]]) -> list[list[str]]:
