@@ -20,7 +20,7 @@ from sgbench.records.shards import ShardLine
 from sgbench.study.status import states_of
 from sgbench.tables import NONE, decimal_text
 from study.chip.analysis.levels import failures, levels, weights_of
-from study.reporting.pages.text import StudyPage, StudyPicture, details, table
+from study.reporting.pages.text import StudyPage, StudyPicture, details, resets_text, table
 from study.reporting.report import Passage, Report, ReportInput
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def make_report(given: ReportInput) -> Report:
         f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))
     ]
     parts = [
+        resets_text(one.record for one in given.entries),
         f"What was run, and how advice is made and tested, stands in [the registration](../{registration}). "
         f"Stored runs by block: {'; '.join(state)}. `sgbench recommend --target` reads the same records.",
     ]
@@ -105,7 +106,7 @@ def make_report(given: ReportInput) -> Report:
         *(details(task.title, _settings(priced[task.title])) for task in measured),
     ]
     page = StudyPage("README.md", TITLE, tuple(parts), (picture,), {CHART: _chart(checks)} if checks else {})
-    passage = Passage(GUIDE, NAME, fill(in_short(DRAWN, checks), WIDTH))
+    passage = Passage(GUIDE, NAME, fill(f"{parts[0]} {in_short(DRAWN, checks)}", WIDTH))
     return Report((page,), passages=(passage,), reads=tuple(f"conf/energy/{name}.yaml" for name in LISTS))
 
 

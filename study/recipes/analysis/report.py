@@ -25,7 +25,7 @@ from study.recipes.analysis.carried import (
     loss,
     whole_seeds,
 )
-from study.reporting.pages.text import StudyPage, interval, table
+from study.reporting.pages.text import StudyPage, interval, resets_text, table
 from study.reporting.report import Passage, Report, ReportInput
 from study.reporting.verdicts import HypothesisResult, corrected
 
@@ -59,6 +59,7 @@ def make_report(given: ReportInput) -> Report:
     said = answer(claims, losses, len(tasks))
     titles = {name: task.title for name, task in tasks.items()}
     parts = [
+        resets_text(entry.record for entry in given.entries),
         f"What was run, and how it is decided, stands in [the registration](../{registration}). "
         f"Stored runs by block: {'; '.join(state)}.",
         said,
@@ -68,7 +69,8 @@ def make_report(given: ReportInput) -> Report:
         *([f"## Departures\n\n{_bullets(given.evidence.deviations)}"] if given.evidence.deviations else []),
     ]
     page = StudyPage("README.md", TITLE, tuple(parts))
-    return Report((page,), passages=(Passage(GUIDE, NAME, fill(said, WIDTH)),))
+    guide = f"{parts[0]} {said}"
+    return Report((page,), passages=(Passage(GUIDE, NAME, fill(guide, WIDTH)),))
 
 
 def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[WidthLoss]], tasks: int) -> str:

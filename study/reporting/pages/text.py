@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sgbench.plots.chart import Charts
 from sgbench.plots.drawn_from import numbers_digest
+from sgbench.records.record import RunRecord
 from sgbench.study.cells import Cell
 from sgbench.tables import NONE, decimal_text, number_text, p_text
 from sgbench.tables.markdown import markdown
@@ -147,6 +148,17 @@ def cell_text(cell: Mapping[str, object] | Cell, *, without: Sequence[str] = ())
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             words.append(f"{SHORT_KEYS.get(key, key)} {shown}")
     return ", ".join(words)
+
+
+def resets_text(records: Iterable[RunRecord]) -> str:
+    """Say with which gradient of the reset all runs were made, as far as their neurons have one."""
+    neurons = (record.method.parameters["neuron"] for record in records)
+    resets = sorted({str(neuron["reset_gradient"]) for neuron in neurons if "reset_gradient" in neuron})
+    if not resets:
+        return ""
+    return (
+        f"**The reset is {' or '.join(resets)} in every run** (`neuron.reset_gradient={'|'.join(resets)}`)."
+    )
 
 
 def few(runs: int, of: int) -> str:
