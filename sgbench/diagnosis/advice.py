@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sgbench.diagnosis.flow import NOWHERE, log_slope
 from sgbench.diagnosis.levels import DETACHED
+from sgbench.errors import shortened
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
 FEWEST_NONZERO = 1e-4  # share of non-zero gradients below which a layer does not learn
@@ -32,6 +34,18 @@ class Remedies(NamedTuple):
     explodes: str
     silent: str
     saturated: str
+    most_silent: float = MOST_SILENT
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """Holds what was seen in a user's module besides the values of its layers: names of layers, and why."""
+
+    equal_input: Collection[str] = frozenset()  # all samples bring them the same current
+    unheard: Collection[str] = frozenset()  # nothing that the loss depends on takes their spikes
+    frozen: Collection[str] = frozenset()  # their weights get no gradient
+    attached: Collection[str] = frozenset()  # their reset passes a gradient
+    left_out: Mapping[str, str] = field(default_factory=dict)  # why they were not measured
 
 
 OF_RUNS = Remedies(
@@ -45,16 +59,21 @@ OF_RUNS = Remedies(
 OF_MODULES = Remedies(
     dead="take a surrogate that reaches further, e.g. spike_grad=surrogate.atan(), or begin with weights 1.5 times "
     "as large",
-    explodes="narrow the surrogate, e.g. spike_grad=surrogate.fast_sigmoid(slope=25), or detach recurrent spikes",
+    explodes="narrow the surrogate, e.g. spike_grad=surrogate.fast_sigmoid(slope=25), begin with smaller recurrent "
+    "weights, or detach recurrent spikes",
     silent="begin with weights 1.5 times as large, or lower the threshold, e.g. threshold=0.5",
     saturated="begin with weights half as large, or raise the threshold, e.g. threshold=2.0",
+    most_silent=0.8,  # of one batch, in which half of the neurons of a healthy start may be silent
 )
 NOTHING = "nothing stands out: the gradient reaches every layer and does not explode"
 Test = Callable[[LayerDiagnosis], bool]
 
 
 def outlook(
-    layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False, attached: Collection[str] = ()
+    layers: Sequence[LayerDiagnosis],
+    *,
+    all_hidden: bool = False,
+    attached: Collection[str] = (),
 ) -> Outlook:
     """Predict whether a training that begins with these gradients explodes, learns nothing ("dead") or is fine.
 
@@ -68,6 +87,28 @@ def outlook(
     if any(overflows(layer) for layer in layers) or any(explodes(layer, attached) for layer in hidden):
         return "explodes"
     return "dead" if any(is_cut_off(layer, layers[-1]) for layer in hidden) else "fine"
+
+
+def why_not_fine(layers: Sequence[LayerDiagnosis], unheard: Collection[str] = ()) -> str:
+    """Write why no training is called fine in which a layer sends no spike; empty if all send some.
+
+    Gradient may reach the layer and wake it; until then all samples score alike, as in guessing.
+
+    Args:
+        layers: those whose spikes count.
+        unheard: names of layers whose spikes nothing takes, so that it does not matter whether they fire.
+    """
+    silent = ", ".join(layer.name for layer in layers if is_silent(layer, unheard))
+    return (
+        shortened(f"{silent}: no neuron fires, so that all samples score alike until one does", 300)
+        if silent
+        else ""
+    )
+
+
+def is_silent(layer: LayerDiagnosis, unheard: Collection[str] = ()) -> bool:
+    """Return whether none of a layer's neurons fires, and others should hear them; see `why_not_fine`."""
+    return layer.dead_fraction == 1.0 and layer.name not in unheard
 
 
 def overflows(layer: LayerDiagnosis) -> bool:
@@ -124,15 +165,72 @@ def advise(
         yield NOTHING
 
 
-def advise_modules(diagnosis: Diagnosis) -> Iterator[str]:
-    """Yield the advice for a user's own torch network: a sentence for each problem, or one if there is none."""
-    yield from list(_sentences(diagnosis.layers, OF_MODULES)) or [NOTHING]
+def advise_modules(diagnosis: Diagnosis, facts: ModuleFacts) -> Iterator[str]:
+    """Yield the advice for a user's own torch network: causes first, then what follows; or that there is none."""
+    layers = diagnosis.layers
+    apart = {layer.name for layer in layers if layer.reasons.get("grad_norm") == NOWHERE}
+    silent = {layer.name for layer in layers if is_silent(layer, facts.unheard)}
+    causes: list[tuple[Collection[str], str]] = [
+        (
+            facts.equal_input,
+            "every sample brings the same current, so nothing can be told apart: look at the batch (zeros, whole "
+            "numbers divided, one value for all) and at its scale",
+        ),
+        (
+            apart,
+            "the loss does not depend on this layer: look for detach(), no_grad, .data or numpy behind it, for "
+            "surrogate_disable, or for outputs that are not used",
+        ),
+        (
+            silent,
+            "no neuron fires, so nothing is passed on: begin with larger weights or a positive bias, scale the "
+            "input up, or lower the threshold, e.g. threshold=0.5",
+        ),
+    ]
+    problems = [_named(layers, names, text) for names, text in causes if names]
+    explained = {*apart, *silent}
+    others = [layer for layer in layers if layer.name not in explained]
+    problems += _sentences(others, OF_MODULES, facts.attached, last=layers[-1], unheard=facts.unheard)
+    if facts.frozen:
+        problems.append(
+            _named(
+                layers,
+                facts.frozen,
+                "all of its weights are frozen (requires_grad=False) and stay as they are",
+            )
+        )
+    yield from problems or [NOTHING]
+    if facts.left_out:
+        yield "; ".join(f"{name} is left out: {reason}" for name, reason in facts.left_out.items())
+
+
+def _named(layers: Sequence[LayerDiagnosis], names: Collection[str], text: str) -> str:
+    """Write a sentence on several layers: the name of the first, the others behind it, and the text."""
+    first, *others = [layer.name for layer in layers if layer.name in names]
+    likewise = f" (likewise {', '.join(others)})" if others else ""
+    return f"{first}{likewise}: {text}"
 
 
 def _sentences(
-    layers: Sequence[LayerDiagnosis], remedies: Remedies, attached: Collection[str] = ()
+    layers: Sequence[LayerDiagnosis],
+    remedies: Remedies,
+    attached: Collection[str] = (),
+    *,
+    last: LayerDiagnosis | None = None,
+    unheard: Collection[str] = (),
 ) -> Iterator[str]:
-    """Yield one sentence for each kind of problem: the layers with it, its description and its remedy."""
+    """Yield one sentence for each kind of problem: the layers with it, its description and its remedy.
+
+    Args:
+        layers: to be judged.
+        remedies: of each problem.
+        attached: names of layers whose reset is not detached; see `outlook`.
+        last: the layer to whose gradient others are compared; None for the last of `layers`.
+        unheard: names of layers that need not fire; see `why_not_fine`.
+    """
+    if not layers:
+        return
+    end = last or layers[-1]
     kinds: list[tuple[Test, Callable[[LayerDiagnosis], str], str]] = [
         (overflows, lambda _: "the gradient is not finite", remedies.explodes),
         (
@@ -141,12 +239,12 @@ def _sentences(
             remedies.explodes,
         ),
         (
-            lambda layer: not overflows(layer) and is_cut_off(layer, layers[-1]),
-            lambda layer: _reach(layer, layers[-1]),
+            lambda layer: not overflows(layer) and is_cut_off(layer, end),
+            lambda layer: _reach(layer, end),
             remedies.dead,
         ),
         (
-            lambda layer: (layer.dead_fraction or 0.0) > MOST_SILENT,
+            lambda layer: layer.name not in unheard and (layer.dead_fraction or 0.0) > remedies.most_silent,
             lambda layer: f"{layer.dead_fraction or 0.0:.0%} of its neurons never fire",
             remedies.silent,
         ),
@@ -161,9 +259,8 @@ def _sentences(
     for has_problem, describe, remedy in kinds:
         affected = [layer for layer in layers if has_problem(layer)]
         if affected:
-            others = ", ".join(layer.name for layer in affected[1:])
-            likewise = f" (likewise {others})" if others else ""
-            yield f"{affected[0].name}{likewise}: {describe(affected[0])}: {remedy}"
+            names = [layer.name for layer in affected]
+            yield _named(layers, names, f"{describe(affected[0])}: {remedy}")
 
 
 def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:

@@ -1,41 +1,49 @@
-"""Diagnose any torch network of spiking layers of snnTorch or sgbench, by hooks."""
+"""Diagnose any torch network of spiking layers of snnTorch or sgbench, as its author wrote it."""
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sgbench.diagnosis.activity import activity
-from sgbench.diagnosis.advice import advise_modules, outlook
+from sgbench.diagnosis.advice import ModuleFacts, advise_modules, outlook, why_not_fine
 from sgbench.diagnosis.flow import FLOW, flow, joined_gradient, log_slope, weights
 from sgbench.diagnosis.jacobian import NAMES
 from sgbench.diagnosis.panels import ACTIVITY, OF_WEIGHTS
-from sgbench.diagnosis.traces import LayerTrace, leaf_like, recorded_step, shown_by
+from sgbench.diagnosis.shown import ShownDiagnosis
+from sgbench.diagnosis.traces import LayerTrace, leaf_like, recorded_step
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
+from sgbench.networks.snntorch_modules import reset_gradient_of, spiking_modules
+from sgbench.networks.watching import Watcher, is_recurrent, rest, shown_by, undisturbed, watched
 from sgbench.neurons.base import Neuron
-from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis
+from sgbench.records.diagnosis import LayerDiagnosis, Outlook
 
 FOREIGN = "not measured in networks of other libraries"  # reason of missing values
+STEPS_OF_A_LOOP = 2
 MakeLoss = Callable[[nn.Module, Any], Tensor]  # runs a network over a batch, and returns the loss as a scalar
 
 
-def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
+def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> ShownDiagnosis:
     """Diagnose your own torch network of spiking layers of snnTorch or sgbench.
 
+    The network runs from rest, with its own `forward`; its weights, gradients and states are afterwards as before.
+    Layers that do not show their membrane potential are left out and named in the advice.
+
     Args:
-        net: a network with its spiking layers as modules; a copy of it runs.
+        net: a network with its spiking layers as modules.
         batch: second argument of `loss`, or a list of such batches, which gives the gradient's signal-to-noise.
         loss: runs `net` over all steps of a batch, and returns the mean loss as a scalar tensor.
 
     Raises:
-        InputError: no spiking layer is found or called, or one does not return its potential.
+        InputError: no spiking layer is found or called, or none shows its potential.
         NonFiniteError: weights are NaN or infinite.
 
     >>> import snntorch as snn
@@ -60,95 +68,178 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
         raise InputError(
             "diagnose_module: a network of this package is diagnosed with its run, e.g. sgbench.diagnose(...)"
         )
-    copied = copy.deepcopy(net)
-    for name, weight in copied.named_parameters():
+    for name, weight in net.named_parameters():
         if not bool(weight.isfinite().all()):
             raise NonFiniteError(
                 f"'{name}' is not finite, so nothing can be diagnosed; begin from new weights"
             )
-    layers = {name: module for name, module in copied.named_modules() if _is_spiking(module)}
-    if not layers:
+    recorders = {name: _Recorder(name, module) for name, module in spiking_modules(net)}
+    if not recorders:
         raise InputError(
             f"diagnose_module: {type(net).__name__} has no layer of snnTorch's spiking neurons or ours; "
             f"keep modules such as snn.Leaky as its attributes"
         )
-    batches = batch if isinstance(batch, list) else [batch]
-    traces: dict[str, list[LayerTrace]] = {name: [] for name in layers}
-    gradients: dict[str, list[Tensor]] = {name: [] for name in layers}
-    weights_by_layer = _weights_by_layer(copied, list(layers))
-    losses = []
-    for single_batch in batches:
-        new_traces, value = _run_recorded(copied, layers, single_batch, loss)
-        losses.append(value)
-        for name, trace in new_traces.items():
-            traces[name].append(trace)
-            gradients[name].append(joined_gradient(weights_by_layer[name]))
-    measured = tuple(
-        _layer(name, traces[name], gradients[name]) for name in layers if traces[name][0].currents
-    )
-    return _diagnosis(measured, traces, sum(losses) / len(losses))
+    owners = _Owners(net, recorders)
+    with undisturbed(net):
+        losses = [
+            _run_recorded(net, recorders, owners, single, loss)
+            for single in (batch if isinstance(batch, list) else [batch])
+        ]
+    measured = [recorder for recorder in recorders.values() if recorder.traces]
+    return _diagnosis(measured, _facts(recorders, owners), sum(losses) / len(losses))
 
 
-def _is_spiking(module: nn.Module) -> bool:
-    """Return whether a module is a layer of spiking neurons; snnTorch's are recognised without importing it."""
-    names = {f"{base.__module__}.{base.__name__}" for base in type(module).__mro__}
-    return "snntorch._neurons.neurons.SpikingNeuron" in names or isinstance(module, Neuron)
+@dataclass
+class _Recorder:
+    """Records what one spiking layer receives, holds and sends, batch by batch."""
 
+    name: str
+    layer: Any
+    traces: list[LayerTrace] = field(default_factory=list)  # of each batch in which the layer was called
+    gradients: list[Tensor] = field(default_factory=list)  # of its weights, in each batch
+    sent: list[Tensor] = field(default_factory=list)  # its spikes, whose gradients tell who hears them
+    is_heard: bool = False  # whether the loss depends on its spikes
+    is_recurrent: bool = False  # whether its spikes reach it again
+    left_out: str = ""  # why it is not measured
 
-def _weights_by_layer(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Parameter]]:
-    """Map each spiking layer to its own weights, and those of modules since the spiking layer before.
+    def new_trace(self) -> LayerTrace:
+        surrogate = self.layer.surrogate if isinstance(self.layer, Neuron) else self.layer.spike_grad
+        return LayerTrace(self.name, 1, functools.partial(_slope, surrogate), counts_spikes=True)
 
-    Weights of modules after the last spiking layer are mapped to that layer.
-    """
-    weights_by_layer: dict[str, list[nn.Parameter]] = {name: [] for name in layers}
-    within_layers: set[int] = set()
-    for name, weight in net.named_parameters():
-        layer = next((layer for layer in layers if name.startswith(f"{layer}.")), None)
-        if layer is not None:
-            weights_by_layer[layer].append(weight)
-            within_layers.add(id(weight))
-    pending: list[nn.Parameter] = []
-    for name, module in net.named_modules():
-        if name in weights_by_layer:
-            weights_by_layer[name] += pending
-            pending = []
+    @contextlib.contextmanager
+    def recording(self, called: Callable[[], None]) -> Iterator[LayerTrace]:
+        """Record the layer's calls into a new trace, and say when one begins."""
+        trace = self.new_trace()
+        if isinstance(self.layer, Neuron):
+            self.layer.step = functools.partial(recorded_step, trace, self.layer, self.layer.step)
+            try:
+                yield trace
+            finally:
+                del self.layer.step
         else:
-            own = module.parameters(recurse=False)
-            pending += [weight for weight in own if id(weight) not in within_layers]
-    weights_by_layer[layers[-1]] += pending
-    return weights_by_layer
+            with watched({self.layer: Watcher(self.after(trace), self.before(trace, called))}):
+                yield trace
+
+    def before(self, trace: LayerTrace, called: Callable[[], None]) -> Callable[[Any, Tensor], Tensor]:
+        def keep(_: Any, current: Tensor) -> Tensor:
+            called()
+            trace.currents.append(leaf_like(current))
+            return trace.currents[-1]
+
+        return keep
+
+    def after(self, trace: LayerTrace) -> Callable[[Any, Tensor, Any], None]:
+        def keep(layer: Any, _: Tensor, output: Any) -> None:
+            shown = shown_by(layer, output)
+            if shown is None:
+                self.left_out = f"{type(layer).__name__} does not show its membrane potential"
+                return
+            spikes, centred = shown
+            if spikes.requires_grad:
+                spikes.retain_grad()
+            self.sent.append(spikes)
+            trace.spikes.append(spikes.detach())
+            trace.centred.append(centred.detach())
+
+        return keep
+
+    def note_recurrence(self, trace: LayerTrace) -> None:
+        """Note whether the second step's current depends on the first step's spikes; before the backward pass."""
+        self.is_recurrent |= is_recurrent(self.layer)
+        if self.is_recurrent or len(trace.currents) < STEPS_OF_A_LOOP or not self.sent:
+            return
+        sent, current = self.sent[0], trace.currents[1]
+        if sent.requires_grad and current.grad_fn is not None:
+            (passed,) = torch.autograd.grad(current.sum(), sent, retain_graph=True, allow_unused=True)
+            self.is_recurrent = passed is not None
+
+    def note(self, trace: LayerTrace, weights: Sequence[nn.Parameter]) -> None:
+        """Keep what a batch has shown, after its backward pass."""
+        if self.left_out or not trace.currents:
+            return
+        self.traces.append(trace)
+        self.gradients.append(joined_gradient(weights))
+        self.is_heard |= isinstance(self.layer, Neuron) or any(
+            spikes.grad is not None and bool(spikes.grad.any()) for spikes in self.sent
+        )
+        self.sent.clear()
+
+
+class _Owners:
+    """Finds out which weights belong to which spiking layer: its own, and those used since a spiking layer before.
+
+    Weights that no called module holds belong to the next spiking layer in the order of modules, or to the last.
+    """
+
+    def __init__(self, net: nn.Module, recorders: dict[str, _Recorder]) -> None:
+        self.weights = list(net.parameters())
+        self.owners: dict[nn.Parameter, str] = {}
+        self.pending: list[nn.Parameter] = []
+        self.within = {module for recorder in recorders.values() for module in recorder.layer.modules()}
+        self.holders = [
+            module
+            for module in net.modules()
+            if module not in self.within and next(module.parameters(recurse=False), None) is not None
+        ]
+        names = {recorder.layer: name for name, recorder in recorders.items()}
+        for module in net.modules():
+            if module not in self.within:
+                self.pending += module.parameters(recurse=False)
+            elif module in names:
+                self.owners |= dict.fromkeys(module.parameters(), names[module])
+                self.claim(names[module])
+        self.claim(next(reversed(recorders)))
+
+    def claim(self, layer: str) -> None:
+        """Give the weights that were used since the last claim to a layer."""
+        self.owners |= dict.fromkeys(self.pending, layer)
+        self.pending.clear()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Note which modules are called before which layer."""
+
+        def use(module: nn.Module, *_: object) -> None:
+            self.pending.extend(module.parameters(recurse=False))
+
+        handles = [module.register_forward_hook(use) for module in self.holders]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            self.pending.clear()
+
+    def of(self, layer: str) -> list[nn.Parameter]:
+        return [weight for weight in self.weights if self.owners[weight] == layer]
 
 
 def _run_recorded(
-    net: nn.Module, layers: dict[str, nn.Module], batch: Any, loss: MakeLoss
-) -> tuple[dict[str, LayerTrace], float]:
-    """Run the loss of one batch forward and backward with recorders on every spiking layer.
-
-    Returns:
-        The trace of each layer by its name, and the loss.
-    """
-    traces: dict[str, LayerTrace] = {}
-    handles = []
-    for name, module in layers.items():
-        surrogate = module.surrogate if isinstance(module, Neuron) else module.spike_grad
-        traces[name] = LayerTrace(name, 1, functools.partial(_slope, surrogate), counts_spikes=True)
-        if isinstance(module, Neuron):
-            step = functools.partial(type(module).step, module)  # not that of the instance, which may record
-            module.step = functools.partial(recorded_step, traces[name], module, step)  # type: ignore[method-assign]
-        else:
-            handles.append(module.register_forward_pre_hook(functools.partial(_record_current, traces[name])))
-            handles.append(module.register_forward_hook(functools.partial(_record_output, traces[name])))
-    try:
-        net.zero_grad()
+    net: nn.Module,
+    recorders: dict[str, _Recorder],
+    owners: _Owners,
+    batch: Any,
+    loss: MakeLoss,
+) -> float:
+    """Run the loss of one batch forward and backward from rest, record every spiking layer, and return the loss."""
+    net.zero_grad()
+    rest(net)
+    with contextlib.ExitStack() as stack, torch.enable_grad():
+        stack.enter_context(owners.watching())
+        traces = {
+            name: stack.enter_context(recorder.recording(functools.partial(owners.claim, name)))
+            for name, recorder in recorders.items()
+        }
         value = loss(net, batch)
         if not isinstance(value, Tensor) or value.numel() != 1:
             raise InputError("diagnose_module: loss(net, batch) has to return one number as a tensor")
+        for name, recorder in recorders.items():
+            recorder.note_recurrence(traces[name])
         if value.requires_grad:
             value.backward()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return traces, value.item()
+    for name, recorder in recorders.items():
+        recorder.note(traces[name], owners.of(name))
+    return value.item()
 
 
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
@@ -159,26 +250,33 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
     if not sent.requires_grad:
         return torch.zeros_like(leaf)
     (slope,) = torch.autograd.grad(sent.sum(), leaf)
-    return slope
+    return slope.nan_to_num(0.0)  # snnTorch's sigmoid is NaN far below threshold
 
 
-def _record_current(layer_trace: LayerTrace, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Store a step's input current, the first input of a layer of snnTorch, as a leaf that gets a gradient."""
-    current = leaf_like(inputs[0])
-    layer_trace.currents.append(current)
-    return (current, *inputs[1:])
+def _facts(recorders: dict[str, _Recorder], owners: _Owners) -> ModuleFacts:
+    """Collect what the advice for a module needs besides measured values."""
+    called = [recorder for recorder in recorders.values() if recorder.traces]
+    names = [recorder.name for recorder in called]
+    return ModuleFacts(
+        equal_input=frozenset(name for name in names[:1] if _has_equal_currents(recorders[name].traces)),
+        unheard=frozenset(recorder.name for recorder in called if not recorder.is_heard),
+        frozen=frozenset(
+            name
+            for name in names
+            if owners.of(name) and not any(weight.requires_grad for weight in owners.of(name))
+        ),
+        attached=frozenset(name for name in names if reset_gradient_of(recorders[name].layer) == "attached"),
+        left_out={name: recorder.left_out for name, recorder in recorders.items() if recorder.left_out},
+    )
 
 
-def _record_output(layer_trace: LayerTrace, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Store the spikes and potentials of a step of a layer of snnTorch."""
-    shown = shown_by(module, output)
-    if shown is None:
-        raise InputError(
-            f"diagnose_module: '{layer_trace.name}' ({type(module).__name__}) does not show its membrane potential"
-        )
-    spikes, centred = shown
-    layer_trace.spikes.append(spikes.detach())
-    layer_trace.centred.append(centred.detach())
+def _has_equal_currents(traces: Sequence[LayerTrace]) -> bool:
+    """Return whether a layer gets the same current from all of several samples, in each step."""
+    return all(
+        len(current) > 1 and bool((current == current[:1]).all())
+        for trace in traces
+        for current in trace.currents
+    )
 
 
 def _flat(trace: LayerTrace) -> LayerTrace:
@@ -193,47 +291,52 @@ def _flat(trace: LayerTrace) -> LayerTrace:
     return flat
 
 
-def _layer(name: str, traces: Sequence[LayerTrace], gradients: Sequence[Tensor]) -> LayerDiagnosis:
+def _layer(recorder: _Recorder) -> LayerDiagnosis:
     """Diagnose one layer from its trace and weight gradient [P] of each batch."""
-    flat = [_flat(trace) for trace in traces]
+    flat = [_flat(trace) for trace in recorder.traces]
     lengths = [torch.full((len(trace.spikes[0]),), len(trace.spikes)) for trace in flat]
     values: dict[str, Any] = {}
-    reasons = dict.fromkeys((*NAMES, "recurrent"), FOREIGN)
-    for panel, missing in (flow(flat, lengths), weights(gradients), activity(flat, lengths)):
+    reasons: dict[str, str] = dict.fromkeys(NAMES, FOREIGN)
+    recurrent: bool | None = recorder.is_recurrent
+    if not recurrent and (
+        isinstance(recorder.layer, Neuron) or reset_gradient_of(recorder.layer) == "attached"
+    ):
+        recurrent, reasons["recurrent"] = None, "its reset may pass a gradient from step to step as well"
+    for panel, missing in (flow(flat, lengths), weights(recorder.gradients), activity(flat, lengths)):
         values |= panel
         reasons |= missing
     return LayerDiagnosis(
-        name=name,
+        name=recorder.name or type(recorder.layer).__name__,
         neurons=flat[0].neurons,
-        recurrent=None,
+        recurrent=recurrent,
         reasons=reasons,
         **{field: values.get(field) for field in (*FLOW, *OF_WEIGHTS, *NAMES, *ACTIVITY)},
     )
 
 
-def _diagnosis(
-    layers: tuple[LayerDiagnosis, ...], traces: dict[str, list[LayerTrace]], loss: float
-) -> Diagnosis:
-    """Join the diagnoses of layers, their mean loss and advice.
-
-    Raises:
-        InputError: there is no layer.
-    """
-    if not layers:
+def _diagnosis(measured: Sequence[_Recorder], facts: ModuleFacts, loss: float) -> ShownDiagnosis:
+    """Join the diagnoses of layers, their mean loss and advice; an InputError if there is no layer."""
+    if not measured:
+        why = "; ".join(f"'{name}': {reason}" for name, reason in facts.left_out.items())
         raise InputError(
-            "diagnose_module: no spiking layer was called; loss(net, batch) has to run the network"
+            f"diagnose_module: {why}; set output=True"
+            if why
+            else "diagnose_module: no spiking layer was called; loss(net, batch) has to run the network"
         )
+    layers = tuple(map(_layer, measured))
     slope = log_slope([layer.grad_norm or 0.0 for layer in layers])
-    first = next(iter(traces.values()))
     reasons: dict[str, str] = dict.fromkeys(("agreements", "falling_steps", "loop", "line"), FOREIGN)
     if slope is None:
         reasons["log_slope_per_layer"] = "fewer than two layers have a gradient"
     if not math.isfinite(loss):
         reasons["loss"] = "the loss is not finite"
-    diagnosis = Diagnosis(
+    prediction: Outlook | None = outlook(layers, all_hidden=True, attached=facts.attached)
+    if prediction == "fine" and (why := why_not_fine(layers, facts.unheard)):
+        prediction, reasons["outlook"] = None, why
+    diagnosis = ShownDiagnosis(
         weights="given",
         split=None,
-        samples=sum(len(trace.spikes[0]) for trace in first),
+        samples=sum(len(trace.spikes[0]) for trace in measured[0].traces),
         panels=("flow", "activity"),
         loss=loss if math.isfinite(loss) else None,
         log_slope_per_layer=slope,
@@ -242,8 +345,8 @@ def _diagnosis(
         falling_steps=None,
         loop=None,
         line=None,
-        outlook=outlook(layers, all_hidden=True),
+        outlook=prediction,
         advice=(),
         reasons=reasons,
     )
-    return diagnosis.model_copy(update={"advice": tuple(advise_modules(diagnosis))})
+    return diagnosis.model_copy(update={"advice": tuple(advise_modules(diagnosis, facts))})

@@ -17,12 +17,13 @@ from sgbench.diagnosis.enumeration import enumerated
 from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
 from sgbench.diagnosis.jacobian import NAMES, jacobians
 from sgbench.diagnosis.score_function import estimated
+from sgbench.diagnosis.shown import ShownDiagnosis
 from sgbench.diagnosis.traces import LayerTrace, TracedBatch, trace
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.neurons.gated import passes_reset
 from sgbench.neurons.quantity import Threshold
-from sgbench.records.diagnosis import PANELS, Agreement, Diagnosis, LayerDiagnosis
+from sgbench.records.diagnosis import PANELS, Agreement, LayerDiagnosis
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.base import Surrogate
@@ -79,7 +80,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     weights_name: str = "given",
     split: Literal["train", "validation"] | None = None,
     step_size: float = compared.STEP_SIZE,
-) -> Diagnosis:
+) -> ShownDiagnosis:
     """Diagnose a network over some batches without changing it.
 
     Args:
@@ -124,7 +125,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         "outlook": outlook(layers, attached=attached) if {"flow", "activity"} <= set(panels) else None,
         "advice": (),
     }
-    diagnosis = Diagnosis(**fields, reasons=_reasons(fields, panels))
+    diagnosis = ShownDiagnosis(**fields, reasons=_reasons(fields, panels))
     lost = lost_classes(traced, batches, objective) if "activity" in panels else ()
     found = (*_steep_resets(network), *lost)
     return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, found, attached=attached))})

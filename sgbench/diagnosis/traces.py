@@ -172,21 +172,3 @@ def _recorded_sequence(layer_trace: LayerTrace, unroll: Callable[..., Any], curr
     layer_trace.centred += list(centred.unbind(0))
     layer_trace.spikes += list(output.unbind(0))
     return output, centred, last
-
-
-def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
-    """Return spikes and potential minus threshold after a call of a spiking layer, both in the shape of its output.
-
-    Args:
-        module: a layer of snnTorch or sgbench; one that keeps its state itself has its potential in `mem`.
-        output: the result of the call, spikes alone or a tuple from spikes to the potential.
-
-    Returns:
-        Both tensors, or None if the potential is not found.
-    """
-    spikes = output[0] if isinstance(output, tuple) else output
-    potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)
-    if not isinstance(potential, Tensor) or potential.shape != spikes.shape:
-        return None
-    threshold = module.threshold if isinstance(module.threshold, Tensor) else torch.tensor(module.threshold)
-    return spikes, potential - threshold

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sgbench.energy.convolution import Arriving, Fans, count_convolution
+from sgbench.energy.module_operations import StoredWeights, stored
 from sgbench.energy.per_sample import Came, PerSample, count_events, one_step_later, spread, within
-from sgbench.energy.tally import StoredWeights, stored
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network, Source
 from sgbench.networks.convolution import ConvLayer

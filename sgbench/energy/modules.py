@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,14 +10,16 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from sgbench.energy import module_functions as functions
-from sgbench.energy import module_layers as layers
-from sgbench.energy import module_recurrent as recurrent
-from sgbench.energy.module_layers import Received
-from sgbench.energy.tally import StoredWeights, Tally
+from sgbench.energy import module_operations as operations
+from sgbench.energy.count import Kind, OperationCounter
+from sgbench.energy.module_operations import Received, Tally
 from sgbench.errors import InputError
-from sgbench.neurons.base import Operations
-from sgbench.records.counts import Count, OpCounts
+from sgbench.networks.base import Network
+from sgbench.networks.baseline import Baseline
+from sgbench.networks.snntorch_modules import is_snntorch
+from sgbench.records.counts import Count, LayerCounts, OpCounts
+from sgbench.signals.spikes import dense
+from sgbench.signals.trajectory import Batch, Trajectory
 
 FREE = frozenset(
     (
@@ -33,7 +35,14 @@ ADDING = frozenset(("add", "__add__", "__radd__", "__iadd__", "add_"))
 
 DROPPING = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 """Names of torch functions that pass values on unless they are called for training."""
+LOOKING = frozenset(
+    ("__eq__", "__ne__", "__repr__", "__format__", "item", "tolist", "is_floating_point", "__bool__")
+)
+"""Names of functions that look at values, and of which no arithmetic of a network comes."""
 MOST_LETTERS = 100  # in the name of a layer or source in a record
+
+
+ONE_TO_ONE = "RecurrentOneToOne"  # snnTorch's class of one-to-one recurrent weights, in any of its modules
 
 
 class ModuleCounter:
@@ -48,6 +57,7 @@ class ModuleCounter:
         input_kind: "binary" or "real", of the network's input.
         bits: of a weight and of a state variable.
         fold_batch_norm: whether batch normalisation counts as folded into the weights before it.
+        leave_out: whether modules and functions that are not known are noted in `unknown`, in place of an error.
 
     Raises:
         InputError: on a call, a module or function is not known; the line names it.
@@ -59,26 +69,41 @@ class ModuleCounter:
     [120, 80]
     """
 
-    def __init__(self, network: nn.Module, *, input_kind: str, bits: int, fold_batch_norm: bool) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        input_kind: str,
+        bits: int,
+        fold_batch_norm: bool,
+        leave_out: bool = False,
+    ) -> None:
         if input_kind not in ("binary", "real"):
             raise InputError(f"input_kind={input_kind!r}: one of binary, real is needed")
         self.network = network
         self.input_kind = input_kind
         self.bits = bits
         self.fold_batch_norm = fold_batch_norm
+        self.leave_out = leave_out
+        self.unknown: dict[str, str] = {}  # maps names of what was not counted to what it is
         self.names = {module: name or type(module).__name__ for name, module in network.named_modules()}
-        self.within = dict(_within_spiking(network))
+        self.within = {  # maps recurrent weights of a spiking module to its name
+            inner: self.names[module]
+            for module in network.modules()
+            if is_snntorch(module) and isinstance(getattr(module, "recurrent", None), nn.Module)
+            for inner in module.recurrent.modules()  # type: ignore[union-attr]
+        }
         self.tallies: dict[str, Tally] = {}  # by name of the module or function call
         self.samples, self.steps, self.input_events = 0, 0, 0
         self.origin = WeakTensorKeyDictionary()  # maps a tensor to (name of its source, "binary" or "real")
         self.inside = 0  # number of known modules that are running, in which function calls are not counted
         self.around: list[nn.Module] = []  # running modules made of parts, the innermost last
 
-    def __call__(self, *inputs: Tensor, samples: int, steps: int) -> Any:
+    def __call__(self, *inputs: Any, samples: int, steps: int) -> Any:
         """Run the network once, count its operations, and return its output.
 
         Args:
-            inputs: arguments of the network.
+            inputs: arguments of the network; tensors, or what holds them.
             samples: number of samples that begin with this call; 0 if it continues those of the last call.
             steps: number of time steps in this call, summed over its samples.
 
@@ -92,13 +117,13 @@ class ModuleCounter:
             )
         self.samples += samples
         self.steps += steps
-        handles = []
-        for tensor in inputs:
+        for tensor in tensors_in(inputs):
             self.origin[tensor] = ("input", self.input_kind)
             self.input_events += int(torch.count_nonzero(tensor))
+        handles = []
         for module in self.names:
             handles.append(module.register_forward_pre_hook(self._begin))
-            handles.append(module.register_forward_hook(self._end))
+            handles.append(module.register_forward_hook(self._end, with_kwargs=True))
         try:
             with torch.no_grad(), _FunctionWatcher(self):
                 return self.network(*inputs)
@@ -115,7 +140,8 @@ class ModuleCounter:
             InputError: nothing was counted.
         """
         if not self.tallies or not self.samples:
-            raise InputError("nothing was counted: call the counter with input first")
+            known = f" but {', '.join(self.unknown)}, which is not known" if self.unknown else ""
+            raise InputError(f"nothing was counted{known}: call the counter with input first")
         return OpCounts(
             samples=self.samples,
             steps=self.steps,
@@ -127,119 +153,114 @@ class ModuleCounter:
         """Return the tally called `name`; create it on first use, for a class `module` with so many neurons."""
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
-    def received(self, module: nn.Module, x: Tensor) -> Received:
+    def _leave_out(self, name: str, what: str, message: str) -> None:
+        """Note what is not counted, or raise the message as an InputError."""
+        if not self.leave_out:
+            raise InputError(message)
+        self.unknown[name] = what
+
+    def _received(self, module: nn.Module, x: Tensor) -> Received:
         """Return a module's input x with its origin.
 
-        A module inside a spiking one, e.g. its recurrent weights, receives that one's last spikes. A tensor without
-        a known origin, e.g. an initial state, is a real-valued constant.
+        Recurrent weights receive their layer's last spikes. A tensor without a known origin, e.g. an initial
+        state, is a real-valued constant.
         """
         if module in self.within:
             return Received(x, self.within[module], "binary")
         origin = self.origin.get(x)
-        source, kind = ("constant", "real") if origin is None else origin
-        return Received(x, source, kind)
+        return Received(x, *(("constant", "real") if origin is None else origin))
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
-        """Note that a module begins to run (a hook before its call); refuse an unknown one without parts."""
-        if known(module):
+        """Note that a module begins to run (a hook before its call); leave an unknown one without parts out."""
+        if _is_known(module):
             self.inside += 1
-        elif next(module.children(), None) is None:
-            raise InputError(
-                f"'{self.names[module]}': the counter does not know the layer {full_name(module)}"
-            )
+        elif next(module.children(), None) is None or is_snntorch(module):
+            name = self.names[module]
+            kind = f"{type(module).__module__}.{type(module).__qualname__}"
+            message = f"'{name}': the counter does not know the layer {kind}"
+            self._leave_out(name, type(module).__name__, message)
+            self.inside += 1
         else:
             self.around.append(module)
 
-    def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def _end(self, module: nn.Module, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
         """Count the operations of a known module that has run (a hook after its call)."""
-        if not known(module):
+        if self.names[module] not in self.unknown and not _is_known(module):
             self.around.pop()
             return
+        inputs = (*args, *by_name.values())
         with torch._C.DisableTorchFunction():  # so that the counter's own torch calls are not counted
-            _count(self, module, inputs, output)
+            if self.names[module] in self.unknown:
+                self._mark(output, self.names[module], is_snntorch(module))
+            else:
+                self._count(module, inputs, output)
         self.inside -= 1
 
+    def _mark(self, output: Any, name: str, is_spiking: bool, kind: str = "real") -> None:
+        """Note the origin of all tensors in an output; the first one of a spiking module is binary."""
+        for place, value in enumerate(tensors_in(output)):
+            self.origin[value] = (name, "binary" if is_spiking and place == 0 else kind)
 
-def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Yield (inner module, name of the spiking module) for all modules inside spiking ones."""
-    for name, module in network.named_modules():
-        if full_name(module) in KNOWN:
-            for inner in module.modules():
-                if inner is not module:
-                    yield inner, name or type(module).__name__
+    def _count(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Count the operations of a known module's call with `inputs`, and note the origin of its outputs."""
+        name = self.names[module]
+        received = self._received(module, inputs[0])
+        first = next(tensors_in(output))
+        if isinstance(module, operations.PASSING):  # the output has the origin of the input
+            if module.training and isinstance(module, operations.DROPOUTS):
+                raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
+            self.origin[first] = (received.source, received.kind)
+            return
+        is_spiking = operations.neuron_operations(module) is not None
+        if isinstance(module, operations.SEQUENCES):
+            state = inputs[1] if len(inputs) > 1 else None
+            operations.count_sequence(module, received, state, name, self.tally)
+            name = f"{name}.l{module.num_layers - 1}"
+        else:
+            rows = received.x.shape[0] if first.dim() > 1 else 1
+            tally = self.tally(name, type(module).__name__, first.numel() // max(1, rows))
+            self._layer(module, inputs, received, first, tally)
+        kind = received.kind if operations.keeps_kind(module) else "real"
+        self._mark(output, name, is_spiking and not operations.is_graded(module), kind)
 
-
-def known(module: nn.Module) -> bool:
-    """Return whether the counter has a rule for the operations of a module's class.
-
-    These are classes of torch, by their type, and classes of snnTorch, by name, since that need not be installed.
-    """
-    counted = (
-        *(nn.Linear, *layers.CONVOLUTIONS, *layers.BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, *layers.POOLS),
-        *(*layers.COMPARING, *layers.FUNCTIONS, *layers.PASSING, *recurrent.SEQUENCES, *recurrent.CELLS),
-    )
-    name = full_name(module)
-    return type(module) in counted or name in KNOWN or name.endswith(f".{ONE_TO_ONE}")
-
-
-def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Count the operations of a known module's call with `inputs`, and note the origin of its outputs."""
-    name = counter.names[module]
-    received = counter.received(module, inputs[0])
-    first = output[0] if isinstance(output, tuple) else output
-    if isinstance(module, layers.PASSING):  # the output has the origin of the input
-        if module.training and isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
-            raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
-        counter.origin[first] = (received.source, received.kind)
-        return
-    is_spiking = full_name(module) in KNOWN
-    if isinstance(module, recurrent.SEQUENCES):
-        state = inputs[1] if len(inputs) > 1 else None
-        recurrent.sequence(module, received, state, name, counter.tally)
-        name = f"{name}.l{module.num_layers - 1}"
-    else:
-        rows = received.x.shape[0] if first.dim() > 1 else 1
-        tally = counter.tally(name, type(module).__name__, first.numel() // max(1, rows))
-        _layer(counter, module, inputs, received, first, tally)
-    kind = received.kind if layers.keeps_kind(module) else "real"
-    outputs = output if isinstance(output, tuple) else (output,)
-    for value in outputs:
-        if isinstance(value, Tensor):
-            counter.origin[value] = (name, "binary" if is_spiking and value is first else kind)
-
-
-def _layer(
-    counter: ModuleCounter,
-    module: nn.Module,
-    inputs: tuple[Any, ...],
-    received: Received,
-    output: Tensor,
-    tally: Tally,
-) -> None:
-    """Add the operations of one call of a module to its tally, by the function for its class."""
-    handlers: dict[tuple[type, ...], Callable[[Any], None]] = {
-        (nn.Linear,): lambda layer: layers.linear(layer, received, output, tally),
-        layers.CONVOLUTIONS: lambda layer: layers.convolution(layer, received, output, tally),
-        layers.BATCH_NORMS: lambda layer: layers.batch_norm(
-            layer, output, tally, folded=counter.fold_batch_norm
-        ),
-        (nn.LayerNorm, nn.GroupNorm): lambda layer: layers.layer_norm(layer, output, tally),
-        layers.POOLS: lambda layer: layers.pool(layer, received, output, tally),
-        (*layers.COMPARING, *layers.FUNCTIONS): lambda layer: layers.activation(layer, output, tally),
-        recurrent.CELLS: lambda layer: recurrent.cell(layer, received, _hidden(inputs), tally),
-    }
-    for kinds, handle in handlers.items():
-        if isinstance(module, kinds):
-            return handle(module)
-    if full_name(module) in KNOWN:
-        return count_neurons(module, received.x, output, tally)
-    return count_one_to_one(module, received.x, received.source, tally)
+    def _layer(
+        self, module: Any, inputs: tuple[Any, ...], received: Received, output: Tensor, tally: Tally
+    ) -> None:
+        """Add the operations of one call of a module to its tally, by the function for its class."""
+        if isinstance(module, operations.BATCH_NORMS):
+            if module.training:
+                raise InputError(
+                    f"'{tally.name}': a {type(module).__name__} in training mode; call eval() first"
+                )
+            tally.counts["normalisation_operations"] += 0 if self.fold_batch_norm else output.numel()
+        elif isinstance(module, operations.CELLS):
+            state = inputs[1] if len(inputs) > 1 else None
+            hidden = state[0] if isinstance(state, tuple) else state
+            operations.count_cell(module, received, hidden, tally)
+        elif operations.neuron_operations(module) is not None:
+            operations.count_neurons(module, received, output, tally)
+        elif type(module).__name__ == ONE_TO_ONE:
+            operations.count_one_to_one(module, received, tally)
+        else:
+            count = next(count for kinds, count in operations.COUNTED.items() if isinstance(module, kinds))
+            count(module, received, output, tally)
 
 
-def _hidden(inputs: tuple[Any, ...]) -> Tensor | None:
-    """Return the hidden state among a cell's arguments `inputs`; None if there is none."""
-    state = inputs[1] if len(inputs) > 1 else None
-    return state[0] if isinstance(state, tuple) else state
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a value: itself, or those in lists, tuples and dicts at any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from tensors_in(part)
+
+
+def _is_known(module: nn.Module) -> bool:
+    """Return whether the counter has a rule for a module: for its class of torch, or its kind of snnTorch."""
+    kinds = (kind for group in operations.COUNTED for kind in group)
+    counted = (*kinds, *operations.BATCH_NORMS, *operations.PASSING, *operations.SEQUENCES, *operations.CELLS)
+    is_neuron = operations.neuron_operations(module) is not None
+    return type(module) in counted or is_neuron or type(module).__name__ == ONE_TO_ONE
 
 
 class _FunctionWatcher(TorchFunctionMode):
@@ -259,48 +280,36 @@ class _FunctionWatcher(TorchFunctionMode):
         return output
 
     def _on_function(self, name: str, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
-        """Count a function call between modules.
-
-        Args:
-            name: of the function.
-            args: its positional arguments.
-            by_name: its keyword arguments.
-            output: its result.
-
-        Raises:
-            InputError: the function is not known, and an argument comes from a module or the network's input.
-        """
-        arguments = [*args, *by_name.values()]
-        flat = [
-            value for part in arguments for value in (part if isinstance(part, list | tuple) else (part,))
-        ]
-        known = [value for value in flat if isinstance(value, Tensor) and value in self.counter.origin]
-        origins = [self.counter.origin[value] for value in known]
+        """Count a function call between modules, if an argument comes from a module or the network's input."""
+        counter = self.counter
+        known = [value for value in tensors_in([*args, *by_name.values()]) if value in counter.origin]
+        origins = [counter.origin[value] for value in known]
         if name in ADDING and len(origins) > 1:
-            tally = self.counter.tally("residual additions", "add", 1)
+            tally = counter.tally("residual additions", "add", 1)
             tally.counts["residual_additions"] += output.numel()
-            self.counter.origin[output] = ("residual additions", "real")
+            counter.origin[output] = ("residual additions", "real")
         elif name in FREE or (origins and name in DROPPING and not _is_training_dropout(name, args, by_name)):
-            self._mark_output(origins, output)
-        elif len(known) == 1 and functions.is_counted(name) and isinstance(output, Tensor):
+            self._pass_on(origins, output)
+        elif len(known) == 1 and isinstance(output, Tensor) and _is_counted(name):
             (origin,) = origins
             self._function(name, Received(known[0], *origin), (args[1:], by_name), output)
-        elif origins:
-            raise InputError(
-                f"the counter does not know '{name}' between modules of {type(self.counter.network).__name__}; "
-                "use a module in its place"
+        elif origins and not (counter.leave_out and name in LOOKING):
+            where = type(counter.network).__name__
+            message = (
+                f"the counter does not know '{name}' between modules of {where}; use a module in its place"
             )
+            counter._leave_out(name, f"a function between modules of {where}", message)
+            counter._mark(output, name, is_spiking=False)
 
     def _function(
         self, name: str, received: Received, arguments: tuple[tuple[Any, ...], dict[str, Any]], output: Tensor
     ) -> None:
-        """Count a call that `functions.count_function` knows, and note the origin of its output."""
+        """Count a call that `count_function` knows, and note the origin of its output."""
         label = self._label(name, received.source)
-        tally = self.counter.tally(
-            label, name, output.numel() // max(1, output.shape[0] if output.dim() else 1)
-        )
+        neurons = output.numel() // max(1, output.shape[0] if output.dim() else 1)
+        tally = self.counter.tally(label, name, neurons)
         with torch._C.DisableTorchFunction():
-            kind = functions.count_function(name, received, arguments, output, tally)
+            kind = operations.count_function(name, received, arguments, output, tally)
         self.counter.origin[output] = (label, kind)
 
     def _label(self, name: str, source: str) -> str:
@@ -310,20 +319,16 @@ class _FunctionWatcher(TorchFunctionMode):
         room = MOST_LETTERS - len(f"{prefix}{name}()")
         return f"{prefix}{name}({source[: max(0, room)]})"[:MOST_LETTERS]
 
-    def _mark_output(self, origins: list[tuple[str, str]], output: Any) -> None:
-        """Note the joint origin of an output: all sources, and "real" if one of them is real.
+    def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
+        """Note the joint origin of an output: all sources, and "real" if one of them is real."""
+        if origins:
+            kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
+            source = "+".join(dict.fromkeys(source for source, _ in origins))[:MOST_LETTERS]
+            self.counter._mark(output, source, is_spiking=False, kind=kind)
 
-        Args:
-            origins: (name of the source, "binary" or "real") of each input.
-            output: a tensor, or several.
-        """
-        if not origins:
-            return
-        kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
-        source = "+".join(dict.fromkeys(source for source, _ in origins))[:MOST_LETTERS]
-        for value in output if isinstance(output, list | tuple) else (output,):
-            if isinstance(value, Tensor):
-                self.counter.origin[value] = (source, kind)
+
+def _is_counted(name: str) -> bool:
+    return name in operations.REDUCING or operations.module_like(name) is not None
 
 
 def _is_training_dropout(name: str, args: tuple[Any, ...], by_name: dict[str, Any]) -> bool:
@@ -338,45 +343,74 @@ def _is_training_dropout(name: str, args: tuple[Any, ...], by_name: dict[str, An
     return False
 
 
-KNOWN: dict[str, Operations] = {  # multiplications, additions, comparisons and state words of an update
-    "snntorch._neurons.leaky.Leaky": Operations(1, 2, 1, 1),  # beta u; + I, - theta s; > theta; u
-    "snntorch._neurons.rleaky.RLeaky": Operations(1, 3, 1, 1),  # the same, and V s joins
-    "snntorch._neurons.synaptic.Synaptic": Operations(2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s
-    "snntorch._neurons.rsynaptic.RSynaptic": Operations(2, 4, 1, 2),
-}
-ONE_TO_ONE = "RecurrentOneToOne"  # snnTorch's class of one-to-one recurrent weights, in any of its modules
+def counter_of(network: Network, input_kind: Kind, *, bits: int) -> OperationCounter | PlainCounter:
+    """Return a counter for a network: `PlainCounter` for a baseline, else `OperationCounter`; bits: of a weight."""
+    if isinstance(network, Baseline):
+        return PlainCounter(network, input_kind, bits=bits)
+    return OperationCounter(network, input_kind, bits=bits)
 
 
-def full_name(module: nn.Module) -> str:
-    """Return the full name of a module's class.
+class PlainCounter:
+    """Counts the operations of a baseline's torch layers in the valid steps of samples.
 
-    >>> full_name(nn.ReLU())
-    'torch.nn.modules.activation.ReLU'
+    A baseline that computes once on a whole sample counts as one step a sample; if it first sums its input over
+    time, these additions count too. Values of 0 cause no effective operation, as in spiking networks.
+
+    Args:
+        network: the baseline.
+        input_kind: whether the encoder's output is declared binary or real.
+        bits: of a weight and of a state variable.
     """
-    return f"{type(module).__module__}.{type(module).__qualname__}"
 
+    def __init__(self, network: Baseline, input_kind: Kind, *, bits: int) -> None:
+        self.network = network
+        self.bits = bits
+        self.samples = self.steps = self.events = 0
+        self.kind: Kind = "real" if network.sums_up else input_kind
+        self.counter = ModuleCounter(network.chain(), input_kind=self.kind, bits=bits, fold_batch_norm=False)
+        self.neurons = {layer.name: layer.neurons for layer in network.plain_layers}
+        for layer in network.plain_layers:
+            self.counter.names |= {layer.body: layer.name, layer.after: layer.name}
 
-def count_neurons(module: nn.Module, current: Tensor, spikes: Tensor, tally: Tally) -> None:
-    """Add the operations of one step of spiking neurons, with these input currents and output spikes."""
-    per_update = KNOWN[full_name(module)]
-    updates = spikes.numel()
-    tally.counts["neuron_updates"] += updates
-    tally.counts["neuron_updates_with_input"] += int(torch.count_nonzero(current))
-    tally.counts["neuron_multiplications"] += per_update.multiplications * updates
-    tally.counts["neuron_additions"] += per_update.additions * updates
-    tally.counts["neuron_comparisons"] += per_update.comparisons * updates
-    tally.counts["state_reads"] += per_update.state_words * updates
-    tally.counts["state_writes"] += per_update.state_words * updates
-    tally.counts["spikes_sent"] += int(torch.count_nonzero(spikes))
+    def update(self, batch: Batch, trajectory: Trajectory) -> None:
+        """Run the baseline on one batch, samples of equal length together, and add its operations.
 
+        `trajectory` is not used; it is there as in `OperationCounter.update`.
+        """
+        x = dense(batch.x)
+        for length in batch.lengths.unique().tolist():
+            chosen = batch.lengths == length
+            part = x[:length, chosen]
+            network_input = self.network.first_input(part, batch.lengths[chosen])
+            count = part.shape[1]
+            steps = count * network_input.shape[0]
+            self.samples += count
+            self.steps += steps
+            self.events += int(part.count_nonzero())
+            self.counter(network_input, samples=count, steps=steps)
 
-def count_one_to_one(module: nn.Module, x: Tensor, source: str, tally: Tally) -> None:
-    """Add the operations of one-to-one recurrent weights: each spike in x reaches the neuron that sent it."""
-    weights = StoredWeights(
-        sum(weight.numel() for weight in module.parameters()),
-        sum(int((weight == 0).sum()) for weight in module.parameters()),
-    )
-    active = int(torch.count_nonzero(x))
-    tally.connect(
-        source, "one_to_one", "binary", effective=active, dense=x.numel(), weights=weights, fan_in=1
-    )
+    def result(self) -> OpCounts:
+        """Return the operations of all batches so far, with the names of the baseline's layers."""
+        counts = self.counter.result()
+        first, *rest = (self._layer(layer) for layer in counts.layers)
+        if self.network.sums_up:
+            first = first.model_copy(update={"neuron_additions": Count(total=self.events)})
+        return counts.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
+
+    def _layer(self, layer: LayerCounts) -> LayerCounts:
+        """Return a module's counts with the name and neurons of its layer, each neuron updated in each step."""
+        name = layer.name.removesuffix(".l0")  # of a recurrent module's first layer
+        neurons = self.neurons[name]
+        updates = Count(total=neurons * self.steps)
+        groups = tuple(
+            group.model_copy(update={"source": group.source.removesuffix(".l0")}) for group in layer.synapses
+        )
+        return layer.model_copy(
+            update={
+                "name": name,
+                "neurons": neurons,
+                "synapses": groups,
+                "neuron_updates": updates,
+                "neuron_updates_with_input": updates,
+            }
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,14 +43,34 @@ class PricedNetwork(ShownTable):
     targets: dict[str, EnergyTarget]  # maps names to targets, in the order of rows
     estimates: tuple[EnergyEstimate, ...]  # one for each target
     title: str  # names the network
+    left_out: tuple[str, ...] = ()  # layers and functions that are in no sum
 
     @classmethod
     def of(
-        cls, counts: OpCounts, targets: dict[str, EnergyTarget], *, dt_s: float, title: str
+        cls,
+        counts: OpCounts,
+        targets: dict[str, EnergyTarget],
+        *,
+        dt_s: float,
+        title: str,
+        left_out: tuple[str, ...] = (),
     ) -> PricedNetwork:
-        """Estimate the energy of a network on each target; dt_s: duration of a time step [s]."""
-        estimates = tuple(price(counts, target=target, dt_s=dt_s) for target in targets.values())
-        return cls(counts, targets, estimates, title)
+        """Estimate the energy of a network on each target.
+
+        Args:
+            counts: its operations.
+            targets: map names to targets.
+            dt_s: duration of a time step [s].
+            title: names the network.
+            left_out: layers and functions that were not counted, so that no dynamic energy is whole.
+        """
+        estimates = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
+        if left_out:
+            why = f"not counted: {', '.join(left_out)}"
+            estimates = [
+                replace(estimate, dynamic_nj=None, reasons=(*estimate.reasons, why)) for estimate in estimates
+            ]
+        return cls(counts, targets, tuple(estimates), title, left_out)
 
     def __getitem__(self, target: str) -> EnergyEstimate:
         """Return the estimate on the target of this name."""
@@ -76,6 +96,7 @@ class PricedNetwork(ShownTable):
             if estimate.priced_nj is None and estimate.static_nj is None:
                 by_reason.setdefault(_reason_without_price(estimate), []).append(estimate.target)
         star = [STAR] if any(estimate.is_part for estimate in self._shown) else []
+        star += [f"left out of every sum: {', '.join(self.left_out)}"] if self.left_out else []
         return (*star, *(f"no energy on {', '.join(names)}: {why}" for why, names in by_reason.items()))
 
     @property

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from sgbench.diagnosis import levels
-from sgbench.diagnosis.advice import NOTHING
+from sgbench.diagnosis.advice import NOTHING, why_not_fine
 from sgbench.diagnosis.landscape import (
     LoopSamples,
     Plane,
@@ -93,6 +93,8 @@ def diagnose_run(run: StoredRun, weights: str, panels: Sequence[str], batches: i
         weights_name=weights,
         split="validation",
     )
+    if found.outlook == "fine" and (why := why_not_fine(found.layers[:-1])):
+        found = found.model_copy(update={"outlook": None, "reasons": {**found.reasons, "outlook": why}})
     found = _add_passing_steps_advice(found, run) if weights == "initial" else found
     return _report_nothing_learnt(found, run) if run.is_at_chance else found
 

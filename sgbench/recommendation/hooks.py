@@ -1,4 +1,4 @@
-"""Run one forward pass of a user's module with hooks on its snnTorch layers."""
+"""Measure the spiking layers of a user's module of snnTorch in one forward pass, as its author wrote it."""
 
 from __future__ import annotations
 
@@ -9,38 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.diagnosis.passing import RecurrentLayer
-from sgbench.diagnosis.traces import shown_by
 from sgbench.errors import InputError
+from sgbench.networks.watching import RECURRENT, Watcher, is_recurrent, run_watched, shown_by
 
-RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})  # recurrent layers of snnTorch
-Hook = Callable[[Any, Any, Any], None]  # receives a layer, its inputs and its output after each call of it
+__all__ = ["RECURRENT", "Hook", "recurrent_layers", "run_hooked"]
+Hook = Callable[[Any, Any, Any], None]  # receives a layer, its current and its output after each call of it
 SpikesAndPotential = tuple[Tensor, Tensor]
 """Spikes and potentials minus threshold of a layer in one time step."""
 
 
 def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
-    """Run a batch through a network in evaluation mode with a hook on each layer, then restore the network.
-
-    Args:
-        network: a user's module.
-        batch: input of its `forward`.
-        hooks: map layers of the network to the hook of each.
-
-    Raises:
-        InputError: the network does not take the batch.
-    """
-    handles = [layer.register_forward_hook(hook) for layer, hook in hooks.items()]
-    was_training = network.training
-    network.eval()
-    try:
-        network(batch)
-    except Exception as error:  # a user's module may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{type(network).__name__}: does not take the batch: {reason}") from error
-    finally:
-        network.train(was_training)
-        for handle in handles:
-            handle.remove()
+    """Run a batch through a network from rest, in evaluation mode, with a hook on each layer; see `run_watched`."""
+    run_watched(network, batch, {layer: Watcher(hook) for layer, hook in hooks.items()})
 
 
 @torch.no_grad()
@@ -49,15 +29,15 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
 
     Args:
         network: a module with snnTorch's recurrent neurons.
-        batch: input of its `forward`.
+        batch: input of its `forward`; a tuple is several arguments.
 
     Returns:
         The potentials of each recurrent layer that is called, the count of samples, and the count of their spikes.
 
     Raises:
-        InputError: no recurrent layer is called, or the network does not take the batch.
+        InputError: no recurrent layer is called, one hides its potential, or the network does not take the batch.
     """
-    layers = {name: layer for name, layer in network.named_modules() if type(layer).__name__ in RECURRENT}
+    layers = {name: layer for name, layer in network.named_modules() if is_recurrent(layer)}
     recorded: dict[str, list[SpikesAndPotential]] = {name: [] for name in layers}
     run_hooked(network, batch, {layer: _record_into(recorded[name]) for name, layer in layers.items()})
     called = {name: steps for name, steps in recorded.items() if steps}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sgbench.energy.count import Kind, OperationCounter
-from sgbench.energy.plain import PlainCounter, counter_of
+from sgbench.energy.modules import PlainCounter, counter_of
 from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.firing.base import is_smooth
 from sgbench.firing.curve import stepping

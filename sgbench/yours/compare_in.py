@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from torch import nn
 from tqdm.auto import tqdm
 
-from sgbench.errors import InputError, require_count, require_number
+from sgbench.errors import InputError, require_choice, require_count, require_number, shortened
+from sgbench.networks.snntorch_modules import ResetGradient
 from sgbench.records.calibration import AUTO
 from sgbench.statistics.rank_places import places
+from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
 from sgbench.yours.own_data import read_own_data
 from sgbench.yours.own_table import OwnRow, OwnTable
-from sgbench.yours.own_training import Loss, RunScores, TrainingSetup, cross_entropy
+from sgbench.yours.own_training import (
+    ENGINE,
+    OWN_OPTIMISER,
+    Loss,
+    RunScores,
+    TrainingSetup,
+    cross_entropy,
+)
+
+OWN = "own"
+"""Name of the surrogates that a module has."""
 
 
 def compare_in(  # noqa: PLR0913 - each has a default
@@ -33,11 +46,13 @@ def compare_in(  # noqa: PLR0913 - each has a default
     lr: float = 1e-3,
     loss: Loss | None = None,
     time_first: bool = False,
+    reset_gradient: ResetGradient | None = None,
     progress: bool = True,
 ) -> OwnTable:
     """Train your own network once with each surrogate and seed, all with equal weights, batches and epochs.
 
-    Each of snnTorch's neurons in the module gets the surrogate as its `spike_grad`; nothing else changes. A
+    Each of snnTorch's neurons in the module gets a surrogate of its own as its `spike_grad`; nothing else changes.
+    A module whose outputs the engine gives, too, trains on it, see `accelerate`; any other as it is written. A
     LightningModule trains by its own `training_step` and `configure_optimizers`. Validation selects the epoch; the
     test part is scored once.
 
@@ -46,7 +61,8 @@ def compare_in(  # noqa: PLR0913 - each has a default
         train: inputs [samples, ...] and classes [samples], or a torch `Dataset` or `DataLoader` of such pairs,
             whose samples are taken in the data set's own order.
         test: the data of the reported score, in the same form; None takes a fifth of each class of `train`.
-        surrogates: names of the catalogue; or a mapping from names to surrogates or functions for `spike_grad`.
+        surrogates: names of the catalogue; or a mapping from names to surrogates or functions for `spike_grad`. The
+            name "own" leaves those that the module has.
         width_fwhm: full width at half maximum of all surrogates of the catalogue [threshold units]; "auto" chooses
             one for each by `sgbench.calibrate`, before any run; None takes each surrogate's own.
         validation: the data that select the epoch, in the same form; None takes a fifth of the rest of `train`.
@@ -57,34 +73,58 @@ def compare_in(  # noqa: PLR0913 - each has a default
         lr: learning rate of Adam, for a module without `configure_optimizers`.
         loss: function of the module's output and the classes; None takes cross-entropy on outputs summed over time.
         time_first: whether the module takes [time, batch, ...] where samples are [samples, time, ...].
+        reset_gradient: "attached" or "detached" for the reset of all neurons, see `use`; None keeps the module's.
         progress: whether to show a progress bar.
 
     Returns:
         A table, marked as outside the catalogue, with rank intervals and letters as on boards.
 
     Raises:
-        InputError: the module has no neurons of snnTorch, keeps state between batches, or data do not fit.
+        InputError: the module has no neurons of snnTorch, keeps state between batches, is one that came back, or
+            data do not fit.
     """
+    if reset_gradient is not None:
+        require_choice("reset_gradient", reset_gradient, ("attached", "detached"))
     surrogate_makers = _make_makers(surrogates, None if width_fwhm == AUTO else width_fwhm)
     _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
     data = read_own_data(train, test, validation, groups)
-    setup = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
+    setup = TrainingSetup(
+        make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first, reset_gradient
+    )
     notes = data.notes
     if width_fwhm == AUTO:
         surrogate_makers, lines = _calibrate(setup, surrogate_makers)
         notes = (*notes, *lines)
-    return OwnTable(_rows(_train_all(setup, surrogate_makers, seeds, progress)), notes, guess=data.guess)
+    scores = _train_all(setup, surrogate_makers, seeds, progress)
+    rows = _rows(scores, {name: _width(make()) for name, make in surrogate_makers.items()})
+    return OwnTable(rows, (*notes, _conditions(setup, scores)), guess=data.guess)
+
+
+def _width(surrogate: Any) -> float | None:
+    """Return a surrogate's width [threshold units]; None where it is not known."""
+    return surrogate.fwhm if isinstance(surrogate, Surrogate) else None
+
+
+def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScores]]) -> str:
+    """Write in one line what all runs share: epochs, batches, learning rate, and what they ran on."""
+    ways = Counter(run.ran_on for runs in scores.values() for run in runs.values())
+    on_engine = ways.pop(ENGINE, 0)
+    parts = [f"{on_engine} runs on the engine"] if on_engine else []
+    parts += [f"{count} as written ({shortened(why, 120)})" for why, count in ways.items()]
+    rate = "the optimiser of the module" if OWN_OPTIMISER in ways else f"Adam, lr {setup.lr:g}"
+    return f"{setup.epochs} epochs, batches of {setup.batch_size}, {rate}; {', '.join(parts)}"
 
 
 def _calibrate(
     setup: TrainingSetup, surrogate_makers: Mapping[str, Callable[[], Any]]
 ) -> tuple[dict[str, Callable[[], Any]], list[str]]:
     """Return makers of the same surrogates at their calibrated widths, and a line on each width."""
-    found = {name: setup.calibration(make()) for name, make in surrogate_makers.items()}
+    found = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
     surrogates = {
         name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()
     }
-    return _make_makers(surrogates), [f"{name}: {width.word}, {width.about}" for name, width in found.items()]
+    makers = {name: _copier(None) for name in surrogate_makers if name == OWN} | _make_makers(surrogates)
+    return makers, [f"{name}: {width.word}, {width.about}" for name, width in found.items()]
 
 
 def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
@@ -105,7 +145,7 @@ def _train_all(
     return scores
 
 
-def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
+def _rows(scores: Mapping[str, Mapping[int, RunScores]], widths: Mapping[str, float | None]) -> list[OwnRow]:
     """Build a row for each surrogate, with the interval of its rank."""
     ranked = places({name: {seed: run.test for seed, run in runs.items()} for name, runs in scores.items()})
     return [
@@ -113,7 +153,9 @@ def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
             name,
             test={seed: run.test for seed, run in runs.items()},
             validation={seed: run.validation for seed, run in runs.items()},
-            failed=tuple(seed for seed, run in runs.items() if run.failed),
+            width_fwhm=widths[name],
+            best_epoch={seed: run.best_epoch for seed, run in runs.items() if not run.failure},
+            failures={seed: run.failure for seed, run in runs.items() if run.failure},
             at_chance=tuple(seed for seed, run in runs.items() if run.at_chance),
             rank=ranked[name],
         )
@@ -138,7 +180,9 @@ def _make_makers(
             raise InputError(f"surrogates: '{wrong}' is no function of the potential")
         return {name: _copier(surrogate) for name, surrogate in given.items()}
     parameters: dict[str, Any] = {} if width_fwhm is None else {"width_fwhm": width_fwhm}
-    return {name: _copier(create(f"surrogate/{name}", **parameters)) for name in given}
+    return {
+        name: _copier(None if name == OWN else create(f"surrogate/{name}", **parameters)) for name in given
+    }
 
 
 def _copier(surrogate: Any) -> Callable[[], Any]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from sgbench.energy.modules import ModuleCounter
+from sgbench.energy.modules import ModuleCounter, tensors_in
 from sgbench.energy.price import chosen_targets
 from sgbench.energy.priced import PricedNetwork
 from sgbench.errors import InputError, require_count, require_number
+from sgbench.networks.snntorch_modules import is_snntorch
+from sgbench.networks.watching import Watcher, run, undisturbed, watched
 
 
 def energy_of(  # noqa: PLR0913 - each has a default
     network: nn.Module,
-    batch: Tensor,
+    batch: Any,
     *,
     input_kind: str,
-    steps: int = 1,
+    steps: int | None = None,
     dt_s: float = 1e-3,
     bits: int = 32,
     fold_batch_norm: bool = True,
@@ -27,8 +32,9 @@ def energy_of(  # noqa: PLR0913 - each has a default
 ) -> PricedNetwork:
     r"""Compute the energy of one inference of a torch or snnTorch module on every energy target.
 
-    One forward pass in evaluation mode counts the operations exactly. Each kind of operation is then priced, is
-    part of another price, or is left out. What is left out is named below the table, and the sum has a star.
+    One forward pass, as the module's author wrote it, in evaluation mode and from rest, counts the operations
+    exactly. Each kind of operation is then priced, is part of another price, or is left out. Layers and functions
+    that are not known are left out, too. What is left out is named below the table, and the sum has a star.
 
     .. math:: E = \sum_l \sum_o \frac{n_{lo}}{\mathrm{samples}} e_o
 
@@ -36,9 +42,10 @@ def energy_of(  # noqa: PLR0913 - each has a default
 
     Args:
         network: a module whose `forward` takes the whole batch, with all time steps.
-        batch: input [samples, ...], or with time steps [samples, steps, ...] or [steps, samples, ...].
-        input_kind: "binary" for spikes, "real" for other numbers.
-        steps: time steps of each sample; 1 for a network without time.
+        batch: input [samples, ...], or with time steps [samples, steps, ...] or [steps, samples, ...]; a tuple is
+            several arguments, of which the first tensor is meant.
+        input_kind: "binary" for spikes, which are 0, 1 or -1; "real" for other numbers.
+        steps: time steps of each sample; None takes the calls of the network's spiking layers, 1 without any.
         dt_s: duration of a time step [s], which sets latency and static energy.
         bits: bits of a weight and of a state variable.
         fold_batch_norm: whether to fold batch normalisation into the weights before it.
@@ -46,8 +53,8 @@ def energy_of(  # noqa: PLR0913 - each has a default
         config_dirs: folders with your own targets.
 
     Raises:
-        InputError: a layer that the counter does not know, an unknown target, or a batch whose samples and steps
-            cannot be distinguished; one line that names it.
+        InputError: an unknown target, real input that is called binary, NaN, a network that does not take the
+            batch, or a batch whose samples and steps cannot be distinguished; one line that names it.
 
     >>> import torch
     >>> network = nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 2))
@@ -57,18 +64,53 @@ def energy_of(  # noqa: PLR0913 - each has a default
     loihi1         secondary  -                            104 uJ                      multiply accumulate, ...
     *: a part of the dynamic energy; sgbench energy list TARGET names what else a price list leaves out
     """
-    require_count("steps", steps)
+    if steps is not None:
+        require_count("steps", steps)
     require_number("dt_s", dt_s, low=0, open_low=True)
     chosen = chosen_targets(targets, config_dirs)
-    samples = _count_samples(batch, steps)
-    counter = ModuleCounter(network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm)
-    was_training = network.training
-    network.eval()
-    try:
-        counter(batch, samples=samples, steps=samples * steps)
-    finally:
-        network.train(was_training)
-    return PricedNetwork.of(counter.result(), chosen, dt_s=dt_s, title=type(network).__name__)
+    counter = ModuleCounter(
+        network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm, leave_out=True
+    )
+    first = _checked_input(batch, input_kind)
+    if steps is not None:
+        _count_samples(first, steps)
+    calls: Counter[nn.Module] = Counter()
+
+    def count_call(layer: nn.Module, _: Tensor, __: Any) -> None:
+        calls[layer] += 1
+
+    layers = [module for module in network.modules() if is_snntorch(module)]
+    with undisturbed(network), watched({layer: Watcher(count_call) for layer in layers}):
+        network.eval()
+        # Samples and steps are known once the layers have run.
+        run(functools.partial(counter, samples=0, steps=0), batch, type(network).__name__)
+    called = max(calls.values(), default=1)
+    steps = called if steps is None else steps
+    if called > 1 and steps != called:
+        raise InputError(f"steps={steps}: the spiking layers ran {called} times; leave steps out")
+    counter.samples = _count_samples(first, steps)
+    counter.steps = counter.samples * steps
+    left_out = tuple(f"{name} ({what})" for name, what in counter.unknown.items())
+    return PricedNetwork.of(
+        counter.result(), chosen, dt_s=dt_s, title=type(network).__name__, left_out=left_out
+    )
+
+
+def _checked_input(batch: Any, input_kind: str) -> Tensor:
+    """Return the first tensor of a batch; an InputError if the batch is not finite, or not what it is called."""
+    found = list(tensors_in(batch))
+    if not found:
+        raise InputError(f"the batch is a {type(batch).__name__}: tensors are needed")
+    for x in found:
+        if not bool(x.isfinite().all()):
+            raise InputError("the batch holds NaN or infinity, so nothing can be counted")
+        others = x[(x != 0) & (x.abs() != 1)]
+        if input_kind == "binary" and others.numel():
+            raise InputError(
+                f"input_kind='binary': the batch holds {others.flatten()[0].item():g}, and spikes are 0, 1 or -1; "
+                f"give input_kind='real'"
+            )
+    return found[0]
 
 
 def _count_samples(batch: Tensor, steps: int) -> int:

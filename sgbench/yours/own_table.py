@@ -11,7 +11,7 @@ from sgbench.notebook.table import data_frame
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import ABOUT_LETTERS, RankPlace
 from sgbench.sweeps.outcome import Guessing, chance_warning
-from sgbench.tables import aligned
+from sgbench.tables import aligned, number_text
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
 
@@ -28,9 +28,16 @@ class OwnRow:
     surrogate: str  # name of the surrogate
     test: dict[int, float]  # maps seeds to accuracies in 0..1; of a failed run, that of guessing
     validation: dict[int, float]  # maps seeds to accuracies of the selected epoch
-    failed: tuple[int, ...]  # seeds of runs whose loss was not finite
+    width_fwhm: float | None  # of the surrogate [threshold units]; None where it is not known
+    best_epoch: dict[int, int]  # maps seeds of finished runs to the epoch that validation selected, from 1
+    failures: dict[int, str]  # maps seeds of failed runs to the reason
     at_chance: tuple[int, ...]  # seeds of finished runs whose validation is no better than guessing
     rank: RankPlace | None  # interval of its rank; None with a single seed
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """Return the seeds of runs that stopped before their end."""
+        return tuple(self.failures)
 
     @property
     def score(self) -> Summary:
@@ -70,14 +77,30 @@ class OwnTable(ShownTable):
             InputError: pandas is not installed.
         """
         runs = [
-            (row.surrogate, seed, row.validation[seed], test, seed in row.failed, seed in row.at_chance)
+            (
+                row.surrogate,
+                seed,
+                row.validation[seed],
+                test,
+                seed in row.failed,
+                seed in row.at_chance,
+                row.width_fwhm,
+                row.best_epoch.get(seed),
+                row.failures.get(seed, ""),
+            )
             for row in self.rows
             for seed, test in row.test.items()
         ]
-        return data_frame(("surrogate", "seed", "validation", "test", "failed", "at_chance"), runs)
+        names = ("surrogate", "seed", "validation", "test", "failed", "at_chance")
+        return data_frame((*names, "width_fwhm", "best_epoch", "failure"), runs)
 
     def _lines_below(self) -> list[str]:
-        """List the lines below the table: runs that have learnt nothing, and how to read the table."""
+        """List the lines below the table: runs that failed or learnt nothing, and how to read the table."""
+        failed = [
+            f"{row.surrogate} seed {seed} failed and counts as guessing: {why}"
+            for row in self.rows
+            for seed, why in row.failures.items()
+        ]
         guessing = [
             Guessing(f"{row.surrogate} seed {seed}", "sgbench.diagnose_module")
             for row in self.rows
@@ -85,15 +108,19 @@ class OwnTable(ShownTable):
         ]
         finished = sum(len(row.test) - len(row.failed) for row in self.rows)
         warning = chance_warning(guessing, count=finished)
-        return [*([] if warning is None else [warning]), OUTSIDE]
+        return [*failed, *([] if warning is None else [warning]), OUTSIDE]
 
     def _cells(self) -> list[list[str]]:
         """List the rows of cells, the header first."""
-        rows = [["rank", "alike", "surrogate", self.measure.title, "seeds", "failed", "at chance"]]
+        title = self.measure.title
+        rows = [["rank", "alike", "surrogate", "width", title, "epoch", "seeds", "failed", "at chance"]]
         for row in self.rows:
             rank, letters = (
                 ("-", "") if row.rank is None else (f"{row.rank.low} to {row.rank.high}", row.rank.groups)
             )
             counts = [str(len(seeds)) for seeds in (row.test, row.failed, row.at_chance)]
-            rows.append([rank, letters, row.surrogate, self.measure.summary(row.score), *counts])
+            epochs = sorted(set(row.best_epoch.values()))
+            epoch = "-" if not epochs else "-".join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))
+            width, score = number_text(row.width_fwhm), self.measure.summary(row.score)
+            rows.append([rank, letters, row.surrogate, width, score, epoch, *counts])
         return rows

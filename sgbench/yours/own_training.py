@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from sgbench.datasets.base import Split
-from sgbench.errors import InputError, NonFiniteError
+from sgbench.errors import InputError, NonFiniteError, one_printable_line
+from sgbench.networks.snntorch_modules import ResetGradient, is_snntorch
+from sgbench.networks.watching import undisturbed
 from sgbench.records.calibration import Calibration
 from sgbench.records.chance import reach_of_guessing
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import FIRST_SEED
+from sgbench.yours.accelerate import accelerate
 from sgbench.yours.calibrate import calibrate_module
 from sgbench.yours.own_data import OwnData
+from sgbench.yours.use import use
 
 Loss = Callable[[Any, Tensor], Tensor]  # from the module's output and classes [B] to a number
+Forward = Callable[[Tensor], Any]  # from a batch to what the module returns
+ENGINE = "engine"
+OWN_OPTIMISER = "a LightningModule trains itself"
 AXES_WITH_TIME = 3  # number of axes of an output [T, B, C]
 
 
@@ -28,8 +36,10 @@ class RunScores(NamedTuple):
 
     validation: float  # accuracy of the selected epoch
     test: float  # accuracy
-    failed: bool  # whether the loss was not finite
+    failure: str  # why the run stopped before its end; empty if it did not
     at_chance: bool  # whether validation is no better than guessing
+    best_epoch: int  # whose weights were scored, from 1; 0 of a failed run
+    ran_on: str  # "engine", or why the module ran as it is written
 
 
 def cross_entropy(output: Any, target: Tensor) -> Tensor:
@@ -43,7 +53,12 @@ def cross_entropy(output: Any, target: Tensor) -> Tensor:
 
 def _logits(output: Any) -> Tensor:
     """Return class scores [B, C]: the output, or the first of several outputs, summed over time steps if any."""
-    first = output[0] if isinstance(output, tuple | list) else output
+    first = output[0] if isinstance(output, tuple | list) and len(output) else output
+    if not isinstance(first, Tensor):
+        raise InputError(
+            f"compare_in: forward returns a {type(first).__name__}, of which no scores of classes can be read; "
+            f"return the scores [batch, classes] or [time, batch, classes] first"
+        )
     return first.sum(0) if first.dim() == AXES_WITH_TIME else first
 
 
@@ -58,26 +73,72 @@ class TrainingSetup:
     lr: float
     loss: Loss
     time_first: bool
+    reset_gradient: ResetGradient | None = None
+    trained: WeakTensorKeyDictionary = field(default_factory=WeakTensorKeyDictionary)
+    """Weights of modules that were made before, by which a module that comes back is recognised."""
+
+    def new_module(self) -> nn.Module:
+        """Make a module, and check that its weights are new.
+
+        Raises:
+            InputError: they are those of a module made before, or there are none of snnTorch's neurons in it.
+        """
+        module = self.make_module()
+        if not isinstance(module, nn.Module):
+            raise InputError(
+                f"compare_in: make_module returned a {type(module).__name__}; a new torch module is needed"
+            )
+        for name, weight in module.named_parameters():
+            if weight.requires_grad and weight in self.trained:
+                raise InputError(
+                    f"compare_in: make_module returned '{name}' a second time, so that runs would train it on and "
+                    f"on; make a new module in each call, e.g. compare_in(Net, ...)"
+                )
+        if not any(is_snntorch(item) for item in module.modules()):
+            raise InputError(
+                "compare_in: the module has no neurons of snnTorch, whose spike_grad would be set"
+            )
+        for weight in module.parameters():
+            self.trained[weight] = True
+        return module
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
         """Train a new module with a new surrogate under a seed, and score it.
 
         Raises:
-            InputError: the module has no neurons of snnTorch, or keeps state between batches.
+            InputError: the module has no neurons of snnTorch, keeps state between batches, or came back.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = self.make_module()
-            _set_surrogates(module, make_surrogate)
+            module = self.new_module()
+            surrogate = make_surrogate()
+            if surrogate is not None or self.reset_gradient is not None:
+                use(module, surrogate=surrogate, reset_gradient=self.reset_gradient)
             self._require_stateless(module)
+            call, ran_on = self._fastest(module)
             try:
-                self._fit(module, seed)
-            except NonFiniteError:
-                return RunScores(self.data.guess, self.data.guess, failed=True, at_chance=False)
-            validation = self._accuracy(module, "validation")
+                best_epoch = self._fit(module, call, seed)
+            except NonFiniteError as error:
+                return RunScores(self.data.guess, self.data.guess, str(error), False, 0, ran_on)
+            validation = self._accuracy(module, call, "validation")
             chance_limit = reach_of_guessing(self.data.guess, self.data.count("validation"))
-            test = self._accuracy(module, "test")
-            return RunScores(validation, test, failed=False, at_chance=validation <= chance_limit)
+            test = self._accuracy(module, call, "test")
+            return RunScores(validation, test, "", validation <= chance_limit, best_epoch, ran_on)
+
+    def _fastest(self, module: nn.Module) -> tuple[Forward, str]:
+        """Return how to run a module: on the engine if that gives what `forward` gives, else as it is written."""
+        if _is_lightning(module):
+            return module, OWN_OPTIMISER
+        (x, _), *_ = self._batches("train", None)
+        try:
+            fast = accelerate(module, example=x)
+            with undisturbed(module), torch.no_grad():
+                ours, theirs = fast(x), module(x)
+        except Exception as error:  # whatever keeps the engine from it, the module itself runs
+            return module, one_printable_line(error)
+        if not _is_close(ours, theirs):
+            return module, "the engine returns another form or other numbers"
+        return fast, ENGINE
 
     def calibration(self, surrogate: Surrogate) -> Calibration:
         """Choose a surrogate's width on the first training batch, with weights of a seed that no run uses.
@@ -87,30 +148,37 @@ class TrainingSetup:
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(FIRST_SEED)
-            module = self.make_module()
+            module = self.new_module()
         (x, _), *_ = self._batches("train", None)
         return calibrate_module(module, x, surrogate)
 
-    def _fit(self, module: nn.Module, seed: int) -> None:
-        """Train a module, load the best weights by validation loss; a NonFiniteError if a loss is not finite."""
+    def _fit(self, module: nn.Module, call: Forward, seed: int) -> int:
+        """Train a module, load the weights of the epoch of least validation loss, and return that epoch, from 1.
+
+        Raises:
+            NonFiniteError: a loss, or all losses of validation, are not finite.
+        """
         optimizer = self._optimizer(module)
         is_lightning = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
-        best, best_state = float("inf"), module.state_dict()
-        for _ in range(self.epochs):
+        best, best_epoch, best_state = float("inf"), 0, module.state_dict()
+        for epoch in range(1, self.epochs + 1):
             module.train()
             for number, (x, y) in enumerate(self._batches("train", order)):
-                output = module.training_step((x, y), number) if is_lightning else self.loss(module(x), y)  # type: ignore[operator]
+                output = module.training_step((x, y), number) if is_lightning else self.loss(call(x), y)  # type: ignore[operator]
                 value = output["loss"] if isinstance(output, Mapping) else output
                 if not torch.isfinite(value):
-                    raise NonFiniteError("the loss is not finite")
+                    raise NonFiniteError(f"the loss was {value.item()} in epoch {epoch}, batch {number + 1}")
                 optimizer.zero_grad()
                 value.backward()
                 optimizer.step()
-            loss = self._validation_loss(module)
+            loss = self._validation_loss(module, call)
             if loss < best:
-                best, best_state = loss, copy.deepcopy(module.state_dict())
+                best, best_epoch, best_state = loss, epoch, copy.deepcopy(module.state_dict())
+        if not best_epoch:
+            raise NonFiniteError("the loss of validation was not finite after any epoch")
         module.load_state_dict(best_state)
+        return best_epoch
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of a LightningModule, or Adam for another module."""
@@ -129,19 +197,24 @@ class TrainingSetup:
             x, y = self.data.batch(split, chosen)
             yield (x.transpose(0, 1) if self.time_first else x), y
 
-    def _validation_loss(self, module: nn.Module) -> float:
+    def _validation_loss(self, module: nn.Module, call: Forward) -> float:
         """Compute the mean loss over the validation samples, in evaluation mode."""
         module.eval()
         with torch.no_grad():
-            losses = [float(self.loss(module(x), y)) * len(y) for x, y in self._batches("validation", None)]
+            losses = [float(self.loss(call(x), y)) * len(y) for x, y in self._batches("validation", None)]
         return sum(losses) / self.data.count("validation")
 
-    def _accuracy(self, module: nn.Module, split: Split) -> float:
+    def _accuracy(self, module: nn.Module, call: Forward, split: Split) -> float:
         """Compute the share of a split's samples that are classified right, in evaluation mode."""
         module.eval()
         with torch.no_grad():
-            right = [int((_logits(module(x)).argmax(-1) == y).sum()) for x, y in self._batches(split, None)]
+            right = [int((_logits(call(x)).argmax(-1) == y).sum()) for x, y in self._batches(split, None)]
         return sum(right) / self.data.count(split)
+
+    def _about_time(self, x: Tensor) -> str:
+        if self.time_first or x.dim() < AXES_WITH_TIME:
+            return ""
+        return "; if forward takes the time first, set time_first=True"
 
     def _require_stateless(self, module: nn.Module) -> None:
         """Raise an InputError unless outputs depend on the batch alone: a reversed batch gives reversed outputs."""
@@ -157,7 +230,7 @@ class TrainingSetup:
         if outputs.shape[0] != len(order):
             raise InputError(
                 f"compare_in: outputs have shape {tuple(outputs.shape)} for {len(order)} samples; "
-                f"[batch, classes], or [time, batch, classes], is needed"
+                f"[batch, classes], or [time, batch, classes], is needed{self._about_time(x)}"
             )
         if not torch.allclose(outputs[order], reversed_outputs, rtol=1e-3, atol=1e-4):
             raise InputError(
@@ -166,17 +239,18 @@ class TrainingSetup:
             )
 
 
-def _set_surrogates(module: nn.Module, make_surrogate: Callable[[], Any]) -> None:
-    """Give each of snnTorch's neurons in a module a new surrogate; an InputError if there are none."""
-    neurons = [
-        item
-        for item in module.modules()
-        if type(item).__module__.startswith("snntorch.") and hasattr(item, "spike_grad")
-    ]
-    if not neurons:
-        raise InputError("compare_in: the module has no neurons of snnTorch, whose spike_grad would be set")
-    for neuron in neurons:
-        neuron.spike_grad = make_surrogate()
+def _is_close(ours: Any, theirs: Any) -> bool:
+    """Return whether two outputs have the same form, tensors at any depth, and the same numbers to rounding."""
+    if isinstance(theirs, Tensor):
+        same = isinstance(ours, Tensor) and ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        return same and torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    if type(ours) is not type(theirs):
+        return False
+    if isinstance(theirs, Mapping):
+        return ours.keys() == theirs.keys() and all(_is_close(ours[key], theirs[key]) for key in theirs)
+    if isinstance(theirs, tuple | list):
+        return len(ours) == len(theirs) and all(map(_is_close, ours, theirs))
+    return bool(ours == theirs)
 
 
 def _is_lightning(module: nn.Module) -> bool:

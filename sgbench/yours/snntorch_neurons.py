@@ -50,7 +50,8 @@ def convert_neuron(
         key: value for key, value in module.state_dict().items() if key.split(".")[0] not in STATE_BUFFERS
     }
     neuron = neurons_of_snntorch(name, tensors, lambda: surrogate_of(module), features)
-    neuron.next_potential.detached = reset_gradient_of(module) == "detached"
+    potential: Any = neuron.next_potential
+    potential.detached = reset_gradient_of(module) == "detached"
     return neuron
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 import sgbench
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
-from sgbench.energy.plain import counter_of
+from sgbench.energy.modules import counter_of
 from sgbench.losses.base import Loss
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sgbench.energy.footprint import footprint
+from sgbench.energy.module_operations import stored
 from sgbench.energy.modules import ModuleCounter
-from sgbench.energy.tally import stored
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, Spread
 from tests.energy.networks import layer, network, spiking, synapses

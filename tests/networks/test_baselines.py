@@ -14,7 +14,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.composition.data_facts import in_time
 from sgbench.composition.plan import plan
-from sgbench.energy.plain import PlainCounter
+from sgbench.energy.modules import PlainCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir

@@ -197,6 +197,76 @@ def test_a_loss_that_leaves_the_finite_counts_as_guessing() -> None:
     assert (row.test, row.failed) == ({0: 0.5, 1: 0.5}, (0, 1))
 
 
+def test_a_module_that_comes_back_is_refused() -> None:
+    """Must refuse one shared module, and a new one around its weights; must take weights that are frozen."""
+    shared = Network()
+    with raises_naming(InputError, "'fc1.weight' a second time", "make a new module in each call"):
+        compare(lambda: shared, surrogates=["atan"])
+    with raises_naming(InputError, "a second time"):
+        compare(lambda: nn.Sequential(shared, nn.Identity()), surrogates=["atan"])
+
+    def with_frozen() -> nn.Module:
+        network = Network()
+        network.fc1 = frozen
+        return network
+
+    frozen = nn.Linear(6, 10).requires_grad_(requires_grad=False)
+    assert len(compare(with_frozen, surrogates=["atan"], epochs=1).rows) == 1
+
+
+def test_each_neuron_has_a_surrogate_of_its_own() -> None:
+    """Must differ: the objects of two layers, also of a surrogate that the user gave as one object."""
+    found: list[Any] = []
+
+    def loss(output: Any, target: Tensor) -> Tensor:
+        found.append([item.spike_grad for item in made[-1].modules() if hasattr(item, "spike_grad")])
+        return nn.functional.cross_entropy(output.sum(0), target)
+
+    made: list[nn.Module] = []
+
+    def make() -> nn.Module:
+        made.append(Network())
+        return made[-1]
+
+    compare(make, surrogates={"mine": sgbench.create("surrogate/a2sg")}, seeds=1, epochs=1, loss=loss)
+    first, second = found[0]
+    assert first is not second
+
+
+def test_the_table_says_width_epochs_rate_and_why_a_seed_failed() -> None:
+    """By hand: two surrogates at a width of 0.5, the own one of a triangle's width, and losses that overflow."""
+
+    def loss(output: Any, target: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(output.sum(0), target) * (float("inf") if BROKEN else 1.0)
+
+    table = compare(surrogates=["atan", "own"], width_fwhm=0.5, epochs=2, lr=0.02, loss=loss)
+    rows = {row.surrogate: row for row in table.rows}
+    assert (rows["atan"].width_fwhm, rows["own"].width_fwhm) == (0.5, None)
+    assert all(1 <= epoch <= 2 for row in table.rows for epoch in row.best_epoch.values())
+    assert lines_naming(repr(table), "2 epochs", "batches of 64", "Adam, lr 0.02")
+    BROKEN.append(1)
+    try:
+        broken = compare(surrogates=["atan"], loss=loss, seeds=1)
+    finally:
+        BROKEN.clear()
+    assert broken.rows[0].failures == {0: "the loss was inf in epoch 1, batch 1"}
+    assert "atan seed 0 failed and counts as guessing: the loss was inf in epoch 1, batch 1" in repr(broken)
+
+
+BROKEN: list[int] = []
+
+
+def test_the_gradient_of_the_reset_is_set() -> None:
+    """Must differ: losses of trainings with and without it; a wrong word is refused."""
+    attached, detached = (
+        compare(surrogates=["atan"], reset_gradient=reset, lr=0.05, epochs=2).rows[0]
+        for reset in ("attached", "detached")
+    )
+    assert attached.best_epoch.keys() == detached.best_epoch.keys()
+    with pytest.raises(InputError, match="one of attached, detached"):
+        compare(reset_gradient="atached")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     thinned_rows(
@@ -205,7 +275,8 @@ def test_a_loss_that_leaves_the_finite_counts_as_guessing() -> None:
             ({"surrogates": "atan"}, "names are needed"),
             ({"surrogates": ["atann"]}, "did you mean 'atan'"),
             ({"surrogates": {"mine": 3}}, "no function"),
-            ({"time_first": False}, "outputs have shape"),
+            ({"time_first": False}, "set time_first=True"),
+            ({"make": lambda: 3}, "returned a int; a new torch module"),
             ({"seeds": 0}, "seeds=0"),
             ({"test": (X, Y[:3])}, "one whole number or word a sample"),
             ({"test": (X * float("nan"), Y)}, "sample 0 holds NaN or infinity"),

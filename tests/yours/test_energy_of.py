@@ -1,5 +1,7 @@
 """Energy of a user's own module: counts by hand times the price list's own numbers, and what is left out."""
 
+import math
+
 import pytest
 import snntorch
 import torch
@@ -99,3 +101,57 @@ def test_the_network_keeps_its_mode_and_the_picture_is_drawn(tmp_path):
 def test_what_cannot_be_priced_is_one_line(words, reason):
     with pytest.raises(InputError, match=reason.replace("'", ".")):
         sgbench.energy_of(Spiking(), torch.ones(4, 4, 3), **{"input_kind": "binary", **words})
+
+
+class Odd(nn.Module):
+    """A layer and a function of no known count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.odd, self.last = (
+            nn.Linear(3, 4, bias=False),
+            nn.PReLU(),
+            nn.Linear(4, 2, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.cumsum(self.odd(self.first(x)), 1))
+
+
+def test_what_is_not_known_is_left_out_of_a_total_that_says_so():
+    """Expected: 3 x 4 + 4 x 2 products at the price list's price; the sum is no whole, and names both."""
+    priced = sgbench.energy_of(Odd(), torch.ones(5, 3), input_kind="real", targets=["horowitz_45nm"])
+    (found,) = priced.estimates
+    assert found.dynamic_nj is None
+    assert found.priced_nj is not None
+    assert found.priced_nj.value == pytest.approx(20 * PJ["multiply_accumulate"] * 1e-3)
+    assert found.is_part
+    (row,) = priced.table().rows
+    assert row[2].text.endswith(" *")
+    said = "left out of every sum: odd (PReLU), cumsum (a function between modules of Odd)"
+    assert said in priced.table_notes()
+    assert said in repr(priced)
+
+
+@pytest.mark.parametrize("value", [0.5, 2.0, float("nan")])
+def test_real_input_is_not_taken_for_spikes(value):
+    """Must refuse: a number that is no spike; must take: spikes of both signs, and the same number as real."""
+    x = torch.ones(5, 4, 3)
+    x[2, 1, 0] = -1
+    sgbench.energy_of(Spiking(), x, input_kind="binary", targets=["horowitz_45nm"])
+    x[2, 1, 0] = value
+    with pytest.raises(InputError, match="NaN" if math.isnan(value) else f"the batch holds {value:g}"):
+        sgbench.energy_of(Spiking(), x, input_kind="binary")
+    if not math.isnan(value):
+        sgbench.energy_of(Spiking(), x, input_kind="real", targets=["horowitz_45nm"])
+
+
+def test_steps_are_those_that_ran():
+    """Hand count: five calls of the layer are five steps of 1 ms; another number of steps is refused."""
+    priced = sgbench.energy_of(Spiking(), torch.ones(5, 4, 3), input_kind="binary", targets=["horowitz_45nm"])
+    assert (priced.counts.samples, priced.counts.steps) == (4, 20)
+    assert priced["horowitz_45nm"].latency_s == pytest.approx(5e-3)
+    with pytest.raises(InputError, match="steps=2: the spiking layers ran 5 times"):
+        sgbench.energy_of(Spiking(), torch.ones(5, 4, 3), input_kind="binary", steps=2)
+    with pytest.raises(InputError, match="Spiking: does not take the batch: RuntimeError"):
+        sgbench.energy_of(Spiking(), torch.ones(5, 4, 7), input_kind="binary")

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from sgbench.energy.count import OperationCounter
-from sgbench.energy.plain import counter_of
+from sgbench.energy.modules import counter_of
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.records.counts import LayerCounts, OpCounts

@@ -1,0 +1,141 @@
+"""Runs a user's network as its author wrote it, watches its spiking layers, and leaves it as it was."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, one_printable_line
+from sgbench.networks.snntorch_modules import spiking_modules
+
+RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})  # recurrent layers of snnTorch
+BeforeCall = Callable[[Any, Tensor], Tensor]  # from a layer and its current to the current that it gets
+AfterCall = Callable[[Any, Tensor, Any], None]  # receives a layer, its current and what it returned
+
+
+class Watcher(NamedTuple):
+    """Holds what is done at each call of a layer."""
+
+    after: AfterCall
+    before: BeforeCall | None = None
+
+
+def is_recurrent(layer: nn.Module) -> bool:
+    """Return whether a layer of snnTorch, or of a class derived from one, hears its own spikes."""
+    return any(base.__name__ in RECURRENT for base in type(layer).__mro__)
+
+
+def rest(network: nn.Module) -> None:
+    """Set all spiking layers of snnTorch to rest, as at the begin of a sequence."""
+    for _, layer in spiking_modules(network):
+        if hasattr(layer, "reset_mem"):
+            layer.reset_mem()
+
+
+@contextlib.contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """Let a network run from rest; afterwards its states, buffers, gradients, modes and random state are as before.
+
+    Gradients are None inside. Weights are the network's own, and what it keeps in other attributes is not restored.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    holders = [(module._buffers, dict(module._buffers)) for module in network.modules()]
+    values = [(buffer, buffer.detach().clone(), buffer._version) for buffer in network.buffers()]
+    gradients = [(weight, weight.grad) for weight in network.parameters()]
+    for weight, _ in gradients:
+        weight.grad = None
+    try:
+        with torch.random.fork_rng(_cuda_devices(network)):
+            rest(network)
+            yield
+    finally:
+        for holder, buffers in holders:
+            holder.update(buffers)
+        for buffer, value, version in values:
+            if buffer._version != version:
+                buffer.detach().copy_(value)
+        for weight, gradient in gradients:
+            weight.grad = gradient
+        for module, training in modes:
+            module.training = training
+
+
+def _cuda_devices(network: nn.Module) -> list[torch.device]:
+    return list({weight.device for weight in network.parameters() if weight.is_cuda})
+
+
+@contextlib.contextmanager
+def watched(watchers: Mapping[nn.Module, Watcher]) -> Iterator[None]:
+    """Watch calls of layers, whose first argument is the current, given by place or by name."""
+    handles = []
+    for layer, watcher in watchers.items():
+        if watcher.before is not None:
+            handles.append(layer.register_forward_pre_hook(_replacing(watcher.before), with_kwargs=True))
+        handles.append(layer.register_forward_hook(_noting(watcher.after), with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _replacing(before: BeforeCall) -> Any:
+    def hook(layer: Any, args: tuple[Any, ...], by_name: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if args:
+            return (before(layer, args[0]), *args[1:]), by_name
+        name = next(iter(by_name))
+        return args, {**by_name, name: before(layer, by_name[name])}
+
+    return hook
+
+
+def _noting(after: AfterCall) -> Any:
+    def hook(layer: Any, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
+        after(layer, args[0] if args else next(iter(by_name.values())), output)
+
+    return hook
+
+
+def run(call: Callable[..., Any], batch: Any, name: str) -> Any:
+    """Call a network, called `name`, with a batch, a tuple being several arguments; return what it returns.
+
+    Raises:
+        InputError: the network does not take the batch.
+    """
+    try:
+        return call(*batch) if isinstance(batch, tuple) else call(batch)
+    except InputError:
+        raise
+    except Exception as error:  # a user's module may raise anything
+        raise InputError(
+            f"{name}: does not take the batch: {type(error).__name__}: {one_printable_line(error)}"
+        ) from error
+
+
+def run_watched(network: nn.Module, batch: Any, watchers: Mapping[nn.Module, Watcher]) -> Any:
+    """Run a batch through a network from rest and in evaluation mode, and return what it returns; see `run`."""
+    with undisturbed(network), watched(watchers):
+        network.eval()
+        return run(network, batch, type(network).__name__)
+
+
+def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
+    """Return spikes and potential minus threshold after a call of a spiking layer, both in the shape of its output.
+
+    Args:
+        module: a layer of snnTorch or sgbench; one that keeps its state itself has its potential in `mem`.
+        output: the result of the call, spikes alone or a tuple from spikes to the potential.
+
+    Returns:
+        Both tensors, or None if the potential is not found.
+    """
+    spikes = output[0] if isinstance(output, tuple) else output
+    potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)
+    if not isinstance(potential, Tensor) or potential.shape != spikes.shape:
+        return None
+    threshold = module.threshold if isinstance(module.threshold, Tensor) else torch.tensor(module.threshold)
+    return spikes, potential - threshold
