@@ -11,6 +11,8 @@ from snntorch import spikegen, utils
 from torch import Tensor, nn
 
 STEPS, BATCH, INPUTS, HIDDEN, CLASSES = 5, 3, 6, 4, 2
+RATE: Any = spikegen.rate  # their signatures say bool for numbers
+LAPICQUE: Any = snn.Lapicque
 
 
 def random(*shape: int, rate: float = 0.0) -> Tensor:
@@ -82,7 +84,7 @@ def left_over(net: Any, x: Tensor) -> Tensor:
 
 
 def rate_coded(net: Any, x: Tensor) -> Tensor:
-    return stacked(net, spikegen.rate(x, num_steps=STEPS))[0]
+    return stacked(net, RATE(x, num_steps=STEPS))[0]
 
 
 def by_name(net: Any, x: Tensor) -> Tensor:
@@ -113,7 +115,7 @@ IDIOMS = {
     "tutorial": Idiom(kind(lambda: snn.Leaky(beta=0.8)), OVER_TIME),
     "static image, counts": Idiom(kind(lambda: snn.Leaky(beta=0.8), static_counts), STATIC, binary=False),
     "lists": Idiom(kind(lambda: snn.Leaky(beta=0.8), as_lists), OVER_TIME),
-    "dict": Idiom(kind(lambda: snn.Lapicque(beta=0.8), as_dict), OVER_TIME),
+    "dict": Idiom(kind(lambda: LAPICQUE(beta=0.8), as_dict), OVER_TIME),
     "learnt": Idiom(
         kind(lambda: snn.Leaky(beta=torch.rand(HIDDEN), learn_beta=True, learn_threshold=True)), OVER_TIME
     ),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import sgbench
 from sgbench.recommendation.hooks import recurrent_layers
-from sgbench.recommendation.start import start_of_module
+from sgbench.recommendation.start import measure_module
 from tests.yours.idioms import BATCH, IDIOMS, STEPS, tensors
 
 pytestmark = [
@@ -66,7 +66,7 @@ def test_a_network_is_priced_as_it_is_written(name: str) -> None:
 def test_a_network_is_measured_for_advice(name: str) -> None:
     """Expected: one hidden layer, where both are called, and the steps; a recurrent one shows its potentials."""
     net = made(name)
-    shape = start_of_module(net, IDIOMS[name].batch)
+    shape = measure_module(net, IDIOMS[name].batch)
     assert (shape.layers, shape.steps) == (1, STEPS)
     assert shape.recurrent == (name in ("recurrent", "one to one", "lstm", "convolution"))
     if shape.recurrent:
@@ -81,7 +81,7 @@ def test_what_was_left_over_is_there_again() -> None:
     batch = IDIOMS["states left over"].batch
     sgbench.diagnose_module(net, batch, squares)
     sgbench.energy_of(net, batch, input_kind="binary", targets=["horowitz_45nm"])
-    start_of_module(net, batch)
+    measure_module(net, batch)
     assert all(states[key] is buffer for key, buffer in net.named_buffers())
     assert all(weight.grad is grad for weight, grad in zip(net.parameters(), gradients, strict=True))
     assert net.training
