@@ -66,7 +66,7 @@ test-triton: $(INSTALLED_DEV) ## the engine triton by Triton's interpreter and c
 
 # Old versions warn of what they do themselves; what a run loads is a matter of speed, held with the newest.
 test-lowest: $(INSTALLED_LOWEST) ## the tests with the lowest version of every dependency (a torch of 2.5 GB)
-	$(LOWEST)/bin/python -m pytest -W default --deselect tests/run/test_late_modules.py::test_a_run_loads_nothing_that_it_does_not_use
+	$(LOWEST)/bin/python -m pytest -W default --deselect tests/run/test_loaded.py::test_a_run_loads_nothing_that_it_does_not_use
 	TRITON_INTERPRET=1 $(LOWEST)/bin/python -m pytest -W default $(TRITON_TESTS)
 	$(LOWEST)/bin/python -m pytest -W default $(TRITON_TESTS)
 

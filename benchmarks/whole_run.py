@@ -6,16 +6,16 @@ pipeline, the checks of the training loop, and Lightning.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import pytorch_lightning as pl
 import torch
 
 from benchmarks import report
@@ -27,7 +27,8 @@ from sgbench.records.spec import RunSpec
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import Parts, build
-from sgbench.training.learner import Learner
+from sgbench.training.epoch_loop import Training
+from sgbench.training.epochs import Part
 from sgbench.training.memory import keep_freed_memory
 from sgbench.training.runner import run_spec
 from sgbench.training.train_loop import TrainLoop
@@ -56,22 +57,33 @@ class RunSettings:
     default_allocator: bool = False
 
 
-class EpochClock(pl.Callback):
+class EpochClock:
     """Times the training part of each epoch: from its start to that of validation."""
 
     def __init__(self) -> None:
         self.times = Times()
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Before the first batch is asked for."""
-        self.clock = Clock()
+    @contextlib.contextmanager
+    def ticking(self) -> Iterator[None]:
+        """Time the epochs of the runs in the body."""
+        begin, score = Training.begin_epoch, Training.begin_scoring
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """After the last batch of an epoch; the validation after training is not counted."""
-        if trainer.state.fn == "fit":
-            cpu_ms, wall_ms = self.clock.read_ms()
-            self.times.cpu_ms.append(cpu_ms)
-            self.times.wall_ms.append(wall_ms)
+        def begin_epoch(training: Training, epoch: int) -> None:
+            self.clock = Clock()
+            begin(training, epoch)
+
+        def begin_scoring(training: Training, part: Part, *, selected: bool) -> None:
+            if not selected:
+                cpu_ms, wall_ms = self.clock.read_ms()
+                self.times.cpu_ms.append(cpu_ms)
+                self.times.wall_ms.append(wall_ms)
+            score(training, part, selected=selected)
+
+        with (
+            mock.patch.object(Training, "begin_epoch", begin_epoch),
+            mock.patch.object(Training, "begin_scoring", begin_scoring),
+        ):
+            yield
 
 
 def compare(settings: RunSettings) -> dict[str, Any]:
@@ -143,9 +155,9 @@ class _Bench:
         self.run_losses: tuple[float, ...] = ()
 
     def run(self) -> Times:
-        """The run as the command makes it, with a clock that Lightning itself attaches."""
+        """The run as the command makes it, with a clock around its epochs."""
         clock = EpochClock()
-        with mock.patch.object(Learner, "configure_callbacks", return_value=[clock]):
+        with clock.ticking():
             record = run_spec(self.spec)
         if record.status != "finished":
             raise GateError(f"gate: the run failed: {record.failure}")

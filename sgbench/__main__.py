@@ -87,9 +87,7 @@ def command() -> int:
     """Run `sgbench` with the arguments of this process; return the exit code."""
     try:
         from sgbench.cli.main import main
-        from sgbench.training import late_modules
 
-        late_modules.install()
         code = main()
     except KeyboardInterrupt:
         sys.stderr.write(STOPPED)

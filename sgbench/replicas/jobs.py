@@ -18,7 +18,6 @@ from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.messages import PruningThresholds, Stopped, WorkerMessage
 from sgbench.replicas.progress import ProgressWriter
-from sgbench.training import late_modules
 from sgbench.training.provenance import Code
 
 STOP = "stop"
@@ -97,7 +96,6 @@ class GroupJob:
     def _set_up_process(self) -> None:
         """Set the sweep's working folder and module path, so that the user's files and modules are found."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        late_modules.install()
         if Path(self.cwd).is_dir():
             os.chdir(self.cwd)
         sys.path += [path for path in self.search_path if path not in sys.path]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -143,6 +142,4 @@ class Replica(Attempt):
             optimizer: this run's row of a stack's snapshot: weights and optimiser state.
             state: state of the training.
         """
-        buffer = io.BytesIO()
-        torch.save({"sgbench": state, "optimizer": optimizer}, buffer)
-        write_atomic(self.folder / REPLICA_CHECKPOINT, buffer.getvalue())
+        self.save_checkpoint(REPLICA_CHECKPOINT, {"sgbench": state, "optimizer": optimizer})

@@ -22,7 +22,7 @@ class SlurmGroupJob(GroupJob):
         )  # submitit's handler, which queues the job again and exits
         self.received_signal: int | None = None
         if self.alone:
-            # Lightning writes a checkpoint after every epoch, so submitit's handler may exit at once.
+            # A run writes a checkpoint after every epoch, so submitit's handler may exit at once.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         else:
             signal.signal(preempt, self._on_signal)

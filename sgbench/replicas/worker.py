@@ -13,7 +13,6 @@ from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
-from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
 
 STOPPED = 130
@@ -79,7 +78,6 @@ def work(
     signal.signal(signal.SIGTERM, signal.default_int_handler if alone else parent.on_signal)
     try:
         if alone:
-            late_modules.install()  # this process is not forked
             run_alone(points, parent.say)
             return
         GroupWorker(

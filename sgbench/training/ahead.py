@@ -36,6 +36,12 @@ def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterabl
     )
 
 
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """Copy a batch to a device; from pinned memory that goes on while the device computes."""
+    x, *rest = batch
+    return Batch(x.to(device, non_blocking=True), *(part.to(device, non_blocking=True) for part in rest))
+
+
 class _Pass(IterableDataset[Batch]):
     """Adapts the batches of a pass to torch's `DataLoader`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import time
@@ -30,8 +31,8 @@ from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import Batch
 from sgbench.training import memory, provenance
+from sgbench.training.ahead import on_device
 from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct
 from sgbench.training.diagnosing import RunDiagnoses
@@ -121,6 +122,16 @@ class Attempt:
             return None
         return checkpoint
 
+    def save_checkpoint(self, name: str, content: dict[str, Any]) -> None:
+        """Write a checkpoint of this file name; a crash at any moment leaves the old or the new file whole.
+
+        Raises:
+            StorageError: it cannot be written; the old one stays.
+        """
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_atomic(self.folder / name, buffer.getvalue())
+
     def store(self, record: RunRecord) -> RunRecord:
         """Write the record, delete the checkpoints of a finished run, copy the record to the loggers; return it."""
         write_atomic(self.folder / RECORD, to_json(record))
@@ -168,9 +179,7 @@ class Attempt:
         self.training.epochs.begin(self.parts.network, "validation", self.training.epoch)
         batch = next(iter(self.parts.data.evaluation("validation")))
         device = self.parts.device
-        target, lengths = batch.target.to(device), batch.lengths.to(device)
-        batch = Batch(batch.x.to(device), target, lengths, batch.position)
-        log_histograms(self.histogram_loggers, self.parts.network, norms, batch, step)
+        log_histograms(self.histogram_loggers, self.parts.network, norms, on_device(batch, device), step)
 
     def publish(self, record: RunRecord) -> None:
         """Copy the record to the loggers; a logger's failure is only logged, since the record itself is stored."""

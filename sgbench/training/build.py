@@ -28,6 +28,7 @@ from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.checks import check_parts
+from sgbench.training.uncompiled import leave_uncompiled, step_uncompiled
 
 PROVIDED: dict[str, tuple[str, ...]] = {
     "augmentation": (),
@@ -226,7 +227,11 @@ def optimizer_of(
         values["fused"] = True
     if DECOUPLED in values and DECOUPLED not in inspect.signature(torch.optim.Adam).parameters:
         target = f"{ADAM}W" if values.pop(DECOUPLED) else target  # torch 2.6 has a class of its own for it
+    leave_uncompiled()
     optimizer: torch.optim.Optimizer = construct("optimizer", target, values, params=list(weights))
+    for each in (optimizer, getattr(optimizer, "base", None)):
+        if isinstance(each, torch.optim.Optimizer):
+            step_uncompiled(each)
     if values.get("fused"):
         optimizer.register_step_pre_hook(lay_out_gradients)
     return optimizer

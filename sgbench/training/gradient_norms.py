@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
 from sgbench.networks.base import Network
 from sgbench.signals.trajectory import POTENTIAL, Batch, valid_steps
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
 
 
 class GradientNorms:
@@ -83,6 +85,8 @@ def log_histograms(
         batch: of the validation split.
         step: position on the loggers' axis.
     """
+    from pytorch_lightning.loggers import TensorBoardLogger
+
     rows = {f"potential/{name}": values for name, values in potentials(network, batch).items()}
     rows |= {f"gradient/{name}": values for name, values in norms.last.items()}
     for logger in loggers:

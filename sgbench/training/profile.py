@@ -26,7 +26,7 @@ PROFILE, TRACE = "profile.json", "trace.json"
 STEP = ("data", "forward", "backward", "rule", "optimiser")
 """Parts of a training step that a plain training loop has, too."""
 ROUND = ("checks", "logging", "checkpoint", "other")
-"""Parts around the step; "other" is Lightning and sgbench's own code."""
+"""Parts around the step; "other" is all that no part measures."""
 WHOLE = ("validation",)
 """Parts inside of which nothing is timed."""
 MOST_EVENTS = 20_000  # most events of a trace, 2 MB
@@ -216,8 +216,7 @@ def profile_lines(folder: Path) -> list[str]:
     fit_s, times_s = tree["fit_s"], tree["times_s"]
     lines = [f"fit of {tree['steps']} steps, {fit_s:.2f} s:"]
     for name, time_s in sorted(times_s.items(), key=lambda pair: -pair[1]):
-        where = " (Lightning and the rest)" if name == "other" else ""
-        lines.append(f"  {name:<10} {time_s:8.3f} s {100 * time_s / max(fit_s, 1e-9):5.1f} %{where}")
+        lines.append(f"  {name:<10} {time_s:8.3f} s {100 * time_s / max(fit_s, 1e-9):5.1f} %")
     if tree["round_a_step_s"] is not None:
         lines.append(
             f"round a step ({', '.join(ROUND)}): {1e3 * tree['round_a_step_s']:.2f} ms, "

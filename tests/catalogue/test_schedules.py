@@ -17,7 +17,6 @@ from sgbench.errors import InputError
 from sgbench.records.method import method_id
 from sgbench.schedules.base import Moment
 from sgbench.training.build import build
-from sgbench.training.learner import Learner
 from tests.run.tiny import WORDS
 
 EPOCHS, BATCHES, LR = 12, 7, 0.3
@@ -119,17 +118,17 @@ def test_plateau_by_validation(sign):
 
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_learning_rate_of_a_batch(name, monkeypatch):
+def test_the_learning_rate_of_a_batch(name):
     """Expected: what a batch is trained at is the optimiser's own times the factor, and constant changes no id."""
     spec = compose([*WORDS, f"schedule={name}", "protocol.epochs=8", "optimizer.lr=0.02"])
     parts = build(spec)
     parts.data.setup()
-    learner = Learner(training_of(spec, parts), parts.optimizer)
-    learner.driven_training.begin_epoch(3)
+    training = training_of(spec, parts)
+    training.begin_epoch(3)
     seen = []
-    monkeypatch.setattr(learner, "optimizers", lambda: parts.optimizer)
-    for place, batch in enumerate(parts.data.epoch(3)):
-        learner.training_step(batch, place)
+    for batch in parts.data.epoch(3):
+        training.set_learning_rate(parts.optimizer)
+        training.train(batch, parts.optimizer)
         seen.append(parts.optimizer.param_groups[0]["lr"])
     batches = parts.data.batches_per_epoch
     expected = [

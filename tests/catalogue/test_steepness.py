@@ -11,8 +11,8 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.networks.base import surrogates
 from sgbench.training.build import build
+from sgbench.training.epoch_loop import Training
 from sgbench.training.epochs import Epochs
-from sgbench.training.learner import Learner
 from tests.entries import made
 from tests.messages import raises_naming
 from tests.run.tiny import WORDS
@@ -70,13 +70,13 @@ def test_trains_and_is_named_in_the_record(name):
 def test_each_epoch_has_its_stretch(monkeypatch):
     """By hand: three epochs from 1 to 5 in equal steps are 1, 3, 5."""
     seen = []
-    original = Learner.training_step
+    original = Training.train
 
-    def watched(self, batch, batch_idx):
+    def watched(self, batch, optimizer):
         seen.append({each.stretch for each in surrogates(self.network)})
-        return original(self, batch, batch_idx)
+        return original(self, batch, optimizer)
 
-    monkeypatch.setattr(Learner, "training_step", watched)
+    monkeypatch.setattr(Training, "train", watched)
     sgbench.run(*WORDS, "steepness=linear", "steepness.final=5", "protocol.epochs=3")
     assert [next(iter(one)) for one in dict.fromkeys(frozenset(each) for each in seen)] == [1, 3, 5]
 

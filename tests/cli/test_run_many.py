@@ -54,16 +54,16 @@ def test_a_failed_point_does_not_end_a_sweep(
     capfd: pytest.CaptureFixture[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seed 0 fails in training; seed 1 finishes; exit code 1 and the summary names seed 0."""
-    from sgbench.training.learner import Learner
+    from sgbench.training.epoch_loop import Training
 
-    train = Learner.training_step
+    train = Training.train
 
-    def fail_once(self: Learner, batch, batch_idx: int) -> None:
-        if self.trainer.datamodule.data.seed == 0:  # type: ignore[attr-defined]
+    def fail_once(self: Training, batch, optimizer) -> None:
+        if self.data.seed == 0:
             raise ArithmeticError("made to fail")
-        train(self, batch, batch_idx)
+        train(self, batch, optimizer)
 
-    monkeypatch.setattr(Learner, "training_step", fail_once)
+    monkeypatch.setattr(Training, "train", fail_once)
     assert main(["run", "-m", *WORDS, "seed=0,1"]) == 1
     captured = capfd.readouterr()
     assert "1 of 2 runs finished" in captured.out

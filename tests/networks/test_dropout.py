@@ -18,9 +18,9 @@ from sgbench.signals.trajectory import SPIKES
 from sgbench.steepness.fixed import Fixed
 from sgbench.training.build import build
 from sgbench.training.epochs import Epochs
-from sgbench.training.learner import LastEpoch
 from sgbench.training.run_folder import folder_of
 from tests.networks.parts import FULL, STEPS, conv, mlp, spikes
+from tests.run.hooks import stop_after
 from tests.run.tiny import WORDS, comparable
 
 RATE = 0.4
@@ -143,15 +143,8 @@ def test_a_continued_run_draws_the_masks_of_an_undisturbed_one(monkeypatch: pyte
     """Interrupted after the first of two epochs: curves, scores, weights and statistics are equal to the byte."""
     words = (*WORDS, "protocol.epochs=2", "dropout=shared_mask", "normalisation=tdbn")
     undisturbed = sgbench.run(*words, "force=true")
-    keep = LastEpoch.on_train_epoch_end
-
-    def keep_and_stop(self: LastEpoch, trainer, pl_module) -> None:
-        keep(self, trainer, pl_module)
-        if trainer.current_epoch == 0:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(LastEpoch, "on_train_epoch_end", keep_and_stop)
+        stop_after(1, patch)
         with pytest.raises(KeyboardInterrupt):
             sgbench.run(*words, "force=true")
     (folder_of(compose(words)) / "record.json").unlink()

@@ -1,18 +1,35 @@
-"""A hook of the learner that does something more while it trains."""
+"""A hook of the training that does something more while a run is fitted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sgbench.training.learner import Learner
+import pytest
+
+from sgbench.training.epoch_loop import Training
+from sgbench.training.single_run import SingleRun
 
 
-def first_in_fit(extra: Callable[[Learner], None], method: Callable[[Learner], None]) -> Callable:
-    """The method, before which `extra` is called wherever the learner is being fitted."""
+def before_validation(extra: Callable[[Training], None]) -> Callable[..., None]:
+    """A `Training.begin_scoring` that first calls `extra`, unless it is the selected weights that are scored."""
+    begin = Training.begin_scoring
 
-    def both(self: Learner) -> None:
-        if self.trainer.state.fn == "fit":
+    def both(self: Training, part: Any, *, selected: bool) -> None:
+        if not selected:
             extra(self)
-        method(self)
+        begin(self, part, selected=selected)
 
     return both
+
+
+def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt training as Ctrl-C would, after the checkpoint of that many epochs."""
+    save = SingleRun.save
+
+    def save_and_stop(self: SingleRun) -> None:
+        save(self)
+        if len(self.training.curve) == epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(SingleRun, "save", save_and_stop)

@@ -6,11 +6,9 @@ Expected counts follow from what a run does: it takes the test once, and once mo
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, SgbenchError, StorageError
@@ -22,10 +20,11 @@ from sgbench.records.record import RunRecord
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.submissions.plausible import consistency_problems
 from sgbench.sweeps.outcome import headline, result_line
-from sgbench.training import runner
 from sgbench.training.build import build
+from sgbench.training.epoch_loop import Training
 from sgbench.training.run_folder import TEST_ACCESS, folder_of, read_access
 from sgbench.training.runner import run_spec
+from sgbench.training.single_run import SingleRun
 from tests.leaderboard.factory import record, reference
 from tests.messages import lines_naming, raises_naming
 from tests.run.tiny import WORDS
@@ -49,29 +48,17 @@ def test_closed_until_the_last_step():
         data.evaluation("test")
 
 
-class Peeking(pl.Callback):
-    """Looks at the test split after an epoch of training."""
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        _ = trainer.datamodule.test_dataloader()
-
-
-def test_a_callback_cannot_look_and_an_early_touch_is_told(monkeypatch, tmp_path):
+def test_a_hook_cannot_look_and_an_early_touch_is_told(monkeypatch, tmp_path):
     """Expected: the same line ends the run, and no record is made; where the lock was opened, the epoch is told.
 
     That a check of a submission refuses, as two touches without a resume.
     """
-    bar = runner.LastEpoch
-
-    def with_peek(path: Path, **given: Any) -> pl.Callback:
-        return Peeking() if path.suffix == ".ckpt" else bar(path, **given)
-
-    monkeypatch.setattr(runner, "LastEpoch", with_peek)
+    monkeypatch.setattr(Training, "end_epoch", lambda self: self.data.evaluation("test"))
     spec = compose([*WORDS, ENGINE])
     with raises_naming(InputError, "test split", "closed"):
         run_spec(spec)
     assert not (folder_of(spec) / "record.json").exists()
-    attempt = runner._Fitted(spec, build(spec), tmp_path)
+    attempt = SingleRun(spec, build(spec), tmp_path)
     attempt.parts.data.setup()
     attempt.record_test_access()
     attempt.training.begin_epoch(1)

@@ -19,7 +19,6 @@ from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.ahead import encoded_ahead
 from sgbench.training.build import build
-from sgbench.training.learner import LightningData
 from tests.run.tiny import WORDS, comparable
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
@@ -68,9 +67,10 @@ def test_without_a_worker_or_a_card_nothing_is_between():
 def test_a_card_gets_pinned_memory(ahead):
     """Expected: torch's loader is asked to pin, of each split; a CPU's is not."""
     for device in (CARD, CPU):
-        data = LightningData(data_of(), ahead=ahead, device=device)
-        with data.data.last_step():
-            loaders = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader()]
+        data = data_of()
+        with data.last_step():
+            passes = [data.epoch(0), data.evaluation("validation"), data.evaluation("test")]
+            loaders = [encoded_ahead(batches, ahead, device) for batches in passes]
         asked = [loader.pin_memory for loader in loaders if isinstance(loader, DataLoader)]
         assert asked == ([True] * 3 if device is CARD else [False] * (3 if ahead else 0))
         assert {loader.prefetch_factor for loader in loaders if isinstance(loader, DataLoader)} <= {

@@ -17,11 +17,12 @@ import torch
 import sgbench
 from sgbench.composition.compose import compose
 from sgbench.training.attempt import Attempt
-from sgbench.training.learner import LastEpoch, Learner
+from sgbench.training.epoch_loop import Training
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
+from sgbench.training.single_run import checkpoint_is_due
 from tests.messages import lines_naming
-from tests.run.hooks import first_in_fit
+from tests.run.hooks import before_validation, stop_after
 from tests.run.tiny import WORDS, comparable
 
 
@@ -97,18 +98,6 @@ def test_a_checkpoint_that_others_can_write_is_not_continued(
     assert path.exists()
 
 
-def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interrupt training as Ctrl-C would, after the checkpoint of that many epochs."""
-    keep = LastEpoch.on_train_epoch_end
-
-    def keep_and_stop(self: LastEpoch, trainer, pl_module) -> None:
-        keep(self, trainer, pl_module)
-        if trainer.current_epoch + 1 == epochs:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(LastEpoch, "on_train_epoch_end", keep_and_stop)
-
-
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -125,18 +114,16 @@ def test_a_continued_run_remembers_its_best_epoch(
 ) -> None:
     """Every epoch from the third on is made bad, so the best lies before the fourth; the rate falls."""
 
-    def spoil(self: Learner) -> None:
-        if self.current_epoch >= 2:
+    def spoil(self: Training) -> None:
+        if self.epoch >= 2:
             with torch.no_grad():
                 self.network.layers[1].weight.zero_()
 
-    monkeypatch.setattr(
-        Learner, "on_validation_epoch_start", first_in_fit(spoil, Learner.on_validation_epoch_start)
-    )
+    monkeypatch.setattr(Training, "begin_scoring", before_validation(spoil))
     words = (*WORDS, "protocol.epochs=6", *recipe)
     undisturbed = sgbench.run(*words, "force=true")
     with monkeypatch.context() as patch:
-        _stop_after(4, patch)
+        stop_after(4, patch)
         with pytest.raises(KeyboardInterrupt):
             sgbench.run(*words, "force=true")
     (folder_of(compose(words)) / "record.json").unlink()
@@ -146,27 +133,10 @@ def test_a_continued_run_remembers_its_best_epoch(
     assert comparable(continued) == comparable(undisturbed)
 
 
-def test_checkpoints_are_as_far_apart_as_asked_for(tmp_path: Path) -> None:
-    """Expected by hand: of seven epochs the third, the sixth and the last; of five for patience, the fifth."""
-
-    def kept(every: int, stops: int) -> list[int]:
-        epochs = []
-        for epoch in range(stops):
-            path = tmp_path / "last.ckpt"
-            trainer: Any = SimpleNamespace(
-                current_epoch=epoch,
-                max_epochs=7,
-                should_stop=epoch + 1 == stops,
-                save_checkpoint=lambda part: part.write_bytes(b""),
-            )
-            LastEpoch(path, every=every).on_train_epoch_end(trainer, trainer)
-            epochs += [epoch + 1] if path.exists() else []
-            path.unlink(missing_ok=True)
-        return epochs
-
-    assert kept(3, 7) == [3, 6, 7]
-    assert kept(3, 5) == [3, 5]
-    assert kept(1, 3) == [1, 2, 3]
+def test_checkpoints_are_as_far_apart_as_asked_for() -> None:
+    """Expected by hand: five epochs, ended by patience, keep the third and the last; or each."""
+    due = [[e for e in range(1, 6) if checkpoint_is_due(e, every, ended=e == 5)] for every in (3, 1)]
+    assert due == [[3, 5], [1, 2, 3, 4, 5]]
 
 
 @pytest.mark.slow
@@ -178,7 +148,7 @@ def test_a_run_whose_patience_is_out_trains_no_further_when_continued(
     undisturbed = sgbench.run(*words)
     (folder_of(compose(words)) / "record.json").unlink()
     with monkeypatch.context() as patch:
-        _stop_after(len(undisturbed.curve), patch)
+        stop_after(len(undisturbed.curve), patch)
         with pytest.raises(KeyboardInterrupt):
             sgbench.run(*words)
     continued = sgbench.run(*words)
@@ -190,7 +160,7 @@ def test_a_run_whose_patience_is_out_trains_no_further_when_continued(
 def test_force_starts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint that lies there is dropped, not continued."""
     with monkeypatch.context() as patch:
-        _stop_after(1, patch)
+        stop_after(1, patch)
         with pytest.raises(KeyboardInterrupt):
             sgbench.run(*WORDS)
     assert (folder_of(compose(WORDS)) / "last.ckpt").exists()
@@ -202,7 +172,7 @@ def test_a_checkpoint_of_other_versions_is_not_continued(
 ) -> None:
     """One run is made by one set of versions, which its record states."""
     with monkeypatch.context() as patch:
-        _stop_after(1, patch)
+        stop_after(1, patch)
         patch.setattr("sgbench.training.provenance.Code.made_by", lambda *_: {"torch": "0.0"})
         with pytest.raises(KeyboardInterrupt):
             sgbench.run(*WORDS)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, StorageError, disk_full
 from sgbench.records.files import require_writable, write_atomic
 from sgbench.training.run_folder import folder_of
+from sgbench.training.single_run import SingleRun
 from tests.datasets.fakes import fake_idx_images
 from tests.messages import lines_naming, raises_naming
 from tests.run.tiny import WORDS
@@ -41,16 +40,18 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.slow
 def test_a_checkpoint_that_has_no_room(monkeypatch, capsys):
     """Expected: the file is named, and the checkpoint of the epoch before is whole: the run goes on from it."""
-    save = pl.Trainer.save_checkpoint
+    save = SingleRun.save
     calls = []
 
-    def second_fails(self: pl.Trainer, path: Path, *args: Any, **kwargs: Any) -> None:
-        calls.append(path)
-        Path(path).write_bytes(b"half")
-        (full if len(calls) == 2 else save)(self, path, *args, **kwargs)
+    def second_fails(self: SingleRun) -> None:
+        calls.append(self.folder)
+        with monkeypatch.context() as no_room:
+            if len(calls) == 2:
+                no_room.setattr("sgbench.records.files.os.fsync", full)
+            save(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pl.Trainer, "save_checkpoint", second_fails)
+        patched.setattr(SingleRun, "save", second_fails)
         assert main(RUN) == 2
     line = one_line(capsys)
     assert lines_naming(line, "last.ckpt")

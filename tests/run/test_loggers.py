@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-import pytorch_lightning as pl
 
 import sgbench
 from sgbench.cli.main import main
@@ -19,6 +18,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.records.flat import flat
 from sgbench.records.record import RunRecord
+from sgbench.training.epoch_loop import Training
 from sgbench.training.loggers import OwnRunLogger, job_type, tensorboard_logger, wandb_logger
 from sgbench.training.run_folder import folder_of
 from tests.messages import lines_naming, raises_naming
@@ -136,7 +136,7 @@ def test_wandb_online_without_login_is_one_clear_line(monkeypatch: pytest.Monkey
         raise RuntimeError("No API key configured.\nUse `wandb login`.")
 
     monkeypatch.setattr(OwnRunLogger, "experiment", property(refuse))
-    monkeypatch.setattr(pl.Trainer, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(Training, "train", lambda *_: pytest.fail("trained"))
     with raises_naming(InputError, "logger.wandb", "API key", "logger.wandb.mode=offline"):
         sgbench.run(*WORDS, "logger=wandb")
 
@@ -163,9 +163,7 @@ def test_an_unreachable_server_is_told_before_a_sweep(
 @pytest.mark.slow
 def test_a_failed_run_tells_its_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The summary names the failure."""
-    from sgbench.training.learner import Learner
-
-    monkeypatch.setattr(Learner, "training_step", lambda *_: 1 / 0)
+    monkeypatch.setattr(Training, "train", lambda *_: 1 / 0)
     record = sgbench.run(*WORDS, "logger=wandb", "logger.wandb.mode=offline")
     (path,) = folder_of(compose(WORDS)).rglob("run-*.wandb")
     tree = _inspect("--summary", "--json", path)

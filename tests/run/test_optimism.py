@@ -21,12 +21,12 @@ from sgbench.submissions.plausible import consistency_problems
 from sgbench.sweeps.selected_on_test import optimism_lines
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training, Watched
-from sgbench.training.learner import LastEpoch
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
 from sgbench.training.train_loop import BestEpoch
 from tests.leaderboard.factory import record
 from tests.messages import lines_naming
+from tests.run.hooks import stop_after
 from tests.run.tiny import comparable
 
 TINY = (
@@ -118,14 +118,8 @@ def test_an_interrupted_run_tells_it_whole_or_not_at_all(tmp_path, monkeypatch, 
     """Expected: as undisturbed where both parts were watched; nothing, and a warning, where the first was not."""
 
     def stopped(root: Path, *words: str) -> None:
-        keep = LastEpoch.on_train_epoch_end
-
-        def keep_and_stop(self: LastEpoch, trainer, pl_module) -> None:
-            keep(self, trainer, pl_module)
-            raise KeyboardInterrupt
-
         with monkeypatch.context() as patch:
-            patch.setattr(LastEpoch, "on_train_epoch_end", keep_and_stop)
+            stop_after(1, patch)
             with pytest.raises(KeyboardInterrupt):
                 run(root, *words)
 

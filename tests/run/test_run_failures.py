@@ -16,12 +16,12 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from sgbench.signals.trajectory import Batch
 from sgbench.sweeps.outcome import DIAGNOSE_RUN, failure_reason
-from sgbench.training.learner import Learner
+from sgbench.training.epoch_loop import Training
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
 from tests.messages import lines_naming, raises_naming
-from tests.run.hooks import first_in_fit
 from tests.run.tiny import WORDS
 from tests.thinned import thinned
 
@@ -29,7 +29,7 @@ from tests.thinned import thinned
 def test_a_failed_run_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed record is not a result."""
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "training_step", lambda *_: 1 / 0)
+        patch.setattr(Training, "train", lambda *_: 1 / 0)
         failed = sgbench.run(*WORDS)
     assert failed.status == "failed"
     assert failed.failure is not None
@@ -43,15 +43,15 @@ def test_a_failed_run_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nan_in_a_layer_stops_with_its_name(monkeypatch: pytest.MonkeyPatch, layer: int, name: str) -> None:
     """A weight set to NaN in the second epoch: a failed record that names the layer and the epoch."""
 
-    begin = Learner.on_train_epoch_start
+    begin = Training.begin_epoch
 
-    def poison(self: Learner) -> None:
-        begin(self)
-        if self.current_epoch == 1:
+    def poison(self: Training, epoch: int) -> None:
+        begin(self, epoch)
+        if epoch == 1:
             with torch.no_grad():
                 self.network.layers[layer].weight[0, 0] = float("nan")
 
-    monkeypatch.setattr(Learner, "on_train_epoch_start", poison)
+    monkeypatch.setattr(Training, "begin_epoch", poison)
     record = sgbench.run(*WORDS)
     assert record.status == "failed"
     assert record.failure is not None
@@ -68,11 +68,14 @@ def test_an_overflowing_potential_is_a_failed_record_not_a_crash(
 ) -> None:
     """An infinite membrane potential from finite weights: their sum overflows float32."""
 
-    def swell(self: Learner) -> None:
+    begin = Training.begin_epoch
+
+    def swell(self: Training, epoch: int) -> None:
+        begin(self, epoch)
         with torch.no_grad():
             self.network.layers[0].weight.fill_(3e38)
 
-    monkeypatch.setattr(Learner, "on_train_epoch_start", swell)
+    monkeypatch.setattr(Training, "begin_epoch", swell)
     record = sgbench.run(*WORDS, f"engine={engine}")
     assert record.status == "failed"
     assert record.failure is not None
@@ -177,13 +180,14 @@ def test_a_run_finished_by_another_process_meanwhile_is_not_repeated(
 def test_an_overflowed_optimiser_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights would stand still in silence; the record names the optimiser's state."""
 
-    def overflow(self: Learner) -> None:
-        for state in self.optimizer.state.values():
+    train = Training.train
+
+    def overflow(self: Training, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
+        train(self, batch, optimizer)
+        for state in optimizer.state.values():
             state["exp_avg_sq"].fill_(float("inf"))
 
-    monkeypatch.setattr(
-        Learner, "on_validation_epoch_start", first_in_fit(overflow, Learner.on_validation_epoch_start)
-    )
+    monkeypatch.setattr(Training, "train", overflow)
     record = sgbench.run(*WORDS)
     assert record.failure is not None
     assert lines_naming(record.failure.message, "exp_avg_sq", "not finite")

@@ -19,9 +19,9 @@ from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.training import memory
 from sgbench.training.build import build
-from sgbench.training.learner import Learner
+from sgbench.training.epoch_loop import Training
 from sgbench.training.run_folder import folder_of
-from tests.run.hooks import first_in_fit
+from tests.run.hooks import before_validation
 from tests.run.tiny import WORDS, comparable
 
 
@@ -56,14 +56,12 @@ def test_predictions_score_to_the_recorded_accuracy(finished: RunRecord) -> None
 def test_the_best_epoch_is_tested_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights are zeroed from epoch 3 on: every later epoch is at chance, so the best is one before."""
 
-    def forget(self: Learner) -> None:
-        if self.current_epoch >= 3:
+    def forget(self: Training) -> None:
+        if self.epoch >= 3:
             with torch.no_grad():
                 self.network.layers[1].weight.zero_()
 
-    monkeypatch.setattr(
-        Learner, "on_validation_epoch_start", first_in_fit(forget, Learner.on_validation_epoch_start)
-    )
+    monkeypatch.setattr(Training, "begin_scoring", before_validation(forget))
     record = sgbench.run(*WORDS, "protocol.epochs=6", "protocol.monitor=validation_accuracy")
     accuracies = [line.validation_accuracy for line in record.curve]
     assert record.validation is not None
@@ -97,7 +95,7 @@ def test_a_finished_run_is_read_not_repeated(finished: RunRecord, monkeypatch: p
     def refuse(*_: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(Learner, "training_step", refuse)
+    monkeypatch.setattr(Training, "train", refuse)
     assert sgbench.run(*WORDS) == finished
     assert sgbench.run(*WORDS, "force=true").status == "failed"
 

@@ -1,0 +1,194 @@
+"""One run that has its process for itself, trained epoch by epoch from its last checkpoint to its record."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from sgbench.datasets.batches import Batches
+from sgbench.energy.meter import Laps, meters
+from sgbench.errors import InputError, StorageError
+from sgbench.records.content import HostEnergy, Scores
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.signals.trajectory import Batch
+from sgbench.training import memory
+from sgbench.training.ahead import encoded_ahead, on_device
+from sgbench.training.assistants import helper_processes, send_epoch
+from sgbench.training.attempt import Attempt
+from sgbench.training.build import Parts
+from sgbench.training.profile import Profile
+from sgbench.training.provenance import Code
+from sgbench.training.run_folder import CHECKPOINT
+from sgbench.training.train_loop import check_optimizer
+
+
+class SingleRun(Attempt):
+    """Trains, validates and tests one run.
+
+    Args:
+        spec: the run's specification.
+        parts: its objects, built from the spec.
+        folder: where its files go.
+    """
+
+    def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
+        super().__init__(spec, parts, folder, Code.here())
+        self.profile = Profile(parts.device) if spec.trainer.profile else None
+        self.laps = Laps(meters()[0])
+        self.was_continued = False
+
+    def record(self) -> RunRecord:
+        """Train and test, and return the record; a failure of the run gives a failed record.
+
+        Raises:
+            InputError: a value is not usable, or data are missing.
+            StorageError: a file cannot be written.
+            KeyboardInterrupt: the run was interrupted; its last checkpoint is stored.
+        """
+        try:
+            torch.set_num_threads(self.spec.trainer.threads)
+            memory.keep_freed_memory()
+            self.memory_is_measured = memory.reset_peak()
+            self.parts.data.setup()
+            self.record_test_access()
+            self.make_loggers()
+            # Averages gradients with the helper processes; None for a run of one process.
+            with helper_processes(self.spec) as self.training.loop.together:
+                return self._train_and_test()
+        except (InputError, StorageError):
+            raise
+        except Exception as error:
+            return self.make_failed_record(error)
+
+    def _train_and_test(self) -> RunRecord:
+        if self.profile is not None:
+            self.profile.attach(self.parts, self.training, self.loggers)
+        self._load()
+        self.fit()
+        fit_j = self.laps.total_j
+        weights_sha256 = self.save_best_weights()
+        validation = self._score_selected("validation")
+        self.laps.lap()
+        if self.spec.opens_test:
+            began_s = time.perf_counter()
+            with self.parts.data.last_step():
+                self._score_selected("test")
+            self.test_s = time.perf_counter() - began_s
+        if not self._does_more:  # else the meters measure more, or less, than one whole fit
+            self.host_energy = [
+                HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
+                for meter, fit, test in zip(self.laps.meters, fit_j, self.laps.lap(), strict=True)
+            ]
+        return self.make_finished_record(validation, weights_sha256)
+
+    @property
+    def _does_more(self) -> bool:
+        settings = self.spec.trainer
+        return bool(
+            self.was_continued
+            or settings.watch_test_score
+            or settings.diagnose
+            or settings.watch_agreement
+            or settings.profile
+        )
+
+    def _load(self) -> None:
+        """Restore weights, optimiser and training from the last checkpoint, if there is one."""
+        checkpoint = self.load_checkpoint(CHECKPOINT, "network", "optimizer")
+        if checkpoint is None:
+            return
+        self.was_continued = True
+        self.parts.network.load_state_dict(checkpoint["network"])
+        self.parts.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.training.load_state_dict(checkpoint["sgbench"])
+
+    def fit(self) -> None:
+        """Train epoch by epoch until the protocol's last one, or until patience has run out."""
+        if self.training.ended:
+            return
+        settings, training = self.spec.trainer, self.training
+        bar = tqdm(
+            initial=len(training.curve),
+            total=training.epochs.count,
+            unit="epoch",
+            disable=None if settings.progress else True,  # None: unless standard error is a terminal
+            leave=False,
+            dynamic_ncols=True,
+        )
+        with bar, contextlib.nullcontext() if self.profile is None else self.profile.fitting():
+            while not training.ended:
+                self._epoch()
+                accuracy, loss = training.curve[-1].validation_accuracy, training.curve[-1].validation_loss
+                share = "" if accuracy is None else f"{accuracy:.1%}, "
+                bar.set_postfix_str(f"validation {share}loss {loss:.3f}", refresh=False)
+                bar.update()
+        self.laps.lap()
+        if self.profile is not None:
+            self.profile.write(self.folder)
+
+    def _epoch(self) -> None:
+        training, began_s = self.training, time.perf_counter()
+        training.begin_epoch(len(training.curve))
+        send_epoch(training, self.parts.optimizer)
+        for batch in self._batches(self.parts.data.epoch(training.epoch)):
+            training.set_learning_rate(self.parts.optimizer)
+            training.train(batch, self.parts.optimizer)
+        training.begin_scoring("validation", selected=False)
+        for batch in self._batches(self.parts.data.evaluation("validation")):
+            training.score(batch)
+        check_optimizer(self.parts.optimizer)
+        training.end_epoch()
+        training.fit_s += time.perf_counter() - began_s
+        self._log_epoch()
+        if self.spec.watches_test:
+            with self.parts.data.watched(training.epoch):
+                training.watch(self._batches(self.parts.data.evaluation("test")))
+        if checkpoint_is_due(len(training.curve), self.spec.trainer.checkpoint_every, ended=training.ended):
+            with contextlib.nullcontext() if self.profile is None else self.profile.part("checkpoint"):
+                self.save()
+        self.laps.lap()
+
+    def save(self) -> None:
+        """Write a checkpoint of a whole epoch; a crash at any moment leaves the old or the new file whole."""
+        self.save_checkpoint(
+            CHECKPOINT,
+            {
+                "sgbench": self.training.state_dict(),
+                "network": self.parts.network.state_dict(),
+                "optimizer": self.parts.optimizer.state_dict(),
+            },
+        )
+
+    def _log_epoch(self) -> None:
+        step = len(self.training.curve) * self.parts.data.batches_per_epoch - 1
+        numbers = self.training.epoch_numbers() | {"epoch": float(self.training.epoch)}
+        for logger in self.loggers:
+            logger.log_metrics(numbers, step=step)
+            logger.save()
+        self.show_histograms(step)
+
+    def _score_selected(self, split: str) -> Scores:
+        self.training.begin_scoring(split, selected=True)  # type: ignore[arg-type]
+        for batch in self._batches(self.parts.data.evaluation(split)):  # type: ignore[arg-type]
+            self.training.score(batch)
+        return self.training.evaluation.scores()
+
+    def _batches(self, batches: Batches) -> Iterable[Batch]:
+        device = self.parts.device
+        ahead = encoded_ahead(batches, self.spec.trainer.batches_ahead, device)
+        return ahead if device.type == "cpu" else (on_device(batch, device) for batch in ahead)
+
+
+def checkpoint_is_due(epochs: int, every: int, *, ended: bool) -> bool:
+    """Return whether a checkpoint follows an epoch, of which so many are done; the last one always has one.
+
+    >>> [epoch for epoch in range(1, 8) if checkpoint_is_due(epoch, 3, ended=epoch == 7)]
+    [3, 6, 7]
+    """
+    return ended or epochs % every == 0
