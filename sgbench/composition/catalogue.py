@@ -20,6 +20,7 @@ from sgbench.paths import allowed_targets, conf_dir, with_own
 META_KEYS = ("_target_", "meta", "defaults")
 TARGET_GROUPS = (
     "augmentation",
+    "callback",
     "dataset",
     "dropout",
     "encoder",

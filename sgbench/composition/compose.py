@@ -201,7 +201,7 @@ def spec_from_config_in_place(
     picked = replace_unused_choices(picked, config, reader)
     remove_unused_settings(config, chosen, picked, reader)
     tree = _resolve(config)
-    nodes, loggers, targets = {}, {}, {}
+    nodes, targets = {}, {}
     for group, name in picked.items():
         if (
             name == NOTHING and group in SPIKING_CHOICES
@@ -210,9 +210,11 @@ def spec_from_config_in_place(
             continue
         entry = reader.entry(entry_group(group), name)
         nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), entry, reader)
-    for name, node in _without_meta(tree.pop("logger", None)).items():
-        entry = reader.entry("logger", name)
-        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, entry, reader)
+    several: dict[str, dict[str, Any]] = {"logger": {}, "callback": {}}
+    for group, settings in several.items():
+        for name, node in _without_meta(tree.pop(group, None)).items():
+            where = f"{group}.{name}"
+            settings[name], targets[where] = _checked_node(where, node, reader.entry(group, name), reader)
     method_tree = {
         "choices": picked,
         "parameters": nodes,
@@ -225,11 +227,17 @@ def spec_from_config_in_place(
     run_tree["trainer"] = _without_meta(run_tree["trainer"])
     if tree:
         unknown = sorted(tree)[0]
-        known = [*ROOT_KEYS, *GROUPS, "protocol", "clip_norm", "width_fwhm", "logger"]
+        known = [*ROOT_KEYS, *GROUPS, "protocol", "clip_norm", "width_fwhm", *several]
         raise InputError(f"key '{unknown}' is not known; {suggest(unknown, known)}")
     try:
         method = Method.model_validate(method_tree)
-        return RunSpec.model_validate({"method": method, "loggers": loggers, "targets": targets, **run_tree})
+        spec = {
+            "loggers": several["logger"],
+            "callbacks": several["callback"],
+            "targets": targets,
+            **run_tree,
+        }
+        return RunSpec.model_validate({"method": method, **spec})
     except ValidationError as error:
         raise InputError(first_problem(error)) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -305,6 +305,19 @@ class TrainerSettings(Strict):
     """How many batches a worker encodes ahead of their use; 0 for none."""
     checkpoint_every: int = Field(default=1, ge=1, le=100_000)
     """Epochs from one checkpoint of a run to the next."""
+    driver: Literal["sgbench", "lightning"] = "sgbench"
+    """What goes through the epochs of a single run: our own loop, or PyTorch Lightning's Trainer."""
+    arguments: dict[ParameterName, Value] = Field(default_factory=dict)
+    """What the Trainer is given: every key of `trainer=lightning` that is not null and no setting above."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_arguments(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict) or tree.get("driver") != "lightning" or "arguments" in tree:
+            return tree
+        own = {key: value for key, value in tree.items() if key in cls.model_fields}
+        arguments = {key: value for key, value in tree.items() if key not in own and value is not None}
+        return {**own, "arguments": arguments}
 
 
 class PathSettings(Strict):
@@ -323,6 +336,8 @@ class RunSpec(Strict):
     trainer: TrainerSettings
     paths: PathSettings
     loggers: dict[str, dict[ParameterName, Value]]
+    callbacks: dict[str, dict[ParameterName, Value]] = Field(default_factory=dict)
+    """Lightning's callbacks and ours, by name; they need `trainer=lightning`."""
     group: str | None = Field(max_length=100)
     force: bool
     calibration: Calibration | None = None

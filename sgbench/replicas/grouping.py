@@ -21,14 +21,17 @@ class PointGroup:
 
 def why_alone(spec: RunSpec) -> str | None:
     """Return why a point cannot be trained as a replica beside others, or None if it can."""
-    if spec.trainer.device != "cpu":
-        return f"trainer.device={spec.trainer.device}: replicas run on cpu"
-    if spec.trainer.threads != 1:
-        return f"trainer.threads={spec.trainer.threads}: a worker has one thread"
-    if spec.trainer.devices != 1:
-        return f"trainer.devices={spec.trainer.devices}: replicas share one process"
-    if spec.trainer.profile:
-        return "trainer.profile=true: times of a run that shares its process are not its own"
+    settings = spec.trainer
+    reasons = {
+        f"trainer.device={settings.device}: replicas run on cpu": settings.device != "cpu",
+        f"trainer.threads={settings.threads}: a worker has one thread": settings.threads != 1,
+        f"trainer.devices={settings.devices}: replicas share one process": settings.devices != 1,
+        f"trainer={settings.driver}: Lightning trains one run at a time": settings.driver != "sgbench",
+        "trainer.profile=true: times of a run that shares its process are not its own": settings.profile,
+    }
+    found = next((reason for reason, applies in reasons.items() if applies), None)
+    if found is not None:
+        return found
     accumulated = spec.method.protocol.accumulated_batches
     if accumulated is not None:
         return f"protocol.accumulated_batches={accumulated}: rows of a stack step at every batch"

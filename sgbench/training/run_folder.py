@@ -20,8 +20,8 @@ from sgbench.records.spec import RunSpec
 from sgbench.training.claims import claimed
 from sgbench.training.provenance import own_sources
 
-CHECKPOINT, REPLICA_CHECKPOINT = "last.ckpt", "replica.ckpt"
-CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT)  # of a single run and of a replica; each reads its own
+CHECKPOINT, REPLICA_CHECKPOINT, LIGHTNING_CHECKPOINT = "last.ckpt", "replica.ckpt", "lightning.ckpt"
+CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT, LIGHTNING_CHECKPOINT)  # each way of running reads its own
 TEST_ACCESS = "test_access.json"
 LOCK = ".lock"
 log = logging.getLogger("sgbench")

@@ -67,8 +67,20 @@ def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
         done = finished_record(spec)  # another process may have finished it in the meantime
         if done is not None:
             return done
-        attempt = SingleRun(spec, build(spec) if parts is None else parts, folder)
+        attempt = _attempt(spec, parts, folder)
         set_aside_unreadable(folder / RECORD)
         if spec.force:
             forget_checkpoints(folder)
         return attempt.store(attempt.record())
+
+
+def _attempt(spec: RunSpec, parts: Parts | None, folder: Path) -> SingleRun:
+    if spec.trainer.driver == "sgbench":
+        if spec.callbacks:
+            first = next(iter(spec.callbacks))
+            raise InputError(f"callback={first}: Lightning calls it; add trainer=lightning")
+        return SingleRun(spec, build(spec) if parts is None else parts, folder)
+    from sgbench.training.lightning import LightningRun, torch_spec
+
+    spec = torch_spec(spec)
+    return LightningRun(spec, build(spec), folder)

@@ -69,7 +69,7 @@ class SingleRun(Attempt):
     def _train_and_test(self) -> RunRecord:
         if self.profile is not None:
             self.profile.attach(self.parts, self.training, self.loggers)
-        self._load()
+        self.load()
         self.fit()
         fit_j = self.laps.total_j
         weights_sha256 = self.save_best_weights()
@@ -98,7 +98,7 @@ class SingleRun(Attempt):
             or settings.profile
         )
 
-    def _load(self) -> None:
+    def load(self) -> None:
         """Restore weights, optimiser and training from the last checkpoint, if there is one."""
         checkpoint = self.load_checkpoint(CHECKPOINT, "network", "optimizer")
         if checkpoint is None:
@@ -146,13 +146,17 @@ class SingleRun(Attempt):
         training.end_epoch()
         training.fit_s += time.perf_counter() - began_s
         self._log_epoch()
-        if self.spec.watches_test:
-            with self.parts.data.watched(training.epoch):
-                training.watch(self._batches(self.parts.data.evaluation("test")))
+        self.watch_test()
         if checkpoint_is_due(len(training.curve), self.spec.trainer.checkpoint_every, ended=training.ended):
             with contextlib.nullcontext() if self.profile is None else self.profile.part("checkpoint"):
                 self.save()
         self.laps.lap()
+
+    def watch_test(self) -> None:
+        """Score the test split after an epoch, for the record alone, if the run asks for it."""
+        if self.spec.watches_test:
+            with self.parts.data.watched(self.training.epoch):
+                self.training.watch(self._batches(self.parts.data.evaluation("test")))
 
     def save(self) -> None:
         """Write a checkpoint of a whole epoch; a crash at any moment leaves the old or the new file whole."""

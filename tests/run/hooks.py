@@ -25,11 +25,11 @@ def before_validation(extra: Callable[[Training], None]) -> Callable[..., None]:
 
 def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt training as Ctrl-C would, after the checkpoint of that many epochs."""
-    save = SingleRun.save
+    epoch = SingleRun._epoch
 
-    def save_and_stop(self: SingleRun) -> None:
-        save(self)
+    def train_and_stop(self: SingleRun) -> None:
+        epoch(self)
         if len(self.training.curve) == epochs:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(SingleRun, "save", save_and_stop)
+    monkeypatch.setattr(SingleRun, "_epoch", train_and_stop)
