@@ -29,7 +29,7 @@ def folders_and_modules() -> set[str]:
 def catalogue_folders() -> set[str]:
     """The folders of the package in which the targets of `conf/` lie; loggers are ordinary functions."""
     entries = [entry for group in catalogue.TARGET_GROUPS for entry in catalogue.entries(group).values()]
-    targets = [str(entry.target).split(".") for entry in entries if entry.group != "logger"]
+    targets = [str(entry.target).split(".") for entry in entries if entry.group not in ("callback", "logger")]
     return {target[1] for target in targets if target[0] == "sgbench"}
 
 

@@ -31,11 +31,12 @@ WITH_TARGET = [
     entry
     for group in TARGET_GROUPS
     for entry in catalogue.entries(group).values()
-    if (group, entry.name) != ("logger", "none")  # the absence of a logger is the only entry without a class
+    # The absence of a logger or callback is the only entry without a class.
+    if (group, entry.name) not in (("logger", "none"), ("callback", "none"))
 ]
 SOURCED = ("surrogate", "neuron", "rule", "dataset")
 PLURALS = {"loss": "losses", "steepness": "steepness", "firing": "firing", "weights": "quantisers"}
-FOLDERS = [PLURALS.get(group, f"{group}s") for group in TARGET_GROUPS if group not in ("logger", "optimizer")]
+FOLDERS = [PLURALS.get(group, f"{group}s") for group in TARGET_GROUPS if group not in ("callback", "logger", "optimizer")]
 every_target = pytest.mark.parametrize("entry", WITH_TARGET, ids=lambda entry: f"{entry.group}/{entry.name}")
 every_folder = pytest.mark.parametrize("folder", FOLDERS)
 every_file = pytest.mark.parametrize("entry", ALL, ids=lambda entry: f"{entry.group}/{entry.name}")

@@ -32,6 +32,7 @@ from sgbench.training.uncompiled import leave_uncompiled, step_uncompiled
 
 PROVIDED: dict[str, tuple[str, ...]] = {
     "augmentation": (),
+    "callback": ("run_dir",),
     "dataset": (),
     "dropout": (),
     "encoder": ("image",),

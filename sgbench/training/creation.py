@@ -16,7 +16,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import PROVIDED, construct
 
-GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))
+GROUPS = tuple(sorted(set(PROVIDED) - {"callback", "logger"}))
 
 
 @overload
