@@ -36,7 +36,11 @@ WITH_TARGET = [
 ]
 SOURCED = ("surrogate", "neuron", "rule", "dataset")
 PLURALS = {"loss": "losses", "steepness": "steepness", "firing": "firing", "weights": "quantisers"}
-FOLDERS = [PLURALS.get(group, f"{group}s") for group in TARGET_GROUPS if group not in ("callback", "logger", "optimizer")]
+FOLDERS = [
+    PLURALS.get(group, f"{group}s")
+    for group in TARGET_GROUPS
+    if group not in ("callback", "logger", "optimizer")
+]
 every_target = pytest.mark.parametrize("entry", WITH_TARGET, ids=lambda entry: f"{entry.group}/{entry.name}")
 every_folder = pytest.mark.parametrize("folder", FOLDERS)
 every_file = pytest.mark.parametrize("entry", ALL, ids=lambda entry: f"{entry.group}/{entry.name}")

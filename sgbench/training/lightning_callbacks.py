@@ -11,7 +11,7 @@ Mode = Literal["min", "max"]
 
 
 def early_stopping(*, monitor: str, mode: Mode, patience: int, min_delta: float) -> EarlyStopping:
-    """Create Lightning's early stopping: `patience` epochs without a better value of the logged number `monitor`."""
+    """Create Lightning's early stopping after `patience` epochs without a better value of the number `monitor`."""
     return EarlyStopping(monitor, mode=mode, patience=patience, min_delta=min_delta)
 
 
