@@ -327,8 +327,7 @@ def _integrate(
     ends |= {sign * step for step in octaves for sign in (-1, 1)}
     low = max(support[0], min(ends))
     high = min(support[1], max(ends))
-    inner = (end for end in ends if low < end < high)
-    waiting = list(itertools.pairwise(sorted({low, high, *inner})))
+    waiting = list(itertools.pairwise(sorted({low, high, *(end for end in ends if low < end < high)})))
     total = sum(_integrate_panel(tree, *panel) for panel in waiting)
     done: list[tuple[float, float]] = []
     area = 0.0

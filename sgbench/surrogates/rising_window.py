@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
-from sgbench.surrogates.sequences import Sequences, Step
+from sgbench.surrogates.sequences import Sequences, SurrogateStep
 from sgbench.surrogates.undefined import nan_where_nan
 
 LEAST_OFFSET = 0.5  # below it the slope would be negative at the window's lower end
@@ -176,7 +176,7 @@ class _SlopesOfStep:
     """Serves one step, so that its backward pass finds the gradient of the step after it."""
 
     surrogate: A2sg
-    step: Step
+    step: SurrogateStep
 
     def fire(self, u: Tensor) -> Tensor:
         """Return the surrogate's spikes at u."""

@@ -21,10 +21,10 @@ OF_THRESHOLD = ("SubBackward0", "RsubBackward1", "DivBackward0", "MulBackward0")
 
 
 @dataclass(eq=False)
-class Step:
+class SurrogateStep:
     """Holds what is known of one step: the step after it in its sequence, and its gradient while that is needed."""
 
-    after: Step | None = None
+    after: SurrogateStep | None = None
     gradient: Tensor | None = None
     is_first: bool = True
     """Whether the graph shows no step before it."""
@@ -38,21 +38,21 @@ class Sequences:
     """
 
     def __init__(self) -> None:
-        self.last: Step | None = None
+        self.last: SurrogateStep | None = None
         self.is_pulled_back = False
         """Whether a backward pass has begun since the last call."""
 
-    def step_of(self, u: Tensor) -> Step:
+    def step_of(self, u: Tensor) -> SurrogateStep:
         """Return the step of a call at potentials minus threshold u."""
         if self.is_pulled_back:
             self.last, self.is_pulled_back = None, False
         if not u.requires_grad:
-            return Step()
+            return SurrogateStep()
         potentials = list(_potentials(u))
         for node, output in potentials[1:]:
             if (again := node.metadata.get((self, output))) is not None:
                 return again
-        step = Step()
+        step = SurrogateStep()
         before, feeding = self._before(u)
         if before is not None:
             before.after, step.is_first = step, False
@@ -63,9 +63,9 @@ class Sequences:
         self.last = step
         return step
 
-    def _before(self, u: Tensor) -> tuple[Step | None, list[Step]]:
+    def _before(self, u: Tensor) -> tuple[SurrogateStep | None, list[SurrogateStep]]:
         """Return the step before that of u, if the graph has one, and the steps whose spikes reach u at once."""
-        feeding: list[Step] = []
+        feeding: list[SurrogateStep] = []
         waiting, seen = deque([(u.grad_fn, u.output_nr)]), {(u.grad_fn, u.output_nr)}
         while waiting and len(seen) < MOST_NODES:
             node, output = waiting.popleft()
@@ -77,11 +77,11 @@ class Sequences:
                 new = [each for each in _inputs(node) if each not in seen]
                 waiting.extend(new)
                 seen.update(new)
-            elif isinstance(getattr(slopes, "step", None), Step):
+            elif isinstance(getattr(slopes, "step", None), SurrogateStep):
                 feeding.append(slopes.step)
         return None, feeding
 
-    def keep(self, step: Step, gradient: Tensor) -> None:
+    def keep(self, step: SurrogateStep, gradient: Tensor) -> None:
         """Keep the gradient of a step for the step before it, and drop what that one does not need."""
         self.is_pulled_back = True
         step.gradient = gradient
