@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
 from sgbench.engine import scan, snntorch
 from sgbench.errors import InputError, SgbenchError, one_printable_line
+from sgbench.leaderboard.site.entries import default_text
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate
@@ -22,7 +22,6 @@ from tools.catalogue_pages.docstrings import Described, described
 from tools.catalogue_pages.page_text import OUTPUTS, closing, opening, table
 
 MARK = "<!-- Written by each build of the site from conf/neuron and the classes; edit those instead. -->"
-MILLI = 1000
 
 
 class Subject(NamedTuple):
@@ -96,24 +95,10 @@ def neuron_page(subject: Subject) -> str:
 
 def _parameter_table(subject: Subject) -> str:
     rows = [
-        (f"`{name}`", f"`{told(value)}`", subject.described.parameters.get(name, ""))
+        (f"`{name}`", f"`{default_text(value)}`", subject.described.parameters.get(name, ""))
         for name, value in subject.entry.parameters.items()
     ]
     return table(("parameter", "default", "meaning"), rows)
-
-
-def told(value: Any) -> str:
-    """A default for people.
-
-    >>> told("${decay:0.010,${protocol.dt_s}}"), told("${protocol.dt_s}"), told(1.0)
-    ('exp(-dt / 10 ms)', 'dt', '1.0')
-    """
-    decay = re.fullmatch(r"\$\{decay:([\d.]+),\$\{protocol\.dt_s\}\}", str(value))
-    if decay:
-        return f"exp(-dt / {MILLI * float(decay.group(1)):g} ms)"
-    return {"${protocol.dt_s}": "dt", "${protocol.steps}": "steps", "None": "null"}.get(
-        str(value), str(value)
-    )
 
 
 def _property_table(subject: Subject) -> str:
