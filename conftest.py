@@ -82,7 +82,7 @@ def _compile_once(session: pytest.Session) -> None:
         return
     import torch
 
-    from sgbench.engine import warm_up
+    from fastspiking import warm_up
 
     calls_of = warm_up._calls
 
@@ -130,9 +130,11 @@ def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def heard() -> None:
     """Warnings of the package are heard, whatever Hydra has switched off for a command in an earlier test."""
-    log, root = logging.getLogger("sgbench"), logging.getLogger()
-    log.disabled, log.propagate = False, True
-    log.setLevel(logging.NOTSET)
+    root = logging.getLogger()
+    for name in ("fastspiking", "sgbench"):
+        log = logging.getLogger(name)
+        log.disabled, log.propagate = False, True
+        log.setLevel(logging.NOTSET)
     root.setLevel(logging.WARNING)
     logging.disable(logging.NOTSET)
 

@@ -26,6 +26,7 @@ BOARDS = "leaderboards"
 REGISTRY_INSIDE = "sgbench/registry.json.xz"
 WATCHED = (
     "sgbench",
+    "fastspiking",
     "conf",
     "hydra_plugins",
     "pyproject.toml",

@@ -8,14 +8,14 @@ from torch.nn.functional import conv2d, max_pool2d
 
 from benchmarks.contender import TorchContender
 from benchmarks.workloads import BETA, KERNEL, POOL, THRESHOLD, Stage, Task
-from sgbench.engine.choose import Engine
-from sgbench.engine.event_convolution import Convolution, convolve
+from fastspiking.choose import Engine
+from fastspiking.event_convolution import Convolution, convolve
+from fastspiking.signals.spikes import Signal, SparseSpikes
 from sgbench.networks.base import DenseLayer
 from sgbench.networks.pool import Image
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.signals.spikes import Signal, SparseSpikes
 from sgbench.surrogates.atan import Atan
 
 

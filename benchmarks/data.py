@@ -28,12 +28,12 @@ from benchmarks.gate import GateError
 from benchmarks.measure import Spread, Times, interleave, limited, ratios
 from benchmarks.memory import MIB, ROOT, give_back
 from benchmarks.workloads import WORKLOADS, make_task
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.base import Samples
 from sgbench.datasets.batches import Batches
 from sgbench.encoders.event_bins import EventBins
 from sgbench.errors import SgbenchError
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import Batch
 from sgbench.training.memory import keep_freed_memory, peak_bytes, reset_peak
 
 OURS, TONIC, STEP = "sgbench", "tonic, ToFrame, PadTensors", "fused training step"

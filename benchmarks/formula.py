@@ -20,7 +20,7 @@ from benchmarks import report
 from benchmarks.gate import GateError
 from benchmarks.generated import Layer
 from benchmarks.measure import Spread, interleave, limited, ratios
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.networks.base import DenseLayer
 from sgbench.training.memory import keep_freed_memory
 

@@ -29,12 +29,12 @@ from benchmarks.own_neuron import ThreeVariables
 from benchmarks.sweep_long import ALLOWED_TIMED, DOUBLE
 from benchmarks.whole_run import CONF, EpochClock
 from benchmarks.whole_run_data import task_words
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose as compose_spec
-from sgbench.engine.choose import Engine
 from sgbench.neurons.base import Neuron
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from sgbench.training.memory import keep_freed_memory
 from sgbench.training.runner import run_spec
@@ -49,7 +49,7 @@ import json, sys, time
 import torch
 from benchmarks.generated import Layer, driven, made
 from benchmarks.measure import Clock
-import sgbench.engine.generated_run, sgbench.engine.kernels.functions
+import fastspiking.generated_run, fastspiking.kernels.functions
 layer, current, weights = Layer(made(sys.argv[1], 256)), *driven(sys.argv[1], 4, 4, 256)
 clock = Clock()
 for _ in range(2):

@@ -12,11 +12,11 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks.measure import Times, interleave, limited
+from fastspiking.signals.trajectory import Batch
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from sgbench.training.memory import keep_freed_memory
 from sgbench.training.provenance import Code

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.workloads import Task
-from sgbench.engine import matmul
+from fastspiking import matmul
 
 GEMM_SIZE = 2048
 TRIAD_BYTES = 64 * 2**20  # of each of three arrays, larger than any cache

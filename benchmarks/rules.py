@@ -16,9 +16,9 @@ import torch
 from benchmarks import report
 from benchmarks.measure import Spread, interleave, limited, ratios
 from benchmarks.memory import MIB, give_back
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from sgbench.training.memory import peak_bytes, reset_peak
 

@@ -23,12 +23,12 @@ from benchmarks.gate import GateError
 from benchmarks.sweep_snntorch import SPIKE_GRADS
 from benchmarks.whole_run import CONF, TARGET
 from benchmarks.whole_run_data import W1Like, task_words
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 
 SCRIPT = Path(__file__).resolve().parent / "sweep_snntorch.py"

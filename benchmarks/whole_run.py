@@ -22,10 +22,10 @@ from benchmarks import report
 from benchmarks.gate import GateError
 from benchmarks.measure import Clock, Spread, Times, limited, neighbour, ratios
 from benchmarks.whole_run_data import task_words
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.composition.compose import compose as compose_spec
 from sgbench.records.spec import RunSpec
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 from sgbench.training.epochs import Part

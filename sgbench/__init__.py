@@ -6,6 +6,7 @@ the rest are loaded when a name is first used.
 
 from __future__ import annotations
 
+from sgbench.moved import answer_to_former_names
 from sgbench.version import __version__
 
 TYPE_CHECKING = (
@@ -116,3 +117,6 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and so reports u
 def __dir__() -> list[str]:  # type: ignore[valid-type]
     """Return all public names, including those that are not imported yet."""
     return sorted(__all__)
+
+
+answer_to_former_names()

@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 
+from fastspiking.errors import (
+    LONGEST_LINE,
+    ExpectedError,
+    InputError,
+    StorageError,
+    one_printable_line,
+    printable,
+    shortened,
+    suggest,
+)
 
-class SgbenchError(Exception):
-    """Reports an expected error; the command prints its message on one line, without a traceback."""
+__all__ = (
+    "CUT_SHORT",
+    "FULL",
+    "HOW_TO_SEE",
+    "INSTALLED_AS",
+    "LINK_LOOP",
+    "LONGEST_LINE",
+    "TRACEBACK",
+    "InputError",
+    "NonFiniteError",
+    "RunBusyError",
+    "SgbenchError",
+    "StorageError",
+    "as_expected_error",
+    "disk_full",
+    "missing_package",
+    "one_printable_line",
+    "printable",
+    "require_choice",
+    "require_count",
+    "require_counts",
+    "require_flag",
+    "require_number",
+    "shortened",
+    "shows_traceback",
+    "suggest",
+)
 
-    exit_code = 1
 
-
-class InputError(SgbenchError, ValueError):
-    """Reports a name, number or file of the user's that is not usable; exit code 2."""
-
-    exit_code = 2
+SgbenchError = ExpectedError
+"""The base of all expected errors; the command prints its message on one line, without a traceback."""
 
 
 class NonFiniteError(SgbenchError, ArithmeticError):
@@ -31,15 +61,6 @@ class RunBusyError(SgbenchError):
     """Reports that another process is writing the same run."""
 
 
-class StorageError(SgbenchError, OSError):
-    """Reports a file or folder that cannot be written: read-only, full, or missing rights; exit code 2."""
-
-    exit_code = 2
-
-
-MOST_CHARACTERS_OF_WORD, LONGEST_LINE = 500, 3000
-"""Most characters of a word and of a line in a message; longer ones are cut in their middle."""
-GAP = " ... "
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
 """Matches numpy's message about a full disk or a limit of file sizes, which has no error number."""
@@ -135,71 +156,6 @@ def _limit_error(error: RuntimeError | MemoryError) -> SgbenchError:
     if str(error).startswith(LINK_LOOP):  # of pathlib, as a RuntimeError
         return StorageError(f"{str(error).removeprefix(LINK_LOOP)}: a link to itself; name another")
     return SgbenchError(f"{error or type(error).__name__}; {HOW_TO_SEE}")
-
-
-def one_printable_line(error: BaseException) -> str:
-    r"""Write an error's message on one line; long words are shortened and control characters replaced.
-
-    >>> one_printable_line(InputError("no folder \x1b[31mred\nhere"))
-    'no folder ?[31mred here'
-    >>> len(one_printable_line(InputError("9" * 100_000)))
-    500
-    """
-    words = [shortened(word, MOST_CHARACTERS_OF_WORD) for word in str(error).split()]
-    return printable(shortened(" ".join(words), LONGEST_LINE))
-
-
-def shortened(text: str, longest: int) -> str:
-    """Shorten a text in its middle to `longest` characters, so that its end, often a remedy, can be read.
-
-    >>> shortened("0123456789", 9), shortened("0123456789", 10)
-    ('012 ... 9', '0123456789')
-    """
-    if len(text) <= longest:
-        return text
-    end = max(1, (longest - len(GAP)) // 3)
-    return f"{text[: longest - len(GAP) - end]}{GAP}{text[-end:]}"
-
-
-def printable(text: str) -> str:
-    """Replace each character that cannot be printed, such as a control character, by a question mark."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-STEEPNESS_NAMES = ("alpha", "beta", "k", "slope", "steepness")
-"""Names that libraries give to the steepness of a surrogate."""
-FEW_NAMES = 8
-"""Number of known names up to which an error message lists all."""
-NEAR_NAMES = 3
-"""Number of near names that a message lists if more are known."""
-
-
-def suggest(wrong: str, known: Iterable[str], list_command: str = "") -> str:
-    """Write the end of an error message: the nearest known names, and all of them or how to see them.
-
-    Args:
-        wrong: the unknown name that was typed.
-        known: all known names.
-        list_command: a command that lists the known names.
-
-    >>> suggest("atann", ["atan", "sigmoid"])
-    "did you mean 'atan'? Known: atan, sigmoid"
-    >>> suggest("slope", ["alpha", "scale"])
-    "did you mean 'alpha'? Known: alpha, scale"
-    >>> suggest("mine", [f"mine_{number}" for number in range(40)], "sgbench list dataset")
-    "did you mean 'mine_0', 'mine_1' or 'mine_10'? 40 are known: sgbench list dataset"
-    """
-    names = sorted(map(str, known))  # a file's keys may be numbers
-    is_short = len(names) <= FEW_NAMES
-    meant = [name for name in names if wrong in STEEPNESS_NAMES and name in STEEPNESS_NAMES]
-    begun = [name for name in names if wrong and name.startswith(f"{wrong}_")]
-    near = [*meant, *begun, *difflib.get_close_matches(wrong, names, n=NEAR_NAMES)]
-    close = list(dict.fromkeys(near))[: 1 if is_short else NEAR_NAMES]
-    last = f" or '{close[-1]}'" if len(close) > 1 else ""
-    hint = f"did you mean {', '.join(map(repr, close[:-1] if last else close))}{last}? " if close else ""
-    if is_short or not (close or list_command):
-        return f"{hint}Known: {', '.join(names)}"
-    return f"{hint}{len(names)} are known{': ' if list_command else ''}{list_command}"
 
 
 def require_number(

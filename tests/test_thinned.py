@@ -89,7 +89,7 @@ def test_examples_are_collected_where_there_are_some(tmp_path: Path, request: py
 
 def test_every_module_can_be_imported() -> None:
     """Those without an example too, with warnings as errors; what starts a command when it is run is left out."""
-    for folder in ("sgbench", "study", "registry"):
+    for folder in ("sgbench", "fastspiking", "study", "registry"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path.name != "__main__.py" and not path.name.startswith("test_"):
                 name = ".".join(path.relative_to(ROOT).with_suffix("").parts)

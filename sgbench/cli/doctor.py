@@ -162,7 +162,7 @@ def _engine_states() -> dict[str, str]:
     Two more keys name the engines that `auto` chooses for a linear and for a nonlinear neuron.
     """
     import sgbench
-    from sgbench.engine.choose import ENGINES, Engine
+    from fastspiking.choose import ENGINES, Engine
     from sgbench.networks.base import DenseLayer
 
     layers = {

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
+from fastspiking.formula import canonical_formula
 from sgbench.composition import catalogue
 from sgbench.composition.formula import formula
 from sgbench.composition.hydra_internals import merge
@@ -22,7 +23,6 @@ from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
 from sgbench.paths import default_data_dir, default_runs_dir, with_own
 from sgbench.records.files import first_problem
-from sgbench.records.formula import canonical_formula
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.trajectory import Target
 from sgbench.composition.data_facts import facts_as_attributes, published_sha256
 from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import Target
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

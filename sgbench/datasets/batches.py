@@ -12,6 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch
 from sgbench.augmentations.base import Augmentation
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.checks import check
@@ -19,9 +22,6 @@ from sgbench.datasets.kept import Kept, keep, numbers
 from sgbench.datasets.part import first_samples
 from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
-from sgbench.signals.spikes import Signal
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch
 
 TEST_IS_LOCKED = (
     "the test split is closed until the last step of a run: validation selects, and the test is taken once; "

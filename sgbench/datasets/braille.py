@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import find, problem_of
 from sgbench.datasets.formats.npz import read_npz
 from sgbench.datasets.formats.pickled import numbers_in
 from sgbench.errors import InputError, require_count
-from sgbench.signals.spike_trains import SpikeTrains
 
 FILE = "braille_letters.npz"
 ORIGINAL = "tutorial5_braille_spiking_data.pkl.gz"

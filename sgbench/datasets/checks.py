@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values, form_of
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import UNLABELLED
 
 
 def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.generated import Numbers, whole
 from sgbench.datasets.symbols import SILENCE, SymbolTask
 from sgbench.errors import require_count
-from sgbench.signals.trajectory import UNLABELLED
 
 
 class CopyMemory(SymbolTask, entry="copy_memory"):

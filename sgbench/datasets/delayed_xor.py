@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, fire, permutation
 from sgbench.errors import require_count, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 
 class DelayedXor(DrawnBySplit, entry="delayed_xor"):

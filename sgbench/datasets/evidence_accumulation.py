@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, fire, whole
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 GROUPS = 4  # of channels: left cues (0), right cues (1), the recall signal, noise
 RECALL, NOISE = 2, 3

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, fire, permutation, whole
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 MIN_CLASSES = 2
 

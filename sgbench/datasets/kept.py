@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastspiking.bins import AT_ONCE, NARROW, by_steps
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.base import Encoder, Values
-from sgbench.engine.bins import AT_ONCE, NARROW, by_steps
-from sgbench.signals.spikes import SparseSpikes
 
 MOST_BYTES = 128 << 20  # of encoded samples; larger splits are encoded anew in every epoch
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.datasets.generated import three_sizes
 from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError, require_choice, require_count
-from sgbench.signals.spike_trains import SpikeTrains
 
 FOLDER = "yours"  # relative to the root of all data files
 TRAINS = ("indptr", "channel", "time_us", "duration_us")  # arrays of spike trains, one file each

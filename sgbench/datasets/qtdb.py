@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import find, problem_of
 from sgbench.datasets.formats.mat import read_mat
 from sgbench.errors import InputError, require_choice
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import UNLABELLED
 
 FILES = ("QTDB_train.mat", "QTDB_test.mat")
 STEPS, CHANNELS, WAVES = 1300, 4, ("P", "PQ", "QR", "RS", "ST", "TP")

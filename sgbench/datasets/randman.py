@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.generated import Generated, permutation
 from sgbench.errors import require_choice, require_count, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 SPECTRA = ("printed", "released")
 MAX_TERMS = 1000  # of the sum over k

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains, concatenated
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains, concatenated
 
 
 class Redrawn(DataSet):

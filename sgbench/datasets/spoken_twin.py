@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets import espeak
 from sgbench.datasets.base import Samples, Split, sizes
 from sgbench.datasets.event_files import FileToFetch
@@ -18,7 +19,6 @@ from sgbench.datasets.formats.spike_hdf5_writer import write
 from sgbench.datasets.inner_ear import InnerEar
 from sgbench.datasets.shd import Shd
 from sgbench.errors import InputError, require_count
-from sgbench.signals.spike_trains import SpikeTrains
 
 LANGUAGES = ("en", "de")
 DIGITS = {

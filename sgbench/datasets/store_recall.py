@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, Numbers, fire
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 STORE, RECALL = 1, 2  # commands of a character; 0 is none
 GROUPS = 4  # of channels: the values 0 and 1, the store command, the recall command

@@ -7,10 +7,10 @@ from abc import abstractmethod
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, DrawnBySplit, Numbers, fire
 from sgbench.errors import require_count, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 SILENCE = -1  # instead of a symbol: no channel fires
 

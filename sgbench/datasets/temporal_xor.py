@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.generated import DrawnBySplit, permutation
 from sgbench.errors import InputError, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 
 class TemporalXor(DrawnBySplit, entry="temporal_xor"):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.flow import weights_gradient
 from sgbench.diagnosis.relaxed import relaxed
 from sgbench.diagnosis.traces import on_the_reference
@@ -19,7 +20,6 @@ from sgbench.errors import InputError
 from sgbench.networks.base import Network, surrogates
 from sgbench.records.diagnosis import Agreement
 from sgbench.rules.base import LearningRule, Objective
-from sgbench.signals.trajectory import Batch
 
 Gradients = dict[str, Tensor]  # maps the name of each layer to the gradient of its weights [P]
 Reference = Literal["bptt", "relaxed", "finite_difference", "enumeration", "score_function"]

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal, SparseSpikes, dense
+from fastspiking.signals.trajectory import Batch, valid_steps
 from sgbench.encoders.base import drawn
 from sgbench.errors import InputError
-from sgbench.signals.spikes import Signal, SparseSpikes, dense
-from sgbench.signals.trajectory import Batch, valid_steps
 
 BatchChange = Callable[[Batch], Batch]  # returns a batch with a disturbed input
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
 from sgbench.diagnosis.agreement import Gradients, agreements, compare, layer_gradients
 from sgbench.diagnosis.relaxed import GivenSpikes
 from sgbench.diagnosis.traces import on_the_reference
@@ -25,8 +27,6 @@ from sgbench.firing.escape import Escape
 from sgbench.networks.base import Network
 from sgbench.records.diagnosis import Agreement
 from sgbench.rules.base import Objective
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
 
 MOST_SPIKES = 16  # possible spikes (neurons times steps) up to which patterns are enumerated: 65,536 of them
 

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.enumeration import compare_whole, expected_gradients
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.van_rossum import VanRossum
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.neurons.leaky import Leaky
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.base import Surrogate
 
 INPUTS, HIDDEN, OUTPUTS, STEPS = 4, 2, 1, 4

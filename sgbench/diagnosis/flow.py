@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import valid_steps
 from sgbench.diagnosis.traces import LayerTrace
 from sgbench.records.diagnosis import MOST_STEPS
-from sgbench.signals.trajectory import valid_steps
 
 Values = dict[str, float | tuple[float, ...]]
 Reasons = dict[str, str]

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.agreement import LossAt, as_vector, bptt_gradients, layer_weights, put
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.networks.base import Network
 from sgbench.records.diagnosis import LinePoint, Loop
 from sgbench.rules.base import Objective
-from sgbench.signals.trajectory import Batch
 
 FEWEST_POINTS, MOST_POINTS = 3, 1001
 MOST_ON_A_SIDE = 101

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis import agreement as compared
 from sgbench.diagnosis.activity import activity
 from sgbench.diagnosis.advice import HIGH_PEAK, advise, outlook
@@ -25,7 +26,6 @@ from sgbench.neurons.gated import passes_reset
 from sgbench.neurons.quantity import Threshold
 from sgbench.records.diagnosis import PANELS, Agreement, LayerDiagnosis
 from sgbench.rules.base import LearningRule, Objective
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.base import Surrogate
 
 

@@ -12,13 +12,13 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis import disturbed_input as of_input
 from sgbench.diagnosis import disturbed_network as of_network
 from sgbench.errors import InputError, NonFiniteError, require_count, require_number, suggest
 from sgbench.networks.base import Network
 from sgbench.records.content import Scores
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch
 
 MakeChange = Callable[[float, torch.Generator, float], of_input.BatchChange]
 """Makes a change of batches from a severity, a generator and the duration of a step [s]."""

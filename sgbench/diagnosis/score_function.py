@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.agreement import MEASURES, Gradients, agreement, compare, layer_gradients
 from sgbench.diagnosis.enumeration import firing_layers
 from sgbench.diagnosis.traces import on_the_reference
@@ -18,8 +20,6 @@ from sgbench.networks.base import Network
 from sgbench.records.diagnosis import Agreement
 from sgbench.rules.base import Objective
 from sgbench.rules.reinforce import Reinforce, repeat_batch
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import Batch
 
 DRAWS = 64  # spike patterns drawn for each sample, in two halves that are compared with each other
 MOST_SAMPLES = 8  # samples of a batch that are used

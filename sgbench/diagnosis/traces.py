@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.rules.base import Objective
-from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 PEAK_REACH = 8.0
 """Largest distance from the threshold at which the peak of a surrogate is searched [threshold units]."""

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import valid_steps
 from sgbench.diagnosis.activity import IN_WINDOW
 from sgbench.diagnosis.traces import LayerTrace, TracedBatch
-from sgbench.signals.trajectory import valid_steps
 
 ValuesByStep = tuple[float | None, ...]
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.bins import count_late_spikes, packed_steps
+from fastspiking.bins import count_late_spikes, packed_steps
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import Signal, SparseSpikes
 from sgbench.errors import require_count, require_number
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import Signal, SparseSpikes
 
 Form = Literal["values", "traces", "spikes"]
 """Form of a sample: values [N], a trace [steps, N], or spikes with times in microseconds."""

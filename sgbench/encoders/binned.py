@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 import torch
 
+from fastspiking.bins import bin_spikes
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.base import Encoder, Form
-from sgbench.engine.bins import bin_spikes
 from sgbench.errors import require_flag
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import SparseSpikes
 
 
 class Binned(Encoder):

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.encoders.base import Encoder, Form, one_a_step
 from sgbench.errors import require_flag, require_number
-from sgbench.signals.spike_trains import SpikeTrains
 
 
 class CountOnly(Encoder):

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastspiking.bins import AS_THEY_ARE, bin_spikes
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.base import Encoder, Form, Image
-from sgbench.engine.bins import AS_THEY_ARE, bin_spikes
 from sgbench.errors import InputError, require_choice, require_count, require_flag
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import SparseSpikes
 
 FORMS = ("binary", "count")
 POLARITIES = ("separate", "merged")

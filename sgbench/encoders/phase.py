@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.base import Encoder
 from sgbench.errors import require_count
-from sgbench.signals.spikes import SparseSpikes
 
 
 class Phase(Encoder):

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.base import Encoder, Form, drawn
 from sgbench.errors import require_number
-from sgbench.signals.spikes import SparseSpikes
 
 
 class Poisson(Encoder):

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.base import Encoder, Form, in_order, one_a_step
 from sgbench.errors import require_choice, require_flag
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import SparseSpikes
 
 ORDERS = ("apart", "together")
 

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastspiking.kernels import codes, counting
+from fastspiking.signals.spikes import Signal, SparseSpikes
 from sgbench.energy.per_sample import PerSample, Rows, count_events, one_step_later
-from sgbench.engine.kernels import codes, counting
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
-from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 class Fan:

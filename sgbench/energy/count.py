@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal, dense
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.energy.convolution import Arriving, Fans, count_convolution
 from sgbench.energy.module_operations import StoredWeights, stored
 from sgbench.energy.per_sample import Came, PerSample, count_events, one_step_later, spread, within
@@ -20,8 +22,6 @@ from sgbench.networks.pool import Pool
 from sgbench.networks.population import PopulationLayer
 from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
-from sgbench.signals.spikes import Signal, dense
-from sgbench.signals.trajectory import Batch, Trajectory
 
 Kind = Literal["binary", "real"]
 Counted = DenseLayer | ConvLayer | PopulationLayer

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
 from sgbench.records.counts import OpCounts
-from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.energy import module_operations as operations
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.energy.module_operations import Received, Tally
@@ -18,8 +20,6 @@ from sgbench.networks.base import Network
 from sgbench.networks.baseline import Baseline
 from sgbench.networks.snntorch_modules import is_snntorch
 from sgbench.records.counts import Count, LayerCounts, OpCounts
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import Batch, Trajectory
 
 FREE = frozenset(
     (

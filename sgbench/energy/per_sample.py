@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sgbench.engine.arrays import FLOATS, rows_of
-from sgbench.engine.kernels import counting
+from fastspiking.arrays import FLOATS, rows_of
+from fastspiking.kernels import counting
+from fastspiking.signals.spikes import Signal, SparseSpikes
 from sgbench.records.base import MAX_WHOLE
 from sgbench.records.counts import Count, Spread
-from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 class PerSample:

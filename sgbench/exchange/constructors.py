@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain
 from sgbench.neurons.leaky import Leaky

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from sgbench.engine.spec import Coefficient, LinearSpec
+from fastspiking.spec import Coefficient, LinearSpec
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain, DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
@@ -120,7 +120,7 @@ def require_linear(layer: Layer, reader: str) -> LinearSpec:
         raise InputError(
             f"layer '{layer.name}': {kind} is none of {reader}'s neurons, whose equations are linear"
         )
-    if spec.surrogate is not None:
+    if isinstance(spec.surrogate, Surrogate):
         _require_step(layer.name, spec.surrogate, reader)
     absent = (spec.second_potential, spec.second_spike, spec.threshold_slope)
     synapse = spec.second is not None and is_zero(spec.input)

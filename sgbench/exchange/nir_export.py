@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.spec import Coefficient, LinearSpec
+from fastspiking.spec import Coefficient, LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.exchange.layer_numbers import Layer, require_linear, require_steps
 from sgbench.exchange.time_constants import STEPS, Numbers, time_constant

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.inits.base import DrivenLayer
 from sgbench.inits.conditions import ConditionedInit, PotentialStep
+from sgbench.surrogates.base import Surrogate
 
 
 class BoundedGradient(ConditionedInit):
@@ -42,6 +43,6 @@ class BoundedGradient(ConditionedInit):
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
         """Set the surrogate's peak to the largest with which no gradient grows from step to step."""
-        if neuron.surrogate is not None:
+        if isinstance(neuron.surrogate, Surrogate):
             height = PotentialStep.of(self.entry, layer, neuron).height_of_bound()
             neuron.surrogate.reshape(height=height / (neuron.surrogate.peak or 1.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.inits.base import DrivenLayer
 from sgbench.inits.conditions import ConditionedInit
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError, require_number
 from sgbench.inits.base import DrivenLayer, Init, by_row, linear_numbers
 from sgbench.surrogates.base import Surrogate

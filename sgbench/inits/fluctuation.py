@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError, require_number
 from sgbench.inits.base import DrivenLayer, Init, by_row, linear_numbers
 

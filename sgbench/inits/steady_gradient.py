@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError
 from sgbench.inits.base import DrivenLayer
 from sgbench.inits.conditions import ConditionedInit, PotentialStep
+from sgbench.surrogates.base import Surrogate
 
 
 class SteadyGradient(ConditionedInit):
@@ -49,7 +50,7 @@ class SteadyGradient(ConditionedInit):
         Raises:
             InputError: gradients shrink at every width.
         """
-        if neuron.surrogate is None:
+        if not isinstance(neuron.surrogate, Surrogate):
             return
         width = PotentialStep.of(self.entry, layer, neuron).width_of_balance(neuron.surrogate)
         if width is None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import SPIKES, Trajectory
 from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.price import chosen_targets
 from sgbench.errors import InputError
 from sgbench.exchange.whole_numbers import FINE, Precision, WholeLayer, run_layers
 from sgbench.inspection.stored_run import StoredRun, prepare_pass
 from sgbench.records.energy import Chip, EnergyTarget
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import SPIKES, Trajectory
 
 BITS_OF_QUANTISER = {"int8": 8, "int4": 4, "ternary": 2}
 """Maps quantisers of weights in training to the bits of a weight."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fastspiking.signals.spike_trains import MICRO, SpikeTrains
+from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.base import DataSet, Samples, Split
-from sgbench.signals.spike_trains import MICRO, SpikeTrains
-from sgbench.signals.trajectory import UNLABELLED
 
 
 def summary_rows(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:

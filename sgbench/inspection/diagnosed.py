@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis import levels
 from sgbench.diagnosis.advice import NOTHING, why_not_fine
 from sgbench.diagnosis.landscape import (
@@ -26,8 +28,6 @@ from sgbench.diagnosis.widths import WidthMeasures, width_measures
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.inspection.stored_run import StoredRun, load_selected, prepare_pass, stored_run
 from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch
 
 WEIGHTS = ("initial", "selected")
 REMEDIES = (

@@ -12,6 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, Score, checked_names
 from sgbench.errors import InputError, require_count
 from sgbench.inspection.diagnosis_text import severity_text
@@ -20,7 +21,6 @@ from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.plots.style import BLUE, SOFT
 from sgbench.records.content import Scores
-from sgbench.signals.trajectory import Batch
 from sgbench.training.epochs import Epochs
 from sgbench.training.train_loop import TrainLoop
 

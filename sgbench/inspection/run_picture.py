@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES
 from sgbench.errors import InputError, require_count
 from sgbench.inspection.stored_run import StoredRun, load_selected, prepare_pass, read_record, rebuild_run
 from sgbench.plots import style
 from sgbench.plots.style import BLUE, COLOURS, GREEN, SOFT, VERMILION
 from sgbench.records.record import RunRecord
-from sgbench.signals.trajectory import POTENTIAL, SPIKES
 
 Array = NDArray[Any]
 SHOWN_NEURONS = 3

@@ -17,11 +17,11 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.plots import style
 from sgbench.plots.style import BLUE, COLOURS, MARKERS, VERMILION
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import UNLABELLED
 
 Array = NDArray[Any]
 COLUMNS = 3

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fastspiking.signals.trajectory import Batch, Target, Trajectory, inside
 from sgbench.errors import require_number
-from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class Loss(ABC):

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Trajectory, valid_steps
 from sgbench.errors import require_number
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class FirstSpike(Loss):

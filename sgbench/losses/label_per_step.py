@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import UNLABELLED, Batch, Target, Trajectory, labels_inside
 from sgbench.losses.base import OutputLoss
-from sgbench.signals.trajectory import UNLABELLED, Batch, Target, Trajectory, labels_inside
 
 
 class LabelPerStep(OutputLoss):

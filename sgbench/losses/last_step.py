@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Trajectory
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory
 
 
 class LastStep(Loss):

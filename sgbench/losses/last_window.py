@@ -18,7 +18,7 @@ class LastWindow(WindowLoss):
     Source: Bellec et al. 2020, Nature Communications 11:3625 (evidence accumulation, loss during recall).
 
     >>> import torch
-    >>> from sgbench.signals.trajectory import Trajectory
+    >>> from fastspiking.signals.trajectory import Trajectory
     >>> output = torch.tensor([[[9.0, 9.0]], [[1.0, 2.0]], [[3.0, 4.0]], [[7.0, 7.0]]])
     >>> LastWindow(window_s=0.002, dt_s=0.001).logits(Trajectory(output, torch.tensor([3]))).tolist()
     [[2.0, 3.0]]

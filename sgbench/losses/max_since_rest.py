@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sgbench.engine.peaks import largest
+from fastspiking.peaks import largest
+from fastspiking.signals.trajectory import Trajectory, inside
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory, inside
 
 
 class MaxSinceRest(Loss):

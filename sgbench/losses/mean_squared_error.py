@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Target, Trajectory, inside
 from sgbench.losses.base import OutputLoss
-from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class MeanSquaredError(OutputLoss):

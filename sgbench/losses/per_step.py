@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Trajectory, valid_steps
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
 
 
 class PerStep(Loss):

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Trajectory, inside
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory, inside
 
 
 class SpikeCount(Loss):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Trajectory, inside
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory, inside
 
 
 class SumOverTime(Loss):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Target, Trajectory, inside
 from sgbench.errors import InputError, require_number
 from sgbench.losses.base import OutputLoss
-from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class Smoothed(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.losses.base import WindowLoss
-from sgbench.signals.trajectory import Batch, Trajectory
 
 
 class WindowPerStep(WindowLoss):

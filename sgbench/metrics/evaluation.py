@@ -5,10 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import (
+    UNLABELLED,
+    Batch,
+    Trajectory,
+    all_valid,
+    labels_inside,
+    valid_steps,
+)
 from sgbench.errors import SgbenchError
 from sgbench.networks.base import Network
 from sgbench.records.content import LayerActivity, Scores
-from sgbench.signals.trajectory import UNLABELLED, Batch, Trajectory, all_valid, labels_inside, valid_steps
 
 SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated
 

@@ -11,8 +11,19 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastspiking.choose import Choice, Engine
+from fastspiking.signals.spikes import Signal
+from fastspiking.signals.streams import NoiseSource
+from fastspiking.signals.trajectory import (
+    NOTHING,
+    POTENTIAL,
+    SPIKES,
+    Keep,
+    Trajectory,
+    all_valid,
+    valid_steps,
+)
 from sgbench.dropouts.base import Dropout
-from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError, NonFiniteError, require_choice, require_counts, require_flag
 from sgbench.inits.base import Init
 from sgbench.networks.layers import DenseLayer, Layer
@@ -20,9 +31,6 @@ from sgbench.networks.pool import Image
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
 from sgbench.quantisers.base import Quantiser
-from sgbench.signals.spikes import Signal
-from sgbench.signals.streams import NoiseSource
-from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
 from sgbench.surrogates.base import Surrogate
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")

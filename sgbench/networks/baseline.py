@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Choice
+from fastspiking.choose import Choice
+from fastspiking.signals.spikes import Signal, dense
+from fastspiking.signals.trajectory import NOTHING, Keep, Trajectory, valid_steps
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.inits.base import Init
 from sgbench.networks.base import RECURRENCES, Network, Provided, hidden_sizes
-from sgbench.signals.spikes import Signal, dense
-from sgbench.signals.trajectory import NOTHING, Keep, Trajectory, valid_steps
 
 SEES = re.compile(r"counts|all|last_[1-9][0-9]{0,4}")
 TOO_LARGE = 1.5

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal, dense
 from sgbench.networks.base import Provided
 from sgbench.networks.baseline import Baseline, InputView, linear_readout
-from sgbench.signals.spikes import Signal, dense
 
 
 class Linear(Baseline):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from fastspiking.signals.spikes import Signal, dense
 from sgbench.networks.base import Provided
 from sgbench.networks.baseline import Baseline, InputView, Size, build_layers, build_undrawn, dense_parameters
-from sgbench.signals.spikes import Signal, dense
 
 
 class Perceptron(Baseline):

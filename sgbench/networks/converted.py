@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal, dense
+from fastspiking.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
 from sgbench.dropouts.base import Dropout
 from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network, Provided, hidden_sizes
@@ -17,8 +19,6 @@ from sgbench.neurons.base import SpikingState
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout, ReadoutState
 from sgbench.normalisations.base import Normalisation
-from sgbench.signals.spikes import Signal, dense
-from sgbench.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
 from sgbench.surrogates.zero import Zero
 
 

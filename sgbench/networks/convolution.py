@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 from torch.nn.grad import conv2d_weight
 
+from fastspiking.signals.spikes import Signal, dense
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.networks.base import MakeNeuron
 from sgbench.networks.layers import Layer
 from sgbench.networks.pool import Image, Pool
-from sgbench.signals.spikes import Signal, dense
 
 
 class ConvLayer(Layer):
@@ -106,7 +106,7 @@ class ConvLayer(Layer):
 
         Maximum pooling of the currents, if any, is done in the same loop.
         """
-        from sgbench.engine.event_convolution import Convolution, convolve
+        from fastspiking.event_convolution import Convolution, convolve
 
         if self.feedback_weight is not None:
             return self.current(dense(signal))

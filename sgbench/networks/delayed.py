@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.spikes import Signal, dense
 from sgbench.errors import InputError, require_choice, require_count, require_flag, require_number
 from sgbench.inits.base import Init
 from sgbench.networks.base import Chain, DenseLayer, Provided, hidden_sizes, readout_layer
 from sgbench.networks.layers import with_backward_of
 from sgbench.neurons.base import Neuron
-from sgbench.signals.spikes import Signal, dense
 
 KERNELS = ("gaussian", "triangle", "rounded")
 NARROWEST = 0.1  # smallest standard deviation of a Gaussian kernel [steps]
@@ -179,7 +179,7 @@ class DelayedLayer(DenseLayer):
 
     def current_of_events(self, signal: Signal) -> Tensor:
         """Compute the current of all steps from the input [T, B, inputs] on a CPU, event by event if possible."""
-        from sgbench.engine.event_delays import Gaussians, delay
+        from fastspiking.event_delays import Gaussians, delay
 
         if self.feedback_weight is not None:
             return self.current(dense(signal))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sgbench.engine.fused import missing
+from fastspiking.fused import missing
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Provided
 from sgbench.networks.layers import DenseLayer

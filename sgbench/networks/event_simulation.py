@@ -36,9 +36,9 @@ from numba.core import event
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sgbench.engine.arrays import in_parts
-from sgbench.engine.kernels import spike_times as loops
-from sgbench.engine.note import CompileNote
+from fastspiking.arrays import in_parts
+from fastspiking.kernels import spike_times as loops
+from fastspiking.note import CompileNote
 from sgbench.errors import NonFiniteError
 from sgbench.networks.spike_times import Arrivals, Membrane, Spikes
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrize import register_parametrization
 
+from fastspiking.signals.spikes import Signal, dense
 from sgbench.dropouts.base import Dropout
 from sgbench.dropouts.mask import Mask
 from sgbench.errors import InputError
@@ -20,7 +21,6 @@ from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
 from sgbench.normalisations.normaliser import Normaliser
 from sgbench.quantisers.base import Quantiser
-from sgbench.signals.spikes import Signal, dense
 
 
 class Layer(nn.Module):

@@ -15,16 +15,16 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Choice
+from fastspiking.signals.spikes import Signal, dense
+from fastspiking.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
 from sgbench.dropouts.base import Dropout
-from sgbench.engine.choose import Choice
 from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.neurons.synaptic_readout import SynapticReadout
 from sgbench.normalisations.base import Normalisation
-from sgbench.signals.spikes import Signal, dense
-from sgbench.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
 from sgbench.surrogates.zero import Zero
 
 

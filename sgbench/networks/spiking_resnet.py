@@ -7,14 +7,14 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from sgbench.engine.layer import LayerRun
+from fastspiking.layer import LayerRun
+from fastspiking.signals.spikes import Signal, dense
+from fastspiking.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 from sgbench.errors import InputError, require_choice, require_counts, require_flag
 from sgbench.networks.base import MakeNeuron, Network, Provided, Source, readout_layer, source_of
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer
 from sgbench.networks.pool import Image, Pool, image_of
-from sgbench.signals.spikes import Signal, dense
-from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 
 CONNECTS = ("add", "and", "iand")
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal, dense
 from sgbench.networks.base import surrogates
 from sgbench.networks.layers import Layer
 from sgbench.neurons.base import Neuron
-from sgbench.signals.spikes import Signal, dense
 
 
 class Jacobians(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError, require_choice
 from sgbench.neurons.arguments import require_argument, with_arguments
 from sgbench.neurons.quantity import Threshold

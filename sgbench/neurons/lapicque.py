@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError, require_number
 from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron, SpikingState

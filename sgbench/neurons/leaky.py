@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate

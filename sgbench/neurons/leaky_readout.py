@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.neurons.base import InputGain, Neuron, Operations
 from sgbench.neurons.quantity import Decay, Value
 

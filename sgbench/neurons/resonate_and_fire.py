@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.engine.spec import LinearSpec
+from fastspiking.spec import LinearSpec
 from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Positive, Threshold, Value

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, near_share
 from sgbench.errors import InputError
 from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.recommendation.hooks import RECURRENT, Hook, recurrent_layers, run_hooked
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import Parts, build
 from sgbench.training.creation import create

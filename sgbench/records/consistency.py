@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from fastspiking.formula import canonical_formula
 from sgbench.errors import InputError
 from sgbench.records.chance import even_guess, is_at_chance
 from sgbench.records.content import EpochOnTest, RecordContent, Scores
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
-from sgbench.records.formula import canonical_formula
 
 WHOLE = 1e-6
 """Largest distance of an accuracy times its samples from a whole number."""

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Keep, Trajectory, inside
 from sgbench.errors import require_number
 from sgbench.regularisers.base import Regulariser
-from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, inside
 
 
 class ActivityBounds(Regulariser):

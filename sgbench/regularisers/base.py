@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.signals.trajectory import NOTHING, Batch, Keep, Trajectory
+from fastspiking.signals.trajectory import NOTHING, Batch, Keep, Trajectory
 
 
 class Regulariser(ABC):

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Batch, Keep, Trajectory, valid_steps
 from sgbench.errors import require_number
 from sgbench.regularisers.base import Regulariser
-from sgbench.signals.trajectory import SPIKES, Batch, Keep, Trajectory, valid_steps
 
 
 class FilteredRate(Regulariser):

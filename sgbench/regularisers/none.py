@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fastspiking.signals.trajectory import Trajectory
 from sgbench.regularisers.base import Regulariser
-from sgbench.signals.trajectory import Trajectory
 
 
 class NoPenalty(Regulariser):

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Keep, Trajectory, inside
 from sgbench.errors import require_number
 from sgbench.regularisers.base import Regulariser
-from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, inside
 
 
 class TotalActivity(Regulariser):

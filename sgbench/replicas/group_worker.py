@@ -12,6 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, StorageError, one_printable_line
@@ -22,8 +24,6 @@ from sgbench.replicas.memory import count_fitting, need_bytes
 from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.signals.spikes import Signal
-from sgbench.signals.trajectory import Batch
 from sgbench.training import memory
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, folder_of, locked

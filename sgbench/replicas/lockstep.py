@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import NonFiniteError, SgbenchError
 from sgbench.replicas.batched_optimizer import batched_optimizer_of
 from sgbench.replicas.messages import Stopped
@@ -15,7 +16,6 @@ from sgbench.replicas.passes import StackedPasses, why_not_stacked
 from sgbench.replicas.replica import Evaluation, Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
-from sgbench.signals.trajectory import Batch
 from sgbench.training.train_loop import check_optimizer_state
 
 

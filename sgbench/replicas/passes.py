@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sgbench.engine import density
-from sgbench.engine.blocks import RepeatedChain
-from sgbench.engine.fused import stages_of
-from sgbench.engine.plan import Carry
+from fastspiking import density
+from fastspiking.blocks import RepeatedChain
+from fastspiking.fused import stages_of
+from fastspiking.plan import Carry
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Chain
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def why_not_stacked(members: Sequence[Replica]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import SpikingData
 from sgbench.paths import RECORD
@@ -18,7 +19,6 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import PRUNED, Pruned
-from sgbench.signals.trajectory import Batch
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import build
 from sgbench.training.provenance import Code

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 
-from sgbench.engine import fused
+from fastspiking import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.group_worker import GroupWorker
@@ -43,7 +43,7 @@ def prepare(specs: Sequence[RunSpec]) -> None:
         spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused", "generated")
     }
     if fused.missing() is None:
-        from sgbench.engine.warm_up import compiled
+        from fastspiking.warm_up import compiled
 
         for precision in precisions:
             compiled(DTYPES[precision])

@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.layer import LayerRun
-from sgbench.engine.matmul import multiply
+from fastspiking.layer import LayerRun
+from fastspiking.matmul import multiply
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import POTENTIAL, Batch, Keep, Trajectory
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain, Network
 from sgbench.networks.layers import Layer
 from sgbench.neurons.base import Neuron
 from sgbench.rules.base import Objective
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import POTENTIAL, Batch, Keep, Trajectory
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Keep, Trajectory
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
 from sgbench.neurons.base import Neuron
 from sgbench.regularisers.base import Regulariser
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
 Reference = Literal[
     "bptt",

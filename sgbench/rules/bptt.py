@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from fastspiking.signals.spikes import windows
+from fastspiking.signals.trajectory import NOTHING, Batch
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
@@ -12,8 +14,6 @@ from sgbench.networks.spike_times import SpikeTimes
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.signals.spikes import windows
-from sgbench.signals.trajectory import NOTHING, Batch
 
 UPDATES = ("per_sequence", "per_window")
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import UNLABELLED, Batch, labels_inside, valid_steps
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Network
 from sgbench.rules.apart import Feedback, draw_direct_feedback, require_chain, run_detached
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
-from sgbench.signals.trajectory import UNLABELLED, Batch, labels_inside, valid_steps
 
 ERRORS = ("signed", "sign", "target")
 TEMPORALS = ("bptt", "eprop", "none")

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.matmul import multiply
+from fastspiking.matmul import multiply
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import Network
 from sgbench.rules.apart import (
@@ -34,7 +35,6 @@ from sgbench.rules.forward import (
     readout_decay,
     step_slopes,
 )
-from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "adaptive")
 RECURRENT = (

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import Batch, Trajectory, valid_steps
 from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Chain, Network
@@ -23,8 +25,6 @@ from sgbench.neurons.synaptic_readout import SynapticReadout
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
 
 OVERRIDES = ("neuron=synaptic", "neuron@readout=synaptic_readout", "network.recurrence=all_to_all")
 SLOWEST = 1e-6

@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import require_number
 from sgbench.networks.base import Network
 from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.rules.apart import require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.signals.trajectory import Batch
 
 DEEP = ("network.hidden=[6,5]", "network.recurrence=all_to_all")
 

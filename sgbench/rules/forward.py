@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import Signal, SparseSpikes
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.errors import InputError, require_choice
 from sgbench.losses.base import Loss
 from sgbench.networks.base import DenseLayer, Network
@@ -28,8 +30,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective, learnt_by
 from sgbench.rules.demand import Sizes
 from sgbench.rules.eligibility import SpikeFilter, add_gradient, traces_per_synapse, why_traces_differ
-from sgbench.signals.spikes import Signal, SparseSpikes
-from sgbench.signals.trajectory import Batch, Trajectory
 
 WINDOW = 50
 """Steps in a window, after which all traces are updated, if weights are updated once a sequence."""

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from fastspiking.signals.streams import NoiseSource
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.errors import require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
 from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt_parameters, require_slopes
-from sgbench.signals.streams import NoiseSource
-from sgbench.signals.trajectory import Batch, Trajectory
 
 OVERRIDES = ("network.recurrence=all_to_all",)
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import torch
 
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.errors import require_choice
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.signals.trajectory import Batch, Trajectory
 
 LEARN = ("none", "readout")
 

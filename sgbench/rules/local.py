@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.layer import LayerRun
+from fastspiking.layer import LayerRun
+from fastspiking.signals.spikes import Signal
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Network, surrogates
 from sgbench.networks.convolution import ConvLayer
@@ -31,8 +33,6 @@ from sgbench.rules.forward import (
     readout_decay,
     step_slopes,
 )
-from sgbench.signals.spikes import Signal
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
 
 READOUTS = ("learnt", "fixed")
 

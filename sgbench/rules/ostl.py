@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import Network, surrogates
 from sgbench.networks.layers import Layer
@@ -26,7 +27,6 @@ from sgbench.rules.forward import (
     learning_signals,
     step_slopes,
 )
-from sgbench.signals.trajectory import Batch
 
 RECURRENT = ("loss=per_step", "network.recurrence=all_to_all")
 FORGETFUL = (*RECURRENT, "network.hidden=[6]", "readout.beta=0.0")

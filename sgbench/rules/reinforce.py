@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import Batch, valid_steps
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.firing.chance import Chance
 from sgbench.networks.base import Network, surrogates
@@ -18,8 +20,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.apart import require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import Batch, valid_steps
 from sgbench.surrogates.base import Surrogate
 
 BASELINES = ("none", "batch", "draws")

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.networks.layers import DenseLayer
@@ -20,8 +22,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
 from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt_parameters, require_slopes
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import Batch, Trajectory
 
 MOST_NEURONS = 50
 """Most hidden neurons allowed: memory grows with their cube, time with their fourth power."""

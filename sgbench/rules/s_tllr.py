@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Network
 from sgbench.networks.layers import Layer
@@ -25,7 +26,6 @@ from sgbench.rules.forward import (
     spike_slopes,
     step_slopes,
 )
-from sgbench.signals.trajectory import Batch
 
 FORGETFUL = ("loss=per_step", "network.hidden=[6]", "readout.beta=0.0")
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError, require_choice
 from sgbench.losses.van_rossum import VanRossum
 from sgbench.networks.base import DenseLayer, Network
@@ -23,7 +24,6 @@ from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
 from sgbench.rules.forward import FORMS, Forward, TraceCost, check_layers, count_traces, refuse_learnt
-from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "uniform")
 SPIKE_TRAINS = (

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.spikes import Signal
+from fastspiking.signals.trajectory import NOTHING, Keep, Trajectory
 from sgbench.errors import InputError
 from sgbench.networks.base import Network, surrogates
 from sgbench.networks.spike_times import SpikeTimes
-from sgbench.signals.spikes import Signal
-from sgbench.signals.trajectory import NOTHING, Keep, Trajectory
 
 Weights = dict[str, Tensor]
 """Maps names of a network's learnt parameters to values."""

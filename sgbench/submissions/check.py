@@ -40,7 +40,7 @@ from sgbench.submissions.weights import parse_weights, require_fit
 from sgbench.training import git
 
 GIT_S = 10.0
-OURS = "sgbench/engine/version.py"
+OURS = "fastspiking/version.py"
 """A file in every commit of sgbench."""
 
 

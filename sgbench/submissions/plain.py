@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fastspiking.formula import canonical_formula
 from sgbench.errors import InputError, printable
-from sgbench.records.formula import canonical_formula
 from sgbench.records.text import LETTERS, SCRIPT
 
 ALLOWED = ".,:;'\"()[]+-/=%_^@"

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from fastspiking.drawn import draw
+from fastspiking.formula import Node
+from fastspiking.surrogate import Kernel as Kernel  # noqa: PLC0414 - for entries
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.records.formula import Node
-from sgbench.surrogates.drawn import draw
 from sgbench.surrogates.spike import Slopes, Spike, SpikeWithForwardMode
 
 # Range of widths, steepnesses and scales; beyond it float32 slopes would overflow or vanish.
 SMALLEST, LARGEST = 1e-6, 1e6
 NORMALISATIONS = ("peak1", "area1", "raw")
 Output = Literal["binary", "signed", "integer", "real"]
-
-
-class Kernel(NamedTuple):
-    """Describes a derivative that compiled loops implement by name: height * form(steepness * u)."""
-
-    shape: str  # name of the form
-    steepness: float
-    height: float
 
 
 class FiresOtherwise(Protocol):
@@ -337,6 +330,17 @@ class Surrogate(nn.Module, ABC):
             curve = self.sent_primitive(u.detach())
             spikes = spikes + (curve - curve.detach())  # adds 0, with a gradient for the parameters
         return spikes  # type: ignore[no-any-return]
+
+    @property
+    def fires_at_threshold(self) -> bool:
+        """Return whether a spike is sent where u > 0, and nothing elsewhere."""
+        own = self.firing is not None or type(self).fire is not Surrogate.fire
+        return self.output == "binary" and not own
+
+    @property
+    def has_own_forward(self) -> bool:
+        """Return whether a subclass replaces `forward`."""
+        return type(self).forward is not Surrogate.forward
 
     def kernel(self) -> Kernel | None:
         """Return the derivative as a form that compiled loops implement, or None if they do not."""

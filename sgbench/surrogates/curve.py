@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastspiking.formula import Node, formula_text, nodes
 from sgbench.errors import InputError
-from sgbench.records.formula import Node, formula_text, nodes
 from sgbench.surrogates.undefined import nan_where_nan
 
 DECADES = (-9, 9)

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from fastspiking.formula import Node, nodes, parse_formula
 from sgbench.errors import InputError, require_number
-from sgbench.records.formula import Node, nodes, parse_formula
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 from sgbench.surrogates.curve import Curve, evaluate, measure, primitive, substitute
 

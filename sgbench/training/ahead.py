@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.batches import Batches
-from sgbench.signals.trajectory import Batch
 
 
 def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterable[Batch]:

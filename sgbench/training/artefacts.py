@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.records.files import write_atomic
-from sgbench.signals.trajectory import UNLABELLED
 
 
 def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fastspiking.paths import is_private
 from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
-from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS, is_private
+from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.chance import even_guess, is_at_chance
 from sgbench.records.content import (
     FINAL,

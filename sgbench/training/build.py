@@ -13,18 +13,18 @@ from typing import Any
 
 import torch
 
+from fastspiking.choose import Choice, Engine
+from fastspiking.signals.streams import generator
 from sgbench.datasets.base import DataSet
 from sgbench.datasets.batches import SpikingData
 from sgbench.datasets.redrawn import draw
 from sgbench.encoders.base import Encoder
-from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError
 from sgbench.firing.base import Firing
 from sgbench.networks.base import Network, Provided, surrogates
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.schedules.base import Moment, RateSchedule
-from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.checks import check_parts

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import torch
 
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
 from sgbench.composition.plan import RunPlan
 from sgbench.diagnosis.passing import RecurrentLayer, passing_steps, width_for
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.records.calibration import Calibration, LayerSteps, Reset, is_auto
 from sgbench.records.spec import Protocol, RunSpec
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import Parts, build
 from sgbench.training.epochs import Epochs

@@ -6,11 +6,11 @@ import copy
 import logging
 from typing import Any
 
+from fastspiking.signals.streams import generator
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.records.spec import RunSpec
-from sgbench.signals.streams import generator
 from sgbench.training.build import Parts
 from sgbench.training.epochs import Epochs
 from sgbench.training.probes import some_batches

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, scored_target
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.energy.modules import PlainCounter, counter_of
 from sgbench.errors import InputError, SgbenchError, StorageError
@@ -21,7 +22,6 @@ from sgbench.records.content import EpochOnTest, EpochScores, RateCurve, Scores,
 from sgbench.records.flat import epoch_numbers
 from sgbench.records.spec import Method
 from sgbench.schedules.base import Moment
-from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.training.build import DTYPES, Parts
 from sgbench.training.diagnosing import RunDiagnoses
 from sgbench.training.epochs import Epochs, Part

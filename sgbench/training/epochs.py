@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fastspiking.signals.streams import generator
 from sgbench.dropouts.mask import masks
 from sgbench.networks.base import Network, surrogates
-from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
 
 Part = Literal["train", "validation", "test"]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.batches import Batches
 from sgbench.datasets.kept import MOST_BYTES, Kept
 from sgbench.records.spec import RunSpec
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import Batch
 from sgbench.training import memory
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training

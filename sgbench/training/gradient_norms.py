@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import POTENTIAL, Batch, valid_steps
 from sgbench.networks.base import Network
-from sgbench.signals.trajectory import POTENTIAL, Batch, valid_steps
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger

@@ -16,10 +16,10 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.trainer.states import TrainerFn
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError, one_printable_line
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import Batch
 from sgbench.training.ahead import encoded_ahead
 from sgbench.training.build import Parts, construct
 from sgbench.training.epoch_loop import Training

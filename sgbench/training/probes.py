@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from sgbench.signals.trajectory import Batch
+from fastspiking.signals.trajectory import Batch
 from sgbench.training.build import Parts
 
 BATCHES = 4

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sgbench.engine.version import ENGINE
+from fastspiking.version import ENGINE
 from sgbench.records.content import Provenance, SplitName
 from sgbench.training import git
 from sgbench.version import __version__

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.batches import Batches
 from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
 from sgbench.records.content import HostEnergy, Scores
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import Batch
 from sgbench.training import memory
 from sgbench.training.ahead import encoded_ahead, on_device
 from sgbench.training.assistants import helper_processes, send_epoch

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
+from fastspiking.signals.spikes import SparseSpikes, dense
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import NonFiniteError
 from sgbench.networks.base import Network, check_finite
 from sgbench.rules.base import Progress
-from sgbench.signals.spikes import SparseSpikes, dense
-from sgbench.signals.trajectory import Batch
 
 ELSEWHERE = "a process that trains on another share of the batch: a number is not finite"
 

@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.errors import NonFiniteError
 from sgbench.networks.base import Network, check_finite, must_be_finite
 from sgbench.rules.base import LearningRule, Objective, Progress
-from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.training.accumulation import Accumulation
 from sgbench.training.finiteness import Deferred
 from sgbench.training.gradient_norms import GradientNorms

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.all_steps import AllSteps

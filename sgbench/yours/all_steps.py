@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from sgbench.engine import fused
-from sgbench.engine.choose import Engine
+from fastspiking import fused
+from fastspiking.choose import Engine
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.errors import InputError
 from sgbench.exchange.constructors import readout
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
-from sgbench.signals.spikes import SparseSpikes
 from sgbench.yours.snntorch_neurons import convert_neuron
 from sgbench.yours.step_graph import evaluate, is_hooked, is_neuron_node, last_neuron, spike_source
 
@@ -209,7 +209,7 @@ class AllSteps:
 
         `steps` is (T, B).
         """
-        from sgbench.engine.event_convolution import Convolution, convolve
+        from fastspiking.event_convolution import Convolution, convolve
 
         side = 1 if pool is None else _pool_side(self._module(pool))
         sizes = (conv.stride[0], conv.padding[0], side)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import Samples, Split
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.yours.arrays import TRACES_AXES, EventArrays, Part
 from sgbench.yours.scratch import SpilledArrays, empty_array
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sgbench
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.augmentations.base import Augmentation
 from sgbench.augmentations.events import Events
 from sgbench.augmentations.none import NoAugmentation
@@ -25,7 +26,6 @@ from sgbench.datasets.randman import Randman
 from sgbench.encoders.direct import Direct
 from sgbench.encoders.event_bins import EventBins
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
 from tests.messages import raises_naming
 from tests.run.tiny import WORDS
 

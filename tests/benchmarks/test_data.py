@@ -10,7 +10,7 @@ import torch
 from benchmarks import data, data_files
 from benchmarks.__main__ import main
 from benchmarks.gate import GateError
-from sgbench.signals.spikes import dense
+from fastspiking.signals.spikes import dense
 from tests.messages import raises_naming
 
 pytest.importorskip("h5py", reason="HDF5 needs the extra: pip install 'sgbench[events]'")

@@ -16,7 +16,7 @@ from benchmarks import (
 )
 from benchmarks.contender import TorchContender
 from benchmarks.workloads import Sizes, Task, make_task
-from sgbench.engine.generated_back import BackwardPass
+from fastspiking.generated_back import BackwardPass
 from tests.benchmarks.tiny import QUICK, TINY_W1, bench
 from tests.messages import lines_naming, raises_naming
 

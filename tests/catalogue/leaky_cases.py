@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
-from sgbench.engine.layer import LayerRun
+from fastspiking.choose import Engine
+from fastspiking.layer import LayerRun
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky

@@ -12,10 +12,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fastspiking.choose import Engine
+from fastspiking.layer import LayerRun
 from sgbench.composition import catalogue
 from sgbench.composition.compose import register_resolvers
-from sgbench.engine.choose import Engine
-from sgbench.engine.layer import LayerRun
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.atan import Atan

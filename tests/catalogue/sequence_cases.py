@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.dh_lif import DhLif

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.three_compartment import ThreeCompartment

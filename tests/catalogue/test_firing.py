@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import sgbench
+from fastspiking import fused, scan
+from fastspiking.signals.streams import generator
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
-from sgbench.engine import fused, scan
 from sgbench.errors import InputError
 from sgbench.firing.base import Firing
 from sgbench.records.method import method_id
-from sgbench.signals.streams import generator
 from sgbench.surrogates.base import NORMALISATIONS, Surrogate
 from tests.catalogue.shapes import BELLS, make
 from tests.messages import raises_naming

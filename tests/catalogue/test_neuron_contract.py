@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Engine
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import RESET_GRADIENTS, Neuron
 from sgbench.neurons.quantity import Decay, EulerRate, Positive

@@ -11,7 +11,7 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from tests.catalogue.neuron_cases import SIZE, Driven, drive, make, run, surrogate
 from tests.documents import ROOT

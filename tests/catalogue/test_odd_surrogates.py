@@ -10,10 +10,10 @@ import snntorch.surrogate
 import torch
 
 import sgbench
-from sgbench.engine import scan
+from fastspiking import scan
+from fastspiking.signals.streams import generator
 from sgbench.errors import InputError
 from sgbench.inspection.slope_measures import measured_fwhm
-from sgbench.signals.streams import generator
 from tests.catalogue.shapes import make
 from tests.messages import raises_naming
 from tests.run.tiny import WORDS

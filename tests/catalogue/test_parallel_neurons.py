@@ -15,8 +15,8 @@ import snntorch as snn
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Engine
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.firing.bernoulli import Bernoulli
 from sgbench.neurons.base import Neuron

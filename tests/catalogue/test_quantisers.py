@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
@@ -16,8 +18,6 @@ from sgbench.quantisers.floating import Floating
 from sgbench.quantisers.rounded import Rounded
 from sgbench.quantisers.ternary import Ternary
 from sgbench.quantisers.uniform import Uniform
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import SPIKES
 from sgbench.training.build import Parts, build
 
 WEIGHT = torch.randn(6, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

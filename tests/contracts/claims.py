@@ -12,8 +12,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.rules.base import Claim, LearningRule
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.contracts.gradients import REFERENCES, Gradients, seeded
 from tests.contracts.rows import batch_of

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.networks.base import Network, surrogates
 from sgbench.neurons.base import Neuron
 from sgbench.rules.base import Objective
-from sgbench.signals.trajectory import Batch, Trajectory
 
 Gradients = dict[str, Tensor]
 """The gradient of each parameter by name; of one that the loss does not depend on, zeros."""

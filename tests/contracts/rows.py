@@ -16,11 +16,11 @@ import torch
 import yaml
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Target
 from sgbench.composition import catalogue
 from sgbench.losses.base import Loss
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import Batch, Target
 from sgbench.training.build import Parts, build
 from sgbench.training.train_loop import TrainLoop
 from tests.contracts.pairs import Factors, Pair, Row

@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.augmentations.base import Augmentation
 from sgbench.composition import catalogue
 from sgbench.encoders.base import Values
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import construct
 from tests.entries import spec_with
 

@@ -13,10 +13,10 @@ from typing import TypeVar, get_args
 
 import pytest
 
+from fastspiking.signals.trajectory import Target
 from sgbench.composition import catalogue
 from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError
-from sgbench.signals.trajectory import Target
 from sgbench.training.build import build
 from tests.contracts.pairs import Pair, Row, completed, covering_rows
 from tests.contracts.rows import (

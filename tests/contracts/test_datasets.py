@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import sgbench.datasets
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.composition import catalogue
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.datasets.checks import check
 from sgbench.encoders.base import Values, form_of
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
-from sgbench.signals.spike_trains import SpikeTrains
 from tests.entries import made
 from tests.messages import raises_naming
 from tests.thinned import thinned

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition import catalogue
 from sgbench.dropouts.mask import Mask, masks
 from sgbench.networks.base import Network
-from sgbench.signals.trajectory import SPIKES
 from tests.entries import made
 from tests.networks.parts import FULL, LENGTHS, conv, mlp, spikes
 

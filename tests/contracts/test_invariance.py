@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 import sgbench
+from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.energy.modules import counter_of
 from sgbench.losses.base import Loss
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
-from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.training.build import build
 from tests.thinned import thinned
 

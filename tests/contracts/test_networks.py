@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Engine
+from fastspiking.signals.spikes import SparseSpikes, windows
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory, detached
 from sgbench.composition import catalogue
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.baseline import Baseline
 from sgbench.networks.spike_times import SpikeTimes
 from sgbench.records.spec import RunSpec
-from sgbench.signals.spikes import SparseSpikes, windows
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory, detached
 from sgbench.training.build import Parts, build
 from tests.contracts.rows import SMALL, SMALL_NETWORKS, batch_of
 from tests.entries import spec_with

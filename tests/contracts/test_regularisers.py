@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Trajectory
 from sgbench.composition import catalogue
 from sgbench.regularisers.base import Regulariser
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Trajectory
 from sgbench.training.build import construct
 from tests.entries import made, spec_with
 

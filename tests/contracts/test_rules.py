@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain
 from sgbench.rules.base import Claim, LearningRule
-from sgbench.signals.trajectory import Batch
 from tests.contracts.claims import claimed, compared, gradients, parts_of, rule_class
 from tests.contracts.gradients import REFERENCES, seeded
 from tests.contracts.rows import Recipe, mended, recipe, remedies, trained

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 import sgbench
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.adding import Adding
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.brackets import Brackets
@@ -22,7 +23,6 @@ from sgbench.datasets.sine_frequency import SineFrequency
 from sgbench.datasets.store_recall import StoreRecall
 from sgbench.datasets.temporal_order import TemporalOrder
 from sgbench.datasets.temporal_xor import TemporalXor
-from sgbench.signals.spike_trains import SpikeTrains
 
 NOWHERE = Path("no-such-folder")
 SMALL: dict[str, dict] = {

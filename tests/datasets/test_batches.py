@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastspiking.signals.spikes import dense
 from sgbench.datasets.base import SPLITS, Samples, fingerprint
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
-from sgbench.signals.spikes import dense
 from tests.datasets.toy import NOWHERE, Toy, make_data
 
 

@@ -15,10 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastspiking.bins import bin_spikes
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.formats.event_store import Recording, StoredTrains, Writer, read
-from sgbench.engine.bins import bin_spikes
 from sgbench.errors import InputError, StorageError
-from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.memory import peak_bytes, reset_peak
 from tests.messages import raises_naming
 

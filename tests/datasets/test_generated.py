@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import sgbench
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import fingerprint
 from sgbench.datasets.generated import ActiveBlocks, fire, successes
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
 from tests.datasets.generators import NOWHERE, SMALL, load, small
 
 # --- every generator

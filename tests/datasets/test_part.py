@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import Samples
 from sgbench.datasets.part import first_samples
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.records.method import method_id
 from sgbench.replicas.grouping import batches_key
-from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import build
 
 

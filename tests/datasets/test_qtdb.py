@@ -15,6 +15,7 @@ import torch
 from scipy.io import loadmat, savemat
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import sizes
@@ -29,7 +30,6 @@ from sgbench.losses.per_step import PerStep
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
 from tests.datasets.fakes import fake_qtdb

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains, concatenated
+from fastspiking.signals.trajectory import Target
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint
 from sgbench.datasets.checks import check
 from sgbench.datasets.redrawn import draw
 from sgbench.errors import InputError
 from sgbench.records.method import method_id
-from sgbench.signals.spike_trains import SpikeTrains, concatenated
-from sgbench.signals.trajectory import Target
 from sgbench.training.build import build
 from tests.entries import made
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from fastspiking.signals.spike_trains import SpikeTrains, in_microseconds
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.binned import Binned
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
-from sgbench.signals.spikes import SparseSpikes
 from tests.messages import raises_naming
 
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.tonic_sets import Tonic, facts_of, parts_of_tonic
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
-from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import build
 from sgbench.yours.arrays import EventArrays, read_data
 from sgbench.yours.benchmark import write_entry_for

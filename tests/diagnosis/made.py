@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.losses.base import OutputLoss
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
-from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.rectangle import Rectangle

@@ -9,20 +9,20 @@ import pytest
 import torch
 from torch import nn
 
+from fastspiking.choose import Engine
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.agreement import LossAt, agreements, bptt_gradients, compare, probe, rule_gradients
 from sgbench.diagnosis.enumeration import expected_gradients
 from sgbench.diagnosis.exact import exact
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.relaxed import relaxed
 from sgbench.diagnosis.score_function import estimated_gradients
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.constant import Constant
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, sigmoid

@@ -7,16 +7,16 @@ import math
 import pytest
 import torch
 
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.flow import flow, signal_to_noise, weights_gradient
 from sgbench.diagnosis.jacobian import step_jacobian
 from sgbench.diagnosis.levels import DETACHED
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.traces import trace
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.inspection.diagnosis_text import diagnosis_text
 from sgbench.records.diagnosis import Diagnosis
-from sgbench.signals.trajectory import Batch
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, sigmoid, zero
 from tests.messages import missing
 from tests.networks.sequence_parts import delayed

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.traces import trace
 from sgbench.losses.base import Loss
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.max_since_input import MaxSinceInput
 from sgbench.losses.sum_over_time import SumOverTime
-from sgbench.signals.trajectory import Batch
 from tests.diagnosis.made import network, objective, sigmoid
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from fastspiking.signals.spikes import SparseSpikes, dense
+from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.diagnosis import disturbed_input as of_input
 from sgbench.diagnosis import disturbed_network as of_network
 from sgbench.diagnosis.robustness import (
@@ -23,8 +25,6 @@ from sgbench.losses.base import OutputLoss
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.records.content import Scores
-from sgbench.signals.spikes import SparseSpikes, dense
-from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from tests.diagnosis.made import network, rectangle
 from tests.messages import missing, raises_naming
 

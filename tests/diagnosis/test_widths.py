@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.traces import trace
 from sgbench.diagnosis.widths import width_measures
-from sgbench.signals.trajectory import Batch
 from tests.catalogue.shapes import make
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, zero
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fastspiking.signals.spikes import dense
 from sgbench.encoders.base import Encoder
 from sgbench.encoders.burst import Burst
 from sgbench.encoders.delta import Delta
@@ -25,7 +26,6 @@ from sgbench.encoders.rate import Rate
 from sgbench.encoders.spike_time import SpikeTime
 from sgbench.encoders.step_forward import StepForward
 from sgbench.errors import InputError
-from sgbench.signals.spikes import dense
 from tests.messages import raises_naming
 
 few = settings(max_examples=40)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import dense
 from sgbench.encoders.binned import Binned
 from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.time_shuffled import TimeShuffled
 from sgbench.encoders.time_shuffled_direct import TimeShuffledDirect
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import dense
 
 STEPS, CHANNELS, SAMPLES = 30, 7, 12
 OPTIONS = {"steps": STEPS, "dt_s": 0.001, "crop": False}

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sgbench
+from fastspiking.bins import bin_spikes, count_late_spikes, edges_us
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.encoders.binned import Binned
 from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.event_bins import EventBins
 from sgbench.encoders.time_shuffled import TimeShuffled
-from sgbench.engine.bins import bin_spikes, count_late_spikes, edges_us
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import SparseSpikes
 from tests.run.tiny import WORDS
 
 NOTHING = torch.Generator()
@@ -102,7 +102,7 @@ def test_without_compiled_loops_the_same_comes_of_sorting(form, pool, monkeypatc
     )
     code = encoder(form=form, pool=pool, steps=30, image=IMAGE)
     fast = code.encode(trains, NOTHING)
-    monkeypatch.setattr("sgbench.engine.bins._loops", lambda: None)
+    monkeypatch.setattr("fastspiking.bins._loops", lambda: None)
     slow = code.encode(trains, NOTHING)
     assert torch.equal(fast.indptr, slow.indptr)
     assert torch.equal(fast.index, slow.index)

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import sgbench
+from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SparseSpikes, dense
+from fastspiking.signals.streams import generator
 from sgbench.composition import catalogue
 from sgbench.datasets.base import Samples
 from sgbench.datasets.batches import Batches, SpikingData
@@ -22,9 +25,6 @@ from sgbench.encoders.direct import Direct
 from sgbench.encoders.latency import Latency
 from sgbench.encoders.rate import Rate
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import SparseSpikes, dense
-from sgbench.signals.streams import generator
 from tests.entries import made
 from tests.messages import raises_naming
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastspiking import bins
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.composition import catalogue
 from sgbench.datasets import kept as room
 from sgbench.datasets.base import Samples
 from sgbench.datasets.batches import SpikingData
 from sgbench.datasets.kept import keep
 from sgbench.encoders.base import Encoder
-from sgbench.engine import bins
-from sgbench.signals.spikes import SparseSpikes
 from tests.encoders.test_encoders import latency
 from tests.entries import made
 

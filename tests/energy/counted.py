@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.energy.count import OperationCounter
-from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
@@ -21,7 +22,6 @@ from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.records.counts import OpCounts
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.surrogates.triangle import Triangle
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.energy.convolution import Fan
-from sgbench.signals.spikes import SparseSpikes
 
 
 @pytest.mark.parametrize(

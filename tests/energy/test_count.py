@@ -10,13 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from tests.energy.counted import (
     NOTHING,

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import given
 
-from sgbench.signals.trajectory import SPIKES
+from fastspiking.signals.trajectory import SPIKES
 from tests.energy.counted import NOTHING, Case, cases, count, few, inside, totals
 
 ARITHMETIC = {  # multiplications, additions, comparisons, state words per neuron and step, from the equations

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.cli.main import main
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.decision import DecisionTimes
@@ -14,7 +15,6 @@ from sgbench.errors import InputError
 from sgbench.losses.sum_over_time import SumOverTime
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.counted import make_network
 from tests.messages import lines_naming
 from tests.run.tiny import WORDS

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from fastspiking.choose import ENGINES, Engine
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.per_sample import count_events
-from sgbench.engine.choose import ENGINES, Engine
 from sgbench.records.counts import OpCounts
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.counted import make_network
 from tests.engine.tiles_in_numpy import tiles_in_numpy
 

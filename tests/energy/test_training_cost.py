@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.training_cost import training_cost
 from sgbench.errors import InputError
 from sgbench.records.files import to_json
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from sgbench.training.learning import learning_of
 from tests.entries import spec_of

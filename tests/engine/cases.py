@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastspiking.choose import Engine
+from fastspiking.layer import EngineLayer, LayerRun
+from fastspiking.signals.spikes import Signal, SparseSpikes, dense
 from sgbench.composition import catalogue
-from sgbench.engine.choose import Engine
-from sgbench.engine.layer import EngineLayer, LayerRun
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
 from sgbench.neurons.quantity import LEARN
-from sgbench.signals.spikes import Signal, SparseSpikes, dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import construct

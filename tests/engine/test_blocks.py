@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine import arrays, block_layer, blocks
-from sgbench.engine.choose import Engine
-from sgbench.engine.layer import LayerRun
-from sgbench.engine.warm_up import compiled
-from sgbench.signals.spikes import SparseSpikes
+from fastspiking import arrays, block_layer, blocks
+from fastspiking.choose import Engine
+from fastspiking.layer import LayerRun
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.warm_up import compiled
 from tests.engine.cases import (
     NEURONS,
     SHAPES,

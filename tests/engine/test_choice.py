@@ -5,10 +5,10 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import ENGINES, PREFERRED, Engine
+from fastspiking.choose import ENGINES, PREFERRED, Engine
+from fastspiking.signals.spikes import Signal
 from sgbench.errors import InputError
 from sgbench.firing.bernoulli import Bernoulli
-from sgbench.signals.spikes import Signal
 from tests.engine.cases import (
     BY_HAND,
     FAST,

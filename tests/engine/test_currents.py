@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.engine.choose import Engine
-from sgbench.engine.layer import LayerRun
+from fastspiking.choose import Engine
+from fastspiking.layer import LayerRun
 from tests.engine.cases import BY_HAND, FAST, NEURONS, Given, assert_same, functional, neuron, options, result
 
 DTYPES = (torch.float32, torch.float64)

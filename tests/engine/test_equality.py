@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from tests.engine.cases import (
     BY_HAND,

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
-from sgbench.engine import event_convolution
-from sgbench.engine.event_convolution import Convolution, convolve
+from fastspiking import event_convolution
+from fastspiking.event_convolution import Convolution, convolve
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.errors import InputError
-from sgbench.signals.spikes import SparseSpikes
 from tests.messages import raises_naming
 
 STEPS, BATCH = 2, 3
@@ -181,7 +181,7 @@ def test_what_is_not_a_number_stays_so() -> None:
 
 def test_bits_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Must match: one thread and two. The arrays are called large, so that a second thread is taken at all."""
-    monkeypatch.setattr("sgbench.engine.arrays.MIN_WORK", 0)
+    monkeypatch.setattr("fastspiking.arrays.MIN_WORK", 0)
     sizes, before = SIZES[2], torch.get_num_threads()
     weight, bias = weights(sizes)
     x = images(sizes, 0.2).requires_grad_()

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 import sgbench
-from sgbench.engine import event_delays
-from sgbench.engine.event_delays import Gaussians, delay
+from fastspiking import event_delays
+from fastspiking.event_delays import Gaussians, delay
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.networks.delayed import KERNELS, DelayedLayer
-from sgbench.signals.spikes import SparseSpikes
 
 T, B, K, N, D = 9, 3, 5, 4, 3
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sgbench.signals.spikes import SparseSpikes, dense, windows
+from fastspiking.signals.spikes import SparseSpikes, dense, windows
 
 few = settings(max_examples=60)
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fastspiking import arrays
+from fastspiking.choose import Engine
+from fastspiking.codegen import build
+from fastspiking.signals.trajectory import Trajectory
 from sgbench.composition import catalogue
-from sgbench.engine import arrays
-from sgbench.engine.choose import Engine
-from sgbench.engine.codegen import build
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import check_finite, surrogates
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS
-from sgbench.signals.trajectory import Trajectory
 from tests.engine.cases import (
     SHAPES,
     SINGLE,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from sgbench.engine import alongside, arrays, fused, generated
-from sgbench.engine.choose import Engine
+from fastspiking import alongside, arrays, fused, generated
+from fastspiking.choose import Engine
 from tests.engine.cases import SINGLE, Wired, assert_same, last_output, neuron, packed, result, spikes
 
 SIZES = [(8, 2, 6), (3, 1, 65), (2, 150, 3)]

@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fastspiking import generated
+from fastspiking.choose import Engine
+from fastspiking.codegen.program import record
+from fastspiking.codegen.snapshot import Snapshot
 from sgbench.composition import catalogue
 from sgbench.custom import CustomSurrogate
-from sgbench.engine import generated
-from sgbench.engine.choose import Engine
-from sgbench.engine.codegen.program import record
-from sgbench.engine.codegen.snapshot import Snapshot
 from sgbench.neurons.quantity import Number
 from tests.engine.cases import Given, Wired, assert_same, error, neuron, result
 from tests.engine.test_networks import Saturating, SaturatingState

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine.choose import Engine
-from sgbench.engine.codegen import build
-from sgbench.engine.codegen.program import record
-from sgbench.engine.codegen.source import LoopSource
-from sgbench.engine.numba_events import nothing_along
+from fastspiking.choose import Engine
+from fastspiking.codegen import build
+from fastspiking.codegen.program import record
+from fastspiking.codegen.source import LoopSource
+from fastspiking.numba_events import nothing_along
 from tests.engine.cases import Given, Wired, assert_same, neuron, result, spikes
 from tests.thinned import thinned
 
@@ -73,21 +73,21 @@ def test_a_store_that_cannot_be_written(tmp_path, monkeypatch, caplog):
     """Expected: the same numbers and a line that names the folder; for root too, whom no permission stops."""
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SGBENCH_LOOPS", str(tmp_path / "file" / "loops"))
-    with caplog.at_level(logging.WARNING, logger="sgbench"):
+    with caplog.at_level(logging.WARNING, logger="fastspiking"):
         assert made() == 1.5
     assert "keeps no loops" in caplog.text
     assert str(tmp_path / "file" / "loops") in caplog.text
 
 
 def test_the_name_follows_from_all_that_matters(monkeypatch):
-    """Must differ: another source, another version of numba, of torch, of sgbench, other functions."""
+    """Must differ: another source, another version of numba, of torch, of the engine, other functions."""
     names = {build._digest(SOURCE), build._digest(SOURCE.replace("0.5", "0.25"))}
     for module in (numba, torch, np):
         with monkeypatch.context() as other:
             other.setattr(module, "__version__", "0.0.0")
             names.add(build._digest(SOURCE))
     with monkeypatch.context() as other:
-        other.setattr(build, "__version__", "0.0.0")
+        other.setattr(build, "ENGINE", "0")
         names.add(build._digest(SOURCE))
     monkeypatch.setattr(build, "text_sha256", lambda folder: "another file")
     names.add(build._digest(SOURCE))

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sgbench.engine.codegen.rules import RULES
-from sgbench.engine.kernels import functions
+from fastspiking.codegen.rules import RULES
+from fastspiking.kernels import functions
 from sgbench.neurons.base import Neuron, Operations
 from tests.engine.cases import Given, assert_same, result
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from torch import nn
 
+from fastspiking import generated
+from fastspiking.codegen.snapshot import Snapshot
+from fastspiking.codegen.source import LoopSource
 from sgbench.composition import catalogue
-from sgbench.engine import generated
-from sgbench.engine.codegen.snapshot import Snapshot
-from sgbench.engine.codegen.source import LoopSource
 from sgbench.records.spec import RunSpec
 from tests.entries import spec_with
 from tests.messages import lines_naming

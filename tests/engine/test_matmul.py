@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine import matmul
-from sgbench.engine.matmul import add_product, multiply, multiply_into
+from fastspiking import matmul
+from fastspiking.matmul import add_product, multiply, multiply_into
 
 SHAPES = [(1, 1, 1), (1, 7, 3), (129, 64, 20), (300, 5, 257), (2000, 33, 256)]
 ONEDNN = pytest.param(

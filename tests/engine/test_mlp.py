@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.steepness.fixed import Fixed
 from sgbench.training.build import build
 from sgbench.training.epochs import Epochs

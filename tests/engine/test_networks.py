@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.neurons.base import Neuron, Operations
 from tests.engine.cases import (
     FAST,

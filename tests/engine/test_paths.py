@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
-from sgbench.engine.layer import LayerRun
-from sgbench.signals.spikes import windows
+from fastspiking.choose import Engine
+from fastspiking.layer import LayerRun
+from fastspiking.signals.spikes import windows
 from tests.engine.cases import (
     FAST,
     NEURONS,

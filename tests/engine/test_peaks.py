@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sgbench.engine import peaks
+from fastspiking import peaks
 
 
 def outputs(dtype=torch.float32) -> torch.Tensor:

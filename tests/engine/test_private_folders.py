@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine.codegen import build
-from sgbench.engine.kernels import disk_cache, forward
-from sgbench.engine.numba_events import nothing_along
-from sgbench.paths import is_private, private_folder
+from fastspiking.codegen import build
+from fastspiking.kernels import disk_cache, forward
+from fastspiking.numba_events import nothing_along
+from fastspiking.paths import is_private, private_folder
 
 SOURCE = '''import numpy as np
 
@@ -59,7 +59,7 @@ def test_a_folder_that_others_can_write_is_left(
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(mode)
-    with caplog.at_level(logging.WARNING, logger="sgbench"):
+    with caplog.at_level(logging.WARNING, logger="fastspiking"):
         own = private_folder(shared)
         assert private_folder(shared) == own != shared
     assert is_private(own)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.engine import density, event_product, plan, scan
+from fastspiking import density, event_product, plan, scan
 from tests.engine.cases import (
     FAST,
     NEURONS,
@@ -35,7 +35,7 @@ KINDS = [kind for kind in NEURONS if fires(kind)]
 @pytest.fixture(autouse=True)
 def _in_chunks_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every chain goes in chunks of time; blocks of samples have tests of their own."""
-    monkeypatch.setattr("sgbench.engine.blocks.covers", lambda stages: False)
+    monkeypatch.setattr("fastspiking.blocks.covers", lambda stages: False)
 
 
 def network(
@@ -164,7 +164,7 @@ def test_chunks_cover_time_once(monkeypatch):
         runs.append(original(plans))
         return runs[-1]
 
-    monkeypatch.setattr("sgbench.engine.recursion.chunks", noted)
+    monkeypatch.setattr("fastspiking.recursion.chunks", noted)
     for entries, rows, sizes in ((27 * 7, 1, {6, 5}), (1, 9, {3, 2}), (1, 1, {1}), (10**6, 1, {23})):
         small_chunks(monkeypatch, entries, rows)
         runs.clear()

@@ -6,10 +6,10 @@ Expected: the engine `reference` on the batch alone, to 1e-12 in float64.
 import pytest
 import torch
 
-from sgbench.engine.blocks import RepeatedChain
-from sgbench.engine.choose import Engine
-from sgbench.engine.fused import stages_of
-from sgbench.signals.spikes import SparseSpikes
+from fastspiking.blocks import RepeatedChain
+from fastspiking.choose import Engine
+from fastspiking.fused import stages_of
+from fastspiking.signals.spikes import SparseSpikes
 from tests.engine.cases import Wired, neuron, packed, spikes
 
 STEPS, BATCH, INPUTS = 12, 7, 17

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine import arrays, numba_events, numba_steps
-from sgbench.engine.choose import Engine
+from fastspiking import arrays, numba_events, numba_steps
+from fastspiking.choose import Engine
 from sgbench.training.memory import keep_freed_memory
 from tests.engine.cases import (
     FAST,

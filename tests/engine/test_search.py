@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from torch import nn
 
-from sgbench.engine import generated
-from sgbench.engine.codegen.snapshot import Snapshot
-from sgbench.engine.codegen.source import LoopSource
+from fastspiking import generated
+from fastspiking.codegen.snapshot import Snapshot
+from fastspiking.codegen.source import LoopSource
 from tools.search_engines import __main__ as command
 from tools.search_engines.outcome import Outcome
 from tools.search_engines.random_runs import SMALL, SPIKES

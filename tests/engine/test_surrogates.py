@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine import recursion, scan
-from sgbench.engine.choose import Engine
-from sgbench.engine.codegen import slopes
-from sgbench.engine.numba_steps import slope_of
+from fastspiking import recursion, scan
+from fastspiking.choose import Engine
+from fastspiking.codegen import slopes
+from fastspiking.numba_steps import slope_of
+from fastspiking.signals.spikes import dense
 from sgbench.errors import InputError
-from sgbench.signals.spikes import dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.formula import Formula
@@ -238,8 +238,8 @@ def test_width_and_height_reach_the_compiled_loops(engine, normalisation, scale)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_parameter_of_the_surrogate_learns(kind, wiring, engine, monkeypatch):
     """Expected: `reference`, ds/dk := d primitive/dk; shared and per neuron, over several chunks."""
-    monkeypatch.setattr("sgbench.engine.plan.CHUNK_ENTRIES", 60)
-    monkeypatch.setattr("sgbench.engine.plan.CHUNK_ROWS", 1)
+    monkeypatch.setattr("fastspiking.plan.CHUNK_ENTRIES", 60)
+    monkeypatch.setattr("fastspiking.plan.CHUNK_ROWS", 1)
     for surrogate in (Learning(), PerNeuron(5)):
         layers = network(surrogate, kind, wiring)
         expected = result("reference", layers, X)

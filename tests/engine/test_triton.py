@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import torch
 
-from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
-from sgbench.engine.codegen.program import record
-from sgbench.engine.codegen.triton_build import is_interpreted, module_of
-from sgbench.engine.codegen.triton_source import (
+from fastspiking.choose import Engine
+from fastspiking.codegen.program import record
+from fastspiking.codegen.triton_build import is_interpreted, module_of
+from fastspiking.codegen.triton_source import (
     TritonSource,
     triton_backward_arrays,
     triton_forward_arrays,
 )
-from sgbench.engine.triton_run import Tile
+from fastspiking.triton_run import Tile
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS
 from tests.engine.cases import (

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine.choose import PREFERRED, Engine
-from sgbench.engine.codegen.program import record
-from sgbench.engine.codegen.triton_build import module_of
-from sgbench.engine.codegen.triton_functions import FUNCTIONS
-from sgbench.engine.codegen.triton_source import HEAD, TritonSource
-from sgbench.engine.codegen.values import Untraceable, Value
+from fastspiking.choose import PREFERRED, Engine
+from fastspiking.codegen.program import record
+from fastspiking.codegen.triton_build import module_of
+from fastspiking.codegen.triton_functions import FUNCTIONS
+from fastspiking.codegen.triton_source import HEAD, TritonSource
+from fastspiking.codegen.values import Untraceable, Value
 from sgbench.errors import InputError
 from tests.engine.cases import SINGLE, WIRINGS, Given, Wired, assert_same, catalogued, error, neuron, spikes
 from tests.engine.test_generated import learning

@@ -7,9 +7,9 @@ import numba
 import numpy as np
 import pytest
 
-from sgbench.engine.kernels import vectors
-from sgbench.engine.kernels.codes import entry, loop
-from sgbench.engine.kernels.disk_cache import ROOM
+from fastspiking.kernels import vectors
+from fastspiking.kernels.codes import entry, loop
+from fastspiking.kernels.disk_cache import ROOM
 from tests.rooms import PACKAGE, syntax
 
 WIDTHS = {"wide": vectors.WIDE, "narrow": vectors.NARROW}
@@ -145,7 +145,8 @@ def test_a_loop_that_creates_an_array_is_refused_and_an_entry_is_not():
 
 def python_calls(kinds: set[str]) -> set[str]:
     """Functions of the room of these kinds that a module outside of it names, by the room's module or its alias."""
-    texts = (path.read_text() for path in PACKAGE.rglob("*.py") if path.parent != ROOM)
+    paths = (path for folder in (PACKAGE, ROOM.parent) for path in folder.rglob("*.py"))
+    texts = (path.read_text() for path in paths if path.parent != ROOM)
     text = "\n".join(text for text in texts if "kernels" in text)  # others cannot name the room
     found = set()
     for path in ROOM.glob("*.py"):

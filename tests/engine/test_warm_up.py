@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine import warm_up
-from sgbench.engine.kernels import backward, disk_cache, events, forward
-from sgbench.engine.note import CompileNote
+from fastspiking import warm_up
+from fastspiking.kernels import backward, disk_cache, events, forward
+from fastspiking.note import CompileNote
 from tests.messages import lines_naming
 
 
@@ -43,7 +43,7 @@ def test_what_is_compiled_is_said_once(
     monkeypatch.setattr(
         warm_up, "_calls", lambda number: [functools.partial(call, loop, number) for loop in loops]
     )
-    with caplog.at_level(logging.WARNING, logger="sgbench"):
+    with caplog.at_level(logging.WARNING, logger="fastspiking"):
         warm_up.compiled.__wrapped__(torch.float64)
     assert lines == [1, 2]
     assert lines_naming(caplog.records[0].message, "compiling", "torch.float64")

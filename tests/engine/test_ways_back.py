@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.errors import InputError
-from sgbench.signals.spikes import SparseSpikes
 from tests.engine.cases import BY_HAND, FAST, WIRINGS, Wired, functional, gain_of, neuron, spikes
 from tests.thinned import thinned
 

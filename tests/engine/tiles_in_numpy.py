@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from sgbench.engine.codegen.triton_build import module_of
+from fastspiking.codegen.triton_build import module_of
 
 
 class Pointer:

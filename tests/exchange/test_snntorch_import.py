@@ -11,10 +11,10 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.errors import InputError
 from sgbench.exchange.snntorch_weights import from_snntorch
-from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
 from tests.messages import raises_naming
 

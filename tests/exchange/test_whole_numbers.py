@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from fastspiking.signals.spikes import dense
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.exchange.whole_numbers import Precision, WholeLayer, read_layers, run_layers, whole_layers
@@ -16,8 +18,6 @@ from sgbench.leaderboard.score import measures
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import parse_model
 from sgbench.records.shards import ShardLine, read_shard, shard_lines
-from sgbench.signals.spikes import dense
-from sgbench.signals.trajectory import SPIKES
 from sgbench.training.build import Parts, build
 from sgbench.training.run_folder import folder_of
 from tests.messages import raises_naming

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Engine
+from fastspiking.signals.streams import generator
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.inits.bounded_gradient import BoundedGradient
@@ -22,7 +23,6 @@ from sgbench.inits.conditions import PotentialStep
 from sgbench.inits.steady_gradient import SteadyGradient
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.leaky import Leaky
-from sgbench.signals.streams import generator
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.exponential import Exponential

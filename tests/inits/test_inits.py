@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.streams import generator
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
@@ -19,7 +20,6 @@ from sgbench.inits.fluctuation import Fluctuation, responses
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import DenseLayer
 from sgbench.networks.convolution import ConvLayer
-from sgbench.signals.streams import generator
 from sgbench.training.build import build
 from sgbench.training.creation import create
 

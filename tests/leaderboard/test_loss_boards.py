@@ -15,6 +15,7 @@ import pytest
 import torch
 from scipy import stats as scipy_stats
 
+from fastspiking.signals.trajectory import Trajectory
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
@@ -27,7 +28,6 @@ from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board, measure
 from sgbench.leaderboard.score import Measure
 from sgbench.records.record import RunRecord
-from sgbench.signals.trajectory import Trajectory
 from sgbench.training.build import build
 from tests.leaderboard.factory import epoch_of, make_board, method, protocol, record, reference, target
 from tests.messages import lines_naming

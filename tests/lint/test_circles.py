@@ -17,7 +17,8 @@ def sources() -> dict[str, str]:
     """The text of each module of the package by its dotted name."""
     paths = {
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
-        for path in PACKAGE.rglob("*.py")
+        for folder in (PACKAGE, PACKAGE.parent / "fastspiking")
+        for path in folder.rglob("*.py")
     }
     return {name.removesuffix(".__init__"): path.read_text(encoding="utf-8") for name, path in paths.items()}
 

@@ -18,7 +18,10 @@ def own_code() -> list[Path]:
     """The files of the package, of the launcher, and of studies and the registry outside of both."""
     outside = [*(ROOT / "study").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]
     analyses = [path for path in outside if "tests" not in path.parts]
-    return [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py"), *analyses]
+    shipped = [
+        path for name in ("fastspiking", "hydra_plugins", "sgbench") for path in (ROOT / name).rglob("*.py")
+    ]
+    return [*shipped, *analyses]
 
 
 def test_files_stay_short() -> None:

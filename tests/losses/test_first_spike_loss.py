@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
+from fastspiking.signals.trajectory import Trajectory
 from sgbench.errors import InputError
 from sgbench.losses.first_spike import FirstSpike, first_times
-from sgbench.signals.trajectory import Trajectory
 
 LENGTHS = torch.tensor([4, 3])
 

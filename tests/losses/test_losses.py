@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build, construct
 from tests.entries import spec_with
 from tests.messages import raises_naming

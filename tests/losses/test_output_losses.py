@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 import sgbench
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.losses.mean_squared_error import MeanSquaredError
 from sgbench.losses.van_rossum import VanRossum
-from sgbench.signals.trajectory import Batch, Trajectory
 
 STEPS, LENGTHS, OUTPUTS = 9, (9, 1, 4, 6), 3
 DT_S = 0.001

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Trajectory
 from sgbench.errors import InputError
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.regularisers.total_activity import TotalActivity
-from sgbench.signals.trajectory import Trajectory
 from tests.losses.test_losses import LENGTHS, STEPS, make_output, trajectory
 from tests.messages import raises_naming
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.streams import generator
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
@@ -16,7 +17,6 @@ from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.signals.streams import generator
 from sgbench.surrogates.atan import Atan
 
 STEPS, BATCH, CLASSES = 6, 3, 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv

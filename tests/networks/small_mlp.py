@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.streams import generator
 from sgbench.inits.base import Init
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import RECURRENCES, Provided
@@ -15,7 +16,6 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
-from sgbench.signals.streams import generator
 from sgbench.surrogates.atan import Atan
 
 STEPS, BATCH, N_IN, N_OUT = 30, 4, 6, 3

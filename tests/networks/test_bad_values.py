@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Trajectory
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import Provided, check_finite
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Trajectory
 from tests.messages import raises_naming
 from tests.networks.small_mlp import (
     KINDS,

@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+from fastspiking.choose import Engine
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.composition.data_facts import in_time
 from sgbench.composition.plan import plan
 from sgbench.energy.modules import PlainCounter
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.kaiming import Kaiming
@@ -28,8 +30,6 @@ from sgbench.networks.baseline_lstm import Lstm
 from sgbench.networks.baseline_mlp import Perceptron
 from sgbench.records.method import method_id
 from sgbench.records.spec import NOTHING
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
 from tests.messages import raises_naming

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 import sgbench
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import Provided
 from sgbench.networks.converted import Converted
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from tests.messages import raises_naming
 from tests.networks.parts import leaky, readout

@@ -12,11 +12,11 @@ import snntorch as snn
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES
 from sgbench.errors import InputError
 from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
-from sgbench.signals.trajectory import POTENTIAL, SPIKES
 from tests.networks.sequence_parts import (
     BATCH,
     CLASSES,

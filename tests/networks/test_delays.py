@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.errors import InputError
 from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
-from sgbench.signals.trajectory import SPIKES
 from tests.messages import raises_naming
 from tests.networks.sequence_parts import (
     BATCH,

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import sgbench
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition.compose import compose
 from sgbench.dropouts.mask import masks
 from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.errors import InputError
 from sgbench.networks.mlp import Mlp
-from sgbench.signals.trajectory import SPIKES
 from sgbench.steepness.fixed import Fixed
 from sgbench.training.build import build
 from sgbench.training.epochs import Epochs

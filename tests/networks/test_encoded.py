@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
@@ -20,7 +21,6 @@ from sgbench.networks.encoded import Encoded
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.lstm import Slstm
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec

@@ -10,11 +10,11 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.networks.base import Network
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from sgbench.training.train_loop import TrainLoop
 from tests.documents import ROOT, blocks

@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import sgbench
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.composition.compose import compose
 from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.modules import ModuleCounter
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.neurons.base import Neuron
@@ -27,7 +28,6 @@ from sgbench.normalisations.bntt import Bntt
 from sgbench.normalisations.tdbn import Tdbn
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of
 from tests.messages import raises_naming

@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.composition.compose import compose
 from sgbench.datasets.digits import Digits
 from sgbench.energy.count import OperationCounter
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.pool import Pool
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from tests.networks.parts import BATCH, FULL, LENGTHS, conv, given, leaky, readout, spikes
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
@@ -20,7 +21,6 @@ from sgbench.networks.base import Provided
 from sgbench.networks.spiking_resnet import CONNECTS, SpikingResnet
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.tdbn import Tdbn
-from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.training.runner import run_spec
 from tests.messages import raises_naming
 from tests.networks.parts import BATCH, FULL, LENGTHS, given, leaky, readout, spikes

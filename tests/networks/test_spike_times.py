@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking import arrays
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
-from sgbench.engine import arrays
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.shifted import Shifted
@@ -23,7 +24,6 @@ from sgbench.networks.event_driven import EventDriven, potentials
 from sgbench.networks.event_simulation import run_events
 from sgbench.networks.first_spike import FirstSpike, first_spikes
 from sgbench.networks.spike_times import Arrivals, Membrane, SpikeTimes, input_events
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from tests.messages import raises_naming
 from tests.networks.parts import leaky, readout

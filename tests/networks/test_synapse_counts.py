@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.energy.count import OperationCounter
 from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.delayed import Delayed, DelayedLayer
 from sgbench.networks.mlp import Mlp
-from sgbench.signals.trajectory import SPIKES, Batch
 from tests.networks.sequence_parts import (
     BATCH,
     CLASSES,

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import POTENTIAL, SPIKES
 from sgbench.networks.base import RECURRENCES
 from sgbench.networks.mlp import Mlp
-from sgbench.signals.trajectory import POTENTIAL, SPIKES
 from tests.networks.small_mlp import (
     BATCH,
     DEPTHS,

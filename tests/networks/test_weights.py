@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.streams import generator
 from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.inits.uniform import Uniform
 from sgbench.networks.mlp import Mlp
-from sgbench.signals.streams import generator
 from tests.messages import raises_naming
 from tests.networks.small_mlp import every_recurrence, network
 

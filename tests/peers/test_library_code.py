@@ -17,14 +17,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.errors import InputError
 from sgbench.exchange.libraries import LIBRARIES
 from sgbench.exchange.library_code import write
 from sgbench.networks.base import Network, Provided
 from sgbench.networks.conv import Conv
 from sgbench.neurons.synaptic_readout import SynapticReadout
-from sgbench.signals.trajectory import SPIKES
 from tests.peers.nir_networks import (
     BATCH,
     CLASSES,

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.errors import InputError
 from sgbench.networks.base import Provided
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.spiking_resnet import SpikingResnet
 from sgbench.neurons.leaky import Leaky
 from sgbench.normalisations.tdbn import Tdbn
-from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
 from tests.networks.parts import BATCH, FULL, STEPS, given, mlp, readout, spikes
 

@@ -17,14 +17,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.exchange.nir_export import to_nir
 from sgbench.exchange.nir_import import from_nir
 from sgbench.networks.base import Network, Provided
 from sgbench.networks.conv import Conv
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.synaptic_readout import SynapticReadout
-from sgbench.signals.trajectory import SPIKES
 from tests.peers.nir_networks import (
     BATCH,
     CLASSES,

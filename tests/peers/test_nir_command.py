@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.exchange.nir_import import from_nir
-from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
 from sgbench.training.run_folder import folder_of
 

@@ -14,15 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.exchange.nir_import import from_nir
 from sgbench.networks.base import Chain, Provided
 from sgbench.networks.conv import Conv
-from sgbench.signals.trajectory import SPIKES
 from sgbench.training.build import build
 from tests.peers.nir_networks import BATCH, CLASSES, DT_S, given, leaky, readout, surrogate, with_biases
 

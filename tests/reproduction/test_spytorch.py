@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition.plan import plan
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import SPIKES
 from sgbench.training.build import build
 
 STEPS, BATCH, INPUTS, HIDDEN, CLASSES = 30, 8, 784, 100, 10

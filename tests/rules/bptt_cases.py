@@ -5,7 +5,8 @@ import copy
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.base import Provided
@@ -17,7 +18,6 @@ from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.sigmoid import Sigmoid
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.base import MakeNeuron, Provided
@@ -20,7 +21,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 
 INPUTS, HIDDEN, CLASSES = 5, 6, 3

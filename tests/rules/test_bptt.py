@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.trajectory import SPIKES, Batch
 from tests.rules.bptt_cases import (
     ALPHA,
     BETA,

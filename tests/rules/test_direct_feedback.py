@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Engine
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.base import Provided
@@ -24,8 +26,6 @@ from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.direct_feedback import ERRORS, TEMPORALS, DirectFeedback
 from sgbench.rules.feedback_alignment import FeedbackAlignment
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from tests.contracts.gradients import synapses
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, readout, spikes

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.shifted import Shifted
 from sgbench.losses.base import Loss
@@ -24,7 +25,6 @@ from sgbench.neurons.synaptic_readout import SynapticReadout
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.eventprop import Eventprop
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.zero import Zero
 from sgbench.training.build import build
 from tests.networks.parts import leaky, readout

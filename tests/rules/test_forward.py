@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.walk import Jacobians, TimeWindow, walk
@@ -18,7 +19,6 @@ from sgbench.rules.bptt import Bptt
 from sgbench.rules.eligibility import Eligibility
 from sgbench.rules.eprop import EProp
 from sgbench.rules.s_tllr import STllr, _TracePair
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.entries import spec_with
 from tests.messages import raises_naming

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.rules.forward_gradient import ForwardGradient, slope_along
 from sgbench.rules.rtrl import Rtrl, Snap1
 from sgbench.rules.tangents import learnt_parameters
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.contracts.gradients import seeded, whole_gradient
 from tests.contracts.rows import batch_of

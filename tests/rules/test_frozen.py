@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.networks.mlp import Mlp
@@ -11,7 +12,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.frozen import Frozen
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.zero import Zero
 from sgbench.training.train_loop import TrainLoop
 from tests.networks.small_mlp import BATCH, STEPS, full_lengths, inputs, network

@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import sgbench
+from fastspiking.choose import Engine
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
@@ -23,8 +25,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.local import Local
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of
 from tests.entries import spec_with

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.losses.per_step import PerStep
@@ -16,7 +17,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.ostl import Ostl
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, spikes
 from tests.run.tiny import WORDS

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.enumeration import expected_gradients
 from sgbench.diagnosis.exact import tiny_network
@@ -18,7 +19,6 @@ from sgbench.networks.base import Chain, surrogates
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.reinforce import Reinforce
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import build
 from tests.catalogue.shapes import make

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import sgbench
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.firing.curve import stepping
 from sgbench.networks.base import surrogates
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.contracts.rows import batch_of
 from tests.entries import spec_with

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.losses.van_rossum import VanRossum
@@ -18,8 +20,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.superspike import FEEDBACKS, SuperSpike
-from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, spikes
 

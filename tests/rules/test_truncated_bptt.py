@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.trajectory import Batch
 from tests.messages import raises_naming
 from tests.rules.bptt_cases import (
     ALPHA,

@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
 import sgbench
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.datasets.batches import SpikingData
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import Batch
 from sgbench.training.ahead import encoded_ahead
 from sgbench.training.build import build
 from tests.run.tiny import WORDS, comparable

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.errors import NonFiniteError
 from sgbench.losses.max_over_time import MaxOverTime
@@ -15,8 +17,6 @@ from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import Batch
 from sgbench.training import finiteness
 from sgbench.training.build import build, optimizer_of
 from sgbench.training.epoch_loop import Training

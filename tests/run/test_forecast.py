@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets import batches
 from sgbench.datasets.batches import Batches
 from sgbench.datasets.kept import keep
-from sgbench.signals.trajectory import Batch
 from sgbench.training import forecast, memory
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training

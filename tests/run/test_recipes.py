@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import sgbench
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.optimizers.sam import Sam
 from sgbench.records.method import method_id
 from sgbench.replicas.grouping import why_alone
-from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training
 from tests.run.tiny import WORDS

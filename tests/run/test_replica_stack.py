@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.trajectory import Batch
 from sgbench.replicas.batched_optimizer import batched_optimizer_of
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
 from tests.run.side_by_side import sweep
 

@@ -12,11 +12,11 @@ import torch
 from filelock import FileLock
 
 import sgbench
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.signals.trajectory import Batch
 from sgbench.sweeps.outcome import DIAGNOSE_RUN, failure_reason
 from sgbench.training.epoch_loop import Training
 from sgbench.training.run_folder import folder_of

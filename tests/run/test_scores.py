@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.errors import SgbenchError
 from sgbench.losses.base import Loss
 from sgbench.losses.max_over_time import MaxOverTime
@@ -22,7 +23,6 @@ from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.train_loop import TrainLoop
 from tests.messages import raises_naming
 from tests.run.two_layers import STEPS, make_batch, make_network

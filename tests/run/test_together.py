@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import sgbench
+from fastspiking.signals.spikes import SparseSpikes, dense
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.paths import WEIGHTS
 from sgbench.replicas.grouping import why_alone
 from sgbench.rules.base import Progress
-from sgbench.signals.spikes import SparseSpikes, dense
-from sgbench.signals.trajectory import Batch
 from sgbench.training.assistants import await_ready
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.errors import NonFiniteError
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
@@ -23,7 +24,6 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
-from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.accumulation import Accumulation
 from sgbench.training.train_loop import TrainLoop
 from tests.messages import raises_naming

@@ -8,13 +8,13 @@ import math
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
+from fastspiking.choose import Engine
+from fastspiking.signals.trajectory import Batch
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.triangle import Triangle
 
 INPUTS, HIDDEN, CLASSES = 5, (6, 4), 3

@@ -258,7 +258,7 @@ def test_commits_are_looked_for_in_the_repository(tmp_path: Path) -> None:
     """By hand: a commit of its history is known, others are not; a branch beside it, a clone cut short, none."""
     ours, board = tmp_path / "ours", tmp_path / "ours" / "leaderboards"
     ours.mkdir()
-    first = committed(ours, "sgbench/engine/version.py")
+    first = committed(ours, "fastspiking/version.py")
     second = committed(ours, "leaderboards/x")
     git(ours, "checkout", "--quiet", "--orphan", "beside")
     beside = committed(ours, "sgbench/y")

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastspiking.formula import canonical_formula
 from registry.__main__ import main as keep
 from sgbench.cli.main import main
-from sgbench.records.formula import canonical_formula
 from sgbench.records.record import RunRecord
 from tests.messages import lines_naming
 from tests.submission.factory import Files, edit, rerecord, write

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from fastspiking.signals import spike_trains
+from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import fingerprint
 from sgbench.datasets.checks import check
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
-from sgbench.signals import spike_trains
-from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import build
 from sgbench.yours import samples, scratch
 from sgbench.yours.arrays import EventArrays, read_data

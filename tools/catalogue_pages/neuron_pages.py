@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import OmegaConf
 
+from fastspiking import scan, snntorch
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
-from sgbench.engine import scan, snntorch
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.leaderboard.site.entries import default_text
 from sgbench.networks.base import DenseLayer

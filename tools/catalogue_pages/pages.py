@@ -13,11 +13,11 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fastspiking import scan
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
 from sgbench.composition.selection import canonical_name, is_preset
-from sgbench.engine import scan
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
 from sgbench.inspection.portrait import formula_of

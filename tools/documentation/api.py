@@ -8,18 +8,21 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+import fastspiking
 import sgbench
 
 PACKAGE = Path(sgbench.__file__).parent
+ENGINES = Path(fastspiking.__file__).parent
 FIRST = "python"
 """The page of what `import sgbench` offers."""
-INNER = {"cli", "reproduction", "study", "engine/kernels", "leaderboard/site"}
+INNER = {"cli", "reproduction", "study", "leaderboard/site"}
 """Rooms, with what is in them, that only commands use; they have no page."""
 
 
 def api_pages() -> Iterator[tuple[str, str]]:
     """Yield the name and text of each page, the list of all first."""
-    rooms = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if has_page(path.parent))
+    folders = (path.parent for package in (ENGINES, PACKAGE) for path in package.rglob("__init__.py"))
+    rooms = sorted(filter(has_page, folders))
     lines = [
         f"| [`{_dotted(room).removeprefix('sgbench.')}`]({page_of(room)}.md) | {_sentence(room)} |"
         for room in rooms
@@ -42,7 +45,9 @@ def api_pages() -> Iterator[tuple[str, str]]:
 
 
 def has_page(room: Path) -> bool:
-    """Return whether a folder of the package has a page of its own."""
+    """Return whether a folder of one of the packages has a page of its own; compiled loops have none."""
+    if room.is_relative_to(ENGINES):
+        return room.name != "kernels"
     place = room.relative_to(PACKAGE).as_posix()
     return room != PACKAGE and not any(place == inner or place.startswith(f"{inner}/") for inner in INNER)
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tools.documentation.api import PACKAGE, has_page, page_of
+from tools.documentation.api import ENGINES, PACKAGE, has_page, page_of
 
 ROOT = PACKAGE.parent
 DOCS = ROOT / "docs"
@@ -75,7 +75,7 @@ class Outside:
             return PAGES_OF[place]
         if parts[0] == "leaderboards":
             return f"../protocols/{parts[1]}.html" if len(parts) > 1 else "../boards.html"
-        if path.is_relative_to(PACKAGE) and path.is_dir() and has_page(path):
+        if any(map(path.is_relative_to, (PACKAGE, ENGINES))) and path.is_dir() and has_page(path):
             return f"api/{page_of(path)}.html"
         if path.is_dir():
             return None

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastspiking.signals.trajectory import Batch
 from sgbench.errors import NonFiniteError
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.group_worker import SharedBatches
 from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.replica import Replica
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training
 from sgbench.training.provenance import Code

@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from sgbench.engine.codegen import build, slopes
+from fastspiking.codegen import build, slopes
 
 
 def in_python(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> build.Loops:

@@ -7,8 +7,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastspiking.choose import ENGINES
 from sgbench.composition.compose import compose
-from sgbench.engine.choose import ENGINES
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import why_alone

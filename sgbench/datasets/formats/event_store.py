@@ -24,11 +24,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from fastspiking.bins import outside_error
+from fastspiking.signals.spike_trains import TIME_BITS, SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.formats.event_cache import sha256_of
-from sgbench.engine.bins import outside_error
 from sgbench.errors import InputError
-from sgbench.signals.spike_trains import TIME_BITS, SpikeTrains
 
 FORMAT = 2
 SPIKES = ("channel", "time_us")

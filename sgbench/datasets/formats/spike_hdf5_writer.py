@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from fastspiking.signals.spike_trains import MICRO, SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.errors import InputError, StorageError
-from sgbench.signals.spike_trains import MICRO, SpikeTrains
 
 
 def write(

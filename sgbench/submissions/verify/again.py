@@ -9,13 +9,13 @@ import torch
 from hydra.utils import get_class
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Trajectory, scored_target
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, same_steps
 from sgbench.leaderboard.store.predictions import Predictions
-from sgbench.signals.trajectory import Trajectory, scored_target
 from sgbench.training.artefacts import predictions_table
 
 SAME_OUTPUT = 0.01

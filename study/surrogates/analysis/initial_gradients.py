@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from fastspiking.signals.trajectory import Batch, valid_steps
 from sgbench.diagnosis.flow import weights_gradient
 from sgbench.diagnosis.traces import trace
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.spec import RunSpec
-from sgbench.signals.trajectory import Batch, valid_steps
 from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded
 from sgbench.study.run import StudyFolders, compose_specs

@@ -1,0 +1,241 @@
+"""Recording of a neuron's step and its vector-Jacobian product, by running the step once on traced tensors.
+
+A record is used again only if all that it depends on is unchanged: values of parameters, numbers that a schedule
+moves, and the code of classes (`source.recalled`). Compiled loops are found by their text, and take numbers as
+arguments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastspiking.codegen.given import GivenTensor, Noise
+from fastspiking.codegen.recorder import Recorder, TracedTensor
+from fastspiking.codegen.snapshot import Snapshot
+from fastspiking.codegen.unchanged import unchanged
+from fastspiking.codegen.values import Untraceable, Value, as_number, needed, number
+from fastspiking.errors import one_printable_line
+from fastspiking.layer import EngineLayer
+
+Parts = tuple[Value, ...]
+LONGEST = 120
+"""Most characters of a foreign error message in the reason of an `Untraceable`, which records store."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Holds the operations of a neuron's step, as graphs of values, and those of its backward step.
+
+    A quantity has one value for each of its parts, such as the currents of several gates.
+    """
+
+    # By name: "output", "centred" (potential minus threshold) and "fed" (what recurrence feeds back), if wanted.
+    outputs: dict[str, Parts]
+    following: tuple[Parts, ...]  # each field of the next state
+    gradients: dict[str, Parts]  # of "current" and "recurrent"; empty where none are wanted
+    before: tuple[Parts, ...]  # the gradient of each field of the state
+    # For each row whose gradient is wanted: its number, and the value to be summed over samples and steps.
+    sums: tuple[tuple[int, Value], ...]
+    given: tuple[GivenTensor, ...]  # tensors whose rows the step reads
+    learnt: tuple[GivenTensor, ...]  # those of them that need a gradient
+    noises: tuple[Noise, ...]  # random numbers drawn in each step
+    used: tuple[tuple[int, ...], tuple[int, ...]]  # numbers of the noises used forward, and backward
+    currents: int  # parts of "current" and "recurrent"
+
+    @property
+    def learns(self) -> bool:
+        """Return whether the program has a backward step."""
+        return bool(self.gradients)
+
+    @property
+    def forward_roots(self) -> list[Value]:
+        """Return all values that a forward step stores, outputs before next state."""
+        return [value for parts in (*self.outputs.values(), *self.following) for value in parts]
+
+    @property
+    def backward_roots(self) -> list[Value]:
+        """Return all values that a backward step stores, those that are summed over samples last."""
+        back = [value for parts in (*self.gradients.values(), *self.before) for value in parts]
+        return [*back, *(value for _, value in self.sums)]
+
+    def field_of(self, name: str) -> int | None:
+        """Return the number of the state field that equals an output and is stored over time anyway, or None."""
+        if not self.learns:
+            return None
+        values = self.outputs[name]
+        return next((place for place, parts in enumerate(self.following) if parts == values), None)
+
+    @property
+    def fires(self) -> bool:
+        """Return whether the last operation of the output selects between 1 and 0."""
+        (output,) = self.outputs["output"]
+        numbers = [value.detail for value in output.arguments[1:] if value.operation == "number"]
+        return output.operation == "where" and numbers == [1.0, 0.0]
+
+
+def record(
+    layer: EngineLayer,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    *,
+    keep_u: bool,
+    learns: bool,
+    snapshot: Snapshot | None = None,
+) -> Program:
+    """Record the operations of one step of a layer's neurons, and with `learns` of its vector-Jacobian product.
+
+    Args:
+        layer: the layer; one-to-one recurrence becomes part of its neurons' step.
+        shape: of one part of the current in one step `[B, *features]`.
+        dtype: of the currents.
+        keep_u: whether the potential is wanted as an output.
+        learns: whether gradients are wanted.
+        snapshot: of the neuron module, to notice changes by the step; None takes one.
+
+    Raises:
+        Untraceable: the step cannot be recorded; the message gives the reason.
+    """
+    recorder = Recorder(shape, dtype)
+    try:
+        with (
+            unchanged(snapshot or Snapshot(layer.neuron)),  # type: ignore[arg-type]
+            torch.inference_mode(mode=False),
+            torch.set_grad_enabled(learns),
+        ):
+            step = _Step(layer, recorder, keep_u=keep_u, learns=learns)
+            gradients, before, sums, learnt = step.pulled_back() if learns else ({}, (), (), ())
+            given = recorder.given.all()
+    except Untraceable:
+        raise
+    except Exception as error:  # foreign code, run on traced tensors
+        raise Untraceable(
+            f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})"
+        ) from error
+    finally:
+        recorder.stand_ins.clear()  # they refer to the recorder: a reference cycle
+    program = Program(
+        outputs={name: traced.values for name, traced in step.outputs.items()},
+        following=tuple(traced.values for traced in step.following),
+        gradients=gradients,
+        before=before,
+        sums=sums,
+        given=given,
+        learnt=learnt,
+        noises=tuple(recorder.noises),
+        used=((), ()),
+        currents=layer.neuron.currents,
+    )
+    if not program.noises:
+        return program
+    used = (_noises_of(program.forward_roots), _noises_of(program.backward_roots))
+    return dataclasses.replace(program, used=used)
+
+
+def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
+    """Return the numbers of the noises that these values are computed from, ascending."""
+    return tuple(sorted(int(value.detail or 0) for value in needed(roots) if value.operation == "noise"))
+
+
+class _Step:
+    """Runs a neuron's step once on traced tensors, and holds its inputs, outputs and next state."""
+
+    def __init__(self, layer: EngineLayer, recorder: Recorder, *, keep_u: bool, learns: bool) -> None:
+        self.recorder = recorder
+        neuron, shape = layer.neuron, recorder.shape
+        wide = (*shape[:-1], shape[-1] * neuron.currents)
+        rest = neuron.initial_state(recorder.input("like", wide))
+        if not all(isinstance(field, Tensor) for field in rest):
+            raise Untraceable("its state holds more than tensors")
+        self.state = [
+            recorder.input(f"state_{place}", field.shape, learns=learns) for place, field in enumerate(rest)
+        ]
+        state = type(rest)(*self.state)
+        self.inputs = {"current": recorder.input("current", wide, learns=learns)}
+        driven: Tensor = self.inputs["current"]
+        if layer.recurrence == "one_to_one":
+            driven = neuron.driven(driven, layer.feedback(neuron.fed_back(state)))
+        elif layer.recurrence == "all_to_all":
+            self.inputs["recurrent"] = recorder.input("recurrent", wide, learns=learns)
+            driven = neuron.driven(driven, self.inputs["recurrent"])
+        output, following = neuron.step(driven, state)
+        self.following = tuple(following)
+        self.outputs: dict[str, Any] = {"output": output}
+        if keep_u:
+            self.outputs["centred"] = neuron.centred(following)
+        if layer.recurrence == "all_to_all":
+            self.outputs["fed"] = neuron.fed_back(following)
+        self._require_samples(type(rest)._fields)
+
+    def _require_samples(self, fields: Sequence[str]) -> None:
+        """Raise `Untraceable` unless outputs and next state have samples, and the types and shapes of their inputs.
+
+        `fields` are the names of the state's fields, for messages.
+        """
+        results = [*self.outputs.items(), *zip(fields, self.following, strict=True)]
+        for name, result in results:
+            if not isinstance(result, TracedTensor) or result.is_sum or result.is_row:
+                raise Untraceable(f"its step makes a {name} that has no samples")
+            if result.dtype != self.recorder.dtype:
+                raise Untraceable(f"its step makes a {name} in {result.dtype}")
+        for name, before, after in zip(fields, self.state, self.following, strict=True):
+            if after.shape != before.shape:
+                raise Untraceable(f"its state's {name} changes its shape")
+        for name, result in self.outputs.items():
+            if len(result.values) > 1:
+                raise Untraceable(f"its {name} is more than one number of a neuron")
+
+    def pulled_back(
+        self,
+    ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
+        """Differentiate the recorded step by autograd.
+
+        Returns:
+            Gradients by input name; the gradient of each state field; gradients of parameters, each with the number
+            of the row (one value of each neuron) that it belongs to; the parameter tensors of these rows.
+        """
+        recorder = self.recorder
+        recorder.is_backward = True
+        learnt = {
+            id(given.tensor): given for given in reversed(recorder.given.all()) if given.tensor.requires_grad
+        }
+        sources = [*self.inputs.values(), *self.state, *(recorder.stand_ins[key] for key in learnt)]
+        results = [*self.outputs.items(), *((f"state_{k}", field) for k, field in enumerate(self.following))]
+        reached = [(name, result) for name, result in results if result.requires_grad]
+        arriving = [recorder.input(f"d_{name}", result.shape) for name, result in reached]
+        gradients: Sequence[Any] = [None] * len(sources)
+        if reached:
+            gradients = torch.autograd.grad(
+                [result for _, result in reached], sources, arriving, allow_unused=True
+            )
+        known = len(self.inputs) + len(self.state)
+        spread = [
+            (number(0),) * len(source.values) if grad is None else _spread(grad, len(source.values))
+            for source, grad in zip(sources[:known], gradients, strict=False)
+        ]
+        sums = tuple(
+            (given.first + part, value)
+            for given, grad in zip(learnt.values(), gradients[known:], strict=True)
+            if grad is not None
+            for part, value in enumerate(_summed(grad))
+        )
+        of_inputs = dict(zip(self.inputs, spread, strict=False))
+        return of_inputs, tuple(spread[len(self.inputs) :]), sums, tuple(learnt.values())
+
+
+def _summed(grad: Any) -> Parts:
+    """Return the parts of a parameter's gradient, or raise `Untraceable` if it is not a sum over samples."""
+    if not grad.is_sum and grad.values[0].operation != "number":
+        raise Untraceable("its step makes a gradient of a parameter that is no sum over samples")
+    return tuple(as_number(value) for value in grad.values)
+
+
+def _spread(grad: Any, parts: int) -> Parts:
+    """Return a gradient's values, repeated to so many parts if it has one."""
+    values = tuple(as_number(value) for value in grad.values)
+    return values * parts if len(values) == 1 else values

@@ -1,0 +1,246 @@
+"""Rules of torch's elementwise operations: each builds the value of a result from operands, in torch's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastspiking.codegen.values import Untraceable, Value, as_number, number
+
+Operand = Value | float
+Rule = Callable[..., Value]
+
+
+def _of_numbers(operation: str) -> Rule:
+    def rule(*arguments: Operand) -> Value:
+        return Value(operation, tuple(as_number(argument) for argument in arguments))
+
+    return rule
+
+
+def _add(a: Operand, b: Operand, *, alpha: float = 1) -> Value:
+    return Value("add", (as_number(a), _times(b, alpha)))
+
+
+def _sub(a: Operand, b: Operand, *, alpha: float = 1) -> Value:
+    return Value("sub", (as_number(a), _times(b, alpha)))
+
+
+def _rsub(a: Operand, b: Operand, *, alpha: float = 1) -> Value:
+    return _sub(b, a, alpha=alpha)
+
+
+def _times(value: Operand, factor: float) -> Value:
+    return as_number(value) if factor == 1 else Value("mul", (number(factor), as_number(value)))
+
+
+def _mul(a: Operand, b: Operand) -> Value:
+    if isinstance(a, Value) and isinstance(b, Value) and a.is_truth and b.is_truth:
+        return Value("and", (a, b))
+    return Value("mul", (as_number(a), as_number(b)))
+
+
+def _div(a: Operand, b: Operand, *, rounding_mode: str | None = None) -> Value:
+    if rounding_mode is not None:
+        raise Untraceable(f"its step divides with rounding_mode={rounding_mode}")
+    return Value("div", (as_number(a), as_number(b)))
+
+
+def _truth(value: Operand) -> Value:
+    if isinstance(value, Value) and value.is_truth:
+        return value
+    return Value("ne", (as_number(value), number(0)))
+
+
+def _logical(operation: str) -> Rule:
+    def rule(*arguments: Operand) -> Value:
+        return Value(operation, tuple(_truth(argument) for argument in arguments))
+
+    return rule
+
+
+def _where(condition: Operand, a: Operand, b: Operand) -> Value:
+    return Value("where", (_truth(condition), as_number(a), as_number(b)))
+
+
+def _masked_fill(x: Operand, mask: Operand, value: Operand) -> Value:
+    return _where(mask, value, x)
+
+
+def _clamp(x: Operand, low: Operand | None = None, high: Operand | None = None, **named: Operand) -> Value:
+    clamped = as_number(x)
+    low, high = named.get("min", low), named.get("max", high)
+    if low is not None:
+        clamped = Value("maximum", (clamped, as_number(low)))
+    return clamped if high is None else Value("minimum", (clamped, as_number(high)))
+
+
+def _clamp_max(x: Operand, high: Operand) -> Value:
+    return _clamp(x, None, high)
+
+
+def _relu(x: Operand) -> Value:
+    return _clamp(x, 0.0)
+
+
+def _leaky_relu(x: Operand, slope: float = 0.01) -> Value:
+    return _where(_of_numbers("gt")(x, 0.0), x, _mul(x, slope))
+
+
+def _leaky_relu_backward(grad: Operand, x: Operand, slope: float, _: bool) -> Value:
+    return _where(_of_numbers("gt")(x, 0.0), grad, _mul(grad, slope))
+
+
+def _threshold_backward(grad: Operand, x: Operand, threshold: float) -> Value:
+    return _where(_of_numbers("le")(x, threshold), 0.0, grad)
+
+
+def _hardtanh_backward(grad: Operand, x: Operand, low: float, high: float) -> Value:
+    outside = Value("or", (_of_numbers("le")(x, low), _of_numbers("ge")(x, high)))
+    return _where(outside, 0.0, grad)
+
+
+def _pow(x: Operand, exponent: Operand) -> Value:
+    base = as_number(x)
+    if isinstance(exponent, Value) and exponent.operation == "number":
+        exponent = float(exponent.detail or 0.0)
+    if isinstance(exponent, Value):
+        return Value("pow", (base, as_number(exponent)))
+    square = Value("mul", (base, base))
+    known = {
+        0.0: number(1),
+        0.5: Value("sqrt", (base,)),
+        1.0: base,
+        2.0: square,
+        3.0: Value("mul", (square, base)),
+        -0.5: Value("div", (number(1), Value("sqrt", (base,)))),
+        -1.0: Value("div", (number(1), base)),
+        -2.0: Value("div", (number(1), square)),
+    }
+    return known.get(float(exponent)) or Value("pow", (base, number(exponent)))
+
+
+def _square(x: Operand) -> Value:
+    return _pow(x, 2.0)
+
+
+def _reciprocal(x: Operand) -> Value:
+    return _div(1.0, x)
+
+
+def _rsqrt(x: Operand) -> Value:
+    return _pow(x, -0.5)
+
+
+def _sign(x: Operand) -> Value:
+    above, below = _of_numbers("gt")(x, 0.0), _of_numbers("lt")(x, 0.0)
+    return _where(above, 1.0, _where(below, -1.0, 0.0))
+
+
+def _heaviside(x: Operand, at_zero: Operand) -> Value:
+    below = _where(_of_numbers("eq")(x, 0.0), at_zero, 0.0)
+    return _where(_of_numbers("gt")(x, 0.0), 1.0, below)
+
+
+def _sigmoid_backward(grad: Operand, y: Operand) -> Value:
+    return _mul(_mul(grad, _sub(1.0, y)), y)
+
+
+def _tanh_backward(grad: Operand, y: Operand) -> Value:
+    return _mul(grad, _sub(1.0, _mul(y, y)))
+
+
+def _lerp(a: Operand, b: Operand, weight: Operand) -> Value:
+    return _add(a, _mul(weight, _sub(b, a)))
+
+
+def _addcmul(x: Operand, a: Operand, b: Operand, *, value: float = 1) -> Value:
+    return _add(x, _mul(a if value == 1 else _mul(value, a), b))
+
+
+def _addcdiv(x: Operand, a: Operand, b: Operand, *, value: float = 1) -> Value:
+    return _add(x, _div(a if value == 1 else _mul(value, a), b))
+
+
+def _first(x: Operand, *_: object, **__: object) -> Value:
+    return as_number(x)
+
+
+def _second(_: Operand, x: Operand, *__: object) -> Value:
+    return as_number(x)
+
+
+def _isnan(x: Operand) -> Value:
+    return _of_numbers("ne")(x, x)
+
+
+def _softplus(x: Operand, beta: float = 1, threshold: float = 20) -> Value:
+    scaled = _mul(x, beta)
+    curve = _div(_of_numbers("log1p")(_of_numbers("exp")(scaled)), beta)
+    return _where(_of_numbers("gt")(scaled, threshold), x, curve)
+
+
+def _softplus_backward(grad: Operand, x: Operand, beta: float, threshold: float) -> Value:
+    scaled = _mul(x, beta)
+    e = _of_numbers("exp")(scaled)
+    return _where(_of_numbers("gt")(scaled, threshold), grad, _div(_mul(grad, e), _add(e, 1.0)))
+
+
+PLAIN = (
+    "neg", "abs", "exp", "expm1", "log", "log1p", "log2", "sqrt", "sin", "cos", "tan", "atan", "sinh", "cosh",
+    "tanh", "sigmoid", "erf", "floor", "ceil", "trunc", "round", "minimum", "maximum", "gt", "ge", "lt", "le", "eq",
+    "ne",
+)  # fmt: skip
+"""Torch operations with the same name and meaning as an operation of values."""
+
+RULES: dict[str, Rule] = {name: _of_numbers(name) for name in PLAIN} | {
+    "add": _add,
+    "sub": _sub,
+    "rsub": _rsub,
+    "mul": _mul,
+    "div": _div,
+    "true_divide": _div,
+    "pow": _pow,
+    "square": _square,
+    "reciprocal": _reciprocal,
+    "rsqrt": _rsqrt,
+    "arctan": _of_numbers("atan"),
+    "absolute": _of_numbers("abs"),
+    "logical_and": _logical("and"),
+    "logical_or": _logical("or"),
+    "logical_not": _logical("not"),
+    "logical_xor": lambda a, b: Value("ne", (as_number(_truth(a)), as_number(_truth(b)))),
+    "bitwise_and": _logical("and"),
+    "bitwise_or": _logical("or"),
+    "bitwise_not": _logical("not"),
+    "where": _where,
+    "masked_fill": _masked_fill,
+    "clamp": _clamp,
+    "clamp_min": _clamp,
+    "clamp_max": _clamp_max,
+    "relu": _relu,
+    "hardtanh": _clamp,
+    "leaky_relu": _leaky_relu,
+    "leaky_relu_backward": _leaky_relu_backward,
+    "threshold_backward": _threshold_backward,
+    "hardtanh_backward": _hardtanh_backward,
+    "sign": _sign,
+    "sgn": _sign,
+    "heaviside": _heaviside,
+    "sigmoid_backward": _sigmoid_backward,
+    "tanh_backward": _tanh_backward,
+    "lerp": _lerp,
+    "addcmul": _addcmul,
+    "addcdiv": _addcdiv,
+    "softplus": _softplus,
+    "softplus_backward": _softplus_backward,
+    "isnan": _isnan,
+    "copy": _second,
+    "positive": _first,
+    "zero": lambda _: number(0),
+    "fill": lambda _, value: as_number(value),
+    "empty_like": lambda *_, **__: number(0),
+    "zeros_like": lambda *_, **__: number(0),
+    "ones_like": lambda *_, **__: number(1),
+    "full_like": lambda _, value, **__: as_number(value),
+}
+"""Maps the name of a torch operation to its rule; one in place, such as `add_`, has that of `add`."""

@@ -1,0 +1,218 @@
+"""The forward pass of one layer through its generated loops.
+
+Legend: T steps, B samples, M neurons, R rows with one parameter value of each neuron.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastspiking.alongside import ArrivingEvents, ReadoutAlong
+from fastspiking.arrays import FLOATS, in_parts
+from fastspiking.codegen.build import Loops, loops
+from fastspiking.codegen.given import Noise
+from fastspiking.codegen.source import WrittenSource, forward_arrays
+from fastspiking.layer import EngineLayer
+from fastspiking.layout import Layout
+from fastspiking.numba_events import nothing_along
+
+BLOCK = 32
+"""Samples that run through all steps together, with their state in the cache; fixed, so sums have one order."""
+
+
+class Inputs(NamedTuple):
+    """Holds the differentiable inputs of a pass: a current, or the weights that it is computed with from events."""
+
+    current: Tensor | None  # of all steps [T, B, ...]; None where events arrive
+    weight: Tensor | None = None  # [M, K], where K inputs arrive as events
+    bias: Tensor | None = None
+    matrix: Tensor | None = None  # recurrent current [M, M] that a spike of each neuron causes
+    behind_matrix: Tensor | None = None  # recurrent weights that the matrix was computed from
+    readout_weight: Tensor | None = None
+    readout_bias: Tensor | None = None
+
+
+class Run:
+    """Holds what a pass of a layer takes besides its differentiable inputs.
+
+    Args:
+        layer: the layer that runs.
+        source: generated source of its step.
+        layout: how its features are flattened.
+        begin: state before the first step.
+        shape: of the current of all steps [T, B, ...].
+        keep_u: whether potentials are wanted.
+        arriving: events from which the loops compute the current; None if the current is an input.
+    """
+
+    def __init__(
+        self,
+        layer: EngineLayer,
+        source: WrittenSource,
+        layout: Layout,
+        begin: Any,
+        shape: Sequence[int],
+        *,
+        keep_u: bool,
+        arriving: ArrivingEvents | None = None,
+    ) -> None:
+        self.layer, self.source, self.layout, self.begin = layer, source, layout, begin
+        self.keep_u, self.arriving = keep_u, arriving
+        self.keep_output = True
+        self.readout: ReadoutAlong | None = None  # the readout that the same loop computes, if any
+        self.program = source.program
+        self.steps, self.batch = shape[:2]
+        currents = layer.neuron.currents  # of each neuron
+        self.features = torch.Size(shape[2:] if currents == 1 else [shape[2] // currents])
+        self.width = self.features.numel()
+        self.blocks = -(-self.batch // BLOCK)  # number of blocks of samples; the last may be smaller
+        self.fed_begin: Tensor | None = None  # input of the recurrent weights in the first step [B, M]
+        if "fed" in self.program.outputs:
+            self.fed_begin = layer.neuron.fed_back(begin).detach()
+
+    def over(self, steps: int) -> Run:
+        """Return a copy of this run for so many steps, starting from the state that `begin` now has."""
+        other = copy.copy(self)
+        other.steps = steps
+        if "fed" in self.program.outputs:
+            other.fed_begin = self.layer.neuron.fed_back(self.begin).detach()
+        return other
+
+    def rows(self, dtype: torch.dtype) -> list[Tensor]:
+        """Return each parameter tensor of the step, expanded to [parts, M], with autograd history."""
+        rows = []
+        for given in self.program.given:
+            expanded = given.expanded(self.features).to(dtype)
+            rows.append(self.layout.flat(expanded) if given.parts == 1 else expanded)
+        return rows
+
+
+class ForwardPass:
+    """Runs all steps of a layer forward by compiled loops, and holds the arrays for the backward pass.
+
+    Args:
+        run: the run.
+        inputs: its differentiable inputs, flat.
+        rows: its parameter tensors, from `Run.rows`.
+    """
+
+    def __init__(self, run: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
+        self.run = run
+        program = run.program
+        like = next(tensor for tensor in inputs if tensor is not None)
+        self.like = like.new_empty(0)
+        self.matrix = None if inputs.matrix is None else inputs.matrix.detach()
+        self.rows = self.like.new_zeros(sum(given.parts for given in program.given), run.source.pitch)
+        for given, row in zip(program.given, rows, strict=True):
+            self.rows[given.first : given.first + given.parts, : run.width] = row.detach()
+        number = FLOATS[like.dtype]
+        self.numbers = np.array([*run.source.constants, 0.0], number)
+        self.driven, self.sent, _, _ = nothing_along(number)
+        self.words = torch.empty(0, dtype=torch.int64)
+        self.of_current = run.batch  # rows of the current per step; 0 if all steps share one array
+        self.arrays: dict[str, Tensor] = {}
+        if run.arriving is None:
+            self.arrays["current"] = inputs.current.detach()  # type: ignore[union-attr]
+        else:
+            self.driven = run.arriving.driven()
+            self.of_current = run.batch if program.learns else 0
+            self.arrays["current"] = self._over_time(len(like), steps=run.steps if program.learns else 1)
+        if self.matrix is not None:
+            self.arrays["recurrent"] = self._over_time(self.arrays["current"].shape[-1])
+        stored_steps = run.steps + 1 if program.learns else 1
+        for place, field in enumerate(run.begin):
+            flat = run.layout.flat(field.detach())
+            state = self.like.new_empty(stored_steps, *flat.shape)
+            state[0] = flat
+            self.arrays[f"state_{place}"] = state
+        for name in program.outputs:
+            place = program.field_of(name)
+            states = None if place is None else self.arrays[f"state_{place}"][1:].detach()
+            self.arrays[f"out_{name}"] = self._over_time(run.width) if states is None else states
+        if run.readout is not None:
+            self.words = self.like.new_empty(run.steps, run.batch, -(-run.width // 64), dtype=torch.int64)
+            self.sent = run.readout.sent(self.words)
+        self.output = self.arrays["out_output"] if run.keep_output else self.like
+        self.centred = self.arrays.get("out_centred", self.like)
+
+    @functools.cached_property
+    def loops(self) -> Loops:
+        """Return the loops of the source, compiled or loaded from the cache on first use."""
+        return loops(self.run.source)
+
+    def _over_time(self, width: int, *, steps: int | None = None) -> Tensor:
+        """Create an uninitialised array [steps, B, width]; None means all steps."""
+        return self.like.new_empty(self.run.steps if steps is None else steps, self.run.batch, width)
+
+    def advance(self) -> None:
+        """Run all steps forward; with a recurrent matrix one by one, since each needs the last one's output."""
+        run = self.run
+        self.draw(run.program.used[0], reverse=False)
+        arrays = self.in_rows(forward_arrays(run.program), self.arrays)
+        rows, entries = self.rows.numpy().reshape(-1), run.steps * run.batch * run.width
+
+        def call(first: int, last: int) -> None:
+            in_parts(
+                self.loops.forward, run.blocks, entries, *arrays, self.driven, self.sent, rows, self.numbers, first,
+                last, int(run.program.learns), self.of_current, run.batch, BLOCK, run.width,
+            )  # fmt: skip
+
+        if self.matrix is None:
+            call(0, run.steps)
+            return
+        for step in range(run.steps):
+            fed = self.fed_before(step)
+            torch.mm(fed, self.matrix, out=self.arrays["recurrent"][step])
+            call(step, step + 1)
+
+    def fed_before(self, step: int) -> Tensor:
+        """Return what the recurrent matrix multiplies in a step: the fed-back output of the step before [B, M]."""
+        return self.run.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
+
+    def last(self) -> list[Tensor]:
+        """Return a copy of each field of the state after the last step."""
+        return [self.arrays[f"state_{place}"][-1].clone() for place in range(len(self.run.begin))]
+
+    def draw(self, used: Iterable[int], *, reverse: bool) -> None:
+        """Draw the noise of all steps, in the order in which the reference engine draws it.
+
+        Args:
+            used: numbers of the program's noises that the pass uses.
+            reverse: whether to draw those of the backward pass, from the last step on.
+        """
+        program = self.run.program
+        wanted = [
+            (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
+        ]
+        if not wanted:
+            return
+        like = self.like.new_empty(self.run.batch, *self.run.features)
+        for place, _ in wanted:
+            self.arrays[f"noise_{place}"] = self._over_time(self.run.width)
+        draws = {noise.draw: noise.stream for noise in program.noises if noise.is_backward == reverse}
+        order = range(self.run.steps)
+        for step in reversed(order) if reverse else order:
+            drawn = {draw: torch.ops.fastspiking.draw(stream, like) for draw, stream in draws.items()}
+            for place, noise in wanted:
+                self.arrays[f"noise_{place}"][step] = self.run.layout.flat(
+                    _apply_calls(noise, drawn[noise.draw])
+                )
+
+    @staticmethod
+    def in_rows(names: Iterable[str], arrays: dict[str, Tensor]) -> list[np.ndarray]:
+        """Return the named arrays [T, B, width] as the loops take them, [T B, width]."""
+        return [arrays[name].numpy().reshape(-1, arrays[name].shape[-1]) for name in names]
+
+
+def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:
+    """Apply the torch operations of a noise to the numbers that were drawn for it."""
+    for function, arguments, named in noise.calls:
+        drawn = function(drawn, *arguments, **named)
+    return drawn

@@ -1,0 +1,261 @@
+"""The backward pass of one layer over its steps, for a block of samples or a chunk of time.
+
+Arrays are described in `arguments`. By blocks, the adjoint of a current is passed to the previous layer in rows of
+the block alone. It is added to the gradients of weights row by row, while it is in the nearest cache: no event is
+sorted, and no adjoint of all steps is kept. Functions are called, not inlined, since copies take long to compile.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastspiking.kernels.arguments import KeptAdjoints, Room, States
+from fastspiking.kernels.backward_leaky import backward_leaky, chunk_leaky
+from fastspiking.kernels.codes import (
+    ALL_TO_ALL,
+    ONE_TO_ONE,
+    SUBTRACT,
+    SUBTRACT_DECAYED,
+    ZERO,
+    entry_backward,
+    inner_backward,
+    row_backward,
+)
+from fastspiking.kernels.events import unpack_row
+from fastspiking.kernels.prefetch import ask_row_to_read
+from fastspiking.kernels.readout import call_readout, room_of_readout
+from fastspiking.kernels.slopes import slope_row
+from fastspiking.kernels.sums import TOGETHER, add_products, call_gather, call_scatter
+
+
+@inner_backward
+def add_reset(total, g, x, w, r, lu, o, coefficients, reset, second):
+    """Add to total[g], the gradient of a sample's spikes, what the reset of the next step sends back.
+
+    `lu` [n, M] is the adjoint of the next step's potential, o the sample's row in it; r is the sample's row in the
+    saved x = u - threshold and w. `reset` and `second` are those of `NeuronArrays`, whose reset is attached.
+    """
+    decay, base, _, _, _, _, _, _, slope = coefficients
+    size = x.shape[1]
+    if reset == SUBTRACT:
+        for m in range(size):
+            total[g, m] -= base[m] * lu[o, m]
+    elif reset == SUBTRACT_DECAYED:
+        for m in range(size):
+            total[g, m] -= decay[m] * base[m] * lu[o, m]
+    elif reset == ZERO:
+        for m in range(size):
+            total[g, m] -= decay[m] * (x[r, m] + base[m]) * lu[o, m]
+        if second:
+            for m in range(size):
+                total[g, m] -= decay[m] * slope[m] * w[r, m] * lu[o, m]
+
+
+@row_backward
+def add_own_steps(total, g, layer, saved, r, adjoint, o):
+    """Add to total[g], the gradient of a sample's spikes, what the next step of the same neurons sends back.
+
+    Three ways lead there: one-to-one recurrent weights, the second variable w, and an attached reset. `adjoint` is
+    the `States` of the next step, o the sample's row in it; r is its row in `saved`.
+    """
+    size, second_spike = saved.x.shape[1], layer.coefficients.second_spike
+    if layer.wiring == ONE_TO_ONE and layer.wires.size:
+        for m in range(size):
+            total[g, m] += layer.wires[0, m] * adjoint.last[o, m]
+    if layer.second:
+        for m in range(size):
+            total[g, m] += second_spike[m] * adjoint.w[o, m]
+    if layer.attached:
+        add_reset(total, g, saved.x, saved.w, r, adjoint.u, o, layer.coefficients, layer.reset, layer.second)
+
+
+@inner_backward
+def move_states(
+    total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires
+):
+    """Compute one step's adjoints of u, w and the current, in row o of `adjoint`, from those of the next step.
+
+    total[g] is the gradient of the sample's spikes, and becomes that of x = u - threshold. p [M] is the surrogate
+    derivative. Row r of gx, the outside gradient of x, is added; in the last step (`ends`) also row b of gu and gw,
+    the gradients of the last u and w. The other arguments are those of `NeuronArrays`.
+    """
+    lu, lw, now = adjoint
+    decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
+    size, one = lu.shape[1], lu.dtype.type(1)
+    if fires:
+        for m in range(size):
+            total[g, m] *= p[m]
+        if reset == ZERO:
+            for m in range(x.shape[1]):  # a product, since NaN has to stay NaN
+                lu[o, m] *= one - one if x[r, m] > 0 else one
+    for m in range(gx.shape[1]):
+        total[g, m] += gx[r, m]
+    for m in range(size):
+        lu[o, m] = total[g, m] + decay[m] * lu[o, m]
+    if second:
+        for m in range(size):
+            lu[o, m] += second_potential[m] * lw[o, m]
+    if ends:
+        for m in range(gu.shape[1]):
+            lu[o, m] += gu[b, m]
+    if second:
+        for m in range(size):
+            lw[o, m] = second_decay[m] * lw[o, m] + coupling[m] * lu[o, m] - slope[m] * total[g, m]
+        if ends:
+            for m in range(gw.shape[1]):
+                lw[o, m] += gw[b, m]
+        for m in range(size):
+            now[o, m] = gain[m] * lu[o, m] + second_input[m] * lw[o, m]
+    elif gained:
+        for m in range(size):
+            now[o, m] = gain[m] * lu[o, m]
+    else:
+        for m in range(size):
+            now[o, m] = lu[o, m]
+
+
+@row_backward
+def add_gradients(now, o, layer, saved, arriving, r, before, names, sums):
+    """Add now[o], a current's adjoint, to the gradients `sums` of bias, input weights and recurrent weights.
+
+    Row r of `arriving` (an `InputCurrent`) names the inputs; row `before` of `saved`, one step earlier or negative
+    if there is none, the neurons that fired. `names` is scratch memory for numbers of neurons.
+    """
+    none = sums.bias[:0]
+    for m in range(sums.bias.size):
+        sums.bias[m] += now[o, m]
+    if arriving.words.size:
+        call_scatter(now, o, names, none, 0, unpack_row(arriving.words, r, names, 0), sums.columns)
+    else:
+        call_scatter(
+            now, o, arriving.index, arriving.value, arriving.indptr[r], arriving.indptr[r + 1], sums.columns
+        )
+    if before >= 0 and layer.wiring == ALL_TO_ALL:
+        call_scatter(now, o, names, none, 0, unpack_row(saved.words, before, names, 0), sums.wires)
+    elif before >= 0 and layer.wiring == ONE_TO_ONE:
+        for m in range(saved.x.shape[1]):
+            sums.wires[0, m] += now[o, m] if saved.x[before, m] > 0 else none.dtype.type(0)
+
+
+@row_backward
+def keep_adjoints(kept, r, total, g, adjoint, o):
+    """Write to row r of `kept`, where wanted, the adjoints of u and w (row o of `adjoint`) and of x (total[g])."""
+    for m in range(kept.u.shape[1]):
+        kept.u[r, m], kept.x[r, m] = adjoint.u[o, m], total[g, m]
+    for m in range(kept.w.shape[1]):
+        kept.w[r, m] = adjoint.w[o, m]
+
+
+@inner_backward
+def backward_any(
+    layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room, window, batch, low,
+    high,
+):  # fmt: skip
+    """Compute what `backward_block` or `backward_chunk` does, for neurons of any kind.
+
+    A block has `sums` of size > 0; its `adjoint`, `out` and psi then have rows of its own samples alone. `rows` is
+    the readout's `ReadoutRows`; `room` is scratch memory, with a slope of 0.
+    """
+    own = sums.bias.size > 0
+    origin, turn, steps = (low if own else 0), (high - low if own else batch), saved.x.shape[0] // batch
+    total, names = room.total, room.names
+    for t in range(steps - 1, -1, -1):
+        linked = t + 1 < steps and (t + 1) % window > 0
+        if own and not linked:
+            for field in adjoint:
+                field[:] = field.dtype.type(0)
+        for start in range(low, high, total.shape[0]):
+            group, place = min(total.shape[0], high - start), t * turn + start - origin
+            call_gather(total, group, reaching, t * reaching.per_step + start, place)
+            if own and layer.wiring == ALL_TO_ALL and layer.wires.size and linked:
+                add_products(total, group, adjoint.last, start - origin, layer.wires)
+            for g in range(group):
+                b, o, r = start + g, start + g - origin, t * batch + start + g
+                ask_row_to_read(saved.x, r, low, high, b, -batch)
+                if readout.gradient.size:
+                    call_readout(readout, rows, t, steps, b, o, r, names)
+                    for m in range(total.shape[1]):
+                        total[g, m] += rows.trace[o, m]
+                if layer.fires:
+                    slope_row(saved.x, r, curve, place + g, room.slope)
+                    add_own_steps(total, g, layer, saved, r, adjoint, o)
+                for m in range(kept.spikes.shape[1]):
+                    kept.spikes[r, m] = total[g, m]
+                move_states(
+                    total, g, room.slope, saved.x, r, b, reaching.x, reaching.u, reaching.w, t + 1 == steps,
+                    adjoint, o, layer.coefficients, layer.reset, layer.second, layer.gained, layer.fires,
+                )  # fmt: skip
+                for m in range(out.shape[1]):
+                    out[place + g, m] = adjoint.last[o, m]
+                keep_adjoints(kept, r, total, g, adjoint, o)
+                if own:
+                    add_gradients(adjoint.last, o, layer, saved, arriving, r, r - batch, names, sums)
+
+
+@entry_backward
+def room_of(size, inputs, together, like):
+    """Create a `Room` for a layer of `size` neurons with `inputs` inputs, and `together` samples at a time.
+
+    Its floats have the type of the array `like`.
+    """
+    total, slope = np.empty((together, size), like.dtype), np.zeros(size, like.dtype)
+    return Room(total, slope, np.empty(max(size, inputs), np.int32), np.empty(size, np.int32))
+
+
+@entry_backward
+def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, window, batch, low, high):
+    """Compute the backward pass of one layer over all steps of samples [low, high); add its gradients to `sums`.
+
+    Args:
+        layer: `NeuronArrays`.
+        curve: `SlopeSource`, with the derivative of these samples alone.
+        reaching: `Reaching`, gradients from outside.
+        readout: `ReadoutBack` of a readout that follows the layer; may be absent.
+        saved: `Saved` by the forward pass.
+        arriving: `InputCurrent`.
+        out: written with the adjoint of the layer's current [T n, M]; of size 0 where nobody wants it.
+        sums: `Sums`, added to.
+        window: steps after which adjoints start again from 0 (truncated backpropagation through time).
+        batch: B.
+        low: first sample.
+        high: sample behind the last.
+    """
+    size, count, number = sums.bias.shape[0], high - low, sums.bias.dtype
+    together = count if layer.wiring == ALL_TO_ALL else TOGETHER
+    rows, room = room_of_readout(readout, count), room_of(size, sums.columns.shape[0], together, sums.bias)
+    lu = np.zeros((count, size), number)
+    special = layer.attached or layer.reset == ZERO or layer.wiring == ONE_TO_ONE
+    if layer.uniform and not (layer.second or layer.gained or special):
+        backward_leaky(
+            layer, curve, reaching, readout, rows, saved, arriving, out, sums, lu, room, window, batch, low, high
+        )  # fmt: skip
+        return
+    adjoint, none = States(lu, np.zeros_like(lu), np.zeros_like(lu)), np.empty((0, 0), number)
+    backward_any(
+        layer, curve, reaching, readout, rows, saved, arriving, out, KeptAdjoints(none, none, none, none), sums,
+        adjoint, room, window, batch, low, high,
+    )  # fmt: skip
+
+
+@entry_backward
+def backward_chunk(
+    layer, curve, reaching, readout, saved, arriving, out, kept, sums, adjoint, batch, low, high
+):
+    """Compute the backward pass of one layer over a chunk of steps, for samples [low, high).
+
+    Arguments are those of `backward_block`, with the rows of the chunk, but for three. `out` [steps B, M] may share
+    memory with the output's gradient. `kept` are `KeptAdjoints`, written if wanted. `adjoint` are the adjoint
+    `States` of the step after the chunk; afterwards those of its first step. The readout is absent, and `sums` is
+    empty: gradients of weights are computed elsewhere from `out`.
+    """
+    rows, room = room_of_readout(readout, 0), room_of(adjoint.u.shape[1], 0, TOGETHER, adjoint.u)
+    plain = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)
+    more = reaching.x.size + reaching.u.size + reaching.w.size + kept.spikes.size
+    if plain and reaching.output.size and layer.reset != ZERO and not more:
+        given = reaching.output, saved.x, curve, adjoint.u, layer.coefficients.decay, out, kept.u, kept.x
+        chunk_leaky(*given, room.slope, low, high)
+        return
+    backward_any(
+        layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room,
+        saved.x.shape[0] // batch, batch, low, high,
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""The cache folder of compiled loops, named after a hash of the source of all of them together.
+
+numba caches a compiled function by the text of its own file. These loops are inlined into each other across files,
+so a function of an unchanged file may contain an old version of another. A folder named after the whole text is
+never out of date, and every checkout and environment with this text shares it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import caching, config
+
+from fastspiking.errors import StorageError
+from fastspiking.paths import default_kernels_dir, private_folder
+
+ROOM = Path(__file__).resolve().parent
+LOOPS = "sgbench_loops_"
+"""Prefix of the names of generated modules."""
+LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl", None))._locator_classes  # type: ignore[union-attr]
+"""numba's classes that locate a cache folder; the first that finds one is used."""
+
+
+@functools.cache
+def text_sha256(folder: Path) -> str:
+    """Return the SHA-256, in hexadecimal, of all Python files in a folder and numba's version."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+class ByText(caching._CacheLocator):
+    """Locates numba's cache of one loop in a folder that only this user can write, since its index is a pickle.
+
+    Args:
+        function: the loop to be compiled.
+        folder: where its machine code is cached.
+        stamp: a text that changes whenever that machine code is out of date.
+    """
+
+    def __init__(self, function: Callable[..., Any], folder: Path, stamp: str) -> None:
+        self._line = function.__code__.co_firstlineno
+        self._folder, self._stamp = private_folder(folder), stamp
+
+    def get_cache_path(self) -> str:
+        """Return the cache folder."""
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        """Return the stamp; numba compiles anew where the cached one differs."""
+        return self._stamp
+
+    def get_disambiguator(self) -> str:
+        """Return the function's line number, which distinguishes functions of one name."""
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> ByText | None:
+        """Locate the cache of a function in file `py_file`; None, for foreign functions, leaves it to numba.
+
+        Loops of this folder, and functions that generated loops call, are cached in a folder named after their
+        text. Generated loops, whose modules are named after theirs, are cached beside their source.
+
+        Raises:
+            RuntimeError: there is no folder that others cannot write.
+        """
+        path = Path(py_file).resolve()
+        try:
+            if path.name.startswith(LOOPS):
+                locator = cls(py_func, path.parent / "__pycache__", path.stem)
+            elif path.parent == ROOM:
+                locator = cls(py_func, _above() / f"kernels_{text_sha256(ROOM)[:20]}", text_sha256(ROOM))
+            elif path.is_relative_to(ROOM.parent):
+                stamp = hashlib.sha256(path.read_bytes()).hexdigest()
+                locator = cls(py_func, _above() / f"{path.stem}_{stamp[:20]}", stamp)
+            else:
+                return None
+            locator.ensure_cache_path()
+        except StorageError as error:  # numba's own locators would take the folder
+            raise RuntimeError(str(error)) from error
+        except OSError:
+            return None
+        return locator
+
+
+def _above() -> Path:
+    chosen: str = getattr(config, "CACHE_DIR", "")  # numba sets it from the environment
+    return Path(chosen) if chosen else default_kernels_dir()
+
+
+def keep_by_text() -> None:
+    """Register `ByText` in front of numba's own cache locators, in this process."""
+    if ByText not in LOCATORS:
+        LOCATORS.insert(0, ByText)

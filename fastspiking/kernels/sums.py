@@ -1,0 +1,119 @@
+"""Sums of the backward pass: adjoints times weights, and adjoints added to the rows of weight gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastspiking.kernels.codes import inner_backward, row_backward
+from fastspiking.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
+
+# Samples that are computed at a time; with recurrent weights all of a block, so that each weight is loaded once.
+TOGETHER = 8
+
+
+@row_backward
+def add_four_products(total, g, adjoints, first, pieces, begin, size, m):
+    """Compute total[g + i, m:] += adjoints[first + i] @ pieces[begin:begin + size] for i in 0..3, one vector wide.
+
+    The sums of four rows, a row of weights and a factor fit into the sixteen registers of a processor with AVX2.
+    """
+    kind = narrow(total)
+    a, b = load(kind, total, g, m), load(kind, total, g + 1, m)
+    c, d = load(kind, total, g + 2, m), load(kind, total, g + 3, m)
+    for k in range(size):
+        w = load(kind, pieces, begin + k, 0)
+        a = a + spread(kind, adjoints[first, k]) * w
+        b = b + spread(kind, adjoints[first + 1, k]) * w
+        c = c + spread(kind, adjoints[first + 2, k]) * w
+        d = d + spread(kind, adjoints[first + 3, k]) * w
+    store(total, g, m, a)
+    store(total, g + 1, m, b)
+    store(total, g + 2, m, c)
+    store(total, g + 3, m, d)
+
+
+@row_backward
+def add_one_product(total, g, adjoints, first, pieces, begin, size, m):
+    """Compute total[g, m:] += adjoints[first] @ pieces[begin:begin + size], one vector wide."""
+    kind = narrow(total)
+    row = load(kind, total, g, m)
+    for k in range(size):
+        row = row + spread(kind, adjoints[first, k]) * load(kind, pieces, begin + k, 0)
+    store(total, g, m, row)
+
+
+@inner_backward
+def add_products(total, group, adjoints, first, pieces):
+    """Compute total[g] += adjoints[first + g] @ weights for the rows g in [0, group), not inlined.
+
+    `pieces` holds the weights sixteen columns after sixteen columns, so that a piece fits into the nearest cache.
+    """
+    size, begin, fours = pieces.shape[0] // (total.shape[1] // NARROW), 0, group - group % 4
+    for m in range(0, total.shape[1], NARROW):
+        for g in range(0, fours, 4):
+            add_four_products(total, g, adjoints, first + g, pieces, begin, size, m)
+        for g in range(fours, group):
+            add_one_product(total, g, adjoints, first + g, pieces, begin, size, m)
+        begin += size
+
+
+@row_backward
+def add_to_rows(q, total, m, index, value, first, last):
+    """Add value[e] * q, a vector, to total[index[e], m:] for the events e in [first, last); no values mean ones."""
+    if value.size:
+        for e in range(first, last):
+            k = np.intp(index[e])
+            store(total, k, m, load(q, total, k, m) + spread(q, value[e]) * q)
+    else:
+        for e in range(first, last):
+            k = np.intp(index[e])
+            store(total, k, m, load(q, total, k, m) + q)
+
+
+@row_backward
+def scatter(out, o, index, value, first, last, total):
+    """Add value[e] * out[o] to total[index[e]] for the events e in [first, last); `value` of size 0 means ones."""
+    size, m = out.shape[1], 0
+    while m + WIDE <= size:
+        add_to_rows(load(wide(out), out, o, m), total, m, index, value, first, last)
+        m += WIDE
+    while m + NARROW <= size:
+        add_to_rows(load(narrow(out), out, o, m), total, m, index, value, first, last)
+        m += NARROW
+    if m < size:
+        for e in range(first, last):
+            k, p = np.intp(index[e]), value[e] if value.size else out.dtype.type(1)
+            for c in range(m, size):
+                total[k, c] += p * out[o, c]
+
+
+@inner_backward
+def call_scatter(out, o, index, value, first, last, total):
+    """Add value[e] * out[o] to total[index[e]] for the events e in [first, last): `scatter`, not inlined."""
+    scatter(out, o, index, value, first, last, total)
+
+
+@row_backward
+def gather_adjoints(total, group, reaching, first, place):
+    """Set total[g], for g in [0, group), to the gradient of one sample's outputs, from outside and the next layer.
+
+    `reaching` is a `Reaching`: its `output` is read from row `first` on, its `next_adjoint` from row `place` on.
+    """
+    total[:] = total.dtype.type(0)
+    if reaching.output.size:
+        for g in range(group):
+            for m in range(reaching.output.shape[1]):
+                total[g, m] = reaching.output[first + g, m]
+    if reaching.next_adjoint.size:
+        if not reaching.next_weights.size:
+            for g in range(group):
+                for m in range(total.shape[1]):
+                    total[g, m] += reaching.next_adjoint[place + g, m]
+        else:
+            add_products(total, group, reaching.next_adjoint, place, reaching.next_weights)
+
+
+@inner_backward
+def call_gather(total, group, reaching, first, place):
+    """Set total[g] to the gradient of each sample's outputs: `gather_adjoints`, not inlined."""
+    gather_adjoints(total, group, reaching, first, place)

@@ -1,0 +1,133 @@
+"""Packed events as NumPy arrays, sums over them, and placeholders for absent arguments of loops."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from fastspiking.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
+from fastspiking.kernels import events
+from fastspiking.kernels.arguments import InputCurrent, Readout, ReadoutBack, Taken
+
+Sent = tuple[np.ndarray, Readout]
+"""Array that takes packed spikes [rows, blocks of 64], and the readout that they advance."""
+
+
+class Rows(NamedTuple):
+    """Holds the events of R rows, as in CSR form: those of row r are index[indptr[r]:indptr[r + 1]]."""
+
+    indptr: np.ndarray  # int64 [R + 1], need not start at 0
+    index: np.ndarray  # int32, the input of each event
+    value: np.ndarray | None  # of each event; None where all are 1
+
+    @property
+    def count(self) -> int:
+        """Return the number of events of all rows."""
+        return int(self.indptr[-1] - self.indptr[0])
+
+    def value_as(self, number: type) -> np.ndarray:
+        """Return the values in a float type; an empty array where all are 1."""
+        return np.empty(0, number) if self.value is None else self.value.astype(number, copy=False)
+
+    def window(self, first: int, last: int) -> Rows:
+        """Return the events of rows [first, last), without a copy."""
+        return self._replace(indptr=self.indptr[first : last + 1])
+
+
+def no_events(number: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return indptr, index and value of no rows of events."""
+    return np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, number)
+
+
+def no_readout(number: type) -> tuple[Readout, ReadoutBack]:
+    """Return the arguments that stand for an absent readout, forward and backward."""
+    rows, line, none = NOTHING[number], np.empty(0, number), number(0)
+    back = ReadoutBack(rows, 0, rows, none, NOTHING[np.uint64], rows, line)
+    return Readout(rows, line, rows, none, rows), back
+
+
+def absent_current(number: type) -> InputCurrent:
+    """Return the argument that stands for an absent input current."""
+    rows, line = NOTHING[number], np.empty(0, number)
+    return InputCurrent(rows, *no_events(number), NOTHING[np.uint64], rows, line)
+
+
+def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, Taken]:
+    """Return `driven`, `sent`, `read_back` and `taken` of generated loops without events and without a readout."""
+    readout, back = no_readout(number)
+    taken = Taken(*no_events(number), NOTHING[number], np.empty(0, number))
+    return absent_current(number), (NOTHING[np.uint64], readout), back, taken
+
+
+def unpack_spikes(words: Tensor) -> Rows:
+    """Return packed spikes [n, B, blocks of 64 bits] as the events of n B rows."""
+    bits = bits_of(words)
+    indptr = np.empty(len(bits) + 1, np.int64)
+    events.count_bits(bits, indptr)
+    index = np.empty(indptr[-1], np.int32)
+    events.unpack(bits, indptr, index)
+    return Rows(indptr, index, None)
+
+
+def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> None:
+    """Compute out[r] = begin + sum of value * weights[index] over the events of each row r.
+
+    Args:
+        rows: events.
+        weights: [K, M].
+        begin: bias [M]; of size 0, `out` keeps its content and the sums are added to it.
+        out: [..., M].
+    """
+    width = out.shape[-1]
+    in_parts(
+        events.gather,
+        len(rows.indptr) - 1,
+        out.numel(),
+        rows.indptr,
+        rows.index,
+        rows.value_as(FLOATS[out.dtype]),
+        rows_of(weights, width),
+        begin,
+        rows_of(out, width),
+    )
+
+
+class ProductSum:
+    """Adds products of events with dense rows: out[k] += value * dense[r] for each event of input k in row r.
+
+    The events are sorted by k first, so that one thread sums each row of `out` in a fixed order. Memory for sorting
+    is reused from call to call, since new memory is not in the cache.
+
+    Args:
+        inputs: number of inputs K.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        self.indptr = np.empty(inputs + 1, np.int64)
+        self.index = np.empty(0, np.int32)
+        self.value: np.ndarray | None = None
+
+    def add(self, rows: Rows, dense: Tensor, out: Tensor) -> None:
+        """Add the products of the events of `rows` with dense [..., M], which has as many rows, to out [K, M]."""
+        width, count = out.shape[-1], rows.count
+        value = rows.value_as(FLOATS[out.dtype])
+        if len(self.index) < count:
+            self.index = np.empty(count + count // 4, np.int32)
+            self.value = None
+        if value.size and self.value is None:
+            self.value = np.empty(len(self.index), value.dtype)
+        new_value = self.value if value.size and self.value is not None else value
+        events.transpose(rows.indptr, rows.index, value, self.indptr, self.index, new_value)
+        in_parts(
+            events.gather,
+            len(out),
+            count * width,
+            self.indptr,
+            self.index,
+            new_value,
+            rows_of(dense, width),
+            np.empty(0, value.dtype),
+            rows_of(out, width),
+        )

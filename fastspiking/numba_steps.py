@@ -1,0 +1,238 @@
+"""Steps of one layer by the compiled loops of `kernels`, and conversion of its arrays to their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastspiking.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
+from fastspiking.kernels import backward, codes, forward
+from fastspiking.kernels.arguments import (
+    Coefficients,
+    KeptAdjoints,
+    NeuronArrays,
+    Reaching,
+    Saved,
+    SlopeSource,
+    States,
+    Sums,
+)
+from fastspiking.matmul import multiply
+from fastspiking.numba_events import ProductSum, absent_current, no_readout, unpack_spikes
+from fastspiking.paths import default_loops_dir
+from fastspiking.plan import (
+    Adjoint,
+    Carry,
+    ChunkAdjoints,
+    Drive,
+    IncomingGradients,
+    LayerPlan,
+    SavedActivations,
+)
+
+if TYPE_CHECKING:
+    from fastspiking.codegen.slopes import Slope
+    from fastspiking.surrogate import SurrogateDerivative
+
+RESETS = {
+    "subtract": codes.SUBTRACT,
+    "subtract_decayed": codes.SUBTRACT_DECAYED,
+    "zero": codes.ZERO,
+    "none": codes.NONE,
+}
+WIRINGS = {"none": codes.UNWIRED, "one_to_one": codes.ONE_TO_ONE, "all_to_all": codes.ALL_TO_ALL}
+SHAPES = {"atan": codes.ATAN, "fast_sigmoid": codes.FAST_SIGMOID, "triangle": codes.TRIANGLE}
+FOLD_BELOW = 64  # number of neurons below which a readout's samples share one row, to fill the loops' vectors
+
+
+def slope_of(surrogate: SurrogateDerivative | None, dtype: torch.dtype) -> Slope | None:
+    """Return a compiled surrogate derivative, if the surrogate has a formula and loops can be cached; else None."""
+    tree = None if surrogate is None else surrogate.as_formula()
+    if tree is None or default_loops_dir() is None:
+        return None
+    from fastspiking.codegen.slopes import slope
+
+    return slope(tree, dtype)
+
+
+def layer_of(
+    plan: LayerPlan, coefficients: Iterable[np.ndarray], wires: np.ndarray, *, uniform: bool
+) -> NeuronArrays:
+    """Return a layer's neurons as the loops take them.
+
+    Args:
+        plan: how the layer runs.
+        coefficients: of each neuron [M], in the order of `spec.COEFFICIENTS`.
+        wires: recurrent weights, in the layout of the pass.
+        uniform: whether all neurons share one decay and one threshold, and rows are whole vectors.
+    """
+    return NeuronArrays(
+        Coefficients(*coefficients), RESETS[plan.spec.reset], not plan.spec.detached, plan.second, plan.gained,
+        plan.fires, uniform, WIRINGS[plan.layer.recurrence], wires,
+    )  # fmt: skip
+
+
+def curve_of(surrogate: SurrogateDerivative | None, number: type) -> SlopeSource:
+    """Return the shape of the surrogate derivative for the loops, GIVEN if they do not know it by name."""
+    kernel = None if surrogate is None else surrogate.kernel()
+    if kernel is None:
+        return SlopeSource(codes.GIVEN, number(0), number(0), NOTHING[number])
+    return SlopeSource(SHAPES[kernel.shape], number(kernel.steepness), number(kernel.height), NOTHING[number])
+
+
+def saved_rows(saved: SavedActivations, width: int) -> Saved:
+    """Return the saved values of all steps as arrays of rows of this width."""
+    x, w, now, spikes = (rows_of(field, width) for field in saved[:-1])
+    return Saved(x, w, now, spikes, bits_of(saved.words))
+
+
+class NumbaSteps:
+    """Runs the steps of one layer by compiled loops; see `plan.Steps`."""
+
+    uses_words = True
+
+    def __init__(self) -> None:
+        self.fixed: _Fixed | None = None  # set by the first pass
+
+    def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
+        """Run all steps forward, driven by `drive`, and write `saved` and `carry`."""
+        arrays = _LoopArrays(self._shared_arguments(plan), saved, carry)
+        arriving, rows = absent_current(arrays.number), drive.rows
+        if drive.current is not None:
+            arriving = arriving._replace(current=rows_of(drive.current, arrays.width))
+        elif drive.columns is not None and drive.begin is not None:
+            arriving = arriving._replace(
+                indptr=rows.indptr, index=rows.index, value=rows.value_as(arrays.number),
+                columns=drive.columns.numpy(), begin=drive.begin.numpy(),
+            )  # fmt: skip
+        readout, _ = no_readout(arrays.number)
+        arguments = arrays.layer, arriving, arrays.states, arrays.saved, readout, arrays.per_step
+        in_parts(forward.advance, arrays.per_step, saved.x.numel(), *arguments)
+
+    def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
+        """Return the function that runs the chunks of one backward pass."""
+        return _Backward(self._shared_arguments(plan), plan, saved, carry)
+
+    def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
+        """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
+        ProductSum(len(total)).add(unpack_spikes(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
+
+    def _shared_arguments(self, plan: LayerPlan) -> _Fixed:
+        """Return the arguments that all passes of a layer share, computed in the first."""
+        if self.fixed is None:
+            self.fixed = _Fixed.of(plan)
+        return self.fixed
+
+
+class _Fixed(NamedTuple):
+    """Holds the arguments of the loops that all passes of a layer share; none depends on time."""
+
+    number: type  # float type
+    per_step: int  # rows of one step
+    width: int  # of a row
+    layer: NeuronArrays
+
+    @staticmethod
+    def of(plan: LayerPlan) -> _Fixed:
+        """Return the shared arguments of a layer; all samples of a small readout become one long row."""
+        _, batch, neurons = plan.shape
+        number = FLOATS[plan.coefficients[0].dtype]
+        wires = NOTHING[number]
+        if plan.layer.recurrent is not None:
+            matrix = plan.layer.recurrent.detach()
+            wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
+        repeats = 1 if plan.fires or neurons >= FOLD_BELOW else batch
+        layer = layer_of(plan, _repeated(plan.coefficients, repeats), wires, uniform=False)
+        return _Fixed(number, batch // repeats, repeats * neurons, layer)
+
+
+def _repeated(coefficients: Sequence[Tensor], repeats: int) -> list[np.ndarray]:
+    """Return each coefficient [M] repeated for samples that share a row [repeats M]; equal ones share memory."""
+    rows = {coefficient: np.tile(coefficient.numpy(), repeats) for coefficient in set(coefficients)}
+    return [rows[coefficient] for coefficient in coefficients]
+
+
+class _LoopArrays:
+    """Holds a layer's arrays of one pass in the layout that the compiled loops take."""
+
+    def __init__(self, fixed: _Fixed, saved: SavedActivations, carry: Carry) -> None:
+        self.number, self.per_step, self.width, self.layer = fixed
+        self.saved = saved_rows(saved, self.width)
+        self.states = States(*(rows_of(field, self.width) for field in carry))
+
+    def rows(self, first: int, steps: int) -> slice:
+        """Return the slice of the rows of `steps` steps from step `first` on."""
+        return slice(first * self.per_step, (first + steps) * self.per_step)
+
+
+class _Backward(_LoopArrays):
+    """Runs the chunks of one backward pass, from the last to the first; see `plan.Adjoint`."""
+
+    def __init__(self, fixed: _Fixed, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> None:
+        super().__init__(fixed, saved, carry)
+        layer, spec, nothing = plan.layer, plan.spec, NOTHING[self.number]
+        self.surrogate = spec.surrogate
+        self.slope = slope_of(spec.surrogate, plan.nothing.dtype)
+        self.curve = curve_of(spec.surrogate, self.number)
+        self.x, self.nothing = saved.x, plan.nothing
+        self.later = carry.last  # adjoint of the current one step later
+        all_to_all = plan.sends_back and layer.recurrence == "all_to_all"
+        self.matrix: Tensor | None = plan.recurrent_back if all_to_all else None
+        one_to_one = plan.sends_back and layer.recurrence == "one_to_one"
+        wires = plan.recurrent_back[None].contiguous().numpy() if one_to_one else nothing
+        wiring = codes.ONE_TO_ONE if one_to_one else codes.UNWIRED
+        self.layer = self.layer._replace(wires=wires, wiring=wiring)
+        if plan.forgets:
+            repeats = self.width // plan.shape[2]  # of a readout's neurons in one long row
+            coefficients = Coefficients(*_repeated(plan.adjoint_coefficients, repeats))
+            self.layer = self.layer._replace(coefficients=coefficients, attached=False)
+        self.sums = Sums(nothing, np.empty(0, self.number), nothing)
+        self.around = no_readout(self.number)[1], absent_current(self.number)
+
+    def __call__(self, incoming: IncomingGradients, first: int, out: Tensor, adjoints: ChunkAdjoints) -> None:
+        """Run n steps from `first` on backward, and write the adjoint of their current to `out` [n, B, M].
+
+        Adjoints of the state are carried on to the next call; `adjoints` is written where it has a size.
+        """
+        nothing, width = NOTHING[self.number], self.width
+        spikes, x, u, w = (rows_of(field, width) for field in incoming)
+        reaching = Reaching(spikes, self.per_step, x, u, w, nothing, nothing)
+        kept = KeptAdjoints(*(rows_of(field, width) for field in adjoints))
+        psi, adjoint = rows_of(self._psi(first, len(out)), width), rows_of(out, width)
+        if self.matrix is None:
+            self._call(self.rows(first, len(out)), reaching, psi, adjoint, kept)
+            return
+        # Each step needs the next step's product with the recurrent weights.
+        later = self.later
+        for t in range(len(out) - 1, -1, -1):
+            fed_back = multiply(later, self.matrix)
+            if incoming.spikes.numel():
+                fed_back += incoming.spikes[t]
+            own = self.rows(t, 1)
+            here = reaching._replace(output=fed_back.numpy(), x=x[own])
+            kept_here = KeptAdjoints(*(field[own] for field in kept))
+            self._call(self.rows(first + t, 1), here, psi[own], adjoint[own], kept_here)
+            reaching = reaching._replace(u=nothing, w=nothing)
+            later = out[t]
+        self.later.copy_(later)
+
+    def _psi(self, first: int, steps: int) -> Tensor:
+        """Return the surrogate derivative of a chunk [n, B, M]; empty if the loops compute it."""
+        if self.surrogate is None or self.curve.shape != codes.GIVEN:
+            return self.nothing
+        x = self.x[first : first + steps]
+        return self.surrogate.derivative(x) if self.slope is None else self.slope.of(x)
+
+    def _call(
+        self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints
+    ) -> None:
+        """Call the backward loop for a range of rows."""
+        nothing = NOTHING[self.number]
+        saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])
+        curve, (readout, arriving) = self.curve._replace(psi=psi), self.around
+        arguments = self.layer, curve, reaching, readout, saved, arriving, out, kept, self.sums, self.states
+        in_parts(backward.backward_chunk, self.per_step, out.size, *arguments, self.per_step)

@@ -1,0 +1,207 @@
+"""The engine "scan": linear neurons over time in plain torch on any device, with a hand-derived backward pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from fastspiking import density
+from fastspiking.layer import EngineLayer, LayerRun, Wanted, one_by_one
+from fastspiking.layout import Layout
+from fastspiking.plan import Drive, Keep, LayerPlan, Steps
+from fastspiking.recursion import Chunks, LayerOutcome, Stage, run
+from fastspiking.signals.spikes import Signal, SparseSpikes, dense
+from fastspiking.spec import COEFFICIENTS, LinearSpec, requires_grad
+from fastspiking.torch_steps import TorchSteps
+
+
+class DenseCurrent:
+    """Provides a current [T, B, M] that autograd computed, for the first layer of a chain; see `plan.Product`."""
+
+    def __init__(self, current: Tensor) -> None:
+        self.current = current.detach()
+        self.adjoint: Tensor | None = None
+
+    def drive(self, room: Tensor) -> Drive:
+        """Return the current as the layer's input."""
+        return Drive(self.current)
+
+    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """Return the part of the current's gradient that belongs to steps [first, last), to be written."""
+        if self.adjoint is None:
+            self.adjoint = torch.empty_like(self.current)
+        return self.adjoint[first:last]
+
+    def filled(self, first: int, last: int, out: Tensor) -> None:
+        """Do nothing, since `out` already is a part of the current's gradient."""
+
+    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
+        """Raise `TypeError`, since no layer of the chain precedes a current that autograd computed."""
+        raise TypeError("a current that autograd made is not part of a chain")
+
+    def gradients(self) -> tuple[Tensor | None, ...]:
+        """Return the gradient of the current, and forget it, so that a second backward pass starts anew."""
+        adjoint, self.adjoint = self.adjoint, None
+        return (adjoint,)
+
+
+def refusal(layer: EngineLayer, device: torch.device) -> str | None:
+    """Return why the scan engine cannot run a layer, or None if it can."""
+    spec = layer.neuron.recurrence_spec()
+    if spec is None:
+        return "its neurons have no linear recurrence"
+    if layer.recurrence == "convolution":
+        return "its recurrence is a convolution"
+    surrogate = spec.surrogate
+    if surrogate is None:
+        return None if layer.recurrence == "none" else "a layer that does not fire has no recurrence"
+    if not surrogate.elementwise:
+        return "its surrogate is not elementwise"
+    if surrogate.stochastic:
+        return "its surrogate draws random numbers step by step"
+    if not surrogate.fires_at_threshold:
+        return "its spikes are not those of a step at threshold"
+    if surrogate.has_own_forward:
+        return "its surrogate has a forward pass of its own"
+    return None
+
+
+def unroll(
+    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
+    """Run a chain of layers over time; see `Engine.unroll`."""
+    return one_by_one(_unroll, layers, signal, states, wanted)
+
+
+def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run one layer by torch's steps with the hand-derived backward pass."""
+    current = compute_current(layer, signal)
+    keep = Keep(words=False, spikes=True, x=wanted.u)
+    stage, begin = current_stage(
+        layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window
+    )
+    return layer_run(stage.plan, run([stage], Chunks())[0], begin, keep_u=wanted.u)
+
+
+def compute_current(layer: EngineLayer, signal: Signal) -> Tensor:
+    """Compute a layer's current [T, B, ...] of all steps, as a sum of weights over events if these are few."""
+    synapses = layer.synapses()
+    coarse = getattr(layer, "coarse", None) is not None  # a product in bfloat16, as sums over events are not
+    if (
+        coarse
+        or synapses is None
+        or not isinstance(signal, SparseSpikes)
+        or signal.density > density.SCAN_DENSE
+    ):
+        return layer.current(dense(signal))
+    weight, bias = synapses
+    value = None if signal.value is None else signal.value.to(weight.dtype)
+    current = embedding_bag(
+        signal.index.long(), weight.T, signal.indptr[:-1], mode="sum", per_sample_weights=value
+    )
+    current = current.view(*signal.shape[:2], -1)
+    return current if bias is None else current + bias
+
+
+def current_stage(
+    layer: EngineLayer,
+    spec: LinearSpec,
+    current: Tensor,
+    state: Any,
+    steps: Steps,
+    keep: Keep,
+    *,
+    window: int | None = None,
+) -> tuple[Stage, Any]:
+    """Return the stage of a layer whose current [T, B, ...] is given, and its state before the first step.
+
+    Args:
+        layer: the layer.
+        spec: its neurons' coefficients.
+        current: of all steps.
+        state: before the first step; None is the initial state.
+        steps: how its steps are computed.
+        keep: results that are wanted.
+        window: number of steps after which states are detached; None: never.
+    """
+    layout = Layout.of(current, leading=2)
+    flat = layout.flat(current).contiguous()
+    begin = layer.neuron.initial_state(current[0]) if state is None else state
+    plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep)
+    plan = dataclasses.replace(plan, window=window)
+    return Stage(plan, DenseCurrent(flat), plan.saved(), (flat,)), begin
+
+
+def make_plan(
+    layer: EngineLayer,
+    spec: LinearSpec,
+    layout: Layout,
+    begin: Any,
+    one_step: Tensor,
+    steps: Steps,
+    count: int,
+    keep: Keep,
+) -> LayerPlan:
+    """Return the plan of a layer's run.
+
+    Args:
+        layer: the layer.
+        spec: its neurons' coefficients.
+        layout: how the features of a step are flattened to M neurons.
+        begin: state before the first step, in the neuron's own type and shape.
+        one_step: tensor of the shape [B, M], type and device of a step's current; its values are not read.
+        steps: how steps are computed, forward and backward.
+        count: number T of time steps.
+        keep: results of the steps that others need.
+    """
+    state = tuple(None if field is None else layout.flat(field).contiguous() for field in spec.state(begin))
+    return LayerPlan(
+        layer=layer,
+        spec=spec,
+        nothing=one_step.new_empty(0),
+        shape=(count, one_step.shape[0], one_step.shape[1]),
+        layout=layout,
+        state=(state[0], state[1], state[2]),
+        steps=steps,
+        keep=keep,
+        learnt=tuple(name for name in COEFFICIENTS if requires_grad(getattr(spec, name))),
+        surrogate_parameters=[parameter for parameter in own_parameters(spec) if requires_grad(parameter)],
+    )
+
+
+def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
+    """Reshape a layer's flat results [T, B, M] and last state [B, M] to its feature shape.
+
+    Args:
+        plan: of the layer that ran.
+        outcome: flat results, among them x, the potential minus threshold of all steps.
+        begin: the state before the first step, whose type the last state has.
+        keep_u: whether the result's field `u` is x, reshaped; else it is None.
+    """
+    full = plan.layout.full
+    w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))
+    # A readout has no threshold, so its output, the potential, is x.
+    x = outcome.output if outcome.x is None else outcome.x
+    return LayerRun(
+        output=None if outcome.output is None else full(outcome.output),
+        u=full(x) if keep_u and x is not None else None,
+        state=plan.spec.next_state(begin, full(outcome.u), w, s),
+    )
+
+
+def spec_of(layer: EngineLayer) -> LinearSpec:
+    """Return the coefficients of a layer's linear neurons, or raise `TypeError` if they are not linear."""
+    spec = layer.neuron.recurrence_spec()
+    if spec is None:
+        raise TypeError(f"layer '{layer.name}' has no linear recurrence")
+    return spec
+
+
+def own_parameters(spec: LinearSpec) -> list[Tensor]:
+    """Return the parameters of a spec's surrogate; none without a surrogate."""
+    return [] if spec.surrogate is None else list(spec.surrogate.parameters())

@@ -1,0 +1,85 @@
+r"""The description of a linear neuron by coefficients, from which engines run it without its `step`.
+
+A neuron whose state is a membrane potential u and at most one more variable w, both linear in themselves, in the
+current I and in the last spikes s, is described by numbers alone:
+
+.. math::
+    w[t] &= d_w w[t-1] + p u[t-1] + c_w I[t] + q s[t-1] \\
+    u[t] &= \mathrm{kept}(\beta, u[t-1], s[t-1]) + (c I[t] + k w[t]) \\
+    x[t] &= u[t] - (\theta + m w[t]), \qquad s[t] = H(x[t])
+
+where `kept` is one of the four resets. The sums are made in the written order, so that all engines round equally.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastspiking.surrogate import SurrogateDerivative
+
+Coefficient = Tensor | float
+
+
+class LinearSpec(NamedTuple):
+    """Describes one layer's linear neurons by the coefficients of the module's equations.
+
+    A tensor may need a gradient, and broadcasts against the layer's features. Construct it by keywords.
+    """
+
+    surrogate: SurrogateDerivative | None  # None for a readout, whose output is its potential
+    reset: str  # "subtract", "subtract_decayed", "zero" or "none"
+    detached: bool  # whether no gradient goes through the reset to the spikes
+    decay: Coefficient  # beta
+    threshold: Coefficient = 0.0  # theta
+    input: Coefficient = 1.0  # c
+    coupling: Coefficient = 0.0  # k
+    second_decay: Coefficient = 0.0  # d_w
+    second_potential: Coefficient = 0.0  # p
+    second_input: Coefficient = 0.0  # c_w
+    second_spike: Coefficient = 0.0  # q; its gradient flows whatever `detached` says
+    threshold_slope: Coefficient = 0.0  # m
+    second: str | None = None  # field of the state that holds w, or None where there is no w
+
+    def coefficients(self) -> tuple[Coefficient, ...]:
+        """Return all coefficients, in the order of `COEFFICIENTS`."""
+        return self[3:-1]
+
+    @property
+    def filters_alike(self) -> bool:
+        """Return whether one linear filter maps input to potential for all neurons, whatever they fired before."""
+        if self.reset == "zero" or not (self.detached or self.reset == "none"):
+            return False
+        numbers = (
+            self.decay,
+            self.input,
+            self.coupling,
+            self.second_decay,
+            self.second_potential,
+            self.second_input,
+        )
+        per_neuron = any(isinstance(number, Tensor) for number in numbers)
+        return not per_neuron and not isinstance(self.second_spike, Tensor) and self.second_spike == 0.0
+
+    def state(self, state: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return u, w and s of a neuron's state; None for those that it does not have."""
+        return (
+            state.u,
+            None if self.second is None else getattr(state, self.second),
+            None if self.surrogate is None else state.s,
+        )
+
+    def next_state(self, state: Any, u: Tensor, w: Tensor | None, s: Tensor | None) -> Any:
+        """Return a neuron's state with u, w and s replaced, as far as it has them."""
+        values = {"u": u} | ({} if self.second is None else {self.second: w})
+        return state._replace(**values, **({} if self.surrogate is None else {"s": s}))
+
+
+COEFFICIENTS = LinearSpec._fields[3:-1]
+
+
+def requires_grad(value: object) -> bool:
+    """Return whether a coefficient or a field of a state needs a gradient, with autograd enabled."""
+    return isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled()
