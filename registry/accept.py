@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from registry.audit import BoardAudit
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.method_provenance import place
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import place_external
-from sgbench.leaderboard.store.prediction_tables import Judge
+from sgbench.leaderboard.store.prediction_tables import Judge, claim_of
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
@@ -65,6 +66,8 @@ def accept(
         else:
             place_external(folder, record)
     place(folder, checked.submission)
+    if checked.submission.method is not None and any(claim_of(record) for record in checked.records):
+        BoardAudit(folder, references=references, runs_dir=folder).promise(checked.submission.method_id)
     return checked
 
 

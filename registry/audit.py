@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,24 +10,33 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from registry.draws import is_short, kept, number_of, promised
 from registry.fresh import fresh_score
+from sgbench.cli.common import GIT_TIMEOUT_S
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.store.audits import (
     AUDIT,
     LEAST_LOSS,
     by_method,
-    outside_of,
     read_audit,
     tolerance_of,
     verdicts,
 )
-from sgbench.leaderboard.store.method_provenance import read_provenances
+from sgbench.leaderboard.store.method_provenance import SUBMISSIONS, read_provenances
 from sgbench.leaderboard.store.prediction_tables import claim_of
 from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.repeats import LOOSE_LOSS, LOOSE_POINTS, handed_in_of, repeatability_of
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree, read_methods
-from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Retraining
+from sgbench.records.audit import (
+    Audit,
+    AuditSession,
+    FreshScore,
+    PassedOver,
+    Repeatability,
+    Retraining,
+)
 from sgbench.records.files import first_problem, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
@@ -34,6 +44,7 @@ from sgbench.records.trust import Verification
 from sgbench.statistics.sampling import drawn
 from sgbench.submissions.verify.outcome import mean
 from sgbench.submissions.verify.recompose import recompose
+from sgbench.training.git import FAILURES, ask
 from sgbench.training.run_folder import stored_record
 
 Runner = Callable[[Sequence[RunSpec]], object]
@@ -48,13 +59,16 @@ class AuditRow:
     method: Method
     claims: dict[int, float]
     fit_s: float  # of one seed, as the records say
+    processors: dict[int, str]  # of the records by seed
 
 
 @dataclass(frozen=True)
 class AuditRequest:
     """Says what of a board is trained again."""
 
-    draw: int  # the number by which rows and seeds are drawn
+    draw: int | None = (
+        None  # draws rows and seeds; by default the last commit, or of hand-ins the promised one
+    )
     rows: int | None = None  # how many of the rows, or None for all
     seeds: int = 1
     method: str = ""  # beginning of the ids that are looked at; all by default
@@ -77,6 +91,7 @@ class BoardAudit:
         self.folder = folder
         self.references = references
         self.runs_dir = runs_dir
+        self.waiting: dict[str, str] = {}  # maps hand-ins whose draw is not due to the reason
         self.rows = {row.method_id: row for row in _rows(folder, references)}
         if not self.rows:
             raise InputError(f"{folder}: no row to train again; name a board of a leaderboards folder")
@@ -84,6 +99,8 @@ class BoardAudit:
         audit = read_audit(folder, findings)
         for left_out in findings:
             raise InputError(f"{left_out.path}: {left_out.reason}; restore it from the repository's history")
+        submitted = [path.stem for path in (folder / SUBMISSIONS).glob("*.json")]
+        self.handed_in = handed_in_of(audit, submitted)
         self.audit = audit or Audit(
             schema_version=1,
             protocol=folder.name,
@@ -108,16 +125,47 @@ class BoardAudit:
         if not named:
             remedy = suggest(request.method, list(self.rows))
             raise InputError(f"--method {request.method}: no row of {self.folder} has such an id; {remedy}")
-        protocol = self.folder.name
-        picked = drawn([f"{protocol} {name}" for name in named], request.draw)[: request.rows]
+        protocol, number = self.folder.name, self.number(request)
+        picked = drawn([f"{protocol} {name}" for name in named], number)[: request.rows]
         rows = [self.rows[name.removeprefix(f"{protocol} ")] for name in picked]
-        return [
-            (row, int(name.rpartition(" ")[2]))
-            for row in rows
-            for name in drawn([f"{protocol} {row.method_id} {seed}" for seed in row.claims], request.draw)[
-                : request.seeds
-            ]
-        ]
+        return [(row, seed) for row in rows for seed in self._seeds(row, request, number)]
+
+    def number(self, request: AuditRequest) -> int:
+        """Return the number that draws: the request's, or that of the repository's last commit, else the date's."""
+        if request.draw is not None:
+            return request.draw
+        try:
+            head = ask(self.folder, "rev-parse", "HEAD", timeout_s=GIT_TIMEOUT_S).decode().strip()
+        except FAILURES:
+            return int(datetime.now(UTC).strftime("%Y%m%d"))
+        return number_of(head)
+
+    def promise(self, method_id: str) -> bool:
+        """Write once that the first commit to come draws a hand-in's seeds; return whether it was written."""
+        if self._repeats_all() or any(draw.method_id == method_id for draw in self.audit.draws or ()):
+            return False
+        self.audit = promised(self.audit, method_id)
+        self.write()
+        return True
+
+    def _repeats_all(self) -> bool:
+        return is_short(row.fit_s for row in self.rows.values())
+
+    def _seeds(self, row: AuditRow, request: AuditRequest, number: int) -> list[int]:
+        """List the seeds of a row to train: of a hand-in all, or those promised; of others by number."""
+        if row.method_id in self.handed_in and request.draw is None:
+            if self._repeats_all():
+                return list(row.claims)
+            try:
+                self.audit, draw = kept(self.audit, self.folder, row.method_id, row.claims)
+            except InputError as error:
+                if request.method:
+                    raise
+                self.waiting[row.method_id] = str(error)
+                return []
+            return list(draw.seeds)
+        order = drawn([f"{self.folder.name} {row.method_id} {seed}" for seed in row.claims], number)
+        return [int(name.rpartition(" ")[2]) for name in order[: request.seeds]]
 
     def left(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
         """List what a request draws and the file does not have yet; on one engine by name, of that engine."""
@@ -148,6 +196,9 @@ class BoardAudit:
             InputError: a method cannot be composed, or a run could not be started.
             StorageError: the file cannot be written.
         """
+        for name in self.handed_in & self.rows.keys():
+            if name.startswith(request.method) and request.draw is None:
+                self.promise(name)
         wanted = self.left(request)
         if not wanted:
             return []
@@ -159,7 +210,7 @@ class BoardAudit:
         ]
         if not trained:
             raise InputError(f"{self.folder}: none of {len(wanted)} runs could be made")
-        sessions = self._sessions(trained, request.draw, verifier)
+        sessions = self._sessions(trained, self.number(request), verifier)
         self.audit = self.audit.model_copy(update={"sessions": (*self.audit.sessions, *sessions)})
         if self.audit.tolerance is None and request.method == "":
             self._set_tolerance()
@@ -195,11 +246,12 @@ class BoardAudit:
             InputError: weights do not fit.
             StorageError: the file cannot be written.
         """
-        done = {score.method_id for score in self.audit.fresh if score.draw == request.draw}
+        number = self.number(request)
+        done = {score.method_id for score in self.audit.fresh if score.draw == number}
         wanted = {row.method_id: row for row, _ in self.drawn(request) if row.method_id not in done}
         scores = []
         for row in wanted.values():
-            score = fresh_score(self.folder, row.method, row.claims, request.draw, self.references)
+            score = fresh_score(self.folder, row.method, row.claims, number, self.references)
             if score is not None:  # written one by one, so that an interrupted command goes on
                 scores.append(score)
                 self.audit = self.audit.model_copy(update={"fresh": (*self.audit.fresh, score)})
@@ -208,7 +260,7 @@ class BoardAudit:
 
     def verdicts(self) -> list[Verification]:
         """List what the audit says of each method of which enough was trained again."""
-        return list(verdicts(self.audit))
+        return list(verdicts(self.audit, self.handed_in))
 
     def failed(self) -> list[str]:
         """List the methods that do not agree with their records."""
@@ -216,6 +268,7 @@ class BoardAudit:
 
     def write(self) -> Path:
         """Write the audit beside the records and return its path."""
+        self.audit = self.audit.model_copy(update={"repeatability": self.repeatability()})
         path = self.folder / AUDIT
         write_atomic(path, to_json(self.audit))
         return path
@@ -255,15 +308,42 @@ class BoardAudit:
             retrainings=retrainings,
         )
 
+    def repeatability(self) -> Repeatability:
+        """Compute how far honest runs of a seed lie apart on two kinds of processor, from the maintainers' rows."""
+        own, measure = self._own(), self.reference.measure
+        done = [pair for name, pairs in by_method(self.audit).items() if name in own for pair in pairs]
+        processors = {
+            (name, seed): kind for name, row in own.items() for seed, kind in row.processors.items()
+        }
+        guess = measure.guess if math.isfinite(measure.guess) else 0.0
+        loose = LOOSE_LOSS * guess if measure.is_loss else LOOSE_POINTS
+        return repeatability_of(done, processors, least=self._least(own.values()), loose=loose)
+
+    def _own(self) -> dict[str, AuditRow]:
+        """Return the rows that no stranger handed in."""
+        return {name: row for name, row in self.rows.items() if name not in self.handed_in}
+
+    def _least(self, rows: Iterable[AuditRow]) -> float:
+        """Return the difference that never counts: a test sample, or a hundredth of the mean loss."""
+        if not self.reference.measure.is_loss:
+            return 1 / self.reference.test_samples
+        every = [score for row in rows for score in row.claims.values()]
+        return LEAST_LOSS * mean(every) if every else 0.0
+
     def _set_tolerance(self) -> None:
-        """Set how far seeds may lie apart, from all rows that were trained again; set once, and then kept."""
-        measure = self.reference.measure
-        seeds = [list(row.claims.values()) for row in self.rows.values()]
-        every = [score for scores in seeds for score in scores]
+        """Set how far seeds of own rows may lie apart, from those trained again; set once, and then kept."""
+        measure, own = self.reference.measure, self._own()
+        if not own:
+            return
         tolerance = tolerance_of(
-            [outside_of([retraining]) for pairs in by_method(self.audit).values() for _, retraining in pairs],
-            seeds,
-            least=LEAST_LOSS * mean(every) if measure.is_loss else 1 / self.reference.test_samples,
+            [
+                retraining.again - retraining.claimed
+                for name, pairs in by_method(self.audit).items()
+                if name in own
+                for _, retraining in pairs
+            ],
+            [list(row.claims.values()) for row in own.values()],
+            least=self._least(own.values()),
             solved_from=self.reference.protocol.solved_from or (1 + measure.guess) / 2,
             widest=float("inf") if measure.is_loss else (1 - measure.guess) / 2,
         )
@@ -279,4 +359,5 @@ def _rows(folder: Path, references: References) -> Iterable[AuditRow]:
         claims = {record.seed: claim.score for record in group.records if (claim := claim_of(record))}
         if claims and provenances.of(group.row_id).notice is None:
             times_s = [record.timing.fit_s for record in group.records]
-            yield AuditRow(group.row_id, group.records[0].method, claims, mean(times_s))
+            processors = {record.seed: record.provenance.processor for record in group.records}
+            yield AuditRow(group.row_id, group.records[0].method, claims, mean(times_s), processors)

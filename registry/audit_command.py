@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from registry.audit import AuditRequest, BoardAudit
 from registry.detection import detection_curve, perfect_claims
+from registry.draws import draw_problems
 from sgbench.cli.common import (
     LEADERBOARDS,
     chosen_protocols,
@@ -20,7 +20,7 @@ from sgbench.cli.common import (
     shared_options,
 )
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.audits import MIN_SOLVED
+from sgbench.leaderboard.store.audits import MIN_SOLVED, tolerance_in_use
 from sgbench.leaderboard.store.tree import protocols
 from sgbench.paths import default_runs_dir
 from sgbench.records.spec import RunSpec
@@ -53,7 +53,10 @@ def register(commands: Any) -> None:
     audit.add_argument("--rows", type=int, metavar="N", help="a random sample of so many; default: every row")
     audit.add_argument("--seeds", type=int, default=1, metavar="N", help="drawn of each row; default: 1")
     audit.add_argument(
-        "--draw", type=int, metavar="N", help="number of the draw; default: the board's last, or today's date"
+        "--draw",
+        type=int,
+        metavar="N",
+        help="number that draws; default: the last commit's, and of what was handed in the promised commit's",
     )
     audit.add_argument("--engine", choices=ENGINES, default="auto", help="default: auto")
     audit.add_argument(
@@ -98,7 +101,7 @@ def _audit(args: argparse.Namespace) -> int:
 
 def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
     """Do what is asked of one board, print it in lines unless JSON is asked for, and return it."""
-    request = _request(audit, args)
+    request = AuditRequest(args.draw, args.rows, args.seeds, args.method, args.engine)
     if args.pass_over is not None:
         if not args.by or not args.method:
             raise InputError("--pass-over: name one row with --method, and yourself with --by")
@@ -113,13 +116,6 @@ def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
     return _told(audit, request, args)
 
 
-def _request(audit: BoardAudit, args: argparse.Namespace) -> AuditRequest:
-    sessions = audit.audit.sessions
-    today = int(datetime.now(UTC).strftime("%Y%m%d"))
-    draw = args.draw if args.draw is not None else sessions[-1].draw if sessions else today
-    return AuditRequest(draw, args.rows, args.seeds, args.method, args.engine)
-
-
 def _train(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> None:
     """Train what is drawn; then more seeds where these hang on rounding, else other engines where one is out."""
 
@@ -127,7 +123,7 @@ def _train(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
         audit.train(asked_for, verifier=args.by, runner=_quietly if args.json else _replicas)
 
     again(request)
-    tolerance = audit.audit.tolerance
+    tolerance = tolerance_in_use(audit.audit)
     if tolerance is not None and tolerance.solved_from is not None:
         again(replace(request, seeds=max(MIN_SOLVED, request.seeds)))
         return
@@ -149,22 +145,28 @@ def _quietly(specs: Sequence[RunSpec]) -> None:
 
 def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
     """Describe what was drawn, what is left and what does not agree."""
-    drawn, left, failed = audit.drawn(request), audit.left(request), audit.failed()
-    tolerance = audit.audit.tolerance
+    drawn, left = audit.drawn(request), audit.left(request)
+    wrong = list(
+        draw_problems(audit.audit, audit.folder, {name: [*row.claims] for name, row in audit.rows.items()})
+    )
+    failed = [*audit.failed(), *wrong]
+    tolerance = tolerance_in_use(audit.audit)
     if not args.json:
         for verdict in audit.verdicts():
             word = "passed" if verdict.passed else "FAILED"
             print_lines(f"{audit.folder.name} {verdict.method_id} {word}: {verdict.statement}")
         time_s = sum(row.fit_s for row, _ in left)
         way = "" if args.by or not left else "; --by NAME trains them"
-        said = (
-            f"{len(drawn)} runs drawn by {request.draw}, {len(left)} left ({time_s:.0f} s by their records)"
+        said = f"{len(drawn)} runs drawn by {audit.number(request)}, {len(left)} left"
+        print_lines(
+            f"{audit.folder.name}: {said} ({time_s:.0f} s by their records), {len(failed)} rows failed{way}"
         )
-        print_lines(f"{audit.folder.name}: {said}, {len(failed)} rows failed{way}")
+        for why in (*audit.waiting.values(), *wrong):
+            print_lines(why)
         if tolerance is not None:
             print_lines(f"{audit.folder.name}: {_caught(audit)}")
     return {
-        "draw": request.draw,
+        "draw": audit.number(request),
         "drawn": len(drawn),
         "left": [[row.method_id, seed] for row, seed in left],
         "failed": failed,
@@ -174,7 +176,8 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
 
 def _caught(audit: BoardAudit) -> str:
     """Describe how often a doctored row would be caught: by twice the tolerance, or where all seeds are turned."""
-    solved = audit.audit.tolerance is not None and audit.audit.tolerance.solved_from is not None
+    tolerance = tolerance_in_use(audit.audit)
+    solved = tolerance is not None and tolerance.solved_from is not None
     points = detection_curve(audit.audit)
     return f"a row {points[-1] if solved else next(point for point in points if point.amount == TWICE)}"
 
@@ -189,7 +192,9 @@ def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
             print_lines(
                 f"{audit.folder.name} {score.method_id}: claimed {claimed}, on samples drawn anew {fresh}"
             )
-        print_lines(f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {request.draw}")
+        print_lines(
+            f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {audit.number(request)}"
+        )
     return {"failed": [], "fresh": [score.model_dump() for score in scores]}
 
 

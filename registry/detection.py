@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.audits import MIN_SOLVED, by_method, judge
+from sgbench.leaderboard.store.audits import MIN_SOLVED, by_method, judge, tolerance_in_use
 from sgbench.records.audit import Audit, Retraining, Tolerance
 
 MULTIPLES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -101,9 +101,10 @@ def perfect_claims(audit: Audit) -> tuple[int, int]:
 
 
 def _tolerance_of(audit: Audit) -> Tolerance:
-    if audit.tolerance is None:
+    tolerance = tolerance_in_use(audit)
+    if tolerance is None:
         raise InputError(f"{audit.protocol}: no tolerance yet; train rows again with --by NAME first")
-    return audit.tolerance
+    return tolerance
 
 
 def _rows(audit: Audit) -> list[list[Retraining]]:
@@ -156,7 +157,7 @@ def _point(
 
 def _caught(doctored: Sequence[Sequence[Retraining]], audit: Audit) -> int:
     """Count those that do not pass."""
-    tolerance, is_loss = audit.tolerance, audit.measure == "loss"
+    tolerance, is_loss = tolerance_in_use(audit), audit.measure == "loss"
     return sum(
         tolerance is not None and not judge(retrainings, tolerance, is_loss=is_loss)[0]
         for retrainings in doctored

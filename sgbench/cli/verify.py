@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--tier", choices=TIERS, required=True, help="rescored, reinferred or retrained")
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="check the first N; default: all, 1 to retrain"
+        "--seeds", type=int, metavar="N", help="check N of them, to retrain at random ones; default: all"
     )
     parser.add_argument("--by", metavar="NAME", help="store the outcome with the submission, under this name")
     parser.add_argument(
@@ -60,12 +61,18 @@ def _verify(args: argparse.Namespace) -> int:
 def _verify_submission(args: argparse.Namespace) -> int:
     """Repeat the claims of a submission, and store the outcome with --by; return 1 if a claim does not hold."""
     from sgbench.leaderboard.deviation import References
+    from sgbench.leaderboard.store.audits import read_audit
     from sgbench.leaderboard.store.method_provenance import place_of
     from sgbench.leaderboard.store.prediction_tables import claim_of
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
     from sgbench.submissions.verify.tiers import Verifier
 
+    if args.by is not None and args.tier == "retrained":
+        raise InputError(
+            "--by: which seeds of a row are trained again is drawn; store it by: "
+            "python -m registry audit --protocol NAME --method ID --by NAME"
+        )
     references = References(args.config_dir, args.allow_target)
     verdict = check(args.folder, references=references, judge=DataJudge(references, data=False))
     errors = [problem for problem in verdict.problems if problem.level == "error"]
@@ -74,12 +81,14 @@ def _verify_submission(args: argparse.Namespace) -> int:
             f"{args.folder}: {errors[0].path}: {errors[0].message}; see: sgbench submit check {args.folder}"
         )
     finished = {record.seed: record for record in verdict.records if claim_of(record) is not None}
-    outcome = Verifier(args.folder, verdict.submission, finished, references).verify(
+    folder = args.board / verdict.submission.protocol
+    audit = read_audit(folder, [])
+    repeatability = None if audit is None else audit.repeatability
+    outcome = Verifier(args.folder, verdict.submission, finished, references, repeatability).verify(
         args.tier, _seeds(args, sorted(finished))
     )
     written = None
     if args.by is not None:
-        folder = args.board / verdict.submission.protocol
         submission_path = place_of(folder, verdict.submission)
         if not submission_path.is_file():
             raise InputError(
@@ -91,10 +100,12 @@ def _verify_submission(args: argparse.Namespace) -> int:
 
 
 def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
-    """Return the seeds to verify: the first N of --seeds, by default all, or one if it is trained again."""
-    count = args.seeds if args.seeds is not None else (1 if args.tier == "retrained" else len(finished))
+    """Return the seeds to verify: all, or --seeds of them, which are drawn at random to be trained again."""
+    count = args.seeds if args.seeds is not None else len(finished)
     if not 1 <= count <= len(finished):
         raise InputError(f"--seeds {count}: 1 to {len(finished)}, as many as finished, can be checked")
+    if args.tier == "retrained":
+        return sorted(secrets.SystemRandom().sample(finished, count))
     return finished[:count]
 
 

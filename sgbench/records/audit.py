@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -10,6 +10,7 @@ from sgbench.records.base import (
     Amount,
     Commit,
     Fraction,
+    Grown,
     MethodId,
     Natural,
     Number,
@@ -59,6 +60,27 @@ class Tolerance(Strict):
     solved_from: Fraction | None  # where set, the share of seeds from here on is compared in place of scores
 
 
+class Repeatability(Strict):
+    """Says how far honest runs of one seed lie apart on two kinds of processor, from the maintainers' own rows."""
+
+    spread: Amount  # root mean square of score minus claim
+    largest: Amount  # of these differences
+    repeats: Natural  # runs on another processor than their record's that it is taken from
+    least: Amount  # a difference that never counts: one test sample, or a hundredth of the mean loss
+    loose: Amount  # tolerance of a mean from which on no claim is ranked: 10 points, or a tenth of guessing's loss
+
+
+class Draw(Strict):
+    """Names the commit that draws which seeds of a hand-in are trained again, promised before it was made."""
+
+    method_id: MethodId
+    promised_utc: Time
+    commit: Commit | None = (
+        None  # the first that follows the commit which brought the promise; None until then
+    )
+    seeds: tuple[Natural, ...] = Field(default=(), max_length=1000)
+
+
 class FreshScore(Strict):
     """Holds what stored weights score on a test split that was drawn after they were handed in."""
 
@@ -79,8 +101,10 @@ class PassedOver(Strict):
     reason: Words
 
 
-class Audit(Strict):
+class Audit(Grown):
     """Reports everything that was trained again of one board."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"repeatability", "draws", "own"})
 
     schema_version: Version
     protocol: ProtocolName
@@ -89,3 +113,7 @@ class Audit(Strict):
     sessions: tuple[AuditSession, ...] = Field(max_length=10_000)
     passed_over: tuple[PassedOver, ...] = Field(max_length=MAX_ROWS)
     fresh: tuple[FreshScore, ...] = Field(default=(), max_length=MAX_ROWS)
+    repeatability: Repeatability | None = None
+    draws: tuple[Draw, ...] | None = Field(default=None, max_length=MAX_ROWS)  # none is ever taken out
+    own: tuple[MethodId, ...] | None = Field(default=None, max_length=MAX_ROWS)
+    """Hand-ins that the maintainers made themselves, which rank as their other rows do."""

@@ -15,6 +15,7 @@ from sgbench.leaderboard.site.beside import SiteExtras
 from sgbench.leaderboard.site.feed import NEVER, NEWEST, feed_file
 from sgbench.leaderboard.site.pending import HEAD, RUN_AGAIN, TRAIN_AGAIN, pending_page, read_waiting
 from sgbench.leaderboard.site.sources import Sources
+from sgbench.leaderboard.store.audits import AUDIT
 from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import Submission
@@ -156,6 +157,13 @@ def test_what_waits(tmp_path: Path) -> None:
     assert RUN_AGAIN not in text_
     assert TRAIN_AGAIN in text_
     place(root / "toy_v1", Verification.model_validate(tree | {"tier": "retrained", "seeds": (0,)}))
+    assert TRAIN_AGAIN in Document(html(pending_page(sources_of(root)))).text  # a seed known beforehand
+    again = [{"method_id": handed_in.method_id, "seed": seed, "engine": "fused"} for seed in range(3)]
+    scores = {"claimed": 0.5, "again": 0.5}
+    session = {"verifier": "me", "draw": 1, "commit": None, "versions": {}, "processor": "a processor"}
+    session |= {"created_utc": tree["created_utc"], "retrainings": [each | scores for each in again]}
+    audit = {"schema_version": 1, "protocol": "toy_v1", "measure": "accuracy", "tolerance": None}
+    (root / "toy_v1" / AUDIT).write_text(json.dumps(audit | {"sessions": [session], "passed_over": []}))
     assert "Nothing waits." in Document(html(pending_page(sources_of(root)))).text
 
 

@@ -15,6 +15,7 @@ from sgbench.leaderboard.pages.sections import SURE
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_sentence
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.repeats import NOT_REPEATABLE
 from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.statistics.rank_places import LEVEL
@@ -27,7 +28,7 @@ RESAMPLING_SEED = 0
 FAILED = "failed or at chance"
 NO_DIFFERENCE = "no significant difference"
 PER_CENT = 100
-RANKED_ONCE = "reinferred with all seeds and retrained with one"
+RANKED_ONCE = "reinferred with all seeds, with its seeds trained again"
 NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
 
 
@@ -369,7 +370,10 @@ def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
         if failed is not None:
             yield f"{name} has no rank, since it failed when it was {failed.tier}: {failed.statement}."
         elif row.is_claimed:
-            yield f"{name} has no rank yet: it was handed in, and is not {RANKED_ONCE}."
+            repeats = listing.provenance.repeats
+            is_loose = repeats is not None and repeats.outcome == "loose"
+            why = NOT_REPEATABLE if is_loose else f"it was handed in, and is not {RANKED_ONCE}"
+            yield f"{name} has no rank yet: {why}."
         submission = listing.provenance.submission
         if submission is not None and submission.tuning_trials:
             yield f"{name} was chosen among {submission.tuning_trials} settings on the validation split."

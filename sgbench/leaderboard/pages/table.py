@@ -11,6 +11,7 @@ from sgbench.leaderboard.pages.sections import evidence, grid, sections, stateme
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.index import INDEX
 from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.repeats import NOT_REPEATABLE
 from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.leaderboard.store.stored import RECORDS
 from sgbench.tables import Notes, code, prose
@@ -84,7 +85,9 @@ def _claimed(board: Board, link: Link) -> Iterator[str]:
         yield "## Below the line: claimed, and not repeated"
         yield (
             "These rows failed a check, or came by submission and were not repeated: weights run again (tier "
-            "reinferred) and a seed trained again (tier retrained), both with success. Scores, spikes, operations, "
+            "reinferred), and all seeds, or those that a commit drew after the submission, trained again (tier "
+            f"retrained), each within the tolerance of its own claim. A row may also be {NOT_REPEATABLE}: then too "
+            "few repeats on another processor are known, or they lie too far apart. Scores, spikes, operations, "
             "energies and parameters are as claimed; the rows have no rank and move none above."
         )
         yield from _table(board.claimed, board, link)

@@ -12,6 +12,7 @@ from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.leaderboard.store.repeats import NOT_REPEATABLE
 from sgbench.records.base import in_seconds
 from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
@@ -19,9 +20,9 @@ from sgbench.tables.table import Cell, Table, texts
 
 PENDING = "pending.html"
 HEAD = "submission.json"
-REVIEW = "a maintainer's review; then its weights run again, and a seed trained again"
+REVIEW = "a maintainer's review; then its weights run again, and its seeds trained again"
 REVIEW_OUTSIDE = "a maintainer's review; answers alone never rank"
-RUN_AGAIN, TRAIN_AGAIN = "its weights run again", "a seed trained again"
+RUN_AGAIN, TRAIN_AGAIN = "its weights run again", "its seeds trained again"
 
 
 def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
@@ -108,5 +109,7 @@ def _missing(row: MethodRow) -> Iterator[str]:
     }
     if not run_again.issuperset(row.finished):
         yield RUN_AGAIN
-    if not (provenance.is_trained_again or provenance.passed_over):
+    if provenance.repeats is not None and provenance.repeats.outcome == "loose":
+        yield f"nothing: {NOT_REPEATABLE}"
+    elif not (provenance.is_repeated(row.finished) or provenance.passed_over):
         yield TRAIN_AGAIN

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.leaderboard.store.repeats import (
+    ROUNDING,
+    Repeats,
+    is_close,
+    judge_claims,
+    judge_scores,
+    tolerance_for,
+)
 from sgbench.records.audit import Audit, AuditSession, Retraining, Tolerance
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
@@ -24,7 +32,6 @@ MIN_PAIRS = 5
 """Fewest retrained runs from which a spread is computed."""
 MIN_SOLVED = 5
 """Fewest seeds of a method whose shares of solved seeds are compared."""
-ROUNDING = 1e-9
 
 
 def read_audit(folder: Path, findings: list[Finding]) -> Audit | None:
@@ -51,17 +58,16 @@ def by_method(audit: Audit) -> dict[str, list[tuple[AuditSession, Retraining]]]:
     return groups
 
 
-def verdicts(audit: Audit) -> Iterator[Verification]:
-    """Yield a verification for each method with enough retrained seeds; nothing if the audit has no tolerance."""
-    if audit.tolerance is None:
-        return
+def verdicts(audit: Audit, handed_in: Collection[str] = ()) -> Iterator[Verification]:
+    """Yield a verification for each method with enough retrained seeds; nothing of one without a tolerance.
+
+    `handed_in` are ids of submissions by others, whose claims set no tolerance and are held against a tighter one.
+    """
     for method_id, done in by_method(audit).items():
-        retrainings = [retraining for _, retraining in done]
-        seeds = sorted({retraining.seed for retraining in retrainings})
-        solved_from = audit.tolerance.solved_from
-        if solved_from is not None and len(seeds) < MIN_SOLVED:
+        outcome, statement, tolerance = _outcome(audit, method_id, handed_in)
+        if outcome not in ("agrees", "differs"):
             continue
-        passed, statement = judge(retrainings, audit.tolerance, is_loss=audit.measure == "loss")
+        retrainings = [retraining for _, retraining in done]
         first = {retraining.seed: retraining for retraining in reversed(retrainings)}
         claimed, again = (
             math.fsum(getattr(retraining, name) for retraining in first.values()) / len(first)
@@ -74,13 +80,13 @@ def verdicts(audit: Audit) -> Iterator[Verification]:
             protocol=audit.protocol,
             method_id=method_id,
             tier="retrained",
-            passed=passed,
+            passed=outcome == "agrees",
             verifier=session.verifier,
-            seeds=tuple(seeds),
+            seeds=tuple(sorted(first)),
             claimed_accuracy=None if by_loss else claimed,
             verified_accuracy=None if by_loss else again,
             agreement=None,
-            tolerance=audit.tolerance.score if solved_from is None else None,
+            tolerance=tolerance if by_loss or tolerance is None else min(tolerance, 1.0),
             statement=statement,
             commit=session.commit,
             versions=session.versions,
@@ -88,6 +94,63 @@ def verdicts(audit: Audit) -> Iterator[Verification]:
             claimed_loss=claimed if by_loss else None,
             verified_loss=again if by_loss else None,
         )
+
+
+def _outcome(audit: Audit, method_id: str, handed_in: Collection[str]) -> tuple[str, str, float | None]:
+    """Return what came of a method's repeats, "" for nothing yet, with a sentence and the tolerance of a seed."""
+    retrainings = [retraining for _, retraining in by_method(audit)[method_id]]
+    is_loss = audit.measure == "loss"
+    seeds = len({retraining.seed for retraining in retrainings})
+    if method_id in handed_in or is_close(audit.repeatability, seeds):
+        outcome, statement = judge_claims(retrainings, audit.repeatability, is_loss=is_loss)
+        return outcome, statement, tolerance_for(audit.repeatability)
+    if audit.tolerance is None:
+        return "", "", None
+    solved_from = audit.tolerance.solved_from
+    if solved_from is not None and seeds < MIN_SOLVED:
+        return "", "", None
+    passed, statement = judge(retrainings, audit.tolerance, is_loss=is_loss)
+    return (
+        "agrees" if passed else "differs",
+        statement,
+        audit.tolerance.score if solved_from is None else None,
+    )
+
+
+def tolerance_in_use(audit: Audit) -> Tolerance | None:
+    """Return the tolerance of a seed of own rows: of repeats on another processor, else the stored one."""
+    known = audit.repeatability
+    if known is None or not is_close(known, 1):
+        return audit.tolerance
+    return Tolerance(
+        score=tolerance_for(known),
+        spread=known.spread,
+        pairs=known.repeats,
+        basis="remade",
+        solved_from=None,
+    )
+
+
+def repeats_of(audit: Audit, handed_in: Collection[str]) -> dict[str, Repeats]:
+    """Map methods to what was repeated of them, those whose repeats say nothing yet included."""
+    drawn = {draw.method_id: draw.seeds for draw in audit.draws or () if draw.commit is not None}
+    found = {}
+    for method_id, done in by_method(audit).items():
+        outcome, statement, allowed = _outcome(audit, method_id, handed_in)
+        if not outcome:
+            continue
+        seeds = tuple(sorted({retraining.seed for _, retraining in done}))
+        found[method_id] = Repeats(
+            seeds=seeds,
+            by=tuple(dict.fromkeys(session.verifier for session, _ in done)),
+            processors=tuple(dict.fromkeys(session.processor for session, _ in done)),
+            drawn=drawn.get(method_id),
+            allowed=allowed,
+            allowed_mean=None if allowed is None else allowed / math.sqrt(len(seeds)),
+            outcome=outcome,  # pyright: ignore[reportArgumentType] - not ""
+            statement=statement,
+        )
+    return found
 
 
 def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
@@ -102,34 +165,7 @@ def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: b
     """
     if tolerance.solved_from is not None:
         return _judge_solved(retrainings, tolerance.solved_from)
-    return _judge_scores(retrainings, tolerance, is_loss=is_loss)
-
-
-def _judge_scores(
-    retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool
-) -> tuple[bool, str]:
-    """Compare claims with the range of their seed's retrained scores; return agreement and a line on the worst."""
-    by_seed: dict[int, list[Retraining]] = {}
-    for retraining in retrainings:
-        by_seed.setdefault(retraining.seed, []).append(retraining)
-    distances = {seed: outside_of(group) for seed, group in by_seed.items()}
-    worst = max(distances, key=lambda seed: distances[seed])
-    scores = [retraining.again for retraining in by_seed[worst]]
-    ends = dict.fromkeys(_text(end, is_loss=is_loss) for end in (min(scores), max(scores)))
-    engines = len({retraining.engine for retraining in by_seed[worst]})
-    statement = (
-        f"seed {worst} gives {' to '.join(ends)}{f' on {engines} engines' if engines > 1 else ''} where its record "
-        f"claims {_text(by_seed[worst][0].claimed, is_loss=is_loss)}; {_text(tolerance.score, is_loss=is_loss)} "
-        f"{'in loss' if is_loss else 'points'} apart are allowed"
-    )
-    return distances[worst] <= tolerance.score + ROUNDING, statement
-
-
-def outside_of(retrainings: Sequence[Retraining]) -> float:
-    """Compute how far the claim of one seed lies outside the range of its retrained scores; 0 inside."""
-    low, high = (end(retraining.again for retraining in retrainings) for end in (min, max))
-    claimed = retrainings[0].claimed
-    return max(low - claimed, claimed - high, 0.0)
+    return judge_scores(retrainings, tolerance.score, is_loss=is_loss)
 
 
 def _judge_solved(retrainings: Sequence[Retraining], solved_from: float) -> tuple[bool, str]:
@@ -151,11 +187,6 @@ def _judge_solved(retrainings: Sequence[Retraining], solved_from: float) -> tupl
 def _p_differs(claimed: int, again: int, seeds: int) -> float:
     """Return the p-value of two counts of solved seeds, cached since many rows of a board have equal counts."""
     return compare_shares(claimed, seeds, again, seeds).p
-
-
-def _text(value: float, *, is_loss: bool) -> str:
-    """Write a loss, or an accuracy in percent."""
-    return f"{value:.4g}" if is_loss else f"{100 * value:.2f}"
 
 
 def tolerance_of(

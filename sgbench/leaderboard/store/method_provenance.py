@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.audits import read_audit, verdicts
+from sgbench.leaderboard.store.audits import read_audit, repeats_of, verdicts
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.leaderboard.store.repeats import Repeats, handed_in_of
 from sgbench.records.audit import Audit, FreshScore
 from sgbench.records.files import parse_model, read_model, to_json, write_atomic
 from sgbench.records.submission import Submission, TuningLog
@@ -48,6 +49,11 @@ class MethodProvenance:
     tuning: TuningLog | None = None  # log of a submission whose settings were chosen among several
     passed_over: str | None = None  # why none of its seeds was retrained
     fresh: tuple[FreshScore, ...] = ()  # scores of its weights on samples drawn later
+    repeats: Repeats | None = None  # its seeds that were trained again
+    earlier: tuple[
+        Verification, ...
+    ] = ()  # trainings of a seed known beforehand: they prove nothing if passed
+    is_own: bool = False  # whether the maintainers handed it in themselves
 
     @property
     def best(self) -> Verification | None:
@@ -55,30 +61,38 @@ class MethodProvenance:
         passed = [verification for verification in self.verifications if verification.passed]
         return passed[-1] if passed else None
 
-    def is_claimed(self, finished: Iterable[int]) -> bool:
+    def is_claimed(self, finished: Collection[int]) -> bool:
         """Return whether a method gets no rank, since it failed a check, or is a submission that was not repeated.
 
-        A submission is repeated once the weights of all seeds in `finished` were run again and a seed was
-        retrained. Weights may have been trained on the test set, which only retraining shows.
+        A submission is repeated once the weights of all seeds in `finished` were run again, and all seeds that a
+        promised commit drew, or all finished ones, were trained again and agree with their claims. Weights may have
+        been trained on the test set, which only training again shows.
         """
         if self.failed is not None:
             return True
-        if self.submission is None:
+        if self.submission is None or self.is_own:
             return False
         run_again = {
             seed for check in self.verifications if check.tier == "reinferred" for seed in check.seeds
         }
-        return not run_again.issuperset(finished) or not (self.is_trained_again or self.passed_over)
+        return not run_again.issuperset(finished) or not (
+            self.is_repeated(finished) or self.passed_over is not None
+        )
+
+    def is_repeated(self, finished: Collection[int]) -> bool:
+        """Return whether all seeds that had to be were trained again, and agree with their claims."""
+        return self.repeats is not None and self.repeats.outcome == "agrees" and self.repeats.cover(finished)
 
     @property
     def is_trained_again(self) -> bool:
         """Return whether a seed was retrained and agreed."""
-        return any(check.tier == "retrained" and check.passed for check in self.verifications)
+        return self.repeats is not None and self.repeats.outcome == "agrees"
 
     @property
     def failed(self) -> Verification | None:
         """Return the verification of the lowest tier that was not passed; None without one."""
-        return next((verification for verification in self.verifications if not verification.passed), None)
+        checks = (*self.verifications, *self.earlier)
+        return next((verification for verification in checks if not verification.passed), None)
 
 
 @dataclass(frozen=True)
@@ -102,10 +116,14 @@ def read_provenances(folder: Path) -> Provenances:
     }
     notices = {notice.method_id: notice for notice in _read(folder, NOTICES, Notice, findings)}
     checks: dict[str, list[Verification]] = {}
+    earlier: dict[str, list[Verification]] = {}
     for verification in _read(folder, VERIFICATIONS, Verification, findings):
-        checks.setdefault(verification.method_id, []).append(verification)
+        kind = earlier if verification.tier == "retrained" else checks
+        kind.setdefault(verification.method_id, []).append(verification)
     audit = read_audit(folder, findings)
-    for verification in () if audit is None else verdicts(audit):
+    handed_in = handed_in_of(audit, submissions)
+    repeats = {} if audit is None else repeats_of(audit, handed_in)
+    for verification in () if audit is None else verdicts(audit, handed_in):
         checks.setdefault(verification.method_id, []).append(verification)
     passed_over = {} if audit is None else {each.method_id: each.reason for each in audit.passed_over}
     fresh = () if audit is None else audit.fresh
@@ -117,8 +135,11 @@ def read_provenances(folder: Path) -> Provenances:
             _tuning(submissions.get(name), folder),
             passed_over.get(name),
             tuple(score for score in fresh if score.method_id == name),
+            repeats.get(name),
+            tuple(sorted(earlier.get(name, []), key=_order)),
+            name in submissions and name not in handed_in,
         )
-        for name in sorted({*submissions, *notices, *checks, *passed_over})
+        for name in sorted({*submissions, *notices, *checks, *earlier, *repeats, *passed_over})
     }
     return Provenances(by_method, tuple(findings), audit)
 
@@ -132,18 +153,19 @@ def without_other_scores(provenances: Provenances, folder: Path, measure: Measur
     """Replace each verification of another score than `measure`, loss in place of accuracy, by a finding."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():
-        comparable = [
-            verification
-            for verification in provenance.verifications
-            if (verification.claimed_loss is not None) == measure.is_loss
+        others = [
+            check
+            for check in (*provenance.verifications, *provenance.earlier)
+            if (check.claimed_loss is not None) != measure.is_loss
         ]
-        by_method[name] = replace(provenance, verifications=tuple(comparable))
+        kept, earlier = (
+            tuple(check for check in checks if check not in others)
+            for checks in (provenance.verifications, provenance.earlier)
+        )
+        by_method[name] = replace(provenance, verifications=kept, earlier=earlier)
         findings += [
-            Finding(
-                str(place_of(folder, verification)), f"states no {measure.kind}, which the board compares"
-            )
-            for verification in provenance.verifications
-            if verification not in comparable
+            Finding(str(place_of(folder, check)), f"states no {measure.kind}, which the board compares")
+            for check in others
         ]
     return replace(provenances, by_method=by_method, findings=tuple(findings))
 

@@ -18,6 +18,7 @@ from sgbench.leaderboard.store.prediction_tables import (
     parse_prediction_table,
     targets_apart,
 )
+from sgbench.records.audit import Repeatability
 from sgbench.records.content import Scores
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import read_bytes
@@ -48,6 +49,7 @@ class Verifier:
         submission: content of submission.json.
         records: maps finished seeds to their records.
         references: references of the protocols.
+        repeatability: how far honest runs of a seed lie apart on the board; None if that is not known.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class Verifier:
         submission: Submission,
         records: Mapping[int, Result],
         references: References,
+        repeatability: Repeatability | None = None,
     ) -> None:
         self.root = root
         self.submission = submission
         self.records = records
         self.references = references
+        self.repeatability = repeatability
 
     def verify(self, tier: Tier, seeds: Sequence[int]) -> TierOutcome:
         """Run one tier of verification on these seeds.
@@ -200,8 +204,14 @@ class Verifier:
         """Train again from the method's entries and numbers, and compare with the claims."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
-        claims = dict(zip(self.records, self._claimed(self.records), strict=True))
-        return retrain(str(self.root), method, claims, seeds, references=self.references)
+        claims = dict(zip(seeds, self._claimed(seeds), strict=True))
+        return retrain(
+            str(self.root),
+            method,
+            claims,
+            references=self.references,
+            repeatability=self.repeatability,
+        )
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:

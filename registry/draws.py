@@ -1,0 +1,117 @@
+"""Which seeds of a hand-in are trained again: drawn by a commit that nobody could know when it was handed in."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sgbench.cli.common import GIT_TIMEOUT_S
+from sgbench.errors import InputError
+from sgbench.leaderboard.store.audits import AUDIT
+from sgbench.records.audit import Audit, Draw
+from sgbench.records.files import parse_model
+from sgbench.statistics.sampling import drawn
+from sgbench.training.git import FAILURES, ask
+
+SHORT_S = 120.0
+"""Time of a seed's training up to which all seeds are trained again, so that nothing has to be drawn."""
+NUMBER_DIGITS = 12
+
+
+def is_short(fits_s: Iterable[float]) -> bool:
+    """Return whether the median training of a board's seeds, of all its rows, is so short that all are repeated."""
+    return statistics.median(fits_s) <= SHORT_S
+
+
+def number_of(commit: str) -> int:
+    """Return the number that a commit draws with: the first twelve hexadecimal digits of its hash."""
+    return int(commit[:NUMBER_DIGITS], 16)
+
+
+def seeds_drawn(protocol: str, method_id: str, seeds: Collection[int], commit: str) -> tuple[int, ...]:
+    """Draw half of a method's seeds, rounded up and at least two where there are two, by a commit."""
+    order = drawn([f"{protocol} {method_id} {seed}" for seed in seeds], number_of(commit))
+    count = max(min(2, len(order)), (len(order) + 1) // 2)
+    return tuple(sorted(int(name.rpartition(" ")[2]) for name in order[:count]))
+
+
+def promised(audit: Audit, method_id: str) -> Audit:
+    """Add the promise that the first commit to come draws a method's seeds."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return audit.model_copy(
+        update={"draws": (*(audit.draws or ()), Draw(method_id=method_id, promised_utc=now))}
+    )
+
+
+def kept(audit: Audit, folder: Path, method_id: str, seeds: Collection[int]) -> tuple[Audit, Draw]:
+    """Keep the promise for a method: name its commit and the seeds that it draws; once drawn nothing changes.
+
+    Raises:
+        InputError: nothing was promised, or no commit has followed the one that brought the promise.
+    """
+    draw = next((draw for draw in audit.draws or () if draw.method_id == method_id), None)
+    if draw is None:
+        raise InputError(f"{folder}: no draw is promised for {method_id}; accept promises one")
+    if draw.commit is not None:
+        return audit, draw
+    commit = commit_after(folder, draw)
+    if commit is None:
+        raise InputError(
+            f"{folder}: {method_id}: its seeds are drawn by the first commit after the one that brings the promise "
+            f"of {draw.promised_utc}; there is none yet: commit the board, and repeat this after the next commit"
+        )
+    done = draw.model_copy(
+        update={"commit": commit, "seeds": seeds_drawn(audit.protocol, method_id, seeds, commit)}
+    )
+    return audit.model_copy(
+        update={"draws": tuple(done if each == draw else each for each in audit.draws or ())}
+    ), done
+
+
+def commit_after(folder: Path, draw: Draw) -> str | None:
+    """Return the first commit of the checked-out line after the one that brought a promise; None if none came yet.
+
+    Raises:
+        InputError: the folder is in no git repository.
+    """
+    try:
+        line, touched = (
+            _words(folder, "log", "--first-parent", "--reverse", "--format=%H", *path)
+            for path in ((), ("--", AUDIT))
+        )
+        brought = next((commit for commit in touched if _holds(folder, commit, draw)), None)
+    except FAILURES as error:
+        raise InputError(f"{folder}: is in no git repository, whose commits draw the seeds") from error
+    if brought is None:
+        return None
+    return next(iter(line[line.index(brought) + 1 :]), None)
+
+
+def _words(folder: Path, *words: str) -> list[str]:
+    return ask(folder, *words, timeout_s=GIT_TIMEOUT_S).decode().split()
+
+
+def _holds(folder: Path, commit: str, draw: Draw) -> bool:
+    """Return whether a commit's audit holds a promise."""
+    try:
+        data = ask(folder, "show", f"{commit}:./{AUDIT}", timeout_s=GIT_TIMEOUT_S)
+        draws = parse_model(data, Audit, AUDIT).draws or ()
+    except (*FAILURES, InputError):
+        return False
+    return any((each.method_id, each.promised_utc) == (draw.method_id, draw.promised_utc) for each in draws)
+
+
+def draw_problems(audit: Audit, folder: Path, finished: Mapping[str, Sequence[int]]) -> Iterable[str]:
+    """Yield what is wrong with a board's draws: another commit than promised, or other seeds than it draws."""
+    for draw in audit.draws or ():
+        if draw.commit is None:
+            continue
+        right = commit_after(folder, draw)
+        if right != draw.commit:
+            yield f"{draw.method_id}: drawn by {draw.commit[:12]}, not by {(right or 'a later commit')[:12]}"
+        elif set(draw.seeds) != {
+            *seeds_drawn(audit.protocol, draw.method_id, finished[draw.method_id], draw.commit)
+        }:
+            yield f"{draw.method_id}: not the seeds that {draw.commit[:12]} draws"
