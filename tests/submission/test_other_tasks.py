@@ -71,7 +71,18 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
     assert "fine" in checked(task, folder, board, capsys)
     more = ["--config-dir", str(task.config_dir), "--board", str(board)]
     assert keep(["accept", str(folder), *more]) == 0
-    for tier in ("rescored", "reinferred", "retrained"):
+    again = [
+        "audit",
+        "--protocol",
+        task.protocol,
+        "--root",
+        str(board),
+        "--runs",
+        str(tmp_path / "again"),
+        *more[:2],
+    ]
+    assert keep([*again, "--by", "me"]) == 0
+    for tier in ("rescored", "reinferred"):
         assert main(["verify", str(folder), "--tier", tier, "--by", "me", *more]) == 0, tier
         path = board / task.protocol / "verifications" / record.method_id / f"{tier}.json"
         found = json.loads(path.read_text())
@@ -126,8 +137,9 @@ def _passes_all_tiers(
     folder = root / "subs" / task.protocol / record.method_id
     more = [*own, "--board", str(root / "boards")]
     assert keep(["accept", str(folder), *more]) == 0, capsys.readouterr().err
-    for tier in ("rescored", "reinferred", "retrained"):
+    for tier in ("rescored", "reinferred"):
         assert main(["verify", str(folder), "--tier", tier, "--by", "me", *more]) == 0, tier
+    assert main(["verify", str(folder), "--tier", "retrained", *more]) == 0
     return folder, own
 
 
