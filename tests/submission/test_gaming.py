@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from registry import draws
 from registry.__main__ import main as keep
@@ -356,6 +357,8 @@ def test_weights_that_saw_the_test_set_at_every_tier(tmp_path: Path, monkeypatch
         with data.last_step():
             test = data.splits["test"]
         train, count = data.splits["train"], len(test.target)
+        assert isinstance(train.values, Tensor)
+        assert isinstance(test.values, Tensor)
         train.values[:count], train.target[:count] = test.values, test.target
 
     boards, runs = tmp_path / "boards", tmp_path / "runs"
