@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,12 +12,14 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from fastspiking.signals.spikes import dense
 from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.energy import module_operations as operations
+from sgbench.energy import module_units as units
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.energy.module_operations import Received, Tally
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.networks.baseline import Baseline
 from sgbench.networks.snntorch_modules import is_snntorch
+from sgbench.networks.watching import tensors_in
 from sgbench.records.counts import Count, LayerCounts, OpCounts
 
 FREE = frozenset(
@@ -202,7 +203,7 @@ class ModuleCounter:
             self.origin[value] = (name, "binary" if is_spiking and place == 0 else kind)
 
     def _count(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        """Count the operations of a known module's call with `inputs`, and note the origin of its outputs."""
+        """Count a known module's call with `inputs`, and note the origin of its outputs."""
         name = self.names[module]
         received = self._received(module, inputs[0])
         first = next(tensors_in(output))
@@ -211,17 +212,17 @@ class ModuleCounter:
                 raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
             self.origin[first] = (received.source, received.kind)
             return
-        is_spiking = operations.neuron_operations(module) is not None
-        if isinstance(module, operations.SEQUENCES):
+        is_spiking = units.neuron_operations(module) is not None
+        if isinstance(module, units.SEQUENCES):
             state = inputs[1] if len(inputs) > 1 else None
-            operations.count_sequence(module, received, state, name, self.tally)
+            units.count_sequence(module, received, state, name, self.tally)
             name = f"{name}.l{module.num_layers - 1}"
         else:
             rows = received.x.shape[0] if first.dim() > 1 else 1
             tally = self.tally(name, type(module).__name__, first.numel() // max(1, rows))
             self._layer(module, inputs, received, first, tally)
         kind = received.kind if operations.keeps_kind(module) else "real"
-        self._mark(output, name, is_spiking and not operations.is_graded(module), kind)
+        self._mark(output, name, is_spiking and not units.is_graded(module), kind)
 
     def _layer(
         self, module: Any, inputs: tuple[Any, ...], received: Received, output: Tensor, tally: Tally
@@ -233,33 +234,24 @@ class ModuleCounter:
                     f"'{tally.name}': a {type(module).__name__} in training mode; call eval() first"
                 )
             tally.counts["normalisation_operations"] += 0 if self.fold_batch_norm else output.numel()
-        elif isinstance(module, operations.CELLS):
+        elif isinstance(module, units.CELLS):
             state = inputs[1] if len(inputs) > 1 else None
             hidden = state[0] if isinstance(state, tuple) else state
-            operations.count_cell(module, received, hidden, tally)
-        elif operations.neuron_operations(module) is not None:
-            operations.count_neurons(module, received, output, tally)
+            units.count_cell(module, received, hidden, tally)
+        elif units.neuron_operations(module) is not None:
+            units.count_neurons(module, received, output, tally)
         elif type(module).__name__ == ONE_TO_ONE:
-            operations.count_one_to_one(module, received, tally)
+            units.count_one_to_one(module, received, tally)
         else:
             count = next(count for kinds, count in operations.COUNTED.items() if isinstance(module, kinds))
             count(module, received, output, tally)
 
 
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a value: itself, or those in lists, tuples and dicts at any depth."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from tensors_in(part)
-
-
 def _is_known(module: nn.Module) -> bool:
     """Return whether the counter has a rule for a module: for its class of torch, or its kind of snnTorch."""
     kinds = (kind for group in operations.COUNTED for kind in group)
-    counted = (*kinds, *operations.BATCH_NORMS, *operations.PASSING, *operations.SEQUENCES, *operations.CELLS)
-    is_neuron = operations.neuron_operations(module) is not None
+    counted = (*kinds, *operations.BATCH_NORMS, *operations.PASSING, *units.SEQUENCES, *units.CELLS)
+    is_neuron = units.neuron_operations(module) is not None
     return type(module) in counted or is_neuron or type(module).__name__ == ONE_TO_ONE
 
 
@@ -290,7 +282,7 @@ class _FunctionWatcher(TorchFunctionMode):
             counter.origin[output] = ("residual additions", "real")
         elif name in FREE or (origins and name in DROPPING and not _is_training_dropout(name, args, by_name)):
             self._pass_on(origins, output)
-        elif len(known) == 1 and isinstance(output, Tensor) and _is_counted(name):
+        elif len(known) == 1 and isinstance(output, Tensor) and operations.is_counted(name):
             (origin,) = origins
             self._function(name, Received(known[0], *origin), (args[1:], by_name), output)
         elif origins and not (counter.leave_out and name in LOOKING):
@@ -320,15 +312,11 @@ class _FunctionWatcher(TorchFunctionMode):
         return f"{prefix}{name}({source[: max(0, room)]})"[:MOST_LETTERS]
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
-        """Note the joint origin of an output: all sources, and "real" if one of them is real."""
+        """Note all sources of an output, and "real" if one of them is real."""
         if origins:
             kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
             source = "+".join(dict.fromkeys(source for source, _ in origins))[:MOST_LETTERS]
             self.counter._mark(output, source, is_spiking=False, kind=kind)
-
-
-def _is_counted(name: str) -> bool:
-    return name in operations.REDUCING or operations.module_like(name) is not None
 
 
 def _is_training_dropout(name: str, args: tuple[Any, ...], by_name: dict[str, Any]) -> bool:
@@ -356,10 +344,7 @@ class PlainCounter:
     A baseline that computes once on a whole sample counts as one step a sample; if it first sums its input over
     time, these additions count too. Values of 0 cause no effective operation, as in spiking networks.
 
-    Args:
-        network: the baseline.
-        input_kind: whether the encoder's output is declared binary or real.
-        bits: of a weight and of a state variable.
+    Its arguments are those of `counter_of`.
     """
 
     def __init__(self, network: Baseline, input_kind: Kind, *, bits: int) -> None:
@@ -373,10 +358,7 @@ class PlainCounter:
             self.counter.names |= {layer.body: layer.name, layer.after: layer.name}
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
-        """Run the baseline on one batch, samples of equal length together, and add its operations.
-
-        `trajectory` is not used; it is there as in `OperationCounter.update`.
-        """
+        """Run the baseline on one batch, samples of equal length together; `trajectory` is not used."""
         x = dense(batch.x)
         for length in batch.lengths.unique().tolist():
             chosen = batch.lengths == length

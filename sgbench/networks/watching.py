@@ -139,3 +139,12 @@ def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
         return None
     threshold = module.threshold if isinstance(module.threshold, Tensor) else torch.tensor(module.threshold)
     return spikes, potential - threshold
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a value: itself, or those in lists, tuples and dicts at any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from tensors_in(part)

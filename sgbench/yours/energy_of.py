@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sgbench.energy.modules import ModuleCounter, tensors_in
+from sgbench.energy.modules import ModuleCounter
 from sgbench.energy.price import chosen_targets
 from sgbench.energy.priced import PricedNetwork
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.networks.snntorch_modules import is_snntorch
-from sgbench.networks.watching import Watcher, run, undisturbed, watched
+from sgbench.networks.watching import Watcher, run, tensors_in, undisturbed, watched
 
 
 def energy_of(  # noqa: PLR0913 - each has a default
