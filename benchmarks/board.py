@@ -71,7 +71,6 @@ def write_records(root: Path, settings: BoardSettings) -> Iterator[Path]:
 
 
 def _published() -> list[RunRecord]:
-    """The records of one method that has a width."""
     for path in sorted(PUBLISHED.glob("*/0.json")):
         if read_model(path, RunRecord).method.parameters["surrogate"].get("width_fwhm"):
             return [read_model(seed_path, RunRecord) for seed_path in sorted(path.parent.glob("*.json"))]
@@ -87,7 +86,6 @@ def _varied(pattern: RunRecord, width: float, accuracy: float) -> RunRecord:
 
 
 def _scored(scores: Scores | None, accuracy: float) -> Scores | None:
-    """With an accuracy that so many samples can have."""
     if scores is None:
         return None
     hits = min(scores.samples, max(0, round(accuracy * scores.samples)))

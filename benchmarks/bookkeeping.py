@@ -19,11 +19,7 @@ EPOCHS = 30  # that each point tells of
 
 
 def per_point_ms(points: int) -> float:
-    """CPU time of a sweep of so many points, without its training, for each of them [ms].
-
-    Args:
-        points: a multiple of 5.
-    """
+    """CPU time of a sweep of so many points, without its training, for each of them [ms]."""
     with tempfile.TemporaryDirectory() as folder:
         began_s = time.process_time()
         seeds = ",".join(map(str, range(points // 5)))

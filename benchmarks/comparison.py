@@ -49,11 +49,7 @@ def builds(*, with_peers: bool) -> dict[str, Build]:
 
 
 def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
-    """Measure a workload.
-
-    Raises:
-        GateError: a contender computes something else; nothing was timed.
-    """
+    """Measure a workload."""
     with limited(settings.threads) as cores, neighbour(busy=settings.busy):
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()

@@ -62,7 +62,6 @@ def compare(settings: CountingSettings) -> dict[str, Any]:
 
 
 def _digits(words: tuple[str, ...], settings: CountingSettings) -> RunSpec:
-    """The digits with other entries."""
     return compose(["experiment=digits", f"protocol.batch_size={settings.batch}", *words])
 
 

@@ -59,12 +59,7 @@ class DataSettings:
 
 
 def compare(settings: DataSettings) -> dict[str, Any]:
-    """Measure in turn, then memory in processes of their own.
-
-    Raises:
-        GateError: a spike was lost or made up; nothing was timed.
-        SgbenchError: memory cannot be measured.
-    """
+    """Measure in turn, then memory in processes of their own."""
     with tempfile.TemporaryDirectory() as folder, limited(settings.threads) as cores:
         root = Path(folder)
         memory_kept = not settings.default_allocator and keep_freed_memory()

@@ -43,11 +43,7 @@ class Recorded(EventFiles):
 
 
 def write(root: Path, count: int, spikes: int, seed: int) -> int:
-    """Make the file below a data root; returns how many spikes it holds.
-
-    Raises:
-        InputError: h5py is missing.
-    """
+    """Make the file below a data root; returns how many spikes it holds."""
     try:
         import h5py
     except ImportError as error:

@@ -36,11 +36,7 @@ class EquivalenceSettings:
 
 
 def compare(settings: EquivalenceSettings) -> dict[str, Any]:
-    """Train every seed alone and among the others.
-
-    Raises:
-        InputError: fewer than two seeds, or no margin.
-    """
+    """Train every seed alone and among the others."""
     require_count("--seeds", settings.seeds, low=2)
     if not settings.margin > 0:
         raise InputError(f"--margin={settings.margin:g}: a difference above 0 is needed, e.g. 0.01")

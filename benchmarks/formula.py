@@ -52,11 +52,7 @@ class FormulaSettings:
 
 
 def compare(settings: FormulaSettings) -> dict[str, Any]:
-    """Measure all shapes.
-
-    Raises:
-        GateError: a formula does not do what its shape does.
-    """
+    """Measure all shapes."""
     with limited(settings.threads) as cores:
         keep_freed_memory()
         load_before = report.load_average()

@@ -65,11 +65,7 @@ class Start:
 
 
 def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int) -> list[Finding]:
-    """Losses and gradients on smaller copies of a workload, strictly in float64 and again in float32.
-
-    Raises:
-        GateError: a contender differs, or a layer of the copy is silent, so that nothing would be compared.
-    """
+    """Losses and gradients on smaller copies of a workload, strictly in float64 and again in float32."""
     findings = []
     for where, precision, limits in (
         ("float64 copy", "float64", STRICT),
@@ -94,9 +90,6 @@ def check_real(
     """First losses of the workload that is timed; of other models, that they train at about the same rates.
 
     Later losses and gradients are only shown: in float32 one spike lost to rounding moves them.
-
-    Raises:
-        GateError: a contender differs.
     """
     starts = {name: Start.of(contender) for name, contender in contenders.items()}
     findings = []
@@ -131,11 +124,7 @@ def compare(name: str, where: str, wanted: Start, actual: Start, dtype: torch.dt
 
 
 def require(findings: list[Finding]) -> list[Finding]:
-    """All of them, if all are fine.
-
-    Raises:
-        GateError: names the first failure of each contender.
-    """
+    """All of them, if all are fine."""
     failed: dict[str, Finding] = {}
     for finding in findings:
         if not finding.fine:
@@ -156,6 +145,5 @@ def _relative(value: float, reference: float) -> float:
 
 
 def _factor(wanted: list[float], rates: list[float]) -> float:
-    """The largest ratio of two layers' rates, in either direction."""
     pairs = zip(rates, wanted, strict=True)
     return max(max(ours, 1e-12) / max(theirs, 1e-12) for pair in pairs for ours, theirs in (pair, pair[::-1]))

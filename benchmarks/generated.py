@@ -118,11 +118,7 @@ def driven(kind: str, steps: int, batch: int, size: int) -> tuple[Tensor, Tensor
 
 
 def compare(settings: GeneratedSettings) -> dict[str, Any]:
-    """Measure all neurons.
-
-    Raises:
-        GateError: the two engines do not do the same.
-    """
+    """Measure all neurons."""
     with limited(settings.threads) as cores, tempfile.TemporaryDirectory() as folder:
         memory_kept = keep_freed_memory()
         load_before = report.load_average()
@@ -172,7 +168,6 @@ def _layer(kind: str, settings: GeneratedSettings) -> dict[str, Any]:
 
 
 def _run(kind: str, settings: GeneratedSettings, folder: Path) -> dict[str, Any]:
-    """Whole runs."""
     gate_in_double(kind, settings, folder)
     times = {name: Times() for name in ENGINES}
     losses, chosen = {}, {}
@@ -196,9 +191,6 @@ def gate_in_double(kind: str, settings: GeneratedSettings, folder: Path) -> None
     """Compare losses and gradients of every batch of an epoch in float64, each from equal weights.
 
     Two free runs part by a factor with every batch, until spikes differ: no two ways of rounding survive that.
-
-    Raises:
-        GateError: a loss or a gradient differs by more than rounding, or one engine runs both.
     """
     sides = {name: build(_spec(kind, name, settings, folder, DOUBLE)) for name in ENGINES}
     for name, parts in sides.items():
@@ -216,7 +208,6 @@ def gate_in_double(kind: str, settings: GeneratedSettings, folder: Path) -> None
 
 
 def _learnt(parts: Parts, batch: Batch) -> gate.Start:
-    """Loss and gradients of one batch."""
     parts.optimizer.zero_grad()
     (progress,) = parts.rule.gradients(parts.network, batch, parts.objective)
     named = parts.network.named_parameters()
@@ -225,11 +216,7 @@ def _learnt(parts: Parts, batch: Batch) -> gate.Start:
 
 
 def _finished(spec: RunSpec) -> RunRecord:
-    """Run what has to end well.
-
-    Raises:
-        GateError: it failed.
-    """
+    """Run what has to end well."""
     record = run_spec(spec)
     if record.status != "finished":
         raise GateError(f"gate: the run failed: {record.failure}")
@@ -237,11 +224,7 @@ def _finished(spec: RunSpec) -> RunRecord:
 
 
 def _compare(what: str, losses: dict[str, float], allowed: float) -> None:
-    """Compare the mean losses of both engines, relative to the reference's.
-
-    Raises:
-        GateError: they differ by more than is allowed.
-    """
+    """Compare the mean losses of both engines, relative to the reference's."""
     ours, theirs = losses["generated"], losses["reference"]
     if not abs(ours - theirs) <= allowed * abs(theirs):
         raise GateError(f"gate: {what}: mean losses {ours:.10f} and {theirs:.10f}")

@@ -88,12 +88,7 @@ def measurements(settings: HeadlineSettings) -> list[Measurement]:
 
 
 def measure(settings: HeadlineSettings) -> None:
-    """Make every measurement in a process of its own, one after another, and print the progress.
-
-    Raises:
-        SgbenchError: a measurement failed; those before it are stored.
-        InputError: a framework that the table names is not installed.
-    """
+    """Make every measurement in a process of its own, one after another, and print the progress."""
     if settings.peers:
         from benchmarks import peers
 
@@ -117,11 +112,7 @@ def measure(settings: HeadlineSettings) -> None:
 
 
 def rewrite(root: Path = ROOT, folder: Path = RESULTS) -> None:
-    """Put the table between its marks of docs/engine.md, and the gain on sparse input into README.md.
-
-    Raises:
-        InputError: a page has not what is replaced, or a result is missing.
-    """
+    """Put the table between its marks of docs/engine.md, and the gain on sparse input into README.md."""
     page, readme = root / "docs" / "engine.md", root / "README.md"
     text, gains = page.read_text(encoding="utf-8"), [_gain(folder, line) for line in LINES if line.sparse]
     before, _, rest = text.partition(START)
@@ -136,11 +127,7 @@ def rewrite(root: Path = ROOT, folder: Path = RESULTS) -> None:
 
 
 def table(folder: Path = RESULTS) -> str:
-    """Markdown, and the machine below it.
-
-    Raises:
-        InputError: a result is missing or not one.
-    """
+    """Markdown, and the machine below it."""
     rows = [
         "| one training step | snnTorch | sgbench | times faster | best peer | with AVX-512 |",
         "| :-- | --: | --: | --: | :-- | --: |",

@@ -117,9 +117,6 @@ def limited(threads: int) -> Iterator[list[int]]:
     """So many threads on as many cores; yields the cores, none where the system does not report them.
 
     Some frameworks do not heed torch's number of threads, but all heed the cores of their process.
-
-    Raises:
-        InputError: there are not so many cores.
     """
     before = torch.get_num_threads()
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

@@ -26,11 +26,7 @@ MIB = 2**20
 
 
 def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
-    """Memory of all contenders [bytes].
-
-    Raises:
-        SgbenchError: a child failed, or the system does not tell its memory.
-    """
+    """Memory of all contenders [bytes]."""
     load_before = report.load_average()
     contenders = {name: _in_child(settings, name) for name in builds(with_peers=with_peers)}
     return {

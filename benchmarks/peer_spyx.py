@@ -104,13 +104,11 @@ def _train_step(task: Task) -> Any:
 
 
 def _input(task: Task) -> Any:
-    """Time first, channels last."""
     x = task.x if task.x.dim() == 3 else task.x.permute(0, 1, 3, 4, 2)  # noqa: PLR2004 - T, B, N
     return jnp.asarray(x.contiguous().numpy())
 
 
 def _product(stage: Stage, shape: tuple[int, ...], rngs: Any) -> tuple[list[Any], tuple[int, ...]]:
-    """Modules of a stage's product and the shape of what they make."""
     weight, bias = stage.weight.numpy(), jnp.asarray(stage.bias.numpy())
     if stage.kind == "conv":
         n_out, n_in = weight.shape[:2]

@@ -170,7 +170,6 @@ def sinabs(task: Task) -> TorchContender:
 
 
 def _like(task: Task, network: nn.Module, forward: Any, firing: list[nn.Module]) -> TorchContender:
-    """A contender of a model that is near."""
     weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
     return TorchContender(task, forward, weights, lambda: rates_by_hooks(firing, forward), same_model=False)
 

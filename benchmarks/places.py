@@ -51,11 +51,7 @@ class PlacesSettings:
 
 
 def compare(settings: PlacesSettings) -> dict[str, Any]:
-    """Run the same sweep on this machine and each cluster, with one worker and with as many as were asked for.
-
-    Raises:
-        InputError: a sweep did not end well, or there is no such cluster.
-    """
+    """Run the same sweep on this machine and each cluster, with one worker and with as many as were asked for."""
     places = settings.on.split(",")
     for place in places:
         require_choice("--on", place, PLACES)
@@ -76,11 +72,7 @@ def compare(settings: PlacesSettings) -> dict[str, Any]:
 
 
 def beyond_training_s(seeds: int) -> float:
-    """CPU time of a point in this process without its epochs: composing, building, scoring, record and weights [s].
-
-    Args:
-        seeds: of each of two surrogates.
-    """
+    """CPU time of a point in this process without its epochs: composing, building, scoring, record and weights [s]."""
     _in_process_s(1, EPOCHS)  # imports and compiled loops
     once_s, twice_s = (_in_process_s(seeds, epochs) for epochs in (EPOCHS, 2 * EPOCHS))
     return (2 * once_s - twice_s) / (2 * seeds)

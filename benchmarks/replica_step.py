@@ -26,12 +26,7 @@ BARE, REPLICAS = "bare engine and optimiser", "replicas"
 
 
 def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
-    """CPU time of a step of one replica [ms], alone on the bare engine and among others.
-
-    Args:
-        specs: of one network on one task.
-        rounds: times that each is run.
-    """
+    """CPU time of a step of one replica [ms], alone on the bare engine and among others."""
     with limited(1), _lockstep(specs) as lockstep:
         keep_freed_memory()
         alone = [build(spec) for spec in specs]
@@ -72,7 +67,6 @@ def _lockstep(specs: Sequence[RunSpec]) -> Iterator[Lockstep]:
 
 
 def _bare(parts: Parts, batch: Batch) -> None:
-    """Forward, loss, backward and step, nothing else."""
     parts.optimizer.zero_grad()
     trajectory = parts.network.unroll(batch.x, batch.lengths)
     parts.objective.whole(trajectory, batch.target).backward()
@@ -80,14 +74,12 @@ def _bare(parts: Parts, batch: Batch) -> None:
 
 
 def _reset_alone(alone: Sequence[Parts], beginning: Sequence[tuple[Any, Any]]) -> None:
-    """Weights and optimisers as they were before the first step."""
     for parts, (weights, moved) in zip(alone, beginning, strict=True):
         parts.network.load_state_dict(weights)
         parts.optimizer.load_state_dict(copy.deepcopy(moved))
 
 
 def _reset(lockstep: Lockstep, first: dict[str, Tensor]) -> None:
-    """The same of all rows."""
     for row in range(len(lockstep.members)):
         lockstep.stack.load_row(row, Stack.row_of(first, row))
 

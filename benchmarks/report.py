@@ -100,12 +100,7 @@ def sizes_line(sizes: dict[str, Any]) -> str:
 
 
 def check_json(path: Path | None) -> None:
-    """Refuse a file that could not be written, before anything is measured.
-
-    Raises:
-        InputError: it is a folder, or its folder does not exist.
-        StorageError: it cannot be written.
-    """
+    """Refuse a file that could not be written, before anything is measured."""
     if path is None:
         return
     if path.is_dir():

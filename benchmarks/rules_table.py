@@ -47,33 +47,19 @@ class Measured(NamedTuple):
 
 
 def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> None:
-    """Put the tables between the marks of the page.
-
-    Args:
-        page: docs/rules.md.
-        results: folder of what `python -m benchmarks rules` wrote.
-        root: of the checkout, with its boards and its page of reproductions.
-
-    Raises:
-        InputError: the page has no marks, or a result is missing.
-    """
+    """Put the tables between the marks of the page."""
     before, after = _around(page, START, END)
     lines = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
     write_atomic(page, (before + "\n".join(lines) + after).encode())
 
 
 def rewrite_scaling(page: Path = PAGE) -> None:
-    """Put the exponents between their marks of the page, and draw the picture.
-
-    Raises:
-        InputError: the page has no marks, or the result is missing.
-    """
+    """Put the exponents between their marks of the page, and draw the picture."""
     before, after = _around(page, SCALING, SCALING_END)
     write_atomic(page, f"{before}{SCALING}\n\n{scaling.rewrite()}\n\n{SCALING_END}{after}".encode())
 
 
 def _around(page: Path, start: str, end: str) -> tuple[str, str]:
-    """Return what stands before and after the marks of a page."""
     text = page.read_text(encoding="utf-8")
     if text.count(start) != 1 or text.count(end) != 1:
         raise InputError(f"{page}: {start} and {end} are needed once each")
@@ -97,7 +83,6 @@ def table(results: Path, root: Path) -> str:
 
 
 def _is_on_boards(words: Sequence[str]) -> bool:
-    """Return whether a measurement differs from a board's network in nothing that the board fixes."""
     return not any(word.startswith(("neuron", "network=")) for word in words)
 
 
@@ -128,11 +113,7 @@ def _from(own: Sequence[int], base: Sequence[int]) -> str:
 
 
 def measurements(results: Path) -> dict[str, Measured]:
-    """Read what was measured on the network joined all to all.
-
-    Raises:
-        InputError: the file is missing.
-    """
+    """Read what was measured on the network joined all to all."""
     path = results / "rules.json"
     if not path.is_file():
         lengths = " ".join(map(str, STEPS))

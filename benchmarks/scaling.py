@@ -227,11 +227,7 @@ def _figure(tree: dict[str, Any]) -> Figure:
 
 
 def rewrite(result: Path = RESULT, picture: Path = PICTURE) -> str:
-    """Draw the picture anew from what was measured; returns the table.
-
-    Raises:
-        InputError: the file is missing.
-    """
+    """Draw the picture anew from what was measured; returns the table."""
     if not result.is_file():
         raise InputError(f"{result}: is missing; run: python -m benchmarks scaling --json {result}")
     tree = json.loads(result.read_text(encoding="utf-8"))

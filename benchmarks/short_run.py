@@ -37,11 +37,7 @@ class ShortRunSettings:
 
 
 def compare(settings: ShortRunSettings) -> dict[str, Any]:
-    """Run each in turn; one round before the first is not counted, since loops may have to be compiled.
-
-    Raises:
-        InputError: one of the processes failed.
-    """
+    """Run each in turn; one round before the first is not counted, since loops may have to be compiled."""
     load_before = report.load_average()
     names = [*PARTS, RUN]
     times: dict[str, list[float]] = {name: [] for name in names}

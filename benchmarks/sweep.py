@@ -50,12 +50,7 @@ AIMS = {FULL: 14.0, BASIC: 5.0}
 
 
 def compare(settings: SweepSettings) -> dict[str, Any]:
-    """Run all four in turn.
-
-    Raises:
-        GateError: two of them come to different losses.
-        InputError: the batch size does not divide the data.
-    """
+    """Run all four in turn."""
     if settings.epochs * W1Like.sizes["train"] != STEPS * settings.batch:
         raise InputError(
             f"--batch={settings.batch}: {STEPS} steps have to be whole epochs; 32, 64, 96, 128 are"
@@ -87,11 +82,7 @@ def compare(settings: SweepSettings) -> dict[str, Any]:
 
 
 def _gate(losses: dict[str, dict[tuple[str, int], list[float]]]) -> None:
-    """All have to train with equal losses.
-
-    Raises:
-        GateError: an epoch's mean loss differs, or a run is missing.
-    """
+    """All have to train with equal losses."""
     base = losses[LIGHT]
     for name, own in losses.items():
         apart = []

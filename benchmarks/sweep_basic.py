@@ -42,12 +42,7 @@ class BasicSettings:
 
 
 def compare(settings: BasicSettings) -> dict[str, Any]:
-    """Run all points with Hydra's basic launcher, and all as replicas.
-
-    Raises:
-        GateError: they come to different losses.
-        InputError: the script would run more seeds than there are.
-    """
+    """Run all points with Hydra's basic launcher, and all as replicas."""
     require_count("--basic-seeds", settings.basic_seeds, low=1)
     if settings.basic_seeds > settings.seeds:
         raise InputError(f"--basic-seeds {settings.basic_seeds}: at most the {settings.seeds} seeds")
@@ -99,7 +94,6 @@ def _basic(settings: BasicSettings, folder: Path) -> tuple[Taken, Losses]:
 
 
 def _script(*words: str) -> Taken:
-    """What a call of the script takes."""
     command = [sys.executable, "-W", "ignore", str(SCRIPT), *words]
     with Clock() as clock:
         done = subprocess.run(command, capture_output=True, text=True, env=one_thread(), check=False)  # noqa: S603
@@ -109,7 +103,6 @@ def _script(*words: str) -> Taken:
 
 
 def _start() -> Taken:
-    """What the script takes to import all it needs and show its settings."""
     return _script("--cfg", "job")
 
 

@@ -68,12 +68,7 @@ class LongSettings:
 
 
 def compare(settings: LongSettings) -> dict[str, Any]:
-    """Run all points as replicas and some as processes of snnTorch.
-
-    Raises:
-        GateError: they come to different losses.
-        InputError: there are fewer points than processes.
-    """
+    """Run all points as replicas and some as processes of snnTorch."""
     if settings.processes > len(settings.points):
         raise InputError(f"--processes {settings.processes}: at most the {len(settings.points)} points")
     adopt_grandchildren()
@@ -128,11 +123,7 @@ def losses_of(records: Sequence[RunRecord]) -> Losses:
 
 
 def gate_in_double(settings: LongSettings, folder: Path) -> None:
-    """Train the points that snnTorch runs for a few epochs in float64 on both sides.
-
-    Raises:
-        GateError: an epoch's mean loss differs by more than rounding.
-    """
+    """Train the points that snnTorch runs for a few epochs in float64 on both sides."""
     short = dataclasses.replace(settings, epochs=GATED_EPOCHS)
     export(short, folder, sorted({seed for *_, seed in settings.sampled}), [DOUBLE])
     for lr, alpha, seed in settings.sampled:
@@ -160,11 +151,7 @@ def train_alone(
 
 
 def gate(settings: LongSettings, ours: Losses, theirs: Losses) -> None:
-    """Check that every run has left a record and that what is timed begins alike on both sides.
-
-    Raises:
-        GateError: the first epoch's mean loss differs, or a run is missing.
-    """
+    """Check that every run has left a record and that what is timed begins alike on both sides."""
     if set(ours) != set(settings.points):
         raise GateError(f"gate: {len(ours)} of {len(settings.points)} runs have left a record")
     for point, expected in theirs.items():
@@ -174,11 +161,7 @@ def gate(settings: LongSettings, ours: Losses, theirs: Losses) -> None:
 def compare_losses(
     point: tuple[float, float, int], ours: Sequence[float], theirs: Sequence[float], allowed: float
 ) -> None:
-    """Compare the mean losses of a point's epochs, relative to those of snnTorch.
-
-    Raises:
-        GateError: one differs by more than `allowed`.
-    """
+    """Compare the mean losses of a point's epochs, relative to those of snnTorch."""
     trained, expected = np.array(ours), np.array(theirs)
     if not np.max(np.abs(trained - expected) / np.abs(expected)) <= allowed:
         lr, alpha, seed = point

@@ -174,11 +174,7 @@ def _sgbench(settings: SweepSettings, extra: Sequence[str]) -> Taken:
 
 
 def sgbench_sweep(words: Sequence[str]) -> tuple[Taken, list[RunRecord]]:
-    """A multirun in a process of its own: what it took, and its records.
-
-    Raises:
-        GateError: it failed.
-    """
+    """A multirun in a process of its own: what it took, and its records."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "sgbench", "run", "-m", "--config-dir", str(CONF)]
         command += ["--allow-target", TARGET, *words, f"paths.runs_dir={folder}"]
@@ -220,11 +216,7 @@ def _children_s() -> float:
 
 
 def adopt_grandchildren() -> None:
-    """Processes whose parent ends before them become ours, so that their time can be counted.
-
-    Raises:
-        InputError: not on Linux.
-    """
+    """Processes whose parent ends before them become ours, so that their time can be counted."""
     if not sys.platform.startswith("linux"):
         raise InputError("benchmarks sweep: counts the time of all processes as only Linux can")
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -87,11 +87,7 @@ class EpochClock:
 
 
 def compare(settings: RunSettings) -> dict[str, Any]:
-    """Measure in turn: the run, and its parts without it.
-
-    Raises:
-        GateError: the bare engine and the run come to different losses.
-    """
+    """Measure in turn: the run, and its parts without it."""
     times = {name: Times() for name in (RUN, *PARTS)}
     with (
         limited(settings.threads) as cores,
@@ -165,7 +161,6 @@ class _Bench:
         return clock.times
 
     def parts(self) -> list[tuple[str, Callable[[], Times]]]:
-        """What is timed beside the run."""
         return [(BARE, lambda: self.bare()[0]), (LOOP, self.loop), (DATA, self.data)]
 
     def bare(self) -> tuple[Times, list[float]]:
@@ -206,7 +201,6 @@ class _Bench:
         return times
 
     def _fresh(self) -> Parts:
-        """Network and optimiser at their start."""
         return build(self.spec)
 
 
@@ -231,11 +225,7 @@ def _firing_rate(parts: Parts, batch: Batch) -> float:
 
 
 def _gate(bench: _Bench) -> None:
-    """Run and bare engine have to reach equal losses.
-
-    Raises:
-        GateError: an epoch's mean loss differs.
-    """
+    """Run and bare engine have to reach equal losses."""
     bench.run()
     _, losses = bench.bare()
     for epoch, (ours, theirs) in enumerate(zip(losses, bench.run_losses, strict=True)):

@@ -50,9 +50,6 @@ class Sizes:
     def resized(self, **wanted: float | None) -> Sizes:
         """Other sizes where given.
 
-        Raises:
-            InputError: the workload has no such size, or the value is out of range.
-
         >>> Sizes(steps=5, batch=2).resized(batch=3, hidden=None)
         Sizes(steps=5, batch=3, inputs=None, hidden=None, classes=None, density=None)
         """
@@ -214,10 +211,6 @@ WORKLOADS = {
 
 
 def make_task(name: str, sizes: Sizes, *, precision: str = "float32", seed: int = 0) -> Task:
-    """The numbers of a workload, a function of name, sizes, precision and seed alone.
-
-    Raises:
-        InputError: there is no such workload.
-    """
+    """The numbers of a workload, a function of name, sizes, precision and seed alone."""
     require_choice("--workload", name, tuple(WORKLOADS))
     return WORKLOADS[name].make(name, sizes, _Random(seed, DTYPES[precision]))

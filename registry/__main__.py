@@ -222,11 +222,7 @@ def _release(args: argparse.Namespace) -> int:
 
 
 def _committed(root: Path) -> tuple[str, str]:
-    """Return the last commit of a folder and when it was made.
-
-    Raises:
-        InputError: there is none, or the folder has changes that are not committed.
-    """
+    """Return the last commit of a folder and when it was made."""
     try:
         words = ask(root, "log", "-1", "--format=%H %cI", "--", ".", timeout_s=GIT_TIMEOUT_S).decode().split()
         changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_TIMEOUT_S).strip()

@@ -32,10 +32,6 @@ def accept(
         references: of the protocols.
         judge: knows data sets and losses.
         weights_at: an address below which the folder lies; then the store keeps where weights are, not their bytes.
-
-    Raises:
-        InputError: it has an error; or another record is there, which is never overwritten.
-        StorageError: the board cannot be written.
     """
     checked = check(root, references=references, judge=judge, board=board)
     errors = [problem for problem in checked.problems if problem.level == "error"]

@@ -116,11 +116,7 @@ class BoardAudit:
         return self.references.of(self.folder.name)
 
     def drawn(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
-        """List rows and seeds that a request draws, whether they were trained again or not.
-
-        Raises:
-            InputError: no row has such an id.
-        """
+        """List rows and seeds that a request draws, whether they were trained again or not."""
         named = [name for name in self.rows if name.startswith(request.method)]
         if not named:
             remedy = suggest(request.method, list(self.rows))
@@ -191,10 +187,6 @@ class BoardAudit:
         """Train again what is left of a request, write the audit, and return what came to it.
 
         Killed meanwhile, the same request goes on with the runs that are not finished in the runs folder.
-
-        Raises:
-            InputError: a method cannot be composed, or a run could not be started.
-            StorageError: the file cannot be written.
         """
         for name in self.handed_in & self.rows.keys():
             if name.startswith(request.method) and request.draw is None:
@@ -218,12 +210,7 @@ class BoardAudit:
         return [retraining for session in sessions for retraining in session.retrainings]
 
     def pass_over(self, request: AuditRequest, reason: str) -> None:
-        """Write why one row has a rank without being trained again.
-
-        Raises:
-            InputError: the request names no single row, or the reason is no plain text.
-            StorageError: the file cannot be written.
-        """
+        """Write why one row has a rank without being trained again."""
         known = StoredRecords(self.folder).rows()  # those without a finished seed too
         method_id = next((name for name in known if name.startswith(request.method)), None)
         if method_id is None:
@@ -241,10 +228,6 @@ class BoardAudit:
         """Score stored weights on samples that the request's draw makes, write the scores, and return them.
 
         Rows without weights, and tasks of which every draw has something else to be learnt, have none.
-
-        Raises:
-            InputError: weights do not fit.
-            StorageError: the file cannot be written.
         """
         number = self.number(request)
         done = {score.method_id for score in self.audit.fresh if score.draw == number}

@@ -60,12 +60,6 @@ def detection_curve(audit: Audit) -> list[DetectionPoint]:
     difference that the honest row has, and no further than to a perfect score; where shares that solve the task are
     compared, it turns seeds of a row into solved ones. A seed counts once, and is judged on all engines on which it
     was trained.
-
-    Args:
-        audit: of a board, with a tolerance.
-
-    Raises:
-        InputError: there is no tolerance yet.
     """
     tolerance = _tolerance_of(audit)
     if tolerance.solved_from is not None:
@@ -80,14 +74,7 @@ def detection_curve(audit: Audit) -> list[DetectionPoint]:
 
 
 def perfect_claims(audit: Audit) -> tuple[int, int]:
-    """Count the draws in which a claim of a perfect score passes, and those in which the record claims it.
-
-    Args:
-        audit: of a board, with a tolerance.
-
-    Raises:
-        InputError: there is no tolerance yet.
-    """
+    """Count the draws in which a claim of a perfect score passes, and those in which the record claims it."""
     tolerance = _tolerance_of(audit)
     perfect = 0.0 if audit.measure == "loss" else 1.0
     if tolerance.solved_from is None:
@@ -112,7 +99,6 @@ def _rows(audit: Audit) -> list[list[Retraining]]:
 
 
 def _seeds(audit: Audit) -> list[list[Retraining]]:
-    """Return what each trained seed of each row gave, on one engine or several."""
     return [
         [each for each in row if each.seed == seed]
         for row in _rows(audit)
@@ -156,7 +142,6 @@ def _point(
 
 
 def _caught(doctored: Sequence[Sequence[Retraining]], audit: Audit) -> int:
-    """Count those that do not pass."""
     tolerance, is_loss = tolerance_in_use(audit), audit.measure == "loss"
     return sum(
         tolerance is not None and not judge(retrainings, tolerance, is_loss=is_loss)[0]

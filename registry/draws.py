@@ -46,11 +46,7 @@ def promised(audit: Audit, method_id: str) -> Audit:
 
 
 def kept(audit: Audit, folder: Path, method_id: str, seeds: Collection[int]) -> tuple[Audit, Draw]:
-    """Keep the promise for a method: name its commit and the seeds that it draws; once drawn nothing changes.
-
-    Raises:
-        InputError: nothing was promised, or no commit has followed the one that brought the promise.
-    """
+    """Keep the promise for a method: name its commit and the seeds that it draws; once drawn nothing changes."""
     draw = next((draw for draw in audit.draws or () if draw.method_id == method_id), None)
     if draw is None:
         raise InputError(f"{folder}: no draw is promised for {method_id}; accept promises one")
@@ -71,11 +67,7 @@ def kept(audit: Audit, folder: Path, method_id: str, seeds: Collection[int]) -> 
 
 
 def commit_after(folder: Path, draw: Draw) -> str | None:
-    """Return the first commit of the checked-out line after the one that brought a promise; None if none came yet.
-
-    Raises:
-        InputError: the folder is in no git repository.
-    """
+    """Return the first commit of the checked-out line after the one that brought a promise; None if none came yet."""
     try:
         line, touched = (
             _words(folder, "log", "--first-parent", "--reverse", "--format=%H", *path)

@@ -29,16 +29,6 @@ def fresh_score(
     """Score the stored weights of all seeds of a method on a test split with numbers of its own.
 
     Returns None where no weights are stored, or where the task has no other draw or is another one in each.
-
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-        method: of the row.
-        claims: its scores by seed.
-        draw: the number that the samples are drawn with.
-        references: of the protocols.
-
-    Raises:
-        InputError: weights do not fit.
     """
     name = method_id(method)
     scores, samples = {}, 0

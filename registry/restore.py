@@ -15,12 +15,7 @@ from sgbench.submissions.folder import SUBMISSION
 
 
 def restore(folder: Path, method: str, target: Path) -> Path:
-    """Write the files of an accepted submission to a folder; return the folder.
-
-    Raises:
-        InputError: there is no such submission, a file is not in the store, or the target is there already.
-        StorageError: the folder cannot be written.
-    """
+    """Write the files of an accepted submission to a folder; return the folder."""
     known = sorted(path.stem for path in (folder / SUBMISSIONS).glob("*.json"))
     if method not in known:
         raise InputError(f"{folder}: no submission '{method}'; {suggest(method, known)}")

@@ -131,7 +131,6 @@ def as_expected_error(error: BaseException) -> SgbenchError | None:
 
 
 def _file_error(error: OSError) -> StorageError:
-    """Convert an error of the operating system to one whose message names the file."""
     if error.filename is None:
         if isinstance(error, FileNotFoundError) and not _has_working_folder():
             return StorageError("the working folder is no longer there; cd to another")

@@ -72,7 +72,6 @@ def allowed_targets() -> list[str]:
 
 
 def _split_variable(variable: str) -> list[str]:
-    """List the names in an environment variable, separated by commas."""
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 

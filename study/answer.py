@@ -72,11 +72,7 @@ class Known(NamedTuple):
 
 
 def known(root: Path) -> Known:
-    """Read the results of all studies of a checkout.
-
-    Raises:
-        InputError: a file of results is missing or damaged, or two studies give one name.
-    """
+    """Read the results of all studies of a checkout."""
     summary = read_model(root / "study" / "surrogates" / SUMMARY, StudySummary)
     groups = {name: _group(summary, belongs) for name, belongs in WITHOUT_RECURRENCE.items()}
     figures: dict[str, StudyFigure] = {}
@@ -141,15 +137,7 @@ def _log_spikes(cell: CellSummary) -> float | None:
 
 
 def answer_of(choices: Choices, results: Known) -> StudyAnswer:
-    """Fill in what each advised setting lost.
-
-    Args:
-        choices: without numbers.
-        results: of all studies.
-
-    Raises:
-        InputError: a choice names a group or a figure that no study has.
-    """
+    """Fill in what each advised setting lost."""
     return StudyAnswer(
         lines=tuple(_filled(line, results.figures) for line in choices.lines),
         condition=choices.condition,
@@ -278,11 +266,7 @@ def _cells(setting: AdvisedSetting) -> tuple[str, str]:
 
 
 def made(root: Path) -> StudyAnswer:
-    """Make the answer of a checkout.
-
-    Raises:
-        InputError: the choices or a study's results are missing or damaged.
-    """
+    """Make the answer of a checkout."""
     tree = yaml.safe_load(read_bytes(root / "study" / CHOICES))
     return answer_of(Choices.model_validate(tree), known(root))
 

@@ -73,11 +73,7 @@ def read_presets() -> list[Preset]:
 
 
 def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
-    """Build the content of a preset's file.
-
-    Raises:
-        InputError: the row does not give exactly the canonical entry's own parameters.
-    """
+    """Build the content of a preset's file."""
     shared = {"normalisation": "raw", "scale": preset.scale}
     if "width_fwhm" in canonical.parameters:
         shared["width_fwhm"] = "${width_fwhm}"
@@ -132,11 +128,7 @@ def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def texts() -> dict[Path, str]:
-    """Write the content of every preset's file.
-
-    Raises:
-        InputError: a row names an entry that is not there.
-    """
+    """Write the content of every preset's file."""
     folder = conf_dir() / GROUP
     canonical = {path.stem: catalogue.read_entry(GROUP, path.stem, path) for path in folder.glob("*.yaml")}
     by_path = {}

@@ -193,12 +193,7 @@ class _Step:
     def pulled_back(
         self,
     ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
-        """Differentiate the recorded step by autograd.
-
-        Returns:
-            Gradients by input name; the gradient of each state field; gradients of parameters, each with the number
-            of the row (one value of each neuron) that it belongs to; the parameter tensors of these rows.
-        """
+        """Differentiate the recorded step by autograd."""
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {

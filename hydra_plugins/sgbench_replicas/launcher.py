@@ -49,11 +49,7 @@ class ReplicasLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the points whose overrides are given; the results are in their records, so each job returns None.
-
-        Raises:
-            HydraException: the application is not `sgbench run`.
-        """
+        """Run the points whose overrides are given; the results are in their records, so each job returns None."""
         launch: Any = getattr(self.task_function, "launch_replicas", None)
         if launch is None:
             raise HydraException(

@@ -37,12 +37,7 @@ REPRODUCED = "reproduce/"
 
 
 def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[str]:
-    """List the completions of the last word of a line.
-
-    Args:
-        line: as typed, up to the cursor.
-        top: builds the argparse parser of all commands that have one.
-    """
+    """List the completions of the last word of a line."""
     words = line.split(" ")
     last, before = words[-1], [word for word in words[:-1] if word][1:]
     try:
@@ -94,7 +89,6 @@ def _descend(
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Map the subcommands of a parser to their parsers."""
     found: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
         if isinstance(action.choices, dict):
@@ -122,7 +116,6 @@ def commands_of(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
-    """List the long options of a parser."""
     return [word for action in parser._actions for word in action.option_strings if word.startswith("--")]
 
 

@@ -294,7 +294,6 @@ def _stored_run(args: argparse.Namespace) -> StoredRun:
 
 
 def _landscape() -> ModuleType:
-    """Import the module that draws losses over weights."""
     from sgbench.plots import landscape
 
     return landscape

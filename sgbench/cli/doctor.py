@@ -41,9 +41,6 @@ def doctor(args: argparse.Namespace) -> int:
     """Print the report on the installation; return 1 if something needed is missing.
 
     With the overrides of a run, print the expected time and memory of its epochs instead.
-
-    Raises:
-        InputError: an override is not usable, or files of the data set are missing.
     """
     if args.overrides:
         return print_forecast(args)

@@ -112,7 +112,6 @@ def _register_other_actions(actions: Any) -> None:
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names a record."""
     parser.add_argument("record", type=Path, metavar="RECORD", help=f"a {RECORD}, or the folder of a run")
 
 
@@ -124,21 +123,15 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
 
 
 def _set_handler(parser: argparse.ArgumentParser, module: str, name: str) -> None:
-    """Set the handler of an action to a function, whose module is imported when the action runs."""
     parser.set_defaults(handler=functools.partial(_call_handler, module, name))
 
 
 def _call_handler(module: str, name: str, args: argparse.Namespace) -> int:
-    """Import the module of an action, call its function and return the exit code."""
     return getattr(importlib.import_module(f"sgbench.cli.{module}"), name)(args)
 
 
 def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
-    """Read a finished run's record, from its file or the run's folder; return it and its operation counts.
-
-    Raises:
-        InputError: there is no such record, or it holds no counts.
-    """
+    """Read a finished run's record, from its file or the run's folder; return it and its operation counts."""
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
 
@@ -153,11 +146,7 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
 
 
 def load_targets_named(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
-    """Load energy targets, mapped by name: those named, or all of the catalogue if `names` is empty.
-
-    Raises:
-        InputError: a name is not an energy target.
-    """
+    """Load energy targets, mapped by name: those named, or all of the catalogue if `names` is empty."""
     from sgbench.energy.price import chosen_targets
 
     return chosen_targets(names, config_dirs)

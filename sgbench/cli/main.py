@@ -62,12 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code; print each error as one line.
-
-    Args:
-        dispatch: runs the command that the arguments name, and returns the exit code.
-        argv: arguments without the program's name; None takes those of this process.
-    """
+    """Run a command line and return its exit code; print each error as one line."""
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
     trusts = allowed_targets() or any(argument.startswith("--allow-target") for argument in arguments)
     if trusts and str(Path.cwd()) not in sys.path:

@@ -291,13 +291,7 @@ def _stamp(spec: RunSpec) -> int | None:
 
 
 def _report(planned: RunPlan, before: Sequence[int | None], job: Job) -> int:
-    """Print from the records how the points of a sweep ended; return 1 if one has no finished record.
-
-    Args:
-        planned: all points.
-        before: for each point, `_stamp` of its record before the sweep.
-        job: knows the names of methods, and whether a printed line already says why points have no record.
-    """
+    """Print from the records how the points of a sweep ended; return 1 if one has no finished record."""
     from sgbench.leaderboard.score import guesses
     from sgbench.sweeps.selected_on_test import optimism_lines
     from sgbench.training.run_folder import stored_record

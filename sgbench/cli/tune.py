@@ -68,11 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tune(args: argparse.Namespace) -> int:
-    """Search settings, then run the reporting seeds with the best; return 1 if one of them fails.
-
-    Raises:
-        InputError: an option or override is not usable, or every setting has a failed or stopped run.
-    """
+    """Search settings, then run the reporting seeds with the best; return 1 if one of them fails."""
     from sgbench.tuning.outcome_text import result_lines, summarise_studies
     from sgbench.tuning.request import Request, make_task
     from sgbench.tuning.search import Search

@@ -136,7 +136,6 @@ def _store_verification(args: argparse.Namespace, folder: Path, method_id: str, 
 
 
 def _scores_line(outcome: TierOutcome) -> str:
-    """Write the claimed and the verified score, accuracy in percent or loss."""
     if outcome.claimed_accuracy is None or outcome.verified_accuracy is None:
         return f"claimed loss {outcome.claimed_loss:.4g}, verified {outcome.verified_loss:.4g}"
     return f"claimed {100 * outcome.claimed_accuracy:.2f} %, verified {100 * outcome.verified_accuracy:.2f} %"

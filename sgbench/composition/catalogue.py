@@ -74,11 +74,7 @@ def groups() -> list[str]:
 
 
 def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
-    """Map the names of a group's entries to their files, in the user's own folders and in the shipped one.
-
-    Raises:
-        InputError: the group does not exist, or two entries have one name.
-    """
+    """Map the names of a group's entries to their files, in the user's own folders and in the shipped one."""
     by_name: dict[str, Path] = {}
     folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*with_own(config_dirs), conf_dir()]))
     if not any((folder / group).is_dir() for folder in folders):
@@ -95,7 +91,6 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of each YAML file in a group's folder."""
     root = str(folder)  # strings, since making a `Path` for each file costs more than reading it
     for parent, _, names in os.walk(root):
         for file in (f"{parent}{os.sep}{name}" for name in names if name.endswith(".yaml")):
@@ -103,11 +98,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
-    """Read all entries of one group; maps each name to its entry.
-
-    Raises:
-        InputError: the group does not exist, a file is not YAML, or two entries have one name.
-    """
+    """Read all entries of one group; maps each name to its entry."""
     return {name: read_entry(group, name, path) for name, path in paths(group, config_dirs).items()}
 
 
@@ -142,11 +133,7 @@ class EntriesOnDemand(Mapping[str, Entry]):
 
 
 def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
-    """Read one entry; the files of the others are not read.
-
-    Raises:
-        InputError: the group has no entry of this name (the message names the nearest), or its file is unreadable.
-    """
+    """Read one entry; the files of the others are not read."""
     folders = list(config_dirs)
     known = paths(group, folders)
     if name in known:

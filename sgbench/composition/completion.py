@@ -41,11 +41,7 @@ compdef _sgbench sgbench
 
 
 def script(shell: str) -> str:
-    """Return the script by which a shell completes arguments of `sgbench`.
-
-    Raises:
-        InputError: the shell is not bash, fish or zsh.
-    """
+    """Return the script by which a shell completes arguments of `sgbench`."""
     return SCRIPTS[require_choice("completion", shell, SHELLS)]
 
 

@@ -51,9 +51,6 @@ def decay_per_step(tau_s: float, dt_s: float) -> float:
 
     In YAML: `beta: ${decay:0.010,${protocol.dt_s}}`, so that a change of time step changes the decay.
 
-    Raises:
-        InputError: the time constant `tau_s` or the time step `dt_s`, both in seconds, is not above 0.
-
     >>> round(decay_per_step(0.010, 0.001), 4)
     0.9048
     """
@@ -89,14 +86,6 @@ def compose(
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
     """Merge `conf/` with Hydra overrides into a `RunSpec`, checking all that can be checked without torch.
-
-    Args:
-        overrides: such as "surrogate=atan" or "neuron.beta=0.8".
-        config_dirs: folders with entries of the user's own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-
-    Raises:
-        InputError: one line that names the override and the remedy.
 
     >>> compose(["surrogate=atan", "seed=3"]).method.choices["surrogate"]
     'atan'
@@ -191,9 +180,6 @@ def spec_from_config_in_place(
         config: merged tree; it is modified, so do not use it again.
         reader: reads the catalogue; one reader for many trees reads each entry once.
         choices: maps Hydra's groups to chosen entries; by default those in the tree's `hydra` node.
-
-    Raises:
-        InputError: a choice, key, value or target is not usable.
     """
     chosen = _choices(config) if choices is None else choices
     picked = {group: _canonical(group, _chosen_entry(chosen, group), reader) for group in GROUPS}
@@ -281,11 +267,7 @@ def _canonical(group: str, name: str, reader: catalogue.CatalogueReader) -> str:
 def _checked_node(
     where: str, node: Any, entry: catalogue.Entry, reader: catalogue.CatalogueReader
 ) -> tuple[dict[str, Any], str]:
-    """Check the settings `node` of a chosen entry, at the tree's key `where`; return its parameters and target.
-
-    Raises:
-        InputError: a key is unknown or missing, or the target is another than the entry's or is not allowed.
-    """
+    """Check the settings `node` of a chosen entry, at the tree's key `where`; return its parameters and target."""
     if not isinstance(node, dict):
         raise InputError(f"{where}: a mapping of parameters is needed (given: {node!r})")
     target = node.get("_target_")

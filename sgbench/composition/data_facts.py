@@ -35,9 +35,6 @@ class DataSetFacts:
 def facts_of(entry: Entry) -> DataSetFacts:
     """Return the facts in `meta` of a data set's entry; sizes and checksum may be missing if its files are unread.
 
-    Raises:
-        InputError: a fact is missing or not usable; the message names the key to add.
-
     >>> from sgbench.composition import catalogue
     >>> facts_of(catalogue.entry("dataset", "digits")).classes
     10
@@ -59,9 +56,6 @@ def facts_of(entry: Entry) -> DataSetFacts:
 def classes_of(entry: Entry) -> int | None:
     """Return the number of classes that a data set's entry states; None for traces and spikes.
 
-    Raises:
-        InputError: it states none.
-
     >>> from sgbench.composition import catalogue
     >>> classes_of(catalogue.entry("dataset", "digits"))
     10
@@ -78,9 +72,6 @@ def facts_as_attributes(name: str) -> dict[str, Any]:
     """Map the attributes of a shipped data set's class to the facts in its entry's `meta`.
 
     Unknown sizes are 0, facts that the file leaves out have their defaults.
-
-    Raises:
-        InputError: there is no such data set, or its sizes are missing.
 
     >>> facts_as_attributes("digits")["n_classes"], facts_as_attributes("digits")["sizes"]["test"]
     (10, 360)

@@ -54,17 +54,7 @@ Merge = Callable[[tuple[str, ...]], DictConfig]  # from overrides to the merged 
 
 
 def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> None:
-    """Raise an error if a file that is neither sgbench's nor a plugin's sets what it may not.
-
-    Args:
-        config: tree merged from all files, with its `hydra` node.
-        overrides: those of the command line, parsed.
-        merge: merges given overrides with the files of sgbench and its plugins alone.
-
-    Raises:
-        InputError: such a file sets a forbidden key of `hydra`, a folder, a setting by which a launcher or sweeper
-            runs commands, a place for copies, or a reference that reads the machine. The message names the first.
-    """
+    """Raise an error if a file that is neither sgbench's nor a plugin's sets what it may not."""
     if not _is_foreign(config):
         return
     ours = _merge_without_foreign(config, overrides, merge)

@@ -40,10 +40,6 @@ HAS = "a formula has + - * / **, brackets, numbers, names that are given a numbe
 def formula_reference(text: str, names: Iterable[str]) -> str:
     """Write the OmegaConf reference that computes a formula from keys beside it in a YAML file.
 
-    Args:
-        text: formula, or the name of one key.
-        names: keys that the formula may use.
-
     >>> formula_reference("alpha / 2", ["alpha", "beta"]), formula_reference("alpha", ["alpha"])
     ("${formula:'alpha / 2',alpha,${.alpha}}", '${.alpha}')
     """
@@ -56,14 +52,6 @@ def formula_reference(text: str, names: Iterable[str]) -> str:
 
 def formula(text: str, *pairs: object) -> float:
     """Evaluate a formula; the result is an int if Python's arithmetic on the numbers gives one.
-
-    Args:
-        text: sums, products, quotients and powers of names and numbers, `sqrt` and `pi`.
-        pairs: names and their numbers, alternating.
-
-    Raises:
-        InputError: the text is no such formula or too long, a value is not a number, or there is no finite result,
-            as on a division by zero.
 
     >>> formula("c * alpha / 2", "c", 0.4, "alpha", 5), formula("n - 1", "n", 2)
     (1.0, 1)

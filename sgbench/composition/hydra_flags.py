@@ -34,9 +34,6 @@ def hydra_arguments(arguments: Sequence[str], config_dirs: Sequence[Path]) -> tu
         The flag that shows something, by its long name, and all arguments in the order of Hydra's parser: flags
         before overrides.
 
-    Raises:
-        InputError: unknown flags, several that show something, overrides of a sweep, or wrong values.
-
     >>> hydra_arguments(["surrogate=atan", "-c=job"], [])
     ('--cfg', ['--cfg', 'job', 'surrogate=atan'])
     """

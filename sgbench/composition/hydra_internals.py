@@ -45,9 +45,6 @@ class CheckedLoader(ConfigLoaderImpl):
 
         Overrides of keys that a protocol's file may leave out get the prefix `++`, so that Hydra adds the keys. The
         tree lists the overrides as they were typed.
-
-        Raises:
-            InputError: a file of somebody else, or an override, sets what it may not.
         """
         marked = mark_added_keys(overrides)
         config = super().load_configuration(config_name, overrides=marked, **settings)
@@ -79,10 +76,6 @@ def merge(overrides: Iterable[str], folders: Sequence[Path]) -> DictConfig:
     """Merge the catalogue, folders of others, and overrides into Hydra's tree with its `hydra` node.
 
     Hydra's public compose API is not used, because it makes a loader of its own that does not check the files.
-
-    Raises:
-        InputError: see `CheckedLoader`; or a file's aliases unfold to too many values.
-        HydraException: overrides or files that Hydra cannot merge.
     """
     require_bounded_files(folders)
     searched = ",".join(f"file://{folder}" for folder in folders)
@@ -119,9 +112,6 @@ def points_of(overrides: Sequence[Override]) -> list[list[str]]:
     """List the overrides of each point of a sweep, in the order of Hydra's basic sweeper.
 
     No public function of Hydra lists the points of a sweep without launching them.
-
-    Raises:
-        HydraException: an override needs another sweeper, such as an interval.
     """
     (points,) = BasicSweeper.split_arguments(list(overrides), None)
     return points

@@ -45,13 +45,6 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
 
     Hydra instantiates `launcher`, `sweeper` and every callback. `logging.config` calls every class or function that
     a logging configuration names.
-
-    Args:
-        node: the merged tree's `hydra` node, already checked by `check_foreign`.
-        overrides: those of the command line, parsed.
-
-    Raises:
-        InputError: such a class, a callback, a logging setting, or a sweep that maximises; with the key to change.
     """
     for key in (override.key_or_group for override in overrides):
         if key == "hydra":

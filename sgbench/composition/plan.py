@@ -52,12 +52,7 @@ class RunPlan:
     fixed_keys: frozenset[str] = frozenset()
 
     def spec_at(self, index: int, overrides: Sequence[str]) -> RunSpec | None:
-        """Return the spec of a sweep's point; None if the point at this index has other overrides.
-
-        Args:
-            index: number of Hydra's job, from 0 on.
-            overrides: those that Hydra passes to the job.
-        """
+        """Return the spec of a sweep's point; None if the point at this index has other overrides."""
         if index >= len(self.points) or self.points[index] != _without_hydra(overrides):
             return None
         return self.specs[index]
@@ -71,15 +66,6 @@ def plan(
     allow_targets: Sequence[str] = (),
 ) -> RunPlan:
     """Compose every point that a command will run; where another sweeper chooses the points, one example.
-
-    Args:
-        overrides: such as "surrogate=atan"; lists of values (a=1,2) need a sweep.
-        multirun: whether to sweep (`-m`); a file may also set `hydra.mode=MULTIRUN`.
-        config_dirs: see `compose`.
-        allow_targets: see `compose`.
-
-    Raises:
-        InputError: a point is not usable, or several values are given without a sweep; names the first of them.
 
     >>> len(plan(["surrogate=atan,triangle", "seed=0,1"], multirun=True).specs)
     4
@@ -117,11 +103,7 @@ def _without_hydra(point: Sequence[str]) -> tuple[str, ...]:
 
 
 def sweep_points(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
-    """List the overrides of each point of a sweep, including those in the sweep's file, in order.
-
-    Raises:
-        InputError: an override is not usable, or there are no points or too many.
-    """
+    """List the overrides of each point of a sweep, including those in the sweep's file, in order."""
     parsed = parse_overrides(overrides)
     return _list_points(parsed, _merge_single_values(parsed, config_dirs))
 
@@ -175,11 +157,7 @@ def _first_values(overrides: Sequence[Override]) -> list[str]:
 
 
 def _list_points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
-    """List the overrides of each point of a sweep: its grid, times the points in `hydra.sweeper.points`.
-
-    Raises:
-        InputError: an interval, which only other sweepers can search; no points, or more than a million.
-    """
+    """List the overrides of each point of a sweep: its grid, times the points in `hydra.sweeper.points`."""
     all_overrides = _prepend_sweep_parameters(overrides, config)
     interval = next(
         (override.input_line for override in all_overrides if isinstance(override.value(), IntervalSweep)),
@@ -206,7 +184,6 @@ def _list_points(overrides: Sequence[Override], config: DictConfig) -> list[list
 
 
 def _explain_several_values(override: Override) -> str:
-    """Write the error about an override with several values in a command that is not a sweep."""
     if override.key_or_group == "logger":
         names = (override.input_line or "").partition("=")[2]
         return f"{override.input_line}: several loggers at once are logger=[{names}]"

@@ -31,9 +31,6 @@ def extra_points(node: Any) -> list[Overrides]:
     Args:
         node: value of the key `hydra.sweeper.points`: maps kinds to their content. None gives one empty point.
 
-    Raises:
-        InputError: a kind or key is not known, or a value is not usable.
-
     >>> extra_points({"zip": {"surrogate": ["atan", "triangle"], "optimizer.lr": [0.01, 0.02]}})
     [['surrogate=atan', 'optimizer.lr=0.01'], ['surrogate=triangle', 'optimizer.lr=0.02']]
     >>> extra_points({"list": ["rule=bptt", "rule=eprop network.recurrence=all_to_all"]})
@@ -65,9 +62,6 @@ def count_points(node: Any) -> int:
 
 def combine_points(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> list[Overrides]:
     """Combine every point of a grid with every extra point, grouped by extra point.
-
-    Raises:
-        InputError: a key has values in both, or there are more than a million points.
 
     >>> combine_points([["seed=0"], ["seed=1"]], [["rule=bptt"], ["rule=dfa"]])
     [['rule=bptt', 'seed=0'], ['rule=bptt', 'seed=1'], ['rule=dfa', 'seed=0'], ['rule=dfa', 'seed=1']]
@@ -114,7 +108,6 @@ def _value_list(where: str, given: Any) -> list[str]:
 
 
 def _value_text(value: Any) -> str:
-    """Write a value as it stands in an override."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -136,7 +129,6 @@ def _list_points(where: str, content: Any) -> Iterator[Overrides]:
 
 
 def _random_points(where: str, content: Any) -> Iterator[Overrides]:
-    """Yield points drawn uniformly from ranges of numbers."""
     import numpy as np
 
     count, seed, ranges = _read_draw(where, content)
@@ -200,7 +192,6 @@ def _points_at(
 
 
 def _number_at(low: float, high: float, scale: str, share: float) -> float:
-    """Return the number at a share (0..1) of a range, rounded to three significant digits."""
     value = low * (high / low) ** share if scale == "log" else low + share * (high - low)
     return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), low), high)
 

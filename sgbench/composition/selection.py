@@ -53,9 +53,6 @@ def select(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> 
     """Select from a group's entries, `known` by name, those that pass every filter in `args`.
 
     Presets are selected if `--library` is given, and otherwise left out.
-
-    Raises:
-        InputError: the group lacks the property, or no entry has this family or library.
     """
     passed = _matching_entries(group, known, args)
     return {name: entry for name, entry in passed.items() if is_preset(entry) == bool(args.library)}

@@ -34,11 +34,7 @@ def mark_added_keys(overrides: Sequence[str]) -> list[str]:
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Parse each text as an override of Hydra.
-
-    Raises:
-        InputError: a text is not of the form key=value, or names a range or glob that cannot be listed.
-    """
+    """Parse each text as an override of Hydra."""
     parsed = []
     for text in overrides:
         _require_readable(text)
@@ -73,7 +69,6 @@ def _explain_form(text: str, error: Exception) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Shorten an override for a message, in quotes."""
     return f"'{shortened(text, SHOWN)}'"
 
 
@@ -97,7 +92,6 @@ def _require_readable(text: str) -> None:
 
 
 def _depths(text: str) -> Iterator[int]:
-    """Yield the number of open brackets behind each character."""
     depth = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -138,7 +132,6 @@ def _require_values(text: str, override: Override) -> None:
 
 
 def _is_finite(sweep: RangeSweep) -> bool:
-    """Return whether a range has finite ends and a finite step other than 0."""
     numbers = _start_stop_step(sweep)
     return numbers[-1] != 0 and all(map(math.isfinite, numbers))
 

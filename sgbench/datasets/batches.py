@@ -47,11 +47,7 @@ class GuardedSplits(Mapping[Split, Samples]):
         self.listener: Callable[[str | None], None] = ignore_access  # called before each access to `test`
 
     def __getitem__(self, name: Split) -> Samples:
-        """Return the samples of one split; for the test split, first call the listener with the stage.
-
-        Raises:
-            InputError: the test split is asked for outside `open`.
-        """
+        """Return the samples of one split; for the test split, first call the listener with the stage."""
         if name == "test":
             if not self._is_open:
                 raise InputError(TEST_IS_LOCKED)
@@ -183,11 +179,7 @@ class SpikingData:
         self.truncated: dict[Split, int] = {}  # spikes cut off after the last step, of splits that have any
 
     def setup(self) -> None:
-        """Load and verify all splits on the first call; do nothing on later ones.
-
-        Raises:
-            InputError: files are missing, or samples are not the published ones or longer than the encoder's steps.
-        """
+        """Load and verify all splits on the first call; do nothing on later ones."""
         if self.splits:
             return
         splits: dict[Split, Samples] = self.data_set.load(self.data_dir)
@@ -236,11 +228,7 @@ class SpikingData:
         return batches
 
     def evaluation(self, split: Split) -> Batches:
-        """Return the batches of a split in its stored order.
-
-        Raises:
-            InputError: the test split is asked for outside `last_step` and `watched`.
-        """
+        """Return the batches of a split in its stored order."""
         samples = self.splits[split]
         order = torch.arange(len(samples.target))
         return self._batches(samples, order, generator(self.seed, "encoding", split))

@@ -13,11 +13,7 @@ from sgbench.errors import InputError
 
 
 def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
-    """Compare loaded splits with the attributes and the checksum of their data set, and return their SHA-256.
-
-    Raises:
-        InputError: the splits differ; the line names the data set, the split and the first difference.
-    """
+    """Compare loaded splits with the attributes and the checksum of their data set, and return their SHA-256."""
     name = type(data_set).__name__
     if set(splits) != set(SPLITS):
         raise InputError(f"data set {name}: exactly the splits {', '.join(SPLITS)} are needed")

@@ -18,17 +18,7 @@ from sgbench.records.confirmation import DataConfirmation, FetchedFile, Original
 
 
 def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> DataConfirmation:
-    """Load a data set that has no published checksum, and return its sizes, checksums and original files.
-
-    Args:
-        entry: of the data set in the catalogue.
-        data_set: made from the entry.
-        data_dir: root folder of all data files.
-        contact: whom to ask about this confirmation, e.g. an e-mail address.
-
-    Raises:
-        InputError: the checksum is published, or files are missing, damaged or not as published.
-    """
+    """Load a data set that has no published checksum, and return its sizes, checksums and original files."""
     if not isinstance(data_set, EventFiles) or data_set.sha256 is not None:
         raise InputError(
             f"data set {entry.name}: its checksum is known, run: sgbench data check {entry.name}"
@@ -68,9 +58,6 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
 
     Checked are the sizes of splits where published, the names of the original files, the published MD5 of
     downloads, and that the checksum of the data set follows from the checksums of its files.
-
-    Raises:
-        InputError: the confirmation differs; the line names the first difference.
     """
     start, ask = f"data set {confirmation.dataset}: ", f"ask {confirmation.contact}"
     for together, count in data_set.recorded.items():

@@ -59,11 +59,6 @@ def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
     """Fetch and unpack those files of a data set that are missing; return a line of report for each file.
 
     Files go to the data set's folder below `data_dir`; `checksums.json` there notes what was fetched and unpacked.
-
-    Raises:
-        InputError: a server has no such file, sends another one or stops half-way (the same command resumes),
-            another process is downloading, or the files can only be fetched by hand.
-        StorageError: the disk is full or not writable.
     """
     root = data_dir / data_set.folder
     if not data_set.downloads:

@@ -31,11 +31,7 @@ class Saying(NamedTuple):
 
 
 def version() -> str:
-    """Return the version of espeak-ng on this machine, e.g. "1.52.0".
-
-    Raises:
-        InputError: it is not installed, or prints no version; one line with the remedy.
-    """
+    """Return the version of espeak-ng on this machine, e.g. "1.52.0"."""
     if shutil.which(PROGRAM) is None:
         raise InputError(f"{PROGRAM} is not installed; {REMEDY}")
     output = _run([PROGRAM, "--version"]).decode(errors="replace")
@@ -46,11 +42,7 @@ def version() -> str:
 
 
 def say(saying: Saying) -> NDArray[np.int16]:
-    """Generate the sound of a word with espeak-ng, 16 bits at 22050 Hz; the same version gives the same samples.
-
-    Raises:
-        InputError: the program is not installed, fails, or does not know the voice.
-    """
+    """Generate the sound of a word with espeak-ng, 16 bits at 22050 Hz; the same version gives the same samples."""
     voice = f"{saying.language}+{saying.variant}"
     options = {"-v": voice, "-p": saying.pitch, "-P": saying.pitch_range, "-s": saying.words_a_minute}
     arguments = [str(text) for option in options.items() for text in option]

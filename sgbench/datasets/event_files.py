@@ -85,11 +85,7 @@ class EventFiles(DataSet):
         return "; ".join(text for text in (command if self.downloads else "", self.by_hand) if text)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Map all splits from their prepared copy on disk, which is made on the first call.
-
-        Raises:
-            InputError: original files are missing, damaged or of another number of samples than published.
-        """
+        """Map all splits from their prepared copy on disk, which is made on the first call."""
         root = data_dir / self.folder
         originals = self.checksum_of_originals(root)
         identity = self._identity(originals)
@@ -156,9 +152,6 @@ class EventFiles(DataSet):
 
         It covers original files, reader and parameters, or the samples if `made_here`. Without a `load` before, the
         samples are hashed.
-
-        Raises:
-            InputError: the checksums differ.
         """
         checksum = self.found_sha256
         if checksum is None:
@@ -174,14 +167,7 @@ class EventFiles(DataSet):
 def camera_recordings(
     root: Path, files: Iterable[tuple[str, int]], read: Callable[[Path], Pixels], image: tuple[int, int, int]
 ) -> Iterator[Recording]:
-    """Read files one by one and yield each as a recording.
-
-    Args:
-        root: folder of the files.
-        files: pairs of a file's name, relative to `root`, and its class.
-        read: returns the events of a file.
-        image: polarities, height and width.
-    """
+    """Read files one by one and yield each as a recording."""
     for name, label in files:
         pixels = read(root / name)
         channel = pixels.channel(image, str(root / name))
@@ -189,11 +175,7 @@ def camera_recordings(
 
 
 def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:
-    """List the sorted names, relative to `root`, of the files below it that match a glob pattern.
-
-    Raises:
-        InputError: there are fewer than `least`; the line ends with `remedy`.
-    """
+    """List the sorted names, relative to `root`, of the files below it that match a glob pattern."""
     names = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
     if len(names) < least:
         raise InputError(f"{root} holds {len(names)} files {pattern}, at least {least} are needed; {remedy}")
@@ -201,11 +183,7 @@ def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]
 
 
 def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
-    """Return these file names if all of them are in the folder `root`.
-
-    Raises:
-        InputError: a file is missing; the line names the first, and ends with `remedy`.
-    """
+    """Return these file names if all of them are in the folder `root`."""
     files = list(names)
     for name in files:
         if not (root / name).is_file():

@@ -11,16 +11,7 @@ from sgbench.errors import InputError
 
 
 def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
-    """Find a file, packed (.gz) or not, in the first of the folders that has it.
-
-    Args:
-        name: of the file as published, with .gz if it is packed.
-        folders: to search in this order.
-        remedy: advice that ends the error.
-
-    Raises:
-        InputError: no folder has the file; one line with the folders and the remedy.
-    """
+    """Find a file, packed (.gz) or not, in the first of the folders that has it."""
     for path in candidates(name, folders):
         if path.is_file():
             return path
@@ -45,11 +36,7 @@ def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:
 
 
 def contents(path: Path) -> bytes:
-    """Read the bytes of a file; one that ends in .gz is unpacked.
-
-    Raises:
-        InputError: the file cannot be read, or is cut off or damaged.
-    """
+    """Read the bytes of a file; one that ends in .gz is unpacked."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read()

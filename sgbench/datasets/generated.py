@@ -76,11 +76,7 @@ class DrawnBySplit(Generated):
 
 
 def three_sizes(samples: object) -> dict[Split, int]:
-    """Map train, validation and test to the three numbers in a list, e.g. [800, 100, 100].
-
-    Raises:
-        InputError: `samples` is not a list or tuple of three whole numbers above 0.
-    """
+    """Map train, validation and test to the three numbers in a list, e.g. [800, 100, 100]."""
     if isinstance(samples, str) or not isinstance(samples, list | tuple) or len(samples) != len(SPLITS):
         raise InputError(f"dataset.samples={samples!r}: train, validation and test, e.g. [800, 100, 100]")
     return sizes(*(require_count("dataset.samples", size) for size in samples))

@@ -128,9 +128,6 @@ def parse_idx(data: bytes, path: Path) -> Bytes:
     The format is two zero bytes, the code of the element type, the number of axes, their sizes (big-endian, four
     bytes each), then the elements.
 
-    Raises:
-        InputError: the data have another format, element type or length than declared; one line that names `path`.
-
     >>> parse_idx(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4]), Path("x")).tolist()
     [[1, 2], [3, 4]]
     """

@@ -65,12 +65,6 @@ class Kept:
 def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.dtype) -> Kept | None:
     """Encode all samples of a split, to be used in every epoch.
 
-    Args:
-        values: values of all samples of the split.
-        encoder: turns values into spikes.
-        noise: random generator for the encoder.
-        dtype: floating-point type of the run.
-
     Returns:
         The encoded samples, or None if they must be encoded anew in each epoch: the encoder draws random numbers or
         gives no sparse spikes, the code of a sample depends on the other samples of its batch, or the spikes of the
@@ -116,7 +110,6 @@ def _encode_without_noise(encoder: Encoder, values: Values, noise: torch.Generat
 
 
 def _equal_events(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Return whether two batches of spikes have the same events in the same order."""
     pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
     return all(
         (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs

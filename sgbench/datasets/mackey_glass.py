@@ -98,7 +98,6 @@ def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
 
 
 def _slope(now: float, delayed: float) -> float:
-    """Return dx/dt, given x now and the delayed x."""
     square = delayed * delayed
     fourth = square * square
     return GROWTH * delayed / (1 + fourth * fourth * square) - DECAY * now

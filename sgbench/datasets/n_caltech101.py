@@ -66,7 +66,6 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
 
 
 def _read(path: Path) -> event_bin.Pixels:
-    """Read the events of a file, moved such that the least x and the least y are 0."""
     pixels = event_bin.read(path)
     if not len(pixels.x):
         return pixels

@@ -95,11 +95,7 @@ def _map_file(path: Path) -> Tensor:
 
 
 def store(splits: dict[Split, Samples], folder: Path) -> None:
-    """Write samples into the files that `Own` reads; the training targets last, as they mark a complete folder.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+    """Write samples into the files that `Own` reads; the training targets last, as they mark a complete folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in reversed(SPLITS):
         samples = splits[split]

@@ -65,12 +65,7 @@ class Redrawn(DataSet):
 
 
 def draw(data_set: DataSet, seed: int) -> DataSet:
-    """Return the data set as a run of this seed draws it: new samples if it can, else the same in other splits.
-
-    Raises:
-        InputError: it cannot draw new samples, and its targets are traces or spikes, by which no split can be
-            stratified.
-    """
+    """Return the data set as a run of this seed draws it: new samples if it can, else the same in other splits."""
     other = data_set.drawn(seed)
     if other is not None:
         return other
@@ -104,7 +99,6 @@ def dealt(target: Tensor, seed: int) -> Tensor:
 
 
 def _join(values: list[Values]) -> Values:
-    """Join the values of several splits in order."""
     trains = [value for value in values if isinstance(value, SpikeTrains)]
     if trains:
         return concatenated(trains)

@@ -45,7 +45,6 @@ class Spoken(EventFiles):
         return {split: self._to_spikes(root, listed) for split, listed in self.utterances(root).items()}
 
     def _to_spikes(self, root: Path, utterances: Sequence[Utterance]) -> Iterator[Recording]:
-        """Read the sounds of these utterances and yield each as a recording of spikes."""
         sounds = (read_wav(root / utterance.name, self.front_end.rate_hz) for utterance in utterances)
         encoded = in_batches(self.front_end, sounds, AT_ONCE)
         for utterance, (sound, time_us, channel) in zip(utterances, encoded, strict=True):

@@ -223,7 +223,6 @@ class Tonic(EventFiles, entry="tonic"):
             yield Recording(channel, time_us - first_us, int(labels[position]), name=name)
 
     def _sensor(self) -> tuple[int, int, int]:
-        """Return the sensor's width, height and number of polarities."""
         polarities, height, width = self.image or (1, 1, self.n_inputs)
         return width, height, polarities
 

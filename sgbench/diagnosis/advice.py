@@ -151,13 +151,7 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
 def advise(
     diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield the advice for a run, one sentence for each problem, or one sentence if no problem is found.
-
-    Args:
-        diagnosis: its values are judged; its own field `advice` is not read.
-        found: sentences on problems of the whole network, yielded first.
-        attached: names of layers whose reset is not detached; see `outlook`.
-    """
+    """Yield the advice for a run, one sentence for each problem, or one sentence if no problem is found."""
     problems = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
     yield from problems
     yield from _of_agreement(diagnosis)
@@ -219,15 +213,7 @@ def _sentences(
     last: LayerDiagnosis | None = None,
     unheard: Collection[str] = (),
 ) -> Iterator[str]:
-    """Yield one sentence for each kind of problem: the layers with it, its description and its remedy.
-
-    Args:
-        layers: to be judged.
-        remedies: of each problem.
-        attached: names of layers whose reset is not detached; see `outlook`.
-        last: the layer to whose gradient others are compared; None for the last of `layers`.
-        unheard: names of layers that need not fire; see `why_not_fine`.
-    """
+    """Yield one sentence for each kind of problem: the layers with it, its description and its remedy."""
     if not layers:
         return
     end = last or layers[-1]

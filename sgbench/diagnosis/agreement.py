@@ -141,11 +141,7 @@ def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Object
 
 
 def relaxed_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
-    """Compute the mean gradient of a smooth copy of the network, whose spikes are the surrogate's primitive.
-
-    Raises:
-        InputError: a surrogate has no primitive that runs from 0 to 1.
-    """
+    """Compute the mean gradient of a smooth copy of the network, whose spikes are the surrogate's primitive."""
     return bptt_gradients(relaxed(network), batches, objective)
 
 

@@ -31,11 +31,6 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
 
     .. math:: w \mapsto q \, \mathrm{round}(w / q), \qquad q = \max|w| \,/\, (2^{b - 1} - 1)
 
-    Args:
-        network: is not modified.
-        severity: b, at least 2.
-        generator: unused.
-
     Source: Krishnamoorthi 2018, arXiv:1806.08342, section 2: symmetric uniform quantisation after training.
     """
     copied = copy.deepcopy(network)
@@ -49,13 +44,7 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
 
 @torch.no_grad()
 def with_noise(network: Network, severity: float, generator: torch.Generator) -> Network:
-    """Add Gaussian noise to the weights and biases.
-
-    Args:
-        network: is not modified.
-        severity: standard deviation, relative to the root mean square of each weight tensor.
-        generator: draws the noise.
-    """
+    """Add Gaussian noise to the weights and biases."""
     copied = copy.deepcopy(network)
     for weight in weights(copied):
         drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
@@ -65,16 +54,7 @@ def with_noise(network: Network, severity: float, generator: torch.Generator) ->
 
 @torch.no_grad()
 def with_mismatch(network: Network, severity: float, generator: torch.Generator) -> Network:
-    """Multiply the threshold of each neuron by a Gaussian factor of mean 1.
-
-    Args:
-        network: is not modified.
-        severity: standard deviation of the factor; factors below 0.05 become 0.05.
-        generator: draws the factors.
-
-    Raises:
-        InputError: no neuron has a threshold.
-    """
+    """Multiply the threshold of each neuron by a Gaussian factor of mean 1."""
     copied = copy.deepcopy(network)
     layers: list[Any] = [
         layer for layer in copied.layers if isinstance(getattr(layer.neuron, "threshold", None), Threshold)
@@ -91,16 +71,7 @@ def with_mismatch(network: Network, severity: float, generator: torch.Generator)
 
 @torch.no_grad()
 def with_longer_steps(network: Network, severity: float, generator: torch.Generator) -> Network:
-    r"""Let leaky neurons decay in one step as before in k steps, :math:`\beta \mapsto \beta^k`.
-
-    Args:
-        network: is not modified.
-        severity: k.
-        generator: unused.
-
-    Raises:
-        InputError: neurons whose equations are more than decays, delays, or an input gain that depends on the step.
-    """
+    r"""Let leaky neurons decay in one step as before in k steps, :math:`\beta \mapsto \beta^k`."""
     copied = copy.deepcopy(network)
     layers: list[Any] = list(copied.layers)
     for layer in layers:

@@ -48,9 +48,6 @@ def expected_gradients(
         batch: one or more samples; the gradients are means over them.
         objective: the loss of a pattern.
         noise_slope: k of the escape noise [1/threshold].
-
-    Raises:
-        InputError: more than 16 possible spikes (neurons times steps), or neurons that do not fire by a threshold.
     """
     noise = Escape(noise="logistic", noise_slope=require_number("--noise", noise_slope, low=1e-6, high=1e6))
     firing = firing_layers(network)
@@ -71,7 +68,6 @@ def expected_gradients(
 
 
 def _mean(by_sample: Sequence[Gradients]) -> Gradients:
-    """Average each layer's gradients over samples."""
     return {name: sum(of[name] for of in by_sample) / len(by_sample) for name in by_sample[0]}  # type: ignore[misc]
 
 
@@ -90,11 +86,7 @@ def compare_whole(expected: Expected) -> dict[str, float]:
 
 
 def firing_layers(network: Network) -> list[Any]:
-    """List the layers that send spikes; a readout that does not fire is left out.
-
-    Raises:
-        InputError: neurons of such a layer send other than a 0 or a 1 step by step.
-    """
+    """List the layers that send spikes; a readout that does not fire is left out."""
     layers: list[Any] = [layer for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
     for layer in layers:
         surrogate = getattr(layer.neuron, "surrogate", None)
@@ -106,7 +98,6 @@ def firing_layers(network: Network) -> list[Any]:
 
 
 def _samples(batch: Batch) -> list[Batch]:
-    """Split a batch into batches of one sample."""
     x = dense(batch.x)
     return [
         Batch(x[:, [b]], batch.target[[b]], batch.lengths[[b]], batch.position[[b]])

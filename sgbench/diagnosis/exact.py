@@ -50,9 +50,6 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
         make_surrogate: returns a new surrogate for each layer.
         noise_slope: k [1/threshold].
 
-    Raises:
-        InputError: the surrogate can send more than one spike in a step, or gives no gradient in any network.
-
     Source: Gygax & Zenke 2025, Neural Computation 37(5), for the question; the networks are our own.
     """
     comparisons = [_compare_network(seed, make_surrogate, noise_slope) for seed in range(NETWORKS)]

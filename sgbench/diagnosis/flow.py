@@ -86,7 +86,6 @@ def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values
 
 
 def _thinned(norms: Sequence[float]) -> tuple[float, ...]:
-    """Select at most MOST_STEPS norms, evenly spaced, the first and the last included."""
     if len(norms) <= MOST_STEPS:
         return tuple(norms)
     indices = np.linspace(0, len(norms) - 1, MOST_STEPS).round().astype(int)

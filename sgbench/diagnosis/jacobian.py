@@ -26,10 +26,6 @@ NAMES = ("jacobian_norm", "jacobian_radius")
 def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
     """Average spectral norm and spectral radius of one layer's step Jacobians over a few samples and steps.
 
-    Args:
-        traced: the network's pass over a batch.
-        index: of the layer in the network.
-
     Returns:
         Mean norm and mean radius, or the reason why they are missing.
     """

@@ -34,13 +34,7 @@ class WeightLoss(NamedTuple):
 
 
 def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective) -> WeightLoss:
-    """Build the loss of a network as a function of all its weights.
-
-    Args:
-        network: is not modified; its weights are the initial ones.
-        batches: over which the loss is averaged.
-        objective: the loss with penalties.
-    """
+    """Build the loss of a network as a function of all its weights."""
     loss_at = LossAt(network, batches, objective)
 
     def weights_of(of: Network) -> Tensor:
@@ -77,9 +71,6 @@ def line_between(
         points: count of evenly spaced points.
         first: alpha of the first point.
         last: alpha of the last point.
-
-    Raises:
-        InputError: fewer than 3 or more than 1001 points, `last` not above `first`, or equal ends.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), figure 4.
     """
@@ -179,9 +170,6 @@ def closed_loops(
         radius: of the circles, as a fraction of the norm of all weights; absolute if that norm is 0.
         points: count of points on each circle, at least 3.
         planes: count of random planes, with one circle in each.
-
-    Raises:
-        InputError: a value out of range.
     """
     require_number("--radius", radius, low=0, open_low=True)
     require_count("--points", points, low=FEWEST_POINTS)
@@ -232,9 +220,6 @@ def plane(
         second: d_2 [P].
         points: count of points along each side, 3 to 101.
         ends: least and largest value of a and b.
-
-    Raises:
-        InputError: too few or too many points.
 
     Source: Li et al. 2018, NeurIPS 31, section 3, for pictures of losses over planes; theirs scale by filters.
 

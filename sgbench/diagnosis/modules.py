@@ -271,7 +271,6 @@ def _facts(recorders: dict[str, _Recorder], owners: _Owners) -> ModuleFacts:
 
 
 def _has_equal_currents(traces: Sequence[LayerTrace]) -> bool:
-    """Return whether a layer gets the same current from all of several samples, in each step."""
     return all(
         len(current) > 1 and bool((current == current[:1]).all())
         for trace in traces

@@ -93,10 +93,6 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         weights_name: which weights these are, stored in the result: "initial", "selected", "given" or "epoch N".
         split: the split of the batches, stored in the result; None for other data.
         step_size: of finite differences, relative to the norm of a layer's weights.
-
-    Raises:
-        InputError: an unknown panel, no samples, or a network without spiking neurons.
-        NonFiniteError: weights are NaN or infinite; the message names the layer.
     """
     panels = checked_panels(panels)
     if not batches:
@@ -153,11 +149,7 @@ def _steep_resets(network: Network) -> Iterator[str]:
 
 
 def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of panels, and return them without repeats in the order of `PANELS`.
-
-    Raises:
-        InputError: an unknown name, or no name.
-    """
+    """Check the names of panels, and return them without repeats in the order of `PANELS`."""
     for panel in panels:
         if panel not in PANELS:
             raise InputError(f"panel '{panel}': one or more of {', '.join(PANELS)} are needed")

@@ -46,9 +46,6 @@ def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float
         surrogate: has a width and a peak; it need not be the surrogate of the layer.
         width_fwhm: full width at half maximum [threshold units]; None for the surrogate's own.
 
-    Raises:
-        InputError: the surrogate has no width or no peak.
-
     Source: Zenke & Vogels 2021, Neural Computation 33(4), whose condition for exploding gradients is a slope
     of the spike times a recurrent weight.
 
@@ -85,13 +82,6 @@ def near_share(layer: RecurrentLayer, surrogate: Surrogate) -> float:
     A bell of light tails has a q near 1. A small q says that the gradient comes from far potentials, as with heavy
     tails in a network that is rarely near its threshold. NaN where all slopes are 0.
 
-    Args:
-        layer: the potentials u, over steps, neurons and samples.
-        surrogate: with a peak.
-
-    Raises:
-        InputError: the surrogate has no peak.
-
     Source: this package; no study has tested whether q predicts training.
 
     >>> import torch
@@ -113,14 +103,6 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
 
     Passing steps grow with the width, as each slope of a bell does. A subset of the potentials narrows the search,
     and all of them decide on which side of each trial width the result lies.
-
-    Args:
-        layers: at least one.
-        surrogate: its shape and peak are kept.
-        target: wanted passing steps, averaged over layers.
-
-    Raises:
-        InputError: no width has so many or so few passing steps, or the surrogate has no width.
     """
 
     @functools.cache
@@ -204,5 +186,4 @@ def _rounding_ends(width: float) -> tuple[float, float]:
 
 
 def _rounded(width: float) -> float:
-    """Round a width to two significant digits."""
     return float(f"{width:.{DIGITS}g}")

@@ -46,11 +46,7 @@ class GivenSpikes:
         return surrogate.derivative(u) if self.passes else torch.zeros_like(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Raise an error, since given spikes have no primitive.
-
-        Raises:
-            InputError: always.
-        """
+        """Raise an error, since given spikes have no primitive."""
         raise InputError("given spikes follow no curve")
 
 
@@ -59,10 +55,6 @@ def relaxed(network: Network) -> Network:
 
     The outputs are the integral of the surrogate's slope, its primitive, which runs from 0 to 1. Resets and
     recurrent spikes that are detached from the gradient are attached in the copy.
-
-    Raises:
-        InputError: the network has no spiking neurons; a surrogate has no finite area or defines no primitive; or
-            neurons fire neither by a step at threshold nor by the primitive itself (`Soft`).
     """
     copied = on_the_reference(network)
     for surrogate in surrogates(copied):

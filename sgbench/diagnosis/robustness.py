@@ -142,16 +142,7 @@ class Disturbed:
     draws: int  # count of draws of each random disturbance
 
     def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
-        """Score the network undisturbed once, then with each disturbance at each severity.
-
-        Args:
-            names: of the disturbances, keys of `DISTURBANCES`.
-            levels: severities for each of them; None for the default ones of each.
-
-        Raises:
-            InputError: a severity out of range, or fewer than one draw.
-            NonFiniteError: a disturbed network overflows.
-        """
+        """Score the network undisturbed once, then with each disturbance at each severity."""
         require_count("--draws", self.draws)
         severities = {name: checked_levels(name, levels) for name in names}
         undisturbed = value_of(self.score(self.network, self.batches()))
@@ -217,11 +208,7 @@ def area(points: Sequence[Point]) -> float | None:
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of disturbances, and return them without repeats.
-
-    Raises:
-        InputError: an unknown name.
-    """
+    """Check the names of disturbances, and return them without repeats."""
     for name in names:
         if name not in DISTURBANCES:
             raise InputError(f"--what {name}: {suggest(name, tuple(DISTURBANCES))}")
@@ -229,11 +216,7 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked_levels(name: str, levels: Sequence[float] | None) -> tuple[float, ...]:
-    """Check the severities of a disturbance, and return them; None stands for its default ones.
-
-    Raises:
-        InputError: a severity out of range, none, or more than 50.
-    """
+    """Check the severities of a disturbance, and return them; None stands for its default ones."""
     disturbance = DISTURBANCES[name]
     if levels is None:
         return disturbance.severities

@@ -69,9 +69,6 @@ def estimated_gradients(
     Returns:
         The estimate, from either half of the draws, and the mean surrogate gradient over all draws.
 
-    Raises:
-        InputError: neurons that do not fire by a threshold, layers that are not a plain chain, or a penalty.
-
     Source: Williams 1992, Machine Learning 8.
     """
     noise = Escape(noise="logistic", noise_slope=require_number("--noise", noise_slope, low=1e-6, high=1e6))
@@ -96,7 +93,6 @@ def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective)
 
 
 def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gradients:
-    """Compute the surrogate gradient of the mean loss over a batch with every sample repeated for all draws."""
     network.zero_grad()
     loss = objective.loss.each(network.unroll(drawn.x, drawn.lengths), drawn.target).mean()
     if loss.requires_grad:

@@ -75,11 +75,7 @@ class TracedBatch(NamedTuple):
 
 
 def on_the_reference(network: Network) -> Network:
-    """Return a copy of a network that runs step by step, on the reference engine.
-
-    Raises:
-        InputError: the network has no spiking neurons.
-    """
+    """Return a copy of a network that runs step by step, on the reference engine."""
     if not network.spiking:
         raise InputError(
             f"network {type(network).__name__} has no spiking neurons, so there is nothing to diagnose; "
@@ -91,16 +87,7 @@ def on_the_reference(network: Network) -> Network:
 
 
 def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
-    """Run a copy of a network over a batch and back-propagate the whole objective through time.
-
-    Args:
-        network: is not modified, nor is its random state.
-        batch: on the network's device.
-        objective: the loss with penalties.
-
-    Raises:
-        InputError: the network has no spiking neurons.
-    """
+    """Run a copy of a network over a batch and back-propagate the whole objective through time."""
     copied = on_the_reference(network)
     copied.zero_grad()
     layers = [_watch(layer) for layer in copied.layers]
@@ -133,7 +120,6 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
 
 
 def _pass_ones(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Propagate a gradient of 1 back from the spikes of every step to the potentials, the last step first."""
     with torch.enable_grad():
         leaves = [step.detach().requires_grad_() for step in centred]
         sent = [surrogate(step) for step in leaves]

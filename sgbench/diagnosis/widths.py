@@ -43,17 +43,12 @@ class WidthMeasures(NamedTuple):
 
 
 def width_measures(traced: Sequence[TracedBatch]) -> list[WidthMeasures]:
-    """Measure each spiking layer, averaged over batches, without the steps after a sample's end.
-
-    Args:
-        traced: one network's forward and backward pass over each batch.
-    """
+    """Measure each spiking layer, averaged over batches, without the steps after a sample's end."""
     indices = [index for index, layer in enumerate(traced[0].layers) if layer.slope_at is not None]
     return [_of_layer([batch.layers[index] for batch in traced], traced) for index in indices]
 
 
 def _of_layer(layer: Sequence[LayerTrace], traced: Sequence[TracedBatch]) -> WidthMeasures:
-    """Average the measures of one layer over its trace of each batch."""
     by_batch = [
         _of_batch(layer_trace, batch.lengths) for layer_trace, batch in zip(layer, traced, strict=True)
     ]

@@ -237,7 +237,6 @@ def _smallest_integer_type(steps: int) -> torch.dtype:
 
 
 def _true_positions(mask: Tensor) -> Tensor:
-    """Return the positions of True in the flattened mask, ascending, int64."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.reshape(-1).nonzero().squeeze(1)

@@ -43,9 +43,6 @@ def matched_ann(
         counts: of the spiking network.
         weight_bits: of each weight; None for those of the spiking network.
         passes: how often the network runs; None for once a step if it is recurrent, else once a sample.
-
-    Raises:
-        InputError: a layer's synapses were not counted.
     """
     runs = counts.steps if (passes or passes_of(counts)) == "step" else counts.samples  # on all samples
     layers = tuple(
@@ -114,9 +111,6 @@ def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> i
     Args:
         counts: of any network.
         activation_bits: b_a of a real-valued activation; None for as many as the weight b_w.
-
-    Raises:
-        InputError: a layer's synapses were not counted.
 
     Source: Shen et al. 2024, CVPR (bit budget), without its factor of time, which the counts hold.
     """

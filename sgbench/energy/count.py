@@ -57,15 +57,7 @@ class OperationCounter:
         self.received = network.received  # returns each layer's input, given the network's and all spikes
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
-        """Count the operations of one batch.
-
-        Args:
-            batch: the network's input.
-            trajectory: of the network on it, with its spikes kept.
-
-        Raises:
-            InputError: a layer receives the output of one that does not spike.
-        """
+        """Count the operations of one batch."""
         valid = within(batch.lengths, batch.x.shape[0])
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
@@ -177,17 +169,7 @@ class OperationCounter:
         weights: StoredWeights,
         bits: int,
     ) -> SynapseCounts:
-        """Return the counts of one group of connections.
-
-        Args:
-            source: name of the layer or input that they come from.
-            wiring: how they are wired.
-            kind: whether the source's outputs are binary or real.
-            effective: operations that events caused.
-            per_step: operations of a clocked machine in one step.
-            weights: numbers stored for them.
-            bits: of a weight.
-        """
+        """Return the counts of one group of connections."""
         return SynapseCounts(
             source=source,
             wiring=wiring,
@@ -226,7 +208,6 @@ def after_pooling(pool: Pool | None, source: Source) -> Source:
 
 
 def _spike_kind(neuron: Neuron) -> Kind:
-    """Return "binary" if a spike adds or subtracts a weight, "real" if it multiplies it (counts, graded spikes)."""
     return "binary" if neuron.sends in ("binary", "signed") else "real"
 
 
@@ -287,7 +268,6 @@ def _count_dense(
 
 
 def _synapses_per_pair(layer: Counted) -> int | None:
-    """Return the number of synapses from one source to one neuron of a dense layer if it is above 1, else None."""
     has_several = isinstance(layer, DenseLayer) and layer.fan_out > layer.neurons
     return layer.fan_out // layer.neurons if has_several else None  # type: ignore[union-attr]
 

@@ -85,9 +85,6 @@ def matched(
         targets: hardware with prices of operations.
         dt_s: duration of a time step [s].
         in_time: whether a sample is a series in time, so that the ANN runs in each step.
-
-    Raises:
-        InputError: a layer's synapses were not counted.
     """
     passes = passes_of(counts, in_time=in_time)
     comparisons = {
@@ -110,9 +107,6 @@ def synapse_rate(counts: OpCounts) -> float:
     """Compute the mean fraction of the connections that carry an event in a step.
 
     That is the synaptic operations, divided by connections times steps.
-
-    Raises:
-        InputError: some synaptic operations were not counted.
     """
     groups = [group for layer in counts.layers for group in layer.synapses]
     for group in groups:
@@ -165,17 +159,7 @@ def compare(
 def _crossing_rate(
     silent: BoundedValue | None, spiking: BoundedValue | None, ann: BoundedValue | None, rate: float
 ) -> BoundedValue | None:
-    """Return the rate at which spiking network and ANN need equal energy.
-
-    Args:
-        silent: energy of the spiking network without events.
-        spiking: its energy at `rate`.
-        ann: energy of the ANN.
-        rate: of the spiking network.
-
-    Returns:
-        The rate; None if an energy is None, or if events cost nothing.
-    """
+    """Return the rate at which spiking network and ANN need equal energy."""
     if silent is None or spiking is None or ann is None or not spiking.value > silent.value:
         return None
     rates = []

@@ -102,11 +102,7 @@ class DecisionTimes:
         self.counters[rule].update(batch._replace(lengths=end), trajectory)
 
     def decisions(self) -> list[Decision]:
-        """Return the accuracy, mean steps and operations of every rule over all batches so far.
-
-        Raises:
-            InputError: no sample was seen.
-        """
+        """Return the accuracy, mean steps and operations of every rule over all batches so far."""
         decisions = []
         for rule, counter in self.counters.items():
             if not counter.samples:

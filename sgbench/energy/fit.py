@@ -42,9 +42,6 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> C
         counts: of the network.
         target: hardware with limits of a chip.
         neurons: maps "neuron" and "readout" to the catalogue names of the neurons in use.
-
-    Raises:
-        InputError: the target states no limits of a chip.
     """
     chip = target.chip
     if chip is None:

@@ -40,11 +40,7 @@ class Footprint:
 
 
 def footprint(counts: OpCounts) -> Footprint:
-    """Compute memory, sparsity and mean activity of a network from its operation counts.
-
-    Raises:
-        InputError: synaptic operations or spikes were not counted.
-    """
+    """Compute memory, sparsity and mean activity of a network from its operation counts."""
     weights = _sum(_weights(counts))
     zeros = _sum(group.zero_weights for layer in counts.layers for group in layer.synapses)
     words = math.fsum(_state_words(counts))
@@ -96,16 +92,7 @@ def _sum(numbers: Iterator[int | None]) -> int | None:
 
 
 def _mean(counts: list[Count], squares: Count | None, samples: int) -> Mean:
-    """Compute the mean of a sample's total and the half width 1.96 s / sqrt(n) of its interval.
-
-    Args:
-        counts: totals over all n samples, to be added up.
-        squares: sum over samples of the squared total, for the standard deviation s; None if unknown.
-        samples: n.
-
-    Raises:
-        InputError: a total is unknown.
-    """
+    """Compute the mean of a sample's total and the half width 1.96 s / sqrt(n) of its interval."""
     for count in counts:
         if count.total is None:
             raise InputError(f"not counted: {count.reason}")

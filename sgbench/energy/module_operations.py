@@ -216,7 +216,6 @@ def _layer_norm(layer: nn.LayerNorm | nn.GroupNorm, _: Received, output: Tensor,
 
 
 def _pool(layer: nn.Module, received: Received, output: Tensor, tally: Tally) -> None:
-    """Count k operations for the mean of a window of k values, k - 1 for its maximum."""
     elements = _window_elements(layer, received.x, output)
     is_maximum = "Max" in type(layer).__name__
     tally.counts["pooling_operations"] += elements - output.numel() if is_maximum else elements
@@ -305,13 +304,6 @@ def count_function(
     """Count the operations of one call of a torch function; return whether its output is "binary" or "real".
 
     A sum of k values takes k - 1 additions, a mean one multiplication more.
-
-    Args:
-        name: of the function, of `REDUCING` or with a `module_like` it.
-        received: its input tensor.
-        arguments: its other arguments, (by position, by name).
-        output: its result.
-        tally: to which the operations are added.
     """
     module_class = module_like(name)
     if module_class is None:

@@ -36,11 +36,7 @@ GetTally = Callable[[str, str, int], Tally]
 
 
 def count_sequence(module: Any, received: Received, state: object, name: str, tally: GetTally) -> None:
-    """Add the operations of one call of an RNN, GRU or LSTM, each layer and direction to a tally of its own.
-
-    Raises:
-        InputError: the module has a projection, or a first state is given; neither is counted.
-    """
+    """Add the operations of one call of an RNN, GRU or LSTM, each layer and direction to a tally of its own."""
     if getattr(module, "proj_size", 0):
         raise InputError(f"'{name}': a projection of the state (proj_size) is not counted")
     if state is not None:

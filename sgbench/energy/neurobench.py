@@ -21,10 +21,6 @@ def neurobench_metrics(counts: OpCounts, *, parameters: int | None) -> dict[str,
     operations are per sample. NeuroBench's effective operations leave out products with weights of 0, so they are
     unknown here if a weight is 0. The footprint [bytes] is that of the parameters; NeuroBench adds constants that a
     library keeps as buffers.
-
-    Args:
-        counts: of a network over its test set.
-        parameters: number of trained parameters; None if unknown.
     """
     groups = [group for layer in counts.layers for group in layer.synapses]
     spiking = list(counts.layers[:-1])

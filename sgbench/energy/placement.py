@@ -79,11 +79,6 @@ def synapse_bits(layer: LayerCounts, steps: int, chip: Chip) -> int | None:
     """Compute the memory of a layer's synapses [bits]: synapses times bits of a weight; None if not counted.
 
     A weight takes the bits of the layer's widest group, at most those of the chip's weights.
-
-    Args:
-        layer: its counts.
-        steps: number of time steps that were counted.
-        chip: states the bits of a weight.
     """
     synapses = [synapse_count(group, steps) for group in layer.synapses]
     bits = max((group.weight_bits for group in layer.synapses), default=1)
@@ -126,15 +121,7 @@ def traffic(counts: OpCounts, chip: Chip, pieces: tuple[Piece, ...]) -> dict[str
 def _traffic(
     source: Piece, receivers: list[tuple[Piece, str]], spikes: int, chip: Chip, pieces: tuple[Piece, ...]
 ) -> Traffic:
-    """Return the messages and hops of one layer's spikes.
-
-    Args:
-        source: cores of the layer.
-        receivers: (cores, wiring) of each group of connections that receives the spikes.
-        spikes: number of spikes.
-        chip: states the mesh of tiles.
-        pieces: cores of all layers.
-    """
+    """Return the messages and hops of one layer's spikes."""
     routes = [  # pairs of cores
         (core, receiver)
         for piece, wiring in receivers
@@ -156,18 +143,15 @@ def _traffic(
 
 
 def _cores(piece: Piece) -> range:
-    """Return the indices of a layer's cores."""
     return range(piece.first_core, piece.first_core + piece.cores)
 
 
 def _tile(core: int, chip: Chip) -> tuple[int, int]:
-    """Return the (east-west, north-south) position of a core's tile in the mesh."""
     tile = core // chip.cores_per_tile
     width = chip.tiles_east_west or 1
     return tile % width, tile // width
 
 
 def _mesh(chip: Chip, last_core: int) -> tuple[int, int]:
-    """Return the number of tiles (east-west, north-south) of the mesh up to the last core, at least of one chip."""
     last = max(last_core, (chip.cores or 1) - 1)
     return chip.tiles_east_west or 1, _tile(last, chip)[1] + 1

@@ -10,11 +10,7 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 
 
 def pooled(counts: Sequence[OpCounts]) -> OpCounts:
-    """Sum the operation counts of networks of one shape; per sample, they are the mean over seeds.
-
-    Raises:
-        InputError: there are no counts, or the networks differ in layers, neurons or connections.
-    """
+    """Sum the operation counts of networks of one shape; per sample, they are the mean over seeds."""
     if not counts:
         raise InputError("no operation counts to pool")
     first = counts[0]
@@ -42,14 +38,12 @@ def _shape(counts: OpCounts) -> list[Any]:
 
 
 def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
-    """Sum the counts of a layer and its groups of connections, given as the layers of several networks."""
     same_groups = zip(*(layer.synapses for layer in layers), strict=True)
     summed = tuple(groups[0].model_copy(update=_totals(groups)) for groups in same_groups)
     return layers[0].model_copy(update={"synapses": summed, **_totals(layers)})
 
 
 def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str, Count]:
-    """Map the name of each count to its sum over the parts, the same layer or group of several networks."""
     names = [name for name in type(parts[0]).model_fields if isinstance(getattr(parts[0], name), Count)]
     return {name: _sum([getattr(part, name) for part in parts]) for name in names}
 

@@ -186,11 +186,7 @@ def _occurring(missing: Iterable[str], operations: tuple[OperationCount, ...]) -
 def _terms(
     operations: tuple[OperationCount, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
-    """Multiply the operations of every layer by their prices.
-
-    Returns:
-        The terms, and a line for each needed count or memory size that is unknown.
-    """
+    """Multiply the operations of every layer by their prices."""
     layers = {layer.name: layer for layer in counts.layers}
     prices: dict[str, Price | MemoryPrice] = {item.operation: item for item in target.prices}
     prices |= {name: item for item in target.memories for name in item.operations}
@@ -234,7 +230,6 @@ def _one_count_nj(
 
 
 def _sum_by_operation(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """Sum the terms of all layers into one term for each operation."""
     groups: dict[Operation, list[Term]] = {}
     for term in terms:
         groups.setdefault(term.operation, []).append(term)

@@ -105,11 +105,7 @@ class PricedNetwork(ShownTable):
         return [each for each in self.estimates if each.priced_nj is not None or each.static_nj is not None]
 
     def plot(self, path: Path | str) -> Path:
-        """Draw the energy of each operation and layer on every target, the cheapest target first; return the path.
-
-        Raises:
-            InputError: no target prices anything, or the file cannot be written.
-        """
+        """Draw the energy of each operation and layer on every target, the cheapest target first; return the path."""
         from sgbench.plots import style
         from sgbench.plots.energy_terms import terms_figure
 
@@ -145,7 +141,6 @@ def _without_price(estimate: EnergyEstimate) -> list[str]:
 
 
 def _reason_without_price(estimate: EnergyEstimate) -> str:
-    """Write why an estimate has no energy."""
     names = _without_price(estimate)
     return f"no price of {', '.join(names)}" if names else "; ".join(estimate.reasons)
 

@@ -57,9 +57,6 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
     A corner sets each price of a target to its low or high bound, for both methods alike, so operations that both
     do equally often cancel. `Duel.share` is the fraction of corners in which the first method needs less energy.
 
-    Args:
-        methods: maps methods, then targets, to the result of `parts`.
-
     >>> cheap, dear = {"accumulate": BoundedValue(1, 1, 2)}, {"accumulate": BoundedValue(3, 3, 6)}
     >>> duels({"a": {"chip": cheap}, "b": {"chip": dear}})[0].certain
     True

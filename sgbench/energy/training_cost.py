@@ -60,14 +60,6 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
     rates, in one pass a sample (T = 1). A network with continuous spike times multiplies when a spike arrives, with
     the rates of the test split: once forward, once for the weight, and once for the time of a hidden layer's spike.
 
-    Args:
-        record: of the run, with operation counts.
-        learning: the rule's products in a step and memory; None if unknown.
-        sizes: maps "train" and "validation" to their numbers of samples.
-
-    Raises:
-        InputError: `learning` is None, or the record lacks operation counts.
-
     Source: Griewank & Walther 2008, Evaluating Derivatives, chapter 4 (the reverse mode forms each product of the
     forward pass twice again).
     """

@@ -58,11 +58,7 @@ class EnergyVerdict:
 
 
 def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
-    """Map names to the cases (published measurements) of the catalogue and of the user's own folders.
-
-    Raises:
-        InputError: a file is no valid case; one line.
-    """
+    """Map names to the cases (published measurements) of the catalogue and of the user's own folders."""
     cases = {}
     for name, entry in catalogue.entries("energy_case", config_dirs).items():
         try:
@@ -73,15 +69,7 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
 
 
 def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
-    """Compare predicted with measured energy, for each measurement of a case on each of the case's targets.
-
-    Args:
-        cases: by name.
-        targets: by name.
-
-    Raises:
-        InputError: a case names a target that does not exist, or whose prices give no total for it.
-    """
+    """Compare predicted with measured energy, for each measurement of a case on each of the case's targets."""
     verdicts = []
     for name, case in cases.items():
         for target in case.targets:
@@ -186,9 +174,6 @@ def _price_point(name: str, case: EnergyCase, point: CasePoint, target: EnergyTa
     """Predict the energy [nJ] of one measurement from prices.
 
     The low bound has the fewest events at low prices, the high bound the most events at high prices.
-
-    Raises:
-        InputError: the target has no total for the measured network.
     """
     energies: list[BoundedValue] = []
     for bound in ENDS:

@@ -21,11 +21,7 @@ MakeSurrogate = Callable[[], Surrogate]
 
 
 def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor, reset: str) -> Leaky:
-    """Make leaky neurons with fixed decay per step beta and threshold: tensors of one value, or one each [N].
-
-    Raises:
-        InputError: a tensor has another count of values, or a value out of range.
-    """
+    """Make leaky neurons with fixed decay per step beta and threshold: tensors of one value, or one each [N]."""
     neuron = Leaky(
         surrogate,
         neurons,
@@ -85,11 +81,7 @@ def synaptic_readout(neurons: int, *, alpha: Tensor, beta: Tensor) -> SynapticRe
 
 
 def _checked_range(name: str, value: Tensor, neurons: int) -> float | list[float]:
-    """Return the one value of all neurons, or the smallest and the largest, for the neuron's check of its range.
-
-    Raises:
-        InputError: there is neither one value nor one for each neuron, or a value is not finite.
-    """
+    """Return the one value of all neurons, or the smallest and the largest, for the neuron's check of its range."""
     flat = value.detach().double().flatten()
     if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
         raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")

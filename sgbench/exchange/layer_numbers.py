@@ -42,11 +42,7 @@ class LayerNumbers:
         return self.layer.name
 
     def scaled(self, gain: Tensor, reader: str) -> LayerNumbers:
-        """Multiply the weights by a gain of each neuron's input, float64 [N]; `reader` is the library's name.
-
-        Raises:
-            InputError: gains differ within an image, whose pixels share weights.
-        """
+        """Multiply the weights by a gain of each neuron's input, float64 [N]; `reader` is the library's name."""
         if bool((gain == 1).all()):
             return self
         rows = gain
@@ -64,11 +60,7 @@ class LayerNumbers:
         return dataclasses.replace(self, weight=_times(self.weight, rows), bias=bias, recurrent=recurrent)
 
     def fed_back(self, weight: Tensor, note: str, reader: str) -> LayerNumbers:
-        """Add to V a weight from each neuron to itself, float64 [N], and a note on it.
-
-        Raises:
-            InputError: V is a convolution, to which such weights cannot be added.
-        """
+        """Add to V a weight from each neuron to itself, float64 [N], and a note on it."""
         weight, recurrent = weight.to(self.weight.dtype), self.recurrent
         if recurrent is not None and recurrent.dim() not in (1, 2):
             raise self.refused(
@@ -86,15 +78,7 @@ class LayerNumbers:
 
 
 def numbers_of(network: Network, reader: str) -> list[LayerNumbers]:
-    """List the layers of a network as plain numbers.
-
-    Args:
-        network: a chain of dense and convolutional layers, in evaluation mode.
-        reader: name of the library or chip that they are for, in messages.
-
-    Raises:
-        InputError: `LayerNumbers` cannot describe the network or its neurons.
-    """
+    """List the layers of a network as plain numbers."""
     if not isinstance(network, Chain):
         raise InputError(f"{reader}: {type(network).__name__} is no chain of layers, which alone is written")
     return [_numbers(require_steps(layer, reader), reader) for layer in network.layers]
@@ -109,11 +93,7 @@ def require_steps(layer: object, reader: str) -> Layer:
 
 
 def require_linear(layer: Layer, reader: str) -> LinearSpec:
-    """Return the coefficients of a layer's leaky neurons, with a synaptic current or without.
-
-    Raises:
-        InputError: the neurons follow other equations, or do not fire by a step at threshold.
-    """
+    """Return the coefficients of a layer's leaky neurons, with a synaptic current or without."""
     kind = type(layer.neuron).__name__
     spec = layer.neuron.recurrence_spec()
     if spec is None:

@@ -98,14 +98,6 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
     The file's `network()` returns a module from inputs x [T, B, N] to the spikes or potentials of the last layer
     [T, B, C]; each of its parts is one layer. Readout, resets, thresholds, synapses and recurrence are those of the
     network. Surrogates are not written, so further training uses the library's.
-
-    Args:
-        network: a chain of dense and convolutional layers, in evaluation mode.
-        library: the library that the code is for.
-        about: lines on the network, for the head of the file.
-
-    Raises:
-        InputError: the library's neurons cannot do the same; names the layer and the reason.
     """
     store = CodeTensors(next(network.parameters()).dtype)
     layers = []
@@ -175,7 +167,6 @@ def _recurrent_weights(numbers: LayerNumbers, store: CodeTensors) -> str:
 
 
 def _store(store: CodeTensors, key: str, numbers: LayerNumbers) -> None:
-    """Store the weights and biases of a layer below a key of the state dictionary."""
     store.tensors[f"{key}.weight"] = numbers.weight
     if numbers.bias is not None:
         store.tensors[f"{key}.bias"] = numbers.bias

@@ -21,11 +21,7 @@ from sgbench.networks.spike_times import SpikeTimes
 
 
 def nir_module() -> types.ModuleType:
-    """Import the package `nir`.
-
-    Raises:
-        InputError: it is not installed; names the command that installs it.
-    """
+    """Import the package `nir`."""
     try:
         return importlib.import_module("nir")
     except ImportError as error:
@@ -48,9 +44,6 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
         step: how a simulator integrates: "euler", of decay 1 - dt / tau, or "exponential", of decay exp(-dt / tau).
         unit_resistance: whether gains go into the weights, so that R = 1 and w_in = 1, which Norse 1.1 assumes;
             weights are then rounded once more.
-
-    Raises:
-        InputError: NIR cannot express the network; names the layer and the reason.
 
     Source: Pedersen et al. 2024, Nature Communications 15:8122; nir 1.0.8.
     """
@@ -153,13 +146,7 @@ def _average_pool(pool: Pool) -> Any:
 
 
 def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
-    """Move the gain of a layer's neurons into the nodes of the weights that lead to them, which are modified.
-
-    Args:
-        name: name of the layer, for messages.
-        neurons: node of the neurons, whose r and w_in become 1.
-        products: nodes of the layer's weights and recurrent weights.
-    """
+    """Move the gain of a layer's neurons into the nodes of the weights that lead to them, which are modified."""
     gain = neurons.r * getattr(neurons, "w_in", 1.0)
     for key in {"r", "w_in"} & vars(neurons).keys():
         setattr(neurons, key, np.ones_like(gain))
@@ -249,7 +236,6 @@ def _integrates_behind_a_synapse(layer: Layer) -> bool:
 
 
 def _synapses(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """Make the node of the synaptic current of a layer whose neurons integrate without a leak."""
     spec: Any = layer.neuron.recurrence_spec()
     alpha = np.full(shape, float(spec.second_decay))
     tau = time_constant(alpha, dt_s, step)
@@ -278,5 +264,4 @@ def _nir_coefficients(layer: Layer) -> LinearSpec:
 
 
 def _array(weight: Tensor) -> np.ndarray:
-    """Convert weights to an array of numpy."""
     return np.ascontiguousarray(weight.detach().cpu().numpy())

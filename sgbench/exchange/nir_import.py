@@ -73,7 +73,6 @@ def in_order(graph: Any) -> list[GraphLayer]:
 
 
 def _kind(node: Any) -> str:
-    """Return the name of a node's class."""
     return type(node).__name__
 
 
@@ -127,11 +126,7 @@ def _only(names: list[str], here: str) -> str:
 
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
-    """Return the node of the recurrent weights of neurons; None without any.
-
-    Raises:
-        InputError: there are several, or the node is none of weights.
-    """
+    """Return the node of the recurrent weights of neurons; None without any."""
     recurrent = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
     if len(recurrent) > 1:
         raise InputError(f"node '{neurons}': has {len(recurrent)} recurrent connections; one is known here")
@@ -186,11 +181,7 @@ def from_nir(
 
 
 def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
-    """Convert a node of average pooling between the layer `before` and the next one, `layer`.
-
-    Raises:
-        InputError: windows overlap or are padded, or sizes do not fit.
-    """
+    """Convert a node of average pooling between the layer `before` and the next one, `layer`."""
     window, stride = (tuple(np.broadcast_to(side, 2).tolist()) for side in (node.kernel_size, node.stride))
     if not isinstance(before, ConvLayer) or window != stride or np.any(node.padding):
         raise InputError("means are taken of images, in windows side by side without padding")
@@ -241,11 +232,7 @@ def _layer(
 def _recurrent_weights(
     recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, row_gain: Tensor
 ) -> nn.Parameter:
-    """Return the weights of a recurrent node, times the gain of each neuron or of each row of weights.
-
-    Raises:
-        InputError: the weights do not fit the layer.
-    """
+    """Return the weights of a recurrent node, times the gain of each neuron or of each row of weights."""
     if hasattr(recurrent, "scale"):
         scale = np.broadcast_to(np.reshape(recurrent.scale, -1), (layer.neurons,))
         return _times(scale, gain)
@@ -287,11 +274,7 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
 def _convolution(
     name: str, product: Any, neurons: int, neuron: Neuron, wiring: str, *, bias: bool
 ) -> ConvLayer:
-    """Build a convolutional layer of the shape of the node `product`, whose weights are set later.
-
-    Raises:
-        InputError: `ConvLayer` does not support the convolution, or it does not fit the count of neurons.
-    """
+    """Build a convolutional layer of the shape of the node `product`, whose weights are set later."""
     weight, stride = product.weight, int(np.ravel(product.stride)[0])
     _check_convolution(product, stride=stride)
     if product.input_shape is None:

@@ -115,17 +115,7 @@ def _layer(
     *,
     reset_delay: bool,
 ) -> DenseLayer | ConvLayer:
-    """Build a layer from a module of weights and one of neurons.
-
-    Args:
-        name: name of the layer.
-        weights: module of the weights.
-        neurons: module of the neurons.
-        make_surrogate: returns the surrogate of the neurons.
-        image: channels, height and width of the layer's input; None for flat input.
-        stride: stride of a convolution.
-        reset_delay: the argument with which the neurons were made.
-    """
+    """Build a layer from a module of weights and one of neurons."""
     weight = _weight(weights)
     recurrent, recurrent_bias = _recurrence(neurons)
     wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX_DIMS else "all_to_all"
@@ -182,16 +172,7 @@ def _neurons(
     *,
     reset_delay: bool,
 ) -> Neuron:
-    """Make leaky or synaptic neurons with the module's parameters.
-
-    Args:
-        module: the snnTorch module.
-        make_surrogate: returns their surrogate.
-        count: count of neurons.
-        shape: shape of one step of one sample, to which parameters are expanded.
-        wiring: recurrence of the neurons: "none", "one_to_one" or "all_to_all".
-        reset_delay: the argument with which the module was made.
-    """
+    """Make leaky or synaptic neurons with the module's parameters."""
     tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
 
     def parameter(key: str) -> Tensor:
@@ -240,16 +221,7 @@ def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
 def _convolution(
     name: str, weights: _Module, image: Image | None, stride: int, make: object, options: dict[str, object]
 ) -> ConvLayer:
-    """Build a convolutional layer whose weights are set later.
-
-    Args:
-        name: name of the layer.
-        weights: module of the weights, for their shape.
-        image: channels, height and width of the input.
-        stride: stride of the convolution.
-        make: makes the neurons from their count and the shape of one step.
-        options: further arguments of the layer.
-    """
+    """Build a convolutional layer whose weights are set later."""
     rows, channels, height, width = weights.tensors["weight"].shape
     if image is None:
         raise InputError(f"module '{weights.name}': a convolution needs image=[channels, height, width]")

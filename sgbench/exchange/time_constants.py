@@ -23,10 +23,6 @@ STEPS = ("euler", "exponential")
 def time_constant(decay: Numbers, dt_s: float, step: str) -> Numbers:
     """Convert decays per step in [0, 1) to time constants tau [s] for a step of "euler" or "exponential".
 
-    Raises:
-        InputError: a decay of 0 with exponential steps, which has no time constant.
-
-
     >>> time_constant(np.array([0.9]), 0.001, "euler").round(6).tolist()
     [0.01]
     """
@@ -39,9 +35,6 @@ def time_constant(decay: Numbers, dt_s: float, step: str) -> Numbers:
 
 def decay_per_step(tau_s: Numbers, dt_s: float, step: str) -> Numbers:
     """Convert time constants [s] to decays per step in [0, 1) for a step of "euler" or "exponential".
-
-    Raises:
-        InputError: a time constant is not above 0, or is shorter than an Euler step.
 
     >>> decay_per_step(np.array([0.01]), 0.001, "euler").tolist()
     [0.9]

@@ -88,9 +88,6 @@ class WholeLayer:
 
         Returns:
             spikes [T, B, N], all 0 where nothing fires, and potentials [T, B, N] as real numbers.
-
-        Raises:
-            InputError: a number grows beyond 64 bits.
         """
         point = self._point(precision)
         one = 1 << precision.decay_bits
@@ -119,7 +116,6 @@ class WholeLayer:
         return np.stack(all_spikes), np.stack(potentials)
 
     def _point(self, precision: Precision) -> int:
-        """Return the count of fractional bits of a potential."""
         exponents = [self.weight_exponent, *([] if self.recurrent is None else [self.recurrent_exponent])]
         if precision.below_unit_bits is None:
             return max(FINE_BITS, -min(exponents))
@@ -175,15 +171,7 @@ def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
 
 
 def whole_layers(network: Network, reader: str) -> tuple[WholeLayer, ...]:
-    """Convert the layers of a network to integers.
-
-    Args:
-        network: a chain of dense layers with quantised weights, in evaluation mode.
-        reader: name of the chip that they are for, in messages.
-
-    Raises:
-        InputError: a layer cannot be written in integers; names it and the remedy.
-    """
+    """Convert the layers of a network to integers."""
     return tuple(_whole(numbers, reader) for numbers in numbers_of(network, reader))
 
 
@@ -207,14 +195,7 @@ def run_layers(
 
 
 def read_layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[WholeLayer, ...]:
-    """Read layers from the arrays of an exported file, in their order there.
-
-    Args:
-        arrays: maps names to arrays, as `numpy.load(path, allow_pickle=False)` returns them.
-
-    Raises:
-        InputError: an array is missing.
-    """
+    """Read layers from the arrays of an exported file, in their order there."""
     names = dict.fromkeys(name.rpartition(".")[0] for name in arrays if "." in name)
     try:
         return tuple(_read(name, arrays) for name in names)
@@ -269,17 +250,7 @@ def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
 
 
 def _units(numbers: LayerNumbers, acting: Tensor, name: str, reader: str) -> tuple[Whole, int]:
-    """Return weights as integers, and the exponent of their unit, which is a power of 2.
-
-    Args:
-        numbers: the layer.
-        acting: its weights, or its recurrent weights, with which it computes.
-        name: parameter that they are quantised from: "weight" or "recurrent".
-        reader: name of the chip, in messages.
-
-    Raises:
-        InputError: the weights are not quantised so that all are multiples of one power of 2.
-    """
+    """Return weights as integers, and the exponent of their unit, which is a power of 2."""
     quantised = getattr(numbers.layer, "parametrizations", {})
     if name not in quantised:
         raise numbers.refused(reader, "its weights have all bits; train with weights=int8, int4 or ternary")

@@ -97,16 +97,7 @@ class PotentialStep(NamedTuple):
 
     @staticmethod
     def of(entry: str, layer: DrivenLayer, neuron: LinearSpec) -> PotentialStep:
-        """Compute the Jacobian of a layer with all-to-all recurrence.
-
-        Args:
-            entry: name of the initialisation, for messages.
-            layer: the layer, whose weights have been drawn.
-            neuron: linear coefficients of its neurons.
-
-        Raises:
-            InputError: another recurrence or one whose gradient is cut, an attached reset to zero, or no leak.
-        """
+        """Compute the Jacobian of a layer with all-to-all recurrence."""
         if layer.recurrent is None or layer.recurrent.dim() != 2 or getattr(layer, "cut", False):  # noqa: PLR2004
             raise InputError(
                 f"init={entry}: is about gradients through recurrent weights; use network.recurrence=all_to_all "
@@ -167,10 +158,6 @@ class PotentialStep(NamedTuple):
             + \psi_j^2 \sum_{i \ne j} V_{ij}^2 \Big]
 
         with n neurons and potentials evenly distributed from `lowest` to `highest`.
-
-        Args:
-            surrogate: gives the slope psi.
-            width: factor on the surrogate's width.
         """
         first, second = self._moments(surrogate, width)
         own = self.weights.diagonal() - self.reset

@@ -43,11 +43,7 @@ class WholeAgreement:
 
 
 def find_chip(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
-    """Return the energy target of a chip by name.
-
-    Raises:
-        InputError: there is no such target, or the limits of its chip are unknown.
-    """
+    """Return the energy target of a chip by name."""
     (target,) = chosen_targets([name], config_dirs).values()
     if target.chip is None:
         raise InputError(
@@ -57,11 +53,7 @@ def find_chip(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
 
 
 def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
-    """Fit the network of a finished run to a chip; return which cores its layers take.
-
-    Raises:
-        InputError: the network does not fit; the message names all reasons.
-    """
+    """Fit the network of a finished run to a chip; return which cores its layers take."""
     record = run.record
     if record is None or record.counts is None:
         raise InputError(f"{run.name}: has no operation counts; name a run that finished")
@@ -95,16 +87,7 @@ def precision_of(chip: Chip) -> Precision | None:
 def compare_with_simulation(
     run: StoredRun, layers: Sequence[WholeLayer], precision: Precision = FINE
 ) -> WholeAgreement:
-    """Run the integer version of a network and its simulation on the validation split, and compare them.
-
-    Args:
-        run: a run whose network has its selected weights.
-        layers: the integer version of its layers.
-        precision: bits of potentials and decays in the integer version.
-
-    Raises:
-        InputError: the network's input is not spikes.
-    """
+    """Run the integer version of a network and its simulation on the validation split, and compare them."""
     parts = run.parts
     prepare_pass(run, "validation", 0)
     parts.data.setup()

@@ -38,15 +38,8 @@ COPIED_KEYS = ("formula", "line")
 def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
     """Check an entry against the contracts of its group and list each failure.
 
-    Args:
-        path: the YAML file, in a folder laid out like `conf/`, e.g. my_conf/surrogate/mine.yaml.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-
     Returns:
         A line for each failure, with the remedy; empty if all contracts hold.
-
-    Raises:
-        InputError: the file is not in a folder of entries, or cannot be composed or built.
     """
     group, folder = path.parent.name, path.resolve().parent.parent
     if not path.is_file() or path.suffix != ".yaml":
@@ -68,7 +61,6 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
 
 
 def _copied_texts(entry: catalogue.Entry) -> Iterator[str]:
-    """Yield a problem for each shipped entry whose formula or description this entry's file repeats."""
     for name, other in catalogue.entries(entry.group).items():
         same = [key for key in COPIED_KEYS if entry.meta.get(key) and entry.meta[key] == other.meta.get(key)]
         if same and name != entry.name:
@@ -108,9 +100,6 @@ def _gradients(parts: Parts) -> dict[str, Tensor]:
 
 def surrogate_problems(surrogate: Surrogate) -> list[str]:
     """List the contradictions between a surrogate's slope and what it declares.
-
-    Args:
-        surrogate: the surrogate, in double precision.
 
     >>> from sgbench.surrogates.triangle import Triangle
     >>> surrogate_problems(Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0))

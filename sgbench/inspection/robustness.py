@@ -47,10 +47,6 @@ def robustness(
         batches: number of batches of the validation split; None takes all.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-
-    Raises:
-        InputError: an unknown name, a severity out of range, or missing weights or data.
-        NonFiniteError: a disturbed network overflows.
     """
     run = stored_run(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
     return measure_robustness(run, what, levels=levels, draws=draws, batches=batches)
@@ -124,11 +120,7 @@ MOST_COLUMNS = 3
 
 
 def robustness_figure(measured: Sequence[RobustnessCurve]) -> Figure:
-    """Draw a panel for each disturbance, with severities at equal distances and the undisturbed score on the left.
-
-    Raises:
-        InputError: no curve has a point.
-    """
+    """Draw a panel for each disturbance, with severities at equal distances and the undisturbed score on the left."""
     curves = [curve for curve in measured if curve.points]
     if not curves:
         raise InputError("--plot: nothing was measured that could be drawn")

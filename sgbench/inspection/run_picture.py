@@ -72,9 +72,6 @@ def draw_run(
         overrides: Hydra overrides of the run's execution, e.g. "paths.data_dir=DIR".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-
-    Raises:
-        InputError: the record cannot be read or holds no epoch, or weights or data are missing.
     """
     style.check_picture_path(path)
     record = read_record(folder)
@@ -208,7 +205,6 @@ def _draw_accuracy(panel: Axes, record: RunRecord) -> None:
 
 
 def _mark_best(panel: Axes, record: RunRecord) -> None:
-    """Draw a vertical line at the selected epoch."""
     if record.best_epoch is not None:
         panel.axvline(record.best_epoch, color=GREEN, linewidth=0.9, linestyle=":")
 
@@ -249,7 +245,6 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
 
 
 def _mark_test(panel: Axes, record: RunRecord, layer: LayerRates, color: str) -> None:
-    """Mark the rate of a layer with the selected weights on the test split."""
     if record.best_epoch is not None and "test" in layer.where:
         rate = layer.rate[layer.where.index("test")]
         panel.plot(record.best_epoch, rate, marker="D", fillstyle="none", color=color)

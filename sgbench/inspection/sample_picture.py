@@ -88,18 +88,6 @@ def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *
 
     Points are drawn of samples that are short vectors, neither images nor over time: one for each of the first
     2000 samples, whatever `count` is.
-
-    Args:
-        name: name of the data set, for the title.
-        dataset: the data set.
-        part: samples of the split.
-        split: name of the split, for the title.
-        path: file of the picture.
-        count: number of samples to draw side by side.
-
-    Raises:
-        InputError: the path does not end in .png, .svg or .pdf.
-        StorageError: the file cannot be written.
     """
     targets_text = (
         f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
@@ -170,7 +158,6 @@ def _view(part: Samples, dataset: DataSet, index: int) -> Raster | Image | Camer
 
 
 def _raster(train: SpikeTrains) -> Raster:
-    """Convert the spike train of one sample to a raster."""
     return Raster(
         time_ms=(train.time_us / US_PER_MS).numpy(),
         channel=train.channel.numpy(),
@@ -180,7 +167,6 @@ def _raster(train: SpikeTrains) -> Raster:
 
 
 def _count_camera_events(train: SpikeTrains, image: tuple[int, int, int]) -> CameraEvents:
-    """Count ON minus OFF events of each pixel in the first third of a sample."""
     until_us = int(train.duration_us.item()) // 3
     early = train.channel[train.time_us < until_us].long()
     counts = torch.bincount(early, minlength=train.n_channels).view(image)

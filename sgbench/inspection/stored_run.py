@@ -63,9 +63,6 @@ def stored_run(
             the Hydra overrides of a run.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-
-    Raises:
-        InputError: the record cannot be read, or an override cannot be composed or may not be changed.
     """
     options: dict[str, Any] = {"config_dirs": config_dirs, "allow_targets": allow_targets}
     folder = folder_with_record(overrides[0]) if overrides else None
@@ -88,11 +85,7 @@ def stored_run(
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read the record of a run in a folder.
-
-    Raises:
-        InputError: there is no record, or it cannot be read.
-    """
+    """Read the record of a run in a folder."""
     return read_model(folder / RECORD, RunRecord)
 
 
@@ -104,18 +97,7 @@ def rebuild_run(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> StoredRun:
-    """Rebuild a run on the CPU from its record.
-
-    Args:
-        folder: folder of the run.
-        record: record of the run.
-        overrides: Hydra overrides of its execution, e.g. "paths.data_dir=DIR".
-        config_dirs: folders with entries of your own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-
-    Raises:
-        InputError: the catalogue lacks an entry that the record names.
-    """
+    """Rebuild a run on the CPU from its record."""
     method = record.method
     overrides_of_record = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
     spec = compose(
@@ -128,11 +110,7 @@ def rebuild_run(
 
 
 def load_selected(run: StoredRun) -> Network:
-    """Load the selected weights of a finished run into its network.
-
-    Raises:
-        InputError: the run is not finished, or its weights are missing, changed or of another network.
-    """
+    """Load the selected weights of a finished run into its network."""
     record = run.record
     if record is None or record.status != "finished":
         state = "has not been run" if record is None else "has failed"

@@ -162,7 +162,6 @@ def _interval_of_shape(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def _has_lobes(surrogate: Surrogate) -> bool:
-    """Return whether the slope is negative somewhere near the threshold."""
     return not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
 
 

@@ -108,7 +108,6 @@ def _half_width(surrogate: Surrogate) -> HalfWidth | None:
 
 
 def _reference_curves(reference: curves.ReferenceCurve, u: Tensor) -> ReferenceCurves:
-    """Sample the slope and the primitive of a reference at u."""
     slope = curves.slope_of(reference.surrogate, u).mean
     return ReferenceCurves(reference.label, slope, curves.primitive_of(reference.surrogate, u))
 
@@ -156,7 +155,6 @@ def _draw_slope(axes: Axes, picture: SurrogatePicture) -> None:
 
 
 def _mark_width(axes: Axes, width: HalfWidth) -> None:
-    """Draw an arrow across the curve at half its peak."""
     arrow = {"arrowstyle": "<->", "color": VERMILION, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", xy=(width.right, width.height), xytext=(width.left, width.height), arrowprops=arrow)
 

@@ -56,15 +56,7 @@ class Built:
 
 
 def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> Boards:
-    """Build the boards of a tree of records in memory.
-
-    Args:
-        tree: the records.
-        meanwhile: called by this process while other processes read a large tree.
-
-    Raises:
-        InputError: there is no such folder, or an energy target's file is not usable.
-    """
+    """Build the boards of a tree of records in memory."""
     price_lists = _price_lists(tree.references)
     targets = tuple(price_list for price_list in price_lists if price_list.on_boards)
     contents = contents_of(tree, targets=targets, meanwhile=meanwhile)
@@ -84,7 +76,6 @@ def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> 
 
 
 def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
-    """Load all energy targets, in the order of their names."""
     targets = load_targets(references.config_dirs, everything=True)
     return tuple(targets[name] for name in sorted(targets))
 
@@ -123,10 +114,6 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
     """Write table.md, table.csv and board.png of each protocol of a tree into <root>/<protocol>/.
 
     Return a summary of each written board, and a finding for each record that was left out.
-
-    Raises:
-        InputError: there is no such folder, or no record in it of a reporting seed, one whose score boards show.
-        StorageError: a file cannot be written.
     """
     boards = show(tree, meanwhile=_load_drawing)  # imported while other processes read the records
     if not boards.boards and not boards.findings:
@@ -210,9 +197,6 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     A table that differs in one byte from the rebuilt one is a finding. A picture is compared by the digests of its
     table and its pixels inside it, since its bytes depend on the version of the drawing library. Every file of an
     accepted submission must be stored unchanged.
-
-    Raises:
-        InputError: there is no such folder.
     """
     tree = RecordTree(root, "leaderboards", references)
     boards = show(tree)

@@ -44,9 +44,6 @@ def contents_of(
         tree: the records; or a registry, whose energies were computed when it was made.
         targets: energy targets on which methods are priced.
         meanwhile: called by this process while other processes read a large tree.
-
-    Raises:
-        InputError: there is no such folder or file.
     """
     if tree.layout == "registry":
         boards = read_registry(tree.root).boards
@@ -67,9 +64,6 @@ def make_registry(root: Path, *, commit: str, created_utc: str, release: str = "
         commit: the git commit that the folder is taken from.
         created_utc: time of that commit.
         release: name of the release that the folder is; empty if it is none.
-
-    Raises:
-        InputError: there is no such folder, or a file in it cannot be used.
     """
     references = References()
     lists = load_targets(references.config_dirs, everything=True)
@@ -81,11 +75,7 @@ def make_registry(root: Path, *, commit: str, created_utc: str, release: str = "
 
 
 def protocols_of(tree: RecordTree) -> list[str]:
-    """List the protocols of a tree or registry.
-
-    Raises:
-        InputError: there is no such folder or file, or it lacks the one protocol that the tree is limited to.
-    """
+    """List the protocols of a tree or registry."""
     if tree.layout != "registry":
         return tree.protocols()
     names = sorted(read_registry(tree.root).boards)
@@ -95,7 +85,6 @@ def protocols_of(tree: RecordTree) -> list[str]:
 
 
 def _with_outsiders(tree: RecordTree) -> Iterator[str]:
-    """Yield the protocols with results of code outside the catalogue."""
     if tree.layout == "leaderboards":
         for name in tree.protocols():
             if (tree.root / name / EXTERNAL).is_dir() and not (tree.root / name).is_symlink():

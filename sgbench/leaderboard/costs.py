@@ -108,12 +108,10 @@ def stability(
 
 
 def _spikes(counts: OpCounts) -> list[tuple[str, Count]]:
-    """List the name of each layer with the spikes that it sent."""
     return [(layer.name, layer.spikes_sent) for layer in counts.layers]
 
 
 def _synaptic_operations(counts: OpCounts) -> list[tuple[str, Count]]:
-    """List for each group of synapses the name of its layer and the operations that its events cause."""
     return [(layer.name, synapses.effective) for layer in counts.layers for synapses in layer.synapses]
 
 

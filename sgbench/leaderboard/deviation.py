@@ -53,11 +53,7 @@ class ProtocolReference:
 
     @property
     def measure(self) -> Measure:
-        """Return the score that the protocol's board compares, with the score of guessing.
-
-        Raises:
-            InputError: the loss of guessing is unknown.
-        """
+        """Return the score that the protocol's board compares, with the score of guessing."""
         if self.classes is None and self.guess_loss is None:
             raise InputError(
                 f"protocol '{self.protocol.name}': its score is a loss, and nobody says what guessing loses; "
@@ -72,11 +68,7 @@ class ProtocolReference:
 
     @property
     def test_samples(self) -> int:
-        """Return the count of samples of the protocol's test set.
-
-        Raises:
-            InputError: the count is neither confirmed from the data set's files nor published.
-        """
+        """Return the count of samples of the protocol's test set."""
         if "test" not in self.facts.sizes:
             name = self.method.choices["dataset"]
             raise InputError(
@@ -95,11 +87,7 @@ class ProtocolReference:
 
     @cached_property
     def facts(self) -> DataSetFacts:
-        """Return the facts of the protocol's data set: its classes, sizes and hash.
-
-        Raises:
-            InputError: the catalogue lacks a fact.
-        """
+        """Return the facts of the protocol's data set: its classes, sizes and hash."""
         return facts_of(self.entries["dataset"][self.method.choices["dataset"]])
 
 
@@ -113,11 +101,7 @@ class References:
         self._entries: Entries | None = None
 
     def of(self, name: str) -> ProtocolReference:
-        """Return the reference of one protocol.
-
-        Raises:
-            InputError: the catalogue has no such protocol, or it cannot be composed.
-        """
+        """Return the reference of one protocol."""
         if name not in self._known:
             self._entries = self._entries or entries_by_group(self.config_dirs)
             self._known[name] = compose_reference(
@@ -137,15 +121,6 @@ def compose_reference(
 
     The experiment has the protocol's name, or this name without a version: `experiment=digits` for `digits_v1`,
     `experiment=yin_yang_v2` for `yin_yang_v2`.
-
-    Args:
-        name: name of the protocol.
-        config_dirs: folders with the user's own entries.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-        entries: all entries of the catalogue; None reads them.
-
-    Raises:
-        InputError: the catalogue has no such protocol, or it cannot be composed.
 
     >>> compose_reference("digits_v1").method.choices["dataset"]
     'digits'
@@ -393,6 +368,5 @@ def _differs(name: str, theirs: Value, ours: Value, *, source: str = "the protoc
 
 
 def _short(value: Value) -> str:
-    """Write a value in at most 60 characters."""
     text = canonical(value)
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."

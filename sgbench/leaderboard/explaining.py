@@ -25,9 +25,6 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
         a: id, beginning of an id, label or surrogate of one method.
         b: id, beginning of an id, label or surrogate of the other method.
         tree: the records; where several of its boards have both methods, it must be limited to one.
-
-    Raises:
-        InputError: there is no such method or no valid record, or a protocol has to be named.
     """
     protocol = tree.only or _protocol_of(a, b, tree)
     boards = show(replace(tree, only=protocol))

@@ -39,11 +39,7 @@ SHOWN = 3
 
 
 def check_groups(by: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of config groups by which methods are grouped, and return them.
-
-    Raises:
-        InputError: a name is no group of a method.
-    """
+    """Check the names of config groups by which methods are grouped, and return them."""
     for group in by:
         if group not in GROUPS:
             raise InputError(f"--by {group}: no choice of a method; {suggest(group, GROUPS)}")
@@ -54,9 +50,6 @@ def select_methods(measured: Iterable[Measured], conditions: Sequence[str]) -> l
     """Select the methods that meet all conditions, e.g. `surrogate.width_fwhm=1`.
 
     A method whose entry lacks a parameter of that name meets the condition.
-
-    Raises:
-        InputError: a condition is not of this form, or names no group.
     """
     selected = list(measured)
     for condition in conditions:
@@ -191,14 +184,6 @@ def across_tasks(
 
     Tasks with a single family, such as boards of learning rules with one surrogate, are left out if another task
     has several. So are tasks of which no two families share all other entries, such as boards of published recipes.
-
-    Args:
-        measured: maps each task to its methods.
-        measures: maps each task to its score.
-        by: config groups whose entries make a family.
-
-    Raises:
-        InputError: no family ran on every task.
     """
     grouped = {task: families(measured[task], by) for task in sorted(measured)}
     alone = tuple(task for task, methods_by_name in grouped.items() if len(methods_by_name) == 1)
@@ -269,5 +254,4 @@ def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
 
 
 def _selected(family: Sequence[Measured]) -> Measured:
-    """Return the method with the best mean validation score."""
     return max(family, key=lambda method: (fmean(method.selection.values()), method.method_id))

@@ -114,7 +114,6 @@ def compare_energies(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str,
 
 
 def _reversed(duel: Duel) -> Duel:
-    """Return the comparison of b with a from that of a with b."""
     share = {target: 1 - value for target, value in duel.share.items()}
     return Duel(duel.b, duel.a, share, duel.tied)
 

@@ -31,9 +31,6 @@ def measure_all(
         tree: the records, none of which is trusted.
         targets: energy targets on which methods are priced.
         meanwhile: called once in this process while worker processes read; not called if there are none.
-
-    Raises:
-        InputError: the tree's root is no folder, or has no folder of `tree.only`, the one protocol to read.
     """
     files, findings = tree.candidates()
     depth = len(tree.root.parts)
@@ -55,13 +52,7 @@ def measure_all(
 
 
 def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list[RecordFile]]:
-    """Divide records into parts of about equal size, without dividing a method.
-
-    Args:
-        files: files of records, those of one method next to each other.
-        layout: layout of the folder that they are in.
-        count: most parts.
-    """
+    """Divide records into parts of about equal size, without dividing a method."""
     size = -(-len(files) // count)
     parts: list[list[RecordFile]] = [[]]
     last_method = None

@@ -38,10 +38,6 @@ def in_processes(
         parts: parts of the work.
         workers: count of processes; 1 means that this process does the work itself.
         meanwhile: called by this process once the others have started; not called without others.
-
-    Raises:
-        Exception: what `work` raises.
-        StorageError: a process was killed, e.g. for lack of memory.
     """
     if workers < 2 or len(parts) < workers:  # noqa: PLR2004 - one process is this one
         for number, part in enumerate(parts):

@@ -244,7 +244,6 @@ def board_of(  # noqa: PLR0913 - the parts of a board
 
 
 def _with_data_hashes(rows: Iterable[MethodRow], measured: Iterable[Measured]) -> list[MethodRow]:
-    """Return the rows with the hashes of the data that their runs read."""
     hashes = {method.method_id: method.data_sha256 for method in measured}
     return [replace(row, data_sha256=hashes[row.method_id]) for row in rows]
 
@@ -252,7 +251,6 @@ def _with_data_hashes(rows: Iterable[MethodRow], measured: Iterable[Measured]) -
 def _baseline_rows(
     measured: Sequence[Measured], listings: Mapping[str, Listing], score: Measure
 ) -> list[MethodRow]:
-    """Make the rows of networks without spikes, the best mean first."""
     varying = varying_parameters([method.method for method in measured])
     rows = [_row(method, varying, listings.get(method.method_id), score) for method in measured]
     return [*_in_order(rows, score)]
@@ -287,7 +285,6 @@ def _row(
 
 
 def _is_retired(row: MethodRow) -> bool:
-    """Return whether a row was withdrawn or superseded."""
     return row.listing is not None and row.listing.provenance.notice is not None
 
 

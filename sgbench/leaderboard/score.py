@@ -94,7 +94,6 @@ class Measure:
         return Estimate(unit * summary.mean, unit * low, unit * high)
 
     def _with_ends(self, value: float, ends: tuple[float, float] | None) -> str:
-        """Format a value, followed by the ends of its interval in brackets if there is one."""
         interval = "" if ends is None else f" ({self.text(ends[0])} to {self.text(ends[1])})"
         return f"{self.text(value)}{interval}"
 
@@ -121,11 +120,6 @@ class Measure:
 
 def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: float | None = None) -> Measure:
     """Return accuracy as the measure of a task with classes, else the loss.
-
-    Args:
-        classes: count of classes of the data set, or None.
-        guess_loss: test loss without learning, for a task without classes.
-        guess_accuracy: test accuracy without learning, if the classes are not equally frequent.
 
     >>> measure_of(2, None).guess, measure_of(2, None, 0.54).guess
     (0.5, 0.54)
@@ -165,9 +159,6 @@ def measure_of_task(protocol: str, dataset: str, config_dirs: Sequence[Path] = (
         protocol: name of the protocol; one that the catalogue lacks has no score of guessing of its own.
         dataset: name of the data set.
         config_dirs: folders with the user's own entries.
-
-    Raises:
-        InputError: the entry of a user's data set does not state its classes.
     """
     classes = classes_of(catalogue.entry("dataset", dataset, config_dirs))
     try:

@@ -35,7 +35,6 @@ def varying_parameters(methods: Sequence[Method]) -> Varying:
 
 
 def _differing(methods: Sequence[Method], group: str) -> set[str]:
-    """Find the parameters of a config group whose values differ between methods."""
     keys = {key for method in methods for key in method.parameters[group]}
     return {key for key in keys if _varies(methods, group, key)}
 

@@ -70,7 +70,6 @@ class VanRossum(OutputLoss):
         return (curve / self._curve(self._peak_steps()).max()).to(dtype)
 
     def _curve(self, step: Tensor) -> Tensor:
-        """Return the kernel's difference of exponentials in the given steps, not scaled to a peak of 1."""
         time = step * self.dt_s
         curve = torch.exp(-time / self.tau_decay_s)
         if self.tau_rise_s > 0:

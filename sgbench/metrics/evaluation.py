@@ -115,11 +115,7 @@ class Evaluation(nn.Module):
         self.samples += len(batch.target)
 
     def scores(self) -> Scores:
-        """Compute the scores of all batches so far.
-
-        Raises:
-            SgbenchError: there was no sample, or a score is invalid, e.g. a loss that is not finite.
-        """
+        """Compute the scores of all batches so far."""
         try:
             if not self.samples:
                 raise ValueError("no sample was seen")

@@ -182,11 +182,7 @@ class Network(nn.Module, ABC):
 
     @staticmethod
     def _neuron_layers(option: str, layers: Sequence[nn.Module], *, neutral: bool) -> list[Layer]:
-        """Return the layers that an option changes: none if it is neutral, else all of them.
-
-        Raises:
-            InputError: one of them has no neurons; names the option.
-        """
+        """Return the layers that an option changes: none if it is neutral, else all of them."""
         if neutral:
             return []
         for layer in layers:

@@ -200,9 +200,6 @@ class GatedBaseline(Baseline):
     def parameters_of(cls, sizes: Sequence[int]) -> int:
         """Count the parameters of gated layers and a linear readout; torch has two biases per gate.
 
-        Args:
-            sizes: numbers of inputs, of units per hidden layer, and of outputs.
-
         >>> from sgbench.networks.baseline_gru import Gru
         >>> Gru.parameters_of([3, 2, 1])  # 3 (3 2 + 2 2 + 2 2) + 2 + 1
         45
@@ -313,14 +310,6 @@ class Size:
         """Return the number of units of each hidden layer with which the wanted number is matched best.
 
         The layers have the proportions of the spiking network.
-
-        Args:
-            count: returns the baseline's parameters for given widths; increasing in each width.
-            n_inputs: number of inputs of the network.
-            n_outputs: number of its outputs.
-
-        Raises:
-            InputError: one unit per layer has far too many parameters.
 
         >>> Size(100, None, None, None).widths(lambda widths: 9 * widths[0], 2, 2)
         [11]

@@ -102,16 +102,7 @@ class Conv(Chain):
 
 
 def _is_pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
-    """Return for each of `count` hidden layers whether it is pooled.
-
-    Args:
-        layers: numbers of the pooled layers, from 1; None for all.
-        count: number of hidden layers.
-        pooling: "none", "max" or "average".
-
-    Raises:
-        InputError: `layers` is no list of existing layers, or is given although `pooling` is "none".
-    """
+    """Return for each of `count` hidden layers whether it is pooled."""
     if layers is None:
         return [pooling != "none"] * count
     chosen = require_counts("network.pooled_layers", layers, "a list such as [2, 4]")

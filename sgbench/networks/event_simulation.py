@@ -57,9 +57,6 @@ def run_events(
     Returns:
         The spikes, in the order of time, and the potentials at the samples' ends [B, N].
 
-    Raises:
-        NonFiniteError: neurons fire endlessly between two events.
-
     >>> arrivals = Arrivals(torch.zeros(1, 1).double(), torch.full((1, 1, 1), 5.0).double())
     >>> spikes, _ = run_events(arrivals, torch.tensor([2.0]).double(), Membrane(4.0, 2.0, 1.0), None)
     >>> round(spikes.times.item(), 6)  # x - x^2 = 1/5, x = e^(-t/4)
@@ -108,7 +105,6 @@ class _EventSimulation(torch.autograd.Function):
 
 
 def _to_numpy(values: Tensor) -> np.ndarray:
-    """Return a detached tensor as a contiguous array on the CPU."""
     return values.detach().cpu().contiguous().numpy()
 
 

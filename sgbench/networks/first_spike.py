@@ -155,12 +155,7 @@ def _arrival_terms(jumps: Tensor, arrival: Tensor, membrane: Membrane) -> list[T
 
 
 def _crossing_time(sums: Sequence[Tensor], membrane: Membrane) -> tuple[Tensor, Tensor]:
-    """Compute the time at which the potential reaches the threshold, and whether it does.
-
-    Args:
-        sums: sums over arrivals of both terms of `_arrival_terms`, of equal shape.
-        membrane: time constants and threshold.
-    """
+    """Compute the time at which the potential reaches the threshold, and whether it does."""
     first, second = sums
     theta, tau = membrane.threshold, membrane.tau_syn
     if math.isinf(membrane.tau_mem):

@@ -331,7 +331,6 @@ class _BackwardOf(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the value unchanged."""
         ctx.carry, ctx.shape = carry, x.shape
         return value.view_as(value)
 

@@ -67,16 +67,7 @@ class Pool(nn.Module):
 
 
 def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
-    """Return channels, height and width of the input.
-
-    Args:
-        image: the setting `network.image`; None for `stated`, or else one square channel.
-        n_inputs: number of inputs.
-        stated: image size that the data set declares, or None.
-
-    Raises:
-        InputError: the image does not have `n_inputs` values.
-    """
+    """Return channels, height and width of the input."""
     if image is None and stated is not None:
         return stated
     if image is None:

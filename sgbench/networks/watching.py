@@ -101,11 +101,7 @@ def _noting(after: AfterCall) -> Any:
 
 
 def run(call: Callable[..., Any], batch: Any, name: str) -> Any:
-    """Call a network, called `name`, with a batch, a tuple being several arguments; return what it returns.
-
-    Raises:
-        InputError: the network does not take the batch.
-    """
+    """Call a network, called `name`, with a batch, a tuple being several arguments; return what it returns."""
     try:
         return call(*batch) if isinstance(batch, tuple) else call(batch)
     except InputError:

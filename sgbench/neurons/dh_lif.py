@@ -127,13 +127,7 @@ class DhLif(SpikingNeuron):
 
 
 def _decays(values: list[float], learn: str, features: int | None) -> Decay:
-    """Make a `Decay` of one value per branch [K], or of one per branch and neuron [K N], branch after branch.
-
-    Args:
-        values: initial decay of each branch.
-        learn: "none", "shared" or "per_neuron"; see `DhLif`.
-        features: number of neurons N; needed for "per_neuron".
-    """
+    """Make a `Decay` of one value per branch [K], or of one per branch and neuron [K N], branch after branch."""
     per_branch = features if learn == "per_neuron" else 1
     if require_choice("neuron.learn_branches", learn, LEARN) == "per_neuron" and features is None:
         raise InputError("neuron.learn_branches=per_neuron: the number of neurons (features) is needed")

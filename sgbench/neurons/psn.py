@@ -211,17 +211,7 @@ class SlidingPsn(SequenceNeuron):
 def _initial_weights(
     shape: tuple[int, ...], beta: float, start: str, generator: torch.Generator | None
 ) -> Tensor:
-    """Return the weights before training, in float64.
-
-    Args:
-        shape: (T, T) for a matrix over time, (k,) for a sliding filter.
-        beta: decay per step, used by "leaky".
-        start: "leaky" or "uniform"; see `Psn`.
-        generator: random generator, needed for "uniform".
-
-    Raises:
-        InputError: a value out of range, or no generator where one is needed.
-    """
+    """Return the weights before training, in float64."""
     decay = require_number("neuron.beta", beta, low=0, high=1)
     if require_choice("neuron.start", start, STARTS) == "leaky":
         matrix = decay_matrix(decay, shape[-1])

@@ -74,9 +74,6 @@ class Normaliser(nn.Module, ABC):
         Args:
             current: currents x.
             valid: [T, B], true for steps within a sample's length; None if all are.
-
-        Raises:
-            InputError: the currents are of a single step [B, N].
         """
         if current.dim() < 3:  # noqa: PLR2004 - time, batch, currents
             raise InputError(

@@ -232,7 +232,6 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
 
 
 def _write_in_row(axes: Axes, index: int, text: str) -> None:
-    """Write a text at the right end of the row at an index, for a value that cannot be drawn."""
     transform = axes.get_yaxis_transform()
     axes.text(0.985, index + 0.3, text, transform=transform, ha="right", va="center", fontsize=11, color=SOFT)
 

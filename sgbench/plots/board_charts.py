@@ -51,12 +51,6 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
     """Build the chart of means with their intervals, and of all seeds below, the best method on top.
 
     Errors are drawn in place of accuracies, on a logarithmic axis, so that good methods are distinguishable.
-
-    Args:
-        rows: the first sixty are drawn.
-        is_loss: whether scores are losses.
-        guess: the score of guessing, a line if it lies among the scores.
-        caption: of the chart.
     """
     shown = [*enumerate(rows[:MAX_ROWS])]
     means = [_mean(row, index, is_loss=is_loss) for index, row in shown]
@@ -90,12 +84,7 @@ def _mean(row: ScoredRow, index: int, *, is_loss: bool) -> ChartPoint:
 
 
 def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
-    """Build the chart of rank intervals, with the letters of groups without significant differences.
-
-    Args:
-        rows: the best method first; the first sixty with ranks are drawn.
-        caption: of the chart.
-    """
+    """Build the chart of rank intervals, with the letters of groups without significant differences."""
     ranked = [(row, row.ranks) for row in rows if row.ranks is not None]
     points = [
         ChartPoint(
@@ -114,19 +103,12 @@ def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
 
 
 def _ranks_text(ranks: tuple[int, int]) -> str:
-    """Write the best and the worst rank that a method may have."""
     first, last = ranks
     return f"place {first}" if first == last else f"places {first} to {last}"
 
 
 def tuning_charts(curves: Sequence[TuningCurve], *, axis: str, caption: str) -> Charts:
-    """Build the chart of expected test scores against the number of settings tried, the best method first.
-
-    Args:
-        curves: the first two dozen are drawn, four of them with their band.
-        axis: name and unit of the scores.
-        caption: of the chart.
-    """
+    """Build the chart of expected test scores against the number of settings tried, the best method first."""
     series = tuple(_tuning_series(index, curve) for index, curve in enumerate(curves[:MAX_LINES]))
     chart = Chart("Settings", ChartAxis("settings tried, of those here"), ChartAxis(axis), series)
     return Charts(caption, (chart,))
@@ -149,11 +131,6 @@ def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
     """Build the charts of performance profiles and, with several tasks, of mean ranks.
 
     Two mean ranks differ significantly if their whiskers, each a critical difference long, do not overlap.
-
-    Args:
-        profiles: the best method first; the first two dozen are drawn.
-        ranks: None with one task or one method.
-        caption: of the charts.
     """
     x_axis, y_axis = ChartAxis("normalised score (0 guessing, 1 perfect)"), ChartAxis("runs above it, %")
     lines = tuple(_profile_series(profile) for profile in profiles[:MAX_LINES])
@@ -173,7 +150,6 @@ def _profile_series(profile: PerformanceProfile) -> Series:
 
 
 def _mean_ranks_chart(ranks: MeanRanks) -> Chart:
-    """Make the chart of mean ranks, each with a whisker of one critical difference."""
     ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
     half = ranks.critical_difference / 2
     points = tuple(

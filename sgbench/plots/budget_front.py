@@ -47,9 +47,6 @@ def budget_figure(
         target: name of the energy target.
         max_nj: most energy of the budget, up to which it is shaded [nJ]; None: no limit.
         min_accuracy: least accuracy of the budget, drawn as a line [%]; None: no limit.
-
-    Raises:
-        InputError: there is no panel.
     """
     if not panels:
         raise InputError("no measured task to draw")

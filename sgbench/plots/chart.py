@@ -138,11 +138,7 @@ def charts_json(charts: Mapping[str, Charts]) -> bytes:
 
 
 def charts_of_json(data: bytes) -> dict[str, Charts]:
-    """Read what `charts_json` wrote.
-
-    Raises:
-        ValueError: the data are no charts.
-    """
+    """Read what `charts_json` wrote."""
     return TypeAdapter(dict[str, Charts]).validate_json(data)
 
 

@@ -120,5 +120,4 @@ def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _write_reason(panel: Axes, text: str) -> None:
-    """Write into the middle of an empty panel why it is empty."""
     panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, color=SOFT)

@@ -75,16 +75,7 @@ class _Legend:
 def front_figure(
     methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool = False
 ) -> Figure:
-    """Draw accuracy over energy, one panel for each of the first six targets.
-
-    Args:
-        methods: each gets its own colour and marker.
-        panels: targets on which methods differ.
-        is_loss: whether scores are losses, where less is better.
-
-    Raises:
-        InputError: there is no panel.
-    """
+    """Draw accuracy over energy, one panel for each of the first six targets."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -158,14 +149,7 @@ def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_l
 def front_charts(
     methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool, caption: str
 ) -> Charts:
-    """Build the charts of scores over costs, one panel for each target, with labels on the Pareto front.
-
-    Args:
-        methods: equal in every panel; whiskers are their least and largest seed.
-        panels: targets on which methods differ.
-        is_loss: whether scores are losses, where less is better.
-        caption: of the charts.
-    """
+    """Build the charts of scores over costs, one panel for each target, with labels on the Pareto front."""
     return Charts(caption, tuple(_chart(panel, methods, is_loss=is_loss) for panel in panels))
 
 

@@ -40,9 +40,6 @@ def measured_figure(predictions: Sequence[Prediction]) -> Figure:
 
     The line at 1 is the measurement, the grey bar on it its interval, and whiskers are the ends of the prices. A
     prediction holds if whisker and bar overlap.
-
-    Raises:
-        InputError: there is no prediction.
     """
     if not predictions:
         raise InputError("no published measurement to draw")

@@ -72,11 +72,7 @@ class EnergyBar:
 
 
 def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
-    """Draw one bar for each target, split into terms by colour and into layers by hatching.
-
-    Raises:
-        InputError: there is no bar.
-    """
+    """Draw one bar for each target, split into terms by colour and into layers by hatching."""
     if not bars:
         raise InputError("no target has a total to draw; sgbench energy price names the reasons")
     layers = list(dict.fromkeys(term.layer for bar in bars for term in bar.terms))
@@ -103,13 +99,11 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
 
 
 def _columns(patches: Sequence[Patch]) -> int:
-    """Compute the count of columns of the legend."""
     longest = max(len(str(patch.get_label())) for patch in patches)
     return max(1, int(WIDTH_INCHES / (PATCH_INCHES + LETTER_INCHES * longest)))
 
 
 def _families(bar: EnergyBar) -> list[str]:
-    """List the families of operations that are visible in a bar."""
     return [
         family
         for family, operations in FAMILIES.items()

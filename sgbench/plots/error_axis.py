@@ -97,14 +97,7 @@ class ErrorAxis:
         return best
 
     def frame(self, axes: Axes, side: Literal["x", "y"], ends: tuple[float, float], *, gap: float) -> None:
-        """Apply this scale, limits and ticks to an axis of a panel.
-
-        Args:
-            axes: the panel.
-            side: which of its axes.
-            ends: as `limits` returns them.
-            gap: least distance of two ticks, as a fraction of the axis.
-        """
+        """Apply this scale, limits and ticks to an axis of a panel."""
         functions = (self.place, self.score)
         if side == "x":
             ticks = self.ticks(*ends, gap=gap, character=CHARACTER)

@@ -80,15 +80,7 @@ def plane_figure(
     labels: tuple[str, str],
     marks: Sequence[tuple[float, float, str]],
 ) -> Figure:
-    """Draw the loss over a plane of weights as a map with contours; losses that are not finite stay white.
-
-    Args:
-        first: coordinate of each column.
-        second: coordinate of each row.
-        losses: one sequence for each row; None: not finite.
-        labels: of the horizontal and the vertical axis.
-        marks: labelled points, as (first, second, label).
-    """
+    """Draw the loss over a plane of weights as a map with contours; losses that are not finite stay white."""
     figure = Figure(figsize=(7.2, 5.8), layout="constrained")
     panel = figure.subplots()
     values = np.array([_as_floats(row) for row in losses], dtype=float)

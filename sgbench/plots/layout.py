@@ -143,7 +143,6 @@ class _Frame:
         return round(self.bottom - (self.bottom - TOP) * share, 1)
 
     def path(self, points: Iterable[tuple[float, float]]) -> str:
-        """Write the SVG coordinates of a line through points (x, y)."""
         return "L".join(f"{self.x(x):g} {self.y(y):g}" for x, y in points)
 
 

@@ -60,9 +60,6 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     Args:
         curves: the best method first; the first two dozen are drawn, four of them with their band.
         what: the score's name and unit, e.g. "test accuracy, %".
-
-    Raises:
-        InputError: no method has two settings.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -94,12 +91,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
 
 
 def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> Figure:
-    """Draw performance profiles and, with several tasks, mean ranks below them.
-
-    Args:
-        profiles: the best method first; the first two dozen are drawn.
-        ranks: None with one task or one method.
-    """
+    """Draw performance profiles and, with several tasks, mean ranks below them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=across_size(profiles, ranks), layout="constrained")
@@ -128,7 +120,6 @@ def _line_style(number: int) -> dict[str, Any]:
 
 
 def _frame(axes: Axes) -> None:
-    """Set up the ticks and the grid of a panel."""
     axes.tick_params(labelsize=FONT_SIZE, colors=INK)
     axes.grid(color=GRID, linewidth=0.8)
 

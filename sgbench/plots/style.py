@@ -44,11 +44,7 @@ MAX_COLOURS = 256
 
 
 def check_picture_path(path: Path) -> None:
-    """Refuse a picture's path that cannot be written, before anything is computed for it.
-
-    Raises:
-        InputError: the path has an unknown suffix, or its folder does not exist.
-    """
+    """Refuse a picture's path that cannot be written, before anything is computed for it."""
     if path.suffix.lower() not in UNDATED:
         raise InputError(f"--plot {path}: {suggest(path.suffix, tuple(UNDATED))}")
     if not path.absolute().parent.is_dir():
@@ -62,14 +58,7 @@ def encode(
     texts: Mapping[str, str] | None = None,
     style_changes: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Draw a figure in sgbench's style and return the bytes of its file; equal figures give equal bytes.
-
-    Args:
-        draw: returns the figure; called with the style set.
-        kind: suffix of the file, ".png", ".svg" or ".pdf".
-        texts: metadata of the file by keyword, e.g. {"Description": "..."}.
-        style_changes: settings of matplotlib that override the style.
-    """
+    """Draw a figure in sgbench's style and return the bytes of its file; equal figures give equal bytes."""
     from matplotlib import style
 
     out = io.BytesIO()
@@ -109,16 +98,6 @@ def _lay_out(figure: Figure) -> None:
 
 
 def save(draw: Callable[[], Figure], path: Path, *, style_changes: Mapping[str, Any] | None = None) -> None:
-    """Draw a figure in sgbench's style and write it to a file; equal figures give equal bytes.
-
-    Args:
-        draw: returns the figure; called with the style set.
-        path: of the file, with the suffix of its kind.
-        style_changes: settings of matplotlib that override the style.
-
-    Raises:
-        InputError: the path has an unknown suffix, or its folder does not exist.
-        StorageError: the file cannot be written.
-    """
+    """Draw a figure in sgbench's style and write it to a file; equal figures give equal bytes."""
     check_picture_path(path)
     write_atomic(path, encode(draw, path.suffix.lower(), style_changes=style_changes))

@@ -28,11 +28,7 @@ def curves_size(picture: SweepPicture, across: SweptAxis) -> tuple[float, float]
 
 
 def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> None:
-    """Draw curves over the axis `across` into a figure of `curves_size`.
-
-    Raises:
-        InputError: there are more than eighteen curves.
-    """
+    """Draw curves over the axis `across` into a figure of `curves_size`."""
     axes, axis = figure.subplots(), picture.axis
     curves = _curves(picture, across)
     _frame(axes, axis, curves, across)

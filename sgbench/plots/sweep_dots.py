@@ -21,11 +21,7 @@ MIN_TICK_GAP = 0.055  # of the axis
 
 
 def dots_size(picture: SweepPicture) -> tuple[float, float]:
-    """Compute width and height of the panel of dots [inches].
-
-    Raises:
-        InputError: there are more than eighty rows.
-    """
+    """Compute width and height of the panel of dots [inches]."""
     require_few(len(picture.rows), MAX_ROWS, "rows")
     letters = max(map(len, _labels(picture.rows, picture)))
     return 7.5 + LETTER_INCHES * letters, 0.8 + ROW_INCHES * (len(picture.rows) + 1)
@@ -86,7 +82,6 @@ def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
 
 
 def _name_rows(axes: Axes, texts: Sequence[str]) -> None:
-    """Write texts as the labels of rows, the first one as a head above them."""
     axes.set_yticks(range(-1, len(texts) - 1), texts)
     axes.set_ylim(len(texts) - 1.4, -1.5)
     for position, label in enumerate(axes.get_yticklabels()):

@@ -45,11 +45,7 @@ def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tupl
 
 
 def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> None:
-    """Draw heat maps into a figure of `heat_size`.
-
-    Raises:
-        InputError: there are more than sixteen panels.
-    """
+    """Draw heat maps into a figure of `heat_size`."""
     panels = _panels(picture, across, rate)
     columns, rows = _layout(len(panels))
     grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -82,13 +78,11 @@ def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[s
 
 
 def _layout(panels: int) -> tuple[int, int]:
-    """Return the count of columns and rows for a count of panels."""
     columns = 2 if panels == SQUARE else min(panels, MAX_COLUMNS)
     return columns, math.ceil(panels / columns)
 
 
 def _has_numbers(across: SweptAxis, rate: SweptAxis) -> bool:
-    """Return whether a panel has so few cells that each is annotated with its score."""
     return max(len(across.values), len(rate.values)) <= FEW
 
 

@@ -18,11 +18,7 @@ LOG_FROM_RATIO = 4.0  # so that at least two numbers stand at the axis
 
 
 def spikes_figure(picture: SweepPicture) -> Figure:
-    """Draw scores over spikes, so that better and sparser settings are at the upper left.
-
-    Raises:
-        InputError: no run has counted spikes, or there are too many kinds of dots to distinguish.
-    """
+    """Draw scores over spikes, so that better and sparser settings are at the upper left."""
     kinds = _kinds(picture)
     figure = Figure(figsize=(10.5, 5.6), layout="constrained")
     axes, axis = figure.subplots(), picture.axis
@@ -55,11 +51,7 @@ def _scale(axes: Axes, spikes: Sequence[float]) -> None:
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
-    """Map each value of the first axis whose values are no numbers, or each surrogate, to its rows with spikes.
-
-    Raises:
-        InputError: there is no such row, or there are too many kinds.
-    """
+    """Map each value of the first axis whose values are no numbers, or each surrogate, to its rows with spikes."""
     first = next((axis.key for axis in picture.axes if not axis.numbers), None)
     kinds: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

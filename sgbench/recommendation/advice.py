@@ -161,9 +161,6 @@ def advise(
         goal: "accuracy", "spikes" (the fewest within 2 points of the best) or "safety" (the least worst loss).
         budget: most settings; the answer has at most three.
         in_snntorch: whether to write them as calls for a module.
-
-    Raises:
-        InputError: the answer has no such network, or no measurements for the goal.
     """
     advice = answer.of(network)
     if goal not in advice.settings:

@@ -160,11 +160,7 @@ class StudyAnswer(Strict):
     networks: tuple[NetworkAdvice, ...]
 
     def of(self, network: MeasuredNetwork) -> NetworkAdvice:
-        """Return the advice for a network.
-
-        Raises:
-            InputError: it is of no kind that the answer has.
-        """
+        """Return the advice for a network."""
         for advice in self.networks:
             if advice.is_of(network):
                 return advice
@@ -180,9 +176,5 @@ def shipped_answer() -> Path:
 
 
 def read_answer(path: Path | None = None) -> StudyAnswer:
-    """Read an answer from a file; None reads the shipped one.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
+    """Read an answer from a file; None reads the shipped one."""
     return read_model(path or shipped_answer(), StudyAnswer)

@@ -70,11 +70,7 @@ def shipped_block() -> Path:
 
 
 def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
-    """Read the stored runs of every task from a folder of shards.
-
-    Raises:
-        InputError: there is no shard, or one is damaged.
-    """
+    """Read the stored runs of every task from a folder of shards."""
     shards = sorted(folder.glob(SHARDS))
     if not shards:
         raise InputError(

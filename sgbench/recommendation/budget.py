@@ -58,11 +58,6 @@ def advise_budget(
         own: operation counts and time step [s] of the user's finished run, whose weights are not quantised and
             which has no cost on activity; None: no such run.
         config_dirs: folders with the user's own energy targets.
-
-    Raises:
-        InputError: there is no such target, or it prices too few operations for a total. Without `own`: no setting
-            keeps the budget on any task. With `own`: the budget has no limit of energy, or no setting can save so
-            much.
     """
     (prices,) = chosen_targets([budget.target], config_dirs).values()
     tasks = {task.title: priced_task(task, prices) for task in measured}
@@ -144,9 +139,6 @@ def _advise_own(
         prices: the energy target.
         limit: most bits of a weight; None: no limit.
         budget: with a limit of energy.
-
-    Raises:
-        InputError: the budget lacks that limit, the target gives no total, or no setting can save so much.
     """
     if budget.max_nj is None:
         raise InputError("recommend --run: --max-nj is needed, the energy that your network may use")

@@ -7,11 +7,7 @@ from sgbench.recommendation.answer import NetworkAdvice, StudyAnswer, read_answe
 
 
 def shipped_advice() -> tuple[Advice, ...]:
-    """List the shipped advice for each kind of network; empty without the file.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """List the shipped advice for each kind of network; empty without the file."""
     return advice_by_kind(read_answer()) if shipped_answer().is_file() else ()
 
 

@@ -27,15 +27,8 @@ def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) 
 def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLayer], int, int]:
     """Run one forward pass, and record the recurrent layers.
 
-    Args:
-        network: a module with snnTorch's recurrent neurons.
-        batch: input of its `forward`; a tuple is several arguments.
-
     Returns:
         The potentials of each recurrent layer that is called, the count of samples, and the count of their spikes.
-
-    Raises:
-        InputError: no recurrent layer is called, one hides its potential, or the network does not take the batch.
     """
     layers = {name: layer for name, layer in network.named_modules() if is_recurrent(layer)}
     recorded: dict[str, list[SpikesAndPotential]] = {name: [] for name in layers}

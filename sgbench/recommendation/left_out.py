@@ -97,12 +97,6 @@ def advise_elsewhere(
 
     If none needs so little, choose the one that needs least.
 
-    Args:
-        tasks: measured tasks, each with a reference.
-        share: largest share of the reference's energy, as a mean over tasks.
-        candidates: settings; those that a task lacks are left out.
-        energy: function that returns the energy of a setting, e.g. `whole` or `moved`.
-
     Returns:
         The setting with its shares and losses, or None if no candidate is left.
     """
@@ -136,11 +130,6 @@ def leave_one_out(
 
     The task left out sets the budget and scores the advice. It chooses nothing, so a setting without a measured
     energy on it may be advised.
-
-    Args:
-        tasks: priced settings by the task's title.
-        limit: most bits of a weight; None: no limit.
-        failed: settings whose runs all failed, by the task's title.
 
     Returns:
         One result for each task with a reference, a setting within the limit, and another task with a reference.
@@ -213,5 +202,4 @@ def _rounded_losses(checks: Sequence[LeftOut]) -> list[float]:
 
 
 def _points(losses: Sequence[float]) -> str:
-    """Write the mean, the least and the largest of losses."""
     return f"{np.mean(losses):.1f} points on average ({min(losses):.1f} to {max(losses):.1f})"

@@ -89,11 +89,7 @@ PricedTask = Mapping[Setting, PricedSetting]
 
 
 def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, PricedSetting]:
-    """Price all settings of a task; settings whose runs all failed are left out.
-
-    Raises:
-        InputError: the target gives no total for these networks.
-    """
+    """Price all settings of a task; settings whose runs all failed are left out."""
     priced = {}
     for setting, runs in task.runs.items():
         energies = list(_energies(task, runs, target))

@@ -31,26 +31,13 @@ def reference_surrogate() -> Surrogate:
 def measure_overrides(
     overrides: Sequence[str], config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> MeasuredNetwork:
-    """Measure the network of a run on one batch of its training samples.
-
-    Args:
-        overrides: Hydra overrides of a run.
-        config_dirs: folders with the user's own entries.
-        allow_targets: classes outside the catalogue that may be imported.
-
-    Raises:
-        InputError: the overrides do not compose a run, or its data are missing.
-    """
+    """Measure the network of a run on one batch of its training samples."""
     return measure_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
 
 
 @torch.no_grad()
 def measure_spec(spec: RunSpec) -> MeasuredNetwork:
-    """Measure the network of a run with its initial weights on one batch of its training samples.
-
-    Raises:
-        InputError: its data are missing, or it has no hidden layer that fires.
-    """
+    """Measure the network of a run with its initial weights on one batch of its training samples."""
     parts = build(spec)
     hidden = parts.network.hidden_layers
     if not parts.network.spiking or not hidden:
@@ -129,9 +116,6 @@ def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
     Args:
         network: a module whose `forward` takes the batch; it may contain the loop over time.
         batch: input, in the shape that `forward` takes.
-
-    Raises:
-        InputError: there is no layer of snnTorch, or the batch does not fit.
     """
     import snntorch
 

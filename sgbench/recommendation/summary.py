@@ -34,7 +34,6 @@ class CellSummary(Strict):
 
     @model_validator(mode="after")
     def _one_a_seed(self) -> CellSummary:
-        """Require an entry for each seed in every list."""
         lengths = {len(self.score), len(self.validation), len(self.log_spikes), len(self.failed)}
         if lengths != {len(self.seeds)}:
             raise ValueError("score, validation, log_spikes and failed have an entry for each seed")
@@ -108,11 +107,7 @@ def shipped_summary() -> Path:
 
 
 def read_summary(path: Path) -> StudySummary:
-    """Read the summary of a study from a file.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
+    """Read the summary of a study from a file."""
     if not path.is_file():
         raise InputError(f"{path}: no summary of a study; write one with python -m study report")
     return read_model(path, StudySummary)

@@ -27,10 +27,6 @@ def reach_of_guessing(guess: float, samples: int) -> float:
     .. math::
         p + 2 \sqrt{p (1 - p) / n}
 
-    Args:
-        guess: p, expected accuracy of guessing.
-        samples: n, number of answers, at least 1.
-
     >>> reach_of_guessing(1 / 2, 100), round(reach_of_guessing(1 / 10, 359), 4)
     (0.6, 0.1317)
     """
@@ -38,13 +34,7 @@ def reach_of_guessing(guess: float, samples: int) -> float:
 
 
 def is_at_chance(scores: Scores | None, guess: float, *, is_loss: bool = False) -> bool:
-    """Return whether scores are no better than guessing; False if the scores or the guess are unknown.
-
-    Args:
-        scores: of the selected weights; None for a failed run.
-        guess: expected accuracy of guessing, or the loss without learning; NaN if unknown.
-        is_loss: whether to compare losses, not accuracies.
-    """
+    """Return whether scores are no better than guessing; False if the scores or the guess are unknown."""
     if scores is None or math.isnan(guess):
         return False
     if is_loss:

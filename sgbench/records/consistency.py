@@ -208,7 +208,6 @@ def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[str]:
-    """Yield a line if the samples or steps of operation counts do not fit the test scores and the protocol."""
     if counts.samples != test.samples:
         yield f"counts.samples is {counts.samples}, test.samples {test.samples}"
     longest = counts.samples * record.method.protocol.steps

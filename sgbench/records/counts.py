@@ -27,7 +27,6 @@ class Count(Strict):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Count:
-        """Require either a total or a reason."""
         if (self.total is None) == (self.reason is None):
             raise ValueError("a count needs either a total or the reason why there is none")
         return self

@@ -52,13 +52,6 @@ SIZES: dict[Per, tuple[str, int]] = {
 def counts_in(per: Per, counted: Per) -> float:
     """Convert a unit: return how many units `counted` make one unit `per`.
 
-    Args:
-        per: unit of a price, e.g. "word64".
-        counted: unit of a count, e.g. "bit".
-
-    Raises:
-        ValueError: the units have no common base unit.
-
     >>> counts_in("word64", "bit"), counts_in("operation", "operation")
     (64.0, 1.0)
     >>> counts_in("byte", "operation")

@@ -30,9 +30,6 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file such that readers, and a crash at any moment, find the old or the new contents, never a part.
 
     The folder is created if needed. A killed process leaves a temporary file, which `remove_abandoned` finds.
-
-    Raises:
-        StorageError: the folder cannot be written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,14 +46,6 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a new folder such that a crash at any moment, or a full disk, leaves all of it or nothing.
 
     Temporary files that killed processes left beside it are removed.
-
-    Args:
-        folder: to be created.
-        files: maps names relative to the folder to contents.
-
-    Raises:
-        InputError: the folder exists already.
-        StorageError: the folder cannot be written, or the disk is full.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +65,6 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _store(path: Path, data: bytes) -> None:
-    """Write a file and flush it to disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -84,17 +72,12 @@ def _store(path: Path, data: bytes) -> None:
 
 
 def _not_written(path: Path, error: OSError) -> StorageError:
-    """Return the error for a file or folder that could not be written."""
     reason = error.strerror or str(error)
     return StorageError(f"{path} cannot be written: {reason}; free space or choose another folder")
 
 
 def require_writable(folder: Path) -> None:
-    """Create a folder if needed, and test by a temporary file that it can be written.
-
-    Raises:
-        StorageError: the folder cannot be created or written, or the disk is full.
-    """
+    """Create a folder if needed, and test by a temporary file that it can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -123,20 +106,12 @@ def to_json(model: BaseModel) -> bytes:
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
-    """Read a JSON file and validate it as a pydantic model.
-
-    Raises:
-        InputError: the file is missing, a link, larger than 4 MiB, not JSON or not of this model; one line.
-    """
+    """Read a JSON file and validate it as a pydantic model."""
     return parse_model(read_bytes(path), model, str(path))
 
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
-    """Read the bytes of a regular file of at most `limit` bytes that is not a link.
-
-    Raises:
-        InputError: the path is something else or too large, or cannot be read.
-    """
+    """Read the bytes of a regular file of at most `limit` bytes that is not a link."""
     try:
         handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
     except ValueError as error:  # a zero byte in a name
@@ -161,17 +136,7 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def parse_model(data: bytes, model: type[Model], name: str, *, context: object = None) -> Model:
-    """Validate JSON as a pydantic model; duplicate keys, NaN, deep nesting and text instead of numbers are refused.
-
-    Args:
-        data: JSON in UTF-8.
-        model: class to validate as.
-        name: of the file, for the error.
-        context: passed to the model's validators.
-
-    Raises:
-        InputError: the bytes are not JSON, or not of this model; one line.
-    """
+    """Validate JSON as a pydantic model; duplicate keys, NaN, deep nesting and text instead of numbers are refused."""
     parse_tree(data, name)  # for its checks: pydantic accepts duplicate keys
     # From JSON, not from the tree: only so does strict validation accept lists as tuples.
     try:

@@ -28,10 +28,6 @@ def flat(record: RunRecord) -> Flat:
 def epoch_numbers(curve: Sequence[EpochScores], rates_hz: Mapping[str, float]) -> dict[str, float]:
     """Return the scores of a curve's last epoch under the keys of `flat`, and the best scores of all epochs.
 
-    Args:
-        curve: scores of at least one epoch.
-        rates_hz: maps layers to their rates on the validation split.
-
     >>> line = EpochScores(epoch=0, train_loss=2.0, validation_loss=1.5, validation_accuracy=0.5)
     >>> epoch_numbers([line, line.model_copy(update={"validation_loss": 1.75})], {"hidden": 10.0})
     ... # doctest: +NORMALIZE_WHITESPACE

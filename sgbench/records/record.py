@@ -72,11 +72,7 @@ class RunRecord(RecordContent):
 
     @property
     def scored(self) -> Scored:
-        """Return the results of a finished and tested run, none of which is None.
-
-        Raises:
-            SgbenchError: the run failed, or was not tested since its seed is for tuning; one line with the reason.
-        """
+        """Return the results of a finished and tested run, none of which is None."""
         if self.status == "finished" and self.test is None:
             raise SgbenchError(
                 f"run {self.method_id}: settings are chosen with seed {self.seed}, so it has no test scores"
@@ -123,7 +119,6 @@ class RunRecord(RecordContent):
 
 
 def _scores_text(scores: Scores) -> str:
-    """Write accuracy, loss and rates on one line."""
     accuracy = "" if scores.accuracy is None else f"{scores.accuracy:.2%}, "
     rates = "".join(f"; {layer.name} {layer.rate_hz:.3g} Hz" for layer in scores.activity)
     return f"{accuracy}loss {scores.loss:.4g}{rates}"

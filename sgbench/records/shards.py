@@ -27,11 +27,7 @@ class ShardLine(Strict):
 
 
 def read_shard(path: Path) -> bytes:
-    """Read the packed bytes of a shard.
-
-    Raises:
-        InputError: the file does not exist, is a link or too large.
-    """
+    """Read the packed bytes of a shard."""
     return read_bytes(path, limit=MAX_SHARD_BYTES)
 
 
@@ -41,11 +37,7 @@ def shard_lines(path: Path, data: bytes) -> list[bytes]:
 
 
 def unpacked(path: Path, data: bytes) -> bytes:
-    """Unpack the bytes of an xz file; `path` is for the error.
-
-    Raises:
-        InputError: the bytes are no xz file, cut off, followed by other bytes, or unpack to more than 512 MiB.
-    """
+    """Unpack the bytes of an xz file; `path` is for the error."""
     try:
         unpacker = lzma.LZMADecompressor(memlimit=MEMORY_BYTES)
         plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)

@@ -369,11 +369,7 @@ def outside_band(method: Method, parameters: int | None, protocol: Protocol) -> 
 
 
 def check_band(method: Method, parameters: int) -> None:
-    """Check that a network's number of parameters is within the bounds of its protocol.
-
-    Raises:
-        InputError: it is not; one line with the bounds and the remedy.
-    """
+    """Check that a network's number of parameters is within the bounds of its protocol."""
     problem = outside_band(method, parameters, method.protocol)
     if problem is not None:
         raise InputError(

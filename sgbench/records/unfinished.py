@@ -112,7 +112,6 @@ def _is_unlocked(path: Path, *, remove: bool = False) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, link or folder, ignoring errors."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

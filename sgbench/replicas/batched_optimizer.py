@@ -194,7 +194,6 @@ def batched_optimizer_of(optimizers: Sequence[torch.optim.Optimizer]) -> Batched
 
 
 def _is_zero(number: Tensor | float) -> bool:
-    """Return whether a setting is 0 for all rows."""
     return not isinstance(number, Tensor) and number == 0
 
 

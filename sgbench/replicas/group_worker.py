@@ -123,11 +123,7 @@ class GroupWorker:
         self.snapshots: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
     def run(self) -> None:
-        """Run all points, as many at a time as fit.
-
-        Raises:
-            Stopped: `stop` returned true; checkpoints of the last whole epoch are written.
-        """
+        """Run all points, as many at a time as fit."""
         torch.set_num_threads(1)
         memory.keep_freed_memory()
         while self.waiting:
@@ -273,7 +269,6 @@ class GroupWorker:
         return lockstep.without(gone) if gone else lockstep
 
     def _take_snapshots(self, locksteps: Sequence[Lockstep]) -> None:
-        """Copy the state of all members after a whole epoch, for checkpoints."""
         self.snapshots = []
         for lockstep in locksteps:
             snapshot = lockstep.stack.snapshot()
@@ -299,7 +294,6 @@ def _progress_message(member: Replica, kind: Literal["began", "epoch"]) -> Worke
 
 
 def _group_by_shape(members: Sequence[Replica]) -> list[list[Replica]]:
-    """Group replicas whose parameters have equal shapes and whose optimisers are of one class."""
     by_kind: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:
         shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())

@@ -63,11 +63,6 @@ def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> lis
     Points that share batches are sorted by seed and cut into parts of about equal size, as many as workers but at
     most as many as points. A seed on a cut is divided. A point that `why_alone` refuses is a group of its own.
 
-    Args:
-        specs: all points of the sweep.
-        points: indices of the points to run.
-        workers: number of processes that run groups.
-
     >>> groups([], [], workers=2)
     []
     """
@@ -91,5 +86,4 @@ def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> lis
 
 
 def _hashable(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:
-    """Return parameters as sorted pairs of name and text."""
     return tuple(sorted((name, repr(value)) for name, value in parameters.items()))

@@ -194,11 +194,7 @@ EXPECTED = (SgbenchError, ArithmeticError, ValueError, RuntimeError, MemoryError
 
 
 def validate_member(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool]) -> Exception | None:
-    """Score a member's validation split and end its epoch; return the error if that fails, else None.
-
-    Raises:
-        Stopped: `stop` returned true.
-    """
+    """Score a member's validation split and end its epoch; return the error if that fails, else None."""
     with member.clock():
         try:
             member.training.begin_scoring("validation", selected=False)
@@ -211,11 +207,7 @@ def validate_member(member: Replica, batches: Iterator[Batch], stop: Callable[[]
 
 
 def watch_member(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -> Exception | None:
-    """Score a member's test split after an epoch if the run watches it; return the error if that fails, else None.
-
-    Raises:
-        Stopped: `stop` returned true.
-    """
+    """Score a member's test split after an epoch if the run watches it; return the error if that fails, else None."""
     if not member.spec.watches_test:
         return None
     began_s = time.perf_counter()

@@ -88,11 +88,7 @@ class Replica(Attempt):
         self.show_histograms(self.training.epoch)
 
     def finish(self, evaluation: Evaluation) -> RunRecord:
-        """Score the selected weights on validation, and on test if the run opens it; store and return the record.
-
-        Args:
-            evaluation: function that returns the batches of a run's data and a split.
-        """
+        """Score the selected weights on validation, and on test if the run opens it; store and return the record."""
         weights_sha256 = self.save_best_weights()
         began_s = time.perf_counter()
         self._score("validation", evaluation)
@@ -107,7 +103,6 @@ class Replica(Attempt):
         return self.store(self.make_finished_record(validation, weights_sha256))
 
     def _score(self, split: Literal["validation", "test"], evaluation: Evaluation) -> None:
-        """Score the selected weights on a split."""
         self.training.begin_scoring(split, selected=True)
         for batch in evaluation(self.parts.data, split):
             self.training.score(batch)
@@ -136,10 +131,5 @@ class Replica(Attempt):
         return self.store(self.make_failed_record(error))
 
     def save(self, optimizer: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-        """Write a checkpoint of a whole epoch; a crash at any moment leaves the old or the new file whole.
-
-        Args:
-            optimizer: this run's row of a stack's snapshot: weights and optimiser state.
-            state: state of the training.
-        """
+        """Write a checkpoint of a whole epoch; a crash at any moment leaves the old or the new file whole."""
         self.save_checkpoint(REPLICA_CHECKPOINT, {"sgbench": state, "optimizer": optimizer})

@@ -66,11 +66,7 @@ class Slurm:
         self.reported: set[str] = set()  # reasons for waiting that were reported
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Submit jobs of equal needs as an array; return their ids.
-
-        Raises:
-            InputError: SLURM refuses the array, or does not know a setting.
-        """
+        """Submit jobs of equal needs as an array; return their ids."""
         import submitit  # pyright: ignore[reportMissingImports]
 
         executor = submitit.SlurmExecutor(folder=jobs[0].folder, max_num_timeout=MOST_REQUEUES)

@@ -46,7 +46,6 @@ class Stack:
                 parameter.data = view
 
     def _views(self, row: Tensor) -> list[Tensor]:
-        """Return the views of a row that have the shapes of the parameters."""
         begin = row.storage_offset()
         return [
             torch.as_strided(row, shape, strides, begin + offset) for offset, shape, strides in self.layout

@@ -41,9 +41,6 @@ def run_sweep(
         refused: called with the exit code of each problem that is not a failure of the run itself.
         thresholds: maps points to pruning thresholds; points that run alone are not stopped early.
         where: this machine or a cluster.
-
-    Raises:
-        InputError: the cluster is not available, or refuses the jobs.
     """
     finished = {point: record for point in points if (record := finished_record(specs[point])) is not None}
     left = [point for point in points if point not in finished]

@@ -178,7 +178,6 @@ class SweepView:
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
 
     def _sum(self, column: str) -> int:
-        """Return the sum of a column of the table, such as "done"."""
         return sum(getattr(row, column) for row in self.rows.values())
 
     def tick(self) -> None:

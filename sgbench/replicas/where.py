@@ -38,14 +38,7 @@ class Where:
         return None if self.on == "local" else math.ceil(points / POINTS_A_JOB)
 
     def cluster(self, workers: int | None) -> Cluster | None:
-        """Connect to the cluster; return None for this machine.
-
-        Args:
-            workers: most jobs at a time; None: as many as the cluster allows.
-
-        Raises:
-            InputError: the cluster is not available; the message names the remedy.
-        """
+        """Connect to the cluster; return None for this machine."""
         if self.on == "local":
             return None
         if self.on == "slurm":
@@ -67,9 +60,6 @@ HERE = Where()
 
 def where_of(settings: Mapping[str, Any]) -> Where:
     """Check the settings of `hydra.launcher`, and return the place that they describe.
-
-    Raises:
-        InputError: a setting is not usable.
 
     >>> where_of({"on": "slurm", "timeout_min": 30}).timeout_min
     30

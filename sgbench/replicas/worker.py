@@ -26,11 +26,9 @@ class _Parent:
         self.wants_stop = False
 
     def on_signal(self, *_: object) -> None:
-        """Note the SIGTERM that the sweep sends."""
         self.wants_stop = True
 
     def say(self, message: WorkerMessage) -> None:
-        """Send a message to the sweep."""
         try:
             self.pipe.send(message)
         except OSError:  # its process has been killed
@@ -93,11 +91,7 @@ def work(
 
 
 def run_alone(points: Sequence[tuple[int, RunSpec]], say: Say) -> None:
-    """Run points one after another, not as replicas, and send their messages by `say`.
-
-    Raises:
-        KeyboardInterrupt: a stop was requested; the checkpoint of the last whole epoch is written.
-    """
+    """Run points one after another, not as replicas, and send their messages by `say`."""
     from sgbench.training.runner import run_spec
 
     for point, spec in points:

@@ -58,14 +58,6 @@ def loop_integral(
     The trapezoidal rule is used, which converges exponentially for smooth functions on a circle. The integral of a
     true gradient is 0.
 
-    Args:
-        x: input.
-        radius: R.
-        points: count of points on the circle.
-        forward_slope: beta of the values.
-        slope: beta of the derivatives.
-        seed: draws d_1 and d_2, two orthonormal directions.
-
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925; fmi-basel/surrogate-gradient-theory.
 
     >>> settings = {"x": 1.0, "radius": 1.8, "points": 1500, "seed": 0}

@@ -84,7 +84,6 @@ class Ablation(Strict):
 
     @model_validator(mode="after")
     def _each_once(self) -> Ablation:
-        """Require seeds and figures without repetition."""
         for key, values in (("seeds", self.seeds or ()), ("of", self.of)):
             if len(set(values)) != len(values):
                 raise ValueError(f"ablation '{self.line}': {key}: one is there twice")
@@ -190,10 +189,6 @@ class Reproduction(Strict):
     def ablated(self, ablation: Ablation, *, is_changed: bool = True) -> Reproduction:
         """Return the reproduction of an ablation: its figures and seeds, with changed conditions.
 
-        Args:
-            ablation: one of this reproduction's.
-            is_changed: whether the ablation changes the conditions; False for comparison.
-
         >>> reproduction = read("temporal_xor")
         >>> figures = (reproduction.figures[0].line,)
         >>> ablation = Ablation(line="wider", words=("init.gain=3",), of=figures, asks="silent?")
@@ -227,9 +222,6 @@ def names(config_dirs: Iterable[Path] = ()) -> list[str]:
 
 def read(name: str, config_dirs: Iterable[Path] = ()) -> Reproduction:
     """Read the file of the reproduction `name`, of sgbench or of the user's folders `config_dirs`.
-
-    Raises:
-        InputError: there is none of this name, or its file is not valid.
 
     >>> read("spytorch1").figures[0].published
     0.859

@@ -53,10 +53,6 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
 
     The text on other reproductions stays. The row of a figure that was not measured here stays as well, if the
     figure and its methods are the same.
-
-    Args:
-        results: of the reproductions that were run or read here.
-        before: the page as it is; empty if there is none.
     """
     entries = read_page(before)
     for result in results:
@@ -111,12 +107,10 @@ def read_page(text: str) -> dict[str, PageEntry]:
 
 
 def _entry(result: ReproductionResult) -> PageEntry:
-    """Write the entry of a reproduction from its results alone."""
     return PageEntry(_row_texts(rows([result])), "\n".join(_section(result)))
 
 
 def _row_texts(table_rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Write rows of cells as rows of a Markdown table."""
     return tuple(f"| {' | '.join(cells)} |" for cells in table_rows)
 
 
@@ -151,7 +145,6 @@ def _with_earlier(result: ReproductionResult, entry: PageEntry, before: PageEntr
 
 
 def _items(section: str) -> list[str]:
-    """List the items of a section, each on one line."""
     return [" ".join(item.split()) for item in section.split("\n- ")[1:]]
 
 

@@ -83,17 +83,7 @@ def grid_of(
     *,
     count: int | None = None,
 ) -> ReproductionGrid:
-    """Compose every run of a reproduction, without those of its ablations.
-
-    Args:
-        reproduction: whose conditions are composed.
-        seeds: seeds of every condition; None for those that its figures require.
-        folders: folders of runs and data.
-        count: count of these seeds to use, from the first; None for all.
-
-    Raises:
-        InputError: a condition does not compose a run.
-    """
+    """Compose every run of a reproduction, without those of its ablations."""
     by_condition = {}
     for name, condition in reproduction.conditions.items():
         condition_seeds = list(reproduction.condition_seeds(name) if seeds is None else seeds)[:count]
@@ -116,23 +106,12 @@ def grid_of(
 def grids_of(
     reproduction: Reproduction, count: int | None, folders: ReproductionFolders, *, with_ablations: bool
 ) -> list[ReproductionGrid]:
-    """Compose the runs of the figures, then those of each ablation without and with its change.
-
-    Args:
-        reproduction: the reproduction, as its file states it.
-        count: count of seeds to use, from the first; None for all.
-        folders: folders of runs and data.
-        with_ablations: False composes only the runs of the figures.
-
-    Raises:
-        InputError: a condition or a change does not compose a run.
-    """
+    """Compose the runs of the figures, then those of each ablation without and with its change."""
     reproductions = _with_ablations(reproduction) if with_ablations else [reproduction]
     return [grid_of(each, None, folders, count=count) for each in reproductions]
 
 
 def _with_ablations(reproduction: Reproduction) -> list[Reproduction]:
-    """List a reproduction and, for each of its ablations, that without and that with the change."""
     reproductions = [reproduction]
     for ablation in reproduction.ablations:
         reproductions += [reproduction.ablated(ablation, is_changed=changed) for changed in (False, True)]
@@ -144,17 +123,8 @@ def carry_out(
 ) -> list[str]:
     """Train the runs of grids that have no finished record, side by side where possible.
 
-    Args:
-        grids: with the runs.
-        workers: count of processes; None chooses it.
-        headline: writes the result of a run on one line, for progress messages.
-
     Returns:
         A line for each run that failed to start.
-
-    Raises:
-        InputError: files of the data set are missing, or a run cannot be built.
-        StorageError: the runs folder cannot be written.
     """
     from sgbench.replicas.sweep import run_sweep
     from sgbench.training.build import build
@@ -178,7 +148,6 @@ def unfinished(grids: Sequence[ReproductionGrid]) -> tuple[list[RunSpec], list[i
 
 
 def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
-    """List each run of several grids once."""
     by_key = {(method_id(spec.method), spec.seed): spec for grid in grids for spec in grid.specs()}
     return list(by_key.values())
 
@@ -187,10 +156,6 @@ def runs_of(
     grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
 ) -> dict[RunKey, ReproductionRun]:
     """Collect the measures of the runs of grids, from the record of a run or else from a checkout.
-
-    Args:
-        grids: of a reproduction.
-        stored: measures of its runs in a checkout.
 
     Returns:
         The measures by method and seed; runs without any are left out.
@@ -264,16 +229,11 @@ def judged_grids(
 
 
 def _method_ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
-    """List the ids of the methods in a condition's cells, each once."""
     return tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
 
 
 def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:
-    """Judge the figures of a reproduction that is a calculation, without runs, for each of some seeds.
-
-    Raises:
-        InputError: the calculation's settings are not valid.
-    """
+    """Judge the figures of a reproduction that is a calculation, without runs, for each of some seeds."""
     from sgbench.reproduction.closed_loop import integrals
 
     settings = {key: value for key, value in (reproduction.calculation or {}).items() if key != "name"}

@@ -39,10 +39,6 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
     many. The figure is that value ("mean"), the smallest value of all conditions but the last minus the last one
     ("gap"), or the largest minus the smallest ("spread"). If a run has no result, the figure is not measured.
 
-    Args:
-        figure: published.
-        cells: the measured cells of each of its conditions, by name.
-
     >>> figure = Figure(line="a", of=("b",), published=0.9, tolerance=0.1, evidence="by hand")
     >>> judged = judge(figure, {"b": [ConditionCell({0: 0.8, 1: 0.84}, rank=0.8)]})
     >>> round(judged.ours, 4), round(judged.deviation, 4), judged.verdict

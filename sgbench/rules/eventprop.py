@@ -245,12 +245,7 @@ def _check_neurons(layer: DenseLayer) -> None:
 
 
 def _check_firing(layer: DenseLayer, group: str) -> None:
-    """Raise an `InputError` for learnt or several parameters, no reset, no leak, or spikes other than 0 and 1.
-
-    Args:
-        layer: a layer of `synaptic` neurons.
-        group: configuration group of its neurons, "neuron" or "readout".
-    """
+    """Raise an `InputError` for learnt or several parameters, no reset, no leak, or spikes other than 0 and 1."""
     neuron: Any = layer.neuron
     names, remedy = learnt_by(group, neuron)
     if names:

@@ -36,9 +36,6 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
     """List all runs of the block `name`, task by task and seed by seed, so that neighbours share their batches.
 
     `settled` holds the best cells of earlier blocks.
-
-    Raises:
-        InputError: the best cells of an earlier block that it needs are missing.
     """
     block = study.blocks[name]
     runs: list[StudyPoint] = []
@@ -61,9 +58,6 @@ def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell
 
     These are the task's own, with those of the best cell of the block's reference block in their place. A reference
     block without the task changes nothing.
-
-    Raises:
-        InputError: the reference block has no best cells yet.
     """
     base, block = dict(study.tasks[task].reference), study.blocks[name].reference
     if block is None:
@@ -76,11 +70,7 @@ def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell
 def _cells_with_seeds(
     block: StudyBlock, grid: CellGrid, task: str, reference: Cell, settled: Settled
 ) -> Iterator[tuple[Cell, tuple[int, ...]]]:
-    """Yield every cell of a grid on one task, with its seeds; none if the grid lacks the task.
-
-    Raises:
-        InputError: the block named by `grid.best_of` has no best cells, or a factor acts on what is no number.
-    """
+    """Yield every cell of a grid on one task, with its seeds; none if the grid lacks the task."""
     if grid.tasks is not None and task not in grid.tasks:
         return
     seeds = (grid.seeds or block.seeds).values

@@ -194,12 +194,7 @@ class Study(Strict):
 
 
 def _require_valid_ranges(name: str, block: StudyBlock) -> None:
-    """Refuse a grid whose ranges cannot be drawn.
-
-    Raises:
-        ValueError: the block has no random settings, the ranges are of a task that the grid lacks, or a key has a
-            range and a stated value.
-    """
+    """Refuse a grid whose ranges cannot be drawn."""
     for grid in block.grids:
         if grid.ranges and block.settings is None:
             raise ValueError(
@@ -231,11 +226,7 @@ class Loaded(Strict):
 
 
 def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
-    """Read and check `study/NAME.yaml` of sgbench's configuration or of the user's folders `config_dirs`.
-
-    Raises:
-        InputError: there is no such study, or its file is not valid.
-    """
+    """Read and check `study/NAME.yaml` of sgbench's configuration or of the user's folders `config_dirs`."""
     entry = catalogue.entry("study", name, config_dirs)
     return Loaded(
         name=name,
@@ -246,11 +237,7 @@ def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
 
 
 def parse_study(tree: dict[str, Any], where: str) -> Study:
-    """Convert the tree of the YAML file `where` to a study.
-
-    Raises:
-        InputError: the tree is no valid study; the message names the file and the first problem.
-    """
+    """Convert the tree of the YAML file `where` to a study."""
     try:
         return Study.model_validate(_tuples(tree, iter(range(MAX_NODES))))
     except (InputError, RecursionError) as error:
@@ -266,15 +253,7 @@ def block_number(study: Study, name: str) -> int:
 
 
 def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
-    """Return the names of chosen blocks in the study's order.
-
-    Args:
-        study: the study.
-        names: names of blocks, or their numbers from 1; none chooses all.
-
-    Raises:
-        InputError: there is no such block; the message offers the nearest.
-    """
+    """Return the names of chosen blocks in the study's order."""
     numbered = {str(block_number(study, name)): name for name in study.blocks}
     wanted = [numbered.get(name, name) if name not in study.blocks else name for name in names]
     for name in wanted:
@@ -286,15 +265,7 @@ def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
 
 
 def _tuples(tree: Any, allowed_nodes: Iterator[int]) -> Any:
-    """Convert lists to tuples, which frozen models need.
-
-    Args:
-        tree: as read from YAML, where aliases may make it endless, or far larger than its file.
-        allowed_nodes: iterator with one item for each node that is still allowed.
-
-    Raises:
-        InputError: there are more nodes.
-    """
+    """Convert lists to tuples, which frozen models need."""
     if next(allowed_nodes, None) is None:
         raise InputError(f"has more than {MAX_NODES:,} values; write no aliases (&, *) into a study")
     if isinstance(tree, dict):

@@ -24,9 +24,6 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     - blocks with grids that have ranges, such as time constants, which hold for the steps of the study's tasks
       alone;
     - blocks that start from the best cells of a block that is left out.
-
-    Raises:
-        InputError: the `like` of a task names no task of the study.
     """
     likes: dict[str, str] = {}
     for name, task in tasks.items():
@@ -48,12 +45,7 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
 
 
 def _extend_block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
-    """Return a block on new tasks; None if it has none of the tasks that they are like.
-
-    Args:
-        block: of the study.
-        likes: map the name of each new task to the task of the study that it is like.
-    """
+    """Return a block on new tasks; None if it has none of the tasks that they are like."""
     likes = {name: like for name, like in likes.items() if like in block.tasks}
     if not likes:
         return None
@@ -78,15 +70,7 @@ def _extend_settings(settings: RandomSettings, likes: Mapping[str, str]) -> Rand
 
 
 def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:
-    """Return the extension of a study to its tasks of standard size, named NAME_full.
-
-    Args:
-        loaded: the study, whose file defines these tasks.
-        names: of such tasks; none chooses all.
-
-    Raises:
-        InputError: the study has no such task.
-    """
+    """Return the extension of a study to its tasks of standard size, named NAME_full."""
     tasks = {name: task for name, task in loaded.study.tasks.items() if task.scale == "full"}
     for name in names:
         if name not in tasks:
@@ -111,18 +95,6 @@ def own_task(
     """Make a task for the extension of a study from the overrides of a run.
 
     Its base learning rate is that of the run; outcome and threshold are those of the task `like`.
-
-    Args:
-        study: the study to extend.
-        name: of the new task.
-        overrides: Hydra overrides of a run.
-        like: title or name of the study's task whose cells it gets.
-        title: of the new task, for readers.
-        run_s: CPU seconds of a run; None: those of the task `like`.
-        config_dirs: folders with the user's own entries.
-
-    Raises:
-        InputError: the overrides do not compose a run, or another argument is not valid.
     """
     titles = {task.title: key for key, task in study.tasks.items() if task.scale == "small"}
     like = titles.get(like, like)
@@ -149,11 +121,7 @@ def own_task(
 
 
 def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
-    """Write the YAML text of the extension of a study to one task, the task `name`.
-
-    Raises:
-        InputError: see `extended`.
-    """
+    """Write the YAML text of the extension of a study to one task, the task `name`."""
     study = extended(loaded.study, {name: task}).model_copy(
         update={
             "about": f"The blocks of study {loaded.name} on a task of its own: {task.title}",
@@ -170,12 +138,7 @@ def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
 
 
 def write_extension(loaded: Loaded, name: str, task: StudyTask, folder: Path) -> Path:
-    """Write `extension_text` into a folder of entries, as `study/STUDY_TASK.yaml`; return the file's path.
-
-    Raises:
-        InputError: there is such a file already, or see `extended`.
-        StorageError: it cannot be written.
-    """
+    """Write `extension_text` into a folder of entries, as `study/STUDY_TASK.yaml`; return the file's path."""
     path = folder / "study" / f"{loaded.name}_{name}.yaml"
     if path.exists():
         raise InputError(f"{path}: exists; remove it, or name another --task")

@@ -26,10 +26,6 @@ def only_one(runs_dir: Path, name: str) -> Iterator[None]:
     Args:
         runs_dir: the folder; it is made if it is missing.
         name: of the study; written into the folder with the process id, so that `send` can signal the process.
-
-    Raises:
-        InputError: another study runs there.
-        StorageError: the folder cannot be written.
     """
     path, before = runs_dir / PID_FILE, None
     lock = FileLock(runs_dir / LOCK_FILE, timeout=0)
@@ -61,9 +57,6 @@ def send(number: int | None, runs_dir: Path, name: str) -> None:
         number: of the signal; None on a system that lacks it, where the call raises.
         runs_dir: the folder.
         name: of the study.
-
-    Raises:
-        InputError: no study of this name runs there, or its process cannot be reached.
     """
     path = runs_dir / PID_FILE
     process = written_name = ""

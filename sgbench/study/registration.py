@@ -26,21 +26,13 @@ def require_committed(folder: Path, needs: Sequence[str]) -> None:
 
 
 def require_registered_file(path: Path) -> None:
-    """Refuse a user's study whose file is not committed; those of sgbench are part of its commit.
-
-    Raises:
-        InputError: the file is in no repository, or differs from the committed one.
-    """
+    """Refuse a user's study whose file is not committed; those of sgbench are part of its commit."""
     if not path.resolve().is_relative_to(conf_dir().resolve()) and not is_committed(path):
         raise InputError(f"{path}: commit it first; a study is registered before its first run")
 
 
 def is_committed(path: Path) -> bool | None:
-    """Return whether a file is committed unchanged in its repository; None outside a repository.
-
-    Raises:
-        InputError: git fails in a repository.
-    """
+    """Return whether a file is committed unchanged in its repository; None outside a repository."""
     file = path.resolve()
     arguments = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", file.name]
     try:

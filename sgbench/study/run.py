@@ -63,11 +63,7 @@ class RunGroup:
 
 
 def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
-    """Compose and check the spec of each run of a block, with calibrated widths measured.
-
-    Raises:
-        InputError: a run cannot be composed; the message names the first.
-    """
+    """Compose and check the spec of each run of a block, with calibrated widths measured."""
     composer = PointComposer(folders.config_dirs, folders.allow_targets)
     paths = {"runs_dir": str(folders.runs_dir)}
     paths |= {} if folders.data_dir is None else {"data_dir": str(folders.data_dir)}
@@ -113,11 +109,6 @@ class BlockRun:
 
         Returns:
             Whether all runs of the block are stored.
-
-        Raises:
-            InputError: a run cannot be composed, the best cells of an earlier block are not those that its records
-                select, or the runs folder holds results of other code.
-            StorageError: the store cannot be written.
         """
         study, store, name = self.loaded.study, self.folders.store, self.name
         for needed in study.blocks[name].needs:
@@ -204,9 +195,6 @@ def best_cells(
 
     A planned run counts whichever block has stored it; a stored run that is not planned here does not. `specs`
     has the spec of each planned run.
-
-    Raises:
-        InputError: a run is not stored.
     """
     stored = {entry.key: entry for entry in folders.store.entries()}
     runs: dict[tuple[str, str, int], StoreEntry] = {}
@@ -224,11 +212,7 @@ def best_cells(
 
 
 def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
-    """Refuse written best cells of the block `name` that differ from those that its stored runs select.
-
-    Raises:
-        InputError: the cells were changed by hand, or runs are not stored.
-    """
+    """Refuse written best cells of the block `name` that differ from those that its stored runs select."""
     settled = read_settled(folders.store.folder)
     rule = loaded.study.blocks[name].settles
     if rule is None or name not in settled:
@@ -248,9 +232,6 @@ def result_of(spec: RunSpec, code: Code) -> RunRecord | None:
     A result has a test score, or failed because of the method. A failure of other code or another spec gives None.
     Records of runs with a user's class are never marked as clean, since the commit does not determine that class;
     for them an equal commit is enough.
-
-    Raises:
-        InputError: there is a finished record of other code, of another run, or without a test score.
     """
     record = stored_record(spec)
     if record is None or not is_result(record):
@@ -274,7 +255,6 @@ def result_of(spec: RunSpec, code: Code) -> RunRecord | None:
 
 
 def _why_missing(spec: RunSpec) -> str:
-    """Describe a run without a result by its folder and the failure in its record."""
     record = stored_record(spec)
     failure = None if record is None else record.failure
     return f"{folder_of(spec)}, {'no record' if failure is None else f'{failure.kind}: {failure.message}'}"
@@ -296,9 +276,6 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
         store: of the study.
         code: the running code.
         new_epoch: whether to continue with another commit, in the next epoch; reports then name both.
-
-    Raises:
-        InputError: the commit is unknown, has uncommitted changes, or differs.
     """
     if code.commit is None:
         raise InputError(

@@ -39,12 +39,7 @@ class Score:
 
 
 def score_of(entry: StoreEntry, study: Study) -> Score:
-    """Extract the scores of a stored run of a study.
-
-    Raises:
-        InputError: the run's method contradicts its cell, its task or block is not in the study, or it finished
-            without a test score.
-    """
+    """Extract the scores of a stored run of a study."""
     record = entry.record
     if entry.task not in study.tasks or entry.block not in study.blocks:
         raise InputError(f"block {entry.block}, task {entry.task}: the study has no such block or task")
@@ -167,7 +162,6 @@ class StudyScores:
 
     @cached_property
     def _keys(self) -> dict[str, tuple[str, ...]]:
-        """Map each task to the keys that the study varies on it."""
         return {task: varied_keys(self.study, task) for task in self.study.tasks}
 
     @cached_property
@@ -178,7 +172,6 @@ class StudyScores:
 
     @cached_property
     def _index(self) -> dict[tuple[str, str, tuple[str, ...]], dict[int, Score]]:
-        """Map task, purpose and the values of all varied keys to the runs with these by seed."""
         index: dict[tuple[str, str, tuple[str, ...]], dict[int, Score]] = {}
         for run in self.runs:
             values = tuple(canonical(run.settings[key]) for key in self._keys[run.task])

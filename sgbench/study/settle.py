@@ -59,9 +59,6 @@ def selection(record: RunRecord) -> tuple[float, float]:
     """Return validation accuracy and minus validation loss of a run, by which settings are compared.
 
     A failed run has the accuracy of guessing; without a validation score minus the loss is -inf.
-
-    Raises:
-        InputError: the task has no classes, so that there is no accuracy.
     """
     if record.classes is None:
         raise InputError(f"{record.protocol}: studies compare accuracies, and this task has no classes")
@@ -70,16 +67,11 @@ def selection(record: RunRecord) -> tuple[float, float]:
 
 
 def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
-    """Average pairs of accuracy and minus loss."""
     return fmean(accuracy for accuracy, _ in scores), fmean(minus_loss for _, minus_loss in scores)
 
 
 def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
-    """Read the best cells by block and task from a study's store; empty without the file.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Read the best cells by block and task from a study's store; empty without the file."""
     path = folder / SETTLED
     if not path.exists():
         return {}
@@ -97,9 +89,6 @@ def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -
     """Write the best cells of a block, by task, into the file of a study's store, and return its path.
 
     Cells of other blocks in the file stay.
-
-    Raises:
-        StorageError: the file cannot be written.
     """
     tree = {**read_settled(folder), block: dict(settled)}
     path = folder / SETTLED

@@ -49,11 +49,7 @@ class BlockState:
 
 
 def block_states(study: Study, names: Sequence[str], store: Store) -> list[BlockState]:
-    """Read a store, and count the stored runs of each named block; see `states_of`.
-
-    Raises:
-        InputError: the store is damaged.
-    """
+    """Read a store, and count the stored runs of each named block; see `states_of`."""
     return states_of(read_scores(study, read_settled(store.folder), store.entries()), names)
 
 

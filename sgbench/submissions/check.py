@@ -57,7 +57,6 @@ def unknown_commits(commits: Iterable[str], folder: Path) -> Iterator[str]:
 
 
 def _has_history(folder: Path) -> bool:
-    """Return whether a folder is in a checkout of sgbench with its whole history."""
     try:
         shallow = git.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
     except git.FAILURES:
@@ -66,7 +65,6 @@ def _has_history(folder: Path) -> bool:
 
 
 def _succeeds(folder: Path, *arguments: str) -> bool:
-    """Return whether a git command succeeds in a folder."""
     try:
         git.ask(folder, *arguments, timeout_s=GIT_S)
     except git.FAILURES:
@@ -100,9 +98,6 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
         judge: computes what needs data sets, losses and networks.
         board: a leaderboards folder that is searched for equal or similar submissions, and whose checkout must have
             the named commits; None skips both.
-
-    Raises:
-        InputError: there is no such folder, or it is an archive or a link.
     """
     contents, problems = list_contents(root)
     submission = _submission(contents, problems)
@@ -140,13 +135,11 @@ def _submission(contents: Contents, problems: list[Problem]) -> Submission | Non
 
 
 def _markup_problems(path: str, stored: BaseModel) -> Iterator[Problem]:
-    """Yield a problem for each text in a file's content that could act as markup."""
     for key in markup_keys(stored.model_dump()):
         yield Problem("text", path, markup_message(key)[:MAX_MESSAGE])
 
 
 def _problem(code: str, path: str, error: InputError) -> Problem:
-    """Convert an error about a file to a problem, shortened to one line."""
     return Problem(code, path, one_printable_line(error).removeprefix(f"{path}: ")[:MAX_MESSAGE])
 
 
@@ -239,7 +232,6 @@ class _FileCheck:
             self._report("complete", path, "belongs to no finished run of this kind; remove it")
 
     def _report(self, code: str, path: str, message: str) -> None:
-        """Add a problem of a file."""
         self.problems.append(Problem(code, path, message))
 
     def _attempt(self, code: str, path: str, read: Callable[[str, int], None], seed: int) -> None:
@@ -250,7 +242,6 @@ class _FileCheck:
             self.problems.append(_problem(code, path, error))
 
     def _bytes(self, path: str) -> bytes:
-        """Read a file that is no larger than files of its folder may be."""
         return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]].max_bytes)
 
     def _record(self, path: str, seed: int) -> None:

@@ -117,15 +117,7 @@ def copy_problems(
     reference: ProtocolReference,
     folder: Path,
 ) -> Iterator[Problem]:
-    """Yield a problem for each run of a submission that copies one on a board, or has other data for a seed.
-
-    Args:
-        submission: the submission.
-        records: maps seeds to the records of the submission.
-        predictions: maps seeds to the predictions of the submission.
-        reference: the reference of the protocol.
-        folder: folder of the protocol in a leaderboards folder.
-    """
+    """Yield a problem for each run of a submission that copies one on a board, or has other data for a seed."""
     objects = Objects(folder)
     for other in _others(folder, sorted(records)):
         try:
@@ -160,15 +152,7 @@ def _problems_with(
     other: Result,
     theirs: PredictionTable | None,
 ) -> Iterator[Problem]:
-    """Compare one seed of a submission with a result of the same seed on a board, and yield problems.
-
-    Args:
-        submission: the submission.
-        mine: its record of the seed.
-        predicted: its predictions of the seed; None if they could not be read.
-        other: the record on the board.
-        theirs: the predictions on the board; None if they are not stored, or are of the same method.
-    """
+    """Compare one seed of a submission with a result of the same seed on a board, and yield problems."""
     path = f"records/{mine.seed}.json"
     if other.method_id == submission.method_id:
         if other != mine:

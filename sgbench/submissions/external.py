@@ -28,21 +28,7 @@ def make_external(
     protocol: str,
     failed: Sequence[int] = (),
 ) -> SubmissionSummary:
-    """Write the submission of code outside the catalogue from its predictions, <seed>.csv for each seed.
-
-    Args:
-        source: the folder of predictions.
-        target: folder in which <protocol>/<id> is made.
-        author: author of the submission; `code` is required.
-        references: references of the protocols.
-        judge: computes losses of outputs.
-        protocol: name of the protocol.
-        failed: seeds of the protocol without a result.
-
-    Raises:
-        InputError: a seed's file is missing or no table of predictions, or no seed finished.
-        StorageError: the folder cannot be written.
-    """
+    """Write the submission of code outside the catalogue from its predictions, <seed>.csv for each seed."""
     reference = references.of(protocol)
     if author.code is None:
         raise InputError("--code: the address of the code that was run is needed with --external")

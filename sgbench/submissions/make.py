@@ -105,10 +105,6 @@ def make(
         references: references of the protocols.
         method: the id of the method, or its beginning, if the runs are of several.
         protocol: name of the protocol, if the runs are of several.
-
-    Raises:
-        InputError: runs are missing, ambiguous or not comparable; the message has the remedy.
-        StorageError: the folder cannot be written.
     """
     records, folders, left_out = comparable_runs(source, references, protocol)
     chosen = _choose_method(records, method)
@@ -144,16 +140,8 @@ def comparable_runs(
 ) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[str, ...]]:
     """Read the records of a folder that follow one protocol.
 
-    Args:
-        source: a runs folder, or one inside it.
-        references: references of the protocols.
-        protocol: name of the protocol, if the runs are of several.
-
     Returns:
         The records; the folder of each, by method id and seed; and a line for each record that is left out.
-
-    Raises:
-        InputError: there is no such run, or runs are of several protocols.
     """
     runs = read_runs(source, references=references, trials=True)
     names = sorted({record.protocol for record, _ in runs.records})
@@ -175,11 +163,7 @@ def comparable_runs(
 
 
 def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
-    """Return the id of the method to submit: the one whose id begins with `asked`, else the one validation selects.
-
-    Raises:
-        InputError: `asked` names none or several, runs have several entries, or every setting has a failed run.
-    """
+    """Return the id of the method to submit: the one whose id begins with `asked`, else the one validation selects."""
     names = sorted({record.method_id for record in records})
     if asked is not None:
         matching = [name for name in names if name.startswith(asked)]
@@ -208,11 +192,7 @@ def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
 
 
 def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
-    """Return the largest set of seeds that the protocol accepts and of which the method `chosen` has all runs.
-
-    Raises:
-        InputError: runs of the smallest set are missing.
-    """
+    """Return the largest set of seeds that the protocol accepts and of which the method `chosen` has all runs."""
     present = {record.seed for record in records if record.method_id == chosen}
     for seeds in reversed(protocol.complete_seeds):
         if present >= set(seeds):
@@ -245,20 +225,12 @@ def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]
 
 
 def _environment(record: RunRecord) -> Environment:
-    """Return the environment that a record was made in."""
     provenance = record.provenance
     return Environment(**{name: getattr(provenance, name) for name in Environment.model_fields})
 
 
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
-    """Build the parts of submission.json that every submission has: author, protocol, id and files.
-
-    Args:
-        author: author of the submission.
-        protocol: name of the protocol.
-        name: id of the method.
-        files: maps paths in the submission to contents.
-    """
+    """Build the parts of submission.json that every submission has: author, protocol, id and files."""
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())
@@ -278,12 +250,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
-    """Write a submission to <target>/<protocol>/<id>, all of its files or none.
-
-    Raises:
-        InputError: it is there already.
-        StorageError: it cannot be written.
-    """
+    """Write a submission to <target>/<protocol>/<id>, all of its files or none."""
     folder = target / submission.protocol / submission.method_id
     write_folder(folder, {**files, SUBMISSION: to_json(submission)})
     return SubmissionSummary(

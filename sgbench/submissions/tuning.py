@@ -131,7 +131,6 @@ def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
 
 
 def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
-    """Convert a run that was stopped early to a trial."""
     pruned = stopped.pruned
     return TuningTrial(
         method_id=pruned.method_id,

@@ -36,15 +36,7 @@ class StoredTensor:
 
 
 def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
-    """Parse a file of weights, and return a description of each tensor by name.
-
-    Args:
-        data: content of the file.
-        name: name of the file, for messages.
-
-    Raises:
-        InputError: the file violates the format, has gaps or metadata, or numbers that no training gives.
-    """
+    """Parse a file of weights, and return a description of each tensor by name."""
     header, body = _split(data, name)
     tensors: dict[str, StoredTensor] = {}
     for key, value in header.items():
@@ -111,7 +103,6 @@ def _tensor(key: str, value: object, name: str) -> StoredTensor:
 
 
 def _naturals(value: object) -> bool:
-    """Return whether a value is a list of integers from 0 to 2^48 - 1."""
     return isinstance(value, list) and all(type(size) is int and 0 <= size < 2**48 for size in value)
 
 
@@ -121,11 +112,7 @@ def _short(value: object) -> str:
 
 
 def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
-    """Check that weights fit the record's network, as far as its shapes are recorded.
-
-    Raises:
-        InputError: a tensor of another kind, layer or shape, or fewer numbers than the record has parameters.
-    """
+    """Check that weights fit the record's network, as far as its shapes are recorded."""
     precision = record.method.protocol.precision
     for key, tensor in tensors.items():
         if tensor.kind not in (PRECISIONS[precision], MASK):

@@ -19,10 +19,6 @@ def build_and_check(planned: RunPlan) -> tuple[Parts | None, dict[str, float | N
     Returns:
         The network and other objects of a single run, which it can use; None for a sweep. And each surrogate's full
         width at half maximum [threshold units] in the first layer that has surrogates; None for one without one.
-
-    Raises:
-        InputError: a value is out of range, or Weights & Biases has no account or does not answer.
-        StorageError: a folder of runs cannot be written.
     """
     from sgbench.networks.base import surrogates
     from sgbench.training.build import build

@@ -41,6 +41,5 @@ def name_methods(planned: RunPlan) -> dict[str, str]:
 
 
 def _settings(overrides: Sequence[str]) -> Mapping[str, str]:
-    """Map the keys of overrides, the seed left out, to their values."""
     pairs = (text.lstrip("+~").partition("=") for text in overrides)
     return {key: value for key, _, value in pairs if key != SEED_KEY}

@@ -146,13 +146,7 @@ def _note_on_settings(specs: Sequence[RunSpec], reference: ProtocolReference) ->
 
 
 def _note_on_seeds(specs: Sequence[RunSpec], protocol: Protocol, prefix: str) -> Iterator[str]:
-    """Yield a note if runs use seeds that the protocol does not rank, with an override for as many that it does.
-
-    Args:
-        specs: the runs.
-        protocol: the protocol of them all.
-        prefix: text before the override; not empty if several protocols of the sweep rank unlike seeds.
-    """
+    """Yield a note if runs use seeds that the protocol does not rank, with an override for as many that it does."""
     unranked_seeds = [spec.seed for spec in specs if spec.seed not in protocol.seeds]
     if not unranked_seeds:
         return

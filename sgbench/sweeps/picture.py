@@ -27,11 +27,7 @@ def axis_label(key: str) -> str:
 
 
 def picture_of(results: Results) -> SweepPicture:
-    """Convert results to the numbers that the picture of a sweep shows: axes, rows and their scores.
-
-    Raises:
-        InputError: some tasks have accuracies and others losses, which have no common axis.
-    """
+    """Convert results to the numbers that the picture of a sweep shows: axes, rows and their scores."""
     kinds = {row.measure.kind for row in results.rows}
     if len(kinds) > 1:
         raise InputError(
@@ -61,7 +57,6 @@ def failed_map(results: Results) -> SweepPicture:
 
 
 def _axis(axis: Axis) -> SweptAxis:
-    """Convert a swept key with its values to an axis of the picture."""
     return SweptAxis(axis.key, axis_label(axis.key), axis.values, axis.numbers or ())
 
 

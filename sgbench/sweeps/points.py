@@ -69,9 +69,6 @@ def read_grid(
 
     A method does not depend on the seed, so a combination is composed once for all of its seeds.
 
-    Raises:
-        InputError: there is no such sweep, or a combination is not usable.
-
     >>> grid = read_grid("quickstart", ["surrogate=atan,triangle", "seed=0,1"])
     >>> [axis.key for axis in grid.axes], [point.seeds for point in grid.points]
     (['surrogate'], [(0, 1), (0, 1)])

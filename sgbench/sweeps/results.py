@@ -69,16 +69,7 @@ class Results:
 
 
 def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequence[Path] = ()) -> Results:
-    """Read the record of every run of a sweep and summarise them; unreadable records are listed, not raised.
-
-    Args:
-        grid: the sweep.
-        root: the runs folder; None takes the one that the sweep writes to.
-        config_dirs: folders with entries of the user's own.
-
-    Raises:
-        InputError: a data set of the user's own does not state its number of classes.
-    """
+    """Read the record of every run of a sweep and summarise them; unreadable records are listed, not raised."""
     unreadable: list[str] = []
     measure_of = measures(config_dirs)
     rows = [_row(point, root, measure_of(point.spec.method), unreadable) for point in grid.points]

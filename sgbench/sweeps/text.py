@@ -47,7 +47,6 @@ def as_tree(results: Results) -> dict[str, Any]:
 
 
 def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
-    """Convert a mean with its 95 % interval over n seeds to a dictionary for JSON."""
     if summary is None:
         return None
     ends = {"low": summary.low, "high": summary.high}
@@ -132,7 +131,6 @@ def _summary_text(summary: Summary | None, row: SettingRow) -> str:
 
 
 def _best_text(row: SettingRow) -> str:
-    """Write the settings of a row with its scores on validation and test."""
     unit = "" if row.measure.is_loss else " %"
     validation, test = (f"{_summary_text(summary, row)}{unit}" for summary in (row.validation, row.test))
     return f"{_settings(row)}: validation {validation}, test {test}"

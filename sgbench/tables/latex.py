@@ -75,7 +75,6 @@ def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
 
 
 def _line(cells: Iterable[str]) -> str:
-    """Join cells to one line of a tabular."""
     # A cell that begins with [ would be taken for the argument of the line's end before it.
     return " & ".join(f"{{}}{cell}" if cell.startswith("[") else cell for cell in cells) + r" \\"
 

@@ -39,7 +39,6 @@ def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
 
 
 def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
-    """Write the lines of targets that are classes of samples."""
     classes = logits.shape[1]
     lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
     parts = (part.tolist() for part in (index, target, logits.argmax(1), logits))

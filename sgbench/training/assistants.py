@@ -64,14 +64,7 @@ def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
 
 
 def await_ready(readers: Iterable[Any]) -> None:
-    """Wait until all helper processes have built their parts.
-
-    Args:
-        readers: ends of the pipes through which they report this, by rank.
-
-    Raises:
-        InputError: a process ended before it did.
-    """
+    """Wait until all helper processes have built their parts."""
     for rank, reader in enumerate(readers, start=1):
         try:
             reader.recv_bytes()

@@ -124,11 +124,7 @@ class Attempt:
         return checkpoint
 
     def save_checkpoint(self, name: str, content: dict[str, Any]) -> None:
-        """Write a checkpoint of this file name; a crash at any moment leaves the old or the new file whole.
-
-        Raises:
-            StorageError: it cannot be written; the old one stays.
-        """
+        """Write a checkpoint of this file name; a crash at any moment leaves the old or the new file whole."""
         buffer = io.BytesIO()
         torch.save(content, buffer)
         write_atomic(self.folder / name, buffer.getvalue())
@@ -142,11 +138,7 @@ class Attempt:
         return record
 
     def make_loggers(self) -> None:
-        """Create and connect the run's loggers, so that a missing login stops the run before training.
-
-        Raises:
-            InputError: a logger cannot be reached; the message names the remedy.
-        """
+        """Create and connect the run's loggers, so that a missing login stops the run before training."""
         for name, parameters in self.spec.loggers.items():
             target = self.spec.targets[f"logger.{name}"]
             logger = construct(f"logger.{name}", target, parameters, spec=self.spec, run_dir=self.folder)
@@ -228,11 +220,7 @@ class Attempt:
         return selected
 
     def make_failed_record(self, error: Exception) -> RunRecord:
-        """Make the record of a run that ended with an error, and write the traceback to `failure.txt`.
-
-        Raises:
-            StorageError: the error is a full disk, which is no failure of the run.
-        """
+        """Make the record of a run that ended with an error, and write the traceback to `failure.txt`."""
         full = disk_full(error)
         if full is not None:
             raise full from error

@@ -86,9 +86,6 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
         target: dotted path, which was checked against the allow-list when the spec was composed.
         parameters: keyword arguments from the spec.
         provided: further arguments; those that the signature lacks are dropped.
-
-    Raises:
-        InputError: the target cannot be imported, is abstract, or refuses a value; the message names it.
     """
     module, _, name = target.rpartition(".")
     try:
@@ -124,17 +121,12 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
 
 
 def _first_line(owner: type, name: str) -> str:
-    """Return a method's name and the first line of its docstring, its own or inherited."""
     docstring = inspect.getdoc(getattr(owner, name)) or "no description"
     return f"{name}: {docstring.splitlines()[0].removesuffix('.')}"
 
 
 def build(spec: RunSpec) -> Parts:
-    """Build all objects of a run, on its device and in its precision; `parts.data.setup()` loads the data later.
-
-    Raises:
-        InputError: a value is out of range, or parts do not fit together.
-    """
+    """Build all objects of a run, on its device and in its precision; `parts.data.setup()` loads the data later."""
     protocol = spec.method.protocol
     dtype = DTYPES[protocol.precision]
     device = pick_device(spec.trainer.device)
@@ -250,16 +242,11 @@ def lay_out_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
 
 
 def _part(spec: RunSpec, group: str, **provided: Any) -> Any:
-    """Build the object that a spec chooses in a group of the catalogue."""
     return construct(group, spec.targets[group], spec.method.parameters[group], **provided)
 
 
 def pick_device(wanted: str) -> torch.device:
-    """Return the device of this name; "auto" is CUDA if there is such a device, else the CPU.
-
-    Raises:
-        InputError: "cuda" is wanted, and torch finds no such device.
-    """
+    """Return the device of this name; "auto" is CUDA if there is such a device, else the CPU."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer.device=cuda: torch finds no CUDA device; use trainer.device=cpu")
     if wanted == "auto":

@@ -36,20 +36,12 @@ WIDTH = "width_fwhm"
 
 
 def calibrate(spec: RunSpec) -> RunSpec:
-    """Replace `width_fwhm=auto` in a spec by a measured width [threshold units]; return other specs unchanged.
-
-    Raises:
-        InputError: passing steps cannot choose a width for this method.
-    """
+    """Replace `width_fwhm=auto` in a spec by a measured width [threshold units]; return other specs unchanged."""
     return calibrate_specs([spec])[0]
 
 
 def calibrate_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """Replace `width_fwhm=auto` in specs by measured widths; specs of one method get the same width.
-
-    Raises:
-        InputError: as `calibrate`.
-    """
+    """Replace `width_fwhm=auto` in specs by measured widths; specs of one method get the same width."""
     found: dict[str, Calibration] = {}  # by method
     done = []
     for spec in specs:
@@ -64,11 +56,7 @@ def calibrate_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
 
 
 def calibrate_plan(plan: RunPlan) -> RunPlan:
-    """Replace `width_fwhm=auto` in a plan's specs by measured widths.
-
-    Raises:
-        InputError: as `calibrate`.
-    """
+    """Replace `width_fwhm=auto` in a plan's specs by measured widths."""
     return replace(plan, specs=tuple(calibrate_specs(plan.specs)))
 
 
@@ -81,9 +69,6 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
     Args:
         spec: of a recurrent network with a fixed width, trained by back-propagation through time.
         target: passing steps; None means those of `TARGETS` for the spec's gradient of the reset.
-
-    Raises:
-        InputError: passing steps cannot choose a width for this method; the message says why.
     """
     _require_fixed(spec)
     reset = reset_of(spec)
@@ -124,9 +109,6 @@ def measure_first_pass(spec: RunSpec, before: FirstPass | None = None) -> FirstP
         spec: of the network; its seed is not used.
         before: the same network's pass with another width, or None. Its batches are used again, and if all weights
             are equal its potentials too, since the width does not change the forward pass.
-
-    Raises:
-        InputError: no layer is recurrent with an uncut gradient, or no recurrent neuron fires.
     """
     choosing = spec.model_copy(update={"seed": seed_for_choosing(spec.method.protocol)})
     parts = build(choosing)
@@ -144,7 +126,6 @@ def measure_first_pass(spec: RunSpec, before: FirstPass | None = None) -> FirstP
 
 
 def _equal_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
-    """Return whether two networks have the same tensors under the same names."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -185,11 +166,7 @@ def require_spikes(fired: int) -> None:
 
 
 def _require_fixed(spec: RunSpec) -> None:
-    """Check that a method's surrogate has a width that stays fixed, and is all that back-propagation uses.
-
-    Raises:
-        InputError: the first condition that fails, with the remedy.
-    """
+    """Check that a method's surrogate has a width that stays fixed, and is all that back-propagation uses."""
     choices, parameters = spec.method.choices, spec.method.parameters
     if not parameters["surrogate"]:
         raise InputError(
@@ -215,11 +192,7 @@ def _require_fixed(spec: RunSpec) -> None:
 
 
 def _require_recurrent(network: Network) -> None:
-    """Check that a network has recurrent layers, and that gradient goes through them.
-
-    Raises:
-        InputError: it has none, or their gradient is cut; the message names the remedy.
-    """
+    """Check that a network has recurrent layers, and that gradient goes through them."""
     hidden = network.hidden_layers if network.spiking else []
     recurrent = [layer for layer in hidden if layer.recurrence != "none"]
     if not recurrent:
@@ -244,11 +217,7 @@ def _surrogate(network: Network) -> Surrogate:
 
 @torch.no_grad()
 def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> tuple[RecurrentLayer, ...]:
-    """Run batches forward as in the first epoch, and return the potentials of the recurrent layers.
-
-    Raises:
-        InputError: a layer does not show its potentials, or no recurrent neuron fires.
-    """
+    """Run batches forward as in the first epoch, and return the potentials of the recurrent layers."""
     network = parts.network
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(network, "train", 0)
     hidden = list(network.hidden_layers)

@@ -25,11 +25,7 @@ SAM = "sgbench.optimizers.sam.Sam"
 def check_parts(
     spec: RunSpec, data_set: DataSet, network: Network, rule: LearningRule, objective: Objective
 ) -> None:
-    """Check that the parts of a run fit together.
-
-    Raises:
-        InputError: two parts do not; the message names the override and the remedy.
-    """
+    """Check that the parts of a run fit together."""
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)
     _check_fit(spec, network, objective)

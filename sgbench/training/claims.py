@@ -44,12 +44,7 @@ class FolderClaim(NamedTuple):
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder's exclusive file during the body, and update its time as a sign of life.
-
-    Raises:
-        RunBusyError: another process holds it.
-        OSError: it cannot be written.
-    """
+    """Hold the folder's exclusive file during the body, and update its time as a sign of life."""
     path, mine = folder / CLAIM, FolderClaim.mine()
     for _ in range(2):
         if _create(path, mine):

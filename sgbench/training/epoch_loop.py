@@ -78,7 +78,6 @@ class Watched:
 
 
 def _epoch_on_test(epoch: int, scores: Scores) -> EpochOnTest:
-    """Return the accuracy and loss of an epoch as a record stores them."""
     return EpochOnTest(epoch=epoch, accuracy=scores.accuracy, loss=scores.loss)
 
 
@@ -137,12 +136,10 @@ class Training:
         self.agreement: RunAgreement | None = None
 
     def _new_evaluation(self) -> Evaluation:
-        """Create the sums of scores of a pass over a split, on the network's device."""
         device = next(self.network.parameters()).device
         return Evaluation(self.network, dt_s=self.dt_s).to(device)
 
     def _new_counter(self) -> OperationCounter | PlainCounter:
-        """Create the counter of operations of a pass over a split."""
         return counter_of(self.network, self.input_kind, bits=self.bits)
 
     @property
@@ -203,15 +200,7 @@ class Training:
         self.losses.append(loss * len(batch.target))
 
     def begin_scoring(self, part: Part, *, selected: bool) -> None:
-        """Begin scoring a split, with the steepness and noise of this epoch or of the selected one.
-
-        Args:
-            part: the split; of the test split operations and predictions are recorded too.
-            selected: whether the weights of the best epoch are scored.
-
-        Raises:
-            NonFiniteError: a training step was not finite, which an accelerator reports late.
-        """
+        """Begin scoring a split, with the steepness and noise of this epoch or of the selected one."""
         self.loop.check_deferred()
         self.epochs.begin(self.network, part, self.best.epoch or 0 if selected else self.epoch)
         self.evaluation = self._new_evaluation()
@@ -223,7 +212,6 @@ class Training:
 
     @property
     def _is_smooth(self) -> bool:
-        """Return whether neurons send a smooth function of the potential in place of binary spikes."""
         return any(is_smooth(surrogate.firing) for surrogate in surrogates(self.network))
 
     def score(self, batch: Batch) -> None:

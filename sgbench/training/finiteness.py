@@ -37,11 +37,7 @@ class Deferred:
 
     @torch.no_grad()
     def add(self, pairs: Iterable[tuple[str, Tensor]]) -> None:
-        """Add a check of a step's numbers, as pairs of (message if a number is not finite, numbers).
-
-        Raises:
-            NonFiniteError: this was the last of `EVERY` checks, and one of them failed.
-        """
+        """Add a check of a step's numbers, as pairs of (message if a number is not finite, numbers)."""
         messages, values = zip(*pairs, strict=True)
         found = torch.stack([(each * 0).sum() for each in values])  # 0, or NaN if a number is not finite
         bad = found.isnan().any()
@@ -54,11 +50,7 @@ class Deferred:
             self.ask()
 
     def ask(self) -> None:
-        """Wait for the device, and raise an error if a check since the last call failed.
-
-        Raises:
-            NonFiniteError: with the message of the first number of the first failed check.
-        """
+        """Wait for the device, and raise an error if a check since the last call failed."""
         messages = [message for group in self.first for message in group]
         bad = torch.cat([*self.first.values()]).isnan().tolist() if self.first else []
         self.first, self.bad, self.checks = {}, None, 0

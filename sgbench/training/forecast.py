@@ -63,13 +63,6 @@ def forecast(spec: RunSpec) -> Forecast:
     Unmeasured small epochs come first, since a trained network fires at other rates than a new one. The first
     measured epoch includes encoding. The second reuses encoded samples, if those of the whole run fit into memory.
     Times are scaled by the number of samples. The test split is not opened, and nothing is written.
-
-    Args:
-        spec: of the run.
-
-    Raises:
-        InputError: a name or value is not usable, or files are missing.
-        NonFiniteError: the run would fail in its first steps.
     """
     torch.set_num_threads(spec.trainer.threads)
     memory.keep_freed_memory()
@@ -113,11 +106,7 @@ def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
 
 
 def _build_small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:
-    """Build a run with few samples.
-
-    Returns:
-        Its parts, and numbers of samples by split: of the whole run, and of this one.
-    """
+    """Build a run with few samples."""
     protocol = spec.method.protocol
     asked = protocol.first_samples
     few = BATCHES * protocol.batch_size
@@ -146,14 +135,12 @@ def _epoch_batches(parts: Parts, epoch: int, share: float) -> tuple[Batches, Clo
 
 
 def _train(parts: Parts, training: Training, batches: Iterable[Batch]) -> None:
-    """Train on batches as an epoch does."""
     for batch in batches:
         training.set_learning_rate(parts.optimizer)
         training.train(batch, parts.optimizer)
 
 
 def _score(parts: Parts, training: Training) -> None:
-    """Score the validation split as after an epoch."""
     training.begin_scoring("validation", selected=False)
     for batch in parts.data.evaluation("validation"):
         training.score(batch)

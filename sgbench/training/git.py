@@ -13,16 +13,7 @@ FAILURES = (OSError, subprocess.SubprocessError)
 
 
 def ask(folder: Path, *words: str, timeout_s: float) -> bytes:
-    """Run a git command in a folder, and return its output.
-
-    Args:
-        folder: a folder of the checkout.
-        words: the command and its arguments; fixed ones, or names that were checked.
-        timeout_s: longest time that git may take.
-
-    Raises:
-        OSError, subprocess.SubprocessError: see `FAILURES`.
-    """
+    """Run a git command in a folder, and return its output."""
     return subprocess.run(  # noqa: S603 - no shell, and words as above
         ["git", *QUIET, "-C", str(folder), *words],  # noqa: S607 - the user's own git
         env=_environment(),

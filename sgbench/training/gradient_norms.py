@@ -76,15 +76,7 @@ def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
 def log_histograms(
     loggers: Sequence[Logger], network: Network, norms: GradientNorms, batch: Batch, step: int
 ) -> None:
-    """Log histograms of the potentials of one batch, and of the gradients of the last step.
-
-    Args:
-        loggers: loggers that show histograms, of TensorBoard or Weights & Biases.
-        network: network after an epoch.
-        norms: holds the gradients of the last step.
-        batch: of the validation split.
-        step: position on the loggers' axis.
-    """
+    """Log histograms of the potentials of one batch, and of the gradients of the last step."""
     from pytorch_lightning.loggers import TensorBoardLogger
 
     rows = {f"potential/{name}": values for name, values in potentials(network, batch).items()}

@@ -29,13 +29,6 @@ def learning_of(
 ) -> Learning | None:
     """Compute what a run's learning rule needs: memory, multiplications per step, and signals of other neurons.
 
-    Args:
-        network: the trained network.
-        rule: its learning rule.
-        method: method and protocol of the run.
-        counts: operations of the test split, from which sizes of layers are taken.
-        agreement: agreement with back-propagation by epoch and layer, passed on.
-
     Returns:
         The memory [bytes] for one batch, the multiplications per step and sample that update weights or traces and
         those that send errors back, and the signals that each synapse needs (its locality). None if the rule does

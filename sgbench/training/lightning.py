@@ -56,12 +56,7 @@ class LightningRun(SingleRun):
             self.learner.on_load_checkpoint(checkpoint)
 
     def fit(self) -> None:
-        """Train by Lightning's Trainer until the protocol's last epoch, or until a callback or patience stops it.
-
-        Raises:
-            InputError: the Trainer refuses an argument or a callback.
-            KeyboardInterrupt: the run was interrupted; its last checkpoint is stored.
-        """
+        """Train by Lightning's Trainer until the protocol's last epoch, or until a callback or patience stops it."""
         if self.training.ended:
             return
         trainer = self._trainer()
@@ -252,11 +247,7 @@ ONE_PROCESS = "learning rules share a batch over processes by trainer=default tr
 
 
 def torch_spec(spec: RunSpec) -> RunSpec:
-    """Return a spec for the torch path if a Trainer's precision is one that only torch computes, else the spec.
-
-    Raises:
-        InputError: an argument of the Trainer cannot be used with sgbench's learning rules; the remedy is named.
-    """
+    """Return a spec for the torch path if a Trainer's precision is one that only torch computes, else the spec."""
     arguments = spec.trainer.arguments
     for name, remedy in REFUSED.items():
         if name in arguments:

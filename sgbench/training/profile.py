@@ -124,7 +124,6 @@ class Profile:
         rule.gradients = gradients  # type: ignore[method-assign]
 
     def _attach_batches(self, data: Any, method: str) -> None:
-        """Measure the making of the batches that a method of the data returns."""
         original = getattr(data, method)
         setattr(data, method, lambda *args: TimedBatches(original(*args), self))
 
@@ -162,11 +161,7 @@ class Profile:
         }
 
     def write(self, folder: Path) -> None:
-        """Write `profile.json`, and `trace.json` in Chrome's format, for ui.perfetto.dev or chrome://tracing.
-
-        Raises:
-            StorageError: a file cannot be written.
-        """
+        """Write `profile.json`, and `trace.json` in Chrome's format, for ui.perfetto.dev or chrome://tracing."""
         write_atomic(folder / PROFILE, json.dumps(self.tree(), indent=1).encode() + b"\n")
         begin_s = min((began_s for _, began_s, _ in self.events), default=0.0)
         events = [
@@ -204,11 +199,7 @@ class TimedBatches:
 
 
 def profile_lines(folder: Path) -> list[str]:
-    """Return lines that describe the profile of a run's folder, largest part first; none without a profile.
-
-    Raises:
-        InputError: the profile cannot be read.
-    """
+    """Return lines that describe the profile of a run's folder, largest part first; none without a profile."""
     path = folder / PROFILE
     if not path.exists():
         return []

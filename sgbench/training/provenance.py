@@ -125,9 +125,6 @@ def own_sources(targets: Mapping[str, str]) -> dict[str, str]:
 def source_sha256(target: str) -> str | None:
     """Hash the syntax tree of a class's source, so that comments, docstrings and layout do not count.
 
-    Args:
-        target: dotted path of a class that may be imported.
-
     Returns:
         SHA-256 in hexadecimal digits; None if the source cannot be read.
 
@@ -218,5 +215,4 @@ def processor() -> str:
 
 
 def _printable(text: str) -> str:
-    """Return text as one line of at most 200 printable characters."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())[:200]

@@ -44,11 +44,7 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """Return the stored record of a finished run; None if the run has to be made, or `spec.force` repeats it.
-
-    Raises:
-        InputError: a foreign class that the run uses has changed since.
-    """
+    """Return the stored record of a finished run; None if the run has to be made, or `spec.force` repeats it."""
     record = None if spec.force else stored_record(spec)
     if record is None or record.status != "finished":
         return None
@@ -76,10 +72,6 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a run's folder against other writers during the body.
 
     A lock is used, and an exclusive file besides on file systems whose locks exclude nobody.
-
-    Raises:
-        RunBusyError: another process holds the folder.
-        StorageError: the folder cannot be written.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -109,11 +101,7 @@ def _excludes_others(path: Path) -> bool:
 
 
 def keeps_locks(folder: Path) -> bool:
-    """Return whether locks in a folder exclude a second handle; some shared file systems grant both.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
+    """Return whether locks in a folder exclude a second handle; some shared file systems grant both."""
     path = folder / f"{LOCK}-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

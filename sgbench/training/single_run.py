@@ -44,13 +44,7 @@ class SingleRun(Attempt):
         self.was_continued = False
 
     def record(self) -> RunRecord:
-        """Train and test, and return the record; a failure of the run gives a failed record.
-
-        Raises:
-            InputError: a value is not usable, or data are missing.
-            StorageError: a file cannot be written.
-            KeyboardInterrupt: the run was interrupted; its last checkpoint is stored.
-        """
+        """Train and test, and return the record; a failure of the run gives a failed record."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
             memory.keep_freed_memory()

@@ -32,18 +32,6 @@ def sync(
 
     Epochs get the curve's scores and, if the record has them, rates. The id of a run at Weights & Biases follows
     from method and seed, so an online copy is overwritten, not duplicated.
-
-    Args:
-        record: of the run.
-        folder: of the run.
-        kind: kind of the logger.
-        group: group of runs at Weights & Biases; None means the protocol's name.
-        project: project at Weights & Biases.
-        mode: of Weights & Biases, "online" or "offline".
-        artifacts: whether Weights & Biases or MLflow gets record, weights and predictions.
-
-    Raises:
-        InputError: the logger is not installed, or no account is known.
     """
     spec = _spec_of(record, folder.absolute().parents[2], group)
     _forget(spec, folder, kind)
@@ -62,15 +50,7 @@ def sync(
 
 
 def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, project: str, mode: str) -> None:
-    """Send one table with a row for each run to Weights & Biases, as a run of its own; it replaces an earlier one.
-
-    Args:
-        records: of the sweep's runs.
-        folder: folder for offline files.
-        group: name of the sweep.
-        project: project at Weights & Biases.
-        mode: "online" or "offline".
-    """
+    """Send one table with a row for each run to Weights & Biases, as a run of its own; it replaces an earlier one."""
     import wandb
 
     name = f"table-{group}"
@@ -121,6 +101,5 @@ def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
 
 
 def _forget_offline(folder: Path, name: str) -> None:
-    """Delete the offline copies of a run of this id at Weights & Biases."""
     for path in (folder / "wandb").glob(f"offline-run-*-{name}"):
         shutil.rmtree(path)

@@ -43,16 +43,7 @@ class Together:
         return Batch(SparseSpikes.of(x) if packed else x, *(part[mine] for part in batch[1:]))
 
     def averaged(self, network: Network, progress: Progress, samples: int) -> Progress:
-        """Set the network's gradients to those of the whole batch; return its mean loss with the own trajectory.
-
-        Args:
-            network: holds the gradients of this process's share.
-            progress: loss and trajectory of the share.
-            samples: number of samples in the share.
-
-        Raises:
-            NonFiniteError: a potential or a weight is NaN or infinite, in this or in another process.
-        """
+        """Set the network's gradients to those of the whole batch; return its mean loss with the own trajectory."""
         weights = list(network.parameters())
         error = _non_finite_error(network, progress)
         rows = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
@@ -89,7 +80,6 @@ class Together:
 
 
 def _non_finite_error(network: Network, progress: Progress) -> NonFiniteError | None:
-    """Return the error if a potential or a weight is not finite, else None."""
     try:
         check_finite(network, progress.trajectory)
     except NonFiniteError as error:

@@ -67,18 +67,7 @@ class TrainLoop:
     def train_batch(
         self, batch: Batch, optimizer: SteppingOptimizer, *, due: bool = True, twice: bool = False
     ) -> Tensor:
-        """Train on one batch, with an optimiser step each time the rule yields a gradient; return the batch's loss.
-
-        Args:
-            batch: batch to train on.
-            optimizer: updates the weights.
-            due: whether a step follows this batch, if gradients accumulate over several.
-            twice: whether the optimiser needs a second gradient, as `Sam` does.
-
-        Raises:
-            NonFiniteError: a potential, the loss or a gradient is NaN or infinite. On a CPU the weights are
-                unchanged then; on an accelerator they were updated further, see `Deferred`.
-        """
+        """Train on one batch, with an optimiser step each time the rule yields a gradient; return the batch's loss."""
         try:
             return self._train_batch(batch, optimizer, due=due, twice=twice)
         except NonFiniteError:
@@ -128,7 +117,6 @@ class TrainLoop:
         optimizer.step()
 
     def _clip(self, norm: Tensor) -> None:
-        """Clip all gradients, whose L2 norm is given, to the configured norm."""
         if self.clip_norm < math.inf:
             torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
 
@@ -145,12 +133,7 @@ class TrainLoop:
                 buffer.copy_(before)
 
     def check(self, progress: Progress) -> Tensor:
-        """Check loss, states and gradients before a step, and return the gradients' L2 norm.
-
-        Raises:
-            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; on an accelerator only after
-                some steps, see `Deferred`.
-        """
+        """Check loss, states and gradients before a step, and return the gradients' L2 norm."""
         message = "loss: not finite although every membrane potential is"
         if self.deferred is not None:
             self.deferred.add([*must_be_finite(self.network, progress.trajectory), (message, progress.loss)])
@@ -172,28 +155,19 @@ class TrainLoop:
             raise NonFiniteError(next(bad, f"network{BAD_GRADIENT}"))
 
     def _gradients(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the gradient of each layer's parameters, after the message if it is not finite."""
         for layer in [*self.network.hidden_layers, self.network.readout]:
             for name, parameter in layer.named_parameters():
                 if parameter.grad is not None:
                     yield f"layer '{layer.name}', {name}{BAD_GRADIENT}", parameter.grad
 
     def check_deferred(self) -> None:
-        """Raise an error if a step since the last call was not finite, before its weights are scored or stored.
-
-        Raises:
-            NonFiniteError: names the first number that was not finite.
-        """
+        """Raise an error if a step since the last call was not finite, before its weights are scored or stored."""
         if self.deferred is not None:
             self.deferred.ask()
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> tuple[Trajectory, Tensor, Tensor]:
-        """Run the network; return the trajectory with spikes, logits [B, C] and the mean loss without penalty.
-
-        Raises:
-            NonFiniteError: a membrane potential is NaN or infinite.
-        """
+        """Run the network; return the trajectory with spikes, logits [B, C] and the mean loss without penalty."""
         trajectory = self.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
         check_finite(self.network, trajectory)
         logits = self.objective.loss.logits(trajectory)
@@ -201,21 +175,13 @@ class TrainLoop:
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """Check that an optimiser's state has not overflowed, after which weights would silently stop changing.
-
-    Raises:
-        NonFiniteError: names the state.
-    """
+    """Check that an optimiser's state has not overflowed, after which weights would silently stop changing."""
     for state in optimizer.state.values():
         check_optimizer_state(state)
 
 
 def check_optimizer_state(state: Mapping[str, Any]) -> None:
-    """Check that the optimiser state of one parameter, or of one network, has not overflowed.
-
-    Raises:
-        NonFiniteError: names the state.
-    """
+    """Check that the optimiser state of one parameter, or of one network, has not overflowed."""
     for name, value in state.items():
         if isinstance(value, Tensor) and not torch.isfinite(value).all():
             raise NonFiniteError(f"optimizer: {name} is not finite; a smaller learning rate may help")

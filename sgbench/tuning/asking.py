@@ -35,12 +35,7 @@ class SearchStrategy(Protocol):
     """Whether its settings do not depend on results, so that all are known before any has run."""
 
     def ask(self, study: int, tried: Sequence[TriedSetting]) -> Setting:
-        """Return the next setting of a study.
-
-        Args:
-            study: number of the study.
-            tried: settings of this study so far, in order.
-        """
+        """Return the next setting of a study."""
         ...
 
 
@@ -133,7 +128,6 @@ class Tpe:
         return {key: interval.rounded(chosen[key]) for key, interval in self.space.items()}
 
     def _optuna_trial(self, trial: TriedSetting) -> Any:
-        """Convert a tried setting to a trial of Optuna."""
         states = self.optuna.trial.TrialState
         state = {"finished": states.COMPLETE, "failed": states.FAIL, "open": states.RUNNING}
         is_pruned = trial.state == "pruned"
@@ -160,16 +154,11 @@ def optuna_distribution(optuna: Any, interval: Interval) -> Any:
 def make_strategy(
     strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str
 ) -> SearchStrategy:
-    """Build the strategy of this name; the other arguments are those of `Random`.
-
-    Raises:
-        InputError: Optuna, which "tpe" needs, is not installed.
-    """
+    """Build the strategy of this name; the other arguments are those of `Random`."""
     if strategy == "tpe":
         return Tpe(space, name)
     return (Sobol if strategy == "sobol" else Random)(space, keys, name)
 
 
 def _generator(name: str, study: int) -> np.random.Generator:
-    """Return the random generator of a study, seeded by the protocol's name and the study's number."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([zlib.crc32(name.encode()), study])))

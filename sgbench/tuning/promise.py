@@ -45,17 +45,12 @@ def read_promise(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure:
 
 
 def _scores(specs: Sequence[RunSpec], measure: Measure) -> dict[int, float]:
-    """Map the seeds of runs with records to their validation scores."""
     records = [record for spec in specs if (record := stored_record(spec)) is not None]
     return {record.seed: measure.of(record.validation) for record in records}
 
 
 def never_predicted(spec: RunSpec) -> tuple[int, ...]:
-    """List the classes of the test split that a finished run predicts for no sample; empty for a failed run.
-
-    Raises:
-        InputError: the file of its predictions is missing or damaged.
-    """
+    """List the classes of the test split that a finished run predicts for no sample; empty for a failed run."""
     record = stored_record(spec)
     if record is None or record.predictions_sha256 is None:
         return ()

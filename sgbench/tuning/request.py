@@ -66,11 +66,7 @@ class Task:
         return Path(self.base.paths.runs_dir) / self.protocol.name
 
     def specs(self, setting: dict[str, float], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
-        """Compose one run for each seed with a setting, which maps keys of searched numbers to values.
-
-        Raises:
-            InputError: the setting cannot be composed; the message names the setting.
-        """
+        """Compose one run for each seed with a setting, which maps keys of searched numbers to values."""
         overrides = [*self.request.overrides, *setting_overrides(setting), *TUNING_OVERRIDES]
         try:
             first = self.composer.spec([*overrides, f"seed={seeds[0]}"])
@@ -80,12 +76,7 @@ class Task:
 
 
 def make_task(request: Request) -> Task:
-    """Check a request, and compose the run in the middle of its search space.
-
-    Raises:
-        InputError: an override is not usable, the protocol has no search space, the budget is exceeded, or no board
-            would rank the result.
-    """
+    """Check a request, and compose the run in the middle of its search space."""
     _check_overrides(request.overrides)
     for name, number in (("--studies", request.studies), ("--trials", request.trials)):
         if number < 1:

@@ -38,11 +38,6 @@ def pruning_thresholds(records: Sequence[RunRecord], *, monitor: str, epochs: in
 
     The threshold is the median over finished runs of their best validation score up to that epoch, as in Optuna's
     median pruner.
-
-    Args:
-        records: finished runs.
-        monitor: "validation_accuracy" or "validation_loss"; losses are negated, so that larger is better.
-        epochs: number of epochs of each run.
     """
     none = (-math.inf,) * epochs
     curves = [_best_so_far(record, monitor) for record in records]
@@ -57,7 +52,6 @@ def pruning_thresholds(records: Sequence[RunRecord], *, monitor: str, epochs: in
 
 
 def _best_so_far(record: RunRecord, monitor: str) -> list[float]:
-    """Return for each epoch of a run the best validation score up to it, larger is better."""
     if monitor == "validation_accuracy" and record.classes is not None:
         scores = [line.validation_accuracy or 0.0 for line in record.curve]
     else:
@@ -96,10 +90,6 @@ class Search:
 
         Each setting is run with the first tuning seeds. Then the best setting of a study by its mean is run with
         all of them, until the best has run with all: the best of few seeds is often the luckiest.
-
-        Raises:
-            InputError: a setting cannot be composed or built, or more settings were tried than the protocol allows.
-            StorageError: the journal cannot be written.
         """
         while True:
             with self._journal() as journal:
@@ -133,17 +123,14 @@ class Search:
             wait_for(specs)
 
     def _specs(self, asked: Asked) -> tuple[RunSpec, ...]:
-        """Compose the runs of a setting with all tuning seeds."""
         return self.task.specs(dict(asked.setting), self.task.protocol.trial_seeds)
 
     def _read_all_seeds(self, asked: Asked) -> Outcome:
-        """Read the result of a setting over all tuning seeds that it has run with."""
         first = len(self.task.first_seeds)
         specs = self._specs(asked)
         return read_outcome(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
 
     def _is_abandoned(self, outcome: Outcome) -> bool:
-        """Return whether a setting has open runs that this worker has not begun and no other is running."""
         return (
             outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_running(outcome)
         )
@@ -185,7 +172,6 @@ class Search:
         ]
 
     def _outcome(self, asked: Asked) -> Outcome:
-        """Read the result of a setting over the first tuning seeds."""
         return read_outcome(asked, self.task.specs(dict(asked.setting), self.task.first_seeds))
 
     def _ask(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -262,7 +248,6 @@ def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sle
 
 
 def _is_open(spec: RunSpec) -> bool:
-    """Return whether a run has neither a record nor a note that it was stopped early."""
     return stored_record(spec) is None and stored_pruned(spec) is None
 
 

@@ -43,10 +43,6 @@ def search_space(method: Method, protocol: Protocol) -> dict[str, Interval]:
     """Map the keys that a protocol lets be searched, and that a method has, to their intervals.
 
     Protocols state widths and slopes in units of the neuron's threshold; the intervals are in units of overrides.
-
-    Raises:
-        InputError: the protocol has no search space, the method has none of its numbers, or its neuron has no
-            positive threshold.
     """
     if protocol.search_space is None or protocol.tuning_trials is None:
         raise InputError(

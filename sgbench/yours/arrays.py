@@ -68,9 +68,6 @@ def read_data(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
             samples, each an array [time, channels], a pair (times, channels), or tonic's structured events.
         name: name of the part, for messages.
         time_unit: unit of the times in pairs; tonic's are in microseconds.
-
-    Raises:
-        InputError: the data have another form, or samples and labels differ in number; one line.
     """
     reader = _PartReader(name, time_unit, _sensor_size(given))
     if isinstance(given, tuple | list) and len(given) == PAIR:
@@ -101,11 +98,7 @@ def _sensor_size(given: Any) -> tuple[int, int, int] | None:
 
 
 def iterate_pairs(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
-    """Yield the (sample, label) pairs of a data set, loader or other iterable, in the order of the data set.
-
-    Raises:
-        InputError: it is not iterable, or yields no pairs; one line.
-    """
+    """Yield the (sample, label) pairs of a data set, loader or other iterable, in the order of the data set."""
     loaded = getattr(given, "dataset", None)
     if loaded is not None and hasattr(given, "batch_size"):
         given = loaded  # a loader may shuffle, and each call would read other data

@@ -186,5 +186,4 @@ def _make_makers(
 
 
 def _copier(surrogate: Any) -> Callable[[], Any]:
-    """Return a function that returns copies of a surrogate with its state."""
     return lambda: copy.deepcopy(surrogate)

@@ -37,9 +37,6 @@ def divide(
 
     Returns:
         The three splits, and a list with the name of each class.
-
-    Raises:
-        InputError: there are too few samples, classes or groups; one line.
     """
     given: dict[Split, Part | None] = {"train": train, "validation": validation, "test": test}
     parts: dict[Split, Part] = {name: part for name, part in given.items() if part is not None}
@@ -68,11 +65,7 @@ def commonest_share(class_indices: NDArray[np.int64]) -> float:
 
 
 def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
-    """Return the names of all classes, sorted by label, and the class index of each sample by split.
-
-    Raises:
-        InputError: labels are of unlike kinds, all the same, fractions, or too long.
-    """
+    """Return the names of all classes, sorted by label, and the class index of each sample by split."""
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
     if len(kinds) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
@@ -100,7 +93,6 @@ def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDA
 def _notes_on_missing_classes(
     labels: list[str], class_indices: dict[Split, NDArray[np.int64]]
 ) -> Iterator[str]:
-    """Yield a line for each part that lacks samples of some classes."""
     for name, labels_present in class_indices.items():
         missing = sorted(set(range(len(labels))) - set(labels_present.tolist()))
         if missing:

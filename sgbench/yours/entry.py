@@ -95,10 +95,6 @@ def write_entry(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path |
         prepared: samples of all splits, with their form and classes.
         terms: hidden sizes, epochs, batch size and the like, which the protocol fixes for all runs.
         data_dir: folder under which the samples are stored; None: the default data folder.
-
-    Raises:
-        InputError: the name or a term is not usable.
-        OSError: a file cannot be written.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"name '{name}': lower-case letters, digits and _ are needed, e.g. my_gestures")

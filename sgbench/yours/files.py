@@ -35,9 +35,6 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
     Args:
         path: the .npz file.
         groups: name of the array of groups; None takes `groups` if the file has it.
-
-    Raises:
-        InputError: the file does not exist, is not in NumPy's format, or lacks arrays.
     """
     arrays = _read_arrays(path, {*SAMPLES, *LABELS, *EVENTS, groups or GROUPS})
     names_text = ", ".join(arrays) or "none"

@@ -54,9 +54,6 @@ def read_own_data(train: Any, test: Any | None, validation: Any | None, groups: 
         test: the same, or None to split it off `train`.
         validation: the same, or None to split it off `train`.
         groups: the group of each sample of `train`, or None; no group is divided.
-
-    Raises:
-        InputError: the data cannot be used or divided; the message names the part and the remedy.
     """
     notes: list[str] = []
     others = (

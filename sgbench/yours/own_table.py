@@ -71,11 +71,7 @@ class OwnTable(ShownTable):
         return (*self.notes, *self._lines_below())
 
     def to_pandas(self) -> Any:
-        """Build a DataFrame with a row for each run; accuracies are in 0..1.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
+        """Build a DataFrame with a row for each run; accuracies are in 0..1."""
         runs = [
             (
                 row.surrogate,

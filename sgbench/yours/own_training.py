@@ -78,11 +78,7 @@ class TrainingSetup:
     """Weights of modules that were made before, by which a module that comes back is recognised."""
 
     def new_module(self) -> nn.Module:
-        """Make a module, and check that its weights are new.
-
-        Raises:
-            InputError: they are those of a module made before, or there are none of snnTorch's neurons in it.
-        """
+        """Make a module, and check that its weights are new."""
         module = self.make_module()
         if not isinstance(module, nn.Module):
             raise InputError(
@@ -103,11 +99,7 @@ class TrainingSetup:
         return module
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
-        """Train a new module with a new surrogate under a seed, and score it.
-
-        Raises:
-            InputError: the module has no neurons of snnTorch, keeps state between batches, or came back.
-        """
+        """Train a new module with a new surrogate under a seed, and score it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.new_module()
@@ -141,11 +133,7 @@ class TrainingSetup:
         return fast, ENGINE
 
     def calibration(self, surrogate: Surrogate) -> Calibration:
-        """Choose a surrogate's width on the first training batch, with weights of a seed that no run uses.
-
-        Raises:
-            InputError: the module has no recurrent layers that fire; see `sgbench.calibrate`.
-        """
+        """Choose a surrogate's width on the first training batch, with weights of a seed that no run uses."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(FIRST_SEED)
             module = self.new_module()
@@ -153,11 +141,7 @@ class TrainingSetup:
         return calibrate_module(module, x, surrogate)
 
     def _fit(self, module: nn.Module, call: Forward, seed: int) -> int:
-        """Train a module, load the weights of the epoch of least validation loss, and return that epoch, from 1.
-
-        Raises:
-            NonFiniteError: a loss, or all losses of validation, are not finite.
-        """
+        """Train a module, load the weights of the epoch of least validation loss, and return that epoch, from 1."""
         optimizer = self._optimizer(module)
         is_lightning = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
@@ -198,14 +182,12 @@ class TrainingSetup:
             yield (x.transpose(0, 1) if self.time_first else x), y
 
     def _validation_loss(self, module: nn.Module, call: Forward) -> float:
-        """Compute the mean loss over the validation samples, in evaluation mode."""
         module.eval()
         with torch.no_grad():
             losses = [float(self.loss(call(x), y)) * len(y) for x, y in self._batches("validation", None)]
         return sum(losses) / self.data.count("validation")
 
     def _accuracy(self, module: nn.Module, call: Forward, split: Split) -> float:
-        """Compute the share of a split's samples that are classified right, in evaluation mode."""
         module.eval()
         with torch.no_grad():
             right = [int((_logits(call(x)).argmax(-1) == y).sum()) for x, y in self._batches(split, None)]

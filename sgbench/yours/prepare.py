@@ -45,9 +45,6 @@ def prepare(
         validation: samples that select the epoch, or None.
         groups: the group of each training sample, such as the recorded person; a group is not divided.
         dt_s: duration of a step of events [s]; None takes a hundredth of the longest sample.
-
-    Raises:
-        InputError: the data cannot be used; the message names the part and the remedy.
     """
     notes: list[str] = []
     divided, labels = divide(train, test, validation, groups=groups, notes=notes)

@@ -151,9 +151,6 @@ def samples_of_arrays(
         targets: class indices [samples] of each split.
         dt_s: duration of a time step [s], None for a default.
         notes: receives a line on how the arrays were read.
-
-    Raises:
-        InputError: shapes differ, a number is not finite, or the range is too large for float64.
     """
     array_parts: dict[Split, _ArrayPart] = {name: _ArrayPart(part) for name, part in parts.items()}
     shapes = {(len(part.sample_shape) + 1, part.sample_shape[-1]) for part in array_parts.values()}

@@ -27,9 +27,6 @@ def open_temporary_file() -> BinaryIO:
 def empty_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Create an array of arbitrary values, in memory or, if it is large, in a file.
 
-    Raises:
-        OSError: the disk has too little space.
-
     >>> empty_array((2, 3), np.float32).shape
     (2, 3)
     """

@@ -196,7 +196,6 @@ def _set_width(name: str, surrogate: Any, width_fwhm: float) -> None:
 
 
 def _set_spike_grad(layer: Any, spike_grad: Any) -> None:
-    """Set a layer's surrogate, whether the old and the new one are modules or functions."""
     if hasattr(layer, "spike_grad"):
         del layer.spike_grad  # torch refuses a function in the place of a module
     layer.spike_grad = spike_grad

@@ -20,16 +20,7 @@ FUNCTIONS = {"report": "make_report", "measure": "measure_study", "plan": "plan"
 def function_of(
     loaded: Loaded, command: str, *, otherwise: Callable[..., Any] | None = None
 ) -> Callable[..., Any]:
-    """Import what a command calls of a study's analysis, or of that of the study which it extends.
-
-    Args:
-        loaded: the study.
-        command: a key of `FUNCTIONS`.
-        otherwise: is called where there is neither.
-
-    Raises:
-        InputError: there is neither, or the module lacks the function.
-    """
+    """Import what a command calls of a study's analysis, or of that of the study which it extends."""
     for name in (loaded.name, loaded.study.extends):
         path = Path(str(name), "analysis", f"{command}.py")
         if name is None or not any((Path(place) / path).is_file() for place in study.__path__):

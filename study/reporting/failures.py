@@ -30,9 +30,6 @@ def share_of_failures(failed: ArrayLike, *, confidence: float = 0.95) -> Share:
     Returns:
         the share, with the effective number of runs as `runs` and as many times the share as `count`.
 
-    Raises:
-        InputError: where there are no runs, or no truth values.
-
     >>> share = share_of_failures([True, False, False, False, True])
     >>> share.share, round(share.low, 3), round(share.high, 3), share.runs
     (0.4, 0.118, 0.769, 5.0)

@@ -172,7 +172,6 @@ def planned(
 
 
 def _common(asked: Sequence[AskedCell]) -> list[int]:
-    """List the stored seeds that all cells of a task have."""
     return sorted(set.intersection(*(set(one.stored) for one in asked)))
 
 

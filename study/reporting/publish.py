@@ -29,9 +29,6 @@ def publish(
     Records that the store calls void leave the boards first; how many did is returned beside what became of the
     others. A study keeps no predictions, so that rows are compared by their scores alone. What a board cannot
     compare, such as a network of another depth than its protocol fixes, is refused.
-
-    Raises:
-        InputError: a block tunes or maps, so that its seeds are not those of a board, or nothing of it is stored.
     """
     for name in blocks:
         purpose = loaded.study.blocks[name].purpose
@@ -50,14 +47,7 @@ def publish(
 def _comparable(
     entries: Iterable[StoreEntry], store: Store, board_dir: Path, references: References
 ) -> tuple[Runs, dict[Path, LinePlace]]:
-    """Select the runs of a store that boards can compare, and say where each is stored if that is beside them.
-
-    Args:
-        entries: runs of the store.
-        store: of the study.
-        board_dir: the leaderboards folder; a store in `study/` beside it is named there, any other is copied.
-        references: against which each record is checked.
-    """
+    """Select the runs of a store that boards can compare, and say where each is stored if that is beside them."""
     reader = RecordReader(references)
     beside = Path(os.path.normpath(board_dir / os.pardir)) / STUDIES / store.study
     records: list[tuple[RunRecord, Path]] = []
@@ -81,11 +71,6 @@ def _remove_void(blocks: Sequence[str], store: Store, board_dir: Path) -> int:
     """Take off the boards the records of some blocks that the store calls void; return how many there were.
 
     A record of the same run that somebody else made stays.
-
-    Args:
-        blocks: of the study.
-        store: of the study, whose manifest gives the reason.
-        board_dir: the leaderboards folder.
     """
     removed = 0
     boards: dict[str, StoredRecords] = {}

@@ -56,11 +56,7 @@ class Checkout:
         return Checkout(root) if root is not None and (root / document).is_file() else None
 
     def versions(self, path: str) -> tuple[Version, ...]:
-        """Return every committed version of a file that differs from those before it, the first one first.
-
-        Raises:
-            InputError: the file was never committed.
-        """
+        """Return every committed version of a file that differs from those before it, the first one first."""
         words = ("log", "--reverse", "--topo-order", "--full-history", "--format=%H %cs %s", "--", path)
         versions: dict[str, Version] = {}
         for line in _git(self.folder, *words).decode().splitlines():
@@ -93,11 +89,7 @@ def checkout_root(folder: Path) -> Path | None:
 
 
 def _git(folder: Path, *words: str) -> bytes:
-    """Run git in a folder and return its output.
-
-    Raises:
-        InputError: git is missing, or says no.
-    """
+    """Run git in a folder and return its output."""
     try:
         return git.ask(folder, *words, timeout_s=TIMEOUT_S)
     except git.FAILURES as error:
@@ -107,11 +99,7 @@ def _git(folder: Path, *words: str) -> bytes:
 
 
 def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:
-    """Read from the repository when a study was registered, and every version of its file.
-
-    Raises:
-        InputError: the registration or the study's file was never committed.
-    """
+    """Read from the repository when a study was registered, and every version of its file."""
     try:
         path = str(loaded.path.resolve().relative_to(checkout.folder.resolve()))
     except ValueError:
@@ -122,12 +110,7 @@ def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:
 def require_registered(
     registration: Registration, checkout: Checkout, manifest: Manifest, entries: Iterable[StoreEntry]
 ) -> None:
-    """Refuse a store whose records could have been made before the study was registered.
-
-    Raises:
-        InputError: a record's commit does not descend from the registration's, is not known or had changes, or
-            the store was written with a version of the study's file that was never committed.
-    """
+    """Refuse a store whose records could have been made before the study was registered."""
     if manifest.study_sha256 not in {version.sha256 for version in registration.files}:
         raise InputError(
             f"the store's manifest names study file {manifest.study_sha256[:SHORT]}, which is no committed version "
@@ -158,15 +141,7 @@ def deviations(
     entries: Sequence[StoreEntry],
     registration: Registration | None,
 ) -> list[str]:
-    """List deviations from the registration, one sentence each.
-
-    Args:
-        loaded: the study as its file stands now.
-        settled: what its blocks have settled on.
-        manifest: of the store.
-        entries: all stored runs.
-        registration: what the repository says, or None where it was not asked.
-    """
+    """List deviations from the registration, one sentence each."""
     listed: list[str] = []
     for epoch in sorted({shard.epoch for shard in manifest.shards} - {0}):
         shards = [shard for shard in manifest.shards if shard.epoch == epoch]

@@ -50,9 +50,6 @@ class Passage:
     def within(self, document: str) -> str:
         """Return the document with this passage inserted.
 
-        Raises:
-            InputError: the document has no such place, or several.
-
         >>> print(Passage("a.md", "toy", "new").within("<!-- study:toy -->old<!-- /study -->"))
         <!-- study:toy -->
         new
@@ -66,11 +63,7 @@ class Passage:
         return f"{before}{first}\n{self.text}\n{last}{after}"
 
     def is_in(self, root: Path) -> bool:
-        """Return whether the document of a checkout has this text in its place.
-
-        Raises:
-            InputError: the document is missing or has no such place.
-        """
+        """Return whether the document of a checkout has this text in its place."""
         path = root / self.path
         if not path.is_file():
             raise InputError(f"{path}: is missing; the report has a passage of it")
@@ -91,15 +84,7 @@ class Report:
     sources: bytes | None = None  # the list of all that was read and written; None for another's store
 
     def write_passages(self, root: Path | None) -> list[str]:
-        """Write the passages that documents of a checkout have otherwise; return the documents' paths.
-
-        Args:
-            root: of the checkout; None: nothing is written.
-
-        Raises:
-            InputError: a document is missing or has no place for its passage.
-            StorageError: a document cannot be written.
-        """
+        """Write the passages that documents of a checkout have otherwise; return the documents' paths."""
         if root is None:
             return []
         stale = self.stale_passages(root)
@@ -114,11 +99,7 @@ class Report:
         return [passage.path for passage in self.passages if not passage.is_in(root)]
 
     def write_beside(self, folder: Path) -> list[str]:
-        """Write the files beside the records that are missing or differ; return their names.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
+        """Write the files beside the records that are missing or differ; return their names."""
         stale = self.stale_beside(folder)
         for name in stale:
             write_atomic(folder / name, self.beside[name])
@@ -134,11 +115,7 @@ class Report:
         return {name: charts for page in self.pages for name, charts in page.charts.items()}
 
     def write(self, folder: Path) -> list[str]:
-        """Write the report's pages and pictures that are missing or differ; return their names.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
+        """Write the report's pages and pictures that are missing or differ; return their names."""
         from sgbench.plots import style
 
         stale = self.stale(folder)
@@ -172,13 +149,7 @@ class Report:
         return names
 
     def all_stale(self, to: Path, folder: Path, root: Path | None) -> list[Path]:
-        """List all that differs: pages in their folder, files beside the records, documents of a checkout.
-
-        Args:
-            to: folder of the pages.
-            folder: of the store.
-            root: of the checkout whose documents have passages; None: they are left out.
-        """
+        """List all that differs: pages in their folder, files beside the records, documents of a checkout."""
         documents = [] if root is None else [root / name for name in self.stale_passages(root)]
         beside = [folder / name for name in self.stale_beside(folder)]
         return [*(to / name for name in self.stale(to)), *beside, *documents]
@@ -194,12 +165,7 @@ def pages_folder(name: str) -> Path:
 
 
 def own_checkout(root: Path | None, store: Store) -> Path | None:
-    """Return the checkout whose own store this is: its documents say what is in it, and in no other store.
-
-    Args:
-        root: of a checkout; None: there is none.
-        store: of a study's records.
-    """
+    """Return the checkout whose own store this is: its documents say what is in it, and in no other store."""
     if root is None:
         return None
     return root if store.folder.resolve() == (root / STUDIES / store.study).resolve() else None
@@ -230,10 +196,6 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> R
         loaded: the study.
         store: of its records.
         checkout: with the registration's commit; None: nothing is verified, and every page says so.
-
-    Raises:
-        InputError: there is no analysis of this study, the store is damaged, or a record is not of the registered
-            study.
     """
     made_by = function_of(loaded, "report", otherwise=None if loaded.study.extends is None else _extension)
     report = made_by(gather(loaded, store, checkout=checkout))
@@ -253,16 +215,7 @@ def _extension(given: ReportInput) -> Report:
 
 
 def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> ReportInput:
-    """Read a store, and hold it against the registration where there is a checkout.
-
-    Args:
-        loaded: the study.
-        store: of its records.
-        checkout: with the registration's commit, or None.
-
-    Raises:
-        InputError: see `make_report`.
-    """
+    """Read a store, and hold it against the registration where there is a checkout."""
     entries = list(store.entries())
     manifest = store.manifest()
     settled = read_settled(store.folder)

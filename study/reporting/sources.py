@@ -20,15 +20,7 @@ MAX_BYTES = 20 * 1024**2
 def sources_of(
     loaded: Loaded, folder: Path, root: Path, others: Iterable[str], beside: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """Read the files of a checkout that a report is written from, by path; a manifest stands for its shards.
-
-    Args:
-        loaded: the study.
-        folder: of its store.
-        root: of the checkout.
-        others: what the study's analysis reads outside of that folder.
-        beside: what the report writes into it, by name.
-    """
+    """Read the files of a checkout that a report is written from, by path; a manifest stands for its shards."""
     paths = [
         loaded.path,
         root / loaded.study.registration,
@@ -52,15 +44,7 @@ def sources_json(read: Mapping[str, bytes], written: Mapping[str, bytes]) -> byt
 
 
 def changed_since(root: Path, pages: Path) -> list[str]:
-    """Name the files of a checkout that differ from those which a report was written from, and its pages that do.
-
-    Args:
-        root: of the checkout.
-        pages: the folder of the pages.
-
-    Raises:
-        InputError: the list is missing, or not what a report writes.
-    """
+    """Name the files of a checkout that differ from those which a report was written from, and its pages that do."""
     path = pages / SOURCES
     try:
         tree = json.loads(read_bytes(path))

@@ -53,7 +53,6 @@ class HypothesisResult:
         return self._word(self.p_corrected)
 
     def _word(self, p: float | None) -> VerdictWord:
-        """Return the verdict for a corrected p-value of the hypothesis."""
         if p is None or p > self.level or self.p_confirmed is None or self.p_refuted is None:
             return "open"
         return "confirmed" if self.p_confirmed <= self.p_refuted else "refuted"
@@ -79,11 +78,6 @@ def one_side(count: int, runs: int, *, above: bool) -> float:
     """Return the p-value of Wilson's interval: at most .05 exactly where that of 95 % excludes one half.
 
     It is 1 where the share lies on the other side of one half.
-
-    Args:
-        count: runs that do.
-        runs: all, above 0.
-        above: whether the share is claimed to lie above one half.
 
     >>> round(one_side(10, 10, above=True), 4), one_side(10, 10, above=False), round(one_side(8, 10, above=True), 3)
     (0.0016, 1.0, 0.058)

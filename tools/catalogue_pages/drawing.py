@@ -18,13 +18,7 @@ LONG = re.compile(rb"(\d\.\d)\d+")
 
 
 def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
-    """Make the file of a picture, drawn when its bytes are asked for.
-
-    Args:
-        path: from the top of the catalogue's pages.
-        numbers: what is drawn: dataclasses, lists and arrays of text and numbers.
-        draw: makes the figure.
-    """
+    """Make the file of a picture, drawn when its bytes are asked for."""
     digest = numbers_digest(numbers)
 
     def make() -> bytes:

@@ -34,11 +34,7 @@ class Subject(NamedTuple):
 
 
 def subjects(known: Mapping[str, Entry]) -> list[Subject]:
-    """Each entry with what a run would get of it.
-
-    Raises:
-        InputError: names the entry that cannot be made.
-    """
+    """Each entry with what a run would get of it."""
     spec = compose([])
     protocol = {"dt_s": spec.method.protocol.dt_s, "steps": spec.method.protocol.steps}
     found = []

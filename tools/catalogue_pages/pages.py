@@ -53,11 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def default_folder() -> Path:
-    """docs/catalogue beside conf/.
-
-    Raises:
-        InputError: this is no checkout.
-    """
+    """docs/catalogue beside conf/."""
     docs = conf_dir().parent / "docs"
     if not docs.is_dir():
         raise InputError(
@@ -73,12 +69,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def put(folder: Path, made: Sequence[SiteFile]) -> list[Path]:
-    """Write what is not there or says something else, and remove pages and pictures of entries that are gone.
-
-    Args:
-        folder: of the catalogue.
-        made: all that should be in it.
-    """
+    """Write what is not there or says something else, and remove pages and pictures of entries that are gone."""
     for group in (GROUP, NEURON):
         (folder / group).mkdir(parents=True, exist_ok=True)
     for each in made:
@@ -102,11 +93,7 @@ def _update(path: Path, made: SiteFile) -> None:
 
 
 def every_subject() -> tuple[list[Subject], list[neuron_pages.Subject]]:
-    """The surrogates and the neurons of the catalogue, each with what a run would get of it.
-
-    Raises:
-        InputError: names the entry that cannot be made.
-    """
+    """The surrogates and the neurons of the catalogue, each with what a run would get of it."""
     known = catalogue.entries(GROUP)
     default = compose([])
     subjects = [subject(entry, known, default) for entry in known.values() if not is_preset(entry)]
@@ -138,16 +125,7 @@ def pictures(subjects: Iterable[Subject], neurons: Iterable[neuron_pages.Subject
 
 
 def subject(entry: Entry, known: Mapping[str, Entry], default: RunSpec) -> Subject:
-    """An entry with what a run would get of it.
-
-    Args:
-        entry: the surrogate.
-        known: all surrogates and presets by name.
-        default: the run whose neurons send through it.
-
-    Raises:
-        InputError: names the entry that cannot be made.
-    """
+    """An entry with what a run would get of it."""
     target = str(entry.target)
     tree = OmegaConf.create({"width_fwhm": None, GROUP: entry.parameters})
     try:

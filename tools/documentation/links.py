@@ -42,11 +42,7 @@ class Links(HTMLParser):
 
 
 def broken(site: Path) -> Iterator[str]:
-    """Yield a line on each link of a site that leads nowhere, to an address of no form, or loads from elsewhere.
-
-    Args:
-        site: its folder; links between its pages are relative.
-    """
+    """Yield a line on each link of a site that leads nowhere, to an address of no form, or loads from elsewhere."""
     pages = sorted(
         page for page in site.rglob("*.html") if "_static" not in page.parts
     )  # a theme's templates

@@ -39,16 +39,7 @@ def _skip() -> None:
 
 
 def as_mathml(formula: str, *, is_block: bool = False, of: str = "") -> str:
-    r"""Return a formula of LaTeX as MathML.
-
-    Args:
-        formula: without dollars.
-        is_block: whether it stands in lines of its own.
-        of: the page that it is on.
-
-    Raises:
-        ExtensionError: it has a command that is not known, or does not end what it begins.
-    """
+    r"""Return a formula of LaTeX as MathML."""
     text = " ".join(formula.split()).replace("{aligned}", "{split}").replace(r"\_", "_")
     if is_block and r"\begin" not in text and any(mark in text for mark in ROWS):
         text = rf"\begin{{split}} {text} \end{{split}}"

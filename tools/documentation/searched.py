@@ -15,12 +15,7 @@ LEFT_OUT = ("catalogue/",)
 
 
 def write_list(app: Any, into: Path) -> None:
-    """Write the list into the folder of a built documentation.
-
-    Args:
-        app: the application, after its build.
-        into: the folder.
-    """
+    """Write the list into the folder of a built documentation."""
     names = sorted(name for name in app.env.found_docs if not name.startswith(LEFT_OUT))
     found = [each for name in names for each in sections(app.env.get_doctree(name), f"docs/{name}.html")]
     found += objects(app.env.domaindata["py"]["objects"])
@@ -28,12 +23,7 @@ def write_list(app: Any, into: Path) -> None:
 
 
 def sections(tree: Any, page: str) -> Iterator[Findable]:
-    """Yield a line for each section that has text of its own, with its beginning.
-
-    Args:
-        tree: of the page.
-        page: its path from the top of the site.
-    """
+    """Yield a line for each section that has text of its own, with its beginning."""
     from docutils import nodes
 
     for section in tree.findall(nodes.section):
@@ -45,11 +35,7 @@ def sections(tree: Any, page: str) -> Iterator[Findable]:
 
 
 def objects(known: Any) -> Iterator[Findable]:
-    """Yield a line for each documented class, function and method.
-
-    Args:
-        known: Sphinx's own table of objects, by full name.
-    """
+    """Yield a line for each documented class, function and method."""
     for name, each in sorted(known.items()):
         if not each.aliased:
             yield Findable(

@@ -81,12 +81,7 @@ class Tally:
 
 
 def search(places: Iterable[tuple[int, int]], most_s: float) -> int:
-    """Check cases until there are no more or the time is over, and return how many differ.
-
-    Args:
-        places: seed and number of each case.
-        most_s: after which no case is begun.
-    """
+    """Check cases until there are no more or the time is over, and return how many differ."""
     tally = Tally()
     reported_s = 0.0
     for seed, number in places:
@@ -108,7 +103,6 @@ def search(places: Iterable[tuple[int, int]], most_s: float) -> int:
 
 
 def _say(line: object, stream: TextIO | None = None) -> None:
-    """Write a line at once."""
     (stream or sys.stdout).write(f"{line}\n")
     (stream or sys.stdout).flush()
 

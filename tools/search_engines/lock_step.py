@@ -50,11 +50,7 @@ Course = Iterator[tuple[Moment, ...]]
 
 
 def alone(spec: RunSpec) -> Course:
-    """Train one run batch by batch, as Lightning drives it, and score its best weights.
-
-    Raises:
-        InputError: its engine does not cover the network.
-    """
+    """Train one run batch by batch, as Lightning drives it, and score its best weights."""
     parts = build(spec)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
@@ -72,11 +68,7 @@ def alone(spec: RunSpec) -> Course:
 
 
 def side_by_side(specs: Sequence[RunSpec]) -> Course:
-    """Train runs as the replicas of one process.
-
-    Raises:
-        NonFiniteError: one of them has failed.
-    """
+    """Train runs as the replicas of one process."""
     members: list[Replica] = []
     for place, spec in enumerate(specs):
         members.append(
@@ -102,12 +94,7 @@ def side_by_side(specs: Sequence[RunSpec]) -> Course:
 
 
 def compare(references: Sequence[Course], other: Course) -> str | None:
-    """Say where runs first differ from those of the reference, or return None where they never do.
-
-    Args:
-        references: the same runs on the reference engine, each alone.
-        other: on another engine, alone or side by side.
-    """
+    """Say where runs first differ from those of the reference, or return None where they never do."""
     last: Sequence[Moment] | None = None
     together = (tuple(itertools.chain(*moments)) for moments in zip(*references, strict=True))
     for expected, found in zip(_finite(together), _finite(other), strict=True):
@@ -126,7 +113,6 @@ def compare(references: Sequence[Course], other: Course) -> str | None:
 
 
 def _first(batches: Iterable[Any]) -> Iterator[Any]:
-    """Yield the first batches of a pass."""
     return itertools.islice(batches, BATCHES)
 
 
@@ -160,7 +146,6 @@ def _tested(training: Training, batches: Iterable[Batch]) -> Moment:
 
 
 def _scores(training: Training, logits: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Collect what a pass over a split has found."""
     scores = training.evaluation.scores()
     found = {"loss": scores.loss, "accuracy": scores.accuracy or 0.0}
     rates = {f"rate of {layer.name}": layer.rate_per_step for layer in scores.activity}
@@ -180,7 +165,6 @@ def _finite(course: Iterator[Any]) -> Iterator[Any]:
 
 
 def _where(*moments: Sequence[Moment] | None) -> str:
-    """Name the moment of the one of two that is finite."""
     return next(each[0].where for each in moments if each is not None)
 
 
@@ -200,12 +184,10 @@ def _difference(ours: Moment, theirs: Moment, before: Moment | None) -> str | No
 
 
 def _off(ours: Tensor, theirs: Tensor) -> float:
-    """Return the largest difference of two tensors."""
     return _largest(ours.detach() - theirs.detach()) if ours.shape == theirs.shape else math.inf
 
 
 def _largest(value: Tensor) -> float:
-    """Return the largest size of a number in a tensor."""
     return float(value.detach().abs().max()) if value.numel() else 0.0
 
 

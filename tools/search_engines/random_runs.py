@@ -121,7 +121,6 @@ def _names(group: str) -> list[str]:
 
 @cache
 def _families() -> dict[str, list[str]]:
-    """List the neurons that fire by their families."""
     families: dict[str, list[str]] = {}
     for name, entry in catalogue.entries("neuron").items():
         if entry.meta["family"] != "readout":

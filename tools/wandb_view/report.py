@@ -17,12 +17,7 @@ HISTORIES = ("validation/loss", "validation/rate_hz/hidden0", "gradient_norm/hid
 
 
 def panels(settings: Sequence[str], score: str) -> list[Any]:
-    """Return slope x learning rate x score, scores against spikes, and histories by epoch.
-
-    Args:
-        settings: keys of the sweep's axes.
-        score: key of what is compared.
-    """
+    """Return slope x learning rate x score, scores against spikes, and histories by epoch."""
     import wandb_workspaces.reports.v2 as wr
 
     axes = [wr.SummaryMetric(key) for key in (*settings, "validation/accuracy", score)]
@@ -48,15 +43,7 @@ def panels(settings: Sequence[str], score: str) -> list[Any]:
 
 
 def report(entity: str, project: str, *, group: str | None, settings: Sequence[str], score: str) -> Any:
-    """Make the report, which is nowhere before it is saved.
-
-    Args:
-        entity: user or team.
-        project: at Weights & Biases.
-        group: name of the sweep, or None for all runs.
-        settings: keys of the sweep's axes.
-        score: key of what is compared.
-    """
+    """Make the report, which is nowhere before it is saved."""
     import wandb_workspaces.reports.v2 as wr
 
     chosen = {} if group is None else {"filters": f"Group = '{group}'"}

@@ -32,11 +32,7 @@ NOT_COMPRESSED, LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH = range(5)  # the header's codes 
 
 
 def read(path: Path) -> Pixels:
-    """Read the events of a file; the first event gets time 0.
-
-    Raises:
-        InputError: the file is no AEDAT 4 file, or cut off, or a package to unpack it is not installed.
-    """
+    """Read the events of a file; the first event gets time 0."""
     try:
         data = path.read_bytes()
         parts = [_events(packet) for packet in _packets(data)]

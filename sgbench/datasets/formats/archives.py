@@ -31,15 +31,6 @@ def unpack(archive: Path, folder: Path, *, most_bytes: int) -> list[str]:
     """Unpack the files of a zip or tar archive into a folder; return their names relative to it.
 
     They are unpacked into a temporary folder and moved when all are whole, so a damaged archive changes nothing.
-
-    Args:
-        archive: path of the archive.
-        folder: existing folder for the files.
-        most_bytes: largest size of all files together; a larger archive is refused.
-
-    Raises:
-        InputError: the archive is damaged or too large, or a member is no plain file inside the folder; one line.
-        OSError: the disk is full or not writable.
     """
     temporary = Path(tempfile.mkdtemp(prefix=f".{archive.name}.", dir=folder))
     try:

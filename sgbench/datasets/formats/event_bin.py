@@ -25,15 +25,7 @@ class Pixels(NamedTuple):
     time_us: NDArray[np.int64]
 
     def channel(self, image: tuple[int, int, int], name: str) -> NDArray[np.int64]:
-        """Compute the channel of each event, (p H + y) W + x, [events].
-
-        Args:
-            image: number of polarities, height H and width W.
-            name: of the recording, for the error.
-
-        Raises:
-            InputError: an event is outside the image.
-        """
+        """Compute the channel of each event, (p H + y) W + x, [events]."""
         polarities, height, width = image
         axes = (("x", self.x, width), ("y", self.y, height), ("p", self.polarity, polarities))
         for axis, value, size in axes:
@@ -45,9 +37,6 @@ class Pixels(NamedTuple):
 
 def parse(data: bytes, name: str) -> Pixels:
     """Parse events of five bytes: x, y, then one bit of polarity and 23 bits of time [us], big-endian.
-
-    Raises:
-        InputError: the bytes are no whole number of events; the line begins with `name`.
 
     >>> [part.tolist() for part in parse(bytes([3, 4, 0x80, 1, 2]), "a.bin")]
     [[3], [4], [1], [258]]
@@ -62,11 +51,7 @@ def parse(data: bytes, name: str) -> Pixels:
 
 
 def read(path: Path) -> Pixels:
-    """Read the events of a file.
-
-    Raises:
-        InputError: the file cannot be read, is far too large or cut off.
-    """
+    """Read the events of a file."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path}: larger than any recording of its kind")

@@ -27,15 +27,6 @@ def prepared(name: str, identity: Mapping[str, object], write: Callable[[Path], 
 
     Processes that call this at the same time wait for the first. A process killed while it writes leaves a
     temporary folder, which the next writer removes.
-
-    Args:
-        name: of the data set.
-        identity: all values on which the written files depend, as values for JSON.
-        write: fills the folder passed to it.
-
-    Raises:
-        StorageError: the disk is full or not writable.
-        InputError: the data set is larger than the limit for all prepared data sets.
     """
     root = default_cache_dir()
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:HEX]
@@ -122,9 +113,6 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
     """Return one SHA-256 of the names and contents of files in the folder `root`, in order.
 
     The result is stored in the cache, and read from there as long as no file's path, size or time changes.
-
-    Raises:
-        InputError: a file cannot be read.
     """
     state = hashlib.sha256()
     for name in names:
@@ -155,11 +143,7 @@ def _file_state(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file of any size.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
+    """Compute the SHA-256 of a file of any size."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

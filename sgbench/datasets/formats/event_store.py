@@ -67,12 +67,7 @@ class Writer:
         self.files: list[BinaryIO] = [(folder / f"{name}.i32").open("wb") for name in SPIKES]
 
     def add(self, recording: Recording) -> None:
-        """Sort a sample's spikes by time and append them to the files of the split.
-
-        Raises:
-            InputError: a spike is outside the channels, before time 0, later than about half an hour or after the
-                sample's end, or there are more or fewer times than channels.
-        """
+        """Sort a sample's spikes by time and append them to the files of the split."""
         channel, time_us = in_order(recording, self.n_channels)
         last = int(time_us[-1]) if len(time_us) else 0
         duration_us = last + 1 if recording.duration_us is None else recording.duration_us
@@ -118,9 +113,6 @@ class Writer:
 
 def in_order(recording: Recording, n_channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return channels and times [us] of a recording, sorted by time and then by channel, both int64 [spikes].
-
-    Raises:
-        InputError: a spike is outside the channels or the range of times, or times and channels differ in number.
 
     >>> [part.tolist() for part in in_order(Recording([3, 1, 2], [20, 7, 7], 0), 4)]
     [[1, 2, 3], [7, 7, 20]]
@@ -261,11 +253,7 @@ class PickedTrains(SpikeTrains):
 
 
 def read(folder: Path) -> Samples:
-    """Map the samples of one split from the files in a folder.
-
-    Raises:
-        DamagedError: a file is missing, cut off, or does not fit the header.
-    """
+    """Map the samples of one split from the files in a folder."""
     try:
         header = json.loads((folder / HEADER).read_text())
         samples, spikes = int(header["samples"]), int(header["spikes"])

@@ -22,12 +22,7 @@ NUMERIC = (  # SciPy's names of MATLAB's numeric classes
 
 
 def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Map each of these names to its array in a MATLAB file of version 5.
-
-    Raises:
-        InputError: the file cannot be read, has another format, is larger than 256 MiB or damaged, or an array is
-            missing, not numeric or of more than 64 Mi values; one line.
-    """
+    """Map each of these names to its array in a MATLAB file of version 5."""
     from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 

@@ -24,12 +24,7 @@ CHUNK = 2**20
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Map each of these names to its array in an .npz file.
-
-    Raises:
-        InputError: the file cannot be read, is no .npz file or damaged, or an array is missing, not of numbers or
-            text, larger than 256 MiB, or of another size than its header declares; one line.
-    """
+    """Map each of these names to its array in an .npz file."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
@@ -66,16 +61,8 @@ def _member(
 def header(file: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read the header of a .npy file, up to the array's data.
 
-    Args:
-        file: open at the header's start.
-        size: of the whole file, in bytes.
-        where: names file and array at the beginning of an error.
-
     Returns:
         The array's shape, whether it is stored column by column, and its type.
-
-    Raises:
-        InputError: the header is invalid, the type is not numbers or text, or the data have another size; one line.
     """
     try:
         version = npy.read_magic(file)
@@ -92,11 +79,7 @@ def header(file: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], boo
 
 
 def require_whole(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> None:
-    """Read an archive's member to its end, so that `zipfile` compares its checksum.
-
-    Raises:
-        InputError: the member is damaged or cut off; one line that begins with `where`.
-    """
+    """Read an archive's member to its end, so that `zipfile` compares its checksum."""
     try:
         with archive.open(info) as file:
             while file.read(CHUNK):

@@ -25,13 +25,6 @@ PLAIN = (type(None), bool, int, float, str, bytes, bytearray, np.number, np.bool
 def numbers_in(data: bytes, name: str) -> Any:
     """Read a pickle of numbers, text, arrays of numbers, and lists, tuples and dictionaries of them.
 
-    Args:
-        data: bytes of the pickle.
-        name: of the file, for the error.
-
-    Raises:
-        InputError: the pickle holds anything else, or is cut off or damaged; one line.
-
     >>> numbers_in(pickle.dumps([{"a": np.array([1, 2])}, 0.5]), "x.pkl")
     [{'a': array([1, 2])}, 0.5]
     """
@@ -98,7 +91,6 @@ class _Type(_Placeholder):
         self.text, self.order = text, "|"
 
     def __setstate__(self, state: Any) -> None:
-        """Set the byte order from the state in the pickle."""
         if state[1] not in ("<", ">", "|", "="):
             raise ValueError(f"numbers in the order {state[1]!r}")
         self.order = state[1]

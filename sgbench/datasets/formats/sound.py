@@ -17,15 +17,7 @@ MOST_S = 60.0  # longest sound that is read
 
 
 def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
-    """Read a .wav file of one channel and 16 bits as samples in [-1, 1).
-
-    Args:
-        path: of the file.
-        rate_hz: sampling rate that the file must have.
-
-    Raises:
-        InputError: the file cannot be read, is cut off, empty or longer than 60 s, or has another format or rate.
-    """
+    """Read a .wav file of one channel and 16 bits as samples in [-1, 1)."""
     try:
         with wave.open(str(path), "rb") as file:
             _require_form(file, path, rate_hz)

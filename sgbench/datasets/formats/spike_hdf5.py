@@ -22,11 +22,7 @@ TIMES, UNITS, LABELS, SPEAKER = "spikes/times", "spikes/units", "labels", "extra
 
 
 def numbers(path: Path, name: str) -> NDArray[np.int64]:
-    """Read the list of whole numbers `name` from an HDF5 file, int64 [samples].
-
-    Raises:
-        InputError: the file is damaged, or `name` is missing or holds something else.
-    """
+    """Read the list of whole numbers `name` from an HDF5 file, int64 [samples]."""
     with _open(path) as file:
         data = _data(file, path, name)
         if data.dtype.kind not in "iu":
@@ -35,16 +31,7 @@ def numbers(path: Path, name: str) -> NDArray[np.int64]:
 
 
 def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int) -> Iterator[Recording]:
-    """Yield the samples with the indices `rows`, in this order; times are rounded to microseconds.
-
-    Args:
-        path: of the HDF5 file.
-        rows: ascending indices of samples.
-        classes: number of classes; labels must be below it.
-
-    Raises:
-        InputError: the file is damaged or of another layout, or a label or time is invalid.
-    """
+    """Yield the samples with the indices `rows`, in this order; times are rounded to microseconds."""
     labels = numbers(path, LABELS)
     with _open(path) as file:
         times, units = _require_lists(file, path, TIMES, "f"), _require_lists(file, path, UNITS, "iu")
@@ -128,5 +115,4 @@ def _require_lists(file: Any, path: Path, name: str, kinds: str) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the first line of an error's text, at most 120 characters."""
     return str(error).splitlines()[0][:120]

@@ -35,10 +35,6 @@ def write(
         numbers: of each recording among those of its word and speaker, written to `extra/meta_info/recording`.
         known: names of all speakers, written to `extra/speaker_names`; None for those in `speakers`, sorted.
         made_by: program that synthesised the speech, written to `extra/meta_info/made_by`; None to leave it out.
-
-    Raises:
-        InputError: h5py is not installed.
-        StorageError: the file cannot be written.
     """
     try:
         import h5py

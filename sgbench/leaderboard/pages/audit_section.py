@@ -70,11 +70,6 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
 
     The bound is on rows if all finished seeds of the drawn ones were retrained, else on seeds. Empty if no seed of
     any row is left.
-
-    Args:
-        drawn: rows with a retrained seed.
-        rows: count of rows from which they were drawn.
-        failed: count of drawn rows that do not agree.
     """
     is_all = len(drawn) == rows
     if all(row.finished <= {seed for check in _retrainings(row) for seed in check.seeds} for row in drawn):
@@ -100,16 +95,13 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
 
 
 def _retrainings(row: MethodRow) -> list[Verification]:
-    """Return the verifications of a row by retraining."""
     checks = () if row.listing is None else row.listing.provenance.verifications
     return [check for check in checks if check.tier == "retrained"]
 
 
 def _disagrees(row: MethodRow) -> bool:
-    """Return whether a retrained seed of a row does not agree."""
     return any(not check.passed for check in _retrainings(row))
 
 
 def _is_done(row: MethodRow) -> bool:
-    """Return whether a seed of a row was retrained with success."""
     return row.listing is not None and row.listing.provenance.is_trained_again

@@ -239,11 +239,7 @@ def _are_int64(cells: Iterable[Cell]) -> bool:
 
 
 def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> bytes:
-    """Encode the table as a file of this format; in Parquet a column that no row fills has its type of `types`.
-
-    Raises:
-        InputError: parquet without pyarrow installed.
-    """
+    """Encode the table as a file of this format; in Parquet a column that no row fills has its type of `types`."""
     if kind == "parquet":
         return _parquet(table, types)
     if kind == "json":
@@ -258,7 +254,6 @@ def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> byte
 
 
 def _as_literals(cells: list[Cell]) -> list[Cell]:
-    """Replace true and false by JSON's literals, for CSV."""
     return [WORDS[cell] if isinstance(cell, bool) else cell for cell in cells]
 
 
@@ -280,9 +275,5 @@ def _parquet(table: Table, types: Mapping[str, str]) -> bytes:
 
 
 def write(path: Path, table: Table, kind: Format) -> None:
-    """Write the table to a file of this format.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
+    """Write the table to a file of this format."""
     write_atomic(path, encode(table, kind))

@@ -24,12 +24,7 @@ def load() -> None:
 
 
 def png(picture: BoardPicture, *, table_csv: str) -> bytes:
-    """Draw a board as a PNG that contains the digests of the board's table and of its own pixels.
-
-    Args:
-        picture: the numbers to show, with at least one row.
-        table_csv: text of the board's table.csv.
-    """
+    """Draw a board as a PNG that contains the digests of the board's table and of its own pixels."""
     return with_pixel_digest(
         style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)})
     )
@@ -68,11 +63,9 @@ def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
 
 
 def _rank(row: MethodRow) -> str:
-    """Write rank and letters of a method, shorter than in the table."""
     groups = "" if row.rank is None else row.rank.groups[:MAX_GROUPS]
     return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
 
 
 def _energy(interval: BoundedValue) -> Estimate:
-    """Convert an energy with its ends to a value with an error bar."""
     return Estimate(interval.value, interval.low, interval.high)

@@ -32,11 +32,7 @@ def with_pixel_digest(data: bytes) -> bytes:
 
 
 def read_digest(path: Path) -> str | None:
-    """Return the digest of the table inside a picture, or None if it carries none or is no picture.
-
-    Raises:
-        InputError: the file is missing, a link, or too large.
-    """
+    """Return the digest of the table inside a picture, or None if it carries none or is no picture."""
     return _text(_chunks(read_bytes(path)), KEYWORD)
 
 

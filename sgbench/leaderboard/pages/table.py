@@ -56,7 +56,6 @@ def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) 
 
 
 def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]:
-    """Yield the table of these rows and the numbered notes below it."""
     columns, notes = columns_in(board, "page"), Notes()
     header = [f"{column.titles['page']}{_marks(column.notes, notes)}" for column in columns]
     texts = sum(column.group == METHOD for column in columns)  # the others are aligned to the right
@@ -94,7 +93,6 @@ def _claimed(board: Board, link: Link) -> Iterator[str]:
 
 
 def _prices(board: Board) -> Iterator[str]:
-    """Yield heading and list of where the prices of the board's targets come from."""
     if board.shown:  # nothing else on a page has an energy
         yield "## Where the prices come from"
         yield "\n".join(f"- {sentence}" for target in board.targets for sentence in evidence(target))

@@ -40,13 +40,7 @@ class Studies:
 
 
 def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies | None:
-    """Group the trials of a tuning log by study, or return None where it names no study.
-
-    Args:
-        log: the trials that were handed in with a method.
-        protocol: the protocol, with the epochs of a run that is not stopped.
-        measure: the score that the board compares.
-    """
+    """Group the trials of a tuning log by study, or return None where it names no study."""
     by_study: dict[int, dict[str, list[TuningTrial]]] = {}
     for trial in log.trials:
         if trial.study is not None:

@@ -60,13 +60,6 @@ def unpack_release(path: Path, *, sha256: str | None = None) -> UnpackedRelease:
 
     Nothing is written. Links, paths outside the folder, files that the manifest does not name, and archives that
     unpack to more than the limit are refused.
-
-    Args:
-        path: path of the archive.
-        sha256: expected SHA-256 of the archive; None accepts any.
-
-    Raises:
-        InputError: it is no archive of a release, or a file is missing or differs.
     """
     data = read_bytes(path, limit=MAX_ARCHIVE_BYTES)
     found = hashlib.sha256(data).hexdigest()

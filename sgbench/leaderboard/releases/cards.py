@@ -63,16 +63,7 @@ def cards(
     rows: Sequence[ReleasedRow],
     changes: Sequence[RowChange],
 ) -> dict[str, bytes]:
-    """Map the names of a release's metadata files to their contents; equal releases give equal bytes.
-
-    Args:
-        name: name of the release.
-        commit: git commit of the boards.
-        created_utc: time of the commit.
-        files: rows.csv and records.csv, which Croissant describes.
-        rows: rows of all boards.
-        changes: changes of rows since the release before.
-    """
+    """Map the names of a release's metadata files to their contents; equal releases give equal bytes."""
     return {
         ".zenodo.json": _json(_zenodo(name, commit, created_utc)),
         "CITATION.cff": _citation(name, commit, created_utc).encode(),
@@ -82,12 +73,10 @@ def cards(
 
 
 def _json(tree: object) -> bytes:
-    """Write a tree as indented JSON."""
     return (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _zenodo(name: str, commit: str, created_utc: str) -> dict[str, Any]:
-    """Make the metadata that Zenodo reads from .zenodo.json."""
     return {
         "title": f"{TITLE}, release {name}",
         "upload_type": "dataset",
@@ -193,7 +182,6 @@ def _croissant(name: str, created_utc: str, files: Mapping[str, bytes]) -> dict[
 
 
 def _columns(data: bytes) -> list[tuple[str, list[str]]]:
-    """List the name and the cells of each column of a CSV."""
     head, *lines = csv.reader(io.StringIO(data.decode()))
     return [(name, [line[index] for line in lines]) for index, name in enumerate(head)]
 

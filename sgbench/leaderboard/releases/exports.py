@@ -42,7 +42,6 @@ def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
 
 
 def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
-    """Write NeuroBench's metrics of each row as JSON, by board and method."""
     tree = {
         board.protocol.name: {row.method_id: _metrics(row, board) for _, row in board.parts()}
         for board in boards

@@ -46,11 +46,7 @@ class ReleaseHeading:
 
 
 def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
-    """Map the path of each file of a release, the manifest included, to its content.
-
-    Raises:
-        InputError: there is no such folder, or a file in it cannot be used.
-    """
+    """Map the path of each file of a release, the manifest included, to its content."""
     references = References()
     tree = RecordTree(root, "leaderboards", references)
     boards = show(tree)
@@ -115,7 +111,6 @@ def _rank_and_score(row: ReleasedRow) -> str:
 
 
 def _rows(board: Board) -> Iterator[ReleasedRow]:
-    """Yield the rows of a board as a manifest lists them."""
     for part, row in board.parts():
         yield ReleasedRow(
             protocol=board.protocol.name,

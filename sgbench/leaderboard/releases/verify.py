@@ -59,16 +59,7 @@ def verify_release(release: UnpackedRelease) -> list[Finding]:
 
 
 def update(path: Path, *, sha256: str | None = None) -> Registry:
-    """Store a release in place of the boards shipped with the package, which commands use if no folder is named.
-
-    Args:
-        path: path of the release's archive.
-        sha256: expected SHA-256 of the archive; None accepts any.
-
-    Raises:
-        InputError: the release is incomplete, holds an unusable record, or is not newer than the installed one.
-        StorageError: the data folder cannot be written.
-    """
+    """Store a release in place of the boards shipped with the package, which commands use if no folder is named."""
     release = unpack_release(path, sha256=sha256)
     manifest = release.manifest
     in_use, layout = installed()
@@ -83,12 +74,7 @@ def update(path: Path, *, sha256: str | None = None) -> Registry:
 
 
 def fetch_release(address: str, path: Path) -> None:
-    """Fetch an archive from an https address; its reader checks the content.
-
-    Raises:
-        InputError: the address is not https, the server has no such file, or it is larger than an archive may be.
-        StorageError: it cannot be written.
-    """
+    """Fetch an archive from an https address; its reader checks the content."""
     request = urllib.request.Request(_https(address), headers={"User-Agent": AGENT})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - https alone

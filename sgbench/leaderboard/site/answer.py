@@ -49,12 +49,7 @@ class FrontPageAnswer:
 
 
 def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswer:
-    """Answer for the front page which surrogate to use, from boards and study.
-
-    Args:
-        sources: boards, catalogue and the study's advice.
-        comparison: surrogates over all tasks, or why they cannot be compared.
-    """
+    """Answer for the front page which surrogate to use, from boards and study."""
     boards = [board for board in sources.boards if board.rows]
     if isinstance(comparison, str) or not boards:
         headline = "The boards cannot say yet."
@@ -128,7 +123,6 @@ def _advice_table(sources: Sources) -> Table | None:
 
 
 def _doubts_of_advice(sources: Sources) -> Iterator[str]:
-    """Yield the doubt of each advice that is provisional."""
     for advice in sources.extras.advice:
         if advice.provisional:
             yield f"{_capital(advice.network)}: {advice.doubt}"
@@ -205,7 +199,6 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
 
 
 def _may_a_control_be_first(board: Board, sources: Sources) -> bool:
-    """Return whether the rank interval of a control includes the first rank."""
     return any(row.rank is not None and row.rank.low == 1 for row in board.rows if _is_control(row, sources))
 
 
@@ -237,12 +230,10 @@ def _powers(boards: Sequence[Board]) -> Table | None:
 
 
 def _range(seeds: Sequence[int]) -> str:
-    """Write the first and the last of sorted numbers."""
     return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
 
 
 def _is_control(row: MethodRow, sources: Sources) -> bool:
-    """Return whether the surrogate of a row is a control."""
     return sources.is_control(sources.by_id[row.method_id].method.choices["surrogate"])
 
 
@@ -255,12 +246,10 @@ def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board
 
 
 def _best_other(board: Board, sources: Sources) -> MethodRow:
-    """Return the first row of a board that is no control."""
     return next(row for row in board.rows if not _is_control(row, sources))
 
 
 def _has_a_second(board: Board) -> bool:
-    """Return whether a board has a second row, on the same data as the first."""
     return len(board.rows) > 1 and not board.has_other_data(board.rows[1])
 
 
@@ -320,7 +309,6 @@ def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
 
 
 def _forest_mark(duel: BoardDuel) -> ForestMark:
-    """Make the mark of one comparison in that picture."""
     label = f"{duel.a.text} minus {duel.b.text}"
     return ForestMark(duel.protocol, duel.share, duel.is_decided, label, protocol_path(duel.protocol))
 

@@ -70,13 +70,7 @@ def pictures_in(catalogue: Path) -> dict[str, Path]:
 
 
 def pictures_of(listed: Iterable[str], site: Path, drawn: Mapping[str, Path]) -> dict[str, Path]:
-    """Map the paths of entries' pictures on a built site to files, so that the same site can be built again.
-
-    Args:
-        listed: paths of the files of the site.
-        site: the site's folder, which provides the pictures that are not in `drawn`.
-        drawn: maps paths on the site to drawn pictures.
-    """
+    """Map the paths of entries' pictures on a built site to files, so that the same site can be built again."""
     folders = tuple(f"{group}s/" for group in PICTURED)
     wanted = [path for path in listed if path.endswith(".svg") and path.startswith(folders)]
     return {path: drawn.get(path, site / path) for path in wanted}

@@ -23,11 +23,6 @@ def method_overrides(method: Method, reference: ProtocolReference, experiments: 
 
     A parameter is left out if its default is the same literal value. One whose default is an interpolation is
     always included, so that finding the overrides needs no composition.
-
-    Args:
-        method: the method to compose.
-        reference: the protocol's own method and the catalogue's entries.
-        experiments: names of the catalogue's experiments.
     """
     known, name = tuple(experiments), method.protocol.name
     experiment = next((candidate for candidate in (name, VERSION.sub("", name)) if candidate in known), None)

@@ -37,13 +37,7 @@ def comparison_page(sources: Sources) -> Page:
 
 
 def method_script(method: Method, shown: ShownRow, curves: Charts) -> bytes:
-    """Write the data of a method for the page as a script, since a page opened from disk may load no other files.
-
-    Args:
-        method: the method, with its settings.
-        shown: the board of the method and its row.
-        curves: the learning curves of the method's own page.
-    """
+    """Write the data of a method for the page as a script, since a page opened from disk may load no other files."""
     row, measure = shown.row, shown.board.measure
     unit = 1.0 if measure.is_loss else 100.0
     value = {
@@ -84,5 +78,4 @@ def _settings(method: Method) -> Iterator[tuple[str, str]]:
 
 
 def _short(value: float) -> float:
-    """Round a value to six significant digits."""
     return float(f"{value:.{DIGITS}g}")

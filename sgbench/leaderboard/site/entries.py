@@ -39,12 +39,7 @@ MOST = 5
 
 
 def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the pages of the entries of one group, their list first.
-
-    Args:
-        group: "surrogate" or "neuron".
-        sources: boards and catalogue.
-    """
+    """Yield the pages of the entries of one group, their list first."""
     known = sources.group(group)
     canonical = {name: entry for name, entry in known.items() if not is_preset(entry) and "/" not in name}
     presets: dict[str, list[Entry]] = {}
@@ -135,15 +130,7 @@ def _list_page(
     presets: Mapping[str, list[Entry]],
     sparklines: Sequence[tuple[str, str]],
 ) -> Page:
-    """Build the page that lists the entries of a group.
-
-    Args:
-        group: "surrogate" or "neuron".
-        canonical: maps names to entries that are no presets.
-        results: maps names of entries to their results on boards.
-        presets: maps names of entries to presets of libraries with the same slope.
-        sparklines: name of an entry and path of its sparkline.
-    """
+    """Build the page that lists the entries of a group."""
     rows = tuple(
         (
             Cell(name, link=f"{group}s/{name}.html", is_code=True),
@@ -205,16 +192,7 @@ def _entry_page(
     *,
     has_docs: bool,
 ) -> Page:
-    """Build the page of an entry.
-
-    Args:
-        entry: the entry.
-        presets: presets of libraries with the same slope.
-        results: a table row for each method with the entry.
-        ranks: maps boards to the ranks of these methods.
-        picture: the picture of the entry and its file.
-        has_docs: whether the site has the documentation of the entry.
-    """
+    """Build the page of an entry."""
     columns = (
         *texts("protocol", "method"),
         *numbers("rank", "of"),
@@ -278,7 +256,6 @@ def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
 
 
 def _numbers(entry: Entry) -> Table:
-    """Make the table of an entry's parameters and their defaults."""
     rows = tuple(
         (Cell(name, is_code=True), Cell(default_text(value), is_code=True))
         for name, value in entry.parameters.items()

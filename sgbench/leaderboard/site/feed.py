@@ -92,7 +92,6 @@ def _notices(
 
 
 def _atom(events: list[Event]) -> bytes:
-    """Write events as an Atom feed."""
     feed = ElementTree.Element("feed", xmlns=ATOM)
     _add(feed, "title", "sgbench boards: new rows")
     _add(feed, "id", uuid.uuid5(NAMESPACE, "feed").urn)
@@ -112,5 +111,4 @@ def _atom(events: list[Event]) -> bytes:
 
 
 def _add(parent: ElementTree.Element, name: str, text: str) -> None:
-    """Add an element with text to a parent element."""
     ElementTree.SubElement(parent, name).text = text

@@ -56,7 +56,6 @@ def _chart(records: Sequence[RunRecord], title: str, pick: Pick, scale: Scale) -
 
 
 def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
-    """List epoch and score of one run where the score is finite."""
     pairs = [(float(epoch.epoch), pick(epoch)) for epoch in record.curve]
     return [(epoch, y) for epoch, y in pairs if y is not None and math.isfinite(y)]
 

@@ -18,13 +18,7 @@ SHOWN_COMMIT = 12
 
 
 def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Table:
-    """Build a table with one line for each seed: scores, selected epoch, costs, and why a run failed.
-
-    Args:
-        records: records of the method.
-        board: board of the method.
-        claim: note on who states the training times; empty for none.
-    """
+    """Build a table with one line for each seed: scores, selected epoch, costs, and why a run failed."""
     is_loss = board.measure.is_loss
     columns = (Column("seed", is_number=True), *texts("status"))
     columns += () if is_loss else numbers("test accuracy, %", "validation accuracy, %")

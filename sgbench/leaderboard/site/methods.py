@@ -48,12 +48,7 @@ PARTS = {
 
 
 def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page | SiteFile]:
-    """Yield the page and the tables of every method that a board shows, reading its records again.
-
-    Args:
-        sources: boards and catalogue.
-        files: files of records, those of one method next to each other.
-    """
+    """Yield the page and the tables of every method that a board shows, reading its records again."""
     experiment_names = experiments(sources.references.config_dirs)
     for row in read_files(files, sources.tree):
         shown = None if isinstance(row, Finding) else sources.shown.get(row.row_id)
@@ -64,14 +59,7 @@ def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page
 def _files_of(
     group: Sequence[RunRecord], shown: ShownRow, sources: Sources, experiment_names: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
-    """Yield the page of one method, its tables, its script, and its records that are lines of shards.
-
-    Args:
-        group: records of the method, one for each seed.
-        shown: its row and its board.
-        sources: boards and catalogue.
-        experiment_names: names of the catalogue's experiments.
-    """
+    """Yield the page of one method, its tables, its script, and its records that are lines of shards."""
     stem = method_path(group[0].protocol, shown.row.method_id).removesuffix(".html")
     listing = shown.row.listing
     table = to_table([group], listing_of=None if listing is None else lambda _: listing)
@@ -104,15 +92,7 @@ def _page(
     sources: Sources,
     experiment_names: Sequence[str],
 ) -> Page:
-    """Build the page of one method.
-
-    Args:
-        records: records of the method, in the order of seeds.
-        curves: its learning curves.
-        shown: its row and its board.
-        sources: boards and catalogue.
-        experiment_names: names of the catalogue's experiments.
-    """
+    """Build the page of one method."""
     row, board = shown.row, shown.board
     path = method_path(board.protocol.name, row.method_id)
     stem = path.removesuffix(".html")

@@ -28,7 +28,6 @@ def protocol_charts(board: Board, sources: Sources) -> list[Drawing]:
 
 
 def _scores(board: Board) -> Charts:
-    """Make the chart of means and seeds of the first methods and of the baselines."""
     rows = [_scored(row, board) for row in (*board.rows[:MAX_ROWS], *board.baselines)]
     cut = f" The first {MAX_ROWS} of {len(board.rows)} are drawn." if len(board.rows) > MAX_ROWS else ""
     caption = f"Means with 95 % intervals, and every seed. A dashed line is the score without learning.{cut}"

@@ -41,7 +41,6 @@ def boards_page(sources: Sources) -> Page:
 
 
 def _line(board: Board) -> tuple[Cell, ...]:
-    """Make the cells of one board in the list of all."""
     records = sum(len(row.scores) for row in (*board.shown, *board.retired))
     return (
         Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
@@ -75,7 +74,6 @@ def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _badge(board: Board) -> bytes:
-    """Draw the badge with the name of a protocol and its count of methods."""
     label, count_text = board.protocol.name, counted(len(board.rows), "method")
     left, right = 7 * len(label) + 12, 7 * len(count_text) + 12
     return svg("badge.svg", label=label, text=count_text, left=left, right=right)
@@ -161,7 +159,6 @@ def _parts(board: Board) -> list[tuple[str, str, Table]]:
 
 
 def _unranked(board: Board, rows: Sequence[MethodRow]) -> Table:
-    """Make the table of rows without a rank."""
     return row_table(board, rows, caption=f"Methods of {board.protocol.name} without a rank")
 
 

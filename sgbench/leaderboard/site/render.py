@@ -43,13 +43,7 @@ def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
 
 
 def render_page(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
-    """Render a page from its template to its file.
-
-    Args:
-        page: the page, with its template and values.
-        commit: git commit of the records, which each page shows.
-        docs: whether the documentation is in docs/ of the site.
-    """
+    """Render a page from its template to its file."""
     return SiteFile(page.path, lambda: _html(page, commit, docs=docs))
 
 

@@ -45,11 +45,7 @@ class Reproductions:
 
 
 def read_reproductions(path: Path) -> Reproductions | None:
-    """Read the page of reproductions; None if it has no table of the expected form.
-
-    Raises:
-        InputError: the file is missing or a link.
-    """
+    """Read the page of reproductions; None if it has no table of the expected form."""
     text = read_bytes(path).decode()
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"

@@ -46,7 +46,6 @@ def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | Sit
 
 
 def _score_text(shown: ShownRow) -> str:
-    """Write the score of a method and its board."""
     board = shown.board
     return f"on {board.protocol.name}: {board.measure.title} {board.measure.summary(shown.row.score)}"
 

@@ -109,17 +109,7 @@ class Sources:
 def read_sources(
     root: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS
 ) -> Sources:
-    """Read the sources of a site from a leaderboards folder.
-
-    Args:
-        root: the leaderboards folder.
-        references: references of the catalogue's protocols.
-        commit: git commit of the records, or a text that there is none.
-        extras: what is shown in addition to records.
-
-    Raises:
-        InputError: there is no such folder, or an energy target's file is not usable.
-    """
+    """Read the sources of a site from a leaderboards folder."""
     boards = show(RecordTree(root, "leaderboards", references))
     return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, extras)
 

@@ -16,11 +16,7 @@ STUDIES = ("study", "passing_steps", "chip")
 
 
 def study_charts(sources: Sources) -> dict[str, Charts]:
-    """Map the names of the charts in all reports to the charts; empty outside a checkout.
-
-    Raises:
-        InputError: a file of charts holds other data.
-    """
+    """Map the names of the charts in all reports to the charts; empty outside a checkout."""
     found: dict[str, Charts] = {}
     for study in STUDIES:
         path = None if sources.docs is None else sources.docs / study / CHARTS

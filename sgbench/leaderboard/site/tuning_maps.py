@@ -31,13 +31,7 @@ def board_maps(board: Board, sources: Sources) -> list[Drawing]:
 
 
 def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) -> list[Drawing]:
-    """Draw a chart for each tried number.
-
-    Args:
-        tried: maps the label of each method to a map from numbers, such as neuron.beta, to (value, score) pairs.
-        board: board of the methods.
-        runs: which runs the scores are of, for the caption.
-    """
+    """Draw a chart for each tried number."""
     names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
     score = "validation loss" if board.measure.is_loss else "validation accuracy, %"
     drawings = []

@@ -207,16 +207,6 @@ def tolerance_of(
     fewer than five differences s is sqrt(2) times the pooled standard deviation of a method's seeds, since two runs
     of a seed differ no more than two seeds do. If T is above `widest`, rounding decides the outcome of seeds, and
     the shares of seeds that solve the task are compared instead.
-
-    Args:
-        differences: score minus claim of each retrained run.
-        seeds: for each of the m methods, the scores of its seeds.
-        least: d; smaller differences always agree.
-        solved_from: the score from which a seed solves the task.
-        widest: largest useful T.
-
-    Raises:
-        InputError: there are fewer than five differences, and no method has two seeds.
     """
     ordered = sorted(map(abs, differences))[:-1]
     if len(differences) >= MIN_PAIRS:

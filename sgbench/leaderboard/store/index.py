@@ -49,11 +49,7 @@ class ShardReader:
         return self._base / shard
 
     def lines(self, shard: str) -> list[bytes]:
-        """Return the lines of a shard without their ends.
-
-        Raises:
-            InputError: the shard is missing or cannot be read.
-        """
+        """Return the lines of a shard without their ends."""
         if shard not in self._lines:
             path = self.path(shard)
             self._lines[shard] = shard_lines(path, read_shard(path))
@@ -64,11 +60,7 @@ class ShardReader:
         self._lines.pop(shard, None)
 
     def line(self, place: LinePlace) -> bytes:
-        """Return one line of a shard.
-
-        Raises:
-            InputError: its shard cannot be read, or the line has another hash than the index names.
-        """
+        """Return one line of a shard."""
         lines = self.lines(place.shard)
         line = lines[place.line - 1] if place.line <= len(lines) else b""
         if hashlib.sha256(line).hexdigest() != place.sha256:
@@ -79,11 +71,7 @@ class ShardReader:
 
 
 def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
-    """Read the index in the folder of a protocol: where the record of each row and seed is. Empty without one.
-
-    Raises:
-        InputError: the file is no valid index, or names a record twice.
-    """
+    """Read the index in the folder of a protocol: where the record of each row and seed is. Empty without one."""
     path = folder / INDEX
     if not path.exists() and not path.is_symlink():
         return {}
@@ -106,11 +94,7 @@ def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
 
 
 def write_index(folder: Path, places: Mapping[RowSeed, LinePlace]) -> None:
-    """Write the index of a board, sorted by row and seed; remove it if there are no places.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
+    """Write the index of a board, sorted by row and seed; remove it if there are no places."""
     path = folder / INDEX
     if not places:
         path.unlink(missing_ok=True)

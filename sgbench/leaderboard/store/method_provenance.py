@@ -171,7 +171,6 @@ def without_other_scores(provenances: Provenances, folder: Path, measure: Measur
 
 
 def _order(check: Verification) -> tuple[int, str]:
-    """Return the key that sorts verifications by tier, then by date."""
     return TIERS.index(check.tier), check.created_utc
 
 
@@ -186,10 +185,6 @@ def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
     """Write a submission, verification or notice once, and return its path.
 
     A further verification of a tier gets a numbered file; what is stored already is not written again.
-
-    Raises:
-        InputError: another file is there, which is never overwritten.
-        StorageError: the folder cannot be written.
     """
     path = place_of(folder, stored)
     number = 1
@@ -205,7 +200,6 @@ def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
 
 
 def _belongs(path: Path, folder: Path, stored: Stored) -> bool:
-    """Return whether the content of a file belongs at its path."""
     place = place_of(folder, stored)
     further = isinstance(stored, Verification) and re.fullmatch(rf"{stored.tier}-[0-9]{{1,6}}", path.stem)
     return path == place or (bool(further) and path == place.with_stem(path.stem))

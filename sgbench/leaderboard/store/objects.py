@@ -36,11 +36,7 @@ class Objects:
         self.folder = folder / OBJECTS
 
     def put(self, data: bytes, kind: Kind) -> str:
-        """Store bytes in a file named by their hash, and return the hash; equal bytes are stored once.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
+        """Store bytes in a file named by their hash, and return the hash; equal bytes are stored once."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256, kind)
         if not path.exists():
@@ -48,12 +44,7 @@ class Objects:
         return sha256
 
     def refer(self, data: bytes, kind: Kind, url: str) -> None:
-        """Store the address `url` of bytes in place of the bytes.
-
-        Raises:
-            InputError: the address is not valid.
-            StorageError: the folder cannot be written.
-        """
+        """Store the address `url` of bytes in place of the bytes."""
         sha256 = hashlib.sha256(data).hexdigest()
         try:
             reference = ObjectAddress(sha256=sha256, bytes=len(data), url=url)
@@ -62,11 +53,7 @@ class Objects:
         write_atomic(self._path(sha256, kind).with_suffix(f".{kind}.ref"), to_json(reference))
 
     def get(self, sha256: str, kind: Kind) -> bytes | None:
-        """Return the bytes with this hash; None if they are not stored here.
-
-        Raises:
-            InputError: the stored bytes have another hash.
-        """
+        """Return the bytes with this hash; None if they are not stored here."""
         path = self._path(sha256, kind)
         if not path.exists():
             return None

@@ -29,9 +29,6 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
 
     Every sample occurs once, in order, with equal steps; numbers are plain decimals.
 
-    Raises:
-        InputError: the table differs; names the first line that does, and why.
-
     >>> parse_outputs(b"index,step,target_0,output_0\n0,0,1,0.5\n0,1,0,0.25\n", "it").output.tolist()
     [[[0.5], [0.25]]]
     """

@@ -32,13 +32,7 @@ class Outsider:
 def read_outsiders(
     folder: Path, provenances: Provenances, *, measure: Measure
 ) -> tuple[tuple[Outsider, ...], list[Finding]]:
-    """Read the results of outside code of one protocol, the best first, and a finding for each that is left out.
-
-    Args:
-        folder: folder of the protocol in a leaderboards folder.
-        provenances: provenances in that folder; a result without a submission is left out.
-        measure: the score that the protocol compares.
-    """
+    """Read the results of outside code of one protocol, the best first, and a finding for each that is left out."""
     start = folder / EXTERNAL
     findings: list[Finding] = []
     records: list[ExternalRecord] = []
@@ -84,12 +78,7 @@ def place_of_external(folder: Path, record: ExternalRecord) -> Path:
 
 
 def place_external(folder: Path, record: ExternalRecord) -> Path:
-    """Write a record of outside code once, and return its path.
-
-    Raises:
-        InputError: another result is there, which is never overwritten.
-        StorageError: the folder cannot be written.
-    """
+    """Write a record of outside code once, and return its path."""
     path = place_of_external(folder, record)
     if path.is_symlink() or path.exists():
         if read_model(path, ExternalRecord) != record:

@@ -47,11 +47,7 @@ class Judge(Protocol):
         ...
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Return where a finished record disagrees with its network; None if it agrees.
-
-        Raises:
-            InputError: the weights are not those of this network.
-        """
+        """Return where a finished record disagrees with its network; None if it agrees."""
         ...
 
 
@@ -85,11 +81,7 @@ def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
 
 
 def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference) -> PredictionTable:
-    """Parse the table of predictions or outputs that a protocol requires.
-
-    Raises:
-        InputError: the table differs from the required one; names how.
-    """
+    """Parse the table of predictions or outputs that a protocol requires."""
     _require_lines(data, name, reference)
     if reference.classes is None:
         return _complete_outputs(data, name, reference)
@@ -135,11 +127,7 @@ def _require_steps(steps_of: Ints | None, name: str, reference: ProtocolReferenc
 
 
 def targets_apart(given: PredictionTable, truth: PredictionTable, name: str) -> int:
-    """Count the targets in the table `given` that differ from those in `truth`; `name` is its file, for messages.
-
-    Raises:
-        InputError: the tables have other samples or steps.
-    """
+    """Count the targets in the table `given` that differ from those in `truth`; `name` is its file, for messages."""
     if given.target.shape != truth.target.shape:
         raise InputError(f"{name}: has {_extent(given)}, the test split {_extent(truth)}")
     if not same_steps(given, truth):
@@ -149,7 +137,6 @@ def targets_apart(given: PredictionTable, truth: PredictionTable, name: str) -> 
 
 
 def _extent(predictions: PredictionTable) -> str:
-    """Write how many samples, steps and outputs a table has."""
     if isinstance(predictions, Outputs):
         samples, steps, outputs = predictions.target.shape
         return f"{samples} samples of {steps} steps and {outputs} outputs"
@@ -167,14 +154,7 @@ def same_steps(one: PredictionTable, other: PredictionTable) -> bool:
 def require_claim(
     predictions: PredictionTable, claim: ScoreClaim, name: str, *, loss: float | None = None
 ) -> None:
-    """Raise an `InputError` that names both scores unless predictions or outputs give the claimed score.
-
-    Args:
-        predictions: the table.
-        claim: what its record claims.
-        name: file of the table, for messages.
-        loss: the loss of outputs; None for predictions of classes.
-    """
+    """Raise an `InputError` that names both scores unless predictions or outputs give the claimed score."""
     if isinstance(predictions, Predictions):
         _require_accuracy(predictions, claim, name)
         return
@@ -213,9 +193,6 @@ def check_predictions(record: RunRecord, folder: Path) -> None:
     """Check the predictions in a run's folder: their hash, their form, and the accuracy that they give.
 
     Outputs of a task without classes are not scored; a failed run has nothing to check.
-
-    Raises:
-        InputError: the file is missing, is not the recorded one, or gives another accuracy.
     """
     claim = claim_of(record)
     if claim is None:

@@ -53,9 +53,6 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
     Every sample occurs once, in order; numbers are plain decimals; a prediction has the largest logit. If each time
     step has a class, a line is a labelled step: index, step, target, prediction.
 
-    Raises:
-        InputError: the table differs; names the first line that does, and why.
-
     >>> parse_predictions(b"index,target,prediction\n0,3,3\n1,4,3\n", "it").accuracy
     0.5
     """
@@ -67,11 +64,7 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
 
 
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
-    """Split a table into its first line and the other lines.
-
-    Raises:
-        InputError: the data are not lines of plain text, or only one line.
-    """
+    """Split a table into its first line and the other lines."""
     if b"\r" in data:
         raise InputError(
             f"{name}: its lines end in CR LF; write them with one newline, as lineterminator='\\n'"
@@ -87,11 +80,7 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> Floats:
-    """Parse the lines of a table, each of which must match `line_of`, as an array of numbers [lines, columns].
-
-    Raises:
-        InputError: a line has other than `columns` plain numbers; names the first.
-    """
+    """Parse the lines of a table, each of which must match `line_of`, as an array of numbers [lines, columns]."""
     for number, line in enumerate(body):
         if not line_of.fullmatch(line) or line.count(",") != columns - 1:
             raise InputError(

@@ -72,11 +72,7 @@ class RecordFile(NamedTuple):
     """The line of the shard; None if the record is a file."""
 
     def read(self, context: object = None) -> RunRecord:
-        """Read the record; `context` keeps parts that many records share, so that each is checked once.
-
-        Raises:
-            InputError: it is no valid record.
-        """
+        """Read the record; `context` keeps parts that many records share, so that each is checked once."""
         if self.line is None:
             return parse_model(read_bytes(self.path), RunRecord, str(self.path), context=context)
         return parse_model(self.line, ShardLine, str(self.path), context=context).record
@@ -96,18 +92,7 @@ class RecordReader:
         self._known = KnownMethods()
 
     def comparable(self, file: RecordFile, location: Iterable[str], layout: Layout) -> RunRecord:
-        """Read a record, and check that it can be compared with others on its board.
-
-        Args:
-            file: where the record is.
-            location: parts of its path below the root, which must match its content.
-            layout: layout of the root.
-
-        Raises:
-            ChoosesSettingsError: settings are chosen with its seed, and `trials` is false.
-            DeviatesError: it is a run of a runs folder that was not made by its protocol.
-            InputError: it is no row of a board for another reason, which the error names.
-        """
+        """Read a record, and check that it can be compared with others on its board."""
         path, record = file.path, file.read(self._known)
         expected = (
             (record.protocol, record.method_id, str(record.seed), RECORD)

@@ -142,14 +142,7 @@ def repeatability_of(
     least: float,
     loose: float,
 ) -> Repeatability:
-    """Compute how far two honest runs of a seed lie apart, from the first repeat of each on another processor.
-
-    Args:
-        done: retrainings of the maintainers' own rows, each behind its session.
-        recorded_on: maps (method, seed) to the processor of its record.
-        least: difference that never counts.
-        loose: tolerance of a mean from which on no claim is ranked.
-    """
+    """Compute how far two honest runs of a seed lie apart, from the first repeat of each on another processor."""
     first: dict[tuple[str, int], float] = {}
     for session, each in done:
         key = each.method_id, each.seed

@@ -38,43 +38,26 @@ class StoredRecords:
 
     @cached_property
     def _index(self) -> dict[RowSeed, LinePlace]:
-        """Read where the records are that are lines of shards."""
         return read_index(self.folder)
 
     @property
     def indexed_rows(self) -> frozenset[str]:
-        """Return the ids of rows with records that are lines of shards.
-
-        Raises:
-            InputError: the index is damaged.
-        """
+        """Return the ids of rows with records that are lines of shards."""
         return frozenset(row for row, _ in self._index)
 
     def rows(self) -> list[str]:
-        """List the ids of rows that have records.
-
-        Raises:
-            InputError: the index is damaged.
-        """
+        """List the ids of rows that have records."""
         files = {path.parent.name for path in (self.folder / RECORDS).glob("*/*.json")}
         return sorted(files | self.indexed_rows)
 
     def seeds(self, row_id: str) -> list[int]:
-        """List the seeds of a row that have records.
-
-        Raises:
-            InputError: the index is damaged.
-        """
+        """List the seeds of a row that have records."""
         names = {path.stem for path in (self.folder / RECORDS / row_id).glob("*.json")}
         files = {int(name) for name in names if name.isdecimal()}
         return sorted(files | {seed for row, seed in self._index if row == row_id})
 
     def record(self, row_id: str, seed: int) -> RunRecord | None:
-        """Read a record; None if the board has none.
-
-        Raises:
-            InputError: it cannot be read, or differs from the hash in the index.
-        """
+        """Read a record; None if the board has none."""
         path = record_path(self.folder, row_id, seed)
         if path.is_symlink() or path.exists():
             return read_model(path, RunRecord)
@@ -89,16 +72,12 @@ class StoredRecords:
 
         It is the id of the record's method. If that row holds records whose source, a hash of the user's own
         classes (see `source_of`), is another, it is the method's id followed by the record's source.
-
-        Raises:
-            InputError: a stored record of its method cannot be read.
         """
         if source_of(record) is None:
             return record.method_id
         return row_beside(record, next(self._sources(record.method_id), None))
 
     def _sources(self, row_id: str) -> Iterator[str]:
-        """Yield the source, a hash of the user's own classes, of each record of a row that states one."""
         for seed in self.seeds(row_id):
             stored = self.record(row_id, seed)
             source = None if stored is None else source_of(stored)
@@ -106,11 +85,7 @@ class StoredRecords:
                 yield source
 
     def holds(self, row_id: str, record: RunRecord) -> bool:
-        """Return whether the board has this record already.
-
-        Raises:
-            AnotherRecordError: it has another record of this row and seed.
-        """
+        """Return whether the board has this record already."""
         # Compared as records, since a file of an older version may lack a group with a neutral value.
         stored = self.record(row_id, record.seed)
         if stored is not None and stored != record:
@@ -118,33 +93,20 @@ class StoredRecords:
         return stored is not None
 
     def add(self, row_id: str, record: RunRecord) -> bool:
-        """Write a new record as a file; return False if it is there already.
-
-        Raises:
-            AnotherRecordError: another record is there, which is never overwritten.
-            StorageError: the folder cannot be written.
-        """
+        """Write a new record as a file; return False if it is there already."""
         if self.holds(row_id, record):
             return False
         write_atomic(record_path(self.folder, row_id, record.seed), to_json(record))
         return True
 
     def refer(self, places: Mapping[RowSeed, LinePlace]) -> None:
-        """Add the places of records that are lines of shards to the index.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
+        """Add the places of records that are lines of shards to the index."""
         if places:
             self._index.update(places)
             write_index(self.folder, self._index)
 
     def remove(self, row_id: str, seed: int) -> None:
-        """Remove a record from the board: its file, or its line in the index.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
+        """Remove a record from the board: its file, or its line in the index."""
         record_path(self.folder, row_id, seed).unlink(missing_ok=True)
         if self._index.pop((row_id, seed), None) is not None:
             write_index(self.folder, self._index)

@@ -50,16 +50,7 @@ class RecordsAdded:
 
 
 def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
-    """List the protocols that have a folder below `root`.
-
-    Args:
-        root: a runs folder or a leaderboards folder.
-        only: the one protocol to list; None lists all.
-        layout: "runs" or "leaderboards", the kind of folder.
-
-    Raises:
-        InputError: there is no such folder.
-    """
+    """List the protocols that have a folder below `root`."""
     if not root.is_dir():
         remedy = (
             "name one with --root, or fill it with 'sgbench run'"
@@ -90,11 +81,7 @@ class RecordTree:
     only: str | None = None  # the one protocol to read; None reads all
 
     def protocols(self) -> list[str]:
-        """List the protocols to read.
-
-        Raises:
-            InputError: `root` is no folder, or lacks the protocol asked for.
-        """
+        """List the protocols to read."""
         return protocols(self.root, only=self.only, layout=self.layout)
 
     def indexed_rows(self, protocol: str) -> frozenset[str]:
@@ -114,9 +101,6 @@ def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
 
     A file is unusable if it cannot be read, is not where its content belongs, or deviates from the protocol. Runs
     with the seeds that settings are chosen with give neither rows nor findings.
-
-    Raises:
-        InputError: the root is no folder, or lacks the protocol asked for.
     """
     files, findings = tree.candidates()
     yield from findings
@@ -129,9 +113,6 @@ def candidates(
     """List where the records of a tree should be, those of a method next to each other, and findings for the rest.
 
     In a leaderboards folder these are files, and lines of shards that its indices name.
-
-    Raises:
-        InputError: `root` is no folder, or lacks the protocol asked for.
     """
     names = protocols(root, only=only, layout=layout)
     starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
@@ -151,13 +132,7 @@ def candidates(
 
 
 def _indexed(root: Path, names: Sequence[str], files: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
-    """Read the lines of shards that the indices of protocols name.
-
-    Args:
-        root: a leaderboards folder.
-        names: names of the protocols.
-        files: paths of records that are files, which an index must not name.
-    """
+    """Read the lines of shards that the indices of protocols name."""
     reader, record_lines = ShardReader(root), []
     findings: list[Finding] = []
     by_shard: dict[str, list[tuple[Path, LinePlace]]] = {}
@@ -234,15 +209,6 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     A board only grows: a record that is there already is left unchanged, and another one for the same protocol,
     method and seed is refused. Records of a user's own classes with another source than the method's first ones
     become a row of their own, <method_id>-<source>.
-
-    Args:
-        sources: runs folders, or any folder inside one.
-        board_dir: the leaderboards folder; created if needed.
-        references: references of protocols, against which each record is checked.
-
-    Raises:
-        InputError: a source is no folder.
-        StorageError: the board cannot be written.
     """
     for source in sources:
         if not source.is_dir():
@@ -274,9 +240,6 @@ def add_runs(
         check: called with each record and its folder before it is added; raises an `InputError` to refuse it.
         lines: maps paths in `runs` to places in shards of a study; these records are added to the board's index,
             all others are copied.
-
-    Raises:
-        StorageError: the board cannot be written.
     """
     boards: dict[str, StoredRecords] = {}
     new_places: dict[str, dict[RowSeed, LinePlace]] = {}
@@ -316,16 +279,7 @@ class Runs:
 
 
 def read_runs(source: Path, *, references: References, trials: bool = False) -> Runs:
-    """Read the records of a runs folder, or of any folder inside one.
-
-    Args:
-        source: the folder.
-        references: references of protocols, against which each record is checked.
-        trials: whether to include runs with the seeds that settings are chosen with.
-
-    Raises:
-        InputError: there is no such folder.
-    """
+    """Read the records of a runs folder, or of any folder inside one."""
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     reader = RecordReader(references, trials=trials)
@@ -374,5 +328,4 @@ def _not_read(layout: Layout) -> tuple[str, ...]:
 
 
 def _link(path: Path) -> Finding:
-    """Return the finding on a link to a folder."""
     return Finding(str(path), "a link to a folder, which is not followed")

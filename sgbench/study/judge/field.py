@@ -52,11 +52,7 @@ class JudgedTask:
 
 
 def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> tuple[JudgedTask, ...]:
-    """Combine chosen tasks of a study, by name, with the results in its summary.
-
-    Raises:
-        KeyError: there is no such task; see `named_tasks`.
-    """
+    """Combine chosen tasks of a study, by name, with the results in its summary."""
     tasks = []
     for name in names:
         known, task = summary.tasks[name], study.tasks[name]
@@ -82,9 +78,6 @@ def titles(summary: StudySummary) -> dict[str, str]:
 
 def named_tasks(text: str, titles: Mapping[str, str]) -> list[str]:
     """Return the names of the tasks in a text: titles, beginnings of one title each, or names, with commas.
-
-    Raises:
-        InputError: a part of the text names no task, or several; the message lists the titles.
 
     >>> named_tasks("Digits, one layer, T4", {"T2d1": "digits, one layer", "T4": "Braille letters, recurrent"})
     ['T2d1', 'T4']

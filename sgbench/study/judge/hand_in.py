@@ -19,12 +19,6 @@ def hand_in(court: Court, to: Path, author: Author, references: References) -> t
     A board requires more than a verdict: each tried setting with all tuning seeds of the protocol, and the selected
     setting with the protocol's smallest set of reporting seeds. Missing runs are trained.
 
-    Args:
-        court: has judged the candidate.
-        to: folder in which submissions are made.
-        author: of the submissions.
-        references: the reference runs of the boards' protocols.
-
     Returns:
         A line for each task, with the folder of its submission or the reason why there is none.
     """
@@ -41,11 +35,7 @@ def hand_in(court: Court, to: Path, author: Author, references: References) -> t
 def _submit(
     court: Court, trial: TaskTrial, to: Path, author: Author, references: References
 ) -> SubmissionSummary:
-    """Train the missing runs of one task, and make its submission.
-
-    Raises:
-        InputError: the protocol does not accept the runs, or validation selects no setting.
-    """
+    """Train the missing runs of one task, and make its submission."""
     first = next(iter(trial.report[OWN_BEST].values())).record
     reference = references.of(first.protocol)
     protocol, source = reference.protocol, court.folders.runs_dir

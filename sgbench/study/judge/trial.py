@@ -45,11 +45,7 @@ class Candidate:
 
     @staticmethod
     def of(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
-        """Make a candidate from Hydra overrides; the first names a surrogate, as "surrogate=atan" or "atan".
-
-        Raises:
-            InputError: no surrogate is named, or none of this name exists.
-        """
+        """Make a candidate from Hydra overrides; the first names a surrogate, as "surrogate=atan" or "atan"."""
         if not overrides:
             raise InputError("name a surrogate, e.g. sgbench judge atan")
         first = overrides[0] if "=" in overrides[0] else f"surrogate={overrides[0]}"
@@ -125,11 +121,7 @@ class JudgedCandidate:
     handed_in: tuple[str, ...] = ()  # for each task, the folder of its submission or why there is none
 
     def verdicts(self, kind: str = OWN_BEST) -> dict[str, RegimeVerdict]:
-        """Decide each regime by the seeds that all of its tasks have; regimes without such seeds are left out.
-
-        Args:
-            kind: of the reporting runs, `OWN_BEST` or `CALIBRATED`.
-        """
+        """Decide each regime by the seeds that all of its tasks have; regimes without such seeds are left out."""
         differences: dict[str, Floats] = {}
         for regime in dict.fromkeys(trial.task.regime for trial in self.tasks):
             by_task = [trial.differences(kind) for trial in self.tasks if trial.task.regime == regime]
@@ -190,9 +182,6 @@ class Court:
 
         Args:
             calibrated: whether to run recurrent tasks also at the width chosen by passing steps, if it has a width.
-
-        Raises:
-            InputError: a run cannot be composed.
         """
         for trial in self.trials:
             self._tune(trial)
@@ -203,14 +192,7 @@ class Court:
         return result
 
     def require_possible(self, *, calibrated: bool) -> None:
-        """Check, before anything is trained, that all data can be read and all widths be calibrated.
-
-        Args:
-            calibrated: whether widths are calibrated, by passing steps.
-
-        Raises:
-            InputError: data are missing, or with `calibrated` no task is recurrent or no width can be chosen.
-        """
+        """Check, before anything is trained, that all data can be read and all widths be calibrated."""
         cells = self._calibrated_cells() if calibrated else {}
         if calibrated and not self.candidate.has_width:
             raise InputError(
@@ -227,7 +209,6 @@ class Court:
                 calibrate_specs([self.spec(task, cells[task.name], FIRST_REPORT)])
 
     def _calibrated_cells(self) -> dict[str, Cell]:
-        """Map the name of each recurrent task to its cell with a calibrated width."""
         return {
             trial.task.name: {"width_fwhm": AUTO, "optimizer.lr": trial.task.rate}
             for trial in self.trials
@@ -348,7 +329,6 @@ def run_of(record: RunRecord) -> TrialRun:
 
 
 def _has_result(spec: RunSpec) -> bool:
-    """Return whether a run has a record that is a result."""
     record = stored_record(spec)
     return record is not None and is_result(record)
 

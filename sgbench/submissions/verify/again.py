@@ -82,9 +82,6 @@ def agreement(again: PredictionTable, claimed: PredictionTable, name: str) -> fl
 
     A sample's output spikes agree if at most 1 % of its steps differ; other outputs if their root mean square
     difference is at most 1 % of the standard deviation of all. `name` is the claimed table's file, for messages.
-
-    Raises:
-        InputError: the tables are not of the same samples and steps.
     """
     if again.target.shape != claimed.target.shape or not same_steps(again, claimed):
         raise InputError(f"{name} has not one answer for each that its network gives")

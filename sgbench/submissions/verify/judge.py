@@ -53,11 +53,7 @@ class DataJudge:
         return None
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Return where a finished record disagrees with its network; None if it agrees.
-
-        Raises:
-            InputError: the weights are not those of this network.
-        """
+        """Return where a finished record disagrees with its network; None if it agrees."""
         parts = self._parts(record.method, record.seed)
         load_weights(parts.network, weights, name)
         return summary(misfits(record, parts))

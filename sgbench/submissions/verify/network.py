@@ -35,16 +35,7 @@ class Difference(NamedTuple):
 
 
 def load_weights(network: Network, data: bytes, name: str) -> None:
-    """Load stored weights into a network with exactly their names and shapes.
-
-    Args:
-        network: the network, which is modified.
-        data: content of a safetensors file, checked before by `sgbench.submissions.weights.parse_weights`.
-        name: name of the file, for messages.
-
-    Raises:
-        InputError: a tensor is missing, or the network has no such tensor.
-    """
+    """Load stored weights into a network with exactly their names and shapes."""
     try:
         network.load_state_dict(load(data))
     except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
@@ -73,7 +64,6 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
 
 
 def _counts_from_events(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
-    """Compute the counts of the counter's network from the claimed events."""
     counter.samples, counter.steps = claimed.samples, claimed.steps
     for total, layer in zip(counter.totals, claimed.layers, strict=False):
         total.update(_events(layer))

@@ -16,9 +16,6 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
 
     The entries alone are composed, which gives the classes; then the method's numbers, checked to be parameters of
     these entries, replace the defaults. The device is the CPU, so that all verifiers compute the same.
-
-    Raises:
-        InputError: an entry is not in the catalogue, or a number is no parameter of its entry.
     """
     reference = references.of(method.protocol.name)
     first = next(method_deviations(method, seed, reference), None)

@@ -32,14 +32,7 @@ SUMS_OF_SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
 
 
 def count_differences(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
-    """Yield a line for each number of a record that differs from that of its rerun weights by more than rounding.
-
-    Args:
-        record: the record.
-        counts: operation counts of the rerun on the test split.
-        test: scores of the rerun on the test split.
-        validation: scores of the rerun on the validation split.
-    """
+    """Yield a line for each number of a record that differs from that of its rerun weights by more than rounding."""
     if record.counts is not None:
         for difference in differences(record.counts, counts):
             if not _within(difference, counts):

@@ -33,9 +33,6 @@ def retrain(
         claims: maps the seeds to retrain to their claimed scores.
         references: references of the protocols.
         repeatability: how far honest runs of a seed lie apart on the protocol's board; None if that is not known.
-
-    Raises:
-        InputError: a training fails, or the method cannot be composed.
     """
     measure, done = references.of(method.protocol.name).measure, []
     for seed, claimed in claims.items():

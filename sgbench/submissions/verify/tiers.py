@@ -67,11 +67,7 @@ class Verifier:
         self.repeatability = repeatability
 
     def verify(self, tier: Tier, seeds: Sequence[int]) -> TierOutcome:
-        """Run one tier of verification on these seeds.
-
-        Raises:
-            InputError: the tier does not apply to this submission, or its parts do not fit the catalogue's network.
-        """
+        """Run one tier of verification on these seeds."""
         if not seeds:
             raise InputError(f"{self.root}: no finished seed to verify")
         if tier == "rescored":
@@ -92,11 +88,9 @@ class Verifier:
 
     @property
     def _targets_text(self) -> str:
-        """Return how messages call the targets of the board's data set."""
         return "targets" if self._measure.is_loss else "labels"
 
     def _predictions(self, seed: int) -> PredictionTable:
-        """Read the submitted predictions of a seed."""
         path = self.root / "predictions" / f"{seed}.csv"
         data = read_bytes(path, limit=FOLDERS["predictions"].max_bytes)
         return parse_prediction_table(data, str(path), self._reference)

@@ -93,12 +93,7 @@ class Order(NamedTuple):
 
 
 def ordering(effects: Effects, predictors: Effects) -> Order:
-    """Compare two rank correlations with the effects, drawing conditions with replacement.
-
-    Args:
-        effects: of attaching.
-        predictors: by condition and peak.
-    """
+    """Compare two rank correlations with the effects, drawing conditions with replacement."""
     conditions = list(effects)
     rows = [
         np.array([(effect, predictors[one][peak], peak) for peak, effect in effects[one].items()])
@@ -129,13 +124,7 @@ def steep_effects(effects: Effects) -> dict[Condition, float]:
 
 
 def claims(effects: Effects, order: Order | None, *, whole: bool) -> list[HypothesisResult]:
-    """Decide the claims about heights; those whose numbers are missing are open.
-
-    Args:
-        effects: of attaching.
-        order: of the effects; None where no predictor was measured.
-        whole: whether all planned runs are stored.
-    """
+    """Decide the claims about heights; those whose numbers are missing are open."""
 
     def made(name: str, p: tuple[float, float] | None) -> HypothesisResult:
         confirmed, refuted = p if p is not None and whole else (None, None)

@@ -76,11 +76,6 @@ def mean_log_factor(centred: torch.Tensor, surrogate: Surrogate, beta: float) ->
     r"""Average the logarithm of a neuron's own backward factor with the reset attached, over its potentials.
 
     .. math:: \overline{\log |\beta - \theta \psi(u)|}
-
-    Args:
-        centred: potentials u minus the threshold, in any shape.
-        surrogate: with the slope psi.
-        beta: decay of the membrane a step.
     """
     slopes = surrogate.derivative(centred.double().reshape(-1))
     return (
@@ -104,14 +99,7 @@ def q_of(layer: RecurrentLayer, surrogate: Surrogate) -> float:
 def first_pass(
     composer: PointComposer, overrides: Sequence[str], seed: int, batches: int | None
 ) -> FirstPass:
-    """Run a network forward with a seed's own weights and data.
-
-    Args:
-        composer: of specs.
-        overrides: of the network.
-        seed: that is measured, whatever the protocol's own for choosing.
-        batches: of the first epoch; None takes as many as a calibration.
-    """
+    """Run a network forward with a seed's own weights and data."""
     spec: RunSpec = composer.spec([*overrides, f"seed={seed}"])
     protocol = spec.method.protocol.model_copy(update={"tuning_seeds": (seed,)})
     method = spec.method.model_copy(update={"protocol": protocol})
@@ -136,14 +124,7 @@ def measured_network(study: Study, name: str, composer: PointComposer) -> Networ
 def measured_heights(
     study: Study, name: str, composer: PointComposer, places: Sequence[tuple[float, float, float]]
 ) -> list[Predicted]:
-    """Measure the predictor of a task of block A at each width, beta and peak.
-
-    Args:
-        study: with the task.
-        name: of the task.
-        composer: of specs.
-        places: width, beta and peak.
-    """
+    """Measure the predictor of a task of block A at each width, beta and peak."""
     found = []
     passes: dict[float, FirstPass] = {}
     for width, beta, peak in places:

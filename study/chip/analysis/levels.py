@@ -31,12 +31,7 @@ KINDS: Mapping[str, Callable[[Setting], str]] = {
 
 
 def levels(measured: Sequence[MeasuredTask], priced: Mapping[str, PricedTask]) -> str:
-    """Tabulate mean test accuracy and mean energy over all settings with one value, a column a task.
-
-    Args:
-        measured: tasks with their runs.
-        priced: their settings by title, on one price list.
-    """
+    """Tabulate mean test accuracy and mean energy over all settings with one value, a column a task."""
     rows = []
     for kind, value_of in KINDS.items():
         settings = sorted({setting for task in measured for setting in task.runs})
@@ -47,7 +42,6 @@ def levels(measured: Sequence[MeasuredTask], priced: Mapping[str, PricedTask]) -
 
 
 def _level(task: MeasuredTask, priced: PricedTask, chosen: Set[Setting]) -> str:
-    """Write mean accuracy and mean energy of some settings."""
     accuracies = [run.test for setting, runs in task.runs.items() if setting in chosen for run in runs]
     energies = [one.energy_nj.value for setting, one in priced.items() if setting in chosen]
     energy = joules(float(np.mean(energies))) if energies else NONE
@@ -55,12 +49,7 @@ def _level(task: MeasuredTask, priced: PricedTask, chosen: Set[Setting]) -> str:
 
 
 def failures(measured: Sequence[MeasuredTask], reasons: Iterable[str]) -> Iterator[str]:
-    """Yield what is to be said of runs that failed; nothing where none did.
-
-    Args:
-        measured: tasks with their runs.
-        reasons: why runs failed.
-    """
+    """Yield what is to be said of runs that failed; nothing where none did."""
     runs = [(task, setting, run) for task in measured for setting, each in task.runs.items() for run in each]
     failed = [(task, setting) for task, setting, run in runs if run.counts is None]
     if not failed:

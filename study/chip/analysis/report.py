@@ -52,11 +52,7 @@ LEFT_OUT_HEAD = (
 
 
 def make_report(given: ReportInput) -> Report:
-    """Write the page of the study.
-
-    Args:
-        given: of the study.
-    """
+    """Write the page of the study."""
     measured = tasks_of(
         ShardLine(block=one.block, task=one.task, cell=dict(one.cell), record=one.record)
         for one in given.entries
@@ -131,20 +127,17 @@ def _point(row: int, lost: float, what: str) -> ChartPoint:
 
 
 def _figure(panels: Sequence[BudgetPanel]) -> Figure:
-    """Draw the panels without a budget."""
     from sgbench.plots.budget_front import budget_figure
 
     return budget_figure(panels, target=DRAWN, max_nj=None, min_accuracy=None)
 
 
 def _priced(measured: Sequence[MeasuredTask], name: str) -> dict[str, PricedTask]:
-    """Price all tasks on a target, by their titles."""
     (target,) = chosen_targets([name]).values()
     return {task.title: priced_task(task, target) for task in measured}
 
 
 def _failed(measured: Sequence[MeasuredTask]) -> dict[str, PricedTask]:
-    """Collect the settings of all tasks that have no result, by the tasks' titles."""
     return {task.title: failed_settings(task) for task in measured}
 
 

@@ -58,9 +58,6 @@ def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refu
 
     To refute, the level is shared among the tasks and the two limits of each. Without tasks it is open, and where
     the ratio of spikes of a run is not known, as the registration says.
-
-    Args:
-        tasks: each with two seeds at least.
     """
     if not tasks or not all(pairs.log_spikes for pairs in tasks.values()):
         return "open"
@@ -78,23 +75,12 @@ def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refu
 
 
 def part_of(tasks: int) -> float:
-    """Return the level of one limit that refutes, of two a task.
-
-    Args:
-        tasks: how many.
-    """
+    """Return the level of one limit that refutes, of two a task."""
     return LEVEL / (2 * tasks)
 
 
 def stored_pairs(root: Path) -> dict[str, ActivityPairs]:
-    """Pair the first study's runs with and without a cost of activity, by task.
-
-    Args:
-        root: of the checkout.
-
-    Raises:
-        InputError: the store is damaged.
-    """
+    """Pair the first study's runs with and without a cost of activity, by task."""
     found: dict[str, dict[float, dict[int, StoreEntry]]] = {}
     for entry in Store(root / "study" / FIRST, FIRST).entries([BLOCK]):
         strength = entry.cell.get(KEY)
@@ -107,12 +93,7 @@ def stored_pairs(root: Path) -> dict[str, ActivityPairs]:
 
 
 def second_pairs(study: Study, entries: Iterable[StoreEntry]) -> dict[str, ActivityPairs]:
-    """Pair the second study's runs with a cost of activity with those without; none where one is missing.
-
-    Args:
-        study: the second one.
-        entries: of its store.
-    """
+    """Pair the second study's runs with a cost of activity with those without; none where one is missing."""
     if COSTLY not in study.blocks:
         return {}
     block, plain = study.blocks[COSTLY], cell(*FIXED, "attached")
@@ -168,12 +149,7 @@ def _log_energy(entry: StoreEntry, target: EnergyTarget) -> float | None:
 
 
 def verdict_text(study: Study, entries: Iterable[StoreEntry]) -> list[str]:
-    """Write what the registered test of a cost of activity came to, or that its runs are missing.
-
-    Args:
-        study: the second one.
-        entries: of its store.
-    """
+    """Write what the registered test of a cost of activity came to, or that its runs are missing."""
     known = second_pairs(study, entries)
     shape, width = FIXED
     asked = (
@@ -204,12 +180,7 @@ def verdict_text(study: Study, entries: Iterable[StoreEntry]) -> list[str]:
 
 
 def text(root: Path, study: Study) -> list[str]:
-    """Write what the first study's stored seeds say of the rule that the second one registered.
-
-    Args:
-        root: of the checkout.
-        study: the first one.
-    """
+    """Write what the first study's stored seeds say of the rule that the second one registered."""
     known = stored_pairs(root)
     return [
         "Whether a cost of activity is free is [tested on other tasks](README.md#a-cost-of-activity). By the same "

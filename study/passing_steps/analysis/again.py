@@ -13,12 +13,7 @@ AGAIN = "N"
 
 
 def agreeing(again: Iterable[StoreEntry], entries: Iterable[StoreEntry]) -> tuple[int, int]:
-    """Count the runs with the validation, the test and the counts of the stored run, and all that were made again.
-
-    Args:
-        again: runs that were made a second time.
-        entries: of the store.
-    """
+    """Count the runs with the validation, the test and the counts of the stored run, and all that were made again."""
     made = {entry.key: entry.record for entry in again}
     stored = {entry.key: entry.record for entry in entries if entry.key in made}
     same = [
@@ -31,12 +26,7 @@ def agreeing(again: Iterable[StoreEntry], entries: Iterable[StoreEntry]) -> tupl
 
 
 def text(folder: Path, entries: Iterable[StoreEntry]) -> str:
-    """Write how many runs agree; nothing where none was made again.
-
-    Args:
-        folder: of the study's records.
-        entries: of its store.
-    """
+    """Write how many runs agree; nothing where none was made again."""
     if not (folder / PILOTS).is_dir():
         return ""
     found = list(Store(folder / PILOTS, "passing_steps").entries([AGAIN]))

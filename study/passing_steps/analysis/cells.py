@@ -58,11 +58,7 @@ class TaskRuns:
     task: str
 
     def accuracy(self, of: Cell, seeds: Sequence[int]) -> Floats:
-        """Return the test accuracies of a cell in points [seeds].
-
-        Raises:
-            LookupError: a run is not stored.
-        """
+        """Return the test accuracies of a cell in points [seeds]."""
         runs = self.scores.cell(self.task, PURPOSE, of, start=GRID)
         missing = [seed for seed in seeds if seed not in runs]
         if missing:
@@ -70,11 +66,7 @@ class TaskRuns:
         return np.array([runs[seed].accuracy for seed in seeds])
 
     def best(self, cells: Sequence[Cell]) -> Cell:
-        """Choose the cell with the best mean validation accuracy over the seeds that choose, or the first of such.
-
-        Raises:
-            LookupError: a run is not stored.
-        """
+        """Choose the cell with the best mean validation accuracy over the seeds that choose, or the first of such."""
 
         def validation(one: Cell) -> float:
             runs = self.scores.cell(self.task, PURPOSE, one, start=GRID)
@@ -90,9 +82,6 @@ class TaskRuns:
 
         Of equal means the block takes the lower validation loss. It is what later blocks have run, so that a tie
         cannot ask for runs that nobody planned.
-
-        Raises:
-            LookupError: a run is not stored.
         """
         for one in self.scores.settled.get(CHOICE, {}).get(self.task, ()):
             if (one.get(SHAPE), one.get(RESET)) == (shape, reset):
@@ -104,11 +93,7 @@ class TaskRuns:
         return self.best([self.best_of(shape, reset) for reset in RESETS])
 
     def calibrated(self, shape: str, block: str = CALIBRATED) -> Cell:
-        """Return the cell of a shape whose width passing steps have chosen.
-
-        Raises:
-            LookupError: the study's file has none.
-        """
+        """Return the cell of a shape whose width passing steps have chosen."""
         study = self.scores.study
         for cells in study.blocks[block].grids if block in study.blocks else ():
             for one in cells.cells:
@@ -122,11 +107,7 @@ class TaskRuns:
 
 
 def tasks_of(scores: StudyScores) -> Iterator[TaskRuns]:
-    """Yield the tasks of the grid in their order.
-
-    Raises:
-        InputError: the study has no grid.
-    """
+    """Yield the tasks of the grid in their order."""
     if GRID not in scores.study.blocks:
         raise InputError(f"the study has no block {GRID}, of which its hypotheses are")
     for task in scores.study.blocks[GRID].tasks:

@@ -53,13 +53,7 @@ class TaskCount:
 
 
 def counted(task: str, classes: int, accuracies: Mapping[Place, Fraction]) -> TaskCount:
-    """Compute what the rule looks at from the points of each cell.
-
-    Args:
-        task: its name.
-        classes: of it.
-        accuracies: in points, by reset, shape and width.
-    """
+    """Compute what the rule looks at from the points of each cell."""
     means: dict[str, dict[float, list[Fraction]]] = {}
     for (reset, _, width), accuracy in accuracies.items():
         means.setdefault(reset, {}).setdefault(width, []).append(accuracy)

@@ -28,11 +28,7 @@ PEAKS = {"peak1": "1", ("triangle", "area1"): "20, 5, 2, 1", ("atan", "area1"): 
 
 
 def curves(singles: Sequence[SettingLosses]) -> dict[Reset, list[tuple[float, float, float]]]:
-    """List width, mean and worst loss over tasks by reset, the mean of both shapes at that width.
-
-    Args:
-        singles: what every setting of the grid loses.
-    """
+    """List width, mean and worst loss over tasks by reset, the mean of both shapes at that width."""
     losses = {one.name: one.losses for one in singles}
     found: dict[Reset, list[tuple[float, float, float]]] = {}
     for reset in RESETS:
@@ -44,11 +40,7 @@ def curves(singles: Sequence[SettingLosses]) -> dict[Reset, list[tuple[float, fl
 
 
 def heights(first: StudyScores) -> Iterator[list[str]]:
-    """Yield rows of the gain by the attached reset on letters and on spike times, by height and width.
-
-    Args:
-        first: scores of the first study.
-    """
+    """Yield rows of the gain by the attached reset on letters and on spike times, by height and width."""
     for task, kind, gradient in (
         ("T4", "recurrent", "full"),
         ("T4", "recurrent, recurrent gradient cut", "cut"),
@@ -80,13 +72,7 @@ def _gain(first: StudyScores, task: str, cell: Mapping[str, str | float]) -> str
 
 
 def page(of: Mapping[str, StudyFigure], singles: Sequence[SettingLosses], first: StudyScores) -> StudyPage:
-    """Write the page, with the picture of width and reset.
-
-    Args:
-        of: figures by name.
-        singles: what every setting of the grid loses.
-        first: scores of the first study.
-    """
+    """Write the page, with the picture of width and reset."""
     drawn = curves(singles)
     says = (
         "Points lost on ten recurrent tasks against the surrogate's width: mean and worst task, reset attached and "

@@ -107,28 +107,14 @@ def points_of_run(record: RunRecord) -> RunPoints:
 
 
 def first_entries(root: Path) -> list[StoreEntry]:
-    """Read the runs of the first study's store that the question is about.
-
-    Raises:
-        InputError: the store is damaged or missing.
-    """
+    """Read the runs of the first study's store that the question is about."""
     return list(Store(root / "study" / FIRST, FIRST).entries(BLOCKS))
 
 
 def read_runs(
     root: Path, study: Study, stored: Iterable[StoreEntry], shapes: Sequence[str] = SHAPES
 ) -> RunsOfCells:
-    """Collect the runs of the first study and of the pilots that the question is about.
-
-    Args:
-        root: of the checkout, with the pilots.
-        study: the first one.
-        stored: see `first_entries`.
-        shapes: whose cells are read.
-
-    Raises:
-        InputError: the pilots' store is damaged or missing.
-    """
+    """Collect the runs of the first study and of the pilots that the question is about."""
     tried = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
     runs: dict[tuple[Reset, str, str, float], dict[int, RunPoints]] = {}
     for entry in (*stored, *tried):
@@ -139,15 +125,7 @@ def read_runs(
 
 
 def read_evidence(root: Path, runs: RunsOfCells) -> dict[Reset, dict[str, TaskEvidence]]:
-    """Collect by reset and task the mean validation accuracy of cells, and their measured steps.
-
-    Args:
-        root: of the checkout.
-        runs: of the first study's tasks.
-
-    Raises:
-        InputError: the file of steps is damaged or missing.
-    """
+    """Collect by reset and task the mean validation accuracy of cells, and their measured steps."""
     steps = read_model(root / "study" / "passing_steps" / STEPS, StepsFile).tasks
     return {
         reset: {
@@ -187,16 +165,7 @@ def _place(entry: StoreEntry, study: Study) -> tuple[Reset, str, str, float] | N
 
 
 def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> StepsFile:
-    """Measure the passing steps of every shape and width on the first study's recurrent tasks.
-
-    Args:
-        study: the first one.
-        folder: of its store, for the settings of its tasks.
-        words: more of them, such as where data lie.
-
-    Raises:
-        InputError: data are missing.
-    """
+    """Measure the passing steps of every shape and width on the first study's recurrent tasks."""
     tasks = {}
     for task in TASKS:
         given = reference_words(study, folder, task)
@@ -206,20 +175,13 @@ def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> Step
 
 
 def reference_words(study: Study, folder: Path, task: str) -> list[str]:
-    """Write the settings that a recurrent task of the first study starts from, without a width.
-
-    Args:
-        study: the first one.
-        folder: of its store.
-        task: one of `TASKS`.
-    """
+    """Write the settings that a recurrent task of the first study starts from, without a width."""
     block = "A2" if task in study.blocks["A2"].tasks else "H" if task == "T8" else "K"
     reference = task_reference(study, block, task, read_settled(folder))
     return sorted(f"{key}={value}" for key, value in reference.items() if key != "width_fwhm")
 
 
 def _by_width(layers: Sequence[RecurrentLayer], shape: str) -> dict[str, float]:
-    """Compute the passing steps of a shape at each width."""
     surrogate = create(f"surrogate/{shape}", width_fwhm=1.0)
     steps = {width: mean_passing_steps(layers, surrogate, width) for width in WIDTHS}
     return {f"{width:g}": float(f"{number:.{DIGITS}g}") for width, number in steps.items()}

@@ -39,12 +39,7 @@ Evidence = Mapping[str, TaskEvidence]
 
 
 def page_of(root: Path, stored: Sequence[StoreEntry]) -> StudyPage:
-    """Write the page on loss by passing steps and on runs spent.
-
-    Args:
-        root: of the checkout, with the stores of both studies.
-        stored: runs of the first study.
-    """
+    """Write the page on loss by passing steps and on runs spent."""
     study = load_study(FIRST).study
     titles = [study.tasks[task].title for task in TASKS]
     all_runs = read_runs(root, study, stored, ALL_SHAPES)
@@ -80,12 +75,7 @@ def page_of(root: Path, stored: Sequence[StoreEntry]) -> StudyPage:
 
 
 def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> Charts:
-    """Build the charts of points lost against passing steps before training, a panel a reset and a colour a task.
-
-    Args:
-        evidence: by reset and task.
-        titles: of the tasks.
-    """
+    """Build the charts of points lost against passing steps before training, a panel a reset and a colour a task."""
 
     def points(task: TaskEvidence) -> tuple[ChartPoint, ...]:
         cells = [(task.steps[cell], task.best - accuracy, *cell) for cell, accuracy in task.accuracy.items()]
@@ -110,11 +100,7 @@ def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> C
 
 
 def loss_by_steps(task: TaskEvidence) -> list[list[float]]:
-    """Group the points that cells lose by range of passing steps.
-
-    Args:
-        task: with its cells.
-    """
+    """Group the points that cells lose by range of passing steps."""
     groups: list[list[float]] = [[] for _ in BORDERS[1:]]
     for (shape, width), accuracy in task.accuracy.items():
         steps = task.steps[shape, width]

@@ -38,13 +38,7 @@ def level_of(accuracy: float, best: float, guess: float) -> Level:
 
 
 def cells_of(task: TaskEvidence, best: float, *, by_width: bool = False) -> Cells:
-    """List the cells of a task with what tells them apart and the level that they reached.
-
-    Args:
-        task: at one reset.
-        best: accuracy of the best cell at either reset.
-        by_width: whether the width stands in for passing steps.
-    """
+    """List the cells of a task with what tells them apart and the level that they reached."""
     return [
         (place[1] if by_width else task.steps[place], level_of(accuracy, best, task.guess))
         for place, accuracy in task.accuracy.items()
@@ -52,12 +46,7 @@ def cells_of(task: TaskEvidence, best: float, *, by_width: bool = False) -> Cell
 
 
 def fixed_borders(tasks: Sequence[Cells], candidates: Sequence[float] = CANDIDATES) -> LevelBorders:
-    """Choose the borders with the least mean share of wrong levels over tasks, of equal ones the first.
-
-    Args:
-        tasks: cells of each.
-        candidates: for each border.
-    """
+    """Choose the borders with the least mean share of wrong levels over tasks, of equal ones the first."""
 
     def error(borders: LevelBorders) -> float:
         return fmean(fmean(borders.level(number) != level for number, level in cells) for cells in tasks)
@@ -72,12 +61,7 @@ def _borders(candidates: Sequence[float]) -> Iterator[LevelBorders]:
 
 
 def judged(borders: LevelBorders, cells: Cells) -> LevelErrors:
-    """Count how often borders err.
-
-    Args:
-        borders: fixed on other tasks.
-        cells: of the task.
-    """
+    """Count how often borders err."""
     apart = [abs(ORDER.index(borders.level(number)) - ORDER.index(level)) for number, level in cells]
     return LevelErrors(len(apart), sum(one > 0 for one in apart), sum(one > 1 for one in apart))
 
@@ -85,13 +69,7 @@ def judged(borders: LevelBorders, cells: Cells) -> LevelErrors:
 def text(
     detached: Mapping[str, TaskEvidence], attached: Mapping[str, TaskEvidence], titles: Sequence[str]
 ) -> list[str]:
-    """Write the borders, and how often they err on each task that is left out.
-
-    Args:
-        detached: evidence by task.
-        attached: likewise; its best cell counts too.
-        titles: of the tasks.
-    """
+    """Write the borders, and how often they err on each task that is left out."""
     best = {name: max(task.best, attached[name].best) for name, task in detached.items()}
     known = {name: cells_of(task, best[name]) for name, task in detached.items()}
     widths = {name: cells_of(task, best[name], by_width=True) for name, task in detached.items()}

@@ -58,14 +58,7 @@ class DirectionsFile(Strict):
 
 
 def measure(more: Sequence[str]) -> Iterator[Direction]:
-    """Measure every cell of the tasks with the weights of the first tuning seed, on one batch.
-
-    Args:
-        more: words, such as where data lie.
-
-    Raises:
-        InputError: data are missing.
-    """
+    """Measure every cell of the tasks with the weights of the first tuning seed, on one batch."""
     study = load_study("passing_steps").study
     for task, shape, width, reset in product(TASKS, SHAPES, WIDTHS, RESETS):
         words = (*study.tasks[task].words, *overrides_of(cell(shape, width, reset)), f"seed={SEED}", *more)
@@ -99,14 +92,7 @@ def by_steps(found: Iterable[Direction]) -> list[list[Direction]]:
 
 
 def page(folder: Path) -> StudyPage | None:
-    """Write the page, or nothing where it was not measured.
-
-    Args:
-        folder: of the study's records.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Write the page, or nothing where it was not measured."""
     if not (folder / FILE).is_file():
         return None
     found = read_model(folder / FILE, DirectionsFile).directions
@@ -168,11 +154,7 @@ def _told(found: Sequence[Direction], field: str) -> str:
 
 
 def figure(found: Sequence[Direction]) -> Figure:
-    """Draw the cosines against passing steps, a colour a reset.
-
-    Args:
-        found: the networks.
-    """
+    """Draw the cosines against passing steps, a colour a reset."""
     from matplotlib.figure import Figure
 
     from sgbench.plots.style import BLUE, GRID, INK, VERMILION

@@ -32,12 +32,7 @@ WAYS = {
 
 
 def first_scores(root: Path, stored: Sequence[StoreEntry]) -> StudyScores:
-    """Return the scores of the first study's map and of its remedies.
-
-    Args:
-        root: of the checkout.
-        stored: runs of the first study.
-    """
+    """Return the scores of the first study's map and of its remedies."""
     settled = read_settled(root / "study" / FIRST)
     return read_scores(load_study(FIRST).study, settled, [one for one in stored if one.block in ("A2", "B2")])
 
@@ -51,17 +46,7 @@ def results_of(
     losses: Mapping[str, SettingLosses],
     decisions: Sequence[ClaimDecision],
 ) -> StudyResults:
-    """Collect results and figures of both studies' recurrent tasks.
-
-    Args:
-        root: of the checkout, with the stores of both studies.
-        scores: of this study.
-        entries: its stored runs.
-        stored: runs of the first study.
-        singles: what every setting of the grid loses.
-        losses: what ways to a setting lose, by name.
-        decisions: of all claims.
-    """
+    """Collect results and figures of both studies' recurrent tasks."""
     runs = read_runs(root, load_study(FIRST).study, stored)
     by_name = {one.name: one for one in singles}
     spikes = _relative_spikes(scores)

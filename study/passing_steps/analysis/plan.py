@@ -16,11 +16,7 @@ SEED = 29
 
 
 def plan(given: ReportInput) -> Iterator[PlanLine]:
-    """Plan for every claim that is open: the first look where runs are missing, else the second.
-
-    Args:
-        given: of the study.
-    """
+    """Plan for every claim that is open: the first look where runs are missing, else the second."""
     scores = given.evidence.scores
     random = np.random.Generator(np.random.PCG64(SEED))
     for decision in decide(scores):

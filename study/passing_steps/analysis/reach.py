@@ -27,16 +27,7 @@ class NetworksFile(Strict):
 
 
 def reach_of(root: Path, study: str, *tasks: str) -> dict[str, tuple[float, float]]:
-    """Return the least and the largest value of each property over a study's tasks.
-
-    Args:
-        root: of the checkout.
-        study: whose tasks they are.
-        tasks: names; none: all.
-
-    Raises:
-        InputError: the file is damaged or missing.
-    """
+    """Return the least and the largest value of each property over a study's tasks."""
     known = read_model(root / "study" / SECOND / FILE, NetworksFile).studies[study]
     found = [known[task] for task in tasks or known]
     shared = [name for name in found[0] if all(name in one for one in found)]
@@ -44,14 +35,7 @@ def reach_of(root: Path, study: str, *tasks: str) -> dict[str, tuple[float, floa
 
 
 def measure(words: list[str]) -> dict[str, tuple[float, float]]:
-    """Measure the network of a task before training.
-
-    Args:
-        words: of a run.
-
-    Raises:
-        InputError: data are missing.
-    """
+    """Measure the network of a task before training."""
     properties = measure_spec(compose(words)).properties
     return {
         name: (float(f"{min(values):.{DIGITS}g}"), float(f"{max(values):.{DIGITS}g}"))

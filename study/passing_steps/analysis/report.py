@@ -43,11 +43,7 @@ COLUMNS = 120
 
 
 def make_report(given: ReportInput) -> Report:
-    """Decide every claim and write the pages of the report.
-
-    Args:
-        given: of the study.
-    """
+    """Decide every claim and write the pages of the report."""
     scores = given.evidence.scores
     decisions = decide(scores)
     taken = settings.unsearched(scores)
@@ -149,12 +145,7 @@ def _by_task(scores: StudyScores, decisions: list[ClaimDecision]) -> str:
 
 
 def number_of(decision: ClaimDecision, task: TaskRuns) -> float | None:
-    """Return a claim's number of a task at its last look; before the first one, None where runs are missing.
-
-    Args:
-        decision: of the claim.
-        task: with its runs.
-    """
+    """Return a claim's number of a task at its last look; before the first one, None where runs are missing."""
     if decision.looks:
         return decision.looks[-1].by_task[task.task]
     try:

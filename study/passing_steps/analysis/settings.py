@@ -54,11 +54,7 @@ def named(seeds: Seeds) -> str:
 
 
 def loss_of(task: TaskRuns, one: Cell, seeds: Seeds) -> float:
-    """Average the points that a cell loses to the better of both shapes' best cells.
-
-    Raises:
-        LookupError: a run is not stored.
-    """
+    """Average the points that a cell loses to the better of both shapes' best cells."""
     best = task.best([task.reference(shape) for shape in SHAPES])
     return float(task.difference(best, one, seeds).mean())
 
@@ -68,9 +64,6 @@ def unsearched(scores: StudyScores) -> list[SettingLosses]:
 
     Each is of the seeds of the last look that has all its runs. What was run on more seeds is told of the first
     look's too, beside the settings that have no others.
-
-    Args:
-        scores: of the study.
     """
     found: list[tuple[str, LossOfTask]] = [
         (FIXED_NAME, _lost(cell(*FIXED, "attached"))),
@@ -142,9 +135,6 @@ def singles(scores: StudyScores) -> tuple[list[SettingLosses], str]:
 
     Where the whole grid was run on the seeds that compare, these are taken. Else each seed of those that choose is
     scored by the choice of the others. Empty where runs are missing.
-
-    Args:
-        scores: of the study.
     """
     says = named(LOOKS[0])
     compared = [SettingLosses(name, _everywhere(scores, _lost(one), LOOKS[0]), says) for name, one in _grid()]
@@ -168,11 +158,7 @@ def _lost(one: Cell) -> LossOfTask:
 
 
 def crossed_losses(task: TaskRuns) -> dict[str, float]:
-    """Compute each setting's loss on the seeds that choose, each seed against the choice of the others.
-
-    Args:
-        task: with its runs; nothing is returned where one is missing.
-    """
+    """Compute each setting's loss on the seeds that choose, each seed against the choice of the others."""
     runs = {name: task.scores.cell(task.task, PURPOSE, one, start="G") for name, one in _grid()}
     if any(seed not in found for found in runs.values() for seed in CHOOSING):
         return {}
@@ -186,7 +172,6 @@ def crossed_losses(task: TaskRuns) -> dict[str, float]:
 
 
 def _grid() -> Iterator[tuple[str, Cell]]:
-    """Yield every setting of the grid by its name."""
     for reset in RESETS:
         for shape in SHAPES:
             for one, width in zip(grid(shape, (reset,)), WIDTHS, strict=True):
@@ -203,11 +188,7 @@ def setting_name(shape: str, width: float, reset: Reset) -> str:
 
 
 def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
-    """Choose without each task in turn the setting that loses least on the others, and collect its loss there.
-
-    Args:
-        found: every single setting.
-    """
+    """Choose without each task in turn the setting that loses least on the others, and collect its loss there."""
     losses = {}
     for title in found[0].losses:
         best = min(found, key=lambda one: fmean(loss for name, loss in one.losses.items() if name != title))
@@ -216,12 +197,7 @@ def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
 
 
 def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
-    """Write both tables of estimates.
-
-    Args:
-        scores: of the study.
-        taken: what settings without a search lose.
-    """
+    """Write both tables of estimates."""
     found, says = singles(scores)
     parts = [
         "No verdict rests on these estimates. Lost are points of test accuracy to the best of 32 cells (two "
@@ -240,7 +216,6 @@ def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
 
 
 def _not_run(taken: Sequence[SettingLosses]) -> list[str]:
-    """Say that registered estimates are missing, where some are."""
     count = sum(not one.losses for one in taken)
     return [f"Registered estimates that are not run: {count}."] if count else []
 
@@ -250,10 +225,6 @@ def losses_by_way(scores: StudyScores, taken: Sequence[SettingLosses]) -> dict[s
 
     Of a way that several looks have, the last look's losses are taken. Ways of the same seeds stand together, and
     those of the most seeds in front.
-
-    Args:
-        scores: of the study.
-        taken: what settings without a search lose.
     """
     plain = next((one for one in singles(scores)[0] if one.name == PLAIN_NAME), None)
     every = [*taken, *([] if plain is None else [plain])]

@@ -70,14 +70,7 @@ def common(found: Sequence[Way]) -> list[str]:
 
 
 def read_tuned(root: Path) -> TunedRuns:
-    """Read the runs of the search of width and learning rate.
-
-    Args:
-        root: of the checkout.
-
-    Raises:
-        InputError: the store is damaged.
-    """
+    """Read the runs of the search of width and learning rate."""
     found: dict[str, dict[str, dict[int, RunPoints]]] = {}
     for entry in Store(root / "study" / FIRST, FIRST).entries([SEARCHED]):
         if entry.task in TASKS and entry.cell.get("surrogate") == SEARCHED_SHAPE:
@@ -92,14 +85,7 @@ def shared(cells: Sequence[Seeds]) -> list[int]:
 
 
 def read_defaults(root: Path) -> dict[str, dict[str, dict[int, RunPoints]]]:
-    """Read by library default and task the runs of what a library ships.
-
-    Args:
-        root: of the checkout.
-
-    Raises:
-        InputError: the store is damaged.
-    """
+    """Read by library default and task the runs of what a library ships."""
     found: dict[str, dict[str, dict[int, RunPoints]]] = {name: {} for name in DEFAULTS}
     for entry in Store(root / "study" / FIRST, FIRST).entries(DEFAULT_BLOCKS):
         name = str(entry.cell.get("surrogate"))
@@ -109,11 +95,7 @@ def read_defaults(root: Path) -> dict[str, dict[str, dict[int, RunPoints]]]:
 
 
 def picked(cells: Sequence[Seeds]) -> float:
-    """Average the test accuracy of what one seed's validation picks, over the other seeds and each seed in turn.
-
-    Args:
-        cells: the runs of each, by seed.
-    """
+    """Average the test accuracy of what one seed's validation picks, over the other seeds and each seed in turn."""
     scores = []
     for seed in shared(cells):
         best = max(cells, key=lambda cell: cell[seed].validation)
@@ -127,14 +109,7 @@ def ways(
     tuned: TunedRuns,
     defaults: Mapping[str, Mapping[str, Seeds]],
 ) -> list[Way]:
-    """List ways to a setting with what each loses on every task.
-
-    Args:
-        evidence: by reset and task, for what is chosen without a task.
-        runs: of the map.
-        tuned: of the search.
-        defaults: of libraries.
-    """
+    """List ways to a setting with what each loses on every task."""
     best = {task: best_known(runs, task) for task in TASKS}
 
     def unseen(name: str, scores: Mapping[str, float]) -> Way:
@@ -182,7 +157,6 @@ def mean_test(cell: Seeds) -> float:
 def _cells(
     runs: RunsOfCells, resets: Sequence[Reset], shapes: Sequence[str], widths: Sequence[float]
 ) -> dict[str, list[Seeds]]:
-    """Collect by task the cells of some resets, shapes and widths that were run."""
     places: list[tuple[Reset, str, float]] = [
         (reset, shape, width) for reset in resets for shape in shapes for width in widths
     ]
@@ -210,12 +184,7 @@ def _at_targets(
 
 
 def text(found: Sequence[Way], titles: Sequence[str]) -> str:
-    """Tabulate the ways, the cheapest first.
-
-    Args:
-        found: the ways.
-        titles: of the tasks.
-    """
+    """Tabulate the ways, the cheapest first."""
     rows: list[list[Item]] = [
         [
             way.name,
@@ -229,22 +198,14 @@ def text(found: Sequence[Way], titles: Sequence[str]) -> str:
 
 
 def picture(found: Sequence[Way]) -> StudyPicture:
-    """Return the picture of runs spent against points lost.
-
-    Args:
-        found: the ways.
-    """
+    """Return the picture of runs spent against points lost."""
     numbers = [(way.name, way.runs, sorted(way.losses.items())) for way in found]
     says = "Points lost against runs spent: a mark a way to a setting, with its tasks as small marks."
     return StudyPicture(PICTURE, says, numbers, lambda: spending_figure(found))
 
 
 def spending_figure(found: Sequence[Way]) -> Figure:
-    """Draw a row a way, the cheapest on top: points lost on each task, and their mean.
-
-    Args:
-        found: the ways.
-    """
+    """Draw a row a way, the cheapest on top: points lost on each task, and their mean."""
     from matplotlib.figure import Figure
 
     from sgbench.plots.style import GRID, INK, SOFT, VERMILION

@@ -221,13 +221,7 @@ class Answer:
 def answer_of(
     decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]
 ) -> Answer:
-    """Write the answer from the verdicts, the same for README, the pages and `sgbench recommend`.
-
-    Args:
-        decisions: of all claims.
-        scores: of the study.
-        losses: points lost to a task's best cell, by way.
-    """
+    """Write the answer from the verdicts, the same for README, the pages and `sgbench recommend`."""
     rule = rule_of(decisions)
     verdicts = tuple(verdict_sentences(one) for one in decisions)
     sentences = " ".join(_answer(rule, decisions, scores, losses))

@@ -103,12 +103,6 @@ def loss(task: str, runs: Accuracies, way: str, seeds: Sequence[int]) -> WidthLo
     """Compute each seed's loss: test accuracy at the way's own width minus that at the plain way's.
 
     Both widths are chosen by the other seeds, so that no seed takes part in its own choice.
-
-    Args:
-        task: its name.
-        runs: its accuracies.
-        way: another way to train.
-        seeds: two or more, of which every run is there.
     """
     points, kept, own = [], [], []
     for seed in seeds:
@@ -120,13 +114,7 @@ def loss(task: str, runs: Accuracies, way: str, seeds: Sequence[int]) -> WidthLo
 
 
 def claim(way: str, losses: Sequence[WidthLoss], tasks: int) -> HypothesisResult:
-    """Test whether widths carry over to a way to train, on all tasks and all seeds; open before all are stored.
-
-    Args:
-        way: another way to train.
-        losses: of each task whose runs are stored.
-        tasks: how many there are.
-    """
+    """Test whether widths carry over to a way to train, on all tasks and all seeds; open before all are stored."""
     seeds = min((len(one.points) for one in losses), default=0)
     result = HypothesisResult(
         name=way,

@@ -40,11 +40,7 @@ LEVEL = 0.025
 
 
 def make_report(given: ReportInput) -> Report:
-    """Write the page of the study.
-
-    Args:
-        given: of the study.
-    """
+    """Write the page of the study."""
     scores = given.evidence.scores
     tasks = given.evidence.loaded.study.tasks
     state = [
@@ -74,13 +70,7 @@ def make_report(given: ReportInput) -> Report:
 
 
 def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[WidthLoss]], tasks: int) -> str:
-    """Say in a few sentences what was found, and how sure that is.
-
-    Args:
-        claims: of each other way to train.
-        losses: of each way, those of the tasks whose runs are stored.
-        tasks: how many there are.
-    """
+    """Say in a few sentences what was found, and how sure that is."""
     words = []
     for one in claims:
         found = losses[one.name]

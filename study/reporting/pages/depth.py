@@ -78,7 +78,6 @@ def _share(runs: Iterable[Score]) -> Estimate:
 
 
 def _lines(runs: list[Score], gain: float, width: float) -> tuple[DepthLine, ...]:
-    """Make a line over depth for each tail, of the runs with this gain and width."""
     place = (gain, width)
     here = [run for run in runs if (_number(run, "init.gain"), _number(run, "width_fwhm")) == place]
     depths = tuple(sorted({layers(run) for run in here}))
@@ -116,7 +115,6 @@ def _message(runs: list[Score]) -> str:
 
 
 def _place(run: Score) -> tuple[int, float, float, float]:
-    """Return layers, gain, tail and width of a run."""
     numbers = (_number(run, key) for key in ("init.gain", "surrogate.tail", "width_fwhm"))
     return (layers(run), *numbers)  # type: ignore[return-value]
 

@@ -129,6 +129,5 @@ def _table(name: str, known: dict[str, dict[str, Forgiving]]) -> str:
 
 
 def _said(one: Forgiving) -> str:
-    """Write a share with its interval in percent."""
     ends = [None if end is None else PERCENT * end for end in (one.low, one.high)]
     return interval(PERCENT * one.share, ends[0], ends[1], 0)

@@ -68,10 +68,6 @@ class StudyPage:
 def with_titles(page: StudyPage, titles: Mapping[str, str]) -> StudyPage:
     """Add behind a page's first part what the codes of tasks mean that stand in it without their titles.
 
-    Args:
-        page: of a report.
-        titles: of all tasks, by code.
-
     >>> page = StudyPage("a.md", "A", ("Better on T4; see T5: words.",))
     >>> with_titles(page, {"T4": "letters", "T5": "words"}).parts
     ('Better on T4; see T5: words.', 'Tasks: T4 (letters).')

@@ -91,7 +91,6 @@ def _expected(evidence: StudyEvidence, task: str) -> TuningPanel | None:
 
 
 def _bought(panel: TuningPanel) -> str:
-    """Describe how far each shape comes from one setting to all of them."""
     gains = ", ".join(f"{line.name} {line.scores[0]:.1f} to {line.scores[-1]:.1f} %" for line in panel.lines)
     return f"**{panel.title}**: from one setting to the best of {len(panel.lines[0].scores)}, {gains}."
 
@@ -104,7 +103,6 @@ def _rates(evidence: StudyEvidence, task: str) -> list[float]:
 
 
 def _runs(evidence: StudyEvidence, task: str, shape: str, width: float, rate: float) -> list[Score]:
-    """List the runs of one setting of the map."""
     cell: Cell = {"surrogate": shape, "width_fwhm": width, "optimizer.lr": rate}
     return list(evidence.scores.cell(task, "map", cell, start="A2").values())
 
@@ -127,7 +125,6 @@ def _maps(evidence: StudyEvidence, task: str) -> HeatMaps | None:
 
 
 def _close(maps: HeatMaps, panel: HeatPanel) -> int:
-    """Count the settings of a panel that are within the tolerance of the best of all panels."""
     best = max(score for one in maps.panels for line in one.scores for score in line if score is not None)
     return sum(
         score is not None and score >= best - maps.tolerance for line in panel.scores for score in line

@@ -39,12 +39,7 @@ class SharePanel:
 
 
 def shares_figure(panels: Sequence[SharePanel], *, label: str) -> Figure:
-    """Draw a panel a task, shapes as rows, shares in per cent with their intervals.
-
-    Args:
-        panels: at least one.
-        label: what the shares are of.
-    """
+    """Draw a panel a task, shapes as rows, shares in per cent with their intervals."""
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     most = max(len(panel.marks) for panel in panels)
@@ -94,12 +89,7 @@ class DepthPanel:
 
 
 def depth_figure(panels: Sequence[DepthPanel], *, columns: int = COLUMNS) -> Figure:
-    """Draw a panel a start and width, a line a tail: the share of runs that learn against the number of layers.
-
-    Args:
-        panels: row by row, whole rows.
-        columns: panels of a row, at most.
-    """
+    """Draw a panel a start and width, a line a tail: the share of runs that learn against the number of layers."""
     columns = min(columns, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(1.0 + 3.7 * columns, 1.0 + 2.9 * rows), layout="constrained")

@@ -23,12 +23,7 @@ def is_crowded(record: RunRecord) -> bool | None:
 
 
 def audited(page: StudyPage, void: Iterable[StoreEntry]) -> StudyPage:
-    """Append to a page what the rule says of the void records, block by block.
-
-    Args:
-        page: with the deviations.
-        void: the records that count no more.
-    """
+    """Append to a page what the rule says of the void records, block by block."""
     found: dict[tuple[str, str], list[bool | None]] = {}
     for entry in void:
         found.setdefault((entry.block, entry.task), []).append(is_crowded(entry.record))
@@ -44,7 +39,6 @@ def audited(page: StudyPage, void: Iterable[StoreEntry]) -> StudyPage:
 
 
 def _text(said: list[bool | None]) -> str:
-    """Write how many records the rule makes void."""
     if None in said:
         lacking = said.count(None)
         return NOT if lacking == len(said) else f"{lacking} of {len(said)} {NOT}"

@@ -80,15 +80,7 @@ def files_read(protocols: tuple[str, ...]) -> list[Path]:
 
 
 def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
-    """Read the committed results of a checkout, those that are there.
-
-    Args:
-        root: of the checkout.
-        protocols: whose boards are read.
-
-    Raises:
-        InputError: a file is a link or too large.
-    """
+    """Read the committed results of a checkout, those that are there."""
     paths = {protocol: root / BOARDS / protocol / TABLE for protocol in protocols}
     boards = {protocol: read_board(path) for protocol, path in paths.items() if path.is_file()}
     page, costs = root / REPRODUCTIONS, root / RULE_COSTS
@@ -100,11 +92,7 @@ def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
 
 
 def read_figures(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
-    """Read every figure of the page that `sgbench reproduce --update` has written.
-
-    Raises:
-        InputError: the file is a link or too large, or a figure is no number.
-    """
+    """Read every figure of the page that `sgbench reproduce --update` has written."""
     page = read_reproductions(path)
     figures: dict[str, dict[str, ReproducedFigure]] = {}
     if page is None:
@@ -135,11 +123,7 @@ def _figure(cells: Mapping[str, str]) -> ReproducedFigure:
 
 
 def read_rule_costs(path: Path) -> dict[str, RuleCost]:
-    """Read time and memory of each rule, measured on a recurrent layer at the shortest sequence.
-
-    Raises:
-        InputError: the file is a link, too large, or not what the benchmark of rules writes.
-    """
+    """Read time and memory of each rule, measured on a recurrent layer at the shortest sequence."""
     try:
         measured = json.loads(read_bytes(path))
         steps = str(min(measured["settings"]["lengths"]))
@@ -155,11 +139,7 @@ def read_rule_costs(path: Path) -> dict[str, RuleCost]:
 
 
 def read_board(path: Path) -> dict[tuple[str, str], dict[int, float]]:
-    """Read a board's scores in points, by rule and network and then by seed.
-
-    Raises:
-        InputError: the file is a link or too large.
-    """
+    """Read a board's scores in points, by rule and network and then by seed."""
     scores: dict[tuple[str, str], dict[int, float]] = {}
     for row in csv.DictReader(read_bytes(path).decode().splitlines()):
         by_seed = {

@@ -24,11 +24,7 @@ class StudyFit:
     losses: Mapping[CellKey, float]
 
     def best(self) -> CellKey:
-        """Return the cell with the least mean loss, of those at the tasks' reference learning rate.
-
-        Raises:
-            InputError: no cell is stored.
-        """
+        """Return the cell with the least mean loss, of those at the tasks' reference learning rate."""
         if not self.losses:
             raise InputError(f"{self.kind}: the study has no cell that all of its tasks share")
         return min((key for key in self.losses if key[2] == 1), key=lambda key: (self.losses[key], key))
@@ -41,9 +37,6 @@ def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
     networks with one hidden layer are of one kind. For a deeper one, the task is used whose layers fire most
     similarly before training, by the geometric mean of spikes per neuron. If these spikes were not measured, for
     the network or for all tasks, all deeper tasks are used.
-
-    Raises:
-        InputError: the study has no results for networks of the kind.
     """
     kind, of_kind = _same_kind(tasks, shape)
     stored = {name: task for name, task in of_kind.items() if task.cells}
@@ -101,7 +94,6 @@ def _same_length(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, d
 
 
 def _log_start(shape: Shape) -> float:
-    """Average the natural logarithm of the spikes per neuron before training over hidden layers."""
     return float(np.mean([math.log(max(spikes, SILENT)) for spikes in shape.start_spikes or (0.0,)]))
 
 

@@ -236,13 +236,7 @@ def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
 def all_hypotheses(
     scores: StudyScores, rules: Rules, *, generator: np.random.Generator
 ) -> list[HypothesisResult]:
-    """Decide every registered hypothesis, corrected for their number.
-
-    Args:
-        scores: of the study of surrogates.
-        rules: the error term and the levels.
-        generator: of the bootstrap of H4.
-    """
+    """Decide every registered hypothesis, corrected for their number."""
     return corrected(
         [
             h1(scores, rules),

@@ -134,14 +134,7 @@ def _narrow_and_lost(
     *,
     second: bool = False,
 ) -> HypothesisResult:
-    """Add to H4 the best width of each case, and how many runs are lost at the widest.
-
-    Args:
-        result: so far.
-        best: by task and shape.
-        wide: the runs at the widest, by task and shape.
-        second: whether shares are corrected for their number.
-    """
+    """Add to H4 the best width of each case, and how many runs are lost at the widest."""
     claims, shares = [], []
     rows: list[tuple[Item, ...]] = []
     for place, of in best.items():

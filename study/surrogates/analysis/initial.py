@@ -33,10 +33,6 @@ class InitialStates(Strict):
 
 
 def read_initial(folder: Path) -> InitialStates | None:
-    """Read what was measured of a study's networks before training; None where nothing was.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Read what was measured of a study's networks before training; None where nothing was."""
     path = folder / INITIAL
     return read_model(path, InitialStates) if path.exists() else None

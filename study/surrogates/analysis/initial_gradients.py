@@ -30,14 +30,6 @@ def measure_gradients(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str
     """Measure every shape and width of the regime map on one training batch of each task; yield task and cells.
 
     The batch is the first of the first map seed, the learning rate plays no part, and nothing is trained.
-
-    Args:
-        loaded: the study.
-        place: with its store and data.
-
-    Raises:
-        InputError: what the map starts from is not settled, or data are missing.
-        StorageError: the store's folder cannot be written.
     """
     seed = loaded.study.blocks[MAP].seeds.first
     wanted = [
@@ -54,7 +46,6 @@ def measure_gradients(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str
 
 
 def _task(cells: list[StudyPoint], specs: list[RunSpec]) -> Iterator[InitialCell]:
-    """Measure the cells of one task, all on the same batch."""
     data = build(specs[0]).data
     data.setup()
     batch = next(iter(data.epoch(0)))
@@ -63,14 +54,7 @@ def _task(cells: list[StudyPoint], specs: list[RunSpec]) -> Iterator[InitialCell
 
 
 def measured_cell(surrogate: str, width: float, spec: RunSpec, batch: Batch) -> InitialCell:
-    """Measure one cell at the weights that training begins with.
-
-    Args:
-        surrogate: of the cell.
-        width: of the cell, in thresholds.
-        spec: of its run.
-        batch: of the run's training data.
-    """
+    """Measure one cell at the weights that training begins with."""
     parts = build(spec)
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(parts.network, "train", 0)
     traced = trace(parts.network, batch, parts.objective)

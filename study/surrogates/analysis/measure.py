@@ -16,10 +16,6 @@ def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> It
         place: with its store and data.
         gradients: whether gradients and potentials of every cell of the map are measured, for the report, in place
             of the spikes of each task's network, for recommendations.
-
-    Raises:
-        InputError: what the map starts from is not settled, or data are missing.
-        StorageError: the store's folder cannot be written.
     """
     if gradients:
         from study.surrogates.analysis.initial_gradients import measure_gradients

@@ -65,9 +65,6 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
     Args:
         given: of the study, or of one that extends it, whose hypotheses are not decided.
         rules: how comparisons are decided; the registered ones by default.
-
-    Raises:
-        InputError: what lies beside the store is damaged.
     """
     evidence = find(given, rules or Rules())
     pages = [module.page(evidence) for module in PAGES]
@@ -83,11 +80,7 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
 
 
 def find(given: ReportInput, rules: Rules) -> SurrogateEvidence:
-    """Compute the verdicts and the summary that the pages are written from.
-
-    Raises:
-        InputError: see `make_report`.
-    """
+    """Compute the verdicts and the summary that the pages are written from."""
     base = given.evidence
     loaded, scores = base.loaded, base.scores
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))

@@ -55,6 +55,5 @@ def looked_again(result: HypothesisResult, tables: dict[str, RunTable], rules: R
 
 
 def _joined(first: RunTable, more: RunTable) -> RunTable:
-    """Put the columns of two tables of the same cells into one."""
     runs = tuple((*row, *new) for row, new in zip(first.runs, more.runs, strict=True))
     return RunTable(first.cells, (*first.seeds, *more.seeds), runs, first.planned + more.planned, 0)

@@ -37,16 +37,7 @@ def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
 
 
 def measure(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
-    """Measure the network of each task of the map, and of later ones, on one training batch; store and yield each.
-
-    Args:
-        loaded: the study.
-        place: with its store and data.
-
-    Raises:
-        InputError: what the map starts from is not settled, or data are missing.
-        StorageError: the store's folder cannot be written.
-    """
+    """Measure the network of each task of the map, and of later ones, on one training batch; store and yield each."""
     known = dict(read_starts(place.store.folder))
     for task, sent in _measured(loaded, place):
         if sent is not None:

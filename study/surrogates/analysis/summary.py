@@ -100,14 +100,7 @@ def later_tasks(
     entries: Sequence[StoreEntry],
     starts: Mapping[str, tuple[float, ...]],
 ) -> dict[str, LaterTask]:
-    """Summarise what the recommendation lost on tasks that the fit has nothing of.
-
-    Args:
-        loaded: the study.
-        regrets: by task, in points.
-        entries: the stored runs.
-        starts: see `summarise`.
-    """
+    """Summarise what the recommendation lost on tasks that the fit has nothing of."""
     firsts = {entry.task: entry for entry in reversed(entries)}
     return {
         task: LaterTask(

@@ -54,12 +54,7 @@ def shape_spread(accuracy: Floats) -> ShapeSpread:
 
 
 def paragraphs(evidence: SurrogateEvidence, tables: Mapping[str, RunTable]) -> list[str]:
-    """Write the estimate over tasks with an accuracy, and a line for each of them.
-
-    Args:
-        evidence: of the study.
-        tables: each shape at its own best, by task.
-    """
+    """Write the estimate over tasks with an accuracy, and a line for each of them."""
     tasks = evidence.loaded.study.tasks
     accurate = {task: look for task, look in tables.items() if tasks[task].outcome == "accuracy"}
     if not accurate:

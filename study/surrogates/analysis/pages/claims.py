@@ -56,5 +56,4 @@ def _rule(claim: LiteratureClaim) -> str:
 
 
 def _row(claim: LiteratureClaim, decided: Decided) -> list[str]:
-    """Write the line of a claim."""
     return [claim.name, claim.says, f"**{decided.verdict}**", decided.number.replace("|", "/"), claim.again]

@@ -202,7 +202,6 @@ def fewer_spikes_than_arctan(evidence: SurrogateEvidence) -> Decided:
 
 
 def _ratio_text(effect: Contrast | RandomEffects) -> str:
-    """Write an effect on logarithms as a ratio with its interval."""
     mean = effect.mean if isinstance(effect, RandomEffects) else effect.estimate
     low, high = (None if end is None else math.exp(end) for end in (effect.low, effect.high))
     return interval(math.exp(mean), low, high, 2)

@@ -24,12 +24,7 @@ class EdgeCells(NamedTuple):
 
 
 def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
-    """Count the settled cells of the tuning block at the edge of its factors; None before it and its start ran.
-
-    Args:
-        study: with the block.
-        settled: what its blocks have settled on.
-    """
+    """Count the settled cells of the tuning block at the edge of its factors; None before it and its start ran."""
     if TUNING not in settled or TUNING not in study.blocks:
         return None
     (grid,) = study.blocks[TUNING].grids
@@ -48,7 +43,6 @@ def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
 
 
 def _start(task: str, cell: Cell, starts: Mapping[str, object]) -> Cell:
-    """Find the cell of the same shape that the grid went out from."""
     for one in starts.get(task, ()):  # type: ignore[attr-defined]
         if one["surrogate"] == cell["surrogate"]:
             return one
@@ -56,18 +50,12 @@ def _start(task: str, cell: Cell, starts: Mapping[str, object]) -> Cell:
 
 
 def _is_edge(value: Word, start: Word, factors: tuple[Word, ...] | list[Word]) -> bool:
-    """Return whether a number is its start times the least or the largest factor."""
     nearest = min(factors, key=lambda factor: abs(float(value) / float(start) - float(factor)))  # type: ignore[arg-type]
     return nearest in (min(factors, key=float), max(factors, key=float))  # type: ignore[arg-type]
 
 
 def sentence(study: Study, settled: Settled) -> list[str]:
-    """Write how many settled cells lie at an edge; nothing before the block ran.
-
-    Args:
-        study: with the block.
-        settled: what its blocks have settled on.
-    """
+    """Write how many settled cells lie at an edge; nothing before the block ran."""
     found = edge_cells(study, settled)
     if found is None:
         return []

@@ -121,7 +121,6 @@ def _reset_row(
 
 
 def _difference(a: Runs, b: Runs) -> str:
-    """Write the mean paired difference in points with its 95 % interval."""
     found = estimate([a[seed].accuracy - b[seed].accuracy for seed in sorted(a)])
     return interval(found.value, found.low, found.high)
 

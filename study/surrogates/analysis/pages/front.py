@@ -14,12 +14,7 @@ from study.surrogates.analysis.pages.remarks import interval_level, remark_lines
 
 
 def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
-    """Write the front page of a study's report: question, outcome, and what is open.
-
-    Args:
-        evidence: of the study.
-        pages: the others, in their order.
-    """
+    """Write the front page of a study's report: question, outcome, and what is open."""
     results = evidence.results
     words = [result.verdict for result in results]
     study = evidence.loaded.study
@@ -97,7 +92,6 @@ def _registered(evidence: SurrogateEvidence) -> str:
 
 
 def _rows(result: HypothesisResult, level: str) -> str:
-    """Put a hypothesis's table under its name and the level of its intervals, folded."""
     has_ends = any(name.endswith("low") for name in result.header)
     numbers = table(result.header, result.rows)
     return details(f"{result.name}: {result.cells}", f"{level}\n\n{numbers}" if has_ends else numbers)

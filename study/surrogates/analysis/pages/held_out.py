@@ -122,14 +122,12 @@ def _table(evidence: SurrogateEvidence, task: str) -> RunTable | None:
 
 
 def _tuned(evidence: SurrogateEvidence, task: str) -> RunTable:
-    """Tabulate the runs of each shape's own best cell on the tuning seeds."""
     cells = list(own_best(evidence.scores, task, block=TUNING).values())
     seeds = evidence.loaded.study.blocks[TUNING].seeds.values
     return run_table(evidence.scores, task, "tuning", cells, seeds, start=TUNING)
 
 
 def _best_shape(evidence: SurrogateEvidence, task: str) -> str:
-    """Name the shape whose own best cell has the highest mean validation accuracy on the tuning seeds."""
     shapes = list(own_best(evidence.scores, task, block=TUNING))
     return shapes[int(_tuned(evidence, task).validation.mean(axis=1).argmax())]
 
@@ -193,11 +191,7 @@ def _message(evidence: SurrogateEvidence, task: str, runs: RunTable) -> str:
 
 
 def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummary]]:
-    """Group the tasks of a summary by the kind of network that a recommendation is fitted to.
-
-    Args:
-        tasks: of a summary.
-    """
+    """Group the tasks of a summary by the kind of network that a recommendation is fitted to."""
     groups: dict[str, Mapping[str, TaskSummary]] = {}
     for task in tasks.values():
         try:

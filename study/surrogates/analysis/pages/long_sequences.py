@@ -101,7 +101,6 @@ def _expected(evidence: SurrogateEvidence, task: str, cells: Cells) -> str:
 
 
 def _best_width(cells: Cells, shape: str) -> float:
-    """Choose a shape's width by mean validation accuracy."""
     widths = [width for other, width in cells if other == shape]
     return max(widths, key=lambda width: fmean(run.validation for run in cells[shape, width]))
 
@@ -122,5 +121,4 @@ def _remedy(name: str, plain: Cells, remedied: Cells) -> str:
 
 
 def _accuracy(runs: list[Score]) -> float:
-    """Average test accuracy over seeds, in points."""
     return fmean(run.accuracy for run in runs)

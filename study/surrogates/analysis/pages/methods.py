@@ -20,14 +20,7 @@ def latest_looks(
     *,
     start: str = "A3b",
 ) -> dict[str, RunTable]:
-    """Collect the latest complete look at some methods, a row a method; tasks without one are left out.
-
-    Args:
-        evidence: with the runs.
-        cells: by task and method.
-        names: of the methods.
-        start: the block whose starting point the cells have.
-    """
+    """Collect the latest complete look at some methods, a row a method; tasks without one are left out."""
     tables = {}
     for task, of in cells.items():
         rows = [of[name] for name in names if name in of]
@@ -52,13 +45,7 @@ def compared_looks(
 
 
 def score_panel(evidence: SurrogateEvidence, task: str, look: RunTable) -> MethodPanel:
-    """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs.
-
-    Args:
-        evidence: with the study.
-        task: of the runs.
-        look: the runs.
-    """
+    """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs."""
     title = f"{task}: {evidence.title(task)}"
     values = tuple(score(list(runs)) for runs in look.runs)
     if evidence.loaded.study.tasks[task].outcome == "solved":
@@ -67,11 +54,7 @@ def score_panel(evidence: SurrogateEvidence, task: str, look: RunTable) -> Metho
 
 
 def told_apart(compared: Sequence[Compared]) -> str:
-    """List for each method how its comparison with the reference ends on each task.
-
-    Args:
-        compared: of every method and task.
-    """
+    """List for each method how its comparison with the reference ends on each task."""
     by_method: dict[str, list[str]] = {}
     for one in compared:
         by_method.setdefault(one.method, []).append(f"{one.verdict.word} on {one.task}")
@@ -79,13 +62,7 @@ def told_apart(compared: Sequence[Compared]) -> str:
 
 
 def difference_table(compared: Sequence[Compared], kind: str, reference: str) -> str:
-    """Tabulate each method's difference to the reference.
-
-    Args:
-        compared: of every method and task.
-        kind: what a method is, such as "rule".
-        reference: what the others are compared with.
-    """
+    """Tabulate each method's difference to the reference."""
     rows = []
     for one in compared:
         verdict = one.verdict

@@ -176,7 +176,6 @@ def _tries(evidence: SurrogateEvidence) -> str:
 
 
 def _by_setting(runs: Sequence[Score]) -> list[float]:
-    """Average validation accuracy over seeds, setting by setting."""
     groups: dict[str, list[float]] = {}
     for run in runs:
         groups.setdefault(repr(sorted(run.cell.items())), []).append(run.validation)

@@ -105,11 +105,7 @@ def _margins(evidence: SurrogateEvidence, runs: Sequence[Score]) -> list[str]:
 
 
 def pair_spread(runs: Sequence[Score]) -> tuple[float | None, int]:
-    """Return the standard deviation over seeds of atan minus triangle, pooled over good settings, and their number.
-
-    Args:
-        runs: of one task.
-    """
+    """Return the standard deviation over seeds of atan minus triangle, pooled over good settings, and their number."""
     groups: dict[str, list[Score]] = {}
     for run in runs:
         groups.setdefault(cell_text(run.cell, without=["surrogate"]), []).append(run)
@@ -131,7 +127,6 @@ def pair_spread(runs: Sequence[Score]) -> tuple[float | None, int]:
 
 
 def _has(run: Score, cell: Mapping[str, object]) -> bool:
-    """Return whether a run has all settings of a cell."""
     return all(canonical(run.settings.get(key)) == canonical(value) for key, value in cell.items())
 
 

@@ -130,11 +130,7 @@ def _mark(logs: list[float], accuracy: list[float]) -> SpikeMark:
 
 
 def ratios_to_reference(tables: dict[str, RunTable]) -> tuple[float, dict[str, SpikeRatio | None]]:
-    """Return the accuracy at which shapes are compared, and the spikes of each over those of the reference.
-
-    Args:
-        tables: of one task, by shape.
-    """
+    """Return the accuracy at which shapes are compared, and the spikes of each over those of the reference."""
     target = max(float(one.accuracy.mean(axis=1).max()) for one in tables.values()) - BELOW_BEST_POINTS
     return target, {shape: _ratio(tables, shape, target) for shape in tables if shape != REFERENCE}
 
@@ -157,7 +153,6 @@ def _row(task: str, target: float, shape: str, ratio: SpikeRatio | None) -> list
 
 
 def _not_reached(ratio: SpikeRatio | None) -> str:
-    """Say who does not reach the accuracy."""
     if ratio is None:
         return "no setting that sends spikes in every run"
     if math.isnan(ratio.ratio):

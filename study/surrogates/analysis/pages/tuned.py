@@ -69,7 +69,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def _own(evidence: SurrogateEvidence, task: str) -> list[Cell]:
-    """List the best cell of each shape on a task."""
     return list(own_best(evidence.scores, task).values())
 
 

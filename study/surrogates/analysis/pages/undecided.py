@@ -21,12 +21,7 @@ def _chance(line: PlanLine) -> str:
 
 
 def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
-    """Tabulate the plan of every open hypothesis, the cheapest first.
-
-    Args:
-        lines: of the plan.
-        claims: of the hypotheses in words, by name.
-    """
+    """Tabulate the plan of every open hypothesis, the cheapest first."""
     rows = [
         [
             claims[line.claim],

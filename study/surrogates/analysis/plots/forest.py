@@ -46,14 +46,7 @@ class ForestPanel:
 def forest_figure(
     panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points"
 ) -> Figure:
-    """Draw a panel a shape, tasks as rows, the margin shaded.
-
-    Args:
-        panels: of the same tasks.
-        margin: within which two shapes count as equal, in the unit.
-        reference: shape that the others are compared with.
-        unit: of the differences.
-    """
+    """Draw a panel a shape, tasks as rows, the margin shaded."""
     labels = list(dict.fromkeys(row.label for panel in panels for row in panel.rows))
     height = len(labels) * ROW + 1.7
     figure = Figure(figsize=(2.2 + 2.25 * len(panels), height), layout="constrained")
@@ -71,7 +64,6 @@ def forest_figure(
 
 
 def _handle(axes: Axes, word: str) -> Any:
-    """Build the legend's entry of one verdict's mark."""
     text = {"equal": "equal within the margin (shaded)", "open": "open"}.get(word, word)
     return axes.plot([], [], linestyle="none", markersize=8, label=text, **LOOKS[word])[0]
 

@@ -41,12 +41,7 @@ class MethodPanel:
 
 
 def methods_figure(names: Sequence[str], panels: Sequence[MethodPanel]) -> Figure:
-    """Draw a panel a score or cost, methods as rows; a dashed line goes through the first one's number.
-
-    Args:
-        names: of the methods, the one that the others are compared with first.
-        panels: at least one.
-    """
+    """Draw a panel a score or cost, methods as rows; a dashed line goes through the first one's number."""
     figure = Figure(figsize=(2.4 + 2.3 * len(panels), len(names) * ROW + 1.8), layout="constrained")
     grid: Any = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=True):

@@ -47,10 +47,6 @@ def start_figure(panels: Sequence[StartPanel], *, label: str) -> Figure:
     """Draw a panel a task: score against a number before training on a log scale, a mark a shape and width.
 
     What is 0 stands in a grey strip to the left, what is not finite in one to the right.
-
-    Args:
-        panels: at least one.
-        label: of the number before training.
     """
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)

@@ -47,9 +47,6 @@ def fit_blocks(scores: ArrayLike) -> BlockModel:
     Args:
         scores: by method and seed [methods k, seeds n], complete, in any unit.
 
-    Raises:
-        InputError: where the table is incomplete or smaller than 2 by 2.
-
     >>> model = fit_blocks([[1.0, 2.0, 3.0], [2.0, 4.0, 3.0]])
     >>> model.means, model.variance, model.degrees
     ((2.0, 3.0), 0.5, 2)
@@ -120,9 +117,6 @@ def poolable(
         generator: of the simulated distribution.
         level: below this p-value `trustworthy` is false.
         draws: tables simulated.
-
-    Raises:
-        InputError: where the table is incomplete or has fewer than three methods (two have nothing to pool).
 
     >>> steady, noisy = [[0.0, 0.1, 0.0, 0.1, 0.0], [0.1, 0.0, 0.0, 0.0, 0.1]], [[9.0, -8.0, 5.0, -7.0, 1.0]]
     >>> poolable(steady + noisy, generator=np.random.default_rng(0)).trustworthy

@@ -55,9 +55,6 @@ def against_reference(
     Returns:
         one comparison for each other method, in the order of the rows.
 
-    Raises:
-        InputError: where the table is incomplete or has no such row.
-
     >>> scores = [[80.0, 82.0, 81.0, 80.5], [84.0, 86.5, 85.0, 84.0], [80.0, 82.5, 80.5, 80.0]]
     >>> [(row.method, row.difference, round(row.p, 4)) for row in against_reference(scores)]
     [(1, 4.0, 0.0006), (2, -0.125, 0.6376)]
@@ -110,9 +107,6 @@ def dunnett_p(t: ArrayLike, comparisons: int, degrees: float) -> Floats:
         t: statistics, in standard errors [any].
         comparisons: m, methods other than the reference.
         degrees: nu, of freedom of the pooled variance.
-
-    Raises:
-        InputError: where there is no comparison or no degree of freedom.
 
     >>> dunnett_p([2.57, 2.99], 2, 10).round(3)
     array([0.05 , 0.025])

@@ -23,11 +23,6 @@ def error_between_groups(x: ArrayLike, y: ArrayLike, groups: Sequence[str]) -> f
     A case is predicted by the straight line between its two neighbours in x among the others, beyond which the
     nearest counts; of others with equal x their mean counts.
 
-    Args:
-        x: one finite number a case.
-        y: what is predicted, one a case.
-        groups: of each case, e.g. its method; two at least.
-
     >>> error_between_groups([1.0, 3.0, 2.0], [10.0, 30.0, 26.0], ["a", "a", "b"])  # 6, and 16 and 4 from one alone
     8.666666666666666
     """
@@ -56,10 +51,6 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
 
     Source: Spearman 1904, American Journal of Psychology 15(1).
 
-    Args:
-        x: one number a case; infinite ones rank highest.
-        y: one a case.
-
     >>> spearman([1.0, 2.0, 30.0], [5.0, 6.0, 7.0]), spearman([0.0, 0.0, 1.0], [2.0, 2.0, 1.0])
     (1.0, -1.0)
     """
@@ -83,9 +74,6 @@ def rank_correlation(x: ArrayLike, scores: ArrayLike) -> RankCorrelation:
     Args:
         x: one number a case [cases]; infinite ones rank highest.
         scores: by case and seed [cases, seeds].
-
-    Raises:
-        InputError: x and scores do not fit, or one of them does not vary.
 
     >>> result = rank_correlation([1.0, 2.0, 3.0, 4.0], [[1.0, 1.0], [2.0, 3.0], [3.0, 2.0], [4.0, 4.0]])
     >>> round(result.mean, 3), result.low

@@ -34,18 +34,6 @@ def share_verdict(
     Source: Newcombe 1998, Statistics in Medicine 17(8), method 10; Schuirmann 1987, Journal of Pharmacokinetics and
     Biopharmaceutics 15(6), for the two one-sided tests.
 
-    Args:
-        solved_a: runs of A that solve the task.
-        runs_a: of A.
-        solved_b: runs of B that solve it.
-        runs_b: of B.
-        margin: Delta, a difference of shares between 0 and 1.
-        level: of the difference, two-sided, and of each one-sided test.
-        p_differs: in place of Boschloo's, where it was corrected for many comparisons.
-
-    Raises:
-        InputError: where the margin is no share, or there are no runs.
-
     >>> share_verdict(10, 10, 10, 10, margin=0.2).word, share_verdict(11, 11, 11, 11, margin=0.2).word
     ('open', 'equal')
     >>> share_verdict(1, 10, 10, 10, margin=0.2).word

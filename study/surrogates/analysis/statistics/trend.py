@@ -43,9 +43,6 @@ def trend(scores: ArrayLike, covariate: ArrayLike, *, confidence: float = 0.95) 
         covariate: of each method [methods], such as the slope at rest; not all equal.
         confidence: of the interval.
 
-    Raises:
-        InputError: where the table is incomplete, or the covariate does not fit it or is constant.
-
     >>> result = trend([[80.0, 81.0], [79.0, 81.0], [78.0, 80.0]], [0.0, 0.1, 0.2])
     >>> [round(slope, 6) for slope in result.by_seed], round(result.slope, 6)
     ([-10.0, -5.0], -7.5)

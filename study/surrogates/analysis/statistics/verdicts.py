@@ -53,9 +53,6 @@ def intersection_union(p_values: Sequence[float]) -> float:
 
     Source: Berger 1982, Technometrics 24(4), theorem 1.
 
-    Raises:
-        InputError: where there is no task.
-
     >>> intersection_union([0.01, 0.04, 0.02])
     0.04
     """
