@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sgbench.yours.compare_in import compare_in
     from sgbench.yours.compiled import compile
     from sgbench.yours.energy_of import energy_of
+    from sgbench.yours.unroll import unroll
     from sgbench.yours.use import use
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "run",
     "show",
     "sweep",
+    "unroll",
     "use",
 ]
 HOMES = {
@@ -95,6 +97,7 @@ HOMES = {
     "run": "sgbench.training.runner",
     "show": "sgbench.notebook.browse.show_entry",
     "sweep": "sgbench.notebook.sweep",
+    "unroll": "sgbench.yours.unroll",
     "use": "sgbench.yours.use",
 }
 """Maps each public name to its module; a name that is called otherwise there is added to the module's."""

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
-from sgbench.yours.all_steps import GivenCurrent
-from sgbench.yours.snntorch_neurons import convert_neuron
-from sgbench.yours.step_graph import is_hooked, is_snntorch
+from sgbench.yours.snntorch_neurons import SnnTorchNeuron
+from sgbench.yours.spiking_modules import state_names
+from sgbench.yours.traced.layers import GivenCurrent
+from sgbench.yours.traced.record import HOOKS
 
 FEWEST_AXES = 2
 """Axes that every current has, time and batch; features follow."""
@@ -52,31 +53,27 @@ class CompiledNeuron(nn.Module):
                 f"compile: currents have shape {tuple(current.shape)}; [time, batch, ...] is needed, all time "
                 f"steps at once"
             )
-        is_catalogue_neuron = isinstance(self.neuron, Neuron)
-        layer = GivenCurrent("neuron", self._neuron(tuple(current.shape[2:])))
-        engine = Engine("auto", current.device)
-        if is_catalogue_neuron:
-            run = engine.unroll([layer], current, [state], keep_u=True)[0]
-            output, u = run[:2]
-        else:
-            run = engine.unroll([layer], current.flatten(2), [state], keep_u=True)[0]
-            output, u = (None if flat is None else flat.view(current.shape) for flat in run[:2])
-        if output is None:
+        layer = GivenCurrent("neuron", self._neuron())
+        run = Engine("auto", current.device).unroll([layer], current, [state], keep_u=True)[0]
+        if run.output is None:
             raise AssertionError("the last layer's output is always there")
-        return AllStates(output, u, run.state)
+        return AllStates(run.output, run.u, run.state)
 
     @property
     def runs_on(self) -> str:
         """Return the engine that runs the neurons, and the reason."""
-        return ": ".join(Engine("auto").describe([GivenCurrent("neuron", self._neuron(None))]))
+        return ": ".join(Engine("auto").describe([GivenCurrent("neuron", self._neuron())]))
 
-    def _neuron(self, features: tuple[int, ...] | None) -> Neuron:
-        """Return the neurons as a neuron of the catalogue; `features` is the shape of one sample's current."""
-        if is_hooked(self.neuron):
+    def _neuron(self) -> Neuron:
+        """Return the neurons as a neuron of the catalogue."""
+        if any(getattr(self.neuron, hooks, None) for hooks in HOOKS):
             raise InputError("compile: the neuron has hooks, which the engine does not call; remove them")
         if isinstance(self.neuron, Neuron):
             return self.neuron
-        return convert_neuron(self.neuron, "neuron", features, by="compile")
+        try:
+            return SnnTorchNeuron(self.neuron, "neuron")
+        except InputError as reason:
+            raise InputError(f"compile: {reason}") from reason
 
 
 def compile(neuron: nn.Module) -> CompiledNeuron:
@@ -86,7 +83,7 @@ def compile(neuron: nn.Module) -> CompiledNeuron:
     product, and pass them. Gradients reach currents and parameters, and equal those of the loop.
 
     Args:
-        neuron: a neuron of the catalogue, your own with a `step`, or snnTorch's `Leaky` or `Synaptic`.
+        neuron: a neuron of the catalogue, your own with a `step`, or snnTorch's that feed nothing back.
 
     Raises:
         InputError: the module is not such a neuron, or feeds its spikes back within a step.
@@ -97,7 +94,7 @@ def compile(neuron: nn.Module) -> CompiledNeuron:
     >>> fast(torch.ones(3, 1, 1)).output.flatten().tolist()
     [1.0, 1.5, 1.75]
     """
-    if not isinstance(neuron, Neuron) and not is_snntorch(neuron):
+    if not isinstance(neuron, Neuron) and not state_names(neuron):
         raise InputError(
             f"compile: a {type(neuron).__name__} is no neuron; give one of sgbench or snnTorch, or a class with "
             f"the methods of sgbench.neurons.base.Neuron"

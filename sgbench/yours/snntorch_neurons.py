@@ -1,26 +1,27 @@
-"""Converts snnTorch's neurons to neurons that the engine runs, with the same parameters."""
+"""Lets the engine run snnTorch's neurons: the equations of each kind, with the module's own numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sgbench.custom import CustomSurrogate
+from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError
-from sgbench.exchange.snntorch_weights import neurons_of_snntorch
-from sgbench.networks.snntorch_modules import reset_gradient_of
-from sgbench.neurons.base import Neuron
+from sgbench.networks.snntorch_modules import SpikeReset, reset_gradient_of
+from sgbench.neurons.base import Neuron, Operations
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.sigmoid import Sigmoid
 
-STATE_BUFFERS = ("mem", "syn", "spk")
-"""Buffers of snnTorch's neurons that hold their state (with `init_hidden`), not parameters."""
-KINDS = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
+RECURRENT = ("RLeaky", "RSynaptic")
+WITH_CURRENT = ("Synaptic", "RSynaptic")
+RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
+"""Maps the functions that advance snnTorch's neurons to the reset that they apply."""
 KNOWN_SURROGATES: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     "atan": lambda given: Atan(alpha=given["alpha"], width_fwhm=None, normalisation="raw", scale=1.0),
     "fast_sigmoid": lambda given: FastSigmoid(
@@ -31,54 +32,240 @@ KNOWN_SURROGATES: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
 """Maps snnTorch's surrogates that the catalogue also has to functions that make ours from their parameters."""
 
 
-def convert_neuron(
-    module: Any, name: str, features: tuple[int, ...] | None, by: str = "accelerate"
-) -> Neuron:
-    """Make a catalogue neuron that computes the same as a module of snnTorch.
+class LeakyState(NamedTuple):
+    """Holds the state of neurons with a potential alone."""
+
+    u: Tensor  # membrane potential [B, ...], as snnTorch returns it
+    s: Tensor  # spikes of the last step [B, ...]
+
+
+class SynapticState(NamedTuple):
+    """Holds the state of neurons with a synaptic current."""
+
+    i: Tensor  # synaptic current [B, ...]
+    u: Tensor
+    s: Tensor
+
+
+class AlphaState(NamedTuple):
+    """Holds the state of neurons with an excitatory and an inhibitory current."""
+
+    exc: Tensor
+    inh: Tensor
+    u: Tensor
+    s: Tensor
+
+
+class SnnTorchNeuron(Neuron):
+    """Computes what a module of snnTorch's neurons computes, with the numbers that the module has now.
+
+    Spikes are ones; graded ones are these times the module's factor.
 
     Args:
-        module: neurons of snnTorch.
-        name: name of the module, for messages.
-        features: shape of the current in one step of one sample; None if unknown.
-        by: name of the called function, for messages.
+        module: a Leaky, Lapicque, Synaptic, Alpha, RLeaky or RSynaptic of snnTorch.
+        name: its name, for messages.
 
     Raises:
-        InputError: the module has an option that the engine lacks, or is another kind of neuron.
+        InputError: the module has an option that only its own forward knows; one line that names it.
     """
-    _require_plain(module, name, by)
-    tensors = {
-        key: value for key, value in module.state_dict().items() if key.split(".")[0] not in STATE_BUFFERS
-    }
-    neuron = neurons_of_snntorch(name, tensors, lambda: surrogate_of(module), features)
-    potential: Any = neuron.next_potential
-    potential.detached = reset_gradient_of(module) == "detached"
-    return neuron
 
+    output: ClassVar[Literal["binary", "real"]] = "binary"
 
-def _require_plain(neuron: Any, name: str, by: str) -> None:
-    """Raise an InputError if the engine lacks the kind or an option of snnTorch's neurons in the module `name`."""
-    if type(neuron).__name__ not in KINDS:
-        raise InputError(
-            f"{by}: module '{name}' is a {type(neuron).__name__}; one of {', '.join(KINDS)} is expected"
+    def __init__(self, module: Any, name: str) -> None:
+        super().__init__()
+        self.kind = type(module).__name__
+        reason = why_not(module)
+        if reason:
+            raise InputError(f"module '{name}' has {reason}")
+        self.surrogate = proven_surrogate(module, name)
+        self.detached = reset_gradient_of(module) == "detached"
+        self.reset = RESETS[module.state_function.__name__]
+        self.at_once = not getattr(module, "reset_delay", True) and self.reset != "none"
+        self.numbers: dict[str, Any] = {}
+        self.refresh(module)
+
+    def refresh(self, module: Any) -> None:
+        """Read the module's numbers again."""
+        threshold = number(module.threshold)
+        if self.kind == "Lapicque":
+            rate = module.time_step / (module.R * module.C)
+            gain = module.R * (1 / (module.R * module.C)) * module.time_step
+            numbers = {"beta": number(1 - rate), "gain": number(gain), "threshold": threshold}
+        else:
+            numbers = {"beta": number(module.beta.clamp(0, 1)), "threshold": threshold}
+        if hasattr(module, "alpha"):
+            numbers["alpha"] = number(module.alpha.clamp(0, 1))
+        if self.kind == "Alpha":
+            alpha, beta = (torch.as_tensor(each) for each in (module.alpha, module.beta))
+            alpha, beta = alpha.clamp(0, 1), beta.clamp(0, 1)
+            numbers["tau"] = number(alpha.log() / (beta.log() - alpha.log()) + 1)
+        self.numbers = numbers
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return the tensors that learn, of the module and of its surrogate."""
+        yield from self.surrogate.parameters()
+        for value in self.numbers.values():
+            if isinstance(value, Tensor):
+                yield value  # type: ignore[misc]
+
+    def initial_state(self, like: Tensor) -> Any:
+        """Return the resting state: zeros."""
+        kind = (
+            SynapticState if self.kind in WITH_CURRENT else AlphaState if self.kind == "Alpha" else LeakyState
         )
-    learnt = [
-        key
-        for key, parameter in neuron.named_parameters(recurse=False)
-        if parameter.requires_grad and key != "V"
-    ]
+        return kind(*(torch.zeros_like(like) for _ in kind._fields))
+
+    def state(self, given: tuple[Tensor, ...]) -> Any:
+        """Return the state of snnTorch's tensors, in the order in which its neurons take them."""
+        spikes, states = (given[0], given[1:]) if self.kind in RECURRENT else (None, given)
+        own = (states[-1] - self.numbers["threshold"] > 0).to(states[-1].dtype)
+        return type(self.initial_state(states[-1]))(*states, own if spikes is None else spikes)
+
+    def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Advance one step, as snnTorch does."""
+        numbers = self.numbers
+        threshold = numbers["threshold"]
+        reset = self._reset(state.u, threshold)
+        if self.kind == "Alpha":
+            return self._alpha_step(current, state, reset)
+        if self.kind in WITH_CURRENT:
+            current = numbers["alpha"] * state.i + current
+        elif "gain" in numbers:
+            current = numbers["gain"] * current
+        if self.reset == "zero" and self.kind == "Leaky":
+            u = numbers["beta"] * ((1 - reset) * state.u) + current
+        else:
+            u = numbers["beta"] * state.u + current
+            if self.reset != "none":
+                u = u - reset * (threshold if self.reset == "subtract" else u)
+        spikes = self.surrogate(u - threshold)
+        if self.at_once:
+            again = spikes - reset
+            u = u - again * (threshold if self.reset == "subtract" else u)
+        states = (current, u, spikes) if self.kind in WITH_CURRENT else (u, spikes)
+        return spikes, type(state)(*states)
+
+    def _reset(self, u: Tensor, threshold: Any) -> Tensor:
+        """Return the spikes that reset potentials u, with a gradient if the reset passes one."""
+        if not self.detached and self.reset != "none":
+            return self.surrogate(u - threshold)  # type: ignore[no-any-return]
+        fixed = threshold.detach() if isinstance(threshold, Tensor) else threshold
+        return (u.detach() - fixed > 0).to(u.dtype)
+
+    def _alpha_step(self, current: Tensor, state: AlphaState, reset: Tensor) -> tuple[Tensor, AlphaState]:
+        """Advance neurons with two currents."""
+        numbers = self.numbers
+        exc = numbers["alpha"] * state.exc + current
+        inh = numbers["beta"] * state.inh - current
+        u = numbers["tau"] * (exc + inh)
+        if self.reset == "subtract":
+            u = u + state.inh * reset
+            exc, inh = exc - numbers["threshold"] * reset, inh - inh * reset
+        elif self.reset == "zero":
+            exc, inh, u = exc - exc * reset, inh - inh * reset, u - u * reset
+        spikes = self.surrogate(u - numbers["threshold"])
+        return spikes, AlphaState(exc, inh, u, spikes)
+
+    def centred(self, state: Any) -> Tensor:
+        """Return the membrane potential minus the threshold."""
+        return state.u - self.numbers["threshold"]  # type: ignore[no-any-return]
+
+    def recurrence_spec(self) -> LinearSpec | None:
+        """Return the equations as coefficients, or None where they are none."""
+        resets = ("subtract", "zero", "none") if self.kind == "Leaky" else ("subtract", "none")
+        if self.kind == "Alpha" or self.at_once or self.reset not in resets:
+            return None
+        return self._spec(self.surrogate)
+
+    def _spec(self, surrogate: Surrogate | None) -> LinearSpec:
+        """Return the coefficients of neurons that fire by a surrogate, or that do not fire."""
+        numbers = self.numbers
+        more: dict[str, Any] = {"threshold": numbers["threshold"]} if surrogate is not None else {}
+        if self.kind in WITH_CURRENT:
+            more |= {"second": "i", "input": 0.0, "coupling": 1.0, "second_input": 1.0}
+            more["second_decay"] = numbers["alpha"]
+        elif "gain" in numbers:
+            more["input"] = numbers["gain"]
+        return LinearSpec(surrogate, self.reset, self.detached, numbers["beta"], **more)
+
+    @property
+    def operations(self) -> Operations:
+        """Count a neuron's operations per step: decay, sum, reset and comparison."""
+        return Operations(multiplications=1, additions=2, comparisons=1, state_words=1)
+
+
+class Integrator(SnnTorchNeuron):
+    """Computes the potential of snnTorch's neurons without reset, which do not need their spikes."""
+
+    output: ClassVar[Literal["binary", "real"]] = "real"
+
+    def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Advance one step; the output is the potential."""
+        _, state = super().step(current, state)
+        return state.u, state
+
+    def centred(self, state: Any) -> Tensor:
+        """Return the potential itself."""
+        return state.u  # type: ignore[no-any-return]
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Return the equations as coefficients."""
+        return self._spec(None)
+
+
+def can_integrate(module: Any) -> bool:
+    """Return whether neurons are integrators: their potential does not depend on their spikes."""
+    kinds = ("Leaky", "Lapicque", "Synaptic")
+    return type(module).__name__ in kinds and RESETS[module.state_function.__name__] == "none"
+
+
+def number(value: Tensor) -> Tensor | float:
+    """Return a single number that does not learn as a float, any other tensor as it is."""
+    return float(value) if value.numel() == 1 and not value.requires_grad else value
+
+
+def why_not(module: Any) -> str:
+    """Return the option for which neurons run as snnTorch wrote them, or "" if the engine can run them."""
+    state_function = getattr(module, "state_function", None)
+    reset = RESETS.get(getattr(state_function, "__name__", ""))
+    by_number = {0: "subtract", 1: "zero", 2: "none"}[int(module.reset_mechanism_val)]
+    by_use = {"mem_reset", "reset_mem"} if isinstance(vars(module).get("mem_reset"), SpikeReset) else set()
+    replaced = {name for name in vars(module) if callable(getattr(type(module), name, None))} - by_use
+    delayed = getattr(module, "reset_delay", True)
+    recurrent = getattr(module, "recurrent", None)
+    known = recurrent is None or type(recurrent).__name__ in ("Linear", "Conv2d", "RecurrentOneToOne")
     options = {
-        "learn_beta, learn_alpha or learn_threshold": bool(learnt),
-        "inhibition=True": bool(getattr(neuron, "inhibition", False)),
-        "state_quant": bool(getattr(neuron, "state_quant", False)),
-        "surrogate_disable=True": bool(getattr(neuron, "surrogate_disable", False)),
-        "reset_delay=False": getattr(neuron, "reset_delay", True) is False,
-        "all_to_all=False": getattr(neuron, "all_to_all", True) is False,
+        "inhibition": bool(getattr(module, "inhibition", False)),
+        "state_quant": bool(getattr(module, "state_quant", False)),
+        "a state function of its own": reset is None
+        or getattr(state_function, "__self__", None) is not module,
+        "a reset mechanism that was changed after it was made": not delayed and reset != by_number,
+        "a replaced method": bool(replaced),
+        "reset_delay=False, which snnTorch cannot run": not delayed and type(module).__name__ == "RSynaptic",
+        "graded spikes that it feeds back": recurrent is not None
+        and bool((module.graded_spikes_factor != 1).any()),
+        "recurrence by a module of another kind": not known,
+        f"neurons of the kind {type(module).__name__}": type(module).__name__ in ("SLSTM", "SConv2dLSTM"),
     }
-    unsupported = next((option for option, is_set in options.items() if is_set), None)
-    if unsupported is not None:
-        raise InputError(
-            f"{by}: module '{name}' has {unsupported}, which the engine does not do; leave it out"
-        )
+    return next((option for option, is_set in options.items() if is_set), "")
+
+
+def proven_surrogate(module: Any, name: str) -> Surrogate:
+    """Return a module's surrogate for the engine.
+
+    Raises:
+        InputError: it fires otherwise than above the threshold, or its gradient is no slope of its own potential.
+    """
+    spike_grad, surrogate = module.spike_grad, surrogate_of(module)
+    if surrogate is spike_grad:
+        plain = type(surrogate).fire is Surrogate.fire and type(surrogate).forward is Surrogate.forward
+        if surrogate.stochastic or surrogate.firing is not None or surrogate.output != "binary" or not plain:
+            raise InputError(f"module '{name}' has a surrogate that fires in its own way")
+        if not surrogate.elementwise:
+            raise InputError(f"module '{name}' has a surrogate whose slope depends on other neurons or steps")
+    elif isinstance(surrogate, CustomSurrogate):
+        _require_slope(spike_grad, name)
+    return surrogate
 
 
 def surrogate_of(neuron: Any) -> Surrogate:
@@ -86,18 +273,67 @@ def surrogate_of(neuron: Any) -> Surrogate:
     spike_grad = neuron.spike_grad
     if isinstance(spike_grad, Surrogate):
         return spike_grad
-    name = getattr(spike_grad, "__qualname__", "").partition(".")[0]
+    known = getattr(spike_grad, "__qualname__", "").partition(".")[0]
     cells = getattr(spike_grad, "__closure__", None) or ()
-    if getattr(spike_grad, "__module__", "") == "snntorch.surrogate" and name in KNOWN_SURROGATES:
+    if getattr(spike_grad, "__module__", "") == "snntorch.surrogate" and known in KNOWN_SURROGATES:
         names = spike_grad.__code__.co_freevars
-        return KNOWN_SURROGATES[name](
+        return KNOWN_SURROGATES[known](
             {key: cell.cell_contents for key, cell in zip(names, cells, strict=True)}
         )
 
     def slope(u: Tensor) -> Tensor:  # the gradient of spike_grad's backward pass
         with torch.enable_grad():
             free = u.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(spike_grad(free).sum(), free)
+            spikes = spike_grad(free)
+            if not spikes.requires_grad:
+                return torch.zeros_like(u)
+            (gradient,) = torch.autograd.grad(spikes.sum(), free)
         return gradient
 
     return CustomSurrogate(slope)
+
+
+PROBES = (0.0, 1e-7, -1e-7, 1e-3, -1e-3, 0.1, -0.1, 0.37, -0.63, 1.0, -1.0, 1.9, -2.3, 7.0, -11.0, 0.5)
+"""Potentials minus threshold at which a surrogate is tried out."""
+
+
+def _require_slope(spike_grad: Any, name: str) -> None:
+    """Raise an InputError unless a function fires above 0, and pulls back by a slope of each element alone."""
+    before = torch.default_generator.get_state()
+
+    def tried(u: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            free = u.clone().requires_grad_()
+            spikes = spike_grad(free)
+            if not spikes.requires_grad:
+                return spikes, torch.zeros_like(u)
+            _require_no_parameters(spikes, name)
+            (gradient,) = torch.autograd.grad(spikes, free, pull)
+        return spikes.detach(), gradient
+
+    u = torch.tensor(PROBES)
+    ones = torch.ones_like(u)
+    spikes, slope = tried(u, ones)
+    mixed, order = torch.linspace(-2.0, 3.0, len(u)), torch.arange(len(u)).flip(0)
+    again = tried(u[order].view(2, -1), mixed[order].view(2, -1))[1].flatten()[order]
+    if not torch.equal(torch.default_generator.get_state(), before):
+        torch.default_generator.set_state(before)
+        raise InputError(f"module '{name}' has a surrogate that draws random numbers")
+    if spikes.shape != u.shape or not torch.equal(spikes.to(u.dtype), (u > 0).to(u.dtype)):
+        raise InputError(f"module '{name}' has a surrogate that fires otherwise than above the threshold")
+    if not torch.allclose(again, slope * mixed, rtol=1e-5, atol=1e-7, equal_nan=True):
+        raise InputError(
+            f"module '{name}' has a surrogate whose gradient is no slope of each neuron's potential"
+        )
+
+
+def _require_no_parameters(spikes: Tensor, name: str) -> None:
+    """Raise an InputError if spikes depend on more tensors that learn than the potential."""
+    waiting, leaves = [spikes.grad_fn], set()
+    while waiting:
+        node: Any = waiting.pop()
+        if hasattr(node, "variable"):
+            leaves.add(id(node.variable))
+        waiting += [each for each, _ in getattr(node, "next_functions", ()) if each is not None]
+    if len(leaves) > 1:
+        raise InputError(f"module '{name}' has a surrogate with parameters of its own")

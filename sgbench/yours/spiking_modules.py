@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from sgbench.neurons.base import Neuron
+
 STATES = {
     "Leaky": ("mem",),
     "Lapicque": ("mem",),
@@ -66,23 +68,33 @@ Watcher = Callable[[str, nn.Module, Callable[..., Any], tuple[Any, ...], dict[st
 
 
 @contextmanager
-def watched(network: nn.Module, watcher: Watcher) -> Iterator[None]:
-    """Let `watcher` stand in for the `forward` of all of a network's spiking modules."""
-    modules = {
-        name: module for name, module in spiking_modules(network).items() if "forward" not in vars(module)
-    }
+def watched(network: nn.Module, watcher: Watcher, of_ours: Watcher | None = None) -> Iterator[None]:
+    """Let `watcher` stand in for the `forward` of a network's spiking modules.
 
-    def stand_in(name: str, module: nn.Module) -> Callable[..., Any]:
-        forward = module.forward
-        return lambda *args, **kwargs: watcher(name, module, forward, args, kwargs)
+    Args:
+        network: the network.
+        watcher: stands in for snnTorch's neurons.
+        of_ours: stands in for `step` and `centred` of neurons of the catalogue; None leaves them alone.
+    """
+    stand_ins: list[tuple[nn.Module, str, Callable[..., Any]]] = []
 
-    for name, module in modules.items():
-        vars(module)["forward"] = stand_in(name, module)
+    def stand_in(name: str, module: nn.Module, method: str, by: Watcher) -> None:
+        original = getattr(module, method)
+        stand_ins.append((module, method, lambda *args, **kwargs: by(name, module, original, args, kwargs)))
+
+    for name, module in network.named_modules():
+        if state_names(module) and "forward" not in vars(module):
+            stand_in(name, module, "forward", watcher)
+        elif isinstance(module, Neuron) and of_ours is not None:
+            stand_in(name, module, "step", of_ours)
+            stand_in(name, module, "centred", of_ours)
+    for module, method, replacement in stand_ins:
+        vars(module)[method] = replacement
     try:
         yield
     finally:
-        for module in modules.values():
-            del vars(module)["forward"]
+        for module, method, _ in stand_ins:
+            del vars(module)[method]
 
 
 def given_states(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, ...]:

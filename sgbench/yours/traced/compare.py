@@ -1,0 +1,80 @@
+"""Compares what a network returned with what its replay returns, gradients included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench.yours.traced.trace import tensors_in
+
+SMALL = 1e-3
+"""Largest relative difference, in norm, that counts as rounding."""
+
+
+def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
+    """Return how a replay's result differs from the network's own, or "" if results and gradients agree.
+
+    Args:
+        expected: what the network returned and kept.
+        found: what its replay did.
+        sources: tensors whose gradients are compared.
+    """
+    ours, theirs = list(tensors_in(found)), list(tensors_in(expected))
+    if form(expected) != form(found):
+        return "its replay returns another form"
+    for mine, its in zip(ours, theirs, strict=True):
+        if mine.shape != its.shape or mine.dtype != its.dtype or mine.requires_grad != its.requires_grad:
+            return f"its replay returns a tensor of shape {tuple(mine.shape)}, not {tuple(its.shape)}"
+        error = relative(mine.detach(), its.detach())
+        if not error <= SMALL:
+            return f"its replay returns other values (by {error:.1g})"
+    gradients = [gradients_of(each, sources) for each in (theirs, ours)]
+    largest = max((float(each.double().norm()) for each in gradients[0] if each is not None), default=0.0)
+    for its, mine in zip(*gradients, strict=True):
+        if (its is None) != (mine is None) and not is_zero(its) and not is_zero(mine):
+            return "its replay has a gradient where the network has none, or none where it has one"
+        if its is not None and mine is not None:
+            error = relative(mine, its, floor=SMALL * largest)
+            if not error <= SMALL:
+                return f"its replay has other gradients (by {error:.1g})"
+    return ""
+
+
+def is_zero(tensor: Tensor | None) -> bool:
+    """Return whether a gradient is there and zero."""
+    return tensor is not None and not bool(tensor.any())
+
+
+def relative(one: Tensor, other: Tensor, floor: float = 0.0) -> float:
+    """Return the norm of a difference, relative to the norm of the second tensor, or to `floor` if that is more."""
+    if not one.numel():
+        return 0.0
+    if not (one.is_floating_point() or one.is_complex()):
+        return float((one != other).double().mean())
+    one, other = one.double(), other.double()
+    both_nan = one.isnan() & other.isnan()
+    gap = torch.where(both_nan | (one == other), 0.0, one - other)
+    return float(gap.norm() / other.nan_to_num().norm().clamp_min(max(floor, 1e-12)))
+
+
+def gradients_of(outs: list[Tensor], sources: list[Tensor]) -> list[Tensor | None]:
+    """Return the gradients of sources for fixed random gradients of all outputs."""
+    learnt = [out for out in outs if out.requires_grad]
+    if not learnt or not sources:
+        return []
+    generator = torch.Generator().manual_seed(0)
+    pulls = [torch.randn(out.shape, generator=generator, dtype=torch.float64).to(out) for out in learnt]
+    return list(torch.autograd.grad(learnt, sources, pulls, retain_graph=True, allow_unused=True))
+
+
+def form(value: Any) -> Any:
+    """Return nested containers with tensors left out."""
+    if isinstance(value, Tensor):
+        return "tensor"
+    if isinstance(value, tuple | list):
+        return type(value), [form(each) for each in value]
+    if isinstance(value, dict):
+        return type(value), {key: form(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,443 @@
+"""Notes what a network's forward reads outside of its input: the values on which a recorded call depends."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import random
+import sysconfig
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import snntorch
+import torch
+from torch import Tensor, nn
+
+import sgbench
+from sgbench.neurons.base import Neuron
+from sgbench.yours.spiking_modules import state_names
+from sgbench.yours.traced.trace import Leaf, Meta, Unproven
+
+PLUMBING = frozenset(dir(nn.Module())) - {"training"}
+"""Attributes of every module that say nothing of this one."""
+ATOMS = (
+    bool,
+    int,
+    str,
+    bytes,
+    type(None),
+    torch.dtype,
+    torch.device,
+    torch.Size,
+    torch.layout,
+    torch.memory_format,
+)
+DEEPEST = 8
+LARGEST_ARRAY = 10**6
+LIBRARIES = tuple(
+    str(Path(folder).resolve())
+    for folder in (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), Path(sgbench.__file__).parent)
+)
+Getter = Callable[[], Any]
+
+
+class Reads:
+    """Holds the values that a forward read, each with a function that reads it again.
+
+    Args:
+        network: the network.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.paths = {id(module): path for path, module in network.named_modules()}
+        self.values: dict[tuple[Any, ...], tuple[Getter, Any, str]] = {}  # getter, token and name of each
+        self.read_first: set[tuple[str, str]] = set()
+        self.set: dict[tuple[str, str], nn.Module] = {}
+        self.twins: list[tuple[Leaf, Leaf]] = []  # places that held one and the same tensor
+        self.alive: list[Any] = []
+        self.functions: dict[int, Any] = {}
+        self.names: set[str] = set()
+        self.failed = ""
+        self.reset_kinds: set[type] = set()  # kinds of neurons that it sets to rest in other networks too
+        self.running: list[str] = []
+        self.on_tensor: Callable[[Leaf, Tensor], None] = lambda *_: None
+
+    @property
+    def where(self) -> str:
+        """Return the name of the module whose forward runs."""
+        return self.running[-1] if self.running else ""
+
+    def also(self, first: Leaf, leaf: Leaf) -> None:
+        """Note a further place that holds the tensor of a place that is known."""
+        if first != leaf:
+            self.twins.append((first, leaf))
+
+    # --- attributes of modules
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note all attributes of the network's modules that are read and written meanwhile."""
+        base: Any = nn.Module
+        own = {
+            number for number, path in self.paths.items() if not state_names(module_at(self.network, path))
+        }
+        set_before, delete_before, call_before = base.__setattr__, base.__delattr__, base.__call__
+
+        def getattribute(module: Any, name: str) -> Any:
+            value = object.__getattribute__(module, name)
+            if name not in PLUMBING and id(module) in own:
+                self.read(module, name, value)
+            return value
+
+        def set_attribute(module: Any, name: str, value: Any) -> None:
+            if id(module) in own:
+                self.written_to(module, name)
+            set_before(module, name, value)
+
+        def delete(module: Any, name: str) -> None:
+            self.failed = self.failed or f"it deletes '{name}'"
+            delete_before(module, name)
+
+        def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+            self.running.append(self.paths.get(id(module), ""))
+            try:
+                return call_before(module, *args, **kwargs)
+            finally:
+                self.running.pop()
+
+        base.__getattribute__, base.__setattr__, base.__delattr__ = getattribute, set_attribute, delete
+        base.__call__ = call
+        try:
+            yield
+        finally:
+            del base.__getattribute__  # it was `object`'s
+            base.__setattr__, base.__delattr__, base.__call__ = set_before, delete_before, call_before
+
+    def read(self, module: nn.Module, name: str, value: Any) -> None:
+        """Note that an attribute was read."""
+        stands_in = isinstance(module, Neuron) and name in ("step", "centred")  # while a call is recorded
+        if isinstance(value, nn.Module) or self.failed or stands_in:
+            return
+        path = self.paths.get(id(module), "")
+        if (path, name) in self.set or ("attribute", path, name) in self.values:
+            return
+        if isinstance(value, FunctionType | MethodType):
+            self.open(value)
+            if name not in vars(module):
+                return
+        self.read_first.add((path, name))
+        self._note(
+            ("attribute", path, name), lambda: getattr(module_at(self.network, path), name), value, name
+        )
+
+    def _note(self, key: tuple[Any, ...], getter: Getter, value: Any, name: str) -> None:
+        """Note a value, and the tensors in it."""
+        if self.failed:
+            return
+        try:
+            self.values[key] = getter, self.token(value), name
+            self._note_tensors(key, value)
+        except Unproven as why:
+            self.failed = f"it reads '{name}', {why}"
+
+    def _note_tensors(self, key: tuple[Any, ...], value: Any, inner: tuple[Any, ...] = ()) -> None:
+        """Note the tensors in a value, with the way to them."""
+        if isinstance(value, Tensor):
+            at = (
+                Leaf("attribute", (*key[1:], *inner))
+                if key[0] == "attribute"
+                else Leaf("outside", (key, *inner))
+            )
+            self.on_tensor(at, value)
+        elif isinstance(value, dict):
+            for item, each in value.items():
+                self._note_tensors(key, each, (*inner, item))
+        elif isinstance(value, tuple | list):
+            for item, each in enumerate(value):
+                self._note_tensors(key, each, (*inner, item))
+
+    def written_to(self, module: nn.Module, name: str) -> None:
+        """Note that an attribute is set."""
+        path = self.paths.get(id(module))
+        if path is not None:
+            self.set[path, name] = module
+
+    def written(self) -> dict[tuple[str, str], Any]:
+        """Return the last values of the attributes that were set; raise `Unproven` for one that counts calls."""
+        found = {}
+        for (path, name), module in self.set.items():
+            value = getattr(module, name)
+            key = ("attribute", path, name)
+            if isinstance(value, nn.Module | nn.Parameter):
+                raise Unproven(f"it sets '{name}', a {type(value).__name__}")
+            before = self.values.pop(key, None)
+            if before is not None and not isinstance(value, Tensor) and before[1] != self.token(value):
+                raise Unproven(f"it changes '{name}' from call to call")
+            if before is not None:
+                self.values[key] = before
+            found[path, name] = value
+        return found
+
+    def close(self, network: nn.Module) -> None:
+        """Raise `Unproven` if something that was read was changed by the call itself."""
+        self.open_functions()
+        if self.failed:
+            raise Unproven(self.failed)
+        for key, (getter, token, name) in self.values.items():
+            if key[1:] in self.set:
+                continue
+            if self.token(getter()) != token:
+                raise Unproven(f"it changes '{name}' from call to call")
+        for path, module in network.named_modules():
+            if state_names(module):
+                plain = {
+                    key: value
+                    for key, value in vars(module).items()
+                    if key not in PLUMBING and key != "reset"
+                }
+                getter = self._plain_getter(path)
+                self._note(
+                    ("neurons", path),
+                    getter,
+                    {k: v for k, v in plain.items() if not isinstance(v, Tensor)},
+                    path,
+                )
+        if self.failed:
+            raise Unproven(self.failed)
+
+    def _plain_getter(self, path: str) -> Getter:
+        """Return a function that reads the plain attributes of a module of neurons."""
+
+        def get() -> dict[str, Any]:
+            plain = vars(module_at(self.network, path))
+            return {
+                key: value
+                for key, value in plain.items()
+                if key not in PLUMBING and key != "reset" and not isinstance(value, Tensor)
+            }
+
+        return get
+
+    def fetch(self, leaf: Leaf, inputs: list[Tensor]) -> Tensor:
+        """Return the tensor that a place holds now."""
+        if leaf.kind == "input":
+            return inputs[leaf.place[0]]
+        if leaf.kind == "outside":
+            key, *inner = leaf.place
+            value = self.values[key][0]()
+        else:
+            path, name, *inner = leaf.place
+            value = getattr(module_at(self.network, path), name)
+        for item in inner:
+            value = value[item]
+        return value  # type: ignore[no-any-return]
+
+    def now(self, place: tuple[str, str]) -> Any:
+        """Return the present value of an attribute, by the module's name and its own."""
+        return getattr(module_at(self.network, place[0]), place[1])
+
+    def reset_others(self) -> None:
+        """Set the neurons of other networks to rest, as `snntorch.utils.reset` does."""
+        for module in snntorch.SpikingNeuron.instances if self.reset_kinds else ():
+            if type(module) in self.reset_kinds and id(module) not in self.paths:
+                module.reset_mem()
+
+    def write(self, values: dict[tuple[str, str], Any]) -> None:
+        """Set attributes, by the module's name and their own."""
+        for (path, name), value in values.items():
+            module = module_at(self.network, path)
+            if name in module._buffers:
+                module._buffers[name] = value
+            else:
+                setattr(module, name, value)
+
+    def changed(self) -> str:
+        """Return the name of a value that is no longer what it was, or "" if none is."""
+        for getter, token, name in self.values.values():
+            try:
+                if self.token(getter()) != token:
+                    return name
+            except (AttributeError, KeyError, Unproven):
+                return name
+        return ""
+
+    # --- names outside of the network
+
+    def open_functions(self) -> None:
+        """Note the globals and closures that the forwards of the network's own classes read."""
+        for module in self.network.modules():
+            if not state_names(module):
+                original = next((base for base in type(module).__mro__ if "forward" in vars(base)), None)
+                if original is not None:
+                    self.open(vars(original)["forward"])
+
+    def open(self, function: Any) -> None:
+        """Note the globals and closures that a function of the user reads."""
+        function = inspect.unwrap(getattr(function, "__func__", function))
+        if (
+            not isinstance(function, FunctionType)
+            or id(function) in self.functions
+            or is_library(function.__code__)
+        ):
+            return
+        self.functions[id(function)] = function
+        for at, cell in enumerate(function.__closure__ or ()):
+            name = function.__code__.co_freevars[at]
+            if name != "__class__":
+                self._outside(("cell", id(cell)), lambda cell=cell: cell.cell_contents, name)
+        for at, value in enumerate(function.__defaults__ or ()):
+            self._outside(("default", id(function), at), lambda value=value: value, f"default {at}")
+        for name in names_of(function.__code__):
+            if name in function.__globals__:
+                space = function.__globals__
+                self._outside(("global", id(space), name), lambda space=space, name=name: space[name], name)
+            else:
+                self._methods(name)
+
+    def _methods(self, name: str) -> None:
+        """Follow methods of this name of the network's own classes."""
+        if name in self.names or name in PLUMBING:
+            return
+        self.names.add(name)
+        for module in self.network.modules():
+            found = inspect.getattr_static(type(module), name, None)
+            found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+            if isinstance(found, FunctionType):
+                self.open(found)
+
+    def _outside(self, key: tuple[Any, ...], getter: Getter, name: str) -> None:
+        """Note a value that a function reads by a name outside of the network."""
+        if key in self.values or self.failed:
+            return
+        try:
+            value = getter()
+        except ValueError:  # an empty cell
+            return
+        if isinstance(value, FunctionType | MethodType):
+            self.open(value)
+        elif isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, ModuleType):
+            if not is_library_file(getattr(value, "__file__", None) or ""):
+                for inner in self._used_of(value):
+                    self._outside(
+                        (*key, inner), lambda value=value, inner=inner: getattr(value, inner), inner
+                    )
+            return
+        elif isinstance(value, nn.Module):
+            if id(value) not in self.paths:
+                self.failed = f"it uses '{name}', a module that is no part of it"
+            return
+        self._note(key, getter, value, name)
+
+    def _class(self, kind: type) -> None:
+        """Follow the functions of a class of the user."""
+        for value in vars(kind).values():
+            if isinstance(getattr(value, "__func__", value), FunctionType):
+                self.open(value)
+
+    def _used_of(self, module: ModuleType) -> list[str]:
+        """Return the names that the user's functions may read from a Python module of theirs."""
+        used = {name for function in self.functions.values() for name in names_of(function.__code__)}
+        return sorted(used & vars(module).keys())
+
+    # --- values as tokens
+
+    def token(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one for each kind of value
+        """Return what tells a value from another one; raise `Unproven` for what cannot be compared."""
+        if isinstance(value, ATOMS):
+            return type(value), value
+        if isinstance(value, float | np.number):
+            return type(value), None if math.isnan(value) else value
+        if isinstance(value, Tensor):
+            return Meta.of(value), isinstance(value, nn.Parameter)
+        if depth > DEEPEST:
+            raise Unproven("which is nested too deeply to compare")
+        if isinstance(value, dict):
+            return type(value), tuple(
+                (self.token(key, depth + 1), self.token(each, depth + 1)) for key, each in value.items()
+            )
+        if isinstance(value, tuple | list):
+            return type(value), tuple(self.token(each, depth + 1) for each in value)
+        if isinstance(value, set | frozenset):
+            return type(value), frozenset(self.token(each, depth + 1) for each in value)
+        if isinstance(value, range | slice):
+            return repr(value)
+        if isinstance(value, np.ndarray) and value.nbytes <= LARGEST_ARRAY and value.dtype != object:
+            return value.shape, str(value.dtype), value.tobytes()
+        return self._of_object(value, depth)
+
+    def _of_object(self, value: Any, depth: int) -> Any:
+        """Return the token of a function, a class, or an object with plain attributes."""
+        if isinstance(value, FunctionType):
+            self.alive.append(value)
+            self.open(value)
+            cells = tuple(self.token(cell.cell_contents, depth + 1) for cell in value.__closure__ or ())
+            return id(value.__code__), cells
+        if isinstance(value, functools.partial):
+            inner = value.func, value.args, value.keywords
+            return "partial", tuple(self.token(each, depth + 1) for each in inner)
+        if isinstance(value, MethodType):
+            return "method", value.__func__.__name__, self._of_owner(value.__self__)
+        if isinstance(value, type) or inspect.isroutine(value) or isinstance(value, torch.Generator):
+            self.alive.append(value)
+            return id(value)
+        if isinstance(value, nn.Module) and id(value) in self.paths:
+            return "module", self.paths[id(value)]
+        plain = getattr(value, "__dict__", None)
+        slots = any(vars(base).get("__slots__") for base in type(value).__mro__)
+        if (
+            isinstance(value, ModuleType | random.Random | np.ndarray)
+            or plain is None
+            or slots
+            or iterates(value)
+        ):
+            raise Unproven(
+                f"a {type(value).__name__}, which cannot be compared with its value at another call"
+            )
+        if isinstance(value, nn.Module) and any(True for _ in value.parameters()):
+            raise Unproven("a module that is no part of the network")
+        kept = {key: each for key, each in plain.items() if key not in PLUMBING} | {
+            "_modules": plain.get("_modules")
+        }
+        return type(value), self.token(kept, depth + 1)
+
+    def _of_owner(self, owner: Any) -> Any:
+        """Return the token of the object that a method is bound to."""
+        if isinstance(owner, nn.Module):
+            return self.paths.get(id(owner), type(owner).__name__)
+        return self.token(owner, 1)
+
+
+def iterates(value: Any) -> bool:
+    """Return whether an object is an iterator, whose place in its sequence cannot be seen."""
+    return hasattr(value, "__next__")
+
+
+def names_of(code: CodeType) -> set[str]:
+    """Return all names that a function and the functions within it use."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return {*code.co_names, *(name for each in inner for name in names_of(each))}
+
+
+def is_library(code: CodeType) -> bool:
+    """Return whether code is of an installed package, whose globals are not followed."""
+    return is_library_file(code.co_filename)
+
+
+def is_library_file(file: str) -> bool:
+    """Return whether a file belongs to an installed package or to Python."""
+    return not file or file.startswith("<frozen") or str(Path(file).resolve()).startswith(LIBRARIES)
+
+
+def module_at(network: nn.Module, path: str) -> nn.Module:
+    """Return a network's module by its name, without the checks of `get_submodule`."""
+    for name in path.split(".") if path else ():
+        network = network._modules[name]  # type: ignore[assignment]
+    return network

@@ -1,0 +1,544 @@
+"""Records one call of a network as its author wrote it, operation by operation, loops unrolled."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import snntorch
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from sgbench.yours.spiking_modules import given_states, state_names, states_of, watched
+from sgbench.yours.traced.reads import Reads
+from sgbench.yours.traced.trace import Leaf, Meta, Node, Ref, Trace, Unproven, refs_in, tensors_in, with_refs
+
+ABOUT_SHAPE = frozenset({
+    "dim", "size", "__len__", "numel", "nelement", "stride", "ndimension", "element_size", "is_contiguous",
+    "is_floating_point", "is_complex", "is_same_size", "type", "get_device", "storage_offset", "is_signed",
+    "result_type", "can_cast", "is_tensor", "is_pinned", "is_shared",
+})  # fmt: skip
+"""Functions that answer from a tensor's shape and type alone."""
+ATTRIBUTES_OF_SHAPE = frozenset({
+    "shape", "dtype", "device", "layout", "is_leaf", "requires_grad", "is_cuda", "is_cpu", "is_mps", "ndim",
+    "names", "is_sparse", "is_quantized", "itemsize", "nbytes", "is_nested", "is_meta", "is_mkldnn", "is_xla",
+    "is_xpu", "is_sparse_csr", "grad_fn", "retains_grad", "output_nr", "is_ort", "is_ipu", "is_vulkan", "is_mtia",
+    "_backward_hooks", "is_maia", "is_hpu",
+})  # fmt: skip
+"""Attributes of tensors that depend on their shape, type and history alone."""
+SIZED_BY_VALUES = frozenset({
+    "nonzero", "masked_select", "unique", "unique_consecutive", "argwhere", "repeat_interleave", "bincount",
+    "_unique2", "histc", "masked_scatter",
+})  # fmt: skip
+"""Operations whose result has a shape that depends on values."""
+REFUSED = frozenset({
+    "backward", "register_hook", "retain_grad", "requires_grad_", "set_", "share_memory_", "grad", "resize_",
+    "numpy", "register_post_accumulate_grad_hook", "data_ptr", "__array__", "untyped_storage", "storage",
+})  # fmt: skip
+"""Functions of tensors that do more than to compute another one."""
+STATISTICS = frozenset({"batch_norm", "instance_norm"})
+"""Functions that keep running means in buffers."""
+COUNTERS = frozenset({"num_batches_tracked"})
+
+
+def name_of(func: Any) -> str:
+    """Return an operation's name; of an attribute's getter, that of the attribute."""
+    name = getattr(func, "__name__", str(func))
+    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
+
+
+def is_getter(func: Any) -> bool:
+    """Return whether a function reads an attribute of a tensor."""
+    return getattr(func, "__name__", "") == "__get__"
+
+
+class Recorder(TorchFunctionMode):
+    """Records operations on tensors while a network's forward runs.
+
+    Args:
+        network: the network.
+        reads: notes the attributes that the forward reads and writes.
+    """
+
+    def __init__(self, network: nn.Module, reads: Reads) -> None:
+        super().__init__()
+        self.trace = Trace()
+        self.refs: dict[int, Ref] = {}
+        self.alive: list[Any] = []  # so that no new tensor gets the identity of an old one
+        self.by_storage: dict[int, set[int]] = {}
+        self.stale: dict[int, str] = {}
+        self.failed = ""
+        self.constants: set[Ref] = set()
+        self.others: list[Any] = []
+        self.before: list[dict[str, Any]] = []
+        self.buffers: dict[int, str] = {}
+        self.paused = 0
+        self.reads = reads
+        self.draws = draws()
+        self.network = network
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note where all tensors come from that the network and its input hold."""
+        self.reads.on_tensor = self.at
+        require_no_hooks(self.network)
+        self._note_others()
+        for path, module in self.network.named_modules():
+            own = vars(module) if state_names(module) else {}
+            for place, tensor in {**module._parameters, **module._buffers, **own}.items():
+                if isinstance(tensor, Tensor):
+                    self.at(Leaf("attribute", (path, place)), tensor)
+            self.buffers |= {
+                id(tensor): name for name, tensor in module._buffers.items() if tensor is not None
+            }
+        for place, tensor in enumerate(tensors_in((args, kwargs))):
+            self.at(Leaf("input", (place,)), tensor)
+        self.reads.open_functions()
+
+    def _note_others(self) -> None:
+        """Note the states of neurons of other networks, which `snntorch.utils.reset` sets to rest as well."""
+        own = {id(module) for module in self.network.modules()}
+        self.others = [each for each in snntorch.SpikingNeuron.instances if id(each) not in own]
+        self.before = [dict(each._buffers) for each in self.others]
+        for number, each in enumerate(self.others):
+            for name, tensor in each._buffers.items():
+                if tensor is not None:
+                    self.at(Leaf("other", (number, name)), tensor)
+
+    def end(self, out: Any, held: dict[str, tuple[nn.Module, dict[str, Any]]]) -> None:
+        """Note what the call returned, and what it left in attributes."""
+        if self.reads.failed:
+            raise Unproven(self.reads.failed)
+        self._require_no_draws()
+        trace = self.trace
+        require_plain(out, "returns")
+        trace.out = with_refs(out, self.ref)
+        for (path, name), value in self.reads.written().items():
+            require_plain(value, f"keeps '{name}' as")
+            trace.writes[path, name] = with_refs(value, self.ref)
+        for path, (module, buffers) in held.items():
+            for name, tensor in module._buffers.items():
+                if tensor is buffers.get(name) or (path, name) in trace.writes or tensor is None:
+                    continue
+                trace.writes[path, name] = self.ref(tensor)
+        for each, buffers in zip(self.others, self.before, strict=True):
+            if any(each._buffers.get(name) is not tensor for name, tensor in buffers.items()):
+                self.reads.reset_kinds.add(type(each))  # utils.reset is for all networks
+        self.reads.close(self.network)
+
+    def at(self, leaf: Leaf, tensor: Tensor) -> None:
+        """Note the place of a tensor that no recorded operation made."""
+        known = self.refs.get(id(tensor))
+        if known is None:
+            self.trace.leaves[self._known(tensor)] = leaf
+        elif known in self.trace.leaves:
+            if {leaf.kind, self.trace.leaves[known].kind} == {"input", "attribute"}:
+                raise Unproven("its input is a tensor of its own")
+            self.reads.also(self.trace.leaves[known], leaf)
+
+    def _known(self, tensor: Tensor) -> Ref:
+        """Return a new stand-in for a tensor, and remember the tensor."""
+        if tensor.is_inference():
+            raise Unproven("it computes under torch.inference_mode")
+        ref = self.refs[id(tensor)] = self.trace.new(Meta.of(tensor))
+        self.alive.append(tensor)
+        self.by_storage.setdefault(storage_of(tensor), set()).add(id(tensor))
+        return ref
+
+    def ref(self, tensor: Tensor) -> Ref:
+        """Return the stand-in of a tensor that an operation reads."""
+        if id(tensor) in self.stale:
+            raise Unproven(f"it {self.stale[id(tensor)]}, and uses another view of the same memory later")
+        if id(tensor) not in self.refs:
+            raise Unproven("it uses a tensor that comes from elsewhere (numpy, a list, a global cache)")
+        return self.refs[id(tensor)]
+
+    def give_up(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do a step of recording; where it shows that the call cannot be replayed, record no more."""
+        if self.failed:
+            return None
+        try:
+            with self.pause():
+                return step(*args, **kwargs)
+        except Unproven as why:
+            self.failed = str(why)
+            return None
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and record it."""
+        kwargs = kwargs or {}
+        if self.paused or self.failed:
+            return func(*args, **kwargs)
+        given = list(tensors_in((args, kwargs)))
+        self.give_up(self._require_recordable, func, given)
+        self.give_up(self._require_no_draws)
+        before = [tensor._version for tensor in given]
+        with self.pause():
+            out = func(*args, **kwargs)
+            if not any(True for _ in tensors_in(out)) and not is_change(given, before):
+                self.give_up(self._note_about, func, given, out)
+            else:
+                self.give_up(self._record, func, args, kwargs, given, before, out)
+        return out
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Record nothing of what is called meanwhile."""
+        self.paused += 1
+        try:
+            yield
+        finally:
+            self.paused -= 1
+
+    def _require_recordable(self, func: Any, given: list[Tensor]) -> None:
+        """Raise `Unproven` for a function that does more than to compute a tensor from tensors."""
+        name = name_of(func)
+        if name in REFUSED and not (name == "requires_grad_" and not given):
+            raise Unproven(f"it calls {name} on a tensor")
+        if name in SIZED_BY_VALUES:
+            raise Unproven(f"it calls {name}, whose result has a size that depends on values")
+
+    def _require_no_draws(self) -> None:
+        """Raise `Unproven` if something that is not recorded drew random numbers, or seeded a generator."""
+        if not torch.equal(self.draws, draws()):
+            raise Unproven("it draws random numbers, or seeds a generator, outside of torch's operations")
+
+    def _note_about(self, func: Any, given: list[Tensor], out: Any) -> None:
+        """Note that a shape or type was asked for, or raise `Unproven` if numbers were read out of a tensor."""
+        if not given:
+            return
+        name = name_of(func)
+        if not is_getter(func) and name not in ABOUT_SHAPE and all(self._is_constant(each) for each in given):
+            return
+        of_shape = ATTRIBUTES_OF_SHAPE if is_getter(func) else ABOUT_SHAPE
+        known = name in of_shape or out is NotImplemented
+        if name == "__setitem__" or not known:
+            raise Unproven(f"it reads numbers out of a tensor ({name}), so that it may branch on data")
+        for tensor in given if name != "device" else ():  # other tensors of the network tell when it moves
+            self.trace.shaped.add(self.ref(tensor))
+
+    def _is_constant(self, tensor: Tensor) -> bool:
+        """Return whether a tensor has the same values in every call: it is computed from numbers alone."""
+        return self.ref(tensor) in self.constants
+
+    def _record(
+        self, func: Any, args: Any, kwargs: Any, given: list[Tensor], before: list[int], out: Any
+    ) -> None:
+        """Record an operation that made or changed tensors."""
+        changed = [at for at, version in enumerate(before) if given[at]._version != version]
+        drawn = draws()
+        has_drawn = not torch.equal(drawn, self.draws) or any(
+            isinstance(each, torch.Generator) for each in (*args, *kwargs.values())
+        )
+        self.draws = drawn
+        if is_getter(func) and name_of(func) == "grad":
+            raise Unproven("it reads a gradient")
+        if has_boolean_index(func, args):
+            raise Unproven("it picks elements by a mask, so that a size depends on values")
+        statistics = kept_statistics(func, args, kwargs)
+        if statistics:
+            self._require_buffers(statistics)
+            return self._add("effect", func, args, kwargs, out)
+        if name_of(func) == "detach_":
+            return self._detach(given[0])
+        if changed:
+            return self._change(func, args, kwargs, given, changed, out, has_drawn=has_drawn)
+        if isinstance(out, Tensor) and id(out) in self.refs:
+            return None  # the same object, such as x.contiguous()
+        return self._add("random" if has_drawn else "op", func, args, kwargs, out)
+
+    def _detach(self, target: Tensor) -> None:
+        """Record that a tensor drops its history."""
+        ref = self.ref(target)
+        if ref in self.trace.leaves:
+            if self.trace.metas[ref.number].learns:
+                raise Unproven("it detaches a state of the call before in place")
+            return
+        new = self.refs[id(target)] = self.trace.new(Meta.of(target))
+        self._append(
+            Node("op", torch.Tensor.detach, (ref,), {}, new, torch.is_grad_enabled(), self.reads.where)
+        )
+
+    def _require_buffers(self, changed: list[Tensor]) -> None:
+        """Raise `Unproven` unless all these tensors are buffers of the network."""
+        if not all(id(tensor) in self.buffers for tensor in changed):
+            raise Unproven("it keeps running statistics in a tensor that is no buffer of the network")
+
+    def _change(
+        self,
+        func: Any,
+        args: Any,
+        kwargs: Any,
+        given: list[Tensor],
+        changed: list[int],
+        out: Any,
+        *,
+        has_drawn: bool,
+    ) -> None:
+        """Record an operation in place as one that makes a new tensor."""
+        target = given[changed[0]]
+        if len({id(given[at]) for at in changed}) > 1:
+            raise Unproven(f"it changes several tensors at once ({name_of(func)})")
+        ref = self.ref(target)
+        if ref in self.trace.leaves:
+            if self.buffers.get(id(target)) in COUNTERS and name_of(func) == "add_":
+                self._add("effect", func, args, kwargs, None)
+                return
+            raise Unproven(f"it changes a tensor in place that it did not make ({name_of(func)})")
+        made = out if isinstance(out, Tensor) else target
+        if made is not target:
+            raise Unproven(f"it changes a tensor in place that it goes on to use ({name_of(func)})")
+        place = next(at for at, tensor in enumerate(tensors_in((args, kwargs))) if tensor is target)
+        stored = with_refs(args, self.ref), with_refs(kwargs, self.ref)
+        for other in self.by_storage[storage_of(target)] - {id(target)}:
+            self.stale[other] = f"writes into a tensor ({name_of(func)})"
+        new = self.refs[id(target)] = self.trace.new(Meta.of(target))
+        kind = "random" if has_drawn else "op"
+        self._append(Node(kind, func, *stored, new, torch.is_grad_enabled(), self.reads.where, writes=place))
+
+    def _add(self, kind: str, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        """Record an operation."""
+        stored = with_refs(args, self.ref), with_refs(kwargs, self.ref)
+        made = with_refs(out, lambda tensor: self.refs.get(id(tensor)) or self._known(tensor))
+        self._append(Node(kind, func, *stored, made, torch.is_grad_enabled(), self.reads.where))
+
+    def _append(self, node: Node) -> None:
+        self.alive.append(node.func)
+        self.trace.nodes.append(node)
+        if node.kind == "op" and all(ref in self.constants for ref in node.inputs):
+            self.constants.update(node.outs)
+
+    # --- calls that are recorded as one operation
+
+    def watch(
+        self,
+        name: str,
+        module: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Run and record one call of neurons; see `spiking_modules.watched`."""
+        if self.paused or self.failed:
+            return forward(*args, **kwargs)
+        self.give_up(self._require_no_draws)
+        with self.pause():
+            before, current = given_states(module, args, kwargs), args[0] if args else kwargs["input_"]
+        stored = self.give_up(lambda: ((self.ref(current),), tuple(self.ref(state) for state in before)))
+        with self.pause():
+            version = current._version
+            out = forward(*args, **kwargs)
+            changed = current._version != version
+            self.give_up(self._called, name, module, forward, stored, out, changed=changed)
+        return out
+
+    def _called(
+        self, name: str, module: nn.Module, forward: Any, stored: Any, out: Any, *, changed: bool
+    ) -> None:
+        """Record a call of neurons that has ended."""
+        if not torch.equal(self.draws, draws()):
+            raise Unproven(f"'{name}' draws random numbers in its step")
+        if changed:
+            raise Unproven(f"'{name}' changes its input in place")
+        after = tuple(self._made(state) for state in states_of(module))
+        made = with_refs(out, self._made)
+        self._made(vars(module)["reset"])  # which `sgbench.use` looks at
+        given, states = stored
+        self._append(Node("neurons", forward, given, {}, made, torch.is_grad_enabled(), name, states, after))
+
+    def watch_ours(
+        self,
+        name: str,
+        module: nn.Module,
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Run and record one call of `step` or `centred` of the catalogue's neurons, or of a user's own."""
+        if self.paused or self.failed:
+            return method(*args, **kwargs)
+        self.give_up(self._require_no_draws)
+        stored = self.give_up(with_refs, args, self.ref)
+        with self.pause():
+            out = method(*args, **kwargs)
+            self.give_up(self._called_ours, name, method.__name__, stored, out, kwargs)
+        return out
+
+    def _called_ours(self, name: str, method: str, stored: Any, out: Any, kwargs: Any) -> None:
+        """Record a call of the catalogue's neurons that has ended."""
+        if kwargs or not torch.equal(self.draws, draws()):
+            raise Unproven(f"'{name}' draws random numbers in its step, or is called with options")
+        grad = torch.is_grad_enabled()
+        made = with_refs(out, self._made)
+        if method == "centred":
+            if any(made == ref for ref in refs_in(stored)):
+                return  # a readout's is its state
+            self._append(Node("op", Centred(name), (stored[0],), {}, made, grad, name))
+            return
+        current, state = stored
+        if not all(isinstance(field, Ref) for field in (*state, *made[1])):
+            raise Unproven(f"'{name}' has a state that holds more than tensors")
+        node = Node("neurons", type(state), (current,), {}, made[0], grad, name, tuple(state), tuple(made[1]))
+        self._append(node)
+
+    def _made(self, tensor: Tensor) -> Ref:
+        """Return the stand-in of a tensor that neurons made."""
+        return self.refs[id(tensor)] if id(tensor) in self.refs else self._known(tensor)
+
+    def apply(self, original: Any, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run and record one call of a `torch.autograd.Function`."""
+        call = original.__get__(None, kind)
+        if self.paused or self.failed:
+            return call(*args, **kwargs)
+        given = list(tensors_in((args, kwargs)))
+        with self.pause():
+            before = [tensor._version for tensor in given]
+            out = call(*args, **kwargs)
+            changed = is_change(given, before)
+            self.give_up(self._applied, kind, args, kwargs, out, changed=changed)
+        return out
+
+    def _applied(self, kind: Any, args: Any, kwargs: Any, out: Any, *, changed: bool) -> None:
+        """Record a call of a `torch.autograd.Function` that has ended."""
+        if changed:
+            raise Unproven(f"{kind.__name__} changes its input in place")
+        if any(id(tensor) in self.refs for tensor in tensors_in(out)):
+            raise Unproven(f"{kind.__name__} returns its own input")
+        if not torch.equal(self.draws, draws()):
+            raise Unproven(f"{kind.__name__} draws random numbers")
+        self._add("op", kind.apply, args, kwargs, out)
+
+
+def kept_statistics(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
+    """Return the running means and variances that a normalisation updates; empty for any other operation."""
+    name = name_of(func)
+    if name not in STATISTICS:
+        return []
+    given = inspect.signature(func).bind(*args, **kwargs).arguments
+    updates = given.get("training" if name == "batch_norm" else "use_input_stats", name != "batch_norm")
+    means = [given.get("running_mean"), given.get("running_var")]
+    return [mean for mean in means if isinstance(mean, Tensor)] if updates else []
+
+
+def storage_of(tensor: Tensor) -> int:
+    """Return a number of the memory that a tensor shows."""
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
+
+
+def is_change(tensors: list[Tensor], versions: list[int]) -> bool:
+    """Return whether one of these tensors was changed in place since it had its version."""
+    return any(tensor._version != version for tensor, version in zip(tensors, versions, strict=True))
+
+
+def draws() -> Tensor:
+    """Return the state of torch's generator."""
+    return torch.default_generator.get_state()
+
+
+def has_boolean_index(func: Any, args: Any) -> bool:
+    """Return whether an operation reads by a mask, so that the size of its result depends on values."""
+    if getattr(func, "__name__", "") != "__getitem__":
+        return False
+    return any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors_in(args[1:]))
+
+
+@contextmanager
+def functions_recorded(recorder: Recorder) -> Iterator[None]:
+    """Let a recorder see calls of `torch.autograd.Function.apply`, which torch does not show to it."""
+    owner: Any = torch.autograd.Function
+    original = vars(owner)["apply"]
+
+    def apply(kind: type, *args: Any, **kwargs: Any) -> Any:
+        return recorder.apply(original, kind, args, kwargs)
+
+    owner.apply = classmethod(apply)
+    try:
+        yield
+    finally:
+        owner.apply = original
+
+
+@dataclass(frozen=True)
+class Centred:
+    """Stands for the method `centred` of neurons of this name: their potential minus the threshold."""
+
+    name: str
+
+    def __call__(self, *_: Any) -> Any:
+        """Raise an error: the neurons of that name are called instead."""
+        raise NotImplementedError(self.name)
+
+
+class Recorded(NamedTuple):
+    """Holds what one recorded call gave."""
+
+    out: Any  # what forward returned
+    trace: Trace
+    reads: Reads  # values outside of its input that it read
+    failed: str  # why it cannot be replayed; empty if it can
+
+
+def record(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recorded:
+    """Call a network as it is written, once, and follow it. What the network raises is raised."""
+    reads = Reads(network)
+    recorder = Recorder(network, reads)
+    recorder.give_up(recorder.begin, args, kwargs)
+    held = {path: (module, dict(module._buffers)) for path, module in network.named_modules()}
+    others = other_draws()
+    with (
+        reads.noted(),
+        watched(network, recorder.watch, recorder.watch_ours),
+        functions_recorded(recorder),
+        recorder,
+    ):
+        out = network(*args, **kwargs)
+    if other_draws() != others:
+        recorder.give_up(refuse, "it draws random numbers outside of torch")
+    recorder.give_up(recorder.end, out, held)
+    return Recorded(out, recorder.trace, reads, recorder.failed)
+
+
+def refuse(why: str) -> None:
+    """Raise `Unproven` with this reason."""
+    raise Unproven(why)
+
+
+def other_draws() -> tuple[Any, ...]:
+    """Return the states of Python's and NumPy's generators, in a form that `==` compares."""
+    inner = np.random.get_state(legacy=False)  # noqa: NPY002 - somebody's forward may use it
+    state: Any = inner["state"]
+    return random.getstate(), state["key"].tobytes(), state["pos"], inner["has_gauss"]
+
+
+PLAIN = (int, float, bool, str, complex, type(None), torch.dtype, torch.device, torch.Size)
+
+
+def require_plain(value: Any, verb: str) -> None:
+    """Raise `Unproven` for anything but tensors, numbers and text in lists, tuples and dictionaries."""
+    if isinstance(value, dict):
+        for each in value.values():
+            require_plain(each, verb)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            require_plain(each, verb)
+    elif not isinstance(value, (Tensor, *PLAIN)):
+        raise Unproven(f"it {verb} a {type(value).__name__}")
+
+
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def require_no_hooks(network: nn.Module) -> None:
+    """Raise `Unproven` for a network with hooks, which a replay would not call."""
+    for name, module in network.named_modules():
+        if any(getattr(module, hooks, None) for hooks in HOOKS) or "forward" in vars(module):
+            raise Unproven(f"module '{name or type(module).__name__}' has hooks, or a replaced forward")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise Unproven(f"module '{name}' is compiled by TorchScript")

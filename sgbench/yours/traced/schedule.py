@@ -1,0 +1,227 @@
+"""Finds what repeats in a trace: groups of equal operations, sequences of neurons' calls, and their order.
+
+Operations with the same function, the same fixed arguments and arguments from the same groups form one group, whose
+members differ by their step alone; a group runs all members at once. The calls of neurons that hand their state
+from one to the next form a sequence. Where groups need each other in turn, as under feedback from a later layer,
+their operations run one after another as they were recorded.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from sgbench.yours.traced.simplify import frozen, name_of
+from sgbench.yours.traced.trace import Node, Ref, Trace, refs_in
+
+HOLE = "a number that differs from step to step"
+SCALED = frozenset({
+    "add", "__add__", "__radd__", "sub", "__sub__", "__rsub__", "rsub", "mul", "__mul__", "__rmul__", "div",
+    "__truediv__", "true_divide",
+})  # fmt: skip
+"""Operations in which a number may differ from step to step."""
+PIECES = frozenset({"unbind", "split", "chunk", "split_with_sizes"})
+ZEROS = frozenset({"zeros", "zeros_like", "new_zeros"})
+
+
+@dataclass(eq=False)
+class Unit:
+    """Holds what runs together: a group of equal operations, or a sequence of calls of neurons."""
+
+    nodes: list[Node]
+    neurons: bool = False
+    cuts: list[int] = field(default_factory=list)  # of neurons: calls that start from a detached state
+
+    @property
+    def batched(self) -> bool:
+        """Return whether it has several members."""
+        return len(self.nodes) > 1
+
+    @property
+    def first(self) -> Node:
+        """Return the first member."""
+        return self.nodes[0]
+
+
+@dataclass(eq=False)
+class Loop:
+    """Holds operations that need each other's results in turn, and run one after another as recorded."""
+
+    nodes: list[Node]
+
+
+def resting(ref: Ref, trace: Trace, makers: dict[Ref, Node], current: Ref) -> bool:
+    """Return whether a state is that of neurons at rest: zeros, or an empty tensor, which they take for none."""
+    node = makers.get(attached(ref, makers) or ref)
+    if node is not None and node.kind == "op" and name_of(node.func) in ZEROS:
+        return True
+    empty = trace.metas[ref.number].shape.numel() == 0 and trace.metas[current.number].shape.numel() > 0
+    if empty:
+        trace.shaped.add(ref)  # a call that finds another shape there starts elsewhere
+    return empty
+
+
+def sequences(trace: Trace) -> list[Unit]:
+    """Return the sequences of calls of neurons, in which each starts from the state that the one before left."""
+    makers = trace.makers()
+    units: list[Unit] = []
+    last: dict[tuple[Any, ...], Unit] = {}
+    for node in trace.nodes:
+        if node.kind != "neurons":
+            continue
+        unit = last.pop((node.where, node.states, node.grad), None)
+        if unit is None:
+            source = tuple(attached(ref, makers) for ref in node.states)
+            cut = all(one != other for one, other in zip(source, node.states, strict=True))
+            unit = last.pop((node.where, source, node.grad), None) if cut else None
+            if unit is not None:
+                unit.cuts.append(len(unit.nodes))
+        if unit is None:
+            unit = Unit([], neurons=True)
+            units.append(unit)
+        unit.nodes.append(node)
+        last[node.where, node.after, node.grad] = unit
+    return units
+
+
+def attached(ref: Ref | None, makers: dict[Ref, Node]) -> Ref | None:
+    """Return the tensor of which another one is the detached form, or the tensor itself."""
+    node = None if ref is None else makers.get(ref)
+    detaches = node is not None and node.kind == "op" and name_of(node.func) in ("detach", "data")
+    return node.args[0] if detaches else ref  # type: ignore[union-attr]
+
+
+def groups(trace: Trace, chains: Sequence[Unit]) -> list[Unit]:
+    """Return the groups of all other operations."""
+    roles: dict[Ref, Any] = {}
+    for number, chain in enumerate(chains):
+        for node in chain.nodes:
+            outs = [*refs_in(node.out), *node.after]
+            roles |= {ref: ("neurons", number, slot) for slot, ref in reversed([*enumerate(outs)])}
+    known: dict[Any, int] = {}
+    found: dict[int, list[Node]] = defaultdict(list)
+
+    def role(ref: Ref) -> Any:
+        return roles.get(ref, ("tensor", ref.number))
+
+    for node in trace.nodes:
+        if node.kind == "neurons":
+            continue
+        key: Any = object()
+        if node.kind == "op":
+            args, kwargs = with_holes(node, trace)
+            try:
+                metas = tuple(trace.metas[ref.number] for ref in node.outs)
+                key = node.func, frozen((args, kwargs), role), node.grad, node.writes, metas
+                hash(key)
+            except TypeError:
+                key = object()
+        number = known.setdefault(key, len(known))
+        found[number].append(node)
+        pieces = name_of(node.func) in PIECES and len({trace.metas[ref.number] for ref in node.outs}) == 1
+        roles |= {ref: ("group", number, 0 if pieces else slot) for slot, ref in enumerate(node.outs)}
+    return [Unit(nodes) for nodes in found.values()]
+
+
+def with_holes(node: Node, trace: Trace) -> tuple[Any, Any]:
+    """Return an operation's arguments without the numbers that may differ between members of a group."""
+    name = name_of(node.func)
+    if name == "__getitem__" and isinstance(node.args[0], Ref):
+        index = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+        if sum(type(each) is int for each in index) == 1:
+            return (node.args[0], tuple(HOLE if type(each) is int else each for each in index)), node.kwargs
+    if name == "select" and len(node.args) == 3:  # noqa: PLR2004
+        return (*node.args[:2], HOLE), node.kwargs
+    if name in SCALED and not node.kwargs and trace.metas[node.outs[0].number].dtype.is_floating_point:
+        return tuple(HOLE if type(each) in (int, float) else each for each in node.args), node.kwargs
+    return node.args, node.kwargs
+
+
+def schedule(trace: Trace) -> list[Unit | Loop]:
+    """Return all units and loops in an order in which each finds what it needs."""
+    chains = sequences(trace)
+    units = [*chains, *groups(trace, chains)]
+    place = {id(node): number for number, node in enumerate(trace.nodes)}
+    needs = needs_of([unit.nodes for unit in units], trace, place)
+    ordered: list[Unit | Loop] = []
+    for members in components(needs):
+        if len(members) == 1 and members[0] not in needs[members[0]]:
+            ordered.append(units[members[0]])
+        else:
+            inner_nodes = [node for at in members for node in units[at].nodes]
+            ordered.append(Loop(sorted(inner_nodes, key=lambda node: place[id(node)])))
+    return ordered
+
+
+def needs_of(units: Sequence[Sequence[Node]], trace: Trace, place: dict[int, int]) -> list[set[int]]:
+    """Return for each list of operations the numbers of those that must run before it; itself if it needs itself.
+
+    Draws of random numbers stay in their order, and so do changes of a buffer.
+    """
+    owner = {ref: at for at, nodes in enumerate(units) for node in nodes for ref in node.outs}
+    needs: list[set[int]] = [set() for _ in units]
+    orders: dict[Any, list[tuple[int, int]]] = defaultdict(list)
+    for at, nodes in enumerate(units):
+        for node in nodes:
+            needs[at] |= {owner[ref] for ref in (*refs_in(node.args), *refs_in(node.kwargs)) if ref in owner}
+            if node is nodes[0] or not is_sequence(nodes):
+                needs[at] |= {owner[ref] for ref in refs_in(node.states) if ref in owner and owner[ref] != at}
+            if node.kind == "random":
+                orders["draws"].append((place[id(node)], at))
+            if node.kind == "effect":
+                for ref in node.inputs:
+                    if ref in trace.leaves:
+                        orders[ref].append((place[id(node)], at))
+    for members in orders.values():
+        _in_order([at for _, at in sorted(members)], needs)
+    return needs
+
+
+def is_sequence(nodes: Sequence[Node]) -> bool:
+    """Return whether operations are calls of one module of neurons, each from the state of the one before."""
+    return all(node.kind == "neurons" and node.where == nodes[0].where for node in nodes)
+
+
+def _in_order(members: Iterable[int], needs: list[set[int]]) -> None:
+    """Let each of these units wait for the one before it."""
+    for before, after in itertools.pairwise(members):
+        if before != after:
+            needs[after].add(before)
+
+
+def components(needs: Sequence[set[int]]) -> list[list[int]]:
+    """Return the strongly connected components of a graph, each after those that it needs.
+
+    >>> components([set(), {0, 2}, {1}])
+    [[0], [1, 2]]
+    """
+    edges = [(at, each) for at, others in enumerate(needs) for each in others]
+    rows, columns = zip(*edges, strict=True) if edges else ((), ())
+    graph = coo_array(([True] * len(edges), (rows, columns)), (len(needs), len(needs)))
+    labels = connected_components(graph, connection="strong")[1].tolist()
+    between: dict[int, set[int]] = {label: set() for label in labels}
+    for at, each in edges:
+        if labels[at] != labels[each]:
+            between[labels[at]].add(labels[each])
+    members = {label: [at for at, own in enumerate(labels) if own == label] for label in between}
+    return [members[label] for label in graphlib.TopologicalSorter(between).static_order()]
+
+
+def ancestors(trace: Trace, refs: Iterable[Ref]) -> set[Ref]:
+    """Return all tensors that these are computed from, themselves among them."""
+    makers, seen, waiting = trace.makers(), set(), list(refs)
+    while waiting:
+        ref = waiting.pop()
+        if ref in seen:
+            continue
+        seen.add(ref)
+        if ref in makers:
+            waiting += makers[ref].inputs
+    return seen

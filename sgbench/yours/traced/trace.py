@@ -1,0 +1,183 @@
+"""What is known of one recorded call of a network: its operations in order, and the tensors between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Unproven(Exception):  # noqa: N818 - a reason, not a failure
+    """Says in one line why a network, or a part of it, runs exactly as written."""
+
+
+class Ref:
+    """Stands for one tensor of a trace, by its number."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ref) and other.number == self.number
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __repr__(self) -> str:
+        return f"%{self.number}"
+
+
+class Meta(NamedTuple):
+    """Describes a tensor without its values."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+    learns: bool  # whether it requires a gradient
+
+    @staticmethod
+    def of(tensor: Tensor) -> Meta:
+        """Describe a tensor."""
+        return Meta(tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad)
+
+
+@dataclass(frozen=True)
+class Node:
+    """Holds one recorded operation."""
+
+    kind: str  # "op", "neurons", "random" (draws), or "effect" (writes a buffer of the network)
+    func: Callable[..., Any]
+    args: Any  # with `Ref`s in place of tensors
+    kwargs: dict[str, Any]
+    out: Any  # what it returned, with `Ref`s in place of tensors
+    grad: bool  # whether autograd recorded it
+    where: str  # name of the module whose forward called it
+    states: tuple[Ref | None, ...] = ()  # of neurons: their state before, None for the resting state
+    after: tuple[Ref, ...] = ()  # of neurons: their state after
+    writes: int | None = None  # flat position of the argument that it changes in place
+
+    @property
+    def inputs(self) -> list[Ref]:
+        """Return all tensors that the operation reads."""
+        found = [*refs_in(self.args), *refs_in(self.kwargs)]
+        return [*found, *(state for state in self.states if state is not None)]
+
+    @property
+    def outs(self) -> list[Ref]:
+        """Return all tensors that the operation makes, each once."""
+        return list(dict.fromkeys([*refs_in(self.out), *self.after]))
+
+    def renamed(self, names: dict[Ref, Ref]) -> Node:
+        """Return the operation with other tensors as its inputs."""
+        if not any(ref in names for ref in self.inputs):
+            return self
+        return replace(
+            self,
+            args=mapped(self.args, lambda ref: names.get(ref, ref)),
+            kwargs=mapped(self.kwargs, lambda ref: names.get(ref, ref)),
+            states=tuple(None if ref is None else names.get(ref, ref) for ref in self.states),
+        )
+
+
+class Leaf(NamedTuple):
+    """Says where a tensor comes from that no recorded operation made."""
+
+    kind: str  # "input", "attribute" of a module, or "outside" of the network
+    place: tuple[Any, ...]
+
+
+@dataclass
+class Trace:
+    """Holds the operations of one call, where its tensors come from, and what it returned."""
+
+    nodes: list[Node] = field(default_factory=list)
+    metas: list[Meta] = field(default_factory=list)
+    leaves: dict[Ref, Leaf] = field(default_factory=dict)
+    out: Any = None  # what forward returned, with `Ref`s
+    writes: dict[tuple[str, str], Any] = field(
+        default_factory=dict
+    )  # attributes that it set, by module and name
+    shaped: set[Ref] = field(default_factory=set)  # tensors whose shape or type was asked for
+
+    def new(self, meta: Meta) -> Ref:
+        """Return the stand-in of a new tensor."""
+        self.metas.append(meta)
+        return Ref(len(self.metas) - 1)
+
+    def makers(self) -> dict[Ref, Node]:
+        """Map each tensor to the operation that made it."""
+        return {ref: node for node in self.nodes for ref in node.outs}
+
+    def results(self) -> list[Ref]:
+        """Return all tensors that the call returned or kept."""
+        return [*refs_in(self.out), *(ref for value in self.writes.values() for ref in refs_in(value))]
+
+
+def mapped(value: Any, change: Callable[[Ref], Any]) -> Any:
+    """Return nested containers with each `Ref` in them replaced by `change(ref)`."""
+    if isinstance(value, Ref):
+        return change(value)
+    if isinstance(value, tuple):
+        items = [mapped(each, change) for each in value]
+        return type(value)(*items) if hasattr(value, "_fields") else rebuilt(value, items)
+    if isinstance(value, list):
+        return rebuilt(value, [mapped(each, change) for each in value])
+    if isinstance(value, dict):
+        return rebuilt(value, {key: mapped(each, change) for key, each in value.items()})
+    if isinstance(value, slice):
+        return slice(*(mapped(each, change) for each in (value.start, value.stop, value.step)))
+    return value
+
+
+def rebuilt(value: Any, items: Any) -> Any:
+    """Return items in a container of the type of `value`, which is a plain one or takes them as its argument."""
+    return items if type(value) in (list, dict) else type(value)(items)
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    """Yield each `Ref` in nested containers, in order."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from refs_in(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from refs_in(each)
+    elif isinstance(value, slice):
+        yield from refs_in((value.start, value.stop, value.step))
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield each tensor in nested containers, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from tensors_in(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from tensors_in(each)
+    elif isinstance(value, slice):
+        yield from tensors_in((value.start, value.stop, value.step))
+
+
+def with_refs(value: Any, ref_of: Callable[[Tensor], Ref]) -> Any:
+    """Return nested containers with a `Ref` in place of each tensor; other values stay."""
+    if isinstance(value, Tensor):
+        return ref_of(value)
+    if isinstance(value, tuple):
+        items = [with_refs(each, ref_of) for each in value]
+        return type(value)(*items) if hasattr(value, "_fields") else rebuilt(value, items)
+    if isinstance(value, list):
+        return rebuilt(value, [with_refs(each, ref_of) for each in value])
+    if isinstance(value, dict):
+        return rebuilt(value, {key: with_refs(each, ref_of) for key, each in value.items()})
+    if isinstance(value, slice):
+        return slice(*(with_refs(each, ref_of) for each in (value.start, value.stop, value.step)))
+    return value

@@ -1,0 +1,149 @@
+"""Runs a network whose forward is one time step over all steps, as the loop outside of it would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError
+from sgbench.neurons.base import Neuron
+from sgbench.yours.spiking_modules import spiking_modules, state_names
+
+FEWEST_AXES = 2
+"""Axes that every input over time has, time and batch; features follow."""
+
+
+class Unrolled(nn.Module):
+    """Calls a network once for each time step from rest, and stacks what it returns.
+
+    Args:
+        network: its forward is one step.
+        steps: number of steps with the same input; None takes the first axis of the input as time.
+    """
+
+    everywhere = False  # whether neurons outside of chains send their spikes alone as well
+
+    def __init__(self, network: nn.Module, steps: int | None = None) -> None:
+        super().__init__()
+        self.network, self.steps = network, steps
+        self.train(network.training)
+
+    def forward(self, x: Tensor) -> Any:
+        """Return the network's outputs of all steps, stacked along a first axis of time.
+
+        Args:
+            x: input over time [T, B, ...], or of each step [B, ...] if `steps` is set.
+        """
+        if self.steps is None and x.dim() < FEWEST_AXES:
+            raise InputError(f"unroll: input has shape {tuple(x.shape)}; [time, batch, ...] is needed")
+        for module in spiking_modules(self.network).values():
+            module.reset_mem()  # type: ignore[operator]
+        states: dict[str, Any] = {}
+        with _hidden(self.network, everywhere=self.everywhere):
+            now = x.unbind(0) if self.steps is None else [x] * self.steps
+            return _stacked([self._step(each, states) for each in now])
+
+    def _step(self, x: Any, states: dict[str, Any]) -> Any:
+        """Return the output of one step."""
+        children = _children(self.network)
+        if not any(isinstance(child, Neuron) for child in children.values()):
+            return self.network(x)
+        for name, child in children.items():
+            if not isinstance(child, Neuron):
+                x = child(x)
+                continue
+            state = states[name] if name in states else child.initial_state(x)
+            x, states[name] = child.step(x, state)
+        name, last = next(reversed(children.items()))
+        return (x, last.centred(states[name])) if isinstance(last, Neuron) else x
+
+
+class Pass(NamedTuple):
+    """Holds the spikes and potentials of the last layer in T time steps, for B samples and C neurons."""
+
+    spikes: Tensor  # [T, B, C]
+    potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
+
+
+class UnrolledPass(Unrolled):
+    """Returns spikes and potentials of the last neurons, whatever the network's forward returns besides."""
+
+    everywhere = True
+
+    def forward(self, x: Tensor) -> Any:
+        """Return the spikes and potentials of all steps."""
+        out = super().forward(x)
+        return Pass(*out) if isinstance(out, tuple) else out
+
+
+def is_a_step(network: nn.Module) -> bool:
+    """Return whether a network is a chain of one step, in which neurons return states that the next cannot take."""
+    children = list(_children(network).values()) if type(network) is nn.Sequential else []
+    ours = any(isinstance(child, Neuron) for child in children)
+    return ours or any(state_names(child) and not child.init_hidden for child in children)  # type: ignore[truthy-bool]
+
+
+def _children(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules of a chain of chains in their order; a network of another kind is its only one."""
+    if type(network) is not nn.Sequential:
+        return {"": network}
+    found = {}
+    for name, child in network.named_children():
+        found |= {f"{name}.{inner}".rstrip("."): each for inner, each in _children(child).items()}
+    return found
+
+
+@contextmanager
+def _hidden(network: nn.Module, *, everywhere: bool) -> Iterator[None]:
+    """Let neurons in the midst of chains send their spikes alone, as they must there."""
+    last = next(reversed(_children(network).values()), None)
+    chains = [chain for chain in network.modules() if everywhere or type(chain) is nn.Sequential]
+    within = [each for chain in chains for each in chain.children() if each is not last]
+    explicit: list[Any] = [each for each in within if state_names(each) and not each.init_hidden]  # type: ignore[attr-defined]
+    for each in explicit:
+        each.init_hidden = True
+    try:
+        yield
+    finally:
+        for each in explicit:
+            each.init_hidden = False
+
+
+def _stacked(outs: list[Any]) -> Any:
+    """Return the outputs of all steps in the form of one, each tensor stacked over time."""
+    first = outs[0]
+    if isinstance(first, Tensor):
+        return torch.stack(outs)
+    if isinstance(first, tuple | list):
+        items = [_stacked([out[at] for out in outs]) for at in range(len(first))]
+        return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
+    if isinstance(first, dict):
+        return {key: _stacked([out[key] for out in outs]) for key in first}
+    return outs
+
+
+def unroll(network: nn.Module, steps: int | None = None) -> Unrolled:
+    """Make a module over all time steps of a network whose `forward` is one, as the loop outside would run it.
+
+    The neurons start from rest, and keep their own states: make them with `init_hidden=True`, or put them into an
+    `nn.Sequential`, in which neurons of the catalogue may stand as well. Give the result to `sgbench.accelerate`.
+
+    Args:
+        network: of one time step; weights are shared, not copied.
+        steps: number of steps with the same input; None takes the input's first axis as time.
+
+    Returns:
+        A module that maps [T, B, ...] to what the network returns, each tensor stacked over time [T, ...]. A chain
+        that ends in neurons returns their spikes and potentials.
+
+    >>> import snntorch as snn
+    >>> network = nn.Sequential(nn.Linear(2, 1, bias=False), snn.Leaky(beta=0.5, init_hidden=True))
+    >>> _ = nn.init.constant_(network[0].weight, 0.75)
+    >>> unroll(network)(torch.ones(3, 1, 2)).flatten().tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return Unrolled(network, steps)
