@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.custom import CustomSurrogate
 from fastspiking.spec import LinearSpec
+from sgbench.custom import CustomSurrogate
 from sgbench.errors import InputError
 from sgbench.networks.snntorch_modules import SpikeReset, reset_gradient_of
 from sgbench.neurons.base import Neuron, Operations

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from fastspiking.choose import Engine
+from fastspiking.signals.spikes import SparseSpikes
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
-from fastspiking.signals.spikes import SparseSpikes
 from sgbench.yours.snntorch_neurons import Integrator, SnnTorchNeuron, can_integrate
 
 SPARSE_SHARE = 0.25

@@ -18,6 +18,7 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
+import fastspiking
 import sgbench
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
@@ -41,7 +42,10 @@ DEEPEST = 8
 LARGEST_ARRAY = 10**6
 LIBRARIES = tuple(
     str(Path(folder).resolve())
-    for folder in (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), Path(sgbench.__file__).parent)
+    for folder in (
+        *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
+        *(Path(str(package.__file__)).parent for package in (sgbench, fastspiking)),
+    )
 )
 Getter = Callable[[], Any]
 
