@@ -92,7 +92,8 @@ def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
     verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
     print_lines(f"{summary.folder}: {_description(summary, verdict)}")
     print_lines(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
-    for line in by_cause(Finding(*problem.split(": ", 1)) for problem in summary.left_out):
+    problems = (problem.partition(": ") for problem in summary.left_out)
+    for line in by_cause(Finding(place, reason) for place, _, reason in problems):
         print_lines(f"left out: {line}")
     _print_problems(verdict)
     if verdict.refused(strict=False):

@@ -66,7 +66,8 @@ class Sequences:
     def _before(self, u: Tensor) -> tuple[SurrogateStep | None, list[SurrogateStep]]:
         """Return the step before that of u, if the graph has one, and the steps whose spikes reach u at once."""
         feeding: list[SurrogateStep] = []
-        waiting, seen = deque([(u.grad_fn, u.output_nr)]), {(u.grad_fn, u.output_nr)}
+        first: tuple[Any, int] = u.grad_fn, u.output_nr
+        waiting, seen = deque([first]), {first}
         while waiting and len(seen) < MOST_NODES:
             node, output = waiting.popleft()
             step = None if node is None else node.metadata.get((self, output))

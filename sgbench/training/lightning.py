@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.batches import SpikingData
@@ -111,7 +112,7 @@ class LightningRun(SingleRun):
         ]
         try:
             return pl.Trainer(callbacks=[*callbacks, KeepLast(self)], **arguments)
-        except (TypeError, ValueError, pl.utilities.exceptions.MisconfigurationException) as error:
+        except (TypeError, ValueError, MisconfigurationException) as error:
             raise InputError(
                 f"trainer=lightning: the Trainer refuses this: {one_printable_line(error)}"
             ) from error
