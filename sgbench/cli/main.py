@@ -65,12 +65,10 @@ def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] |
     """Run a command line and return its exit code; print each error as one line."""
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
     trusts = allowed_targets() or any(argument.startswith("--allow-target") for argument in arguments)
-    if trusts and str(Path.cwd()) not in sys.path:
-        sys.path.insert(
-            0, str(Path.cwd())
-        )  # so that the user's own package can be imported, as with `python -m`
     with _environment(variables):
         try:
+            if trusts and str(Path.cwd()) not in sys.path:  # so that the user's own package can be imported
+                sys.path.insert(0, str(Path.cwd()))
             return dispatch([_with_whole_name(argument) for argument in arguments])
         except KeyboardInterrupt:
             sys.stderr.write(STOPPED)

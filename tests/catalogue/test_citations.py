@@ -98,7 +98,7 @@ def test_a_source_is_read_as_it_says(source: str, kind: str, fields: dict[str, s
     assert fields.items() <= citation.fields.items()
 
 
-MADE_HERE = {"experiment", "protocol", "study", "sweep", "logger", "trainer"}
+MADE_HERE = {"callback", "experiment", "protocol", "study", "sweep", "logger", "trainer"}
 """Groups of this package's own settings, which are cited with its version."""
 ABSENCES = {"regulariser/none", "schedule/constant", "weights/float"}
 WITHOUT_ID = {
