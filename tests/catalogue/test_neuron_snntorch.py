@@ -4,17 +4,15 @@ Legend: T steps, B batch, N neurons; I current, u membrane potential. A pinned t
 has changed: compare again, and edit the docstring of the class that it names.
 """
 
-import re
-
 import pytest
 import snntorch as snn
 import torch
 from torch import Tensor, nn
 
+import sgbench
 from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from tests.catalogue.neuron_cases import SIZE, Driven, drive, make, run, surrogate
-from tests.documents import ROOT
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
@@ -200,15 +198,10 @@ def test_lapicque_learns_no_second_time():
 
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
-def test_the_documented_attached_reset(reset):
-    """Expected: the two lines of docs/which_surrogate.md equal ours attached, 200 steps; detached differs."""
-    text = (ROOT / "docs" / "which_surrogate.md").read_text()
-    recipe = next(block for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
-    names: dict[str, type] = {}
-    exec(compile(recipe, "recipe", "exec"), names)  # noqa: S102 - our own document
-    other = names["Attached"](
-        beta=number(0.9), threshold=number(1.0), spike_grad=surrogate(), reset_mechanism=reset
-    )
+def test_the_attached_reset(reset):
+    """Expected: what `sgbench.use` makes of snnTorch's neuron equals ours attached, 200 steps; detached differs."""
+    other = snn.Leaky(beta=number(0.9), threshold=number(1.0), spike_grad=surrogate(), reset_mechanism=reset)
+    sgbench.use(nn.Sequential(other), reset_gradient="attached")
     current = drive("leaky", make("leaky"), STEPS).requires_grad_()
     attached = ours("leaky", current, beta=0.9, reset=reset, reset_gradient="attached")
     assert_equal(attached, theirs(other, current, 1), current)

@@ -9,7 +9,7 @@ import pytest
 from sgbench.energy.meter import Meter, Metered, Reading, meters
 from sgbench.records.content import HostEnergy
 from sgbench.records.record import RunRecord
-from sgbench.training import runner
+from sgbench.training import runner, single_run
 from tests.leaderboard.factory import record
 
 
@@ -64,7 +64,7 @@ def test_a_run_s_record_holds_what_the_meters_counted(tmp_path, monkeypatch):
     """A meter that counts 1 J a reading and starts anew at 4: one reading an epoch, and one around fit and test."""
     read = itertools.count()
     meter = Meter("counter", lambda: next(read) % 4, wraps_at_j=4.0)
-    monkeypatch.setattr(runner, "meters", lambda: ([meter], []))
+    monkeypatch.setattr(single_run, "meters", lambda: ([meter], []))
     words = ["protocol.epochs=3", "engine=reference", "trainer.progress=false", f"paths.runs_dir={tmp_path}"]
     made = runner.run(*words, "protocol.hidden=[2]", "protocol.steps=3")
     assert made.host_energy == (HostEnergy(meter="counter", fit_j=4.0, test_j=1.0),)
