@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.study.definition import CellGrid, Draw, RandomSettings, Study, StudyBlock, Word
+from sgbench.study.definition import CellGrid, RandomSettings, SettingRange, Study, StudyBlock, Word
 
 DIGITS = 3  # significant digits of a drawn number, so that overrides stay short
 Cell = dict[str, Word]
@@ -95,9 +95,9 @@ def _cells_with_seeds(
 
 
 def random_settings(
-    settings: RandomSettings, task: str, more: Mapping[str, Draw] | None = None
+    settings: RandomSettings, task: str, more: Mapping[str, SettingRange] | None = None
 ) -> list[Cell]:
-    """Draw the random settings of one task; equal arguments give equal settings.
+    """SettingRange the random settings of one task; equal arguments give equal settings.
 
     Args:
         settings: their count, seed and ranges.
@@ -105,7 +105,7 @@ def random_settings(
         more: ranges beside those of `settings`. A key of both takes this range, at the same random number. A
             further key does not change the values of others.
 
-    >>> ranges = {"optimizer.lr": Draw(low=0.001, high=0.1)}
+    >>> ranges = {"optimizer.lr": SettingRange(low=0.001, high=0.1)}
     >>> first, second = random_settings(RandomSettings(count=2, seed=1, ranges=ranges), "T1")
     >>> first == second, first == random_settings(RandomSettings(count=1, seed=1, ranges=ranges), "T1")[0]
     (False, True)
@@ -122,13 +122,13 @@ def random_settings(
     return drawn
 
 
-def _draws(ranges: Mapping[str, Draw], count: int, seed: Sequence[int]) -> list[Cell]:
-    """Draw `count` settings, each with one value from the range of every key."""
+def _draws(ranges: Mapping[str, SettingRange], count: int, seed: Sequence[int]) -> list[Cell]:
+    """SettingRange `count` settings, each with one value from the range of every key."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
     return [{key: _value_at(draw, random.random()) for key, draw in ranges.items()} for _ in range(count)]
 
 
-def _value_at(draw: Draw, share: float) -> Word:
+def _value_at(draw: SettingRange, share: float) -> Word:
     """Return the value at a share from 0 to 1 of the way through a range, on its scale, or through a list."""
     if draw.values is not None:
         return draw.values[int(share * len(draw.values))]

@@ -39,7 +39,7 @@ class Seeds(Strict):
         return tuple(range(self.first, self.first + self.count))
 
 
-class Draw(Strict):
+class SettingRange(Strict):
     """Defines from what one value of a random setting is drawn: a range of numbers, or one of several values."""
 
     low: Number | None = None
@@ -48,7 +48,7 @@ class Draw(Strict):
     values: tuple[Word, ...] | None = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Draw:
+    def _one_kind(self) -> SettingRange:
         """Refuse a draw that is neither a range nor a list of values, and an empty range."""
         is_range = self.low is not None and self.high is not None
         if is_range == (self.values is not None):
@@ -64,8 +64,8 @@ class RandomSettings(Strict):
 
     count: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0, le=2**31)
-    ranges: dict[Key, Draw] = Field(min_length=1)  # ranges for every task of the block, by key
-    by_task: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
+    ranges: dict[Key, SettingRange] = Field(min_length=1)  # ranges for every task of the block, by key
+    by_task: dict[Name, dict[Key, SettingRange]] = Field(default_factory=dict)
     """Further ranges of some tasks, by task and key; they replace ranges of the same key."""
 
 
@@ -84,7 +84,7 @@ class CellGrid(Strict):
     factors: dict[Key, tuple[float, ...]] = Field(default_factory=dict)
     """By key, factors on the number that the starting point or the task's reference setting has for it."""
     tasks: tuple[Name, ...] | None = None  # the tasks that have these cells; all of the block by default
-    ranges: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
+    ranges: dict[Name, dict[Key, SettingRange]] = Field(default_factory=dict)
     """By task, ranges that the block's random settings have for these cells besides, or in place of others.
 
     What is drawn for a key is the same in all cells that have the same range for it."""
