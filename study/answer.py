@@ -237,7 +237,7 @@ def passages(answer: StudyAnswer) -> Iterator[Passage]:
     said = "\n\n".join(
         textwrap.fill(text, COLUMNS, break_on_hyphens=False) for text in (*answer.lines, answer.condition)
     )
-    for path in ("README.md", "docs/which_surrogate.md", "docs/findings.md"):
+    for path in ("README.md", "docs/which_surrogate.md"):
         yield Passage(path, "lines", said, kind="answer")
     yield Passage("README.md", "table", _table(answer, with_doubt=False), kind="answer")
     yield Passage("docs/which_surrogate.md", "table", _table(answer, with_doubt=True), kind="answer")

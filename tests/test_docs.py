@@ -135,7 +135,7 @@ def test_the_first_board_is_the_committed_one(capsys: pytest.CaptureFixture[str]
         "--markdown",
     ]
     assert main(words) == 0
-    text = (ROOT / "docs" / "first_board.md").read_text()
+    text = (ROOT / "docs" / "tutorial" / "1_which_surrogate.md").read_text()
     found = re.search(r"<!-- board:digits_v1 -->\n(.*?)<!-- /board -->", text, re.DOTALL)
     assert found is not None
     assert found.group(1).strip() == capsys.readouterr().out.strip()
@@ -144,7 +144,7 @@ def test_the_first_board_is_the_committed_one(capsys: pytest.CaptureFixture[str]
 @pytest.mark.slow
 def test_table_over_all_boards_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     """The same lines, from the committed records."""
-    text = (ROOT / "docs" / "findings.md").read_text()
+    text = (ROOT / "docs" / "which_surrogate.md").read_text()
     found = re.search(r"<!-- across:(\S+) -->\n(.*?)<!-- /across -->", text, re.DOTALL)
     assert found is not None
     words = ["board", "across", "--from", "leaderboards", "--root", str(ROOT / "leaderboards"), "--markdown"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 from sgbench.records.files import to_json
@@ -21,7 +20,6 @@ from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRun
 from study.passing_steps.analysis.claims import ClaimDecision, decide
 from study.passing_steps.analysis.evidence import first_entries
 from study.passing_steps.analysis.words import (
-    Answer,
     answer_of,
     first_look_runs,
     percent,
@@ -30,16 +28,12 @@ from study.passing_steps.analysis.words import (
 )
 from study.reporting.pages import budget
 from study.reporting.pages.text import StudyPage, few, interval, links, table
-from study.reporting.report import Passage, Report, ReportInput
+from study.reporting.report import Report, ReportInput
 from study.reporting.results import RESULTS
 
 NAME, TITLE = "passing_steps", "The reset's gradient and passing steps"
-FINDINGS = "docs/findings.md"
-"""The document with a passage that says what the study came to."""
 OF_THE_FIRST = ("study/surrogates/manifest.json", "study/surrogates/summary.json")
 """Files of the first study whose runs are compared."""
-COLUMNS = 120
-"""Characters of a line of such a passage."""
 
 
 def make_report(given: ReportInput) -> Report:
@@ -79,26 +73,7 @@ def make_report(given: ReportInput) -> Report:
         others = [effect, first_study.page_of(given.root, stored), *others]
         beside = {RESULTS: to_json(results)}
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(others)))
-    return Report((front, *others), beside=beside, passages=(passage(answer),), reads=OF_THE_FIRST)
-
-
-def passage(answer: Answer) -> Passage:
-    """Write the answer with the verdicts for the page of findings."""
-    verdicts = "\n".join(_wrapped(text, "- ") for text in answer.verdicts)
-    said = _wrapped(f"{answer.sentences} See [all numbers](passing_steps/README.md).")
-    return Passage(FINDINGS, NAME, f"{said}\n\n{verdicts}")
-
-
-def _wrapped(text: str, first: str = "") -> str:
-    """Wrap a paragraph as documents that people write are wrapped."""
-    return textwrap.fill(
-        text,
-        COLUMNS,
-        initial_indent=first,
-        subsequent_indent=" " * len(first),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return Report((front, *others), beside=beside, reads=OF_THE_FIRST)
 
 
 def _verdicts(decisions: list[ClaimDecision], scores: StudyScores) -> str:

@@ -10,7 +10,6 @@ from sgbench.study.scores import StudyScores
 from study.passing_steps.analysis import settings
 from study.passing_steps.analysis.cells import CHOOSING, TaskRuns, cell
 from study.passing_steps.analysis.claims import decide
-from study.passing_steps.analysis.report import passage
 from study.passing_steps.analysis.tests.test_claims import CALIBRATED, TASKS, by_reset, scored, study
 from study.passing_steps.analysis.words import (
     CALIBRATED_NAME,
@@ -184,16 +183,6 @@ def test_missing_runs_leave_everything_undecided():
     assert all(text.startswith("Not decided yet: whether") for text in answer.verdicts)
     assert answer.defaults.endswith("Not decided yet.")
     assert not any("points (" in text for text in answer.verdicts)
-
-
-def test_readers_get_the_answer_without_codes():
-    """Must match: the passage of findings begins with the answer; it names no claim by its code."""
-    answer = answered(scored(by_reset))
-    found = passage(answer)
-    assert found.path == "docs/findings.md"
-    assert " ".join(found.text.split()).startswith(answer.sentences)
-    assert all(len(line) <= 120 for line in found.text.splitlines())
-    assert not any(code in found.text for code in ("P1", "P2"))
 
 
 def test_a_tie_is_decided_as_the_block_that_was_run_decided_it():
