@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import fastspiking
-import sgbench
+from sgbench import paths
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.trace import Leaf, Meta, Unproven
@@ -44,7 +44,7 @@ LIBRARIES = tuple(
     str(Path(folder).resolve())
     for folder in (
         *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
-        *(Path(str(package.__file__)).parent for package in (sgbench, fastspiking)),
+        *(Path(str(package.__file__)).parent for package in (paths, fastspiking)),
     )
 )
 Getter = Callable[[], Any]
