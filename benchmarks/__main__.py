@@ -99,9 +99,7 @@ def parser() -> argparse.ArgumentParser:
     engine = commands.add_parser(
         "engine", help="sgbench's engines against snnTorch", epilog=WORKLOADS, formatter_class=raw
     )
-    peers = commands.add_parser(
-        "peers", help="other frameworks as well", epilog=WORKLOADS, formatter_class=raw
-    )
+    peers = commands.add_parser("peers", help="other frameworks as well", epilog=WORKLOADS, formatter_class=raw)
     memory = commands.add_parser(
         "memory", help="memory that three training steps add", epilog=WORKLOADS, formatter_class=raw
     )
@@ -113,9 +111,7 @@ def parser() -> argparse.ArgumentParser:
     for command in (engine, memory):
         command.add_argument("--precision", choices=("float32", "float64"), default="float32")
     for command, rounds in ((engine, 9), (peers, 9), (run, 5)):
-        command.add_argument(
-            "--rounds", type=int, default=rounds, help=f"times each is run (default {rounds})"
-        )
+        command.add_argument("--rounds", type=int, default=rounds, help=f"times each is run (default {rounds})")
         command.add_argument("--busy", action="store_true", help="with a process that spins beside")
     memory.add_argument("--peers", action="store_true", help="other frameworks as well")
     _add_counts(run, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 2)))
@@ -157,9 +153,7 @@ def _add_boards(commands: Any) -> None:
     board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
     board.set_defaults(handler=_measure, module="board", settings="BoardSettings")
     _add_json(board)
-    site = commands.add_parser(
-        "site", help="sgbench board site over as many, and a page of 1000 rows in a browser"
-    )
+    site = commands.add_parser("site", help="sgbench board site over as many, and a page of 1000 rows in a browser")
     _add_counts(site, (("methods", 2000), ("rounds", 3)))
     site.set_defaults(handler=_measure, module="site", settings="SiteSettings")
     _add_json(site)
@@ -171,17 +165,11 @@ def _add_headline(commands: Any) -> None:
         "headline", help="every speed of README.md and docs/engine.md, in turn; then writes both pages"
     )
     headline.add_argument("--rounds", type=int, metavar="N", help="at most, of each (default: 15, 9 or 3)")
-    headline.add_argument(
-        "--into", type=Path, metavar="FOLDER", help="results alone go there, and no page is written"
-    )
-    headline.add_argument(
-        "--without-peers", action="store_true", help="other frameworks keep their stored results"
-    )
+    headline.add_argument("--into", type=Path, metavar="FOLDER", help="results alone go there, and no page is written")
+    headline.add_argument("--without-peers", action="store_true", help="other frameworks keep their stored results")
     headline.set_defaults(handler=_headline)
     table = commands.add_parser("table", help="writes both pages, from stored results")
-    table.add_argument(
-        "--from", dest="folder", type=Path, metavar="FOLDER", help="prints the table of other results"
-    )
+    table.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="prints the table of other results")
     table.set_defaults(handler=_table)
 
 
@@ -194,9 +182,7 @@ def _add_own_code(commands: Any) -> None:
     rules.add_argument(
         "--lengths", type=int, nargs="+", default=(), metavar="N", help="steps at which memory is measured"
     )
-    rules.add_argument(
-        "--recurrence", choices=("none", "all_to_all"), help="one kind of layer (default both)"
-    )
+    rules.add_argument("--recurrence", choices=("none", "all_to_all"), help="one kind of layer (default both)")
     rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")
     _add_json(rules)
     scaling = commands.add_parser("scaling", help="time and memory of gradients against neurons and steps")
@@ -205,16 +191,12 @@ def _add_own_code(commands: Any) -> None:
     scaling.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
     scaling.set_defaults(handler=_measure, module="scaling", settings="ScalingSettings")
     _add_json(scaling)
-    scaled = commands.add_parser(
-        "scaling_table", help="exponents and picture of docs/rules.md, from a stored result"
-    )
+    scaled = commands.add_parser("scaling_table", help="exponents and picture of docs/rules.md, from a stored result")
     scaled.set_defaults(handler=_scaling_table)
     generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
     _add_counts(generated, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 1), ("rounds", 3)))
     generated.set_defaults(handler=_measure, module="generated", settings="GeneratedSettings")
-    generated.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)"
-    )
+    generated.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
     generated.add_argument("--seed", type=int, default=0, metavar="N", help="of weights (default 0)")
     _add_json(generated)
     formula = commands.add_parser("formula", help="a surrogate as a formula against its shape by name, fused")
@@ -227,9 +209,7 @@ def _add_own_code(commands: Any) -> None:
 
 def _add_sweeps(commands: Any) -> None:
     """What is about many runs."""
-    sweep = commands.add_parser(
-        "sweep", help="16 runs as processes of snnTorch, with Hydra's launcher, as replicas"
-    )
+    sweep = commands.add_parser("sweep", help="16 runs as processes of snnTorch, with Hydra's launcher, as replicas")
     _add_counts(sweep, (("batch", 32), ("hidden", 64), ("rounds", 1), ("workers", 2)))
     sweep.set_defaults(handler=_measure, module="sweep", settings="SweepSettings")
     long = commands.add_parser("long_sweep", help="100 runs of 30 epochs as replicas, against snnTorch")
@@ -241,20 +221,14 @@ def _add_sweeps(commands: Any) -> None:
     )
     _add_counts(basic, (("batch", 128), ("hidden", 64), ("epochs", 1), ("seeds", 10), ("workers", 2)))
     basic.add_argument(
-        "--basic-seeds",
-        type=int,
-        default=10,
-        metavar="N",
-        help="seeds of the script, which stand for all (10)",
+        "--basic-seeds", type=int, default=10, metavar="N", help="seeds of the script, which stand for all (10)"
     )
     basic.set_defaults(handler=_measure, module="sweep_basic", settings="BasicSettings")
     alike = commands.add_parser("equivalence", help="float32: accuracies of replicas and of runs alone")
     _add_counts(alike, (("seeds", 20), ("epochs", 30)))
     alike.add_argument("--margin", type=float, default=0.01, metavar="D", help="of accuracy (default 0.01)")
     alike.set_defaults(handler=_measure, module="equivalence", settings="EquivalenceSettings")
-    places = commands.add_parser(
-        "places", help="tiny points on this machine, on SLURM, on Ray: what each costs"
-    )
+    places = commands.add_parser("places", help="tiny points on this machine, on SLURM, on Ray: what each costs")
     places.add_argument("--on", default="local", metavar="NAMES", help="local, slurm, ray (default local)")
     _add_counts(places, (("seeds", 50), ("workers", 2)))
     places.set_defaults(handler=_measure, module="places", settings="PlacesSettings")
@@ -265,9 +239,7 @@ def _add_sweeps(commands: Any) -> None:
 def _add_workload(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workload", required=True, metavar="NAME", help="see below")
     command.add_argument("--batch", type=int, metavar="N", help="samples of a step")
-    command.add_argument(
-        "--hidden", type=int, metavar="N", help="neurons of a hidden layer; of w2 also inputs"
-    )
+    command.add_argument("--hidden", type=int, metavar="N", help="neurons of a hidden layer; of w2 also inputs")
     command.add_argument("--steps", type=int, metavar="N", help="time steps")
     command.add_argument("--inputs", type=int, metavar="N", help="input channels of w1")
     command.add_argument("--density", type=float, metavar="P", help="share of input entries that are 1")
@@ -282,9 +254,7 @@ def _add_counts(command: argparse.ArgumentParser, counts: Sequence[tuple[str, in
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
-    command.add_argument(
-        "--default-allocator", action="store_true", help="freed memory goes back to the system"
-    )
+    command.add_argument("--default-allocator", action="store_true", help="freed memory goes back to the system")
     _add_json(command)
 
 

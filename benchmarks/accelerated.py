@@ -43,18 +43,14 @@ def measure(workload: str, rounds: int) -> tuple[Spread, dict[str, float]]:
     quick = TorchContender(task, forward, product_weights(task, fast_net.products), list)
     losses = slow.step(), quick.step()
     gradients = slow.gradients(), quick.gradients()
-    worst = max(
-        float((one - gradients[1][key]).abs().max() / one.abs().max()) for key, one in gradients[0].items()
-    )
+    worst = max(float((one - gradients[1][key]).abs().max() / one.abs().max()) for key, one in gradients[0].items())
     if abs(losses[0] - losses[1]) > TOLERANCE * abs(losses[0]) or worst > TOLERANCE * 10:
         raise SystemExit(f"they compute something else: losses {losses}, gradients apart by {worst:.2g}")
     with limited(1):
         keep_freed_memory()
         times = interleave({"snntorch": slow.step, "accelerated": quick.step}, rounds)
     cpu = {name: own.cpu_ms for name, own in times.items()}
-    return ratios(cpu["snntorch"], cpu["accelerated"]), {
-        name: Spread.of(own_ms).median for name, own_ms in cpu.items()
-    }
+    return ratios(cpu["snntorch"], cpu["accelerated"]), {name: Spread.of(own_ms).median for name, own_ms in cpu.items()}
 
 
 def main() -> int:
@@ -65,9 +61,7 @@ def main() -> int:
     given = parser.parse_args()
     ratio, median_ms = measure(given.workload, given.rounds)
     medians = ", ".join(f"{name} {value:.1f} ms" for name, value in median_ms.items())
-    print(
-        f"{given.workload}: {medians}; {ratio.median:.1f} times faster ({ratio.low:.1f} to {ratio.high:.1f})"
-    )
+    print(f"{given.workload}: {medians}; {ratio.median:.1f} times faster ({ratio.low:.1f} to {ratio.high:.1f})")
     print(f"torch {torch.__version__}, {given.rounds} rounds, CPU time, 1 thread")
     return 0
 

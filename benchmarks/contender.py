@@ -117,9 +117,7 @@ def rates_by_hooks(modules: Iterable[nn.Module], forward: Callable[[], Tensor]) 
 
         return note
 
-    handles = [
-        module.register_forward_hook(noting(sink)) for module, sink in zip(modules, means, strict=True)
-    ]
+    handles = [module.register_forward_hook(noting(sink)) for module, sink in zip(modules, means, strict=True)]
     try:
         with torch.no_grad():
             forward()

@@ -111,11 +111,5 @@ def show(tree: dict[str, Any]) -> str:
                 f"{100 * share.low:.1f}-{100 * share.high:.1f}",
             ]
         )
-    head = [
-        "of a validation, CPU",
-        "evaluation, ms",
-        "counting, ms",
-        "share, %",
-        "of rounds, %",
-    ]
+    head = ["of a validation, CPU", "evaluation, ms", "counting, ms", "share, %", "of rounds, %"]
     return f"{report.table(head, rows)}\n\nat most {100 * AIM:g} % is the aim"

@@ -70,8 +70,7 @@ def compare(settings: DataSettings) -> dict[str, Any]:
             _gate(settings, samples, spikes)
             times = interleave(_steps(settings, root, samples), settings.rounds)
             memory = {
-                count: _in_child(settings, count)
-                for count in sorted({min(FEW, settings.samples), settings.samples})
+                count: _in_child(settings, count) for count in sorted({min(FEW, settings.samples), settings.samples})
             }
         load_after = report.load_average()
     return {
@@ -92,9 +91,7 @@ def _entries(settings: DataSettings, times: dict[str, Times]) -> dict[str, Any]:
     ours = times[OURS]
     entries: dict[str, Any] = {}
     for name, own in times.items():
-        cpu_ms, wall_ms = (
-            [total_ms / settings.batches for total_ms in part] for part in (own.cpu_ms, own.wall_ms)
-        )
+        cpu_ms, wall_ms = ([total_ms / settings.batches for total_ms in part] for part in (own.cpu_ms, own.wall_ms))
         entries[name] = {
             "cpu_ms": dataclasses.asdict(Spread.of(cpu_ms)),
             "wall_ms": dataclasses.asdict(Spread.of(wall_ms)),
@@ -117,23 +114,13 @@ def _prepared(root: Path, count: int) -> tuple[Samples, dict[str, float]]:
 def _batches(settings: DataSettings, samples: Samples, form: str = "binary") -> Iterator[Batch]:
     """Batches of all epochs, one after another."""
     encoder = EventBins(
-        steps=settings.steps,
-        dt_s=SECONDS / settings.steps,
-        crop=True,
-        form=form,
-        polarity="separate",
-        pool=1,
+        steps=settings.steps, dt_s=SECONDS / settings.steps, crop=True, form=form, polarity="separate", pool=1
     )
     generator = torch.Generator().manual_seed(settings.seed)
     while True:
         order = torch.randperm(len(samples.target), generator=generator)
         yield from Batches(
-            samples,
-            encoder,
-            batch_size=settings.batch,
-            order=order,
-            noise=generator,
-            dtype=torch.float32,
+            samples, encoder, batch_size=settings.batch, order=order, noise=generator, dtype=torch.float32
         )
 
 
@@ -216,14 +203,7 @@ def show(tree: dict[str, Any]) -> str:
         own, ratio = entry[f"{clock}_ms"], entry[f"ratio_{clock}"]
         row = [name, *(f"{own[key]:.2f}" for key in ("low", "median", "high"))]
         rows.append([*row, f"{1e3 / own['median']:.0f}", f"{ratio['median']:.1f}"])
-    head = [
-        f"a batch of {used['batch']}",
-        f"{clock} ms: min",
-        "median",
-        "max",
-        "a second",
-        "x sgbench's time",
-    ]
+    head = [f"a batch of {used['batch']}", f"{clock} ms: min", "median", "max", "a second", "x sgbench's time"]
     lines = [
         f"{tree['sizes']['samples']} samples of {data_files.CHANNELS} channels, about {used['spikes']} spikes "
         f"each; {used['steps']} steps; {used['workers']} workers of the DataLoader; "
@@ -235,9 +215,7 @@ def show(tree: dict[str, Any]) -> str:
         "",
         f"prepared once in {tree['prepare_s']['first']:.1f} s, found again in {tree['prepare_s']['warm']:.2f} s",
         "memory that an epoch adds: "
-        + ", ".join(
-            f"{bytes_ / MIB:.0f} MiB at {count} samples" for count, bytes_ in tree["memory_bytes"].items()
-        ),
+        + ", ".join(f"{bytes_ / MIB:.0f} MiB at {count} samples" for count, bytes_ in tree["memory_bytes"].items()),
     ]
     if TONIC in entries:
         times = entries[TONIC][f"ratio_{clock}"]["median"]

@@ -76,8 +76,7 @@ def _shape(name: str, settings: FormulaSettings) -> dict[str, Any]:
         "formula": sgbench.create("surrogate/formula", formula=text, a=a, normalisation="peak1"),
     }
     neurons = {
-        way: sgbench.create("neuron/leaky", surrogate=surrogate).float()
-        for way, surrogate in surrogates.items()
+        way: sgbench.create("neuron/leaky", surrogate=surrogate).float() for way, surrogate in surrogates.items()
     }
     random = torch.Generator().manual_seed(settings.seed)
     sizes = (settings.steps, settings.batch, settings.hidden)

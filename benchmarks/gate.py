@@ -67,10 +67,7 @@ class Start:
 def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int) -> list[Finding]:
     """Losses and gradients on smaller copies of a workload, strictly in float64 and again in float32."""
     findings = []
-    for where, precision, limits in (
-        ("float64 copy", "float64", STRICT),
-        ("tiny float32 copy", "float32", TINY),
-    ):
+    for where, precision, limits in (("float64 copy", "float64", STRICT), ("tiny float32 copy", "float32", TINY)):
         task = make_task(name, sizes.at_most(**limits), precision=precision, seed=seed)
         baseline = builds[BASELINE](task)
         if min(baseline.rates()) == 0:
@@ -84,9 +81,7 @@ def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int
     return require(findings)
 
 
-def check_real(
-    task: Task, contenders: Mapping[str, Contender], rates: Mapping[str, list[float]]
-) -> list[Finding]:
+def check_real(task: Task, contenders: Mapping[str, Contender], rates: Mapping[str, list[float]]) -> list[Finding]:
     """First losses of the workload that is timed; of other models, that they train at about the same rates.
 
     Later losses and gradients are only shown: in float32 one spike lost to rounding moves them.

@@ -252,11 +252,7 @@ def _first_step(kind: str, folder: Path) -> dict[str, dict[str, float]]:
     first_steps = {}
     for name in ("cold", "from_cache"):
         done = subprocess.run(  # noqa: S603 - this very Python
-            [sys.executable, "-c", FIRST_STEP, kind],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
+            [sys.executable, "-c", FIRST_STEP, kind], env=environment, capture_output=True, text=True, check=True
         )
         first, second = (json.loads(line) for line in done.stdout.splitlines())
         first_steps[name] = {"cpu_ms": first[0] - second[0], "wall_ms": first[1] - second[1]}

@@ -148,8 +148,7 @@ def table(folder: Path = RESULTS) -> str:
     told += [f'We measured "{name}" on {machine}' for machine in others for name in machines[machine]]
     if (folder / WIDER).is_dir():
         told.append(
-            'The column "with AVX-512" is how many times faster commit '
-            f"{WIDER_COMMIT} was on a processor that has it."
+            f'The column "with AVX-512" is how many times faster commit {WIDER_COMMIT} was on a processor that has it.'
         )
     return "\n".join([*rows, "", " ".join(told)])
 
@@ -164,9 +163,7 @@ def _read(path: Path) -> dict[str, Any]:
         tree = json.loads(path.read_text())
         tree["contenders"][OURS]["ratio_cpu"]["median"]
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read; `python -m benchmarks headline` writes such a file"
-        ) from error
+        raise InputError(f"{path} cannot be read; `python -m benchmarks headline` writes such a file") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a result of `python -m benchmarks engine`") from error
     return tree  # type: ignore[no-any-return]
@@ -181,9 +178,7 @@ def _best_peer(folder: Path, line: Line) -> str:
     if not line.with_peers:
         return ""
     contenders = _read(folder / f"peers_{line.name}.json")["contenders"]
-    peer_ratios = {
-        name: entry["ratio_cpu"]["median"] for name, entry in contenders.items() if entry["model"] == "near"
-    }
+    peer_ratios = {name: entry["ratio_cpu"]["median"] for name, entry in contenders.items() if entry["model"] == "near"}
     best = max(peer_ratios, key=peer_ratios.__getitem__)
     return f"{best} {peer_ratios[best]:.1f}"
 

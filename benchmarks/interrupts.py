@@ -66,9 +66,7 @@ def compare(settings: InterruptSettings) -> dict[str, Any]:
 def moments(settings: InterruptSettings) -> list[float]:
     """When to send the signals [s], the same for the same seed."""
     generator = random.Random(settings.seed)  # noqa: S311 - moments, no secrets
-    return [
-        generator.uniform(0, 1 if generator.random() < EARLY else LONGEST_S) for _ in range(settings.tries)
-    ]
+    return [generator.uniform(0, 1 if generator.random() < EARLY else LONGEST_S) for _ in range(settings.tries)]
 
 
 def interrupt(after_s: float) -> Try:
@@ -108,8 +106,6 @@ def show(tree: dict[str, Any]) -> str:
         [f"longer than {AIM_S:g} s", str(sum(took > AIM_S for took in times)), "0"],
     ]
     others = [
-        f"{attempt.after_s:.3f} s: {attempt.code}: {attempt.said}"
-        for attempt in tries
-        if attempt.code != STOPPED_CODE
+        f"{attempt.after_s:.3f} s: {attempt.code}: {attempt.said}" for attempt in tries if attempt.code != STOPPED_CODE
     ]
     return "\n".join([report.table([f"one Ctrl-C, {len(tries)} tries", "found", "aim"], rows), *others])

@@ -47,9 +47,7 @@ def make(folder: Path, form: str, shape: tuple[int, int, int]) -> None:
     x = np.memmap(folder / "x.numbers", TYPES[form], mode="w+", shape=shape)
     for place in range(len(x)):
         noise = random.random((MARKED_STEPS, shape[2]), np.float32)
-        x[place, :MARKED_STEPS] = (
-            noise * (1 + place % 2) if form == "traces" else noise < 0.01 * (1 + place % 2)
-        )
+        x[place, :MARKED_STEPS] = noise * (1 + place % 2) if form == "traces" else noise < 0.01 * (1 + place % 2)
     x.flush()
 
 
@@ -76,9 +74,7 @@ def _children(pid: int) -> list[int]:
 
 def main() -> None:
     """Make the array, run the child and print the most that it held."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=10.0)
     parser.add_argument("--folder", type=Path, help="where there is room, default: the system's own")
     parser.add_argument("--form", choices=sorted(TYPES), default="traces")
@@ -97,9 +93,7 @@ def main() -> None:
                 time.sleep(1.0)
         took_s = time.perf_counter() - began_s
         size = f"{args.form}, {shape[0]} samples, {shape[0] * row_bytes / 1e9:.3g} GB"
-        sys.stdout.write(
-            f"{size}: held at most {most / 1e9:.2f} GB, {took_s:.0f} s, exit code {child.returncode}\n"
-        )
+        sys.stdout.write(f"{size}: held at most {most / 1e9:.2f} GB, {took_s:.0f} s, exit code {child.returncode}\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -88,9 +88,7 @@ def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np
 def balanced(truth: np.ndarray, said: np.ndarray) -> float:
     """Return the mean over outcomes of the share that is predicted right."""
     return float(
-        np.mean(
-            [(said[truth == outcome] == outcome).mean() for outcome in OUTCOMES if (truth == outcome).any()]
-        )
+        np.mean([(said[truth == outcome] == outcome).mean() for outcome in OUTCOMES if (truth == outcome).any()])
     )
 
 
@@ -104,9 +102,7 @@ def fitted(cases: list[Case]) -> Limits:
     return Limits(*map(float, np.quantile(best, 0.5, axis=0, method="lower")))
 
 
-def difference(
-    truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray
-) -> tuple[float, float]:
+def difference(truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the difference in balanced accuracy, settings drawn whole."""
     draws = np.random.default_rng(0)
     names = np.unique(groups)
@@ -132,10 +128,7 @@ def judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
     """Hold the outlook and the rule of thumb against what came."""
     truth, said = np.array([run_case.outcome for run_case in cases]), told(cases, limits)
     by_count = told(cases, limits, vanished=0.0)
-    rule, groups = (
-        np.array([run_case.rule for run_case in cases]),
-        np.array([run_case.setting for run_case in cases]),
-    )
+    rule, groups = (np.array([run_case.rule for run_case in cases]), np.array([run_case.setting for run_case in cases]))
     return {
         "runs": len(cases),
         "settings": len(set(groups)),
@@ -157,9 +150,7 @@ def fitted_and_judged(fitting: list[Case], judging: dict[str, list[Case]]) -> di
 
 def main() -> None:
     """Fix the thresholds on one half of the pilots and judge them on everything else."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pilots", type=Path, nargs=2, required=True, metavar=("RUNS", "FEATURES"))
     parser.add_argument("--study", nargs="+", default=[], metavar="FOLDER BLOCK=FEATURES")
     parser.add_argument("--out", type=Path)

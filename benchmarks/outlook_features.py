@@ -30,13 +30,7 @@ EXPERIMENTS = {
     "fsdd_v1": "fsdd",
     "sequential_digits_v1": "sequential_digits",
 }
-CLASSES = {
-    "digits_v1": 10,
-    "randman_v1": 10,
-    "braille_delta_v1": 27,
-    "fsdd_v1": 10,
-    "sequential_digits_v1": 10,
-}
+CLASSES = {"digits_v1": 10, "randman_v1": 10, "braille_delta_v1": 27, "fsdd_v1": 10, "sequential_digits_v1": 10}
 """Of protocols in which guessing tells dead networks; of two classes it does not."""
 ABOVE_CHANCE = 0.02
 """Accuracy beyond that of guessing up to which a run counts as dead."""
@@ -163,9 +157,7 @@ def features(finished: Finished) -> dict[str, Any]:
 
 def main() -> None:
     """Diagnose every run once."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("pilots", "study"))
     parser.add_argument("runs", type=Path)
     parser.add_argument("--block", default="A2", help="of a study, default: A2")

@@ -70,9 +70,7 @@ class Images(nn.Module):
         """Potentials of the last layer [T, B, C]."""
         self.lif1.reset_mem()
         self.lif2.reset_mem()
-        return torch.stack(
-            [self.lif2(self.dense(self.pool(self.lif1(self.conv(now))).flatten(1)))[1] for now in x]
-        )
+        return torch.stack([self.lif2(self.dense(self.pool(self.lif1(self.conv(now))).flatten(1)))[1] for now in x])
 
 
 class Recurrent(nn.Module):
@@ -141,9 +139,7 @@ def became(net: nn.Module, batch: tuple[Tensor, Tensor], steps: int) -> str:
         optimizer.zero_grad()
         loss = loss_of(net, batch)
         loss.backward()
-        norm = nn.utils.get_total_norm(
-            [weight.grad for weight in net.parameters() if weight.grad is not None]
-        )
+        norm = nn.utils.get_total_norm([weight.grad for weight in net.parameters() if weight.grad is not None])
         if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
             return "explodes"
         optimizer.step()
@@ -162,9 +158,7 @@ def thumb(kind: Kind, shape: str, width: float, gain: float) -> str:
 
 def main() -> None:
     """Diagnose and train each network of each setting."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2, help="of each setting, default: 2")
     parser.add_argument("--steps", type=int, default=40, help="of training, default: 40")
     parser.add_argument("--out", type=Path)

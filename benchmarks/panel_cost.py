@@ -17,9 +17,7 @@ from collections.abc import Callable
 
 def main() -> None:
     """Time an epoch and each panel in turns."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", default=["experiment=digits"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batches", type=int, default=4, help="of a diagnosis, default: 4")
@@ -53,14 +51,10 @@ def main() -> None:
                 took[name].append(time.process_time() - began)
     base = statistics.median(took["epoch"])
     load = os.getloadavg()[0]
-    sys.stdout.write(
-        f"{' '.join(args.words)}, {args.batches} batches, load {load:.1f}; CPU time by that of an epoch\n"
-    )
+    sys.stdout.write(f"{' '.join(args.words)}, {args.batches} batches, load {load:.1f}; CPU time by that of an epoch\n")
     for name, times in took.items():
         ratios = [time_s / base for time_s in times]
-        sys.stdout.write(
-            f"{name:<18} {statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})\n"
-        )
+        sys.stdout.write(f"{name:<18} {statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})\n")
 
 
 if __name__ == "__main__":

@@ -110,8 +110,7 @@ def _sweep(place: str, seeds: int, workers: int) -> dict[str, Any]:
         "workers": workers,
         "wall_s": wall_s,
         "cpu_s_a_point": cpu_s / points,
-        "fit_and_test_s_a_point": sum(record.timing.fit_s + record.timing.test_s for record in records)
-        / points,
+        "fit_and_test_s_a_point": sum(record.timing.fit_s + record.timing.test_s for record in records) / points,
         "bytes_a_point": size_bytes / points,
     }
 

@@ -30,17 +30,13 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
     with limited(1), _lockstep(specs) as lockstep:
         keep_freed_memory()
         alone = [build(spec) for spec in specs]
-        beginning = [
-            copy.deepcopy((parts.network.state_dict(), parts.optimizer.state_dict())) for parts in alone
-        ]
+        beginning = [copy.deepcopy((parts.network.state_dict(), parts.optimizer.state_dict())) for parts in alone]
         first = lockstep.stack.snapshot()
         streams = [itertools.islice(member.parts.data.epoch(0), BATCHES) for member in lockstep.members]
         batches = list(zip(*streams, strict=True))
         steps = {
             BARE: lambda: [
-                _bare(parts, own)
-                for batch_row in batches
-                for parts, own in zip(alone, batch_row, strict=True)
+                _bare(parts, own) for batch_row in batches for parts, own in zip(alone, batch_row, strict=True)
             ],
             REPLICAS: lambda: _together(lockstep, batches),
         }
@@ -48,11 +44,7 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
         times = interleave(steps, rounds, resets=resets)
     count = BATCHES * len(specs)
     step_ms = {name: min(own.cpu_ms) / count for name, own in times.items()}
-    return {
-        "step_ms": step_ms,
-        "overhead_ms": step_ms[REPLICAS] - step_ms[BARE],
-        "rounds": _rounds(times, count),
-    }
+    return {"step_ms": step_ms, "overhead_ms": step_ms[REPLICAS] - step_ms[BARE], "rounds": _rounds(times, count)}
 
 
 @contextlib.contextmanager

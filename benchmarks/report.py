@@ -46,9 +46,7 @@ def _cpu() -> dict[str, Any]:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return {"model": platform.processor() or platform.machine(), "vector_units": []}
-    lines = dict(
-        (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if line.count(":") > 0
-    )
+    lines = dict((part.strip() for part in line.split(":", 1)) for line in text.splitlines() if line.count(":") > 0)
     flags = set((lines.get("flags") or lines.get("Features") or "").split())
     model = lines.get("model name") or platform.machine()
     return {"model": model, "vector_units": [name for name in VECTOR_UNITS if name in flags]}

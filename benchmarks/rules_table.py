@@ -123,9 +123,7 @@ def measurements(results: Path) -> dict[str, Measured]:
         )
     entries = json.loads(path.read_text(encoding="utf-8"))["recurrence"]["all_to_all"]
     return {
-        name: Measured(
-            tuple(entry["added_bytes"][str(steps)] for steps in STEPS), Spread(**entry["times_baseline"])
-        )
+        name: Measured(tuple(entry["added_bytes"][str(steps)] for steps in STEPS), Spread(**entry["times_baseline"]))
         for name, entry in entries.items()
     }
 
@@ -135,9 +133,7 @@ def identities() -> dict[str, float]:
     from tests.contracts.claims import compared, rule_class
 
     names = [name for name, entry in catalogue.entries("rule").items() if entry.canonical == name]
-    return {
-        name: max(row.error for row in compared(name, rule_class(name).exact_reference)) for name in names
-    }
+    return {name: max(row.error for row in compared(name, rule_class(name).exact_reference)) for name in names}
 
 
 def accuracies(board: Path) -> dict[Key, str]:
@@ -160,9 +156,7 @@ def key_of(method: Method) -> Key:
     """Return what identifies a rule: its numbers without the form, and whether recurrence is cut."""
     rule = method.parameters["rule"]
     numbers = tuple(
-        sorted(
-            (key, value) for key, value in rule.items() if value is not None and key not in ("form", "dt_s")
-        )
+        sorted((key, value) for key, value in rule.items() if value is not None and key not in ("form", "dt_s"))
     )
     return method.choices["rule"], numbers, method.parameters["network"]["recurrence_gradient"] == "cut"
 

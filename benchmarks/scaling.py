@@ -113,8 +113,7 @@ def compare(settings: ScalingSettings, ways: Mapping[str, Way] = WAYS) -> dict[s
     with limited(settings.threads) as cores:
         load_before = report.load_average()
         steps = {
-            " | ".join(map(str, key)): step_with(sizes, (JOINED, *ways[key[0]].words))
-            for key, sizes in points.items()
+            " | ".join(map(str, key)): step_with(sizes, (JOINED, *ways[key[0]].words)) for key, sizes in points.items()
         }
         times = interleave(steps, settings.rounds)
         del steps
@@ -140,12 +139,7 @@ def _settings_of(settings: ScalingSettings, way: Way, axis: str, size: int) -> R
     neurons = size if axis == "neurons" else way.neurons_fixed
     steps = size if axis == "steps" else way.steps_fixed
     return RulesSettings(
-        batch=settings.batch,
-        hidden=neurons,
-        inputs=neurons,
-        steps=steps,
-        threads=settings.threads,
-        seed=settings.seed,
+        batch=settings.batch, hidden=neurons, inputs=neurons, steps=steps, threads=settings.threads, seed=settings.seed
     )
 
 

@@ -21,11 +21,7 @@ from sgbench.errors import InputError
 WORDS = ("experiment=digits", "protocol.epochs=1")
 PACKAGES = "import hydra, numba, torch"
 RUN, TORCH = "sgbench run", "import torch"
-PARTS = {
-    "python": "pass",
-    TORCH: "import torch",
-    "import all packages of a run": PACKAGES,
-}
+PARTS = {"python": "pass", TORCH: "import torch", "import all packages of a run": PACKAGES}
 AIM_S = 2.0
 
 
@@ -85,11 +81,7 @@ def show(tree: dict[str, Any]) -> str:
     for name, entry in tree["processes"].items():
         cpu_s, ratio = entry["cpu_s"], entry["times_import_torch"]
         rows.append(
-            [
-                name,
-                f"{cpu_s['median']:.2f} ({cpu_s['low']:.2f} to {cpu_s['high']:.2f})",
-                f"{ratio['median']:.2f}",
-            ]
+            [name, f"{cpu_s['median']:.2f} ({cpu_s['low']:.2f} to {cpu_s['high']:.2f})", f"{ratio['median']:.2f}"]
         )
     return "\n".join(
         [

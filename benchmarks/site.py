@@ -124,9 +124,7 @@ def _processor_ms(page: Any, session: Any, script: str) -> float:
 
 
 def _spent_s(session: Any, parts: tuple[str, ...]) -> float:
-    metrics = {
-        metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]
-    }
+    metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
     return sum(metrics[part] for part in parts)
 
 

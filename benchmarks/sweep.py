@@ -42,9 +42,7 @@ STEP_ROUNDS = 9
 STEP_AIM_MS = 0.3
 POINTS = (50, 500)  # of sweeps whose bookkeeping is timed; one of 5 loads what is loaded once
 BOOKKEEPING_AIM_MS = 100
-LOSS_ALLOWED = (
-    3e-3  # relative, of an epoch's mean: one spike that rounding turns over changes all that follows
-)
+LOSS_ALLOWED = 3e-3  # relative, of an epoch's mean: one spike that rounding turns over changes all that follows
 TYPICAL = 1e-3  # of half of the runs
 AIMS = {FULL: 14.0, BASIC: 5.0}
 
@@ -52,9 +50,7 @@ AIMS = {FULL: 14.0, BASIC: 5.0}
 def compare(settings: SweepSettings) -> dict[str, Any]:
     """Run all four in turn."""
     if settings.epochs * W1Like.sizes["train"] != STEPS * settings.batch:
-        raise InputError(
-            f"--batch={settings.batch}: {STEPS} steps have to be whole epochs; 32, 64, 96, 128 are"
-        )
+        raise InputError(f"--batch={settings.batch}: {STEPS} steps have to be whole epochs; 32, 64, 96, 128 are")
     adopt_grandchildren()
     sweeps: dict[str, list[Taken]] = {}
     load_before = report.load_average()
@@ -97,9 +93,7 @@ def _gate(losses: dict[str, dict[tuple[str, int], list[float]]]) -> None:
                     f"{LIGHT}; the times mean nothing"
                 )
         if not np.median(apart) <= TYPICAL:
-            raise GateError(
-                f"gate: {name}: half of the runs differ by {np.median(apart):.1e} or more from {LIGHT}"
-            )
+            raise GateError(f"gate: {name}: half of the runs differ by {np.median(apart):.1e} or more from {LIGHT}")
 
 
 def _entry(own: Sequence[Taken], replicas: Sequence[Taken]) -> dict[str, Any]:

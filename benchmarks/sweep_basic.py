@@ -48,9 +48,7 @@ def compare(settings: BasicSettings) -> dict[str, Any]:
         raise InputError(f"--basic-seeds {settings.basic_seeds}: at most the {settings.seeds} seeds")
     adopt_grandchildren()
     load_before = report.load_average()
-    long = LongSettings(
-        settings.batch, settings.hidden, settings.epochs, settings.seeds, settings.workers, processes=0
-    )
+    long = LongSettings(settings.batch, settings.hidden, settings.epochs, settings.seeds, settings.workers, processes=0)
     with tempfile.TemporaryDirectory() as folder:
         export(settings, Path(folder), range(settings.basic_seeds))
         theirs, expected = _basic(settings, Path(folder))
@@ -122,12 +120,7 @@ def _entry(taken: Taken) -> dict[str, float]:
 def show(tree: dict[str, Any]) -> str:
     """The table, and by how much replicas are cheaper."""
     rows = [
-        [
-            name,
-            f"{entry['cpu_s']:.1f}",
-            f"{entry['wall_s']:.1f}",
-            f"{entry['cpu_s'] / tree['runs']:.3f}",
-        ]
+        [name, f"{entry['cpu_s']:.1f}", f"{entry['wall_s']:.1f}", f"{entry['cpu_s'] / tree['runs']:.3f}"]
         for name, entry in tree["sweeps"].items()
     ]
     some = tree["basic_runs"] < tree["runs"]

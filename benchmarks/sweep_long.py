@@ -21,14 +21,7 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.gate import GateError
-from benchmarks.sweep_runs import (
-    SCRIPT,
-    Clock,
-    adopt_grandchildren,
-    export,
-    one_thread,
-    sgbench_sweep,
-)
+from benchmarks.sweep_runs import SCRIPT, Clock, adopt_grandchildren, export, one_thread, sgbench_sweep
 from benchmarks.whole_run_data import task_words
 from sgbench.errors import InputError
 from sgbench.records.record import RunRecord

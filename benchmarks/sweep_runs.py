@@ -102,15 +102,11 @@ def contenders(settings: SweepSettings, folder: Path) -> dict[str, Callable[[], 
         LIGHT: lambda: _snntorch(settings, folder, []),
         FULL: lambda: _snntorch(settings, folder, ["full"]),
         BASIC: lambda: _sgbench(settings, ["hydra/launcher=basic"]),
-        REPLICAS: lambda: _sgbench(
-            settings, ["hydra/launcher=replicas", f"hydra.launcher.workers={settings.workers}"]
-        ),
+        REPLICAS: lambda: _sgbench(settings, ["hydra/launcher=replicas", f"hydra.launcher.workers={settings.workers}"]),
     }
 
 
-def export(
-    settings: Sizes, folder: Path, seeds: Iterable[int] = range(SEEDS), extra: Sequence[str] = ()
-) -> None:
+def export(settings: Sizes, folder: Path, seeds: Iterable[int] = range(SEEDS), extra: Sequence[str] = ()) -> None:
     """Write initial weights and the batches of all epochs, for those that do not know sgbench."""
     for seed in seeds:
         words = [*task_words(settings.batch, settings.hidden, settings.epochs), f"seed={seed}", *extra]

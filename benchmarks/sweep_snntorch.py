@@ -76,9 +76,7 @@ def frames(times: Tensor) -> Tensor:
     return (times[None] == torch.arange(STEPS)[:, None, None]).to(torch.get_default_dtype())
 
 
-def main(
-    folder: Path, spike_grad: Callable[[Tensor], Tensor], seed: int, batch: int, epochs: int, lr: float
-) -> None:
+def main(folder: Path, spike_grad: Callable[[Tensor], Tensor], seed: int, batch: int, epochs: int, lr: float) -> None:
     """Train, then score validation and test."""
     torch.set_num_threads(1)
     data = np.load(folder / f"data_{seed}.npz")
@@ -106,9 +104,7 @@ def score(net: Net, data: Arrays, split: str, batch: int) -> float:
     times, target = torch.from_numpy(data[f"times_{split}"]), torch.from_numpy(data[f"target_{split}"])
     right = 0
     for low in range(0, len(target), batch):
-        right += int(
-            (net(frames(times[low : low + batch])).argmax(1) == target[low : low + batch]).sum().item()
-        )
+        right += int((net(frames(times[low : low + batch])).argmax(1) == target[low : low + batch]).sum().item())
     return right / len(target)
 
 
@@ -119,9 +115,7 @@ if __name__ == "__main__":
         import wandb  # noqa: F401
     if "double" in sys.argv:
         torch.set_default_dtype(torch.float64)
-    folder, name, seed, batch, epochs, *rest = (
-        word for word in sys.argv[1:] if word not in ("full", "double")
-    )
+    folder, name, seed, batch, epochs, *rest = (word for word in sys.argv[1:] if word not in ("full", "double"))
     lr, alpha = map(float, rest or ("1e-3", "2.0"))
     slope = surrogate.atan(alpha=alpha) if rest else SPIKE_GRADS[name]()
     if "double" in sys.argv:

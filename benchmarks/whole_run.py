@@ -89,11 +89,7 @@ class EpochClock:
 def compare(settings: RunSettings) -> dict[str, Any]:
     """Measure in turn: the run, and its parts without it."""
     times = {name: Times() for name in (RUN, *PARTS)}
-    with (
-        limited(settings.threads) as cores,
-        neighbour(busy=settings.busy),
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with limited(settings.threads) as cores, neighbour(busy=settings.busy), tempfile.TemporaryDirectory() as folder:
         spec = _spec(settings, Path(folder))
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
@@ -179,8 +175,7 @@ class _Bench:
         for epoch in self.packed:
             batch_losses = _timed(times, lambda epoch=epoch: [train(batch) for batch in epoch])
             losses.append(
-                sum(batch_loss.item() for batch_loss in batch_losses)
-                / sum(len(batch.target) for batch in epoch)
+                sum(batch_loss.item() for batch_loss in batch_losses) / sum(len(batch.target) for batch in epoch)
             )
         return times, losses
 
@@ -259,12 +254,7 @@ def show(tree: dict[str, Any]) -> str:
         rows.append([*row, f"[{ratio['low']:.2f}..{ratio['high']:.2f}]"])
     head = ["per training batch", "CPU ms: min", "median", "max", "wall ms", "x bare, CPU", "[min..max]"]
     bare, loop, data, run = (per_batch[name]["cpu_ms"]["median"] for name in (BARE, LOOP, DATA, RUN))
-    shares = {
-        BARE: bare,
-        "checks and clipping": loop - bare,
-        DATA: data,
-        "Lightning and rest": run - loop - data,
-    }
+    shares = {BARE: bare, "checks and clipping": loop - bare, DATA: data, "Lightning and rest": run - loop - data}
     return "\n".join(
         [
             f"a run of {tree['settings']['epochs']} epochs of {tree['batches_per_epoch']} batches: "

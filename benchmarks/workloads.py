@@ -19,9 +19,7 @@ from sgbench.errors import InputError, require_choice, require_count, require_nu
 BETA = 0.9
 THRESHOLD = 1.0
 LEARNING_RATE = 1e-3
-HIDDEN_RATE = (
-    0.035  # spikes per neuron and step that the first layer of w1 comes to; scales the second of w1_deep
-)
+HIDDEN_RATE = 0.035  # spikes per neuron and step that the first layer of w1 comes to; scales the second of w1_deep
 KERNEL, POOL = 5, 2
 CHANNELS, IMAGE = (2, 12, 32), 34
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -180,14 +178,7 @@ def _w3(name: str, sizes: Sizes, random: _Random) -> Task:
 
 def _all(sizes: Sizes) -> tuple[int, int, int, int, int, float]:
     """The sizes of a workload that has them all."""
-    return (
-        sizes.steps,
-        sizes.batch,
-        sizes.inputs or 0,
-        sizes.hidden or 0,
-        sizes.classes or 0,
-        sizes.density or 0.0,
-    )
+    return (sizes.steps, sizes.batch, sizes.inputs or 0, sizes.hidden or 0, sizes.classes or 0, sizes.density or 0.0)
 
 
 class Workload(NamedTuple):
@@ -204,9 +195,7 @@ WORKLOADS = {
     "w1_rec": Workload(_W1, _w1, "the same, the hidden layer recurrent all to all"),
     "w1_deep": Workload(_W1, _w1, "the same with two hidden layers"),
     "w2": Workload(Sizes(steps=500, batch=16, hidden=512), _w2, "dense noise into one layer, no optimiser"),
-    "w3": Workload(
-        Sizes(steps=25, batch=32, classes=10, density=0.03), _w3, "two convolutions and a readout"
-    ),
+    "w3": Workload(Sizes(steps=25, batch=32, classes=10, density=0.03), _w3, "two convolutions and a readout"),
 }
 
 

@@ -44,9 +44,7 @@ class ArrivingEvents:
     def driven(self) -> InputCurrent:
         """Return the events and weights as the argument `driven` of the forward loop."""
         nothing, words = NOTHING[self.number], NOTHING[np.uint64]
-        return InputCurrent(
-            nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy()
-        )
+        return InputCurrent(nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy())
 
     def taken(self, sums: Tensor) -> Taken:
         """Return the argument `taken` of the backward loop, which adds gradients to `sums` [K + 1, M]."""
@@ -97,9 +95,7 @@ class ReadoutAlong:
 
     def outcome(self, output: Tensor, last: Tensor) -> LayerRun:
         """Return the readout's run, given its output [T, B, M] and last potential [B, M] with autograd history."""
-        return scan.layer_run(
-            self.plan, LayerOutcome(output, None, last, None, None), self.begin, keep_u=self.keep_u
-        )
+        return scan.layer_run(self.plan, LayerOutcome(output, None, last, None, None), self.begin, keep_u=self.keep_u)
 
     def gradients(self, columns: np.ndarray, bias: np.ndarray) -> list[Tensor | None]:
         """Return the gradients of weight and bias (None without one), given their padded sums over the batch."""

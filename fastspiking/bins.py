@@ -74,9 +74,7 @@ def bin_spikes(
         else:
             loops.fill_binary(channel, first, fold, words, indptr, index)
     shape = (steps, len(trains), width)
-    return SparseSpikes(
-        torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype
-    )
+    return SparseSpikes(torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype)
 
 
 @functools.cache

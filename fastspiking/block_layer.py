@@ -50,9 +50,7 @@ class BlockLayer:
         events_a_row: mean number of events that arrive per step and sample; 0 for spikes of another layer.
     """
 
-    def __init__(
-        self, plan: LayerPlan, weight: Tensor, bias: Tensor, back: Tensor, events_a_row: float = 0.0
-    ) -> None:
+    def __init__(self, plan: LayerPlan, weight: Tensor, bias: Tensor, back: Tensor, events_a_row: float = 0.0) -> None:
         self.plan = plan
         self.back = back
         self.number = FLOATS[weight.dtype]
@@ -162,16 +160,12 @@ class BlockLayer:
         states = States(*(rows_of(field, self.width) for field in carry))
         kept, batch = saved_rows(saved, self.plan.shape[2]), self.plan.shape[1]
         if not self.by_pieces:
-            return functools.partial(
-                advance, layer, self.input_current(rows, words), states, kept, readout, batch
-            )
+            return functools.partial(advance, layer, self.input_current(rows, words), states, kept, readout, batch)
         summed, events = self.summed_input_current(saved, rows), self.input_current(rows, words)
 
         def forward(low: int, high: int) -> tuple[int, int]:
             row_events = events.indptr, events.index, events.value
-            pieces.gather_pieces(
-                *row_events, self.columns.ravel(), self.begin, summed.current, batch, low, high
-            )
+            pieces.gather_pieces(*row_events, self.columns.ravel(), self.begin, summed.current, batch, low, high)
             return advance(layer, summed, states, kept, readout, batch, low, high)  # type: ignore[no-any-return]
 
         return forward
@@ -208,9 +202,7 @@ class BlockLayer:
                 adjoint = np.empty((self.plan.shape[0] * (high - low), self.width), self.number)
             curve = self.curve._replace(psi=self.psi(saved, low, high))
             reaching = from_output._replace(next_adjoint=next_adjoint, next_weights=next_weights)
-            backward_block(
-                layer, curve, reaching, readout, kept, arriving, adjoint, sums, window, batch, low, high
-            )
+            backward_block(layer, curve, reaching, readout, kept, arriving, adjoint, sums, window, batch, low, high)
             if self.by_pieces:
                 row_events = events.indptr, events.index, events.value
                 pieces.scatter_pieces(*row_events, adjoint, sums.columns.ravel(), batch, low, high)
@@ -249,9 +241,7 @@ class BlockLayer:
         """Create zeros for the gradients of input weights, bias and recurrent weights, in one aligned array."""
         inputs = self.inputs
         wires = 0 if self.matrix is None else 1 if self.matrix.dim() == 1 else len(self.matrix)
-        room = self.plan.nothing.new_zeros(
-            inputs + 1 + wires, self.width
-        ).numpy()  # aligned, as NumPy's is not
+        room = self.plan.nothing.new_zeros(inputs + 1 + wires, self.width).numpy()  # aligned, as NumPy's is not
         columns = room[:inputs].reshape(-1, pieces.PIECE if self.by_pieces else self.width)
         return Sums(columns, room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number])
 

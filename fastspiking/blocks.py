@@ -146,10 +146,7 @@ def sample_blocks(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
 
 
 def unroll_blocks(
-    layers: Sequence[BlockLayer],
-    rows: Rows,
-    activations: Sequence[SavedActivations],
-    carries: Sequence[Carry],
+    layers: Sequence[BlockLayer], rows: Rows, activations: Sequence[SavedActivations], carries: Sequence[Carry]
 ) -> list[int]:
     """Run all layers of a chain forward; return how many packed spikes each received.
 
@@ -242,9 +239,7 @@ class _BackwardPass:
                 gradient=gradient, per_step=per_step, weights=weights, decay=layers[-1].decay, words=words
             )
         self.next_weights = [
-            in_pieces(layer.padded_back_weights())
-            if layer.plan.shape[2] < WIDE
-            else layer.padded_back_weights()
+            in_pieces(layer.padded_back_weights()) if layer.plan.shape[2] < WIDE else layer.padded_back_weights()
             for layer in layers[1:looped]
         ]
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]

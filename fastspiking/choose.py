@@ -22,9 +22,7 @@ PREFERRED = ("fused", "scan", "generated", "reference")
 COMPILED = ("fused", "generated")
 LONGEST = 500
 """Most characters of a reason."""
-LIMITS = (
-    f"dense products above {FORWARD_DENSE:.0%} of events forward, {WEIGHT_DENSE:.0%} for gradients of weights"
-)
+LIMITS = f"dense products above {FORWARD_DENSE:.0%} of events forward, {WEIGHT_DENSE:.0%} for gradients of weights"
 
 
 class Choice(NamedTuple):

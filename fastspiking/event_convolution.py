@@ -141,20 +141,13 @@ class _Convolved(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        images: Images,
-        geometry: Geometry,
-        signal: Tensor | None,
-        weight: Tensor,
-        bias: Tensor | None,
+        ctx: Any, images: Images, geometry: Geometry, signal: Tensor | None, weight: Tensor, bias: Tensor | None
     ) -> Tensor:
         """Convolve all images; `signal` is the dense tensor that holds them, if it may need a gradient."""
         count = max(len(images.dense), len(images.indptr) - 1)
         ctx.images, ctx.geometry = images, geometry
         ctx.shape = torch.Size() if signal is None else signal.shape
-        ctx.save_for_backward(
-            weight, bias, signal
-        )  # torch then notices if one is changed before the backward pass
+        ctx.save_for_backward(weight, bias, signal)  # torch then notices if one is changed before the backward pass
         rows = _pad_rows(weight.detach().permute(2, 3, 1, 0).flatten(0, 2))
         begin = weight.new_zeros(rows.shape[1])
         if bias is not None:

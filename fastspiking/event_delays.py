@@ -32,9 +32,7 @@ class Gaussians(NamedTuple):
         return (-0.5 * ((lag - self.delays[..., None]) / self.sigma_steps).square()).softmax(-1)
 
 
-def delay(
-    signal: Signal, weight: Tensor, bias: Tensor | None, gaussians: Gaussians | None = None
-) -> Tensor | None:
+def delay(signal: Signal, weight: Tensor, bias: Tensor | None, gaussians: Gaussians | None = None) -> Tensor | None:
     """Compute the current [T, B, F] of synapses with delays: bias plus sum over k, l of weight[k, l] s[t - l, k].
 
     Returns None if the signal is too dense to follow events, or the weight is neither float32 nor float64. The
@@ -84,12 +82,7 @@ class _Delayed(torch.autograd.Function):
         begin = np.zeros(-(-filters // NARROW) * NARROW, number)
         if bias is not None:
             begin[:filters] = bias.detach().numpy()
-        arguments = (
-            ctx.events,
-            _synapses(weight, delays, sigma_steps, lags),
-            begin,
-            out.view(-1, filters).numpy(),
-        )
+        arguments = (ctx.events, _synapses(weight, delays, sigma_steps, lags), begin, out.view(-1, filters).numpy())
         in_parts(loops.delay, -(-filters // NARROW), out.numel(), *arguments)
         return out
 

@@ -74,20 +74,12 @@ class EventProduct:
     """
 
     def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        origin: Origin,
-        *,
-        joined: bool,
-        back: Tensor | None = None,
+        self, weight: Tensor, bias: Tensor | None, origin: Origin, *, joined: bool, back: Tensor | None = None
     ) -> None:
         self.joined = joined
         self.weight = weight.detach()
         self.back = self.weight if back is None else back.detach()
-        self.columns = (
-            self.weight.T.contiguous()
-        )  # no copy if weights are stored by columns, as a layer's are
+        self.columns = self.weight.T.contiguous()  # no copy if weights are stored by columns, as a layer's are
         self.learns_bias = bias is not None
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
         self.origin = origin

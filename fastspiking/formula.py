@@ -64,9 +64,7 @@ def parse_formula(text: object, name: str = "surrogate.formula") -> Node:
     tree = reader.comparison(0)
     reader.end()
     if not any(node.operation == "u" for node in nodes(tree)):
-        raise InputError(
-            f"{name}={text}: it does not depend on u, the potential minus threshold; use constant"
-        )
+        raise InputError(f"{name}={text}: it does not depend on u, the potential minus threshold; use constant")
     return tree
 
 
@@ -146,9 +144,7 @@ class _Reader:
         match = TOKEN.match(self.text, self.offset)
         if match is None and self.offset < len(self.text):
             raise self.refusal(f"{self.text[self.offset :].strip()[:1]!r} is no part of a formula")
-        self.current, self.kind = (
-            ("", 0) if match is None else (match[match.lastindex or 0], match.lastindex or 0)
-        )
+        self.current, self.kind = ("", 0) if match is None else (match[match.lastindex or 0], match.lastindex or 0)
         self.offset = len(self.text) if match is None else match.end()
         return before
 
@@ -236,9 +232,7 @@ class _Reader:
     def number(self, token: str) -> float:
         """Convert a token to a number; refuse one outside the bounds."""
         value = float(token)
-        is_zero = not re.search(
-            r"[1-9]", token.lower().partition("e")[0]
-        )  # 1e-400 is none, though float() says so
+        is_zero = not re.search(r"[1-9]", token.lower().partition("e")[0])  # 1e-400 is none, though float() says so
         if not is_zero and not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
             raise self.refusal(f"{token} is not between {SMALLEST_NUMBER:g} and {LARGEST_NUMBER:g}")
         return value

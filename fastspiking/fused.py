@@ -124,9 +124,7 @@ class _Link(NamedTuple):
     state: Any  # before the first step; None is the initial state
 
 
-def unroll(
-    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
-) -> list[LayerRun]:
+def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
     """Run layers over time, those that are joined by spikes as one function; see `Engine.unroll`."""
     runs: list[LayerRun] = []
     for chain in _chains(layers, states):

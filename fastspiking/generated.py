@@ -15,16 +15,7 @@ from fastspiking.codegen.snapshot import Snapshot
 from fastspiking.codegen.source import LoopSource, WrittenSource, recalled
 from fastspiking.codegen.values import Untraceable
 from fastspiking.errors import InputError
-from fastspiking.layer import (
-    EngineLayer,
-    LayerRun,
-    Wanted,
-    current_of_events,
-    passed_on,
-    start,
-    synapses_of,
-    ways_back,
-)
+from fastspiking.layer import EngineLayer, LayerRun, Wanted, current_of_events, passed_on, start, synapses_of, ways_back
 from fastspiking.layout import Layout
 from fastspiking.paths import default_loops_dir
 from fastspiking.signals.spikes import Signal, SparseSpikes, dense
@@ -130,13 +121,7 @@ def unroll(
 
 
 def _unroll(
-    layer: EngineLayer,
-    signal: Signal,
-    state: Any,
-    wanted: Wanted,
-    readout: EngineLayer | None,
-    *,
-    or_reference: bool,
+    layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted, readout: EngineLayer | None, *, or_reference: bool
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer by loops generated from its step; also return the run of the readout if the loops computed it."""
     from fastspiking.alongside import ReadoutAlong
@@ -151,9 +136,7 @@ def _unroll(
         source = write_source(layer, shape, like.dtype, wanted, learns=learns(layer, inputs, readout))
     except Untraceable as reason:
         if not or_reference:
-            raise InputError(
-                f"engine=generated: layer '{layer.name}': {reason}; use engine=reference"
-            ) from reason
+            raise InputError(f"engine=generated: layer '{layer.name}': {reason}; use engine=reference") from reason
         current = layer.current(dense(signal)) if inputs.current is None else inputs.current
         return reference.unroll_current(layer, current, state, wanted), None
     run = Run(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u, arriving=arriving)

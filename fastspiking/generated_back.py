@@ -53,9 +53,7 @@ class BackwardArrays:
     def draw(self) -> None:
         """Draw the noise of the backward pass, and add its arrays."""
         self.forward_pass.draw(self.run.program.used[1], reverse=True)
-        self.arrays |= {
-            name: array for name, array in self.forward_pass.arrays.items() if name.startswith("noise_")
-        }
+        self.arrays |= {name: array for name, array in self.forward_pass.arrays.items() if name.startswith("noise_")}
 
     def rows(self, total: Tensor) -> list[Tensor | None]:
         """Return the gradient of each parameter tensor, None if it does not learn, from summed rows [R, M]."""
@@ -129,9 +127,7 @@ class BackwardPass(BackwardArrays):
         )  # fmt: skip
         return [*of_inputs, *self.rows(total)]
 
-    def _pull_back(
-        self, first: int, last: int, read_back: ReadoutBack, taken: Taken, low: int, high: int
-    ) -> None:
+    def _pull_back(self, first: int, last: int, read_back: ReadoutBack, taken: Taken, low: int, high: int) -> None:
         """Call the backward loop for steps [first, last) and blocks of samples [low, high)."""
         run, forward_pass = self.run, self.forward_pass
         forward_pass.loops.backward(  # type: ignore[misc]

@@ -188,9 +188,7 @@ class ForwardPass:
             reverse: whether to draw those of the backward pass, from the last step on.
         """
         program = self.run.program
-        wanted = [
-            (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
-        ]
+        wanted = [(place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse]
         if not wanted:
             return
         like = self.like.new_empty(self.run.batch, *self.run.features)
@@ -201,9 +199,7 @@ class ForwardPass:
         for step in reversed(order) if reverse else order:
             drawn = {draw: torch.ops.fastspiking.draw(stream, like) for draw, stream in draws.items()}
             for place, noise in wanted:
-                self.arrays[f"noise_{place}"][step] = self.run.layout.flat(
-                    _apply_calls(noise, drawn[noise.draw])
-                )
+                self.arrays[f"noise_{place}"][step] = self.run.layout.flat(_apply_calls(noise, drawn[noise.draw]))
 
     @staticmethod
     def in_rows(names: Iterable[str], arrays: dict[str, Tensor]) -> list[np.ndarray]:

@@ -79,9 +79,7 @@ class _Unrolled(torch.autograd.Function):
         # Detached copies: a result refers to this pass, so the pass must not refer to the result.
         output, centred = forward_pass.output.detach(), forward_pass.centred.detach()
         read = (
-            (forward_pass.like, forward_pass.like)
-            if run.readout is None
-            else (run.readout.output, run.readout.last())
+            (forward_pass.like, forward_pass.like) if run.readout is None else (run.readout.output, run.readout.last())
         )
         if run.program.learns:
             ctx.run, ctx.forward_pass, ctx.back = run, forward_pass, passes.backward

@@ -24,15 +24,7 @@ from fastspiking.kernels.arguments import (
 from fastspiking.matmul import multiply
 from fastspiking.numba_events import ProductSum, absent_current, no_readout, unpack_spikes
 from fastspiking.paths import default_loops_dir
-from fastspiking.plan import (
-    Adjoint,
-    Carry,
-    ChunkAdjoints,
-    Drive,
-    IncomingGradients,
-    LayerPlan,
-    SavedActivations,
-)
+from fastspiking.plan import Adjoint, Carry, ChunkAdjoints, Drive, IncomingGradients, LayerPlan, SavedActivations
 
 if TYPE_CHECKING:
     from fastspiking.codegen.slopes import Slope
@@ -59,9 +51,7 @@ def slope_of(surrogate: SurrogateDerivative | None, dtype: torch.dtype) -> Slope
     return slope(tree, dtype)
 
 
-def layer_of(
-    plan: LayerPlan, coefficients: Iterable[np.ndarray], wires: np.ndarray, *, uniform: bool
-) -> NeuronArrays:
+def layer_of(plan: LayerPlan, coefficients: Iterable[np.ndarray], wires: np.ndarray, *, uniform: bool) -> NeuronArrays:
     """Return a layer's neurons as the loops take them.
 
     Args:
@@ -227,9 +217,7 @@ class _Backward(_LoopArrays):
         x = self.x[first : first + steps]
         return self.surrogate.derivative(x) if self.slope is None else self.slope.of(x)
 
-    def _call(
-        self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints
-    ) -> None:
+    def _call(self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints) -> None:
         """Call the backward loop for a range of rows."""
         nothing = NOTHING[self.number]
         saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])

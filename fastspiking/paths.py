@@ -65,9 +65,7 @@ def private_folder(wanted: Path) -> Path:
         if is_private(folder) and (folder.parent == wanted or is_private(folder.parent)):
             _warn_once(wanted, folder)
             return folder
-    raise StorageError(
-        f"{wanted}: others can write there, and no folder of your own can be made; chmod go-w it"
-    )
+    raise StorageError(f"{wanted}: others can write there, and no folder of your own can be made; chmod go-w it")
 
 
 @functools.cache

@@ -24,16 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fastspiking.plan import (
-    Carry,
-    ChunkAdjoints,
-    IncomingGradients,
-    LayerPlan,
-    Product,
-    SavedActivations,
-    chunks,
-    part,
-)
+from fastspiking.plan import Carry, ChunkAdjoints, IncomingGradients, LayerPlan, Product, SavedActivations, chunks, part
 from fastspiking.spec import COEFFICIENTS
 
 
@@ -201,9 +192,7 @@ class Unrolled(torch.autograd.Function):
         ctx.passes = passes
         ctx.links = [(stage.plan, stage.product) for stage in stages]
         activations = [tensor for stage in stages for tensor in stage.saved]
-        ctx.save_for_backward(
-            *activations, *inputs
-        )  # inputs too: torch then notices weights that are changed
+        ctx.save_for_backward(*activations, *inputs)  # inputs too: torch then notices weights that are changed
         outcomes: list[Tensor | None] = []
         for stage, carry in zip(stages, carries, strict=True):
             plan, saved = stage.plan, stage.saved
@@ -262,9 +251,7 @@ class Chunks:
 class _Adjoint:
     """Runs one layer's part of one backward pass, chunk by chunk, and sums its gradients."""
 
-    def __init__(
-        self, plan: LayerPlan, product: Product, saved: SavedActivations, gradients: LayerOutcome
-    ) -> None:
+    def __init__(self, plan: LayerPlan, product: Product, saved: SavedActivations, gradients: LayerOutcome) -> None:
         self.plan, self.product, self.saved = plan, product, saved
         self.incoming = self._incoming_gradients(gradients)
         self.sums = CoefficientGradients(plan, saved)
@@ -284,9 +271,7 @@ class _Adjoint:
             spikes[-1] += gradients.s
         nothing = self.plan.nothing
         by_quantity = (spikes, x, gradients.u, gradients.w)  # under `create_graph` they have a history
-        return IncomingGradients(
-            *(nothing if gradient is None else gradient.detach() for gradient in by_quantity)
-        )
+        return IncomingGradients(*(nothing if gradient is None else gradient.detach() for gradient in by_quantity))
 
     def gradients(self) -> list[Tensor | None]:
         """Return the gradients of the stage's differentiable inputs, after the last chunk."""

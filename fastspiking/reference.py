@@ -17,9 +17,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> None:
     """Return None, since the reference engine runs every layer."""
 
 
-def unroll(
-    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
-) -> list[LayerRun]:
+def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
     """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
@@ -54,8 +52,6 @@ def unroll_current(layer: EngineLayer, current: Tensor, state: Any, wanted: Want
 def _unroll_at_once(layer: EngineLayer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
     """Run neurons that take a whole sequence at once, or raise `InputError` if they are to go on from a state."""
     if state is not None:
-        raise InputError(
-            f"layer '{layer.name}': its neurons see a whole sequence and cannot go on from a state"
-        )
+        raise InputError(f"layer '{layer.name}': its neurons see a whole sequence and cannot go on from a state")
     output, u, last = layer.neuron.unroll(current)  # type: ignore[attr-defined]
     return LayerRun(output, u if wanted.u else None, last)

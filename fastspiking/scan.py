@@ -71,9 +71,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
     return None
 
 
-def unroll(
-    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
-) -> list[LayerRun]:
+def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
     """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
@@ -82,9 +80,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     """Run one layer by torch's steps with the hand-derived backward pass."""
     current = compute_current(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
-    stage, begin = current_stage(
-        layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window
-    )
+    stage, begin = current_stage(layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window)
     return layer_run(stage.plan, run([stage], Chunks())[0], begin, keep_u=wanted.u)
 
 
@@ -92,18 +88,11 @@ def compute_current(layer: EngineLayer, signal: Signal) -> Tensor:
     """Compute a layer's current [T, B, ...] of all steps, as a sum of weights over events if these are few."""
     synapses = layer.synapses()
     coarse = getattr(layer, "coarse", None) is not None  # a product in bfloat16, as sums over events are not
-    if (
-        coarse
-        or synapses is None
-        or not isinstance(signal, SparseSpikes)
-        or signal.density > density.SCAN_DENSE
-    ):
+    if coarse or synapses is None or not isinstance(signal, SparseSpikes) or signal.density > density.SCAN_DENSE:
         return layer.current(dense(signal))
     weight, bias = synapses
     value = None if signal.value is None else signal.value.to(weight.dtype)
-    current = embedding_bag(
-        signal.index.long(), weight.T, signal.indptr[:-1], mode="sum", per_sample_weights=value
-    )
+    current = embedding_bag(signal.index.long(), weight.T, signal.indptr[:-1], mode="sum", per_sample_weights=value)
     current = current.view(*signal.shape[:2], -1)
     return current if bias is None else current + bias
 

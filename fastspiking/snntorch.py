@@ -51,9 +51,7 @@ def _family(spec: LinearSpec) -> type[nn.Module] | None:
     if spec.second is None:
         if gain == 1.0:
             return snn.Leaky
-        is_circuit = (
-            isinstance(spec.decay, float) and 0 < spec.decay < 1 and gain > 0
-        )  # of resistor and capacitor
+        is_circuit = isinstance(spec.decay, float) and 0 < spec.decay < 1 and gain > 0  # of resistor and capacitor
         return snn.Lapicque if is_circuit else None
     if (gain, coupling, second_input) == (0.0, 1.0, 1.0):
         return snn.Synaptic
@@ -75,9 +73,7 @@ def _scale(spec: LinearSpec) -> float:
     return beta / (beta - alpha)
 
 
-def unroll(
-    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
-) -> list[LayerRun]:
+def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
     """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
@@ -116,9 +112,7 @@ def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> n
         raise TypeError("snnTorch has no such neuron")
 
     def number(value: Tensor | float) -> Tensor:
-        return (
-            value if isinstance(value, Tensor) else torch.tensor(value, dtype=like.dtype, device=like.device)
-        )
+        return value if isinstance(value, Tensor) else torch.tensor(value, dtype=like.dtype, device=like.device)
 
     options = {"threshold": number(spec.threshold), "reset_mechanism": spec.reset}
     if family is snn.Lapicque:

@@ -52,14 +52,7 @@ class LinearSpec(NamedTuple):
         """Return whether one linear filter maps input to potential for all neurons, whatever they fired before."""
         if self.reset == "zero" or not (self.detached or self.reset == "none"):
             return False
-        numbers = (
-            self.decay,
-            self.input,
-            self.coupling,
-            self.second_decay,
-            self.second_potential,
-            self.second_input,
-        )
+        numbers = (self.decay, self.input, self.coupling, self.second_decay, self.second_potential, self.second_input)
         per_neuron = any(isinstance(number, Tensor) for number in numbers)
         return not per_neuron and not isinstance(self.second_spike, Tensor) and self.second_spike == 0.0
 

@@ -7,15 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from fastspiking.plan import (
-    Adjoint,
-    Carry,
-    ChunkAdjoints,
-    Drive,
-    IncomingGradients,
-    LayerPlan,
-    SavedActivations,
-)
+from fastspiking.plan import Adjoint, Carry, ChunkAdjoints, Drive, IncomingGradients, LayerPlan, SavedActivations
 
 
 class TorchSteps:
@@ -111,9 +103,7 @@ def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
         u.mul_(beta).add_(drive)
 
 
-def _total_of_spikes(
-    plan: LayerPlan, outside: Tensor, saved: SavedActivations, t: int, carry: Carry
-) -> Tensor:
+def _total_of_spikes(plan: LayerPlan, outside: Tensor, saved: SavedActivations, t: int, carry: Carry) -> Tensor:
     """Return the gradient of the spikes of step t [B, M]: `outside` plus what step t + 1 sends back.
 
     `carry` holds the adjoint of the state and the current in step t + 1.

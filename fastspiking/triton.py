@@ -60,9 +60,7 @@ def _recurrence_refusal(layer: EngineLayer) -> str | None:
     return f"the weights that feed back its {neurons} neurons take {kib} KiB of one program, which holds {ROOM_KIB}"
 
 
-def unroll(
-    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
-) -> list[LayerRun]:
+def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
     """Run a chain of layers over time; see `Engine.unroll`.
 
     Raises:
@@ -77,9 +75,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     current: torch.Tensor = inputs.current  # type: ignore[assignment]
     shape, like = tuple(current.shape), current[0]
     try:
-        source = write_source(
-            layer, shape, like.dtype, wanted, learns=learns(layer, inputs), writer=TritonSource
-        )
+        source = write_source(layer, shape, like.dtype, wanted, learns=learns(layer, inputs), writer=TritonSource)
     except Untraceable as reason:
         raise InputError(f"engine=triton: layer '{layer.name}': {reason}; use engine=reference") from reason
     layout = Layout.of(like, leading=1)

@@ -67,9 +67,7 @@ class TritonRun(Run):
             return
         program = getattr(module_of(self.source.text), way)
         with torch.cuda.device_of(like):
-            program[self.grid](
-                *arguments, *self.tile, num_warps=self.tile.warps, num_stages=1, enable_fp_fusion=fuses
-            )
+            program[self.grid](*arguments, *self.tile, num_warps=self.tile.warps, num_stages=1, enable_fp_fusion=fuses)
 
 
 class TritonForward(ForwardPass):
@@ -80,17 +78,7 @@ class TritonForward(ForwardPass):
         run: TritonRun = self.run  # type: ignore[assignment]
         self.draw(run.program.used[0], reverse=False)
         arrays = [self.given()[name] for name in triton_forward_arrays(run.program)]
-        run.launch(
-            "forward",
-            self.like,
-            *arrays,
-            self.rows,
-            self.handed,
-            run.steps,
-            run.batch,
-            run.width,
-            fuses=False,
-        )
+        run.launch("forward", self.like, *arrays, self.rows, self.handed, run.steps, run.batch, run.width, fuses=False)
 
     def given(self) -> dict[str, Tensor]:
         """Return all arrays of the programs by name, those of the recurrence among them."""

@@ -71,14 +71,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_accepting(commands: Any) -> None:
     """Add the commands `accept` and `restore`."""
-    accepted = commands.add_parser(
-        "accept", help="copy a checked submission into the boards", parents=shared_options()
-    )
+    accepted = commands.add_parser("accept", help="copy a checked submission into the boards", parents=shared_options())
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     accepted.add_argument(
-        "--weights-at",
-        metavar="URL",
-        help="keep where weights lie (URL/weights/SEED.safetensors), not their bytes",
+        "--weights-at", metavar="URL", help="keep where weights lie (URL/weights/SEED.safetensors), not their bytes"
     )
     accepted.set_defaults(handler=_accept)
     restored = commands.add_parser(
@@ -90,11 +86,7 @@ def _add_accepting(commands: Any) -> None:
     restored.set_defaults(handler=_restore)
     for parser in (accepted, restored):
         parser.add_argument(
-            "--board",
-            type=Path,
-            default=LEADERBOARDS,
-            metavar="DIR",
-            help="the boards; default: leaderboards",
+            "--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="the boards; default: leaderboards"
         )
 
 
@@ -118,9 +110,7 @@ def _add_withdraw(commands: Any) -> None:
     withdraw.add_argument("--protocol", required=True, metavar="NAME")
     withdraw.add_argument("--reason", required=True, help="one sentence")
     withdraw.add_argument("--superseded-by", metavar="ID", help="the method that replaces it")
-    withdraw.add_argument(
-        "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
+    withdraw.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     withdraw.set_defaults(handler=_withdraw)
 
 
@@ -132,12 +122,8 @@ def _add_release(commands: Any) -> None:
         parents=shared_options(entries=False, classes=False),
     )
     release.add_argument("name", metavar="NAME", help="e.g. 2026.12")
-    release.add_argument(
-        "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
-    release.add_argument(
-        "--since", type=Path, metavar="ARCHIVE", help="the release before, for the difference"
-    )
+    release.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    release.add_argument("--since", type=Path, metavar="ARCHIVE", help="the release before, for the difference")
     release.add_argument("--to", type=Path, metavar="FILE.zip", help="default: sgbench-boards-NAME.zip")
     release.set_defaults(handler=_release)
 
@@ -153,8 +139,7 @@ def _accept(args: argparse.Namespace) -> int:
             said = {"protocol": verdict.submission.protocol, "method_id": verdict.submission.method_id}
             done.append({**said, "new": new})
     lines = [
-        f"{one['protocol']} {one['method_id']}: {'accepted' if one['new'] else 'was there already'}"
-        for one in done
+        f"{one['protocol']} {one['method_id']}: {'accepted' if one['new'] else 'was there already'}" for one in done
     ]
     lines.append(f"next: sgbench board build --from leaderboards --root {args.board}")
     return answer(args, {"accepted": done}, lines)
@@ -164,9 +149,7 @@ def _accept_data(args: argparse.Namespace) -> int:
     given = parse_model(read_bytes(args.file, limit=MOST_BYTES), DataConfirmation, str(args.file))
     entry = catalogue.entry("dataset", given.dataset, args.config_dir)
     accept_data(given, entry, make_data_set(entry, args))
-    print_lines(
-        f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it"
-    )
+    print_lines(f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it")
     return 0
 
 
@@ -227,9 +210,7 @@ def _committed(root: Path) -> tuple[str, str]:
         words = ask(root, "log", "-1", "--format=%H %cI", "--", ".", timeout_s=GIT_TIMEOUT_S).decode().split()
         changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_TIMEOUT_S).strip()
     except FAILURES as error:
-        raise InputError(
-            f"{root}: is in no git repository; a release names the commit of its boards"
-        ) from error
+        raise InputError(f"{root}: is in no git repository; a release names the commit of its boards") from error
     if changed or not words:
         raise InputError(f"{root}: holds what is not committed; commit it, so that the release can name it")
     when = datetime.fromisoformat(words[1]).astimezone(UTC)

@@ -19,9 +19,7 @@ from sgbench.submissions.check import Checked, check
 from sgbench.submissions.folder import FOLDERS, TUNING, list_contents
 
 
-def accept(
-    root: Path, board: Path, *, references: References, judge: Judge, weights_at: str | None = None
-) -> Checked:
+def accept(root: Path, board: Path, *, references: References, judge: Judge, weights_at: str | None = None) -> Checked:
     """Check a submission and copy it; one with an error is left where it is.
 
     Killed meanwhile, it has copied a part; the next call copies the rest and removes what was left unfinished.

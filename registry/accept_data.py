@@ -21,15 +21,11 @@ from sgbench.records.files import write_atomic
 def accept_data(confirmation: DataConfirmation, entry: Entry, data_set: object) -> None:
     """Write the sizes and the checksum of a confirmation into the entry's file, which then counts as read."""
     stated = entry.meta.get("sizes") or {}
-    other: list[Split] = [
-        split for split, size in confirmation.sizes.items() if stated.get(split) not in (None, size)
-    ]
+    other: list[Split] = [split for split, size in confirmation.sizes.items() if stated.get(split) not in (None, size)]
     if entry.meta.get("sha256") is not None:
         raise InputError(f"data set {entry.name}: has a checksum already; nothing is accepted over it")
     if UNREAD_FILES not in entry.meta or not isinstance(data_set, EventFiles):
-        raise InputError(
-            f"data set {entry.name}: is not one of originals that were never read; see sgbench data list"
-        )
+        raise InputError(f"data set {entry.name}: is not one of originals that were never read; see sgbench data list")
     if other:
         raise InputError(
             f"data set {entry.name}: {confirmation.sizes[other[0]]} samples of {other[0]}, its file says "

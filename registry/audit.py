@@ -15,28 +15,14 @@ from registry.fresh import fresh_score
 from sgbench.cli.common import GIT_TIMEOUT_S
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference, References
-from sgbench.leaderboard.store.audits import (
-    AUDIT,
-    LEAST_LOSS,
-    by_method,
-    read_audit,
-    tolerance_of,
-    verdicts,
-)
+from sgbench.leaderboard.store.audits import AUDIT, LEAST_LOSS, by_method, read_audit, tolerance_of, verdicts
 from sgbench.leaderboard.store.method_provenance import SUBMISSIONS, read_provenances
 from sgbench.leaderboard.store.prediction_tables import claim_of
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.repeats import LOOSE_LOSS, LOOSE_POINTS, handed_in_of, repeatability_of
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree, read_methods
-from sgbench.records.audit import (
-    Audit,
-    AuditSession,
-    FreshScore,
-    PassedOver,
-    Repeatability,
-    Retraining,
-)
+from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Repeatability, Retraining
 from sgbench.records.files import first_problem, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
@@ -66,9 +52,7 @@ class AuditRow:
 class AuditRequest:
     """Says what of a board is trained again."""
 
-    draw: int | None = (
-        None  # draws rows and seeds; by default the last commit, or of hand-ins the promised one
-    )
+    draw: int | None = None  # draws rows and seeds; by default the last commit, or of hand-ins the promised one
     rows: int | None = None  # how many of the rows, or None for all
     seeds: int = 1
     method: str = ""  # beginning of the ids that are looked at; all by default
@@ -197,9 +181,7 @@ class BoardAudit:
         specs = self.specs(wanted, request.engine)
         runner(specs)
         records = [stored_record(spec) for spec in specs]
-        trained = [
-            (row, record) for (row, _), record in zip(wanted, records, strict=True) if record is not None
-        ]
+        trained = [(row, record) for (row, _), record in zip(wanted, records, strict=True) if record is not None]
         if not trained:
             raise InputError(f"{self.folder}: none of {len(wanted)} runs could be made")
         sessions = self._sessions(trained, self.number(request), verifier)
@@ -256,9 +238,7 @@ class BoardAudit:
         write_atomic(path, to_json(self.audit))
         return path
 
-    def _sessions(
-        self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str
-    ) -> list[AuditSession]:
+    def _sessions(self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str) -> list[AuditSession]:
         """Make a session for each commit and machine that the runs were made with."""
         places: dict[tuple[object, ...], list[tuple[AuditRow, RunRecord]]] = {}
         for row, record in trained:
@@ -267,9 +247,7 @@ class BoardAudit:
             places.setdefault(key, []).append((row, record))
         return [self._session(together, draw, verifier) for together in places.values()]
 
-    def _session(
-        self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str
-    ) -> AuditSession:
+    def _session(self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str) -> AuditSession:
         made_by = trained[0][1].provenance
         retrainings = tuple(
             Retraining(
@@ -295,9 +273,7 @@ class BoardAudit:
         """Compute how far honest runs of a seed lie apart on two kinds of processor, from the maintainers' rows."""
         own, measure = self._own(), self.reference.measure
         done = [pair for name, pairs in by_method(self.audit).items() if name in own for pair in pairs]
-        processors = {
-            (name, seed): kind for name, row in own.items() for seed, kind in row.processors.items()
-        }
+        processors = {(name, seed): kind for name, row in own.items() for seed, kind in row.processors.items()}
         guess = measure.guess if math.isfinite(measure.guess) else 0.0
         loose = LOOSE_LOSS * guess if measure.is_loss else LOOSE_POINTS
         return repeatability_of(done, processors, least=self._least(own.values()), loose=loose)

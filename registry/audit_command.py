@@ -11,14 +11,7 @@ from typing import Any
 from registry.audit import AuditRequest, BoardAudit
 from registry.detection import detection_curve, perfect_claims
 from registry.draws import draw_problems
-from sgbench.cli.common import (
-    LEADERBOARDS,
-    chosen_protocols,
-    print_json,
-    print_lines,
-    references_of,
-    shared_options,
-)
+from sgbench.cli.common import LEADERBOARDS, chosen_protocols, print_json, print_lines, references_of, shared_options
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.audits import MIN_SOLVED, tolerance_in_use
 from sgbench.leaderboard.store.tree import protocols
@@ -38,16 +31,11 @@ TWICE = 2.0
 def register(commands: Any) -> None:
     """Add the command `audit` to the parser."""
     audit = commands.add_parser(
-        "audit",
-        help="train seeds of rows again and compare them with their records",
-        parents=shared_options(),
+        "audit", help="train seeds of rows again and compare them with their records", parents=shared_options()
     )
     audit.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     audit.add_argument(
-        "--protocol",
-        action="append",
-        metavar="NAMES",
-        help="these boards alone: with commas, or several times",
+        "--protocol", action="append", metavar="NAMES", help="these boards alone: with commas, or several times"
     )
     audit.add_argument("--method", default="", metavar="ID", help="of the rows those whose id begins so")
     audit.add_argument("--rows", type=int, metavar="N", help="a random sample of so many; default: every row")
@@ -60,21 +48,13 @@ def register(commands: Any) -> None:
     )
     audit.add_argument("--engine", choices=ENGINES, default="auto", help="default: auto")
     audit.add_argument(
-        "--by",
-        metavar="NAME",
-        help="train and write, in this name; without it only what would be trained is told",
+        "--by", metavar="NAME", help="train and write, in this name; without it only what would be trained is told"
     )
+    audit.add_argument("--runs", type=Path, metavar="DIR", help="of the new runs; default: audit in the runs folder")
     audit.add_argument(
-        "--runs", type=Path, metavar="DIR", help="of the new runs; default: audit in the runs folder"
+        "--pass-over", metavar="WHY", help="write why the row of --method has a rank without being trained again"
     )
-    audit.add_argument(
-        "--pass-over",
-        metavar="WHY",
-        help="write why the row of --method has a rank without being trained again",
-    )
-    audit.add_argument(
-        "--fresh", action="store_true", help="score stored weights on samples that the draw makes"
-    )
+    audit.add_argument("--fresh", action="store_true", help="score stored weights on samples that the draw makes")
     audit.add_argument(
         "--curve", action="store_true", help="tell how often a doctored row would be caught, by simulation"
     )
@@ -146,9 +126,7 @@ def _quietly(specs: Sequence[RunSpec]) -> None:
 def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
     """Describe what was drawn, what is left and what does not agree."""
     drawn, left = audit.drawn(request), audit.left(request)
-    wrong = list(
-        draw_problems(audit.audit, audit.folder, {name: [*row.claims] for name, row in audit.rows.items()})
-    )
+    wrong = list(draw_problems(audit.audit, audit.folder, {name: [*row.claims] for name, row in audit.rows.items()}))
     failed = [*audit.failed(), *wrong]
     tolerance = tolerance_in_use(audit.audit)
     if not args.json:
@@ -158,9 +136,7 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
         time_s = sum(row.fit_s for row, _ in left)
         way = "" if args.by or not left else "; --by NAME trains them"
         said = f"{len(drawn)} runs drawn by {audit.number(request)}, {len(left)} left"
-        print_lines(
-            f"{audit.folder.name}: {said} ({time_s:.0f} s by their records), {len(failed)} rows failed{way}"
-        )
+        print_lines(f"{audit.folder.name}: {said} ({time_s:.0f} s by their records), {len(failed)} rows failed{way}")
         for why in (*audit.waiting.values(), *wrong):
             print_lines(why)
         if tolerance is not None:
@@ -189,12 +165,8 @@ def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
     if not args.json:
         for score in scores:
             claimed, fresh = measure.text(score.claimed), measure.text(score.fresh)
-            print_lines(
-                f"{audit.folder.name} {score.method_id}: claimed {claimed}, on samples drawn anew {fresh}"
-            )
-        print_lines(
-            f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {audit.number(request)}"
-        )
+            print_lines(f"{audit.folder.name} {score.method_id}: claimed {claimed}, on samples drawn anew {fresh}")
+        print_lines(f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {audit.number(request)}")
     return {"failed": [], "fresh": [score.model_dump() for score in scores]}
 
 

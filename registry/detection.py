@@ -66,9 +66,7 @@ def detection_curve(audit: Audit) -> list[DetectionPoint]:
         return list(_solved_curve(audit, tolerance.solved_from))
     seeds = _seeds(audit)
     return [
-        _point(
-            multiple, "tolerances", [_moved(each, multiple * tolerance.score, audit) for each in seeds], audit
-        )
+        _point(multiple, "tolerances", [_moved(each, multiple * tolerance.score, audit) for each in seeds], audit)
         for multiple in MULTIPLES
     ]
 
@@ -121,10 +119,7 @@ def _solved_curve(audit: Audit, solved_from: float) -> Iterator[DetectionPoint]:
     for count in range(MIN_SOLVED + 1):
         doctored = [
             (
-                [
-                    each.model_copy(update={"claimed": 1.0}) if each.seed in seeds[:count] else each
-                    for each in row
-                ],
+                [each.model_copy(update={"claimed": 1.0}) if each.seed in seeds[:count] else each for each in row],
                 len(seeds) >= count,
             )
             for row, seeds in zip(rows, unsolved, strict=True)
@@ -132,9 +127,7 @@ def _solved_curve(audit: Audit, solved_from: float) -> Iterator[DetectionPoint]:
         yield _point(count, f"of {MIN_SOLVED} seeds", doctored, audit)
 
 
-def _point(
-    amount: float, unit: str, doctored: Sequence[tuple[list[Retraining], bool]], audit: Audit
-) -> DetectionPoint:
+def _point(amount: float, unit: str, doctored: Sequence[tuple[list[Retraining], bool]], audit: Audit) -> DetectionPoint:
     """Count those that are caught, and those of them that are doctored by all of the amount."""
     movable = [retrainings for retrainings, is_whole in doctored if is_whole]
     caught = _caught([retrainings for retrainings, _ in doctored], audit)
@@ -144,6 +137,5 @@ def _point(
 def _caught(doctored: Sequence[Sequence[Retraining]], audit: Audit) -> int:
     tolerance, is_loss = tolerance_in_use(audit), audit.measure == "loss"
     return sum(
-        tolerance is not None and not judge(retrainings, tolerance, is_loss=is_loss)[0]
-        for retrainings in doctored
+        tolerance is not None and not judge(retrainings, tolerance, is_loss=is_loss)[0] for retrainings in doctored
     )

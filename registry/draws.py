@@ -40,9 +40,7 @@ def seeds_drawn(protocol: str, method_id: str, seeds: Collection[int], commit: s
 def promised(audit: Audit, method_id: str) -> Audit:
     """Add the promise that the first commit to come draws a method's seeds."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return audit.model_copy(
-        update={"draws": (*(audit.draws or ()), Draw(method_id=method_id, promised_utc=now))}
-    )
+    return audit.model_copy(update={"draws": (*(audit.draws or ()), Draw(method_id=method_id, promised_utc=now))})
 
 
 def kept(audit: Audit, folder: Path, method_id: str, seeds: Collection[int]) -> tuple[Audit, Draw]:
@@ -58,20 +56,15 @@ def kept(audit: Audit, folder: Path, method_id: str, seeds: Collection[int]) -> 
             f"{folder}: {method_id}: its seeds are drawn by the first commit after the one that brings the promise "
             f"of {draw.promised_utc}; there is none yet: commit the board, and repeat this after the next commit"
         )
-    done = draw.model_copy(
-        update={"commit": commit, "seeds": seeds_drawn(audit.protocol, method_id, seeds, commit)}
-    )
-    return audit.model_copy(
-        update={"draws": tuple(done if each == draw else each for each in audit.draws or ())}
-    ), done
+    done = draw.model_copy(update={"commit": commit, "seeds": seeds_drawn(audit.protocol, method_id, seeds, commit)})
+    return audit.model_copy(update={"draws": tuple(done if each == draw else each for each in audit.draws or ())}), done
 
 
 def commit_after(folder: Path, draw: Draw) -> str | None:
     """Return the first commit of the checked-out line after the one that brought a promise; None if none came yet."""
     try:
         line, touched = (
-            _words(folder, "log", "--first-parent", "--reverse", "--format=%H", *path)
-            for path in ((), ("--", AUDIT))
+            _words(folder, "log", "--first-parent", "--reverse", "--format=%H", *path) for path in ((), ("--", AUDIT))
         )
         brought = next((commit for commit in touched if _holds(folder, commit, draw)), None)
     except FAILURES as error:
@@ -103,7 +96,5 @@ def draw_problems(audit: Audit, folder: Path, finished: Mapping[str, Sequence[in
         right = commit_after(folder, draw)
         if right != draw.commit:
             yield f"{draw.method_id}: drawn by {draw.commit[:12]}, not by {(right or 'a later commit')[:12]}"
-        elif set(draw.seeds) != {
-            *seeds_drawn(audit.protocol, draw.method_id, finished[draw.method_id], draw.commit)
-        }:
+        elif set(draw.seeds) != {*seeds_drawn(audit.protocol, draw.method_id, finished[draw.method_id], draw.commit)}:
             yield f"{draw.method_id}: not the seeds that {draw.commit[:12]} draws"

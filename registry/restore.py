@@ -36,7 +36,5 @@ def _stored(folder: Path, submission: Submission, note: FileNote) -> bytes:
         return data
     content = Objects(folder).get(note.sha256, KINDS[kind])
     if content is None:
-        raise InputError(
-            f"{folder}: {note.path} ({note.sha256[:12]}) is not in the store; see its reference there"
-        )
+        raise InputError(f"{folder}: {note.path} ({note.sha256[:12]}) is not in the store; see its reference there")
     return content

@@ -9,21 +9,13 @@ from __future__ import annotations
 from sgbench.moved import answer_to_former_names
 from sgbench.version import __version__
 
-TYPE_CHECKING = (
-    False  # type checkers take this name for true; importing typing would take longer than all else
-)
+TYPE_CHECKING = False  # type checkers take this name for true; importing typing would take longer than all else
 if TYPE_CHECKING:
     from typing import Any
 
     from sgbench.custom import CustomSurrogate
     from sgbench.diagnosis.modules import diagnose_module
-    from sgbench.errors import (
-        InputError,
-        NonFiniteError,
-        RunBusyError,
-        SgbenchError,
-        StorageError,
-    )
+    from sgbench.errors import InputError, NonFiniteError, RunBusyError, SgbenchError, StorageError
     from sgbench.inspection.diagnosed import diagnose
     from sgbench.notebook.browse import list_entries as list
     from sgbench.notebook.browse import show_entry as show
@@ -75,9 +67,7 @@ __all__ = [
 ]
 HOMES = {
     "CustomSurrogate": "sgbench.custom",
-    **dict.fromkeys(
-        ("InputError", "NonFiniteError", "RunBusyError", "SgbenchError", "StorageError"), "sgbench.errors"
-    ),
+    **dict.fromkeys(("InputError", "NonFiniteError", "RunBusyError", "SgbenchError", "StorageError"), "sgbench.errors"),
     "accelerate": "sgbench.yours.accelerate",
     "benchmark": "sgbench.yours.benchmark",
     "board": "sgbench.notebook.records",

@@ -70,11 +70,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 def _saving_workers() -> list[Any]:
     """List the child processes, and threads of cluster jobs, that save a checkpoint before they stop."""
     module, cluster = sys.modules.get("multiprocessing"), sys.modules.get("sgbench.replicas.cluster")
-    jobs = (
-        []
-        if cluster is None
-        else [thread for thread in threading.enumerate() if thread.name == cluster.SAVING]
-    )
+    jobs = [] if cluster is None else [thread for thread in threading.enumerate() if thread.name == cluster.SAVING]
     return [*([] if module is None else module.active_children()), *jobs]
 
 

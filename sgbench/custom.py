@@ -40,9 +40,7 @@ class CustomSurrogate(Surrogate):
         scale: float = 1.0,
     ) -> None:
         if not callable(derivative) or not (primitive is None or callable(primitive)):
-            raise InputError(
-                "a custom surrogate needs a function of u for its derivative, and for its primitive"
-            )
+            raise InputError("a custom surrogate needs a function of u for its derivative, and for its primitive")
         super().__init__(normalisation="raw", scale=scale)
         self.function, self.curve = derivative, primitive
 

@@ -78,9 +78,7 @@ def disk_full(error: BaseException) -> StorageError | None:
             where = "" if cause.filename is None else f"{cause.filename}: "
             return StorageError(f"{where}{cause.strerror}; free space or choose another folder")
         if isinstance(cause, OSError) and CUT_SHORT.search(str(cause)):
-            return StorageError(
-                f"the disk or its limit is full ({cause}); free space or choose another folder"
-            )
+            return StorageError(f"the disk or its limit is full ({cause}); free space or choose another folder")
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -158,12 +156,7 @@ def _limit_error(error: RuntimeError | MemoryError) -> SgbenchError:
 
 
 def require_number(
-    name: str,
-    value: object,
-    *,
-    low: float = -math.inf,
-    high: float = math.inf,
-    open_low: bool = False,
+    name: str, value: object, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False
 ) -> float:
     """Return the value as a float, or raise an `InputError` that names it and the range low to high.
 

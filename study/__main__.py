@@ -49,18 +49,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add_common(reporting)
     reporting.add_argument(
-        "--to",
-        type=Path,
-        metavar="DIR",
-        help="folder of the pages (default: docs/NAME; of surrogates: docs/study)",
+        "--to", type=Path, metavar="DIR", help="folder of the pages (default: docs/NAME; of surrogates: docs/study)"
     )
     reporting.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 and name the pages that are stale"
     )
     reporting.add_argument(
-        "--unverified",
-        action="store_true",
-        help="compare no commits with the registration's; every page says so",
+        "--unverified", action="store_true", help="compare no commits with the registration's; every page says so"
     )
     reporting.set_defaults(handler=report_study)
     measuring = commands.add_parser(
@@ -77,22 +72,16 @@ def parser() -> argparse.ArgumentParser:
     )
     measuring.set_defaults(handler=measure_study)
     planning = commands.add_parser(
-        "plan",
-        help="what would decide each open claim: runs, cost and chance",
-        parents=shared_options(classes=False),
+        "plan", help="what would decide each open claim: runs, cost and chance", parents=shared_options(classes=False)
     )
     add_common(planning)
     planning.set_defaults(handler=plan_study)
     _add_answer(commands)
     publishing = commands.add_parser(
-        "publish",
-        help="add the records of blocks that report to boards",
-        parents=shared_options(machine=False),
+        "publish", help="add the records of blocks that report to boards", parents=shared_options(machine=False)
     )
     add_common(publishing)
-    publishing.add_argument(
-        "--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
+    publishing.add_argument("--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     publishing.set_defaults(handler=publish_study)
     return top
 
@@ -100,8 +89,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_answer(commands: Any) -> None:
     """Add the command `answer`."""
     answering = commands.add_parser(
-        "answer",
-        help="write study/answer.json and the passages of README and docs from answer.yaml and the results",
+        "answer", help="write study/answer.json and the passages of README and docs from answer.yaml and the results"
     )
     answering.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 and name the files that are stale"
@@ -152,9 +140,7 @@ def plan_study(args: argparse.Namespace) -> int:
     loaded = load_study(args.name, args.config_dir)
     plan = function_of(loaded, "plan")
     lines = list(plan(gather(loaded, folders_of(args, loaded.name).store, checkout=None)))
-    text = (
-        aligned([HEADER, *(line.cells for line in lines)], text_columns=1) if lines else ["no claim is open"]
-    )
+    text = aligned([HEADER, *(line.cells for line in lines)], text_columns=1) if lines else ["no claim is open"]
     return answer(args, [asdict(line) for line in lines], text)
 
 
@@ -170,9 +156,7 @@ def measure_study(args: argparse.Namespace) -> int:
 def publish_study(args: argparse.Namespace) -> int:
     """Add the records of a study's blocks to boards, and say what these do not take."""
     if not args.block:
-        raise InputError(
-            "--block: name the blocks whose records boards get, as sgbench study status lists them"
-        )
+        raise InputError("--block: name the blocks whose records boards get, as sgbench study status lists them")
     loaded = load_study(args.name, args.config_dir)
     names = pick_blocks(loaded.study, args.block)
     store = folders_of(args, loaded.name).store
@@ -182,9 +166,7 @@ def publish_study(args: argparse.Namespace) -> int:
     # What differs and not of which method and seed, so that a reason is said once.
     reasons = Counter(item.reason.partition(" deviates from ")[2] or item.reason for item in done.refused)
     print_lines([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
-    print_lines(
-        f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken"
-    )
+    print_lines(f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken")
     print_lines(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
     return 0 if (done.added or done.already_there) and not done.contradicted else 1
 

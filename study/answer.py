@@ -89,10 +89,7 @@ def known(root: Path) -> Known:
 def _group(summary: StudySummary, belongs: Callable[[TaskSummary], bool]) -> ResultGroup:
     """Collect the losses of all cells at the reference learning rate on some tasks of the first study."""
     tasks = [task for task in summary.tasks.values() if belongs(task)]
-    cells = [
-        {(cell.surrogate, cell.width_fwhm): cell for cell in task.cells if cell.lr_factor == 1}
-        for task in tasks
-    ]
+    cells = [{(cell.surrogate, cell.width_fwhm): cell for cell in task.cells if cell.lr_factor == 1} for task in tasks]
     best = [max(fmean(cell.score) for cell in own.values()) for own in cells]
     shared = sorted(set.intersection(*(set(own) for own in cells)))
     spikes = [fmean(filter(None, map(_log_spikes, own.values()))) for own in cells]
@@ -110,9 +107,7 @@ def _group(summary: StudySummary, belongs: Callable[[TaskSummary], bool]) -> Res
                 },
                 log_spikes=None
                 if None in sent
-                else round(
-                    fmean(one - mean for one, mean in zip(sent, spikes, strict=True) if one is not None), 3
-                ),
+                else round(fmean(one - mean for one, mean in zip(sent, spikes, strict=True) if one is not None), 3),
             )
         )
     starts = [sent / task.shape.steps for task in tasks for sent in task.shape.start_spikes or ()]
@@ -155,9 +150,7 @@ def _filled(text: str, figures: Mapping[str, StudyFigure]) -> str:
 def _network(choice: NetworkChoice, results: Known) -> NetworkAdvice:
     group = results.groups.get(choice.group)
     if group is None:
-        raise InputError(
-            f"{CHOICES}: no study has the group {choice.group}; known are {', '.join(results.groups)}"
-        )
+        raise InputError(f"{CHOICES}: no study has the group {choice.group}; known are {', '.join(results.groups)}")
     measured = {(one.surrogate, one.width_fwhm, one.reset_gradient): one for one in group.settings}
     settings: dict[Goal, tuple[AdvisedSetting, ...]] = {
         "accuracy": tuple(
@@ -185,14 +178,9 @@ def _network(choice: NetworkChoice, results: Known) -> NetworkAdvice:
     )
 
 
-def _advised(
-    one: ChosenSetting | SettingResult, found: SettingResult | None, group: ResultGroup
-) -> AdvisedSetting:
+def _advised(one: ChosenSetting | SettingResult, found: SettingResult | None, group: ResultGroup) -> AdvisedSetting:
     setting = AdvisedSetting(
-        surrogate=one.surrogate,
-        width_fwhm=one.width_fwhm,
-        reset_gradient=one.reset_gradient,
-        rests_on=NO_RUN,
+        surrogate=one.surrogate, width_fwhm=one.width_fwhm, reset_gradient=one.reset_gradient, rests_on=NO_RUN
     )
     if found is None:
         return setting
@@ -215,9 +203,7 @@ def _mean(one: SettingResult) -> float:
 def by_spikes(group: ResultGroup) -> list[SettingResult]:
     """Sort the settings within 2 points of the least mean loss by their spikes; empty if no spikes are known."""
     least = min(map(_mean, group.settings))
-    close = [
-        one for one in group.settings if one.log_spikes is not None and _mean(one) <= least + CLOSE_POINTS
-    ]
+    close = [one for one in group.settings if one.log_spikes is not None and _mean(one) <= least + CLOSE_POINTS]
     return sorted(close, key=lambda one: (one.log_spikes or 0.0, _mean(one)))
 
 
@@ -226,10 +212,7 @@ def by_worst(group: ResultGroup) -> list[SettingResult]:
     return sorted(group.settings, key=lambda one: (max(one.losses.values()), _mean(one)))
 
 
-_ORDERS: Mapping[Goal, Callable[[ResultGroup], list[SettingResult]]] = {
-    "spikes": by_spikes,
-    "safety": by_worst,
-}
+_ORDERS: Mapping[Goal, Callable[[ResultGroup], list[SettingResult]]] = {"spikes": by_spikes, "safety": by_worst}
 
 
 def passages(answer: StudyAnswer) -> Iterator[Passage]:

@@ -122,9 +122,7 @@ class Report:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """What was spent; by whom, where it was too much or asked for with -v."""
-        spent = ", ".join(
-            f"{len(who)} {WORDS[kind]} ({AGREED[kind]} agreed)" for kind, who in self.names.items()
-        )
+        spent = ", ".join(f"{len(who)} {WORDS[kind]} ({AGREED[kind]} agreed)" for kind, who in self.names.items())
         terminalreporter.write_line(f"budget: {spent}")
         lines = self.overspent()
         for line in lines:

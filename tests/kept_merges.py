@@ -79,9 +79,7 @@ def _without_folders(merge: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(merge)
     def merged_once(words: Sequence[str], folders: Sequence[Path]) -> Any:
-        passing = any(
-            tempfile.gettempdir() in word for word in words
-        )  # comes once, so it is not worth its place
+        passing = any(tempfile.gettempdir() in word for word in words)  # comes once, so it is not worth its place
         return (
             merge(words, folders)
             if folders or passing
@@ -169,9 +167,7 @@ def _search_path() -> Any:
 
 
 def _names(repository: dict[str, Any]) -> list[Any]:
-    return [
-        [name, _names(node) if isinstance(node, dict) else ""] for name, node in sorted(repository.items())
-    ]
+    return [[name, _names(node) if isinstance(node, dict) else ""] for name, node in sorted(repository.items())]
 
 
 @functools.cache

@@ -92,12 +92,7 @@ def test_a_session_that_overspends_fails(workers: int, agreed: dict[str, int], t
     )
     command = [sys.executable, "-m", "pytest", "-n", str(workers), "-m", "not slow", str(tmp_path)]
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=300,
+        [*command, "-p", "no:cacheprovider"], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300
     )
     fine = agreed["trains"] == 2
     assert lines_naming(done.stdout, "2 train", f"{agreed['trains']} agreed", "1 start"), done.stdout

@@ -67,10 +67,7 @@ def test_wheel_and_sdist_name_the_commit(tmp_path: Path) -> None:
     assert commit_in(built(project, "wheel")) == {"commit": head, "clean": True}
     with tarfile.open(built(project, "sdist")) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
-    assert commit_in(built(next((tmp_path / "unpacked").iterdir()), "wheel")) == {
-        "commit": head,
-        "clean": True,
-    }
+    assert commit_in(built(next((tmp_path / "unpacked").iterdir()), "wheel")) == {"commit": head, "clean": True}
     git(project, "config", "status.showUntrackedFiles", "no")
     (project / "sgbench" / "more.py").write_text("")
     assert commit_in(built(project, "wheel")) == {"commit": head, "clean": False}
@@ -82,9 +79,7 @@ def test_the_package_index_gets_whole_addresses_of_the_checkout(tmp_path: Path) 
     project = tmp_path / "project"
     (project / "sgbench").mkdir(parents=True)
     (project / "sgbench" / "__init__.py").write_text("")
-    (project / "README.md").write_text(
-        "[docs](docs/index.md) ![board](leaderboards/board.png) [x](https://x.org)"
-    )
+    (project / "README.md").write_text("[docs](docs/index.md) ![board](leaderboards/board.png) [x](https://x.org)")
     text = PROJECT.replace('version = "0"', 'version = "0"\ndynamic = ["readme", "urls"]')
     (project / "pyproject.toml").write_text(text + "[tool.hatch.metadata.hooks.custom]\n")
     shutil.copy(ROOT / "hatch_build.py", project)

@@ -37,9 +37,7 @@ WITH_TARGET = [
 SOURCED = ("surrogate", "neuron", "rule", "dataset")
 PLURALS = {"loss": "losses", "steepness": "steepness", "firing": "firing", "weights": "quantisers"}
 FOLDERS = [
-    PLURALS.get(group, f"{group}s")
-    for group in TARGET_GROUPS
-    if group not in ("callback", "logger", "optimizer")
+    PLURALS.get(group, f"{group}s") for group in TARGET_GROUPS if group not in ("callback", "logger", "optimizer")
 ]
 every_target = pytest.mark.parametrize("entry", WITH_TARGET, ids=lambda entry: f"{entry.group}/{entry.name}")
 every_folder = pytest.mark.parametrize("folder", FOLDERS)
@@ -128,9 +126,7 @@ def test_names_are_unique_and_plain(group):
 
 def test_names_of_files_are_unique_within_a_group():
     """Expected: no two files of one group that a file system without case would merge."""
-    paths = [
-        path.relative_to(conf_dir()).as_posix().lower() for path in conf_dir().rglob("*") if path.is_file()
-    ]
+    paths = [path.relative_to(conf_dir()).as_posix().lower() for path in conf_dir().rglob("*") if path.is_file()]
     assert len(paths) == len(set(paths))
     stems = [path.rsplit(".", 1)[0] for path in paths]
     assert len(stems) == len(set(stems))

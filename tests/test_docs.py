@@ -37,33 +37,14 @@ def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.Mo
     exec(compile(snippet, "snippet", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own documents
 
 
-PROGRAMS = {
-    "!",
-    ".",
-    "$EDITOR",
-    "cd",
-    "eval",
-    "for",
-    "git",
-    "make",
-    "mkdir",
-    "pip",
-    "python",
-    "python3",
-    "sgbench",
-}
+PROGRAMS = {"!", ".", "$EDITOR", "cd", "eval", "for", "git", "make", "mkdir", "pip", "python", "python3", "sgbench"}
 """With which a command of a shell block may begin, beside a program of an environment's folder `bin`."""
 
 
 @pytest.mark.parametrize("page", [*DOCUMENTS, CONTRIBUTING], ids=lambda page: page.stem)
 def test_commands_stand_one_a_line(page: Path) -> None:
     """No line of a shell block begins in the midst of a command; must differ: a block flowed like prose."""
-    lines = [
-        line
-        for block in blocks(page, "sh")
-        for line in block.replace("\\\n", " ").splitlines()
-        if line.strip()
-    ]
+    lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines() if line.strip()]
     assert [line for line in lines if begun(line) not in PROGRAMS and "bin/" not in begun(line)] == []
     assert begun("surrogate=atan seed=0 sgbench submit make") not in PROGRAMS
 
@@ -123,17 +104,7 @@ def test_workflow_files_are_yaml() -> None:
 def test_the_first_board_is_the_committed_one(capsys: pytest.CaptureFixture[str]) -> None:
     """The table between the markers is what `sgbench board show --markdown` prints today."""
     boards = str(ROOT / "leaderboards")
-    words = [
-        "board",
-        "show",
-        "--from",
-        "leaderboards",
-        "--root",
-        boards,
-        "--protocol",
-        "digits_v1",
-        "--markdown",
-    ]
+    words = ["board", "show", "--from", "leaderboards", "--root", boards, "--protocol", "digits_v1", "--markdown"]
     assert main(words) == 0
     text = (ROOT / "docs" / "tutorial" / "1_which_surrogate.md").read_text()
     found = re.search(r"<!-- board:digits_v1 -->\n(.*?)<!-- /board -->", text, re.DOTALL)

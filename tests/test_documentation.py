@@ -36,9 +36,7 @@ def test_the_reference_has_every_name_and_module() -> None:
     pages = dict(api_pages())
     for name in sgbench.__all__:
         assert name.startswith("__") or f":: sgbench.{name}\n" in pages["python"]
-    named = [
-        line for text in pages.values() for line in text.splitlines() if line.startswith(".. automodule::")
-    ]
+    named = [line for text in pages.values() for line in text.splitlines() if line.startswith(".. automodule::")]
     assert len(named) == len(set(named)) > 300
     assert ".. automodule:: sgbench.surrogates.atan" in named
     assert not [line for line in named if "sgbench.cli" in line]
@@ -76,9 +74,7 @@ def test_the_bar_is_one(tmp_path: Path) -> None:
         assert (DOCS / PurePosixPath(path).relative_to("docs").with_suffix(".md")).is_file()
     template = (DOCS / "_templates" / "layout.html").read_text()
     assert "boards_bar" in template
-    names = {
-        node.id for node in ast.walk(ast.parse((DOCS / "conf.py").read_text())) if isinstance(node, ast.Name)
-    }
+    names = {node.id for node in ast.walk(ast.parse((DOCS / "conf.py").read_text())) if isinstance(node, ast.Name)}
     assert "bar" in names
 
 
@@ -90,13 +86,7 @@ def test_every_page_stands_in_a_table_of_contents() -> None:
         if path.relative_to(DOCS).parts[0] not in (*GENERATED, "catalogue", "_templates", "_static")
     }
     assert sorted(pages.keys() - reached(pages)) == []
-    lone = {
-        "index": "```{toctree}\na\nb/*\n```\n",
-        "a": "",
-        "b/c": "```{toctree}\nd\n```\n",
-        "b/d": "",
-        "b/d/e": "",
-    }
+    lone = {"index": "```{toctree}\na\nb/*\n```\n", "a": "", "b/c": "```{toctree}\nd\n```\n", "b/d": "", "b/d/e": ""}
     assert sorted(lone.keys() - reached(lone)) == ["b/d/e"]
 
 
@@ -211,9 +201,5 @@ def faults(where: str, text: str, kind: str) -> list[str]:
     settings.report_level, settings.halt_level, settings.warning_stream = 2, 6, StringIO()
     document = new_document(where, settings)
     Parser().parse("\n".join(lines), document)
-    names = [
-        f"{where}: no target {each['refname']}"
-        for each in document.findall(nodes.reference)
-        if "refname" in each
-    ]
+    names = [f"{where}: no target {each['refname']}" for each in document.findall(nodes.reference) if "refname" in each]
     return [*settings.warning_stream.getvalue().splitlines(), *names]

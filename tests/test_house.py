@@ -58,9 +58,7 @@ def test_an_sdist_ships_what_its_modules_import_and_what_the_wheel_is_made_of() 
     tops = {Path(name).parts[0].removesuffix(".py") for name in shipped}
     code = [(ROOT / name).read_text(encoding="utf-8") for name in shipped if name.endswith(".py")]
     named = {
-        name
-        for text in code
-        for name in re.findall(r"^\s*(?:from|import) (\w+)(?=[. ].*\bimport\b|\.|$)", text, re.M)
+        name for text in code for name in re.findall(r"^\s*(?:from|import) (\w+)(?=[. ].*\bimport\b|\.|$)", text, re.M)
     }
     assert {"registry", "study", "sgbench", "tests", "tools"} <= rooms
     assert "sgbench" in named & rooms <= tops
@@ -85,17 +83,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     venv.create(folder / "venv", with_pip=False)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     site = folder / "venv" / "lib" / version / "site-packages"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(site),
-        str(wheel),
-    ]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(command, check=True)
     # Behind the wheel on the path; an editable install's finder is a .pth file, which PYTHONPATH does not read.
     paths = os.pathsep.join([str(site), sysconfig.get_path("purelib")])
@@ -119,20 +107,13 @@ def test_commands_of_the_documents_work_in_order_in_an_empty_folder(
     assert len(lines) > 10
     for line in lines:
         done = subprocess.run(
-            ["/bin/sh", "-c", line],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            ["/bin/sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{line}: {done.stderr}"
 
 
 @pytest.mark.slow
-def test_installed_wheel_runs_from_an_empty_folder(
-    installed: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
+def test_installed_wheel_runs_from_an_empty_folder(installed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     """Its record names the commit it was built from, and its catalogue lies in it."""
     site, environment = installed
     python = site.parents[2] / "bin" / "python"

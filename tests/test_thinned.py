@@ -42,18 +42,13 @@ def test_the_first_case_and_those_of_the_sample_run_by_default(cases):
         kept = {names[0], *(name for name in names if binascii.crc32(name.encode()) % 5 == 0)}
         assert set(names) - out == kept
         assert 30 < len(kept) < 90  # a binomial of 300 and 1/5 leaves this once in 10^5
-    chosen = [
-        {item.name.partition("[")[2] for item in items if item.nodeid not in out} for items in (one, other)
-    ]
+    chosen = [{item.name.partition("[")[2] for item in items if item.nodeid not in out} for items in (one, other)]
     assert chosen[0] != chosen[1], "each test takes cases of its own"
 
 
 def test_a_new_case_moves_no_other(cases):
     """Must match: what runs of the old cases, whatever stands behind the first and however they are ordered."""
-    old, new = (
-        cases("one", "abcdefgh", pytest.mark.one_in(3)),
-        cases("one", "axhgfedcby", pytest.mark.one_in(3)),
-    )
+    old, new = (cases("one", "abcdefgh", pytest.mark.one_in(3)), cases("one", "axhgfedcby", pytest.mark.one_in(3)))
     out = {item.name for item in left_out(new)} - {"one[x]", "one[y]"}
     assert out == {item.name for item in left_out(old)}
 

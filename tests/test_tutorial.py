@@ -43,12 +43,7 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     path_of_code = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = {**kept, "WANDB_MODE": "offline", "PYTHONPATH": path_of_code}
     done = subprocess.run(
-        [sys.executable, "notebook.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "notebook.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     if "wandb" in path.stem:

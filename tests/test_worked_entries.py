@@ -54,9 +54,7 @@ SURROGATE = Example(
     ),
 )
 SLOW = (
-    Example(
-        "neuron", "floored", ("tests/catalogue", "tests/test_catalogue.py", "sgbench/neurons/floored.py")
-    ),
+    Example("neuron", "floored", ("tests/catalogue", "tests/test_catalogue.py", "sgbench/neurons/floored.py")),
     Example(
         "rule",
         "checkpointed",
@@ -67,11 +65,7 @@ SLOW = (
         "summed_softmax",
         ("tests/losses/test_losses.py", "tests/test_catalogue.py", "sgbench/losses/summed_softmax.py"),
     ),
-    Example(
-        "dataset",
-        "iris",
-        ("tests/contracts/test_datasets.py", "tests/test_golden.py", "tests/test_catalogue.py"),
-    ),
+    Example("dataset", "iris", ("tests/contracts/test_datasets.py", "tests/test_golden.py", "tests/test_catalogue.py")),
     Example("energy", "convention_ac_mac_fp16", ("tests/energy/test_targets.py", "tests/test_catalogue.py")),
 )
 
@@ -88,9 +82,7 @@ class Checkout:
 
     def add(self, example: Example) -> None:
         """Write the files of a worked entry."""
-        (text,) = (
-            text for title, text in sections(WORKED_ENTRIES).items() if title.startswith(example.heading)
-        )
+        (text,) = (text for title, text in sections(WORKED_ENTRIES).items() if title.startswith(example.heading))
         files = files_shown(text)
         assert f"conf/{example.group}/{example.name}.yaml" in files
         for path, content in files.items():
@@ -99,19 +91,9 @@ class Checkout:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command in the copy; it writes its runs there too."""
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.folder),
-            "SGBENCH_RUNS": str(self.folder / "runs"),
-        }
+        environment = {**os.environ, "PYTHONPATH": str(self.folder), "SGBENCH_RUNS": str(self.folder / "runs")}
         return subprocess.run(
-            words,
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST_S,
+            words, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST_S
         )
 
     def make_entry(self) -> subprocess.CompletedProcess[str]:
@@ -130,9 +112,7 @@ class Checkout:
 
     def golden(self) -> dict[str, Any]:
         """All golden files, by their names."""
-        return {
-            path.name: json.loads(path.read_text()) for path in (self.folder / "tests/golden").glob("*.json")
-        }
+        return {path.name: json.loads(path.read_text()) for path in (self.folder / "tests/golden").glob("*.json")}
 
     def pages(self) -> set[str]:
         """Pages and pictures that a build of the site writes of the catalogue."""

@@ -28,10 +28,7 @@ def thinned_rows(rows: Iterable[tuple[Any, ...]], every: int) -> list[Any]:
     >>> [getattr(row, "values", row) for row in thinned_rows([(1, "a"), (2, "b"), (3, "c")], 2)]
     [(1, 'a'), (2, 'b'), (3, 'c')]
     """
-    return [
-        row if place % every == 0 else pytest.param(*row, marks=pytest.mark.slow)
-        for place, row in enumerate(rows)
-    ]
+    return [row if place % every == 0 else pytest.param(*row, marks=pytest.mark.slow) for place, row in enumerate(rows)]
 
 
 def is_chosen(name: str, every: int) -> bool:

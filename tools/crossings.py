@@ -67,8 +67,7 @@ def report(tracer: Tracer) -> str:
     lines += [f"{count:>9,}  {origin} -> {to}" for (origin, to), count in tracer.arrows.most_common(SHOWN)]
     lines += ["by function:"]
     lines += [
-        f"{count:>9,}  {origin} -> {to}: {name}"
-        for (origin, to, name), count in tracer.functions.most_common(SHOWN)
+        f"{count:>9,}  {origin} -> {to}: {name}" for (origin, to, name), count in tracer.functions.most_common(SHOWN)
     ]
     return "\n".join(lines) + "\n"
 

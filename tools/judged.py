@@ -141,17 +141,7 @@ def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
 def files() -> dict[str, bytes]:
     """Write all pages, by their path in `docs/judged`."""
     written: dict[str, bytes] = {}
-    rows = [
-        [
-            "candidate",
-            "what it is",
-            "one layer",
-            "several layers",
-            "recurrent",
-            "wall-clock hours",
-            "CPU hours",
-        ]
-    ]
+    rows = [["candidate", "what it is", "one layer", "several layers", "recurrent", "wall-clock hours", "CPU hours"]]
     for name, entry in entries().items():
         result = judged(name, entry)
         written |= {f"{name}/{file}": data for file, data in files_of(result, {}).items()}
@@ -182,9 +172,7 @@ def compared(run: Callable[[Sequence[RunSpec]], Sequence[RunRecord]]) -> dict[st
         cells = [(*NETWORK, *words, f"optimizer.lr={rate}") for words in settings for rate in RATES]
 
         def runs(cell: tuple[str, ...], seeds: Sequence[int]) -> list[TrialRun]:
-            return [
-                run_of(record) for record in run([composer.spec([*cell, f"seed={seed}"]) for seed in seeds])
-            ]
+            return [run_of(record) for record in run([composer.spec([*cell, f"seed={seed}"]) for seed in seeds])]
 
         validations = [float(np.mean([one.validation for one in runs(cell, TUNING_SEEDS)])) for cell in cells]
         best = cells[int(np.argmax(validations))]
@@ -196,13 +184,8 @@ def convolutional_table() -> Table:
     """Make the table of the convolutional comparison from stored runs."""
     records = stored(CONVOLUTIONAL)
     found = compared(lambda specs: [records[key_of(spec)] for spec in specs])
-    names, (reference, *others) = (
-        list(found),
-        [[run.accuracy for run in each.runs] for each in found.values()],
-    )
-    differences = {
-        name: np.array([own]) - np.array(reference) for name, own in zip(names[1:], others, strict=True)
-    }
+    names, (reference, *others) = (list(found), [[run.accuracy for run in each.runs] for each in found.values()])
+    differences = {name: np.array([own]) - np.array(reference) for name, own in zip(names[1:], others, strict=True)}
     verdicts = decide(differences)  # at one level for all that are compared
     rows = [["surrogate", "chosen by validation", "test accuracy, %", f"minus {names[0]}, points", "verdict"]]
     for name, (words, runs) in found.items():
@@ -210,9 +193,7 @@ def convolutional_table() -> Table:
         told = ["-", "-"]
         if name in verdicts:
             each = verdicts[name]
-            interval = (
-                "" if each.low is None or each.high is None else f" ({each.low:.1f} to {each.high:.1f})"
-            )
+            interval = "" if each.low is None or each.high is None else f" ({each.low:.1f} to {each.high:.1f})"
             told = [f"{each.difference:+z.1f}{interval}", each.word]
         rows.append([name, chosen, f"{np.mean([run.accuracy for run in runs]):.1f}", *told])
     return plain_table("Convolutional network with batch normalisation", rows, text_columns=2)
@@ -233,17 +214,14 @@ def keep(name: str, runs_dir: Path) -> None:
         entry = entries()[name]
         court = Court(*given(entry, runs_dir), **HOW, most_seeds=entry.seeds)
         result = court.judge(calibrated=entry.calibrated)
-        found = [
-            StoreEntry(name, trial.task.name, {}, run.record) for trial in result.tasks for run in trial.runs
-        ]
+        found = [StoreEntry(name, trial.task.name, {}, run.record) for trial in result.tasks for run in trial.runs]
     Store(STORE, "judged").append(name, found, study_sha256=load_study(STUDY).sha256)
 
 
 def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -> list[RunRecord]:
     """Read the records of runs in a folder, after training those that have none if asked to."""
     placed = [
-        spec.model_copy(update={"paths": spec.paths.model_copy(update={"runs_dir": str(runs_dir)})})
-        for spec in specs
+        spec.model_copy(update={"paths": spec.paths.model_copy(update={"runs_dir": str(runs_dir)})}) for spec in specs
     ]
     if train:
         replicas(1)([spec for spec in placed if stored_record(spec) is None])

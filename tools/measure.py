@@ -25,17 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUDGET = ROOT / "tests" / "lint" / "budget.json"
 COLUMNS = (
-    *(
-        "lines",
-        "files",
-        "statements",
-        "functions",
-        "public",
-        "private",
-        "body_median",
-        "body_p90",
-        "short_bodies",
-    ),
+    *("lines", "files", "statements", "functions", "public", "private", "body_median", "body_p90", "short_bodies"),
     *("docs", "blanks", "comments", "imports", "heads", "private_with_docs"),
 )
 SHORT = 3
@@ -75,9 +65,7 @@ class Count:
                 self.numbers["heads"] += _head(node)
             if isinstance(node, Function):
                 has_docs = ast.get_docstring(node) is not None
-                self.numbers.update(
-                    functions=1, private=not inside, private_with_docs=has_docs and not inside
-                )
+                self.numbers.update(functions=1, private=not inside, private_with_docs=has_docs and not inside)
                 self.bodies.append(_body(node))
                 inside = False
             self._functions(node, public=inside)
@@ -90,19 +78,13 @@ class Count:
         found["body_p90"] = bodies[min(len(bodies) - 1, int(0.9 * len(bodies)))]
         found["short_bodies"] = round(100 * sum(body <= SHORT for body in bodies) / len(bodies))
         found |= {name: round(100 * found[name] / (found["lines"] or 1)) for name in SHARES}
-        found["private_with_docs"] = round(
-            100 * self.numbers["private_with_docs"] / (self.numbers["private"] or 1)
-        )
+        found["private_with_docs"] = round(100 * self.numbers["private_with_docs"] / (self.numbers["private"] or 1))
         return found
 
 
 def _is_doc(node: ast.AST) -> bool:
     """A text that stands alone: a docstring, or what is said below a constant."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _doc_lines(node: ast.AST) -> set[int]:
@@ -144,9 +126,7 @@ def own_files() -> list[Path]:
     """List the Python files of this repository that are no tests, those that git does not know yet too."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603
-    return sorted(
-        {Path(name) for name in found if "tests" not in Path(name).parts and (ROOT / name).exists()}
-    )
+    return sorted({Path(name) for name in found if "tests" not in Path(name).parts and (ROOT / name).exists()})
 
 
 def read_budget() -> dict[str, dict[str, int]]:
@@ -174,18 +154,14 @@ def main(words: Sequence[str] | None = None) -> int:
     """Print the table, or lower the budget."""
     options = argparse.ArgumentParser(prog="python -m tools.measure", description="Measure each room's size.")
     options.add_argument("--tighten", action="store_true", help="lower the budget to today's counts")
-    options.add_argument(
-        "folders", nargs="*", type=Path, help="folders to measure in place of this repository"
-    )
+    options.add_argument("folders", nargs="*", type=Path, help="folders to measure in place of this repository")
     args = options.parse_args(words)
     if args.tighten:
         tighten()
         return 0
     if args.folders:
         rooms = {
-            folder.name: count_rooms(
-                [path.relative_to(folder) for path in sorted(folder.rglob("*.py"))], folder
-            )
+            folder.name: count_rooms([path.relative_to(folder) for path in sorted(folder.rglob("*.py"))], folder)
             for folder in args.folders
         }
         every = {name: _together(counts.values()) for name, counts in rooms.items()}

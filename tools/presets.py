@@ -84,9 +84,7 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
         )
     unknown = preset.by.keys() - canonical.parameters.keys()
     if unknown or preset.own.keys() & canonical.parameters.keys():
-        raise InputError(
-            f"preset {preset.entry}: {sorted(unknown)} of `by` are not ours, or a name of `own` is"
-        )
+        raise InputError(f"preset {preset.entry}: {sorted(unknown)} of `by` are not ours, or a name of `own` is")
     given = {
         **preset.parameters,
         **shared,
@@ -136,9 +134,7 @@ def texts() -> dict[Path, str]:
         if preset.canonical not in canonical:
             raise InputError(f"preset {preset.entry}: {suggest(preset.canonical, canonical)}")
         content = tree(preset, canonical[preset.canonical])
-        by_path[preset.path] = HEADER + yaml.safe_dump(
-            content, sort_keys=False, allow_unicode=True, width=10_000
-        )
+        by_path[preset.path] = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)
     return by_path
 
 

@@ -39,11 +39,7 @@ def operation_name(func: Any) -> tuple[str, str]:
 
 def flat(args: Sequence[Any]) -> list[Any]:
     """Return arguments with the elements of lists and tuples among them in place of these, one level deep."""
-    return [
-        inner
-        for argument in args
-        for inner in (argument if isinstance(argument, list | tuple) else (argument,))
-    ]
+    return [inner for argument in args for inner in (argument if isinstance(argument, list | tuple) else (argument,))]
 
 
 def shape_only(tensor: Tensor) -> Tensor:

@@ -114,9 +114,7 @@ def record(
     except Untraceable:
         raise
     except Exception as error:  # foreign code, run on traced tensors
-        raise Untraceable(
-            f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})"
-        ) from error
+        raise Untraceable(f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})") from error
     finally:
         recorder.stand_ins.clear()  # they refer to the recorder: a reference cycle
     program = Program(
@@ -152,9 +150,7 @@ class _Step:
         rest = neuron.initial_state(recorder.input("like", wide))
         if not all(isinstance(field, Tensor) for field in rest):
             raise Untraceable("its state holds more than tensors")
-        self.state = [
-            recorder.input(f"state_{place}", field.shape, learns=learns) for place, field in enumerate(rest)
-        ]
+        self.state = [recorder.input(f"state_{place}", field.shape, learns=learns) for place, field in enumerate(rest)]
         state = type(rest)(*self.state)
         self.inputs = {"current": recorder.input("current", wide, learns=learns)}
         driven: Tensor = self.inputs["current"]
@@ -196,18 +192,14 @@ class _Step:
         """Differentiate the recorded step by autograd."""
         recorder = self.recorder
         recorder.is_backward = True
-        learnt = {
-            id(given.tensor): given for given in reversed(recorder.given.all()) if given.tensor.requires_grad
-        }
+        learnt = {id(given.tensor): given for given in reversed(recorder.given.all()) if given.tensor.requires_grad}
         sources = [*self.inputs.values(), *self.state, *(recorder.stand_ins[key] for key in learnt)]
         results = [*self.outputs.items(), *((f"state_{k}", field) for k, field in enumerate(self.following))]
         reached = [(name, result) for name, result in results if result.requires_grad]
         arriving = [recorder.input(f"d_{name}", result.shape) for name, result in reached]
         gradients: Sequence[Any] = [None] * len(sources)
         if reached:
-            gradients = torch.autograd.grad(
-                [result for _, result in reached], sources, arriving, allow_unused=True
-            )
+            gradients = torch.autograd.grad([result for _, result in reached], sources, arriving, allow_unused=True)
         known = len(self.inputs) + len(self.state)
         spread = [
             (number(0),) * len(source.values) if grad is None else _spread(grad, len(source.values))

@@ -93,9 +93,7 @@ class Recorder:
     def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> TracedTensor:
         """Return a traced tensor of this shape [B, ...] for an array that every step reads, under a name."""
         parts = self._parts(shape)
-        return self._traced(
-            shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns
-        )
+        return self._traced(shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns)
 
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record one torch operation and return its traced result.
@@ -129,11 +127,7 @@ class Recorder:
 
         Any other argument is returned unchanged. The placeholder is a row: it has no axis of samples.
         """
-        if (
-            not isinstance(argument, Tensor)
-            or isinstance(argument, TracedTensor)
-            or not argument.requires_grad
-        ):
+        if not isinstance(argument, Tensor) or isinstance(argument, TracedTensor) or not argument.requires_grad:
             return argument
         if id(argument) not in self.stand_ins:
             placeholder = (Value("row"),)  # never written: operands read the rows of `stands_for`
@@ -154,9 +148,7 @@ class Recorder:
         shape = broadcast_shape(tensors)
         has_samples = not all(isinstance(tensor, TracedTensor) and tensor.is_row for tensor in tensors)
         if any(isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors):
-            if name not in LINEAR or not all(
-                isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors
-            ):
+            if name not in LINEAR or not all(isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors):
                 raise Untraceable(f"its step mixes samples (aten::{name})")
             parts, is_sum = max(len(tensor.values) for tensor in tensors), True  # type: ignore[attr-defined]
         else:
@@ -262,9 +254,7 @@ class Recorder:
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
         shape[-1] = sum(piece.shape[-1] for piece in pieces)
         values = [self._operands(piece, piece.shape, self._parts(piece.shape)) for piece in pieces]
-        return self._traced(
-            shape, tuple(as_number(value) for piece_values in values for value in piece_values)
-        )
+        return self._traced(shape, tuple(as_number(value) for piece_values in values for value in piece_values))
 
     def _record_repeat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record a repetition of parts along the last axis."""
@@ -340,11 +330,7 @@ class Recorder:
 
     def _is_uniform(self, tensor: Tensor) -> bool:
         """Return whether a tensor [B, ...] has the same number everywhere, as the zeros that a step creates."""
-        return (
-            tensor.shape[:1] == self.shape[:1]
-            and tensor.dim() > 1
-            and bool((tensor == tensor.flatten()[0]).all())
-        )
+        return tensor.shape[:1] == self.shape[:1] and tensor.dim() > 1 and bool((tensor == tensor.flatten()[0]).all())
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
         """Return how many parts a tensor of this shape has, or raise `Untraceable` if its axes do not fit."""
@@ -354,9 +340,7 @@ class Recorder:
             return max(1, math.prod(shape) * self.shape[0] // self.per_part)
         parts, rest = divmod(math.prod(shape), self.per_part)
         if rest or not parts or shape[0] != self.shape[0]:
-            raise Untraceable(
-                f"its step makes a tensor [{', '.join(map(str, shape))}] of other axes than its neurons'"
-            )
+            raise Untraceable(f"its step makes a tensor [{', '.join(map(str, shape))}] of other axes than its neurons'")
         return parts
 
     def _traced(
@@ -371,9 +355,7 @@ class Recorder:
     ) -> TracedTensor:
         """Create a traced tensor of this shape that stands for values; flags are those of `TracedTensor`."""
         dtype = torch.bool if values[0].is_truth else self.dtype
-        traced: TracedTensor = Tensor._make_wrapper_subclass(
-            TracedTensor, shape, dtype=dtype, requires_grad=learns
-        )  # type: ignore[attr-defined]
+        traced: TracedTensor = Tensor._make_wrapper_subclass(TracedTensor, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
         traced.values, traced.recorder, traced.is_sum, traced.is_shared = values, self, is_sum, is_shared
         traced.stands_for, traced.is_row = None, is_row
         traced.is_whole = shape == self.shape and len(values) == 1 and not (is_sum or is_row)

@@ -140,9 +140,7 @@ class Snapshot:
         elif isinstance(value, CODE):
             self.is_ours = False
         else:
-            self.is_ours &= not any(
-                vars(base).get("__slots__") for base in kind.__mro__
-            )  # which are not held
+            self.is_ours &= not any(vars(base).get("__slots__") for base in kind.__mro__)  # which are not held
             inner = getattr(value, "__dict__", {})
             self.held.append(Content("", inner, dict(inner)))
             return [*inner.items(), *((base.__name__, base) for base in kind.__mro__)]

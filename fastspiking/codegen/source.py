@@ -130,9 +130,7 @@ class LoopSource(WrittenSource):
         program = self.program
         stored = [(f"state_{place}", "after", parts) for place, parts in enumerate(program.following)]
         stored += [
-            (f"out_{name}", "at", values)
-            for name, values in program.outputs.items()
-            if program.field_of(name) is None
+            (f"out_{name}", "at", values) for name, values in program.outputs.items() if program.field_of(name) is None
         ]
         place = program.field_of("output")
         spikes = "out_output, at" if place is None else f"state_{place}, after"
@@ -145,8 +143,7 @@ class LoopSource(WrittenSource):
         """Write the backward loop."""
         program = self.program
         stored = [
-            (f"grad_{name}", "go" if name == "current" else "at", values)
-            for name, values in program.gradients.items()
+            (f"grad_{name}", "go" if name == "current" else "at", values) for name, values in program.gradients.items()
         ]
         stored += [(f"grad_{place}", "sample", values) for place, values in enumerate(program.before)]
         stores = _stores(stored)
@@ -259,9 +256,7 @@ class Lines:
     `constants` is extended by numbers that the source does not contain; `rows` is that of `LoopSource._loop`.
     """
 
-    def __init__(
-        self, constants: list[float], dtype: torch.dtype, pitch: int, rows: Mapping[str, str]
-    ) -> None:
+    def __init__(self, constants: list[float], dtype: torch.dtype, pitch: int, rows: Mapping[str, str]) -> None:
         self.constants, self.pitch, self.rows = constants, pitch, rows
         self.calls = CALLS | (VECTORISED if dtype == torch.float32 else {})
         self.names: dict[Value, str] = {}
@@ -329,9 +324,7 @@ _written: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], tuple[Snapshot, W
 _written = weakref.WeakKeyDictionary()
 
 
-def recalled(
-    neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]
-) -> WrittenSource:
+def recalled(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]) -> WrittenSource:
     """Return the stored source of a neuron's loops if all that its step reads is unchanged, else write it anew.
 
     What the step reads is compared by value, tensors bit by bit. Three kinds of step are written in each pass:

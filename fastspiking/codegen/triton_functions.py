@@ -53,7 +53,6 @@ def maximum(a, b):
     return tl.where((a > b) | (a != a), a, b)
 """
 FUNCTIONS = {
-    text.split("(")[0].removeprefix("def "): f"\n\n@triton.jit\n{text}\n"
-    for text in _WRITTEN.strip().split("\n\n")
+    text.split("(")[0].removeprefix("def "): f"\n\n@triton.jit\n{text}\n" for text in _WRITTEN.strip().split("\n\n")
 }
 """Maps the name of an operation to the source of its function; a function comes after those that it calls."""

@@ -14,14 +14,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from fastspiking.codegen.program import Parts, Program
-from fastspiking.codegen.source import (
-    BINARY,
-    LITERAL,
-    Lines,
-    WrittenSource,
-    backward_arrays,
-    forward_arrays,
-)
+from fastspiking.codegen.source import BINARY, LITERAL, Lines, WrittenSource, backward_arrays, forward_arrays
 from fastspiking.codegen.triton_functions import FUNCTIONS
 from fastspiking.codegen.values import Untraceable, Value, needed
 
@@ -262,12 +255,7 @@ class TileLines(Lines):
         return [f"{array} {sign}= batch * ({self.parts.get(array, 1)} * size)" for array in arrays]
 
     def filled(
-        self,
-        loop: str,
-        arrays: Sequence[str],
-        before: Sequence[str],
-        body: Sequence[str],
-        behind: Sequence[str],
+        self, loop: str, arrays: Sequence[str], before: Sequence[str], body: Sequence[str], behind: Sequence[str]
     ) -> str:
         """Fill the template `loop` with names of arrays, and lines before, in and after its loop over steps."""
         hoisted = [f"{name} = {expression}" for name, expression in self.hoisted.items()]

@@ -70,9 +70,7 @@ def add_own_steps(total, g, layer, saved, r, adjoint, o):
 
 
 @inner_backward
-def move_states(
-    total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires
-):
+def move_states(total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires):
     """Compute one step's adjoints of u, w and the current, in row o of `adjoint`, from those of the next step.
 
     total[g] is the gradient of the sample's spikes, and becomes that of x = u - threshold. p [M] is the surrogate
@@ -127,9 +125,7 @@ def add_gradients(now, o, layer, saved, arriving, r, before, names, sums):
     if arriving.words.size:
         call_scatter(now, o, names, none, 0, unpack_row(arriving.words, r, names, 0), sums.columns)
     else:
-        call_scatter(
-            now, o, arriving.index, arriving.value, arriving.indptr[r], arriving.indptr[r + 1], sums.columns
-        )
+        call_scatter(now, o, arriving.index, arriving.value, arriving.indptr[r], arriving.indptr[r + 1], sums.columns)
     if before >= 0 and layer.wiring == ALL_TO_ALL:
         call_scatter(now, o, names, none, 0, unpack_row(saved.words, before, names, 0), sums.wires)
     elif before >= 0 and layer.wiring == ONE_TO_ONE:
@@ -238,9 +234,7 @@ def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, 
 
 
 @entry_backward
-def backward_chunk(
-    layer, curve, reaching, readout, saved, arriving, out, kept, sums, adjoint, batch, low, high
-):
+def backward_chunk(layer, curve, reaching, readout, saved, arriving, out, kept, sums, adjoint, batch, low, high):
     """Compute the backward pass of one layer over a chunk of steps, for samples [low, high).
 
     Arguments are those of `backward_block`, with the rows of the chunk, but for three. `out` [steps B, M] may share

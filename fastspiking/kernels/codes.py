@@ -23,9 +23,7 @@ GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)  # where a surrogate derivative c
 
 _COMMON: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _BACK: dict[str, Any] = {**_COMMON, "fastmath": {"contract", "nsz"}}  # rounding need not be torch's
-_UNCOUNTED: dict[str, Any] = {
-    "_nrt": False
-}  # no references to arrays, whose counting costs more than a short row
+_UNCOUNTED: dict[str, Any] = {"_nrt": False}  # no references to arrays, whose counting costs more than a short row
 
 # Python cannot call it: what Python calls by takes as long to compile as a short loop.
 _INSIDE: dict[str, Any] = {**_UNCOUNTED, "no_cpython_wrapper": True}

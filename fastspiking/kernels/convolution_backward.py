@@ -80,9 +80,7 @@ def pull_seen(kind, full, pixel, m, by_pixel, first, last, shift, d_weights):
     if by_pixel.value.size:
         for e in range(first, last):
             target = by_pixel.place[e] + shift
-            store(
-                d_weights, target, m, load(kind, d_weights, target, m) + spread(kind, by_pixel.value[e]) * q
-            )
+            store(d_weights, target, m, load(kind, d_weights, target, m) + spread(kind, by_pixel.value[e]) * q)
     else:
         for e in range(first, last):
             target = by_pixel.place[e] + shift
@@ -97,9 +95,7 @@ def pull_thin(kind, full, m, by_pixel, e, shift, geometry, d_weights, pixel):
     """
     last = by_pixel.column[e] + geometry.before
     factor = spread(kind, by_pixel.value[e]) if by_pixel.value.size else spread(kind, 1)
-    for column in range(
-        max(0, last - geometry.kernel_width + 1), min(geometry.columns * geometry.pool, last + 1)
-    ):
+    for column in range(max(0, last - geometry.kernel_width + 1), min(geometry.columns * geometry.pool, last + 1)):
         place = by_pixel.place[e] + shift + (geometry.before - column) * geometry.channels
         total = load(kind, d_weights, place, m)
         store(d_weights, place, m, total + factor * load(kind, full, pixel + column, m))
@@ -273,13 +269,7 @@ def send_back(reached, back, geometry, lines):
         for y in range(rows):
             for column in range(columns):
                 pixel = y * columns + column
-                given = (
-                    reached,
-                    reached.starts[pixel],
-                    reached.starts[pixel + 1],
-                    back,
-                    k * geometry.filters,
-                )
+                given = (reached, reached.starts[pixel], reached.starts[pixel + 1], back, k * geometry.filters)
                 place = ((y * geometry.stride + k) * line + column * geometry.stride) * geometry.channels
                 m = 0
                 while m + WIDE <= back.shape[1]:
@@ -323,16 +313,11 @@ def pull_back(images, back, geometry, gradient, places, d_weights, d_rows, d_beg
     by_pixel = room_to_sort(images, geometry)
     windows = geometry.rows * geometry.columns
     pixels = windows * geometry.pool * geometry.pool
-    adjoint = (
-        np.zeros((windows, d_begin.size), d_begin.dtype),
-        np.zeros((windows, d_begin.size), d_begin.dtype),
-    )
+    adjoint = (np.zeros((windows, d_begin.size), d_begin.dtype), np.zeros((windows, d_begin.size), d_begin.dtype))
     full = np.empty((pixels, d_begin.size), d_begin.dtype)
     offsets = np.empty((geometry.filters, windows), np.int64)
     room = pixels * geometry.filters + 1
-    reached = NonzeroAdjoints(
-        np.empty(pixels + 1, np.int64), np.empty(room, np.int32), np.empty(room, full.dtype)
-    )
+    reached = NonzeroAdjoints(np.empty(pixels + 1, np.int64), np.empty(room, np.int32), np.empty(room, full.dtype))
     padded = geometry.padded_height * geometry.padded_width
     lines = np.empty(padded * geometry.channels + back.shape[1], d_begin.dtype)
     for r in range(low, high):

@@ -46,9 +46,7 @@ def add_thin(kind, weights, m, by_pixel, e, shift, geometry, summed, pixel):
     """
     last = by_pixel.column[e] + geometry.before
     factor = spread(kind, by_pixel.value[e]) if by_pixel.value.size else spread(kind, 1)
-    for column in range(
-        max(0, last - geometry.kernel_width + 1), min(geometry.columns * geometry.pool, last + 1)
-    ):
+    for column in range(max(0, last - geometry.kernel_width + 1), min(geometry.columns * geometry.pool, last + 1)):
         place = by_pixel.place[e] + shift + (geometry.before - column) * geometry.channels
         total = load(kind, summed, pixel + column, m)
         store(summed, pixel + column, m, total + factor * load(kind, weights, place, m))

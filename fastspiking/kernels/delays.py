@@ -15,17 +15,7 @@ import numpy as np
 from fastspiking.kernels.codes import entry, entry_backward, inner, inner_backward, row
 from fastspiking.kernels.events import sum_rows
 from fastspiking.kernels.functions import exponential
-from fastspiking.kernels.vectors import (
-    NARROW,
-    WIDE,
-    load,
-    load_line,
-    narrow,
-    spread,
-    store,
-    store_line,
-    wide,
-)
+from fastspiking.kernels.vectors import NARROW, WIDE, load, load_line, narrow, spread, store, store_line, wide
 
 NEAR_BYTES = 2**18  # size of a piece that is to stay in the cache of a core
 GROUP = 8  # samples forward, for which a vector of an input's weights is read once
@@ -213,9 +203,7 @@ def read(synapses, pieces, m, weight, delay, bell, out):
                 total, sent = total + share, sent + share * load(kind, pieces, k, lag * NARROW)
             sent, own_delay = sent / total, load_line(kind, delay, 0)
             for lag in range(lags):
-                centred = (
-                    load(kind, pieces, k, lag * NARROW) - sent
-                )  # its mean is 0: what is subtracted stays small
+                centred = load(kind, pieces, k, lag * NARROW) - sent  # its mean is 0: what is subtracted stays small
                 moved = moved + load(kind, bell, 0, lag * NARROW) * centred * (spread(kind, lag) - own_delay)
             square = spread(kind, synapses.narrowness * synapses.narrowness)
             store_line(delay, 0, load_line(kind, weight, 0) * moved / total * square)
@@ -236,10 +224,7 @@ def pull_back(events, synapses, gradient, out, low, high):
     starts = np.empty(((batch + at_once - 1) // at_once, inputs + 1), np.int64)
     place, value = np.empty(events.index.size, np.int32), np.empty_like(events.value)
     sort_by_input(events, at_once, length, starts, place, value)
-    adjoint, bell = (
-        np.zeros((at_once * length, NARROW), gradient.dtype),
-        np.empty((1, lags * NARROW), gradient.dtype),
-    )
+    adjoint, bell = (np.zeros((at_once * length, NARROW), gradient.dtype), np.empty((1, lags * NARROW), gradient.dtype))
     pieces, weight, delay = (
         np.empty((inputs, lags * NARROW), gradient.dtype),
         np.zeros(NARROW, gradient.dtype),

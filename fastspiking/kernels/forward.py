@@ -9,17 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastspiking.kernels.arguments import Added
-from fastspiking.kernels.codes import (
-    ALL_TO_ALL,
-    ONE_TO_ONE,
-    SUBTRACT,
-    SUBTRACT_DECAYED,
-    WORD,
-    ZERO,
-    entry,
-    inner,
-    row,
-)
+from fastspiking.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, WORD, ZERO, entry, inner, row
 from fastspiking.kernels.events import add_rows, sum_rows, unpack_row, write_bits
 from fastspiking.kernels.prefetch import ask_row_to_write
 from fastspiking.kernels.readout import read_out
@@ -213,9 +203,7 @@ def move_second(layer, states, saved, r, b, scratch, threshold):
     scratch[0] holds the current. The drive is gain * current + coupling * w, in scratch[1]; without a second
     variable it is the current times its gain, in scratch[0]. w goes to row r of `saved`, if kept.
     """
-    _, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
-        layer.coefficients
-    )
+    _, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = layer.coefficients
     u, w, s = states
     if layer.second:
         for m in range(u.shape[1]):
@@ -249,12 +237,7 @@ def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, 
     """
     arrived = sent = 0
     seen, shown, threshold = saved.x.shape[1], scratch[2:3], scratch[3:]
-    decay, base, reset, fires = (
-        layer.coefficients.decay,
-        layer.coefficients.threshold,
-        layer.reset,
-        layer.fires,
-    )
+    decay, base, reset, fires = (layer.coefficients.decay, layer.coefficients.threshold, layer.reset, layer.fires)
     for begin_of_step in range(0, saved.x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
@@ -267,9 +250,7 @@ def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, 
                 for m in range(seen):
                     saved.x[r, m] = shown[0, m]
             else:
-                move_row(
-                    states.u, states.last, b, scratch, d, threshold, decay, base, reset, fires, saved.x, r
-                )
+                move_row(states.u, states.last, b, scratch, d, threshold, decay, base, reset, fires, saved.x, r)
             if fires:
                 if saved.spikes.size:
                     for m in range(seen):

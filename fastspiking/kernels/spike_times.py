@@ -171,9 +171,7 @@ def simulate(membrane, arriving, u, i, delay, fired, low, high):
         for k in range(come + 1):
             barrier = arriving.times[b, k] if k < come else arriving.ends[b]
             if arriving.sends.size:
-                number = fire_together(
-                    membrane, arriving.sends, u, i, delay, fired, b, k, now, barrier, number
-                )
+                number = fire_together(membrane, arriving.sends, u, i, delay, fired, b, k, now, barrier, number)
             else:
                 number = fire_apart(membrane, u, i, fired, b, k, now, barrier, number)
             if number == WITHOUT_END:

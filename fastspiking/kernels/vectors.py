@@ -221,9 +221,7 @@ def where_larger(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         left = arguments[0]
-        larger = builder.or_(
-            builder.fcmp_ordered(">", *arguments[:2]), builder.fcmp_unordered("uno", left, left)
-        )
+        larger = builder.or_(builder.fcmp_ordered(">", *arguments[:2]), builder.fcmp_unordered("uno", left, left))
         return builder.select(larger, *arguments[2:])
 
     return chosen(left, right, chosen, other), generate

@@ -38,9 +38,7 @@ class SpikeTrains:
     dtype: torch.dtype = torch.float64  # of the input that encoders make of the spikes
 
     @staticmethod
-    def of(
-        sample: object, channel: object, time_us: object, duration_us: object, n_channels: int
-    ) -> SpikeTrains:
+    def of(sample: object, channel: object, time_us: object, duration_us: object, n_channels: int) -> SpikeTrains:
         """Make spike trains from spikes in any order.
 
         Args:

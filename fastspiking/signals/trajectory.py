@@ -41,9 +41,7 @@ class Trajectory:
     output: Tensor  # of the readout layer [T, B, C]
     lengths: Tensor  # number of valid steps of each sample [B]
     spikes: tuple[Tensor, ...] = ()  # of each spiking layer [T, B, N]; empty unless kept
-    u: tuple[
-        Tensor, ...
-    ] = ()  # membrane potential minus threshold of each layer [T, B, N]; empty unless kept
+    u: tuple[Tensor, ...] = ()  # membrane potential minus threshold of each layer [T, B, N]; empty unless kept
     state: tuple[Any, ...] = ()  # state of each layer after the last step
     # Time of each output's first spike in steps [B, C], infinite without one; None if spikes lie on whole steps.
     times: Tensor | None = None

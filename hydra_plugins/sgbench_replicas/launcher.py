@@ -23,9 +23,7 @@ class ReplicasConf:
     memory_gb: Optional[float] = None  # noqa: UP045 - of a job on a cluster; null is what its runs need
     timeout_min: int = 60  # of a job on slurm, which is queued again at its end
     partition: Optional[str] = None  # noqa: UP045 - of slurm; null is its default
-    slurm: dict[str, Any] = field(
-        default_factory=dict
-    )  # further settings of submitit, such as account or qos
+    slurm: dict[str, Any] = field(default_factory=dict)  # further settings of submitit, such as account or qos
     address: Optional[str] = None  # noqa: UP045 - of a ray cluster, e.g. auto; null starts one on this machine
 
 
@@ -52,9 +50,7 @@ class ReplicasLauncher(Launcher):
         """Run the points whose overrides are given; the results are in their records, so each job returns None."""
         launch: Any = getattr(self.task_function, "launch_replicas", None)
         if launch is None:
-            raise HydraException(
-                "hydra/launcher=replicas runs sweeps of `sgbench run`; use another launcher here"
-            )
+            raise HydraException("hydra/launcher=replicas runs sweeps of `sgbench run`; use another launcher here")
         launch(job_overrides, initial_job_idx, workers=self.workers, largest=self.largest, where=self.where)
         done = []
         for overrides in job_overrides:
@@ -65,7 +61,5 @@ class ReplicasLauncher(Launcher):
 
 
 SETTINGS = OmegaConf.structured(ReplicasConf)
-OmegaConf.set_struct(
-    SETTINGS.slurm, False
-)  # otherwise Hydra would refuse all keys, since the default is empty
+OmegaConf.set_struct(SETTINGS.slurm, False)  # otherwise Hydra would refuse all keys, since the default is empty
 ConfigStore.instance().store(group="hydra/launcher", name="replicas", node=SETTINGS, provider="sgbench")

@@ -44,10 +44,7 @@ class PlannedSweeper(BasicSweeper):
     """
 
     def __init__(
-        self,
-        max_batch_size: int | None,
-        params: dict[str, Any] | None = None,
-        points: dict[str, Any] | None = None,
+        self, max_batch_size: int | None, params: dict[str, Any] | None = None, points: dict[str, Any] | None = None
     ) -> None:
         super().__init__(max_batch_size, params)
         self.points = points

@@ -185,9 +185,7 @@ def moved(
     return some(spikes._replace(channel=spikes.channel + down * width + right), inside)
 
 
-def with_noise(
-    spikes: SampleSpikes, random: np.random.Generator, rate_hz: float, channels: int
-) -> SampleSpikes:
+def with_noise(spikes: SampleSpikes, random: np.random.Generator, rate_hz: float, channels: int) -> SampleSpikes:
     """Add spikes of a Poisson process of `rate_hz` in each of `channels` channels.
 
     One process of all channels is drawn by its exponential gaps; each spike then gets a random channel.
@@ -203,9 +201,7 @@ def with_noise(
     time_us = time_us[time_us < spikes.duration_us]
     channel = np.floor(random.random(len(time_us)) * channels).astype(np.int64)
     return SampleSpikes(
-        np.concatenate([spikes.channel, channel]),
-        np.concatenate([spikes.time_us, time_us]),
-        spikes.duration_us,
+        np.concatenate([spikes.channel, channel]), np.concatenate([spikes.time_us, time_us]), spikes.duration_us
     )
 
 

@@ -70,9 +70,7 @@ def register(commands: Any) -> None:
     )
     site.add_argument("--into", type=Path, default=SITE, metavar="DIR", help="default: site")
     site.add_argument(
-        "--docs",
-        action="store_true",
-        help="link the documentation, which make docs lays into docs/ of the site",
+        "--docs", action="store_true", help="link the documentation, which make docs lays into docs/ of the site"
     )
     site.set_defaults(handler=_site)
     show = actions.add_parser(
@@ -95,9 +93,7 @@ def _add(args: argparse.Namespace) -> int:
     counts = f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
     build = ["sgbench", "board", "build", "--from", "leaderboards", "--root", str(args.to)]
     line = f"{counts}; next: {shlex.join([*build, *own_entry_options(args.config_dir, args.allow_target)])}"
-    return _answer_with_findings(
-        args, asdict(done), [*_finding_lines(done.refused, "refused"), line], done.refused
-    )
+    return _answer_with_findings(args, asdict(done), [*_finding_lines(done.refused, "refused"), line], done.refused)
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -159,11 +155,7 @@ def _check_site(args: argparse.Namespace) -> int:
 
     pending, left_out = _read_pending(args.root)
     findings = check_site(
-        args.root,
-        args.site,
-        references=references_of(args),
-        commit=commit_of(args.root),
-        extras=_site_extras(pending),
+        args.root, args.site, references=references_of(args), commit=commit_of(args.root), extras=_site_extras(pending)
     )
     findings = (*findings, *left_out)
     tree = {"site": str(args.site), "findings": [asdict(item) for item in findings]}

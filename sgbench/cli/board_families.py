@@ -57,9 +57,7 @@ def register(actions: Any) -> None:
     _add_family_options(tuning)
     tuning.set_defaults(handler=_tuning)
     explain = actions.add_parser(
-        "explain",
-        help="two methods in plain sentences: which is better, and how sure",
-        parents=shared_options(),
+        "explain", help="two methods in plain sentences: which is better, and how sure", parents=shared_options()
     )
     explain.add_argument("a", metavar="A", help="a method: its id, its beginning, or its surrogate's name")
     explain.add_argument("b", metavar="B", help="another")
@@ -87,15 +85,11 @@ def _explained(args: argparse.Namespace) -> Explanation:
     own, reason = default_runs_dir(), ""
     if args.layout is None and args.root is None and own.is_dir():
         try:
-            explained = explain_two(
-                args.a, args.b, tree=RecordTree(own, "runs", references_of(args), args.protocol)
-            )
+            explained = explain_two(args.a, args.b, tree=RecordTree(own, "runs", references_of(args), args.protocol))
         except InputError as error:
             reason = f"; in your own runs: {error}"
         else:
-            sys.stderr.write(
-                printable(f"your own runs in {own}; of published boards: --from registry") + "\n"
-            )
+            sys.stderr.write(printable(f"your own runs in {own}; of published boards: --from registry") + "\n")
             return explained
     try:
         return explain_two(args.a, args.b, tree=record_tree(args, only=args.protocol))
@@ -115,8 +109,7 @@ def _across(args: argparse.Namespace) -> int:
     measured, findings = contents.ranked(), contents.findings
     _require_some(contents, tree.root)
     wanted = {
-        name: select_methods(measured[name], args.only)
-        for name in chosen_protocols(args.protocol, sorted(measured))
+        name: select_methods(measured[name], args.only) for name in chosen_protocols(args.protocol, sorted(measured))
     }
     comparison = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     if args.plot is not None:
@@ -138,9 +131,7 @@ def _across(args: argparse.Namespace) -> int:
     print_lines(
         "scores between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
     )
-    print_lines(
-        "intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in"
-    )
+    print_lines("intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in")
     print_lines("about 90 of 100 cases with five seeds, 95 with many")
     if comparison.ranks is not None:
         print_lines(
@@ -167,9 +158,7 @@ def _require_some(contents: BoardContents, root: Path) -> None:
     """Raise an InputError if no board has a record to rank; it names the first record left out and why."""
     findings = contents.findings
     if not any(content.measured for content in contents.boards.values()):
-        first = (
-            f": {len(findings)} left out, e.g. {findings[0].path}: {findings[0].reason}" if findings else ""
-        )
+        first = f": {len(findings)} left out, e.g. {findings[0].path}: {findings[0].reason}" if findings else ""
         raise InputError(f"{root}: no records that count{first}")
 
 
@@ -205,8 +194,7 @@ def _tuning(args: argparse.Namespace) -> int:
     ((protocol, methods),) = measured.items()
     measure = references.of(protocol).measure
     families = [
-        tuned(name, family, measure)
-        for name, family in families(select_methods(methods, args.only), by).items()
+        tuned(name, family, measure) for name, family in families(select_methods(methods, args.only), by).items()
     ]
     families.sort(key=lambda family: (-measure.better(family.best_test), family.name))
     if args.plot is not None:
@@ -245,10 +233,7 @@ def _tuning_table(families: Sequence[Tuned], by: str, measure: Measure) -> Itera
             measure.text(family.best_test),
             measure.text(family.ten_best),
             "-" if slopes is None else f"{measure.text(slopes)} ({family.slopes})",
-            *(
-                measure.text(family.expected_test[n - 1]) if n <= family.settings else "-"
-                for n in CURVE_POINTS
-            ),
+            *(measure.text(family.expected_test[n - 1]) if n <= family.settings else "-" for n in CURVE_POINTS),
         ]
 
 

@@ -49,30 +49,16 @@ def register(actions: Any) -> None:
     forms.add_argument("--format", choices=("csv", "json", "parquet"), default="csv", help="default: csv")
     for form, about in FORMS.items():
         forms.add_argument(f"--{form}", dest="format", action="store_const", const=form, help=about)
-    export.add_argument(
-        "--rows", action="store_true", help="as CSV or JSON a line for each row, not each record"
-    )
-    export.add_argument(
-        "--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
-    )
+    export.add_argument("--rows", action="store_true", help="as CSV or JSON a line for each row, not each record")
+    export.add_argument("--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one")
     export.set_defaults(handler=_export)
     plain = shared_options(entries=False, classes=False)
-    verify = actions.add_parser(
-        "verify-release",
-        help="compute a release anew from its own records",
-        parents=plain,
-    )
+    verify = actions.add_parser("verify-release", help="compute a release anew from its own records", parents=plain)
     verify.add_argument("archive", type=Path, metavar="ARCHIVE")
     verify.add_argument("--sha256", metavar="HEX", help=SHA256_HELP)
     verify.set_defaults(handler=_verify)
-    update = actions.add_parser(
-        "update",
-        help="take a newer release for show, explain and across",
-        parents=plain,
-    )
-    update.add_argument(
-        "archive", metavar="ARCHIVE|ADDRESS", help="a file, or an https address with --sha256"
-    )
+    update = actions.add_parser("update", help="take a newer release for show, explain and across", parents=plain)
+    update.add_argument("archive", metavar="ARCHIVE|ADDRESS", help="a file, or an https address with --sha256")
     update.add_argument("--sha256", metavar="HEX", help=SHA256_HELP)
     update.set_defaults(handler=_update)
 
@@ -99,10 +85,7 @@ def _export(args: argparse.Namespace) -> int:
                 yield row.records
 
     listings = Listings(tree.root, references=tree.references, findings=findings)
-    table = to_table(
-        groups(),
-        listing_of=listings.of if tree.layout == "leaderboards" else None,
-    )
+    table = to_table(groups(), listing_of=listings.of if tree.layout == "leaderboards" else None)
     if args.out is not None:
         write(args.out, table, args.format)
         print_lines(f"{args.out}: {len(next(iter(table.values()), []))} records")
@@ -151,9 +134,7 @@ def _verify(args: argparse.Namespace) -> int:
     for found in findings:
         print_lines(f"problem: {found.path}: {found.reason}")
     if findings and manifest.sgbench != __version__:
-        print_lines(
-            f"made by sgbench {manifest.sgbench}; this is {__version__}, which may write tables otherwise"
-        )
+        print_lines(f"made by sgbench {manifest.sgbench}; this is {__version__}, which may write tables otherwise")
     kinds = Counter(change.kind for change in manifest.changes)
     changes = ", ".join(f"{kinds[kind]} {kind}" for kind in ("new", "withdrawn", "moved"))
     since = f"; since {manifest.since.name}: {changes}" if manifest.since else ""

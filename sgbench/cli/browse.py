@@ -6,14 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import (
-    answer,
-    check_picture,
-    print_json,
-    print_lines,
-    print_picture_path,
-    shared_options,
-)
+from sgbench.cli.common import answer, check_picture, print_json, print_lines, print_picture_path, shared_options
 from sgbench.composition import catalogue, selection
 from sgbench.composition.entry_text import as_dict, columns, entry_text, list_row
 from sgbench.errors import InputError
@@ -35,9 +28,7 @@ def register(commands: Any) -> None:
         help="one entry, or a run: parameters, sources, picture",
         parents=shared_options(picture="draw a surrogate, a neuron or a run"),
     )
-    showing.add_argument(
-        "name", metavar="GROUP/NAME|RUN", help="e.g. surrogate/atan, or a folder with a record"
-    )
+    showing.add_argument("name", metavar="GROUP/NAME|RUN", help="e.g. surrogate/atan, or a folder with a record")
     showing.add_argument("--samples", type=int, default=1, help="of a run that are replayed, default: 1")
     showing.set_defaults(handler=show_entry)
     checking = commands.add_parser(
@@ -81,9 +72,7 @@ def _list_groups(args: argparse.Namespace) -> int:
     """Print each group with the names of its entries and the number of its presets."""
     filters = selection.filters_in_use(args)
     if filters:
-        raise InputError(
-            f"list {' '.join(filters)}: a group is needed, e.g. sgbench list surrogate {filters[0]}"
-        )
+        raise InputError(f"list {' '.join(filters)}: a group is needed, e.g. sgbench list surrogate {filters[0]}")
     groups = {group: catalogue.entries(group, args.config_dir) for group in catalogue.groups()}
     rows = []
     for group, known in groups.items():

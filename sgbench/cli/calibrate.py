@@ -34,9 +34,7 @@ def register(commands: Any) -> None:
         parents=shared_options(),
     )
     parser.add_argument("overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=fsdd_v2")
-    parser.add_argument(
-        "--target", type=float, metavar="S", help="passing steps (default: by the reset's gradient)"
-    )
+    parser.add_argument("--target", type=float, metavar="S", help="passing steps (default: by the reset's gradient)")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
     parser.set_defaults(handler=calibrate_command)
 
@@ -46,17 +44,11 @@ def calibrate_command(args: argparse.Namespace) -> int:
     from sgbench.composition.compose import compose
     from sgbench.yours.calibrate import calibrate
 
-    overrides = (
-        args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
-    )
+    overrides = args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
     own = compose(overrides, config_dirs=args.config_dir, allow_targets=args.allow_target).method
-    if RESET in own.parameters["neuron"] and not any(
-        word.startswith(f"neuron.{RESET}=") for word in overrides
-    ):
+    if RESET in own.parameters["neuron"] and not any(word.startswith(f"neuron.{RESET}=") for word in overrides):
         overrides = [*overrides, f"neuron.{RESET}=attached"]
-    found = calibrate(
-        *overrides, target=args.target, config_dirs=args.config_dir, allow_targets=args.allow_target
-    )
+    found = calibrate(*overrides, target=args.target, config_dirs=args.config_dir, allow_targets=args.allow_target)
     reset = [f"neuron.{RESET}={found.reset_gradient}"] if RESET in own.parameters["neuron"] else []
     words = [*reset, f"surrogate={own.choices['surrogate']}", found.word]
     answer(args, {**found.model_dump(mode="json"), "words": words}, " ".join(words))

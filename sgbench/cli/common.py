@@ -85,10 +85,7 @@ def check_picture(args: argparse.Namespace) -> None:
 
 
 def answer(
-    args: argparse.Namespace,
-    tree: object,
-    text: str | Sequence[str],
-    figure: Callable[[], Figure] | None = None,
+    args: argparse.Namespace, tree: object, text: str | Sequence[str], figure: Callable[[], Figure] | None = None
 ) -> int:
     """Print the output of a command, with --json `tree` as JSON and else the lines of `text`; return exit code 0.
 
@@ -124,9 +121,7 @@ def print_json(tree: object) -> None:
     sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
 
 
-def add_source(
-    parser: argparse.ArgumentParser, *, default: str, several: bool = False, registry: bool = False
-) -> None:
+def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool = False, registry: bool = False) -> None:
     """Add --from, --root and --protocol, which choose the records that a command reads.
 
     Args:
@@ -137,9 +132,7 @@ def add_source(
     """
     choices = ("runs", "leaderboards", *(["registry"] if registry else []))
     where = f"{default}, or the boards that came with sgbench where there is no such folder"
-    parser.add_argument(
-        "--from", dest="layout", choices=choices, help=f"default: {where if registry else default}"
-    )
+    parser.add_argument("--from", dest="layout", choices=choices, help=f"default: {where if registry else default}")
     parser.set_defaults(layout_unless_told=default, registry=registry)
     parser.add_argument("--root", type=Path, metavar="DIR", help="default: the runs folder, or leaderboards")
     if several:
@@ -169,9 +162,7 @@ def author_of(args: argparse.Namespace) -> Author:
     from sgbench.submissions.make import Author
 
     try:
-        return Author(
-            name=args.name, contact=args.contact, paper=args.paper, code=args.code, licence=args.licence
-        )
+        return Author(name=args.name, contact=args.contact, paper=args.paper, code=args.code, licence=args.licence)
     except ValidationError as error:
         raise InputError(f"--{first_problem(error)}") from error
 

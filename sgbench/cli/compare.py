@@ -24,14 +24,10 @@ COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "p
 def register(commands: Any) -> None:
     """Add the command `compare` to the parser."""
     comparing = commands.add_parser(
-        "compare",
-        help="surrogates side by side: numbers and one picture",
-        parents=shared_options(picture="draw them"),
+        "compare", help="surrogates side by side: numbers and one picture", parents=shared_options(picture="draw them")
     )
     comparing.add_argument("names", nargs="+", metavar="GROUP/NAME", help="2 to 12, e.g. surrogate/atan")
-    comparing.add_argument(
-        "--width", default="1.0", metavar="W", help="at which shapes are compared [threshold units]"
-    )
+    comparing.add_argument("--width", default="1.0", metavar="W", help="at which shapes are compared [threshold units]")
     comparing.set_defaults(handler=compare)
 
 
@@ -44,8 +40,7 @@ def compare(args: argparse.Namespace) -> int:
     from sgbench.training.creation import create
 
     surrogates = {
-        name: create(f"{GROUP}/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target)
-        for name in names
+        name: create(f"{GROUP}/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target) for name in names
     }
     rows = comparison(surrogates, width)
     tree = {"width": width, "entries": rows}

@@ -42,9 +42,7 @@ def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[st
     last, before = words[-1], [word for word in words[:-1] if word][1:]
     try:
         if before[:1] == ["run"]:
-            found: Iterable[str] = (
-                RUN_OPTIONS if last.startswith("-") else complete_override(last, before[1:])
-            )
+            found: Iterable[str] = RUN_OPTIONS if last.startswith("-") else complete_override(last, before[1:])
         else:
             found = _candidates(last, before, top())
         return sorted({word for word in found if word.startswith(last)})
@@ -101,10 +99,7 @@ def _separate_parsers(path: Sequence[str]) -> Mapping[str, argparse.ArgumentPars
     from sgbench.cli import diagnose, sweep, tune
 
     if not path:
-        return {
-            "tune": tune.parser(),
-            "diagnose": diagnose.ACTIONS[""][0](),
-        }  # quick: nothing heavy is imported
+        return {"tune": tune.parser(), "diagnose": diagnose.ACTIONS[""][0]()}  # quick: nothing heavy is imported
     if list(path) == ["diagnose"]:
         return {name: make() for name, (make, _) in diagnose.ACTIONS.items() if name}
     return {"show": sweep.show_parser()} if list(path) == ["sweep"] else {}

@@ -24,28 +24,20 @@ def register(commands: Any) -> None:
     top = commands.add_parser("data", help="data sets: list, fetch, check and draw them")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = commands.add_parser(
-        "list",
-        help="all data sets, their size and licence, and whether they are here",
-        parents=shared_options(),
+        "list", help="all data sets, their size and licence, and whether they are here", parents=shared_options()
     )
     listing.set_defaults(handler=list_data)
     own = shared_options(machine=False)
-    fetching = commands.add_parser(
-        "download", help="fetch originals from where they are published", parents=own
-    )
+    fetching = commands.add_parser("download", help="fetch originals from where they are published", parents=own)
     fetching.add_argument("names", nargs="+", metavar="NAME", help="e.g. shd")
     fetching.set_defaults(handler=download_data)
     making = commands.add_parser(
         "make", help="make the files of a data set that this machine can make itself", parents=own
     )
     making.add_argument("name", metavar="NAME", help="e.g. spoken_twin")
-    making.add_argument(
-        "--first", type=int, metavar="N", help="so many samples of each file, to try something"
-    )
+    making.add_argument("--first", type=int, metavar="N", help="so many samples of each file, to try something")
     making.set_defaults(handler=make_data)
-    checking = commands.add_parser(
-        "check", help="load data sets and compare them with what is published", parents=own
-    )
+    checking = commands.add_parser("check", help="load data sets and compare them with what is published", parents=own)
     checking.add_argument("names", nargs="+", metavar="NAME", help="e.g. yin_yang")
     checking.set_defaults(handler=check_data)
     summing = commands.add_parser(
@@ -83,9 +75,7 @@ def data_root(args: argparse.Namespace) -> Path:
 
 def list_data(args: argparse.Namespace) -> int:
     """Print one line for each data set of the catalogue, and how to get the files that are missing."""
-    datasets = [
-        _data_set_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()
-    ]
+    datasets = [_data_set_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
     rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in datasets:
         sizes = "+".join(str(facts["sizes"].get(split) or "?") for split in SPLITS)
@@ -128,10 +118,7 @@ def _data_set_facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[st
         "sizes": meta.get("sizes") or {},
         "sha256": meta.get("sha256"),
         "state": ", ".join(
-            [
-                states.get(str(origin), str(origin)),
-                *(["original never read here"] if "original" in meta else []),
-            ]
+            [states.get(str(origin), str(origin)), *(["original never read here"] if "original" in meta else [])]
         ),
         "get": get,
     }
@@ -163,9 +150,7 @@ def download_data(args: argparse.Namespace) -> int:
             sys.stdout.write(f"{name}: is here already\n")
             continue
         if not getattr(dataset, "downloads", ()):
-            raise InputError(
-                f"data set {name}: nothing is fetched for it; {missing or 'it needs no download'}"
-            )
+            raise InputError(f"data set {name}: nothing is fetched for it; {missing or 'it needs no download'}")
         for line in fetch(dataset, data_root(args)):
             sys.stdout.write(f"{line}\n")
     return 0
@@ -288,9 +273,7 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         parents=shared_options(machine=False),
     )
     preparing.add_argument("name", metavar="NAME", help="e.g. fsdd")
-    preparing.add_argument(
-        "--to", type=Path, required=True, metavar="DIR", help="where NAME_SPLIT.h5 are put"
-    )
+    preparing.add_argument("--to", type=Path, required=True, metavar="DIR", help="where NAME_SPLIT.h5 are put")
     preparing.set_defaults(handler=prepare)
     return preparing
 
@@ -308,9 +291,7 @@ def prepare(args: argparse.Namespace) -> int:
     entry = catalogue.entry("dataset", args.name, args.config_dir)
     dataset = make_data_set(entry, args)
     if not isinstance(dataset, Spoken):
-        raise InputError(
-            f"dataset '{args.name}': is not made of recorded words, so there is nothing to prepare"
-        )
+        raise InputError(f"dataset '{args.name}': is not made of recorded words, so there is nothing to prepare")
     _, splits, _ = load_data_set(args.name, args)
     for split, recordings in dataset.utterances(data_root(args) / dataset.folder).items():
         path = args.to / f"{args.name}_{split}.h5"
@@ -327,28 +308,20 @@ def prepare(args: argparse.Namespace) -> int:
 
 def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand `data add`, for a user's own data."""
-    adding = commands.add_parser(
-        "add", help="make an entry, an experiment and a protocol of data of your own"
-    )
+    adding = commands.add_parser("add", help="make an entry, an experiment and a protocol of data of your own")
     adding.add_argument("name", metavar="NAME", help="yours to choose, e.g. my_gestures")
     files = "arrays x and y; or sample, time and channel of each spike, and y; groups if there are any"
     adding.add_argument("train", type=Path, nargs="?", metavar="TRAIN.npz", help=files)
     adding.add_argument("test", type=Path, nargs="?", metavar="TEST.npz", help="default: a fifth of training")
-    adding.add_argument(
-        "--tonic", metavar="SET", help="a data set of tonic, e.g. SHD (tonic is GPL-3.0-only)"
-    )
+    adding.add_argument("--tonic", metavar="SET", help="a data set of tonic, e.g. SHD (tonic is GPL-3.0-only)")
     adding.add_argument("--validation", type=Path, metavar="FILE.npz", help="default: a fifth of training")
     adding.add_argument(
-        "--groups",
-        metavar="ARRAY",
-        help="who was recorded, e.g.; no group is divided (groups, if it is there)",
+        "--groups", metavar="ARRAY", help="who was recorded, e.g.; no group is divided (groups, if it is there)"
     )
     adding.add_argument("--time-unit", choices=("s", "ms", "us"), default="s", help="of times of spikes (s)")
     adding.add_argument("--dt-s", type=float, metavar="S", help="duration of a step in seconds")
     adding.add_argument("--encoder", metavar="NAME", help="see: sgbench list encoder")
-    adding.add_argument(
-        "--hidden", type=int, nargs="+", default=[64], metavar="N", help="neurons a layer (64)"
-    )
+    adding.add_argument("--hidden", type=int, nargs="+", default=[64], metavar="N", help="neurons a layer (64)")
     adding.add_argument("--epochs", type=int, metavar="N", help="default: about a thousand updates")
     adding.add_argument("--batch-size", type=int, default=32, metavar="N", help="samples a batch (32)")
     adding.add_argument("--data-dir", type=Path, help="where samples are kept ($SGBENCH_DATA)")
@@ -376,23 +349,10 @@ def add_own(args: argparse.Namespace) -> int:
         parts = [opened.get(split) for split in ("train", "test", "validation")]
     else:
         train, groups = read_part(args.train, args.groups)
-        parts = [
-            train,
-            *(None if path is None else read_part(path)[0] for path in (args.test, args.validation)),
-        ]
-    terms = Terms(
-        hidden=tuple(args.hidden), epochs=args.epochs, batch_size=args.batch_size, encoder=args.encoder
-    )
+        parts = [train, *(None if path is None else read_part(path)[0] for path in (args.test, args.validation))]
+    terms = Terms(hidden=tuple(args.hidden), epochs=args.epochs, batch_size=args.batch_size, encoder=args.encoder)
     added = write_entry_for(
-        args.name,
-        *parts,
-        groups=groups,
-        dt_s=args.dt_s,
-        time_unit=args.time_unit,
-        terms=terms,
-        data_dir=args.data_dir,
+        args.name, *parts, groups=groups, dt_s=args.dt_s, time_unit=args.time_unit, terms=terms, data_dir=args.data_dir
     )
-    sys.stdout.write(
-        "\n".join([f"experiment={added.name}", *entry_lines(added), "", "next:", *added.commands]) + "\n"
-    )
+    sys.stdout.write("\n".join([f"experiment={added.name}", *entry_lines(added), "", "next:", *added.commands]) + "\n")
     return 0

@@ -43,9 +43,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     """Build the parser of an action with the arguments that all have; an empty name is no action."""
     name = f"sgbench diagnose {command}".strip()
     raw = argparse.RawDescriptionHelpFormatter
-    parser = CommandParser(
-        prog=name, description=ABOUT, formatter_class=raw, parents=shared_options(picture="draw it")
-    )
+    parser = CommandParser(prog=name, description=ABOUT, formatter_class=raw, parents=shared_options(picture="draw it"))
     parser.add_argument(
         "overrides", nargs="+", metavar="RUN|OVERRIDES", help="a folder with a record, or overrides of a run"
     )
@@ -84,9 +82,7 @@ def _panels(args: argparse.Namespace) -> int:
 def _line_parser() -> argparse.ArgumentParser:
     parser = _parser("line")
     parser.add_argument("--points", type=int, default=41, help="on the line, default: 41")
-    parser.add_argument(
-        "--from", dest="first", type=float, default=-0.25, metavar="ALPHA", help="default: -0.25"
-    )
+    parser.add_argument("--from", dest="first", type=float, default=-0.25, metavar="ALPHA", help="default: -0.25")
     parser.add_argument("--to", dest="last", type=float, default=1.25, metavar="ALPHA", help="default: 1.25")
     parser.add_argument("--batches", type=int, default=4, help="of the validation split, default: 4")
     return parser
@@ -108,9 +104,7 @@ def _plane_parser() -> argparse.ArgumentParser:
     parser.add_argument("--radius", type=float, default=0.5, help="by the norm of the weights, default: 0.5")
     parser.add_argument("--points", type=int, default=21, help="along each side, default: 21")
     parser.add_argument("--weights", default="initial", help="in the middle, initial or selected")
-    parser.add_argument(
-        "--towards", metavar="selected", help="first direction; both are random where it is left out"
-    )
+    parser.add_argument("--towards", metavar="selected", help="first direction; both are random where it is left out")
     parser.add_argument("--batches", type=int, default=1, help="of the validation split, default: 1")
     return parser
 
@@ -122,12 +116,7 @@ def _plane(args: argparse.Namespace) -> int:
 
     run = _stored_run(args)
     plane = scan_plane(
-        run,
-        weights=args.weights,
-        towards=args.towards,
-        batches=args.batches,
-        radius=args.radius,
-        points=args.points,
+        run, weights=args.weights, towards=args.towards, batches=args.batches, radius=args.radius, points=args.points
     )
     marks = [(0.0, 0.0, f"{args.weights} weights")]
     labels = ("first random direction", "second random direction")
@@ -159,12 +148,7 @@ def _loop(args: argparse.Namespace) -> int:
 
     run = _stored_run(args)
     loops = integrate_loops(
-        run,
-        weights=args.weights,
-        batches=args.batches,
-        radius=args.radius,
-        points=args.points,
-        planes=args.planes,
+        run, weights=args.weights, batches=args.batches, radius=args.radius, points=args.points, planes=args.planes
     )
     tree = {"run": run.name, "loops": [samples.loop.model_dump() for samples in loops]}
     shares = [samples.shares for samples in loops]
@@ -209,9 +193,7 @@ def _exact(args: argparse.Namespace) -> int:
 
     for override in args.overrides:
         if not override.startswith(("surrogate", "width_fwhm=")):
-            raise InputError(
-                f"'{override}': the networks are fixed; only surrogate=NAME and its numbers are chosen"
-            )
+            raise InputError(f"'{override}': the networks are fixed; only surrogate=NAME and its numbers are chosen")
     spec = compose(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     comparison = exact(
         lambda: construct("surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]),
@@ -234,9 +216,7 @@ def _exact(args: argparse.Namespace) -> int:
 def _robustness_parser() -> argparse.ArgumentParser:
     parser = _parser("robustness")
     parser.add_argument("--what", metavar="NAMES", help="disturbances with commas, default: all")
-    parser.add_argument(
-        "--levels", metavar="NUMBERS", help="severities with commas, of the one disturbance of --what"
-    )
+    parser.add_argument("--levels", metavar="NUMBERS", help="severities with commas, of the one disturbance of --what")
     parser.add_argument("--draws", type=int, default=3, help="of what is random, default: 3")
     parser.add_argument("--batches", type=int, help="of the validation split, default: all")
     return parser

@@ -23,9 +23,7 @@ SUBMITIT_PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 def register(commands: Any) -> None:
     """Add the command `doctor` to the parser."""
     command = commands.add_parser(
-        "doctor",
-        help="versions, devices, data, engines; what is missing",
-        parents=shared_options(),
+        "doctor", help="versions, devices, data, engines; what is missing", parents=shared_options()
     )
     command.add_argument(
         "--for",
@@ -85,9 +83,7 @@ def collect_report() -> dict[str, Any]:
     from sgbench.training.provenance import processor, versions
 
     installed = versions()
-    problems = [
-        f"{name} is not installed: pip install {name}" for name, v in installed.items() if v == "missing"
-    ]
+    problems = [f"{name} is not installed: pip install {name}" for name, v in installed.items() if v == "missing"]
     report: dict[str, Any] = {
         "python": sys.version.split()[0],
         "versions": installed,
@@ -163,9 +159,7 @@ def _engine_states() -> dict[str, str]:
     from sgbench.networks.base import DenseLayer
 
     layers = {
-        name: DenseLayer(
-            "hidden0", 1, 1, sgbench.create(f"neuron/{name}", surrogate=sgbench.create("surrogate/atan"))
-        )
+        name: DenseLayer("hidden0", 1, 1, sgbench.create(f"neuron/{name}", surrogate=sgbench.create("surrogate/atan")))
         for name in ("leaky", "adex")
     }
     layer = layers["leaky"]
@@ -215,9 +209,7 @@ def report_text(report: dict[str, Any]) -> str:
             continue
         if isinstance(value, dict) and "path" in value:
             access = "writable" if value["writable"] else "NOT writable"
-            lines.append(
-                f"{key:<10} {value['path']} ({access}, {value['free_gib']} GiB free; {value['set_by']})"
-            )
+            lines.append(f"{key:<10} {value['path']} ({access}, {value['free_gib']} GiB free; {value['set_by']})")
         elif isinstance(value, dict):
             lines.append(key)
             lines += [f"  {name:<24} {text}" for name, text in value.items()]

@@ -20,14 +20,10 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the command `energy` and its actions to the parser."""
-    energy = commands.add_parser(
-        "energy", help="what a network costs on a chip, term by term, with its doubts"
-    )
+    energy = commands.add_parser("energy", help="what a network costs on a chip, term by term, with its doubts")
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
     plain = shared_options(classes=False)
-    listing = actions.add_parser(
-        "list", help="the targets: scope, prices and evidence; or all of one", parents=plain
-    )
+    listing = actions.add_parser("list", help="the targets: scope, prices and evidence; or all of one", parents=plain)
     listing.add_argument("name", nargs="?", metavar="TARGET", help="its prices, limits, gaps and sources")
     _set_handler(listing, "energy_price", "answer_list")
     pricing = actions.add_parser(
@@ -38,9 +34,7 @@ def register(commands: Any) -> None:
     _add_record(pricing)
     _add_targets(pricing)
     _set_handler(pricing, "energy_price", "answer_price")
-    explaining = actions.add_parser(
-        "explain", help="the sum of one record on one target, term by term", parents=plain
-    )
+    explaining = actions.add_parser("explain", help="the sum of one record on one target, term by term", parents=plain)
     _add_record(explaining)
     explaining.add_argument("--target", required=True, metavar="NAME")
     _set_handler(explaining, "energy_price", "answer_explain")
@@ -61,9 +55,7 @@ def _register_other_actions(actions: Any) -> None:
         help="methods beside networks without spikes; how stable their order is",
         parents=shared_options(classes=False, picture="accuracy against energy, with the front"),
     )
-    ranking.add_argument(
-        "sources", nargs="+", type=Path, metavar="DIR", help="records, or folders that hold some"
-    )
+    ranking.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="records, or folders that hold some")
     _add_targets(ranking)
     _set_handler(ranking, "energy_rank", "answer_rank")
     validating = actions.add_parser(
@@ -72,9 +64,7 @@ def _register_other_actions(actions: Any) -> None:
         parents=shared_options(classes=False, picture="each prediction as a share of what was measured"),
     )
     validating.add_argument("--markdown", action="store_true", help="the table in Markdown")
-    validating.add_argument(
-        "--update", type=Path, metavar="FILE.md", help="put it between its markers in a document"
-    )
+    validating.add_argument("--update", type=Path, metavar="FILE.md", help="put it between its markers in a document")
     _set_handler(validating, "energy_measure", "answer_validate")
     deciding = actions.add_parser(
         "decide", help="accuracy and energy of a run's answers before the end", parents=shared_options()
@@ -87,11 +77,7 @@ def _register_other_actions(actions: Any) -> None:
     )
     deciding.add_argument("--target", default="horowitz_45nm", metavar="NAME", help="default: horowitz_45nm")
     deciding.add_argument(
-        "--confidence",
-        action="append",
-        type=float,
-        metavar="P",
-        help="answer when this sure; may be repeated",
+        "--confidence", action="append", type=float, metavar="P", help="answer when this sure; may be repeated"
     )
     _set_handler(deciding, "energy_measure", "answer_decide")
     training = actions.add_parser(
@@ -99,15 +85,9 @@ def _register_other_actions(actions: Any) -> None:
     )
     _add_record(training)
     _set_handler(training, "energy_measure", "answer_train")
-    metering = actions.add_parser(
-        "meter", help="what the host's own meters say while a command runs", parents=plain
-    )
-    metering.add_argument(
-        "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters"
-    )
-    metering.add_argument(
-        "--idle", type=float, default=5.0, metavar="S", help="seconds to measure the idle level"
-    )
+    metering = actions.add_parser("meter", help="what the host's own meters say while a command runs", parents=plain)
+    metering.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters")
+    metering.add_argument("--idle", type=float, default=5.0, metavar="S", help="seconds to measure the idle level")
     _set_handler(metering, "energy_measure", "answer_meter")
 
 
@@ -117,9 +97,7 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
 
 def _add_targets(parser: argparse.ArgumentParser) -> None:
     """Add the option --target, which may be repeated."""
-    parser.add_argument(
-        "--target", action="append", default=[], metavar="NAME", help="this one alone; may be repeated"
-    )
+    parser.add_argument("--target", action="append", default=[], metavar="NAME", help="this one alone; may be repeated")
 
 
 def _set_handler(parser: argparse.ArgumentParser, module: str, name: str) -> None:

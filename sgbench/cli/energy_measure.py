@@ -40,9 +40,7 @@ def answer_validate(args: argparse.Namespace) -> int:
     """
     verdicts = validate(load_cases(args.config_dir), energy.load_targets_named([], args.config_dir))
     if args.json:
-        print_json(
-            [{**asdict(verdict), "ratio": verdict.ratio, "inside": verdict.inside} for verdict in verdicts]
-        )
+        print_json([{**asdict(verdict), "ratio": verdict.ratio, "inside": verdict.inside} for verdict in verdicts])
     elif args.plot is not None:
         _plot(verdicts, args.plot)
     elif args.update is not None:
@@ -119,9 +117,7 @@ def update(path: Path, lines: Sequence[str]) -> None:
     head, begin, rest = text.partition(TABLE_BEGIN)
     _, end, tail = rest.partition(TABLE_END)
     if not begin or not end:
-        raise InputError(
-            f"{path}: the markers {TABLE_BEGIN} and {TABLE_END} are needed, the table goes between them"
-        )
+        raise InputError(f"{path}: the markers {TABLE_BEGIN} and {TABLE_END} are needed, the table goes between them")
     table = "".join(f"{line}\n" for line in lines)
     write_atomic(path, f"{head}{TABLE_BEGIN}\n{table}{TABLE_END}{tail}".encode())
 
@@ -174,12 +170,9 @@ def report(cost: TrainingCost) -> list[str]:
 def _host(record: RunRecord) -> list[str]:
     """Write a line for each power meter of the host with the energy of training and test [J], idle included."""
     if record.host_energy is None:
-        return [
-            "host energy: not available (no meter that could be read, or not this run alone from its start)"
-        ]
+        return ["host energy: not available (no meter that could be read, or not this run alone from its start)"]
     return [
-        f"host energy, {reading.meter}: {reading.fit_j:.4g} J to train, {reading.test_j:.4g} J to test, "
-        "idle included"
+        f"host energy, {reading.meter}: {reading.fit_j:.4g} J to train, {reading.test_j:.4g} J to test, idle included"
         for reading in record.host_energy
     ]
 
@@ -203,12 +196,7 @@ def answer_decide(args: argparse.Namespace) -> int:
     for index, (decision, cost) in enumerate(zip(decisions, costs, strict=True)):
         if index >= steps or (index + 1) % spacing == 0 or index + 1 == steps:
             rows.append(
-                [
-                    decision.rule,
-                    f"{100 * decision.accuracy:.2f}",
-                    f"{decision.steps:.4g}",
-                    joules_interval(cost),
-                ]
+                [decision.rule, f"{100 * decision.accuracy:.2f}", f"{decision.steps:.4g}", joules_interval(cost)]
             )
     print_lines(aligned(rows, text_columns=1))
     return 0

@@ -52,8 +52,7 @@ def target_details(target: EnergyTarget) -> list[str]:
     lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
     rows += [
-        [unit_price.operation, _price_text(unit_price), *_evidence_cells(unit_price)]
-        for unit_price in target.prices
+        [unit_price.operation, _price_text(unit_price), *_evidence_cells(unit_price)] for unit_price in target.prices
     ]
     for memory in target.memories:
         sizes = ", ".join(f"{size.access_pj:g} pJ at {size.size_bytes / 1024:g} KiB" for size in memory.sizes)
@@ -72,10 +71,7 @@ def target_details(target: EnergyTarget) -> list[str]:
             lines.append(f"chip, {name}: {', '.join(map(str, items)) or 'none'}")
         lines += [f"not checked: {limit}" for limit in target.chip.unchecked]
         lines.append(f"source of the limits ({target.chip.mark}): {target.chip.source}")
-    return [
-        *lines,
-        *dict.fromkeys(f"source ({evidence.mark}): {evidence.source}" for evidence in evidence_of(target)),
-    ]
+    return [*lines, *dict.fromkeys(f"source ({evidence.mark}): {evidence.source}" for evidence in evidence_of(target))]
 
 
 def _price_text(price: Price) -> str:
@@ -86,9 +82,7 @@ def _price_text(price: Price) -> str:
 
 def _evidence_cells(evidence: Evidence) -> list[str]:
     """List the table cells about a price's evidence: scope, basis, node [nm], voltage [V] and mark."""
-    node, voltage = (
-        NONE if value is None else f"{value:g}" for value in (evidence.node_nm, evidence.voltage_v)
-    )
+    node, voltage = (NONE if value is None else f"{value:g}" for value in (evidence.node_nm, evidence.voltage_v))
     return [evidence.scope, evidence.basis, node, voltage, evidence.mark]
 
 
@@ -115,14 +109,8 @@ def network_lines(counts: OpCounts) -> list[str]:
     ]
     if usage.weights is not None:
         sizes = ", ".join(f"{size:,.0f} B at {bits} bits" for bits, size in usage.bytes_by_bits.items())
-        zeros = (
-            ""
-            if usage.connection_sparsity is None
-            else f", {100 * usage.connection_sparsity:.3g} % of them 0"
-        )
-        lines.append(
-            f"memory: {usage.weights:,} weights{zeros}, {usage.state_words:,.0f} words of state: {sizes}"
-        )
+        zeros = "" if usage.connection_sparsity is None else f", {100 * usage.connection_sparsity:.3g} % of them 0"
+        lines.append(f"memory: {usage.weights:,} weights{zeros}, {usage.state_words:,.0f} words of state: {sizes}")
     return lines
 
 
@@ -188,9 +176,7 @@ def answer_fit(args: argparse.Namespace) -> int:
 def fit_report(chip_fit: ChipFit) -> list[str]:
     """Write lines on whether a network fits a chip: cores by layer, what is unsupported, and unchecked limits."""
     rows = [["layer", "first core", "cores", "because of"]]
-    rows += [
-        [piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces
-    ]
+    rows += [[piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces]
     verdict = "fits, as far as was checked" if chip_fit.fits else "does not fit"
     size = f"cores: {chip_fit.cores}, chips: {chip_fit.chips}"
     return [

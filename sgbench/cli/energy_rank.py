@@ -55,12 +55,8 @@ def answer_rank(args: argparse.Namespace) -> int:
     methods = read_contestants(args.sources)
     chosen, dt_s = [*targets.values()], methods[0].dt_s
     series = in_time(methods[0].records[0].method.choices["dataset"], args.config_dir)
-    by_label = {
-        method.label: matched(method.counts, targets=chosen, dt_s=dt_s, in_time=series) for method in methods
-    }
-    stability = costs.stability(
-        {method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s
-    )
+    by_label = {method.label: matched(method.counts, targets=chosen, dt_s=dt_s, in_time=series) for method in methods}
+    stability = costs.stability({method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s)
     if args.plot is not None:
         _plot(methods, by_label, targets, args.plot)
     lines = [*comparison_lines(methods, by_label), "", *stability_lines(stability)]
@@ -85,10 +81,7 @@ def _plot(
         known = [Estimate(energy.value, energy.low, energy.high) for energy in energies]
         if len(known) == len(methods) and len(set(known)) > 1:
             panels.append(FrontPanel(name, tuple(known), _shared_ann_nj(comparisons)))
-    points = [
-        FrontMethod(method.label, tuple(100 * accuracy for accuracy in method.accuracies))
-        for method in methods
-    ]
+    points = [FrontMethod(method.label, tuple(100 * accuracy for accuracy in method.accuracies)) for method in methods]
     style.save(lambda: front_figure(points, panels), path)
 
 
@@ -124,9 +117,7 @@ def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
             yield source
         elif source.is_dir():
             yield from (
-                path
-                for path in sorted(source.rglob("*.json"))
-                if path.name == "record.json" or path.stem.isdigit()
+                path for path in sorted(source.rglob("*.json")) if path.name == "record.json" or path.stem.isdigit()
             )
         else:
             raise InputError(f"{source}: no such file or folder")
@@ -134,9 +125,7 @@ def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
 
 def _make_contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
     """Build a method of the ranking from the records of its seeds."""
-    return Contestant(
-        label, tuple(group), pooled([record.counts for record in group if record.counts is not None])
-    )
+    return Contestant(label, tuple(group), pooled([record.counts for record in group if record.counts is not None]))
 
 
 def comparison_lines(methods: Sequence[Contestant], by_label: dict[str, Matched]) -> list[str]:
@@ -201,9 +190,7 @@ def _tree(methods: Sequence[Contestant], by_label: dict[str, Matched], stability
                 "method": method.label,
                 "accuracies": list(method.accuracies),
                 "rate": by_label[method.label].rate,
-                "beside": [
-                    comparison_tree(comparison) for comparison in by_label[method.label].comparisons.values()
-                ],
+                "beside": [comparison_tree(comparison) for comparison in by_label[method.label].comparisons.values()],
             }
             for method in methods
         ],

@@ -17,46 +17,34 @@ if TYPE_CHECKING:
     from sgbench.networks.base import Network
 
 LIBRARY_READERS = ("snntorch", "spikingjelly", "norse", "sinabs", "nir")
-USAGE_HINT = (
-    f"--for {'|'.join(LIBRARY_READERS)} or a chip, with --to FILE, is needed; or --nir FILE.nir alone"
-)
+USAGE_HINT = f"--for {'|'.join(LIBRARY_READERS)} or a chip, with --to FILE, is needed; or --nir FILE.nir alone"
 NIR_OPTIONS = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "--dt"}
 
 
 def register(commands: Any) -> None:
     """Add the command `export` to the parser."""
     export = commands.add_parser(
-        "export",
-        help="write the network of a run for another library or a chip, or as NIR",
-        parents=shared_options(),
+        "export", help="write the network of a run for another library or a chip, or as NIR", parents=shared_options()
     )
     export.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of a finished run, with its record")
     export.add_argument(
         "--for",
         dest="reader",
         metavar="READER",
-        help=f"{', '.join(LIBRARY_READERS)}, or a chip whose limits are known, e.g. loihi1, "
-        "which gets whole numbers",
+        help=f"{', '.join(LIBRARY_READERS)}, or a chip whose limits are known, e.g. loihi1, which gets whole numbers",
     )
     export.add_argument(
-        "--to",
-        type=Path,
-        metavar="FILE",
-        help="file to write: FILE.py with its weights beside it, .nir, or .npz",
+        "--to", type=Path, metavar="FILE", help="file to write: FILE.py with its weights beside it, .nir, or .npz"
     )
     export.add_argument("--nir", type=Path, metavar="FILE.nir", help="the same as --for nir --to FILE.nir")
-    export.add_argument(
-        "--step", choices=("euler", "exponential"), help="how a reader of NIR steps; default: euler"
-    )
+    export.add_argument("--step", choices=("euler", "exponential"), help="how a reader of NIR steps; default: euler")
     export.add_argument(
         "--unit-resistance",
         action="store_true",
         default=None,
         help="gains into the weights, R = 1, for readers of NIR that take it for granted, as Norse does",
     )
-    export.add_argument(
-        "--dt", type=float, metavar="SECONDS", help="time step of NIR; default: the protocol's"
-    )
+    export.add_argument("--dt", type=float, metavar="SECONDS", help="time step of NIR; default: the protocol's")
     export.set_defaults(handler=export_command)
 
 
@@ -112,9 +100,7 @@ def _require_chip_name(name: str, config_dirs: Sequence[Path]) -> None:
     find_chip(name, config_dirs)
 
 
-def _write_nir(
-    args: argparse.Namespace, _: str, path: Path, run: StoredRun, network: Network
-) -> dict[str, Any]:
+def _write_nir(args: argparse.Namespace, _: str, path: Path, run: StoredRun, network: Network) -> dict[str, Any]:
     """Write the network as a NIR graph; return facts for JSON, and "lines" on nodes which other readers skip."""
     from sgbench.exchange.nir_export import nir_module, reader_warnings, to_nir
     from sgbench.records.files import write_atomic
@@ -137,9 +123,7 @@ def _write_nir(
     }
 
 
-def _write_code(
-    _: argparse.Namespace, reader: str, path: Path, run: StoredRun, network: Network
-) -> dict[str, Any]:
+def _write_code(_: argparse.Namespace, reader: str, path: Path, run: StoredRun, network: Network) -> dict[str, Any]:
     """Write the network as Python code of a library, with its weights; return facts for JSON, and "lines"."""
     import torch
 
@@ -188,17 +172,13 @@ def _write_whole_numbers(
     data = io.BytesIO()
     arrays: dict[str, Any] = {key: value for layer in layers for key, value in layer.arrays.items()}
     np.savez_compressed(data, **arrays)
-    lines = [
-        f"{path}: {', '.join(layer.name for layer in layers)} in whole numbers, {chip_fit.cores} cores of {name}"
-    ]
+    lines = [f"{path}: {', '.join(layer.name for layer in layers)} in whole numbers, {chip_fit.cores} cores of {name}"]
     found = {"whole_numbers": compare_with_simulation(run, layers)}
     lines.append(f"in whole numbers: {found['whole_numbers']}")
     precision = None if target.chip is None else precision_of(target.chip)
     if precision is not None:
         found["as_fine_as_the_chip"] = compare_with_simulation(run, layers, precision)
-        lines.append(
-            f"with decays of {precision.decay_bits} bits, as {name} has: {found['as_fine_as_the_chip']}"
-        )
+        lines.append(f"with decays of {precision.decay_bits} bits, as {name} has: {found['as_fine_as_the_chip']}")
     lines += [f"not checked: {limit}" for limit in chip_fit.unchecked]
     write_atomic(path, data.getvalue())
     return {

@@ -42,9 +42,7 @@ def _tasks() -> str:
         [f"  {title}", ", ".join(name for name, members in SETS.items() if task in members)]
         for task, title in titles(read_summary(shipped_summary())).items()
     ]
-    return "\n".join(
-        ["tasks, of which a beginning suffices, and their sets:", *aligned(rows, text_columns=2)]
-    )
+    return "\n".join(["tasks, of which a beginning suffices, and their sets:", *aligned(rows, text_columns=2)])
 
 
 def register(commands: Any) -> None:
@@ -57,10 +55,7 @@ def register(commands: Any) -> None:
         parents=shared_options(),
     )
     parser.add_argument(
-        "overrides",
-        nargs="+",
-        metavar="OVERRIDE",
-        help="a surrogate, then its parameters, e.g. surrogate.a=3",
+        "overrides", nargs="+", metavar="OVERRIDE", help="a surrogate, then its parameters, e.g. surrogate.a=3"
     )
     parser.add_argument(
         "--tasks", default="quick", metavar="SET", help="quick, whole, or titles with commas (default: quick)"

@@ -13,13 +13,7 @@ from typing import Any
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
 from sgbench.cli.common import CommandParser
-from sgbench.errors import (
-    TRACEBACK,
-    InputError,
-    as_expected_error,
-    one_printable_line,
-    shows_traceback,
-)
+from sgbench.errors import TRACEBACK, InputError, as_expected_error, one_printable_line, shows_traceback
 from sgbench.paths import ALLOW_ENV, allowed_env, allowed_targets, own_conf_dir, whole_name
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
@@ -170,9 +164,7 @@ def _completion(arguments: list[str]) -> int:
         sys.stdout.write("".join(f"{word}\n" for word in candidates(" ".join(arguments[1:]), parser)))
         return 0
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        raise InputError(
-            f'completion: a shell is needed, {", ".join(SHELLS)}: eval "$(sgbench completion bash)"'
-        )
+        raise InputError(f'completion: a shell is needed, {", ".join(SHELLS)}: eval "$(sgbench completion bash)"')
     sys.stdout.write(script(arguments[0]))
     return 0
 

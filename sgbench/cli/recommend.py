@@ -37,18 +37,14 @@ def register(commands: Any) -> None:
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of a run, e.g. experiment=digits")
     parser.add_argument("--for", dest="goal", choices=GOALS, help="what counts (default: accuracy)")
     parser.add_argument("--budget", type=int, metavar="N", help="most settings to try (default: 3)")
-    parser.add_argument(
-        "--why", action="store_true", help="add what was measured and what the advice rests on"
-    )
+    parser.add_argument("--why", action="store_true", help="add what was measured and what the advice rests on")
     parser.add_argument("--layers", type=int, metavar="N", help="hidden layers, in place of overrides")
     parser.add_argument("--recurrent", action="store_true", help="hidden layers are recurrent")
     parser.add_argument("--steps", type=int, metavar="T", help="time steps (default: 100)")
     parser.add_argument(
         "--start-spikes", metavar="LIST", help="spikes a neuron sends before training, by layer, e.g. 9,4,1"
     )
-    parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="with another answer than the shipped one"
-    )
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="with another answer than the shipped one")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
     _add_budget(parser)
     parser.set_defaults(handler=recommend)
@@ -57,9 +53,7 @@ def register(commands: Any) -> None:
 def _add_budget(parser: argparse.ArgumentParser) -> None:
     """Add the options of advice under a budget of energy."""
     group = parser.add_argument_group("under a budget of energy")
-    group.add_argument(
-        "--target", metavar="NAME", help="price list, e.g. loihi1; sgbench energy list names all"
-    )
+    group.add_argument("--target", metavar="NAME", help="price list, e.g. loihi1; sgbench energy list names all")
     group.add_argument("--max-nj", type=float, metavar="E", help="most dynamic energy of an inference [nJ]")
     group.add_argument("--min-accuracy", type=float, metavar="P", help="least accuracy [%%]")
     group.add_argument("--bits", type=int, metavar="N", help="most bits of a weight (default: the target's)")
@@ -78,17 +72,11 @@ def recommend(args: argparse.Namespace) -> int:
     from sgbench.recommendation.summary import Shape
 
     if bool(args.overrides) == (args.layers is not None):
-        raise InputError(
-            "give the overrides of a run, e.g. experiment=digits, or --layers of a network of your own"
-        )
+        raise InputError("give the overrides of a run, e.g. experiment=digits, or --layers of a network of your own")
     goal, budget = args.goal or GOALS[0], 3 if args.budget is None else args.budget
     if args.overrides:
-        _refuse(
-            args, SHAPE_OPTIONS, "describes a network given by --layers; give --layers in place of overrides"
-        )
-        overrides = (
-            args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
-        )
+        _refuse(args, SHAPE_OPTIONS, "describes a network given by --layers; give --layers in place of overrides")
+        overrides = args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
         found = recommended(
             *overrides,
             goal=goal,
@@ -145,7 +133,5 @@ def _parse_spikes(text: str, layers: int) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) != layers or not all(0 <= number < float("inf") for number in numbers):
-        raise InputError(
-            f"--start-spikes {text}: {layers} numbers of 0 or more are needed, one a hidden layer"
-        )
+        raise InputError(f"--start-spikes {text}: {layers} numbers of 0 or more are needed, one a hidden layer")
     return numbers

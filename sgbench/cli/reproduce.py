@@ -43,13 +43,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--seeds", type=int, metavar="N", help="the first N seeds alone")
     parser.add_argument("--ablations", action="store_true", help="run too what shows why figures are missed")
     parser.add_argument("--stored", action="store_true", help="run nothing; read what has been run")
-    parser.add_argument(
-        "--update", type=Path, metavar="FILE.md", help="write the page; what was not run stays"
-    )
+    parser.add_argument("--update", type=Path, metavar="FILE.md", help="write the page; what was not run stays")
     parser.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="the data root (default: paths.data_dir)"
-    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the data root (default: paths.data_dir)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     parser.set_defaults(handler=_reproduce)
 
@@ -74,9 +70,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     verdicts = {judged.verdict for result in results for judged in result.judged}
     if "does not agree" in verdicts:
         return DISAGREES
-    is_unmade = args.ablations and any(
-        changed.unmade for result in results for _, _, changed in result.ablations
-    )
+    is_unmade = args.ablations and any(changed.unmade for result in results for _, _, changed in result.ablations)
     return UNMEASURED if is_unmade or "not measured" in verdicts else 0
 
 
@@ -131,9 +125,7 @@ def _compose_grids(reproduction: Reproduction, args: argparse.Namespace) -> list
     if reproduction.calculation is not None:
         return []
     folders = ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir))
-    return grids_of(
-        reproduction, args.seeds, folders, with_ablations=args.ablations or args.update is not None
-    )
+    return grids_of(reproduction, args.seeds, folders, with_ablations=args.ablations or args.update is not None)
 
 
 def _run_one(
@@ -162,9 +154,7 @@ def _grids_to_run(grids: Sequence[ReproductionGrid], args: argparse.Namespace) -
     return grids if args.ablations else grids[:1]
 
 
-def _run_grids(
-    reproduction: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace
-) -> None:
+def _run_grids(reproduction: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace) -> None:
     """Run the missing runs of a reproduction; failures are printed, and raised only if one was named alone."""
     from sgbench.reproduction.runs import carry_out
     from sgbench.sweeps.outcome import headline
@@ -172,9 +162,7 @@ def _run_grids(
     print_lines(f"{reproduction.name}: {reproduction.line}")
     try:
         for problem in carry_out(grids, workers=args.workers, headline=headline):
-            sys.stderr.write(
-                f"sgbench: error: {reproduction.name}: {one_printable_line(InputError(problem))}\n"
-            )
+            sys.stderr.write(f"sgbench: error: {reproduction.name}: {one_printable_line(InputError(problem))}\n")
     except InputError as error:
         if args.name != ALL:
             raise
@@ -205,11 +193,6 @@ def _print_results(results: list[ReproductionResult], args: argparse.Namespace) 
         details = {"reduced": [reproduction.reduced], "why it is missed": [reproduction.reason]}
         if len(results) == 1:
             details = {"source": reproduction.sources, "not as published": reproduction.differs, **details}
-        lines += [
-            f"{reproduction.name}: {what}: {text}"
-            for what, texts in details.items()
-            for text in texts
-            if text
-        ]
+        lines += [f"{reproduction.name}: {what}: {text}" for what, texts in details.items() for text in texts if text]
     lines.append("ours: mean over seeds ± one standard deviation")
     answer(args, report.as_tree(results), lines)

@@ -65,8 +65,7 @@ def _launch(arguments: Sequence[str], job: Job) -> int:
         if shows_traceback():
             raise
         print_error(
-            as_expected_error(error)
-            or SgbenchError(f"{type(error).__name__}: {one_line(error)}; {HOW_TO_SEE}")
+            as_expected_error(error) or SgbenchError(f"{type(error).__name__}: {one_line(error)}; {HOW_TO_SEE}")
         )
         return getattr(error, "exit_code", 1)
     return 0
@@ -127,9 +126,7 @@ class Job:
         job = HydraConfig.get()
         if self.planned.is_open:
             chosen = [
-                override
-                for override in job.overrides.task
-                if override.partition("=")[0] not in self.planned.fixed_keys
+                override for override in job.overrides.task if override.partition("=")[0] not in self.planned.fixed_keys
             ]
             print_lines(f"[{job.job.num + 1}] {headline(record, self.names)}: {', '.join(chosen)}")
             self.exit_code = max(self.exit_code, int(record.status != "finished"))
@@ -150,10 +147,7 @@ class Job:
             return spec
         register_resolvers()
         spec = spec_from_config(
-            config,
-            choices=dict(job.runtime.choices),
-            config_dirs=self.config_dirs,
-            allow_targets=self.allowed,
+            config, choices=dict(job.runtime.choices), config_dirs=self.config_dirs, allow_targets=self.allowed
         )
         return calibrate(spec)
 
@@ -227,9 +221,7 @@ def show(arguments: Sequence[str], search_path: Sequence[str], config_dirs: Sequ
     except Exception as error:  # Hydra raises anything on wrong input
         raise InputError(f"{flag}: {error or type(error).__name__}") from error
     if code:
-        lines = [
-            line for line in printed.getvalue().splitlines() if line and not line.startswith("Set the env")
-        ]
+        lines = [line for line in printed.getvalue().splitlines() if line and not line.startswith("Set the env")]
         raise InputError(f"{flag}: {lines[-1] if lines else 'nothing can be shown'}")
     sys.stderr.write(printed.getvalue())
     return 0
@@ -317,9 +309,7 @@ def _report(planned: RunPlan, before: Sequence[int | None], job: Job) -> int:
     root = planned.specs[0].paths.runs_dir
     where = [] if Path(root) == default_runs_dir() else ["--root", str(root)]
     options = [*where, *own_entry_options(job.config_dirs, job.allowed)]
-    then = (
-        f"; next: {shlex.join(['sgbench', 'board', 'build', '--from', 'runs', *options])}" if finished else ""
-    )
+    then = f"; next: {shlex.join(['sgbench', 'board', 'build', '--from', 'runs', *options])}" if finished else ""
     print_lines(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(at_chance, finished)
     unexplained = [text for text in problems if not (job.is_refused and text.endswith(f": {NO_RECORD}"))]

@@ -50,16 +50,12 @@ def register(commands: Any) -> None:
 def _add_run(actions: Any) -> None:
     """Add the action `run` with its options."""
     running = actions.add_parser(
-        "run",
-        help="run what is not stored yet, at low priority, in one process",
-        parents=shared_options(machine=False),
+        "run", help="run what is not stored yet, at low priority, in one process", parents=shared_options(machine=False)
     )
     add_common(running)
     _add_scale(running)
     running.add_argument("--hours", type=float, metavar="H", help="stop at a whole group after so long")
-    running.add_argument(
-        "--plan", action="store_true", help="print runs and core-hours of each block, and stop"
-    )
+    running.add_argument("--plan", action="store_true", help="print runs and core-hours of each block, and stop")
     running.add_argument("--new-epoch", action="store_true", help="go on with another commit than before")
     running.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
     running.set_defaults(handler=run_study)
@@ -76,18 +72,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         help="this one alone, by its number in the status; may be repeated",
     )
     parser.add_argument("--store", type=Path, metavar="DIR", help="shards of records (default: study/NAME)")
-    parser.add_argument(
-        "--runs-dir", type=Path, metavar="DIR", help="records of unfinished blocks (default: runs)"
-    )
+    parser.add_argument("--runs-dir", type=Path, metavar="DIR", help="records of unfinished blocks (default: runs)")
 
 
 def _add_scale(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose tasks of standard size."""
     parser.add_argument(
-        "--scale",
-        choices=["small", "full"],
-        default="small",
-        help="full: tasks of standard size, whose files you have",
+        "--scale", choices=["small", "full"], default="small", help="full: tasks of standard size, whose files you have"
     )
     parser.add_argument("--task", default="", metavar="NAMES", help="these of --scale full, e.g. shd,ssc")
 
@@ -106,9 +97,7 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
         help="title of the task with a network like yours, e.g. 'Braille letters, recurrent'",
     )
     parser.add_argument("--title", metavar="TEXT", help="what the task is, for readers (default: its name)")
-    parser.add_argument(
-        "--run-s", type=float, metavar="S", help="CPU seconds of a run (default: that task's)"
-    )
+    parser.add_argument("--run-s", type=float, metavar="S", help="CPU seconds of a run (default: that task's)")
     parser.set_defaults(handler=extend_study)
 
 
@@ -146,9 +135,7 @@ def run_study(args: argparse.Namespace) -> int:
         for name in names:
             withdrawn = loaded.study.blocks[name].withdrawn
             if withdrawn is not None:
-                print_lines(
-                    f"block {block_number(loaded.study, name)} is withdrawn, nothing of it is run: {withdrawn}"
-                )
+                print_lines(f"block {block_number(loaded.study, name)} is withdrawn, nothing of it is run: {withdrawn}")
                 continue
             require_committed(folders.store.folder, loaded.study.blocks[name].needs)
             block = BlockRun(loaded, name, folders, code, replicas(workers=1), print_lines, epoch)
@@ -219,9 +206,7 @@ def _loaded(args: argparse.Namespace) -> Loaded:
     if args.scale == "full":
         return full_scale(loaded, [name for name in args.task.split(",") if name])
     if args.task:
-        raise InputError(
-            f"--task {args.task}: goes with --scale full; sgbench study extend adds a task of your own"
-        )
+        raise InputError(f"--task {args.task}: goes with --scale full; sgbench study extend adds a task of your own")
     return loaded
 
 

@@ -46,9 +46,7 @@ def register(commands: Any) -> None:
 def _add_make(actions: Any) -> None:
     """Add the action `make` with its options."""
     parser = actions.add_parser(
-        "make",
-        help="collect the runs of one method with everything that checks them",
-        parents=shared_options(),
+        "make", help="collect the runs of one method with everything that checks them", parents=shared_options()
     )
     parser.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
     parser.add_argument("--name", required=True, help="what the method is called")
@@ -56,9 +54,7 @@ def _add_make(actions: Any) -> None:
     parser.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
     parser.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
     parser.add_argument(
-        "--external",
-        action="store_true",
-        help="code outside the catalogue: DIR holds predictions, <seed>.csv",
+        "--external", action="store_true", help="code outside the catalogue: DIR holds predictions, <seed>.csv"
     )
     parser.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
     parser.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
@@ -113,8 +109,7 @@ def _print_problems(verdict: Checked, folder: str = "") -> None:
     for level in ("error", "warning"):
         problems = [problem for problem in verdict.problems if problem.level == level]
         for line in by_cause(
-            Finding(str(Path(folder, problem.path)), f"{problem.message} [{problem.code}]")
-            for problem in problems
+            Finding(str(Path(folder, problem.path)), f"{problem.message} [{problem.code}]") for problem in problems
         ):
             print_lines(f"{level}: {line}")
 
@@ -128,11 +123,7 @@ def _description(summary: SubmissionSummary, verdict: Checked) -> str:
     if method is not None:
         parts.insert(1, surrogate_call(method.label, method.parameters.get("surrogate", {})))
         monitor = method.protocol.monitor.replace("_", " ")
-        tuned = (
-            f"one of {summary.tuning_trials} settings, by mean {monitor}"
-            if summary.tuning_trials
-            else "untuned"
-        )
+        tuned = f"one of {summary.tuning_trials} settings, by mean {monitor}" if summary.tuning_trials else "untuned"
         parts.append(tuned)
     return ", ".join(parts)
 
@@ -158,12 +149,7 @@ def _make_submission(args: argparse.Namespace, author: Author) -> SubmissionSumm
             failed=args.failed,
         )
     return make(
-        args.source,
-        args.to,
-        author,
-        references=references_of(args),
-        method=args.method,
-        protocol=args.protocol,
+        args.source, args.to, author, references=references_of(args), method=args.method, protocol=args.protocol
     )
 
 
@@ -175,8 +161,7 @@ def _check(args: argparse.Namespace) -> int:
     references = references_of(args)
     judge = DataJudge(references)
     verdicts = {
-        str(folder): check(folder, references=references, judge=judge, board=args.board)
-        for folder in args.folders
+        str(folder): check(folder, references=references, judge=judge, board=args.board) for folder in args.folders
     }
     refused = any(verdict.refused(strict=args.strict) for verdict in verdicts.values())
     if args.json:

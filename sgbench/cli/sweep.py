@@ -66,9 +66,7 @@ def _results_table(name: str, arguments: Sequence[str]) -> str:
     from sgbench.sweeps.text import as_text
 
     known, rest = show_parser().parse_known_intermixed_args([name, *arguments])
-    overrides = [
-        override for override in (*known.overrides, *rest) if "=" in override and not override.startswith("-")
-    ]
+    overrides = [override for override in (*known.overrides, *rest) if "=" in override and not override.startswith("-")]
     grid = read_grid(name, overrides, config_dirs=known.config_dir, allow_targets=known.allow_target)
     again = " ".join(["sgbench sweep", name, *arguments])
     return as_text(read_results(grid, config_dirs=known.config_dir), again)
@@ -90,10 +88,7 @@ def _print_usage() -> int:
     from sgbench.sweeps.points import count_runs
 
     known = catalogue.entries("sweep")
-    rows = [
-        ["sweep", "runs", ""],
-        *([name, str(count_runs(entry)), entry.line] for name, entry in known.items()),
-    ]
+    rows = [["sweep", "runs", ""], *([name, str(count_runs(entry)), entry.line] for name, entry in known.items())]
     lines = "".join(f"  {line}\n" for line in aligned(rows, text_columns=3))
     sys.stdout.write(f"{USAGE}\n{lines}")
     return 0
@@ -155,9 +150,7 @@ def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
             allow_targets=args.allow_target,
         )
     else:
-        grid = read_grid(
-            args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target
-        )
+        grid = read_grid(args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     return read_results(grid, root=args.root, config_dirs=args.config_dir), _sweep_command(args)
 
 
@@ -170,9 +163,7 @@ def _insert_remembered(args: argparse.Namespace, group: str) -> None:
     roots = [override.removeprefix(prefix) for override in args.overrides if override.startswith(prefix)]
     last_sweep = recall(args.root or Path(*roots[-1:] or [default_runs_dir()]), group)
     given_keys = {override.lstrip("+").partition("=")[0] for override in (args.name, *args.overrides)}
-    remembered = [
-        override for override in last_sweep.words if override.lstrip("+").partition("=")[0] not in given_keys
-    ]
+    remembered = [override for override in last_sweep.words if override.lstrip("+").partition("=")[0] not in given_keys]
     args.overrides = [*remembered, *args.overrides]
     args.config_dir = [*map(Path, last_sweep.config_dirs), *args.config_dir]
     args.allow_target = [*last_sweep.allow_targets, *args.allow_target]

@@ -28,17 +28,11 @@ def register(commands: Any) -> None:
     parser.add_argument("source", type=Path, metavar="DIR", help="a runs folder, or one inside it")
     parser.add_argument("--to", choices=LOGGERS, required=True, help="which logger")
     parser.add_argument("--project", default="sgbench", help="at Weights & Biases (default: sgbench)")
-    parser.add_argument(
-        "--mode", choices=("online", "offline"), default="online", help="of wandb (default: online)"
-    )
+    parser.add_argument("--mode", choices=("online", "offline"), default="online", help="of wandb (default: online)")
     parser.add_argument("--group", metavar="NAME", help="of wandb (default: the protocol)")
+    parser.add_argument("--artifacts", action="store_true", help="wandb or MLflow gets record, weights and predictions")
     parser.add_argument(
-        "--artifacts", action="store_true", help="wandb or MLflow gets record, weights and predictions"
-    )
-    parser.add_argument(
-        "--table",
-        metavar="NAME",
-        help="wandb gets all runs as one table, in a run of this name, and nothing else",
+        "--table", metavar="NAME", help="wandb gets all runs as one table, in a run of this name, and nothing else"
     )
     parser.set_defaults(handler=sync)
 

@@ -43,12 +43,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=shared_options(),
     )
-    parser.add_argument(
-        "overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=digits_tuned_v3"
-    )
-    parser.add_argument(
-        "--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)"
-    )
+    parser.add_argument("overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=digits_tuned_v3")
+    parser.add_argument("--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)")
     parser.add_argument("--trials", type=int, default=5, metavar="N", help="settings of each (default: 5)")
     parser.add_argument(
         "--seeds",
@@ -58,9 +54,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--by", choices=STRATEGIES, default="sobol", help="who chooses (default: sobol)")
     parser.add_argument(
-        "--prune",
-        action="store_true",
-        help="stop runs whose validation falls behind the median of their study",
+        "--prune", action="store_true", help="stop runs whose validation falls behind the median of their study"
     )
     parser.add_argument("--no-report", action="store_true", help="leave the seeds that report for later")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
@@ -110,16 +104,12 @@ def tune(args: argparse.Namespace) -> int:
     return _print_next_steps(args, task, outcome.chosen, reported)
 
 
-def _run_specs(
-    specs: Sequence[RunSpec], thresholds: Mapping[int, PruningThresholds], *, workers: int | None
-) -> None:
+def _run_specs(specs: Sequence[RunSpec], thresholds: Mapping[int, PruningThresholds], *, workers: int | None) -> None:
     """Run specs side by side; thresholds maps a spec's index to the scores below which it is stopped early."""
     from sgbench.replicas.sweep import run_sweep
     from sgbench.sweeps.outcome import headline
 
-    run_sweep(
-        specs, range(len(specs)), workers=workers, largest=None, headline=headline, thresholds=thresholds
-    )
+    run_sweep(specs, range(len(specs)), workers=workers, largest=None, headline=headline, thresholds=thresholds)
 
 
 def _run_reporting_seeds(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:

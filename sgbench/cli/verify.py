@@ -24,33 +24,22 @@ TIERS = ("rescored", "reinferred", "retrained")
 def register(commands: Any) -> None:
     """Add the command `verify` to the parser."""
     parser = commands.add_parser(
-        "verify",
-        help="repeat what a submission claims: score, infer or train again",
-        parents=shared_options(),
+        "verify", help="repeat what a submission claims: score, infer or train again", parents=shared_options()
     )
-    parser.add_argument(
-        "folder",
-        type=Path,
-        metavar="DIR",
-        help="a submission",
-    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a submission")
     parser.add_argument("--tier", choices=TIERS, required=True, help="rescored, reinferred or retrained")
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="check N of them, to retrain at random ones; default: all"
     )
     parser.add_argument("--by", metavar="NAME", help="store the outcome with the submission, under this name")
-    parser.add_argument(
-        "--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
+    parser.add_argument("--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     parser.set_defaults(handler=_verify)
 
 
 def _verify(args: argparse.Namespace) -> int:
     """Verify a submission; an InputError for a folder of a board, which another command verifies."""
     if (args.folder / BOARD_RECORDS).is_dir() and (args.folder / TABLE).is_file():
-        where = (
-            "" if args.folder.parent == LEADERBOARDS else f" --root {shlex.quote(str(args.folder.parent))}"
-        )
+        where = "" if args.folder.parent == LEADERBOARDS else f" --root {shlex.quote(str(args.folder.parent))}"
         raise InputError(
             f"{args.folder}: a board; its rows are trained again by: "
             f"python -m registry audit --protocol {args.folder.name}{where} --by NAME"
@@ -91,9 +80,7 @@ def _verify_submission(args: argparse.Namespace) -> int:
     if args.by is not None:
         submission_path = place_of(folder, verdict.submission)
         if not submission_path.is_file():
-            raise InputError(
-                f"{submission_path}: not on the board yet; first: python -m registry accept {args.folder}"
-            )
+            raise InputError(f"{submission_path}: not on the board yet; first: python -m registry accept {args.folder}")
         written = _store_verification(args, folder, verdict.submission.method_id, outcome)
     answer(args, asdict(outcome) | {"written": written}, _lines(outcome, written))
     return 0 if outcome.passed else 1
@@ -148,7 +135,5 @@ def _lines(outcome: TierOutcome, written: str | None) -> list[str]:
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",
         _scores_line(outcome),
         outcome.statement,
-        "not written; --by NAME stores it with the submission"
-        if written is None
-        else f"written to {written}",
+        "not written; --by NAME stores it with the submission" if written is None else f"written to {written}",
     ]

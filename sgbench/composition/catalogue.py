@@ -83,9 +83,7 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
         for name, path in _files(folder / group):
             if name in by_name:
                 # Hydra would take one of the two in silence.
-                raise InputError(
-                    f"{by_name[name]}: there is another {group} '{name}' in {folder}; rename yours"
-                )
+                raise InputError(f"{by_name[name]}: there is another {group} '{name}' in {folder}; rename yours")
             by_name[name] = path
     return dict(sorted(by_name.items()))
 
@@ -143,9 +141,7 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     folder = name.rpartition("/")[0]
     same_folder = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
     hint = (
-        f"sgbench calls it '{aliased[0]}'"
-        if aliased
-        else suggest(name, same_folder or known, f"sgbench list {group}")
+        f"sgbench calls it '{aliased[0]}'" if aliased else suggest(name, same_folder or known, f"sgbench list {group}")
     )
     raise InputError(f"{group} '{name}' does not exist; {hint}")
 

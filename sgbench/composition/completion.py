@@ -12,10 +12,7 @@ SHELLS = ("bash", "fish", "zsh")
 KEYS = ("seed", "width_fwhm", "clip_norm", "engine", "force", "group", "paths.runs_dir", "paths.data_dir")
 """Keys of a run beside groups and their parameters."""
 BOOLEANS = ("true", "false")
-FIXED = {
-    "hydra/launcher": ("basic", "joblib", "replicas"),
-    "hydra.launcher.on": ("local", "slurm", "ray"),
-}
+FIXED = {"hydra/launcher": ("basic", "joblib", "replicas"), "hydra.launcher.on": ("local", "slurm", "ray")}
 """Maps Hydra's own keys that sweeps set to the values that they may take."""
 SCRIPTS = {
     "bash": """_sgbench() {

@@ -80,10 +80,7 @@ def register_resolvers() -> None:
 
 
 def compose(
-    overrides: Sequence[str] = (),
-    *,
-    config_dirs: Iterable[Path] = (),
-    allow_targets: Iterable[str] = (),
+    overrides: Sequence[str] = (), *, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()
 ) -> RunSpec:
     """Merge `conf/` with Hydra overrides into a `RunSpec`, checking all that can be checked without torch.
 
@@ -91,9 +88,7 @@ def compose(
     'atan'
     """
     folders = list(config_dirs)
-    return spec_from_config_in_place(
-        raw_config(overrides, folders), catalogue.CatalogueReader(folders, allow_targets)
-    )
+    return spec_from_config_in_place(raw_config(overrides, folders), catalogue.CatalogueReader(folders, allow_targets))
 
 
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
@@ -189,9 +184,7 @@ def spec_from_config_in_place(
     tree = _resolve(config)
     nodes, targets = {}, {}
     for group, name in picked.items():
-        if (
-            name == NOTHING and group in SPIKING_CHOICES
-        ):  # a network without spikes has no neuron or surrogate
+        if name == NOTHING and group in SPIKING_CHOICES:  # a network without spikes has no neuron or surrogate
             nodes[group] = {}
             continue
         entry = reader.entry(entry_group(group), name)
@@ -217,12 +210,7 @@ def spec_from_config_in_place(
         raise InputError(f"key '{unknown}' is not known; {suggest(unknown, known)}")
     try:
         method = Method.model_validate(method_tree)
-        spec = {
-            "loggers": several["logger"],
-            "callbacks": several["callback"],
-            "targets": targets,
-            **run_tree,
-        }
+        spec = {"loggers": several["logger"], "callbacks": several["callback"], "targets": targets, **run_tree}
         return RunSpec.model_validate({"method": method, **spec})
     except ValidationError as error:
         raise InputError(first_problem(error)) from error

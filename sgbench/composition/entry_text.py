@@ -41,9 +41,7 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
     rows = [("class", entry.target)] if entry.target else []
     rows += _preset_rows(entry) if selection.is_preset(entry) else []
     hidden = ("line", "sources", *(PRESET_KEYS if selection.is_preset(entry) else ()))
-    rows += [
-        (key, _value_text(value)) for key, value in entry.meta.items() if key not in hidden and value != []
-    ]
+    rows += [(key, _value_text(value)) for key, value in entry.meta.items() if key not in hidden and value != []]
     rows += [("library", name) for name in _presets_of(entry, config_dirs)]
     rows += [("source", str(source)) for source in entry.meta.get("sources") or []]
     lines.append(columns([(str(key), str(value)) for key, value in rows]))
@@ -51,9 +49,7 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
         lines.append("parameters and their defaults")
         defaults = {**entry.own, **entry.parameters}
         numbers = resolved_defaults(entry, config_dirs)
-        lines.append(
-            columns([(f"  {key}", _value_text(numbers.get(key, value))) for key, value in defaults.items()])
-        )
+        lines.append(columns([(f"  {key}", _value_text(numbers.get(key, value))) for key, value in defaults.items()]))
     return "\n".join(lines)
 
 
@@ -72,9 +68,7 @@ def resolved_defaults(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) 
 
     register_resolvers()
     protocol = catalogue.entry("protocol", REFERENCE_PROTOCOL, config_dirs).parameters
-    tree = OmegaConf.create(
-        {"width_fwhm": None, "protocol": protocol, "entry": {**entry.own, **entry.parameters}}
-    )
+    tree = OmegaConf.create({"width_fwhm": None, "protocol": protocol, "entry": {**entry.own, **entry.parameters}})
     values = {}
     for key in entry.parameters:
         try:
@@ -119,9 +113,7 @@ def _value_text(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, list):
-        return ", ".join(
-            _value_text(item) if not isinstance(item, dict) else json.dumps(item) for item in value
-        )
+        return ", ".join(_value_text(item) if not isinstance(item, dict) else json.dumps(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}={_value_text(item)}" for key, item in value.items())
     if isinstance(value, float):

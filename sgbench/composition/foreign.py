@@ -26,16 +26,7 @@ WRITTEN_BY_HYDRA = ("hydra.job.override_dirname",)
 """Other keys that Hydra writes itself."""
 ALLOWED_SETTINGS = {
     "launcher": ("workers", "largest", "on", "memory_gb", "timeout_min", "partition", "n_jobs"),
-    "sweeper": (
-        "params",
-        "points",
-        "max_batch_size",
-        "n_trials",
-        "n_jobs",
-        "direction",
-        "sampler",
-        "study_name",
-    ),
+    "sweeper": ("params", "points", "max_batch_size", "n_trials", "n_jobs", "direction", "sampler", "study_name"),
 }
 """Keys of a launcher and a sweeper that files of others may set."""
 PLAIN_NAME = re.compile(r"[\w.-]+")
@@ -46,9 +37,7 @@ ALLOWED_FUNCTIONS = (*RESOLVERS, "formula")
 ENVIRONMENT_REFERENCE = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)\s*[,}]")
 SHIPPED_ENV = ("WANDB_MODE",)
 """Environment variables that sgbench's own files read."""
-TYPE_IT = (
-    "in files of others only hydra.mode, launcher and sweeper are read; leave it out, or give an override"
-)
+TYPE_IT = "in files of others only hydra.mode, launcher and sweeper are read; leave it out, or give an override"
 
 Merge = Callable[[tuple[str, ...]], DictConfig]  # from overrides to the merged tree
 
@@ -80,11 +69,7 @@ def _is_foreign(config: DictConfig) -> bool:
 
 def _merge_without_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> DictConfig:
     """Merge sgbench's own files with typed overrides of `hydra` and `paths`, and chosen launcher and sweeper."""
-    typed = [
-        override
-        for override in overrides
-        if re.split(r"[./]", override.key_or_group)[0] in ("hydra", "paths")
-    ]
+    typed = [override for override in overrides if re.split(r"[./]", override.key_or_group)[0] in ("hydra", "paths")]
     keys = {override.key_or_group for override in typed}
     chosen = [
         f"{group}={name}"
@@ -134,9 +119,7 @@ def _check_settings(kind: str, theirs: Any, ours: Any) -> None:
         value = theirs.get(name)
         is_plain = value is None or isinstance(value, int | float) or PLAIN_NAME.fullmatch(str(value))
         if kind == "launcher" and not is_plain:
-            raise InputError(
-                f"{key}: a number or a plain name is needed in a file of others; type it as an override"
-            )
+            raise InputError(f"{key}: a number or a plain name is needed in a file of others; type it as an override")
 
 
 def _check_sweep_points(config: DictConfig) -> None:
@@ -179,9 +162,7 @@ def _check_references(config: DictConfig, ours: DictConfig) -> None:
         if names == ["oc.env"] * len(variables) and may_read.issuperset(variables):
             continue
         refused = next((name for name in variables if name not in may_read), "NAME")
-        remedy = (
-            f"if you trust it, add --allow-env {refused}" if "oc.env" in names else "write the value itself"
-        )
+        remedy = f"if you trust it, add --allow-env {refused}" if "oc.env" in names else "write the value itself"
         raise InputError(f"{key}: ${{{names[0]}:...}} is not read from a file of others; {remedy}")
 
 

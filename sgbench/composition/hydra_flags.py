@@ -66,9 +66,7 @@ def _split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         if flag not in (*SHOW_FLAGS, PACKAGE, RESOLVE, SWEEP):
             raise InputError(f"{argument}: this flag is not known; see: sgbench run --help")
         _, has_value, value = argument.partition("=")
-        if not has_value and (
-            flag in (CFG, PACKAGE) or (flag == INFO and rest[:1] and rest[0] in FLAG_VALUES[INFO])
-        ):
+        if not has_value and (flag in (CFG, PACKAGE) or (flag == INFO and rest[:1] and rest[0] in FLAG_VALUES[INFO])):
             value = rest.pop(0) if rest else ""
         flags[flag] = value or ("all" if flag == INFO else "")
     return flags, overrides
@@ -83,13 +81,10 @@ def _require_usable(
     """
     if show_flag in FLAG_VALUES and flags[show_flag] not in FLAG_VALUES[show_flag]:
         raise InputError(
-            f"{show_flag} {flags[show_flag]}".rstrip()
-            + f": one of {', '.join(FLAG_VALUES[show_flag])} is needed"
+            f"{show_flag} {flags[show_flag]}".rstrip() + f": one of {', '.join(FLAG_VALUES[show_flag])} is needed"
         )
     if SWEEP in flags:
-        raise InputError(
-            f"{show_flag}: of a single point, not of a sweep; leave out -m and give each key one value"
-        )
+        raise InputError(f"{show_flag}: of a single point, not of a sweep; leave out -m and give each key one value")
     if show_flag == COMPLETION:
         if len(overrides) != 1 or overrides[0] not in COMPLETIONS:
             raise InputError(f"{show_flag}: one of {', '.join(COMPLETIONS)} is needed")
@@ -100,9 +95,7 @@ def _require_usable(
         _require_point(show_flag, flags.get(PACKAGE), overrides, config_dirs)
 
 
-def _require_point(
-    show_flag: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]
-) -> None:
+def _require_point(show_flag: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]) -> None:
     """Raise an InputError for overrides of a sweep, or for a `--package` key that the configuration lacks."""
     swept = next((override for override in parse_overrides(overrides) if override.is_sweep_override()), None)
     if swept is not None:

@@ -137,15 +137,9 @@ def run_as_job(config: DictConfig, task: Callable[[], Result]) -> Result:
     config.hydra.mode = RunMode.RUN
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     # No callbacks, since they are refused; the loader is required but never called.
-    context = HydraContext(
-        config_loader=ConfigLoaderImpl(create_config_search_path(None)), callbacks=Callbacks()
-    )
+    context = HydraContext(config_loader=ConfigLoaderImpl(create_config_search_path(None)), callbacks=Callbacks())
     done = run_job(
-        task_function=job,
-        config=config,
-        job_dir_key="hydra.run.dir",
-        job_subdir_key=None,
-        hydra_context=context,
+        task_function=job, config=config, job_dir_key="hydra.run.dir", job_subdir_key=None, hydra_context=context
     )
     results, errors = done.return_value
     for error in errors:

@@ -89,14 +89,10 @@ def _check_plugin(kind: str, settings: Any) -> None:
     known = set(_registered_targets(kind, of_parts=False))
     parts = set(_registered_targets(kind, of_parts=True))
     if target not in known:
-        raise InputError(
-            f"hydra.{kind}._target_={target}: not an installed {kind}; {suggest(str(target), known)}"
-        )
+        raise InputError(f"hydra.{kind}._target_={target}: not an installed {kind}; {suggest(str(target), known)}")
     for inner in _targets(settings):
         if inner not in known and inner not in parts:
-            raise InputError(
-                f"hydra.{kind}: names {inner}, which no installed plugin registers; leave it out"
-            )
+            raise InputError(f"hydra.{kind}: names {inner}, which no installed plugin registers; leave it out")
     if settings.get(SEARCH_SPACE_FUNCTION) is not None:
         raise InputError(
             f"hydra.{kind}.{SEARCH_SPACE_FUNCTION}: functions are not called by name; list the values as overrides"

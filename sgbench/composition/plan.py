@@ -120,9 +120,7 @@ def _prepend_sweep_parameters(overrides: Sequence[Override], config: DictConfig)
     return [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
 
 
-def _plan_with_unknown_points(
-    overrides: Sequence[Override], config: DictConfig, composer: PointComposer
-) -> RunPlan:
+def _plan_with_unknown_points(overrides: Sequence[Override], config: DictConfig, composer: PointComposer) -> RunPlan:
     """Plan a sweep whose sweeper chooses points while it runs; one example is composed and checked.
 
     The launcher `replicas`, which needs known points, is refused.
@@ -137,9 +135,7 @@ def _plan_with_unknown_points(
         is_sweep=True,
         config_dirs=composer.config_dirs,
         is_open=True,
-        fixed_keys=frozenset(
-            override.key_or_group for override in overrides if not override.is_sweep_override()
-        ),
+        fixed_keys=frozenset(override.key_or_group for override in overrides if not override.is_sweep_override()),
     )
 
 
@@ -160,19 +156,14 @@ def _list_points(overrides: Sequence[Override], config: DictConfig) -> list[list
     """List the overrides of each point of a sweep: its grid, times the points in `hydra.sweeper.points`."""
     all_overrides = _prepend_sweep_parameters(overrides, config)
     interval = next(
-        (override.input_line for override in all_overrides if isinstance(override.value(), IntervalSweep)),
-        None,
+        (override.input_line for override in all_overrides if isinstance(override.value(), IntervalSweep)), None
     )
     if interval is not None:
-        raise InputError(
-            f"{interval}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
-        )
+        raise InputError(f"{interval}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna")
     # A typed override of a key replaces that of the sweep's file.
     count = math.prod({override.key_or_group: count_values(override) for override in all_overrides}.values())
     if count > MOST_POINTS:
-        raise InputError(
-            f"{count} points are too many for one sweep, which has at most {MOST_POINTS}; split it"
-        )
+        raise InputError(f"{count} points are too many for one sweep, which has at most {MOST_POINTS}; split it")
     if count == 0:
         empty = next(override.input_line for override in all_overrides if count_values(override) == 0)
         raise InputError(f"{empty}: has no values; write e.g. range(0,10,2), whose end is above its start")
@@ -226,9 +217,7 @@ class PointComposer:
         has_searchpath = any(override.key_or_group == "hydra.searchpath" for override in overrides)
         is_choice = [has_searchpath or _is_choice(override, self._groups) for override in overrides]
         choices = tuple(text for text, chosen in zip(point, is_choice, strict=True) if chosen)
-        return choices, [
-            override for override, chosen in zip(overrides, is_choice, strict=True) if not chosen
-        ]
+        return choices, [override for override, chosen in zip(overrides, is_choice, strict=True) if not chosen]
 
     def _merge(self, choices: tuple[str, ...]) -> DictConfig:
         """Return a new tree of the files that overrides choose, from a cache of pickles."""

@@ -74,9 +74,7 @@ def combine_points(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> lis
             f"or set {POINTS_KEY}=null and name all"
         )
     if len(grid) * len(extra) > MOST_POINTS:
-        raise InputError(
-            f"{len(grid) * len(extra)} points are too many for one sweep, which has at most {MOST_POINTS}"
-        )
+        raise InputError(f"{len(grid) * len(extra)} points are too many for one sweep, which has at most {MOST_POINTS}")
     # Extra points may choose entries, and Hydra wants choices before values of the chosen entries.
     return [[*chosen, *point] for chosen in extra for point in grid]
 
@@ -118,9 +116,7 @@ def _value_text(value: Any) -> str:
 def _list_points(where: str, content: Any) -> Iterator[Overrides]:
     """Yield points from a list whose items are texts of overrides, or lists of them."""
     if not isinstance(content, list) or not content:
-        raise InputError(
-            f"{where}: a list of the overrides of each point is needed, e.g. ['rule=bptt', 'rule=dfa']"
-        )
+        raise InputError(f"{where}: a list of the overrides of each point is needed, e.g. ['rule=bptt', 'rule=dfa']")
     for entry in content:
         point = entry.split() if isinstance(entry, str) else entry
         if not isinstance(point, list) or not all(isinstance(text, str) and "=" in text for text in point):
@@ -160,9 +156,7 @@ def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[floa
             raise InputError(f"{where}.{name}={number}: a whole number of at least {least} is needed")
     ranges = content.get("ranges")
     if not isinstance(ranges, dict) or not ranges:
-        raise InputError(
-            f"{where}.ranges: is needed, e.g. {{optimizer.lr: {{low: 0.001, high: 0.1, scale: log}}}}"
-        )
+        raise InputError(f"{where}.ranges: is needed, e.g. {{optimizer.lr: {{low: 0.001, high: 0.1, scale: log}}}}")
     return count, seed, {key: _read_range(f"{where}.ranges.{key}", ends) for key, ends in ranges.items()}
 
 

@@ -29,9 +29,7 @@ FLAGS = {
         "primitive", True, ("surrogate",), "surrogates with a primitive, so that steepness=learned works"
     ),
     "linear": Flag("linear", False, ("neuron",), "neurons that the fast engines run, by their defaults"),
-    "stochastic": Flag(
-        "stochastic", False, ("surrogate", "neuron"), "surrogates or neurons that draw random numbers"
-    ),
+    "stochastic": Flag("stochastic", False, ("surrogate", "neuron"), "surrogates or neurons that draw random numbers"),
 }
 
 
@@ -97,9 +95,7 @@ def _matching_entries(group: str, known: Mapping[str, Entry], args: argparse.Nam
         if getattr(args, option):
             if group not in flag.groups:
                 typed, with_key = option.replace("_", "-"), "' and '".join(flag.groups)
-                raise InputError(
-                    f"list {group} --{typed}: only entries of group '{with_key}' have this property"
-                )
+                raise InputError(f"list {group} --{typed}: only entries of group '{with_key}' have this property")
             wanted[option] = True
     for key in ("family", "library"):
         if getattr(args, key):
@@ -130,11 +126,7 @@ def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -
     with_key = [entry for entry in known.values() if key in entry.meta]
     if not with_key:
         entries_by_group = {other: catalogue.entries(other).values() for other in catalogue.groups()}
-        others = [
-            other
-            for other, entries in entries_by_group.items()
-            if any(key in entry.meta for entry in entries)
-        ]
+        others = [other for other, entries in entries_by_group.items() if any(key in entry.meta for entry in entries)]
         where = f"groups that have one: {', '.join(others)}" if others else "no group has one"
         raise InputError(f"list {group} --{key} {typed}: no entry of this group has a {key}; {where}")
     if key == "family":
@@ -144,7 +136,5 @@ def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -
         spellings |= {library_of(entry).casefold(): library_of(entry) for entry in with_key}
     found = spellings.get(typed if key == "family" else typed.casefold())
     if found is None:
-        raise InputError(
-            f"list {group} --{key} {typed}: there is none; {suggest(typed, set(spellings.values()))}"
-        )
+        raise InputError(f"list {group} --{key} {typed}: there is none; {suggest(typed, set(spellings.values()))}")
     return found

@@ -17,9 +17,7 @@ PRESETS = ("experiment", "sweep")
 """Groups whose entries set values in other groups."""
 
 
-def replace_unused_choices(
-    picked: dict[str, str], config: DictConfig, catalogue: CatalogueReader
-) -> dict[str, str]:
+def replace_unused_choices(picked: dict[str, str], config: DictConfig, catalogue: CatalogueReader) -> dict[str, str]:
     """Return the choices with those that describe spikes replaced, if the network has no spiking neurons."""
     if catalogue.entry("network", picked["network"]).meta.get("spikes") is not False:
         return picked

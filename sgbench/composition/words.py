@@ -41,9 +41,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         try:
             (override,) = OverridesParser.create().parse_overrides([text])
         except (HydraException, ValueError) as error:
-            raise InputError(
-                f"{_quoted(text)}: not of the form key=value: {_explain_form(text, error)}"
-            ) from error
+            raise InputError(f"{_quoted(text)}: not of the form key=value: {_explain_form(text, error)}") from error
         _require_values(text, override)
         parsed.append(override)
     return parsed
@@ -62,9 +60,7 @@ def _explain_form(text: str, error: Exception) -> str:
         return "several values of a key stand behind it with commas, as in surrogate=atan,triangle"
     if key and set(value) & set("() ") and not set(value) & set("\"'"):
         quoted = f"\"{key}='{value}'\""
-        return (
-            f"a value with brackets or spaces stands in two pairs of quotes, as in {shortened(quoted, SHOWN)}"
-        )
+        return f"a value with brackets or spaces stands in two pairs of quotes, as in {shortened(quoted, SHOWN)}"
     return f"{one_line(error)}; write key=value without spaces and quote special characters"
 
 
@@ -122,13 +118,9 @@ def _require_values(text: str, override: Override) -> None:
     value, quoted = override.value(), _quoted(text)
     if isinstance(value, Glob):
         group = override.key_or_group.partition("@")[0]
-        raise InputError(
-            f"{quoted}: glob(...) is not read; write the names: {group}=a,b (sgbench list {group})"
-        )
+        raise InputError(f"{quoted}: glob(...) is not read; write the names: {group}=a,b (sgbench list {group})")
     if isinstance(value, RangeSweep) and not _is_finite(value):
-        raise InputError(
-            f"{quoted}: finite ends and a step other than 0 are needed; write e.g. range(0,10,2)"
-        )
+        raise InputError(f"{quoted}: finite ends and a step other than 0 are needed; write e.g. range(0,10,2)")
 
 
 def _is_finite(sweep: RangeSweep) -> bool:

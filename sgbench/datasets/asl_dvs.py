@@ -55,10 +55,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         """List the file of every recording, sorted by letter and name, relative to `root`."""
         files: list[str] = []
         for letter in LETTERS:
-            files += [
-                f"{letter}/{name}"
-                for name in below(root / letter, "*.mat", self.remedy, least=self.per_letter)
-            ]
+            files += [f"{letter}/{name}" for name in below(root / letter, "*.mat", self.remedy, least=self.per_letter)]
         return files
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

@@ -115,11 +115,7 @@ class DataSet(ABC):
         checksum = fingerprint(splits)
         if self.sha256 is not None and checksum != self.sha256:
             is_generated = self.origin == "generated"
-            why = (
-                "other numbers are"
-                if is_generated
-                else "the files or the library that bundles them differ from"
-            )
+            why = "other numbers are" if is_generated else "the files or the library that bundles them differ from"
             raise InputError(
                 f"data set {type(self).__name__}: checksum {checksum[:12]} is not the expected {self.sha256[:12]}; "
                 f"{why} {self.source}"

@@ -235,14 +235,7 @@ class SpikingData:
 
     def _batches(self, samples: Samples, order: Tensor, noise: torch.Generator) -> Batches:
         """Return batches of these samples in this order, encoded with the generator `noise`."""
-        return Batches(
-            samples,
-            self.encoder,
-            batch_size=self.batch_size,
-            order=order,
-            noise=noise,
-            dtype=self.dtype,
-        )
+        return Batches(samples, self.encoder, batch_size=self.batch_size, order=order, noise=noise, dtype=self.dtype)
 
 
 def _encoder_mismatch(data_set: DataSet, encoder: Encoder) -> str:

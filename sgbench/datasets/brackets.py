@@ -48,12 +48,7 @@ class Brackets(SymbolTask, entry="brackets"):
         self.depth = require_count("dataset.depth", depth, low=2)
         self.places = require_count("dataset.places", places)
         super().__init__(
-            symbols=2 * kinds,
-            channels=channels,
-            symbol_ms=symbol_ms,
-            rate_hz=rate_hz,
-            samples=samples,
-            seed=seed,
+            symbols=2 * kinds, channels=channels, symbol_ms=symbol_ms, rate_hz=rate_hz, samples=samples, seed=seed
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:

@@ -61,9 +61,7 @@ class BrailleLetters(DataSet):
         order = np.lexsort((repetition, y))
         expected_letter, expected_repetition = np.divmod(np.arange(COUNT), REPETITIONS)
         if (y[order] != expected_letter).any() or (repetition[order] != expected_repetition).any():
-            raise InputError(
-                f"{path}: not {REPETITIONS} repetitions of each of {CLASSES} letters; {self.remedy}"
-            )
+            raise InputError(f"{path}: not {REPETITIONS} repetitions of each of {CLASSES} letters; {self.remedy}")
         repetitions = {
             "train": (0, FIRST_VALIDATION),
             "validation": (FIRST_VALIDATION, FIRST_TEST),
@@ -85,9 +83,7 @@ class BrailleLetters(DataSet):
         x, y, repetition = (arrays[name] for name in ("x", "y", "repetition"))
         shapes = (x.shape, y.shape, repetition.shape)
         if x.dtype != np.uint8 or shapes != ((COUNT, STEPS, TAXELS), (COUNT,), (COUNT,)):
-            raise InputError(
-                f"{path}: x is {x.dtype} {x.shape}, not uint8 {(COUNT, STEPS, TAXELS)}; {self.remedy}"
-            )
+            raise InputError(f"{path}: x is {x.dtype} {x.shape}, not uint8 {(COUNT, STEPS, TAXELS)}; {self.remedy}")
         return path, (x, y, repetition)
 
     def _path(self, data_dir: Path) -> Path:
@@ -136,7 +132,7 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
 
     n_inputs: int = 2 * TAXELS
     published: ClassVar[Mapping[int, str]] = {  # maps thresholds without a catalogue entry to checksums
-        20: "4419107729a1193d099d9a60db1b473ba2cb47694fb59e5a95c99a9583dbd678",
+        20: "4419107729a1193d099d9a60db1b473ba2cb47694fb59e5a95c99a9583dbd678"
     }
 
     def __init__(self, *, threshold: int) -> None:
@@ -196,9 +192,7 @@ def trials_in(path: Path) -> Pressures:
     if not isinstance(trials, list) or not all(isinstance(trial, dict) for trial in trials):
         raise InputError(f"{path}: not a list of trials; it is another file than the published one")
     if len(trials) != COUNT:
-        raise InputError(
-            f"{path}: {len(trials)} trials, not {COUNT}; it is another file than the published one"
-        )
+        raise InputError(f"{path}: {len(trials)} trials, not {COUNT}; it is another file than the published one")
     return np.stack([_pressure(trial, f"{path}: trial {number}") for number, trial in enumerate(trials)])
 
 
@@ -216,9 +210,7 @@ def _pressure(trial: dict[str, Any], where: str) -> Pressures:
         or pressures.shape[1] != TAXELS
         or pressures.dtype.kind not in "iuf"
     ):
-        raise InputError(
-            f"{where} has taxel_data of shape {pressures.shape}, not [at least {STEPS}, {TAXELS}] numbers"
-        )
+        raise InputError(f"{where} has taxel_data of shape {pressures.shape}, not [at least {STEPS}, {TAXELS}] numbers")
     whole = np.round(pressures[:STEPS])
     if not ((whole >= 0) & (whole <= FULL) & (whole == pressures[:STEPS])).all():
         raise InputError(f"{where} has a value outside 0..{FULL}, or none that is whole")

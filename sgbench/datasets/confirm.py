@@ -20,9 +20,7 @@ from sgbench.records.confirmation import DataConfirmation, FetchedFile, Original
 def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> DataConfirmation:
     """Load a data set that has no published checksum, and return its sizes, checksums and original files."""
     if not isinstance(data_set, EventFiles) or data_set.sha256 is not None:
-        raise InputError(
-            f"data set {entry.name}: its checksum is known, run: sgbench data check {entry.name}"
-        )
+        raise InputError(f"data set {entry.name}: its checksum is known, run: sgbench data check {entry.name}")
     splits = data_set.load(data_dir)
     root = data_dir / data_set.folder
     confirmation = DataConfirmation(
@@ -75,9 +73,7 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
             raise InputError(f"{start}md5 of {file.name} is {stated}, not the published {file.md5}; {ask}")
     originals = checksum_of_checksums((file.name, file.sha256) for file in confirmation.files)
     if confirmation.sha256 != data_set.checksum_of(originals):
-        raise InputError(
-            f"{start}checksum {confirmation.sha256[:12]} does not follow from those of its files; {ask}"
-        )
+        raise InputError(f"{start}checksum {confirmation.sha256[:12]} does not follow from those of its files; {ask}")
 
 
 def _difference_from_originals(data_set: EventFiles, names: Sequence[str]) -> str | None:

@@ -51,12 +51,7 @@ class CopyMemory(SymbolTask, entry="copy_memory"):
         self.items = require_count("dataset.items", items)
         self.silence = require_count("dataset.silence", silence, low=0)
         super().__init__(
-            symbols=letters + 1,
-            channels=channels,
-            symbol_ms=symbol_ms,
-            rate_hz=rate_hz,
-            samples=samples,
-            seed=seed,
+            symbols=letters + 1, channels=channels, symbol_ms=symbol_ms, rate_hz=rate_hz, samples=samples, seed=seed
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:

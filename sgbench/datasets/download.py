@@ -77,9 +77,7 @@ def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(
-            f"{root} cannot be written: {reason}; free space, or name another --data-dir"
-        ) from error
+        raise StorageError(f"{root} cannot be written: {reason}; free space, or name another --data-dir") from error
     return lines
 
 
@@ -102,9 +100,7 @@ def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
     write_atomic(root / CHECKSUMS, json.dumps(table, indent=1, sort_keys=True).encode() + b"\n")
     if files and path.is_file():
         path.unlink()  # the unpacked files stay
-    return (
-        f"{download.name}: {size / 1e6:.1f} MB, md5 right, sha256 {sha256[:12]}; {len(files)} files unpacked"
-    )
+    return f"{download.name}: {size / 1e6:.1f} MB, md5 right, sha256 {sha256[:12]}; {len(files)} files unpacked"
 
 
 def known(root: Path) -> dict[str, Any]:
@@ -202,9 +198,7 @@ def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
     md5, sha256 = digests(path)
     if download.md5 is not None and md5 != download.md5:
         path.unlink()
-        raise AddressError(
-            f"md5 {md5} is not the published {download.md5}; it was removed, run the command again"
-        )
+        raise AddressError(f"md5 {md5} is not the published {download.md5}; it was removed, run the command again")
     return md5, sha256
 
 
@@ -228,9 +222,7 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
             raise AddressError(f"the server continues at another byte; remove {part}")
         remaining = answer.headers.get("Content-Length")
         total = have + int(remaining) if remaining is not None and remaining.isdigit() else None
-        bar = tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=name, file=sys.stderr, disable=None
-        )
+        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name, file=sys.stderr, disable=None)
         with bar, part.open("ab" if resumed else "wb") as file:
             while chunk := answer.read(CHUNK_BYTES):
                 file.write(chunk)

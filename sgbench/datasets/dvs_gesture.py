@@ -38,9 +38,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
 
     image: tuple[int, int, int] | None = (2, 128, 128)
     n_inputs: int = 2 * 128 * 128
-    source: str = (
-        "research.ibm.com/interactive/dvsgesture, cut into gestures (figshare files 38022171, 38020584)"
-    )
+    source: str = "research.ibm.com/interactive/dvsgesture, cut into gestures (figshare files 38022171, 38020584)"
     name: ClassVar[str] = "dvs_gesture"
     folder: ClassVar[str] = "DVSGesture"
     downloads: ClassVar[tuple[FileToFetch, ...]] = (
@@ -78,8 +76,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
     def originals(self, root: Path) -> list[str]:
         """List the file of every gesture, relative to `root`, training before test."""
         train, test = (
-            [f"{part}/{name}" for name in below(root / part, "user*/*.npy", self.remedy)]
-            for part in (TRAIN, TEST)
+            [f"{part}/{name}" for name in below(root / part, "user*/*.npy", self.remedy)] for part in (TRAIN, TEST)
         )
         return train + test
 

@@ -63,6 +63,4 @@ def _run(command: list[str]) -> bytes:
     except FileNotFoundError:
         raise InputError(f"{PROGRAM} is not installed; {REMEDY}") from None
     except (OSError, subprocess.SubprocessError) as error:
-        raise InputError(
-            f"{PROGRAM}: {' '.join(command[1:])} failed ({type(error).__name__}); {REMEDY}"
-        ) from error
+        raise InputError(f"{PROGRAM}: {' '.join(command[1:])} failed ({type(error).__name__}); {REMEDY}") from error

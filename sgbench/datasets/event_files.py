@@ -12,14 +12,7 @@ from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split
 from sgbench.datasets.files import problem_of
 from sgbench.datasets.formats import event_cache
 from sgbench.datasets.formats.event_bin import Pixels
-from sgbench.datasets.formats.event_store import (
-    FORMAT,
-    DamagedError,
-    Recording,
-    Writer,
-    checksum_of_samples,
-    read,
-)
+from sgbench.datasets.formats.event_store import FORMAT, DamagedError, Recording, Writer, checksum_of_samples, read
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 
@@ -51,9 +44,7 @@ class EventFiles(DataSet):
     reader: ClassVar[int] = 1  # version of the code that reads the files; raised when it makes other samples
     downloads: ClassVar[tuple[FileToFetch, ...]] = ()
     by_hand: ClassVar[str] = ""  # how to get the files without `sgbench data download`
-    recorded: ClassVar[
-        Mapping[tuple[Split, ...], int]
-    ] = {}  # published number of samples of some splits together
+    recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {}  # published number of samples of some splits together
 
     def __init__(self) -> None:
         self.found_sha256: str | None = None  # of the data, once loaded

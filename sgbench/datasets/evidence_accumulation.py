@@ -79,9 +79,7 @@ class EvidenceAccumulation(DrawnBySplit, entry="evidence_accumulation"):
             step=np.tile(np.arange(self.cues) * self.cue_every_ms, count),
             steps=np.full(side.size, self.cue_ms),
         )
-        recall = ActiveBlocks(
-            sample, RECALL * width * ones, width * ones, recall_ms * ones, self.recall_ms * ones
-        )
+        recall = ActiveBlocks(sample, RECALL * width * ones, width * ones, recall_ms * ones, self.recall_ms * ones)
         noise = ActiveBlocks(sample, NOISE * width * ones, width * ones, 0 * ones, end_ms * ones)
         parts = [(cue, self.rate_hz), (recall, self.rate_hz), (noise, self.rate_hz / 4)]
         trains = SpikeTrains.of(*fire(random, parts), end_ms * NATIVE_STEP_US * ones, self.n_inputs)

@@ -28,9 +28,7 @@ class FashionMnistSmall(FashionMnist, entry="fashion_mnist_small"):
         first = 0
         for name in SPLITS:
             per_class = self.sizes[name] // self.n_classes
-            chosen = np.stack(
-                [positions[first : first + per_class] for positions in of_class], axis=1
-            ).reshape(-1)
+            chosen = np.stack([positions[first : first + per_class] for positions in of_class], axis=1).reshape(-1)
             splits[name] = to_samples(images[chosen], labels[chosen])
             first += per_class
         return splits

@@ -49,12 +49,7 @@ class FlipFlop(SymbolTask, entry="flip_flop"):
         self.places = require_count("dataset.places", places, low=self.bits + 1)
         self.chance = require_number("dataset.pulse_chance", pulse_chance, low=0, high=1)
         super().__init__(
-            symbols=2 * bits,
-            channels=channels,
-            symbol_ms=symbol_ms,
-            rate_hz=rate_hz,
-            samples=samples,
-            seed=seed,
+            symbols=2 * bits, channels=channels, symbol_ms=symbol_ms, rate_hz=rate_hz, samples=samples, seed=seed
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:

@@ -45,9 +45,7 @@ class FsddRecordings(Spoken):
     def all_utterances(self, root: Path) -> list[Utterance]:
         """List all recordings, sorted by the speaker, digit and number in their names."""
         utterances = [_utterance(name, root) for name in self.originals(root)]
-        return sorted(
-            utterances, key=lambda utterance: (utterance.speaker, utterance.label, utterance.number)
-        )
+        return sorted(utterances, key=lambda utterance: (utterance.speaker, utterance.label, utterance.number))
 
     def divided(self, root: Path, split_of: Callable[[Utterance], Split]) -> dict[Split, list[Utterance]]:
         """Map each split to the recordings for which `split_of` returns it."""
@@ -89,9 +87,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         self.test_speaker = require_choice("dataset.test_speaker", test_speaker, SPEAKERS)
         self.validation_speaker = require_choice("dataset.validation_speaker", validation_speaker, SPEAKERS)
         if test_speaker == validation_speaker:
-            raise InputError(
-                f"dataset.validation_speaker={validation_speaker!r}: is the test speaker; choose another"
-            )
+            raise InputError(f"dataset.validation_speaker={validation_speaker!r}: is the test speaker; choose another")
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> FsddSpeaker:

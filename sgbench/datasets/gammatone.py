@@ -13,10 +13,7 @@ from sgbench.errors import InputError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-ERB_SLOPE, ERB_KNEE = (
-    21.4,
-    0.00437,
-)  # of the scale of equivalent rectangular bandwidths (ERB), Glasberg & Moore
+ERB_SLOPE, ERB_KNEE = (21.4, 0.00437)  # of the scale of equivalent rectangular bandwidths (ERB), Glasberg & Moore
 MICRO = 1e-6
 
 
@@ -144,9 +141,7 @@ def levelled(sound: Floats, level: float) -> Floats:
     return level * centred / (math.sqrt(float(np.mean(centred**2))) + 1e-9)
 
 
-def in_batches(
-    front_end: FrontEnd, sounds: Iterable[Floats], size: int
-) -> Iterator[tuple[Floats, Ints, Ints]]:
+def in_batches(front_end: FrontEnd, sounds: Iterable[Floats], size: int) -> Iterator[tuple[Floats, Ints, Ints]]:
     """Yield each sound with the times [us] and channels of its spikes; `size` sounds are computed at a time."""
     batch: list[Floats] = []
     for sound in sounds:

@@ -102,9 +102,7 @@ class ActiveBlocks(NamedTuple):
     steps: Numbers  # number of steps
 
 
-def fire(
-    random: np.random.Generator, parts: Sequence[tuple[ActiveBlocks, float]]
-) -> tuple[Numbers, Numbers, Numbers]:
+def fire(random: np.random.Generator, parts: Sequence[tuple[ActiveBlocks, float]]) -> tuple[Numbers, Numbers, Numbers]:
     """Draw independent spikes, at most one in each channel and step of 1 ms.
 
     Args:
@@ -119,9 +117,7 @@ def fire(
     return np.concatenate(sample), np.concatenate(channel), np.concatenate(time_us)
 
 
-def _fire(
-    random: np.random.Generator, blocks: ActiveBlocks, rate_hz: float
-) -> tuple[Numbers, Numbers, Numbers]:
+def _fire(random: np.random.Generator, blocks: ActiveBlocks, rate_hz: float) -> tuple[Numbers, Numbers, Numbers]:
     """Draw sample, channel and time [us] of each spike of blocks that share one rate."""
     # All pairs of channel and step of all blocks are numbered in a row; block b begins at first[b].
     first = np.concatenate([[0], np.cumsum(blocks.channels * blocks.steps)])

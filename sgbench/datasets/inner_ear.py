@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.gammatone import MICRO, Floats, Ints, evenly_heard_hz, fired, levelled
 
-GRID = (
-    2.0**16
-)  # drives of neurons are rounded to multiples of 1 / GRID, so that all processors agree on spikes
+GRID = 2.0**16  # drives of neurons are rounded to multiples of 1 / GRID, so that all processors agree on spikes
 ERB_AT_0_HZ, ERB_KNEE = 24.7, 0.00437  # equivalent rectangular bandwidth: 24.7 (1 + 0.00437 f) Hz
-ORDER, WIDTH = (
-    4,
-    1.019,
-)  # of a gammatone: order, and bandwidth b relative to the equivalent rectangular bandwidth
+ORDER, WIDTH = (4, 1.019)  # of a gammatone: order, and bandwidth b relative to the equivalent rectangular bandwidth
 
 
 @dataclass(frozen=True)

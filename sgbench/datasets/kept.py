@@ -103,17 +103,13 @@ def _encode_without_noise(encoder: Encoder, values: Values, noise: torch.Generat
     """Encode samples; return None if that draws random numbers or gives anything but sparse spikes on the CPU."""
     noise_before, torch_before = noise.get_state(), torch.get_rng_state()
     x = encoder.encode(values, noise)
-    is_random = not (
-        torch.equal(noise_before, noise.get_state()) and torch.equal(torch_before, torch.get_rng_state())
-    )
+    is_random = not (torch.equal(noise_before, noise.get_state()) and torch.equal(torch_before, torch.get_rng_state()))
     return x if isinstance(x, SparseSpikes) and x.device.type == "cpu" and not is_random else None
 
 
 def _equal_events(one: SparseSpikes, other: SparseSpikes) -> bool:
     pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
-    return all(
-        (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs
-    )
+    return all((a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
 
 
 def numbers(values: Values, dtype: torch.dtype) -> Values:

@@ -31,6 +31,5 @@ class Mnist(IdxImages, entry="mnist"):
     )
     served_at: ClassVar[str] = "https://storage.googleapis.com/cvdf-datasets/mnist/"
     by_hand: ClassVar[str] = (
-        "or put the four files of storage.googleapis.com/cvdf-datasets/mnist/ into the folder mnist "
-        "of the data root"
+        "or put the four files of storage.googleapis.com/cvdf-datasets/mnist/ into the folder mnist of the data root"
     )

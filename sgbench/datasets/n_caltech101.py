@@ -53,9 +53,7 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
         for name in self.originals(root):
             classes.setdefault(name.split("/")[1], []).append(name)
         if len(classes) != self.n_classes:
-            raise InputError(
-                f"{root / INSIDE}: holds {len(classes)} classes, not {self.n_classes}; {self.remedy}"
-            )
+            raise InputError(f"{root / INSIDE}: holds {len(classes)} classes, not {self.n_classes}; {self.remedy}")
         labels = {name: number for number, name in enumerate(sorted(classes))}
         labelled: dict[Split, list[tuple[str, int]]] = {
             split: [(name, labels[name.split("/")[1]]) for name in names]

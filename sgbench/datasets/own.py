@@ -89,9 +89,7 @@ def _map_file(path: Path) -> Tensor:
         is_large = path.stat().st_size > SMALL_BYTES  # an empty array cannot be mapped
         return torch.from_numpy(np.load(path, mmap_mode="c" if is_large else None, allow_pickle=False))
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot be read: {' '.join(str(error).split())}; add the data again"
-        ) from error
+        raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}; add the data again") from error
 
 
 def store(splits: dict[Split, Samples], folder: Path) -> None:

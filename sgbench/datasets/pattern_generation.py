@@ -37,14 +37,7 @@ class PatternGeneration(Generated, entry="pattern_generation"):
     redraws_task: bool = True
 
     def __init__(
-        self,
-        *,
-        channels: int,
-        outputs: int,
-        duration_ms: int,
-        rate_hz: float,
-        periods_ms: Sequence[float],
-        seed: int,
+        self, *, channels: int, outputs: int, duration_ms: int, rate_hz: float, periods_ms: Sequence[float], seed: int
     ) -> None:
         self.n_inputs: int = require_count("dataset.channels", channels)
         self.curves = require_count("dataset.outputs", outputs)
@@ -52,9 +45,7 @@ class PatternGeneration(Generated, entry="pattern_generation"):
         self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
         if not isinstance(periods_ms, list | tuple) or not periods_ms:
             raise InputError(f"dataset.periods_ms={periods_ms!r}: a list such as [1000, 500] is needed")
-        periods = (
-            require_number("dataset.periods_ms", period, low=0, open_low=True) for period in periods_ms
-        )
+        periods = (require_number("dataset.periods_ms", period, low=0, open_low=True) for period in periods_ms)
         self.periods_ms = tuple(periods)
         super().__init__(samples=[1, 1, 1], seed=seed)
 

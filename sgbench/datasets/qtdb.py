@@ -54,7 +54,7 @@ class Qtdb(DataSet, entry="qtdb"):
         "QTDB of the data root"
     )
     published: ClassVar[Mapping[str, str]] = {  # maps values of `unlabelled` without an entry to checksums
-        "p": "1f4d53a079a265fe0d3b487d196db0636e32ea3e8d1fb85b0f6646fcb634206b",
+        "p": "1f4d53a079a265fe0d3b487d196db0636e32ea3e8d1fb85b0f6646fcb634206b"
     }
 
     def __init__(self, *, unlabelled: str) -> None:
@@ -88,9 +88,7 @@ class Qtdb(DataSet, entry="qtdb"):
                 f"{path}: x {x.shape} and y {y.shape} are not [n, 1301, 4] and [n, 1301, 6]; {self.remedy}"
             )
         if not (np.isin(x[:, :STEPS], (0, 1)).all() and np.isin(y, (0, 1)).all() and (y.sum(2) <= 1).all()):
-            raise InputError(
-                f"{path}: x and y hold other numbers than events and one label a step; {self.remedy}"
-            )
+            raise InputError(f"{path}: x and y hold other numbers than events and one label a step; {self.remedy}")
         if name == FILES[0] and len(x) <= LAST_FOR_VALIDATION:
             raise InputError(f"{path}: {len(x)} samples are too few; {self.remedy}")
         labels = y.argmax(2).astype(np.int64)

@@ -74,9 +74,7 @@ class Randman(Generated, entry="randman"):
         self.duration_s = require_number("dataset.duration_s", duration_s, low=self.tau_s)
         super().__init__(samples=samples, seed=seed)
         self.per_class = dict(self.sizes)
-        self.sizes: Mapping[Split, int] = {
-            name: self.n_classes * size for name, size in self.per_class.items()
-        }
+        self.sizes: Mapping[Split, int] = {name: self.n_classes * size for name, size in self.per_class.items()}
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Draw the samples of all splits, sorted by class; `data_dir` is not used."""

@@ -57,9 +57,7 @@ class Redrawn(DataSet):
         order = dealt(target, self.seed)
         ends = np.cumsum([len(part.target) for part in parts])[:-1]
         return {
-            name: Samples(
-                values[positions], target[positions], None if lengths is None else lengths[positions]
-            )
+            name: Samples(values[positions], target[positions], None if lengths is None else lengths[positions])
             for name, positions in zip(SPLITS, torch.tensor_split(order, torch.from_numpy(ends)), strict=True)
         }
 

@@ -46,9 +46,7 @@ class ImageSequence(DataSet):
         require_choice("dataset.order", order, ORDERS)
         self.order = torch.arange(images.n_inputs)
         if order == "permuted":
-            random = np.random.Generator(
-                np.random.PCG64(require_count("dataset.order_seed", order_seed, low=0))
-            )
+            random = np.random.Generator(np.random.PCG64(require_count("dataset.order_seed", order_seed, low=0)))
             self.order = torch.from_numpy(np.argsort(random.random(images.n_inputs), kind="stable"))
         self.origin: Origin = images.origin
         self.n_classes: int = images.n_classes

@@ -90,9 +90,7 @@ def _read_list(path: Path, known: set[str]) -> set[str]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     missing = [name for name in names if name not in known]
     if missing:
-        raise InputError(
-            f"{path}: names {ascii(missing[0])[:80]}, which is not there; fetch the data set again"
-        )
+        raise InputError(f"{path}: names {ascii(missing[0])[:80]}, which is not there; fetch the data set again")
     return set(names)
 
 

@@ -48,9 +48,7 @@ class SpikePatterns(Generated, entry="spike_patterns"):
         self.trains = require_count("dataset.outputs", outputs)
         self.duration_ms = require_count("dataset.duration_ms", duration_ms)
         self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
-        self.output_rate_hz = require_number(
-            "dataset.output_rate_hz", output_rate_hz, low=0, high=1000, open_low=True
-        )
+        self.output_rate_hz = require_number("dataset.output_rate_hz", output_rate_hz, low=0, high=1000, open_low=True)
         super().__init__(samples=[count] * 3, seed=seed)
 
     def outputs(self) -> int:
@@ -61,9 +59,7 @@ class SpikePatterns(Generated, entry="spike_patterns"):
         """Generate the pairs, the same for all three splits; `data_dir` is not used."""
         random, count = self.random(0), self.sizes["train"]
         ones = np.ones(count, dtype=np.int64)
-        blocks = ActiveBlocks(
-            np.arange(count), 0 * ones, self.n_inputs * ones, 0 * ones, self.duration_ms * ones
-        )
+        blocks = ActiveBlocks(np.arange(count), 0 * ones, self.n_inputs * ones, 0 * ones, self.duration_ms * ones)
         spikes = fire(random, [(blocks, self.rate_hz)])
         trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * ones, self.n_inputs)
         target_spikes = fire(random, [(blocks._replace(channels=self.trains * ones), self.output_rate_hz)])

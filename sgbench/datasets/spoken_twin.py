@@ -150,8 +150,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
             for part in spoken:
                 sounds = [take.result() for take in part]
                 spikes += [
-                    (time_us.astype(np.int32), channel.astype(np.int32))
-                    for time_us, channel in self.ear.spikes(sounds)
+                    (time_us.astype(np.int32), channel.astype(np.int32)) for time_us, channel in self.ear.spikes(sounds)
                 ]
                 duration_us += [len(each) * 10**6 // self.ear.rate_hz for each in sounds]
                 part.clear()  # frees the sounds

@@ -42,9 +42,7 @@ class Ssc(EventFiles, entry="ssc"):
         )
         for split, name in FILES.items()
     )
-    by_hand: ClassVar[str] = (
-        "or put ssc_train.h5, ssc_valid.h5 and ssc_test.h5 into the folder SSC of the data root"
-    )
+    by_hand: ClassVar[str] = "or put ssc_train.h5, ssc_valid.h5 and ssc_test.h5 into the folder SSC of the data root"
 
     def originals(self, root: Path) -> list[str]:
         """List the names of the three files in the folder `root`, one for each split."""

@@ -96,6 +96,4 @@ class StoreRecall(DrawnBySplit, entry="store_recall"):
         width = self.n_inputs // GROUPS
         channel = np.repeat(np.arange(GROUPS) * width, [len(axes[0]) for axes in indices])
         ones = np.ones_like(sample)
-        return ActiveBlocks(
-            sample, channel, width * ones, position * self.character_ms, self.character_ms * ones
-        )
+        return ActiveBlocks(sample, channel, width * ones, position * self.character_ms, self.character_ms * ones)

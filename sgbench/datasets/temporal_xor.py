@@ -36,14 +36,7 @@ class TemporalXor(DrawnBySplit, entry="temporal_xor"):
     n_inputs: int = 2
 
     def __init__(
-        self,
-        *,
-        early_s: float,
-        late_s: float,
-        jitter_s: float,
-        duration_s: float,
-        samples: list[int],
-        seed: int,
+        self, *, early_s: float, late_s: float, jitter_s: float, duration_s: float, samples: list[int], seed: int
     ) -> None:
         self.jitter_s = require_number("dataset.jitter_s", jitter_s, low=0)
         self.early_s = require_number("dataset.early_s", early_s, low=self.jitter_s)

@@ -21,11 +21,7 @@ LICENCE = "tonic is GPL-3.0-only, unlike sgbench: who passes both on together fo
 MISSING = f"tonic is not installed: pip install 'sgbench[tonic]' ({LICENCE})"
 FOLDER = "tonic"  # relative to the root of all data files; each data set has a folder of its name in it
 FIFTHS = (0.6, 0.2, 0.2)  # shares of train, validation and test where tonic has one part
-FILE_SPLITS: dict[str, Split] = {
-    "train": "train",
-    "valid": "validation",
-    "test": "test",
-}  # tonic's names to ours
+FILE_SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}  # tonic's names to ours
 
 
 class SensorFacts(NamedTuple):
@@ -81,9 +77,7 @@ def _class_of(name: str) -> Callable[..., Any]:
     except ImportError as error:
         raise InputError(MISSING) from error
     classes: dict[str, Callable[..., Any]] = {
-        key: member
-        for key, member in known.items()
-        if inspect.isclass(member) and hasattr(member, "sensor_size")
+        key: member for key, member in known.items() if inspect.isclass(member) and hasattr(member, "sensor_size")
     }
     if name not in classes:
         raise InputError(f"tonic has no data set '{name}'; {suggest(name, classes)}")
@@ -179,9 +173,7 @@ class Tonic(EventFiles, entry="tonic"):
         parts = parts_of_tonic(self.chosen, root)
         labels = {split: self._labels(part) for split, part in parts.items()}
         train_labels = labels["train"]
-        positions = cast(
-            "dict[Split, NDArray[Any]]", {split: np.arange(len(part)) for split, part in labels.items()}
-        )
+        positions = cast("dict[Split, NDArray[Any]]", {split: np.arange(len(part)) for split, part in labels.items()})
         if "test" not in parts:
             positions["train"], positions["validation"], positions["test"] = stratified_split(
                 train_labels, FIFTHS, seed=0
@@ -202,9 +194,7 @@ class Tonic(EventFiles, entry="tonic"):
         targets = getattr(part, "targets", None) or ()  # empty if tonic learns them only from the files
         labels = np.asarray(targets if len(targets) == len(part) else [part[k][1] for k in range(len(part))])
         if labels.ndim != 1:
-            raise InputError(
-                f"tonic's {self.chosen} has targets of shape {labels.shape}, one class a sample is needed"
-            )
+            raise InputError(f"tonic's {self.chosen} has targets of shape {labels.shape}, one class a sample is needed")
         numbers = labels if labels.dtype.kind in "iu" else np.unique(labels, return_inverse=True)[1]
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self.n_classes:
             raise InputError(
@@ -230,9 +220,7 @@ class Tonic(EventFiles, entry="tonic"):
 TIME_NAMES = ("t", "time", "times", "ts")
 
 
-def channels_of(
-    events: Any, size: tuple[int, int, int], name: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def channels_of(events: Any, size: tuple[int, int, int], name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Convert tonic's structured events to times [us] and channels, both [events].
 
     Args:

@@ -15,9 +15,7 @@ IN_WINDOW = 0.01  # share of a surrogate's peak above which its slope counts as 
 SILENT_BY_DESIGN = "the neurons of this layer do not fire"
 
 
-def activity(
-    layer: Sequence[LayerTrace], lengths: Sequence[Tensor]
-) -> tuple[dict[str, float], dict[str, str]]:
+def activity(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[dict[str, float], dict[str, str]]:
     """Measure how often one layer fires, and how its potentials lie to the surrogate, over several batches.
 
     Steps after a sample's end do not count. Slopes are relative to the surrogate's peak.

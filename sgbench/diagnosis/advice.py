@@ -51,8 +51,7 @@ class ModuleFacts:
 OF_RUNS = Remedies(
     dead="take a surrogate that reaches further (surrogate=fast_sigmoid, or width_fwhm=4), or start louder "
     "(init.gain=1.5)",
-    explodes="narrow the surrogate (width_fwhm=0.1), or cut the recurrent gradient "
-    "(network.recurrence_gradient=cut)",
+    explodes="narrow the surrogate (width_fwhm=0.1), or cut the recurrent gradient (network.recurrence_gradient=cut)",
     silent="start louder (init.gain=1.5), or lower the threshold (neuron.threshold=0.5)",
     saturated="start quieter (init.gain=0.5), or raise the threshold (neuron.threshold=2)",
 )
@@ -69,12 +68,7 @@ NOTHING = "nothing stands out: the gradient reaches every layer and does not exp
 Test = Callable[[LayerDiagnosis], bool]
 
 
-def outlook(
-    layers: Sequence[LayerDiagnosis],
-    *,
-    all_hidden: bool = False,
-    attached: Collection[str] = (),
-) -> Outlook:
+def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False, attached: Collection[str] = ()) -> Outlook:
     """Predict whether a training that begins with these gradients explodes, learns nothing ("dead") or is fine.
 
     Args:
@@ -100,9 +94,7 @@ def why_not_fine(layers: Sequence[LayerDiagnosis], unheard: Collection[str] = ()
     """
     silent = ", ".join(layer.name for layer in layers if is_silent(layer, unheard))
     return (
-        shortened(f"{silent}: no neuron fires, so that all samples score alike until one does", 300)
-        if silent
-        else ""
+        shortened(f"{silent}: no neuron fires, so that all samples score alike until one does", 300) if silent else ""
     )
 
 
@@ -148,9 +140,7 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
     return layer.grad_norm is not None and layer.grad_norm < VANISHED * (last.grad_norm or 0.0)
 
 
-def advise(
-    diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()
-) -> Iterator[str]:
+def advise(diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()) -> Iterator[str]:
     """Yield the advice for a run, one sentence for each problem, or one sentence if no problem is found."""
     problems = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
     yield from problems
@@ -187,11 +177,7 @@ def advise_modules(diagnosis: Diagnosis, facts: ModuleFacts) -> Iterator[str]:
     problems += _sentences(others, OF_MODULES, facts.attached, last=layers[-1], unheard=facts.unheard)
     if facts.frozen:
         problems.append(
-            _named(
-                layers,
-                facts.frozen,
-                "all of its weights are frozen (requires_grad=False) and stay as they are",
-            )
+            _named(layers, facts.frozen, "all of its weights are frozen (requires_grad=False) and stay as they are")
         )
     yield from problems or [NOTHING]
     if facts.left_out:
@@ -236,9 +222,7 @@ def _sentences(
         ),
         (
             lambda layer: (layer.saturated_fraction or 0.0) > MOST_SATURATED,
-            lambda layer: (
-                f"{layer.saturated_fraction or 0.0:.0%} of its neurons fire in more than 90 % of all steps"
-            ),
+            lambda layer: f"{layer.saturated_fraction or 0.0:.0%} of its neurons fire in more than 90 % of all steps",
             remedies.saturated,
         ),
     ]
@@ -255,9 +239,7 @@ def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
         factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
         return f"the gradient grows {factor:.3g} times a step back in time"
     norm = (
-        ""
-        if layer.jacobian_norm is None
-        else f", and the Jacobian of a step has a norm of {layer.jacobian_norm:.3g}"
+        "" if layer.jacobian_norm is None else f", and the Jacobian of a step has a norm of {layer.jacobian_norm:.3g}"
     )
     return (
         f"recurrent spikes pass the gradient on as {layer.passing_steps:.0f} steps of slope 1 would{norm}, so that "
@@ -271,9 +253,7 @@ def _reach(layer: LayerDiagnosis, last: LayerDiagnosis) -> str:
     if layer.rate_per_step is not None:
         parts.append(f"{layer.rate_per_step:.2g} spikes a neuron and step")
     if layer.in_window_fraction is not None:
-        parts.append(
-            f"{1 - layer.in_window_fraction:.0%} of its potentials lie outside the surrogate's window"
-        )
+        parts.append(f"{1 - layer.in_window_fraction:.0%} of its potentials lie outside the surrogate's window")
     parts.append(f"{layer.nonzero_parameters or 0.0:.1%} of its weights get a gradient")
     if layer.grad_norm and last.grad_norm:
         parts[-1] += f", which is {layer.grad_norm / last.grad_norm:.1g} of the last layer's"

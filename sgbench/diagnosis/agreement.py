@@ -104,9 +104,7 @@ def agreements(
     ]
 
 
-def rule_gradients(
-    network: Network, rule: LearningRule, batches: Sequence[Batch], objective: Objective
-) -> Gradients:
+def rule_gradients(network: Network, rule: LearningRule, batches: Sequence[Batch], objective: Objective) -> Gradients:
     """Compute a learning rule's mean gradient over batches; several gradients within a batch are summed.
 
     A copy of the network runs with the initial weights throughout.

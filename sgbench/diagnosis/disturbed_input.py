@@ -135,9 +135,7 @@ def make_longer_steps(severity: float, generator: torch.Generator, dt_s: float) 
         x = torch.cat([x, torch.zeros_like(x[:1]).expand(padding, *x.shape[1:])]) if padding else x
         x = x.unflatten(0, (-1, factor)).sum(1)
         lengths = torch.div(batch.lengths + factor - 1, factor, rounding_mode="floor")
-        return batch._replace(
-            x=SparseSpikes.of(x) if isinstance(batch.x, SparseSpikes) else x, lengths=lengths
-        )
+        return batch._replace(x=SparseSpikes.of(x) if isinstance(batch.x, SparseSpikes) else x, lengths=lengths)
 
     return coarsen
 
@@ -153,9 +151,7 @@ def entries_of(x: Signal) -> Entries:
     events = (x if isinstance(x, SparseSpikes) else SparseSpikes.of(x)).to("cpu")
     rows, samples = events.rows(), events.shape[1]
     step, sample = torch.div(rows, samples, rounding_mode="floor"), rows % samples
-    return select_entries(
-        Entries(step, sample, events.index.long(), events.value), torch.argsort(sample, stable=True)
-    )
+    return select_entries(Entries(step, sample, events.index.long(), events.value), torch.argsort(sample, stable=True))
 
 
 def select_entries(events: Entries, selected: Tensor) -> Entries:

@@ -76,19 +76,13 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
     layers: list[Any] = list(copied.layers)
     for layer in layers:
         neuron = layer.neuron
-        quantities = {
-            name: quantity for name, quantity in neuron.named_children() if isinstance(quantity, Quantity)
-        }
+        quantities = {name: quantity for name, quantity in neuron.named_children() if isinstance(quantity, Quantity)}
         gain = getattr(neuron, "input_gain", None)
         is_leaky = all(isinstance(quantity, Decay | Threshold) for quantity in quantities.values())
         if neuron.recurrence_spec() is None or not is_leaky or layer.taps or not quantities:
-            raise InputError(
-                f"layer '{layer.name}': only leaky neurons are defined by decays in longer steps"
-            )
+            raise InputError(f"layer '{layer.name}': only leaky neurons are defined by decays in longer steps")
         if gain is not None and gain.kind != "one":
-            raise InputError(
-                f"layer '{layer.name}': input_gain={gain.kind} changes with the step; it needs one"
-            )
+            raise InputError(f"layer '{layer.name}': input_gain={gain.kind} changes with the step; it needs one")
         for name, quantity in quantities.items():
             if isinstance(quantity, Decay):
                 setattr(neuron, name, fixed(quantity, quantity() ** int(severity)))

@@ -38,9 +38,7 @@ class Expected(NamedTuple):
     surrogate: Gradients  # expectation of the surrogate gradient
 
 
-def expected_gradients(
-    network: Network, batch: Batch, objective: Objective, *, noise_slope: float
-) -> Expected:
+def expected_gradients(network: Network, batch: Batch, objective: Objective, *, noise_slope: float) -> Expected:
     """Compute the gradient of the expected loss, and the expected surrogate gradient, from all spike patterns.
 
     Args:
@@ -71,9 +69,7 @@ def _mean(by_sample: Sequence[Gradients]) -> Gradients:
     return {name: sum(of[name] for of in by_sample) / len(by_sample) for name in by_sample[0]}  # type: ignore[misc]
 
 
-def enumerated(
-    network: Network, batch: Batch, objective: Objective, *, noise_slope: float
-) -> list[Agreement]:
+def enumerated(network: Network, batch: Batch, objective: Objective, *, noise_slope: float) -> list[Agreement]:
     """Compare the expected surrogate gradient of each layer with the exact one; see `expected_gradients`."""
     expected = expected_gradients(network, batch, objective, noise_slope=noise_slope)
     return agreements("enumeration", expected.surrogate, expected.exact)
@@ -91,23 +87,18 @@ def firing_layers(network: Network) -> list[Any]:
     for layer in layers:
         surrogate = getattr(layer.neuron, "surrogate", None)
         if surrogate is None or surrogate.output != "binary" or layer.neuron.sees_all_steps:
-            raise InputError(
-                f"layer '{layer.name}': only neurons that send a 0 or a 1 step by step are enumerated"
-            )
+            raise InputError(f"layer '{layer.name}': only neurons that send a 0 or a 1 step by step are enumerated")
     return layers
 
 
 def _samples(batch: Batch) -> list[Batch]:
     x = dense(batch.x)
     return [
-        Batch(x[:, [b]], batch.target[[b]], batch.lengths[[b]], batch.position[[b]])
-        for b in range(len(batch.lengths))
+        Batch(x[:, [b]], batch.target[[b]], batch.lengths[[b]], batch.position[[b]]) for b in range(len(batch.lengths))
     ]
 
 
-def _of_sample(
-    network: Network, sample: Batch, objective: Objective, patterns: Tensor, noise: Chance
-) -> Expected:
+def _of_sample(network: Network, sample: Batch, objective: Objective, patterns: Tensor, noise: Chance) -> Expected:
     """Compute both gradients of one sample over the spike patterns [T, Z, neurons of all firing layers]."""
     count = patterns.shape[1]
     # The log probability of each pattern depends on the weights through the potentials; the spikes are constants.
@@ -130,9 +121,7 @@ def _of_sample(
     return Expected(exact, layer_gradients(copied))
 
 
-def _run_with_spikes(
-    network: Network, sample: Batch, patterns: Tensor, *, passes: bool
-) -> tuple[Network, Trajectory]:
+def _run_with_spikes(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) -> tuple[Network, Trajectory]:
     """Run a copy of the network over one sample with every spike pattern in place of its own spikes.
 
     The patterns [T, Z, neurons of all firing layers] lie on the batch axis of the returned trajectory. `passes` is

@@ -55,9 +55,7 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
     comparisons = [_compare_network(seed, make_surrogate, noise_slope) for seed in range(NETWORKS)]
     cosines = sorted(comparison["cosine"] for comparison in comparisons if "cosine" in comparison)
     if not cosines:
-        raise InputError(
-            f"{type(make_surrogate()).__name__} gives no gradient in any network; use surrogate=sigmoid"
-        )
+        raise InputError(f"{type(make_surrogate()).__name__} gives no gradient in any network; use surrogate=sigmoid")
     ratios = sorted(comparison["norm_ratio"] for comparison in comparisons)
     return Exact(
         cosine=statistics.median_low(cosines),
@@ -70,9 +68,7 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
     )
 
 
-def _compare_network(
-    seed: int, make_surrogate: Callable[[], Surrogate], noise_slope: float
-) -> dict[str, float]:
+def _compare_network(seed: int, make_surrogate: Callable[[], Surrogate], noise_slope: float) -> dict[str, float]:
     """Compare both gradients of one network; the result maps measures of `agreement.compare` to values."""
     network, batch = tiny_network(seed, make_surrogate)
     decay_s = -1e-3 / math.log(KERNEL_DECAY)

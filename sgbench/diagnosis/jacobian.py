@@ -50,9 +50,7 @@ def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
     norms, radii = [], []
     for sample in range(min(SAMPLES, len(traced.lengths))):
         for step in steps:
-            matrix = step_jacobian(
-                layer, layer_trace.currents[step], layer_trace.states[step], fields, sample
-            )
+            matrix = step_jacobian(layer, layer_trace.currents[step], layer_trace.states[step], fields, sample)
             if not bool(matrix.isfinite().all()):
                 return "the Jacobian is not finite"
             norms.append(torch.linalg.matrix_norm(matrix, 2).item())

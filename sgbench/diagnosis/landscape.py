@@ -78,9 +78,7 @@ def line_between(
         raise InputError(f"--points {points}: at most {MOST_POINTS} are allowed")
     first, last = require_number("--from", first, low=-1e3), require_number("--to", last, high=1e3)
     if not first < last:
-        raise InputError(
-            f"--from {first:g} --to {last:g}: the line has to go up, e.g. --from -0.25 --to 1.25"
-        )
+        raise InputError(f"--from {first:g} --to {last:g}: the line has to go up, e.g. --from -0.25 --to 1.25")
     direction = end - start
     if not bool(direction.any()):
         raise InputError("line: both ends have the same weights, so there is no line between them")

@@ -70,9 +70,7 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> ShownDiagnosi
         )
     for name, weight in net.named_parameters():
         if not bool(weight.isfinite().all()):
-            raise NonFiniteError(
-                f"'{name}' is not finite, so nothing can be diagnosed; begin from new weights"
-            )
+            raise NonFiniteError(f"'{name}' is not finite, so nothing can be diagnosed; begin from new weights")
     recorders = {name: _Recorder(name, module) for name, module in spiking_modules(net)}
     if not recorders:
         raise InputError(
@@ -215,11 +213,7 @@ class _Owners:
 
 
 def _run_recorded(
-    net: nn.Module,
-    recorders: dict[str, _Recorder],
-    owners: _Owners,
-    batch: Any,
-    loss: MakeLoss,
+    net: nn.Module, recorders: dict[str, _Recorder], owners: _Owners, batch: Any, loss: MakeLoss
 ) -> float:
     """Run the loss of one batch forward and backward from rest, record every spiking layer, and return the loss."""
     net.zero_grad()
@@ -261,9 +255,7 @@ def _facts(recorders: dict[str, _Recorder], owners: _Owners) -> ModuleFacts:
         equal_input=frozenset(name for name in names[:1] if _has_equal_currents(recorders[name].traces)),
         unheard=frozenset(recorder.name for recorder in called if not recorder.is_heard),
         frozen=frozenset(
-            name
-            for name in names
-            if owners.of(name) and not any(weight.requires_grad for weight in owners.of(name))
+            name for name in names if owners.of(name) and not any(weight.requires_grad for weight in owners.of(name))
         ),
         attached=frozenset(name for name in names if reset_gradient_of(recorders[name].layer) == "attached"),
         left_out={name: recorder.left_out for name, recorder in recorders.items() if recorder.left_out},
@@ -272,9 +264,7 @@ def _facts(recorders: dict[str, _Recorder], owners: _Owners) -> ModuleFacts:
 
 def _has_equal_currents(traces: Sequence[LayerTrace]) -> bool:
     return all(
-        len(current) > 1 and bool((current == current[:1]).all())
-        for trace in traces
-        for current in trace.currents
+        len(current) > 1 and bool((current == current[:1]).all()) for trace in traces for current in trace.currents
     )
 
 
@@ -297,9 +287,7 @@ def _layer(recorder: _Recorder) -> LayerDiagnosis:
     values: dict[str, Any] = {}
     reasons: dict[str, str] = dict.fromkeys(NAMES, FOREIGN)
     recurrent: bool | None = recorder.is_recurrent
-    if not recurrent and (
-        isinstance(recorder.layer, Neuron) or reset_gradient_of(recorder.layer) == "attached"
-    ):
+    if not recurrent and (isinstance(recorder.layer, Neuron) or reset_gradient_of(recorder.layer) == "attached"):
         recurrent, reasons["recurrent"] = None, "its reset may pass a gradient from step to step as well"
     for panel, missing in (flow(flat, lengths), weights(recorder.gradients), activity(flat, lengths)):
         values |= panel

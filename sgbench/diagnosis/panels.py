@@ -29,9 +29,7 @@ from sgbench.rules.base import LearningRule, Objective
 from sgbench.surrogates.base import Surrogate
 
 
-def lost_classes(
-    traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective
-) -> Iterator[str]:
+def lost_classes(traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective) -> Iterator[str]:
     r"""Yield one sentence with all classes that learn nothing, if there are some but not all.
 
     Until a spike reaches a readout that does not fire, its outputs are 0 whatever its weights are. If
@@ -103,9 +101,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     attached = {str(layer.name) for layer in network.layers if passes_reset(layer.neuron)}
     loss = sum(traced_batch.loss.item() for traced_batch in traced) / len(traced)
     compares = "agreement" in panels
-    agreements = (
-        _agreements(network, rule, traced, batches, objective, generator, step_size) if compares else ()
-    )
+    agreements = _agreements(network, rule, traced, batches, objective, generator, step_size) if compares else ()
     fields: dict[str, Any] = {
         "weights": weights_name,
         "split": split,
@@ -132,11 +128,7 @@ def _steep_resets(network: Network) -> Iterator[str]:
     high = {}
     for layer in network.layers:
         surrogate, threshold = (getattr(layer.neuron, name, None) for name in ("surrogate", "threshold"))
-        if (
-            passes_reset(layer.neuron)
-            and isinstance(surrogate, Surrogate)
-            and isinstance(threshold, Threshold)
-        ):
+        if passes_reset(layer.neuron) and isinstance(surrogate, Surrogate) and isinstance(threshold, Threshold):
             peak = (surrogate.peak or 0.0) * torch.as_tensor(threshold()).abs().max().item()
             if peak >= HIGH_PEAK:
                 high[layer.name] = peak

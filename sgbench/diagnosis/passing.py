@@ -111,9 +111,7 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
 
     found, subsets = None, [_subset(layer) for layer in layers] if surrogate.elementwise else layers
     if any(subset is not layer for subset, layer in zip(subsets, layers, strict=True)):
-        estimate = _find_width(
-            lambda width: mean_passing_steps(subsets, surrogate, width), NARROWEST, WIDEST, target
-        )
+        estimate = _find_width(lambda width: mean_passing_steps(subsets, surrogate, width), NARROWEST, WIDEST, target)
         if estimate is not None:
             low, high = _rounding_ends(estimate)
             if steps_of(low) >= target:

@@ -65,17 +65,10 @@ DISTURBANCES: dict[str, Disturbance] = {
         on_input=of_input.make_insertion,
     ),
     "dead_channels": Disturbance(
-        "share of silent input channels",
-        (0.1, 0.2, 0.4, 0.6, 0.8),
-        (0.0, 1.0),
-        on_input=of_input.make_dead_channels,
+        "share of silent input channels", (0.1, 0.2, 0.4, 0.6, 0.8), (0.0, 1.0), on_input=of_input.make_dead_channels
     ),
     "reverse": Disturbance(
-        "1: samples played backwards",
-        (1.0,),
-        (1.0, 1.0),
-        is_drawn=False,
-        on_input=of_input.make_reversal,
+        "1: samples played backwards", (1.0,), (1.0, 1.0), is_drawn=False, on_input=of_input.make_reversal
     ),
     "time_step": Disturbance(
         "length of a step by that of the training",

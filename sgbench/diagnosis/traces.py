@@ -78,8 +78,7 @@ def on_the_reference(network: Network) -> Network:
     """Return a copy of a network that runs step by step, on the reference engine."""
     if not network.spiking:
         raise InputError(
-            f"network {type(network).__name__} has no spiking neurons, so there is nothing to diagnose; "
-            f"use network=mlp"
+            f"network {type(network).__name__} has no spiking neurons, so there is nothing to diagnose; use network=mlp"
         )
     copied = copy.deepcopy(network)
     copied.engine = Engine("reference", network.engine.device)
@@ -136,9 +135,7 @@ def leaf_like(current: Tensor) -> Tensor:
     return current
 
 
-def recorded_step(
-    layer_trace: LayerTrace, neuron: Any, step: Callable[..., Any], current: Tensor, state: Any
-) -> Any:
+def recorded_step(layer_trace: LayerTrace, neuron: Any, step: Callable[..., Any], current: Tensor, state: Any) -> Any:
     """Run a step of a neuron of sgbench, and store its current, potential, spikes and the state before it."""
     current = leaf_like(current)
     output, after = step(current, state)

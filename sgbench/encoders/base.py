@@ -31,9 +31,7 @@ class Encoder(ABC):
         dt_s: duration of a step [s].
     """
 
-    output: ClassVar[
-        Literal["binary", "real"]
-    ]  # whether every input is 0 or 1, so that layers need not multiply
+    output: ClassVar[Literal["binary", "real"]]  # whether every input is 0 or 1, so that layers need not multiply
     takes: ClassVar[tuple[Form, ...]] = ("values",)  # forms of samples that `encode` accepts
     crop: bool = False  # whether spikes after the last step are dropped; else they are an error
 

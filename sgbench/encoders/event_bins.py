@@ -54,15 +54,7 @@ class EventBins(Encoder):
     takes: ClassVar[tuple[Form, ...]] = ("spikes",)
 
     def __init__(
-        self,
-        *,
-        steps: int,
-        dt_s: float,
-        crop: bool,
-        form: str,
-        polarity: str,
-        pool: int,
-        image: Image | None = None,
+        self, *, steps: int, dt_s: float, crop: bool, form: str, polarity: str, pool: int, image: Image | None = None
     ) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
         self.crop = require_flag("encoder.crop", crop)
@@ -71,18 +63,14 @@ class EventBins(Encoder):
         self.pool = require_count("encoder.pool", pool)
         self.camera = image  # shape; None if the channels are no camera's
         if self.polarity == "merged" and image is None:
-            raise InputError(
-                "encoder.polarity=merged: the data set has no polarities; use encoder.polarity=separate"
-            )
+            raise InputError("encoder.polarity=merged: the data set has no polarities; use encoder.polarity=separate")
         if self.form == "count":
             self.output = "real"  # pyright: ignore[reportAttributeAccessIssue] - elsewhere fixed by the class
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Put recorded spikes into steps and pooled inputs [T, B, M], as spikes or counts."""
         fold, inputs = self._input_of_channel(values.n_channels)
-        return bin_spikes(
-            values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count"
-        )
+        return bin_spikes(values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count")
 
     def channels(self, n_inputs: int) -> int:
         """Return the number M of inputs to which `n_inputs` channels are pooled."""

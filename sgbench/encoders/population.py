@@ -39,9 +39,7 @@ class Population(Encoder):
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
 
-    def __init__(
-        self, *, steps: int, dt_s: float, neurons: int, beta: float, last_s: float, cutoff: float
-    ) -> None:
+    def __init__(self, *, steps: int, dt_s: float, neurons: int, beta: float, last_s: float, cutoff: float) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
         self.neurons = require_count("encoder.neurons", neurons, low=3)
         self.beta = require_number("encoder.beta", beta, low=0, open_low=True)
@@ -50,9 +48,7 @@ class Population(Encoder):
 
     def responses(self, values: Tensor) -> Tensor:
         """Compute the response g in [0, 1] of each neuron to its value [B, N, K]."""
-        centres = (torch.arange(self.neurons, dtype=values.dtype, device=values.device) - 0.5) / (
-            self.neurons - 2
-        )
+        centres = (torch.arange(self.neurons, dtype=values.dtype, device=values.device) - 0.5) / (self.neurons - 2)
         width = 1 / (self.beta * (self.neurons - 2))
         return torch.exp(-((values[..., None] - centres) / width).square() / 2)
 

@@ -38,8 +38,7 @@ class Rate(Encoder):
         self.max_rate_hz = require_number("encoder.max_rate_hz", max_rate_hz, low=0, open_low=True)
         if self.max_rate_hz * self.dt_s > 1 + 1e-9:
             raise InputError(
-                f"encoder.max_rate_hz={max_rate_hz:g}: above one spike per step of {dt_s:g} s; "
-                f"at most {1 / dt_s:g} Hz"
+                f"encoder.max_rate_hz={max_rate_hz:g}: above one spike per step of {dt_s:g} s; at most {1 / dt_s:g} Hz"
             )
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:

@@ -39,18 +39,14 @@ class SpikeTime(Encoder):
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
 
-    def __init__(
-        self, *, steps: int, dt_s: float, first_s: float, last_s: float, bias_s: float | None
-    ) -> None:
+    def __init__(self, *, steps: int, dt_s: float, first_s: float, last_s: float, bias_s: float | None) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
         self.first_s = require_number("encoder.first_s", first_s, low=0)
         self.last_s = require_number("encoder.last_s", last_s, low=self.first_s)
         self.bias_s = None if bias_s is None else require_number("encoder.bias_s", bias_s, low=0)
         for name, time_s in (("last_s", self.last_s), ("bias_s", self.bias_s or 0.0)):
             if time_s / self.dt_s >= steps:
-                raise InputError(
-                    f"encoder.{name}={time_s:g}: not before the end, {steps} steps of {dt_s:g} s"
-                )
+                raise InputError(f"encoder.{name}={time_s:g}: not before the end, {steps} steps of {dt_s:g} s")
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Encode values [B, N] as one spike a channel [T, B, N], or [T, B, N + 1] with a bias channel."""

@@ -31,9 +31,7 @@ def passes_of(counts: OpCounts, *, in_time: bool = False) -> Passes:
     return "step" if recurrent or in_time else "sample"
 
 
-def matched_ann(
-    counts: OpCounts, *, weight_bits: int | None = None, passes: Passes | None = None
-) -> OpCounts:
+def matched_ann(counts: OpCounts, *, weight_bits: int | None = None, passes: Passes | None = None) -> OpCounts:
     """Compute the counts of the same layers with ReLU units: every connection multiplies each time that it runs.
 
     Hidden units compare with 0 and have no state. No product with an activation of 0 is skipped, as that pays only
@@ -45,15 +43,11 @@ def matched_ann(
         passes: how often the network runs; None for once a step if it is recurrent, else once a sample.
     """
     runs = counts.steps if (passes or passes_of(counts)) == "step" else counts.samples  # on all samples
-    layers = tuple(
-        _layer(layer, counts, runs, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers
-    )
+    layers = tuple(_layer(layer, counts, runs, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers)
     first = counts.layers[0]
     synapses_per_input = first.neurons * (first.synapses_per_pair or 1)
     inputs = (synapse_count(first.synapses[0], counts.steps) or 0) // synapses_per_input
-    return OpCounts(
-        samples=counts.samples, steps=runs, input_events=Count(total=inputs * runs), layers=layers
-    )
+    return OpCounts(samples=counts.samples, steps=runs, input_events=Count(total=inputs * runs), layers=layers)
 
 
 def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *, last: bool) -> LayerCounts:
@@ -85,9 +79,7 @@ def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *,
     )
 
 
-def _group(
-    group: SynapseCounts, layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None
-) -> SynapseCounts:
+def _group(group: SynapseCounts, layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None) -> SynapseCounts:
     """Compute the counts of a group of the matched ANN's connections in `runs` runs; bits: None for the group's."""
     synapses = synapse_count(group, counts.steps)
     if synapses is None:

@@ -122,14 +122,10 @@ class OperationCounter:
             residual_additions=Count(total=self.steps * layer.residual_additions),
             delay_operations=Count(total=total["arriving"] + total["returning"] if layer.taps else 0),
             synapses_per_pair=_synapses_per_pair(layer),
-            function_evaluations=Count(total=updates * operations.functions)
-            if operations.functions
-            else None,
+            function_evaluations=Count(total=updates * operations.functions) if operations.functions else None,
         )
 
-    def _groups(
-        self, layer: Counted, total: Counter[str], source: str, kind: Kind
-    ) -> Iterator[SynapseCounts]:
+    def _groups(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> Iterator[SynapseCounts]:
         """Yield the counts of a layer's connections from its source (of this kind), then of recurrent ones."""
         wiring, per_step = self._feed_forward(layer)
         bits = getattr(layer, "weight_bits", None) or self.bits
@@ -160,14 +156,7 @@ class OperationCounter:
         return wiring, layer.neurons * recurrent_fan_out(layer)
 
     def _synapses(
-        self,
-        source: str,
-        wiring: Wiring,
-        kind: Kind,
-        effective: int,
-        per_step: int,
-        weights: StoredWeights,
-        bits: int,
+        self, source: str, wiring: Wiring, kind: Kind, effective: int, per_step: int, weights: StoredWeights, bits: int
     ) -> SynapseCounts:
         """Return the counts of one group of connections."""
         return SynapseCounts(

@@ -75,9 +75,7 @@ class Matched:
         return (min(bounds), max(bounds)) if bounds else None
 
 
-def matched(
-    counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float, in_time: bool = False
-) -> Matched:
+def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float, in_time: bool = False) -> Matched:
     """Compare a spiking network with its matched ANN on several targets.
 
     Args:
@@ -87,14 +85,9 @@ def matched(
         in_time: whether a sample is a series in time, so that the ANN runs in each step.
     """
     passes = passes_of(counts, in_time=in_time)
-    comparisons = {
-        target.name: compare(counts, target=target, dt_s=dt_s, passes=passes) for target in targets
-    }
+    comparisons = {target.name: compare(counts, target=target, dt_s=dt_s, passes=passes) for target in targets}
     return Matched(
-        rate=synapse_rate(counts),
-        activation_bits=activation_bits(counts),
-        comparisons=comparisons,
-        passes=passes,
+        rate=synapse_rate(counts), activation_bits=activation_bits(counts), comparisons=comparisons, passes=passes
     )
 
 
@@ -117,9 +110,7 @@ def synapse_rate(counts: OpCounts) -> float:
     return sum(group.effective.total or 0 for group in groups) / dense
 
 
-def compare(
-    counts: OpCounts, *, target: EnergyTarget, dt_s: float, passes: Passes | None = None
-) -> EnergyComparison:
+def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float, passes: Passes | None = None) -> EnergyComparison:
     r"""Compare a spiking network with its matched ANN on one target, and find the rate at which they cost the same.
 
     If the number of events is scaled by a factor f, the energy of the spiking network is linear in f:
@@ -173,10 +164,7 @@ def _crossing_rate(
 def silenced(counts: OpCounts) -> OpCounts:
     """Return the counts of the same network if there were no events: neurons are still updated in each step."""
     return counts.model_copy(
-        update={
-            "input_events": Count(total=0),
-            "layers": tuple(_silent_layer(layer) for layer in counts.layers),
-        }
+        update={"input_events": Count(total=0), "layers": tuple(_silent_layer(layer) for layer in counts.layers)}
     )
 
 

@@ -46,20 +46,11 @@ class DecisionTimes:
     """
 
     def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        input_kind: Kind,
-        *,
-        bits: int,
-        steps: int,
-        confidences: Sequence[float],
+        self, network: Network, loss: Loss, input_kind: Kind, *, bits: int, steps: int, confidences: Sequence[float]
     ) -> None:
         for layer in [*network.hidden_layers, network.readout]:
             if layer.neuron.sees_all_steps:
-                raise InputError(
-                    f"layer '{layer.name}' takes all time steps at once: no decision before the end"
-                )
+                raise InputError(f"layer '{layer.name}' takes all time steps at once: no decision before the end")
         if "class" not in loss.targets:
             raise InputError(f"loss {type(loss).__name__}: gives no class of a sample, so nothing is decided")
         self.network, self.loss = network, loss

@@ -60,9 +60,7 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> C
     )
 
 
-def _unsupported(
-    counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]
-) -> Iterator[str]:
+def _unsupported(counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]) -> Iterator[str]:
     """Yield a line for each neuron, input, fan-in and operation of a network that the chip does not support."""
     for role, name in neurons.items():
         if chip.neurons is not None and name.split("/")[0] not in chip.neurons:

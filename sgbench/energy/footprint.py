@@ -30,9 +30,7 @@ class Footprint:
     weights: int | None  # number of stored weights and biases; None if a layer's is unknown
     zero_weights: int | None  # number of stored weights that are 0; None if a layer's is unknown
     state_words: float  # number of state variables of all neurons
-    bytes_by_bits: dict[
-        int, float
-    ]  # maps bits of a number to the memory of weights and states; empty if unknown
+    bytes_by_bits: dict[int, float]  # maps bits of a number to the memory of weights and states; empty if unknown
     connection_sparsity: float | None  # fraction of stored weights that are 0
     activation_sparsity: float  # fraction of connections times steps without an event
     synaptic_operations: Mean  # of a sample

@@ -54,9 +54,7 @@ def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
             wraps_at_j = float((package / "max_energy_range_uj").read_text()) / UJ_PER_J
             _rapl_j(package)
         except OSError as error:
-            missing.append(
-                f"RAPL: not available: {package.name}: {error.strerror}; its files need read access"
-            )
+            missing.append(f"RAPL: not available: {package.name}: {error.strerror}; its files need read access")
         else:
             available.append(Meter(f"RAPL {name}", lambda package=package: _rapl_j(package), wraps_at_j))
     cards, reason = _nvml()

@@ -62,14 +62,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)  # totals by field of `LayerCounts`
 
     def connect(
-        self,
-        received: Received,
-        wiring: Wiring,
-        *,
-        effective: int,
-        dense: int,
-        weights: StoredWeights,
-        fan_in: int,
+        self, received: Received, wiring: Wiring, *, effective: int, dense: int, weights: StoredWeights, fan_in: int
     ) -> None:
         """Add the operations of a group of connections from a source; each effective one reads a weight."""
         key = (received.source, wiring, received.kind)
@@ -295,11 +288,7 @@ def is_counted(name: str) -> bool:
 
 
 def count_function(
-    name: str,
-    received: Received,
-    arguments: tuple[Sequence[Any], Mapping[str, Any]],
-    output: Tensor,
-    tally: Tally,
+    name: str, received: Received, arguments: tuple[Sequence[Any], Mapping[str, Any]], output: Tensor, tally: Tally
 ) -> str:
     """Count the operations of one call of a torch function; return whether its output is "binary" or "real".
 

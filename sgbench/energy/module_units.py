@@ -62,9 +62,7 @@ def _one_layer(module: Any, layer: int, suffix: str) -> Any:
     """Return a module with one layer and direction of `module`; suffix: "_reverse" for the backward direction."""
     end = f"_l{layer}{suffix}"
     weights = {
-        f"{name.removesuffix(end)}_l0": weight
-        for name, weight in module.state_dict().items()
-        if name.endswith(end)
+        f"{name.removesuffix(end)}_l0": weight for name, weight in module.state_dict().items() if name.endswith(end)
     }
     first = weights["weight_ih_l0"]
     extra = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
@@ -110,9 +108,7 @@ NEURONS: dict[str, Operations] = {  # of snnTorch: operations and state words of
     "RLeaky": Operations(1, 3, 1, 1),  # the same, and V s joins
     "Synaptic": Operations(2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s
     "RSynaptic": Operations(2, 4, 1, 2),
-    "Alpha": Operations(
-        3, 6, 1, 3
-    ),  # alpha e, beta i, tau (e + i); + I, - I, a reset of each of three states
+    "Alpha": Operations(3, 6, 1, 3),  # alpha e, beta i, tau (e + i); + I, - I, a reset of each of three states
     "SLSTM": Operations(0, 1, 1, 0),  # its cell is counted apart; - theta s, > theta
 }
 

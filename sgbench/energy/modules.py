@@ -36,9 +36,7 @@ ADDING = frozenset(("add", "__add__", "__radd__", "__iadd__", "add_"))
 
 DROPPING = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 """Names of torch functions that pass values on unless they are called for training."""
-LOOKING = frozenset(
-    ("__eq__", "__ne__", "__repr__", "__format__", "item", "tolist", "is_floating_point", "__bool__")
-)
+LOOKING = frozenset(("__eq__", "__ne__", "__repr__", "__format__", "item", "tolist", "is_floating_point", "__bool__"))
 """Names of functions that look at values, and of which no arithmetic of a network comes."""
 MOST_LETTERS = 100  # in the name of a layer or source in a record
 
@@ -71,13 +69,7 @@ class ModuleCounter:
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        *,
-        input_kind: str,
-        bits: int,
-        fold_batch_norm: bool,
-        leave_out: bool = False,
+        self, network: nn.Module, *, input_kind: str, bits: int, fold_batch_norm: bool, leave_out: bool = False
     ) -> None:
         if input_kind not in ("binary", "real"):
             raise InputError(f"input_kind={input_kind!r}: one of binary, real is needed")
@@ -224,15 +216,11 @@ class ModuleCounter:
         kind = received.kind if operations.keeps_kind(module) else "real"
         self._mark(output, name, is_spiking and not units.is_graded(module), kind)
 
-    def _layer(
-        self, module: Any, inputs: tuple[Any, ...], received: Received, output: Tensor, tally: Tally
-    ) -> None:
+    def _layer(self, module: Any, inputs: tuple[Any, ...], received: Received, output: Tensor, tally: Tally) -> None:
         """Add the operations of one call of a module to its tally, by the function for its class."""
         if isinstance(module, operations.BATCH_NORMS):
             if module.training:
-                raise InputError(
-                    f"'{tally.name}': a {type(module).__name__} in training mode; call eval() first"
-                )
+                raise InputError(f"'{tally.name}': a {type(module).__name__} in training mode; call eval() first")
             tally.counts["normalisation_operations"] += 0 if self.fold_batch_norm else output.numel()
         elif isinstance(module, units.CELLS):
             state = inputs[1] if len(inputs) > 1 else None
@@ -287,9 +275,7 @@ class _FunctionWatcher(TorchFunctionMode):
             self._function(name, Received(known[0], *origin), (args[1:], by_name), output)
         elif origins and not (counter.leave_out and name in LOOKING):
             where = type(counter.network).__name__
-            message = (
-                f"the counter does not know '{name}' between modules of {where}; use a module in its place"
-            )
+            message = f"the counter does not know '{name}' between modules of {where}; use a module in its place"
             counter._leave_out(name, f"a function between modules of {where}", message)
             counter._mark(output, name, is_spiking=False)
 

@@ -62,9 +62,7 @@ def operation_counts(
                 yield OperationCount(operation, layer.name, location, total, count.reason)
         if layer.name in traffic:
             moves = traffic[layer.name]
-            for operation, number in zip(
-                TRANSPORT, (moves.messages, moves.east_west, moves.north_south), strict=True
-            ):
+            for operation, number in zip(TRANSPORT, (moves.messages, moves.east_west, moves.north_south), strict=True):
                 yield OperationCount(operation, layer.name, layer.name, number)
     yield OperationCount("step", counts.layers[0].name, "the network", exactly(counts.steps))
 
@@ -134,8 +132,7 @@ def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
             update={
                 "state_bits": min(bits, layer.state_bits),
                 "synapses": tuple(
-                    group.model_copy(update={"weight_bits": min(bits, group.weight_bits)})
-                    for group in layer.synapses
+                    group.model_copy(update={"weight_bits": min(bits, group.weight_bits)}) for group in layer.synapses
                 ),
             }
         )

@@ -131,8 +131,7 @@ def _traffic(
     spikes_per_core = spikes / source.cores
     messages = spikes_per_core * len(routes)
     east_west, north_south = (
-        spikes_per_core * sum(abs(_tile(a, chip)[axis] - _tile(b, chip)[axis]) for a, b in routes)
-        for axis in (0, 1)
+        spikes_per_core * sum(abs(_tile(a, chip)[axis] - _tile(b, chip)[axis]) for a, b in routes) for axis in (0, 1)
     )
     width, height = _mesh(chip, last_core(pieces))
     return Traffic(

@@ -28,11 +28,7 @@ def pooled(counts: Sequence[OpCounts]) -> OpCounts:
 def _shape(counts: OpCounts) -> list[Any]:
     """Return layers, neurons and connections, in which networks must agree to be pooled."""
     return [
-        (
-            layer.name,
-            layer.neurons,
-            [(group.source, group.wiring, group.operation) for group in layer.synapses],
-        )
+        (layer.name, layer.neurons, [(group.source, group.wiring, group.operation) for group in layer.synapses])
         for layer in counts.layers
     ]
 

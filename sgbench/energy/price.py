@@ -55,9 +55,7 @@ def access_pj(price: MemoryPrice, size_bytes: float) -> BoundedValue:
             share = math.log(size_bytes / smaller.size_bytes) / whole
             value = smaller.access_pj + share * (larger.access_pj - smaller.access_pj)
             return BoundedValue(value, smaller.access_pj, larger.access_pj)
-    raise InputError(
-        f"a memory of {size_bytes:,.0f} bytes is larger than any with a price, {largest.size_bytes:,.0f}"
-    )
+    raise InputError(f"a memory of {size_bytes:,.0f} bytes is larger than any with a price, {largest.size_bytes:,.0f}")
 
 
 @dataclass(frozen=True)
@@ -299,9 +297,7 @@ def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> 
     known = load_targets(config_dirs, everything=True)
     for name in names:
         if name not in known:
-            raise InputError(
-                f"energy target '{name}' does not exist; {suggest(name, known, 'sgbench list energy')}"
-            )
+            raise InputError(f"energy target '{name}' does not exist; {suggest(name, known, 'sgbench list energy')}")
     return {name: known[name] for name in names} if names else known
 
 

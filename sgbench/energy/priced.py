@@ -18,13 +18,7 @@ from sgbench.tables.table import Cell, Table, number, numbers, texts
 if TYPE_CHECKING:
     from sgbench.plots.energy_terms import EnergyBar
 
-HEAD = (
-    "target",
-    "evidence",
-    "dynamic energy an inference",
-    "static energy an inference",
-    "operations without a price",
-)
+HEAD = ("target", "evidence", "dynamic energy an inference", "static energy an inference", "operations without a price")
 STAR = "*: a part of the dynamic energy; sgbench energy list TARGET names what else a price list leaves out"
 
 OF_NEURONS = tuple(name for name in NEEDED if name.startswith("neuron_"))
@@ -67,9 +61,7 @@ class PricedNetwork(ShownTable):
         estimates = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
         if left_out:
             why = f"not counted: {', '.join(left_out)}"
-            estimates = [
-                replace(estimate, dynamic_nj=None, reasons=(*estimate.reasons, why)) for estimate in estimates
-            ]
+            estimates = [replace(estimate, dynamic_nj=None, reasons=(*estimate.reasons, why)) for estimate in estimates]
         return cls(counts, targets, tuple(estimates), title, left_out)
 
     def __getitem__(self, target: str) -> EnergyEstimate:

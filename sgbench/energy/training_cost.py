@@ -91,9 +91,7 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
     )
 
 
-def _by_events(
-    record: RunRecord, counts: OpCounts, learning: Learning, sizes: Mapping[str, int]
-) -> TrainingCost:
+def _by_events(record: RunRecord, counts: OpCounts, learning: Learning, sizes: Mapping[str, int]) -> TrainingCost:
     """Compute the cost of training a network that multiplies only when a spike arrives; see `training_cost`."""
     groups = [group for layer in counts.layers for group in layer.synapses]
     # Spikes through synapses in one sample, of all layers and of hidden ones.

@@ -52,9 +52,7 @@ class EnergyVerdict:
     @property
     def inside(self) -> bool:
         """Return whether the predicted and the measured interval overlap."""
-        return (
-            self.predicted_nj.low <= self.measured_nj.high and self.measured_nj.low <= self.predicted_nj.high
-        )
+        return self.predicted_nj.low <= self.measured_nj.high and self.measured_nj.low <= self.predicted_nj.high
 
 
 def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
@@ -81,9 +79,7 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
     return verdicts
 
 
-def _verdict(
-    name: str, case: EnergyCase, point: CasePoint, target: str, energy: BoundedValue
-) -> EnergyVerdict:
+def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: BoundedValue) -> EnergyVerdict:
     """Compare the predicted energy of one measurement with the measured one."""
     verdict = EnergyVerdict(
         case=name,
@@ -107,9 +103,7 @@ def _predictions(name: str, case: EnergyCase, target: EnergyTarget) -> list[Boun
     priced = [_price_point(name, case, point, target) for point in case.points]
     if case.compare == "prices":
         return priced
-    offsets = [
-        point.measured_nj.value - energy.value for point, energy in zip(case.points, priced, strict=True)
-    ]
+    offsets = [point.measured_nj.value - energy.value for point, energy in zip(case.points, priced, strict=True)]
     return [_add_offset(energy, offsets, index) for index, energy in enumerate(priced)]
 
 
@@ -182,9 +176,7 @@ def _price_point(name: str, case: EnergyCase, point: CasePoint, target: EnergyTa
         parts = {"dynamic": estimate.dynamic_nj, "static": estimate.static_nj, "whole": estimate.whole_nj}
         energy = parts[case.part]
         if energy is None:
-            raise InputError(
-                f"energy case '{name}': no total on {target.name}: {'; '.join(estimate.reasons)}"
-            )
+            raise InputError(f"energy case '{name}': no total on {target.name}: {'; '.join(estimate.reasons)}")
         energies.append(energy)
     return BoundedValue(energies[0].value, energies[1].low, energies[2].high)
 

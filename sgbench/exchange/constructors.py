@@ -59,9 +59,7 @@ def synaptic(
 
 def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
     """Make leaky integrators that do not fire, with a fixed decay per step beta: one value, or one each [N]."""
-    neuron = LeakyReadout(
-        neurons, beta=_checked_range("beta", beta, neurons), input_gain="one", learn_beta="none"
-    )
+    neuron = LeakyReadout(neurons, beta=_checked_range("beta", beta, neurons), input_gain="one", learn_beta="none")
     _set_values((neuron.beta, beta))
     return neuron
 

@@ -49,9 +49,7 @@ class LayerNumbers:
         if isinstance(self.layer, ConvLayer):
             rows = gain.view(len(self.weight), -1)
             if bool((rows != rows[:, :1]).any()):
-                raise self.refused(
-                    reader, "gains that differ within an image cannot go into its shared weights"
-                )
+                raise self.refused(reader, "gains that differ within an image cannot go into its shared weights")
             rows = rows[:, 0]
         recurrent = self.recurrent
         if recurrent is not None:
@@ -63,9 +61,7 @@ class LayerNumbers:
         """Add to V a weight from each neuron to itself, float64 [N], and a note on it."""
         weight, recurrent = weight.to(self.weight.dtype), self.recurrent
         if recurrent is not None and recurrent.dim() not in (1, 2):
-            raise self.refused(
-                reader, f"reset={self.reset} cannot be joined with a convolution among neurons"
-            )
+            raise self.refused(reader, f"reset={self.reset} cannot be joined with a convolution among neurons")
         total = weight
         if recurrent is not None:
             total = recurrent + (weight if recurrent.dim() == 1 else weight.diag())
@@ -97,17 +93,13 @@ def require_linear(layer: Layer, reader: str) -> LinearSpec:
     kind = type(layer.neuron).__name__
     spec = layer.neuron.recurrence_spec()
     if spec is None:
-        raise InputError(
-            f"layer '{layer.name}': {kind} is none of {reader}'s neurons, whose equations are linear"
-        )
+        raise InputError(f"layer '{layer.name}': {kind} is none of {reader}'s neurons, whose equations are linear")
     if isinstance(spec.surrogate, Surrogate):
         _require_step(layer.name, spec.surrogate, reader)
     absent = (spec.second_potential, spec.second_spike, spec.threshold_slope)
     synapse = spec.second is not None and is_zero(spec.input)
     if not all(map(is_zero, absent)) or not (synapse or (spec.second is None and is_zero(spec.coupling))):
-        raise InputError(
-            f"layer '{layer.name}': {kind} adapts or couples variables as none of {reader}'s neurons does"
-        )
+        raise InputError(f"layer '{layer.name}': {kind} adapts or couples variables as none of {reader}'s neurons does")
     return spec
 
 

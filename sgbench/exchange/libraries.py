@@ -55,10 +55,7 @@ def _snntorch(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, 
         return numbers, f"snn.Leaky({', '.join(options)})"
     if reset == "zero":
         options.append("reset_delay=False")  # which keeps the current of the step after a spike
-    return (
-        numbers,
-        f"snn.Synaptic(alpha={store.tensor(f'{name}.alpha', numbers.synapse)}, {', '.join(options)})",
-    )
+    return (numbers, f"snn.Synaptic(alpha={store.tensor(f'{name}.alpha', numbers.synapse)}, {', '.join(options)})")
 
 
 def _spikingjelly(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str]:
@@ -104,9 +101,7 @@ def _norse(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str
         return numbers, f"norse.IAFCell(norse.IAFParameters(v_th={threshold}))"
     decays = [numbers.decay, *([] if numbers.synapse is None else [numbers.synapse])]
     if any(bool((decay == 1).any()) for decay in decays):
-        raise numbers.refused(
-            reader, "some of its decays are 1, and its reset is not to 0 or it does not fire"
-        )
+        raise numbers.refused(reader, "some of its decays are 1, and its reset is not to 0 or it does not fire")
     inverse_taus = [1 - decay for decay in decays]  # in steps, and the gains of Norse's inputs
     numbers = numbers.scaled(1 / torch.stack(inverse_taus).prod(0), reader)
     leak = store.tensor(f"{name}.leak", torch.zeros(1, dtype=torch.float64))
@@ -151,9 +146,7 @@ def _sinabs(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, st
             raise numbers.refused(reader, "its synaptic current is gone after a step (a decay of 0)")
         options.append(f"tau_syn={_steps(store, numbers, 'syn', numbers.synapse)}")
         numbers = numbers.scaled(1 / numbers.synapse, reader)
-    options.append(
-        f"spike_threshold={store.tensor(f'{name}.threshold', _thresholds_above(numbers, store.dtype))}"
-    )
+    options.append(f"spike_threshold={store.tensor(f'{name}.threshold', _thresholds_above(numbers, store.dtype))}")
     if numbers.reset == "none":
         raise numbers.refused(reader, NO_RESET)
     reset = "sa.MembraneReset()"
@@ -176,9 +169,7 @@ def _reset_amount(numbers: LayerNumbers, reader: str) -> Tensor:
     if numbers.reset == "subtract_decayed":
         return threshold
     if bool((numbers.decay == 0).any()):
-        raise numbers.refused(
-            reader, "it subtracts from a potential that is gone after a step (a decay of 0)"
-        )
+        raise numbers.refused(reader, "it subtracts from a potential that is gone after a step (a decay of 0)")
     return threshold / numbers.decay
 
 
@@ -232,10 +223,7 @@ LIBRARIES = {
     "sinabs": Library(
         "sinabs",
         "import sinabs.activation as sa\nimport sinabs.layers as sl\nimport torch\nfrom torch import nn\n",
-        _layer(
-            "self.neurons.init_state_with_shape(currents.shape[1:])",
-            "out = self.neurons(current[:, None])[:, 0]",
-        ),
+        _layer("self.neurons.init_state_with_shape(currents.shape[1:])", "out = self.neurons(current[:, None])[:, 0]"),
         _sinabs,
     ),
 }

@@ -115,9 +115,7 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
     helpers = [code for name, code in (("Images(", IMAGES), ("Scale(", SCALE)) if name in text]
     build = BUILD.format(layers=textwrap.indent(text, " " * 12), dtype=store.dtype)
     head = f'"""{_docstring(library, about)}\n"""\n'
-    return LibraryCode(
-        "\n".join([head, IMPORTS + library.imports, *helpers, library.layer, build]), store.tensors
-    )
+    return LibraryCode("\n".join([head, IMPORTS + library.imports, *helpers, library.layer, build]), store.tensors)
 
 
 def _docstring(library: Library, about: Sequence[str]) -> str:

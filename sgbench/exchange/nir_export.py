@@ -156,9 +156,7 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
             continue
         rows = gain.reshape(len(product.weight), -1)
         if (rows != rows[:, :1]).any():
-            raise InputError(
-                f"layer '{name}': gains that differ within an image cannot go into its shared weights"
-            )
+            raise InputError(f"layer '{name}': gains that differ within an image cannot go into its shared weights")
         for field in {"weight", "bias"} & vars(product).keys():
             values = getattr(product, field)
             scaled = values * rows[:, 0].reshape(-1, *[1] * (values.ndim - 1))
@@ -224,9 +222,7 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
         return (nir.IF if firing else nir.I)(r=numbers(spec.input) / dt_s, **firing)
     _require_leaks(layer, beta)
     tau = time_constant(beta, dt_s, step)
-    return (nir.LIF if firing else nir.LI)(
-        tau=tau, r=numbers(spec.input) / (1 - beta), v_leak=zeros, **firing
-    )
+    return (nir.LIF if firing else nir.LI)(tau=tau, r=numbers(spec.input) / (1 - beta), v_leak=zeros, **firing)
 
 
 def _integrates_behind_a_synapse(layer: Layer) -> bool:

@@ -62,8 +62,7 @@ def in_order(graph: Any) -> list[GraphLayer]:
         elif kind != "Flatten":
             reason = "where weights are expected" if kind in NEURONS else "which no layer here stands for"
             raise InputError(
-                f"node '{here}': a {kind}, {reason}; known: "
-                f"{', '.join((*RECURRENT, *NEURONS, POOL, 'Flatten'))}"
+                f"node '{here}': a {kind}, {reason}; known: {', '.join((*RECURRENT, *NEURONS, POOL, 'Flatten'))}"
             )
         if len(layers) > len(nodes):
             raise InputError("the graph runs in a circle")
@@ -90,8 +89,7 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         inner_nodes, inner_edges = _inlined(node)
         ends = ("Input", "Output")
         new_name = {
-            inner: name if _kind(inner_node) in ends else f"{name}/{inner}"
-            for inner, inner_node in inner_nodes.items()
+            inner: name if _kind(inner_node) in ends else f"{name}/{inner}" for inner, inner_node in inner_nodes.items()
         }
         first = [new_name[b] for a, b in inner_edges if _kind(inner_nodes[a]) == "Input"]
         last = [new_name[a] for a, b in inner_edges if _kind(inner_nodes[b]) == "Output"]
@@ -141,9 +139,7 @@ NEAR = 1e-9  # of a gain to 1, which rounding of time constants explains
 MATRIX = 2  # dimensions of dense weights
 
 
-def from_nir(
-    graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = None, step: str | None = None
-) -> Chain:
+def from_nir(graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = None, step: str | None = None) -> Chain:
     """Build the network that a graph describes; neuron parameters are fixed, weights can be trained.
 
     Gains other than 1 go into the weights. A neuron that fires is reset to 0 before the next step, and recurrent
@@ -203,9 +199,7 @@ class _Clock(NamedTuple):
         return torch.from_numpy(decay_per_step(_flat(tau), self.dt_s, self.step))
 
 
-def _layer(
-    name: str, source: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock
-) -> DenseLayer | ConvLayer:
+def _layer(name: str, source: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock) -> DenseLayer | ConvLayer:
     """Build a layer with the weights of a graph's layer, times the gain of its neurons."""
     neuron, gain = _neurons(source.node, make_surrogate, clock)
     product, recurrent = source.product, source.recurrent
@@ -229,9 +223,7 @@ def _layer(
     return layer
 
 
-def _recurrent_weights(
-    recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, row_gain: Tensor
-) -> nn.Parameter:
+def _recurrent_weights(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, row_gain: Tensor) -> nn.Parameter:
     """Return the weights of a recurrent node, times the gain of each neuron or of each row of weights."""
     if hasattr(recurrent, "scale"):
         scale = np.broadcast_to(np.reshape(recurrent.scale, -1), (layer.neurons,))
@@ -271,9 +263,7 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
     return constructors.leaky(make_surrogate(), neurons, **numbers, reset="zero"), gain
 
 
-def _convolution(
-    name: str, product: Any, neurons: int, neuron: Neuron, wiring: str, *, bias: bool
-) -> ConvLayer:
+def _convolution(name: str, product: Any, neurons: int, neuron: Neuron, wiring: str, *, bias: bool) -> ConvLayer:
     """Build a convolutional layer of the shape of the node `product`, whose weights are set later."""
     weight, stride = product.weight, int(np.ravel(product.stride)[0])
     _check_convolution(product, stride=stride)

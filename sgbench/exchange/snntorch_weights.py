@@ -145,11 +145,7 @@ def _layer(
 def _weight(module: _Module) -> Tensor:
     """Return the weights of a Linear or Conv2d; raise an `InputError` for another module."""
     weight = module.tensors.get("weight")
-    if (
-        weight is None
-        or set(module.tensors) - {"weight", "bias"}
-        or weight.dim() not in (MATRIX_DIMS, FILTER_DIMS)
-    ):
+    if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX_DIMS, FILTER_DIMS):
         names = ", ".join(module.tensors)
         raise InputError(f"module '{module.name}' ({names}): a Linear or Conv2d is expected in this place")
     return weight
@@ -188,9 +184,7 @@ def _neurons(
     beta, threshold = parameter("beta"), parameter("threshold")
     if "alpha" in tensors:
         alpha = parameter("alpha")
-        return constructors.synaptic(
-            make_surrogate(), count, alpha=alpha, beta=beta, threshold=threshold, reset=reset
-        )
+        return constructors.synaptic(make_surrogate(), count, alpha=alpha, beta=beta, threshold=threshold, reset=reset)
     return constructors.leaky(make_surrogate(), count, beta=beta, threshold=threshold, reset=reset)
 
 
@@ -248,15 +242,11 @@ def _recurrent_weights(module: _Module, weights: Tensor, layer: DenseLayer | Con
     """Return recurrent weights in the layer's shape; raise an `InputError` if they do not fit."""
     if layer.recurrence == "one_to_one":
         if weights.numel() not in (1, layer.neurons):
-            raise InputError(
-                f"module '{module.name}': {weights.numel()} weights among {layer.neurons} neurons"
-            )
+            raise InputError(f"module '{module.name}': {weights.numel()} weights among {layer.neurons} neurons")
         return weights.flatten().expand(layer.neurons).clone()
     dimensions = FILTER_DIMS if isinstance(layer, ConvLayer) else MATRIX_DIMS
     if weights.dim() != dimensions or weights.shape[:2] != (layer.weight.shape[0],) * 2:
-        raise InputError(
-            f"module '{module.name}': weights among neurons of shape {tuple(weights.shape)} do not fit"
-        )
+        raise InputError(f"module '{module.name}': weights among neurons of shape {tuple(weights.shape)} do not fit")
     return weights.clone()
 
 

@@ -92,8 +92,7 @@ class WholeLayer:
         point = self._point(precision)
         one = 1 << precision.decay_bits
         decay, synapse = (
-            None if real is None else np.round(real * one).astype(np.int64)
-            for real in (self.decay, self.synapse)
+            None if real is None else np.round(real * one).astype(np.int64) for real in (self.decay, self.synapse)
         )
         units = None if self.threshold is None else self._whole_threshold(self.threshold, point)
         threshold = np.int64(0) if units is None else units
@@ -141,12 +140,7 @@ class WholeLayer:
             )
 
     def _after_reset(
-        self,
-        potential: Whole,
-        spikes: Whole,
-        threshold: Whole | np.int64,
-        decay: Whole | None,
-        precision: Precision,
+        self, potential: Whole, spikes: Whole, threshold: Whole | np.int64, decay: Whole | None, precision: Precision
     ) -> Whole:
         """Return what the decay and the reset by the last step's spikes leave of the last potential.
 

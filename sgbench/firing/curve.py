@@ -55,9 +55,7 @@ def stepping(surrogates: Sequence[Surrogate]) -> Iterator[None]:
         surrogates: all surrogates of a network; those without a smooth firing stay as they are.
     """
     smooth: list[tuple[Surrogate, FiresOtherwise | None, Output]] = [
-        (surrogate, surrogate.firing, surrogate.output)
-        for surrogate in surrogates
-        if is_smooth(surrogate.firing)
+        (surrogate, surrogate.firing, surrogate.output) for surrogate in surrogates if is_smooth(surrogate.firing)
     ]
     for surrogate, _, _ in smooth:
         surrogate.firing, surrogate.output = None, "binary"

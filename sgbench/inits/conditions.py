@@ -114,15 +114,11 @@ class PotentialStep(NamedTuple):
             for coefficient in (neuron.decay, neuron.threshold, neuron.input)
         )
         if bool((beta >= 1).any()):
-            raise InputError(
-                f"init={entry}: potentials without a leak have no bounds; use neuron.beta below 1"
-            )
+            raise InputError(f"init={entry}: potentials without a leak have no bounds; use neuron.beta below 1")
         weights = gain[:, None] * layer.recurrent.detach()
         inputs = gain[:, None] * layer.weight.detach()
         lost_per_spike = {"subtract": theta, "subtract_decayed": beta * theta}.get(neuron.reset, zeros)
-        excitation, inhibition = (
-            (sign * weights).relu().sum(1) + (sign * inputs).relu().sum(1) for sign in (1, -1)
-        )
+        excitation, inhibition = ((sign * weights).relu().sum(1) + (sign * inputs).relu().sum(1) for sign in (1, -1))
         return PotentialStep(
             decay=beta,
             weights=weights,

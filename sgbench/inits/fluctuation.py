@@ -44,9 +44,7 @@ class Fluctuation(Init):
     [2.0, 1.333333]
     """
 
-    def __init__(
-        self, *, mu_u: float, sigma_u: float, rate_hz: float, dt_s: float, feedforward_share: float
-    ) -> None:
+    def __init__(self, *, mu_u: float, sigma_u: float, rate_hz: float, dt_s: float, feedforward_share: float) -> None:
         self.mu_u = require_number("init.mu_u", mu_u)
         self.sigma_u = require_number("init.sigma_u", sigma_u, low=0, open_low=True)
         self.rate_hz = require_number("init.rate_hz", rate_hz, low=0, open_low=True)
@@ -102,13 +100,9 @@ def responses(neuron: LinearSpec) -> tuple[Tensor, Tensor]:
     a = torch.stack(rows, -1).unflatten(-1, (2, 2))
     b = torch.stack([second_gain, gain + coupling * second_gain], -1)[..., None]
     if bool((torch.linalg.eigvals(a).abs() >= 1).any()):
-        raise InputError(
-            "init=fluctuation: a potential that does not decay has no variance; use a decay below 1"
-        )
+        raise InputError("init=fluctuation: a potential that does not decay has no variance; use a decay below 1")
     total = torch.linalg.solve(torch.eye(2, dtype=a.dtype) - a, b)[..., 1, 0]
     # The covariance X under white input of unit variance solves X = A X A' + b b', here as 4 linear equations.
     kronecker = torch.einsum("...ij,...kl->...ikjl", a, a).flatten(-4, -3).flatten(-2)
-    covariance = torch.linalg.solve(
-        torch.eye(4, dtype=a.dtype) - kronecker, (b @ b.mT).flatten(-2)[..., None]
-    )
+    covariance = torch.linalg.solve(torch.eye(4, dtype=a.dtype) - kronecker, (b @ b.mT).flatten(-2)[..., None])
     return total, covariance[..., 3, 0]

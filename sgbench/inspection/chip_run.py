@@ -33,9 +33,7 @@ class WholeAgreement:
     correct: int  # number of samples that the integer version predicts correctly
 
     def __str__(self) -> str:
-        counts = (
-            f"{self.differing:,} counts of a neuron differ" if self.differing else "every neuron as often"
-        )
+        counts = f"{self.differing:,} counts of a neuron differ" if self.differing else "every neuron as often"
         return (
             f"{self.spikes:,} spikes of {self.samples:,} validation samples, {counts}; {self.same_answers:,} "
             f"answers alike, {100 * self.correct / self.samples:.1f} % right"
@@ -95,9 +93,7 @@ def compare_with_simulation(
     for batch in parts.data.evaluation("validation"):
         x = dense(batch.x).numpy()
         if (x != np.round(x)).any():
-            raise InputError(
-                f"{run.name}: its input is real, and whole numbers need spikes; use another encoder"
-            )
+            raise InputError(f"{run.name}: its input is real, and whole numbers need spikes; use another encoder")
         simulated = parts.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
         sent, answer = run_layers(layers, x.astype(np.int64), precision)
         counts = [layer.sum(0).numpy() for layer in simulated.spikes]  # of each sample and neuron [B, N]

@@ -11,9 +11,7 @@ def summary_rows(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[st
     """List rows [name, text]: form and inputs, then for each split its samples, classes, lengths and density."""
     rows = [["form", f"{dataset.form}, {dataset.n_inputs} inputs"]]
     for name, part in splits.items():
-        rows.append(
-            [name, f"{len(part.target)} samples, {_target_text(dataset, part)}; {_density_text(part)}"]
-        )
+        rows.append([name, f"{len(part.target)} samples, {_target_text(dataset, part)}; {_density_text(part)}"])
     return rows
 
 

@@ -160,9 +160,7 @@ def validation_batches(run: StoredRun, count: int) -> list[Batch]:
     ]
 
 
-def scan_line(
-    run: StoredRun, *, batches: int, points: int, first: float, last: float
-) -> tuple[LinePoint, ...]:
+def scan_line(run: StoredRun, *, batches: int, points: int, first: float, last: float) -> tuple[LinePoint, ...]:
     """Compute the loss along the line through the initial and the selected weights of a run.
 
     Args:
@@ -203,9 +201,7 @@ def integrate_loops(
     return closed_loops(loss, random, radius=radius, points=points, planes=planes)
 
 
-def scan_plane(
-    run: StoredRun, *, weights: str, towards: str | None, batches: int, radius: float, points: int
-) -> Plane:
+def scan_plane(run: StoredRun, *, weights: str, towards: str | None, batches: int, radius: float, points: int) -> Plane:
     """Compute the loss of a run on a grid in a plane of weights, centre + a first + b second.
 
     Args:

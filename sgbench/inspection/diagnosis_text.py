@@ -35,14 +35,10 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
         f"{diagnosis.weights} weights, {diagnosis.samples} samples of {diagnosis.split or 'yours'}, loss {loss}",
         "",
     ]
-    names = [
-        name for name in LAYER_COLUMNS if any(getattr(layer, name) is not None for layer in diagnosis.layers)
-    ]
+    names = [name for name in LAYER_COLUMNS if any(getattr(layer, name) is not None for layer in diagnosis.layers)]
     if names:
         head = ["layer", *(LAYER_COLUMNS[name] for name in names)]
-        rows = [
-            [layer.name, *(number_text(getattr(layer, name)) for name in names)] for layer in diagnosis.layers
-        ]
+        rows = [[layer.name, *(number_text(getattr(layer, name)) for name in names)] for layer in diagnosis.layers]
         lines += aligned([head, *rows], text_columns=1)
     if diagnosis.agreements:
         lines += ["", *_agreement_lines(diagnosis)]
@@ -79,10 +75,7 @@ def line_text(line: Sequence[LinePoint]) -> str:
     """
     head = ["alpha", "loss", "surrogate slope", "macroscopic slope"]
     rows = [
-        [
-            number_text(value)
-            for value in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)
-        ]
+        [number_text(value) for value in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)]
         for point in line
     ]
     return "\n".join(aligned([head, *rows], text_columns=0))
@@ -149,14 +142,9 @@ def robustness_text(curves: Sequence[RobustnessCurve]) -> str:
         if curve.reason is not None:
             lines += [f"{curve.name}: not measured, {curve.reason}", ""]
             continue
-        area_text = (
-            "" if curve.area is None else f"; mean of the curve {curve.area:.3f} of the undisturbed one"
-        )
+        area_text = "" if curve.area is None else f"; mean of the curve {curve.area:.3f} of the undisturbed one"
         head = ["severity", curve.measure, "lowest", "highest"]
-        rows = [
-            [severity_text(point.severity), *(f"{number:.4g}" for number in point[1:])]
-            for point in curve.points
-        ]
+        rows = [[severity_text(point.severity), *(f"{number:.4g}" for number in point[1:])] for point in curve.points]
         lines += [f"{curve.name}: {curve.meaning}{area_text}", *aligned([head, *rows], text_columns=1), ""]
     return "\n".join(lines).rstrip()
 

@@ -45,9 +45,7 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
     if not path.is_file() or path.suffix != ".yaml":
         raise InputError(f"{path}: no such YAML file; name one, e.g. my_conf/surrogate/mine.yaml")
     if group not in CHECKED:
-        raise InputError(
-            f"{path}: lies in a folder '{group}'; entries of {', '.join(CHECKED)} can be checked"
-        )
+        raise InputError(f"{path}: lies in a folder '{group}'; entries of {', '.join(CHECKED)} can be checked")
     entry = catalogue.entry(group, path.stem, [folder])
     missing = [key for key in ("line", "sources") if not entry.meta.get(key)]
     problems = [f"meta.{key}: is missing; add it to {path}, see docs/worked_entries.md" for key in missing]
@@ -69,10 +67,7 @@ def _copied_texts(entry: catalogue.Entry) -> Iterator[str]:
 
 def _support_claims(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
     """Yield a problem if the file's `compact_support` contradicts the support of the surrogate."""
-    claims_ends, has_ends = (
-        bool(entry.meta.get("compact_support", False)),
-        all(map(math.isfinite, surrogate.support)),
-    )
+    claims_ends, has_ends = (bool(entry.meta.get("compact_support", False)), all(map(math.isfinite, surrogate.support)))
     if claims_ends != has_ends:
         found = f"the slope has {'two has_ends' if has_ends else 'no end'}; set it to {str(has_ends).lower()}"
         yield f"meta.compact_support: {str(claims_ends).lower()}, but {found}"
@@ -124,9 +119,7 @@ def _value_problems(surrogate: Surrogate) -> Iterator[str]:
         yield "forward: is no step at u > 0; leave forward to the base class, and give the slope alone"
     if not surrogate.stochastic:
         spikes.sum().backward()
-        if u.grad is None or not torch.allclose(
-            u.grad, surrogate.derivative(u.detach()), rtol=1e-6, atol=1e-9
-        ):
+        if u.grad is None or not torch.allclose(u.grad, surrogate.derivative(u.detach()), rtol=1e-6, atol=1e-9):
             yield "backward: is not the slope; leave it to the base class"
     far = surrogate.derivative(torch.tensor([-1e30, -1e4, 1e4, 1e30], dtype=torch.float32))
     if not torch.isfinite(far).all():
@@ -148,18 +141,14 @@ def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
             # The declared area is that of the bell before it is scaled along u and in height.
             unscaled = surrogate.steepness / surrogate.height if is_bell else 1.0
             name, scale = "bell_area" if is_bell else "shape_area", unscaled
-            yield _difference_text(
-                name, surrogate.area * scale, measured * scale, f"set {name} to what was measured"
-            )
+            yield _difference_text(name, surrogate.area * scale, measured * scale, f"set {name} to what was measured")
     if surrogate.fwhm is not None:
         width = measured_fwhm(surrogate)
         name, scale = ("bell_fwhm", surrogate.steepness) if is_bell else ("shape_fwhm", 1.0)
         if width is None:
             yield f"{name}: declared {surrogate.fwhm * scale:.4g}, but the slope never falls to half its peak"
         elif not math.isclose(width, surrogate.fwhm, rel_tol=WIDTH_TOLERANCE):
-            yield _difference_text(
-                name, surrogate.fwhm * scale, width * scale, f"set {name} to what was measured"
-            )
+            yield _difference_text(name, surrogate.fwhm * scale, width * scale, f"set {name} to what was measured")
     yield from _support_problems(surrogate)
 
 
@@ -175,9 +164,7 @@ def _support_problems(surrogate: Surrogate) -> Iterator[str]:
             if len(zeros):
                 yield f"{declared}, but 0 at {float(zeros[0]):.3g}; set bell_support to where the slope ends"
             continue
-        beyond = torch.tensor(
-            [edge + sign * unit * far for far in (1e-9, 0.5, 10.0, 1e4)], dtype=torch.float64
-        )
+        beyond = torch.tensor([edge + sign * unit * far for far in (1e-9, 0.5, 10.0, 1e4)], dtype=torch.float64)
         nonzero = beyond[surrogate.derivative(beyond) != 0]
         if len(nonzero):
             yield f"{declared}, but not 0 at {float(nonzero[0]):.3g}; set bell_support, or leave it out"

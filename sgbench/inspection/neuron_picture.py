@@ -129,12 +129,7 @@ def mean_rates(neuron: Neuron) -> Rates:
 STATE_COLOURS = (GREEN, PURPLE, SKY, ORANGE)
 FORMULA_WIDTH = 120  # characters of a formula
 STIMULI = ("a step of current", "a train of spikes")
-OUTPUT_LABELS = {
-    "binary": "spikes",
-    "signed": "signed spikes",
-    "integer": "spike counts",
-    "real": "output",
-}
+OUTPUT_LABELS = {"binary": "spikes", "signed": "signed spikes", "integer": "spike counts", "real": "output"}
 
 
 @dataclass(frozen=True)
@@ -153,10 +148,7 @@ class NeuronPicture:
 @torch.no_grad()
 def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPicture:
     """Compute the responses and rates in the picture of a neuron."""
-    responses = (
-        response(neuron, step_current(neuron)),
-        response(neuron, spike_train(neuron)),
-    )
+    responses = (response(neuron, step_current(neuron)), response(neuron, spike_train(neuron)))
     is_sequence = isinstance(neuron, SequenceNeuron)
     return NeuronPicture(
         name=name,

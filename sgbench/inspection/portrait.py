@@ -12,14 +12,10 @@ from sgbench.plots import style
 from sgbench.training.creation import create
 
 
-def draw(
-    entry: Entry, path: Path, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
-) -> None:
+def draw(entry: Entry, path: Path, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> None:
     """Build a surrogate or a neuron and draw its picture to a file."""
     options = {"features": 1} if entry.group == "neuron" else {}
-    module = create(
-        f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **options
-    )
+    module = create(f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **options)
     if entry.group == "surrogate":
         curves = surrogate_picture(entry.name, module)
         style.save(lambda: surrogate_figure(curves), path)

@@ -80,9 +80,7 @@ def draw_run(
     shown: tuple[ShownSample, ...] = ()
     if require_count("--samples", samples, low=0):
         try:
-            run = rebuild_run(
-                folder, record, overrides=overrides, config_dirs=config_dirs, allow_targets=allow_targets
-            )
+            run = rebuild_run(folder, record, overrides=overrides, config_dirs=config_dirs, allow_targets=allow_targets)
             shown = _replay_samples(run, samples)
         except InputError as error:
             raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
@@ -180,9 +178,7 @@ def _draw_losses(panel: Axes, record: RunRecord) -> None:
     """Draw the training and validation loss of each epoch."""
     style_of_line: dict[str, Any] = {"marker": "o", "markersize": 3}
     epochs = [line.epoch for line in record.curve]
-    panel.plot(
-        epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **style_of_line
-    )
+    panel.plot(epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **style_of_line)
     losses = [line.validation_loss for line in record.curve]
     panel.plot(epochs, losses, color=VERMILION, label="validation", **style_of_line)
     _mark_best(panel, record)
@@ -220,20 +216,12 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
             panel.margins(x=0.15)
             highest = max(highest, *layer.rate)
         else:
-            panel.plot(
-                [line.epoch for line in record.curve],
-                layer.by_epoch,
-                marker="o",
-                markersize=3,
-                **style_of_line,
-            )
+            panel.plot([line.epoch for line in record.curve], layer.by_epoch, marker="o", markersize=3, **style_of_line)
             _mark_test(panel, record, layer, style_of_line["color"])
             highest = max(highest, *layer.by_epoch)
     panel.set(ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None))  # room for the legend
     if any(layer.by_epoch is not None and "test" in layer.where for layer in picture.rates):
-        panel.plot(
-            [], [], linestyle="", marker="D", fillstyle="none", color=SOFT, label="test, selected weights"
-        )
+        panel.plot([], [], linestyle="", marker="D", fillstyle="none", color=SOFT, label="test, selected weights")
     if picture.rates:
         panel.legend(frameon=False, fontsize=9)
     if why := why_no_rates(record):
@@ -270,11 +258,7 @@ def _draw_potentials(panel: Axes, sample: ShownSample) -> None:
     """Draw the potentials of a few neurons of each layer over time."""
     for index, (name, potentials) in enumerate(sample.potentials.items()):
         for number, values in enumerate(potentials.T):
-            style_of_line: dict[str, Any] = {
-                "color": COLOURS[index % len(COLOURS)],
-                "linewidth": 1.2,
-                "alpha": 0.8,
-            }
+            style_of_line: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}
             panel.plot(range(len(values)), values, label=name if number == 0 else None, **style_of_line)
     panel.axhline(0, color=SOFT, linewidth=0.9, linestyle="--")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))

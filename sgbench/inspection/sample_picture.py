@@ -89,9 +89,7 @@ def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *
     Points are drawn of samples that are short vectors, neither images nor over time: one for each of the first
     2000 samples, whatever `count` is.
     """
-    targets_text = (
-        f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
-    )
+    targets_text = f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
     targets_text += ", one a step" if dataset.target == "class_per_step" else ""
     title = f"{name}, {split}: {len(part.target)} samples {targets_text}"
     values = part.values
@@ -130,9 +128,7 @@ def samples_of(part: Samples, dataset: DataSet, count: int) -> list[Sample]:
                 classes=torch.where(target == UNLABELLED, -1, target).numpy()
                 if dataset.target == "class_per_step"
                 else None,
-                wanted=None
-                if is_class or dataset.target == "class_per_step"
-                else _target_outputs(target, dataset),
+                wanted=None if is_class or dataset.target == "class_per_step" else _target_outputs(target, dataset),
             )
         )
     return samples

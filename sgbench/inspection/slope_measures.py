@@ -64,12 +64,7 @@ def measured_area(surrogate: Surrogate, reach: float = math.inf) -> tuple[float,
     total = error = 0.0
     for left, right in itertools.pairwise(ends):
         part, bound = scipy.integrate.quad(
-            lambda x: evaluate_at(surrogate.derivative, x * unit),
-            left,
-            right,
-            epsabs=1e-12,
-            epsrel=1e-11,
-            limit=200,
+            lambda x: evaluate_at(surrogate.derivative, x * unit), left, right, epsabs=1e-12, epsrel=1e-11, limit=200
         )
         total, error = total + part * unit, error + bound * unit
     return total, error

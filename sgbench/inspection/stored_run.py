@@ -78,8 +78,7 @@ def stored_run(
     for override in overrides[1:]:
         if not override.startswith(EXECUTION_KEYS):
             raise InputError(
-                f"'{override}': a stored run is rebuilt as it was; "
-                f"only {', '.join(EXECUTION_KEYS)}... can be changed"
+                f"'{override}': a stored run is rebuilt as it was; only {', '.join(EXECUTION_KEYS)}... can be changed"
             )
     return rebuild_run(folder, read_record(folder), overrides=overrides[1:], **options)
 
@@ -136,6 +135,4 @@ def load_selected(run: StoredRun) -> Network:
 def prepare_pass(run: StoredRun, part: Part, epoch: int) -> None:
     """Prepare the network of a run for a pass over a split, with the slopes and the spike noise of an epoch."""
     torch.set_num_threads(run.spec.trainer.threads)
-    Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed).begin(
-        run.parts.network, part, epoch
-    )
+    Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed).begin(run.parts.network, part, epoch)

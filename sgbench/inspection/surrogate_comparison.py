@@ -136,11 +136,7 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
 def _line_style(position: int) -> dict[str, Any]:
     """Return the colour and the dashes of the curve at this position, for matplotlib; late curves are dashed."""
     dashed = position >= len(COLOURS)
-    return {
-        "color": COLOURS[position % len(COLOURS)],
-        "linestyle": (0, (4, 1.5)) if dashed else "-",
-        "linewidth": 2.0,
-    }
+    return {"color": COLOURS[position % len(COLOURS)], "linestyle": (0, (4, 1.5)) if dashed else "-", "linewidth": 2.0}
 
 
 def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:

@@ -124,9 +124,7 @@ def surrogate_figure(picture: SurrogatePicture) -> Figure:
         axes.locator_params(axis="x", nbins=7)
     # One legend for both panels names each line once.
     handles = {
-        label: line
-        for axes in (left, right)
-        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        label: line for axes in (left, right) for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     columns = 2 if len("".join(handles)) > LEGEND_WIDTH else len(handles)
     below: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}

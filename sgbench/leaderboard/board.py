@@ -81,11 +81,7 @@ def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
 
 
 def _board(
-    content: BoardContent,
-    reference: ProtocolReference,
-    price_lists: tuple[EnergyTarget, ...],
-    *,
-    is_stored: bool,
+    content: BoardContent, reference: ProtocolReference, price_lists: tuple[EnergyTarget, ...], *, is_stored: bool
 ) -> Board:
     """Rank the methods of one protocol.
 
@@ -117,12 +113,8 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
     """
     boards = show(tree, meanwhile=_load_drawing)  # imported while other processes read the records
     if not boards.boards and not boards.findings:
-        remedy = (
-            "make one with 'sgbench run'" if tree.layout == "runs" else "add some with 'sgbench board add'"
-        )
-        raise InputError(
-            f"{tree.root}: no record of a seed that reports; {remedy}, or name a folder with --root"
-        )
+        remedy = "make one with 'sgbench run'" if tree.layout == "runs" else "add some with 'sgbench board add'"
+        raise InputError(f"{tree.root}: no record of a seed that reports; {remedy}, or name a folder with --root")
     is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
     can_fork = workers_for(MANY_ROWS, many=MANY_ROWS) > 1  # whether several processes can run side by side
     with _drawing_executor(in_process=is_large and can_fork) as executor:
@@ -174,9 +166,7 @@ def _wait_for_picture(drawing: Future[bytes]) -> bytes:
     try:
         return drawing.result()
     except BrokenExecutor as error:
-        raise SgbenchError(
-            "the process that draws pictures was ended; is there too little memory?"
-        ) from error
+        raise SgbenchError("the process that draws pictures was ended; is there too little memory?") from error
 
 
 def _remove(path: Path) -> None:
@@ -184,9 +174,7 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be removed: {error.strerror}; it shows no row of the board"
-        ) from error
+        raise StorageError(f"{path} cannot be removed: {error.strerror}; it shows no row of the board") from error
 
 
 def check(root: Path, *, references: References) -> tuple[list[str], tuple[Finding, ...]]:

@@ -33,10 +33,7 @@ class BoardContents:
 
 
 def contents_of(
-    tree: RecordTree,
-    *,
-    targets: tuple[EnergyTarget, ...] = (),
-    meanwhile: Callable[[], object] | None = None,
+    tree: RecordTree, *, targets: tuple[EnergyTarget, ...] = (), meanwhile: Callable[[], object] | None = None
 ) -> BoardContents:
     """Read the contents of the boards of a tree.
 

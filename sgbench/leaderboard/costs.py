@@ -89,9 +89,7 @@ def _pool(counts: Sequence[OpCounts]) -> OpCounts | None:
         return None
 
 
-def stability(
-    methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget], dt_s: float
-) -> tuple[Duel, ...]:
+def stability(methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget], dt_s: float) -> tuple[Duel, ...]:
     """Compute how often each method needs less energy than each other, over targets and the ends of their prices.
 
     Args:
@@ -120,17 +118,11 @@ def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[st
     if not counts:
         return Amount(None, (NOT_RUN,))
     missing = {
-        f"{layer}: {count.reason}"
-        for counted_run in counts
-        for layer, count in pick(counted_run)
-        if count.reason
+        f"{layer}: {count.reason}" for counted_run in counts for layer, count in pick(counted_run) if count.reason
     }
     if missing:
         return Amount(None, tuple(sorted(missing)))
-    per_seed = [
-        sum(count.total or 0 for _, count in pick(counted_run)) / counted_run.samples
-        for counted_run in counts
-    ]
+    per_seed = [sum(count.total or 0 for _, count in pick(counted_run)) / counted_run.samples for counted_run in counts]
     return Amount(math.fsum(per_seed) / len(per_seed))
 
 

@@ -46,9 +46,7 @@ class ProtocolReference:
     method: Method
     entries: Entries
     guess_loss: float | None = None  # test loss without learning, for a task without classes
-    draws: Mapping[int, str] = field(
-        default_factory=dict
-    )  # hash of the data of each seed, if seeds draw their own
+    draws: Mapping[int, str] = field(default_factory=dict)  # hash of the data of each seed, if seeds draw their own
     guess_accuracy: float | None = None  # test accuracy without learning, if classes are not equally frequent
 
     @property
@@ -111,11 +109,7 @@ class References:
 
 
 def compose_reference(
-    name: str,
-    *,
-    config_dirs: Iterable[Path] = (),
-    allow_targets: Iterable[str] = (),
-    entries: Entries | None = None,
+    name: str, *, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = (), entries: Entries | None = None
 ) -> ProtocolReference:
     """Compose the reference of a protocol: its entries with its experiment, or with the catalogue's defaults.
 
@@ -133,15 +127,11 @@ def compose_reference(
     fixed = entry.parameters.get("fixed")
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
-    overrides = [
-        f"{'neuron@readout' if group == 'readout' else group}={choice}" for group, choice in fixed.items()
-    ]
+    overrides = [f"{'neuron@readout' if group == 'readout' else group}={choice}" for group, choice in fixed.items()]
     experiment = experiment_of(name, folders)
     if experiment is not None:
         overrides.insert(0, f"experiment={experiment}")
-    method = compose(
-        [*overrides, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets
-    ).method
+    method = compose([*overrides, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets).method
     return ProtocolReference(
         method.protocol,
         method,
@@ -172,8 +162,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
     """Read from a protocol's metadata the SHA-256 of each seed's data; raise an `InputError` for other content."""
     hashes = entry.meta.get("data_sha256") or {}
     is_valid = isinstance(hashes, dict) and all(
-        isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text)
-        for seed, text in hashes.items()
+        isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text) for seed, text in hashes.items()
     )
     if not is_valid:
         raise InputError(f"{entry.path}: meta.data_sha256: a hash of 64 digits for each seed is needed")
@@ -189,11 +178,7 @@ def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
 
 
 def deviation(
-    record: RunRecord,
-    reference: ProtocolReference,
-    *,
-    known: KnownMethods | None = None,
-    trials: bool = False,
+    record: RunRecord, reference: ProtocolReference, *, known: KnownMethods | None = None, trials: bool = False
 ) -> str | None:
     """Return on one line why a record is no row of its protocol's board; None if it is one.
 
@@ -212,9 +197,7 @@ def deviation(
     if not (trials and record.seed in reference.protocol.trial_seeds):
         deviations += _seed_deviation(record.seed, reference)
     deviations += _fact_deviations(record, reference)
-    deviations += [
-        line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line
-    ]
+    deviations += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
     if not deviations:
         return None
     more = f"; and {len(deviations) - SHOWN} more" if len(deviations) > SHOWN else ""
@@ -224,9 +207,7 @@ def deviation(
     )
 
 
-def _setting_texts(
-    method: Method, reference: ProtocolReference, known: KnownMethods | None
-) -> tuple[str, ...]:
+def _setting_texts(method: Method, reference: ProtocolReference, known: KnownMethods | None) -> tuple[str, ...]:
     """Write a method's deviations from its protocol, once for each method if `known` keeps them."""
     if known is None:
         return tuple(deviation.text for deviation in setting_deviations(method, reference))

@@ -48,9 +48,7 @@ def _protocol_of(a: str, b: str, tree: RecordTree) -> str:
         boards = show(tree).boards
         names = [board.protocol.name for board in boards if _has(board, a) and _has(board, b)]
         if not names:
-            raise InputError(
-                f"no board of {tree.root} has both '{a}' and '{b}'; sgbench board show names methods"
-            )
+            raise InputError(f"no board of {tree.root} has both '{a}' and '{b}'; sgbench board show names methods")
     if len(names) > 1:
         raise InputError(f"--protocol: one of {', '.join(names)} is needed")
     return names[0]

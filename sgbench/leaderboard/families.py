@@ -15,13 +15,7 @@ from sgbench.leaderboard.rows import Measured
 from sgbench.leaderboard.score import Measure
 from sgbench.records.method import canonical
 from sgbench.records.spec import GROUPS, Method
-from sgbench.statistics.across_tasks import (
-    RankTest,
-    Tasks,
-    interquartile_interval,
-    interquartile_mean,
-    rank_test,
-)
+from sgbench.statistics.across_tasks import RankTest, Tasks, interquartile_interval, interquartile_mean, rank_test
 from sgbench.statistics.tuning_curves import (
     Trial,
     best_band,
@@ -64,8 +58,7 @@ def select_methods(measured: Iterable[Measured], conditions: Sequence[str]) -> l
         selected = [
             method
             for method in selected
-            if key not in method.method.parameters[group]
-            or canonical(method.method.parameters[group][key]) in wanted
+            if key not in method.method.parameters[group] or canonical(method.method.parameters[group][key]) in wanted
         ]
     return selected
 
@@ -198,8 +191,7 @@ def across_tasks(
     if not common_names:
         raise InputError(_why_none(grouped, " ".join(by)))
     scores = {
-        name: [_normalised(_selected(grouped[task][name]), measures[task]) for task in tasks]
-        for name in common_names
+        name: [_normalised(_selected(grouped[task][name]), measures[task]) for task in tasks] for name in common_names
     }
     ranks = None
     if min(len(tasks), len(common_names)) >= MIN_FOR_RANKS:
@@ -219,10 +211,7 @@ def across_tasks(
 def _shares_the_rest(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str]) -> bool:
     """Return whether some methods of two families have the same entries but for those that make a family."""
     rests = [
-        {
-            tuple(entry for group, entry in sorted(one.method.choices.items()) if group not in by)
-            for one in family
-        }
+        {tuple(entry for group, entry in sorted(one.method.choices.items()) if group not in by) for one in family}
         for family in grouped.values()
     ]
     return sum(map(len, rests)) > len(set().union(*rests))
@@ -236,9 +225,7 @@ def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) 
     lacking = {name: [task for task in grouped if name not in grouped[task]] for name in sorted(names)}
     nearest = sorted(lacking, key=lambda name: len(lacking[name]))[:SHOWN]
     reasons = "; ".join(f"{name} is not on {', '.join(lacking[name])}" for name in nearest)
-    return (
-        f"no {by} ran on all of {', '.join(grouped)}: {reasons}; name tasks that some share: --protocol NAMES"
-    )
+    return f"no {by} ran on all of {', '.join(grouped)}: {reasons}; name tasks that some share: --protocol NAMES"
 
 
 def _summarise(name: str, scores: Tasks, mean_rank: float | None, settings: tuple[int, ...]) -> FamilySummary:

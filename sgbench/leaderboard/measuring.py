@@ -20,10 +20,7 @@ SHARES = 8
 
 
 def measure_all(
-    tree: RecordTree,
-    *,
-    targets: tuple[EnergyTarget, ...] = (),
-    meanwhile: Callable[[], object] | None = None,
+    tree: RecordTree, *, targets: tuple[EnergyTarget, ...] = (), meanwhile: Callable[[], object] | None = None
 ) -> tuple[dict[str, list[Measured]], list[Finding]]:
     """Measure the methods of a tree; return them by protocol, and a finding for each file that was left out.
 

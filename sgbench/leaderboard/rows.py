@@ -66,9 +66,7 @@ class MethodRow:
     at_chance: tuple[int, ...]  # finished seeds that are no better than guessing on the test split
     costs: Costs
     listing: Listing | None  # None for records of a runs folder
-    data_sha256: tuple[
-        str, ...
-    ] = ()  # hashes of its data, unless a maintainer has accepted the data set's files
+    data_sha256: tuple[str, ...] = ()  # hashes of its data, unless a maintainer has accepted the data set's files
 
     @property
     def label(self) -> str:
@@ -214,9 +212,7 @@ def board_of(  # noqa: PLR0913 - the parts of a board
     varying = varying_parameters(methods)
     steps = frozenset().union(*(method.steps_per_sample for method in spiking))
     several_sources = {method_of_row(method.method_id) for method in spiking if "-" in method.method_id}
-    rows = [
-        _row(method, varying, listings.get(method.method_id), score, several_sources) for method in spiking
-    ]
+    rows = [_row(method, varying, listings.get(method.method_id), score, several_sources) for method in spiking]
     plain = _baseline_rows([method for method in everything if method.method.is_baseline], listings, score)
     if not is_data_accepted:
         rows, plain = (_with_data_hashes(part, everything) for part in (rows, plain))
@@ -225,10 +221,7 @@ def board_of(  # noqa: PLR0913 - the parts of a board
         targets=tuple(targets),
         price_lists=tuple(price_lists) or tuple(targets),
         common=common(methods, varying),
-        varying=(
-            *(group for group in varying if group != "surrogate"),
-            *([SOURCE] if several_sources else []),
-        ),
+        varying=(*(group for group in varying if group != "surrogate"), *([SOURCE] if several_sources else [])),
         rows=_ranked((row for row in rows if not row.is_claimed and not _is_retired(row)), score),
         claimed=_in_order([row for row in (*rows, *plain) if row.is_claimed and not _is_retired(row)], score),
         retired=tuple(row for row in (*rows, *plain) if _is_retired(row)),
@@ -248,20 +241,14 @@ def _with_data_hashes(rows: Iterable[MethodRow], measured: Iterable[Measured]) -
     return [replace(row, data_sha256=hashes[row.method_id]) for row in rows]
 
 
-def _baseline_rows(
-    measured: Sequence[Measured], listings: Mapping[str, Listing], score: Measure
-) -> list[MethodRow]:
+def _baseline_rows(measured: Sequence[Measured], listings: Mapping[str, Listing], score: Measure) -> list[MethodRow]:
     varying = varying_parameters([method.method for method in measured])
     rows = [_row(method, varying, listings.get(method.method_id), score) for method in measured]
     return [*_in_order(rows, score)]
 
 
 def _row(
-    measured: Measured,
-    varying: Varying,
-    listing: Listing | None,
-    score: Measure,
-    several_sources: Collection[str] = (),
+    measured: Measured, varying: Varying, listing: Listing | None, score: Measure, several_sources: Collection[str] = ()
 ) -> MethodRow:
     """Make the row of a method, without a rank.
 
@@ -308,6 +295,4 @@ def _usual_data(rows: Iterable[MethodRow]) -> tuple[str, ...]:
 
 def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
     """Order rows by their mean, the best first, and those without a rank last."""
-    return tuple(
-        sorted(rows, key=lambda row: (row.rank is None, -score.better(row.score.mean), row.method_id))
-    )
+    return tuple(sorted(rows, key=lambda row: (row.rank is None, -score.better(row.score.mean), row.method_id)))

@@ -84,9 +84,7 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
     """
     values_by_group: dict[str, list[str]] = {}
     for group in GROUPS:
-        if group == "surrogate" or all(
-            method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods
-        ):
+        if group == "surrogate" or all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods):
             continue
         one_of_each_entry = {method.choices[group]: method for method in reversed(methods)}
         for entry, method in one_of_each_entry.items():

@@ -57,9 +57,7 @@ class VanRossum(OutputLoss):
         self.tau_decay_s = require_number("loss.tau_decay_s", tau_decay_s, low=0, open_low=True)
         self.tau_rise_s = require_number("loss.tau_rise_s", tau_rise_s, low=0)
         if self.tau_rise_s >= self.tau_decay_s:
-            raise InputError(
-                f"loss.tau_rise_s={tau_rise_s:g}: below loss.tau_decay_s={tau_decay_s:g} is needed"
-            )
+            raise InputError(f"loss.tau_rise_s={tau_rise_s:g}: below loss.tau_decay_s={tau_decay_s:g} is needed")
 
     def kernel(self, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """Return the smoothing kernel's values in its first `steps` steps [steps].

@@ -5,14 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastspiking.signals.trajectory import (
-    UNLABELLED,
-    Batch,
-    Trajectory,
-    all_valid,
-    labels_inside,
-    valid_steps,
-)
+from fastspiking.signals.trajectory import UNLABELLED, Batch, Trajectory, all_valid, labels_inside, valid_steps
 from sgbench.errors import SgbenchError
 from sgbench.networks.base import Network
 from sgbench.records.content import LayerActivity, Scores

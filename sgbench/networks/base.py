@@ -14,15 +14,7 @@ from torch import Tensor, nn
 from fastspiking.choose import Choice, Engine
 from fastspiking.signals.spikes import Signal
 from fastspiking.signals.streams import NoiseSource
-from fastspiking.signals.trajectory import (
-    NOTHING,
-    POTENTIAL,
-    SPIKES,
-    Keep,
-    Trajectory,
-    all_valid,
-    valid_steps,
-)
+from fastspiking.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
 from sgbench.dropouts.base import Dropout
 from sgbench.errors import InputError, NonFiniteError, require_choice, require_counts, require_flag
 from sgbench.inits.base import Init
@@ -188,9 +180,7 @@ class Network(nn.Module, ABC):
         for layer in layers:
             if not isinstance(layer, Layer):
                 name = getattr(layer, "name", type(layer).__name__)
-                raise InputError(
-                    f"{option}: layer '{name}' has no neurons that weights drive; use {option}=none"
-                )
+                raise InputError(f"{option}: layer '{name}' has no neurons that weights drive; use {option}=none")
         return layers  # type: ignore[return-value]
 
     def begin_pass(self, lengths: Tensor, steps: int) -> None:

@@ -107,9 +107,7 @@ class Baseline(Network):
         super().__init__()
         engine = provided.engine.requested
         if engine != "auto":
-            raise InputError(
-                f"engine={engine}: {type(self).__name__} is made of torch's own layers; use engine=auto"
-            )
+            raise InputError(f"engine={engine}: {type(self).__name__} is made of torch's own layers; use engine=auto")
         self.set_up(layers, provided)
         self.double()
 
@@ -182,9 +180,7 @@ class GatedBaseline(Baseline):
     ) -> None:
         n_inputs, n_outputs = provided.n_inputs, provided.n_outputs
         size = Size(parameters, match_hidden, match_recurrence, match_bias)
-        widths = size.widths(
-            lambda widths: self.parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
-        )
+        widths = size.widths(lambda widths: self.parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs)
         super().__init__(build_layers([n_inputs, *widths, n_outputs], self.body, nn.Identity), provided)
 
     @staticmethod
@@ -205,8 +201,7 @@ class GatedBaseline(Baseline):
         45
         """
         gated = sum(
-            cls.gates * (before * width + width * width + 2 * width)
-            for before, width in itertools.pairwise(sizes[:-1])
+            cls.gates * (before * width + width * width + 2 * width) for before, width in itertools.pairwise(sizes[:-1])
         )
         return gated + dense_parameters(sizes[-2:])
 
@@ -236,9 +231,7 @@ class InputView:
 
     def __init__(self, sees: object, steps: object) -> None:
         if not isinstance(sees, str) or SEES.fullmatch(sees) is None:
-            raise InputError(
-                f"network.sees={sees!r}: counts, all, or last_K such as last_1 or last_10 is needed"
-            )
+            raise InputError(f"network.sees={sees!r}: counts, all, or last_K such as last_1 or last_10 is needed")
         self.sees = sees
         self.steps = require_count("network.steps", steps)
         self.window = int(sees.removeprefix("last_")) if sees.startswith("last_") else None

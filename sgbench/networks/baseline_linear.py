@@ -29,17 +29,9 @@ class Linear(Baseline):
     Source: Iyer, Chua & Li 2021, Frontiers in Neuroscience 15 (a network without time on summed events).
     """
 
-    def __init__(
-        self,
-        provided: Provided,
-        *,
-        sees: str,
-        steps: int,
-    ) -> None:
+    def __init__(self, provided: Provided, *, sees: str, steps: int) -> None:
         self.view = InputView(sees, steps)
-        super().__init__(
-            [linear_readout(self.view.features(provided.n_inputs), provided.n_outputs)], provided
-        )
+        super().__init__([linear_readout(self.view.features(provided.n_inputs), provided.n_outputs)], provided)
         self.sums_up = self.view.sees == "counts"
 
     def first_input(self, x: Signal, lengths: Tensor) -> Tensor:

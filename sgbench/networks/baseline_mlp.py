@@ -49,12 +49,8 @@ class Perceptron(Baseline):
         n_inputs, n_outputs = provided.n_inputs, provided.n_outputs
         first = self.view.features(n_inputs)
         size = Size(parameters, match_hidden, match_recurrence, match_bias)
-        widths = size.widths(
-            lambda widths: dense_parameters([first, *widths, n_outputs]), n_inputs, n_outputs
-        )
-        layers = build_layers(
-            [first, *widths, n_outputs], functools.partial(build_undrawn, nn.Linear), nn.ReLU
-        )
+        widths = size.widths(lambda widths: dense_parameters([first, *widths, n_outputs]), n_inputs, n_outputs)
+        layers = build_layers([first, *widths, n_outputs], functools.partial(build_undrawn, nn.Linear), nn.ReLU)
         super().__init__(layers, provided)
         self.sums_up = self.view.sees == "counts"
 

@@ -6,13 +6,7 @@ import math
 from collections.abc import Sequence
 
 from sgbench.errors import InputError, require_choice, require_count, require_counts, require_flag
-from sgbench.networks.base import (
-    Chain,
-    DenseLayer,
-    Provided,
-    readout_layer,
-    require_recurrence,
-)
+from sgbench.networks.base import Chain, DenseLayer, Provided, readout_layer, require_recurrence
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import POOLINGS, Pool, image_of
 

@@ -57,14 +57,7 @@ class Converted(Network):
     spiking: ClassVar[bool] = False
     needs_all_steps: ClassVar[str] = "a converted network is trained on the mean of all time steps"  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        provided: Provided,
-        *,
-        hidden: Sequence[int],
-        levels: int,
-        bias: bool,
-    ) -> None:
+    def __init__(self, provided: Provided, *, hidden: Sequence[int], levels: int, bias: bool) -> None:
         super().__init__()
         self.levels = require_count("network.levels", levels)
         sizes = [provided.n_inputs, *hidden_sizes(hidden, bias)]
@@ -188,6 +181,4 @@ def _integrate_and_fire() -> Leaky:
 def _refuse_unless_neutral(group: str, *, neutral: bool) -> None:
     """Raise an `InputError` for an option of this configuration group, unless it is neutral."""
     if not neutral:
-        raise InputError(
-            f"{group}: network=converted is trained on rates, not step by step; use {group}=none"
-        )
+        raise InputError(f"{group}: network=converted is trained on rates, not step by step; use {group}=none")

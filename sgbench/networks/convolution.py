@@ -69,9 +69,7 @@ class ConvLayer(Layer):
             recurrence_gradient=recurrence_gradient,
         )
         if self.neuron.splits_inputs:
-            raise InputError(
-                "neuron.inputs=split: the weights of a convolution are shared; use neuron.inputs=all"
-            )
+            raise InputError("neuron.inputs=split: the weights of a convolution are shared; use neuron.inputs=all")
         self.pool_out = pool
         self.image_in, self.image_summed, self.image_out = image, summed, image_out
         self.kernel_size, self.stride = kernel_size, stride
@@ -80,9 +78,7 @@ class ConvLayer(Layer):
         self.bias = nn.Parameter(torch.zeros(rows, dtype=torch.float64)) if bias else None
         self.recurrent: nn.Parameter | None = None
         if recurrence == "one_to_one":
-            self.recurrent = nn.Parameter(
-                torch.empty(self.neuron.currents * self.neurons, dtype=torch.float64)
-            )
+            self.recurrent = nn.Parameter(torch.empty(self.neuron.currents * self.neurons, dtype=torch.float64))
         elif recurrence == "all_to_all":
             self.recurrent = nn.Parameter(torch.empty(rows, channels, *sides, dtype=torch.float64))
 

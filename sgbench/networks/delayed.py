@@ -64,9 +64,7 @@ class DelayedLayer(DenseLayer):
                 f"network.recurrent_delays=true: the neurons of layer '{name}' take all time steps at once, so "
                 "nothing can come back from one to the next; use network.recurrent_delays=false"
             )
-        super().__init__(
-            name, n_in, n_out, neuron, bias=bias, recurrence="all_to_all" if recurrent else "none"
-        )
+        super().__init__(name, n_in, n_out, neuron, bias=bias, recurrence="all_to_all" if recurrent else "none")
         self.longest = max_delay_steps
         self.kernel = kernel
         self.sigma_steps = 1.0
@@ -187,9 +185,7 @@ class DelayedLayer(DenseLayer):
             signal = self.arriving(dense(signal))
         weight, bias = self.weights_in_use()
         if self.kernel == "gaussian":
-            current = delay(
-                signal, weight, bias, Gaussians(self.delays(), self.sigma_steps, self.longest + 1)
-            )
+            current = delay(signal, weight, bias, Gaussians(self.delays(), self.sigma_steps, self.longest + 1))
         else:
             current = delay(signal, weight[..., None] * self.kernels(), bias)
         if current is None:
@@ -244,12 +240,7 @@ class Delayed(Chain):
         options = {"max_delay_steps": max_delay_steps, "kernel": kernel, "bias": bias}
         layers: list[DenseLayer] = [
             DelayedLayer(
-                f"hidden{position}",
-                n_in,
-                n_out,
-                provided.make_neuron(n_out),
-                recurrent=recurrent_delays,
-                **options,
+                f"hidden{position}", n_in, n_out, provided.make_neuron(n_out), recurrent=recurrent_delays, **options
             )
             for position, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]

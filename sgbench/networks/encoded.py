@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sgbench.errors import require_choice, require_count, require_counts, require_flag
-from sgbench.networks.base import (
-    Chain,
-    DenseLayer,
-    Provided,
-    readout_layer,
-    require_recurrence,
-)
+from sgbench.networks.base import Chain, DenseLayer, Provided, readout_layer, require_recurrence
 from sgbench.networks.population import PopulationLayer
 
 WIRINGS = ("one_to_one", "all_to_all")
@@ -66,9 +60,7 @@ class Encoded(Chain):
             else DenseLayer("encoder", n_inputs, size, neuron, bias=bias)
         ]
         recurrent = {"recurrence": recurrence, "recurrence_gradient": recurrence_gradient}
-        sizes = require_counts(
-            "network.widths", widths, "a list of layer sizes such as [64] or []", may_be_empty=True
-        )
+        sizes = require_counts("network.widths", widths, "a list of layer sizes such as [64] or []", may_be_empty=True)
         for position, width in enumerate(sizes):
             new_layer = DenseLayer(
                 f"hidden{position}", size, width, provided.make_neuron(width), bias=bias, **recurrent

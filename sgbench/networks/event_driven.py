@@ -11,14 +11,7 @@ from fastspiking.fused import missing
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Provided
 from sgbench.networks.layers import DenseLayer
-from sgbench.networks.spike_times import (
-    Arrivals,
-    Membrane,
-    ReadoutActivity,
-    Spikes,
-    SpikeTimes,
-    times_as_output,
-)
+from sgbench.networks.spike_times import Arrivals, Membrane, ReadoutActivity, Spikes, SpikeTimes, times_as_output
 
 ANSWERS = ("potential", "first_spike")
 WIRINGS = ("none", "all_to_all")
@@ -102,9 +95,7 @@ class EventDriven(SpikeTimes):
         first = first_spike_times(Spikes(spikes.times.detach(), spikes.source), layer.neurons)
         return spikes, first.isinf().double().mean(0)
 
-    def compute_output(
-        self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int
-    ) -> ReadoutActivity:
+    def compute_output(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Compute the readout's output: its potentials, or minus the times of its first spikes."""
         from sgbench.networks.event_simulation import run_events
 

@@ -43,9 +43,7 @@ from sgbench.errors import NonFiniteError
 from sgbench.networks.spike_times import Arrivals, Membrane, Spikes
 
 
-def run_events(
-    arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: Tensor | None
-) -> tuple[Spikes, Tensor]:
+def run_events(arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: Tensor | None) -> tuple[Spikes, Tensor]:
     """Simulate a layer, differentiably in the arrivals' times and jumps and in the recurrent weights.
 
     Args:
@@ -92,9 +90,7 @@ class _EventSimulation(torch.autograd.Function):
         arriving: loops.TimedArrivals = ctx.arriving
         batch, _, neurons = arriving.jumps.shape
         adjoints = loops.Adjoints(*np.zeros((3, batch, neurons)))
-        gradients = loops.Gradients(
-            *(np.zeros_like(part) for part in (arriving.times, arriving.jumps, arriving.sends))
-        )
+        gradients = loops.Gradients(*(np.zeros_like(part) for part in (arriving.times, arriving.jumps, arriving.sends)))
         arguments = ctx.membrane, arriving, ctx.fired, _to_numpy(by_time).copy(), adjoints, gradients
         if arriving.sends.size:
             loops.pull_back(*arguments, 0, batch)

@@ -48,17 +48,13 @@ class Layer(nn.Module):
     recurrent: nn.Parameter | None
     feedback_weight: Tensor | None
     recurrent_feedback: Tensor | None
-    coarse: torch.dtype | None = (
-        None  # coarser type in which weighted sums are computed; None for the weights' type
-    )
+    coarse: torch.dtype | None = None  # coarser type in which weighted sums are computed; None for the weights' type
     taps: int = 0  # number of steps over which a synapse with delays spreads an event; 0 without delays
     feeds_back_late: bool = False  # whether its recurrent synapses have delays
     weight_bits: int | None = None  # number of bits of a quantised weight; None without quantisation
     residual_additions: int = 0  # additions or products per step that join a residual block's spikes
 
-    def __init__(
-        self, name: str, neurons: int, neuron: Neuron, *, recurrence: str, recurrence_gradient: str
-    ) -> None:
+    def __init__(self, name: str, neurons: int, neuron: Neuron, *, recurrence: str, recurrence_gradient: str) -> None:
         super().__init__()
         self.name = name
         self.neurons = neurons
@@ -196,11 +192,7 @@ class Layer(nn.Module):
 
     def normalised(self, current: Tensor) -> Tensor:
         """Normalise currents, unless the normalisation is folded into the weights or absent."""
-        return (
-            self.normaliser(current, self.valid)
-            if self.normaliser is not None and self.normalises
-            else current
-        )
+        return self.normaliser(current, self.valid) if self.normaliser is not None and self.normalises else current
 
     def weights_in_use(self) -> tuple[Tensor, Tensor | None]:
         """Return the weights and bias in use: after training with a normalisation folded into them, if possible."""

@@ -5,14 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from sgbench.networks.base import (
-    Chain,
-    DenseLayer,
-    Provided,
-    hidden_sizes,
-    readout_layer,
-    require_recurrence,
-)
+from sgbench.networks.base import Chain, DenseLayer, Provided, hidden_sizes, readout_layer, require_recurrence
 
 
 class Mlp(Chain):
@@ -41,13 +34,7 @@ class Mlp(Chain):
     """
 
     def __init__(
-        self,
-        provided: Provided,
-        *,
-        hidden: Sequence[int],
-        recurrence: str,
-        recurrence_gradient: str,
-        bias: bool,
+        self, provided: Provided, *, hidden: Sequence[int], recurrence: str, recurrence_gradient: str, bias: bool
     ) -> None:
         super().__init__()
         require_recurrence(recurrence, recurrence_gradient)

@@ -73,9 +73,7 @@ def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
     if image is None:
         side = math.isqrt(n_inputs)
         if side * side != n_inputs:
-            raise InputError(
-                f"network.image=null: {n_inputs} inputs are no square; give [channels, height, width]"
-            )
+            raise InputError(f"network.image=null: {n_inputs} inputs are no square; give [channels, height, width]")
         return 1, side, side
     is_triple = isinstance(image, Sequence) and not isinstance(image, str) and len(image) == IMAGE_AXES
     if not is_triple or math.prod(require_count("network.image", side) for side in image) != n_inputs:  # type: ignore[union-attr]

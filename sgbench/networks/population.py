@@ -38,9 +38,7 @@ class PopulationLayer(Layer):
     def __init__(self, name: str, n_in: int, population: int, neuron: Neuron, *, bias: bool) -> None:
         super().__init__(name, n_in * population, neuron, recurrence="none", recurrence_gradient="full")
         if neuron.splits_inputs:
-            raise InputError(
-                f"neuron.inputs=split: layer '{name}' has one input a neuron; use neuron.inputs=all"
-            )
+            raise InputError(f"neuron.inputs=split: layer '{name}' has one input a neuron; use neuron.inputs=all")
         self.population = population
         rows = neuron.currents * self.neurons
         self.weight = nn.Parameter(torch.empty(rows, dtype=torch.float64))

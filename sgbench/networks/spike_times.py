@@ -59,9 +59,7 @@ class ReadoutActivity(NamedTuple):
     """Holds the output of the readout, and its spikes if it fires."""
 
     output: Tensor  # [T, B, C]
-    times: (
-        Tensor | None
-    )  # first spike of each neuron [B, C], infinite if silent; None if the readout does not fire
+    times: Tensor | None  # first spike of each neuron [B, C], infinite if silent; None if the readout does not fire
     spikes: Spikes | None  # None if the readout does not fire
     u: Tensor  # potential at the sample's end [B, C]
 
@@ -127,9 +125,7 @@ class SpikeTimes(Network):
         """
 
     @abstractmethod
-    def compute_output(
-        self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int
-    ) -> ReadoutActivity:
+    def compute_output(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Compute the readout's output in each step, and its spikes if it fires.
 
         Args:

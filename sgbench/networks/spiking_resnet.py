@@ -143,9 +143,7 @@ class SpikingResnet(Network):
 
         def run(index: int, signal: Signal) -> Tensor:
             layer: Any = self.layers[index]
-            (layer_run,) = self.engine.unroll(
-                [layer], signal, [states[index]], keep_u=POTENTIAL in keep, window=window
-            )
+            (layer_run,) = self.engine.unroll([layer], signal, [states[index]], keep_u=POTENTIAL in keep, window=window)
             runs.append(layer_run)
             return layer_run.output  # type: ignore[return-value]
 

@@ -21,9 +21,7 @@ class Jacobians(NamedTuple):
     """Holds the derivatives of a neuron's state after a step, elementwise; None for those that are always 0."""
 
     by_current: tuple[Tensor | None, ...]  # of each field by the current [n, B, N]
-    by_state: tuple[
-        tuple[Tensor | None, ...], ...
-    ]  # of each field by each field of the state before [n, B, N]
+    by_state: tuple[tuple[Tensor | None, ...], ...]  # of each field by each field of the state before [n, B, N]
 
 
 class TimeWindow(NamedTuple):

@@ -72,9 +72,7 @@ class AdEx(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
         self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
-        self.rate_adapt = EulerRate(
-            "tau_adapt_s", tau_adapt_s, dt_s=dt_s, learn=learn_tau_adapt_s, features=features
-        )
+        self.rate_adapt = EulerRate("tau_adapt_s", tau_adapt_s, dt_s=dt_s, learn=learn_tau_adapt_s, features=features)
         self.takeoff = Takeoff(sharpness=sharpness, rheobase=rheobase)
         self.a = Number("a", a, learn=learn_a, features=features)
         self.b = Number("b", b, learn=learn_b, features=features)
@@ -87,9 +85,7 @@ class AdEx(SpikingNeuron):
         w_start = state.w + self.b() * state.s
         u_start = self.next_potential.before_step(state.u, state.s, threshold)
         w = w_start + self.rate_adapt() * (self.a() * u_start - w_start)
-        u_end = u_start + rate * (
-            -u_start + self.takeoff(u_start, threshold) - w_start + self.resistance * current
-        )
+        u_end = u_start + rate * (-u_start + self.takeoff(u_start, threshold) - w_start + self.resistance * current)
         u = self.next_potential.after_step(u_end, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdaptiveState(u=u, w=w, s=s)
@@ -98,9 +94,5 @@ class AdEx(SpikingNeuron):
     def operations(self) -> Operations:
         """Count a neuron's operations per step: those of `Eif`, plus three products and four sums for w."""
         return Operations(
-            multiplications=7,
-            additions=self.next_potential.additions + 7,
-            comparisons=2,
-            state_words=2,
-            functions=1,
+            multiplications=7, additions=self.next_potential.additions + 7, comparisons=2, state_words=2, functions=1
         )

@@ -130,9 +130,7 @@ class InputGain:
     def __init__(self, kind: str, beta: Tensor | float) -> None:
         self.kind = require_choice("neuron.input_gain", kind, INPUT_GAINS)
         if kind == "dt_over_tau" and not (torch.as_tensor(beta) > 0).all():
-            raise InputError(
-                "neuron.input_gain=dt_over_tau: beta=0 has no time constant; use one or one_minus_beta"
-            )
+            raise InputError("neuron.input_gain=dt_over_tau: beta=0 has no time constant; use one or one_minus_beta")
 
     def __call__(self, beta: Tensor | float) -> Tensor | float:
         """Return the factor of the current for a decay beta per step: 1, 1 - beta or -ln beta."""
@@ -181,9 +179,7 @@ class ResetPotential:
         """Compute a leaky neuron's next potential [B, N] from the last potential u and last spikes s [B, N]."""
         return self.around(lambda start: beta * start + current, u, s, threshold)
 
-    def around(
-        self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float
-    ) -> Tensor:
+    def around(self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
         """Compute the next potential [B, N] of a neuron whose dynamics without reset are u -> advance(u)."""
         return self.after_step(advance(self.before_step(u, s, threshold)), s, threshold)
 
@@ -237,9 +233,7 @@ class SpikingNeuron(Neuron):
     State: ClassVar[type[Any]] = SpikingState
     threshold: Threshold
 
-    def __init__(
-        self, surrogate: Surrogate, reset: str, reset_gradient: str, *, reset_to: float = 0.0
-    ) -> None:
+    def __init__(self, surrogate: Surrogate, reset: str, reset_gradient: str, *, reset_to: float = 0.0) -> None:
         super().__init__()
         self.surrogate = surrogate
         self.next_potential = ResetPotential(reset, reset_gradient, to=require_argument("reset_to", reset_to))
@@ -256,9 +250,7 @@ class SpikingNeuron(Neuron):
     def linear_spec(self, **coefficients: Any) -> LinearSpec:
         """Return a `LinearSpec` of these coefficients with the neuron's surrogate, reset and threshold."""
         rule = self.next_potential
-        return LinearSpec(
-            self.surrogate, rule.reset, rule.detached, threshold=self.threshold(), **coefficients
-        )
+        return LinearSpec(self.surrogate, rule.reset, rule.detached, threshold=self.threshold(), **coefficients)
 
     def leaky_operations(self, **extra: int) -> Operations:
         """Count the operations of a `Leaky` neuron's step plus `extra` ones, by their names in `Operations`.

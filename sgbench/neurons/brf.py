@@ -82,12 +82,8 @@ class Brf(SpikingNeuron):
         self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
         fastest = float(torch.as_tensor(self.omega_rad_s.initial_value()).max())
         if fastest * self.dt_s >= 1:
-            raise InputError(
-                f"neuron.omega_rad_s={fastest:g}: below 1 / dt_s = {1 / self.dt_s:g} rad/s is needed"
-            )
-        self.damping_per_s = Positive(
-            "damping_per_s", damping_per_s, learn=learn_damping_per_s, features=features
-        )
+            raise InputError(f"neuron.omega_rad_s={fastest:g}: below 1 / dt_s = {1 / self.dt_s:g} rad/s is needed")
+        self.damping_per_s = Positive("damping_per_s", damping_per_s, learn=learn_damping_per_s, features=features)
         self.refractory_damping_per_s = require_number(
             "neuron.refractory_damping_per_s", refractory_damping_per_s, low=0
         )

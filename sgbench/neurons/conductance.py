@@ -57,9 +57,7 @@ class Conductance(SpikingNeuron):
 
     State: ClassVar[type[Any]] = ConductanceState
     # The functions are an exponential and a division.
-    operations: Operations = Operations(
-        multiplications=6, additions=8, comparisons=1, state_words=3, functions=2
-    )
+    operations: Operations = Operations(multiplications=6, additions=8, comparisons=1, state_words=3, functions=2)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -95,8 +93,6 @@ class Conductance(SpikingNeuron):
         total = 1 + excitatory + inhibitory  # conductance, with the leak's
         steady = (excitatory * self.reversal_excitatory + inhibitory * self.reversal_inhibitory) / total
         decay = torch.exp(-rate * total)
-        u = self.next_potential.around(
-            lambda start: steady + (start - steady) * decay, state.u, state.s, threshold
-        )
+        u = self.next_potential.around(lambda start: steady + (start - steady) * decay, state.u, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, ConductanceState(excitatory=excitatory, inhibitory=inhibitory, u=u, s=s)

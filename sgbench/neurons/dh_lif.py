@@ -121,9 +121,7 @@ class DhLif(SpikingNeuron):
         branches = self.currents  # K: one current for each branch
         additions = 2 * branches + self.next_potential.additions
         multiplications = (1 + self.has_gain) * (branches + 1)
-        return Operations(
-            multiplications=multiplications, additions=additions, comparisons=1, state_words=1 + branches
-        )
+        return Operations(multiplications=multiplications, additions=additions, comparisons=1, state_words=1 + branches)
 
 
 def _decays(values: list[float], learn: str, features: int | None) -> Decay:
@@ -157,9 +155,7 @@ def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:
         for name, value in (("fastest", fastest), ("slowest", slowest))
     ]
     if not ends[0] <= ends[1] < 1:
-        raise InputError(
-            f"neuron.fastest={fastest}, neuron.slowest={slowest}: 0 < fastest <= slowest < 1 is needed"
-        )
+        raise InputError(f"neuron.fastest={fastest}, neuron.slowest={slowest}: 0 < fastest <= slowest < 1 is needed")
     rates = -torch.tensor(ends, dtype=torch.float64).log()
     steps = torch.linspace(0, 1, branches, dtype=torch.float64)
     spaced = rates[0] * (rates[1] / rates[0]) ** steps

@@ -62,9 +62,7 @@ class Eif(SpikingNeuron):
         """Advance one step: reset the potential, move it by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
-            lambda start: (
-                start + rate * (-start + self.takeoff(start, threshold) + self.resistance * current)
-            ),
+            lambda start: start + rate * (-start + self.takeoff(start, threshold) + self.resistance * current),
             state.u,
             state.s,
             threshold,
@@ -76,9 +74,5 @@ class Eif(SpikingNeuron):
     def operations(self) -> Operations:
         """Count a neuron's operations per step: four products, their sums, an exponential, two comparisons."""
         return Operations(
-            multiplications=4,
-            additions=self.next_potential.additions + 3,
-            comparisons=2,
-            state_words=1,
-            functions=1,
+            multiplications=4, additions=self.next_potential.additions + 3, comparisons=2, state_words=1, functions=1
         )

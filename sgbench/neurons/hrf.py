@@ -71,9 +71,7 @@ class Hrf(SpikingNeuron):
         super().__init__(surrogate, "none", reset_gradient)
         self.dt_s = require_argument("dt_s", dt_s)
         self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
-        self.damping_per_s = Positive(
-            "damping_per_s", damping_per_s, learn=learn_damping_per_s, features=features
-        )
+        self.damping_per_s = Positive("damping_per_s", damping_per_s, learn=learn_damping_per_s, features=features)
         self.gamma = Decay("gamma", gamma, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 

@@ -81,6 +81,4 @@ class Lapicque(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: two products, sums of current and reset, one comparison."""
-        return Operations(
-            multiplications=2, additions=self.next_potential.additions, comparisons=1, state_words=1
-        )
+        return Operations(multiplications=2, additions=self.next_potential.additions, comparisons=1, state_words=1)

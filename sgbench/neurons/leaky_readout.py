@@ -40,9 +40,7 @@ class LeakyReadout(Neuron):
 
     output: ClassVar[Literal["binary", "real"]] = "real"
 
-    def __init__(
-        self, features: int | None = None, *, beta: Value, learn_beta: str, input_gain: str = "one"
-    ) -> None:
+    def __init__(self, features: int | None = None, *, beta: Value, learn_beta: str, input_gain: str = "one") -> None:
         super().__init__()
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.input_gain = InputGain(input_gain, self.beta.initial_value())
@@ -64,9 +62,7 @@ class LeakyReadout(Neuron):
     def recurrence_spec(self) -> LinearSpec:
         """Return the equation of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
-        return LinearSpec(
-            surrogate=None, reset="none", detached=True, decay=beta, input=self.input_gain(beta)
-        )
+        return LinearSpec(surrogate=None, reset="none", detached=True, decay=beta, input=self.input_gain(beta))
 
     @property
     def operations(self) -> Operations:

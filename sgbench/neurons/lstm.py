@@ -106,11 +106,7 @@ class Slstm(Neuron):
     def operations(self) -> Operations:
         """Count a neuron's operations per step: three products, their sums, a comparison, five functions."""
         return Operations(
-            multiplications=3,
-            additions=2 + self.hidden_reset.additions,
-            comparisons=1,
-            state_words=2,
-            functions=5,
+            multiplications=3, additions=2 + self.hidden_reset.additions, comparisons=1, state_words=2, functions=5
         )
 
 

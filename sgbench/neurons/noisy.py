@@ -63,9 +63,7 @@ class Noisy(SpikingNeuron):
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: decay, integrate with noise, apply the last spike's reset, fire."""
         threshold, beta = self.threshold(), self.beta()
-        noise = torch.special.ndtri(
-            self.surrogate.uniform(current).clamp(SMALLEST_UNIFORM, 1 - SMALLEST_UNIFORM)
-        )
+        noise = torch.special.ndtri(self.surrogate.uniform(current).clamp(SMALLEST_UNIFORM, 1 - SMALLEST_UNIFORM))
         driven = self.input_gain(beta) * current + self.noise_std * (1 - beta * beta) ** 0.5 * noise
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
         s = self.surrogate(u - threshold)

@@ -71,9 +71,7 @@ class Psn(SequenceNeuron):
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
-        return Operations(
-            multiplications=self.steps, additions=self.steps - 1, comparisons=1, state_words=self.steps
-        )
+        return Operations(multiplications=self.steps, additions=self.steps - 1, comparisons=1, state_words=self.steps)
 
 
 class MaskedPsn(Psn):
@@ -195,22 +193,16 @@ class SlidingPsn(SequenceNeuron):
         time = torch.arange(len(current), device=current.device)
         lag = time[:, None] - time
         counts = (lag >= 0) & (lag < self.order)
-        matrix = torch.where(
-            counts, self.weight[lag.clamp(0, self.order - 1)], 0.0
-        )  # W_j on the j-th diagonal
+        matrix = torch.where(counts, self.weight[lag.clamp(0, self.order - 1)], 0.0)  # W_j on the j-th diagonal
         return mix_steps(matrix, current) - self.threshold
 
     @property
     def operations(self) -> Operations:
         """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
-        return Operations(
-            multiplications=self.order, additions=self.order - 1, comparisons=1, state_words=self.order
-        )
+        return Operations(multiplications=self.order, additions=self.order - 1, comparisons=1, state_words=self.order)
 
 
-def _initial_weights(
-    shape: tuple[int, ...], beta: float, start: str, generator: torch.Generator | None
-) -> Tensor:
+def _initial_weights(shape: tuple[int, ...], beta: float, start: str, generator: torch.Generator | None) -> Tensor:
     """Return the weights before training, in float64."""
     decay = require_number("neuron.beta", beta, low=0, high=1)
     if require_choice("neuron.start", start, STARTS) == "leaky":

@@ -61,9 +61,7 @@ class Quantity(nn.Module):
             for end in (value if pair else (value,))  # type: ignore[union-attr]
         ]
         if pair and learn == "shared":
-            raise InputError(
-                f"neuron.{name}={value!r}: a range over neurons needs learn_{name}=per_neuron or none"
-            )
+            raise InputError(f"neuron.{name}={value!r}: a range over neurons needs learn_{name}=per_neuron or none")
         if features is None and (pair or learn == "per_neuron"):
             asked = f"neuron.{name}={value!r}" if pair else f"neuron.learn_{name}=per_neuron"
             raise InputError(f"{asked}: the number of neurons (features) is needed")

@@ -86,9 +86,7 @@ class TcLif(SpikingNeuron):
         threshold, coupling = self.threshold(), self.soma_to_dendrite()
         last = self.next_potential.reset_spikes(state.s)
         d = state.d - coupling * state.u + current + (coupling * threshold - self.gamma()) * last
-        u = self.next_potential.around(
-            lambda start: start + self.dendrite_to_soma() * d, state.u, state.s, threshold
-        )
+        u = self.next_potential.around(lambda start: start + self.dendrite_to_soma() * d, state.u, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, TcLifState(u=u, d=d, s=s)
 

@@ -76,9 +76,7 @@ class Normaliser(nn.Module, ABC):
             valid: [T, B], true for steps within a sample's length; None if all are.
         """
         if current.dim() < 3:  # noqa: PLR2004 - time, batch, currents
-            raise InputError(
-                f"layer '{self.layer_name}': normalisation needs the currents of all time steps at once"
-            )
+            raise InputError(f"layer '{self.layer_name}': normalisation needs the currents of all time steps at once")
         return self.over_time(current.unflatten(2, (self.channels, self.pixels)), valid).flatten(2)
 
     @abstractmethod
@@ -89,9 +87,7 @@ class Normaliser(nn.Module, ABC):
         """Return weight and bias with the trained normalisation folded in, if `folds`; else both unchanged."""
         return weight, bias
 
-    def batch(
-        self, values: Tensor, mean: Tensor, variance: Tensor, gain: Tensor, shift: Tensor | None
-    ) -> Tensor:
+    def batch(self, values: Tensor, mean: Tensor, variance: Tensor, gain: Tensor, shift: Tensor | None) -> Tensor:
         """Normalise values [M, channels, pixels] per channel; in training, update the running statistics in place.
 
         Args:
@@ -104,9 +100,7 @@ class Normaliser(nn.Module, ABC):
         if not len(values):
             return values
         by_batch = self.training and len(values) * self.pixels > 1
-        return nn.functional.batch_norm(
-            values, mean, variance, gain, shift, by_batch, self.momentum, self.epsilon
-        )
+        return nn.functional.batch_norm(values, mean, variance, gain, shift, by_batch, self.momentum, self.epsilon)
 
 
 def normalise_valid(values: Tensor, valid: Tensor | None, normalise: Callable[[Tensor], Tensor]) -> Tensor:
@@ -147,9 +141,7 @@ class ScaledBatchNorm(Normaliser):
         rows = normalise_valid(
             current.flatten(0, 1),
             None if valid is None else valid.flatten(),
-            lambda values: self.batch(
-                values, self.running_mean, self.running_var, self.scale * self.gain, self.shift
-            ),
+            lambda values: self.batch(values, self.running_mean, self.running_var, self.scale * self.gain, self.shift),
         )
         return rows.view_as(current)
 

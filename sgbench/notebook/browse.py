@@ -97,9 +97,7 @@ def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) 
     if group is not None:
         entries = catalogue.entries(group, config_dirs)
         return EntryList([list_row(name, entry) for name, entry in entries.items()])
-    return EntryList(
-        [(group, ", ".join(catalogue.paths(group, config_dirs))) for group in catalogue.groups()]
-    )
+    return EntryList([(group, ", ".join(catalogue.paths(group, config_dirs))) for group in catalogue.groups()])
 
 
 def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> EntryView:

@@ -81,11 +81,7 @@ class Records(ShownTable, Sequence[RunRecord]):
 def _cells(record: RunRecord) -> tuple[str, ...]:
     """List the cells of a record's row, in the order of COLUMNS."""
     scores = (
-        ""
-        if score is None
-        else f"{score.loss:.4g}"
-        if score.accuracy is None
-        else f"{100 * score.accuracy:.2f} %"
+        "" if score is None else f"{score.loss:.4g}" if score.accuracy is None else f"{100 * score.accuracy:.2f} %"
         for score in (record.validation, record.test)
     )
     method = record.method.label
@@ -196,9 +192,7 @@ def board(
     names = protocols_of(tree)
     chosen = protocol or (names[0] if len(names) == 1 else None)
     if chosen not in names:
-        raise InputError(
-            f"board: protocol '{chosen}' has no records in {tree.root}; {suggest(str(chosen), names)}"
-        )
+        raise InputError(f"board: protocol '{chosen}' has no records in {tree.root}; {suggest(str(chosen), names)}")
     boards = show(replace(tree, only=chosen))
     if not boards.boards:
         causes = by_cause(boards.findings)
@@ -251,11 +245,7 @@ def explain(
 
 def _record_tree(root: Path | str | None, layout: Layout, references: References) -> RecordTree:
     """Return the object that reads boards: from a folder of records, or from those shipped with the package."""
-    source = (
-        (_folder_or_default(root, layout), layout)
-        if root is not None or layout != "registry"
-        else installed()
-    )
+    source = (_folder_or_default(root, layout), layout) if root is not None or layout != "registry" else installed()
     return RecordTree(*source, references)
 
 

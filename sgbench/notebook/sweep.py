@@ -55,9 +55,7 @@ def sweep(
         planned = plan(arguments, multirun=True, config_dirs=folders, allow_targets=allow_targets)
         planned = calibrate_plan(planned)
         if planned.is_open:
-            raise InputError(
-                "sweep(): runs points that are known beforehand; use sgbench run -m with this sweeper"
-            )
+            raise InputError("sweep(): runs points that are known beforehand; use sgbench run -m with this sweeper")
         build_and_check(planned)
     for line in notes_on_rank(planned):
         sys.stdout.write(f"{line}\n")

@@ -79,9 +79,7 @@ class SweepTable(ShownTable):
                 number
                 for scores in (row.validation, row.test)
                 for number in (
-                    (None,) * 4
-                    if scores is None
-                    else (scores.mean, scores.half_width, scores.low, scores.high)
+                    (None,) * 4 if scores is None else (scores.mean, scores.half_width, scores.low, scores.high)
                 )
             ]
             counts = [len(row.done), len(row.failed), len(row.at_chance), len(row.missing)]

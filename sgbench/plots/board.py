@@ -179,9 +179,7 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     axes.plot([mean.value for mean in means], heights, "o", ms=9, zorder=5, **MEAN_STYLE)
     for number, ((name, _), score) in enumerate(zip(picture.baselines, plain, strict=True)):
         colour = COLOURS[(number + 1) % len(COLOURS)]
-        axes.axvline(
-            score, color=colour, linestyle=":", linewidth=2, zorder=2, label=wrapped(name, MAX_LABEL)
-        )
+        axes.axvline(score, color=colour, linestyle=":", linewidth=2, zorder=2, label=wrapped(name, MAX_LABEL))
     guess, (low, high) = picture.guess, ends
     if low < guess < high or (guess > low and not picture.is_loss):
         label = "without learning" if picture.is_loss else "chance"

@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sgbench.plots.chart import (
-    Chart,
-    ChartAxis,
-    ChartPoint,
-    Charts,
-    Series,
-    as_error,
-    ends_of,
-    thinned,
-    value_text,
-)
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, as_error, ends_of, thinned, value_text
 from sgbench.plots.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -118,9 +108,7 @@ def _tuning_series(index: int, curve: TuningCurve) -> Series:
     """Make the line of the curve at an index, with a band if it is among the first four."""
     has_band = index < MOST_BANDS
     points = []
-    for tried, (score, low, high) in enumerate(
-        zip(curve.scores, curve.low, curve.high, strict=True), start=1
-    ):
+    for tried, (score, low, high) in enumerate(zip(curve.scores, curve.low, curve.high, strict=True), start=1):
         tooltip = f"{curve.name}, {tried} tried: {value_text(score, (low, high))}"
         points.append(ChartPoint(tried, score, tooltip, y_ends=(low, high) if has_band else None))
     is_marked = len(points) <= MOST_MARKED

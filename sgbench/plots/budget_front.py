@@ -64,9 +64,7 @@ def budget_figure(
         _draw(axes, panel, styles)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    figure.legend(
-        unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), frameon=False
-    )
+    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), frameon=False)
     figure.supxlabel(f"dynamic energy an inference on {target}, nJ", color=INK)
     figure.supylabel("test accuracy, %", color=INK)
     return figure

@@ -132,9 +132,7 @@ def charts_json(charts: Mapping[str, Charts]) -> bytes:
     0.333333333
     """
     plain = {name: _plain(asdict(of_name)) for name, of_name in charts.items()}
-    return (
-        json.dumps(plain, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{").encode() + b"\n"
-    )
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{").encode() + b"\n"
 
 
 def charts_of_json(data: bytes) -> dict[str, Charts]:

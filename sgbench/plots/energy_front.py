@@ -72,17 +72,13 @@ class _Legend:
         return cls(texts, columns, 0.4 + LINE_INCHES * lines + 0.06 * longest_column)
 
 
-def front_figure(
-    methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool = False
-) -> Figure:
+def front_figure(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool = False) -> Figure:
     """Draw accuracy over energy, one panel for each of the first six targets."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     if not panels:
-        raise InputError(
-            "no target prices every method completely and at different energies; nothing to draw"
-        )
+        raise InputError("no target prices every method completely and at different energies; nothing to draw")
     panels = panels[:MOST_PANELS]
     across, rows = min(ACROSS, len(panels)), math.ceil(len(panels) / ACROSS)
     width, height = front_size(methods, panels)

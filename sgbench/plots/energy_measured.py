@@ -63,9 +63,7 @@ def measured_figure(predictions: Sequence[Prediction]) -> Figure:
     axes.set_yticks(range(len(ordered)), labels, fontsize=FONT_SIZE)
     axes.tick_params(length=0, axis="y", colors=INK)
     axes.grid(axis="x", color=GRID, linewidth=0.7)
-    axes.set_xlabel(
-        "predicted energy or power, as a multiple of the measured one", fontsize=FONT_SIZE, color=INK
-    )
+    axes.set_xlabel("predicted energy or power, as a multiple of the measured one", fontsize=FONT_SIZE, color=INK)
     held = sum(prediction.holds for prediction in ordered)
     axes.set_title(
         f"{held} of {len(ordered)} predictions hold (blue); the others do not (orange)", loc="left", color=INK

@@ -128,9 +128,7 @@ def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: Sequence[str | None]
     style: Any = {"height": 0.72, "edgecolor": "white", "linewidth": 0.6}
     for operations, colour in zip(FAMILIES.values(), FAMILY_COLOURS, strict=True):
         for layer, hatch in zip(layers, itertools.cycle(HATCHES), strict=False):
-            part_nj = sum(
-                term.energy_nj for term in bar.terms if term.layer == layer and term.operation in operations
-            )
+            part_nj = sum(term.energy_nj for term in bar.terms if term.layer == layer and term.operation in operations)
             share = 100 * part_nj / bar.total_nj
             if share > 100 * SMALL:
                 axes.barh(row, share, left=left, color=colour, hatch=hatch, **style)

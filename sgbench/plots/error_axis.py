@@ -12,10 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ACCURACY_TICKS = (
-    *(0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98),
-    *(98.5, 99, 99.5, 99.8, 99.9, 99.95, 99.99),
-)
+ACCURACY_TICKS = (*(0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98), *(98.5, 99, 99.5, 99.8, 99.9, 99.95, 99.99))
 ACCURACY_STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # [%] between ticks if scores are close together
 LOSS_TICKS = (*((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)), tuple(1 + step / 10 for step in range(90)))
 """Ticks of a decade, from few to many."""
@@ -129,9 +126,7 @@ class ErrorAxis:
         first, last = float(self.place(low)), float(self.place(high))
         labels: dict[float, str] = {}
         previous = -math.inf
-        for tick, position in zip(
-            candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True
-        ):
+        for tick, position in zip(candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True):
             label = f"{tick:.3g}" if self.is_loss else f"{tick:g}"
             least = max(gap, character * len(label)) * (last - first)
             if first <= position <= last and position - previous > least:

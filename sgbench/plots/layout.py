@@ -217,16 +217,12 @@ def _series(frame: _Frame, series: Series, index: int, style_class: str) -> Draw
     whiskers = [] if series.has_band else [[(point.x, end) for end in ends] for point, ends in with_ends]
     whiskers += [[(end, point.y) for end in point.x_ends] for point in points if point.x_ends is not None]
     whisker_path = "".join(f"M{frame.path(ends)}" for ends in whiskers)
-    has_marks = series.is_marked and any(
-        point.link or point.label or point.shade is not None for point in points
-    )
+    has_marks = series.is_marked and any(point.link or point.label or point.shade is not None for point in points)
     marks = [_mark(frame, point) for point in points] if series.is_marked else []
     dots = "" if has_marks else "".join(mark.path for mark in marks)
     tooltips = () if has_marks or not points[0].told else tuple(point.told for point in points)
     single_marks = _without_overlap(marks) if has_marks else ()
-    return DrawnSeries(
-        series.name, index, style_class, line, band, whisker_path, dots, single_marks, tooltips
-    )
+    return DrawnSeries(series.name, index, style_class, line, band, whisker_path, dots, single_marks, tooltips)
 
 
 def _without_overlap(marks: Sequence[Mark]) -> tuple[Mark, ...]:

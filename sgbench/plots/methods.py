@@ -129,9 +129,7 @@ def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
     _frame(axes)
     for number, profile in enumerate(profiles[:MAX_LINES]):
         # Between two scores the share is that of the runs above the lower one.
-        axes.plot(
-            profile.scores, profile.shares, label=profile.name, drawstyle="steps-post", **_line_style(number)
-        )
+        axes.plot(profile.scores, profile.shares, label=profile.name, drawstyle="steps-post", **_line_style(number))
     axes.set_xlabel("normalised score (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel("runs above it, %", fontsize=FONT_SIZE, color=INK)
 

@@ -33,11 +33,7 @@ STYLE: dict[str, Any] = {
     "figure.dpi": 120,
     "svg.hashsalt": "sgbench",
 }
-UNDATED: dict[str, dict[str, str | None]] = {
-    ".png": {},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
+UNDATED: dict[str, dict[str, str | None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 """Kinds of picture files, with the metadata to remove so that equal figures give equal bytes."""
 MAX_COLOURS = 256
 """Colours of a PNG: a palette, with one byte a pixel, makes files about a third as large as three bytes do."""

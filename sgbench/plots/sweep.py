@@ -27,9 +27,7 @@ def sweep_figure(picture: SweepPicture) -> Figure:
     width, rate = picture.width, picture.rate
     is_heat = width is not None and rate is not None
     if picture.what == FAILED and not is_heat:
-        raise InputError(
-            "--of failed: a map is of a width or slope and a learning rate; the table counts failures"
-        )
+        raise InputError("--of failed: a map is of a width or slope and a learning rate; the table counts failures")
     if width is not None and rate is not None:
         size, draw = heat_size(picture, width, rate), partial(draw_heat, across=width, rate=rate)
     elif width is not None:
@@ -56,10 +54,7 @@ def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
     averages = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
         averages += " with its 95 % interval"
-    notes = [
-        f"{averages}.",
-        WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy"),
-    ]
+    notes = [f"{averages}.", WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")]
     if picture.what == FAILED:
         notes = ["Share of runs that failed, of those that have ended."]
     is_empty = any(row.mean is None for row in picture.rows)

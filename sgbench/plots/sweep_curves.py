@@ -65,9 +65,7 @@ def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, Sweep
     return dict(sorted(by_number.items()))
 
 
-def _draw_curve(
-    axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], style: dict[str, Any]
-) -> None:
+def _draw_curve(axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], style: dict[str, Any]) -> None:
     """Draw mean and band of a curve, with a gap at settings without a run and a star where seeds lack.
 
     `rows` maps the swept numbers, from small to large, to their scores.

@@ -15,15 +15,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from sgbench.plots.style import BAND, INK, SOFT, VERMILION
-from sgbench.plots.sweep_numbers import (
-    FAILED,
-    LOSS,
-    SweepPicture,
-    SweepRow,
-    SweptAxis,
-    curves_of,
-    require_few,
-)
+from sgbench.plots.sweep_numbers import FAILED, LOSS, SweepPicture, SweepRow, SweptAxis, curves_of, require_few
 
 MAX_PANELS = 16
 MAX_COLUMNS = 3
@@ -87,19 +79,11 @@ def _has_numbers(across: SweptAxis, rate: SweptAxis) -> bool:
 
 
 def _panel(
-    axes: Axes,
-    rows: Sequence[SweepRow],
-    across: SweptAxis,
-    rate: SweptAxis,
-    scale: Normalize,
-    *,
-    is_loss: bool,
+    axes: Axes, rows: Sequence[SweepRow], across: SweptAxis, rate: SweptAxis, scale: Normalize, *, is_loss: bool
 ) -> AxesImage:
     """Draw the heat map of some rows, with hatched cells where there is no run; return its image."""
     widths, rates = _order(across), _order(rate)
-    cells = {
-        (rates.index(row.settings[rate.key]), widths.index(row.settings[across.key])): row for row in rows
-    }
+    cells = {(rates.index(row.settings[rate.key]), widths.index(row.settings[across.key])): row for row in rows}
     values = np.full((len(rates), len(widths)), math.nan)
     for cell, row in cells.items():
         if row.mean is not None:

@@ -95,6 +95,5 @@ def require_few(count: int, most: int, things: str) -> None:
     """Raise an InputError if a picture has more curves, rows or panels, named as `things`, than it may have."""
     if count > most:
         raise InputError(
-            f"{count} {things} are too many for one picture; give fewer values of an axis, "
-            f"e.g. surrogate=atan,triangle"
+            f"{count} {things} are too many for one picture; give fewer values of an axis, e.g. surrogate=atan,triangle"
         )

@@ -33,9 +33,7 @@ class Rounded(Uniform):
     """
 
     def __init__(self, *, bits: int, scale: str, power_of_two: bool) -> None:
-        super().__init__(
-            bits=bits, scale=scale, power_of_two=power_of_two, gradient="straight_through", sharpness=1.0
-        )
+        super().__init__(bits=bits, scale=scale, power_of_two=power_of_two, gradient="straight_through", sharpness=1.0)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the real weights in training, rounded ones otherwise."""

@@ -92,14 +92,10 @@ class Recommendation:
         measured = self.measured
         found = [f"{number_text(measured.steps)} steps", counted(measured.layers, "hidden layer")]
         if measured.spikes_per_step is not None:
-            found.append(
-                f"{', '.join(map(_short, measured.spikes_per_step))} spikes a neuron and step by layer"
-            )
+            found.append(f"{', '.join(map(_short, measured.spikes_per_step))} spikes a neuron and step by layer")
         found += [f"{key}={value:g}" for key, value in measured.gains]
         if measured.passing_steps is not None and measured.near_share is not None:
-            found.append(
-                f"{_short(measured.passing_steps)} passing steps and q {measured.near_share:.2f} (atan 0.5)"
-            )
+            found.append(f"{_short(measured.passing_steps)} passing steps and q {measured.near_share:.2f} (atan 0.5)")
         worst = [
             f"{one.surrogate} {one.width_fwhm:g} lost most on '{one.worst_on}'"
             for one in self.settings
@@ -112,11 +108,7 @@ class Recommendation:
             *([f"{'; '.join(worst)}."] if worst else []),
             *self.advice.why,
             *([self.condition] if any(one.reset_gradient == "attached" for one in self.settings) else []),
-            *(
-                []
-                if rates is None
-                else [f"Learning rates there: {number_text(rates[0])} to {number_text(rates[1])}."]
-            ),
+            *([] if rates is None else [f"Learning rates there: {number_text(rates[0])} to {number_text(rates[1])}."]),
             f"Not tried: {', '.join(NOT_TRIED)}.",
         ]
         return [line for sentence in said for line in _wrapped(sentence)]
@@ -165,9 +157,7 @@ def advise(
     advice = answer.of(network)
     if goal not in advice.settings:
         raise InputError(f"--for {goal}: is not measured in networks with {advice.network}; leave it out")
-    return Recommendation(
-        goal, advice, answer.condition, network, advice.settings[goal][:budget], in_snntorch
-    )
+    return Recommendation(goal, advice, answer.condition, network, advice.settings[goal][:budget], in_snntorch)
 
 
 def _points(value: float | None) -> str:

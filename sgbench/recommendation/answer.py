@@ -165,8 +165,7 @@ class StudyAnswer(Strict):
             if advice.is_of(network):
                 return advice
         raise InputError(
-            f"recommend: no advice for {network.layers} hidden layers and {network.steps} steps; give another "
-            "--summary"
+            f"recommend: no advice for {network.layers} hidden layers and {network.steps} steps; give another --summary"
         )
 
 

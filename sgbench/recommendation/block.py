@@ -73,9 +73,7 @@ def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
     """Read the stored runs of every task from a folder of shards."""
     shards = sorted(folder.glob(SHARDS))
     if not shards:
-        raise InputError(
-            f"{folder}: no stored run is here; install sgbench from its wheel, or run in a checkout"
-        )
+        raise InputError(f"{folder}: no stored run is here; install sgbench from its wheel, or run in a checkout")
     lines = (
         parse_model(line, ShardLine, f"{path}:{number}")
         for path in shards
@@ -90,9 +88,7 @@ def tasks_of(lines: Iterable[ShardLine]) -> tuple[MeasuredTask, ...]:
     runs: dict[str, dict[Setting, list[MeasuredRun]]] = {}
     for line in lines:
         runs.setdefault(line.task, {}).setdefault(_setting(line), []).append(_run(line))
-    return tuple(
-        MeasuredTask(name, task["title"], runs[name]) for name, task in definitions.items() if name in runs
-    )
+    return tuple(MeasuredTask(name, task["title"], runs[name]) for name, task in definitions.items() if name in runs)
 
 
 def _setting(line: ShardLine) -> Setting:

@@ -145,9 +145,7 @@ def _advise_own(
     counts, dt_s = own
     estimate = price(counts, target=prices, dt_s=dt_s)
     if estimate.dynamic_nj is None:
-        raise InputError(
-            f"--target {prices.name}: gives no total for this run: {'; '.join(estimate.reasons)}"
-        )
+        raise InputError(f"--target {prices.name}: gives no total for this run: {'; '.join(estimate.reasons)}")
     needed, of_spikes = estimate.dynamic_nj.value, moved_nj(counts, target=prices, dt_s=dt_s)
     left = budget.max_nj - (needed - of_spikes)
     if left <= 0:

@@ -110,9 +110,7 @@ def advise_elsewhere(
     return min(fitting, key=lambda advice: (float(np.mean(advice.losses)), advice.share, advice.setting))
 
 
-def _on_tasks(
-    tasks: Sequence[PricedTask], setting: Setting, energy: Callable[[PricedSetting], float]
-) -> CarriedAdvice:
+def _on_tasks(tasks: Sequence[PricedTask], setting: Setting, energy: Callable[[PricedSetting], float]) -> CarriedAdvice:
     """Compute a setting's share of the reference's energy and its loss on each task; see `advise_elsewhere`."""
     shares, losses = [], []
     for task in tasks:

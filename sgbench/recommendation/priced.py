@@ -25,16 +25,13 @@ def without_spikes(counts: OpCounts) -> OpCounts:
 
     The count of neurons that receive input in a step is left unchanged.
     """
-    return counts.model_copy(
-        update={"layers": tuple(_layer_without_spikes(layer) for layer in counts.layers)}
-    )
+    return counts.model_copy(update={"layers": tuple(_layer_without_spikes(layer) for layer in counts.layers)})
 
 
 def _layer_without_spikes(layer: LayerCounts) -> LayerCounts:
     """Return a layer's counts without spikes from neurons; weight reads shrink as synaptic operations do."""
     groups = tuple(
-        group if group.source == INPUT else group.model_copy(update={"effective": NONE})
-        for group in layer.synapses
+        group if group.source == INPUT else group.model_copy(update={"effective": NONE}) for group in layer.synapses
     )
     before = sum(group.effective.total or 0 for group in layer.synapses)
     after = sum(group.effective.total or 0 for group in groups)
@@ -76,9 +73,7 @@ class PricedSetting:
         return self.validation.mean, -self.energy_nj.value, self.setting
 
     @staticmethod
-    def of(
-        setting: Setting, runs: Sequence[MeasuredRun], energy_nj: BoundedValue, moved_nj: float
-    ) -> PricedSetting:
+    def of(setting: Setting, runs: Sequence[MeasuredRun], energy_nj: BoundedValue, moved_nj: float) -> PricedSetting:
         """Summarise the accuracies of a setting's runs, and add its energy and the part due to spikes [nJ]."""
         validation = summarise([run.validation for run in runs], scale="share")
         test = summarise([run.test for run in runs], scale="share")
@@ -109,9 +104,7 @@ def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
     }
 
 
-def _energies(
-    task: MeasuredTask, runs: Sequence[MeasuredRun], target: EnergyTarget
-) -> Iterable[BoundedValue]:
+def _energies(task: MeasuredTask, runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[BoundedValue]:
     """Yield the dynamic energy of each finished run [nJ]."""
     for run in runs:
         if run.counts is None:

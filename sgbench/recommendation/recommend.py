@@ -88,28 +88,20 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     limits = (max_nj, min_accuracy, bits)
     if target is not None:
         if overrides or network is not None or summary is not None:
-            raise InputError(
-                "recommend: target answers from measured runs; give run=..., no overrides or network"
-            )
+            raise InputError("recommend: target answers from measured runs; give run=..., no overrides or network")
         return _recommend_budget(Budget(target, *limits), run, config_dirs)
     if any(limit is not None for limit in (*limits, run)):
         raise InputError("recommend: a budget needs a target, e.g. target='loihi1'")
     if bool(overrides) == (network is not None) or (network is None) != (batch is None):
         raise InputError("recommend: give the overrides of a run, or a network with a batch that it takes")
     measured = (
-        measure_overrides(overrides, config_dirs, allow_targets)
-        if network is None
-        else measure_module(network, batch)
+        measure_overrides(overrides, config_dirs, allow_targets) if network is None else measure_module(network, batch)
     )
     return _advise(measured, goal, budget, summary, in_snntorch=network is not None)
 
 
 def recommend_shape(
-    shape: Shape,
-    *,
-    goal: Goal = "accuracy",
-    budget: int = 3,
-    summary: Path | None = None,
+    shape: Shape, *, goal: Goal = "accuracy", budget: int = 3, summary: Path | None = None
 ) -> Recommendation:
     """Recommend settings for a network of which only the shape is known; see `recommend`.
 
@@ -122,9 +114,7 @@ def recommend_shape(
     Raises:
         InputError: the answer has no such network.
     """
-    sent = (
-        None if shape.start_spikes is None else tuple(spikes / shape.steps for spikes in shape.start_spikes)
-    )
+    sent = None if shape.start_spikes is None else tuple(spikes / shape.steps for spikes in shape.start_spikes)
     return _advise(MeasuredNetwork(shape.layers, shape.recurrent, shape.steps, sent), goal, budget, summary)
 
 

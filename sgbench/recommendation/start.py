@@ -121,9 +121,7 @@ def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
 
     layers = [module for module in network.modules() if isinstance(module, snntorch.SpikingNeuron)]
     if not layers:
-        raise InputError(
-            f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead"
-        )
+        raise InputError(f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead")
     counts = [_LayerCounts() for _ in layers]
     hooks: dict[nn.Module, Hook] = {
         layer: _count_into(of_layer) for layer, of_layer in zip(layers, counts, strict=True)
@@ -141,9 +139,7 @@ def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
         layers=len(hidden),
         recurrent=recurrent,
         steps=max(of_layer.calls for of_layer in counts),
-        spikes_per_step=tuple(
-            of_layer.spikes / max(of_layer.neurons * of_layer.calls, 1) for of_layer in hidden
-        ),
+        spikes_per_step=tuple(of_layer.spikes / max(of_layer.neurons * of_layer.calls, 1) for of_layer in hidden),
     )
     return _near_threshold(measured, found)
 

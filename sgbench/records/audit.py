@@ -75,9 +75,7 @@ class Draw(Strict):
 
     method_id: MethodId
     promised_utc: Time
-    commit: Commit | None = (
-        None  # the first that follows the commit which brought the promise; None until then
-    )
+    commit: Commit | None = None  # the first that follows the commit which brought the promise; None until then
     seeds: tuple[Natural, ...] = Field(default=(), max_length=1000)
 
 

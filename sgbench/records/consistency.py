@@ -73,11 +73,7 @@ def _finished(record: RecordContent) -> Iterator[str]:
     for name, scores in scored:
         if scores is not None:
             yield from _scores(name, scores, record)
-    if (
-        record.test_hard is not None
-        and record.test is not None
-        and record.test_hard.samples != record.test.samples
-    ):
+    if record.test_hard is not None and record.test is not None and record.test_hard.samples != record.test.samples:
         yield f"test_hard.samples is {record.test_hard.samples}, test.samples {record.test.samples}"
     yield from _selected(record)
     guess = even_guess(record.classes)

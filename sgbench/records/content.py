@@ -42,9 +42,7 @@ class EpochAgreement(Strict):
     epoch: Natural
     layer: Text = Field(max_length=100)
     cosine: Cosine | None  # None where one of the two is zero
-    norm_ratio: (
-        Amount | None
-    )  # norm of the rule's gradient by that of back-propagation; None where that is zero
+    norm_ratio: Amount | None  # norm of the rule's gradient by that of back-propagation; None where that is zero
 
 
 class Learning(Strict):

@@ -42,10 +42,7 @@ def epoch_numbers(curve: Sequence[EpochScores], rates_hz: Mapping[str, float]) -
     }
     accuracies = [each.validation_accuracy for each in curve if each.validation_accuracy is not None]
     if line.validation_accuracy is not None:
-        numbers |= {
-            "validation/accuracy": line.validation_accuracy,
-            "validation/best_accuracy": max(accuracies),
-        }
+        numbers |= {"validation/accuracy": line.validation_accuracy, "validation/best_accuracy": max(accuracies)}
     return numbers | {f"validation/rate_hz/{name}": rate for name, rate in rates_hz.items()}
 
 

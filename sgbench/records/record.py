@@ -90,9 +90,7 @@ class RunRecord(RecordContent):
 
     def _repr_html_(self) -> str:
         """Write the run's identity and scores as an HTML table, for notebooks."""
-        splits = [
-            (name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None
-        ]
+        splits = [(name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None]
         facts = {
             "protocol": self.protocol,
             "method": f"{self.method.label} {self.method_id}",

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    StringConstraints,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
 from sgbench.errors import InputError
 from sgbench.records.base import MAX_NUMBER, Grown, Number, Positive, Strict, Value
@@ -61,9 +55,7 @@ NOTHING = "none"
 
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_]+)?$", max_length=80)]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=80)]
-ParameterPath = Annotated[
-    str, StringConstraints(pattern=r"^[a-z_]+\.[a-zA-Z_][a-zA-Z0-9_]*$", max_length=160)
-]
+ParameterPath = Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-zA-Z_][a-zA-Z0-9_]*$", max_length=160)]
 ProtocolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+_v[0-9]+$", max_length=80)]
 
 Sizes = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], Field(min_length=1, max_length=100)]
@@ -86,9 +78,7 @@ def choice_overrides(choices: Mapping[str, str]) -> list[str]:
     >>> choice_overrides({"network": "gru", "readout": "none"})
     ['network=gru']
     """
-    selected = {
-        group: name for group, name in choices.items() if group not in SPIKING_CHOICES or name != NOTHING
-    }
+    selected = {group: name for group, name in choices.items() if group not in SPIKING_CHOICES or name != NOTHING}
     return [f"{'neuron@readout' if group == 'readout' else group}={name}" for group, name in selected.items()]
 
 
@@ -342,9 +332,7 @@ class RunSpec(Strict):
     force: bool
     calibration: Calibration | None = None
     """Of the width, where it was chosen by `width_fwhm=auto`; no part of the method, which has the number alone."""
-    targets: dict[
-        str, str
-    ]  # the class behind each choice and logger, from the catalogue, never from a record
+    targets: dict[str, str]  # the class behind each choice and logger, from the catalogue, never from a record
 
     @property
     def opens_test(self) -> bool:
@@ -372,6 +360,4 @@ def check_band(method: Method, parameters: int) -> None:
     """Check that a network's number of parameters is within the bounds of its protocol."""
     problem = outside_band(method, parameters, method.protocol)
     if problem is not None:
-        raise InputError(
-            f"{problem}; change network.hidden, or try it unranked with protocol.parameters=null"
-        )
+        raise InputError(f"{problem}; change network.hidden, or try it unranked with protocol.parameters=null")

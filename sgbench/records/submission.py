@@ -149,8 +149,8 @@ class TuningTrial(Grown):
     method_id: MethodId
     seed: Natural
     status: Literal["finished", "failed", "pruned"]
-    settings: dict[Annotated[str, Field(max_length=160)], Annotated[str, Field(max_length=500)] | None] = (
-        Field(max_length=200)
+    settings: dict[Annotated[str, Field(max_length=160)], Annotated[str, Field(max_length=500)] | None] = Field(
+        max_length=200
     )  # what differs from the method handed in, as its identity has it
     validation_accuracy: Fraction | None  # None of a failed run, and where there are no classes
     validation_loss: Number | None

@@ -62,9 +62,7 @@ class BatchedOptimizer(ABC):
         """Return a setting of all rows, such as "lr", as `column` does."""
         return self.column(like, [float(settings[name]) for settings in self.numbers])
 
-    def add_decay(
-        self, values: Tensor, gradients: Tensor, absent: Tensor | None, decay: Tensor | float
-    ) -> None:
+    def add_decay(self, values: Tensor, gradients: Tensor, absent: Tensor | None, decay: Tensor | float) -> None:
         """Add the L2 penalty's gradient, decay times values, to the gradients of all entries that have one."""
         if _is_zero(decay):
             return

@@ -149,9 +149,7 @@ class ClusterPool:
     def _report_cost(self, point: int) -> None:
         """Send a message, under a point, with the processor time of all jobs, their start included."""
         cpu_s = sum(reader.cpu_s for reader in self.readers)
-        self.hear(
-            WorkerMessage(point, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time")
-        )
+        self.hear(WorkerMessage(point, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time"))
 
     def cancel_rest(self) -> None:
         """Stop all running jobs after they have saved, in a thread that an interrupted command waits for."""

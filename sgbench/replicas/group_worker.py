@@ -137,9 +137,7 @@ class GroupWorker:
             self._report_unstacked(lockstep)
         shared = SharedBatches(members)
         while locksteps:
-            locksteps = [
-                rest for lockstep in locksteps if (rest := self._finish_ended(lockstep, shared)) is not None
-            ]
+            locksteps = [rest for lockstep in locksteps if (rest := self._finish_ended(lockstep, shared)) is not None]
             self._take_snapshots(locksteps)
             if time.perf_counter() - self.saved_s > CHECKPOINT_S:
                 self._save()
@@ -171,9 +169,7 @@ class GroupWorker:
                     continue
                 members.append(Replica(point, spec, self.data, self.code))
             except SgbenchError as error:
-                self.say(
-                    WorkerMessage(point, "refused", line=one_printable_line(error), exit_code=error.exit_code)
-                )
+                self.say(WorkerMessage(point, "refused", line=one_printable_line(error), exit_code=error.exit_code))
                 continue
             self.data = members[-1].parts.data
             self.say(_progress_message(members[-1], "began"))
@@ -203,9 +199,7 @@ class GroupWorker:
             self.say(WorkerMessage(member.point, "ended", record=record))
         except SgbenchError as problem:
             self.say(
-                WorkerMessage(
-                    member.point, "refused", line=one_printable_line(problem), exit_code=problem.exit_code
-                )
+                WorkerMessage(member.point, "refused", line=one_printable_line(problem), exit_code=problem.exit_code)
             )
 
     def _epoch(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:

@@ -66,9 +66,7 @@ def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> lis
     >>> groups([], [], workers=2)
     []
     """
-    alone = [
-        PointGroup((point,), reason) for point in points if (reason := why_alone(specs[point])) is not None
-    ]
+    alone = [PointGroup((point,), reason) for point in points if (reason := why_alone(specs[point])) is not None]
     apart = {point for group in alone for point in group.points}
     by_batches: dict[tuple[object, ...], list[int]] = {}
     for point in points:

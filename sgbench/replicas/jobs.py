@@ -69,9 +69,7 @@ class GroupJob:
         """Run the points, or refuse all of them if this machine has other versions of the code."""
         foreign = _differences(self.made_by, Code.here().made_by({}))
         if foreign:
-            line = (
-                f"{socket.gethostname()} has other versions than the sweep ({foreign}); nothing was run there"
-            )
+            line = f"{socket.gethostname()} has other versions than the sweep ({foreign}); nothing was run there"
             for point, _ in self.points:
                 writer.say(WorkerMessage(point, "refused", line=line, exit_code=InputError.exit_code))
             return

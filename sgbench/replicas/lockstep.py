@@ -162,9 +162,7 @@ class Lockstep:
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
-                check_optimizer_state(
-                    {name: tensor[row] for name, tensor in self.stack.optimizer.state.items()}
-                )
+                check_optimizer_state({name: tensor[row] for name, tensor in self.stack.optimizer.state.items()})
             except NonFiniteError as error:
                 failures[row] = error
         return failures

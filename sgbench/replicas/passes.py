@@ -29,10 +29,7 @@ def why_not_stacked(members: Sequence[Replica]) -> str | None:
     first = members[0].spec.method
     for member in members[1:]:
         other = member.spec.method
-        if (first.choices["loss"], first.parameters["loss"]) != (
-            other.choices["loss"],
-            other.parameters["loss"],
-        ):
+        if (first.choices["loss"], first.parameters["loss"]) != (other.choices["loss"], other.parameters["loss"]):
             return "their losses differ"
     return None
 
@@ -69,9 +66,7 @@ class StackedPasses:
         self.stack = stack
         self.prepared_for: tuple[object, ...] = ()
         self.chains: list[RepeatedChain] = []
-        positions = [
-            {id(weight): position for position, weight in enumerate(own)} for own in stack.parameters
-        ]
+        positions = [{id(weight): position for position, weight in enumerate(own)} for own in stack.parameters]
         self.slots = [
             [
                 None if weight is None else stack.slots[row][positions[row][id(weight)]]

@@ -88,9 +88,7 @@ class WorkerPool:
             "alone": group.alone is not None,
             "largest": self.largest,
             "memory_bytes": self.memory_bytes,
-            "thresholds": {
-                point: self.thresholds[point] for point in group.points if point in self.thresholds
-            },
+            "thresholds": {point: self.thresholds[point] for point in group.points if point in self.thresholds},
         }
         if _may_fork(group):
             # A worker closes its copies of our ends, so that it notices when this process is gone.

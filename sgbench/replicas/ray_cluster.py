@@ -55,9 +55,9 @@ class RayCluster:
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
         """Start a task for each job, with at most the memory of the largest machine; return their handles."""
         largest = max((node["Resources"].get("memory", 0) for node in self.ray.nodes()), default=0)
-        task = self.ray.remote(
-            num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0
-        )(_call)
+        task = self.ray.remote(num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0)(
+            _call
+        )
         tasks = [task.remote(job) for job in jobs]
         handles = [task.hex() for task in tasks]
         self.tasks |= dict(zip(handles, tasks, strict=True))

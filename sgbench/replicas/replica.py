@@ -22,12 +22,7 @@ from sgbench.records.tuning import PRUNED, Pruned
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
-from sgbench.training.run_folder import (
-    REPLICA_CHECKPOINT,
-    folder_of,
-    forget_checkpoints,
-    set_aside_unreadable,
-)
+from sgbench.training.run_folder import REPLICA_CHECKPOINT, folder_of, forget_checkpoints, set_aside_unreadable
 
 Evaluation = Callable[[SpikingData, Split], Iterator[Batch]]
 log = logging.getLogger("sgbench")

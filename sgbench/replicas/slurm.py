@@ -38,12 +38,7 @@ class Slurm:
     job_type = SlurmGroupJob
 
     def __init__(
-        self,
-        *,
-        workers: int | None,
-        partition: str | None,
-        timeout_min: int,
-        settings: Mapping[str, Any],
+        self, *, workers: int | None, partition: str | None, timeout_min: int, settings: Mapping[str, Any]
     ) -> None:
         if find_spec("submitit") is None:
             raise InputError("hydra.launcher.on=slurm: needs submitit: pip install 'sgbench[slurm]'")
@@ -90,9 +85,7 @@ class Slurm:
         if not self.answered:
             return {}
         return {
-            handle: "left SLURM's queue before its points had ended"
-            for handle in handles
-            if handle not in self.states
+            handle: "left SLURM's queue before its points had ended" for handle in handles if handle not in self.states
         }
 
     def _ask(self, handles: Sequence[str]) -> None:

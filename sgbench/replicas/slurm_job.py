@@ -17,9 +17,7 @@ class SlurmGroupJob(GroupJob):
     def __call__(self) -> None:
         """Run the group, with handlers for SLURM's signals."""
         preempt = _preemption_signal()
-        self.requeue: Any = signal.getsignal(
-            preempt
-        )  # submitit's handler, which queues the job again and exits
+        self.requeue: Any = signal.getsignal(preempt)  # submitit's handler, which queues the job again and exits
         self.received_signal: int | None = None
         if self.alone:
             # A run writes a checkpoint after every epoch, so submitit's handler may exit at once.

@@ -47,9 +47,7 @@ class Stack:
 
     def _views(self, row: Tensor) -> list[Tensor]:
         begin = row.storage_offset()
-        return [
-            torch.as_strided(row, shape, strides, begin + offset) for offset, shape, strides in self.layout
-        ]
+        return [torch.as_strided(row, shape, strides, begin + offset) for offset, shape, strides in self.layout]
 
     def collect(self, row: int) -> None:
         """Move the gradients of the network of a row into the stack, and clear them in the network."""
@@ -130,9 +128,7 @@ class Stack:
 
 def _strides(parameter: Tensor) -> tuple[int, ...]:
     """Return a parameter's strides if it has no gaps in memory, else those of a contiguous one."""
-    span = 1 + sum(
-        (size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True)
-    )
+    span = 1 + sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
     if span == parameter.numel():
         return tuple(parameter.stride())
     return tuple(math.prod(parameter.shape[axis + 1 :]) for axis in range(parameter.dim()))

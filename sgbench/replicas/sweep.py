@@ -47,9 +47,7 @@ def run_sweep(
     if not left:
         return []
     first = {folder_of(specs[point]): point for point in reversed(left)}
-    twins = [
-        point for point in left if first[folder_of(specs[point])] != point
-    ]  # repetitions of another point
+    twins = [point for point in left if first[folder_of(specs[point])] != point]  # repetitions of another point
     left = sorted(first.values())
     count = max(1, min(workers or where.groups_of(len(left)) or processors(), len(left)))
     point_groups = groups(specs, left, count)
@@ -67,11 +65,7 @@ def run_sweep(
             view.say(f"{alone} points run alone: {reason}")
         start(hear, view.tick).run(point_groups)
         for point in twins:
-            view.hear(
-                WorkerMessage(
-                    point, "ended", line="its twin has no record", record=stored_record(specs[point])
-                )
-            )
+            view.hear(WorkerMessage(point, "ended", line="its twin has no record", record=stored_record(specs[point])))
     finally:
         view.close()
     return view.problems

@@ -154,9 +154,7 @@ class SweepView:
 
     def _best(self, kind: str | None = None) -> BestSoFar | None:
         """Return the best validation score of one kind of points, or of all; None if there is none."""
-        return max(
-            (best for point, best in self.bests.items() if kind in (None, self.kinds[point])), default=None
-        )
+        return max((best for point, best in self.bests.items() if kind in (None, self.kinds[point])), default=None)
 
     def _epoch(self, kind: str) -> str:
         """Return the epochs that running points of a kind have done, and of how many, as text."""

@@ -44,12 +44,7 @@ class Where:
         if self.on == "slurm":
             from sgbench.replicas.slurm import Slurm
 
-            return Slurm(
-                workers=workers,
-                partition=self.partition,
-                timeout_min=self.timeout_min,
-                settings=self.slurm,
-            )
+            return Slurm(workers=workers, partition=self.partition, timeout_min=self.timeout_min, settings=self.slurm)
         from sgbench.replicas.ray_cluster import RayCluster
 
         return RayCluster(workers=workers, address=self.address)
@@ -65,8 +60,7 @@ def where_of(settings: Mapping[str, Any]) -> Where:
     30
     """
     plain: dict[str, Any] = {
-        name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        for name, value in settings.items()
+        name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in settings.items()
     }
     where = Where(**plain)
     require_choice("hydra.launcher.on", where.on, PLACES)

@@ -37,9 +37,7 @@ class _Parent:
 
 def prepare(specs: Sequence[RunSpec]) -> None:
     """Compile the loops that these points need, before their workers are forked."""
-    precisions = {
-        spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused", "generated")
-    }
+    precisions = {spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused", "generated")}
     if fused.missing() is None:
         from fastspiking.warm_up import compiled
 

@@ -48,9 +48,7 @@ def gradient(weights: Array, x: float, *, forward_slope: float, slope: float) ->
     return np.concatenate([at_g * x, at_h * g, at_y * h], -1)
 
 
-def loop_integral(
-    *, x: float, radius: float, points: int, forward_slope: float, slope: float, seed: int
-) -> float:
+def loop_integral(*, x: float, radius: float, points: int, forward_slope: float, slope: float, seed: int) -> float:
     r"""Integrate `gradient` around a circle in the space of weights with its centre at 0.
 
     .. math:: \oint \tilde\nabla y \cdot dr, \qquad r(\phi) = R (d_1 \sin\phi + d_2 \cos\phi)
@@ -89,8 +87,6 @@ def integrals(
     for kind in ("surrogate", "gradient"):
         for slope in slopes:
             forward = forward_slope if kind == "surrogate" else slope
-            integral = loop_integral(
-                x=x, radius=radius, points=points, forward_slope=forward, slope=slope, seed=seed
-            )
+            integral = loop_integral(x=x, radius=radius, points=points, forward_slope=forward, slope=slope, seed=seed)
             magnitudes[f"{kind} {slope:g}"] = abs(integral)
     return magnitudes

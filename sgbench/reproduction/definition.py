@@ -39,9 +39,7 @@ class Figure(Strict):
     at_least: float | None = None
     at_most: float | None = None
     evidence: Line
-    revised: Literal["conditions", "bound"] | None = (
-        None  # what was changed or set once our values were known
-    )
+    revised: Literal["conditions", "bound"] | None = None  # what was changed or set once our values were known
     cause: Text | None = None  # why it does not agree, or what made it agree, shown by ablations
 
     @model_validator(mode="after")
@@ -166,9 +164,7 @@ class Reproduction(Strict):
             seen.add(ablation.line)
         for figure in self.figures:
             if figure.cause is not None and not any(figure.line in each.of for each in self.ablations):
-                raise ValueError(
-                    f"'{figure.line}': a cause is shown by an ablation, and none is of this figure"
-                )
+                raise ValueError(f"'{figure.line}': a cause is shown by an ablation, and none is of this figure")
         return self
 
     def seeds_of(self, figure: Figure) -> tuple[int, ...]:
@@ -196,9 +192,7 @@ class Reproduction(Strict):
         'init.gain=3'
         """
         figures = tuple(
-            figure.model_copy(update={"more_seeds": ()})
-            for figure in self.figures
-            if figure.line in ablation.of
+            figure.model_copy(update={"more_seeds": ()}) for figure in self.figures if figure.line in ablation.of
         )
         names_of = dict.fromkeys(name for figure in figures for name in figure.of)
         conditions = {
@@ -206,18 +200,12 @@ class Reproduction(Strict):
             for name in names_of
         }
         seeds = ablation.seeds or self.seeds
-        return self.model_copy(
-            update={"figures": figures, "conditions": conditions, "seeds": seeds, "ablations": ()}
-        )
+        return self.model_copy(update={"figures": figures, "conditions": conditions, "seeds": seeds, "ablations": ()})
 
 
 def names(config_dirs: Iterable[Path] = ()) -> list[str]:
     """List the names of all reproductions, of sgbench and of the user's folders `config_dirs`."""
-    return [
-        name.removeprefix(FOLDER)
-        for name in catalogue.paths("experiment", config_dirs)
-        if name.startswith(FOLDER)
-    ]
+    return [name.removeprefix(FOLDER) for name in catalogue.paths("experiment", config_dirs) if name.startswith(FOLDER)]
 
 
 def read(name: str, config_dirs: Iterable[Path] = ()) -> Reproduction:
@@ -229,9 +217,7 @@ def read(name: str, config_dirs: Iterable[Path] = ()) -> Reproduction:
     folders = list(config_dirs)
     known = names(folders)
     if name not in known:
-        raise InputError(
-            f"reproduction '{name}' does not exist; {suggest(name, known, 'sgbench reproduce --list')}"
-        )
+        raise InputError(f"reproduction '{name}' does not exist; {suggest(name, known, 'sgbench reproduce --list')}")
     entry = catalogue.entry("experiment", FOLDER + name, folders)
     tree = entry.meta.get("reproduction")
     if not isinstance(tree, dict):

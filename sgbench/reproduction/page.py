@@ -183,9 +183,7 @@ def _section(result: ReproductionResult) -> list[str]:
         more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
         overrides = " ".join(reproduction.conditions[name])
         methods = ", ".join(f"`{method}`" for method in ids[:SHOWN_METHODS])
-        lines.append(
-            f"- Condition {name}{f' (`{overrides}`)' if overrides else ''}: methods {methods}{more}."
-        )
+        lines.append(f"- Condition {name}{f' (`{overrides}`)' if overrides else ''}: methods {methods}{more}.")
     if result.commits:
         lines.append(f"- Runs of commit {', '.join(result.commits)}.")
     return [part for line in lines for part in wrapped(line)]

@@ -77,11 +77,7 @@ class AblationResult(NamedTuple):
 
 
 def grid_of(
-    reproduction: Reproduction,
-    seeds: Sequence[int] | None,
-    folders: ReproductionFolders,
-    *,
-    count: int | None = None,
+    reproduction: Reproduction, seeds: Sequence[int] | None, folders: ReproductionFolders, *, count: int | None = None
 ) -> ReproductionGrid:
     """Compose every run of a reproduction, without those of its ablations."""
     by_condition = {}
@@ -201,9 +197,7 @@ def judged_runs(
             condition_cells.append(ConditionCell(values, statistics.fmean(ranks) if ranks else 0.0))
         return condition_cells
 
-    judged = [
-        judge(figure, {name: cells_of(name, figure) for name in figure.of}) for figure in reproduction.figures
-    ]
+    judged = [judge(figure, {name: cells_of(name, figure) for name in figure.of}) for figure in reproduction.figures]
     return ReproductionResult(
         reproduction=reproduction,
         judged=tuple(judged),
@@ -243,9 +237,6 @@ def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> Reproduction
         raise InputError(f"reproduction '{reproduction.name}': calculation: {error}") from error
     judged = []
     for figure in reproduction.figures:
-        cells = {
-            name: [ConditionCell({seed: by_seed[seed].get(name) for seed in seeds}, 0.0)]
-            for name in figure.of
-        }
+        cells = {name: [ConditionCell({seed: by_seed[seed].get(name) for seed in seeds}, 0.0)] for name in figure.of}
         judged.append(judge(figure, cells))
     return ReproductionResult(reproduction, tuple(judged), len(seeds), None)

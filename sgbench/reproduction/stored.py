@@ -76,18 +76,14 @@ def measured(record: RunRecord, measure: Measure) -> float | None:
         return record.curve[-1].validation_loss
     if measure == "last_accuracy":
         return record.curve[-1].validation_accuracy
-    accuracies = [
-        epoch.validation_accuracy for epoch in record.curve if epoch.validation_accuracy is not None
-    ]
+    accuracies = [epoch.validation_accuracy for epoch in record.curve if epoch.validation_accuracy is not None]
     return 1 - max(accuracies) if accuracies else None
 
 
 def read_runs(path: Path) -> dict[RunKey, ReproductionRun]:
     """Read the stored runs of a reproduction, one on each line; empty if there is no file."""
     lines = read_bytes(path).splitlines() if path.exists() else []
-    runs = [
-        parse_model(line, ReproductionRun, f"{path}, line {number}") for number, line in enumerate(lines, 1)
-    ]
+    runs = [parse_model(line, ReproductionRun, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     return {run.key: run for run in runs}
 
 

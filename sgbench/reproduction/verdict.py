@@ -44,13 +44,9 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
     >>> round(judged.ours, 4), round(judged.deviation, 4), judged.verdict
     (0.82, 0.0283, 'agrees')
     """
-    missing = sum(
-        value is None for name in figure.of for cell in cells[name] for value in cell.values.values()
-    )
+    missing = sum(value is None for name in figure.of for cell in cells[name] for value in cell.values.values())
     if missing:
-        return Judged(
-            figure, None, None, 0, "not measured", f"{missing} run{'s' * (missing > 1)} without a result"
-        )
+        return Judged(figure, None, None, 0, "not measured", f"{missing} run{'s' * (missing > 1)} without a result")
     conditions = [_mean_by_seed(cells[name], figure.best_cells) for name in figure.of]
     ours = _combine(figure, [statistics.fmean(scores.values()) for scores in conditions])
     seeds = [seed for seed in conditions[0] if all(seed in scores for scores in conditions)]

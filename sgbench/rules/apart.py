@@ -57,9 +57,7 @@ class DetachedPass:
         output, current = self.readout.output, self.current_leaf
         if current is None:  # the units are linear, so that their derivative is the same at any current
             layer = self.network.readout
-            current = error.new_zeros(
-                *error.shape[:2], layer.neuron.currents * layer.neurons
-            ).requires_grad_()
+            current = error.new_zeros(*error.shape[:2], layer.neuron.currents * layer.neurons).requires_grad_()
             output = self.network.engine.unroll([ReadoutUnits(layer)], current, window=self.window)[0].output
         (slope,) = torch.autograd.grad(output, current, error, retain_graph=True)  # type: ignore[arg-type]
         return slope
@@ -84,9 +82,7 @@ class DetachedPass:
             slopes: derivatives of the objective.
         """
         values: list[Any] = [run.output for run in (*self.hidden, self.readout)]
-        gradients = [
-            error if own is None else error + own for error, own in zip(errors, slopes.spikes, strict=True)
-        ]
+        gradients = [error if own is None else error + own for error, own in zip(errors, slopes.spikes, strict=True)]
         gradients.append(slopes.output)
         for run, slope in zip((*self.hidden, self.readout), slopes.u, strict=False):
             if run.u is not None and slope is not None:
@@ -129,9 +125,7 @@ def run_detached(
     if split:
         current = network.readout.current(dense(runs[-1].output.detach()))  # type: ignore[union-attr]
         leaf = current.detach().requires_grad_()
-        runs += network.engine.unroll(
-            [ReadoutUnits(network.readout)], leaf, keep_u=POTENTIAL in keep, window=window
-        )
+        runs += network.engine.unroll([ReadoutUnits(network.readout)], leaf, keep_u=POTENTIAL in keep, window=window)
     return DetachedPass(
         network=network,
         hidden=runs[:-1],
@@ -173,9 +167,7 @@ def require_chain(rule: str, network: Network) -> None:
 def require_cut(rule: str, network: Network) -> None:
     """Raise an `InputError` for a network with gradients over recurrent spikes; `rule` is named in it."""
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
-        raise InputError(
-            f"rule={rule}: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut"
-        )
+        raise InputError(f"rule={rule}: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut")
 
 
 def direct_weights(network: Network, feedback: str) -> list[Tensor]:

@@ -130,9 +130,7 @@ class LearningRule(ABC):
             return refusal
         parts = re.split(r"(,? or )", remedies)
         return (
-            reason
-            + use
-            + "".join(f"{part} and rule=bptt" if self._drops_requirement(part) else part for part in parts)
+            reason + use + "".join(f"{part} and rule=bptt" if self._drops_requirement(part) else part for part in parts)
         )
 
     composed = add_rule_to_remedies  # its old name, for one release

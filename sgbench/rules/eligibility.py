@@ -136,9 +136,7 @@ class Eligibility:
         gradient, *advanced = ((each.current * spikes).sum(0) for each in (loss, *ends))
         for source, trace in enumerate(self.paired):
             gradient = gradient + loss.start[source] * trace
-            advanced = [
-                partial + end.start[source] * trace for partial, end in zip(advanced, ends, strict=True)
-            ]
+            advanced = [partial + end.start[source] * trace for partial, end in zip(advanced, ends, strict=True)]
         add_gradient(self.layer.recurrent, gradient.sum(0))
         self.paired = advanced
 
@@ -205,12 +203,7 @@ class _Functional(NamedTuple):
 
 
 def _run_adjoints(
-    local: Jacobians,
-    fields: list[int],
-    spike: int,
-    kappa: float | Tensor,
-    learning: Tensor,
-    ends: Sequence[int],
+    local: Jacobians, fields: list[int], spike: int, kappa: float | Tensor, learning: Tensor, ends: Sequence[int]
 ) -> list[_Functional]:
     """Compute the window's loss, then some entries of x at its end, as linear functionals, by one backward loop.
 
@@ -257,9 +250,7 @@ def _first_neuron(local: Jacobians) -> Jacobians:
 def _is_triangular(ends: list[_Functional]) -> bool:
     """Return whether no entry of x at the end depends on a later entry at the start."""
     count = len(ends)
-    return not any(
-        ends[target].start[source].any() for target in range(count) for source in range(target + 1, count)
-    )
+    return not any(ends[target].start[source].any() for target in range(count) for source in range(target + 1, count))
 
 
 def _carried_fields(local: Jacobians) -> list[int]:
@@ -268,9 +259,7 @@ def _carried_fields(local: Jacobians) -> list[int]:
     dependent = {field for field in fields if local.by_current[field] is not None}
     for _ in fields:
         dependent |= {
-            field
-            for field in fields
-            if any(local.by_state[field][source] is not None for source in dependent)
+            field for field in fields if any(local.by_state[field][source] is not None for source in dependent)
         }
     return [field for field in sorted(dependent) if any(row[field] is not None for row in local.by_state)]
 

@@ -12,14 +12,7 @@ from fastspiking.matmul import multiply
 from fastspiking.signals.trajectory import Batch
 from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import Network
-from sgbench.rules.apart import (
-    Feedback,
-    direct_weights,
-    draw_direct_feedback,
-    require_chain,
-    require_cut,
-    run_detached,
-)
+from sgbench.rules.apart import Feedback, direct_weights, draw_direct_feedback, require_chain, require_cut, run_detached
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility, SpikeFilter, add_gradient
@@ -37,12 +30,7 @@ from sgbench.rules.forward import (
 )
 
 FEEDBACKS = ("symmetric", "random", "adaptive")
-RECURRENT = (
-    "loss=per_step",
-    "network.hidden=[6]",
-    "network.recurrence=all_to_all",
-    "network.recurrence_gradient=cut",
-)
+RECURRENT = ("loss=per_step", "network.hidden=[6]", "network.recurrence=all_to_all", "network.recurrence_gradient=cut")
 FULL = (*RECURRENT[:-1], "network.recurrence_gradient=full")
 
 
@@ -112,9 +100,7 @@ class EProp(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """Raise an `InputError` for networks and objectives that the form or the feedback is not defined for."""
         if not network.spiking:
-            raise InputError(
-                "rule=eprop: follows spikes step by step, and the network has none; use rule=bptt"
-            )
+            raise InputError("rule=eprop: follows spikes step by step, and the network has none; use rule=bptt")
         require_chain("eprop", network)
         layers = network.hidden_layers
         require_cut("eprop", network)

@@ -64,12 +64,8 @@ class Eventprop(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """Raise an `InputError` for layers, neurons, penalties and readouts that EventProp is not defined for."""
         if not network.spiking:
-            raise InputError(
-                "rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt"
-            )
-        if type(network).unroll is not Chain.unroll or not all(
-            type(part) is DenseLayer for part in network.layers
-        ):
+            raise InputError("rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt")
+        if type(network).unroll is not Chain.unroll or not all(type(part) is DenseLayer for part in network.layers):
             raise InputError(
                 f"rule=eventprop: knows dense layers in a chain, {type(network).__name__} has others; "
                 f"use network=mlp or rule=bptt"
@@ -115,9 +111,7 @@ class Eventprop(LearningRule):
         for layer_pass in reversed(passes):
             # The derivatives of the loss enter at the readout only, by its outputs or its spike times; a layer
             # before it gets `by_spike` from the next layer.
-            by_spike = layer_pass.backward(
-                by_spike, by_output if layer_pass is passes[-1] else None, by_time, inside
-            )
+            by_spike = layer_pass.backward(by_spike, by_output if layer_pass is passes[-1] else None, by_time, inside)
             by_time = None
         yield Progress(loss, trajectory)
 
@@ -133,9 +127,7 @@ class _Pass(NamedTuple):
     state: Any  # after the last step
     fires: bool  # whether its neurons spike
 
-    def backward(
-        self, by_spike: Tensor, by_potential: Tensor | None, by_time: Tensor | None, inside: Tensor
-    ) -> Tensor:
+    def backward(self, by_spike: Tensor, by_potential: Tensor | None, by_time: Tensor | None, inside: Tensor) -> Tensor:
         """Add to the `.grad` of the layer's weights; return the derivative of the loss by its input [T, B, K].
 
         Args:
@@ -145,9 +137,7 @@ class _Pass(NamedTuple):
             inside: whether a step is within the sample [T, B, 1].
         """
         spec: Any = self.layer.neuron.recurrence_spec()
-        alpha, beta, gain = (
-            float(coefficient) for coefficient in (spec.second_decay, spec.decay, spec.coupling)
-        )
+        alpha, beta, gain = (float(coefficient) for coefficient in (spec.second_decay, spec.decay, spec.coupling))
         theta, leak = float(spec.threshold) if self.fires else 0.0, -math.log(beta)
         first = _first_spikes(self.output) if by_time is not None else None
         p = q = torch.zeros_like(self.output[0])
@@ -249,9 +239,7 @@ def _check_firing(layer: DenseLayer, group: str) -> None:
     neuron: Any = layer.neuron
     names, remedy = learnt_by(group, neuron)
     if names:
-        raise InputError(
-            f"rule=eventprop: trains weights only, but layer {layer.name} learns {names}; use {remedy}"
-        )
+        raise InputError(f"rule=eventprop: trains weights only, but layer {layer.name} learns {names}; use {remedy}")
     if neuron.next_potential.reset == "none":
         raise InputError(f"{group}.reset=none: rule=eventprop follows resets; use {group}.reset=zero")
     if neuron.surrogate.firing is not None:
@@ -263,9 +251,7 @@ def _check_firing(layer: DenseLayer, group: str) -> None:
         if torch.as_tensor(value).numel() != 1:
             raise InputError(f"{group}.{name}: rule=eventprop takes one for all neurons; use a single number")
     if not 0 < float(spec.decay) < 1:
-        raise InputError(
-            f"{group}.beta={float(spec.decay):g}: rule=eventprop needs a leak; use {group}.beta=0.9"
-        )
+        raise InputError(f"{group}.beta={float(spec.decay):g}: rule=eventprop needs a leak; use {group}.beta=0.9")
 
 
 def _check_readout(readout: DenseLayer, loss: Loss) -> None:

@@ -207,9 +207,7 @@ def count_traces(
     """
     layers = [*network.hidden_layers, *([network.readout] if readout else [])]
     window = min(window, sizes.steps)
-    later_windows = (
-        math.ceil(sizes.steps / window) - 1
-    ) / sizes.steps  # per step; the first has no old traces
+    later_windows = (math.ceil(sizes.steps / window) - 1) / sizes.steps  # per step; the first has no old traces
     stored, products = float(window * sizes.states), float(sizes.readout.biases)
     for layer, size in zip(layers, sizes.layers, strict=False):
         per_signal, per_synapse = traces_per_synapse(layer, kappa)
@@ -270,9 +268,7 @@ def check_forward(
     _check_penalty(rule, network, objective.regulariser, instead, penalised)
 
 
-def _check_penalty(
-    rule: str, network: Network, regulariser: Regulariser, instead: str, penalised: bool
-) -> None:
+def _check_penalty(rule: str, network: Network, regulariser: Regulariser, instead: str, penalised: bool) -> None:
     """Raise an `InputError` for a penalty, unless the rule allows it and it has the readout's decay."""
     if isinstance(regulariser, NoPenalty):
         return

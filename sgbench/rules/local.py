@@ -179,9 +179,7 @@ class Local(LearningRule):
             for index, (local, window) in enumerate(zip(readouts, span.hidden, strict=True)):
                 local_run = walk(local, window.output, states[index], jacobians=False)  # type: ignore[arg-type]
                 states[index] = local_run.state
-                _, error = step_slopes(
-                    objective.loss, local_run.output, after_burn_in, span.first - self.burn_in_steps
-                )
+                _, error = step_slopes(objective.loss, local_run.output, after_burn_in, span.first - self.burn_in_steps)
                 with torch.no_grad():
                     traces[index].advance(window, error @ local.weight)
             if self.update == "per_step":
@@ -227,9 +225,7 @@ class Local(LearningRule):
                 f"rule.burn_in_s={self.burn_in_s:g}: a sample of {shortest} steps ends within a burn-in of {first} "
                 f"steps; use rule.burn_in_s=null"
             )
-        return batch._replace(
-            lengths=batch.lengths - first, target=target if target.ndim == 1 else target[:, first:]
-        )
+        return batch._replace(lengths=batch.lengths - first, target=target if target.ndim == 1 else target[:, first:])
 
 
 def _copy_last_local_readout(network: Network) -> None:
@@ -274,9 +270,7 @@ def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -
     return Trajectory(
         output=runs[-1].output,  # type: ignore[arg-type]
         lengths=batch.lengths,
-        spikes=tuple(
-            run.output for run, spikes in zip(runs, fires, strict=True) if spikes and run.output is not None
-        ),
+        spikes=tuple(run.output for run, spikes in zip(runs, fires, strict=True) if spikes and run.output is not None),
         u=tuple(run.u for run in runs if run.u is not None),
         state=tuple(run.state for run in runs),
     )

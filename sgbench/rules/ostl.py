@@ -81,9 +81,7 @@ class Ostl(LearningRule):
         if reason is None and any(surrogate.stochastic for surrogate in surrogates(network)):
             reason = "its neurons draw by chance, and would draw otherwise the second time"
         if reason is not None:
-            raise InputError(
-                f"rule=ostl: goes from layer to layer within a step, but {reason}; use rule=bptt"
-            )
+            raise InputError(f"rule=ostl: goes from layer to layer within a step, but {reason}; use rule=bptt")
         if self.form == "online":
             check_forward("ostl", network, objective)
 

@@ -143,9 +143,7 @@ def score_spikes(network: Network, inside: Tensor) -> Iterator[SpikeLogProbabili
     """
     scores = SpikeLogProbability(inside)
 
-    def detach_and_score(
-        number: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor
-    ) -> Tensor:
+    def detach_and_score(number: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
         drawn, firing = spikes.detach(), surrogate.firing
         if isinstance(firing, Chance):
             scores.add(number, firing.log_probability(drawn, arguments[0], surrogate))
@@ -182,11 +180,7 @@ def _require_firing_probability(layer: Any) -> None:
     # A firing can be replaced by firing=escape; a neuron or surrogate with its own way to fire cannot.
     replaceable = not all_at_once and all(
         surrogate.firing is not None
-        or (
-            surrogate.output == "binary"
-            and not surrogate.stochastic
-            and type(surrogate).fire is Surrogate.fire
-        )
+        or (surrogate.output == "binary" and not surrogate.stochastic and type(surrogate).fire is Surrogate.fire)
         for surrogate in of_layer
     )
     raise InputError(

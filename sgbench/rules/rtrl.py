@@ -64,9 +64,7 @@ class Rtrl(LearningRule):
     def _check_network(self, network: Network) -> None:
         """Raise an `InputError` for a network that is not spiking, not stepwise or too large."""
         if not network.spiking:
-            raise InputError(
-                f"rule={self.name}: follows spikes step by step, and the network has none; use rule=bptt"
-            )
+            raise InputError(f"rule={self.name}: follows spikes step by step, and the network has none; use rule=bptt")
         reason = network.needs_all_steps
         if reason is not None:
             raise InputError(f"rule={self.name}: goes step by step, but {reason}; use rule=bptt")
@@ -100,9 +98,7 @@ class Rtrl(LearningRule):
             total, loss = total + slope, loss + step_loss
             values, tangents = (weights, *states), (tangents[0], *influences)
         add_gradients(network, _split_by_parameter(total, weights))
-        trajectory = Trajectory(
-            output=x.new_zeros(0), lengths=batch.lengths, spikes=(), u=(), state=values[1]
-        )
+        trajectory = Trajectory(output=x.new_zeros(0), lengths=batch.lengths, spikes=(), u=(), state=values[1])
         yield Progress(loss, trajectory)
 
 

@@ -77,9 +77,7 @@ class STllr(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """Raise an `InputError` for networks and objectives that online rules are not defined for."""
         if not network.spiking:
-            raise InputError(
-                "rule=s_tllr: follows spikes step by step, and the network has none; use rule=bptt"
-            )
+            raise InputError("rule=s_tllr: follows spikes step by step, and the network has none; use rule=bptt")
         check_forward("s_tllr", network, objective, instead="rule=bptt")
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:

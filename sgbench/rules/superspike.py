@@ -12,14 +12,7 @@ from sgbench.errors import InputError, require_choice
 from sgbench.losses.van_rossum import VanRossum
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.regularisers.none import NoPenalty
-from sgbench.rules.apart import (
-    Feedback,
-    direct_weights,
-    draw_direct_feedback,
-    require_chain,
-    require_cut,
-    run_detached,
-)
+from sgbench.rules.apart import Feedback, direct_weights, draw_direct_feedback, require_chain, require_cut, run_detached
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility

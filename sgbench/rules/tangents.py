@@ -39,9 +39,7 @@ class Unrolling(nn.Module):
 
 def learnt_parameters(network: Network) -> Weights:
     """Return the network's learnt parameters by name, detached."""
-    return {
-        name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad
-    }
+    return {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
 
 
 def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
@@ -61,11 +59,8 @@ def require_slopes(rule: str, network: Network) -> None:
         raise InputError(f"rule={rule}: times of spikes have no slope in forward mode; use rule=bptt")
     for surrogate in surrogates(network):
         if not surrogate.elementwise:
-            raise InputError(
-                f"rule={rule}: {type(surrogate).__name__} has no slope in forward mode; use rule=bptt"
-            )
+            raise InputError(f"rule={rule}: {type(surrogate).__name__} has no slope in forward mode; use rule=bptt")
         if surrogate.stochastic and surrogate.firing is None:
             raise InputError(
-                f"rule={rule}: numbers are drawn outside of a firing, which forward mode cannot follow; "
-                f"use rule=bptt"
+                f"rule={rule}: numbers are drawn outside of a firing, which forward mode cannot follow; use rule=bptt"
             )

@@ -83,9 +83,7 @@ def contrast(
     return contrast_from(estimate, standard_error, degrees, seeds, confidence=confidence)
 
 
-def contrast_from(
-    estimate: float, error: float, degrees: int, seeds: int, *, confidence: float = 0.95
-) -> Contrast:
+def contrast_from(estimate: float, error: float, degrees: int, seeds: int, *, confidence: float = 0.95) -> Contrast:
     """Compute the interval and two-sided p-value of an estimate from its standard error and degrees of freedom.
 
     Without any spread over seeds there is no interval, and the exact test of n equal signs counts: p = 2 / 2^n.

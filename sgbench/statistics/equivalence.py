@@ -96,9 +96,7 @@ def equivalence_p(difference: float, error: float, degrees: float, margin: float
     return float(stdtr(degrees, -distance / error))
 
 
-def verdict(
-    result: Contrast, margin: float, *, level: float = 0.05, p_differs: float | None = None
-) -> Verdict:
+def verdict(result: Contrast, margin: float, *, level: float = 0.05, p_differs: float | None = None) -> Verdict:
     """Decide whether A equals B within the margin, is better or worse, or whether that is open.
 
     Args:
@@ -164,9 +162,7 @@ def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int
     # A pooled error's extra degrees of freedom matter little here, so the paired power is used for both.
     numbers = [
         seeds_needed(result.estimate, spread, level=level, power=POWER),
-        seeds_for_equality(
-            margin, spread, difference=result.estimate, level=level, degrees_per_seed=degrees_per_seed
-        ),
+        seeds_for_equality(margin, spread, difference=result.estimate, level=level, degrees_per_seed=degrees_per_seed),
     ]
     finite = [number for number in numbers if number is not None]
     # These seeds left the verdict open, so at least one more is needed.

@@ -64,9 +64,7 @@ def forgiving_line(
     return _shares(table, tolerance, confidence, lambda above: _share_of_axis(above, log_widths))
 
 
-def forgiving_plane(
-    scores: ArrayLike, *, tolerance: float, confidence: float = 0.95
-) -> tuple[Forgiving, ...]:
+def forgiving_plane(scores: ArrayLike, *, tolerance: float, confidence: float = 0.95) -> tuple[Forgiving, ...]:
     r"""Return G: the share of cells of the width and learning-rate plane where a method comes close to the best.
 
     .. math:: G_i = \frac{1}{K L} \sum_{k,l}
@@ -95,9 +93,7 @@ def _scores(scores: ArrayLike, axes: int) -> Floats:
     """Convert scores to an array with `axes` axes; raise an `InputError` for another shape."""
     table = number_array(scores, name="scores")
     if table.ndim != axes or 0 in table.shape:
-        raise InputError(
-            f"scores: a table of {axes} axes, the last of them seeds, is needed, not shape {table.shape}"
-        )
+        raise InputError(f"scores: a table of {axes} axes, the last of them seeds, is needed, not shape {table.shape}")
     return table
 
 
@@ -105,9 +101,7 @@ def _log_widths(widths: ArrayLike, count: int) -> Floats:
     """Return the logarithms of `count` widths; raise an `InputError` unless they rise and are above 0."""
     values = number_array(widths, name="widths")
     if values.shape != (count,) or count < MIN_WIDTHS or values.min() <= 0 or (np.diff(values) <= 0).any():
-        raise InputError(
-            f"widths: {count} rising values above 0, two at least, are needed, not {values.tolist()}"
-        )
+        raise InputError(f"widths: {count} rising values above 0, two at least, are needed, not {values.tolist()}")
     return np.log(values)
 
 

@@ -39,11 +39,7 @@ class RandomEffects:
 
 
 def random_effects(
-    effects: ArrayLike,
-    errors: ArrayLike,
-    *,
-    estimator: Estimator = "paule_mandel",
-    confidence: float = 0.95,
+    effects: ArrayLike, errors: ArrayLike, *, estimator: Estimator = "paule_mandel", confidence: float = 0.95
 ) -> RandomEffects:
     r"""Combine an effect over tasks, with Hartung and Knapp's interval and a prediction interval for a new task.
 
@@ -81,9 +77,7 @@ def random_effects(
     require_choice("estimator", estimator, ESTIMATORS)
     tasks = len(effect)
     # Variance of true effects over tasks, tau squared.
-    spread = (
-        paule_mandel(effect, variance) if estimator == "paule_mandel" else dersimonian_laird(effect, variance)
-    )
+    spread = paule_mandel(effect, variance) if estimator == "paule_mandel" else dersimonian_laird(effect, variance)
     # The mean effect, its interval and its test.
     mean, error = hartung_knapp(effect, variance, spread)
     half = t_quantile(confidence, tasks - 1) * error
@@ -95,9 +89,7 @@ def random_effects(
         reach = t_quantile(confidence, tasks - 2) * math.sqrt(spread + error**2)
         predicted = mean - reach, mean + reach
     p_heterogeneity = float(chdtrc(tasks - 1, q))
-    return RandomEffects(
-        mean, error, mean - half, mean + half, p, spread, q, p_heterogeneity, *predicted, tasks
-    )
+    return RandomEffects(mean, error, mean - half, mean + half, p, spread, q, p_heterogeneity, *predicted, tasks)
 
 
 def _effects_and_variances(effects: ArrayLike, errors: ArrayLike) -> tuple[Floats, Floats]:

@@ -14,9 +14,7 @@ LEVEL = 0.05
 KEPT_METHODS = 3000
 """Most methods for which the tests of all pairs are in memory, in less than 100 MB."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-ABOUT_LETTERS = (
-    "methods that share a letter do not differ significantly; different letters do not prove a difference"
-)
+ABOUT_LETTERS = "methods that share a letter do not differ significantly; different letters do not prove a difference"
 """Explains `RankPlace.groups` to readers of a table."""
 
 

@@ -45,12 +45,7 @@ def mcnemar(a: Hits, b: Hits) -> Disagreement:
 
 
 def bootstrap_samples(
-    a: Hits,
-    b: Hits,
-    *,
-    generator: np.random.Generator,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
+    a: Hits, b: Hits, *, generator: np.random.Generator, confidence: float = 0.95, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """Compute the bootstrap interval over test samples of A's mean accuracy minus B's.
 
@@ -74,9 +69,7 @@ def bootstrap_samples(
     means = np.empty(resamples)
     for start in range(0, resamples, CHUNK):
         count = min(CHUNK, resamples - start)
-        means[start : start + count] = gain[generator.integers(len(gain), size=(count, len(gain)))].mean(
-            axis=1
-        )
+        means[start : start + count] = gain[generator.integers(len(gain), size=(count, len(gain)))].mean(axis=1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -35,8 +35,7 @@ def score_table(
     table = number_array(scores, name=name)
     if table.ndim != AXES or table.shape[0] < methods or table.shape[1] < seeds:
         raise InputError(
-            f"{name}: a table of at least {methods} methods and {seeds} seeds is needed, not one of shape "
-            f"{table.shape}"
+            f"{name}: a table of at least {methods} methods and {seeds} seeds is needed, not one of shape {table.shape}"
         )
     return table
 

@@ -146,9 +146,7 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
     from scipy.stats import binom, hypergeom
 
     if max(require_count("runs_a", runs_a), require_count("runs_b", runs_b)) > MAX_RUNS:
-        raise InputError(
-            f"runs={max(runs_a, runs_b)}: the exact test is given up to {MAX_RUNS} runs of a method"
-        )
+        raise InputError(f"runs={max(runs_a, runs_b)}: the exact test is given up to {MAX_RUNS} runs of a method")
     a, b = np.meshgrid(np.arange(runs_a + 1), np.arange(runs_b + 1), indexing="ij")
     fisher = hypergeom.sf(a - 1, runs_a + runs_b, runs_a, a + b)
     # Sum the chances of all tables in the order of Fisher's p, for each common share, and keep the largest sum.

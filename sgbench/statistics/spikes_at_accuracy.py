@@ -56,9 +56,7 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
     """
     score, cost = number_array(accuracy, name="accuracy"), number_array(log_spikes, name="log_spikes")
     if score.shape != cost.shape or score.ndim != 1 or not len(score):
-        raise InputError(
-            f"log_spikes: one for each accuracy is needed, not shapes {score.shape} and {cost.shape}"
-        )
+        raise InputError(f"log_spikes: one for each accuracy is needed, not shapes {score.shape} and {cost.shape}")
     # Sorted by spikes, then by falling accuracy; settings that gain no accuracy are off the front.
     order = np.lexsort((-score, cost))
     score, cost = score[order], cost[order]
@@ -135,8 +133,7 @@ def spike_ratio(
     left_out = np.array(
         [
             _log_ratio(
-                _needed_of(np.delete(method, seed, 2), target),
-                _needed_of(np.delete(reference, seed, 2), target),
+                _needed_of(np.delete(method, seed, 2), target), _needed_of(np.delete(reference, seed, 2), target)
             )
             for seed in range(seeds)
         ]

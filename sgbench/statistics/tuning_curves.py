@@ -51,9 +51,7 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     ordered = sorted(trials, key=lambda trial: trial.validation)
     total = len(ordered)
     weights = np.array([_chances_to_be_best(n, total) for n in range(1, total + 1)])
-    validation, test = (
-        np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test")
-    )
+    validation, test = (np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test"))
     return weights @ validation, weights @ _shared(validation, test[None])[0]
 
 
@@ -165,9 +163,7 @@ def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:
     0.8
     """
     ordered = sorted(trials, key=lambda trial: -trial.validation)
-    validation, test = (
-        np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test")
-    )
+    validation, test = (np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test"))
     return float(_shared(validation, test[None])[0, :count].mean())
 
 

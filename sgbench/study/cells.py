@@ -94,9 +94,7 @@ def _cells_with_seeds(
             yield {**base, **dict(zip(choices, values, strict=True))}, seeds
 
 
-def random_settings(
-    settings: RandomSettings, task: str, more: Mapping[str, SettingRange] | None = None
-) -> list[Cell]:
+def random_settings(settings: RandomSettings, task: str, more: Mapping[str, SettingRange] | None = None) -> list[Cell]:
     """SettingRange the random settings of one task; equal arguments give equal settings.
 
     Args:

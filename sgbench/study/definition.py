@@ -183,9 +183,7 @@ class Study(Strict):
             used = {seed for seeds in _all_seeds(block) for seed in seeds.values}
             outside = used - set(self.seeds[block.purpose].values)
             if outside:
-                raise ValueError(
-                    f"blocks.{name}.seeds: {min(outside)} is no {block.purpose} seed of the study"
-                )
+                raise ValueError(f"blocks.{name}.seeds: {min(outside)} is no {block.purpose} seed of the study")
             for needed in block.needs:
                 if needed not in known or self.blocks[needed].settles is None:
                     raise ValueError(f"blocks.{name}: {needed} is no earlier block that settles something")
@@ -197,14 +195,10 @@ def _require_valid_ranges(name: str, block: StudyBlock) -> None:
     """Refuse a grid whose ranges cannot be drawn."""
     for grid in block.grids:
         if grid.ranges and block.settings is None:
-            raise ValueError(
-                f"blocks.{name}.grids: ranges need the block's settings, of which they draw more"
-            )
+            raise ValueError(f"blocks.{name}.grids: ranges need the block's settings, of which they draw more")
         outside = set(grid.ranges) - set(grid.tasks or block.tasks)
         if outside:
-            raise ValueError(
-                f"blocks.{name}.grids: ranges of {min(outside)}, which is none of the grid's tasks"
-            )
+            raise ValueError(f"blocks.{name}.grids: ranges of {min(outside)}, which is none of the grid's tasks")
         stated = {*grid.values, *(key for cell in grid.cells for key in cell)}
         twice = stated & {key for ranges in grid.ranges.values() for key in ranges}
         if twice:
@@ -258,9 +252,7 @@ def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
     wanted = [numbered.get(name, name) if name not in study.blocks else name for name in names]
     for name in wanted:
         if name not in study.blocks:
-            raise InputError(
-                f"--block {name}: the study has none of this name; {suggest(name, study.blocks)}"
-            )
+            raise InputError(f"--block {name}: the study has none of this name; {suggest(name, study.blocks)}")
     return [name for name in study.blocks if not wanted or name in wanted]
 
 

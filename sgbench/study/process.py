@@ -36,9 +36,7 @@ def only_one(runs_dir: Path, name: str) -> Iterator[None]:
             before = signal.signal(signal.SIGTSTP, _pause)
         path.write_text(f"{os.getpid()} {name}\n", encoding="utf-8")
     except Timeout:
-        raise InputError(
-            f"{runs_dir}: another study runs there; wait for it or name another --runs-dir"
-        ) from None
+        raise InputError(f"{runs_dir}: another study runs there; wait for it or name another --runs-dir") from None
     except OSError as error:
         raise StorageError(f"{runs_dir} cannot be written: {error.strerror or error}") from error
     try:

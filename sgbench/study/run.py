@@ -117,16 +117,10 @@ class BlockRun:
         specs = compose_specs(planned, self.folders)  # of each planned run
         stored = {entry.key for entry in store.entries()}
         open_groups = [
-            group
-            for group in groups(planned, specs)
-            if not all(key_of(spec) in stored for spec in group.specs)
+            group for group in groups(planned, specs) if not all(key_of(spec) in stored for spec in group.specs)
         ]
         to_train = [
-            [
-                spec
-                for spec in group.specs
-                if key_of(spec) not in stored and result_of(spec, self.code) is None
-            ]
+            [spec for spec in group.specs if key_of(spec) not in stored and result_of(spec, self.code) is None]
             for group in open_groups
         ]
         self.say(f"block {name}: {len(planned)} runs, {sum(map(len, to_train))} to make")
@@ -262,9 +256,7 @@ def _why_missing(spec: RunSpec) -> str:
 
 def is_result(record: RunRecord) -> bool:
     """Return whether a record is a result: its run finished, or failed because of the method."""
-    return record.status == "finished" or (
-        record.failure is not None and record.failure.kind in METHOD_FAILURES
-    )
+    return record.status == "finished" or (record.failure is not None and record.failure.kind in METHOD_FAILURES)
 
 
 def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
@@ -278,9 +270,7 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
         new_epoch: whether to continue with another commit, in the next epoch; reports then name both.
     """
     if code.commit is None:
-        raise InputError(
-            "a study runs from a commit: install a wheel that was built in a checkout, or run inside one"
-        )
+        raise InputError("a study runs from a commit: install a wheel that was built in a checkout, or run inside one")
     if not code.clean:
         raise InputError(
             f"a study runs from a commit, and this code is {code.commit[:12]} with changes; commit them, "

@@ -114,9 +114,7 @@ class Store:
             return None
         manifest = read_model(path, Manifest)
         if manifest.study != self.study:
-            raise InputError(
-                f"{path}: is of study {manifest.study}, not of {self.study}; name another --store"
-            )
+            raise InputError(f"{path}: is of study {manifest.study}, not of {self.study}; name another --store")
         return manifest
 
     def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
@@ -163,9 +161,7 @@ class Store:
                 return entry
         raise InputError(f"{self.folder}: no record of method {method_id} with seed {seed}")
 
-    def append(
-        self, block: str, entries: Sequence[StoreEntry], *, study_sha256: str, epoch: int = 0
-    ) -> Shard | None:
+    def append(self, block: str, entries: Sequence[StoreEntry], *, study_sha256: str, epoch: int = 0) -> Shard | None:
         """Write a block's runs that are not stored yet to a new shard, and return it; None if all are stored.
 
         The shard is written before the manifest names it, so a crash between the two leaves a file that the next
@@ -189,9 +185,7 @@ class Store:
         finally:
             lock.release()
 
-    def _append(
-        self, block: str, entries: Sequence[StoreEntry], study_sha256: str, epoch: int
-    ) -> Shard | None:
+    def _append(self, block: str, entries: Sequence[StoreEntry], study_sha256: str, epoch: int) -> Shard | None:
         """Write the entries that are not stored yet to a new shard; the caller holds the lock. See `append`."""
         manifest = self.manifest()
         shards = () if manifest is None else manifest.shards
@@ -213,9 +207,7 @@ class Store:
             epoch=epoch,
         )
         voided = () if manifest is None else manifest.voided
-        updated = Manifest(
-            study=self.study, study_sha256=study_sha256, shards=(*shards, shard), voided=voided
-        )
+        updated = Manifest(study=self.study, study_sha256=study_sha256, shards=(*shards, shard), voided=voided)
         write_atomic(self.folder / MANIFEST, to_json(updated))
         return shard
 
@@ -224,9 +216,7 @@ class Store:
         path = self.folder / shard.name
         data = read_shard(path)
         if hashlib.sha256(data).hexdigest() != shard.sha256:
-            raise InputError(
-                f"{path}: is not the file that {MANIFEST} names; take it from the repository again"
-            )
+            raise InputError(f"{path}: is not the file that {MANIFEST} names; take it from the repository again")
         lines = shard_lines(path, data)
         if len(lines) != shard.records:
             raise InputError(f"{path}: holds {len(lines)} records, {MANIFEST} says {shard.records}")

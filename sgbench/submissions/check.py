@@ -24,14 +24,7 @@ from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
 from sgbench.submissions.copies import copied_seeds, copied_weights, copy_problems
-from sgbench.submissions.folder import (
-    FOLDERS,
-    SUBMISSION,
-    TUNING,
-    Contents,
-    Problem,
-    list_contents,
-)
+from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING, Contents, Problem, list_contents
 from sgbench.submissions.head import file_list_problems, header_problems
 from sgbench.submissions.plain import markup_keys, markup_message
 from sgbench.submissions.plausible import consistency_problems
@@ -123,9 +116,7 @@ def _submission(contents: Contents, problems: list[Problem]) -> Submission | Non
     """Read submission.json; None without a valid one, with the problem added to `problems`."""
     path = contents.files.get(SUBMISSION)
     if path is None:
-        problems.append(
-            Problem("missing", SUBMISSION, "is missing; make the folder with: sgbench submit make")
-        )
+        problems.append(Problem("missing", SUBMISSION, "is missing; make the folder with: sgbench submit make"))
         return None
     try:
         return parse_model(read_bytes(path), Submission, SUBMISSION)
@@ -143,9 +134,7 @@ def _problem(code: str, path: str, error: InputError) -> Problem:
     return Problem(code, path, one_printable_line(error).removeprefix(f"{path}: ")[:MAX_MESSAGE])
 
 
-def _reference(
-    submission: Submission, references: References, problems: list[Problem]
-) -> ProtocolReference | None:
+def _reference(submission: Submission, references: References, problems: list[Problem]) -> ProtocolReference | None:
     """Return the reference of a submission's protocol; None without one, with the problem added to `problems`."""
     try:
         return references.of(submission.protocol)
@@ -261,9 +250,7 @@ class _FileCheck:
             if reason is not None:
                 raise InputError(f"{path}: {reason}")
             if record.method != self.submission.method:
-                raise InputError(
-                    f"{path}: its method is written otherwise than in submission.json; make it anew"
-                )
+                raise InputError(f"{path}: its method is written otherwise than in submission.json; make it anew")
             for message in consistency_problems(record):
                 self._report("plausible", path, message)
             self.problems += _markup_problems(path, record)
@@ -357,6 +344,4 @@ class _FileCheck:
             scores = record.validation
             stated = (trial.status, trial.validation_accuracy, trial.validation_loss)
             if stated != (record.status, scores and scores.accuracy, scores and scores.loss):
-                yield Problem(
-                    "tuning", TUNING, f"says otherwise of seed {trial.seed} than its record; make it anew"
-                )
+                yield Problem("tuning", TUNING, f"says otherwise of seed {trial.seed} than its record; make it anew")

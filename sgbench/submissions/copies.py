@@ -123,9 +123,7 @@ def copy_problems(
         try:
             same = other.method_id == submission.method_id
             theirs = None if same else _stored(other.predictions_sha256, objects, reference)
-            yield from _problems_with(
-                submission, records[other.seed], predictions.get(other.seed), other, theirs
-            )
+            yield from _problems_with(submission, records[other.seed], predictions.get(other.seed), other, theirs)
         except InputError:
             continue  # reported by the check of the board
 

@@ -66,9 +66,7 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:
-            raise InputError(
-                f"--failed {seed}: no seed of {reference.protocol.name}, which has {ranges(seeds)}"
-            )
+            raise InputError(f"--failed {seed}: no seed of {reference.protocol.name}, which has {ranges(seeds)}")
     results: dict[int, _Result | None] = dict.fromkeys(failed)
     for seed in seeds:
         if seed in results:

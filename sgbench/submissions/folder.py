@@ -75,9 +75,7 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
     for path, kind in _walk(root):
         name = path.relative_to(root).as_posix()
         if len(files) >= MAX_FILES:
-            problems.append(
-                Problem("count", "", f"more than {MAX_FILES} files; nothing beyond was looked at")
-            )
+            problems.append(Problem("count", "", f"more than {MAX_FILES} files; nothing beyond was looked at"))
             break
         problem = kind or _name_problem(name) or _size_problem(name, path)
         if problem is not None:

@@ -25,9 +25,7 @@ def file_list_problems(contents: Contents, submission: Submission) -> Iterator[P
     noted = {note.path: note for note in submission.files}
     for path in contents.files:
         if path not in noted and path != SUBMISSION:
-            yield Problem(
-                "files", path, "is not in the list of files of submission.json; make the folder anew"
-            )
+            yield Problem("files", path, "is not in the list of files of submission.json; make the folder anew")
     for path, note in noted.items():
         if path not in contents.files:
             yield Problem("files", path, "is in the list of files of submission.json, but not here")
@@ -36,9 +34,7 @@ def file_list_problems(contents: Contents, submission: Submission) -> Iterator[P
         limit = (FOLDERS.get(folder) or FOLDERS["records"]).max_bytes
         data = read_bytes(contents.files[path], limit=limit)
         if (hashlib.sha256(data).hexdigest(), len(data)) != (note.sha256, note.bytes):
-            yield Problem(
-                "hash", path, "has another hash or size than submission.json says; make the folder anew"
-            )
+            yield Problem("hash", path, "has another hash or size than submission.json says; make the folder anew")
 
 
 def header_problems(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
@@ -48,15 +44,11 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
     """
     protocol = reference.protocol
     if protocol.superseded_by is not None:
-        yield Problem(
-            "protocol", SUBMISSION, f"{protocol.name} is superseded by {protocol.superseded_by}; use that"
-        )
+        yield Problem("protocol", SUBMISSION, f"{protocol.name} is superseded by {protocol.superseded_by}; use that")
     if submission.seeds not in protocol.complete_seeds:
         *partial_sets, all_seeds = protocol.complete_seeds
         counts = "".join(f"the first {len(seeds)} or " for seeds in partial_sets)
-        yield Problem(
-            "seeds", SUBMISSION, f"the seeds have to be {counts}all of {protocol.name}: {ranges(all_seeds)}"
-        )
+        yield Problem("seeds", SUBMISSION, f"the seeds have to be {counts}all of {protocol.name}: {ranges(all_seeds)}")
     if submission.method is not None:
         division = division_of(submission.method, reference)
         if division != submission.division:
@@ -73,9 +65,7 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
         yield Problem("source", SUBMISSION, message, "warning")
     environment = submission.environment
     if environment is not None and not environment.clean:
-        message = (
-            "was made from changed or unknown code, so nobody can go back to it; run from a clean commit"
-        )
+        message = "was made from changed or unknown code, so nobody can go back to it; run from a clean commit"
         yield Problem("commit", SUBMISSION, message, "warning")
 
 

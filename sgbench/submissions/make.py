@@ -21,12 +21,7 @@ from sgbench.records.files import read_bytes, read_model, to_json, write_folder
 from sgbench.records.method import canonical, identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
-from sgbench.records.submission import (
-    SUBMISSION_VERSION,
-    Environment,
-    FileNote,
-    Submission,
-)
+from sgbench.records.submission import SUBMISSION_VERSION, Environment, FileNote, Submission
 from sgbench.records.text import Contact, Licence, Link, Paper, Title
 from sgbench.records.tuning import PRUNED, Asked, Pruned, read_journals
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
@@ -111,13 +106,9 @@ def make(
     submitted = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(submitted.protocol.name)
     seeds = _complete(records, chosen, reference.protocol)
-    ours = _of_one_source(
-        [record for record in records if record.method_id == chosen and record.seed in seeds]
-    )
+    ours = _of_one_source([record for record in records if record.method_id == chosen and record.seed in seeds])
     trials = reference.protocol.trial_seeds
-    tried = [
-        record for record in records if record.method.choices == submitted.choices and record.seed in trials
-    ]
+    tried = [record for record in records if record.method.choices == submitted.choices and record.seed in trials]
     studies, stopped = read_searches(next(iter(folders.values())).parent.parent, submitted)
     log = make_log(submitted, chosen, tried, stopped, studies)
     files = _files(ours, folders) | {TUNING: to_json(log)}
@@ -156,9 +147,7 @@ def comparable_runs(
         raise InputError(f"{source}: no comparable run{more}")
     folders = {(record.method_id, record.seed): path.parent for record, path in chosen}
     folder = f"/{chosen[0][0].protocol}/"
-    left_out = tuple(
-        f"{finding.path}: {finding.reason}" for finding in runs.findings if folder in f"/{finding.path}"
-    )
+    left_out = tuple(f"{finding.path}: {finding.reason}" for finding in runs.findings if folder in f"/{finding.path}")
     return [record for record, _ in chosen], folders, left_out
 
 
@@ -168,9 +157,7 @@ def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
     if asked is not None:
         matching = [name for name in names if name.startswith(asked)]
         if len(matching) != 1:
-            raise InputError(
-                f"--method {asked}: {'several methods begin so' if matching else suggest(asked, names)}"
-            )
+            raise InputError(f"--method {asked}: {'several methods begin so' if matching else suggest(asked, names)}")
         return matching[0]
     kinds = {tuple(sorted(record.method.choices.items())) for record in records}
     if len(kinds) > 1:
@@ -180,14 +167,10 @@ def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
         return names[0]
     first = records[0]
     protocol = first.method.protocol
-    log = make_log(
-        first.method, first.method_id, [record for record in records if record.seed in protocol.trial_seeds]
-    )
+    log = make_log(first.method, first.method_id, [record for record in records if record.seed in protocol.trial_seeds])
     chosen = best(log.trials, protocol)
     if chosen is None:
-        raise InputError(
-            "every setting has a failed run, so validation selects none; choose with --method ID"
-        )
+        raise InputError("every setting has a failed run, so validation selects none; choose with --method ID")
     return chosen
 
 

@@ -21,9 +21,7 @@ from sgbench.tables import ranges
 THRESHOLD = "neuron.threshold"
 
 
-def outside_space(
-    ours: Mapping[str, str], trials: Sequence[TuningTrial], protocol: Protocol
-) -> Iterator[str]:
+def outside_space(ours: Mapping[str, str], trials: Sequence[TuningTrial], protocol: Protocol) -> Iterator[str]:
     """Yield a line on the first setting that was searched though it is fixed, and one on a value out of range.
 
     Nothing if the protocol does not limit the search.
@@ -49,9 +47,7 @@ def outside_space(
         yield first
 
 
-def _outside_ranges(
-    settings: Mapping[str, str | None], space: Mapping[str, SearchRange], name: str
-) -> Iterator[str]:
+def _outside_ranges(settings: Mapping[str, str | None], space: Mapping[str, SearchRange], name: str) -> Iterator[str]:
     """Yield a line for each number of one setting that is outside the range of the protocol `name`."""
     for key, allowed in space.items():
         value = _number(settings.get(key))
@@ -109,10 +105,7 @@ def make_log(
     trials = trials if len(tried) > 1 else []
     trials.sort(key=lambda trial: (trial.method_id, trial.seed))
     return TuningLog(
-        schema_version=SUBMISSION_VERSION,
-        protocol=chosen.protocol.name,
-        method_id=name,
-        trials=tuple(trials),
+        schema_version=SUBMISSION_VERSION, protocol=chosen.protocol.name, method_id=name, trials=tuple(trials)
     )
 
 
@@ -198,14 +191,9 @@ def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -
     yield from _foreign_seeds(log, protocol)
     for trial in log.trials:
         if id_of(ours, trial.settings) != trial.method_id:
-            yield (
-                "tuning",
-                f"settings of trial {trial.method_id} are not those of that id; write the log anew",
-            )
+            yield ("tuning", f"settings of trial {trial.method_id} are not those of that id; write the log anew")
             return
-    contradiction = (
-        "no accuracy, but there are" if reference.classes is not None else "an accuracy, but there are no"
-    )
+    contradiction = "no accuracy, but there are" if reference.classes is not None else "an accuracy, but there are no"
     for trial in log.trials:
         if trial.status == "finished" and (trial.validation_accuracy is None) != (reference.classes is None):
             yield "tuning", f"trial {trial.method_id} states {contradiction} classes; write the log anew"

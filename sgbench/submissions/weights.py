@@ -119,9 +119,7 @@ def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) 
             raise InputError(f"{name}: {_short(key)} is {tensor.kind}, the protocol computes in {precision}")
     numbers = sum(math.prod(tensor.shape) for tensor in tensors.values() if tensor.kind != MASK)
     if record.parameters is not None and numbers < record.parameters:
-        raise InputError(
-            f"{name}: holds {numbers:,} numbers, the record has {record.parameters:,} parameters"
-        )
+        raise InputError(f"{name}: holds {numbers:,} numbers, the record has {record.parameters:,} parameters")
     if record.counts is None:
         return
     for key, tensor in tensors.items():

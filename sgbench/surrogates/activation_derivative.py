@@ -50,18 +50,11 @@ ACTIVATIONS = {
         kinks=(0.0,),
         support=(0.0, math.inf),
     ),
-    "sigmoid": _Activation(
-        torch.sigmoid, _logistic_slope, peak=0.25, area=1.0, fwhm=2 * math.log(3 + 2 * 2**0.5)
-    ),
+    "sigmoid": _Activation(torch.sigmoid, _logistic_slope, peak=0.25, area=1.0, fwhm=2 * math.log(3 + 2 * 2**0.5)),
     "tanh": _Activation(torch.tanh, _tanh_slope, peak=1.0, area=2.0, fwhm=math.log(3 + 2 * 2**0.5)),
     "softplus": _Activation(_softplus, torch.sigmoid, peak=1.0, area=math.inf, fwhm=None),
     "elu": _Activation(
-        functional.elu,
-        lambda u: torch.exp(-torch.relu(-u)),
-        peak=1.0,
-        area=math.inf,
-        fwhm=None,
-        kinks=(0.0,),
+        functional.elu, lambda u: torch.exp(-torch.relu(-u)), peak=1.0, area=math.inf, fwhm=None, kinks=(0.0,)
     ),
 }
 """Maps the name of an activation to its functions and numbers."""

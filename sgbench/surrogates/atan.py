@@ -37,9 +37,7 @@ class Atan(BellSurrogate):
     bell_fwhm: ClassVar[float] = 2.0
     kernel_shape: ClassVar[str | None] = "atan"
 
-    def __init__(
-        self, *, alpha: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
+    def __init__(self, *, alpha: float | None, width_fwhm: float | None, normalisation: str, scale: float) -> None:
         super().__init__(native_value=alpha, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:

@@ -179,9 +179,7 @@ class Surrogate(nn.Module, ABC):
         Raises:
             InputError: the class cannot change width and height.
         """
-        raise InputError(
-            f"{type(self).__name__} is no bell whose width and height can be fitted; use surrogate=atan"
-        )
+        raise InputError(f"{type(self).__name__} is no bell whose width and height can be fitted; use surrogate=atan")
 
     def learn_stretch(self) -> None:
         """Make the stretch a learnt parameter, initially 1, stored as its logarithm so that it stays positive.
@@ -323,10 +321,7 @@ class Surrogate(nn.Module, ABC):
         spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
         spikes = spike.apply(u, self.slopes_of_call(u))
         # In forward mode torch replaces the parameters by tensors that carry a tangent.
-        if any(
-            parameter.requires_grad or not isinstance(parameter, nn.Parameter)
-            for parameter in self.parameters()
-        ):
+        if any(parameter.requires_grad or not isinstance(parameter, nn.Parameter) for parameter in self.parameters()):
             curve = self.sent_primitive(u.detach())
             spikes = spikes + (curve - curve.detach())  # adds 0, with a gradient for the parameters
         return spikes  # type: ignore[no-any-return]

@@ -168,7 +168,5 @@ class SlopedBell(BellSurrogate):
 
     native: ClassVar[str] = "slope"
 
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
+    def __init__(self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float) -> None:
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)

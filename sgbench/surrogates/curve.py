@@ -51,12 +51,8 @@ class Curve(NamedTuple):
 
     peak: float  # largest value
     top: float  # u at which the slope is largest
-    fwhm: (
-        float | None
-    )  # full width at half maximum around `top`; None if it does not fall to half on both sides
-    area: (
-        float | None
-    )  # integral over all u, possibly infinite; None if the tails within `DECADES` do not decide
+    fwhm: float | None  # full width at half maximum around `top`; None if it does not fall to half on both sides
+    area: float | None  # integral over all u, possibly infinite; None if the tails within `DECADES` do not decide
     support: tuple[float, float]  # interval outside which it is exactly 0
     kinks: tuple[float, ...]  # all u at which it may have a jump or corner
     breaks: tuple[float, ...]  # ends of the panels of its quadrature, with 0
@@ -192,9 +188,7 @@ def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
             raise _error(tree, f"the slope is {values[index]} at u={axis[index]:.3g}; a number is needed")
     lowest = int(heights.argmin())
     if heights[lowest] < -1e-12 * np.abs(heights).max():
-        raise _error(
-            tree, f"the slope is {heights[lowest]:.3g} at u={axis[lowest]:.3g}; it may not be negative"
-        )
+        raise _error(tree, f"the slope is {heights[lowest]:.3g} at u={axis[lowest]:.3g}; it may not be negative")
     return heights
 
 
@@ -343,9 +337,7 @@ def _integrate(
         else:
             waiting += [(left, middle), (middle, right)]
     tails = [
-        _tail_area(tree, top, unit, sign)
-        for sign, end in zip((-1, 1), support, strict=True)
-        if not math.isfinite(end)
+        _tail_area(tree, top, unit, sign) for sign, end in zip((-1, 1), support, strict=True) if not math.isfinite(end)
     ]
     breaks = tuple(sorted({end for panel in done for end in panel} | {min(max(0.0, low), high)}))
     if any(tail is None for tail in tails):
@@ -384,9 +376,9 @@ def primitive(tree: Node, breaks: Sequence[float], u: Tensor, a: Tensor | float)
     half = ends.diff() / 2
     inner = (ends[:-1] + half)[:, None] + half[:, None] * torch.from_numpy(NODES).to(u.device)
     double_a = a.double() if isinstance(a, Tensor) else a
-    panels = half * (
-        _as_tensor(evaluate(tree, inner, double_a), inner) * torch.from_numpy(WEIGHTS).to(u.device)
-    ).sum(-1)
+    panels = half * (_as_tensor(evaluate(tree, inner, double_a), inner) * torch.from_numpy(WEIGHTS).to(u.device)).sum(
+        -1
+    )
     # Summed outwards from 0, since rounding of far panels, whose areas are large, would hide what is near.
     start = int(torch.searchsorted(ends, 0.0)) if breaks[0] <= 0 <= breaks[-1] else 0
     below, above = panels[:start].flip(0).cumsum(0).flip(0), panels[start:].cumsum(0)

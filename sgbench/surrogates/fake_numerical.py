@@ -35,9 +35,7 @@ class FakeNumerical(BellSurrogate):
     bell_area: ClassVar[float] = math.inf
     bell_fwhm: ClassVar[float] = 4.0
 
-    def __init__(
-        self, *, cap: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
+    def __init__(self, *, cap: float | None, width_fwhm: float | None, normalisation: str, scale: float) -> None:
         super().__init__(native_value=cap, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:

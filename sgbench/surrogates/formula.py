@@ -45,14 +45,7 @@ class Formula(Surrogate):
     """
 
     def __init__(
-        self,
-        *,
-        formula: str,
-        a: float,
-        learn_a: bool,
-        width_fwhm: float | None,
-        normalisation: str,
-        scale: float,
+        self, *, formula: str, a: float, learn_a: bool, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
         self.tree = substitute(parse_formula(formula), {})
         self.initial_a = require_number("surrogate.a", a, low=-LARGEST, high=LARGEST)
@@ -70,9 +63,7 @@ class Formula(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
         if learn_a:
             if not any(node.operation == "a" for node in nodes(self.tree)):
-                raise InputError(
-                    f"surrogate.learn_a=true: {formula} has no a that could learn; use learn_a=false"
-                )
+                raise InputError(f"surrogate.learn_a=true: {formula} has no a that could learn; use learn_a=false")
             self.a = nn.Parameter(torch.tensor(self.initial_a, dtype=torch.float64))
 
     def shown_numbers(self) -> dict[str, float]:

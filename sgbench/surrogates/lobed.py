@@ -25,9 +25,7 @@ class LobedSurrogate(Surrogate):
 
     raw_keeps_area: ClassVar[bool] = True
 
-    def __init__(
-        self, *, sigma: float, height: float, spread: float, normalisation: str, scale: float
-    ) -> None:
+    def __init__(self, *, sigma: float, height: float, spread: float, normalisation: str, scale: float) -> None:
         self.sigma = require_number("surrogate.sigma", sigma, low=SMALLEST, high=LARGEST)
         self.height = require_number("surrogate.height", height, low=0, high=1)
         self.spread = require_number("surrogate.spread", spread, low=1, high=WIDEST)

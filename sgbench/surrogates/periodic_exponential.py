@@ -41,9 +41,7 @@ class PeriodicExponential(Surrogate):
     shape_peak: float = 1.0  # at threshold and every multiple above
     shape_area: float = math.inf  # the slope repeats
 
-    def __init__(
-        self, *, width: float, narrowing: float, threshold: float, normalisation: str, scale: float
-    ) -> None:
+    def __init__(self, *, width: float, narrowing: float, threshold: float, normalisation: str, scale: float) -> None:
         self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
         self.narrowing = require_number("surrogate.narrowing", narrowing, low=SMALLEST, high=LARGEST)
         self.threshold = require_number("surrogate.threshold", threshold, low=SMALLEST, high=LARGEST)

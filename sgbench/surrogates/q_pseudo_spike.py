@@ -37,13 +37,7 @@ class QPseudoSpike(BellSurrogate):
     bell_area: ClassVar[float] = 1.0
 
     def __init__(
-        self,
-        *,
-        slope: float | None,
-        width_fwhm: float | None,
-        tail: float,
-        normalisation: str,
-        scale: float,
+        self, *, slope: float | None, width_fwhm: float | None, tail: float, normalisation: str, scale: float
     ) -> None:
         self.tail = require_number("surrogate.tail", tail, low=HEAVIEST, high=LIGHTEST, open_low=True)
         fwhm = (self.tail - 1) * (2 ** (1 / self.tail) - 1)

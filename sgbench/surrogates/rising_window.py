@@ -129,9 +129,7 @@ class A2sg(RisingWindow):
         low = require_number("surrogate.narrowest", narrowest, low=SMALLEST, high=LARGEST)
         high = require_number("surrogate.widest", widest, low=SMALLEST, high=LARGEST)
         if low > high:
-            raise InputError(
-                f"surrogate.narrowest={narrowest:g}: is above surrogate.widest={widest:g}; swap them"
-            )
+            raise InputError(f"surrogate.narrowest={narrowest:g}: is above surrogate.widest={widest:g}; swap them")
         count = require_count("surrogate.candidates", candidates)
         steps = torch.linspace(0, 1, count, dtype=torch.float64).tolist()
         self.half_widths = tuple(low * (high / low) ** step for step in steps)

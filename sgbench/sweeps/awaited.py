@@ -20,11 +20,7 @@ def busy_points(specs: Sequence[RunSpec]) -> list[RunSpec]:
 
     Points with `force=true` are left out, since it would be unknown which process wrote the new record.
     """
-    return [
-        spec
-        for spec in specs
-        if not spec.force and finished_record(spec) is None and _is_busy_or_abandoned(spec)
-    ]
+    return [spec for spec in specs if not spec.force and finished_record(spec) is None and _is_busy_or_abandoned(spec)]
 
 
 def _is_busy_or_abandoned(spec: RunSpec) -> bool:
@@ -44,9 +40,7 @@ def wait_for_others(
     busy = [folder for spec in specs if is_held(folder := folder_of(spec))]
     if busy:
         points = "1 point" if len(busy) == 1 else f"{len(busy)} points"
-        say(
-            f"waiting for {points} that another process runs, e.g. {busy[0]}; Ctrl-C stops waiting, not those runs"
-        )
+        say(f"waiting for {points} that another process runs, e.g. {busy[0]}; Ctrl-C stops waiting, not those runs")
     for spec in specs:
         yield _wait_and_run(spec, pause)
 

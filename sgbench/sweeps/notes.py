@@ -11,13 +11,7 @@ from sgbench.composition.plan import RunPlan
 from sgbench.composition.unused import WITHOUT_SPIKES
 from sgbench.composition.words import seed_override
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import (
-    SHOWN,
-    ProtocolReference,
-    References,
-    experiment_of,
-    setting_deviations,
-)
+from sgbench.leaderboard.deviation import SHOWN, ProtocolReference, References, experiment_of, setting_deviations
 from sgbench.records.method import method_id
 from sgbench.records.spec import SPIKING_CHOICES, Protocol, RunSpec
 from sgbench.tables import ranges
@@ -130,9 +124,7 @@ def _override_for(protocol: str, planned: RunPlan) -> str:
 def _note_on_settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterator[str]:
     """Yield a note on settings in which runs deviate from their protocol, with overrides that follow it."""
     methods = {method_id(spec.method): spec.method for spec in specs}
-    found = dict.fromkeys(
-        line for method in methods.values() for line in setting_deviations(method, reference)
-    )
+    found = dict.fromkeys(line for method in methods.values() for line in setting_deviations(method, reference))
     if not found:
         return
     lines = list(found)

@@ -35,9 +35,7 @@ def result_line(record: RunRecord) -> str:
     """Write in one line a run's method and seed, and its scores on validation and test, or its failure."""
     if record.test is None:
         return _line(record, NAMELESS, ())
-    hard = (
-        "" if record.test_hard is None else f" ({_score(record.test_hard)} with spikes in place of the curve)"
-    )
+    hard = "" if record.test_hard is None else f" ({_score(record.test_hard)} with spikes in place of the curve)"
     return _line(record, NAMELESS, [f"test {_score(record.test)}{hard}"])
 
 
@@ -69,16 +67,12 @@ def cost_to_minimise(record: RunRecord) -> float:
     return record.validation.loss
 
 
-def failure_reason(
-    spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = NAMELESS
-) -> str | None:
+def failure_reason(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = NAMELESS) -> str | None:
     """Write why a point has no finished record; return None if it has one. `names` is as in `headline`."""
     if record is not None and record.status == "finished":
         return None
     reason = NO_RECORD if record is None or record.failure is None else record.failure.message
-    return (
-        f"{point_label(spec, names)}: {reason.replace(DIAGNOSE_RUN, f'sgbench diagnose {folder_of(spec)}')}"
-    )
+    return f"{point_label(spec, names)}: {reason.replace(DIAGNOSE_RUN, f'sgbench diagnose {folder_of(spec)}')}"
 
 
 class Guessing(NamedTuple):

@@ -30,9 +30,7 @@ def picture_of(results: Results) -> SweepPicture:
     """Convert results to the numbers that the picture of a sweep shows: axes, rows and their scores."""
     kinds = {row.measure.kind for row in results.rows}
     if len(kinds) > 1:
-        raise InputError(
-            "--plot: accuracies and losses have no common axis; narrow the sweep to tasks of one kind"
-        )
+        raise InputError("--plot: accuracies and losses have no common axis; narrow the sweep to tasks of one kind")
     axes = tuple(_axis(axis) for axis in results.axes)
     return SweepPicture(
         title=f"{results.name} on {results.protocol}",

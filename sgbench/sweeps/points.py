@@ -59,11 +59,7 @@ class SweepGrid:
 
 
 def read_grid(
-    name: str,
-    overrides: Sequence[str],
-    *,
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
+    name: str, overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> SweepGrid:
     """Compose the combinations of a shipped sweep with Hydra overrides, without running any.
 
@@ -78,11 +74,7 @@ def read_grid(
 
 
 def grid_of(
-    title: str,
-    overrides: Sequence[str],
-    *,
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
+    title: str, overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> SweepGrid:
     """Compose the combinations of any swept Hydra overrides as a grid named `title`; see `read_grid`."""
     from sgbench.composition.plan import plan
@@ -96,17 +88,13 @@ def grid_of(
     axis_keys = [axis.key for axis in axes]
     # A method does not depend on the seed, so each combination is planned with one seed.
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
-    planned = plan(
-        [*overrides, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets
-    )
+    planned = plan([*overrides, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
     if any(is_auto(spec.method.parameters["surrogate"]) for spec in planned.specs):
         from sgbench.training.calibration import calibrate_plan  # imports torch, which is slow
 
         planned = calibrate_plan(planned)
     points = tuple(
-        SweepPoint(
-            {key: settings.get(key, NOT_SET) for key in axis_keys}, _parse_seeds(seeds) or (spec.seed,), spec
-        )
+        SweepPoint({key: settings.get(key, NOT_SET) for key in axis_keys}, _parse_seeds(seeds) or (spec.seed,), spec)
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
     return SweepGrid(title, axes, points)
@@ -123,9 +111,7 @@ def count_runs(entry: catalogue.Entry) -> int:
     return math.prod(map(count_values, overrides)) * count_points(sweeper.get("points"))
 
 
-def _combinations(
-    overrides: Sequence[str], config_dirs: Sequence[Path]
-) -> list[tuple[dict[str, str], list[str]]]:
+def _combinations(overrides: Sequence[str], config_dirs: Sequence[Path]) -> list[tuple[dict[str, str], list[str]]]:
     """List (settings, seeds) of each combination of all keys but the seed, in the order of Hydra's basic sweeper.
 
     `settings` maps keys to values; values and seeds are texts, as in overrides.

@@ -52,9 +52,7 @@ def recall(runs_dir: Path, group: str) -> Remembered:
     return read_model(path, Remembered)
 
 
-def to_remember(
-    overrides: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]
-) -> Remembered:
+def to_remember(overrides: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> Remembered:
     """Build the stored form of a sweep from its overrides and options; flags such as -m are left out."""
     return Remembered(
         words=tuple(text for text in overrides if not text.startswith("-")),

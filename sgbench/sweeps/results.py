@@ -111,13 +111,9 @@ def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: lis
         by_seed=dict(zip(records_of, selected, strict=True)),
         done=tuple(seed for seed, record in records_of.items() if record.status == "finished"),
         failed=tuple(seed for seed, record in records_of.items() if record.status == "failed"),
-        at_chance=tuple(
-            seed for seed, record in records_of.items() if measure.is_at_chance(record.validation)
-        ),
+        at_chance=tuple(seed for seed, record in records_of.items() if measure.is_at_chance(record.validation)),
         missing=tuple(seed for seed in point.seeds if seed not in records_of),
-        running=tuple(
-            seed for seed in point.seeds if seed not in records_of and _is_running(root, point, seed)
-        ),
+        running=tuple(seed for seed in point.seeds if seed not in records_of and _is_running(root, point, seed)),
         spikes=_mean_spikes(records),
         measure=measure,
     )
@@ -128,9 +124,7 @@ def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
     method = point.spec.method
     runs_dir = root or Path(point.spec.paths.runs_dir)
     folder = run_dir(runs_dir, method.protocol.name, method_id(method), seed)
-    with contextlib.suppress(
-        StorageError
-    ):  # no process of this machine can run in a folder without write access
+    with contextlib.suppress(StorageError):  # no process of this machine can run in a folder without write access
         return folder.is_dir() and is_held(folder)
     return False
 

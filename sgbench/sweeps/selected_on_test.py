@@ -18,13 +18,9 @@ def optimism_lines(records: Iterable[RunRecord]) -> Iterator[str]:
 
     Only runs with `trainer.watch_test_score=true` have the first; other records are skipped.
     """
-    watched = sorted(
-        (record for record in records if record.test_selected), key=lambda record: record.protocol
-    )
+    watched = sorted((record for record in records if record.test_selected), key=lambda record: record.protocol)
     for protocol, group in itertools.groupby(watched, key=lambda record: record.protocol):
-        pairs = [
-            (record.test_selected, record.test) for record in group if record.test_selected and record.test
-        ]
+        pairs = [(record.test_selected, record.test) for record in group if record.test_selected and record.test]
         by_accuracy = [(best.by_accuracy, test) for best, test in pairs if best.by_accuracy]
         parts = [describe_gain("accuracy", by_accuracy)] if by_accuracy else []
         parts.append(describe_gain("loss", [(best.by_loss, test) for best, test in pairs]))

@@ -64,9 +64,7 @@ def table_rows(results: Results) -> tuple[list[list[str]], int]:
 def as_text(results: Results, again: str) -> str:
     """Write the table of a sweep's results for people; `again` is the command that runs the missing runs."""
     counts_by_state = {what: results.count(what) for what in ("done", "failed", "missing")}
-    counts = ", ".join(
-        f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done"
-    )
+    counts = ", ".join(f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done")
     rows, text_columns = table_rows(results)
     lines = [
         f"{results.name}: {sum(counts_by_state.values())} runs of {results.protocol} in {results.root}: {counts}",
@@ -86,9 +84,7 @@ def as_status(results: Results, again: str) -> str:
     counts_by_state = {what: results.count(what) for what in ("done", "failed", "running", "missing")}
     total = sum(count for what, count in counts_by_state.items() if what != "running")
     counts_by_state["missing"] -= counts_by_state["running"]  # a run under way has no record
-    counts = ", ".join(
-        f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done"
-    )
+    counts = ", ".join(f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done")
     lines = [f"{results.name}: {total} runs of {results.protocol} in {results.root}: {counts}"]
     lines += [f"best so far by validation: {_best_text(row)}" for row in best_rows(results)]
     if counts_by_state["missing"] and not counts_by_state["running"]:

@@ -34,9 +34,7 @@ class Cell:
         if self.order is None:
             return None
         rounded = f"{self.order:.{KEY_DIGITS}g}"
-        return (
-            None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == rounded else rounded
-        )
+        return None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == rounded else rounded
 
     @property
     def is_plain(self) -> bool:

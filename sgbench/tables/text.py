@@ -69,8 +69,7 @@ def ranges(numbers: Iterable[int]) -> str:
     """
     ordered = sorted(set(numbers))
     runs = [
-        [number for _, number in group]
-        for _, group in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])
+        [number for _, number in group] for _, group in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])
     ]
     texts = (
         [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)  # noqa: PLR2004 - two are no range
@@ -140,9 +139,7 @@ def inert(text: str) -> str:
     """
     line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
     if not line.isprintable():
-        line = "".join(
-            character if character.isprintable() else f"\\x{ord(character):02x}" for character in line
-        )
+        line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
     return ACTIVE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)
 
 

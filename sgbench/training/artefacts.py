@@ -50,9 +50,7 @@ def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
 def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
     """Write the lines of targets that are classes of steps, without logits, which would be many and alike."""
     sample, step = (target != UNLABELLED).nonzero(as_tuple=True)
-    rows = torch.stack(
-        [index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1
-    ).tolist()
+    rows = torch.stack([index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1).tolist()
     return ["index,step,target,prediction", *(",".join(map(str, row)) for row in rows)]
 
 

@@ -154,9 +154,7 @@ class Attempt:
             from sgbench.training.gradient_norms import loggers_of_histograms
 
             self.histogram_loggers = loggers_of_histograms(self.loggers)
-            self.training.loop.norms = GradientNorms(
-                self.parts.network, keep_last=bool(self.histogram_loggers)
-            )
+            self.training.loop.norms = GradientNorms(self.parts.network, keep_last=bool(self.histogram_loggers))
 
     def show_histograms(self, step: int) -> None:
         """Log histograms of potentials and gradients, at this step, to the loggers configured for them.
@@ -225,9 +223,7 @@ class Attempt:
         if full is not None:
             raise full from error
         write_atomic(self.folder / "failure.txt", "".join(traceback.format_exception(error)).encode())
-        message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[
-            :2000
-        ]  # a record stores no more
+        message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[:2000]  # a record stores no more
         if isinstance(error, NonFiniteError):
             message = f"{message[:1900]}; {WHY}"
         return self._record(failure=Failure(kind=type(error).__name__, message=message))

@@ -108,15 +108,7 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
             raise
         # A neuron does not know that it is the readout, whose key the user sets.
         raise InputError(re.sub(r"\bneuron\.", "readout.", str(error))) from error
-    except (
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-        MemoryError,
-    ) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
 
 
@@ -175,9 +167,7 @@ def build(spec: RunSpec) -> Parts:
     )
 
 
-def build_network(
-    spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: Engine, steepness: Steepness
-) -> Network:
+def build_network(spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: Engine, steepness: Steepness) -> Network:
     """Build the network with its initial weights, in float64 so that these depend on the seed alone."""
     firing: Firing = _part(spec, "firing")
     weights = generator(spec.seed, "initialisation")
@@ -210,9 +200,7 @@ def build_network(
     return network
 
 
-def optimizer_of(
-    spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device
-) -> torch.optim.Optimizer:
+def optimizer_of(spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
     """Build the optimiser of some weights; Adam on a CPU is fused unless the spec chooses another form."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)

@@ -152,8 +152,7 @@ def with_width(spec: RunSpec, width: float) -> RunSpec:
 def layer_steps(layers: Sequence[RecurrentLayer], steps: Sequence[float]) -> tuple[LayerSteps, ...]:
     """Return the passing steps of each layer with its name, rounded to four significant digits."""
     return tuple(
-        LayerSteps(name=layer.name, passing_steps=float(f"{own:.4g}"))
-        for layer, own in zip(layers, steps, strict=True)
+        LayerSteps(name=layer.name, passing_steps=float(f"{own:.4g}")) for layer, own in zip(layers, steps, strict=True)
     )
 
 
@@ -174,9 +173,7 @@ def _require_fixed(spec: RunSpec) -> None:
             f"network=mlp"
         )
     if WIDTH not in parameters["surrogate"]:
-        raise InputError(
-            f"surrogate={choices['surrogate']}: has no width that could be chosen; use surrogate=atan"
-        )
+        raise InputError(f"surrogate={choices['surrogate']}: has no width that could be chosen; use surrogate=atan")
     for group, plain, why in (
         ("steepness", "fixed", "a width that is learnt or scheduled does not stay what was chosen"),
         ("firing", "step", "what is sent has a slope of its own"),

@@ -22,9 +22,7 @@ READOUTS = {"binary": "leaky", "real": "leaky_readout"}
 SAM = "sgbench.optimizers.sam.Sam"
 
 
-def check_parts(
-    spec: RunSpec, data_set: DataSet, network: Network, rule: LearningRule, objective: Objective
-) -> None:
+def check_parts(spec: RunSpec, data_set: DataSet, network: Network, rule: LearningRule, objective: Objective) -> None:
     """Check that the parts of a run fit together."""
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)
@@ -85,9 +83,7 @@ def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
         chosen = spec.method.choices["rule"]
         lacks = "rule.update=per_window" if isinstance(rule, Bptt) else f"rule={chosen}"
         remedy = "rule.update=null" if isinstance(rule, Bptt) else "rule=bptt"
-        raise InputError(
-            f"{override}: needs the gradient of a whole batch, which {lacks} has not; use {remedy}"
-        )
+        raise InputError(f"{override}: needs the gradient of a whole batch, which {lacks} has not; use {remedy}")
 
 
 def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
@@ -97,20 +93,11 @@ def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
         return
     whole = {group: choices[group] for group in ("normalisation", "dropout", "regulariser")}
     reasons = [
-        (
-            spec.trainer.device != "cpu",
-            f"trainer.device={spec.trainer.device}: processes meet on a CPU alone",
-        ),
-        (
-            not isinstance(rule, Bptt) or rule.update != "per_sequence",
-            "rules other than whole rule=bptt step apart",
-        ),
+        (spec.trainer.device != "cpu", f"trainer.device={spec.trainer.device}: processes meet on a CPU alone"),
+        (not isinstance(rule, Bptt) or rule.update != "per_sequence", "rules other than whole rule=bptt step apart"),
         (spec.targets["optimizer"] == SAM, "optimizer=sam asks for a second gradient"),
         *((name != "none", f"{group}={name} is of a whole batch") for group, name in whole.items()),
-        (
-            any(one.stochastic for one in surrogates(network)),
-            "spikes that are drawn differ from those of one process",
-        ),
+        (any(one.stochastic for one in surrogates(network)), "spikes that are drawn differ from those of one process"),
     ]
     refused = next((reason for is_so, reason in reasons if is_so), None)
     if refused is not None:
@@ -145,21 +132,15 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
     for surrogate in surrogates(network):
         if isinstance(surrogate.firing, Firing):
             surrogate.firing.check(surrogate)
-    sends = next(
-        (surrogate.output for surrogate in surrogates(network) if surrogate.output != "binary"), None
-    )
+    sends = next((surrogate.output for surrogate in surrogates(network) if surrogate.output != "binary"), None)
     if sends is not None and spec.method.parameters["neuron"].get("reset") == "zero":
         raise InputError(
             f"neuron.reset=zero: the neurons send {sends} spikes, which such a reset cannot count; "
             f"use neuron.reset=subtract"
         )
     if any(layer.neuron.output != "binary" for layer in network.hidden_layers):
-        raise InputError(
-            f"neuron={choices['neuron']}: does not fire, so it can only be a readout; use neuron=leaky"
-        )
+        raise InputError(f"neuron={choices['neuron']}: does not fire, so it can only be a readout; use neuron=leaky")
     wanted, emitted = objective.loss.readout, network.readout.neuron.output
     if wanted not in ("any", emitted):
         kind = "spiking" if wanted == "binary" else "non-spiking"
-        raise InputError(
-            f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={READOUTS[wanted]}"
-        )
+        raise InputError(f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={READOUTS[wanted]}")

@@ -21,21 +21,13 @@ GROUPS = tuple(sorted(set(PROVIDED) - {"callback", "logger"}))
 
 @overload
 def create(
-    name: SurrogateName,
-    *,
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
-    **parameters: Any,
+    name: SurrogateName, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
 ) -> Surrogate: ...
 
 
 @overload
 def create(
-    name: NeuronName,
-    *,
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
-    **parameters: Any,
+    name: NeuronName, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
 ) -> Neuron: ...
 
 
@@ -45,9 +37,7 @@ def create(
 ) -> Any: ...
 
 
-def create(
-    name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
-) -> Any:
+def create(name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any) -> Any:
     """Create one object of the catalogue, with the defaults of its YAML file.
 
     Args:
@@ -75,15 +65,10 @@ def create(
         if key not in entry.parameters and key not in entry.own:
             known = [*entry.own, *entry.parameters, *PROVIDED[group]]
             raise InputError(f"parameter '{key}' of {name} is not known; {suggest(key, known)}")
-    overrides = [
-        f"{group}={entry_name}",
-        *(f"{group}.{key}={_value_text(value)}" for key, value in numbers.items()),
-    ]
+    overrides = [f"{group}={entry_name}", *(f"{group}.{key}={_value_text(value)}" for key, value in numbers.items())]
     spec = compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
     if group == "neuron" and "surrogate" not in objects:
-        objects["surrogate"] = construct(
-            "surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]
-        )
+        objects["surrogate"] = construct("surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"])
     part = construct(group, spec.targets[group], spec.method.parameters[group], **objects)
     return part.float() if isinstance(part, nn.Module) else part
 

@@ -121,16 +121,10 @@ class Training:
         self.samples = 0  # trained on in this epoch
         self.losses: list[Tensor] = []  # of this epoch's batches, mean loss times number of samples
         self.evaluation = self._new_evaluation()
-        self.hard: Evaluation | None = (
-            None  # of the same weights with binary spikes, if neurons send smooth values
-        )
-        self.counts_operations = (
-            False  # whether the present pass counts them, as that over the test split does
-        )
+        self.hard: Evaluation | None = None  # of the same weights with binary spikes, if neurons send smooth values
+        self.counts_operations = False  # whether the present pass counts them, as that over the test split does
         self.counter = self._new_counter()
-        self.predictions: list[
-            tuple[Tensor, Tensor, Tensor]
-        ] = []  # positions, targets and logits of each batch
+        self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []  # positions, targets and logits of each batch
         self.watched = Watched()
         self.diagnoses: RunDiagnoses | None = None
         self.agreement: RunAgreement | None = None
@@ -190,9 +184,7 @@ class Training:
         """
         done = len(self.losses) + 1
         due = done % self.batches_per_step == 0 or done == self.data.batches_per_epoch
-        self.record_loss(
-            batch, self.loop.train_batch(batch, optimizer, due=due, twice=self.needs_second_gradient)
-        )
+        self.record_loss(batch, self.loop.train_batch(batch, optimizer, due=due, twice=self.needs_second_gradient))
 
     def record_loss(self, batch: Batch, loss: Tensor) -> None:
         """Record a batch's mean loss for the epoch's training loss."""
@@ -246,10 +238,7 @@ class Training:
 
     def rate_curves(self) -> tuple[RateCurve, ...] | None:
         """Return the validation rates of each spiking layer by epoch; None if there are none."""
-        return (
-            tuple(RateCurve(name=name, rate_per_step=tuple(rates)) for name, rates in self.rates.items())
-            or None
-        )
+        return tuple(RateCurve(name=name, rate_per_step=tuple(rates)) for name, rates in self.rates.items()) or None
 
     def watch(self, batches: Iterable[Batch]) -> None:
         """Score the test split after an epoch, for `Watched`; nothing in the run reads these scores.

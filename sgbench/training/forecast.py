@@ -51,9 +51,7 @@ class Forecast:
     epoch: Clock  # predicted, of a later epoch
     run: Clock  # predicted, of all epochs of the protocol without the test
     epochs: int
-    peak_bytes: (
-        int | None
-    )  # predicted resident memory of the process; None where the system does not report it
+    peak_bytes: int | None  # predicted resident memory of the process; None where the system does not report it
     engine: str  # name of the engine, and why it was chosen
 
 
@@ -115,9 +113,7 @@ def _build_small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, in
     parts = build(spec.model_copy(update={"method": method}))
     parts.data.setup()
     sizes = parts.data.data_set.sizes
-    whole: dict[Split, int] = {
-        split: sizes[split] if asked is None else min(sizes[split], asked) for split in SCORED
-    }
+    whole: dict[Split, int] = {split: sizes[split] if asked is None else min(sizes[split], asked) for split in SCORED}
     return parts, whole, {split: len(parts.data.splits[split].target) for split in SCORED}
 
 

@@ -73,9 +73,7 @@ def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
     return {name: u[inside].reshape(-1) for name, u in zip(names, trajectory.u, strict=False)}
 
 
-def log_histograms(
-    loggers: Sequence[Logger], network: Network, norms: GradientNorms, batch: Batch, step: int
-) -> None:
+def log_histograms(loggers: Sequence[Logger], network: Network, norms: GradientNorms, batch: Batch, step: int) -> None:
     """Log histograms of the potentials of one batch, and of the gradients of the last step."""
     from pytorch_lightning.loggers import TensorBoardLogger
 

@@ -82,10 +82,7 @@ class RunAgreement:
                 values, _ = compare(gradients[layer], reference)
                 self.found.append(
                     EpochAgreement(
-                        epoch=epoch,
-                        layer=layer,
-                        cosine=values.get("cosine"),
-                        norm_ratio=values.get("norm_ratio"),
+                        epoch=epoch, layer=layer, cosine=values.get("cosine"), norm_ratio=values.get("norm_ratio")
                     )
                 )
 

@@ -78,9 +78,7 @@ class LightningRun(SingleRun):
                 except SystemExit:  # Lightning's answer to an interrupt; the checkpoint is in place
                     raise KeyboardInterrupt from None
         if not self.training.curve:
-            raise InputError(
-                "trainer=lightning: training ended before an epoch was validated; allow more steps"
-            )
+            raise InputError("trainer=lightning: training ended before an epoch was validated; allow more steps")
         self.laps.lap()
         if self.profile is not None:
             self.profile.write(self.folder)
@@ -105,17 +103,13 @@ class LightningRun(SingleRun):
             "plugins": [LightningEnvironment()],  # one process, also inside a job of SLURM
         } | dict(settings.arguments)
         callbacks = [
-            construct(
-                f"callback.{name}", self.spec.targets[f"callback.{name}"], parameters, run_dir=self.folder
-            )
+            construct(f"callback.{name}", self.spec.targets[f"callback.{name}"], parameters, run_dir=self.folder)
             for name, parameters in self.spec.callbacks.items()
         ]
         try:
             return pl.Trainer(callbacks=[*callbacks, KeepLast(self)], **arguments)
         except (TypeError, ValueError, MisconfigurationException) as error:
-            raise InputError(
-                f"trainer=lightning: the Trainer refuses this: {one_printable_line(error)}"
-            ) from error
+            raise InputError(f"trainer=lightning: the Trainer refuses this: {one_printable_line(error)}") from error
 
     @property
     def _does_more(self) -> bool:

@@ -62,11 +62,7 @@ def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False
     if find_spec("tensorboard") is None:
         raise InputError("logger.tensorboard: needs TensorBoard: pip install 'sgbench[tensorboard]'")
     return EventLogger(
-        histograms=histograms,
-        save_dir=run_dir,
-        name=None,
-        version="tensorboard",
-        default_hp_metric=False,
+        histograms=histograms, save_dir=run_dir, name=None, version="tensorboard", default_hp_metric=False
     )
 
 
@@ -114,13 +110,7 @@ class OwnRunLogger(WandbLogger):
 
 
 def wandb_logger(
-    spec: RunSpec,
-    run_dir: Path,
-    *,
-    project: str,
-    mode: str,
-    histograms: bool = False,
-    artifacts: bool = False,
+    spec: RunSpec, run_dir: Path, *, project: str, mode: str, histograms: bool = False, artifacts: bool = False
 ) -> Logger:
     """Create a logger to Weights & Biases; its group is the sweep, its job type the purpose, its tags the choices.
 
@@ -172,8 +162,7 @@ def require_account() -> None:
 
     if not wandb.login(prompt=False, verify=False):
         raise InputError(
-            "logger.wandb: No API key is known; run: wandb login, or without an account use "
-            "logger.wandb.mode=offline"
+            "logger.wandb: No API key is known; run: wandb login, or without an account use logger.wandb.mode=offline"
         )
 
 
@@ -240,9 +229,7 @@ def _log_summary(logger: EventLogger, tree: Flat) -> None:
     step = logger.last_step + 1
     settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
     scores = {
-        key: float(value)
-        for key, value in tree.items()
-        if key not in settings and not isinstance(value, bool | str)
+        key: float(value) for key, value in tree.items() if key not in settings and not isinstance(value, bool | str)
     }
     for key, value in tree.items():
         if key not in scores and key not in settings:

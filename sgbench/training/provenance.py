@@ -152,10 +152,7 @@ def _tree(node: object) -> object:
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = dict(ast.iter_fields(node))
-    if (
-        isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and ast.get_docstring(node) is not None
-    ):
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) is not None:
         fields["body"] = node.body[1:]
     parts = [(name, _tree(value)) for name, value in sorted(fields.items()) if value not in (None, [])]
     return type(node).__name__, parts

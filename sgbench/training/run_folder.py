@@ -80,9 +80,7 @@ def locked(folder: Path) -> Iterator[None]:
             if not _excludes_others(folder / LOCK):
                 held.enter_context(claimed(folder))
         except Timeout:
-            raise RunBusyError(
-                f"{folder}: another process is writing this run; wait for it or stop it"
-            ) from None
+            raise RunBusyError(f"{folder}: another process is writing this run; wait for it or stop it") from None
         except OSError as error:
             raise StorageError(
                 f"{folder} cannot be written: {error.strerror or error}; choose another folder with "
@@ -108,9 +106,7 @@ def keeps_locks(folder: Path) -> bool:
         with FileLock(path, timeout=0):
             return _excludes_others(path)
     except OSError as error:
-        raise StorageError(
-            f"{folder} cannot be written: {error.strerror or error}; choose another"
-        ) from error
+        raise StorageError(f"{folder} cannot be written: {error.strerror or error}; choose another") from error
     finally:
         path.unlink(missing_ok=True)
 

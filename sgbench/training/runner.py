@@ -13,13 +13,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import Parts, build
 from sgbench.training.calibration import calibrate
-from sgbench.training.run_folder import (
-    finished_record,
-    folder_of,
-    forget_checkpoints,
-    locked,
-    set_aside_unreadable,
-)
+from sgbench.training.run_folder import finished_record, folder_of, forget_checkpoints, locked, set_aside_unreadable
 from sgbench.training.single_run import SingleRun
 
 
@@ -41,9 +35,7 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
     """
     sweeps = [word for word in overrides if word.startswith("sweep=") and word != "sweep=null"]
     if sweeps and len(sweep_points(overrides, config_dirs)) > 1:
-        raise InputError(
-            f"run({sweeps[0]!r}): run makes one run; use sgbench.sweep({sweeps[0][6:]!r}) for all of them"
-        )
+        raise InputError(f"run({sweeps[0]!r}): run makes one run; use sgbench.sweep({sweeps[0][6:]!r}) for all of them")
     return run_spec(calibrate(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)))
 
 

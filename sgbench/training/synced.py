@@ -19,14 +19,7 @@ Kind = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
 
 def sync(
-    record: RunRecord,
-    folder: Path,
-    kind: Kind,
-    *,
-    group: str | None,
-    project: str,
-    mode: str,
-    artifacts: bool = False,
+    record: RunRecord, folder: Path, kind: Kind, *, group: str | None, project: str, mode: str, artifacts: bool = False
 ) -> None:
     """Replace a logger's copy of a run by one made from its record; a repeated call gives the same copy.
 
@@ -81,9 +74,7 @@ def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
         method=record.method,
         seed=record.seed,
         engine="auto",
-        trainer=TrainerSettings(
-            device="cpu", threads=1, progress=False, log_every_steps=1, diagnose=tuple(panels)
-        ),
+        trainer=TrainerSettings(device="cpu", threads=1, progress=False, log_every_steps=1, diagnose=tuple(panels)),
         paths=PathSettings(runs_dir=str(root), data_dir=str(root)),
         loggers={},
         group=group,

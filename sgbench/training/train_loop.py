@@ -227,12 +227,7 @@ class BestEpoch:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best epoch with its weights, and the last epoch, to be stored in a checkpoint."""
-        return {
-            "epoch": self.epoch,
-            "value": self.value,
-            "weights": self.weights,
-            "last_epoch": self.last_epoch,
-        }
+        return {"epoch": self.epoch, "value": self.value, "weights": self.weights, "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore from a checkpoint what `state_dict` returned."""

@@ -145,15 +145,11 @@ def optuna_distribution(optuna: Any, interval: Interval) -> Any:
     distributions = optuna.distributions
     if hasattr(distributions, "FloatDistribution"):
         return distributions.FloatDistribution(interval.low, interval.high, log=interval.is_log)
-    older_class = (
-        distributions.LogUniformDistribution if interval.is_log else distributions.UniformDistribution
-    )
+    older_class = distributions.LogUniformDistribution if interval.is_log else distributions.UniformDistribution
     return older_class(interval.low, interval.high)
 
 
-def make_strategy(
-    strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str
-) -> SearchStrategy:
+def make_strategy(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> SearchStrategy:
     """Build the strategy of this name; the other arguments are those of `Random`."""
     if strategy == "tpe":
         return Tpe(space, name)

@@ -68,9 +68,7 @@ def result_lines(result: SearchResult, task: Task) -> list[str]:
         rows.append([str(search.study), score, seeds, str(search.tried), setting])
     monitor = task.base.method.protocol.monitor.replace("_", " ")
     first_seeds, all_seeds = ranges(task.first_seeds), ranges(task.protocol.trial_seeds)
-    seeds = (
-        first_seeds if first_seeds == all_seeds else f"{first_seeds}, of the best of each study {all_seeds}"
-    )
+    seeds = first_seeds if first_seeds == all_seeds else f"{first_seeds}, of the best of each study {all_seeds}"
     lines = [
         f"{task.protocol.name} {task.base.method.label}: {monitor}, mean over seeds {seeds}",
         "",

@@ -79,9 +79,7 @@ def score_of(run: RunRecord | Pruned, monitor: str) -> float:
     if isinstance(run, Pruned):
         accuracy, loss = run.validation_accuracy, run.validation_loss
     else:
-        accuracy, loss = (
-            (None, None) if run.validation is None else (run.validation.accuracy, run.validation.loss)
-        )
+        accuracy, loss = (None, None) if run.validation is None else (run.validation.accuracy, run.validation.loss)
     if monitor == "validation_accuracy" and accuracy is not None:
         return accuracy
     return float("-inf") if loss is None else -loss

@@ -65,8 +65,7 @@ def promise_lines(promise: Promise) -> Iterator[str]:
     if promise.promised and promise.kept:
         unit = "" if measure.is_loss else ", %"
         first, later = (
-            measure.summary(measure.summarise([*scores.values()]))
-            for scores in (promise.promised, promise.kept)
+            measure.summary(measure.summarise([*scores.values()])) for scores in (promise.promised, promise.kept)
         )
         yield (
             f"validation {measure.kind}{unit}: {first} with the tuning seeds {ranges(promise.promised)}, "
@@ -95,8 +94,7 @@ def _note_on_classes(promise: Promise) -> Iterator[str]:
     if not promise.never:
         return
     named = [
-        f"seed {seed}: {', '.join(map(str, classes))}"
-        for seed, classes in list(promise.never.items())[:MOST_SHOWN]
+        f"seed {seed}: {', '.join(map(str, classes))}" for seed, classes in list(promise.never.items())[:MOST_SHOWN]
     ]
     more = ", ..." if len(promise.never) > MOST_SHOWN else ""
     remedy = "see: sgbench diagnose RUN"

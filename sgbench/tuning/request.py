@@ -87,9 +87,7 @@ def make_task(request: Request) -> Task:
     reference = References(request.config_dirs, request.allow_targets).of(name)
     protocol = reference.protocol
     space = search_space(spec.method, protocol)
-    searched = [
-        text for text in request.overrides if text.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}
-    ]
+    searched = [text for text in request.overrides if text.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}]
     if searched:
         raise InputError(f"{searched[0]}: is what is searched under {name}; leave it out")
     if request.seeds is not None and not 1 <= request.seeds <= len(protocol.trial_seeds):

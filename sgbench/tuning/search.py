@@ -131,9 +131,7 @@ class Search:
         return read_outcome(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
 
     def _is_abandoned(self, outcome: Outcome) -> bool:
-        return (
-            outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_running(outcome)
-        )
+        return outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_running(outcome)
 
     @contextlib.contextmanager
     def _journal(self) -> Iterator[Journal]:
@@ -223,9 +221,7 @@ class Search:
 
     def _thresholds(self, study: int, known: Sequence[Outcome]) -> PruningThresholds:
         """Compute the pruning thresholds of a study from its finished settings."""
-        earlier = [
-            outcome for outcome in known if outcome.asked.study == study and outcome.state == "finished"
-        ]
+        earlier = [outcome for outcome in known if outcome.asked.study == study and outcome.state == "finished"]
         results = [stored_record(spec) for outcome in earlier for spec in outcome.specs]
         protocol = self.task.base.method.protocol
         records = [record for record in results if isinstance(record, RunRecord)]

@@ -77,9 +77,7 @@ def _interval(key: str, allowed: SearchRange, method: Method) -> Interval:
     if allowed.unit != "number":
         threshold = _value(method, "neuron.threshold")
         if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not threshold > 0:
-            raise InputError(
-                f"{key}: is searched in units of the threshold, and this neuron has no positive one"
-            )
+            raise InputError(f"{key}: is searched in units of the threshold, and this neuron has no positive one")
         factor = threshold if allowed.unit == "threshold" else 1 / threshold
     return Interval(allowed.low * factor, allowed.high * factor, allowed.scale == "log")
 

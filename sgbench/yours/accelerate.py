@@ -85,9 +85,7 @@ class Accelerated(nn.Module):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Accelerated:
         """Return an accelerated copy of the network, with no recorded calls."""
-        made = memo[id(self)] = Accelerated(
-            copy.deepcopy(self.network, memo), self.engine, strict=self.strict
-        )
+        made = memo[id(self)] = Accelerated(copy.deepcopy(self.network, memo), self.engine, strict=self.strict)
         made.times_faster, made.training = self.times_faster, self.training
         return made
 
@@ -199,15 +197,7 @@ class Accelerated(nn.Module):
             tensors = {ref: reads.fetch(leaf, inputs) for ref, leaf in plan.leaves.items()}
             found = plan.run(inputs, reads.fetch)
             why = difference(expected, found, [each for each in tensors.values() if each.requires_grad])
-        except (
-            Unproven,
-            InputError,
-            RuntimeError,
-            NotImplementedError,
-            TypeError,
-            ValueError,
-            LookupError,
-        ) as error:
+        except (Unproven, InputError, RuntimeError, NotImplementedError, TypeError, ValueError, LookupError) as error:
             log.debug("accelerate: not replayed", exc_info=True)
             return Entry(key, None, reads, f"it cannot be replayed ({one_printable_line(error)})")
         finally:

@@ -175,9 +175,7 @@ class _PartReader:
         if array.ndim not in (VALUES_AXES, TRACES_AXES):
             raise InputError(f"{self.name}: x has shape {array.shape}; {ACCEPTED_FORMS}")
         if len(array) and not array.size:
-            raise InputError(
-                f"{self.name}: x has shape {array.shape}; at least one step and one channel are needed"
-            )
+            raise InputError(f"{self.name}: x has shape {array.shape}; at least one step and one channel are needed")
         return array
 
     def _as_numbers(self, objects: NDArray[Any]) -> NDArray[np.float64]:
@@ -198,17 +196,13 @@ class _PartReader:
         flat = [sample.reshape(len(sample), -1) for sample in samples]
         channels = {sample.shape[1] for sample in flat}
         if len(channels) > 1:
-            raise InputError(
-                f"{self.name}: samples have {sorted(channels)} channels; the same number is needed"
-            )
+            raise InputError(f"{self.name}: samples have {sorted(channels)} channels; the same number is needed")
         return flat
 
     def _event_arrays(self, sample: Any, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return times [us] and channels of one sample of events; an InputError if they are not usable."""
         if not _is_events(sample):
-            raise InputError(
-                f"{self.name}: sample {index} holds no events, where the first does; give all as events"
-            )
+            raise InputError(f"{self.name}: sample {index} holds no events, where the first does; give all as events")
         names = getattr(getattr(sample, "dtype", None), "names", None)
         if names and self.size is None and "y" in names:
             raise InputError(
@@ -230,9 +224,7 @@ class _PartReader:
         if whole.min(initial=0) < 0 or (whole != np.floor(whole)).any():
             raise InputError(f"{where} has a channel that is no whole number of at least 0")
         if whole.max(initial=0) >= MOST_CHANNELS:
-            raise InputError(
-                f"{where} has channel {whole.max():.15g}; at most {MOST_CHANNELS} are read, from 0 on"
-            )
+            raise InputError(f"{where} has channel {whole.max():.15g}; at most {MOST_CHANNELS} are read, from 0 on")
         return np.floor(exact + 1e-6).astype(np.int64), whole.astype(np.int64)
 
 

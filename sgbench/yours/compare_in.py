@@ -18,14 +18,7 @@ from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
 from sgbench.yours.own_data import read_own_data
 from sgbench.yours.own_table import OwnRow, OwnTable
-from sgbench.yours.own_training import (
-    ENGINE,
-    OWN_OPTIMISER,
-    Loss,
-    RunScores,
-    TrainingSetup,
-    cross_entropy,
-)
+from sgbench.yours.own_training import ENGINE, OWN_OPTIMISER, Loss, RunScores, TrainingSetup, cross_entropy
 
 OWN = "own"
 """Name of the surrogates that a module has."""
@@ -88,9 +81,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
     surrogate_makers = _make_makers(surrogates, None if width_fwhm == AUTO else width_fwhm)
     _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
     data = read_own_data(train, test, validation, groups)
-    setup = TrainingSetup(
-        make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first, reset_gradient
-    )
+    setup = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first, reset_gradient)
     notes = data.notes
     if width_fwhm == AUTO:
         surrogate_makers, lines = _calibrate(setup, surrogate_makers)
@@ -120,9 +111,7 @@ def _calibrate(
 ) -> tuple[dict[str, Callable[[], Any]], list[str]]:
     """Return makers of the same surrogates at their calibrated widths, and a line on each width."""
     found = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
-    surrogates = {
-        name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()
-    }
+    surrogates = {name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()}
     makers = {name: _copier(None) for name in surrogate_makers if name == OWN} | _make_makers(surrogates)
     return makers, [f"{name}: {width.word}, {width.about}" for name, width in found.items()]
 
@@ -171,18 +160,14 @@ def _make_makers(
     Arguments are those of `compare_in`; an InputError for no or unknown names, or what cannot be called.
     """
     if isinstance(given, str) or not given:
-        raise InputError(
-            "surrogates: names are needed, e.g. ['atan', 'triangle'], or a mapping of names to functions"
-        )
+        raise InputError("surrogates: names are needed, e.g. ['atan', 'triangle'], or a mapping of names to functions")
     if isinstance(given, Mapping):
         wrong = next((name for name, maker in given.items() if not callable(maker)), None)
         if wrong is not None:
             raise InputError(f"surrogates: '{wrong}' is no function of the potential")
         return {name: _copier(surrogate) for name, surrogate in given.items()}
     parameters: dict[str, Any] = {} if width_fwhm is None else {"width_fwhm": width_fwhm}
-    return {
-        name: _copier(None if name == OWN else create(f"surrogate/{name}", **parameters)) for name in given
-    }
+    return {name: _copier(None if name == OWN else create(f"surrogate/{name}", **parameters)) for name in given}
 
 
 def _copier(surrogate: Any) -> Callable[[], Any]:

@@ -90,9 +90,7 @@ def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDA
     return named, class_indices
 
 
-def _notes_on_missing_classes(
-    labels: list[str], class_indices: dict[Split, NDArray[np.int64]]
-) -> Iterator[str]:
+def _notes_on_missing_classes(labels: list[str], class_indices: dict[Split, NDArray[np.int64]]) -> Iterator[str]:
     for name, labels_present in class_indices.items():
         missing = sorted(set(range(len(labels))) - set(labels_present.tolist()))
         if missing:
@@ -128,9 +126,7 @@ def _split_groups(
     """Split sample indices into training (one group or more) and random groups with a fifth of all samples."""
     names = random.permutation(np.unique(groups))
     if len(names) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
-        raise InputError(
-            f"groups: all training samples are of one group; leave groups out, or give {name}=(x, y)"
-        )
+        raise InputError(f"groups: all training samples are of one group; leave groups out, or give {name}=(x, y)")
     chosen: list[Any] = []
     while (len(chosen) < len(names) - 1) and np.isin(groups, chosen).sum() < VALIDATION_SHARE * len(target):
         chosen.append(names[len(chosen)])
@@ -138,7 +134,5 @@ def _split_groups(
     groups_text = ", ".join(str(group) for group in chosen[:MOST_LISTED]) + (
         " ..." if len(chosen) > MOST_LISTED else ""
     )
-    notes.append(
-        f"{name} is {int(held_out.sum())} of {len(target)} training samples, the groups {groups_text}"
-    )
+    notes.append(f"{name} is {int(held_out.sum())} of {len(target)} training samples, the groups {groups_text}")
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -68,9 +68,7 @@ def energy_of(  # noqa: PLR0913 - each has a default
         require_count("steps", steps)
     require_number("dt_s", dt_s, low=0, open_low=True)
     chosen = chosen_targets(targets, config_dirs)
-    counter = ModuleCounter(
-        network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm, leave_out=True
-    )
+    counter = ModuleCounter(network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm, leave_out=True)
     first = _checked_input(batch, input_kind)
     if steps is not None:
         _count_samples(first, steps)
@@ -91,9 +89,7 @@ def energy_of(  # noqa: PLR0913 - each has a default
     counter.samples = _count_samples(first, steps)
     counter.steps = counter.samples * steps
     left_out = tuple(f"{name} ({what})" for name, what in counter.unknown.items())
-    return PricedNetwork.of(
-        counter.result(), chosen, dt_s=dt_s, title=type(network).__name__, left_out=left_out
-    )
+    return PricedNetwork.of(counter.result(), chosen, dt_s=dt_s, title=type(network).__name__, left_out=left_out)
 
 
 def _checked_input(batch: Any, input_kind: str) -> Tensor:

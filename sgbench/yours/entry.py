@@ -166,11 +166,7 @@ def _store_samples(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str
     root = default_data_dir() if data_dir is None else data_dir
     sizes = [len(prepared.splits[split].target) for split in SPLITS]
     data_set = Own(
-        sha256=sha256,
-        form=prepared.form,
-        n_inputs=prepared.n_inputs,
-        classes=len(prepared.labels),
-        samples=sizes,
+        sha256=sha256, form=prepared.form, n_inputs=prepared.n_inputs, classes=len(prepared.labels), samples=sizes
     )
     folder = data_set.folder(root)
     is_new = data_set.missing(root) is not None

@@ -59,9 +59,7 @@ def _read_arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as packed:
             found = {info.filename: info for info in packed.infolist()}
-            arrays: dict[str, Any] = {
-                name.removesuffix(SUFFIX): None for name in found if name.endswith(SUFFIX)
-            }
+            arrays: dict[str, Any] = {name.removesuffix(SUFFIX): None for name in found if name.endswith(SUFFIX)}
             for name in wanted & set(arrays):
                 arrays[name] = _read_array(path, packed, found[f"{name}{SUFFIX}"], f"{path}: array '{name}'")
     except InputError:
@@ -82,9 +80,7 @@ def _require_file(path: Path) -> None:
         raise InputError(f"{path}: is no file; write numpy.savez(path, x=x, y=y)")
     with path.open("rb") as file:
         if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
-            raise InputError(
-                f"{path}: holds one array; write samples and labels: numpy.savez(path, x=x, y=y)"
-            )
+            raise InputError(f"{path}: holds one array; write samples and labels: numpy.savez(path, x=x, y=y)")
 
 
 def _read_array(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> NDArray[Any]:
@@ -122,15 +118,11 @@ def _split_by_sample(arrays: dict[str, NDArray[Any]], count: int, path: Path) ->
             )
     owner, time, channel = (arrays[name] for name in EVENTS)  # owner: index of each spike's sample
     if not len(owner) == len(time) == len(channel):
-        raise InputError(
-            f"{path}: sample, time and channel have {len(owner)}, {len(time)} and {len(channel)} numbers"
-        )
+        raise InputError(f"{path}: sample, time and channel have {len(owner)}, {len(time)} and {len(channel)} numbers")
     if not np.array_equal(owner, np.floor(owner)):
         raise InputError(f"{path}: sample holds what is no whole number; it counts samples from 0")
     if len(owner) and (owner.min() < 0 or owner.max() >= count):
-        raise InputError(
-            f"{path}: sample goes from {owner.min()} to {owner.max()}, but there are {count} labels"
-        )
+        raise InputError(f"{path}: sample goes from {owner.min()} to {owner.max()}, but there are {count} labels")
     order = np.argsort(owner, kind="stable")
     ends = np.searchsorted(owner[order], np.arange(1, count))
     return list(zip(np.split(time[order], ends), np.split(channel[order], ends), strict=True))

@@ -57,8 +57,7 @@ def read_own_data(train: Any, test: Any | None, validation: Any | None, groups: 
     """
     notes: list[str] = []
     others = (
-        None if part is None else _read_part(part, name)
-        for name, part in (("test", test), ("validation", validation))
+        None if part is None else _read_part(part, name) for name, part in (("test", test), ("validation", validation))
     )
     divided, labels = divide(_read_part(train, "train"), *others, groups=groups, notes=notes)
     return OwnData(divided, labels, notes)
@@ -92,7 +91,5 @@ def _read_one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]
         raise InputError(f"{name}: has no samples")
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
-        raise InputError(
-            f"{name}: samples have shapes such as {sorted(shapes)[:2]}; your network needs equal shapes"
-        )
+        raise InputError(f"{name}: samples have shapes such as {sorted(shapes)[:2]}; your network needs equal shapes")
     return stack_arrays(arrays), np.asarray(labels)

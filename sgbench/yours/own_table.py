@@ -111,9 +111,7 @@ class OwnTable(ShownTable):
         title = self.measure.title
         rows = [["rank", "alike", "surrogate", "width", title, "epoch", "seeds", "failed", "at chance"]]
         for row in self.rows:
-            rank, letters = (
-                ("-", "") if row.rank is None else (f"{row.rank.low} to {row.rank.high}", row.rank.groups)
-            )
+            rank, letters = ("-", "") if row.rank is None else (f"{row.rank.low} to {row.rank.high}", row.rank.groups)
             counts = [str(len(seeds)) for seeds in (row.test, row.failed, row.at_chance)]
             epochs = sorted(set(row.best_epoch.values()))
             epoch = "-" if not epochs else "-".join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))

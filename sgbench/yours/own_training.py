@@ -91,9 +91,7 @@ class TrainingSetup:
                     f"on; make a new module in each call, e.g. compare_in(Net, ...)"
                 )
         if not any(is_snntorch(item) for item in module.modules()):
-            raise InputError(
-                "compare_in: the module has no neurons of snnTorch, whose spike_grad would be set"
-            )
+            raise InputError("compare_in: the module has no neurons of snnTorch, whose spike_grad would be set")
         for weight in module.parameters():
             self.trained[weight] = True
         return module

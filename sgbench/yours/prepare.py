@@ -56,6 +56,4 @@ def prepare(
     if len(are_events) > 1:
         raise InputError("one part holds events and another arrays; give all as the same")
     samples = (samples_of_events if are_events == {True} else samples_of_arrays)(parts, targets, dt_s, notes)
-    return Prepared(
-        samples.splits, samples.form, samples.n_inputs, labels, samples.steps, samples.dt_s, notes
-    )
+    return Prepared(samples.splits, samples.form, samples.n_inputs, labels, samples.steps, samples.dt_s, notes)

@@ -42,9 +42,7 @@ def samples_of_events(
 ) -> SplitSamples:
     """Convert events to samples of spikes sorted by time; arguments are those of `samples_of_arrays`."""
     events_by_split: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
-        name: (part.values, part.order)
-        for name, part in parts.items()
-        if isinstance(part.values, EventArrays)
+        name: (part.values, part.order) for name, part in parts.items() if isinstance(part.values, EventArrays)
     }
     last_us, last_channel, silent = 0, 0, 0
     for events, order in events_by_split.values():
@@ -59,9 +57,7 @@ def samples_of_events(
         notes.append(NO_SPIKE if silent == samples else f"{silent} samples have no spike")
     notes.append(f"spikes of {n_inputs} channels in {steps} steps of {step_us * 1e-3:g} ms")
     splits: dict[Split, Samples] = {
-        name: Samples(
-            _join_trains(_trains_of_events(events, order, steps * step_us, n_inputs)), targets[name], None
-        )
+        name: Samples(_join_trains(_trains_of_events(events, order, steps * step_us, n_inputs)), targets[name], None)
         for name, (events, order) in events_by_split.items()
     }
     return SplitSamples(splits, "spikes", n_inputs, steps, step_us * 1e-6)
@@ -72,9 +68,7 @@ def _trains_of_events(
 ) -> Iterator[SpikeTrains]:
     """Yield the spike trains of the samples at indices `order`, in pieces of about PIECE_SIZE spikes."""
     spikes_so_far = np.cumsum([len(events.times_us[index]) for index in order])
-    ends = (
-        np.flatnonzero(np.diff(spikes_so_far // PIECE_SIZE)) + 1
-    )  # where a multiple of PIECE_SIZE is passed
+    ends = np.flatnonzero(np.diff(spikes_so_far // PIECE_SIZE)) + 1  # where a multiple of PIECE_SIZE is passed
     for chosen in np.split(order, ends):
         times_us, channels = (
             np.concatenate([np.zeros(0, np.int64), *(times[index] for index in chosen)])
@@ -187,9 +181,7 @@ def _value_samples(
     if (largest / 2 - least / 2 > np.finfo(np.float64).max / 2).any():
         raise InputError("train: smallest and largest number are too far apart; scale the samples")
     if least.min() < 0 or largest.max() > 1:
-        notes.append(
-            "each channel is scaled so that its training values go from 0 to 1; what lies beyond is cut"
-        )
+        notes.append("each channel is scaled so that its training values go from 0 to 1; what lies beyond is cut")
     else:
         least, largest = np.zeros_like(least), np.ones_like(largest)
     splits: dict[Split, Samples] = {}

@@ -70,9 +70,7 @@ class SpilledArrays:
         self._file.flush()
         mapped = np.memmap(self._file, np.uint8, mode="c").view(np.ndarray)
         return [
-            mapped[start : start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize]
-            .view(dtype)
-            .reshape(shape)
+            mapped[start : start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize].view(dtype).reshape(shape)
             for start, dtype, shape in self._locations
         ]
 

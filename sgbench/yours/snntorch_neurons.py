@@ -24,9 +24,7 @@ RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 """Maps the functions that advance snnTorch's neurons to the reset that they apply."""
 KNOWN_SURROGATES: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     "atan": lambda given: Atan(alpha=given["alpha"], width_fwhm=None, normalisation="raw", scale=1.0),
-    "fast_sigmoid": lambda given: FastSigmoid(
-        slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0
-    ),
+    "fast_sigmoid": lambda given: FastSigmoid(slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0),
     "sigmoid": lambda given: Sigmoid(slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0),
 }
 """Maps snnTorch's surrogates that the catalogue also has to functions that make ours from their parameters."""
@@ -110,9 +108,7 @@ class SnnTorchNeuron(Neuron):
 
     def initial_state(self, like: Tensor) -> Any:
         """Return the resting state: zeros."""
-        kind = (
-            SynapticState if self.kind in WITH_CURRENT else AlphaState if self.kind == "Alpha" else LeakyState
-        )
+        kind = SynapticState if self.kind in WITH_CURRENT else AlphaState if self.kind == "Alpha" else LeakyState
         return kind(*(torch.zeros_like(like) for _ in kind._fields))
 
     def state(self, given: tuple[Tensor, ...]) -> Any:
@@ -237,13 +233,11 @@ def why_not(module: Any) -> str:
     options = {
         "inhibition": bool(getattr(module, "inhibition", False)),
         "state_quant": bool(getattr(module, "state_quant", False)),
-        "a state function of its own": reset is None
-        or getattr(state_function, "__self__", None) is not module,
+        "a state function of its own": reset is None or getattr(state_function, "__self__", None) is not module,
         "a reset mechanism that was changed after it was made": not delayed and reset != by_number,
         "a replaced method": bool(replaced),
         "reset_delay=False, which snnTorch cannot run": not delayed and type(module).__name__ == "RSynaptic",
-        "graded spikes that it feeds back": recurrent is not None
-        and bool((module.graded_spikes_factor != 1).any()),
+        "graded spikes that it feeds back": recurrent is not None and bool((module.graded_spikes_factor != 1).any()),
         "recurrence by a module of another kind": not known,
         f"neurons of the kind {type(module).__name__}": type(module).__name__ in ("SLSTM", "SConv2dLSTM"),
     }
@@ -277,9 +271,7 @@ def surrogate_of(neuron: Any) -> Surrogate:
     cells = getattr(spike_grad, "__closure__", None) or ()
     if getattr(spike_grad, "__module__", "") == "snntorch.surrogate" and known in KNOWN_SURROGATES:
         names = spike_grad.__code__.co_freevars
-        return KNOWN_SURROGATES[known](
-            {key: cell.cell_contents for key, cell in zip(names, cells, strict=True)}
-        )
+        return KNOWN_SURROGATES[known]({key: cell.cell_contents for key, cell in zip(names, cells, strict=True)})
 
     def slope(u: Tensor) -> Tensor:  # the gradient of spike_grad's backward pass
         with torch.enable_grad():
@@ -322,9 +314,7 @@ def _require_slope(spike_grad: Any, name: str) -> None:
     if spikes.shape != u.shape or not torch.equal(spikes.to(u.dtype), (u > 0).to(u.dtype)):
         raise InputError(f"module '{name}' has a surrogate that fires otherwise than above the threshold")
     if not torch.allclose(again, slope * mixed, rtol=1e-5, atol=1e-7, equal_nan=True):
-        raise InputError(
-            f"module '{name}' has a surrogate whose gradient is no slope of each neuron's potential"
-        )
+        raise InputError(f"module '{name}' has a surrogate whose gradient is no slope of each neuron's potential")
 
 
 def _require_no_parameters(spikes: Tensor, name: str) -> None:

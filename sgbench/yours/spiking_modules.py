@@ -102,8 +102,7 @@ def given_states(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any
     names = state_names(module)
     given = dict(zip(names, args[1:], strict=False)) | {key: kwargs[key] for key in names if key in kwargs}
     return tuple(
-        held if given.get(name) is None else given[name]
-        for name, held in zip(names, states_of(module), strict=True)
+        held if given.get(name) is None else given[name] for name, held in zip(names, states_of(module), strict=True)
     )
 
 
@@ -121,11 +120,7 @@ def spiking_calls(network: nn.Module, *inputs: Any, **options: Any) -> tuple[Any
     calls: list[SpikingCall] = []
 
     def watcher(
-        name: str,
-        module: nn.Module,
-        forward: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        name: str, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         before = given_states(module, args, kwargs)
         output = forward(*args, **kwargs)

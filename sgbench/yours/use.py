@@ -87,9 +87,7 @@ def use(
         width: dict[str, Any] = {} if width_fwhm is None else {"width_fwhm": float(width_fwhm)}
         surrogate, width_fwhm = create(f"surrogate/{surrogate}", **width), None
     if surrogate is not None and not callable(surrogate):
-        raise InputError(
-            f"surrogate={surrogate!r}: a name such as 'atan', or a function for spike_grad, is needed"
-        )
+        raise InputError(f"surrogate={surrogate!r}: a name such as 'atan', or a function for spike_grad, is needed")
     changes = [
         _Change(name, layer, *_wanted(name, layer, surrogate, width_fwhm, reset_gradient))
         for name, layer in layers.items()
@@ -132,9 +130,7 @@ class Used:
             return
         for change, settings in zip(self._changes, self._set, strict=True):
             if any(now is not then for now, then in zip(_settings(change.layer), settings, strict=True)):
-                raise InputError(
-                    f"use: '{change.name}' was changed again since; restore the later change first"
-                )
+                raise InputError(f"use: '{change.name}' was changed again since; restore the later change first")
         for change, (spike_grad, *methods) in zip(self._changes, self._before, strict=True):
             _set_spike_grad(change.layer, spike_grad)
             for name, method in zip(RESET_METHODS, methods, strict=True):

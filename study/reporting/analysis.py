@@ -17,17 +17,13 @@ FUNCTIONS = {"report": "make_report", "measure": "measure_study", "plan": "plan"
 """By command, which is also the name of the module in `study/NAME/analysis`, the function that it calls."""
 
 
-def function_of(
-    loaded: Loaded, command: str, *, otherwise: Callable[..., Any] | None = None
-) -> Callable[..., Any]:
+def function_of(loaded: Loaded, command: str, *, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """Import what a command calls of a study's analysis, or of that of the study which it extends."""
     for name in (loaded.name, loaded.study.extends):
         path = Path(str(name), "analysis", f"{command}.py")
         if name is None or not any((Path(place) / path).is_file() for place in study.__path__):
             continue
-        found = getattr(
-            importlib.import_module(f"{STUDIES}.{name}.analysis.{command}"), FUNCTIONS[command], None
-        )
+        found = getattr(importlib.import_module(f"{STUDIES}.{name}.analysis.{command}"), FUNCTIONS[command], None)
         if not callable(found):
             raise InputError(f"{STUDIES}/{path}: has no function {FUNCTIONS[command]}")
         return found

@@ -51,7 +51,5 @@ def _truths(failed: ArrayLike) -> NDArray[np.bool_]:
     """Convert to truth values [cells, seeds]; one axis stands for one cell."""
     table = np.asarray(failed)
     if table.dtype != bool or not table.size or table.ndim > CELL_AXES:
-        raise InputError(
-            f"failed: true or false by seed, or by cell and seed, is needed, not shape {table.shape}"
-        )
+        raise InputError(f"failed: true or false by seed, or by cell and seed, is needed, not shape {table.shape}")
     return np.atleast_2d(table)

@@ -163,8 +163,7 @@ def planned(
     hits = 0
     for _ in range(tries):
         drawn = {
-            task: {seed: found[int(random.random() * len(found))] for seed in new}
-            for task, found in sources.items()
+            task: {seed: found[int(random.random() * len(found))] for seed in new} for task, found in sources.items()
         }
         hits += decided(DrawnScores(watched, drawn))
     least = min(map(len, sources.values()))

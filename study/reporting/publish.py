@@ -33,9 +33,7 @@ def publish(
     for name in blocks:
         purpose = loaded.study.blocks[name].purpose
         if purpose != "report":
-            raise InputError(
-                f"block {name}: its seeds {_WHY[purpose]}; boards are made of blocks that report"
-            )
+            raise InputError(f"block {name}: its seeds {_WHY[purpose]}; boards are made of blocks that report")
     runs, lines = _comparable(store.entries(blocks), store, board_dir, references)
     if not runs.records and not runs.findings:
         raise InputError(

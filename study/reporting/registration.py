@@ -93,9 +93,7 @@ def _git(folder: Path, *words: str) -> bytes:
     try:
         return git.ask(folder, *words, timeout_s=TIMEOUT_S)
     except git.FAILURES as error:
-        raise InputError(
-            f"{folder}: git {words[0]} failed; run inside a full clone of the repository"
-        ) from error
+        raise InputError(f"{folder}: git {words[0]} failed; run inside a full clone of the repository") from error
 
 
 def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:
@@ -166,8 +164,7 @@ def deviations(
         if block.withdrawn is not None
     ]
     listed += [
-        f"What block {name} settled is not what its stored records give."
-        for name in _unlike(loaded, settled, entries)
+        f"What block {name} settled is not what its stored records give." for name in _unlike(loaded, settled, entries)
     ]
     listed += [f"{count} records of {what}." for what, count in _unplanned(loaded, settled, entries).items()]
     return listed
@@ -198,9 +195,7 @@ def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) 
                 (point.task, point.seed, _text(point.cell)) for point in _points(loaded, entry.block, settled)
             }
         if (entry.task, entry.record.seed, _text(entry.cell)) not in planned[entry.block]:
-            what = (
-                f"block {entry.block}, task {entry.task}, are of cells or seeds that the plan does not have"
-            )
+            what = f"block {entry.block}, task {entry.task}, are of cells or seeds that the plan does not have"
             counts[what] = counts.get(what, 0) + 1
     return counts
 

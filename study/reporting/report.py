@@ -18,13 +18,7 @@ from study.reporting.analysis import STUDIES, function_of
 from study.reporting.evidence import RunFacts, StudyEvidence
 from study.reporting.pages import extension
 from study.reporting.pages.text import StudyPage
-from study.reporting.registration import (
-    Checkout,
-    Registration,
-    deviations,
-    find_registration,
-    require_registered,
-)
+from study.reporting.registration import Checkout, Registration, deviations, find_registration, require_registered
 from study.reporting.sources import SOURCES, sources_json, sources_of
 
 KEYWORD = "Description"
@@ -245,10 +239,7 @@ def _not_run(scores: StudyScores) -> list[str]:
     if study.extends is not None:
         return []
     return [
-        f"Block {state.name} is registered, and {state.runs - state.stored:,} of its {state.runs:,} runs were not "
-        "made."
-        for state in states_of(
-            scores, [name for name, block in study.blocks.items() if block.withdrawn is None]
-        )
+        f"Block {state.name} is registered, and {state.runs - state.stored:,} of its {state.runs:,} runs were not made."
+        for state in states_of(scores, [name for name, block in study.blocks.items() if block.withdrawn is None])
         if state.stored < state.runs
     ]

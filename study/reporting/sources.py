@@ -21,12 +21,7 @@ def sources_of(
     loaded: Loaded, folder: Path, root: Path, others: Iterable[str], beside: Mapping[str, bytes]
 ) -> dict[str, bytes]:
     """Read the files of a checkout that a report is written from, by path; a manifest stands for its shards."""
-    paths = [
-        loaded.path,
-        root / loaded.study.registration,
-        *folder.glob("*.json"),
-        *map(root.joinpath, others),
-    ]
+    paths = [loaded.path, root / loaded.study.registration, *folder.glob("*.json"), *map(root.joinpath, others)]
     found = {path.resolve(): read_bytes(path, limit=MAX_BYTES) for path in paths}
     found |= {folder.resolve() / name: data for name, data in beside.items()}
     return {

@@ -34,9 +34,7 @@ N = 48
 LAST_US = 10_000
 NEUTRAL = catalogue.entry("augmentation", "events").parameters
 some = settings(max_examples=25)
-spikes = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, N - 1), st.integers(0, LAST_US - 1)), max_size=40
-)
+spikes = st.lists(st.tuples(st.integers(0, 2), st.integers(0, N - 1), st.integers(0, LAST_US - 1)), max_size=40)
 
 
 def events(**changes: float) -> Events:

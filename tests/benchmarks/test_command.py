@@ -7,12 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import (
-    comparison,
-    memory,
-    peers,
-    whole_run,
-)
+from benchmarks import comparison, memory, peers, whole_run
 from benchmarks.__main__ import main
 from benchmarks.counting import CASES, SPIKING
 from benchmarks.rules import FEED_FORWARD, RULES
@@ -28,9 +23,7 @@ from tests.messages import lines_naming
 @pytest.mark.parametrize(
     "workload", [pytest.param(each, marks=[pytest.mark.slow] * (each != "w2")) for each in WORKLOADS]
 )
-def test_tiny_comparison_from_end_to_end(
-    workload: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tiny_comparison_from_end_to_end(workload: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "times.json"
     assert bench(f"engine --workload {workload} {TINY[workload]} {QUICK} --json {file}") == 0
     out = capsys.readouterr().out

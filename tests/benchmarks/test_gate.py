@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import (
-    comparison,
-    contenders_sgbench,
-    gate,
-    generated,
-)
+from benchmarks import comparison, contenders_sgbench, gate, generated
 from benchmarks.contender import TorchContender
 from benchmarks.workloads import Sizes, Task, make_task
 from fastspiking.generated_back import BackwardPass
@@ -56,9 +51,7 @@ def test_gate_stops_a_wrong_gradient_before_any_timing(
         ([1.0, 2.0], {}, "gradient of w"),
     ],
 )
-def test_gate_names_what_differs(
-    losses: list[float], gradients: dict[str, torch.Tensor], what: str | None
-) -> None:
+def test_gate_names_what_differs(losses: list[float], gradients: dict[str, torch.Tensor], what: str | None) -> None:
     wanted = gate.Start([1.0, 2.0], {"w": torch.tensor([1.0, 0.0])})
     findings = gate.compare("x", "copy", wanted, gate.Start(losses, gradients), torch.float32)
     if what is None:
@@ -75,9 +68,7 @@ def test_gate_refuses_to_compare_silence() -> None:
         gate.check_copies("w1_ff", sizes, builds, seed=0)
 
 
-@pytest.mark.parametrize(
-    ("rate", "fine"), [(0.1, True), (0.29, True), (0.31, False), (0.03, False), (0.0, False)]
-)
+@pytest.mark.parametrize(("rate", "fine"), [(0.1, True), (0.29, True), (0.31, False), (0.03, False), (0.0, False)])
 def test_near_models_have_to_fire_about_as_often(rate: float, fine: bool) -> None:
     task = make_task("w2", Sizes(steps=4, batch=2, hidden=5))
     build = comparison.every_build()
@@ -94,16 +85,12 @@ def test_near_models_have_to_fire_about_as_often(rate: float, fine: bool) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.0, 1 + 1e-6])
-def test_written_loops_are_gated_batch_by_batch(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, factor: float
-) -> None:
+def test_written_loops_are_gated_batch_by_batch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, factor: float) -> None:
     """Must match: both engines on each of two batches from equal weights. Must differ: a gradient off by 1e-6."""
     monkeypatch.setenv("SGBENCH_LOOPS", str(tmp_path / "loops"))
     exact = BackwardPass.gradients
     monkeypatch.setattr(
-        BackwardPass,
-        "gradients",
-        lambda self: [None if one is None else one * factor for one in exact(self)],
+        BackwardPass, "gradients", lambda self: [None if one is None else one * factor for one in exact(self)]
     )
     few = generated.GeneratedSettings(steps=100, batch=1600, hidden=16)
     if factor == 1:

@@ -9,14 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import (
-    gate,
-    replica_step,
-    sweep,
-    sweep_basic,
-    sweep_long,
-    sweep_runs,
-)
+from benchmarks import gate, replica_step, sweep, sweep_basic, sweep_long, sweep_runs
 from benchmarks.__main__ import main
 from sgbench.composition.plan import plan
 from tests.messages import lines_naming
@@ -68,9 +61,7 @@ def test_a_long_sweep_is_held_against_the_runs_that_stand_for_it() -> None:
 
 
 @pytest.mark.slow
-def test_a_long_sweep_trains_as_snntorch_does_in_float64(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_sweep_trains_as_snntorch_does_in_float64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred steps of a point on both sides agree to 1e-9; with another slope they do not."""
     settings = sweep_long.LongSettings(hidden=16, processes=1)
     sweep_long.gate_in_double(settings, tmp_path)

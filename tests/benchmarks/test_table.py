@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import (
-    headline,
-    report,
-)
+from benchmarks import headline, report
 from benchmarks.__main__ import parser
 from benchmarks.memory import ROOT
 from tests.benchmarks.tiny import bench

@@ -102,9 +102,7 @@ class Result(NamedTuple):
     gradients: dict[str, Tensor]
 
 
-def run_ours(
-    neuron: Neuron, given: Drive, *, recurrence: str = "none", recurrence_gradient: str = "full"
-) -> Result:
+def run_ours(neuron: Neuron, given: Drive, *, recurrence: str = "none", recurrence_gradient: str = "full") -> Result:
     """Our layer through the reference engine, gradients by autograd.
 
     Those of decays and thresholds come by the chain rule from their logits and logarithms.

@@ -79,9 +79,7 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
     "sinabs/Gaussian": lambda u: normal(u, 0, 0.5),
     "sinabs/MultiGaussian": lambda u: three_normals(u, 0.5),
     "sinabs/SingleExponential": lambda u: 1 / 0.5 * exp(-mag(u) / 0.5),
-    "sinabs/PeriodicExponential": lambda u: exp(
-        -mag(where(u < 0, u, 2 * (u + 0.5 - np.floor(u + 0.5)) - 1)) / 0.5
-    ),
+    "sinabs/PeriodicExponential": lambda u: exp(-mag(where(u < 0, u, 2 * (u + 0.5 - np.floor(u + 0.5)) - 1)) / 0.5),
     "rockpool/StepPWL": lambda u: 1.0 * (u + 1 >= 1 - 0.5),
     "rockpool/PeriodicExponential": lambda u: exp(
         -mag(where(u < 0, u + 0.5, (u + 0.5) - np.floor(u + 0.5)) - 0.5) / 0.5

@@ -24,11 +24,7 @@ from sgbench.training.build import construct
 
 ENTRIES = catalogue.entries("neuron")
 NAMES = tuple(ENTRIES)
-SEVERAL = (
-    "parallel",
-    "gated",
-    "compartments",
-)  # families of which one neuron is more than one step of one potential
+SEVERAL = ("parallel", "gated", "compartments")  # families of which one neuron is more than one step of one potential
 ELEMENTWISE = tuple(name for name in NAMES if ENTRIES[name].meta["family"] not in SEVERAL)
 STEPS, BATCH, SIZE = 25, 3, 4
 
@@ -51,9 +47,7 @@ def make(name: str, size: int | None = SIZE, *, step_s: float = 0.001, **changes
     """An entry's neurons in float64, with the values of its YAML but for `changes`."""
     target, values = recipe(name, step_s)
     drawn = torch.Generator().manual_seed(5)
-    made = construct(
-        "neuron", target, values | changes, surrogate=surrogate(), features=size, generator=drawn
-    )
+    made = construct("neuron", target, values | changes, surrogate=surrogate(), features=size, generator=drawn)
     return made.double()
 
 
@@ -80,9 +74,7 @@ def run(neuron: Neuron, current: Tensor, *, engine: str = "reference", state: An
     """A layer of these neurons on a given current; random ones draw from a generator that starts anew."""
     if hasattr(neuron, "surrogate"):
         neuron.surrogate.generator = torch.Generator().manual_seed(8)  # type: ignore[union-attr]
-    return Engine(engine).unroll([Driven(neuron)], current, None if state is None else [state], keep_u=True)[
-        0
-    ]
+    return Engine(engine).unroll([Driven(neuron)], current, None if state is None else [state], keep_u=True)[0]
 
 
 def noise(neuron: Neuron, steps: int = STEPS, seed: int = 1) -> Tensor:

@@ -83,9 +83,7 @@ def literal(step: Callable[..., tuple], current: Tensor, state: tuple, leaves: d
     return Run(torch.stack(spikes), torch.stack(x), {"current": leaf, **leaves})
 
 
-def assert_same(
-    found: Run, expected: Run, names: tuple[str, ...] = ("current",), *, rtol: float = RTOL
-) -> None:
+def assert_same(found: Run, expected: Run, names: tuple[str, ...] = ("current",), *, rtol: float = RTOL) -> None:
     """Spikes equal; potentials and the named gradients within `rtol` of their largest value."""
     assert 0.02 < found.spikes.mean() < 0.95, "the drive must make neurons fire, and not always"
     assert torch.equal(found.spikes, expected.spikes)
@@ -94,9 +92,7 @@ def assert_same(
     for name, (one, other) in pairs.items():
         largest = other.abs().max().item()
         assert largest > 0, name
-        torch.testing.assert_close(
-            one, other, rtol=rtol, atol=rtol * largest, msg=lambda text, n=name: f"{n}: {text}"
-        )
+        torch.testing.assert_close(one, other, rtol=rtol, atol=rtol * largest, msg=lambda text, n=name: f"{n}: {text}")
 
 
 def psn(**changes: object) -> Psn:
@@ -105,14 +101,7 @@ def psn(**changes: object) -> Psn:
 
 
 def masked(**changes: object) -> MaskedPsn:
-    options = {
-        "steps": STEPS,
-        "order": 4,
-        "mask": [1.0, 1.0],
-        "threshold": 1.0,
-        "beta": 0.8,
-        "start": "leaky",
-    }
+    options = {"steps": STEPS, "order": 4, "mask": [1.0, 1.0], "threshold": 1.0, "beta": 0.8, "start": "leaky"}
     return MaskedPsn(surrogate(), torch.Generator().manual_seed(1), **{**options, **changes})
 
 
@@ -122,13 +111,7 @@ def sliding(**changes: object) -> SlidingPsn:
 
 
 def leaky(**changes: object) -> Leaky:
-    options = {
-        "beta": 0.8,
-        "input_gain": "one",
-        "threshold": 1.0,
-        "reset": "subtract",
-        "reset_gradient": "attached",
-    }
+    options = {"beta": 0.8, "input_gain": "one", "threshold": 1.0, "reset": "subtract", "reset_gradient": "attached"}
     options |= {"learn_beta": "none", "learn_threshold": "none"}
     return Leaky(surrogate(), SIZE, **{**options, **changes})
 
@@ -161,9 +144,7 @@ def tc_lif(**changes: object) -> TcLif:
         "learn_soma_to_dendrite": "shared",
         "learn_dendrite_to_soma": "per_neuron",
     }
-    return TcLif(
-        surrogate(), SIZE, **{**options, "learn_gamma": "none", "learn_threshold": "shared", **changes}
-    )
+    return TcLif(surrogate(), SIZE, **{**options, "learn_gamma": "none", "learn_threshold": "shared", **changes})
 
 
 def dh_lif(**changes: object) -> DhLif:
@@ -177,6 +158,4 @@ def dh_lif(**changes: object) -> DhLif:
         "threshold": 1.0,
     }
     options |= {"reset": "subtract", "reset_gradient": "attached", "learn_alpha": "per_neuron"}
-    return DhLif(
-        surrogate(), SIZE, **{**options, "learn_branches": "per_neuron", "learn_threshold": "none", **changes}
-    )
+    return DhLif(surrogate(), SIZE, **{**options, "learn_branches": "per_neuron", "learn_threshold": "none", **changes})

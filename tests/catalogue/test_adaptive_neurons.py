@@ -260,9 +260,7 @@ def test_adlif_without_a_and_b_is_leaky_with_a_gain(reset, reset_gradient):
 def test_learnt_threshold_stays_above_zero(learn, dtype, direction):
     """Expected from the parametrisation e^w: above 0 after any number of steps in either direction."""
     threshold = Threshold(0.8, learn=learn, features=2).to(dtype)
-    assert threshold().detach().double().flatten().tolist() == pytest.approx(
-        [0.8] * threshold().numel(), rel=1e-7
-    )
+    assert threshold().detach().double().flatten().tolist() == pytest.approx([0.8] * threshold().numel(), rel=1e-7)
     steps = OPTIMISERS["adam"](threshold.parameters())
     for _ in range(60):
         steps.zero_grad()

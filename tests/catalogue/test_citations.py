@@ -10,14 +10,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
-from sgbench.composition.citations import (
-    bibliography,
-    cite_entries,
-    cite_source,
-    cited_by,
-    is_identified,
-    works,
-)
+from sgbench.composition.citations import bibliography, cite_entries, cite_source, cited_by, is_identified, works
 
 ENTRY = re.compile(r"@(article|book|misc|software)\{([a-z0-9.-]+),\n((?:  [a-z]+ = \{.*\},\n)+)\}\n")
 
@@ -62,11 +55,7 @@ def test_other_libraries_read_all_of_it() -> None:
             "article",
             {"author": "Hewitt and others", "year": "2020", "journal": "EMNLP", "eprint": "2010.07515"},
         ),
-        (
-            "Lenz et al. 2021, tonic (doi:10.5281/zenodo.5079802)",
-            "article",
-            {"doi": "10.5281/zenodo.5079802"},
-        ),
+        ("Lenz et al. 2021, tonic (doi:10.5281/zenodo.5079802)", "article", {"doi": "10.5281/zenodo.5079802"}),
         (
             "Neftci, Mostafa & Zenke 2019, section II",
             "misc",
@@ -138,12 +127,7 @@ def test_presets_of_other_libraries_name_its_version() -> None:
 
 def test_ids_have_their_forms_and_every_work_is_named_by_an_entry() -> None:
     """By the grammar of each id; a work that no source names, or names in other words, would be dead."""
-    forms = {
-        "doi": r"10\.\d{4,9}/\S+",
-        "arxiv": r"\d{4}\.\d{4,5}",
-        "isbn": r"97[89]\d{10}",
-        "url": r"https://\S+",
-    }
+    forms = {"doi": r"10\.\d{4,9}/\S+", "arxiv": r"\d{4}\.\d{4,5}", "isbn": r"97[89]\d{10}", "url": r"https://\S+"}
     for name, work in works().items():
         assert set(work) & set(forms), name
         assert all(re.fullmatch(forms[key], work[key]) for key in set(work) & set(forms)), name
@@ -165,10 +149,7 @@ def test_sources_of_prices_are_cited(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_paper_is_cited_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Sections of one paper are one entry, keys of different papers are told apart, the package is the last."""
-    assert (
-        main(["cite", "surrogate/atan", "surrogate/atan", "neuron/leaky", "loss/max_over_time", "--json"])
-        == 0
-    )
+    assert main(["cite", "surrogate/atan", "surrogate/atan", "neuron/leaky", "loss/max_over_time", "--json"]) == 0
     cited = json.loads(capsys.readouterr().out)
     texts = [json.dumps(citation["fields"], sort_keys=True) for citation in cited]
     assert len(set(texts)) == len(texts)

@@ -35,9 +35,7 @@ pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
 def test_eprop_covers_two_compartments():
     """Must match: back-propagation with recurrent spikes cut, in every weight."""
-    fixed = {
-        f"learn_{name}": "none" for name in ("soma_to_dendrite", "dendrite_to_soma", "gamma", "threshold")
-    }
+    fixed = {f"learn_{name}": "none" for name in ("soma_to_dendrite", "dendrite_to_soma", "gamma", "threshold")}
     for recurrence in ("none", "all_to_all"):
         assert_equals_cut_bptt(make_network(lambda features: tc_lif(**fixed), recurrence))
 
@@ -72,9 +70,7 @@ def test_tc_lif_runs_on_the_fast_engines(engine):
     """Must match: the reference in spikes, potentials and every gradient; a detached reset stays there."""
     current = draw(60, BATCH, SIZE, mean=0.3)
     for learn in ("none", "shared", "per_neuron"):
-        options = {
-            f"learn_{name}": learn for name in ("soma_to_dendrite", "dendrite_to_soma", "gamma", "threshold")
-        }
+        options = {f"learn_{name}": learn for name in ("soma_to_dendrite", "dendrite_to_soma", "gamma", "threshold")}
         found, expected = (ours(tc_lif(**options), current, engine=each) for each in (engine, "reference"))
         assert_same(found, expected, tuple(expected.gradients), rtol=1e-10)
     assert Engine("auto").pick(Given(tc_lif(reset_gradient="detached")))[0] == "reference"
@@ -85,12 +81,7 @@ def test_tc_lif_runs_on_the_fast_engines(engine):
 def test_three_compartments_are_their_equations(recurrence, reset_gradient):
     """Expected: a transcription that charges, fires, then sets all three to 0; the recurrence is the apical's."""
     numbers = {"basal": 0.6, "apical": 0.7, "soma": 0.5, "threshold": 1.0, "reset_gradient": reset_gradient}
-    learn = {
-        "learn_basal": "shared",
-        "learn_apical": "none",
-        "learn_soma": "per_neuron",
-        "learn_threshold": "none",
-    }
+    learn = {"learn_basal": "shared", "learn_apical": "none", "learn_soma": "per_neuron", "learn_threshold": "none"}
     neuron = ThreeCompartment(surrogate(), SIZE, **numbers, **learn)
     current = draw(STEPS, BATCH, SIZE, mean=1.0, spread=2.0)
     found = ours(neuron, current, recurrence=recurrence)

@@ -85,8 +85,7 @@ def test_fixed_decay_is_a_number_without_parameters():
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"),
-    [("leaky", "beta"), ("synaptic", "alpha"), ("synaptic", "beta"), ("leaky_readout", "beta")],
+    ("kind", "name"), [("leaky", "beta"), ("synaptic", "alpha"), ("synaptic", "beta"), ("leaky_readout", "beta")]
 )
 def test_decay_outside_zero_to_one_is_refused(kind, name):
     """Expected: an InputError that names the decay and its value."""

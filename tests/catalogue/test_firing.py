@@ -246,10 +246,7 @@ def test_spikes_come_with_the_escape_probability(surrogate):
         assert abs(made(u).mean().item() - chance) <= error
     far = torch.tensor([-1e6, 0.0, 1e6], dtype=torch.float64)
     torch.testing.assert_close(
-        made.escape_probability(far),
-        torch.tensor([0.0, made.share_below, 1.0], dtype=torch.float64),
-        rtol=0,
-        atol=1e-3,
+        made.escape_probability(far), torch.tensor([0.0, made.share_below, 1.0], dtype=torch.float64), rtol=0, atol=1e-3
     )
     u = torch.linspace(-0.4, 0.4, 8, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(made.escape_probability(u).sum(), u)
@@ -304,10 +301,7 @@ def test_soft_sends_the_curve_whose_slope_it_has(surrogate):
     ("words", "remedy"),
     [
         ({"normalisation": "peak1"}, "surrogate.normalisation=area1"),
-        (
-            {"normalisation": "peak1", "scale": 2.0},
-            "surrogate.normalisation=area1 and surrogate.scale=1",
-        ),
+        ({"normalisation": "peak1", "scale": 2.0}, "surrogate.normalisation=area1 and surrogate.scale=1"),
         ({"normalisation": "area1", "scale": 2.0}, "surrogate.scale=1"),
     ],
 )

@@ -46,10 +46,7 @@ def test_an_entry_as_a_formula_is_the_entry(name):
     if entry.area is None or not math.isfinite(entry.area):
         assert formula.area == entry.area
     else:
-        assert formula.area in (
-            None,
-            pytest.approx(entry.area, rel=1e-11),
-        )  # None: a tail of the power 1.5 or less
+        assert formula.area in (None, pytest.approx(entry.area, rel=1e-11))  # None: a tail of the power 1.5 or less
     assert formula.fwhm == (None if entry.fwhm is None else pytest.approx(entry.fwhm, rel=1e-9))
     assert formula.support == pytest.approx(entry.support, rel=1e-12)
 

@@ -14,18 +14,7 @@ from sgbench.errors import InputError
 from sgbench.firing.ternary import Ternary
 from sgbench.neurons.gru import SpikingGru
 from sgbench.neurons.lstm import SpikingLstm
-from tests.catalogue.sequence_cases import (
-    BATCH,
-    SIZE,
-    STEPS,
-    assert_same,
-    draw,
-    literal,
-    ours,
-    sgru,
-    slstm,
-    surrogate,
-)
+from tests.catalogue.sequence_cases import BATCH, SIZE, STEPS, assert_same, draw, literal, ours, sgru, slstm, surrogate
 from tests.messages import raises_naming
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")

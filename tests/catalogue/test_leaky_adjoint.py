@@ -33,13 +33,7 @@ pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
 
 def by_hand(
-    kind: str,
-    given: Drive,
-    reset: str,
-    *,
-    attached: bool,
-    recurrence: str = "none",
-    cut: bool = False,
+    kind: str, given: Drive, reset: str, *, attached: bool, recurrence: str = "none", cut: bool = False
 ) -> Result:
     """Forward recursion and hand-derived adjoint in NumPy; no autograd, none of our code.
 
@@ -163,9 +157,7 @@ def test_reset_gradients_differ_and_forwards_do_not(kind, reset):
 def test_recurrence_gradients_differ_and_forwards_do_not(kind, recurrence):
     """Must differ: cut loses the gradient through recurrent spikes, in the input and in the recurrent weights."""
     given = drive(mean=0.1)
-    full, cut = (
-        ours_with(kind, given, recurrence=recurrence, recurrence_gradient=one) for one in ("full", "cut")
-    )
+    full, cut = (ours_with(kind, given, recurrence=recurrence, recurrence_gradient=one) for one in ("full", "cut"))
     assert torch.equal(full.spikes, cut.spikes)
     for name in ("current", "recurrent"):
         assert (full.gradients[name] - cut.gradients[name]).abs().max() > 0.01

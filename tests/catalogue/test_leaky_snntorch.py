@@ -40,9 +40,7 @@ def number(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-def theirs(
-    kind: str, reset: str, *, recurrence: str = "none", decays: dict, learn: bool, given: Drive
-) -> nn.Module:
+def theirs(kind: str, reset: str, *, recurrence: str = "none", decays: dict, learn: bool, given: Drive) -> nn.Module:
     """The same neuron in snnTorch, in float64, biases 0."""
     options = {
         "threshold": number(THETA),
@@ -87,9 +85,7 @@ def run_theirs(neuron: nn.Module, given: Drive) -> Result:
     return Result(spikes.detach(), potential.detach(), gradients)
 
 
-def against_snntorch(
-    kind: str, reset: str, learn: str, recurrence: str, given: Drive
-) -> tuple[Result, Result]:
+def against_snntorch(kind: str, reset: str, learn: str, recurrence: str, given: Drive) -> tuple[Result, Result]:
     """Both libraries on the same input, with the same decays to the last bit."""
     names = ("beta",) if kind == "leaky" else ("alpha", "beta")
     neuron = make_neuron(kind, reset=reset, **{f"learn_{name}": learn for name in names})
@@ -102,13 +98,7 @@ def against_snntorch(
 @pytest.mark.parametrize("learn", thinned(LEARN, 2))
 @pytest.mark.parametrize(
     ("kind", "reset"),
-    [
-        ("leaky", "subtract"),
-        ("leaky", "zero"),
-        ("leaky", "none"),
-        ("synaptic", "subtract"),
-        ("synaptic", "none"),
-    ],
+    [("leaky", "subtract"), ("leaky", "zero"), ("leaky", "none"), ("synaptic", "subtract"), ("synaptic", "none")],
 )
 def test_equals_snntorch(kind, reset, learn):
     """Expected: snnTorch 1.0 Leaky and Synaptic, 200 steps: spikes, membrane and all gradients.

@@ -50,9 +50,7 @@ CALLS = [
 
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize(("name", "given", "slope"), thinned_rows(CALLS, 4))
-def test_a_call_by_the_librarys_names_is_its_formula(
-    name: str, given: dict[str, float], slope: object
-) -> None:
+def test_a_call_by_the_librarys_names_is_its_formula(name: str, given: dict[str, float], slope: object) -> None:
     """Expected: the library's code, restated here, at a value that is not the default."""
     made = sgbench.create(f"surrogate/{name}", **given)
     assert isinstance(made, Surrogate)

@@ -85,9 +85,7 @@ def test_an_author_may_say_all_or_nothing() -> None:
         Source: us.
         """
 
-        def __init__(
-            self, surrogate: object, *, depth: float, a: float, beta: float, learn_beta: str
-        ) -> None:
+        def __init__(self, surrogate: object, *, depth: float, a: float, beta: float, learn_beta: str) -> None:
             super().__init__()
 
     class Silent(Neuron):
@@ -108,9 +106,7 @@ def test_an_author_may_say_all_or_nothing() -> None:
     ("name", "value", "allowed"),
     [("dt_s", 0, r"\(0, inf\)"), ("period_s", -1e-3, r"\[0, inf\)"), ("rheobase", "1", r"\(-inf, inf\)")],
 )
-def test_a_value_is_held_against_the_range_that_the_docstring_names(
-    name: str, value: object, allowed: str
-) -> None:
+def test_a_value_is_held_against_the_range_that_the_docstring_names(name: str, value: object, allowed: str) -> None:
     """Must differ: a bound that is open, one that is not, and no number."""
     with pytest.raises(InputError, match=rf"^neuron\.{name}={value!r}: a number in {allowed} is needed$"):
         require_argument(name, value)

@@ -17,19 +17,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.neurons.base import RESET_GRADIENTS, Neuron
 from sgbench.neurons.quantity import Decay, EulerRate, Positive
-from tests.catalogue.neuron_cases import (
-    BATCH,
-    ENTRIES,
-    NAMES,
-    SIZE,
-    STEPS,
-    Driven,
-    declared,
-    drive,
-    make,
-    recipe,
-    run,
-)
+from tests.catalogue.neuron_cases import BATCH, ENTRIES, NAMES, SIZE, STEPS, Driven, declared, drive, make, recipe, run
 from tests.messages import raises_naming
 
 every = pytest.mark.parametrize("name", NAMES)
@@ -115,9 +103,7 @@ def test_gradient_reaches_the_current(name):
     neuron = make(name)
     current = drive(name, neuron).requires_grad_()
     found = run(neuron, current)
-    (gradient,) = torch.autograd.grad(
-        (found.output * found.u.detach().cos()).sum(), current, retain_graph=True
-    )
+    (gradient,) = torch.autograd.grad((found.output * found.u.detach().cos()).sum(), current, retain_graph=True)
     assert gradient.isfinite().all()
     assert gradient.abs().max() > 1e-6
     (early,) = torch.autograd.grad(found.u[9].sum(), current)
@@ -181,9 +167,7 @@ def test_fast_engines_equal_the_step(name, engine):
             results.append((found, torch.autograd.grad(loss, used)))
         (expected, gradients), (found, others) = results
         assert torch.equal(found.output, expected.output) or expected.output is expected.u
-        for one, other in zip(
-            (found.u, *found.state, *others), (expected.u, *expected.state, *gradients), strict=True
-        ):
+        for one, other in zip((found.u, *found.state, *others), (expected.u, *expected.state, *gradients), strict=True):
             scale = other.abs().max().item()
             torch.testing.assert_close(one, other, rtol=0, atol=1e-9 * max(scale, 1e-3))
 
@@ -261,9 +245,7 @@ def test_a_range_over_neurons(name):
         alone = run(make(name, threshold=number), current)
         torch.testing.assert_close(found.u[..., position], alone.u[..., position], rtol=1e-12, atol=1e-12)
         if not declared(name).stochastic:
-            torch.testing.assert_close(
-                found.output[..., position], alone.output[..., position], rtol=1e-12, atol=1e-12
-            )
+            torch.testing.assert_close(found.output[..., position], alone.output[..., position], rtol=1e-12, atol=1e-12)
     learning = make(name, threshold=ends, learn_threshold="per_neuron")
     torch.testing.assert_close(torch.as_tensor(learning.threshold()), torch.as_tensor(ranged.threshold()))
 

@@ -30,9 +30,7 @@ def runge_kutta(slope: Slope, start: list[float], until_s: float, steps: int = 1
     return y
 
 
-def final(
-    name: str, step_s: float, until_s: float, *, constant: float = 0.0, kick: float = 0.0, **changes: Any
-) -> Any:
+def final(name: str, step_s: float, until_s: float, *, constant: float = 0.0, kick: float = 0.0, **changes: Any) -> Any:
     """The state of one neuron after a constant current and a charge at the first step."""
     steps = round(until_s / step_s)
     current = torch.full((steps, 1, 1), constant, dtype=torch.float64)
@@ -66,25 +64,19 @@ def flows() -> dict[str, tuple[Slope, float, float]]:
 
     return {
         "eif": (
-            lambda y, _t: (
-                (exponential(v["eif"], y[0]) + 10 * CURRENT["eif"]) / v["eif"]["tau_mem_s"] * np.ones(1)
-            ),
+            lambda y, _t: (exponential(v["eif"], y[0]) + 10 * CURRENT["eif"]) / v["eif"]["tau_mem_s"] * np.ones(1),
             1,
             0.02,
         ),
         "qif": (
-            lambda y, _t: (
-                (quadratic(v["qif"], y[0]) + 10 * CURRENT["qif"]) / v["qif"]["tau_mem_s"] * np.ones(1)
-            ),
+            lambda y, _t: (quadratic(v["qif"], y[0]) + 10 * CURRENT["qif"]) / v["qif"]["tau_mem_s"] * np.ones(1),
             1,
             0.02,
         ),
         "adex": (adapting("adex", exponential, "tau_adapt_s"), 2, 0.02),
         "izhikevich": (adapting("izhikevich", quadratic, "tau_recovery_s"), 2, 0.02),
         "lapicque": (
-            lambda y, _t: (
-                (CURRENT["lapicque"] - y / v["lapicque"]["resistance_ohm"]) / v["lapicque"]["capacitance_f"]
-            ),
+            lambda y, _t: (CURRENT["lapicque"] - y / v["lapicque"]["resistance_ohm"]) / v["lapicque"]["capacitance_f"],
             1,
             0.02,
         ),
@@ -127,12 +119,7 @@ def test_resonator_is_exact_between_inputs(step_s):
     until = 0.04
     steps = round(until / step_s) + 1
     state = final(
-        "resonate_and_fire",
-        step_s,
-        steps * step_s,
-        kick=3.0,
-        beta=math.exp(-step_s / 0.05),
-        omega_rad_s=130.0,
+        "resonate_and_fire", step_s, steps * step_s, kick=3.0, beta=math.exp(-step_s / 0.05), omega_rad_s=130.0
     )
     z = 3 * np.exp((130j - 1 / 0.05) * until)
     assert state.w.item() == pytest.approx(z.real, rel=1e-10)
@@ -240,9 +227,7 @@ LIMITS = [
 
 
 @pytest.mark.one_in(5)
-@pytest.mark.parametrize(
-    ("name", "changes", "other", "options", "how"), LIMITS, ids=lambda each: str(each)[:24]
-)
+@pytest.mark.parametrize(("name", "changes", "other", "options", "how"), LIMITS, ids=lambda each: str(each)[:24])
 def test_limits_in_which_models_agree(name, changes, other, options, how):
     """Must match where the extra numbers are 0; must differ at the entry's own numbers."""
     if how == "scaled":  # adlif adds a u and b s whole, se_adlif times 1 - rho

@@ -73,11 +73,7 @@ def test_alpha(alpha, beta):
     """Expected: snnTorch's Alpha without reset, 200 steps."""
     current = drive("alpha", make("alpha"), STEPS).requires_grad_()
     other = snn.Alpha(
-        alpha=number(alpha),
-        beta=number(beta),
-        reset_mechanism="none",
-        spike_grad=surrogate(),
-        threshold=number(0.8),
+        alpha=number(alpha), beta=number(beta), reset_mechanism="none", spike_grad=surrogate(), threshold=number(0.8)
     )
     found = ours("alpha", current, alpha=alpha, beta=beta, reset="none", threshold=0.8)
     assert_equal(found, theirs(other, current, 3), current)
@@ -101,9 +97,7 @@ def test_engine_snntorch_equals_reference(name, changes, family, monkeypatch):
     """Expected: the step; spikes equal, potentials, last state, gradients to 1e-10, by the class that is named."""
     made = []
     init = family.__init__
-    monkeypatch.setattr(
-        family, "__init__", lambda self, *args, **kw: (made.append(family), init(self, *args, **kw))[1]
-    )
+    monkeypatch.setattr(family, "__init__", lambda self, *args, **kw: (made.append(family), init(self, *args, **kw))[1])
     current = drive(name, make(name), 50).requires_grad_()
     results = []
     for engine in ("reference", "snntorch"):
@@ -114,9 +108,7 @@ def test_engine_snntorch_equals_reference(name, changes, family, monkeypatch):
     (expected, wanted), (found, gradients) = results
     assert made
     assert torch.equal(found.output, expected.output)
-    for one, other in zip(
-        (found.u, *found.state, *gradients), (expected.u, *expected.state, *wanted), strict=True
-    ):
+    for one, other in zip((found.u, *found.state, *gradients), (expected.u, *expected.state, *wanted), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10 * other.abs().max().item())
 
 

@@ -42,9 +42,7 @@ def test_equals_its_equations(name, reset, gradient):
     found = run(neuron, current)
     given = Numbers(neuron, {"reset_gradient": "attached", **values, **changes})
     sent, x = map(torch.stack, zip(*TRANSCRIPTIONS[name](given, current), strict=True))
-    assert torch.equal(found.output, sent) or (
-        neuron.sends == "real" and torch.allclose(found.output, sent, rtol=RTOL)
-    )
+    assert torch.equal(found.output, sent) or (neuron.sends == "real" and torch.allclose(found.output, sent, rtol=RTOL))
     torch.testing.assert_close(found.u, x, rtol=RTOL, atol=RTOL * x.abs().max().item())
     leaves = {"current": current, **dict(neuron.named_parameters())}
     weights = torch.arange(x.numel(), dtype=x.dtype).sin().view_as(x)

@@ -106,9 +106,7 @@ def test_a_rising_window_is_that_of_the_paper(beta, offset):
     surrogate = make("rising_window", half_width=beta, offset=offset, normalisation="raw")
     u = np.linspace(-2.5, 2.5, 4001)
     expected = np.where(np.abs(u) <= beta, (u + beta) / (2 * beta) + offset - 0.5, 0.0)
-    np.testing.assert_allclose(
-        surrogate.derivative(torch.from_numpy(u)).numpy(), expected, rtol=1e-12, atol=1e-15
-    )
+    np.testing.assert_allclose(surrogate.derivative(torch.from_numpy(u)).numpy(), expected, rtol=1e-12, atol=1e-15)
     assert measured_fwhm(surrogate) == pytest.approx(surrogate.fwhm, rel=1e-9)
     with pytest.raises(InputError, match=r"surrogate\.offset=0\.4"):
         make("rising_window", offset=0.4)
@@ -153,17 +151,13 @@ def test_a_width_that_follows_potentials_without_any_spread():
     assert spread.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
-def chosen_window(
-    u: np.ndarray, grad: np.ndarray, tried: Sequence[float], behind: np.ndarray | None
-) -> np.ndarray:
+def chosen_window(u: np.ndarray, grad: np.ndarray, tried: Sequence[float], behind: np.ndarray | None) -> np.ndarray:
     """A2SG's gradient of one step in numpy: least variation at the last step, else most like the step behind."""
     through = [grad * np.where(np.abs(u) <= beta, u / (2 * beta) + 0.5, 0.0) for beta in tried]
     if behind is None:
         return through[int(np.argmin([np.var(one) / np.mean(np.abs(one)) for one in through]))]
     sizes = [np.linalg.norm(one) * np.linalg.norm(behind) for one in through]
-    return through[
-        int(np.argmax([np.sum(one * behind) / size for one, size in zip(through, sizes, strict=True)]))
-    ]
+    return through[int(np.argmax([np.sum(one * behind) / size for one, size in zip(through, sizes, strict=True)]))]
 
 
 def test_a_window_that_follows_gradients_is_that_of_the_paper():
@@ -235,9 +229,7 @@ def test_a_step_behind_is_one_of_the_same_layer(pass_reset):
     sequences = torch.randn(2, 6, 30, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     options = {"narrowest": 1.0, "widest": 4.0}
     alone = [
-        gradients_of_two_layers(
-            [make("a2sg", **options), make("a2sg", **options)], [x], pass_reset=pass_reset
-        )
+        gradients_of_two_layers([make("a2sg", **options), make("a2sg", **options)], [x], pass_reset=pass_reset)
         for x in sequences
     ]
     expected = [first + second for first, second in zip(*alone, strict=True)]

@@ -46,13 +46,9 @@ pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 # --- parallel spiking neurons
 
 
-def sums_over_time(
-    weight: Callable[[int, int], Tensor], theta: Callable[[int], Tensor], current: Tensor
-) -> list:
+def sums_over_time(weight: Callable[[int, int], Tensor], theta: Callable[[int], Tensor], current: Tensor) -> list:
     """u[t] - theta_t by a double loop over steps, as the paper prints it."""
-    return [
-        sum(weight(t, k) * current[k] for k in range(len(current))) - theta(t) for t in range(len(current))
-    ]
+    return [sum(weight(t, k) * current[k] for k in range(len(current))) - theta(t) for t in range(len(current))]
 
 
 @pytest.mark.one_in(3)
@@ -103,9 +99,7 @@ def test_mask_of_0_is_the_full_psn_and_equal_diagonals_slide():
     """Must match: masked at mask 0 and the full one; masked from the leaky start and sliding from it."""
     current = draw(STEPS, BATCH, SIZE, mean=0.3)
     assert_same(
-        ours(masked(mask=[0.0, 0.0], start="uniform"), current),
-        ours(psn(start="uniform"), current),
-        ("weight",),
+        ours(masked(mask=[0.0, 0.0], start="uniform"), current), ours(psn(start="uniform"), current), ("weight",)
     )
     assert_same(ours(masked(), current), ours(sliding(), current))
 
@@ -141,12 +135,7 @@ def test_sliding_psn_takes_any_length_and_the_others_their_own():
 @pytest.mark.parametrize("learn", ["none", "shared", "per_neuron"])
 def test_enough_iterations_are_the_leaky_neuron(reset, reset_gradient, learn):
     """Must match: `Leaky` in spikes, potentials and all gradients, from T - 1 iterations on."""
-    options = {
-        "reset": reset,
-        "reset_gradient": reset_gradient,
-        "learn_beta": learn,
-        "learn_threshold": learn,
-    }
+    options = {"reset": reset, "reset_gradient": reset_gradient, "learn_beta": learn, "learn_threshold": learn}
     current = draw(STEPS, BATCH, SIZE, mean=0.4)
     names = ("current",) if learn == "none" else ("current", "beta.logit", "threshold.logarithm")
     assert_same(ours(parallel(**options), current), ours(leaky(**options), current), names, rtol=1e-11)
@@ -205,10 +194,7 @@ def test_a_surrogate_with_statistics_of_a_batch_takes_them_step_by_step():
     spec = compose(["surrogate=batch_normalised"])
     target, values = spec.targets["surrogate"], spec.method.parameters["surrogate"]
     current = draw(STEPS, 8, SIZE, mean=0.3)
-    one, other = (
-        parallel(iterations=0, reset_gradient="detached"),
-        leaky(reset="none", reset_gradient="detached"),
-    )
+    one, other = (parallel(iterations=0, reset_gradient="detached"), leaky(reset="none", reset_gradient="detached"))
     one.surrogate, other.surrogate = (construct("surrogate", target, values) for _ in range(2))
     assert not one.surrogate.elementwise
     assert_same(ours(one, current), ours(other, current))
@@ -230,16 +216,13 @@ def test_psu_is_its_equations(estimate):
     leaf = current.clone().requires_grad_()
     d = [sum(a[t, k] * leaf[k] for k in range(t + 1)) for t in range(STEPS)]
     p = [torch.sigmoid(each) if estimate == "sigmoid" else each for each in d]
-    x = torch.stack(
-        [d[t] - sum((r[t, k] * p[k] for k in range(t)), torch.zeros(())) - 1.0 for t in range(STEPS)]
-    )
+    x = torch.stack([d[t] - sum((r[t, k] * p[k] for k in range(t)), torch.zeros(())) - 1.0 for t in range(STEPS)])
     expected = Run(surrogate()(x), x, {"current": leaf, "integration": a, "reset": r})
     assert_same(found, expected, ("current", "integration", "reset"))
 
 
 @pytest.mark.parametrize(
-    ("learn", "expected"),
-    [("none", set()), ("integration", {"integration"}), ("both", {"integration", "reset"})],
+    ("learn", "expected"), [("none", set()), ("integration", {"integration"}), ("both", {"integration", "reset"})]
 )
 def test_psu_learns_what_it_is_told_to(learn, expected):
     assert {name for name, _ in psu(learn=learn).named_parameters()} == expected
@@ -259,12 +242,7 @@ def test_iterations_of_random_spikes_are_refused():
     """Expected: an InputError with the remedy; without iterations they are drawn once."""
     drawn = surrogate()
     Bernoulli().begin(drawn)
-    options = {
-        "learn_beta": "none",
-        "learn_threshold": "none",
-        "reset": "subtract",
-        "reset_gradient": "detached",
-    }
+    options = {"learn_beta": "none", "learn_threshold": "none", "reset": "subtract", "reset_gradient": "detached"}
     with raises_naming(InputError, "neuron.iterations=3", "neuron.iterations=0"):
         ParallelLeaky(drawn, beta=0.8, threshold=1.0, iterations=3, **options)
     ParallelLeaky(drawn, beta=0.8, threshold=1.0, iterations=0, **options)

@@ -147,9 +147,7 @@ def test_slope_and_spikes_are_those_of_the_installed_snntorch(name, theirs):
     u = u[np.abs(u) < (14 if name == "snntorch/sigmoid" else np.inf)]
     slope = snntorch_slope(theirs, u)
     assert slope.any()
-    np.testing.assert_allclose(
-        surrogate.derivative(torch.from_numpy(u)).numpy(), slope, rtol=1e-12, atol=1e-300
-    )
+    np.testing.assert_allclose(surrogate.derivative(torch.from_numpy(u)).numpy(), slope, rtol=1e-12, atol=1e-300)
     spikes = theirs(torch.from_numpy(np.append(u, 0.0))).double()
     assert torch.equal(surrogate(torch.from_numpy(np.append(u, 0.0))), spikes)
 
@@ -215,7 +213,5 @@ def test_snntorch_spikes_are_float32():
 )
 def test_namesakes_differ(one, other, u, ratio):
     """Must differ, by the factor that a hand computation from both formulas gives."""
-    first, second = (
-        make(name).derivative(torch.tensor(u, dtype=torch.float64)).item() for name in (one, other)
-    )
+    first, second = (make(name).derivative(torch.tensor(u, dtype=torch.float64)).item() for name in (one, other))
     assert first / second == pytest.approx(ratio, rel=1e-12)

@@ -103,9 +103,7 @@ def test_rounding_afterwards_is_rounding_of_a_network_that_is_run(bits):
     """Independent: `torch.fake_quantize_per_tensor_affine` in evaluation; in training the weights themselves."""
     most = 2 ** (bits - 1) - 1
     rounded = Rounded(bits=bits, scale="layer", power_of_two=False)
-    theirs = torch.fake_quantize_per_tensor_affine(
-        WEIGHT.float(), WEIGHT.abs().max().item() / most, 0, -most, most
-    )
+    theirs = torch.fake_quantize_per_tensor_affine(WEIGHT.float(), WEIGHT.abs().max().item() / most, 0, -most, most)
     assert torch.allclose(rounded.eval()(WEIGHT), theirs.double(), atol=1e-6)
     assert torch.equal(rounded.train()(WEIGHT), WEIGHT)
 
@@ -130,8 +128,7 @@ def gradients(engine: str, *words: str) -> list[Tensor]:
 
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize(
-    "words",
-    [("weights=int4",), ("weights=ternary", "weights.scale=channel"), ("weights=int8", "neuron=adex")],
+    "words", [("weights=int4",), ("weights=ternary", "weights.scale=channel"), ("weights=int8", "neuron=adex")]
 )
 def test_engines_agree_on_quantised_weights(words):
     """Recurrent layers on the engine that `auto` takes, against `reference`; float weights have another loss."""
@@ -196,14 +193,8 @@ def test_counts_know_the_bits():
     [
         (("weights.bits=1", "weights=int4"), "weights.bits=1"),
         (("weights=int4", "weights.bits=17"), "2 to 16 are possible"),
-        (
-            ("weights=int4", "rule=eprop", "loss=per_step"),
-            "rule=eprop sets gradients of the weights themselves",
-        ),
-        (
-            ("weights=ternary", "normalisation=tdbn", "network.recurrence=none"),
-            "normalisation=tdbn goes into",
-        ),
+        (("weights=int4", "rule=eprop", "loss=per_step"), "rule=eprop sets gradients of the weights themselves"),
+        (("weights=ternary", "normalisation=tdbn", "network.recurrence=none"), "normalisation=tdbn goes into"),
     ],
 )
 def test_what_cannot_be_quantised_is_one_line(words, reason):

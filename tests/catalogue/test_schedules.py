@@ -27,9 +27,7 @@ def moment(epoch: int, batch: int = 0, losses: Sequence[float] = (), epochs: int
     return Moment(epoch=epoch, epochs=epochs, batch=batch, batches=BATCHES, losses=tuple(losses))
 
 
-def rates(
-    make: Callable[[torch.optim.Optimizer], Any], steps: int, losses: Sequence[float] = ()
-) -> list[float]:
+def rates(make: Callable[[torch.optim.Optimizer], Any], steps: int, losses: Sequence[float] = ()) -> list[float]:
     """The learning rates of torch's scheduler, before each of its steps."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
     scheduler, found = make(optimizer), []

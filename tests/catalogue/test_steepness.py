@@ -96,10 +96,7 @@ def test_a_learnt_steepness_moves_on_every_engine(engine):
     reference = sgbench.run(*words, "engine=reference")
     assert record.provenance.engine.startswith(engine)
     assert record.curve[-1].train_loss == pytest.approx(reference.curve[-1].train_loss, rel=1e-9)
-    assert (
-        record.curve[-1].train_loss
-        != sgbench.run(*words[:-2], "protocol.precision=float64").curve[-1].train_loss
-    )
+    assert record.curve[-1].train_loss != sgbench.run(*words[:-2], "protocol.precision=float64").curve[-1].train_loss
 
 
 def test_a_surrogate_without_primitive_does_not_learn_its_steepness():

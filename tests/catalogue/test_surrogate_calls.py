@@ -123,9 +123,7 @@ def test_function_transforms(name):
 
 @pytest.mark.one_in(64)
 @pytest.mark.parametrize("name", thinned(PLAIN, 4))
-@pytest.mark.filterwarnings(
-    "ignore:.*Function'> should not be instantiated:DeprecationWarning"
-)  # torch's own
+@pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")  # torch's own
 def test_compiles_without_graph_break(name):
     """Expected: a compiled membrane-to-spike step gives the plain one's spikes and gradient, in one graph."""
     torch._dynamo.reset()
@@ -148,9 +146,7 @@ def test_compiles_without_graph_break(name):
 
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.filterwarnings(
-    "ignore:.*Function'> should not be instantiated:DeprecationWarning"
-)  # torch's own
+@pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")  # torch's own
 @pytest.mark.parametrize("firing", thinned(["step", "masked", "bernoulli"], 2))
 def test_chance_compiles_without_graph_break(firing, backend):
     """Must match: two calls in one graph draw what the plain ones draw from one state. Must differ: the calls."""

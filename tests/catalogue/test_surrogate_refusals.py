@@ -26,9 +26,7 @@ def refusal(name, **values):
 @every_entry
 def test_each_entry_hands_on_what_its_base_refuses(name):
     """Expected: one bad value of each shared parameter is refused by name; all bad values once per base below."""
-    values = {"scale": -1.0, "normalisation": "peak"} | dict.fromkeys(
-        ["width_fwhm"] * (name in EXCLUSIVE), -1.0
-    )
+    values = {"scale": -1.0, "normalisation": "peak"} | dict.fromkeys(["width_fwhm"] * (name in EXCLUSIVE), -1.0)
     for key, value in values.items():
         others = {native_name(name): None} if key == "width_fwhm" else {}
         assert (refusal(name, **{key: value}, **others) or "").startswith(f"surrogate.{key}={value!r}: ")
@@ -42,9 +40,7 @@ def test_each_entry_hands_on_what_its_base_refuses(name):
 def test_bad_steepness_and_width_are_refused_by_name(name):
     """Expected: an InputError that names the parameter and its value."""
     native = native_name(name)
-    for value, (key, other) in itertools.product(
-        BAD_NUMBERS, ((native, "width_fwhm"), ("width_fwhm", native))
-    ):
+    for value, (key, other) in itertools.product(BAD_NUMBERS, ((native, "width_fwhm"), ("width_fwhm", native))):
         said = refusal(name, **{"width_fwhm": None, native: None, key: value, other: None})
         start = f"surrogate.{key}={value!r}: a number in [1e-06, 1e+06]"
         assert (said or "").startswith(start), f"{name}, {key}={value!r}: {said}"

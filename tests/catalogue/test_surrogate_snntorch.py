@@ -51,13 +51,7 @@ def test_snntorch_triangular_is_no_triangle():
     u = torch.tensor([-3.0, -0.5, 0.0, 0.5, 3.0])
     theirs = gradient_of(snntorch.surrogate.triangular(threshold=1), u)
     assert theirs.tolist() == [1, 1, -1, -1, -1]
-    assert make("triangle", slope=1.0, normalisation="raw", scale=1.0).derivative(u).tolist() == [
-        0,
-        0.5,
-        1,
-        0.5,
-        0,
-    ]
+    assert make("triangle", slope=1.0, normalisation="raw", scale=1.0).derivative(u).tolist() == [0, 0.5, 1, 0.5, 0]
 
 
 def test_snntorch_sigmoid_is_not_finite_far_below_threshold():
@@ -73,9 +67,7 @@ def test_snntorch_sigmoid_is_not_finite_far_below_threshold():
     ours = make("sigmoid", slope=25.0, normalisation="raw", scale=1.0).derivative(u)
     expected = torch.tensor([25 * math.exp(-50), 25 * math.exp(-100)], dtype=torch.float64)
     spacing = 25 * 2.0**-149  # of the subnormal exp(-100) in float32, times the slope
-    torch.testing.assert_close(
-        ours.double(), expected, rtol=50 * torch.finfo(torch.float32).eps, atol=spacing
-    )
+    torch.testing.assert_close(ours.double(), expected, rtol=50 * torch.finfo(torch.float32).eps, atol=spacing)
 
 
 def test_snntorch_atan_is_not_its_documented_formula():

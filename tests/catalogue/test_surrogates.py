@@ -93,9 +93,7 @@ def test_declared_area_is_integral_of_slope(name):
             assert large - middle >= (middle - small) * (1 - 1e-9) > 0, label
             continue
         area, error = measured_area(surrogate)
-        assert error <= 1e-7 * max(abs(area), surrogate.peak * unit_of_u(surrogate)), (
-            f"{label}: quadrature failed"
-        )
+        assert error <= 1e-7 * max(abs(area), surrogate.peak * unit_of_u(surrogate)), f"{label}: quadrature failed"
         assert abs(area - surrogate.area) <= error + AREA_TOLERANCE * abs(area), label
 
 
@@ -277,14 +275,9 @@ def test_a_stretch_learns_from_the_primitive(name):
 def test_shapes_differ_at_equal_width_and_peak():
     """Must differ: at the same width and height what remains is the form."""
     u = torch.linspace(-2, 2, 401, dtype=torch.float64)
-    slopes = {
-        name: make(name, width_fwhm=0.5, normalisation="peak1", scale=1.0).derivative(u)
-        for name in WITH_WIDTH
-    }
+    slopes = {name: make(name, width_fwhm=0.5, normalisation="peak1", scale=1.0).derivative(u) for name in WITH_WIDTH}
     slopes |= {name: make(name).derivative(u) for name in PLAIN if name not in WITH_WIDTH}
-    assert (
-        slopes.pop("formula") - slopes["fast_sigmoid"]
-    ).abs().max() < 1e-12  # the formula that it ships with
+    assert (slopes.pop("formula") - slopes["fast_sigmoid"]).abs().max() < 1e-12  # the formula that it ships with
     for position, (name, one) in enumerate(slopes.items()):
         for other in list(slopes)[:position]:
             assert (one - slopes[other]).abs().max() > 1e-4, f"{name} and {other}"

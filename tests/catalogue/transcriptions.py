@@ -50,18 +50,16 @@ class Numbers:
         s = self.seen(s)
         kind = self.options.get("reset", "none")
         if kind == "zero":
-            return torch.where(s.detach() > 0, 0.0, u) - (s - s.detach()) * (
-                u - self.options.get("reset_to", 0.0)
-            ) + (self.options.get("reset_to", 0.0) * s.detach()), torch.zeros_like(u)
+            return torch.where(s.detach() > 0, 0.0, u) - (s - s.detach()) * (u - self.options.get("reset_to", 0.0)) + (
+                self.options.get("reset_to", 0.0) * s.detach()
+            ), torch.zeros_like(u)
         if kind == "subtract_decayed":
             return u - paid * s, torch.zeros_like(u)
         return u, paid * s if kind == "subtract" else torch.zeros_like(u)
 
     def gain(self, beta: Any) -> Any:
         beta = torch.as_tensor(beta, dtype=torch.float64)
-        return {"one": 1.0, "one_minus_beta": 1 - beta, "dt_over_tau": -beta.log()}[
-            self.options["input_gain"]
-        ]
+        return {"one": 1.0, "one_minus_beta": 1 - beta, "dt_over_tau": -beta.log()}[self.options["input_gain"]]
 
 
 Outcome = list[tuple[Tensor, Tensor]]  # of each step, what is sent and x
@@ -209,9 +207,7 @@ def srm(p: Numbers, inputs: Tensor) -> Outcome:
         ages = range(t + 1)
         kernel = [sum(p.alpha ** (n - k) * p.beta**k for k in range(n + 1)) for n in ages]
         u = sum(kernel[t - k] * inputs[k] for k in ages)
-        r = sum(
-            (p.kappa * p.rho ** (t - 1 - k) * p.seen(sent[k]) for k in range(t)), torch.zeros_like(inputs[0])
-        )
+        r = sum((p.kappa * p.rho ** (t - 1 - k) * p.seen(sent[k]) for k in range(t)), torch.zeros_like(inputs[0]))
         x = u - r - p.threshold
         sent.append(H(x))
         out.append((sent[-1], x))

@@ -189,23 +189,14 @@ def write_entries(folder: Path) -> list[str]:
     group = folder / "surrogate"
     group.mkdir(parents=True)
     for (name, kind), target in zip(ODD.items(), TARGETS, strict=True):
-        meta = {
-            "line": str(kind.__doc__).splitlines()[0],
-            "family": "odd",
-            "formula": "odd",
-            "sources": ["here"],
-        }
+        meta = {"line": str(kind.__doc__).splitlines()[0], "family": "odd", "formula": "odd", "sources": ["here"]}
         tree = {"_target_": target, "meta": meta | META.get(name, {})}
         (group / f"{name}.yaml").write_text(yaml.safe_dump(tree))
     for name, meta in PRESETS.items():
         path = group / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         target = {
-            "constant": {
-                "_target_": "sgbench.surrogates.constant.Constant",
-                "normalisation": "raw",
-                "scale": 1.0,
-            }
+            "constant": {"_target_": "sgbench.surrogates.constant.Constant", "normalisation": "raw", "scale": 1.0}
         }
         noisy = {"_target_": TARGETS[list(ODD).index("noisy")]}
         tree = {"noisy": noisy, **target}.get(meta["canonical"], FAST_SIGMOID)

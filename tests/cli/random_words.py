@@ -338,9 +338,7 @@ def _words_of(leaf: argparse.ArgumentParser, draw: random.Random) -> list[str]:
             if action.required or draw.random() < 0.25:
                 words += [draw.choice(action.option_strings), *_values(action, draw)]
         else:
-            words = (
-                [*_values(action, draw), *words] if draw.random() < 0.5 else [*words, *_values(action, draw)]
-            )
+            words = [*_values(action, draw), *words] if draw.random() < 0.5 else [*words, *_values(action, draw)]
     return words
 
 
@@ -373,9 +371,7 @@ def _words_of_hydra(command: str, draw: random.Random) -> list[str]:
         if draw.random() < 0.25:
             words.append(draw.choice((*HYDRA_FLAGS, *ODD_PATHS)))
         else:
-            words.append(
-                f"{draw.choice(SIGNS)}{draw.choice(KEYS)}={draw.choice(draw.choice((VALUES, ODD_PATHS)))}"
-            )
+            words.append(f"{draw.choice(SIGNS)}{draw.choice(KEYS)}={draw.choice(draw.choice((VALUES, ODD_PATHS)))}")
     if command in ("run", "tune") and draw.random() < 0.3:
         words.insert(0, "-m")
     return words

@@ -14,10 +14,7 @@ from sgbench.composition import catalogue
 from tests.messages import lines_naming
 
 SURROGATES = catalogue.entries("surrogate")
-DRAWN = [name for name in SURROGATES if "/" not in name] + [
-    "snntorch/sigmoid",
-    "braincog/straight_through_estimator",
-]
+DRAWN = [name for name in SURROGATES if "/" not in name] + ["snntorch/sigmoid", "braincog/straight_through_estimator"]
 KINDS = ("stochastic_backward", "snntorch/sigmoid")  # of a random slope; of a preset
 HEAVY = ("torch", "pytorch_lightning", "snntorch", "matplotlib", "scipy", "wandb", "sklearn", "torchmetrics")
 
@@ -101,14 +98,7 @@ def test_what_does_not_exist(words: list[str], said: str, capsys: pytest.Capture
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(
-            f"surrogate/{name}",
-            marks=[] if name in KINDS else pytest.mark.slow,
-            id=name,
-        )
-        for name in DRAWN
-    ],
+    [pytest.param(f"surrogate/{name}", marks=[] if name in KINDS else pytest.mark.slow, id=name) for name in DRAWN],
 )
 def test_every_surrogate_has_a_picture(name: str, tmp_path: Path) -> None:
     """A PNG of at least 800 pixels in width."""
@@ -144,9 +134,7 @@ def test_doctor_finds_this_installation(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.slow
-def test_doctor_says_what_is_missing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_says_what_is_missing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be written is a finding with its remedy, exit code 1."""
     monkeypatch.setenv("SGBENCH_RUNS", "/proc/nowhere/runs")
     monkeypatch.setattr("os.access", lambda *_: False)

@@ -45,9 +45,7 @@ def test_numbers_are_those_of_mathematics(capsys: Capture) -> None:
     w = 2 / math.pi  # alpha = 2
     assert [atan["peak"], atan["area"], atan["width"], atan["width_10"]] == pytest.approx([1, 1, w, 3 * w])
     matched = atan["matched"]
-    assert [matched[key] for key in ("peak", "width", "area", "width_10")] == pytest.approx(
-        [1, 0.5, math.pi / 4, 1.5]
-    )
+    assert [matched[key] for key in ("peak", "width", "area", "width_10")] == pytest.approx([1, 0.5, math.pi / 4, 1.5])
     assert atan["support"] == ["-inf", "inf"]
     assert atan["kinks"] == []  # a bell declares its threshold, and this one is round there
     assert triangle["kinks"] == pytest.approx([-1, 0, 1])

@@ -32,10 +32,7 @@ from tests.messages import lines_naming
         ("sgbench run wid", ["width_fwhm="]),
         ("sgbench sweep quick", ["quickstart"]),
         ("sgbench run nothing=a", []),
-        (
-            "sgbench run network.recurrence=",
-            [f"network.recurrence={w}" for w in ("all_to_all", "none", "one_to_one")],
-        ),
+        ("sgbench run network.recurrence=", [f"network.recurrence={w}" for w in ("all_to_all", "none", "one_to_one")]),
         ("sgbench run network=conv network.pooling=m", ["network.pooling=max"]),
         ("sgbench run network.bias=", ["network.bias=false", "network.bias=true"]),
         ("sgbench run neuron.beta=", []),
@@ -54,10 +51,7 @@ from tests.messages import lines_naming
         ("sgbench completion z", ["zsh"]),
         ("sgbench sync runs --to t", ["tensorboard"]),
         ("sgbench board sh", ["show"]),
-        (
-            "sgbench board show --protocol digits_tuned",
-            ["digits_tuned_v1", "digits_tuned_v2", "digits_tuned_v3"],
-        ),
+        ("sgbench board show --protocol digits_tuned", ["digits_tuned_v1", "digits_tuned_v2", "digits_tuned_v3"]),
         (
             "sgbench tune protocol=digits_tuned",
             ["protocol=digits_tuned_v1", "protocol=digits_tuned_v2", "protocol=digits_tuned_v3"],
@@ -83,9 +77,7 @@ def test_what_is_offered(line: str, offered: list[str], capsys: pytest.CaptureFi
 def test_defaults_are_those_of_the_reference_run() -> None:
     """Expected: conf/config.yaml."""
     tree = yaml.safe_load((conf_dir() / "config.yaml").read_text())
-    chosen = {
-        key: value for each in tree["defaults"] if isinstance(each, dict) for key, value in each.items()
-    }
+    chosen = {key: value for each in tree["defaults"] if isinstance(each, dict) for key, value in each.items()}
     assert {group: chosen[group] for group in DEFAULTS} == DEFAULTS
 
 
@@ -144,10 +136,7 @@ def test_keys_of_the_table_are_arguments() -> None:
                 stack += [((*path, name), below) for name, below in action.choices.items()]
             else:
                 known |= {" ".join([*path, action.dest]), " ".join([*path[:1], action.dest])}
-                known |= {
-                    *action.option_strings,
-                    *(f"{path[0]} {word}" for word in action.option_strings if path),
-                }
+                known |= {*action.option_strings, *(f"{path[0]} {word}" for word in action.option_strings if path)}
     assert set(GROUP_OF) <= known
 
 

@@ -53,18 +53,7 @@ def test_list_names_every_data_set_and_the_root(root: Path, capsys: pytest.Captu
 
 def test_list_as_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: the same facts; the state changes when the files are there."""
-    keys = {
-        "name",
-        "line",
-        "origin",
-        "download",
-        "licence",
-        "sources",
-        "target",
-        "classes",
-        "sizes",
-        "sha256",
-    }
+    keys = {"name", "line", "origin", "download", "licence", "sources", "target", "classes", "sizes", "sha256"}
     tree = json.loads(said(["list", "--json"], capsys)[0])
     assert tree["data_dir"] == str(root)
     assert all(set(each) == keys | {"state", "get"} for each in tree["datasets"])
@@ -147,9 +136,7 @@ def test_a_run_on_absent_files_ends_with_the_same_line(root: Path) -> None:
         (["show", "digits", "--plot", "/nowhere/at/all.png"], "folder /nowhere/at does not exist"),
     ],
 )
-def test_wrong_words_are_one_line(
-    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_words_are_one_line(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: the word and the remedy, exit code 2, before anything is loaded or drawn."""
     _, err = said(words, capsys, code=2)
     assert complaint in err
@@ -157,9 +144,7 @@ def test_wrong_words_are_one_line(
 
 
 @pytest.mark.one_in(8)
-@pytest.mark.parametrize(
-    "name", ["digits", "yin_yang", "sequential_digits", "temporal_xor", "random_patterns"]
-)
+@pytest.mark.parametrize("name", ["digits", "yin_yang", "sequential_digits", "temporal_xor", "random_patterns"])
 def test_show_draws_every_form(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: images, points, traces and rasters are files; the text has the facts. People look at them."""
     path = tmp_path / "picture.png"

@@ -23,19 +23,14 @@ def test_a_missing_package_is_one_line_with_the_remedy(
 
     monkeypatch.setattr(importlib, "import_module", without_nir)
     assert main(["export", "runs", "--nir", "net.nir"]) == 2
-    assert capsys.readouterr().err == (
-        "sgbench: error: NIR needs the package nir; pip install 'sgbench[nir]'\n"
-    )
+    assert capsys.readouterr().err == ("sgbench: error: NIR needs the package nir; pip install 'sgbench[nir]'\n")
 
 
 @pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            [],
-            "--for snntorch|spikingjelly|norse|sinabs|nir or a chip, with --to FILE, is needed; or --nir FILE.nir",
-        ),
+        ([], "--for snntorch|spikingjelly|norse|sinabs|nir or a chip, with --to FILE, is needed; or --nir FILE.nir"),
         (["--for", "norse"], "with --to FILE, is needed"),
         (["--for", "nir", "--to", "a.nir", "--nir", "b.nir"], "--nir FILE.nir alone"),
         (["--for", "norse", "--to", "a.py", "--step", "euler"], "--step: is of NIR files alone"),

@@ -41,9 +41,7 @@ def test_filters_take_what_the_files_declare(capsys: Capture) -> None:
     compact = {name for name, meta in META.items() if meta["compact_support"]}
     assert names(capsys, "--compact-support") == compact
     assert {"triangle", "zero"} <= compact < set(META)
-    assert names(capsys, "--learnable") == {
-        name for name, meta in META.items() if meta.get("primitive", True)
-    }
+    assert names(capsys, "--learnable") == {name for name, meta in META.items() if meta.get("primitive", True)}
     controls = names(capsys, "--family", "control")
     assert controls == {name for name, meta in META.items() if meta["family"] == "control"}
     assert names(capsys, "--family", "control", "--compact-support") == controls & compact
@@ -119,9 +117,7 @@ def test_filters_that_cannot_be(words: list[str], said: str, capsys: Capture) ->
 
 def test_filters_of_neurons(capsys: Capture) -> None:
     """By hand from the files: what the fast engines run, what draws, and a family."""
-    neurons = {
-        path.stem: yaml.safe_load(path.read_text())["meta"] for path in (conf_dir() / "neuron").glob("*.yaml")
-    }
+    neurons = {path.stem: yaml.safe_load(path.read_text())["meta"] for path in (conf_dir() / "neuron").glob("*.yaml")}
 
     def found(*words: str) -> set[str]:
         assert main(["list", "neuron", "--json", *words]) == 0

@@ -22,17 +22,7 @@ from sgbench.training.provenance import source_sha256
 from tests.documents import WORKED_ENTRIES, files_shown, sections
 from tests.messages import lines_naming
 
-GOOD = [
-    "atan",
-    "triangle",
-    "gaussian",
-    "log_abs",
-    "ramp",
-    "zero",
-    "multi_gaussian",
-    "leaky_relu",
-    "squarewave_fourier",
-]
+GOOD = ["atan", "triangle", "gaussian", "log_abs", "ramp", "zero", "multi_gaussian", "leaky_relu", "squarewave_fourier"]
 
 
 @pytest.fixture
@@ -66,9 +56,7 @@ def test_a_class_is_trusted_once_for_all_commands(
         assert main(words) == code, capsys.readouterr().err
 
 
-def test_an_entry_of_ones_own_keeps_the_contracts_or_is_told(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_entry_of_ones_own_keeps_the_contracts_or_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By hand: the area is 16/15 and the width 1.0824; the class lies in the current folder."""
     allow = "--allow-target"
     assert main(["check-entry", str(folder / "own_biweight.yaml"), allow, "own_biweight.Biweight"]) == 0
@@ -121,12 +109,9 @@ def test_what_the_file_says_of_the_slope_is_checked(folder: Path, capsys: pytest
     assert len(told) == 1
     assert lines_naming(told[0], "meta.formula", "surrogate/atan")
     file.write_text(says)
-    source.write_text(
-        code.replace("bell_support: ClassVar[float] = 1.0", "bell_support: ClassVar[float] = 0.5")
-    )
+    source.write_text(code.replace("bell_support: ClassVar[float] = 1.0", "bell_support: ClassVar[float] = 0.5"))
     assert any(
-        "support: declared" in line and "but not 0 at" in line
-        for line in checked(folder, "own_biweight", capsys)[1]
+        "support: declared" in line and "but not 0 at" in line for line in checked(folder, "own_biweight", capsys)[1]
     )
     source.write_text(code.replace("    bell_support: ClassVar[float] = 1.0\n", ""))
     told = checked(folder, "own_biweight", capsys)[1]
@@ -192,9 +177,7 @@ def test_shipped_surrogates_keep_what_strangers_are_asked_for(name: str) -> None
     assert surrogate_problems(made.double()) == []
 
 
-def test_comments_change_no_hash_of_a_source_and_code_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_comments_change_no_hash_of_a_source_and_code_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two people's class of one name are told apart."""
     monkeypatch.syspath_prepend(tmp_path)
     body = "class Mine:\n    def bell(self, z):\n        return {}\n"

@@ -50,9 +50,7 @@ def test_every_entry_has_a_page(fresh: Path) -> None:
         assert written == {path.stem for path in (conf_dir() / group).glob("*.yaml")}
 
 
-def test_pictures_are_drawn_where_their_numbers_changed(
-    fresh: Path, subjects: Subjects, tmp_path: Path
-) -> None:
+def test_pictures_are_drawn_where_their_numbers_changed(fresh: Path, subjects: Subjects, tmp_path: Path) -> None:
     """Expected: a file with the right digest stays to the byte; must differ: one with another is drawn anew."""
     path, other = tmp_path / "surrogate" / "triangle.svg", tmp_path / "neuron" / "leaky.svg"
     drawn, first = ((fresh / each.relative_to(tmp_path)).read_bytes() for each in (path, other))
@@ -93,12 +91,7 @@ def test_every_entry_and_preset_is_named(fresh: Path) -> None:
 def test_a_page_has_its_numbers(fresh: Path) -> None:
     """Of the triangle, by hand; the rounded atan has no corner."""
     triangle = (fresh / "surrogate" / "triangle.md").read_text()
-    for row in (
-        "| peak | 1 |",
-        "| area | 1 |",
-        "| support | [-1, 1] |",
-        "| corners and jumps at u = | -1, 0, 1 |",
-    ):
+    for row in ("| peak | 1 |", "| area | 1 |", "| support | [-1, 1] |", "| corners and jumps at u = | -1, 0, 1 |"):
         assert row in triangle
     assert "| corners and jumps at u = | none |" in (fresh / "surrogate" / "atan.md").read_text()
     assert "![slope and primitive of triangle](triangle.svg)" in triangle

@@ -21,9 +21,7 @@ from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 
 
-def test_a_sweep_runs_every_point_and_skips_finished_ones(
-    capfd: pytest.CaptureFixture[str], runs_dir: Path
-) -> None:
+def test_a_sweep_runs_every_point_and_skips_finished_ones(capfd: pytest.CaptureFixture[str], runs_dir: Path) -> None:
     """Two points; asked for four, the two are already finished."""
     words = ["run", "-m", *WORDS, "protocol.epochs=1", "surrogate=atan,triangle"]
     assert main([*words, "seed=0"]) == 0
@@ -148,9 +146,7 @@ def test_a_sweep_in_other_processes(tmp_path: Path, runs_dir: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_forced_sweep_that_could_not_write_says_so(
-    capfd: pytest.CaptureFixture[str], runs_dir: Path
-) -> None:
+def test_a_forced_sweep_that_could_not_write_says_so(capfd: pytest.CaptureFixture[str], runs_dir: Path) -> None:
     """One run is held by somebody else: its old record does not count as done."""
     words = ["run", "-m", *WORDS, "seed=0,1"]
     assert main(words) == 0

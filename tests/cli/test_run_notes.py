@@ -61,10 +61,7 @@ def told(*words: str) -> list[str]:
         ),
         (
             ["seed=5", "surrogate=atan,triangle"],
-            [
-                "note: digits_v1 ranks seeds 0 to 4; its 2 runs have seed 5: no rank; write seed=0 "
-                "(a row has all 5)"
-            ],
+            ["note: digits_v1 ranks seeds 0 to 4; its 2 runs have seed 5: no rank; write seed=0 (a row has all 5)"],
         ),
         (
             ["dataset=yin_yang"],
@@ -86,9 +83,7 @@ def test_each_protocol_of_a_sweep_has_its_own_note() -> None:
 
     Their words name a sweep of its own, since no seed is ranked by all three; where all rank the same, they do not.
     """
-    first, second = told(
-        "experiment=digits,yin_yang_v2,delayed_xor_v2", "seed=0,1", "surrogate=atan,triangle"
-    )
+    first, second = told("experiment=digits,yin_yang_v2,delayed_xor_v2", "seed=0,1", "surrogate=atan,triangle")
     assert lines_naming(first, "yin_yang_v2", "200 to 239", "4 runs", "0, 1", "no rank")
     assert lines_naming(first, "experiment=yin_yang_v2 seed=200,201")
     assert lines_naming(second, "experiment=delayed_xor_v2 seed=200,201")

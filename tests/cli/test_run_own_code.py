@@ -46,9 +46,7 @@ def test_an_entry_of_ones_own(
     assert "Half of everything." in capfd.readouterr().out
 
 
-def test_an_entry_that_shadows_a_shipped_one_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_entry_that_shadows_a_shipped_one_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Hydra and the catalogue could take different files of one name; nobody would see which."""
     folder = tmp_path / "conf" / "surrogate"
     folder.mkdir(parents=True)

@@ -53,9 +53,7 @@ MEANINGLESS = {
 
 @pytest.mark.one_in(5)
 @pytest.mark.parametrize(("words", "said"), MEANINGLESS.values(), ids=MEANINGLESS)
-def test_meaningless_words_are_one_short_line(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_meaningless_words_are_one_short_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and a line that a terminal shows whole."""
     assert main(["run", *words]) == 2
     told = capsys.readouterr()
@@ -82,9 +80,7 @@ def test_meaningless_words_are_one_short_line(
         3,
     ),
 )
-def test_flags_of_hydra_that_show_something(
-    words: list[str], shown: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_flags_of_hydra_that_show_something(words: list[str], shown: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Exit code 0, wherever the flag stands."""
     assert main(["run", *words]) == 0
     told = capfd.readouterr()
@@ -128,9 +124,7 @@ def test_what_a_user_typed_at_length_is_cut(capsys: pytest.CaptureFixture[str]) 
     assert line.endswith("a number in [0, 1] is needed")
 
 
-def test_a_number_as_a_key_of_ones_own_entry_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_number_as_a_key_of_ones_own_entry_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """YAML reads it as a number, and the names that are known beside it are text."""
     (tmp_path / "surrogate").mkdir()
     shipped = catalogue.entry("surrogate", "atan").path.read_text()
@@ -145,14 +139,10 @@ def test_a_data_set_of_ones_own_is_said_to_run_under_another_ones_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever else deviates; with a protocol of its own, nothing is said."""
-    (tmp_path / "mine.py").write_text(
-        "from sgbench.datasets.digits import Digits\n\n\nclass Mine(Digits):\n    pass\n"
-    )
+    (tmp_path / "mine.py").write_text("from sgbench.datasets.digits import Digits\n\n\nclass Mine(Digits):\n    pass\n")
     shipped = catalogue.entry("dataset", "digits")
     (tmp_path / "dataset").mkdir()
-    (tmp_path / "dataset" / "mine.yaml").write_text(
-        shipped.path.read_text().replace(str(shipped.target), "mine.Mine")
-    )
+    (tmp_path / "dataset" / "mine.yaml").write_text(shipped.path.read_text().replace(str(shipped.target), "mine.Mine"))
     monkeypatch.syspath_prepend(tmp_path)
     words = ["run", *WORDS, f"--config-dir={tmp_path}", "--allow-target=mine.Mine", "dataset=mine"]
     assert main(words) == 0

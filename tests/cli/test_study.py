@@ -141,8 +141,7 @@ def test_a_study_of_ones_own_has_to_be_committed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["[]", '{"A1": []}', '{"A1": {"T1": []}}', '{"A1": {"T1": {"a": 1}}}', '{"A1": {"T1": [{"a": []}]}}'],
+    "text", ["[]", '{"A1": []}', '{"A1": {"T1": []}}', '{"A1": {"T1": {"a": 1}}}', '{"A1": {"T1": [{"a": []}]}}']
 )
 def test_settled_cells_of_another_form_are_refused(text: str, tmp_path: Path) -> None:
     """One line, whatever stands there."""

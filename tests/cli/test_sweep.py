@@ -23,8 +23,7 @@ SWEEPS = catalogue.entries("sweep")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name == "quickstart" else pytest.mark.slow) for name in SWEEPS],
+    "name", [pytest.param(name, marks=[] if name == "quickstart" else pytest.mark.slow) for name in SWEEPS]
 )
 def test_every_combination_of_a_sweep_composes_and_builds(name: str) -> None:
     """Each combination with its first seed is a method of its own, builds, and keeps to its protocol."""
@@ -77,9 +76,7 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
         f"    assert not [name for name in {HEAVY!r} if name in sys.modules], words\n"
         "print('LOADED []')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 

@@ -59,10 +59,7 @@ def test_heat_maps(tmp_path: Path) -> None:
     assert [label.get_text() for label in atan.get_xticklabels()] == ["0.5", "1", "2"]
     assert atan.images[0].norm is triangle.images[0].norm
     assert bar.get_ylabel() == "validation accuracy, %"
-    assert [len([patch for patch in axes.patches if patch.get_hatch()]) for axes in (atan, triangle)] == [
-        0,
-        1,
-    ]
+    assert [len([patch for patch in axes.patches if patch.get_hatch()]) for axes in (atan, triangle)] == [0, 1]
     assert len(atan.texts) == 6
     assert atan.get_ylabel() == "learning rate"
     assert "threshold units" in atan.get_xlabel()
@@ -80,16 +77,12 @@ def test_curves(tmp_path: Path) -> None:
     lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
     assert set(lines) == {"atan", "triangle"}
     assert list(lines["atan"].get_xdata()) == [0.5, 1, 2]
-    assert lines["atan"].get_ydata()[0] == pytest.approx(
-        100 * np.mean([reached(50), reached(60), reached(70)])
-    )
+    assert lines["atan"].get_ydata()[0] == pytest.approx(100 * np.mean([reached(50), reached(60), reached(70)]))
     seen = [reached(percent) for percent in (50, 60, 70)]
     error = stats.sem(seen) / (np.mean(seen) * (1 - np.mean(seen)))
     ends = special.expit(stats.t.interval(0.95, 2, loc=special.logit(np.mean(seen)), scale=error))
     band = axes.collections[0].get_paths()[0].vertices
-    assert sorted({round(y, 6) for x, y in band if x == 0.5}) == pytest.approx(
-        [100 * end for end in ends], abs=1e-5
-    )
+    assert sorted({round(y, 6) for x, y in band if x == 0.5}) == pytest.approx([100 * end for end in ends], abs=1e-5)
     assert "*" in [text.get_text() for text in axes.texts]  # one seed of the last setting is missing
 
 
@@ -111,8 +104,7 @@ def test_dots(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [("surrogate_x_lr", TUNING), ("surrogate_x_slope", SLOPES), ("quickstart", SHAPES)],
+    ("name", "words"), [("surrogate_x_lr", TUNING), ("surrogate_x_slope", SLOPES), ("quickstart", SHAPES)]
 )
 def test_words_of_a_picture_do_not_overlap(name: str, words: list[str], tmp_path: Path) -> None:
     """Boxes of titles, labels, legends and captions are apart and inside; the PNG has colours."""

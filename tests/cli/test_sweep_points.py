@@ -47,9 +47,7 @@ def test_values_in_step_meet_the_grid() -> None:
         ["surrogate=triangle", "optimizer.lr=0.02", "seed=1"],
     ]
     planned = plan(words, multirun=True)
-    told = [
-        (spec.method.label, spec.method.parameters["optimizer"]["lr"], spec.seed) for spec in planned.specs
-    ]
+    told = [(spec.method.label, spec.method.parameters["optimizer"]["lr"], spec.seed) for spec in planned.specs]
     assert told == [("atan", 0.01, 0), ("atan", 0.01, 1), ("triangle", 0.02, 0), ("triangle", 0.02, 1)]
     with pytest.raises(InputError, match="did you mean 'triangle'"):
         plan([ZIP.replace("triangle", "triangel")], multirun=True)
@@ -71,9 +69,7 @@ def test_what_runs_is_what_was_planned() -> None:
     """Must match: the words that Hydra's side launches; batches hold them in order."""
     Plugins.instance()  # Hydra imports its plugins anew
     sweeper = import_module("hydra_plugins.sgbench_replicas.sweeper").PlannedSweeper
-    points = {
-        "sobol": {"count": 3, "seed": 1, "ranges": {"optimizer.lr": {"low": 0.01, "high": 1, "scale": "log"}}}
-    }
+    points = {"sobol": {"count": 3, "seed": 1, "ranges": {"optimizer.lr": {"low": 0.01, "high": 1, "scale": "log"}}}}
     overrides = OverridesParser.create().parse_overrides(["seed=0,1"])
     for size, batches in ((None, 1), (4, 2)):
         made = sweeper(size, {}, points).split_arguments(overrides, size)
@@ -106,10 +102,7 @@ def test_drawn_points_lie_in_their_ranges_and_repeat() -> None:
         ({"random": {"count": 0, "ranges": {}}}, "count=0: a whole number of at least 1"),
         ({"random": {"count": 2}}, "random.ranges: is needed"),
         ({"sobol": {"count": 2, "ranges": {"a": {"low": 0, "high": 1, "scale": "log"}}}}, "low above 0"),
-        (
-            {"sobol": {"count": 2, "ranges": {"a": {"low": 1, "high": 2, "scale": "lg"}}}},
-            "did you mean 'log'",
-        ),
+        ({"sobol": {"count": 2, "ranges": {"a": {"low": 1, "high": 2, "scale": "lg"}}}}, "did you mean 'log'"),
         ("atan", "a mapping with keys among zip, list, random, sobol"),
     ],
 )
@@ -154,9 +147,7 @@ def test_status_of_a_multirun_by_its_words_and_by_its_group(tmp_path: Path, caps
     assert main(["sweep", "status", "group=mine", "seed=5", "--root", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     assert "2 runs of digits_v1" in told
-    assert told.endswith(
-        f"sgbench run -m group=mine surrogate=atan,triangle seed=5 paths.runs_dir={tmp_path}\n"
-    )
+    assert told.endswith(f"sgbench run -m group=mine surrogate=atan,triangle seed=5 paths.runs_dir={tmp_path}\n")
 
 
 def test_a_group_that_was_never_run(tmp_path: Path, capsys: Capture) -> None:

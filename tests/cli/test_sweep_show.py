@@ -32,8 +32,7 @@ def test_show_after_runs(runs_dir: Path, capsys: Capture) -> None:
     words = [*WORDS[1:], "surrogate=atan"]
     found = {
         width: [
-            sgbench.run("sweep=surrogate_x_slope", *words, f"width_fwhm={width}", f"seed={seed}")
-            for seed in (0, 1)
+            sgbench.run("sweep=surrogate_x_slope", *words, f"width_fwhm={width}", f"seed={seed}") for seed in (0, 1)
         ]
         for width in ("1", "2")
     }
@@ -115,17 +114,7 @@ def test_json_has_stable_keys(tmp_path: Path, capsys: Capture) -> None:
     tree = shown(capsys, "quickstart", *SHAPES, "--root", str(tmp_path))
     assert set(tree) == {"sweep", "protocol", "root", "axes", "runs", "unreadable", "combinations"}
     assert tree["axes"] == {"surrogate": ["atan", "triangle", "zero"]}
-    keys = {
-        "settings",
-        "surrogate",
-        "method_id",
-        "score",
-        "chance",
-        "validation",
-        "test",
-        "seeds",
-        "at_chance",
-    }
+    keys = {"settings", "surrogate", "method_id", "score", "chance", "validation", "test", "seeds", "at_chance"}
     assert all(set(row) == keys for row in tree["combinations"])
 
 

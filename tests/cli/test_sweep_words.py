@@ -37,9 +37,7 @@ def best(lines: list[str]) -> list[str]:
 @pytest.mark.slow
 def test_choices_come_before_numbers(tmp_path: Path, capsys: Capture) -> None:
     """A sweep over rules and a number: columns and names begin with the rule, and each rule has a best setting."""
-    fill(
-        "quickstart", RULES, tmp_path, [0.5, 0.9, 0.6, 0.7] * 2
-    )  # of each seed the rates, in each both rules
+    fill("quickstart", RULES, tmp_path, [0.5, 0.9, 0.6, 0.7] * 2)  # of each seed the rates, in each both rules
     lines = table(capsys, tmp_path, "quickstart", *RULES)
     (head,) = [line.split() for line in lines if line.startswith("rule ")]
     assert head[:2] == ["rule", "optimizer.lr"]
@@ -48,9 +46,7 @@ def test_choices_come_before_numbers(tmp_path: Path, capsys: Capture) -> None:
 
 def test_a_line_of_a_sweep_is_called_by_what_is_swept() -> None:
     """By hand: rule before its number; a sweep over surrogates or seeds alone goes by the surrogate."""
-    rules = plan(
-        [*WORDS, "optimizer.lr=0.1,0.2", "rule=bptt,eprop", "loss=per_step", "seed=0,1"], multirun=True
-    )
+    rules = plan([*WORDS, "optimizer.lr=0.1,0.2", "rule=bptt,eprop", "loss=per_step", "seed=0,1"], multirun=True)
     names = name_methods(rules)
     assert names[method_id(rules.specs[0].method)] == "rule=bptt, optimizer.lr=0.1"
     assert point_label(rules.specs[-1], names) == "digits_v1 rule=eprop, optimizer.lr=0.2 seed 1"
@@ -94,9 +90,7 @@ def test_many_unreadable_records_are_counted(tmp_path: Path, capsys: Capture) ->
     assert len(shown) == 10
     assert lines_naming(shown[-1], "21 more", "--json")
     assert main(["board", "show", "--root", str(tmp_path)]) == 1
-    told = [
-        line for line in capsys.readouterr().out.splitlines() if line.startswith(("left out", "not ranked"))
-    ]
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("left out", "not ranked"))]
     assert len(told) == 2  # the first of each cause, with the number of the others
     assert lines_naming(told[0], "left out", "not a valid JSON file", "29 more")
     assert lines_naming(told[1], "not ranked", "seeds 0 to 4", "9 more")

@@ -114,11 +114,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def _munge_options(folder: Path) -> list[str]:
     places = ("socket", "key-file", "log-file", "pid-file", "seed-file")
-    return [
-        "--foreground",
-        "--force",
-        *(f"--{name}={folder}/munge.{name.partition('-')[0]}" for name in places),
-    ]
+    return ["--foreground", "--force", *(f"--{name}={folder}/munge.{name.partition('-')[0]}" for name in places)]
 
 
 def _started(folder: Path, *command: str) -> subprocess.Popen[bytes]:

@@ -26,27 +26,13 @@ SLURM = ("hydra.launcher.on=slurm", "hydra.launcher.partition=main")
 def command(root: Path, *words: str) -> list[str]:
     """The words of the sweep into a folder."""
     launcher = ("hydra/launcher=replicas", "hydra.launcher.workers=2")
-    return [
-        sys.executable,
-        "-m",
-        "sgbench",
-        "run",
-        "-m",
-        *launcher,
-        *POINTS,
-        f"paths.runs_dir={root}",
-        *words,
-    ]
+    return [sys.executable, "-m", "sgbench", "run", "-m", *launcher, *POINTS, f"paths.runs_dir={root}", *words]
 
 
 def started(root: Path, *words: str) -> subprocess.Popen[str]:
     """The sweep in a process of its own."""
     return subprocess.Popen(
-        command(root, *words),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        command(root, *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
 
 

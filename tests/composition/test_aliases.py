@@ -31,13 +31,8 @@ def test_an_alias_is_its_canonical_entry_with_numbers(alias):
 @pytest.mark.parametrize("alias", thinned(ALIASES, 3), ids=lambda entry: entry.name)
 def test_a_method_names_the_canonical_entry(alias):
     """Expected: the id of the canonical entry with the alias' numbers, and its name in what is recorded."""
-    words = [
-        f"{alias.group}.{key}={'null' if value is None else value}" for key, value in alias.parameters.items()
-    ]
-    told, meant = (
-        compose([f"{alias.group}={alias.name}"]),
-        compose([f"{alias.group}={alias.canonical}", *words]),
-    )
+    words = [f"{alias.group}.{key}={'null' if value is None else value}" for key, value in alias.parameters.items()]
+    told, meant = (compose([f"{alias.group}={alias.name}"]), compose([f"{alias.group}={alias.canonical}", *words]))
     assert told.method == meant.method
     assert told.method.choices[alias.group] == alias.canonical
     assert method_id(told.method) == method_id(meant.method)

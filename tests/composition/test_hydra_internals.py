@@ -39,10 +39,7 @@ def test_private_imports_stand_in_one_file() -> None:
         for path in files
         if "hydra" in path.read_text() and any(n.startswith("hydra._internal") for n in imported(path))
     }
-    assert private == {
-        "sgbench/composition/hydra_internals.py",
-        "hydra_plugins/sgbench_replicas/sweeper.py",
-    }
+    assert private == {"sgbench/composition/hydra_internals.py", "hydra_plugins/sgbench_replicas/sweeper.py"}
 
 
 def test_plugins_leave_other_applications_alone() -> None:
@@ -98,17 +95,11 @@ def surroundings(folder: Path) -> dict[str, Any]:
     [
         [],
         ["hydra.output_subdir=.hydra", "surrogate=triangle", "seed=3"],
-        [
-            "hydra.job.chdir=true",
-            "+hydra.job.env_set.OF_THE_JOB=yes",
-            "hydra.run.dir=${paths.runs_dir}/inner",
-        ],
+        ["hydra.job.chdir=true", "+hydra.job.env_set.OF_THE_JOB=yes", "hydra.run.dir=${paths.runs_dir}/inner"],
     ],
     ids=["plain", "written down", "elsewhere"],
 )
-def test_a_task_is_called_as_hydra_calls_it(
-    words: list[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_is_called_as_hydra_calls_it(words: list[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: folder, environment, choices and written files as with `hydra.main` and the same words."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -138,9 +129,7 @@ def test_a_task_is_called_as_hydra_calls_it(
 
 
 @pytest.mark.parametrize("error", [InputError("not this"), OSError(28, "full"), KeyboardInterrupt()])
-def test_an_error_of_a_task_comes_out_as_it_is(
-    error: BaseException, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_of_a_task_comes_out_as_it_is(error: BaseException, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed about it on the way, and Hydra is as it was."""
     from hydra.core.hydra_config import HydraConfig
 

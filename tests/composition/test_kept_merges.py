@@ -39,14 +39,10 @@ def hydra_itself() -> Iterator[None]:
         mock.patch.object(defaults_list, "_create_interpolation_map", make_map),
         mock.patch.object(OmegaConf, "load", staticmethod(inspect.unwrap(OmegaConf.load))),
         mock.patch.object(
-            config_loader_impl,
-            "create_defaults_list",
-            inspect.unwrap(config_loader_impl.create_defaults_list),
+            config_loader_impl, "create_defaults_list", inspect.unwrap(config_loader_impl.create_defaults_list)
         ),
         mock.patch.object(
-            loader,
-            "_compose_config_from_defaults_list",
-            inspect.unwrap(loader._compose_config_from_defaults_list),
+            loader, "_compose_config_from_defaults_list", inspect.unwrap(loader._compose_config_from_defaults_list)
         ),
     ):
         yield

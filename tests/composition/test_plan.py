@@ -20,11 +20,7 @@ from tests.messages import raises_naming
 SWEEPS = {
     "values": ("optimizer.lr=0.01,0.02", "seed=0,1", "clip_norm=null,1"),
     "values before choices": ("seed=0,1", "width_fwhm=0.5,null", "surrogate=atan,zero"),
-    "a readout of its own": (
-        "neuron@readout=leaky_readout,leaky",
-        "loss=max_over_time",
-        "readout.beta=0.5,0.9",
-    ),
+    "a readout of its own": ("neuron@readout=leaky_readout,leaky", "loss=max_over_time", "readout.beta=0.5,0.9"),
     "a value that others follow": ("protocol.dt_s=0.001,0.002", "neuron=leaky,synaptic"),
     "a list": ("protocol.hidden=[8],[8,4]", "surrogate=norse/super,triangle"),
     "an experiment over its defaults": ("experiment=digits", "encoder=latency,rate", "seed=range(2)"),
@@ -96,10 +92,7 @@ LONG = (
 @pytest.mark.one_in(16)
 @pytest.mark.parametrize(
     "words",
-    [
-        pytest.param(words, id=name, marks=pytest.mark.slow if name in LONG else [])
-        for name, words in SWEEPS.items()
-    ],
+    [pytest.param(words, id=name, marks=pytest.mark.slow if name in LONG else []) for name, words in SWEEPS.items()],
 )
 def test_a_point_of_a_sweep_is_what_it_is_alone(words: tuple[str, ...]) -> None:
     """Expected: equal specs in equal order."""

@@ -82,12 +82,7 @@ def test_what_a_plugin_does_not_register_is_refused(word: str, said: str) -> Non
 @pytest.mark.usefixtures("_strangers")
 def test_a_sweeper_that_searches_has_one_example_checked() -> None:
     """Expected: the point with the first value of each word; a wrong key stops before anything runs."""
-    words = [
-        "hydra/sweeper=searching",
-        "optimizer.lr=interval(0.01,0.1)",
-        "surrogate=triangle,atan",
-        "seed=3",
-    ]
+    words = ["hydra/sweeper=searching", "optimizer.lr=interval(0.01,0.1)", "surrogate=triangle,atan", "seed=3"]
     planned = plan(words, multirun=True)
     assert planned.is_open
     assert planned.specs == (compose(["optimizer.lr=0.01", "surrogate=triangle", "seed=3"]),)
@@ -129,8 +124,6 @@ def test_the_cost_of_a_run_is_what_validation_selects_by() -> None:
     assert finished.validation is not None
     assert cost_to_minimise(finished) == finished.validation.loss
     protocol = finished.method.protocol.model_copy(update={"monitor": "validation_accuracy"})
-    by_accuracy = finished.model_copy(
-        update={"method": finished.method.model_copy(update={"protocol": protocol})}
-    )
+    by_accuracy = finished.model_copy(update={"method": finished.method.model_copy(update={"protocol": protocol})})
     assert cost_to_minimise(by_accuracy) == 1 - (finished.validation.accuracy or 0)
     assert cost_to_minimise(finished.model_copy(update={"validation": None})) == math.inf

@@ -234,9 +234,7 @@ def event_gradient(network: Network, batch: Batch, objective: Objective) -> Grad
     return _by_parameter(network, [torch.stack(each[:-1]) for each in q], inputs, spikes)
 
 
-def _by_parameter(
-    network: Network, slopes: list[Tensor], inputs: list[Tensor], spikes: list[Tensor]
-) -> Gradients:
+def _by_parameter(network: Network, slopes: list[Tensor], inputs: list[Tensor], spikes: list[Tensor]) -> Gradients:
     """Return the gradient of each parameter from that of each current [T, B, N]."""
     found: Gradients = {}
     for place, (layer, slope) in enumerate(zip(network.layers, slopes, strict=True)):

@@ -30,11 +30,7 @@ GROUPS = ("rule", "network", "neuron", "firing", "loss")
 STEPS, SAMPLES = 5, 4
 LENGTHS = torch.tensor([5, 3, 5, 1])
 NEUTRAL = {"rule": "bptt", "network": "mlp", "neuron": "leaky", "firing": "step", "loss": "per_step"}
-SMALL = {
-    "protocol.steps": STEPS,
-    "protocol.batch_size": SAMPLES,
-    "protocol.hidden": [6],
-}
+SMALL = {"protocol.steps": STEPS, "protocol.batch_size": SAMPLES, "protocol.hidden": [6]}
 SMALL_NETWORKS = {
     "conv": {"network.channels": [3]},
     "spiking_resnet": {"network.channels": [2, 3]},
@@ -52,8 +48,7 @@ REVIEWED = Path(__file__).with_name("refused.yaml")
 def factors() -> Factors:
     """Return all entries of the five groups, as `conf/` has them, without other names of theirs."""
     return {
-        group: [name for name, entry in catalogue.entries(group).items() if entry.canonical == name]
-        for group in GROUPS
+        group: [name for name, entry in catalogue.entries(group).items() if entry.canonical == name] for group in GROUPS
     }
 
 
@@ -88,9 +83,7 @@ def loss_class(name: str) -> type[Loss]:
 def data_of(kind: str) -> tuple[str, str]:
     """Return a data set whose target is of a kind, the default one where it will do, and its encoder."""
     by_kind = [
-        name
-        for name, entry in catalogue.entries("dataset").items()
-        if entry.meta.get("target", "class") == kind
+        name for name, entry in catalogue.entries("dataset").items() if entry.meta.get("target", "class") == kind
     ]
     data_set = min(by_kind, key=lambda name: (name != "digits", name))
     experiment = yaml.safe_load((conf_dir() / "experiment" / f"{data_set}.yaml").read_text(encoding="utf-8"))

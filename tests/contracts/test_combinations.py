@@ -206,9 +206,7 @@ def test_a_rule_that_cuts_takes_no_initialisation_of_what_it_cuts(init: str) -> 
         ("reinforce", "firing=step: says no remedy", "firing=step: says no remedy"),
     ],
 )
-def test_a_remedy_that_takes_what_a_rule_requires_takes_the_rule_too(
-    rule: str, refusal: str, expected: str
-) -> None:
+def test_a_remedy_that_takes_what_a_rule_requires_takes_the_rule_too(rule: str, refusal: str, expected: str) -> None:
     """Expected: back-propagation added to the alternatives that set what the rule requires otherwise, no others."""
     assert made("rule", rule).add_rule_to_remedies(refusal) == expected
 
@@ -222,8 +220,7 @@ def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "group",
-    ["readout", "surrogate", "optimizer", "augmentation", "normalisation", "dropout", "init"],
+    "group", ["readout", "surrogate", "optimizer", "augmentation", "normalisation", "dropout", "init"]
 )
 @pytest.mark.parametrize("rule", factors()["rule"])
 def test_a_rule_takes_every_entry_or_says_what_else(rule: str, group: str) -> None:

@@ -28,13 +28,7 @@ def dense(inputs: int = 30, recurrence: str = "all_to_all") -> DenseLayer:
 
 def convolutional() -> ConvLayer:
     """Return a recurrent layer whose weights are convolutions."""
-    options = {
-        "kernel_size": 3,
-        "stride": 1,
-        "recurrence": "all_to_all",
-        "recurrence_gradient": "full",
-        "bias": True,
-    }
+    options = {"kernel_size": 3, "stride": 1, "recurrence": "all_to_all", "recurrence_gradient": "full", "bias": True}
     return ConvLayer("hidden0", (2, 5, 5), 4, lambda size: make("leaky", size), **options)
 
 

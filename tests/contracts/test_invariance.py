@@ -33,11 +33,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
     "last_window": ({"window_s": 0.002, "dt_s": 0.001},),
     "van_rossum": (
         {"dt_s": 0.001},
-        {
-            "tau_decay_s": 0.02,
-            "tau_rise_s": 0.015,
-            "dt_s": 0.001,
-        },  # whose peak lies behind the longest sample
+        {"tau_decay_s": 0.02, "tau_rise_s": 0.015, "dt_s": 0.001},  # whose peak lies behind the longest sample
     ),
 }
 LOSSES = [(name, changes) for name in catalogue.entries("loss") for changes in SETTINGS.get(name, ({},))]
@@ -194,9 +190,7 @@ def _assert_same_counts(made: Network, where: str) -> None:
             with torch.no_grad():
                 trajectory = made.unroll(own, batch.lengths, keep=frozenset({SPIKES}))
             counter.update(batch, trajectory)
-            evaluation.update(
-                batch, trajectory, loss.logits(trajectory), loss.whole(trajectory, batch.target)
-            )
+            evaluation.update(batch, trajectory, loss.logits(trajectory), loss.whole(trajectory, batch.target))
         counts[how], scores[how] = counter.result(), evaluation.scores()
     plain = scores["as they are"]
     assert counts["as they are"].layers[0].spikes_sent.total or not made.spiking, where

@@ -138,9 +138,7 @@ def test_engines_and_forms_of_input_agree(name: str, wiring: str) -> None:
             parts = parts_of(name, wiring, engine=engine)
             x = batch_for(parts).x
             trajectory = ran(parts, SparseSpikes.of(x) if packed else x)
-            results.append(
-                (trajectory, torch.autograd.grad(trajectory.output.sum(), parts.network.parameters()))
-            )
+            results.append((trajectory, torch.autograd.grad(trajectory.output.sum(), parts.network.parameters())))
     expected, slopes = results[0]
     for trajectory, others in results[1:]:
         assert all(map(torch.equal, trajectory.spikes, expected.spikes))

@@ -26,9 +26,7 @@ LENGTHS = torch.tensor([30, 26, 30, 22])
 def activity(rate: float, seed: int = 0) -> list[Tensor]:
     """Return activities of two layers [T, B, N] that spread evenly about a rate of spikes in a step."""
     random = torch.Generator().manual_seed(seed)
-    return [
-        rate * 2 * torch.rand(STEPS, BATCH, size, generator=random, dtype=torch.float64) for size in SIZES
-    ]
+    return [rate * 2 * torch.rand(STEPS, BATCH, size, generator=random, dtype=torch.float64) for size in SIZES]
 
 
 def trajectory(regulariser: Regulariser, layers: list[Tensor], lengths: Tensor = LENGTHS) -> Trajectory:
@@ -76,10 +74,7 @@ def test_its_slope_is_that_of_finite_differences(name: str) -> None:
         along = sum((slope * way).sum() for slope, way in zip(slopes, directions, strict=True))
         step = 1e-6
         ends = [
-            penalty(
-                name,
-                [layer.detach() + sign * step * way for layer, way in zip(layers, directions, strict=True)],
-            )
+            penalty(name, [layer.detach() + sign * step * way for layer, way in zip(layers, directions, strict=True)])
             for sign in (1, -1)
         ]
         expected = (ends[0] - ends[1]) / (2 * step)  # type: ignore[operator]
@@ -121,9 +116,7 @@ def test_without_strength_nothing_is_penalised(name: str) -> None:
     spec = spec_with({"regulariser": name})
     values = dict(spec.method.parameters["regulariser"])
     strengths = [key for key in values if key.endswith("strength")]
-    regulariser = construct(
-        "regulariser", spec.targets["regulariser"], values | dict.fromkeys(strengths, 0.0)
-    )
+    regulariser = construct("regulariser", spec.targets["regulariser"], values | dict.fromkeys(strengths, 0.0))
     assert inspect.signature(type(regulariser)).parameters.keys() >= set(strengths)
     for rate in (0.0, 1.0):
         value = regulariser.penalty(trajectory(regulariser, activity(rate)))

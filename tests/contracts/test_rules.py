@@ -75,8 +75,7 @@ def test_references_differ_from_one_another() -> None:
     ways = [
         way
         for reference, way in REFERENCES.items()
-        if reference
-        not in ("score_function", "event_adjoint")  # of spikes by chance, and of neurons with a current
+        if reference not in ("score_function", "event_adjoint")  # of spikes by chance, and of neurons with a current
     ]
     first = [way(parts.network, batch, parts.objective)["layers.0.weight"] for way in ways]
     for place, one in enumerate(first):
@@ -86,9 +85,7 @@ def test_references_differ_from_one_another() -> None:
 @pytest.mark.parametrize(
     "words", [(name,) for name in NAMES if name not in (*WHOLE, *STEPWISE)] + [("eprop", "unrolled")]
 )
-def test_no_gradient_of_the_whole_network_is_taken(
-    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_gradient_of_the_whole_network_is_taken(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: the same bytes where the pass through the whole network raises, of rules that do without it."""
     name, *form = words
     changes = {"rule.form": form[0]} if form else {}

@@ -43,8 +43,6 @@ def by_tonic(data: Any, channel: Any, label: Any = int) -> list[tuple[int, list[
     """The same of a loader of tonic."""
     found = []
     for events, target in data:
-        rows = sorted(
-            zip(np.asarray(events["t"]).astype(int).tolist(), channel(events).tolist(), strict=True)
-        )
+        rows = sorted(zip(np.asarray(events["t"]).astype(int).tolist(), channel(events).tolist(), strict=True))
         found.append((label(target), rows))
     return found

@@ -24,11 +24,7 @@ EVENT_RATE = 0.08  # events a step and channel
 
 def to_idx(array: Bytes) -> bytes:
     """Write an array of bytes in the idx format."""
-    return (
-        bytes([0, 0, UNSIGNED_BYTES, array.ndim])
-        + struct.pack(f">{array.ndim}I", *array.shape)
-        + array.tobytes()
-    )
+    return bytes([0, 0, UNSIGNED_BYTES, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 def write_wav(path: Path, sound: NDArray[np.float64], rate_hz: int) -> None:

@@ -66,12 +66,7 @@ def bomb() -> bytes:
 
 GOOD = tarred([(tarfile.TarInfo("x/a.bin"), b"1")])
 LONG = tarred(
-    [
-        (
-            tarfile.TarInfo("x/a.bin"),
-            b"".join(hashlib.sha256(bytes([n % 256, n >> 8])).digest() for n in range(3000)),
-        )
-    ]
+    [(tarfile.TarInfo("x/a.bin"), b"".join(hashlib.sha256(bytes([n % 256, n >> 8])).digest() for n in range(3000)))]
 )
 HOSTILE = {
     "up": (zipped(**{"..__up.bin": b"1"}), r"member '\.\./up\.bin' leads out of the folder"),

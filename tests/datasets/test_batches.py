@@ -102,9 +102,7 @@ def test_random_codes_differ_between_epochs_splits_and_seeds():
     passes = [data.epoch(0), data.epoch(1), data.evaluation("validation"), other.epoch(0)]
     with data.last_step(), other.last_step():
         passes += [data.evaluation("test"), other.evaluation("test")]
-    codes = [
-        tuple(torch.cat([dense(batch.x) for batch in batches], 1).flatten().tolist()) for batches in passes
-    ]
+    codes = [tuple(torch.cat([dense(batch.x) for batch in batches], 1).flatten().tolist()) for batches in passes]
     assert len(set(codes)) == len(codes)
 
 
@@ -119,9 +117,7 @@ WRONG = {
     "has samples of up to 10000 steps, the protocol 3; set protocol.steps=10000": lambda good: good._replace(
         lengths=torch.full((10,), 10_000)
     ),
-    "has shape (9, 1) and 10 targets, not the declared (10, 1)": lambda good: good._replace(
-        values=good.values[:9]
-    ),
+    "has shape (9, 1) and 10 targets, not the declared (10, 1)": lambda good: good._replace(values=good.values[:9]),
     "has shape (10, 2) and 10 targets, not the declared (10, 1)": lambda good: good._replace(
         values=good.values.expand(-1, 2)
     ),

@@ -53,9 +53,7 @@ def test_nmnist_as_tonic_reads_it(tmp_path, monkeypatch):
                 path.write_bytes(formats.atis_bytes(columns))
     ours = whole(SmallNmnist(), tmp_path)
     monkeypatch.setattr(tonic().NMNIST, "_check_exists", lambda self: True)
-    theirs = [
-        by_tonic(tonic().NMNIST(str(tmp_path), train=train), pixel_channel(34, 34)) for train in (True, False)
-    ]
+    theirs = [by_tonic(tonic().NMNIST(str(tmp_path), train=train), pixel_channel(34, 34)) for train in (True, False)]
     assert ours["test"] == theirs[1]
     assert sorted(ours["train"] + ours["validation"]) == sorted(theirs[0])
     assert [label for label, _ in ours["validation"]] == list(range(10))

@@ -152,9 +152,7 @@ def test_recordings_are_of_the_first_pictures_of_each_class(fashion):
     splits = small.load(fashion)
     sha256 = check(small, splits)
     for split in SPLITS:
-        assert sorted(splits[split].target.tolist()) == sorted(
-            list(range(10)) * (2 if split == "train" else 1)
-        )
+        assert sorted(splits[split].target.tolist()) == sorted(list(range(10)) * (2 if split == "train" else 1))
     whole = FashionMnist().load(fashion)["test"]
     time_us, channel = Small.camera.watch(np.asarray(whole.values[:10]).reshape(-1, 28, 28))[3]
     (length,) = splits["test"].values.indptr.diff()[3:4].tolist()

@@ -230,9 +230,7 @@ def test_no_address_that_answers_is_one_line(toy, tmp_path, monkeypatch):
     (old,) = toy.downloads
     gone = ("http://127.0.0.1:9/toy.zip",)
     monkeypatch.setattr(Toy, "downloads", (old._replace(url="http://127.0.0.1:9/a.zip", mirrors=gone),))
-    with raises_naming(
-        InputError, "http://127.0.0.1:9/a.zip", *gone, "refused", "the same command"
-    ) as caught:
+    with raises_naming(InputError, "http://127.0.0.1:9/a.zip", *gone, "refused", "the same command") as caught:
         fetch(toy, tmp_path)
     assert str(caught.value).count("the same command") == 1
     assert str(caught.value).count("the same command continues") == 1
@@ -368,9 +366,7 @@ def test_mnist_is_fetched(url, tmp_path, monkeypatch, capsys):
 
 
 FETCHED = sorted(
-    name
-    for name, entry in catalogue.entries("dataset").items()
-    if getattr(locate(str(entry.target)), "downloads", ())
+    name for name, entry in catalogue.entries("dataset").items() if getattr(locate(str(entry.target)), "downloads", ())
 )
 
 
@@ -433,12 +429,10 @@ def test_a_holder_confirms_and_a_maintainer_accepts(own, tmp_path, capsys):
     found, _ = confirmed(tmp_path, capsys)
     assert found["sizes"] == {"train": 20, "validation": 20, "test": 20}
     assert [(one["name"], one["sha256"]) for one in found["files"]] == [
-        (name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
-        for name in ("shd_train.h5", "shd_test.h5")
+        (name, hashlib.sha256((folder / name).read_bytes()).hexdigest()) for name in ("shd_train.h5", "shd_test.h5")
     ]
     assert found["downloads"] == [
-        {"name": name, "md5": md5_of((folder / name).read_bytes())}
-        for name in ("shd_train.h5.zip", "shd_test.h5.zip")
+        {"name": name, "md5": md5_of((folder / name).read_bytes())} for name in ("shd_train.h5.zip", "shd_test.h5.zip")
     ]
     accepting = ["accept-data", str(tmp_path / "found.json"), "--config-dir", str(tmp_path / "conf")]
     assert registry(accepting) == 0
@@ -561,10 +555,7 @@ def test_an_entry_written_otherwise_is_left_alone(own, tmp_path, capsys, old, ne
     ("change", "complaint"),
     [
         ({}, "10 samples of train and validation, not 8156; ask me@"),
-        (
-            {"sizes": {"train": 6, "validation": 4, "test": 5}},
-            "5 samples of test, its file says 2264; ask me@",
-        ),
+        ({"sizes": {"train": 6, "validation": 4, "test": 5}}, "5 samples of test, its file says 2264; ask me@"),
         ({"sizes": {"train": 6, "validation": 4}}, "sizes"),
         ({"sha256": "0"}, "sha256"),
         ({"dataset": "../shd"}, "dataset"),

@@ -109,18 +109,7 @@ def test_a_touched_file_is_the_same_data(root, cache):
 @pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "how",
-    [
-        "cut",
-        "no header",
-        "other version",
-        "older version",
-        "gone",
-        "not json",
-        "channel",
-        "early",
-        "late",
-        "header",
-    ],
+    ["cut", "no header", "other version", "older version", "gone", "not json", "channel", "early", "late", "header"],
 )
 def test_a_damaged_cache_is_made_anew(root, cache, how):
     """Expected: the spikes of the originals again."""

@@ -48,9 +48,7 @@ def test_every_spike_comes_back_in_order(tmp_path_factory, drawn):
     assert len(trains) == len(drawn)
     for place, own in enumerate(drawn):
         one = trains[torch.tensor([place])]
-        assert list(zip(one.time_us.tolist(), one.channel.tolist(), strict=True)) == sorted(
-            (t, c) for c, t in own
-        )
+        assert list(zip(one.time_us.tolist(), one.channel.tolist(), strict=True)) == sorted((t, c) for c, t in own)
         assert one.duration_us.tolist() == [max((t for _, t in own), default=0) + 1]
     assert trains.problem() is None
     assert read(folder).target.tolist() == [7] * len(drawn)
@@ -60,8 +58,7 @@ def test_batches_of_a_file_equal_those_of_memory(tmp_path):
     """Expected: the same samples held in memory, field by field, in any order and twice."""
     random = np.random.default_rng(0)
     recordings = [
-        Recording(random.integers(0, N, k), random.integers(0, 9000, k), 0)
-        for k in random.integers(0, 50, 20)
+        Recording(random.integers(0, N, k), random.integers(0, 9000, k), 0) for k in random.integers(0, 50, 20)
     ]
     trains = written(tmp_path / "train", recordings)
     memory = SpikeTrains(trains.indptr, trains.channel, trains.time_us, trains.duration_us, N)
@@ -85,8 +82,7 @@ def test_steps_of_a_file_equal_those_of_memory(tmp_path_factory, drawn, steps, d
     inputs = 3 if folded else N
     for counts in (False, True):
         ours, theirs = (
-            bin_spikes(own, steps, dt_s, fold=fold, inputs=inputs, counts=counts)
-            for own in (trains[position], memory)
+            bin_spikes(own, steps, dt_s, fold=fold, inputs=inputs, counts=counts) for own in (trains[position], memory)
         )
         assert torch.equal(ours.indptr, theirs.indptr)
         assert torch.equal(ours.index, theirs.index)
@@ -131,9 +127,7 @@ def test_memory_does_not_grow_with_the_samples(tmp_path):
     random = np.random.default_rng(0)
     grown = []
     for count in (625, 2500):
-        recordings = (
-            Recording(random.integers(0, 700, 8000), np.arange(8000) * 100, 0) for _ in range(count)
-        )
+        recordings = (Recording(random.integers(0, 700, 8000), np.arange(8000) * 100, 0) for _ in range(count))
         trains = written(tmp_path / str(count), recordings, channels=700)
         for position in torch.arange(count).split(125)[:2]:
             bin_spikes(trains[position], 100, 0.01)

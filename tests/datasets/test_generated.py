@@ -92,9 +92,7 @@ def test_impossible_and_certain_trials():
 def test_blocks_fire_where_they_are_and_nowhere_else():
     """Expected by hand at certainty: 2 x 3 spikes in one block, 1 x 2 in the other, in the middle of each step."""
     blocks = ActiveBlocks(*(np.array(each) for each in ((4, 0), (1, 5), (2, 1), (10, 0), (3, 2))))
-    found = sorted(
-        zip(*(each.tolist() for each in fire(np.random.default_rng(0), [(blocks, 1000.0)])), strict=True)
-    )
+    found = sorted(zip(*(each.tolist() for each in fire(np.random.default_rng(0), [(blocks, 1000.0)])), strict=True))
     expected = [(0, 5, 500), (0, 5, 1500)]
     expected += [(4, channel, 1000 * step + 500) for channel in (1, 2) for step in (10, 11, 12)]
     assert found == sorted(expected)

@@ -101,9 +101,7 @@ def characters_of(part: Samples, sample: int) -> list[set[int]]:
     """Which groups fire in each character of a sample."""
     trains = part.values[torch.tensor([sample])]
     steps = int(trains.duration_us) // 200_000
-    return [
-        set((trains.channel[trains.time_us // 200_000 == place] // 25).tolist()) for place in range(steps)
-    ]
+    return [set((trains.channel[trains.time_us // 200_000 == place] // 25).tolist()) for place in range(steps)]
 
 
 @pytest.mark.slow

@@ -43,9 +43,7 @@ def test_randman_equals_its_formula(spectrum):
     random = task.random(0)
     a, b, c = np.moveaxis(random.random((3, 1, 3, terms)), 2, 0)
     x = random.random((12, 1))[:, 0]
-    f = np.array(
-        [[reference_manifold(each, a[i, 0], b[i, 0], c[i, 0], spectrum) for i in range(3)] for each in x]
-    )
+    f = np.array([[reference_manifold(each, a[i, 0], b[i, 0], c[i, 0], spectrum) for i in range(3)] for each in x])
     stretched = (f - f.min(0)) / (f.max(0) - f.min(0) + 1e-7)
     expected = sorted(map(tuple, np.floor(stretched * 50_000).astype(int).tolist()))
     splits = task.load(NOWHERE)

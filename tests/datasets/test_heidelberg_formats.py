@@ -56,9 +56,7 @@ def test_half_precision_times_are_rounded_to_microseconds(tmp_path):
     with h5py.File(path, "w") as file:
         times = file.create_dataset("spikes/times", (1,), dtype=h5py.vlen_dtype(np.float32))
         times[0] = np.array([0.01, 0.0004997], np.float32)
-        file.create_dataset("spikes/units", (1,), dtype=h5py.vlen_dtype(np.uint16))[0] = np.array(
-            [1, 2], np.uint16
-        )
+        file.create_dataset("spikes/units", (1,), dtype=h5py.vlen_dtype(np.uint16))[0] = np.array([1, 2], np.uint16)
         file["labels"] = np.zeros(1, np.uint16)
     (one,) = recordings(path, [0], 1)
     assert np.asarray(one.time_us).tolist() == [10_000, 500]
@@ -78,9 +76,7 @@ def test_ssc_has_the_three_official_files(tmp_path):
     for split, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
         theirs = by_tonic(tonic().SSC(str(tmp_path), split=name), lambda events: events["x"])
         assert [label for label, _ in ours[split]] == [label for label, _ in theirs] == list(range(35))
-        assert [sorted(c for _, c in own) for _, own in ours[split]] == [
-            sorted(c for _, c in own) for _, own in theirs
-        ]
+        assert [sorted(c for _, c in own) for _, own in ours[split]] == [sorted(c for _, c in own) for _, own in theirs]
 
 
 def spoil_hdf5(path: Path, how: str) -> None:

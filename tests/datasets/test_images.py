@@ -122,10 +122,7 @@ def test_images_of_another_shape_or_number_are_refused(root):
     """Expected: files that are whole but do not belong together; one line with both shapes."""
     path = root / "fake" / "t10k-labels-idx1-ubyte"
     path.write_bytes(to_idx(np.zeros(29, dtype=np.uint8)))
-    Fake.file_sha256 = {
-        **Fake.file_sha256,
-        "t10k-labels-idx1-ubyte.gz": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
+    Fake.file_sha256 = {**Fake.file_sha256, "t10k-labels-idx1-ubyte.gz": hashlib.sha256(path.read_bytes()).hexdigest()}
     with raises_naming(InputError, "(30, 28, 28)", "(29,)"):
         Fake().load(root)
 

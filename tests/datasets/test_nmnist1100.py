@@ -49,11 +49,7 @@ def test_samples_are_the_files_of_their_split(root):
     made = Nmnist1100()
     splits = made.load(root)
     check(made, splits)
-    assert [torch.bincount(splits[split].target).tolist() for split in SPLITS] == [
-        [5] * 10,
-        [1] * 10,
-        [2] * 10,
-    ]
+    assert [torch.bincount(splits[split].target).tolist() for split in SPLITS] == [[5] * 10, [1] * 10, [2] * 10]
     found = []
     for split in SPLITS:
         values = splits[split].values

@@ -86,9 +86,7 @@ def test_windows_follow_each_other_and_targets_lie_ahead():
 
 def test_curves_are_sums_of_sines():
     """Expected: Fourier; a curve of periods that divide the duration has those frequencies and no other."""
-    task = PatternGeneration(
-        channels=3, outputs=2, duration_ms=1000, rate_hz=50.0, periods_ms=[1000, 500, 200], seed=1
-    )
+    task = PatternGeneration(channels=3, outputs=2, duration_ms=1000, rate_hz=50.0, periods_ms=[1000, 500, 200], seed=1)
     target = task.load(NOWHERE)["train"].target[0].numpy()
     assert target.shape == (1000, 2)
     assert np.abs(target).max(0) == pytest.approx([1, 1])
@@ -131,22 +129,16 @@ def test_a_run_is_scored_by_its_loss(name, runs_dir):
     assert record.classes is None
     assert record.test.accuracy is record.validation.accuracy is record.curve[0].validation_accuracy is None
     assert parse_model(to_json(record), RunRecord, "it") == record
-    assert f"validation loss {record.validation.loss:.4g}, test loss {record.test.loss:.4g}" in result_line(
-        record
-    )
+    assert f"validation loss {record.validation.loss:.4g}, test loss {record.test.loss:.4g}" in result_line(record)
     assert f"validation loss {record.validation.loss:.4g} (" in headline(record)
     assert "%" not in result_line(record)
-    assert record.curve[record.best_epoch].validation_loss == min(
-        line.validation_loss for line in record.curve
-    )
+    assert record.curve[record.best_epoch].validation_loss == min(line.validation_loss for line in record.curve)
     (path,) = runs_dir.rglob("predictions.csv")
     with path.open() as file:
         rows = list(csv.DictReader(file))
     outputs = build(spec).data.data_set.outputs()
     assert len(rows) == record.test.samples * spec.method.protocol.steps
-    error = np.array(
-        [[float(row[f"output_{k}"]) - float(row[f"target_{k}"]) for k in range(outputs)] for row in rows]
-    )
+    error = np.array([[float(row[f"output_{k}"]) - float(row[f"target_{k}"]) for k in range(outputs)] for row in rows])
     if name != "spike_patterns":
         assert (error**2).mean() == pytest.approx(record.test.loss, rel=1e-4)
     else:
@@ -171,10 +163,7 @@ def test_online_rule_learns_traces():
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (
-            ["experiment=mackey_glass", "loss=max_over_time"],
-            r"dataset=mackey_glass has trace; use loss=mean_squ",
-        ),
+        (["experiment=mackey_glass", "loss=max_over_time"], r"dataset=mackey_glass has trace; use loss=mean_squ"),
         (["experiment=spike_patterns", "loss=mean_squared_error"], r"has spikes; use loss=van_rossum$"),
         (["loss=mean_squared_error"], r"dataset=digits has class; use loss=max_over_time$"),
         (

@@ -118,9 +118,7 @@ def test_the_canary_sings():
         for kind, data in hostile(Path("x")).items()
         if kind in ("eval", "opener")
     }
-    assert all(
-        {"REDUCE"} <= set(codes) and {"GLOBAL", "STACK_GLOBAL"} & set(codes) for codes in asked.values()
-    )
+    assert all({"REDUCE"} <= set(codes) and {"GLOBAL", "STACK_GLOBAL"} & set(codes) for codes in asked.values())
 
 
 @pytest.fixture
@@ -169,10 +167,7 @@ def test_the_tutorials_pickle_gives_the_same_letters(root, protocol):
             lambda trials: [{"taxel_data": np.zeros((76, 11))}, *trials[1:]],
             r"trial 0 has taxel_data of shape \(76, 11\)",
         ),
-        (
-            lambda trials: [{"taxel_data": np.full((76, 12), 300)}, *trials[1:]],
-            "trial 0 has a value outside 0..255",
-        ),
+        (lambda trials: [{"taxel_data": np.full((76, 12), 300)}, *trials[1:]], "trial 0 has a value outside 0..255"),
         (
             lambda trials: [{"taxel_data": np.zeros((50, 12))}, *trials[1:]],
             r"trial 0 has taxel_data of shape \(50, 12\)",

@@ -105,10 +105,7 @@ HOSTILE = {
     "an object": (mat(matrix("x", 3, (1, 1))), "'x' is object, not numbers"),
     "a function": (mat(matrix("x", 16, (1, 1))), "'x' is function, not numbers"),
     "too large": (mat(matrix("x", 6, (100_000, 100_000))), r"'x' declares \(100000, 100000\), more than"),
-    "too large, packed": (
-        mat(packed(matrix("x", 6, (100_000, 100_000)))),
-        r"'x' declares \(100000, 100000\)",
-    ),
+    "too large, packed": (mat(packed(matrix("x", 6, (100_000, 100_000)))), r"'x' declares \(100000, 100000\)"),
     "negative": (mat(matrix("x", 6, (-4, 7))), "no MATLAB file|'x' declares"),
     "no numbers": (mat(matrix("x", 6, (3, 3))), "no MATLAB file of version 5, cut off or damaged"),
     "cut": (mat(packed(matrix("x", 6, (3, 3))))[:-6], "no MATLAB file of version 5, cut off or damaged"),
@@ -272,10 +269,7 @@ def test_accuracy_is_of_labelled_steps(root):
     for _ in range(2):
         evaluation.update(batch, path, output.transpose(0, 1), torch.tensor(0.5))
     scores = evaluation.scores()
-    assert (scores.samples, scores.labels) == (
-        6,
-        12,
-    )  # 4 labels in the first, 2 in the second, none in the third
+    assert (scores.samples, scores.labels) == (6, 12)  # 4 labels in the first, 2 in the second, none in the third
     assert scores.accuracy == pytest.approx(2 / 6)  # steps 0 and 3 of the first
 
 

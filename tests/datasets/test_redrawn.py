@@ -88,10 +88,7 @@ class Found(DataSet):
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """The same numbers three times."""
         self.sizes = dict.fromkeys(SPLITS, 4)
-        return {
-            name: Samples(torch.linspace(0, 1, 4)[:, None], torch.tensor([0, 0, 1, 1]), None)
-            for name in SPLITS
-        }
+        return {name: Samples(torch.linspace(0, 1, 4)[:, None], torch.tensor([0, 0, 1, 1]), None) for name in SPLITS}
 
 
 def test_sizes_that_files_tell_are_known_after_loading() -> None:

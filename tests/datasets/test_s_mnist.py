@@ -33,8 +33,7 @@ def test_s_mnist_as_tonic_makes_it(tmp_path, monkeypatch):
     class SmallMnist(Mnist):
         sizes = sizes(150, 50, 10)
         file_sha256: ClassVar[Mapping[str, str]] = {
-            name: hashlib.sha256((folder / name.removesuffix(".gz")).read_bytes()).hexdigest()
-            for name in FILES
+            name: hashlib.sha256((folder / name.removesuffix(".gz")).read_bytes()).hexdigest() for name in FILES
         }
 
     class Small(SMnist):

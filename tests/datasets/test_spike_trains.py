@@ -24,9 +24,7 @@ def some(count: int = 400, samples: int = 7, channels: int = 5, last_us: int = 2
 
 
 def as_set(trains: SpikeTrains) -> list[tuple[int, int, int]]:
-    return sorted(
-        zip(trains.sample().tolist(), trains.channel.tolist(), trains.time_us.tolist(), strict=True)
-    )
+    return sorted(zip(trains.sample().tolist(), trains.channel.tolist(), trains.time_us.tolist(), strict=True))
 
 
 def test_packing_keeps_every_spike_and_sorts():
@@ -37,14 +35,10 @@ def test_packing_keeps_every_spike_and_sorts():
     time_us = (random.random(400) * durations[sample]).astype(int)
     expected = sorted(
         (s, t, c)
-        for s, c, t in zip(
-            sample.tolist(), random.integers(0, 5, 400).tolist(), time_us.tolist(), strict=True
-        )
+        for s, c, t in zip(sample.tolist(), random.integers(0, 5, 400).tolist(), time_us.tolist(), strict=True)
     )
     trains = some()
-    stored = list(
-        zip(trains.sample().tolist(), trains.time_us.tolist(), trains.channel.tolist(), strict=True)
-    )
+    stored = list(zip(trains.sample().tolist(), trains.time_us.tolist(), trains.channel.tolist(), strict=True))
     assert stored == expected
     assert trains.problem() is None
     assert int(trains.indptr.diff()[-1]) == 0
@@ -115,10 +109,7 @@ def test_crop_is_a_switch():
 
 @pytest.mark.parametrize(
     ("channel", "time_us", "complaint"),
-    [
-        (2, 10, "has a spike outside channels 0..1"),
-        (0, 1001, "has a spike outside its sample's duration"),
-    ],
+    [(2, 10, "has a spike outside channels 0..1"), (0, 1001, "has a spike outside its sample's duration")],
 )
 def test_spoilt_trains_say_what_is_wrong(channel, time_us, complaint):
     """Expected: one line; a spike at the very end is fine."""

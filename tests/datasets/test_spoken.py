@@ -27,9 +27,7 @@ from tests.datasets.fakes import fake_fsdd, fake_speech_commands, write_wav
 from tests.messages import lines_naming, raises_naming
 
 FRONT_END = FrontEnd(rate_hz=8000, channels=16)
-PREPARED = (
-    default_data_dir() / "FSDD-spikes" / "fsdd_test.h5"
-)  # made by another program with the same numbers
+PREPARED = default_data_dir() / "FSDD-spikes" / "fsdd_test.h5"  # made by another program with the same numbers
 
 
 @pytest.fixture
@@ -157,9 +155,7 @@ def test_statistics_are_those_of_the_spikes_that_another_program_made():
         theirs = [file["spikes/units"][where[each.speaker, each.label][each.number]] for each in own]
     counts = np.array([[len(mine[1]), len(other)] for mine, other in zip(ours, theirs, strict=True)])
     assert np.abs(counts[:, 0] - counts[:, 1]).max() <= 0.01 * counts.mean()
-    rates = [
-        np.bincount(np.concatenate(each), minlength=64) / len(own) for each in ([c for _, c in ours], theirs)
-    ]
+    rates = [np.bincount(np.concatenate(each), minlength=64) / len(own) for each in ([c for _, c in ours], theirs)]
     np.testing.assert_allclose(rates[0], rates[1], atol=0.02 * rates[1].mean())
 
 
@@ -270,9 +266,7 @@ def test_prepared_files_hold_the_spikes_in_the_heidelberg_layout(fsdd, capsys):
     first = hashlib.sha256(path.read_bytes()).digest()
     assert main(["data", "prepare", "fsdd", "--to", str(fsdd / "out")]) == 0
     assert hashlib.sha256(path.read_bytes()).digest() == first
-    assert sorted(each.name for each in (fsdd / "out").iterdir()) == [
-        f"fsdd_{split}.h5" for split in sorted(SPLITS)
-    ]
+    assert sorted(each.name for each in (fsdd / "out").iterdir()) == [f"fsdd_{split}.h5" for split in sorted(SPLITS)]
     capsys.readouterr()
     assert main(["data", "prepare", "yin_yang", "--to", str(fsdd / "out")]) == 2
     assert lines_naming(capsys.readouterr().err, "yin_yang", "words")

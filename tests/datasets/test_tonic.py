@@ -212,9 +212,7 @@ def test_transforms_of_tonic_become_spikes_currents_or_frames(
         frames,
         DataLoader(frames, batch_size=4, shuffle=True),
         Subset(frames, range(20)),
-        opened(tf.ToSparseTensor(sensor_size=size, n_time_bins=10))
-        if hasattr(tf, "ToSparseTensor")
-        else frames,
+        opened(tf.ToSparseTensor(sensor_size=size, n_time_bins=10)) if hasattr(tf, "ToSparseTensor") else frames,
         real.MemoryCachedDataset(frames),
         real.DiskCachedDataset(frames, cache_path=str(tmp_path / "cached")),
     ]

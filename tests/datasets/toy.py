@@ -34,16 +34,9 @@ class Toy(DataSet):
 
 
 def make_data(data_set: DataSet | None = None, *, seed: int = 0, batch_size: int = 4, random: bool = False):
-    encoder = (
-        Rate(steps=3, dt_s=0.001, max_rate_hz=500.0) if random else Direct(steps=3, dt_s=0.001, gain=1.0)
-    )
+    encoder = Rate(steps=3, dt_s=0.001, max_rate_hz=500.0) if random else Direct(steps=3, dt_s=0.001, gain=1.0)
     data = SpikingData(
-        data_set or Toy(),
-        encoder,
-        data_dir=NOWHERE,
-        batch_size=batch_size,
-        seed=seed,
-        dtype=torch.float32,
+        data_set or Toy(), encoder, data_dir=NOWHERE, batch_size=batch_size, seed=seed, dtype=torch.float32
     )
     data.setup()
     return data

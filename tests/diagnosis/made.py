@@ -94,17 +94,13 @@ def network(
     last = len(sizes) - 2
     for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         if place == last:
-            neuron: Any = (
-                leaky(make_surrogate()) if spiking_readout else LeakyReadout(beta=0.9, learn_beta="none")
-            )
+            neuron: Any = leaky(make_surrogate()) if spiking_readout else LeakyReadout(beta=0.9, learn_beta="none")
             layers.append(DenseLayer("readout", n_in, n_out, neuron))
         else:
             gradient = "cut" if cut else "full"
             neuron = leaky(make_surrogate(), reset_gradient=reset_gradient)
             layers.append(
-                DenseLayer(
-                    f"hidden{place}", n_in, n_out, neuron, recurrence=recurrence, recurrence_gradient=gradient
-                )
+                DenseLayer(f"hidden{place}", n_in, n_out, neuron, recurrence=recurrence, recurrence_gradient=gradient)
             )
     with torch.no_grad():
         for layer in layers:

@@ -46,9 +46,7 @@ from tests.thinned import thinned_rows
         2,
     ),
 )
-def test_medians_of_an_independent_enumeration(
-    make: Callable[[], Surrogate], noise: float, cosine: float
-) -> None:
+def test_medians_of_an_independent_enumeration(make: Callable[[], Surrogate], noise: float, cosine: float) -> None:
     """Expected: medians over 20 networks that a program of plain torch, written apart, prints to three digits."""
     assert round(exact(make, noise_slope=noise).cosine, 3) == cosine
 
@@ -73,9 +71,7 @@ def test_one_unit_in_one_step_with_a_linear_loss_is_exact() -> None:
         for kind in ("raw", "peak1")
     )
     assert compare(raw.surrogate["readout"], raw.exact["readout"])[0]["relative_bias"] < 1e-12
-    assert compare(peak1.surrogate["readout"], peak1.exact["readout"])[0]["relative_bias"] == pytest.approx(
-        3 / 7
-    )
+    assert compare(peak1.surrogate["readout"], peak1.exact["readout"])[0]["relative_bias"] == pytest.approx(3 / 7)
 
 
 def test_the_exact_gradient_is_that_of_the_expected_loss() -> None:
@@ -166,9 +162,7 @@ def windows_network() -> tuple[Chain, Batch]:
     return made, Batch(x, target.transpose(0, 1), torch.full((3,), 30), torch.arange(3))
 
 
-@pytest.mark.parametrize(
-    ("window", "cosine"), [(1, 0.79), (2, 0.81), (5, 0.85), (10, 0.94), (15, 0.93), (30, 1.0)]
-)
+@pytest.mark.parametrize(("window", "cosine"), [(1, 0.79), (2, 0.81), (5, 0.85), (10, 0.94), (15, 0.93), (30, 1.0)])
 def test_windows_of_truncated_back_propagation(window: int, cosine: float) -> None:
     """Expected: cosines with full back-propagation that an independent program prints; 1 for a whole sequence."""
     net, given = windows_network()
@@ -195,12 +189,7 @@ def test_the_panel_names_every_reference_and_why_one_is_missing() -> None:
     """Each reference has a line; one without an area, and one with too many patterns, says so."""
     net, given = network([5, 6, 2], fast_sigmoid, gain=2.0, recurrence="all_to_all"), [batch(8, 3, 5, 2)]
     found = diagnose_network(
-        net,
-        Bptt(window=2),
-        given,
-        objective(),
-        generator=torch.Generator().manual_seed(0),
-        panels=("agreement",),
+        net, Bptt(window=2), given, objective(), generator=torch.Generator().manual_seed(0), panels=("agreement",)
     )
     by_reference = {(line.reference, line.layer): line for line in found.agreements or ()}
     cosine = by_reference["bptt", "hidden0"].cosine

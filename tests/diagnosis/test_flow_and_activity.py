@@ -63,9 +63,7 @@ def test_flow_of_two_batches_is_the_root_of_the_mean_square() -> None:
 
 def test_jacobian_is_beta_where_the_surrogate_is_zero() -> None:
     """Mathematics: J = beta I + V diag(psi), and psi = 0."""
-    found = diagnosed(
-        network([5, 4, 2], zero, recurrence="all_to_all", gain=2.0), [batch(8, 3, 5, 2)], objective()
-    )
+    found = diagnosed(network([5, 4, 2], zero, recurrence="all_to_all", gain=2.0), [batch(8, 3, 5, 2)], objective())
     assert (found.layers[0].jacobian_norm, found.layers[0].jacobian_radius) == pytest.approx((0.9, 0.9))
 
 
@@ -87,9 +85,7 @@ def test_jacobian_of_a_recurrent_layer_is_its_formula() -> None:
 def test_delayed_recurrence_has_no_jacobian_of_one_step() -> None:
     """Must differ: a reason where recurrent synapses delay. Must match: all else, and numbers where they do not."""
     given = batch(8, 3, 4, 2)
-    late, prompt = (
-        diagnosed(delayed(recurrent_delays=late), [given], objective()).layers[0] for late in (True, False)
-    )
+    late, prompt = (diagnosed(delayed(recurrent_delays=late), [given], objective()).layers[0] for late in (True, False))
     assert (late.jacobian_norm, late.jacobian_radius) == (None, None)
     assert missing(late.reasons["jacobian_norm"], "recurrent", "delay") == []
     assert prompt.jacobian_norm is not None
@@ -100,8 +96,7 @@ def test_silent_neurons_are_dead_to_a_compact_surrogate_alone() -> None:
     """Hand count: without input all potentials are 0, one threshold away, beyond a rectangle of width 0.5."""
     silent = batch(6, 3, 5, 2, rate=0.0)
     compact, tailed = (
-        diagnosed(network([5, 4, 2], make), [silent], objective()).layers[0]
-        for make in (rectangle, fast_sigmoid)
+        diagnosed(network([5, 4, 2], make), [silent], objective()).layers[0] for make in (rectangle, fast_sigmoid)
     )
     assert (compact.gradient_dead_fraction, tailed.gradient_dead_fraction) == (1.0, 0.0)
     assert (compact.in_window_fraction, tailed.in_window_fraction) == (0.0, 1.0)  # 1/36 is above 1/100
@@ -166,9 +161,7 @@ def test_bad_weights_and_panels_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="no samples"):
         diagnosed(net, [], objective())
     loud = network([5, 4, 2], fast_sigmoid, gain=5.0)
-    assert (
-        diagnosed(loud, [given], objective(), panels=("activity",)).advice == ()
-    )  # no gradient was asked for
+    assert diagnosed(loud, [given], objective(), panels=("activity",)).advice == ()  # no gradient was asked for
     with torch.no_grad():
         net.layers[0].weight[0, 0] = math.nan  # type: ignore[union-attr, operator, index]
     with pytest.raises(NonFiniteError) as stopped:
@@ -185,9 +178,7 @@ def test_nothing_of_the_network_changes() -> None:
         Bernoulli().begin(layer.neuron.surrogate)  # type: ignore[arg-type]
     net.engine = Engine("auto")
     before = net.layers[0].neuron.surrogate.noise_state.clone()  # type: ignore[union-attr, operator]
-    first, second = (
-        diagnosed(net, given, objective(), panels=("agreement", "flow", "activity")) for _ in range(2)
-    )
+    first, second = (diagnosed(net, given, objective(), panels=("agreement", "flow", "activity")) for _ in range(2))
     assert first == second
     assert torch.equal(net.layers[0].neuron.surrogate.noise_state, before)  # type: ignore[union-attr]
     assert net.engine.requested == "auto"
@@ -201,11 +192,7 @@ def test_nothing_of_the_network_changes() -> None:
 @pytest.mark.parametrize(
     ("sizes", "given", "reasons"),
     [
-        (
-            [5, 4, 2],
-            batch(6, 3, 5, 2, rate=0.0),
-            {"log_slope_per_step": "fewer than two steps have a gradient"},
-        ),
+        ([5, 4, 2], batch(6, 3, 5, 2, rate=0.0), {"log_slope_per_step": "fewer than two steps have a gradient"}),
         ([5, 4, 2], batch(6, 1, 5, 2), {"signal_to_noise": "one mini-batch has no scatter"}),
         ([5, 4, 2], batch(1, 3, 5, 2), {"jacobian_norm": "there is one time step"}),
         ([5, 2], batch(6, 3, 5, 2), {"in_window_fraction": "the neurons of this layer do not fire"}),
@@ -233,9 +220,7 @@ def test_without_recurrence_the_radius_is_that_of_the_decay_and_no_spike_passes_
     assert (passing[0].jacobian_norm, passing[0].jacobian_radius) == pytest.approx((0.9, 0.9))
     assert [layer.passing_steps for layer in passing] == [0.0, 6.0, 0.0]
     long = diagnosed(
-        network(
-            [5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0), recurrence="all_to_all", gain=0.5
-        ),
+        network([5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0), recurrence="all_to_all", gain=0.5),
         [batch(25, 3, 5, 2)],
         objective(),
     )
@@ -248,9 +233,7 @@ def test_a_forecast_and_a_level_of_passing_steps_share_their_border(steps: int) 
     """Hand count: slope 1 at each step makes as many passing steps; up to 22 nothing explodes or fails."""
     from sgbench.surrogates.constant import Constant
 
-    net = network(
-        [5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0), recurrence="all_to_all", gain=0.5
-    )
+    net = network([5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0), recurrence="all_to_all", gain=0.5)
     found = diagnosed(net, [batch(steps, 3, 5, 2)], objective())
     assert found.layers[0].passing_steps == steps
     assert (found.outlook == "explodes") == (DETACHED.level(steps) == "fails") == (steps > 22)
@@ -279,10 +262,7 @@ def test_with_the_reset_attached_growth_tells_and_passing_steps_do_not(gain: flo
         for gradient in ("attached", "detached")
     }
     assert [one.layers[0].passing_steps for one in found.values()] == [25, 25]
-    assert {gradient: one.outlook for gradient, one in found.items()} == {
-        "attached": attached,
-        "detached": "explodes",
-    }
+    assert {gradient: one.outlook for gradient, one in found.items()} == {"attached": attached, "detached": "explodes"}
     assert not [line for line in found["attached"].advice if "steps of slope 1" in line]
     grows = [line for line in found["attached"].advice if "times a step back in time" in line]
     assert bool(grows) == (attached == "explodes")

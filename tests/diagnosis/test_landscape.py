@@ -31,9 +31,7 @@ def test_the_line_of_a_soft_network_integrates_to_the_difference_of_its_loss() -
     soft = relaxed(network([5, 4, 2], functools.partial(sigmoid, 3.0), gain=1.0))
     loss = whole_loss(soft, [batch(6, 2, 5, 2)], objective())
     start = loss.weights()
-    end = start + 0.3 * torch.randn(
-        len(start), generator=torch.Generator().manual_seed(3), dtype=torch.float64
-    )
+    end = start + 0.3 * torch.randn(len(start), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     line = line_between(loss, start, end, points=101)
     assert line[0].loss is not None
     assert line[-1].loss is not None
@@ -105,22 +103,16 @@ def test_a_plane_of_a_quadratic_is_its_formula() -> None:
         torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((4, 4), (4,), (4,), (4,))
     )
     matrix = matrix @ matrix.T
-    bowl = WeightLoss(
-        lambda w: 0.5 * (w @ matrix @ w).item(), lambda w: matrix @ w, lambda: centre, lambda _: centre
-    )
+    bowl = WeightLoss(lambda w: 0.5 * (w @ matrix @ w).item(), lambda w: matrix @ w, lambda: centre, lambda _: centre)
     found = plane(bowl, centre, first, second, points=5)
     terms = [
-        0.5 * (one @ matrix @ other).item()
-        for one in (centre, first, second)
-        for other in (centre, first, second)
+        0.5 * (one @ matrix @ other).item() for one in (centre, first, second) for other in (centre, first, second)
     ]
     for b, row in zip(found.second, found.losses, strict=True):
         for a, loss in zip(found.first, row, strict=True):
             wanted = sum(
                 x * y * term
-                for (x, y), term in zip(
-                    ((x, y) for x in (1.0, a, b) for y in (1.0, a, b)), terms, strict=True
-                )
+                for (x, y), term in zip(((x, y) for x in (1.0, a, b) for y in (1.0, a, b)), terms, strict=True)
             )
             assert loss == pytest.approx(wanted)
     endless = WeightLoss(lambda _: float("inf"), lambda w: w, lambda: centre, lambda _: centre)
@@ -152,6 +144,4 @@ def test_short_steps_against_a_true_gradient_fall_and_along_it_rise() -> None:
     silent = network([5, 6, 2], functools.partial(sigmoid, 3.0), gain=0.01)
     traced = [trace(silent, each, goal) for each in batches]
     assert any(weight.grad is not None and weight.grad.any() for weight in traced[0].network.parameters())
-    assert (
-        falling_steps(silent, traced, batches, goal) is None
-    )  # its loss is that of no spikes, before and after
+    assert falling_steps(silent, traced, batches, goal) is None  # its loss is that of no spikes, before and after

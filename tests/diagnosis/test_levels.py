@@ -10,14 +10,7 @@ WORDS = ("experiment=temporal_order", "dataset.samples=[50,10,10]", "protocol.ba
 
 @pytest.mark.parametrize(
     ("steps", "level"),
-    [
-        (0.4, "short dependencies only"),
-        (0.5, "fine"),
-        (2.0, "fine"),
-        (2.1, "short"),
-        (22.0, "short"),
-        (23, "fails"),
-    ],
+    [(0.4, "short dependencies only"), (0.5, "fine"), (2.0, "fine"), (2.1, "short"), (22.0, "short"), (23, "fails")],
 )
 def test_borders_belong_to_the_level_inside(steps: float, level: str) -> None:
     """By hand: fine is 0.5 to 2; from there to 22, and below 0.5, what is near is learnt; above it fails."""
@@ -26,9 +19,7 @@ def test_borders_belong_to_the_level_inside(steps: float, level: str) -> None:
 
 
 @pytest.mark.one_in(4)
-@pytest.mark.parametrize(
-    ("width", "level"), [(0.05, "fine"), (0.5, "short dependencies only"), (4.0, "fails")]
-)
+@pytest.mark.parametrize(("width", "level"), [(0.05, "fine"), (0.5, "short dependencies only"), (4.0, "fails")])
 def test_diagnose_tells_the_level_of_a_recurrent_network(width: float, level: str) -> None:
     """Must match: passing steps of the panel decide; they grow with the width."""
     found = sgbench.diagnose(*WORDS, "surrogate=atan", f"width_fwhm={width}", panels=["activity"], batches=1)

@@ -59,14 +59,7 @@ def test_hooks_see_what_the_recorder_of_our_network_sees() -> None:
 
     (found,) = sgbench.diagnose_module(Whole(), given, loss).layers
     expected = diagnosed(ours, [given], objective()).layers[0]
-    for name in (
-        "grad_norm",
-        "nonzero_points",
-        "in_window_fraction",
-        "mean_slope",
-        "rate_per_step",
-        "dead_fraction",
-    ):
+    for name in ("grad_norm", "nonzero_points", "in_window_fraction", "mean_slope", "rate_per_step", "dead_fraction"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-5), name
     assert found.grad_norm_by_step == pytest.approx(expected.grad_norm_by_step, rel=1e-5)
     assert found.jacobian_norm is None

@@ -143,11 +143,7 @@ def cut(net: Dense, place: int) -> Dense:
 IMAGES, SPIKES = drawn(BATCH, 1, 14, 14), drawn(60, BATCH, 20, rate=0.3)
 FAULTS = {
     "dead layers at the loss of guessing": Case(
-        lambda: scaled(Images(), ["conv2", "fc"], 0.05, bias=0.0),
-        IMAGES,
-        of_counts,
-        "lif2",
-        "no neuron fires",
+        lambda: scaled(Images(), ["conv2", "fc"], 0.05, bias=0.0), IMAGES, of_counts, "lif2", "no neuron fires"
     ),
     "exploding gradient": Case(
         lambda: Recurrent(gain=12.0, spike_grad=surrogate.fast_sigmoid(slope=1)),
@@ -166,9 +162,7 @@ FAULTS = {
         "fire in more than 90 %",
     ),
     "too narrow a surrogate": Case(
-        lambda: scaled(
-            Dense(3, spike_grad=surrogate.fast_sigmoid(slope=10000)), ["fc.0", "fc.1", "fc.2"], 3.0
-        ),
+        lambda: scaled(Dense(3, spike_grad=surrogate.fast_sigmoid(slope=10000)), ["fc.0", "fc.1", "fc.2"], 3.0),
         drawn(BATCH, 64),
         of_potentials,
         "lif.0",
@@ -176,12 +170,7 @@ FAULTS = {
         "dead",
     ),
     "detached part": Case(
-        lambda: cut(Dense(), 0),
-        drawn(BATCH, 64),
-        of_potentials,
-        "lif.0",
-        "does not depend on this layer",
-        "dead",
+        lambda: cut(Dense(), 0), drawn(BATCH, 64), of_potentials, "lif.0", "does not depend on this layer", "dead"
     ),
 }
 HEALTHY = {
@@ -194,12 +183,8 @@ HEALTHY = {
     "convolution, counts": Case(
         lambda: scaled(Images(learn_beta=True), ["conv1", "conv2", "fc"], 2.5), IMAGES, of_counts
     ),
-    "convolution, potentials": Case(
-        lambda: scaled(Images(), ["conv1", "conv2"], 2.0), IMAGES, of_image_potentials
-    ),
-    "recurrent, learnt decay": Case(
-        lambda: Recurrent(spike_grad=surrogate.fast_sigmoid(slope=25)), SPIKES, of_mean
-    ),
+    "convolution, potentials": Case(lambda: scaled(Images(), ["conv1", "conv2"], 2.0), IMAGES, of_image_potentials),
+    "recurrent, learnt decay": Case(lambda: Recurrent(spike_grad=surrogate.fast_sigmoid(slope=25)), SPIKES, of_mean),
     "recurrent, synaptic": Case(
         lambda: Recurrent(synaptic=True, spike_grad=surrogate.fast_sigmoid(slope=25)), SPIKES, of_mean
     ),
@@ -321,6 +306,4 @@ def test_frozen_weights_are_named() -> None:
     net: Any = Dense()
     net.fc[1].requires_grad_(requires_grad=False)
     found = sgbench.diagnose_module(net, drawn(BATCH, 64), of_potentials)
-    assert found.advice == (
-        "lif.1: all of its weights are frozen (requires_grad=False) and stay as they are",
-    )
+    assert found.advice == ("lif.1: all of its weights are frozen (requires_grad=False) and stay as they are",)

@@ -13,13 +13,7 @@ from fastspiking.signals.spikes import SparseSpikes, dense
 from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.diagnosis import disturbed_input as of_input
 from sgbench.diagnosis import disturbed_network as of_network
-from sgbench.diagnosis.robustness import (
-    DISTURBANCES,
-    Disturbed,
-    RobustnessCurve,
-    checked_levels,
-    checked_names,
-)
+from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, checked_levels, checked_names
 from sgbench.errors import InputError
 from sgbench.losses.base import OutputLoss
 from sgbench.metrics.evaluation import Evaluation
@@ -82,9 +76,7 @@ def test_every_curve_begins_with_the_undisturbed_score_and_the_network_stays() -
     found = Disturbed(net, lambda: [batch], score, **given).curves(list(DISTURBANCES))
     assert [curve.reason for curve in found] == [None] * 9
     assert {curve.points[0].mean for curve in found} == {clean}
-    assert [len(curve.points) - 1 for curve in found] == [
-        len(kind.severities) for kind in DISTURBANCES.values()
-    ]
+    assert [len(curve.points) - 1 for curve in found] == [len(kind.severities) for kind in DISTURBANCES.values()]
     assert all(torch.equal(one, other) for one, other in zip(before, net.parameters(), strict=True))
     again = Disturbed(net, lambda: [batch], score, **given).curves(["threshold", "jitter_s"])
     assert again == [found[-1], found[0]]  # one disturbance does not shift the numbers of another
@@ -125,9 +117,7 @@ def test_jitter_keeps_spikes_inside_and_none_moves_without_it() -> None:
     assert ((moved != 0).sum((0, 1)) <= (dense(batch.x) != 0).sum((0, 1))).all()  # two in one place are one
     for sample, length in enumerate(batch.lengths.tolist()):
         assert not moved[length:, sample].any()
-    single = Batch(
-        SparseSpikes.of(torch.ones(1, 2, 3)), torch.zeros(2).long(), torch.ones(2).long(), torch.arange(2)
-    )
+    single = Batch(SparseSpikes.of(torch.ones(1, 2, 3)), torch.zeros(2).long(), torch.ones(2).long(), torch.arange(2))
     assert torch.equal(dense(of_input.make_jitter(1.0, drawn(), 1e-3)(single).x), torch.ones(1, 2, 3))
 
 
@@ -152,12 +142,7 @@ def test_batches_of_another_size_meet_the_same_disturbances() -> None:
     """Must match: two halves in a row are disturbed like the whole."""
     whole = some_batch()
     halves = [
-        Batch(
-            SparseSpikes.of(dense(whole.x)[:, part]),
-            whole.target[part],
-            whole.lengths[part],
-            whole.position[part],
-        )
+        Batch(SparseSpikes.of(dense(whole.x)[:, part]), whole.target[part], whole.lengths[part], whole.position[part])
         for part in (slice(0, 4), slice(4, 8))
     ]
     for make, severity in (
@@ -199,8 +184,7 @@ def test_bits_noise_and_mismatch_are_what_they_say() -> None:
         assert (weight - old).abs().max() <= old.abs().max() / 6 + 1e-12
     fine = of_network.with_bits(net, 32.0, drawn())
     assert all(
-        torch.allclose(*pair, rtol=0, atol=1e-8)
-        for pair in zip(fine.parameters(), net.parameters(), strict=True)
+        torch.allclose(*pair, rtol=0, atol=1e-8) for pair in zip(fine.parameters(), net.parameters(), strict=True)
     )
     assert score(fine, [some_batch()]).accuracy == score(net, [some_batch()]).accuracy
     wide = network([50, 40, 3], rectangle)

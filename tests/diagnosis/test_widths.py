@@ -22,12 +22,8 @@ def test_the_measures_are_those_of_numpy() -> None:
     first, second = width_measures([traced])
     assert (first.layer, second.layer) == ("hidden0", "hidden1")
     deltas = traced.layers[1].gradient().numpy().reshape(6, -1)  # type: ignore[union-attr]
-    np.testing.assert_allclose(
-        second.variation, [np.var(one) / np.mean(np.abs(one)) for one in deltas], rtol=1e-12
-    )
-    cosines = [
-        one @ two / np.sqrt(np.sum(one**2) * np.sum(two**2)) for one, two in itertools.pairwise(deltas)
-    ]
+    np.testing.assert_allclose(second.variation, [np.var(one) / np.mean(np.abs(one)) for one in deltas], rtol=1e-12)
+    cosines = [one @ two / np.sqrt(np.sum(one**2) * np.sum(two**2)) for one, two in itertools.pairwise(deltas)]
     np.testing.assert_allclose(second.consistency, cosines, rtol=1e-12)
     potentials = traced.layers[1].potentials().numpy().reshape(6, -1)
     np.testing.assert_allclose(second.spread, np.std(potentials, axis=1), rtol=1e-12)
@@ -36,9 +32,7 @@ def test_the_measures_are_those_of_numpy() -> None:
 def test_a_linear_chain_is_consistent() -> None:
     """Mathematics: one neuron of unit slope; dL/dI of every step is a multiple of that of the next, cosine 1."""
     linear = make("constant", normalisation="raw")
-    (layer,) = width_measures(
-        [trace(network([1, 1, 1], lambda: linear), batch(5, 1, 1, 1), objective(Sum()))]
-    )
+    (layer,) = width_measures([trace(network([1, 1, 1], lambda: linear), batch(5, 1, 1, 1), objective(Sum()))])
     assert layer.consistency == pytest.approx([1.0] * 4)
     assert layer.variation == pytest.approx([0.0] * 5, abs=1e-15)
     assert layer.in_window == (1.0,) * 5

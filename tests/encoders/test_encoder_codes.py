@@ -78,9 +78,7 @@ def test_values_on_the_grid_fall_into_their_own_step(dtype):
         k = torch.arange(most + 1)
         values = (k.double() / most).to(dtype)[None]
         latency = LinearLatency(steps=most + 1, dt_s=0.001, last_s=0.001 * most, threshold=0.0)
-        steps = first_steps(
-            latency.encode((1 - k.double() / most).to(dtype)[None], torch.Generator()).dense()
-        )
+        steps = first_steps(latency.encode((1 - k.double() / most).to(dtype)[None], torch.Generator()).dense())
         assert steps[:most] == k.tolist()[:most]
         burst = Burst(steps=most, dt_s=0.001, most=most, shortest_s=0.001, longest_s=0.001)
         assert burst.encode(values, torch.Generator()).dense().sum(0)[0].tolist() == k.tolist()
@@ -300,8 +298,7 @@ def test_step_forward_catches_up_with_a_jump():
     x = torch.zeros(1, 10, 1, dtype=torch.float64)
     x[:, 2:] = 0.9
     forward, crossing = (
-        encode(code(steps=10, dt_s=0.001, threshold=0.2), x)[:, 0, 0].tolist()
-        for code in (StepForward, LevelCrossing)
+        encode(code(steps=10, dt_s=0.001, threshold=0.2), x)[:, 0, 0].tolist() for code in (StepForward, LevelCrossing)
     )
     assert forward == [0, 0, 1, 1, 1, 1, 0, 0, 0, 0]
     assert crossing == [0, 0, 4, 0, 0, 0, 0, 0, 0, 0]

@@ -35,9 +35,7 @@ def encoded(encoder: Binned | CountOnly | TimeShuffled, values: SpikeTrains, see
     return x * (torch.arange(STEPS)[:, None] < encoder.lengths(values))[..., None]
 
 
-@pytest.mark.parametrize(
-    "encoder", [CountOnly(**OPTIONS, gain=1.0), TimeShuffled(**OPTIONS, channels="apart")]
-)
+@pytest.mark.parametrize("encoder", [CountOnly(**OPTIONS, gain=1.0), TimeShuffled(**OPTIONS, channels="apart")])
 def test_controls_keep_each_channels_count_and_each_length(encoder):
     """Expected: the sums over time of the binned code; its lengths; nothing beyond them."""
     binned = Binned(**OPTIONS)

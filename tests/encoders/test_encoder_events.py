@@ -42,9 +42,7 @@ def trains_of(drawn: list[tuple[int, int, int]], channels: int = 70) -> SpikeTra
 
 
 @many
-@given(
-    spikes, widths, st.integers(1, 50), st.sampled_from([1, 2, 3, 100]), st.sampled_from(["camera", "plain"])
-)
+@given(spikes, widths, st.integers(1, 50), st.sampled_from([1, 2, 3, 100]), st.sampled_from(["camera", "plain"]))
 def test_as_counts_every_spike_arrives_where_it_belongs(drawn, dt_s, steps, pool, kind):
     """Expected: Python's own count over (sample, step, pooled place), and the rest is what `truncated` says."""
     code = encoder(dt_s=dt_s, steps=steps, pool=pool, image=IMAGE if kind == "camera" else None)
@@ -97,9 +95,7 @@ def test_binary_is_one_where_counts_are_not_zero(drawn, pool):
 def test_without_compiled_loops_the_same_comes_of_sorting(form, pool, monkeypatch):
     """Must match: field by field, where numba cannot be used."""
     random = np.random.default_rng(0)
-    trains = trains_of(
-        list(zip(*(random.integers(0, high, 500).tolist() for high in (3, 70, 40_000)), strict=True))
-    )
+    trains = trains_of(list(zip(*(random.integers(0, high, 500).tolist() for high in (3, 70, 40_000)), strict=True)))
     code = encoder(form=form, pool=pool, steps=30, image=IMAGE)
     fast = code.encode(trains, NOTHING)
     monkeypatch.setattr("fastspiking.bins._loops", lambda: None)
@@ -177,9 +173,7 @@ def test_tonics_frames_drop_what_we_keep():
     kept = []
     for how in ({"n_time_bins": 10}, {"time_window": 30_000}):
         kept.append(int(transforms.ToFrame(sensor_size=(7, 5, 1), **how)(events).sum()))
-    ours = encoder(dt_s=0.03, steps=11).encode(
-        SpikeTrains.of([0] * 4000, channel, time_us, [310_000], 35), NOTHING
-    )
+    ours = encoder(dt_s=0.03, steps=11).encode(SpikeTrains.of([0] * 4000, channel, time_us, [310_000], 35), NOTHING)
     assert kept[0] == 3999
     assert kept[1] < 3999
     assert ours.dense().sum() == 4000

@@ -75,9 +75,7 @@ def some_trains(dtype: torch.dtype = torch.float64) -> SpikeTrains:
 
 
 SOME = {"values": some_values, "traces": some_traces, "spikes": some_trains}
-every_form = pytest.mark.parametrize(
-    ("name", "form"), [(name, form) for name in NAMES for form in make(name).takes]
-)
+every_form = pytest.mark.parametrize(("name", "form"), [(name, form) for name in NAMES for form in make(name).takes])
 
 
 @pytest.mark.one_in(4)
@@ -121,9 +119,7 @@ def split_in_batches(name: str, form: str, batch_size: int, order: Tensor, seed:
     """The whole split, encoded batch by batch, in the order of visiting."""
     samples = Samples(SOME[form](), torch.zeros(11, dtype=torch.int64), None)
     noise = generator(seed, "encoding", "test")
-    batches = Batches(
-        samples, make(name), batch_size=batch_size, order=order, noise=noise, dtype=torch.float64
-    )
+    batches = Batches(samples, make(name), batch_size=batch_size, order=order, noise=noise, dtype=torch.float64)
     return torch.cat([dense(batch.x) for batch in batches], dim=1)
 
 
@@ -143,9 +139,7 @@ def test_only_random_codes_depend_on_the_seed(name, form):
     """Must differ for random codes, must match for the others: what the seed of the stream changes."""
     order = torch.arange(11)
     first, other = (split_in_batches(name, form, 11, order, seed=seed) for seed in (0, 1))
-    assert torch.equal(first, other) == (
-        name not in ("rate", "poisson", "time_shuffled", "time_shuffled_direct")
-    )
+    assert torch.equal(first, other) == (name not in ("rate", "poisson", "time_shuffled", "time_shuffled_direct"))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "traces" in make(name).takes])
@@ -166,12 +160,7 @@ def test_bytes_are_fractions_of_255():
     for values in (pixels, pixels.double() / 255):
         samples = Samples(values, torch.zeros(4, dtype=torch.int64), None)
         (batch,) = Batches(
-            samples,
-            make("direct"),
-            batch_size=4,
-            order=torch.arange(4),
-            noise=torch.Generator(),
-            dtype=torch.float64,
+            samples, make("direct"), batch_size=4, order=torch.arange(4), noise=torch.Generator(), dtype=torch.float64
         )
         codes.append(batch.x)
     assert torch.equal(*codes)
@@ -224,9 +213,7 @@ def steps_of(spikes: Tensor) -> list[int | None]:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{}, {"threshold": 0.7}, {"steps": 400}, {"tau_eff_s": 0.0013}, {"dt_s": 0.0007, "steps": 3}],
-    ids=str,
+    "changes", [{}, {"threshold": 0.7}, {"steps": 400}, {"tau_eff_s": 0.0013}, {"dt_s": 0.0007, "steps": 3}], ids=str
 )
 def test_latency_equals_the_closed_form(changes):
     """Expected: t = tau ln(x / (x - threshold)) in Python, on a grid of prime spacing and at the edges.

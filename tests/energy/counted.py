@@ -78,9 +78,7 @@ def make_network(
 
 
 def make_batch(x: Tensor, lengths: list[int]) -> Batch:
-    return Batch(
-        x, torch.zeros(len(lengths), dtype=torch.int64), torch.tensor(lengths), torch.arange(len(lengths))
-    )
+    return Batch(x, torch.zeros(len(lengths), dtype=torch.int64), torch.tensor(lengths), torch.arange(len(lengths)))
 
 
 @torch.no_grad()
@@ -106,12 +104,7 @@ def totals(counts: OpCounts) -> list[dict[str, Any]]:
     return layers
 
 
-NOTHING = {
-    "normalisation_operations": 0,
-    "pooling_operations": 0,
-    "residual_additions": 0,
-    "delay_operations": 0,
-}
+NOTHING = {"normalisation_operations": 0, "pooling_operations": 0, "residual_additions": 0, "delay_operations": 0}
 
 
 class Case:

@@ -10,9 +10,7 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 def synapses(effective: int, dense: int, *, source: str = "input", **changes: Any) -> SynapseCounts:
     """One group of connections of binary spikes."""
     plain = {"wiring": "all_to_all", "operation": "accumulate", "weight_bits": 32}
-    return SynapseCounts(
-        source=source, effective=Count(total=effective), dense=Count(total=dense), **(plain | changes)
-    )
+    return SynapseCounts(source=source, effective=Count(total=effective), dense=Count(total=dense), **(plain | changes))
 
 
 def layer(name: str, neurons: int, *groups: SynapseCounts, **totals: int) -> LayerCounts:

@@ -155,9 +155,7 @@ def test_pooled_seeds_cost_their_mean():
     """Expected: the mean of both energies, on a target of every kind of term."""
     seeds = [spiking(events=40, sent=6), spiking(events=90, sent=20)]
     for name in ("horowitz_45nm_sram", "loihi1_board", "lemaire_int32"):
-        energies = [
-            price(each, target=TARGETS[name], dt_s=1e-3).dynamic_nj for each in (*seeds, pooled(seeds))
-        ]
+        energies = [price(each, target=TARGETS[name], dt_s=1e-3).dynamic_nj for each in (*seeds, pooled(seeds))]
         values = [energy.value for energy in energies if energy is not None]
         assert values[2] == pytest.approx((values[0] + values[1]) / 2)
 
@@ -175,9 +173,7 @@ intervals = st.builds(
     st.integers(0, 3).map(float),
     st.integers(0, 3).map(float),
 )
-some_parts = st.dictionaries(
-    st.sampled_from(["accumulate", "neuron_update", "spike_sent"]), intervals, min_size=1
-)
+some_parts = st.dictionaries(st.sampled_from(["accumulate", "neuron_update", "spike_sent"]), intervals, min_size=1)
 
 
 @settings(max_examples=60)
@@ -189,8 +185,7 @@ def test_share_equals_brute_force_over_corners(a: Parts, b: Parts):
     scores = []
     for ends in itertools.product(("low", "high"), repeat=len(names)):
         sums = [
-            sum(getattr(parts.get(name, zero), end) for name, end in zip(names, ends, strict=True))
-            for parts in (a, b)
+            sum(getattr(parts.get(name, zero), end) for name, end in zip(names, ends, strict=True)) for parts in (a, b)
         ]
         scores.append(0.5 if sums[0] == sums[1] else float(sums[0] < sums[1]))
     found = cheaper_share(a, b)

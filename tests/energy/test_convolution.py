@@ -20,9 +20,7 @@ def test_reached_places_and_operations(image, side, stride):
     weight = torch.zeros(3, image[0], side, side)
     fan = Fan(weight, image, stride=stride, currents=1)
     inputs = image[0] * image[1] * image[2]
-    signal = (torch.rand(4, 2, inputs, generator=generator) < 0.03).float() * torch.tensor([1.0, -0.5])[
-        :, None
-    ]
+    signal = (torch.rand(4, 2, inputs, generator=generator) < 0.03).float() * torch.tensor([1.0, -0.5])[:, None]
     signal[0, 0, 0] = 1
 
     def convolved(flat):
@@ -31,12 +29,7 @@ def test_reached_places_and_operations(image, side, stride):
     all_of_it = convolved((signal != 0).float())
     assert all_of_it.count_nonzero() > 0
     assert inputs == 1 or all_of_it.count_nonzero() < all_of_it.numel()
-    for form in (
-        signal,
-        signal.double(),
-        signal.transpose(0, 1).contiguous().transpose(0, 1),
-        SparseSpikes.of(signal),
-    ):
+    for form in (signal, signal.double(), signal.transpose(0, 1).contiguous().transpose(0, 1), SparseSpikes.of(signal)):
         operations, reached = fan.spread(form)
         assert operations.tolist() == all_of_it.sum((1, 2, 3)).view(4, 2).tolist()
         expected = (all_of_it[:, 0] > 0).view(4, 2, -1)

@@ -18,17 +18,7 @@ from sgbench.errors import InputError
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.training.build import build
-from tests.energy.counted import (
-    NOTHING,
-    RECURRENCES,
-    cases,
-    count,
-    few,
-    inside,
-    make_batch,
-    make_network,
-    totals,
-)
+from tests.energy.counted import NOTHING, RECURRENCES, cases, count, few, inside, make_batch, make_network, totals
 
 # --- a count by hand
 
@@ -50,9 +40,7 @@ def copying_network(recurrence: str) -> Mlp:
 
 BY_HAND = make_batch(
     # sample a (4 steps), sample b (2 steps, then padding that is not 0)
-    torch.tensor(
-        [[[1, 0], [0, 0]], [[1, 1], [0, 1]], [[0, 0], [1, 1]], [[0, 1], [1, 1]]], dtype=torch.float64
-    ),
+    torch.tensor([[[1, 0], [0, 0]], [[1, 1], [0, 1]], [[0, 0], [1, 1]], [[0, 1], [1, 1]]], dtype=torch.float64),
     [4, 2],
 )
 
@@ -113,8 +101,7 @@ def test_one_to_one_reaches_one_neuron():
     """Expected by hand: neuron 0 alone fires in step 0, nothing enters in step 1, where its own synapse ends."""
     x = torch.tensor([[[1, 0]], [[0, 0]]], dtype=torch.float64)
     found = {
-        recurrence: totals(count(copying_network(recurrence), make_batch(x, [2])))[0]
-        for recurrence in RECURRENCES
+        recurrence: totals(count(copying_network(recurrence), make_batch(x, [2])))[0] for recurrence in RECURRENCES
     }
     reached = {recurrence: layer["neuron_updates_with_input"] for recurrence, layer in found.items()}
     assert reached == {"none": 2, "one_to_one": 3, "all_to_all": 4}

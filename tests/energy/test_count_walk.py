@@ -16,18 +16,8 @@ from tests.energy.counted import NOTHING, Case, cases, count, few, inside, total
 ARITHMETIC = {  # multiplications, additions, comparisons, state words per neuron and step, from the equations
     "leaky": (1, 2, 1, 1),  # beta u; + I, - theta s; > theta; u
     "synaptic": (2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s; > theta; i and u
-    "alif": (
-        3,
-        4,
-        1,
-        2,
-    ),  # rho a, beta u, kappa a; + s, + I, - theta s, theta + kappa a; > threshold; a and u
-    "adlif": (
-        5,
-        5,
-        1,
-        2,
-    ),  # rho w, a u, beta u, gain I, gain w; + a u, + b s, - w, + I, - theta s; > theta; w and u
+    "alif": (3, 4, 1, 2),  # rho a, beta u, kappa a; + s, + I, - theta s, theta + kappa a; > threshold; a and u
+    "adlif": (5, 5, 1, 2),  # rho w, a u, beta u, gain I, gain w; + a u, + b s, - w, + I, - theta s; > theta; w and u
     "leaky_readout": (1, 1, 0, 1),  # kappa y; + I; y
 }
 
@@ -50,9 +40,7 @@ def walk(case: Case) -> list[dict[str, Any]]:
         kind = case.readout if is_readout else case.kind
         source_kind = case.input_kind if depth == 0 else "binary"
         names = ["input", *(f"hidden{k}" for k in range(depth)), layer.name]
-        layers.append(
-            as_totals(tally, kind, source_kind, names[depth], names[depth + 1], layer.recurrence, layer.bias)
-        )
+        layers.append(as_totals(tally, kind, source_kind, names[depth], names[depth + 1], layer.recurrence, layer.bias))
     return layers
 
 

@@ -49,17 +49,7 @@ def test_price_and_its_picture(capsys, tmp_path):
     assert lines_naming(text, "xylo_audio2", "Xylo")
     pictures = [tmp_path / name for name in ("a.png", "b.png")]
     for picture in pictures:
-        said(
-            capsys,
-            "price",
-            RECORD,
-            "--target",
-            "loihi1_board",
-            "--target",
-            "lemaire_int32",
-            "--plot",
-            str(picture),
-        )
+        said(capsys, "price", RECORD, "--target", "loihi1_board", "--target", "lemaire_int32", "--plot", str(picture))
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
     assert pictures[0].read_bytes().startswith(b"\x89PNG")
     tree = json.loads(said(capsys, "price", RECORD, "--target", "loihi1", "--json"))
@@ -118,10 +108,7 @@ def test_meter_says_what_is_not_available(capsys):
         (["price", RECORD, "--target", "loihi"], "did you mean 'loihi"),
         (["price", "nowhere.json"], "nowhere.json: no such file; name the folder of one run"),
         (["price", RECORD, "--plot", "x.txt"], "--plot x.txt"),
-        (
-            ["price", RECORD, "--target", "xylo_audio2", "--plot", "x.png"],
-            "no target has a total to draw",
-        ),
+        (["price", RECORD, "--target", "xylo_audio2", "--plot", "x.png"], "no target has a total to draw"),
         (["explain", RECORD, "--target", "nothing"], "energy target 'nothing' does not exist"),
         (["fit", RECORD, "--target", "horowitz_45nm"], "states no limits of a chip"),
         (["price", str(BOARD)], "holds no record.json; name the folder of one run"),

@@ -37,8 +37,7 @@ def test_means_have_the_interval_of_their_samples():
     each = np.array([3, 9, 4, 0, 7])
     counts = network(layer("a", 1, synapses(int(each.sum()), 50), spikes_sent=2), samples=5, steps=5)
     squares = Spread(
-        synaptic_operations_squared=Count(total=int((each**2).sum())),
-        spikes_sent_squared=Count(reason="too large"),
+        synaptic_operations_squared=Count(total=int((each**2).sum())), spikes_sent_squared=Count(reason="too large")
     )
     found = footprint(counts.model_copy(update={"spread": squares}))
     assert found.synaptic_operations.value == each.mean()

@@ -58,19 +58,13 @@ def test_spread_is_the_sum_of_squares_of_samples():
     whole = OperationCounter(network, "binary", bits=64)
     for chosen in ([0], [1], [0, 1]):
         lengths = torch.tensor([2] * len(chosen))
-        part = Batch(
-            x[:, chosen], torch.zeros(len(chosen), dtype=torch.long), lengths, torch.arange(len(chosen))
-        )
+        part = Batch(x[:, chosen], torch.zeros(len(chosen), dtype=torch.long), lengths, torch.arange(len(chosen)))
         counter = whole if len(chosen) > 1 else OperationCounter(network, "binary", bits=64)
         with torch.no_grad():
             counter.update(part, network.unroll(part.x, lengths, keep=frozenset({SPIKES})))
         if len(chosen) == 1:
             alone.append(
-                sum(
-                    group.effective.total or 0
-                    for layer in counter.result().layers
-                    for group in layer.synapses
-                )
+                sum(group.effective.total or 0 for layer in counter.result().layers for group in layer.synapses)
             )
     spread = whole.result().spread
     assert spread is not None

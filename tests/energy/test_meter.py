@@ -29,9 +29,7 @@ def test_packages_are_read_and_their_parts_are_not(rapl):
     """A part is in its package, so it would count twice."""
     found, _ = meters(rapl)
     ours = [meter for meter in found if meter.name.startswith("RAPL")]
-    assert [(meter.name, meter.read_j(), meter.wraps_at_j) for meter in ours] == [
-        ("RAPL package-0", 2.0, 10.0)
-    ]
+    assert [(meter.name, meter.read_j(), meter.wraps_at_j) for meter in ours] == [("RAPL package-0", 2.0, 10.0)]
 
 
 def test_no_meter_is_said_not_zero(tmp_path):

@@ -115,9 +115,7 @@ def test_kind_follows_the_declaration_never_the_values():
     x = spikes(3, 4)
     network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     real, binary = (count(network, x, kind=kind) for kind in ("real", "binary"))
-    kinds = [
-        [layer.synapses[0].operation for layer in found.layers if layer.synapses] for found in (real, binary)
-    ]
+    kinds = [[layer.synapses[0].operation for layer in found.layers if layer.synapses] for found in (real, binary)]
     assert kinds == [["multiply_accumulate"] * 2, ["accumulate", "multiply_accumulate"]]
 
 
@@ -335,10 +333,7 @@ def test_the_largest_of_spikes_is_a_spike_also_by_a_function():
         def forward(self, x: Tensor) -> Tensor:
             return self.fc(self.pool(x, 2).flatten(1))
 
-    for pool, expected in (
-        (functional.max_pool1d, "accumulate"),
-        (functional.avg_pool1d, "multiply_accumulate"),
-    ):
+    for pool, expected in ((functional.max_pool1d, "accumulate"), (functional.avg_pool1d, "multiply_accumulate")):
         found = count(Pooled(pool), spikes(2, 1, 4), kind="binary")
         assert found.layers[-1].synapses[0].operation == expected
 
@@ -350,12 +345,7 @@ def test_batches_order_and_precision_do_not_matter():
     """Expected: the same totals however the samples are batched, ordered, and in float64."""
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(1, 2, 3, padding=1),
-        nn.BatchNorm2d(2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(8, 3),
+        nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)
     )
     x = torch.randint(-2, 3, (6, 1, 4, 4)).float()
     whole = count(network, x)

@@ -18,14 +18,7 @@ from tests.energy.some_spikes import few, spikes
 # --- recurrent layers
 
 ARITHMETIC = {  # of a unit and step: gates, multiplications, additions, comparisons, functions, words of state
-    nn.LSTM: (
-        4,
-        3,
-        5,
-        0,
-        5,
-        2,
-    ),  # i f o: sigmoid, g and c: tanh; f c, i g, o tanh(c); 4 sums of W x and U h, + for c
+    nn.LSTM: (4, 3, 5, 0, 5, 2),  # i f o: sigmoid, g and c: tanh; f c, i g, o tanh(c); 4 sums of W x and U h, + for c
     nn.GRU: (3, 3, 5, 0, 3, 1),  # r, z: sigmoid, n: tanh; r (U h), (1 - z) n, z h; 3 sums, 1 - z, + for h
     nn.RNN: (1, 0, 1, 0, 1, 1),
 }
@@ -106,12 +99,9 @@ def test_a_cell_over_time_counts_as_the_layer_does():
             return state
 
     stepwise = Stepwise()
-    stepwise.cell.load_state_dict(
-        {name.removesuffix("_l0"): value for name, value in layer.state_dict().items()}
-    )
+    stepwise.cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     counters = [
-        ModuleCounter(each.eval(), input_kind="real", bits=32, fold_batch_norm=False)
-        for each in (layer, stepwise)
+        ModuleCounter(each.eval(), input_kind="real", bits=32, fold_batch_norm=False) for each in (layer, stepwise)
     ]
     for counter in counters:
         counter(x, samples=2, steps=8)

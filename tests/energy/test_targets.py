@@ -219,9 +219,7 @@ def test_active_and_idle_updates_are_told_apart():
 def test_narrow_operands_move_fewer_bits():
     """Must differ: the same counts on an int8 target read a quarter of the bits, and the assumption is named."""
     priced = [one_price("weight_read", 1.0, per="bit")]
-    wide, narrow = (
-        price(spiking(), target=target(*priced, operand_bits=bits), dt_s=1e-3) for bits in (None, 8)
-    )
+    wide, narrow = (price(spiking(), target=target(*priced, operand_bits=bits), dt_s=1e-3) for bits in (None, 8))
     assert wide.dynamic_nj is not None
     assert narrow.dynamic_nj is not None
     assert wide.dynamic_nj.value == 4 * narrow.dynamic_nj.value
@@ -339,8 +337,7 @@ def test_one_to_one_spikes_stay_on_their_core():
 def test_more_chips_draw_more_static_power():
     """By hand: 300 neurons on Loihi fit one chip; 200 000 need 196 cores, so two chips and twice the power."""
     small, large = (
-        network(layer("a", neurons, synapses(1, neurons), neuron_updates=neurons))
-        for neurons in (300, 200_000)
+        network(layer("a", neurons, synapses(1, neurons), neuron_updates=neurons)) for neurons in (300, 200_000)
     )
     powers = [price(counts, target=TARGETS["loihi1"], dt_s=1e-3).static_nj for counts in (small, large)]
     assert powers[0] is not None
@@ -352,9 +349,7 @@ def test_every_count_of_a_layer_is_asked_for():
     """A guard: no field of a record is forgotten by the prices."""
     names = [field for field, info in LayerCounts.model_fields.items() if info.annotation is Count]
     counts = network(layer("a", 2, synapses(1, 2), **dict.fromkeys(names, 7)))
-    asked = {
-        each.operation for each in operation_counts(counts, {}) if each.count is not None and each.count.value
-    }
+    asked = {each.operation for each in operation_counts(counts, {}) if each.count is not None and each.count.value}
     assert {"normalisation_operation", "pooling_operation", "residual_addition", "delay_operation"} <= asked
     assert {"weight_read", "state_read", "state_write", "bias_addition", "spike_sent"} <= asked
 

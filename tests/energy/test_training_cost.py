@@ -66,19 +66,13 @@ def cost_of(made, sizes):
         ((), (1, 1, 64 * 10 / (64 * 64 + 64 * 10))),
         (("protocol.hidden=[8,4]",), (1, 1, (32 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8]", "network.recurrence=all_to_all"), (1, 1, (64 + 80) / (512 + 64 + 80))),
-        (
-            ("protocol.hidden=[8]", *CUT),
-            (1, 1, 80 / (512 + 64 + 80)),
-        ),
+        (("protocol.hidden=[8]", *CUT), (1, 1, 80 / (512 + 64 + 80))),
         (("protocol.hidden=[8]", "rule=frozen", "rule.learn=readout"), (1, 80 / 592, 0)),
         (("protocol.hidden=[8,4]", "rule=feedback_alignment"), (1, 1, (32 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8,4]", "rule=ottt"), (1, 1, (32 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8,4]", "rule=dfa"), (1, 1, (80 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8]", "network.recurrence=all_to_all", "rule=sdfa"), (1, 1, (64 + 80) / 656)),
-        (
-            ("protocol.hidden=[8]", *CUT, "rule=eprop", "rule.form=unrolled"),
-            (1, 1, 80 / (512 + 64 + 80)),
-        ),
+        (("protocol.hidden=[8]", *CUT, "rule=eprop", "rule.form=unrolled"), (1, 1, 80 / (512 + 64 + 80))),
         (("protocol.hidden=[8,4]", "rule=local"), (1, 1, 2 * (80 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8]", "rule=frozen"), (1, 0, 0)),
         (("protocol.hidden=[8,4]", *WITH_CURRENTS, "rule=eventprop"), (1, 1, (32 + 40) / (512 + 32 + 40))),
@@ -162,9 +156,7 @@ def test_a_converted_network_is_trained_in_one_pass_a_sample():
     assert found.validation == 25 * found.forward
 
 
-@pytest.mark.parametrize(
-    ("weights", "fired"), [(5.0, 8), (0.0, 0)], ids=["all fire at the first event", "none fires"]
-)
+@pytest.mark.parametrize(("weights", "fired"), [(5.0, 8), (0.0, 0)], ids=["all fire at the first event", "none fires"])
 def test_spikes_between_steps_are_priced_by_arrival_by_hand(weights, fired):
     """On paper: E events a sample by 8 weights, 8 spikes or none by 10; again by weight, and by time."""
     words = ("protocol.hidden=[8]", "network=first_spike", "loss=first_spike")
@@ -242,10 +234,7 @@ def test_what_a_rule_holds_and_hears(words, numbers, locality):
 def test_command(tmp_path, capsys):
     """Of a record on disk: its parts, what was measured, and the sizes of the split that the catalogue states."""
     made = record(of=compose([]).method)
-    synapses = (
-        sum(group.dense.total for layer in made.counts.layers for group in layer.synapses)
-        // made.counts.steps
-    )
+    synapses = sum(group.dense.total for layer in made.counts.layers for group in layer.synapses) // made.counts.steps
     (tmp_path / "record.json").write_bytes(to_json(made.model_copy(update={"peak_memory_bytes": 3 << 20})))
     assert main(["energy", "train", str(tmp_path)]) == 0
     told = capsys.readouterr().out

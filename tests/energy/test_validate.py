@@ -36,9 +36,7 @@ def test_left_out_lines_are_those_of_numpy(name):
         values = []
         for corner in range(2 ** len(others)):
             signs = np.array([1 if corner >> bit & 1 else -1 for bit in range(len(others))])
-            y = np.array(
-                [each.power_mw + sign * each.half_mw for each, sign in zip(others, signs, strict=True)]
-            )
+            y = np.array([each.power_mw + sign * each.half_mw for each, sign in zip(others, signs, strict=True)])
             values.append(np.polyval(np.polyfit(x / 1e9, y, 1), point.events_per_s / 1e9) * 1e6)
         found = left_out_line(points, index)
         assert (found.low, found.high) == pytest.approx((min(values), max(values)), rel=1e-6)
@@ -94,9 +92,7 @@ def test_a_constant_added_to_every_size_changes_no_verdict():
                 point.model_copy(
                     update={
                         "measured_nj": point.measured_nj.model_copy(
-                            update={
-                                end: getattr(point.measured_nj, end) + 1e6 for end in ("value", "low", "high")
-                            }
+                            update={end: getattr(point.measured_nj, end) + 1e6 for end in ("value", "low", "high")}
                         )
                     }
                 )

@@ -27,9 +27,7 @@ from tests.entries import spec_with
 
 NEURONS = ("adlif", "alif", "leaky", "leaky_readout", "synaptic")
 """Between them they use every coefficient of a spec; `tests/catalogue/test_neuron_contract.py` runs every entry."""
-SHAPES = tuple(
-    name for name in catalogue.entries("surrogate") if "/" not in name
-)  # a preset is a setting of one
+SHAPES = tuple(name for name in catalogue.entries("surrogate") if "/" not in name)  # a preset is a setting of one
 BY_HAND = ("scan", "fused")
 """Engines whose adjoint is derived by hand, for neurons with a `LinearSpec`."""
 FAST = (*BY_HAND, "generated")
@@ -98,9 +96,7 @@ def neuron(
         random = torch.Generator().manual_seed(size)
         for parameter in made.parameters(recurse=True):
             if parameter.dim():
-                parameter.data += (
-                    0.2 * torch.rand(parameter.shape, generator=random, dtype=torch.float64) - 0.1
-                )
+                parameter.data += 0.2 * torch.rand(parameter.shape, generator=random, dtype=torch.float64) - 0.1
     return made.double()
 
 
@@ -133,13 +129,7 @@ class Wired(DenseLayer):
         """Args: gain, spread of the weights; unit, what all weights are multiples of, or None for any."""
         recurrence, recurrence_gradient = wiring
         super().__init__(
-            name,
-            n_in,
-            size,
-            neurons,
-            recurrence=recurrence,
-            recurrence_gradient=recurrence_gradient,
-            bias=bias,
+            name, n_in, size, neurons, recurrence=recurrence, recurrence_gradient=recurrence_gradient, bias=bias
         )
         random = torch.Generator().manual_seed(1000 * seed + 10 * n_in + size)
         for weight, spread in ((self.weight, gain), (self.recurrent, 0.3 * gain), (self.bias, 0.1 * gain)):
@@ -179,9 +169,7 @@ def gain_of(kind: str, size: int = 6) -> float:
     """Spread of weights at which a third of the neurons' steps fire on half-dense input, by trial."""
     gain = 0.25
     while fires(kind) and gain < 1000:
-        run = Engine("reference").unroll(
-            [Wired(size, neuron(kind, size), size, gain=gain)], spikes(20, 4, size, 0.5)
-        )
+        run = Engine("reference").unroll([Wired(size, neuron(kind, size), size, gain=gain)], spikes(20, 4, size, 0.5))
         if run[0].output.mean() > 0.25:
             break
         gain *= 1.5
@@ -194,9 +182,7 @@ def spikes(steps: int, batch: int, inputs: int, density: float = 0.3, seed: int 
     return (torch.rand(steps, batch, inputs, generator=random) < density).double()
 
 
-def functional(
-    runs: Sequence[LayerRun], parts: Sequence[str] = ("spikes", "u", "state"), seed: int = 7
-) -> Tensor:
+def functional(runs: Sequence[LayerRun], parts: Sequence[str] = ("spikes", "u", "state"), seed: int = 7) -> Tensor:
     """A random linear functional of what all layers hand out, as far as it is there and named in `parts`."""
     random = torch.Generator().manual_seed(seed)
     total = torch.zeros((), dtype=torch.float64)
@@ -242,9 +228,7 @@ def result(
         layer.zero_grad()
     if isinstance(signal, Tensor):
         signal = signal.detach().requires_grad_()
-    runs = Engine(engine).unroll(
-        layers, signal, states, keep_u=keep_u, keep_spikes=keep_spikes, window=window
-    )
+    runs = Engine(engine).unroll(layers, signal, states, keep_u=keep_u, keep_spikes=keep_spikes, window=window)
     loss(runs).backward()
     gradients = {
         f"{position}.{name}": torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
@@ -283,9 +267,7 @@ def assert_same(found: Result, expected: Result, where: object = "", rtol: float
         assert one is None or error(one, other) <= rtol, f"{where}: u of layer {position}"
     for position, (one, other) in enumerate(zip(found.state, expected.state, strict=True)):
         for field, (ours, theirs) in enumerate(zip(one, other, strict=True)):
-            assert error(ours, theirs) <= rtol, (
-                f"{where}: field {field} of the last state of layer {position}"
-            )
+            assert error(ours, theirs) <= rtol, f"{where}: field {field} of the last state of layer {position}"
     assert found.gradients.keys() >= expected.gradients.keys() - {"input"}
     for name, gradient in found.gradients.items():
         off = error(gradient, expected.gradients[name])

@@ -69,9 +69,7 @@ def test_no_module_names_the_package_above() -> None:
     """Must differ: an import of sgbench anywhere, inside a function too."""
     texts = {path: path.read_text() for path in (ROOT / "fastspiking").rglob("*.py")}
     assert len(texts) > 70
-    assert [
-        str(path) for path, text in texts.items() if "import sgbench" in text or "from sgbench" in text
-    ] == []
+    assert [str(path) for path, text in texts.items() if "import sgbench" in text or "from sgbench" in text] == []
 
 
 class Spike(torch.autograd.Function):

@@ -58,22 +58,13 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def network(
-    kind: str, wiring: tuple[str, str], sizes: tuple[int, int] = (11, 16), **changes: object
-) -> list[Wired]:
+def network(kind: str, wiring: tuple[str, str], sizes: tuple[int, int] = (11, 16), **changes: object) -> list[Wired]:
     """Two spiking layers, one as wide as whole vectors and one not, and a readout."""
     scale = (6 / 17) ** 0.5
     first, second = sizes
     return [
         Wired(17, neuron(kind, first, **changes), first, gain=1.5 * scale * gain_of(kind), wiring=wiring),
-        Wired(
-            first,
-            neuron("leaky", second),
-            second,
-            gain=scale * gain_of("leaky"),
-            wiring=wiring,
-            name="hidden1",
-        ),
+        Wired(first, neuron("leaky", second), second, gain=scale * gain_of("leaky"), wiring=wiring, name="hidden1"),
         Wired(second, neuron("leaky_readout", 5), 5, gain=0.3, name="readout"),
     ]
 
@@ -113,9 +104,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "largest over time": lambda output, wanted: (output.amax(0) * wanted).sum(),
     "last step": lambda output, wanted: (output[-1] * wanted).sum(),
     "a window": lambda output, wanted: _seen(output, slice(3, 6), wanted),
-    "one class": lambda output, wanted: _seen(
-        output, slice(None), wanted * torch.eye(5, dtype=wanted.dtype)[2]
-    ),
+    "one class": lambda output, wanted: _seen(output, slice(None), wanted * torch.eye(5, dtype=wanted.dtype)[2]),
     "every step": lambda output, wanted: ((output - wanted) ** 2).sum(),
 }
 """What a loss may make of a readout's output [T, B, C]: gradients that stay, vanish or change from step to step."""
@@ -148,9 +137,7 @@ def test_a_readout_that_is_more_goes_by_itself(changes, passed):
     readout = Wired(16, neuron("leaky_readout", 5, **changes), 5, gain=0.3, name="readout")
     layers = [*network("leaky", WIRINGS[0])[:2], readout]
     expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
-    assert_same(
-        result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected
-    )
+    assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected)
     assert passed == [7] * 3
 
 
@@ -202,9 +189,7 @@ def test_slopes_in_the_loop_and_by_torch(surrogate, passed):
     assert surrogate in SHAPES
     layers = network("leaky", WIRINGS[0], surrogate=catalogued(surrogate))
     expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
-    assert_same(
-        result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected
-    )
+    assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected)
     assert passed
 
 
@@ -214,9 +199,7 @@ def test_one_step_and_one_sample(steps, passed):
     layers = network("leaky", WIRINGS[3])
     x = (spikes(steps, 1, 17, 0.12) + spikes(steps, 1, 17, 0.05, seed=5)).clamp(max=1)
     expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
-    assert_same(
-        result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False), expected
-    )
+    assert_same(result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False), expected)
     assert passed == [1] * 2
 
 
@@ -226,9 +209,7 @@ def test_events_with_values_and_numbers_of_each_neuron(passed):
     layers[0].neuron = neuron("leaky", 11, beta=[0.5, 0.9])
     x = X * 2
     expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
-    assert_same(
-        result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False), expected
-    )
+    assert_same(result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False), expected)
     assert passed
 
 
@@ -250,17 +231,13 @@ def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
 
 
 @pytest.mark.parametrize("value", [1, 2])
-@pytest.mark.parametrize(
-    ("kind", "wiring"), [("leaky", WIRINGS[0]), ("leaky", WIRINGS[3]), ("alif", WIRINGS[0])]
-)
+@pytest.mark.parametrize(("kind", "wiring"), [("leaky", WIRINGS[0]), ("leaky", WIRINGS[3]), ("alif", WIRINGS[0])])
 def test_pieces_of_neurons_change_no_bit(kind, wiring, value, monkeypatch, passed):
     """Expected: the bits of all neurons at once, and `reference`; an event more or less decides."""
     layers, x, calls = network(kind, wiring, (64, 16)), X * value, []
     compiled(torch.float64)  # calls each loop once, which is not counted
     original = block_layer.pieces.gather_pieces
-    monkeypatch.setattr(
-        block_layer.pieces, "gather_pieces", lambda *given: (calls.append(given), original(*given))
-    )
+    monkeypatch.setattr(block_layer.pieces, "gather_pieces", lambda *given: (calls.append(given), original(*given)))
     a_row = X.count_nonzero().item() / (12 * 7)
     found = []
     for many in (a_row + 1e-9, a_row):
@@ -298,9 +275,7 @@ def test_every_way_in_which_a_row_can_end(size, wiring, passed):
         Wired(size, neuron("leaky_readout", classes), classes, gain=0.3, name="readout"),
     ]
     expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
-    assert_same(
-        result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected
-    )
+    assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected)
     assert passed
 
 
@@ -373,8 +348,6 @@ def test_hidden_layers_that_fire_much_go_back_by_chunks(monkeypatch, passed):
         seen: list[object] = []
         pull_back = blocks.pull_back_blocks
         monkeypatch.setattr(blocks, "pull_back_blocks", lambda *a: seen.append(a) or pull_back(*a))  # noqa: B023
-        assert_same(
-            result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), run
-        )
+        assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), run)
         assert bool(seen) == by_blocks
         monkeypatch.undo()

@@ -133,9 +133,7 @@ SNNTORCH = {
 }
 
 
-@pytest.mark.parametrize(
-    ("case", "lacks"), SNNTORCH.items(), ids=lambda each: "-".join(each or ["runs"])[:40]
-)
+@pytest.mark.parametrize(("case", "lacks"), SNNTORCH.items(), ids=lambda each: "-".join(each or ["runs"])[:40])
 def test_what_snntorch_cannot_do(case, lacks):
     """Expected: what snnTorch 1.0 has, from its source; `attached` and `detached` are one where nothing resets."""
     kind, reset, reset_gradient = case

@@ -103,9 +103,7 @@ def test_what_is_not_finite_stays_and_spreads_to_no_one(kind):
 @pytest.mark.parametrize("engine", FAST)
 def test_features_of_any_shape(engine, shape):
     """Expected: `reference`, which is elementwise; outputs, states and the current's gradient in that shape."""
-    layer = Given(
-        neuron("alif", shape[-1] if shape else 1, reset="zero", reset_gradient="attached", learn="shared")
-    )
+    layer = Given(neuron("alif", shape[-1] if shape else 1, reset="zero", reset_gradient="attached", learn="shared"))
     current = currents("alif", (7, 2, *shape), torch.float64)
     assert_same(result(engine, [layer], current), result("reference", [layer], current))
 
@@ -129,12 +127,7 @@ def test_channels_last_equals_contiguous(engine, kind):
 def test_channels_last_stays_so():
     """Expected: the compiled steps hand out the order in memory that they got, so that no copy follows."""
     shape = (6, 2, 3, 4, 5)
-    current = (
-        currents("leaky", shape, torch.float64)
-        .flatten(0, 1)
-        .to(memory_format=torch.channels_last)
-        .view(shape)
-    )
+    current = currents("leaky", shape, torch.float64).flatten(0, 1).to(memory_format=torch.channels_last).view(shape)
     run_ = run("fused", Given(neuron("leaky", 5)), current)
     assert run_.output.stride() == current.stride()
 

@@ -121,9 +121,7 @@ def test_every_surrogate(surrogate, part):
         return
     combinations = ((kind, reset) for kind in filter(fires, NEURONS) for reset in options(kind)["reset"])
     for kind, reset in of_all(combinations, part, SHAPES.index(surrogate)):
-        made = layer(
-            kind, ("one_to_one", "full"), surrogate=catalogued(surrogate), reset=reset, learn="shared"
-        )
+        made = layer(kind, ("one_to_one", "full"), surrogate=catalogued(surrogate), reset=reset, learn="shared")
         expected = result("reference", [made], x)
         assert_clear(expected)
         for engine in engines(part):
@@ -159,9 +157,7 @@ def test_single_precision(kind, part):
         single = made.float()
         for engine in ("reference", *engines(part)):
             for signal in (x.float(), packed(x.float())):
-                assert_same(
-                    result(engine, [single], signal, loss=loss), expected, f"{engine}: {where}", SINGLE
-                )
+                assert_same(result(engine, [single], signal, loss=loss), expected, f"{engine}: {where}", SINGLE)
 
 
 # --- what the comparison must be able to see
@@ -181,8 +177,7 @@ def test_attached_differs_from_detached(engine, kind, reset):
     """Must differ: the path through the reset; the forward pass must not."""
     x = spikes(STEPS, BATCH, INPUTS)
     one, other = (
-        result(engine, [layer(kind, reset=reset, reset_gradient=choice)], x)
-        for choice in ("attached", "detached")
+        result(engine, [layer(kind, reset=reset, reset_gradient=choice)], x) for choice in ("attached", "detached")
     )
     assert torch.equal(one.u[0], other.u[0])
     largest = one.gradients["0.weight"].abs().max()
@@ -197,9 +192,7 @@ def test_cut_differs_from_full(engine, recurrence):
     full, cut = (result(engine, [layer("leaky", (recurrence, choice))], x) for choice in ("full", "cut"))
     assert torch.equal(full.u[0], cut.u[0])
     for name in ("0.weight", "0.recurrent"):
-        assert (full.gradients[name] - cut.gradients[name]).abs().max() > 1e-3 * full.gradients[
-            name
-        ].abs().max()
+        assert (full.gradients[name] - cut.gradients[name]).abs().max() > 1e-3 * full.gradients[name].abs().max()
 
 
 @pytest.mark.parametrize("engine", FAST)

@@ -115,9 +115,7 @@ def test_output_and_gradients_are_torchs(sizes: Sizes, share: float, graded: boo
     [((2, 4, 4), (3, 5, 3, 3), 32), ((2, 4, 4), (3, 2, 3, 3), 30), ((1, 2, 2), (3, 1, 3, 3), 4)],
     ids=["channels", "values", "kernel"],
 )
-def test_shapes_that_do_not_fit_are_refused(
-    image: tuple[int, int, int], weight: tuple[int, ...], values: int
-) -> None:
+def test_shapes_that_do_not_fit_are_refused(image: tuple[int, int, int], weight: tuple[int, ...], values: int) -> None:
     with raises_naming(InputError, str(image), str(weight), str(values)):
         convolve(torch.zeros(1, 1, values), Convolution(image, torch.zeros(weight), None))
 

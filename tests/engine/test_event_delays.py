@@ -21,9 +21,7 @@ T, B, K, N, D = 9, 3, 5, 4, 3
 def layer(kernel: str) -> DelayedLayer:
     """Neurons whose synapses delay by random times."""
     generator = torch.Generator().manual_seed(5)
-    made = DelayedLayer(
-        "hidden0", K, N, sgbench.create("neuron/leaky"), max_delay_steps=D, kernel=kernel, bias=True
-    )
+    made = DelayedLayer("hidden0", K, N, sgbench.create("neuron/leaky"), max_delay_steps=D, kernel=kernel, bias=True)
     for weight in (made.weight, made.delay_logit, made.bias):
         weight.data = torch.randn(weight.shape, generator=generator, dtype=torch.float64)  # type: ignore[union-attr]
     return made
@@ -78,9 +76,7 @@ def test_inputs_and_samples_are_taken_in_pieces(threads: int) -> None:
     learnt = [torch.randn(20, 230, 10, generator=generator, dtype=torch.float64).requires_grad_()]
     learnt.append(torch.randn(20, generator=generator, dtype=torch.float64).requires_grad_())
     padded = torch.nn.functional.pad(x.movedim(0, -1), (9, 0))
-    expected = results(
-        torch.nn.functional.conv1d(padded, learnt[0].flip(-1), learnt[1]).movedim(-1, 0), *learnt
-    )
+    expected = results(torch.nn.functional.conv1d(padded, learnt[0].flip(-1), learnt[1]).movedim(-1, 0), *learnt)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -17,9 +17,7 @@ def inputs(draw: st.DrawFn) -> Tensor:
     shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 4), st.sampled_from([1, 2, 63, 64, 65])))
     random = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
     density = draw(st.sampled_from([0.0, 0.02, 0.3, 1.0]))
-    x = (torch.rand(shape, generator=random) < density).to(
-        draw(st.sampled_from([torch.float32, torch.float64]))
-    )
+    x = (torch.rand(shape, generator=random) < density).to(draw(st.sampled_from([torch.float32, torch.float64])))
     return x if draw(st.booleans()) else x * torch.randn(shape, generator=random)
 
 

@@ -18,9 +18,7 @@ SIZES = [(8, 2, 6), (3, 1, 65), (2, 150, 3)]
 """Steps, samples, hidden neurons: more of these than a word has bits, more samples than a block and a part have."""
 
 
-def chain(
-    kind: str = "adex", size: int = 6, *, bias: bool = True, readout: Any = None, **changes: Any
-) -> list[Any]:
+def chain(kind: str = "adex", size: int = 6, *, bias: bool = True, readout: Any = None, **changes: Any) -> list[Any]:
     """A layer on 6 inputs, and a readout of three."""
     last = neuron("leaky_readout", 3) if readout is None else readout
     return [
@@ -110,9 +108,7 @@ def test_windows_and_dense_events(monkeypatch):
     """Expected: as above; neither a state without its gradient nor more events than pay is in these loops."""
     layers = chain()
     for x, window in ((spikes(8, 5, 6, 0.2), 3), (spikes(8, 5, 6, 0.6), None)):
-        found, expected = (
-            result(engine, layers, packed(x), window=window) for engine in ("auto", "reference")
-        )
+        found, expected = (result(engine, layers, packed(x), window=window) for engine in ("auto", "reference"))
         assert_same(found, expected)
     assert generated._arriving_events(layers[0], packed(spikes(8, 5, 6, 0.6))) is None
 

@@ -116,9 +116,7 @@ OURS: dict[str, Callable[[Any], object]] = {
     "attribute": lambda neuron: setattr(neuron, "curvature", 2.5),
     "attribute of an object": lambda neuron: setattr(neuron.next_potential, "to", 0.25),
     "parameter in place": lambda neuron: neuron.rate.logit.data.add_(0.5),
-    "parameter set anew": lambda neuron: setattr(
-        neuron.rate, "logit", nn.Parameter(neuron.rate.logit.detach() + 0.5)
-    ),
+    "parameter set anew": lambda neuron: setattr(neuron.rate, "logit", nn.Parameter(neuron.rate.logit.detach() + 0.5)),
     "fused Adam": lambda neuron: by_adam(SimpleNamespace(weight=neuron.rate.logit)),
     "row of replicas": lambda neuron: as_a_row(SimpleNamespace(weight=neuron.rate.logit)),
     "another object in its place": lambda neuron: setattr(neuron, "b", Number("b", 2.0)),

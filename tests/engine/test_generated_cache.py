@@ -98,9 +98,7 @@ def test_the_name_follows_from_all_that_matters(monkeypatch):
 def test_two_processes_that_want_the_same(folder):
     """Expected: both come to 1.5, and one file is there."""
     program = f"from tests.engine import test_generated_cache as t; print(t.made({SOURCE!r}))"
-    both = [
-        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    both = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [each.communicate()[0].strip() for each in both] == ["1.5", "1.5"]
     assert len(list(folder.glob("*.py"))) == 1
 
@@ -109,9 +107,7 @@ def test_two_processes_that_want_the_same(folder):
 @pytest.mark.parametrize("dtype", thinned([torch.float64, torch.float32], 2), ids=str)
 def test_compiled_loops_equal_the_reference(folder, monkeypatch, kind, dtype):
     """Expected: `reference`, in float32 to 1e-5, in float64 to 1e-12; and the same bits as the source in Python."""
-    layer = Wired(6, neuron(kind, 3, learn="per_neuron"), 3, gain=3.0, wiring=("all_to_all", "full")).to(
-        dtype
-    )
+    layer = Wired(6, neuron(kind, 3, learn="per_neuron"), 3, gain=3.0, wiring=("all_to_all", "full")).to(dtype)
     x = spikes(8, 2, 6).to(dtype)
     runs = []
     for engine, loops in (("generated", written), ("generated", build._loops), ("reference", written)):

@@ -21,9 +21,7 @@ from fastspiking.kernels import functions
 from sgbench.neurons.base import Neuron, Operations
 from tests.engine.cases import Given, assert_same, result
 
-ENDS = torch.tensor(
-    [-math.inf, -90.0, -3.0, -0.5, 0.0, 0.5, 3.0, 90.0, math.inf, math.nan], dtype=torch.float64
-)
+ENDS = torch.tensor([-math.inf, -90.0, -3.0, -0.5, 0.0, 0.5, 3.0, 90.0, math.inf, math.nan], dtype=torch.float64)
 
 
 class State(NamedTuple):
@@ -64,27 +62,19 @@ SMOOTH: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "exp": lambda x, u: torch.exp(-x * x) + torch.expm1(-u * u) + torch.log(1 + x * x) + torch.log1p(u * u),
     "angles": lambda x, u: torch.sin(x) * torch.cos(u) + torch.atan(x) + torch.tan(0.3 * torch.tanh(u)),
     "hyperbolic": lambda x, u: torch.tanh(x) + torch.sigmoid(u) + torch.sinh(0.1 * x) + torch.cosh(0.1 * u),
-    "erf": lambda x, u: (
-        torch.erf(x) + torch.sqrt(1 + u * u) + torch.rsqrt(1 + x * x) + torch.reciprocal(2 + u * u)
-    ),
+    "erf": lambda x, u: torch.erf(x) + torch.sqrt(1 + u * u) + torch.rsqrt(1 + x * x) + torch.reciprocal(2 + u * u),
     "ends": lambda x, u: x.clamp(-0.5, 0.7) + u.clamp(min=-0.2) + x.clamp(max=0.3) + torch.clamp_min(u, 0.01),
     "between": lambda x, u: torch.minimum(x, u) - torch.maximum(x, 2 * u) + torch.lerp(x, u, 0.3),
     "kinks": lambda x, u: torch.relu(x) + functional.leaky_relu(u, 0.2) + functional.hardtanh(x, -0.4, 0.6),
     "softplus": lambda x, u: functional.softplus(x) + functional.softplus(30 * u, beta=2.0, threshold=5.0),
     "where": lambda x, u: torch.where((x > 0) & ~(u > 0.1) | (x < -1), x * u, x - u),
-    "masks": lambda x, u: (
-        x.masked_fill(x > 0.5, 0.0) + (u > 0) * x + (x >= 0).to(x.dtype) * (u <= 0).to(x.dtype)
-    ),
+    "masks": lambda x, u: x.masked_fill(x > 0.5, 0.0) + (u > 0) * x + (x >= 0).to(x.dtype) * (u <= 0).to(x.dtype),
     "truths": lambda x, u: torch.logical_xor(x > 0, u > 0) * x + torch.logical_or(x > 1, u < 0) * 2.0,
-    "signs": lambda x, u: (
-        torch.sign(x) * u + torch.heaviside(x.detach(), torch.full_like(x, 0.5)) + (x != 0) * u
-    ),
+    "signs": lambda x, u: torch.sign(x) * u + torch.heaviside(x.detach(), torch.full_like(x, 0.5)) + (x != 0) * u,
     "rounded": lambda x, u: torch.floor(3 * x) + torch.ceil(u) + torch.round(5 * x) + torch.trunc(2 * u) + x,
     "products": lambda x, u: torch.addcmul(x, x, u, value=0.5) + torch.addcdiv(u, x, 2 + u * u, value=-1.5),
     "in place": lambda x, u: (x * 1).add_(u).mul_(2).clamp_(-3, 3) + (u + 0).masked_fill_(x > 0, 1.0),
-    "made here": lambda x, u: (
-        x + torch.zeros_like(u) + u.new_ones(u.shape) + torch.ones(u.shape, dtype=u.dtype)
-    ),
+    "made here": lambda x, u: x + torch.zeros_like(u) + u.new_ones(u.shape) + torch.ones(u.shape, dtype=u.dtype),
     "seen again": lambda x, u: x.view(x.shape) + u.unsqueeze(-1).squeeze(-1) + x.clone() + u.detach(),
     "parts": lambda x, u: torch.cat([x, u], -1).chunk(2, -1)[1] + x,
 }

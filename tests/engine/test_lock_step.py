@@ -77,20 +77,15 @@ def cases(moved: Iterable[tuple[str, str]], *thin: tuple[str, str, str]) -> list
 
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize(
-    ("kind", "optimizer", "recurrence"),
-    cases(MOVED, ("klif", "adam", "none"), ("dh_lif", "adam", "one_to_one")),
+    ("kind", "optimizer", "recurrence"), cases(MOVED, ("klif", "adam", "none"), ("dh_lif", "adam", "one_to_one"))
 )
-def test_every_engine_keeps_step_with_the_reference(
-    kind: str, optimizer: str, recurrence: str, tmp_path: Path
-) -> None:
+def test_every_engine_keeps_step_with_the_reference(kind: str, optimizer: str, recurrence: str, tmp_path: Path) -> None:
     """Must match: each engine that covers the run."""
     assert differences(run(kind, optimizer, recurrence, tmp_path)) == {}
 
 
 @pytest.mark.parametrize(("kind", "optimizer", "recurrence"), cases(TOGETHER, ("klif", "sgd", "none")))
-def test_replicas_keep_step_with_the_reference(
-    kind: str, optimizer: str, recurrence: str, tmp_path: Path
-) -> None:
+def test_replicas_keep_step_with_the_reference(kind: str, optimizer: str, recurrence: str, tmp_path: Path) -> None:
     """Must match: two seeds in one process, each with the same run alone."""
     assert differences_together(run(kind, optimizer, recurrence, tmp_path)) is None
 
@@ -98,9 +93,7 @@ def test_replicas_keep_step_with_the_reference(
 # --- what these tests would find
 
 
-def by_identity(
-    neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], LoopSource]
-) -> LoopSource:
+def by_identity(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], LoopSource]) -> LoopSource:
     """Recall what was written by where parameters lie and by torch's version of them, as was once done."""
     places = tuple((id(number), number._version) for number in neuron.parameters())
     kept = neuron.__dict__.setdefault("written", {})
@@ -112,9 +105,7 @@ def by_identity(
     return source
 
 
-def test_numbers_that_are_recalled_by_identity_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_numbers_that_are_recalled_by_identity_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Must differ: the second validation under fused Adam, which moves no version, while training is right."""
     monkeypatch.setattr(generated, "recalled", by_identity)
     found = differences(run("klif", "adam", "none", tmp_path))
@@ -122,9 +113,7 @@ def test_numbers_that_are_recalled_by_identity_are_found(
 
 
 @pytest.mark.slow
-def test_numbers_that_replicas_recall_by_identity_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_numbers_that_replicas_recall_by_identity_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Must differ: the same of replicas, whose numbers are rows of a matrix."""
     monkeypatch.setattr(generated, "recalled", by_identity)
     found = differences_together(run("klif", "adamw", "none", tmp_path))

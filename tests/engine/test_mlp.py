@@ -52,9 +52,7 @@ def batch(*, pack: bool, padding: float | None = None) -> Batch:
     return Batch(packed(x) if pack else x, target, torch.tensor(LENGTHS), torch.arange(len(LENGTHS)))
 
 
-def gradients(
-    net: Mlp, engine: str, given: Batch, *, window: int | None = None
-) -> tuple[dict[str, Tensor], Tensor]:
+def gradients(net: Mlp, engine: str, given: Batch, *, window: int | None = None) -> tuple[dict[str, Tensor], Tensor]:
     """By name, and the loss; noise is that of the same epoch each time."""
     Epochs(steepness=Fixed(), count=1, seed=0).begin(net, "train", 0)
     net.engine = Engine(engine)
@@ -73,9 +71,7 @@ def assert_same(found: tuple[dict[str, Tensor], Tensor], expected: tuple[dict[st
 
 
 @pytest.mark.one_in(8)
-@pytest.mark.parametrize(
-    "window", [None, 6, *(pytest.param(window, marks=pytest.mark.slow) for window in (1, 20, 50))]
-)
+@pytest.mark.parametrize("window", [None, 6, *(pytest.param(window, marks=pytest.mark.slow) for window in (1, 20, 50))])
 @pytest.mark.parametrize("kind", [kind for kind in NEURONS if fires(kind)])
 def test_truncated_and_whole_on_packed_and_dense_input(kind, window):
     """Expected: `reference` on dense input; a loss with a penalty on spikes, samples of four lengths."""

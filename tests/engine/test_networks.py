@@ -75,12 +75,7 @@ class Branching(Saturating):
 
 
 def chain(
-    kinds: list[str],
-    sizes: list[int],
-    wirings: list[tuple[str, str]],
-    *,
-    dyadic: bool = False,
-    **changes: object,
+    kinds: list[str], sizes: list[int], wirings: list[tuple[str, str]], *, dyadic: bool = False, **changes: object
 ) -> list[Wired]:
     """Layers of these kinds; "own" is a `Saturating`. sizes: of the input and of each layer."""
     layers = []
@@ -125,12 +120,7 @@ def test_depths_with_random_weights(engine, depth):
 
 
 kind_lists = st.lists(
-    st.tuples(
-        st.sampled_from(FIRING),
-        st.sampled_from(WIRINGS),
-        st.sampled_from([1, 2, 5, 63, 64, 65]),
-        st.booleans(),
-    ),
+    st.tuples(st.sampled_from(FIRING), st.sampled_from(WIRINGS), st.sampled_from([1, 2, 5, 63, 64, 65]), st.booleans()),
     min_size=1,
     max_size=4,
 )
@@ -199,10 +189,7 @@ def test_a_layer_of_ones_own_among_others(place, middle, keep_spikes):
 
     A layer that does not fire in the middle sends potentials, which the layer behind takes as a dense current.
     """
-    kinds, wirings = (
-        ["leaky", "alif", "synaptic", "leaky_readout"],
-        [WIRINGS[3], WIRINGS[1], WIRINGS[4], WIRINGS[0]],
-    )
+    kinds, wirings = (["leaky", "alif", "synaptic", "leaky_readout"], [WIRINGS[3], WIRINGS[1], WIRINGS[4], WIRINGS[0]])
     kinds[place] = middle
     layers = chain(kinds, [6, 7, 8, 9, 3], wirings, reset_gradient="attached", learn="shared")
     names = Engine("auto").describe(layers).name

@@ -79,11 +79,7 @@ def only(layer: int, field: str) -> functools.partial:
 @pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("kind", "field"),
-    [
-        (kind, field)
-        for kind in KINDS
-        for field in ("output", *type(neuron(kind, 1).initial_state(X[0]))._fields)
-    ],
+    [(kind, field) for kind in KINDS for field in ("output", *type(neuron(kind, 1).initial_state(X[0]))._fields)],
 )
 def test_a_loss_of_one_field_alone(kind, field):
     """Expected: `reference`; each field of the last state, and the spikes, of the first layer and nothing else."""
@@ -120,9 +116,7 @@ def test_weights_that_do_not_learn(engine, fixed):
     expected = result("reference", layers, X)
     assert_same(result(engine, layers, X), expected)
     assert_same(result(engine, layers, packed(X)), expected)
-    assert all(
-        weight.grad is None for layer in layers for weight in layer.parameters() if not weight.requires_grad
-    )
+    assert all(weight.grad is None for layer in layers for weight in layer.parameters() if not weight.requires_grad)
 
 
 @pytest.mark.parametrize("engine", ["reference", *FAST])
@@ -149,9 +143,7 @@ def test_a_second_backward_equals_the_first(engine, kind):
     layers = network(kind)
     parameters = [weight for layer in layers for weight in layer.parameters()]
     loss = functional(Engine(engine).unroll(layers, packed(X), keep_u=True))
-    first, second, third = (
-        torch.autograd.grad(loss, parameters, retain_graph=keep) for keep in (True, True, False)
-    )
+    first, second, third = (torch.autograd.grad(loss, parameters, retain_graph=keep) for keep in (True, True, False))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
     assert all(torch.equal(one, other) for one, other in zip(first, third, strict=True))
     with pytest.raises(RuntimeError, match="second time"):

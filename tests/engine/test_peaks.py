@@ -8,9 +8,7 @@ from fastspiking import peaks
 
 def outputs(dtype=torch.float32) -> torch.Tensor:
     """[9, 5, 3] with ties, a class that is the same in all steps, and steps behind an end."""
-    drawn = (
-        torch.randn(9, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).mul(2).round()
-    )
+    drawn = torch.randn(9, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).mul(2).round()
     drawn[:, 1, 0] = 0.0
     drawn[4:, 2] = -float("inf")
     return drawn.to(dtype)

@@ -52,9 +52,7 @@ def open_to_all(folder: Path) -> Path:
 
 @posix
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
-def test_a_folder_that_others_can_write_is_left(
-    mode: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_others_can_write_is_left(mode: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Another one is taken, of this user alone, the same each time; it is said once."""
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -119,9 +117,7 @@ def test_planted_loops_run_from_a_private_folder_alone(
 
 @posix
 @pytest.mark.parametrize("kind", ["kernels", "functions", "loops"])
-def test_an_index_is_kept_where_nobody_else_writes(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_is_kept_where_nobody_else_writes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every loop that is kept, whatever NUMBA_CACHE_DIR says; of other packages numba decides."""
     monkeypatch.setattr(disk_cache.config, "CACHE_DIR", str(open_to_all(tmp_path / "shared")))
     written_one = tmp_path / f"{disk_cache.LOOPS}x.py"

@@ -38,9 +38,7 @@ def _in_chunks_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastspiking.blocks.covers", lambda stages: False)
 
 
-def network(
-    kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3], width: int = 9, **changes: object
-) -> list:
+def network(kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3], width: int = 9, **changes: object) -> list:
     """Two spiking layers and a readout."""
     return [
         Wired(6, neuron(kind, width, **changes), width, gain=gain_of(kind), wiring=wiring),
@@ -49,9 +47,7 @@ def network(
     ]
 
 
-def forced(
-    monkeypatch: pytest.MonkeyPatch, forward: float, weight: float, engine: str, signal: object
-) -> Result:
+def forced(monkeypatch: pytest.MonkeyPatch, forward: float, weight: float, engine: str, signal: object) -> Result:
     """A run with these limits."""
     monkeypatch.setattr(density, "FORWARD_DENSE", forward)
     monkeypatch.setattr(density, "SCAN_DENSE", forward)
@@ -65,15 +61,11 @@ def forced(
 @pytest.mark.parametrize("engine", FAST)
 def test_both_ways_give_the_same_numbers(engine, share, graded, monkeypatch):
     """Expected: `reference` to 1e-12 on dense products alone (limit -1), on events alone (limit 2), and mixed."""
-    x = spikes(20, 3, 6, share) * (
-        torch.linspace(-1, 2, 360, dtype=torch.float64).view(20, 3, 6) if graded else 1
-    )
+    x = spikes(20, 3, 6, share) * (torch.linspace(-1, 2, 360, dtype=torch.float64).view(20, 3, 6) if graded else 1)
     expected = result("reference", network(), x)
     for forward in (-1.0, 2.0):
         for weight in (-1.0, 2.0):
-            assert_same(
-                forced(monkeypatch, forward, weight, engine, packed(x)), expected, f"{forward}, {weight}"
-            )
+            assert_same(forced(monkeypatch, forward, weight, engine, packed(x)), expected, f"{forward}, {weight}")
 
 
 def test_limits_decide_the_way(monkeypatch):
@@ -98,9 +90,7 @@ def test_limits_decide_the_way_of_scan(monkeypatch):
     """Must differ: packed input is summed up by `embedding_bag` where it is sparse, and only there."""
     calls = []
     original = scan.embedding_bag
-    monkeypatch.setattr(
-        scan, "embedding_bag", lambda *given, **more: (calls.append(1), original(*given, **more))[1]
-    )
+    monkeypatch.setattr(scan, "embedding_bag", lambda *given, **more: (calls.append(1), original(*given, **more))[1])
     for forward, times in ((-1.0, 0), (2.0, 1)):
         calls.clear()
         forced(monkeypatch, forward, 0.0, "scan", packed(spikes(20, 3, 6, 0.3)))
@@ -191,9 +181,7 @@ def test_chunks_cover_time_once(monkeypatch):
 def test_any_chunk(kind, wiring, steps, width, entries, rows, parts, engine):
     """Expected: `reference`, for any length of chunk and any part of the loss; numbers make all sums exact."""
     layers = [
-        Wired(
-            6, neuron(kind, width, dyadic=True, learn="shared"), width, gain=2.0, wiring=wiring, unit=0.125
-        ),
+        Wired(6, neuron(kind, width, dyadic=True, learn="shared"), width, gain=2.0, wiring=wiring, unit=0.125),
         Wired(width, neuron("leaky", 5, dyadic=True), 5, gain=1.0, wiring=wiring, unit=0.125),
     ]
     x = spikes(steps, 2, 6)

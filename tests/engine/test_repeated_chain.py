@@ -43,18 +43,11 @@ def layers(wiring: tuple[str, str], gain: float, hidden: int) -> list[Wired]:
 @pytest.mark.one_in(10)
 @pytest.mark.parametrize("gain", [QUIET, CROWDED])
 @pytest.mark.parametrize("hidden", [1, 2])
-@pytest.mark.parametrize(
-    "wiring", [("none", "full"), ("all_to_all", "full"), ("one_to_one", "full")], ids=str
-)
+@pytest.mark.parametrize("wiring", [("none", "full"), ("all_to_all", "full"), ("one_to_one", "full")], ids=str)
 def test_every_batch_has_gradients_of_its_own(wiring: tuple[str, str], hidden: int, gain: float) -> None:
     """Crowded hidden layers go back by dense products, of this batch's spikes and not of an earlier one's."""
     made = layers(wiring, gain, hidden)
-    weights = [
-        weight
-        for layer in made
-        for weight in (layer.weight, layer.bias, layer.recurrent)
-        if weight is not None
-    ]
+    weights = [weight for layer in made for weight in (layer.weight, layer.bias, layer.recurrent) if weight is not None]
     every = batches()
     stages = stages_of(made, every[0])
     assert stages is not None

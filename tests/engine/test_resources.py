@@ -44,9 +44,7 @@ def network(kind: str, wiring: tuple[str, str], inputs: int, width: int, **chang
     scale = (6 / inputs) ** 0.5
     return [
         Wired(inputs, neuron(kind, width, **changes), width, gain=scale * gain_of(kind), wiring=wiring),
-        Wired(
-            width, neuron("leaky", width), width, gain=scale * gain_of("leaky"), wiring=wiring, name="hidden1"
-        ),
+        Wired(width, neuron("leaky", width), width, gain=scale * gain_of("leaky"), wiring=wiring, name="hidden1"),
         Wired(width, neuron("leaky_readout", 20), 20, gain=0.3, name="readout"),
     ]
 
@@ -134,9 +132,7 @@ def living() -> int:
     """Bytes of all tensors that anything still refers to."""
     storages = {}
     for each in gc.get_objects():
-        if issubclass(
-            type(each), torch.Tensor
-        ):  # isinstance would wake objects that load modules when looked at
+        if issubclass(type(each), torch.Tensor):  # isinstance would wake objects that load modules when looked at
             storage = each.untyped_storage()
             if storage.device.type != "meta":  # what torch.compile has traced with holds no memory
                 storages[storage.data_ptr()] = storage.nbytes()

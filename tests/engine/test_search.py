@@ -32,15 +32,7 @@ def test_cases_are_functions_of_seed_and_number() -> None:
     first = [str(command.case_of(0, number)) for number in range(100)]
     assert first == [str(command.case_of(0, number)) for number in range(100)]
     assert len({*first, str(command.case_of(1, 0))}) == len(first) + 1
-    for word in (
-        "accelerate",
-        "RLeaky(reset=none",
-        "neuron=ramped",
-        "one_to_one",
-        "replicas",
-        "conv",
-        "compiled",
-    ):
+    for word in ("accelerate", "RLeaky(reset=none", "neuron=ramped", "one_to_one", "replicas", "conv", "compiled"):
         assert any(word in case for case in first), word
 
 
@@ -48,9 +40,7 @@ def test_a_difference_is_told_with_its_repro_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Expected: exit 1, the command that does it again and its words; 0 where nothing differs."""
-    outcomes = iter(
-        [Outcome(2), Outcome(refusal="does not fit"), Outcome(3, "engine=auto: logits off by 1.0e-02")]
-    )
+    outcomes = iter([Outcome(2), Outcome(refusal="does not fit"), Outcome(3, "engine=auto: logits off by 1.0e-02")])
     monkeypatch.setattr(Run, "check", lambda _: next(outcomes))
     monkeypatch.setattr(command, "CHAINS", 0.0)
     assert command.main(["--cases", "2", "--seed", "4"]) == 0

@@ -155,9 +155,7 @@ PLAIN = {"normalisation": "area1", "scale": 0.8}
 @pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "make", [lambda: Gaussian(**PLAIN), lambda: Skewed(alpha=2.0, **BELL)], ids=["own", "changed"]
-)
+@pytest.mark.parametrize("make", [lambda: Gaussian(**PLAIN), lambda: Skewed(alpha=2.0, **BELL)], ids=["own", "changed"])
 def test_a_surrogate_outside_the_catalogue(make, kind, engine):
     """Expected: `reference`; its slopes are made by torch, chunk by chunk."""
     layers = network(make(), kind)

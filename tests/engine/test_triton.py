@@ -16,11 +16,7 @@ import torch
 from fastspiking.choose import Engine
 from fastspiking.codegen.program import record
 from fastspiking.codegen.triton_build import is_interpreted, module_of
-from fastspiking.codegen.triton_source import (
-    TritonSource,
-    triton_backward_arrays,
-    triton_forward_arrays,
-)
+from fastspiking.codegen.triton_source import TritonSource, triton_backward_arrays, triton_forward_arrays
 from fastspiking.triton_run import Tile
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
@@ -48,12 +44,10 @@ from tools.search_engines.runs import on
 pytestmark = pytest.mark.slow
 IS_THERE = find_spec("triton") is not None
 interpreted = pytest.mark.skipif(
-    not (IS_THERE and is_interpreted()),
-    reason="needs triton and TRITON_INTERPRET=1; make test-triton has both",
+    not (IS_THERE and is_interpreted()), reason="needs triton and TRITON_INTERPRET=1; make test-triton has both"
 )
 compiled = pytest.mark.skipif(
-    not IS_THERE or is_interpreted(),
-    reason="needs triton without TRITON_INTERPRET; make test-triton has both",
+    not IS_THERE or is_interpreted(), reason="needs triton without TRITON_INTERPRET; make test-triton has both"
 )
 SHARED_BYTES = {80: 163 * 1024, 90: 227 * 1024}
 """Of one program on an A100 and on an H100 (CUDA C++ Programming Guide, table of compute capabilities)."""
@@ -143,9 +137,7 @@ def test_a_training(recurrence, tmp_path):
 # --- compiled
 
 
-def build(
-    kind: str, way: str, capability: int, dtype: torch.dtype, wiring: tuple[str, str], size: int
-) -> Any:
+def build(kind: str, way: str, capability: int, dtype: torch.dtype, wiring: tuple[str, str], size: int) -> Any:
     """A program of a neuron's step, for cards of a compute capability."""
     import triton
     from triton.backends.compiler import GPUTarget
@@ -221,13 +213,10 @@ def test_every_surrogate_compiles(shape):
     fixed = {"SENDS_BACK": True, "SAMPLES": 4, "NEURONS": 32}
     arrays = {*triton_backward_arrays(program), "rows", "sums", "numbers"}
     signature = {
-        name: "*fp32" if name in arrays else "constexpr" if name in fixed else "i32"
-        for name in function.arg_names
+        name: "*fp32" if name in arrays else "constexpr" if name in fixed else "i32" for name in function.arg_names
     }
     ast = ASTSource(function, signature, fixed)
-    options = {
-        "enable_fp_fusion": True
-    }  # as in the way back of a run; some versions warn where nothing is said
+    options = {"enable_fp_fusion": True}  # as in the way back of a run; some versions warn where nothing is said
     assert triton.compile(ast, target=GPUTarget("cuda", 80, 32), options=options).asm["ptx"]
 
 

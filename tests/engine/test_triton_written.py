@@ -83,10 +83,7 @@ def test_sizes(steps, batch, size):
 def test_images():
     """Expected: as above, with features [C, H, W] that lie as [H, W, C]."""
     current = 3 * spikes(4, 2, 24, 0.5).reshape(4, 2, 2, 3, 4)
-    for laid in (
-        current,
-        current.flatten(0, 1).contiguous(memory_format=torch.channels_last).view_as(current),
-    ):
+    for laid in (current, current.flatten(0, 1).contiguous(memory_format=torch.channels_last).view_as(current)):
         assert_same(*both(Given(neuron("leaky", 1)), laid))
 
 
@@ -119,9 +116,7 @@ def test_single_precision():
     for wiring in (WIRINGS[0], WIRINGS[3]):
         layer = Wired(6, learning("alif"), 3, gain=3.0, wiring=wiring).float()
         assert_same(*both(layer, X.float()), rtol=SINGLE)
-        layer.coarse = (
-            torch.bfloat16
-        )  # of what torch multiplies; what is fed back stays as fine as the states
+        layer.coarse = torch.bfloat16  # of what torch multiplies; what is fed back stays as fine as the states
         assert_same(*both(layer, X.float()), rtol=SINGLE)
 
 
@@ -182,14 +177,10 @@ def test_numbers_are_handed_to_a_text():
     """Expected: one text for a sweep over a time constant; another one for another reset."""
     texts = set()
     for changes in ({"tau_mem_s": 0.02}, {"tau_mem_s": 0.03}):
-        program = record(
-            Given(neuron("adex", 3, **changes)).float(), (2, 3), torch.float32, keep_u=False, learns=True
-        )
+        program = record(Given(neuron("adex", 3, **changes)).float(), (2, 3), torch.float32, keep_u=False, learns=True)
         texts.add(TritonSource(program, torch.float32, 3).text)
     assert len(texts) == 1
-    other = record(
-        Given(neuron("adex", 3, reset="subtract")).float(), (2, 3), torch.float32, keep_u=False, learns=True
-    )
+    other = record(Given(neuron("adex", 3, reset="subtract")).float(), (2, 3), torch.float32, keep_u=False, learns=True)
     assert TritonSource(other, torch.float32, 3).text not in texts
 
 
@@ -197,10 +188,7 @@ def test_an_operation_that_triton_lacks():
     """Expected: its name; must differ: nothing is said of one that is made of others."""
     program = record(Given(neuron("leaky", 3)), (2, 3), torch.float64, keep_u=False, learns=False)
     (output,) = program.outputs["output"]
-    for operation, reason in (
-        ("atan", "its step computes atan, which Triton's language lacks"),
-        ("tanh", None),
-    ):
+    for operation, reason in (("atan", "its step computes atan, which Triton's language lacks"), ("tanh", None)):
         program.outputs["output"] = (Value(operation, (output,)),)
         if reason is None:
             assert "def tanh(x):" in TritonSource(program, torch.float64, 3).text
@@ -231,9 +219,7 @@ def test_without_a_card(monkeypatch):
     there.__spec__ = ModuleSpec("triton", None)
     monkeypatch.setitem(sys.modules, "triton", there)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    refused(
-        "its programs run on a CUDA device, not on cpu: choose .*device=cuda, or set TRITON_INTERPRET=1 .*"
-    )
+    refused("its programs run on a CUDA device, not on cpu: choose .*device=cuda, or set TRITON_INTERPRET=1 .*")
 
 
 @pytest.mark.usefixtures("in_numpy")

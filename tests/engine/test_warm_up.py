@@ -29,9 +29,7 @@ def test_loops_from_the_cache_are_not_said_to_be_compiled(caplog: pytest.LogCapt
     assert not caplog.records
 
 
-def test_what_is_compiled_is_said_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_compiled_is_said_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two new loops, which no cache has: one line before the first of them has run, and one after each."""
     loops = [numba.njit(lambda x, number=number: x + number) for number in (1, 2)]
     lines: list[int] = []
@@ -40,25 +38,18 @@ def test_what_is_compiled_is_said_once(
         loop(np.zeros(1, number))
         lines.append(len(caplog.records))
 
-    monkeypatch.setattr(
-        warm_up, "_calls", lambda number: [functools.partial(call, loop, number) for loop in loops]
-    )
+    monkeypatch.setattr(warm_up, "_calls", lambda number: [functools.partial(call, loop, number) for loop in loops])
     with caplog.at_level(logging.WARNING, logger="fastspiking"):
         warm_up.compiled.__wrapped__(torch.float64)
     assert lines == [1, 2]
     assert lines_naming(caplog.records[0].message, "compiling", "torch.float64")
-    assert [record.message for record in caplog.records[1:]] == [
-        "compiled: 1 of 2 parts",
-        "compiled: 2 of 2 parts",
-    ]
+    assert [record.message for record in caplog.records[1:]] == ["compiled: 1 of 2 parts", "compiled: 2 of 2 parts"]
 
 
 def test_loops_are_kept_by_the_text_of_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One changed letter in any file is another folder; the same text somewhere else is the same one."""
     digest = disk_cache.text_sha256(disk_cache.ROOM)
-    folders = {
-        Path(loop._cache.cache_path) for loop in (forward.advance, backward.backward_chunk, events.gather)
-    }
+    folders = {Path(loop._cache.cache_path) for loop in (forward.advance, backward.backward_chunk, events.gather)}
     assert {folder.name for folder in folders} == {f"kernels_{digest[:20]}"}
     for name in ("same", "other"):
         shutil.copytree(disk_cache.ROOM, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -71,10 +62,7 @@ def test_loops_are_kept_by_the_text_of_all_of_them(tmp_path: Path, monkeypatch: 
     assert locator is not None
     assert locator.get_source_stamp() == digest
     assert Path(locator.get_cache_path()).parent == tmp_path / "cache"
-    assert (
-        disk_cache.ByText.from_function(forward.advance.py_func, str(tmp_path / "other" / "forward.py"))
-        is None
-    )
+    assert disk_cache.ByText.from_function(forward.advance.py_func, str(tmp_path / "other" / "forward.py")) is None
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(disk_cache.config, "CACHE_DIR", str(tmp_path / "file"))
     assert disk_cache.ByText.from_function(forward.advance.py_func, str(where)) is None

@@ -79,14 +79,10 @@ def assert_same(net: nn.Sequential, x: Tensor, **options: object) -> None:
 
 PAIRS = {
     "Leaky": lambda n, **options: snn.Leaky(beta=0.9, **options),
-    "Leaky per neuron": lambda n, **options: snn.Leaky(
-        beta=torch.linspace(0.5, 1.2, n), threshold=0.7, **options
-    ),
+    "Leaky per neuron": lambda n, **options: snn.Leaky(beta=torch.linspace(0.5, 1.2, n), threshold=0.7, **options),
     "Synaptic": lambda n, **options: snn.Synaptic(alpha=0.7, beta=torch.linspace(0.5, 0.95, n), **options),
     "RLeaky": lambda n, **options: snn.RLeaky(beta=0.9, linear_features=n, **options),
-    "RLeaky one to one": lambda n, **options: snn.RLeaky(
-        beta=0.9, all_to_all=False, V=torch.rand(n), **options
-    ),
+    "RLeaky one to one": lambda n, **options: snn.RLeaky(beta=0.9, all_to_all=False, V=torch.rand(n), **options),
     "RSynaptic": lambda n, **options: snn.RSynaptic(alpha=0.7, beta=0.8, linear_features=n, **options),
 }
 
@@ -100,10 +96,7 @@ def test_dense_networks_are_snntorchs(name, reset):
     make = PAIRS[name]
     net = dyadic(
         nn.Sequential(
-            nn.Linear(INPUTS, HIDDEN),
-            make(HIDDEN, **options),
-            nn.Linear(HIDDEN, CLASSES),
-            make(CLASSES, **options),
+            nn.Linear(INPUTS, HIDDEN), make(HIDDEN, **options), nn.Linear(HIDDEN, CLASSES), make(CLASSES, **options)
         )
     )
     if reset == "zero" and not name.startswith("Leaky"):
@@ -176,9 +169,7 @@ def test_gradients_reach_the_weights():
     ours = from_snntorch(net.state_dict(), make_surrogate=surrogate)
     ours.unroll(spikes(), torch.full((BATCH,), STEPS)).output.sum().backward()
     names = {name for name, _ in ours.named_parameters()}
-    assert names == {f"layers.{k}.{part}" for k in (0, 1) for part in ("weight", "bias")} | {
-        "layers.0.recurrent"
-    }
+    assert names == {f"layers.{k}.{part}" for k in (0, 1) for part in ("weight", "bias")} | {"layers.0.recurrent"}
     assert all(weight.grad.isfinite().all() and weight.grad.abs().max() > 0 for weight in ours.parameters())
 
 
@@ -197,26 +188,14 @@ def state(**more: Tensor) -> dict[str, Tensor]:
         ({}, "weights and neurons in turn are needed"),
         ({"0.weight": torch.ones(3, 2)}, "weights and neurons in turn are needed"),
         (state(**{"2__weight": torch.ones(1, 3)}), "weights and neurons in turn are needed"),
-        (
-            state(**{"0__running_mean": torch.ones(3)}),
-            r"module '0' \(weight, running_mean\): a Linear or Conv2d",
-        ),
-        (
-            state(**{"1__lstm_cell": torch.ones(3)}),
-            r"module '1' \(.*\): a Leaky, Synaptic, RLeaky or RSynaptic",
-        ),
+        (state(**{"0__running_mean": torch.ones(3)}), r"module '0' \(weight, running_mean\): a Linear or Conv2d"),
+        (state(**{"1__lstm_cell": torch.ones(3)}), r"module '1' \(.*\): a Leaky, Synaptic, RLeaky or RSynaptic"),
         (state(**{"1__graded_spikes_factor": torch.tensor(2.0)}), "module '1': graded spikes"),
-        (
-            state(**{"1__beta": torch.ones(5)}),
-            r"module '1': beta of shape \(5,\) for neurons of shape \(3,\)",
-        ),
+        (state(**{"1__beta": torch.ones(5)}), r"module '1': beta of shape \(5,\) for neurons of shape \(3,\)"),
         (state(**{"1__threshold": torch.tensor(-1.0)}), r"neuron\.threshold=-1\.0: a number in \(0, inf"),
         (state(**{"1__threshold": torch.tensor(float("nan"))}), "threshold: a finite number"),
         (state(**{"1__reset_mechanism_val": torch.tensor(7)}), r"neuron\.reset='unknown': one of"),
-        (
-            state(**{"1__recurrent__weight": torch.ones(2, 2)}),
-            r"module '1': weights among neurons of shape \(2, 2\)",
-        ),
+        (state(**{"1__recurrent__weight": torch.ones(2, 2)}), r"module '1': weights among neurons of shape \(2, 2\)"),
         (state(**{"1__recurrent__V": torch.ones(2)}), "module '1': 2 weights among 3 neurons"),
         (state(**{"0__weight": torch.ones(3, 1, 3, 3)}), r"module '0': a convolution needs image"),
         ({"0.weight": "no tensor"}, "'0.weight': a tensor is needed"),
@@ -230,6 +209,4 @@ def test_what_no_layer_stands_for_is_refused_by_name(state_dict, message):
 
 def test_kernels_of_even_size_are_refused():
     with raises_naming(InputError, "'0'", "odd", "1 channels", "1 x 2 x 2"):
-        from_snntorch(
-            state(**{"0__weight": torch.ones(3, 1, 2, 2)}), make_surrogate=surrogate, image=[1, 4, 4]
-        )
+        from_snntorch(state(**{"0__weight": torch.ones(3, 1, 2, 2)}), make_surrogate=surrogate, image=[1, 4, 4])

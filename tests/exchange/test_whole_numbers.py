@@ -96,9 +96,7 @@ def test_numbers_that_64_bits_cannot_hold_are_refused() -> None:
 
 def test_decays_of_a_chip_by_hand() -> None:
     """-3 units are -192 / 64, and .9 is 3686 / 4096: 192 x 3686 / 4096 = 172.8, cut off to 172, and then 154."""
-    layer = WholeLayer(
-        "one", np.array([[-3]]), 0, None, 0, np.array([0.9]), None, np.array([1.0]), "subtract"
-    )
+    layer = WholeLayer("one", np.array([[-3]]), 0, None, 0, np.array([0.9]), None, np.array([1.0]), "subtract")
     spikes, potentials = layer.run(np.array([[[1]], [[0]], [[0]]]), Precision(6, 12, rounds_to_zero=True))
     assert (potentials[:, 0, 0] * 64).tolist() == [-192, -172, -154]
     assert spikes.sum() == 0
@@ -131,9 +129,7 @@ def test_a_file_gives_the_same_layers() -> None:
         (("weights=int4", "neuron=alif"), "none of a chip's neurons|adapts"),
     ],
 )
-def test_what_is_not_whole_is_refused_with_the_layer_and_the_remedy(
-    words: tuple[str, ...], reason: str
-) -> None:
+def test_what_is_not_whole_is_refused_with_the_layer_and_the_remedy(words: tuple[str, ...], reason: str) -> None:
     with pytest.raises(InputError, match=reason) as refused:
         whole_layers(run(*words).parts.network, "a chip")
     assert "\n" not in str(refused.value)
@@ -177,9 +173,7 @@ def test_a_chip_refuses_all_that_it_cannot_hold_on_one_line(finished: StoredRun)
     """Each limit by its name; must differ: a chip of enough bits holds the same network."""
     assert require_chip(finished, narrow("loihi1", weight_bits=32)).fits
     cases = {
-        "weights of 32 bits have to be quantised to 9; train with weights=int8 or int4 or ternary": narrow(
-            "loihi1"
-        ),
+        "weights of 32 bits have to be quantised to 9; train with weights=int8 or int4 or ternary": narrow("loihi1"),
         "have to be quantised to 4; train with weights=int4 or ternary$": narrow("loihi1", weight_bits=4),
         "neuron 'leaky': the hardware has synaptic": narrow("loihi1", weight_bits=32, neurons=("synaptic",)),
         "inputs to a neuron, 3 at most": narrow("loihi1", weight_bits=32, fan_in=3),

@@ -22,9 +22,7 @@ EXPERIMENTS = "experiments.json"
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the files; returns the exit code."""
     words = argparse.ArgumentParser(prog="python -m tests.golden.write", description=__doc__)
-    words.add_argument(
-        "--new", action="store_true", help="what new entries add; nothing that is there may move"
-    )
+    words.add_argument("--new", action="store_true", help="what new entries add; nothing that is there may move")
     args = words.parse_args(argv)
     try:
         if args.new:
@@ -64,9 +62,7 @@ def write_new(folder: Path) -> None:
     digests = json.loads((folder / EXPERIMENTS).read_text())
     experiments = [name for name in cases.experiments() if name not in digests]
     if experiments:
-        _write(
-            folder / EXPERIMENTS, digests | {name: cases.digest(cases.composed(name)) for name in experiments}
-        )
+        _write(folder / EXPERIMENTS, digests | {name: cases.digest(cases.composed(name)) for name in experiments})
     new = [*added, *(f"experiment={name}" for name in experiments)]
     sys.stdout.write(f"golden ids of {', '.join(new) or 'nothing new'}\n")
 

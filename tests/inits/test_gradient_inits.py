@@ -35,12 +35,7 @@ from sgbench.training.build import build
 from tests.messages import raises_naming
 
 N = 60
-RESETS = [
-    ("subtract", "attached"),
-    ("subtract", "detached"),
-    ("subtract_decayed", "attached"),
-    ("none", "detached"),
-]
+RESETS = [("subtract", "attached"), ("subtract", "detached"), ("subtract_decayed", "attached"), ("none", "detached")]
 every_reset = pytest.mark.parametrize(("reset", "gradient"), RESETS, ids=lambda each: each)
 NUMBERS = {"gain": 1.5, "input_power": 0.5}
 
@@ -59,11 +54,7 @@ def slope(name: str, *, normalisation: str = "peak1", scale: float = 1.0) -> Sur
     """A surrogate of width 1."""
     common = {"width_fwhm": 1.0, "normalisation": normalisation, "scale": scale}
     kinds = {"atan": (Atan, "alpha"), "triangle": (Triangle, "slope"), "exponential": (Exponential, "slope")}
-    kinds |= {
-        "gaussian": (Gaussian, "slope"),
-        "sigmoid": (Sigmoid, "slope"),
-        "fast_sigmoid": (FastSigmoid, "slope"),
-    }
+    kinds |= {"gaussian": (Gaussian, "slope"), "sigmoid": (Sigmoid, "slope"), "fast_sigmoid": (FastSigmoid, "slope")}
     if name == "zero":
         return Zero(normalisation="raw", scale=1.0)
     kind, native = kinds[name]
@@ -203,11 +194,7 @@ def test_engines_take_the_fitted_surrogate(init):
 @pytest.mark.parametrize(
     ("init", "options", "words"),
     [
-        (
-            BoundedGradient(**NUMBERS),
-            {"reset": "zero", "reset_gradient": "attached"},
-            "reset_gradient=detached",
-        ),
+        (BoundedGradient(**NUMBERS), {"reset": "zero", "reset_gradient": "attached"}, "reset_gradient=detached"),
         (BoundedGradient(**NUMBERS), {"beta": 1.0}, r"use neuron\.beta below 1"),
         (BoundedGradient(**NUMBERS), {"surrogate": "zero"}, "Zero is no bell"),
         (SteadyGradient(**NUMBERS), {"scale": 0.01}, "fade whatever the surrogate's width"),
@@ -219,17 +206,10 @@ def test_layers_for_which_they_are_not_defined_are_refused(init, options, words)
         drawn(init, **options)
 
 
-@pytest.mark.parametrize(
-    "init", ["bounded_gradient", pytest.param("steady_gradient", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("init", ["bounded_gradient", pytest.param("steady_gradient", marks=pytest.mark.slow)])
 def test_a_run_takes_them_from_its_words(init, tmp_path: Path):
     """Expected: a surrogate per layer that the seed decides; recurrence that is cut or absent is refused."""
-    words = [
-        f"paths.data_dir={tmp_path}",
-        "experiment=digits",
-        f"init={init}",
-        "network.recurrence=all_to_all",
-    ]
+    words = [f"paths.data_dir={tmp_path}", "experiment=digits", f"init={init}", "network.recurrence=all_to_all"]
     words.append("init.gain=2.0")
 
     def fitted(seed: int, *more: str) -> tuple[float, float]:

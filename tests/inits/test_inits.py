@@ -123,8 +123,7 @@ def test_recurrence_takes_its_share_of_the_variance_and_of_the_inputs():
     """Expected: both currents together give sigma_U and mu_U, the recurrent one 1 - a of the variance."""
     n_in, n_out, sigma_u, mu_u = 200, 300, 0.8, 0.2
     made = drawn(
-        layer("leaky", n_in, n_out, recurrence="all_to_all"),
-        fluctuation(sigma_u=sigma_u, mu_u=mu_u, share=0.75),
+        layer("leaky", n_in, n_out, recurrence="all_to_all"), fluctuation(sigma_u=sigma_u, mu_u=mu_u, share=0.75)
     )
     forward = made.current(poisson(n_in)).detach()
     back = made.feedback(poisson(n_out, seed=2)).detach()
@@ -195,9 +194,7 @@ def test_recurrence_holds_the_mean_potential_at_threshold(reset):
 def test_recurrent_and_feedforward_currents_vary_alike():
     """Condition II, measured over weights and steps: equal variances; without its factor 2 they differ."""
     gain, n_in, n = 0.8, 300, 500
-    made = drawn(
-        layer("leaky", n_in, n, recurrence="all_to_all", beta=0.9), Centred(gain=gain, input_power=0.5)
-    )
+    made = drawn(layer("leaky", n_in, n, recurrence="all_to_all", beta=0.9), Centred(gain=gain, input_power=0.5))
     forward = made.current(poisson_coins(n_in, 5)).detach()
     back = made.feedback(poisson_coins(n, 6)).detach()
     power = forward.square().mean().item()

@@ -24,11 +24,7 @@ from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method, Protocol, entr
 SAMPLES = 100
 STEPS_EACH = 10
 CLASSES = 10
-TOY_FACTS = {
-    "classes": CLASSES,
-    "sizes": {"train": 200, "validation": 50, "test": SAMPLES},
-    "sha256": "d" * 64,
-}
+TOY_FACTS = {"classes": CLASSES, "sizes": {"train": 200, "validation": 50, "test": SAMPLES}, "sha256": "d" * 64}
 
 
 @lru_cache(maxsize=1)
@@ -96,9 +92,7 @@ def reference() -> ProtocolReference:
         for name in ("atan", "triangle", "sigmoid", "zero")
     ]
     found["dataset"] = [toy_entry("dataset", "digits", meta=TOY_FACTS)]
-    found["network"] = [
-        toy_entry("network", "mlp", hidden="${protocol.hidden}", recurrence="none", bias=False)
-    ]
+    found["network"] = [toy_entry("network", "mlp", hidden="${protocol.hidden}", recurrence="none", bias=False)]
     found["optimizer"] = [toy_entry("optimizer", "adam", lr=0.002)]
     found["rule"] += [toy_entry("rule", "eprop", update="per_sequence")]
     entries = {group: {item.name: item for item in items} for group, items in found.items()}
@@ -115,20 +109,15 @@ class ToyReferences(References):
 
 def layer(name: str, **changes: Any) -> LayerCounts:
     """Counts of one layer, zero where the test does not say otherwise."""
-    zero = {
-        field: Count(total=0) for field, info in LayerCounts.model_fields.items() if info.annotation is Count
-    }
+    zero = {field: Count(total=0) for field, info in LayerCounts.model_fields.items() if info.annotation is Count}
     given = {
-        key: Count(total=value) if key in zero and isinstance(value, int) else value
-        for key, value in changes.items()
+        key: Count(total=value) if key in zero and isinstance(value, int) else value for key, value in changes.items()
     }
     plain: dict[str, Any] = {"name": name, "neuron": "Leaky", "neurons": 4, "state_bits": 32, "synapses": ()}
     return LayerCounts(**(plain | zero | given))
 
 
-def synapses(
-    effective: int | Count, *, operation: str = "accumulate", source: str = "input"
-) -> SynapseCounts:
+def synapses(effective: int | Count, *, operation: str = "accumulate", source: str = "input") -> SynapseCounts:
     """One group of connections."""
     found = Count(total=effective) if isinstance(effective, int) else effective
     return SynapseCounts.model_validate(
@@ -155,10 +144,7 @@ def counts(*layers: LayerCounts, samples: int = SAMPLES) -> OpCounts:
         spikes_sent=1_500,
     )
     return OpCounts(
-        samples=samples,
-        steps=samples * STEPS_EACH,
-        input_events=Count(total=10_000),
-        layers=layers or (default,),
+        samples=samples, steps=samples * STEPS_EACH, input_events=Count(total=10_000), layers=layers or (default,)
     )
 
 
@@ -188,17 +174,9 @@ def network_counts(of: Method | None = None, *, samples: int = SAMPLES, **change
     }
     hidden = layer("hidden0", synapses=(first,), **(plain | changes))
     readout = layer(
-        "readout",
-        neurons=CLASSES,
-        synapses=(synapses(heard, source="hidden0"),),
-        neuron_updates=CLASSES * steps,
+        "readout", neurons=CLASSES, synapses=(synapses(heard, source="hidden0"),), neuron_updates=CLASSES * steps
     )
-    return OpCounts(
-        samples=samples,
-        steps=steps,
-        input_events=Count(total=events // neurons),
-        layers=(hidden, readout),
-    )
+    return OpCounts(samples=samples, steps=steps, input_events=Count(total=events // neurons), layers=(hidden, readout))
 
 
 def activity(counts: OpCounts, dt_s: float) -> tuple[LayerActivity, ...]:
@@ -207,11 +185,7 @@ def activity(counts: OpCounts, dt_s: float) -> tuple[LayerActivity, ...]:
     rate = (hidden.spikes_sent.total or 0) / (hidden.neurons * counts.steps)
     return (
         LayerActivity(
-            name=hidden.name,
-            rate_per_step=rate,
-            rate_hz=rate / dt_s,
-            dead_fraction=0.0,
-            saturated_fraction=0.0,
+            name=hidden.name, rate_per_step=rate, rate_hz=rate / dt_s, dead_fraction=0.0, saturated_fraction=0.0
         ),
     )
 
@@ -232,9 +206,7 @@ def record(
     counted = found or network_counts(chosen, samples=facts.sizes["test"])
     lines = activity(counted, chosen.protocol.dt_s)
     validation, test = (
-        None
-        if failed
-        else Scores(samples=size, accuracy=round(accuracy * size) / size, loss=loss, activity=lines)
+        None if failed else Scores(samples=size, accuracy=round(accuracy * size) / size, loss=loss, activity=lines)
         for size in (facts.sizes["validation"], facts.sizes["test"])
     )
     first = EpochScores(epoch=0, train_loss=1.0, validation_loss=1.0, validation_accuracy=0.5)
@@ -278,10 +250,7 @@ def record(
 def epoch_of(validation: Scores, epoch: int = 1) -> EpochScores:
     """The line of the curve of an epoch that scores this on validation."""
     return EpochScores(
-        epoch=epoch,
-        train_loss=1.0,
-        validation_loss=validation.loss,
-        validation_accuracy=validation.accuracy,
+        epoch=epoch, train_loss=1.0, validation_loss=validation.loss, validation_accuracy=validation.accuracy
     )
 
 

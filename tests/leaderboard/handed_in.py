@@ -32,13 +32,7 @@ def hand_in(root: Path, *accuracies: float, name: str = "My net") -> str:
         )
         place_external(folder, found)
     files = [{"path": "predictions/0.csv", "sha256": SHA, "bytes": 1}]
-    head = {
-        "protocol": "digits_v1",
-        "method_id": identity,
-        "division": "external",
-        "name": name,
-        "code": CODE,
-    }
+    head = {"protocol": "digits_v1", "method_id": identity, "division": "external", "name": name, "code": CODE}
     tree = head | {"schema_version": 1, "contact": "@me", "paper": None, "licence": "CC0-1.0", "method": None}
     tree |= {"seeds": range(len(accuracies)), "data_sha256": None, "environment": None, "tuning_trials": 0}
     tree |= {"files": files, "created_utc": "2026-01-01T00:00:00Z"}

@@ -7,12 +7,7 @@ import pytest
 import scipy.stats
 
 from sgbench.leaderboard.score import Measure
-from sgbench.statistics.across_tasks import (
-    interquartile_interval,
-    interquartile_mean,
-    performance_profile,
-    rank_test,
-)
+from sgbench.statistics.across_tasks import interquartile_interval, interquartile_mean, performance_profile, rank_test
 
 DEMSAR = np.array(
     [
@@ -96,6 +91,4 @@ def test_profile_by_hand() -> None:
 
 def test_normalised() -> None:
     """By hand: guessing is 0, perfection is 1, worse than guessing is negative."""
-    assert Measure("accuracy", 1 / 2).normalised(np.array([0.5, 1.0, 0.25])) == pytest.approx(
-        [0.0, 1.0, -0.5]
-    )
+    assert Measure("accuracy", 1 / 2).normalised(np.array([0.5, 1.0, 0.25])) == pytest.approx([0.0, 1.0, -0.5])

@@ -26,15 +26,7 @@ from sgbench.leaderboard.store.audits import AUDIT, read_audit, tolerance_in_use
 from sgbench.leaderboard.store.method_provenance import read_provenances
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree
-from sgbench.records.audit import (
-    Audit,
-    AuditSession,
-    FreshScore,
-    PassedOver,
-    Repeatability,
-    Retraining,
-    Tolerance,
-)
+from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Repeatability, Retraining, Tolerance
 from sgbench.records.files import to_json
 from sgbench.statistics.intervals import t_quantile
 from tests.figures import figures
@@ -121,9 +113,7 @@ def test_a_second_engine_may_acquit_an_unstable_seed_but_no_doctored_one() -> No
     first = retraining(OWN, 0, 0.90, 0.80)
     assert not passes(first)
     assert passes(first, retraining(OWN, 0, 0.90, 0.91, "scan"))
-    assert not passes(
-        first, retraining(OWN, 0, 0.90, 0.82, "scan"), retraining(OWN, 0, 0.90, 0.81, "reference")
-    )
+    assert not passes(first, retraining(OWN, 0, 0.90, 0.82, "scan"), retraining(OWN, 0, 0.90, 0.81, "reference"))
     assert not passes(first, retraining(OWN, 1, 0.90, 0.91, "scan"))  # another seed acquits nothing
 
 
@@ -351,12 +341,7 @@ def test_each_trained_seed_is_doctored_once() -> None:
     low = [retraining(OWN, 1, 0.86, 0.90, engine) for engine in ("fused", "scan", "reference")]
     done = [retraining(OWN, 0, 0.91, 0.90), *low, retraining(SUBMITTED, 0, 0.80, 0.80)]
     curve = {point.amount: point for point in detection_curve(audit(done))}
-    assert [(curve[m].caught, curve[m].drawn) for m in (0.0, 1.0, 2.0, 3.0)] == [
-        (1, 3),
-        (1, 3),
-        (2, 3),
-        (3, 3),
-    ]
+    assert [(curve[m].caught, curve[m].drawn) for m in (0.0, 1.0, 2.0, 3.0)] == [(1, 3), (1, 3), (2, 3), (3, 3)]
     assert lines_naming(curve[2.0], "2 tolerances", "66.7 %", "2 of 3")
     assert [(curve[m].movable, curve[m].caught_movable) for m in (2.0, 3.0)] == [(3, 2), (3, 3)]
     # Ranges of several engines acquit what lies inside: .80 to .99 hides a claim of .90 moved by six points.
@@ -370,11 +355,7 @@ def test_no_claim_is_doctored_beyond_a_perfect_score() -> None:
     Of three draws one cannot be moved by six points. A perfect score is two points too many for none but the first;
     the third claims it honestly. A loss of 0.05 stops at 0.
     """
-    done = [
-        retraining(OWN, 0, 0.98, 0.98),
-        retraining(OWN, 1, 0.80, 0.80),
-        retraining(SUBMITTED, 0, 1.0, 1.0),
-    ]
+    done = [retraining(OWN, 0, 0.98, 0.98), retraining(OWN, 1, 0.80, 0.80), retraining(SUBMITTED, 0, 1.0, 1.0)]
     point = next(point for point in detection_curve(audit(done)) if point.amount == 2.0)
     assert (point.caught, point.drawn, point.movable, point.caught_movable) == (1, 3, 1, 1)
     assert lines_naming(point, "(1 of 3)", "1 can be doctored", "1 are caught")
@@ -398,11 +379,7 @@ def test_solved_seeds_are_doctored_by_seed_beside_the_honest_difference() -> Non
     ]
     solved = [retraining(SUBMITTED, seed, 1.0, 1.0) for seed in range(5)]
     points = detection_curve(audit([*row, *solved], SOLVED))
-    assert [(each.caught, each.drawn, each.movable) for each in points] == [
-        (0, 2, 2),
-        (1, 2, 1),
-        *[(1, 2, 0)] * 4,
-    ]
+    assert [(each.caught, each.drawn, each.movable) for each in points] == [(0, 2, 2), (1, 2, 1), *[(1, 2, 0)] * 4]
     assert perfect_claims(audit([*row, *solved], SOLVED)) == (1, 1)
 
 
@@ -413,9 +390,7 @@ def test_document_tells_how_many_rows_agree() -> None:
         provenances = read_provenances(folder)
         for name in StoredRecords(folder).rows():
             provenance = provenances.of(name)
-            agrees = (
-                "agree" if provenance.is_trained_again else "loose" if provenance.repeats else "unfinished"
-            )
+            agrees = "agree" if provenance.is_trained_again else "loose" if provenance.repeats else "unfinished"
             counts["do not" if provenance.failed else agrees] += 1
     agree, other, loose, unfinished = counts.values()
     said = (

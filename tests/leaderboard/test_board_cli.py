@@ -95,9 +95,7 @@ def test_build_twice_gives_the_same_bytes(runs: Path) -> None:
     assert [(runs / "digits_v1" / name).read_bytes() for name in BOARD] == first
 
 
-def test_damaged_record_is_named_and_the_rest_is_built(
-    runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_record_is_named_and_the_rest_is_built(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1, one line that names the file, and a board of the others."""
     bad = next(runs.rglob("record.json"))
     bad.write_text("{")
@@ -207,9 +205,7 @@ def test_add_refuses_what_deviates(runs_dir: Path, tmp_path: Path, plain: Method
     found = record(of=plain.model_copy(update={"protocol": short}))
     write_run(runs_dir, found)
     assert main(["board", "add", str(runs_dir), "--to", str(tmp_path / "boards")]) == 1
-    words = (
-        f"method {found.method_id} seed 0 deviates from digits_v1: protocol.epochs is 2, the protocol says 30"
-    )
+    words = f"method {found.method_id} seed 0 deviates from digits_v1: protocol.epochs is 2, the protocol says 30"
     assert words in capsys.readouterr().out
     assert not (tmp_path / "boards").exists()
 

@@ -59,11 +59,7 @@ def test_board_that_a_withdrawal_empties(tmp_path: Path, capsys: pytest.CaptureF
     assert lines_naming(capsys.readouterr().out, f"{picture}", "without rows")
 
 
-ALWAYS: Prices = {
-    "accumulate": (1, 1, 1),
-    "multiply_accumulate": (100, 90, 110),
-    "neuron_update": (2, 1, 4),
-}
+ALWAYS: Prices = {"accumulate": (1, 1, 1), "multiply_accumulate": (100, 90, 110), "neuron_update": (2, 1, 4)}
 NEVER: Prices = {"accumulate": (1, 1, 1), "multiply_accumulate": (3, 3, 3), "neuron_update": (300, 200, 400)}
 TORN: Prices = {"accumulate": (1, 1, 1), "multiply_accumulate": (40, 3, 100), "neuron_update": (2, 2, 300)}
 

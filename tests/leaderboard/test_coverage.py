@@ -44,9 +44,7 @@ def test_paired_interval_covers_when_seeds_are_correlated() -> None:
     for _ in range(TRIALS):
         shared = random.normal(0, SPREAD, SEEDS)
         a, b = (
-            dict(
-                enumerate(np.round((mean + shared + random.normal(0, SPREAD / 2, SEEDS)) * SAMPLES) / SAMPLES)
-            )
+            dict(enumerate(np.round((mean + shared + random.normal(0, SPREAD / 2, SEEDS)) * SAMPLES) / SAMPLES))
             for mean in (0.93, 0.92)
         )
         found = compare(a, b)
@@ -62,10 +60,7 @@ def test_rank_intervals_hold_all_true_ranks_together() -> None:
     allowed = ((1, 1), (2, 5), (2, 5), (2, 5), (2, 5), (6, 6), (7, 7))
     held = 0
     for _ in range(TRIALS):
-        methods = {
-            str(index): dict(enumerate(accuracies(random, mean, (SEEDS,))))
-            for index, mean in enumerate(means)
-        }
+        methods = {str(index): dict(enumerate(accuracies(random, mean, (SEEDS,)))) for index, mean in enumerate(means)}
         found = places(methods)
         held += all(
             place is not None and place.low <= allowed[int(name)][0] and place.high >= allowed[int(name)][1]

@@ -26,14 +26,8 @@ FOREIGN: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
     "extra": (at("method.parameters.surrogate.extra", 1), "surrogate.extra is no parameter of atan"),
     "text_alpha": (at("method.parameters.surrogate.alpha", "x"), 'surrogate.alpha is "x", not of the kind'),
     "true_scale": (at("method.parameters.surrogate.scale", True), "surrogate.scale is true, not of the kind"),
-    "number_as_text": (
-        at("method.parameters.surrogate.normalisation", 1),
-        "surrogate.normalisation is 1, not of",
-    ),
-    "free_parameter": (
-        at("method.parameters.network.recurrence", 1),
-        "network.recurrence is 1, not of the kind",
-    ),
+    "number_as_text": (at("method.parameters.surrogate.normalisation", 1), "surrogate.normalisation is 1, not of"),
+    "free_parameter": (at("method.parameters.network.recurrence", 1), "network.recurrence is 1, not of the kind"),
     "no_data": (at("provenance.data_sha256", None), "provenance.data_sha256 is null, data set digits says"),
     "other_data": (at("provenance.data_sha256", "0" * 64), 'provenance.data_sha256 is "000'),
     "validation_size": (at("validation.samples", 10), "validation.samples is 10, data set digits says 50"),

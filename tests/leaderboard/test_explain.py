@@ -82,8 +82,7 @@ def test_sample_by_sample(board: Board) -> None:
     a, b = np.ones(100, dtype=bool), np.ones(100, dtype=bool)
     b[:10] = False
     stored = {
-        find_row(board, name).method_id: dict.fromkeys(range(5), hits)
-        for name, hits in (("atan", a), ("triangle", b))
+        find_row(board, name).method_id: dict.fromkeys(range(5), hits) for name, hits in (("atan", a), ("triangle", b))
     }
     text = said(board, "atan", "triangle", stored)
     assert ", ".join(["10 against 0"] * 5) in text
@@ -96,9 +95,7 @@ def test_names(board: Board) -> None:
     row = find_row(board, "atan")
     assert find_row(board, row.method_id) == find_row(board, row.method_id[:6]) == row
     assert row.label.startswith("atan(")
-    assert (
-        find_row(board, row.label) == find_row(board, row.label.replace("(", " (")) == row
-    )  # as tables write it
+    assert find_row(board, row.label) == find_row(board, row.label.replace("(", " (")) == row  # as tables write it
     with pytest.raises(InputError, match="did you mean 'atan'"):
         find_row(board, "atann")
     with pytest.raises(InputError, match="both are method"):

@@ -253,16 +253,7 @@ def test_standing(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_withdrawn(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As the command writes it; a notice that says nothing is named, and the rows are still there."""
     name = digits(2.0).method_id
-    words = [
-        "withdraw",
-        name,
-        "--protocol",
-        "digits_v1",
-        "--root",
-        str(board),
-        "--reason",
-        "wrong order",
-    ]
+    words = ["withdraw", name, "--protocol", "digits_v1", "--root", str(board), "--reason", "wrong order"]
     assert keep(words) == 0
     capsys.readouterr()
     rows = exported(board, capsys)

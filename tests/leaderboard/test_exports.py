@@ -57,12 +57,7 @@ def layer(
     """A layer with one group of synapses."""
     group = {"source": "input", "wiring": "all_to_all", "operation": operation, "weight_bits": 32}
     zero = Count(total=0)
-    group |= {
-        "effective": Count(total=effective),
-        "dense": Count(total=1000),
-        "weights": 20,
-        "zero_weights": zeros,
-    }
+    group |= {"effective": Count(total=effective), "dense": Count(total=1000), "weights": 20, "zero_weights": zeros}
     counts = (
         "neuron_updates neuron_updates_with_input neuron_multiplications neuron_additions neuron_comparisons "
         "bias_additions weight_reads state_reads state_writes"

@@ -24,10 +24,7 @@ MEASURES = dict.fromkeys(("a_v1", "b_v1"), Measure("accuracy", 1 / 10))
 
 def measured(of: Method, accuracies: tuple[float | None, ...]) -> Measured:
     """One method of the toy protocol, which selects by loss; here it falls as accuracy rises."""
-    group = [
-        record(seed=seed, accuracy=value, of=of, loss=1 - (value or 0))
-        for seed, value in enumerate(accuracies)
-    ]
+    group = [record(seed=seed, accuracy=value, of=of, loss=1 - (value or 0)) for seed, value in enumerate(accuracies)]
     return measure(group, classes=CLASSES, targets=(), dt_s=0.001)
 
 
@@ -85,12 +82,7 @@ def test_losses_mirror_accuracies() -> None:
             group = [with_loss(seed, value, wide(width)) for seed, value in enumerate(values)]
             if kind == "accuracy":
                 group = [
-                    record(
-                        seed=seed,
-                        accuracy=None if value is None else 1 - value,
-                        of=wide(width),
-                        loss=value or 0,
-                    )
+                    record(seed=seed, accuracy=None if value is None else 1 - value, of=wide(width), loss=value or 0)
                     for seed, value in enumerate(values)
                 ]
             classes = None if kind == "loss" else 2
@@ -98,14 +90,7 @@ def test_losses_mirror_accuracies() -> None:
         found[kind] = tuned("atan", settings, Measure(kind, 0.5))
     loss, accuracy = found["loss"], found["accuracy"]
     assert loss.best_test == pytest.approx(0.15)
-    for name in (
-        "best_test",
-        "ten_best",
-        "slope_sensitivity",
-        "expected_test",
-        "expected_low",
-        "expected_high",
-    ):
+    for name in ("best_test", "ten_best", "slope_sensitivity", "expected_test", "expected_low", "expected_high"):
         mirrored = 1 - np.array(getattr(accuracy, name))
         assert getattr(loss, name) == pytest.approx(mirrored), name
 
@@ -139,15 +124,9 @@ def test_family_that_misses_a_task_is_left_out() -> None:
     found = across_tasks({"a_v1": SETTINGS, "b_v1": [*SETTINGS[:3], other]}, MEASURES, by=["surrogate"])
     assert [each.name for each in found.families] == ["atan"]
     assert found.left_out == ("sigmoid", "triangle")
-    lacking = (
-        "no surrogate ran on all of a_v1, b_v1: atan is not on b_v1; triangle is not on a_v1; name tasks"
-    )
+    lacking = "no surrogate ran on all of a_v1, b_v1: atan is not on b_v1; triangle is not on a_v1; name tasks"
     with pytest.raises(InputError, match=lacking):
-        across_tasks(
-            {"a_v1": SETTINGS[:3], "b_v1": SETTINGS[3:]},
-            MEASURES,
-            by=["surrogate"],
-        )
+        across_tasks({"a_v1": SETTINGS[:3], "b_v1": SETTINGS[3:]}, MEASURES, by=["surrogate"])
 
 
 def test_a_task_with_one_family_compares_none() -> None:
@@ -197,9 +176,7 @@ def test_table_for_a_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     head, row = capsys.readouterr().out.splitlines()[:2]
     assert main([*plain, "--markdown"]) == 0
     lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
-    assert [" ".join(line) for line in (lines[0], lines[2])] == [
-        " ".join(each.split()) for each in (head, row)
-    ]
+    assert [" ".join(line) for line in (lines[0], lines[2])] == [" ".join(each.split()) for each in (head, row)]
     assert lines[1] == [":--", *["--:"] * 5]
     assert f"{100 * (0.95 - 0.1) / 0.9:.2f}" == lines[2][1]
     assert main(["board", "across", "--protocol", "digits_v1,digit_v1"]) == 2

@@ -19,16 +19,10 @@ from sgbench.training.build import construct
 from tests.leaderboard.factory import make_board, method, protocol, record
 from tests.messages import raises_naming
 
-TOLD = [
-    name
-    for name in catalogue.entries("protocol")
-    if "guess_accuracy" in catalogue.entry("protocol", name).meta
-]
+TOLD = [name for name in catalogue.entries("protocol") if "guess_accuracy" in catalogue.entry("protocol", name).meta]
 
 
-@pytest.mark.parametrize(
-    "dataset", ["evidence_accumulation", pytest.param("store_recall", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("dataset", ["evidence_accumulation", pytest.param("store_recall", marks=pytest.mark.slow)])
 def test_guessing_is_right_as_often_as_the_largest_class(dataset: str) -> None:
     """Expected: the share of the largest class among the test targets; must differ from one class in two."""
     spec = compose([f"dataset={dataset}"])
@@ -51,8 +45,7 @@ def test_a_failed_seed_counts_as_guessing() -> None:
     """By hand: a failed seed of two classes stands at 0.54 where the file says so, at a half where it does not."""
     records = [record(seed=0, accuracy=0.9, of=method()), record(seed=1, accuracy=None, of=method())]
     boards = [
-        make_board(records, protocol=protocol(), targets={}, classes=2, guess_accuracy=guess)
-        for guess in (0.54, None)
+        make_board(records, protocol=protocol(), targets={}, classes=2, guess_accuracy=guess) for guess in (0.54, None)
     ]
     assert [board.rows[0].scores for board in boards] == [{0: 0.9, 1: 0.54}, {0: 0.9, 1: 0.5}]
     assert [board.measure.guess for board in boards] == [0.54, 0.5]

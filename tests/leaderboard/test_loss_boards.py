@@ -57,9 +57,7 @@ def records() -> list[RunRecord]:
 
 
 def board() -> Board:
-    return make_board(
-        records(), protocol=protocol(), targets={"toy": target()}, classes=None, guess_loss=GUESS
-    )
+    return make_board(records(), protocol=protocol(), targets={"toy": target()}, classes=None, guess_loss=GUESS)
 
 
 def test_less_is_better():
@@ -119,8 +117,7 @@ def test_across_tasks_guessing_is_nothing_and_no_loss_everything():
 WITHOUT_CLASSES = [
     name
     for name, entry in catalogue.entries("protocol").items()
-    if catalogue.entry("dataset", entry.parameters["fixed"]["dataset"]).meta.get("target")
-    in ("trace", "spikes")
+    if catalogue.entry("dataset", entry.parameters["fixed"]["dataset"]).meta.get("target") in ("trace", "spikes")
 ]
 
 

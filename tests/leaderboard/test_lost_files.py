@@ -91,10 +91,7 @@ def test_advice_names_the_folder_it_is_about(tmp_path: Path, monkeypatch: pytest
     """`--root` where another folder than the default was given, and none where it was not."""
     write_board_record(tmp_path / "leaderboards", record(of=compose_reference("digits_v1").method))
     monkeypatch.chdir(tmp_path)
-    for given, root in (
-        ([], "leaderboards"),
-        (["--root", f"{tmp_path}/leaderboards"], f"{tmp_path}/leaderboards"),
-    ):
+    for given, root in (([], "leaderboards"), (["--root", f"{tmp_path}/leaderboards"], f"{tmp_path}/leaderboards")):
         assert main(["board", "check", *given]) == 1
         lines = capsys.readouterr().out.splitlines()[:-1]
         assert len(lines) == 3
@@ -102,9 +99,7 @@ def test_advice_names_the_folder_it_is_about(tmp_path: Path, monkeypatch: pytest
         assert all(("--root" in line) is bool(given) for line in lines)
 
 
-def test_missing_folder_says_how_it_is_filled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
+def test_missing_folder_says_how_it_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     """Boards are filled by hand-ins, runs by running: each is told its own."""
     monkeypatch.chdir(tmp_path)
     assert main(["board", "check"]) == 2

@@ -44,9 +44,7 @@ def board(*targets: EnergyTarget) -> Board:
         for name, counts in found.items()
         for seed in range(3)
     ]
-    return make_board(
-        records, protocol=protocol(), targets={each.name: each for each in targets}, classes=CLASSES
-    )
+    return make_board(records, protocol=protocol(), targets={each.name: each for each in targets}, classes=CLASSES)
 
 
 def test_crossover_of_a_row_by_hand() -> None:
@@ -55,9 +53,7 @@ def test_crossover_of_a_row_by_hand() -> None:
     With spikes 550 pJ of events and 140 updates: 280 (140 to 560) pJ. Events are 55 of 2000 synapses x 10 steps x
     0.1: 2.75 %. Equal at (6028 - 280) / 550 x 2.75 % = 28.74 (27.48 to 29.37) %.
     """
-    (found,) = [
-        each for row, each in matched_rows(board(chip("wide", EVENTS))) if row.surrogate.startswith("atan")
-    ]
+    (found,) = [each for row, each in matched_rows(board(chip("wide", EVENTS))) if row.surrogate.startswith("atan")]
     assert found.rate == pytest.approx(0.0275)
     crossover = found.comparisons["wide"].crossover
     assert crossover is not None
@@ -126,8 +122,7 @@ def test_explain_says_whose_energy_is_lower() -> None:
     assert lines_naming(text, "A", "1 of 1")
     assert "A needs less energy than B" in " ".join(explain(sure, b, a, hits={}).sentences)
     torn = board(
-        chip("events", {"accumulate": (1, 1, 1)}),
-        chip("both", {"accumulate": (1, 1, 1), "spike_sent": (5, 1, 20)}),
+        chip("events", {"accumulate": (1, 1, 1)}), chip("both", {"accumulate": (1, 1, 1), "spike_sent": (5, 1, 20)})
     )
     text = " ".join(explain(torn, find_row(torn, "atan"), find_row(torn, "triangle"), hits={}).sentences)
     assert lines_naming(text, "A under 25 %")
@@ -166,9 +161,7 @@ def test_pairs_are_those_of_the_first_methods() -> None:
     """A board of thousands has millions of pairs: a page holds those of the first twelve, and says so."""
     records = [
         record(
-            seed=seed,
-            accuracy=0.9 - number / 100,
-            of=method(parameters={"surrogate": {"width_fwhm": 1.0 + number}}),
+            seed=seed, accuracy=0.9 - number / 100, of=method(parameters={"surrogate": {"width_fwhm": 1.0 + number}})
         )
         for number in range(MOST_DUELS + 2)
         for seed in range(2)

@@ -60,18 +60,14 @@ def test_ten_thousand_records_in_half_a_gigabyte(tmp_path: Path) -> None:
         shape = plain.parameters["surrogate"] | {"width_fwhm": 0.2 + number / 1000}
         found = plain.model_copy(update={"parameters": plain.parameters | {"surrogate": shape}})
         for seed in range(5):
-            write_board_record(
-                tmp_path, record(seed=seed, accuracy=0.8 + (number * 7 + seed) % 60 / 400, of=found)
-            )
+            write_board_record(tmp_path, record(seed=seed, accuracy=0.8 + (number * 7 + seed) % 60 / 400, of=found))
     code = (  # the peak of a process that was just started is that of the process that started it, but for VmHWM
         "import pathlib, re, resource, sys; from sgbench.cli.main import main; "
         "code = main(['board', 'build', '--from', 'leaderboards', '--root', sys.argv[1]]); "
         "own = re.search(r'VmHWM:\\s+(\\d+) kB', pathlib.Path('/proc/self/status').read_text()); "
         "print(max(int(own.group(1)), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     first, peak_kib = done.stdout.splitlines()
     assert first.startswith("digits_v1: 2,000 methods, 10,000 records")
     assert int(peak_kib) < 500 * 1024

@@ -28,9 +28,7 @@ def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.Capt
     assert sgbench("build", root=tmp_path) == 0
     folder = tmp_path / "digits_v1"
     out = capsys.readouterr().out
-    assert lines_naming(
-        out, "digits_v1", "0 methods", "0 records", "1 from outside", str(folder / "table.md")
-    )
+    assert lines_naming(out, "digits_v1", "0 methods", "0 records", "1 from outside", str(folder / "table.md"))
     page = (folder / "table.md").read_text()
     assert lines_naming(page, "1 from outside")
     assert f"| `My net` | `{CODE}` | self-reported | 91.00 (68.18 to 97.95) | 2 | 90.00, 92.00 |" in page
@@ -84,21 +82,9 @@ def test_block_from_outside_in_the_measures_unit() -> None:
     """A loss is no percentage: 0.03 and 0.05 have ln(0.04) +- 12.706 x 0.01 / 0.04; a failed check is said."""
     failed = Verification.model_validate_json(
         json_of(
-            {
-                "schema_version": 1,
-                "protocol": "toy_v1",
-                "method_id": "a" * 12,
-                "tier": "rescored",
-                "passed": False,
-            }
+            {"schema_version": 1, "protocol": "toy_v1", "method_id": "a" * 12, "tier": "rescored", "passed": False}
             | {"verifier": "someone", "seeds": [0], "claimed_accuracy": None, "verified_accuracy": None}
-            | {
-                "claimed_loss": 0.04,
-                "verified_loss": 0.4,
-                "agreement": None,
-                "tolerance": None,
-                "commit": None,
-            }
+            | {"claimed_loss": 0.04, "verified_loss": 0.4, "agreement": None, "tolerance": None, "commit": None}
             | {"statement": "no", "versions": {}, "created_utc": "2026-01-01T00:00:00Z"}
         )
     )

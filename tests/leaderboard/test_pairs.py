@@ -10,13 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.statistics.pairs import (
-    all_pairs,
-    clopper_pearson,
-    compare,
-    holm,
-    probability_of_improvement,
-)
+from sgbench.statistics.pairs import all_pairs, clopper_pearson, compare, holm, probability_of_improvement
 
 SLEEP_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]

@@ -91,9 +91,7 @@ def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytes
     assert read_digest(Path(again.files[2])) == digest(alone[1].decode())
 
 
-def test_drawing_that_was_ended_is_an_error_of_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board
-) -> None:
+def test_drawing_that_was_ended_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board) -> None:
     """As when the system takes back memory: no picture, and no process left."""
     monkeypatch.setattr(boards, "MANY_ROWS", 2)
     monkeypatch.setattr(processes, "processors", lambda: 2)
@@ -118,9 +116,7 @@ def png_of(*chunks: bytes, size: int = 1) -> bytes:
 
 
 TEXT = b"Description\0" + digest("a").encode()
-PIXELS = (
-    b"Comment\0" + hashlib.sha256(struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0) + b"\0\0").hexdigest().encode()
-)
+PIXELS = b"Comment\0" + hashlib.sha256(struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0) + b"\0\0").hexdigest().encode()
 
 
 def packed_zeros(millions: int) -> bytes:

@@ -69,9 +69,7 @@ def test_thirty_bars_are_spelt() -> None:
 @settings(max_examples=30)
 @given(
     st.lists(
-        st.dictionaries(
-            st.integers(0, 4), st.integers(0, 50).map(lambda hits: hits / 50), max_size=5, min_size=1
-        ),
+        st.dictionaries(st.integers(0, 4), st.integers(0, 50).map(lambda hits: hits / 50), max_size=5, min_size=1),
         min_size=1,
         max_size=7,
     )
@@ -88,14 +86,12 @@ def test_properties(methods: list[dict[int, float]]) -> None:
         assert 1 <= place.low <= place.high <= len(ranked)
     for index, (i, j) in enumerate(zip(*np.triu_indices(len(ranked), 1), strict=True)):
         one, other = found[ranked[i]], found[ranked[j]]
-        mean_agrees = (
-            np.mean(sorted(named[ranked[i]].values())) > np.mean(sorted(named[ranked[j]].values()))
-        ) == (difference[index] > 0)
+        mean_agrees = (np.mean(sorted(named[ranked[i]].values())) > np.mean(sorted(named[ranked[j]].values()))) == (
+            difference[index] > 0
+        )
         if apart[index] and mean_agrees:
             assert not set(one.groups) & set(other.groups)
-    assert sum(place.high - place.low for place in found.values()) >= 2 * (
-        len(apart) - np.count_nonzero(apart)
-    )
+    assert sum(place.high - place.low for place in found.values()) >= 2 * (len(apart) - np.count_nonzero(apart))
 
 
 def test_unlike_letters_do_not_prove_a_difference() -> None:

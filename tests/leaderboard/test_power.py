@@ -8,12 +8,7 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 
-from sgbench.statistics.power import (
-    detectable_difference,
-    pairs_needed,
-    power_of_paired_test,
-    seeds_needed,
-)
+from sgbench.statistics.power import detectable_difference, pairs_needed, power_of_paired_test, seeds_needed
 
 
 @pytest.mark.parametrize(("gamma", "pairs"), [(0.70, 46), (0.75, 29), (0.80, 21)])
@@ -85,9 +80,7 @@ def test_seeds_between_the_last_power_of_two_and_ten_thousand(effect: float) -> 
         for count, bound in zip((n - 1, n), bounds, strict=True)
     )
     assert fewer < 0.8 <= enough
-    assert (
-        seeds_needed(0.0279, 1.0) is None
-    )  # 10,085 by the normal distribution, (1.960 + 0.842)^2 / 0.0279^2
+    assert seeds_needed(0.0279, 1.0) is None  # 10,085 by the normal distribution, (1.960 + 0.842)^2 / 0.0279^2
 
 
 def test_ends() -> None:

@@ -63,9 +63,7 @@ def test_static_power_times_duration() -> None:
 def test_unpriced_operation_leaves_no_total() -> None:
     """The rule: a multiplication nobody priced is not free."""
     found = price(
-        counts(layer("a", synapses=(synapses(5, operation="multiply_accumulate"),))),
-        target=target(),
-        dt_s=1e-3,
+        counts(layer("a", synapses=(synapses(5, operation="multiply_accumulate"),))), target=target(), dt_s=1e-3
     )
     assert found.dynamic_nj is None
     (reason,) = found.reasons
@@ -76,9 +74,7 @@ def test_unpriced_operation_leaves_no_total() -> None:
 def test_absent_unpriced_operation_is_zero() -> None:
     """The rule: an operation that does not occur needs no price."""
     found = price(
-        counts(layer("a", synapses=(synapses(0, operation="multiply_accumulate"),))),
-        target=target(),
-        dt_s=1e-3,
+        counts(layer("a", synapses=(synapses(0, operation="multiply_accumulate"),))), target=target(), dt_s=1e-3
     )
     assert approx(found.dynamic_nj, 0, 0, 0)
 
@@ -101,9 +97,7 @@ def test_uncounted_synapses_leave_no_total() -> None:
 
 def test_layer_kind_without_a_word_in_price_lists_leaves_no_total() -> None:
     """The rule: normalisation that occurs cannot be priced yet."""
-    assert (
-        price(counts(layer("a", normalisation_operations=1)), target=target(), dt_s=1e-3).dynamic_nj is None
-    )
+    assert price(counts(layer("a", normalisation_operations=1)), target=target(), dt_s=1e-3).dynamic_nj is None
 
 
 def test_included_operation_is_not_charged_and_needs_no_count() -> None:
@@ -124,18 +118,9 @@ def test_declared_gap_gives_a_flagged_part() -> None:
 def test_all_in_price_adds_no_static_power() -> None:
     """An all-in price contains static power, which would otherwise count twice."""
     evidence = {key: POWER[key] for key in ("basis", "node_nm", "voltage_v", "source", "mark")}
-    all_in = {
-        "operation": "accumulate",
-        "value_pj": 26,
-        "low_pj": 26,
-        "high_pj": 26,
-        "scope": "all_in",
-        **evidence,
-    }
+    all_in = {"operation": "accumulate", "value_pj": 26, "low_pj": 26, "high_pj": 26, "scope": "all_in", **evidence}
     inside = (*target().included_elsewhere, "neuron_update")
-    found = price(
-        counts(), target=target(prices=[all_in], included_elsewhere=inside, static=POWER), dt_s=1e-3
-    )
+    found = price(counts(), target=target(prices=[all_in], included_elsewhere=inside, static=POWER), dt_s=1e-3)
     assert approx(found.dynamic_nj, 10.4, 10.4, 10.4)  # 400 x 26 pJ
     assert found.static_nj is None
 
@@ -189,9 +174,7 @@ def test_truenorth_sweep(rate_hz: float, measured_mw: float) -> None:
 def test_truenorth_average_is_recovered() -> None:
     """Merolla 2014: 26 pJ per event at 20 Hz is marginal plus static energy over events, within 5 %."""
     events = 2**20 * 128 * 20
-    found = price(
-        counts(layer("chip", synapses=(synapses(events),)), samples=1), target=shipped("truenorth"), dt_s=0.1
-    )
+    found = price(counts(layer("chip", synapses=(synapses(events),)), samples=1), target=shipped("truenorth"), dt_s=0.1)
     assert found.dynamic_nj is not None
     assert found.static_nj is not None
     assert (found.dynamic_nj.value + found.static_nj.value) * 1000 / events == pytest.approx(26, rel=0.05)
@@ -218,9 +201,7 @@ def test_spiking_targets_refuse_analogue_input() -> None:
 def test_price_in_a_wrong_unit_is_refused(tmp_path: Path) -> None:
     """A key in nJ is not known, so that no number is read as pJ; the message names the file and the key."""
     (tmp_path / "energy").mkdir()
-    text = (
-        (conf_dir() / "energy" / "horowitz_45nm.yaml").read_text().replace("value_pj: 3.7", "value_nj: 3.7")
-    )
+    text = (conf_dir() / "energy" / "horowitz_45nm.yaml").read_text().replace("value_pj: 3.7", "value_nj: 3.7")
     (tmp_path / "energy" / "mine.yaml").write_text(text.replace("name: horowitz_45nm", "name: mine"))
     with pytest.raises(InputError, match=r"yaml: prices\.\d\.value_pj") as caught:
         load_targets([tmp_path])

@@ -128,10 +128,7 @@ def test_a_folder_of_records_comes_first(path: Path, capsys: pytest.CaptureFixtu
         (b"", "is cut off"),
         (b"no registry", "not a readable xz file"),
         (lzma.compress(b"{}"), "is no registry: commit"),
-        (
-            lzma.compress(b'{"commit": 1, "created_utc": "", "boards": {"a": {"measured": [{}]}}}'),
-            "is no registry",
-        ),
+        (lzma.compress(b'{"commit": 1, "created_utc": "", "boards": {"a": {"measured": [{}]}}}'), "is no registry"),
     ],
     ids=["empty", "other", "no fields", "no rows"],
 )
@@ -142,9 +139,7 @@ def test_a_damaged_registry_is_named(data: bytes, reason: str, path: Path) -> No
         read_registry(path)
 
 
-def test_a_registry_that_unpacks_to_more_than_it_may_is_refused(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_registry_that_unpacks_to_more_than_it_may_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two MiB of blanks where one is allowed: refused before they are all in memory."""
     monkeypatch.setattr(shards, "MAX_PLAIN_BYTES", 2**20)
     path.write_bytes(lzma.compress(b" " * 2**21))

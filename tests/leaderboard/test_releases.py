@@ -96,9 +96,7 @@ def test_cards_name_the_release(files: Files) -> None:
     for stated in croissant["distribution"]:
         assert stated["sha256"] == hashlib.sha256(files[stated["contentUrl"]]).hexdigest()
     (rows, _) = croissant["recordSet"]
-    assert [field["name"] for field in rows["field"]] == files["rows.csv"].decode().partition("\n")[0].split(
-        ","
-    )
+    assert [field["name"] for field in rows["field"]] == files["rows.csv"].decode().partition("\n")[0].split(",")
     assert {field["name"]: field["dataType"] for field in rows["field"]}["score"] == "sc:Float"
 
 
@@ -134,9 +132,7 @@ def test_the_difference_is_verified_too(boards: Path, files: Files, tmp_path: Pa
 
 
 FORGERIES: dict[str, Callable[[Files], Files]] = {
-    "leaderboards/digits_v1/table.csv": lambda files: _swapped(
-        files, "leaderboards/digits_v1/table.csv", b"0.93"
-    ),
+    "leaderboards/digits_v1/table.csv": lambda files: _swapped(files, "leaderboards/digits_v1/table.csv", b"0.93"),
     "rows.csv": lambda files: _swapped(files, "rows.csv", b"0.93"),
     "croissant.json": lambda files: _swapped(files, "croissant.json", b"sc:Float"),
     "manifest.json": lambda files: _swapped(files, MANIFEST, b'"score": 0.93'),
@@ -245,9 +241,7 @@ def test_update_takes_a_newer_release(
     assert main(["board", "update", str(path), "--sha256", "0" * 64]) == 2
     assert not kept.exists()
     assert main(["board", "update", str(path)]) == 0
-    assert lines_naming(
-        capsys.readouterr().out, "2026.12", "2026-12-01", "aaaaaaaaaaaa", "1 boards", "8 rows"
-    )
+    assert lines_naming(capsys.readouterr().out, "2026.12", "2026-12-01", "aaaaaaaaaaaa", "1 boards", "8 rows")
     assert read_registry(kept).release == "2026.12"
     assert main(["board", "show", "--protocol", "digits_v1"]) == 0
     assert "release 2026.12" in capsys.readouterr().err

@@ -36,9 +36,7 @@ def test_bootstrap_is_the_normal_interval_of_many_samples() -> None:
     gain = a.mean(axis=0) - b.mean(axis=0)
     low, high = bootstrap_samples(a, b, generator=np.random.default_rng(0))
     error = gain.std(ddof=1) / 4000**0.5
-    assert (low, high) == pytest.approx(
-        (gain.mean() - 1.96 * error, gain.mean() + 1.96 * error), abs=2e-4 * 2
-    )
+    assert (low, high) == pytest.approx((gain.mean() - 1.96 * error, gain.mean() + 1.96 * error), abs=2e-4 * 2)
 
 
 def test_bootstrap_is_paired() -> None:
@@ -53,7 +51,6 @@ def test_same_generator_same_interval() -> None:
     """Property: the generator is the only source of chance."""
     a, b = runs(50, 20, 10, 20)
     first, second, other = (
-        bootstrap_samples(a[None], b[None], generator=np.random.default_rng(seed), resamples=200)
-        for seed in (0, 0, 1)
+        bootstrap_samples(a[None], b[None], generator=np.random.default_rng(seed), resamples=200) for seed in (0, 0, 1)
     )
     assert first == second != other

@@ -51,9 +51,7 @@ def test_places_are_those_of_the_whole_table_of_pairs() -> None:
     """Reference: `holm` of all pairs of 150 methods at once; some are told apart, and more are not."""
     random = np.random.default_rng(0)
     means = random.uniform(0.5, 0.95, 150)
-    methods = {
-        str(number): dict(enumerate(random.normal(mean, 1e-4, 8))) for number, mean in enumerate(means)
-    }
+    methods = {str(number): dict(enumerate(random.normal(mean, 1e-4, 8))) for number, mean in enumerate(means)}
     found = places(methods)
     ranked = sorted(methods, key=lambda name: -np.mean(list(methods[name].values())))
     difference, p = all_pairs([methods[name] for name in ranked])

@@ -45,11 +45,7 @@ def wilson_by_hand(solved: int, runs: int) -> tuple[float, float]:
 def test_shares_by_hand() -> None:
     """An accuracy of exactly the bar counts as solved; a failed seed does not."""
     shown = board(0.9)
-    assert [solved_text(row, shown).partition(" (")[0] for row in shown.rows] == [
-        "3 of 3",
-        "1 of 3",
-        "0 of 3",
-    ]
+    assert [solved_text(row, shown).partition(" (")[0] for row in shown.rows] == ["3 of 3", "1 of 3", "0 of 3"]
     values = list(csv.DictReader(io.StringIO(to_csv(shown))))
     for row, solved in zip(values, (3, 1, 0), strict=True):
         low, high = wilson_by_hand(solved, 3)

@@ -20,14 +20,7 @@ from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import RecordTree, add, read_methods
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
-from tests.leaderboard.factory import (
-    ToyReferences,
-    method,
-    protocol,
-    record,
-    write_board_record,
-    write_run,
-)
+from tests.leaderboard.factory import ToyReferences, method, protocol, record, write_board_record, write_run
 from tests.messages import lines_naming, raises_naming
 
 REFERENCES = ToyReferences()
@@ -64,9 +57,7 @@ def of_source(source: str | None, seed: int) -> RunRecord:
     """A record whose surrogate is somebody's own class, or the catalogue's."""
     sources = None if source is None else {"surrogate": source * 64}
     found = record(seed=seed)
-    return found.model_copy(
-        update={"provenance": found.provenance.model_copy(update={"own_sources": sources})}
-    )
+    return found.model_copy(update={"provenance": found.provenance.model_copy(update={"own_sources": sources})})
 
 
 def test_two_peoples_classes_of_one_name_have_a_row_each(tmp_path: Path) -> None:
@@ -88,10 +79,7 @@ def test_two_peoples_classes_of_one_name_have_a_row_each(tmp_path: Path) -> None
     assert folders == [name, f"{name}-bbbbbbbb"]
     (board,) = show(RecordTree(boards, "leaderboards", REFERENCES)).boards
     rows = {row.method_id: (sorted(row.scores), row.varying["source"]) for row in board.rows}
-    assert rows == {
-        name: ([0, 1, 2], "source aaaaaaaa"),
-        f"{name}-bbbbbbbb": ([0, 2], "source bbbbbbbb"),
-    }
+    assert rows == {name: ([0, 1, 2], "source aaaaaaaa"), f"{name}-bbbbbbbb": ([0, 2], "source bbbbbbbb")}
     assert "source" in to_markdown(board, layout="leaderboards")
     where = boards / "toy_v1" / "records"
     (where / f"{name}-bbbbbbbb").rename(where / f"{name}-cccccccc")
@@ -176,8 +164,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "seed"),
-    [("toy_v1/000000000000/0", 0), ("toy_v1/{id}/1", 0), ("other_v1/{id}/0", 0), ("toy_v1/{id}", 0)],
+    ("folder", "seed"), [("toy_v1/000000000000/0", 0), ("toy_v1/{id}/1", 0), ("other_v1/{id}/0", 0), ("toy_v1/{id}", 0)]
 )
 def test_misplaced_record_is_left_out(tmp_path: Path, folder: str, seed: int) -> None:
     """A path that says another method, seed or protocol than the record: one finding that says where it belongs."""
@@ -292,19 +279,13 @@ def test_add_copies_and_repeats_harmlessly(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", found)
     board = tmp_path / "boards"
     target = board / "toy_v1" / "records" / found.method_id / "0.json"
-    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.RecordsAdded(
-        (str(target),), (), ()
-    )
+    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.RecordsAdded((str(target),), (), ())
     assert target.read_bytes() == to_json(found)
-    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.RecordsAdded(
-        (), (str(target),), ()
-    )
+    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.RecordsAdded((), (str(target),), ())
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
-def test_add_from_any_folder_of_a_runs_tree(
-    tmp_path: Path, depth: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_add_from_any_folder_of_a_runs_tree(tmp_path: Path, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole tree, a protocol, a method, a run: named from above, and as the current folder."""
     path = write_run(tmp_path / "runs", record())
     source = [tmp_path / "runs", *reversed(path.parents[:3])][depth]
@@ -374,10 +355,7 @@ def _edit_predictions(path: Path) -> None:
 
 
 SPOILT = {
-    "accuracy raised by hand": (
-        _edit_accuracy,
-        "90 of 100 are right, but the record claims an accuracy of 0.99",
-    ),
+    "accuracy raised by hand": (_edit_accuracy, "90 of 100 are right, but the record claims an accuracy of 0.99"),
     "predictions edited": (_edit_predictions, "is not the file that the record was made with"),
     "predictions gone": (lambda path: path.with_name("predictions.csv").unlink(), "a regular file is needed"),
 }

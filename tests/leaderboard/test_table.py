@@ -23,15 +23,7 @@ from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.tables import inert
-from tests.leaderboard.factory import (
-    CLASSES,
-    make_board,
-    method,
-    network_counts,
-    protocol,
-    record,
-    target,
-)
+from tests.leaderboard.factory import CLASSES, make_board, method, network_counts, protocol, record, target
 from tests.leaderboard.gallery import GOLDEN_TABLE, gallery, golden_table
 from tests.messages import lines_naming
 
@@ -64,8 +56,7 @@ def test_order_of_records_changes_no_byte(seed: int) -> None:
     random.Random(seed).shuffle(shuffled)  # noqa: S311 - no secret
     targets = load_targets()
     first, second = (
-        make_board(records, protocol=protocol(), targets=targets, classes=CLASSES)
-        for records in (gallery(), shuffled)
+        make_board(records, protocol=protocol(), targets=targets, classes=CLASSES) for records in (gallery(), shuffled)
     )
     assert to_markdown(first, layout="runs") == to_markdown(second, layout="runs")
     assert to_csv(first) == to_csv(second)
@@ -159,9 +150,7 @@ def test_partial_prices_are_flagged() -> None:
     text = page(gallery(), targets=load_targets())
     for name in ("horowitz_45nm", "loihi1", "truenorth"):
         assert lines_naming(text, name, "not a whole")
-    assert lines_naming(
-        text, "loihi1", "secondary", "accumulate", "neuron_update", "spike_sent", "static power"
-    )
+    assert lines_naming(text, "loihi1", "secondary", "accumulate", "neuron_update", "spike_sent", "static power")
 
 
 def test_what_varies_is_a_column_and_the_rest_one_sentence() -> None:
@@ -224,9 +213,7 @@ def test_picture_of_hostile_labels_and_failed_methods(tmp_path) -> None:
     assert stale(path, table_csv="b") == "drawn from another table"
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXtDescr", b"GIF89a"]
-)
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXtDescr", b"GIF89a"])
 def test_damaged_picture_is_stale(tmp_path, data: bytes) -> None:
     """No digest can be read, and nothing is raised."""
     (tmp_path / "board.png").write_bytes(data)

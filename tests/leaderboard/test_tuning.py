@@ -17,9 +17,7 @@ from sgbench.statistics.tuning_curves import (
 )
 
 
-def trial(
-    validation: float, test: float, slope: float | None = None, *, runs: int = 1, failed: int = 0
-) -> Trial:
+def trial(validation: float, test: float, slope: float | None = None, *, runs: int = 1, failed: int = 0) -> Trial:
     """One setting."""
     return Trial(validation, test, slope, runs, failed)
 
@@ -30,9 +28,7 @@ def test_expected_best_is_the_mean_over_all_subsets() -> None:
     trials = [trial(*random.random(2)) for _ in range(7)]
     validation, test = expected_best(trials)
     for n in range(1, 8):
-        picks = [
-            max(subset, key=lambda each: each.validation) for subset in itertools.combinations(trials, n)
-        ]
+        picks = [max(subset, key=lambda each: each.validation) for subset in itertools.combinations(trials, n)]
         assert validation[n - 1] == pytest.approx(np.mean([pick.validation for pick in picks]))
         assert test[n - 1] == pytest.approx(np.mean([pick.test for pick in picks]))
 

@@ -82,9 +82,7 @@ def on(data: str | None, width: float, accuracies: tuple[float, ...]) -> list[Ru
     """A row of a method on files of this hash."""
     found = []
     for seed, accuracy in enumerate(accuracies):
-        made = record(
-            seed=seed, accuracy=accuracy, of=method(parameters={"surrogate": {"width_fwhm": width}})
-        )
+        made = record(seed=seed, accuracy=accuracy, of=method(parameters={"surrogate": {"width_fwhm": width}}))
         provenance = made.provenance.model_copy(update={"data_sha256": data})
         found.append(made.model_copy(update={"provenance": provenance}))
     return found
@@ -99,9 +97,7 @@ def shown(root: Path, *rows: list[RunRecord]) -> Board:
 
 def widths(board: Board) -> list[tuple[str, tuple[int, int] | None]]:
     """Each row's method and ranks, in the order of the board."""
-    return [
-        (row.surrogate, None if row.rank is None else (row.rank.low, row.rank.high)) for row in board.rows
-    ]
+    return [(row.surrogate, None if row.rank is None else (row.rank.low, row.rank.high)) for row in board.rows]
 
 
 def test_rows_on_other_files_have_no_rank(tmp_path: Path) -> None:
@@ -135,10 +131,7 @@ def test_rows_on_other_files_have_no_rank(tmp_path: Path) -> None:
     [
         (UNKNOWN | {UNREAD_FILES: "never read here"}, None),
         (UNKNOWN | {UNREAD_FILES: "never read here", "sha256": "e" * 64}, "data_sha256"),
-        (
-            {UNREAD_FILES: "x", "sha256": None, "sizes": {"train": None, "validation": 49, "test": 100}},
-            "validation.s",
-        ),
+        ({UNREAD_FILES: "x", "sha256": None, "sizes": {"train": None, "validation": 49, "test": 100}}, "validation.s"),
         ({UNREAD_FILES: "x", "sha256": None, "classes": 11}, "classes"),
         (UNKNOWN, "meta.sizes is missing"),
     ],

@@ -58,9 +58,5 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 )
 def test_a_circle_is_found(back: str) -> None:
     """Must differ: three modules, of which the last imports the first in one of four ways."""
-    assert set(circle({"p.a": "from p import b", "p.b": "from p.c import y", "p.c": back})) == {
-        "p.a",
-        "p.b",
-        "p.c",
-    }
+    assert set(circle({"p.a": "from p import b", "p.b": "from p.c import y", "p.c": back})) == {"p.a", "p.b", "p.c"}
     assert circle({"p.a": "from p import b", "p.b": "from p.c import y", "p.c": "import os"}) == []

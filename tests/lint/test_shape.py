@@ -18,9 +18,7 @@ def own_code() -> list[Path]:
     """The files of the package, of the launcher, and of studies and the registry outside of both."""
     outside = [*(ROOT / "study").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]
     analyses = [path for path in outside if "tests" not in path.parts]
-    shipped = [
-        path for name in ("fastspiking", "hydra_plugins", "sgbench") for path in (ROOT / name).rglob("*.py")
-    ]
+    shipped = [path for name in ("fastspiking", "hydra_plugins", "sgbench") for path in (ROOT / name).rglob("*.py")]
     return [*shipped, *analyses]
 
 
@@ -41,10 +39,7 @@ def length_of(function: ast.FunctionDef) -> int:
 
 @pytest.mark.parametrize(
     ("text", "length"),
-    [
-        ("def f():\n    return 1\n", 1),
-        ('def f():\n    """One\n\n    two."""\n    a = 1\n\n    return a\n', 3),
-    ],
+    [("def f():\n    return 1\n", 1), ('def f():\n    """One\n\n    two."""\n    a = 1\n\n    return a\n', 3)],
 )
 def test_lengths_of_functions(text: str, length: int) -> None:
     """By hand: docstring and signature do not count, blank lines do."""

@@ -61,9 +61,7 @@ def make_output(name: str, seed: int = 0) -> Tensor:
     return 2 * torch.randn(shape, generator=random, dtype=torch.float64)
 
 
-def trajectory(
-    output: Tensor, spikes: tuple[Tensor, ...] = (), lengths: tuple[int, ...] = LENGTHS
-) -> Trajectory:
+def trajectory(output: Tensor, spikes: tuple[Tensor, ...] = (), lengths: tuple[int, ...] = LENGTHS) -> Trajectory:
     return Trajectory(output, torch.tensor(lengths), spikes, (), ())
 
 
@@ -122,8 +120,7 @@ def test_losses_differ():
     rested = torch.cat([torch.zeros_like(output[:1]), output[:-1]])
     real = [name for name in NAMES if make(name).readout != "binary"]
     values = [
-        tuple(round(make(name).whole(trajectory(each), TARGET).item(), 6) for each in (output, rested))
-        for name in real
+        tuple(round(make(name).whole(trajectory(each), TARGET).item(), 6) for each in (output, rested)) for name in real
     ]
     assert len(set(values)) == len(real)
 
@@ -212,9 +209,7 @@ def test_is_a_mean_over_samples(name):
     """Expected: mathematics; the mean of the losses of single samples, whatever the batch."""
     output = make_output(name)
     singles = [
-        make(name)
-        .whole(trajectory(output[:, b : b + 1], lengths=LENGTHS[b : b + 1]), TARGET[b : b + 1])
-        .item()
+        make(name).whole(trajectory(output[:, b : b + 1], lengths=LENGTHS[b : b + 1]), TARGET[b : b + 1]).item()
         for b in range(len(LENGTHS))
     ]
     assert np.mean(singles) == pytest.approx(make(name).whole(trajectory(output), TARGET).item(), rel=1e-13)

@@ -111,8 +111,7 @@ def test_total_activity_equals_the_formula():
     expected = 0.0
     for layer in spikes:
         sums = [
-            sum(layer[:length, b, i].sum().item() for b, length in enumerate(LENGTHS))
-            for i in range(layer.shape[2])
+            sum(layer[:length, b, i].sum().item() for b, length in enumerate(LENGTHS)) for i in range(layer.shape[2])
         ]
         expected += 0.3 * sum(sums) + 0.2 * sum(each**2 for each in sums) / len(sums)
     found = TotalActivity(total_strength=0.3, square_strength=0.2).penalty(trajectory(spikes[0], spikes))
@@ -138,9 +137,7 @@ def test_samples_of_full_length_have_one_gradient_for_all_steps(regulariser):
     """
 
     def slope(lengths: list[int], steps: int) -> Tensor:
-        spikes = torch.cat([make_spikes((3,))[0], torch.ones(1, len(LENGTHS), 3, dtype=torch.float64)])[
-            :steps
-        ]
+        spikes = torch.cat([make_spikes((3,))[0], torch.ones(1, len(LENGTHS), 3, dtype=torch.float64)])[:steps]
         spikes.requires_grad_()
         ends = torch.tensor(lengths)
         found = regulariser.penalty(Trajectory(spikes, ends, (spikes,), (), ()))

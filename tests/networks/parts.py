@@ -48,10 +48,7 @@ def mlp(hidden: tuple[int, ...] = (7, 5), make: Callable[[int], Neuron] = leaky,
 
 
 def conv(
-    image: tuple[int, int, int] = (2, 4, 6),
-    engine: str = "auto",
-    make: Callable[[int], Neuron] = leaky,
-    **changes: Any,
+    image: tuple[int, int, int] = (2, 4, 6), engine: str = "auto", make: Callable[[int], Neuron] = leaky, **changes: Any
 ) -> Conv:
     """Two layers of 3 and 4 channels."""
     options = {"channels": [3, 4], "kernel_size": 3, "stride": 1, "pooling": "none", "pool_size": 2}

@@ -81,9 +81,7 @@ def conv(make: object = leaky, *, image: list[int] | None = None, **changes: obj
     image = image or [2, 4, 5]
     n_inputs = image[0] * image[1] * image[2]
     return Conv(
-        Provided(n_inputs, CLASSES, make, readout, *given()),
-        image=image,
-        **{**options, "bias": True, **changes},
+        Provided(n_inputs, CLASSES, make, readout, *given()), image=image, **{**options, "bias": True, **changes}
     )
 
 

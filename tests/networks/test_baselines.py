@@ -124,9 +124,7 @@ SMALL = {"random_patterns": 0.25}  # of 408 parameters one gated unit is a quart
 
 
 @pytest.mark.one_in(4)
-@pytest.mark.parametrize(
-    "task", [pytest.param(task, marks=[pytest.mark.slow] * (task not in QUICK)) for task in TASKS]
-)
+@pytest.mark.parametrize("task", [pytest.param(task, marks=[pytest.mark.slow] * (task not in QUICK)) for task in TASKS])
 @pytest.mark.parametrize("name", ["ann_mlp", "gru", "lstm"])
 def test_equal_parameters(name, task):
     """Expected: within 5 % of what the experiment's own spiking network has, however it is wired."""
@@ -180,9 +178,7 @@ def test_operations_of_counts():
     network = made(Linear, sees="counts", steps=STEPS)
     found = _counted(network).result()
     (layer,) = found.layers
-    active = sum(
-        int(X[:length, sample].sum(0).count_nonzero()) for sample, length in enumerate(LENGTHS.tolist())
-    )
+    active = sum(int(X[:length, sample].sum(0).count_nonzero()) for sample, length in enumerate(LENGTHS.tolist()))
     assert (found.samples, found.steps, found.input_events.total) == (3, 3, _events())
     assert layer.neuron_additions.total == _events()
     (group,) = layer.synapses
@@ -201,11 +197,7 @@ def test_operations_of_gated_units(kind, theirs, gates):
     steps = int(LENGTHS.sum())
     assert (found.samples, found.steps) == (3, steps)
     own, back = hidden.synapses
-    assert (own.source, own.operation, own.effective.total) == (
-        "input",
-        "accumulate",
-        gates * units * _events(),
-    )
+    assert (own.source, own.operation, own.effective.total) == ("input", "accumulate", gates * units * _events())
     assert own.dense.total == steps * N_IN * gates * units
     assert (back.source, back.operation) == ("hidden0", "multiply_accumulate")
     assert back.effective.total == (steps - 3) * gates * units**2  # each sample starts from zeros

@@ -26,21 +26,11 @@ from tests.run.tiny import WORDS
 SPIKING = frozenset({SPIKES})
 
 
-def network(
-    n_inputs: int, hidden: list[int], outputs: int, *, levels: int, threshold: float = 1.0
-) -> Converted:
+def network(n_inputs: int, hidden: list[int], outputs: int, *, levels: int, threshold: float = 1.0) -> Converted:
     """Return a network in float64 with drawn weights, biases of a tenth, and one threshold for all."""
     random = torch.Generator().manual_seed(3)
     made = Converted(
-        Provided(
-            n_inputs,
-            outputs,
-            leaky,
-            readout,
-            Kaiming(gain=1.5, recurrent_gain=1.0),
-            random,
-            Engine("reference"),
-        ),
+        Provided(n_inputs, outputs, leaky, readout, Kaiming(gain=1.5, recurrent_gain=1.0), random, Engine("reference")),
         hidden=hidden,
         levels=levels,
         bias=True,
@@ -159,12 +149,7 @@ def test_nir_is_told_no_half_threshold() -> None:
 def test_a_record_says_that_it_was_converted() -> None:
     """Expected: no surrogate, rates and operations of spikes, better than chance."""
     record = sgbench.run(
-        *WORDS,
-        "protocol.epochs=8",
-        "network=converted",
-        "encoder=direct",
-        "optimizer.lr=0.02",
-        "engine=reference",
+        *WORDS, "protocol.epochs=8", "network=converted", "encoder=direct", "optimizer.lr=0.02", "engine=reference"
     )
     assert record.status == "finished", record.failure
     assert record.method.is_baseline

@@ -17,18 +17,7 @@ from fastspiking.signals.trajectory import POTENTIAL, SPIKES
 from sgbench.errors import InputError
 from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
-from tests.networks.sequence_parts import (
-    BATCH,
-    CLASSES,
-    LENGTHS,
-    conv,
-    given,
-    leaky,
-    readout,
-    slstm,
-    spikes,
-    surrogate,
-)
+from tests.networks.sequence_parts import BATCH, CLASSES, LENGTHS, conv, given, leaky, readout, slstm, spikes, surrogate
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
@@ -140,9 +129,7 @@ def test_an_image_has_as_many_pixels_as_there_are_inputs(n_inputs, image, messag
     }
     with pytest.raises(InputError, match=message):
         Conv(Provided(n_inputs, CLASSES, leaky, readout, *given()), image=image, **options, bias=False)
-    assert Conv(Provided(9, 2, leaky, readout, *given()), image=None, **options, bias=False).layers[
-        0
-    ].image_in == (
+    assert Conv(Provided(9, 2, leaky, readout, *given()), image=None, **options, bias=False).layers[0].image_in == (
         1,
         3,
         3,

@@ -17,17 +17,7 @@ from sgbench.errors import InputError
 from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from tests.messages import raises_naming
-from tests.networks.sequence_parts import (
-    BATCH,
-    CLASSES,
-    LENGTHS,
-    STEPS,
-    delayed,
-    given,
-    leaky,
-    readout,
-    spikes,
-)
+from tests.networks.sequence_parts import BATCH, CLASSES, LENGTHS, STEPS, delayed, given, leaky, readout, spikes
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
@@ -55,9 +45,7 @@ def test_gradient_of_a_delay_is_its_finite_difference(kernel):
     """Expected: central differences of a random linear functional of the current, per delay."""
     layer = delayed(kernel=kernel).layers[0]
     x = spikes(4)
-    coefficients = torch.randn(
-        STEPS, BATCH, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64
-    )
+    coefficients = torch.randn(STEPS, BATCH, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
     def functional() -> Tensor:
         return (coefficients * layer.current(x)).sum()
@@ -85,9 +73,7 @@ def test_rounded_delays_shift_by_whole_steps():
         expected[lag:, :, i] += layer.weight[i, j] * x[: STEPS - lag, :, j]
     found = layer.current(x)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    gradients = [
-        torch.autograd.grad(each.current(x)[:, :, 2].sum(), each.delay_logit)[0] for each in (layer, soft)
-    ]
+    gradients = [torch.autograd.grad(each.current(x)[:, :, 2].sum(), each.delay_logit)[0] for each in (layer, soft)]
     assert gradients[0].abs().max() > 0
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
@@ -97,9 +83,7 @@ def test_kernels_pass_on_all_that_arrives(kernel):
     """Expected: weights over lags add up to 1, also for delays at either end."""
     layer = delayed(kernel=kernel).layers[0]
     layer.delay_logit.data[0, :2] = torch.tensor([-30.0, 30.0])
-    torch.testing.assert_close(
-        layer.kernels().sum(-1), torch.ones(5, 4, dtype=torch.float64), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(layer.kernels().sum(-1), torch.ones(5, 4, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 def test_gaussians_narrow_with_progress():
@@ -188,9 +172,7 @@ def test_recurrence_without_delay_is_that_of_a_dense_chain():
     assert torch.equal(first.spikes[0], second.spikes[0])
     for unrolled in (net, plain):
         unrolled.unroll(x, LENGTHS).output.square().sum().backward()
-    torch.testing.assert_close(
-        net.layers[0].recurrent.grad, plain.layers[0].recurrent.grad, rtol=1e-9, atol=1e-12
-    )
+    torch.testing.assert_close(net.layers[0].recurrent.grad, plain.layers[0].recurrent.grad, rtol=1e-9, atol=1e-12)
     layer.recurrent_delay_logit.data.fill_(40.0)
     assert not torch.equal(net.unroll(x, LENGTHS, keep=keep).spikes[0], second.spikes[0])
 

@@ -95,9 +95,7 @@ def test_it_is_a_dense_layer_without_the_other_synapses(make):
         run.output.square().sum().backward()
     there = matrix.layers[0].weight.grad
     rows = torch.arange(len(there))
-    torch.testing.assert_close(
-        net.layers[0].weight.grad, there[rows, (rows % 12) // 3], rtol=1e-9, atol=1e-12
-    )
+    torch.testing.assert_close(net.layers[0].weight.grad, there[rows, (rows % 12) // 3], rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(net.layers[1].weight.grad, matrix.layers[1].weight.grad, rtol=1e-9, atol=1e-12)
     dense = encoded(make, wiring="all_to_all").unroll(values(), FULL).output
     assert (dense - found.output).abs().max() > 1e-3

@@ -90,9 +90,7 @@ def some_spikes(network: Network, inputs: int, form: object, steps: int) -> Batc
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(
-            name, marks=[pytest.mark.slow] * (name in ("cifar10_dvs_vgg", "dvs_gesture_sew", "ssc_se_adlif"))
-        )
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("cifar10_dvs_vgg", "dvs_gesture_sew", "ssc_se_adlif")))
         for name in BY_HAND
     ],
 )
@@ -118,16 +116,7 @@ SOURCES = {
     # Of IGITUGraz/SE-adlif: models/li.py has gain 1 - d, module/tau_trainers.py d of tau, models/helpers.py a bell
     # as high as c alpha / 2 with c of 0.4 and alpha of 5; tau_out_range, lr and patience 9999 are of both
     # YAML files, gradient_clip_val of run.py
-    "shd_se_adlif": (
-        LI_60_MS,
-        1 - LI_60_MS,
-        "one_minus_beta",
-        0.4 * 5 / 2,
-        2 * math.log(2) / 5,
-        0.01,
-        "constant",
-        1.5,
-    ),
+    "shd_se_adlif": (LI_60_MS, 1 - LI_60_MS, "one_minus_beta", 0.4 * 5 / 2, 2 * math.log(2) / 5, 0.01, "constant", 1.5),
     "ssc_se_adlif": (
         LI_60_MS,
         1 - LI_60_MS,

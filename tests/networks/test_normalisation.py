@@ -35,11 +35,7 @@ from tests.networks.parts import BATCH, FULL, LENGTHS, STEPS, conv, leaky, mlp, 
 from tests.run.tiny import WORDS
 
 NUMBERS = {"momentum": 0.2, "epsilon": 1e-3}
-MADE = {
-    "tdbn": Tdbn(alpha=0.5, **NUMBERS),
-    "bntt": Bntt(steps=STEPS, **NUMBERS),
-    "batch_norm": BatchNorm(**NUMBERS),
-}
+MADE = {"tdbn": Tdbn(alpha=0.5, **NUMBERS), "bntt": Bntt(steps=STEPS, **NUMBERS), "batch_norm": BatchNorm(**NUMBERS)}
 every_kind = pytest.mark.parametrize("kind", MADE)
 every_network = pytest.mark.parametrize("net", [mlp, conv], ids=["mlp", "conv"])
 INPUTS = {mlp: 6, conv: 48}
@@ -147,9 +143,7 @@ def test_nothing_depends_on_padding(net, kind):
     assert not network.layers[0].current(x)[~valid].any()
     expected = theirs(made(net, kind).train().layers[0], kind)
     current, layer = plain(net).layers[0].current(x), network.layers[0]
-    parts = (
-        [current[valid]] if kind != "bntt" else [now[each] for now, each in zip(current, valid, strict=True)]
-    )
+    parts = [current[valid]] if kind != "bntt" else [now[each] for now, each in zip(current, valid, strict=True)]
     for one, rows in zip(expected, parts, strict=True):
         if rows.numel() > layer.weight.shape[0]:  # torch refuses a single value
             one(rows.reshape(-1, *shape_of(layer)))
@@ -232,11 +226,7 @@ def test_counts_are_those_of_what_runs():
             assert layer.normalisation_operations.total == steps * neurons * operations
         assert counts.layers[2].bias_additions.total == counts.layers[2].normalisation_operations.total == 0
     images = counted(made(conv, "bntt", pooling="max", bias=False), 48)
-    assert [layer.normalisation_operations.total for layer in images.layers] == [
-        steps * 3 * 24,
-        steps * 4 * 6,
-        0,
-    ]
+    assert [layer.normalisation_operations.total for layer in images.layers] == [steps * 3 * 24, steps * 4 * 6, 0]
 
 
 @pytest.mark.parametrize("folds", [True, False])
@@ -254,9 +244,7 @@ def test_counts_are_those_of_torchs_layers(folds):
         trajectory = network.unroll(x, FULL, keep=frozenset({SPIKES}))
     ours.update(Batch(x, torch.zeros(BATCH), FULL, torch.arange(BATCH)), trajectory)
     found = ours.result().layers[0]
-    assert found.normalisation_operations.total == sum(
-        each.normalisation_operations.total for each in expected
-    )
+    assert found.normalisation_operations.total == sum(each.normalisation_operations.total for each in expected)
     assert found.bias_additions == expected[0].bias_additions
     assert found.synapses[0].effective == expected[0].synapses[0].effective
 
@@ -351,8 +339,5 @@ def test_statistics_are_kept_with_the_weights(kind, tmp_path: Path):
     rows = {int(line.split(",")[0]): [float(each) for each in line.split(",")[3:]] for line in lines}
     expected = torch.tensor([rows[position] for position in batch.position.tolist()])
     torch.testing.assert_close(output(kept), expected, rtol=1e-5, atol=1e-5)
-    fresh = {
-        name: torch.zeros_like(value) if name.endswith("running_mean") else value
-        for name, value in kept.items()
-    }
+    fresh = {name: torch.zeros_like(value) if name.endswith("running_mean") else value for name, value in kept.items()}
     assert (output(fresh) - expected).abs().max() > 1e-2

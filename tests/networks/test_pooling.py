@@ -72,8 +72,7 @@ def test_pooling_stands_where_it_is_said_to(kind, place, engine):
     torch.testing.assert_close(found.output, output, rtol=1e-12, atol=1e-12)
     weights = list(net.parameters())
     ours, theirs = (
-        torch.autograd.grad(each.square().sum(), weights, retain_graph=True)
-        for each in (found.output, output)
+        torch.autograd.grad(each.square().sum(), weights, retain_graph=True) for each in (found.output, output)
     )
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
@@ -101,9 +100,7 @@ def counted(net: Conv, x: Tensor) -> tuple[OpCounts, tuple[Tensor, ...]]:
 
 def heard(place: tuple[int, int], sides: tuple[int, int]) -> list[tuple[int, int]]:
     """Places of a 3 x 3 convolution that an event reaches."""
-    near = itertools.product(
-        *(range(max(0, at - 1), min(side, at + 2)) for at, side in zip(place, sides, strict=True))
-    )
+    near = itertools.product(*(range(max(0, at - 1), min(side, at + 2)) for at, side in zip(place, sides, strict=True)))
     return list(near)
 
 
@@ -197,10 +194,7 @@ def test_networks_without_pooling_keep_their_names():
         ({"pooling": "mean"}, r"network\.pooling='mean': one of none, max, average"),
         ({"pooling_of": "potentials"}, r"network\.pooling_of='potentials': one of currents, spikes"),
         ({"pool_size": 1}, r"network\.pool_size=1: a whole number of at least 2"),
-        (
-            {"pooling": "max", "pool_size": 5},
-            r"network\.pool_size=5: windows are larger than .* 4 x 6 pixels",
-        ),
+        ({"pooling": "max", "pool_size": 5}, r"network\.pool_size=5: windows are larger than .* 4 x 6 pixels"),
         ({"pooling": "max", "pool_size": 3}, r"network\.pool_size=3: .* 1 x 2 pixels"),
     ],
 )
@@ -232,10 +226,7 @@ def test_layers_that_are_not_named_are_not_pooled(kind, place, pooled):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            {"pooled_layers": [3], "pooling": "max"},
-            r"network\.pooled_layers=\[3\]: there are 2 hidden layers",
-        ),
+        ({"pooled_layers": [3], "pooling": "max"}, r"network\.pooled_layers=\[3\]: there are 2 hidden layers"),
         ({"pooled_layers": [1]}, r"network\.pooled_layers=\[1\]: use network\.pooling=average"),
         ({"pooled_layers": 1, "pooling": "max"}, r"network\.pooled_layers=1: a list such as"),
     ],

@@ -24,10 +24,7 @@ pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
         (lambda: conv(dh_lif), r"neuron\.inputs=split: .* use neuron\.inputs=all"),
         (lambda: delayed(max_delay_steps=0), r"network\.max_delay_steps=0: a whole number of at least 1"),
         (lambda: delayed(kernel="box"), r"network\.kernel='box': one of gaussian, triangle, rounded"),
-        (
-            lambda: delayed(sigma_steps=[1.0]),
-            r"network\.sigma_steps=\[1\.0\]: two numbers such as \[2\.0, 0\.5\]",
-        ),
+        (lambda: delayed(sigma_steps=[1.0]), r"network\.sigma_steps=\[1\.0\]: two numbers such as \[2\.0, 0\.5\]"),
         (lambda: delayed(sigma_steps=[1.0, 0.0]), r"network\.sigma_steps=0\.0: a number in \[0\.1, inf"),
         (lambda: delayed(hidden=[]), r"network\.hidden=\[\]: a list of layer sizes"),
         (lambda: delayed(readout_delays="no"), r"network\.readout_delays='no': true or false"),
@@ -44,10 +41,7 @@ def test_bad_values_are_refused_by_name(make, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            ("neuron=psn", "network.recurrence=all_to_all"),
-            r"network\.recurrence=all_to_all: .* all time steps at once",
-        ),
+        (("neuron=psn", "network.recurrence=all_to_all"), r"network\.recurrence=all_to_all: .* all time steps at once"),
         (("neuron=sliding_psn", "rule.window=5"), r"rule\.window=5: .* use rule\.window=null"),
         (("network=delayed", "rule.window=5"), r"rule\.window=5: the synapses of layer 'hidden0' delay"),
         (("neuron=psn", "rule=eprop", "loss=per_step"), r"rule=eprop: goes step by step, .* use rule=bptt"),

@@ -105,9 +105,7 @@ def literal(net: SpikingResnet, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             if index:
                 signal = fire(by_name[f"{name}_shortcut"], signal, stride, 0)
             both = (residual, signal)
-            signal = {"add": sum, "and": lambda b: b[0] * b[1], "iand": lambda b: (1 - b[0]) * b[1]}[
-                net.connect
-            ](both)
+            signal = {"add": sum, "and": lambda b: b[0] * b[1], "iand": lambda b: (1 - b[0]) * b[1]}[net.connect](both)
         current = signal.mean((2, 3)) @ net.readout.weight.T + net.readout.bias
         state = states.get("readout") or net.readout.neuron.initial_state(current)
         out, states["readout"] = net.readout.neuron.step(current, state)
@@ -178,9 +176,7 @@ def test_counts_are_those_of_a_walk(connect):
         "block1_shortcut": ("block0", "multiply_accumulate" if whole else "accumulate"),
         "readout": ("block1", "multiply_accumulate"),  # the mean over pixels is no spike
     }
-    assert {
-        name: (each.synapses[0].source, each.synapses[0].operation) for name, each in layers.items()
-    } == origin
+    assert {name: (each.synapses[0].source, each.synapses[0].operation) for name, each in layers.items()} == origin
     fired = dict(zip([layer.name for layer in net.hidden_layers], trajectory.spikes, strict=True))
     joined = net.join(fired["block0_second"], fired["stem"])
     valid = (torch.arange(len(x))[:, None] < LENGTHS)[..., None]

@@ -102,9 +102,7 @@ def scalar_events(
     mem, syn, k = membrane.tau_mem, membrane.tau_syn, membrane.share
     neurons, now, sent = recurrent.shape[0], 0.0, []
     u, i = [0.0] * neurons, [0.0] * neurons
-    upcoming = [
-        (t, arrivals.jumps[sample, n].tolist()) for n, t in enumerate(arrivals.times[sample].tolist())
-    ]
+    upcoming = [(t, arrivals.jumps[sample, n].tolist()) for n, t in enumerate(arrivals.times[sample].tolist())]
     for barrier, jump in [*upcoming, (end, [0.0] * neurons)]:
         while True:
             best: tuple[float, int] | None = None
@@ -152,9 +150,7 @@ def test_recurrent_events_are_those_of_scalars() -> None:
     assert there.sum() > 8
 
 
-def implicit(
-    arrivals: Arrivals, spikes: list[tuple[float, int]], membrane: Membrane, sends: Tensor
-) -> Tensor:
+def implicit(arrivals: Arrivals, spikes: list[tuple[float, int]], membrane: Membrane, sends: Tensor) -> Tensor:
     """Return the spike times of one sample as functions of what it is given, by one step of Newton's from each.
 
     V is a sum of kernels of earlier events; autograd differentiates the step, whose slope is held.
@@ -164,12 +160,8 @@ def implicit(
 
     def potential_of(n: int, at: Tensor) -> Tensor:
         since = at - torch.stack([*arrivals.times[0], *made])
-        weights = torch.cat(
-            [arrivals.jumps[0, :, n], sends[n, [source for _, source in spikes[: len(made)]]]]
-        )
-        own = torch.tensor(
-            [False] * len(arrivals.times[0]) + [source == n for _, source in spikes[: len(made)]]
-        )
+        weights = torch.cat([arrivals.jumps[0, :, n], sends[n, [source for _, source in spikes[: len(made)]]]])
+        own = torch.tensor([False] * len(arrivals.times[0]) + [source == n for _, source in spikes[: len(made)]])
         slow, fast = (-since / mem).exp(), (-since / syn).exp()
         each = membrane.share * weights * (slow - fast) - membrane.threshold * torch.where(own, slow, 0.0)
         return each[since > 0].sum()
@@ -199,9 +191,7 @@ def test_slopes_of_spike_times_are_those_of_implicit_functions(joined: bool) -> 
     still = implicit(Arrivals(*held[:2]), there, membrane._replace(threshold=0.0), held[2])
     (still * worth).sum().backward()
     for one, other, wrong in list(zip(found, expected, held, strict=True))[: 3 if joined else 2]:
-        torch.testing.assert_close(
-            one.grad, other.grad, rtol=1e-10, atol=1e-10 * other.grad.abs().max().item()
-        )
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-10, atol=1e-10 * other.grad.abs().max().item())
         assert not torch.allclose(one.grad, wrong.grad, rtol=1e-3, atol=0)
     assert len(there) >= 8
     assert torch.bincount(spikes.source[0]).max() > 1  # some fire again
@@ -214,9 +204,7 @@ def test_a_neuron_may_fire_as_often_as_it_will() -> None:
     spikes, _ = run_events(arrivals, torch.full((2,), 40.0).double(), membrane, None)
     for sample in range(2):
         times = [time for time, _ in scalar_events(arrivals, sample, membrane, torch.zeros(1, 1), 40.0)]
-        assert spikes.times[sample][spikes.times[sample].isfinite()].tolist() == pytest.approx(
-            times, abs=1e-9
-        )
+        assert spikes.times[sample][spikes.times[sample].isfinite()].tolist() == pytest.approx(times, abs=1e-9)
         assert len(times) > 150
 
 
@@ -228,9 +216,7 @@ def test_threads_do_not_change_a_bit_of_spike_times(monkeypatch: pytest.MonkeyPa
         for number in (1, 3):
             torch.set_num_threads(number)
             given = [part.requires_grad_() for part in drawn(7, 6, 8)]
-            spikes, u = run_events(
-                Arrivals(*given), torch.full((7,), 40.0).double(), Membrane(20.0, TAU, 1.0), None
-            )
+            spikes, u = run_events(Arrivals(*given), torch.full((7,), 40.0).double(), Membrane(20.0, TAU, 1.0), None)
             torch.where(spikes.times.isfinite(), spikes.times, 0.0).square().sum().backward()
             results.append((spikes.times.detach(), spikes.source, u, *(part.grad for part in given)))
     finally:
@@ -248,18 +234,12 @@ def test_a_machine_without_compiled_loops_is_told_so(monkeypatch: pytest.MonkeyP
 WAYS: dict[str, tuple[type[SpikeTimes], dict[str, Any]]] = {
     "no_leak": (FirstSpike, {"membrane": "no_leak", "threshold": 1.0}),
     "double": (FirstSpike, {"membrane": "double", "threshold": 0.5}),
-    "potential": (
-        EventDriven,
-        {"answer": "potential", "recurrence": "none", "threshold": 0.5, "tau_mem_s": 0.02},
-    ),
+    "potential": (EventDriven, {"answer": "potential", "recurrence": "none", "threshold": 0.5, "tau_mem_s": 0.02}),
     "recurrent": (
         EventDriven,
         {"answer": "potential", "recurrence": "all_to_all", "threshold": 0.4, "tau_mem_s": 0.02},
     ),
-    "events": (
-        EventDriven,
-        {"answer": "first_spike", "recurrence": "none", "threshold": 0.5, "tau_mem_s": 0.02},
-    ),
+    "events": (EventDriven, {"answer": "first_spike", "recurrence": "none", "threshold": 0.5, "tau_mem_s": 0.02}),
 }
 every_way = pytest.mark.parametrize("way", WAYS)
 
@@ -399,9 +379,7 @@ def test_counts_are_those_of_the_same_spikes_on_the_grid() -> None:
     """By hand: hidden spikes by their steps, floor of the time, and one operation for each at each output."""
     made, given = network("no_leak", hidden=(5,)), batch()
     trajectory = made.unroll(given.x, given.lengths, keep=SPIKING)
-    times = first_spikes(
-        Arrivals(*_arrivals(given, made.layers[0].weight)), given.lengths.double(), made.membrane
-    )
+    times = first_spikes(Arrivals(*_arrivals(given, made.layers[0].weight)), given.lengths.double(), made.membrane)
     grid = torch.zeros(STEPS, 4, 5, dtype=torch.float64)
     for sample, neuron in times.isfinite().nonzero().tolist():
         grid[math.floor(times[sample, neuron]), sample, neuron] = 1
@@ -452,12 +430,7 @@ def test_firing_without_end_stops_the_run() -> None:
     """Expected: an error that a run records as its failure, where recurrence excites itself beyond all bounds."""
     arrivals = drawn(1, 3, 2)
     with pytest.raises(NonFiniteError, match="between two events"):
-        run_events(
-            arrivals,
-            torch.tensor([40.0]).double(),
-            Membrane(20.0, 5.0, 0.5),
-            torch.full((2, 2), 50.0).double(),
-        )
+        run_events(arrivals, torch.tensor([40.0]).double(), Membrane(20.0, 5.0, 0.5), torch.full((2, 2), 50.0).double())
 
 
 @pytest.mark.parametrize("way", ["potential", "no_leak", "double"])

@@ -16,18 +16,7 @@ from sgbench.networks.conv import Conv
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.delayed import Delayed, DelayedLayer
 from sgbench.networks.mlp import Mlp
-from tests.networks.sequence_parts import (
-    BATCH,
-    CLASSES,
-    LENGTHS,
-    conv,
-    delayed,
-    dh_lif,
-    given,
-    readout,
-    slstm,
-    spikes,
-)
+from tests.networks.sequence_parts import BATCH, CLASSES, LENGTHS, conv, delayed, dh_lif, given, readout, slstm, spikes
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
@@ -69,9 +58,7 @@ def targets(layer: object, source: int, *, recurrent: bool = False) -> list[int]
         if layer.bias is not None:
             layer.bias.zero_()
         if recurrent:
-            answer = layer.begin_feedback()(
-                torch.nn.functional.one_hot(torch.tensor([source]), layer.neurons).double()
-            )
+            answer = layer.begin_feedback()(torch.nn.functional.one_hot(torch.tensor([source]), layer.neurons).double())
         elif isinstance(layer, DelayedLayer):
             answer = torch.ones(1, layer.weight.shape[0])
         else:
@@ -90,19 +77,13 @@ def mlp(make: object, recurrence: str) -> Mlp:
 
 
 NETWORKS = {
-    **{
-        f"conv_{r}": lambda r=r: conv(recurrence=r, image=[1, 3, 4])
-        for r in ("none", "one_to_one", "all_to_all")
-    },
+    **{f"conv_{r}": lambda r=r: conv(recurrence=r, image=[1, 3, 4]) for r in ("none", "one_to_one", "all_to_all")},
     "conv_stride": lambda: conv(stride=2, channels=[2, 2], image=[1, 5, 4]),
     "conv_lstm": lambda: conv(slstm, recurrence="all_to_all", image=[1, 3, 4]),
     **{f"lstm_{r}": lambda r=r: mlp(slstm, r) for r in ("none", "one_to_one", "all_to_all")},
     **{f"dendrites_{r}": lambda r=r: mlp(dh_lif, r) for r in ("none", "one_to_one", "all_to_all")},
     **{f"delayed_{k}": lambda k=k: delayed(kernel=k) for k in ("gaussian", "rounded")},
-    **{
-        f"delayed_{k}_recurrent": lambda k=k: delayed(kernel=k, recurrent_delays=True)
-        for k in ("gaussian", "rounded")
-    },
+    **{f"delayed_{k}_recurrent": lambda k=k: delayed(kernel=k, recurrent_delays=True) for k in ("gaussian", "rounded")},
 }
 
 

@@ -62,9 +62,7 @@ def gradients(net: Mlp, output: Tensor) -> dict[str, Tensor]:
 def assert_close(found: Tensor, expected: Tensor, name: str = "") -> None:
     """Within 1e-12 of the largest value: one product for all steps may round otherwise than one a step."""
     scale = max(1.0, expected.abs().max().item())
-    torch.testing.assert_close(
-        found, expected, rtol=1e-12, atol=1e-12 * scale, msg=lambda text: f"{name}: {text}"
-    )
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12 * scale, msg=lambda text: f"{name}: {text}")
 
 
 @pytest.mark.one_in(5)
@@ -140,9 +138,7 @@ def test_windows_from_rest_differ(recurrence):
 
 @every_depth
 @pytest.mark.parametrize(
-    "keep",
-    [frozenset(), frozenset({SPIKES}), frozenset({POTENTIAL}), frozenset({SPIKES, POTENTIAL})],
-    ids=sorted,
+    "keep", [frozenset(), frozenset({SPIKES}), frozenset({POTENTIAL}), frozenset({SPIKES, POTENTIAL})], ids=sorted
 )
 def test_keeps_exactly_what_was_asked(hidden, keep):
     """Expected: spikes of spiking layers alone, potentials of all layers, nothing else; the output as without."""

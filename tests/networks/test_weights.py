@@ -23,9 +23,7 @@ def test_weights_are_a_function_of_the_seed(recurrence, init):
     """Expected: same seed, same bytes; must differ: another seed, in every weight."""
     first, again, other = (
         named_weights(
-            network(
-                [7, 5], recurrence=recurrence, init=init(gain=1.0, recurrent_gain=1.0), seed=seed, bias=False
-            )
+            network([7, 5], recurrence=recurrence, init=init(gain=1.0, recurrent_gain=1.0), seed=seed, bias=False)
         )
         for seed in (3, 3, 4)
     )
@@ -43,9 +41,9 @@ def test_weights_of_both_precisions_are_the_same_numbers(init):
     try:
         for dtype in (torch.float64, torch.float32):
             torch.set_default_dtype(dtype)
-            net = network(
-                [7, 5], recurrence="all_to_all", init=init(gain=1.5, recurrent_gain=0.5), bias=False
-            ).to(dtype)
+            net = network([7, 5], recurrence="all_to_all", init=init(gain=1.5, recurrent_gain=0.5), bias=False).to(
+                dtype
+            )
             made[dtype] = named_weights(net)
     finally:
         torch.set_default_dtype(before)

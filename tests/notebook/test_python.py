@@ -70,9 +70,7 @@ def test_names_for_type_checkers_are_those_of_the_catalogue() -> None:
 def test_a_surrogate_shows_its_numbers() -> None:
     """By hand: the width of a Cauchy bell is 4 / (pi alpha)."""
     assert repr(sgbench.create("surrogate/atan", alpha=2.0)) == "Atan(alpha=2, width=0.637, peak=1)"
-    assert (
-        repr(sgbench.create("surrogate/triangle", width_fwhm=0.5)) == "Triangle(slope=2, width=0.5, peak=1)"
-    )
+    assert repr(sgbench.create("surrogate/triangle", width_fwhm=0.5)) == "Triangle(slope=2, width=0.5, peak=1)"
 
 
 def test_run_refuses_a_sweep_of_many_runs() -> None:
@@ -142,9 +140,7 @@ def test_a_board_in_pandas_is_its_table(monkeypatch: pytest.MonkeyPatch) -> None
             assert row[name] == (pytest.approx(float(cells[column]), rel=1e-11) if cells[column] else None)
         mean, half = float(cells["test_accuracy_mean"]), float(cells["test_accuracy_high"]) - row["score"]
         ends = [math.log(mean / (1 - mean)) + sign * half / (mean * (1 - mean)) for sign in (-1, 1)]
-        assert [row["low"], row["high"]] == pytest.approx(
-            [1 / (1 + math.exp(-end)) for end in ends], rel=1e-9
-        )
+        assert [row["low"], row["high"]] == pytest.approx([1 / (1 + math.exp(-end)) for end in ends], rel=1e-9)
 
 
 @pytest.mark.slow
@@ -162,13 +158,8 @@ def test_a_sweep_from_python_is_that_of_the_command() -> None:
 @pytest.mark.slow
 def test_importing_the_package_imports_nothing_heavy() -> None:
     """Neither torch nor what names are made of."""
-    heavy = (
-        "[name for name in ('torch', 'pydantic', 'yaml', 'hydra', 'wandb', 'tonic') if name in sys.modules]"
-    )
+    heavy = "[name for name in ('torch', 'pydantic', 'yaml', 'hydra', 'wandb', 'tonic') if name in sys.modules]"
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys, sgbench; print({heavy})"],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", f"import sys, sgbench; print({heavy})"], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"

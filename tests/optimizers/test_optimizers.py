@@ -121,9 +121,7 @@ def as_in_torch_2_6(kind):
             differentiable, fused,
         ):  # fmt: skip
             forms = {"foreach": foreach, "maximize": maximize, "capturable": capturable, "fused": fused}
-            super().__init__(
-                params, lr, betas, eps, weight_decay, amsgrad, **forms, differentiable=differentiable
-            )
+            super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **forms, differentiable=differentiable)
             self.defaults.pop("decoupled_weight_decay", None)
 
     Old.__name__ = kind.__name__

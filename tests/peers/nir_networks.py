@@ -25,24 +25,12 @@ def surrogate() -> Atan:
 
 
 def leaky(features: int, **changes: Any) -> Leaky:
-    options = {
-        "beta": 0.9,
-        "input_gain": "one",
-        "threshold": 1.0,
-        "reset": "zero",
-        "reset_gradient": "detached",
-    }
+    options = {"beta": 0.9, "input_gain": "one", "threshold": 1.0, "reset": "zero", "reset_gradient": "detached"}
     return Leaky(surrogate(), features, **{**options, "learn_beta": "none", **NOTHING, **changes})
 
 
 def synaptic(features: int, **changes: Any) -> Synaptic:
-    options = {
-        "alpha": 0.8,
-        "beta": [0.85, 0.95],
-        "threshold": 1.0,
-        "reset": "zero",
-        "reset_gradient": "detached",
-    }
+    options = {"alpha": 0.8, "beta": [0.85, 0.95], "threshold": 1.0, "reset": "zero", "reset_gradient": "detached"}
     options |= {"learn_alpha": "none", "learn_beta": "none"}
     return Synaptic(surrogate(), features, **{**options, **NOTHING, **changes})
 

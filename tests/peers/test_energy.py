@@ -128,10 +128,7 @@ def test_one_to_one_recurrence_is_not_dropped():
     counter = ModuleCounter(network.eval(), input_kind="binary", bits=32, fold_batch_norm=False)
     for step in x.unbind(1):
         counter(step, samples=SAMPLES, steps=SAMPLES)
-    dense = {
-        layer.name: sum(group.dense.total or 0 for group in layer.synapses)
-        for layer in counter.result().layers
-    }
+    dense = {layer.name: sum(group.dense.total or 0 for group in layer.synapses) for layer in counter.result().layers}
     assert dense["fire.recurrent"] == SAMPLES * 3
     other = theirs(network, x, spiking=True)
     assert other["Dense"] * SAMPLES == dense["fc"]
@@ -144,9 +141,7 @@ class Mirror(nn.Module):
         super().__init__()
         weights = [weight for weight in network.parameters() if weight.dim() == 2]
         self.maps = nn.ModuleList(nn.Linear(*reversed(weight.shape), bias=False) for weight in weights)
-        self.neurons = nn.ModuleList(
-            snn.Leaky(beta=0.5, threshold=1.0, init_hidden=True) for _ in weights[1:]
-        )
+        self.neurons = nn.ModuleList(snn.Leaky(beta=0.5, threshold=1.0, init_hidden=True) for _ in weights[1:])
         with torch.no_grad():
             for own, weight in zip(self.maps, weights, strict=True):
                 own.weight.copy_(weight)
@@ -190,19 +185,14 @@ def test_exported_metrics_are_neurobenchs(inputs, hidden, outputs, zeros, kind):
     x = (x > 0).float() if kind == "binary" else x
     counts = count(network, make_batch(x.double(), [steps] * SAMPLES), input_kind=kind)
     mirror = Mirror(network).float()
-    buffers = sum(
-        buffer.numel() * buffer.element_size() for buffer in mirror.buffers()
-    )  # before potentials join
+    buffers = sum(buffer.numel() * buffer.element_size() for buffer in mirror.buffers())  # before potentials join
     other = benchmarked(mirror, x.float().transpose(0, 1))
     found = neurobench_metrics(counts, parameters=sum(weight.numel() for weight in network.parameters()))
     assert 0.05 < found["ActivationSparsity"] < 0.95
     assert found["ActivationSparsity"] == pytest.approx(other["ActivationSparsity"])
     assert found["ConnectionSparsity"] == pytest.approx(other["ConnectionSparsity"], abs=5e-5)  # four digits
     assert (found["ConnectionSparsity"] > 0) == zeros
-    assert (found["ParameterCount"], found["Footprint"] + buffers) == (
-        other["ParameterCount"],
-        other["Footprint"],
-    )
+    assert (found["ParameterCount"], found["Footprint"] + buffers) == (other["ParameterCount"], other["Footprint"])
     operations, theirs_ = found["SynapticOperations"], other["SynapticOperations"]
     assert operations["Dense"] == pytest.approx(theirs_["Dense"])
     known = {name: value for name, value in operations.items() if value is not None}

@@ -159,9 +159,7 @@ def test_spikes_and_outputs_are_ours(library, name, tmp_path):
         for one, other in zip(found[:-1], expected[:-1], strict=True):
             assert 0.01 < other.mean() < 0.95
             assert torch.equal(one, other)
-        torch.testing.assert_close(
-            found[-1], expected[-1], rtol=0, atol=1e-9 * float(expected[-1].abs().max())
-        )
+        torch.testing.assert_close(found[-1], expected[-1], rtol=0, atol=1e-9 * float(expected[-1].abs().max()))
 
 
 @pytest.mark.parametrize(("library", "name"), REFUSED)

@@ -93,10 +93,7 @@ def test_blocks_are_theirs(connect):
     def block(first: ConvLayer, second: ConvLayer, shortcut: ConvLayer | None, stride: int) -> nn.Module:
         downsample = None
         if shortcut is not None:
-            downsample = nn.Sequential(
-                layer.Conv2d(3, 4, 1, stride=stride, bias=False),
-                layer.BatchNorm2d(4),
-            )
+            downsample = nn.Sequential(layer.Conv2d(3, 4, 1, stride=stride, bias=False), layer.BatchNorm2d(4))
             downsample[0].weight.data = shortcut.weight.detach().float()
         made = BasicBlock(3, second.image_out[0], stride, downsample, cnf=connect.upper(), **options)
         made.conv1.weight.data, made.conv2.weight.data = first.weight.detach(), second.weight.detach()

@@ -19,9 +19,7 @@ from tests.peers.elementwise import ABSENT, close, currents, ours, tensor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of the libraries, while they are imported
-    pytest.mark.skipif(
-        bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"
-    ),
+    pytest.mark.skipif(bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"),
 ]
 
 
@@ -29,9 +27,7 @@ def norse(module: str) -> Any:
     return importlib.import_module(f"norse.torch.functional.{module}")
 
 
-def rolled(
-    step: Callable, state: Any, current: Tensor, *rest: Any, dt: float = 0.001
-) -> tuple[Tensor, list[Any]]:
+def rolled(step: Callable, state: Any, current: Tensor, *rest: Any, dt: float = 0.001) -> tuple[Tensor, list[Any]]:
     """Spikes and states of a functional step of Norse."""
     spikes, states = [], []
     for now in current.detach():
@@ -41,9 +37,7 @@ def rolled(
     return torch.stack(spikes), states
 
 
-def assert_norse(
-    name: str, spikes: Tensor, states: dict[str, Tensor], current: Tensor, **changes: Any
-) -> None:
+def assert_norse(name: str, spikes: Tensor, states: dict[str, Tensor], current: Tensor, **changes: Any) -> None:
     """Spikes equal; named states after their resets within 1e-9."""
     neuron = make(name, **changes)
     found, kept = ours(neuron, current)
@@ -102,14 +96,7 @@ def test_norse_refractory():
     spikes, states = rolled(module.lif_refrac_feed_forward_step, start, current, numbers)
     kept = {"v": torch.stack([state.lif.v for state in states])}
     assert_norse(
-        "refractory",
-        spikes,
-        kept,
-        current,
-        reset="zero",
-        period_s=0.005,
-        beta=0.9,
-        input_gain="one_minus_beta",
+        "refractory", spikes, kept, current, reset="zero", period_s=0.005, beta=0.9, input_gain="one_minus_beta"
     )
 
 
@@ -146,11 +133,7 @@ def test_norse_conductance_in_the_limit_of_short_steps():
         start = module.CobaLIFFeedForwardState(zero, zero, zero)
         _, states = rolled(module.coba_lif_feed_forward_step, start, current, numbers, dt=dt)
         neuron = make(
-            "conductance",
-            step_s=dt,
-            threshold=50.0,
-            alpha_excitatory=1 - 200 * dt,
-            alpha_inhibitory=1 - 100 * dt,
+            "conductance", step_s=dt, threshold=50.0, alpha_excitatory=1 - 200 * dt, alpha_inhibitory=1 - 100 * dt
         )
         u = run(neuron, current).u + 50
         v = torch.stack([state.v for state in states])

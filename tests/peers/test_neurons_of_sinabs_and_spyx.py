@@ -19,9 +19,7 @@ from tests.peers.elementwise import ABSENT, close, currents, ours, tensor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of the libraries, while they are imported
-    pytest.mark.skipif(
-        bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"
-    ),
+    pytest.mark.skipif(bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"),
 ]
 
 
@@ -37,9 +35,7 @@ def test_sinabs_multi_spike():
     ).double()  # fmt: skip
     current = currents(12.0).detach()
     expected = layer(current.transpose(0, 1)).transpose(0, 1)
-    neuron = make(
-        "multi_spike", beta=math.exp(-0.1), most=9, input_gain="one_minus_beta", reset="subtract_decayed"
-    )
+    neuron = make("multi_spike", beta=math.exp(-0.1), most=9, input_gain="one_minus_beta", reset="subtract_decayed")
     found, kept = ours(neuron, current)
     assert expected.max() >= 2
     assert torch.equal(found.detach(), expected.double())
@@ -54,12 +50,7 @@ def test_spyx_fires_a_step_later():
     for kind, name, options, changes in (
         ("IF", "integrate_and_fire", {}, {}),
         ("LIF", "leaky", {"beta": 0.8}, {"beta": 0.8}),
-        (
-            "CuBaLIF",
-            "synaptic",
-            {"alpha": 0.6, "beta": 0.8},
-            {"alpha": 0.6, "beta": 0.8, "reset": "subtract_decayed"},
-        ),
+        ("CuBaLIF", "synaptic", {"alpha": 0.6, "beta": 0.8}, {"alpha": 0.6, "beta": 0.8, "reset": "subtract_decayed"}),
     ):
         layer = getattr(nn_, kind)((SIZE,), **options, **({} if kind == "IF" else {"rngs": flax.Rngs(0)}))
         state = layer.initial_state(BATCH)

@@ -21,9 +21,7 @@ from tests.peers.elementwise import ABSENT, STEPS, close, currents, ours
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of the libraries, while they are imported
-    pytest.mark.skipif(
-        bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"
-    ),
+    pytest.mark.skipif(bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"),
 ]
 
 
@@ -73,9 +71,7 @@ JELLY: list[tuple[str, dict[str, Any], str, dict[str, Any], float]] = [
 
 
 @pytest.mark.parametrize("detached", [True, False])
-@pytest.mark.parametrize(
-    ("theirs", "options", "name", "changes", "spread"), JELLY, ids=lambda each: str(each)[:30]
-)
+@pytest.mark.parametrize(("theirs", "options", "name", "changes", "spread"), JELLY, ids=lambda each: str(each)[:30])
 def test_spikingjelly(theirs, options, name, changes, spread, detached):
     """Expected: what it sends, its v after the reset, and the current's gradient."""
     if theirs in ATTACHED and detached:
@@ -118,9 +114,7 @@ def test_spikingjelly_learns_the_same_decay_and_scale():
 def test_spikingjelly_integer():
     """Expected: I-LIF with four spikes at most, 200 steps; its straight-through window is our rectangle."""
     module = importlib.import_module("spikingjelly.activation_based.surrogate")
-    theirs = jelly(
-        "ILIFNode", tau=4 / 3, surrogate_function=module.MultiLevelSpikeCount(4), detach_reset=True
-    )
+    theirs = jelly("ILIFNode", tau=4 / 3, surrogate_function=module.MultiLevelSpikeCount(4), detach_reset=True)
     current = currents(1.2)
     expected, v = spikingjelly(theirs, current)
     neuron = make("integer")
@@ -168,15 +162,11 @@ def test_spikingjelly_gated():
 def test_spikingjelly_izhikevich_recovers_from_the_new_potential():
     """Must differ. Pinned: its w follows v behind the step of v, ours and Norse's v before it. If this fails, it
     has changed: add it to `JELLY`."""
-    theirs = jelly(
-        "IzhikevichNode", tau=4.0, v_c=0.15, a0=4.0, v_rest=0.0, v_reset=0.05, tau_w=200.0, a=0.2, b=0.08
-    )
+    theirs = jelly("IzhikevichNode", tau=4.0, v_c=0.15, a0=4.0, v_rest=0.0, v_reset=0.05, tau_w=200.0, a=0.2, b=0.08)
     current = torch.zeros(2, 1, SIZE, dtype=torch.float64)
     current[0] = 0.4
     spikingjelly(theirs, current[:1])
-    assert theirs.v[0, 0].item() == pytest.approx(
-        0.05 + (0.4 - 4 * 0.05 * 0.1) / 4
-    )  # from v_reset, where it starts
+    assert theirs.v[0, 0].item() == pytest.approx(0.05 + (0.4 - 4 * 0.05 * 0.1) / 4)  # from v_reset, where it starts
     assert theirs.w[0, 0].item() == pytest.approx(0.2 * 0.145 / 200)
     state = run(make("izhikevich"), current[:1]).state
     assert state.w[0, 0].item() == 0

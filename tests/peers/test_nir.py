@@ -79,9 +79,7 @@ def conv(make: Any, recurrence: str = "none", *, stride: int = 2) -> Conv:
 def unrolled(net: Network, x: Tensor) -> tuple[list[Tensor], Tensor]:
     net.engine = Engine("reference")
     with torch.no_grad():
-        found = net.unroll(
-            x.to(next(net.parameters()).dtype), torch.full((BATCH,), STEPS), keep=frozenset({SPIKES})
-        )
+        found = net.unroll(x.to(next(net.parameters()).dtype), torch.full((BATCH,), STEPS), keep=frozenset({SPIKES}))
     return list(found.spikes), found.output
 
 
@@ -118,9 +116,7 @@ def test_round_trip_is_exact_in_spikes(name, dtype, step, tmp_path):
         assert 0.01 < one.mean() < 0.95
         assert torch.equal(one, other)
     scale = output.abs().max().item()
-    torch.testing.assert_close(
-        again, output, rtol=0, atol=scale * (1e-5 if dtype == torch.float32 else 1e-12)
-    )
+    torch.testing.assert_close(again, output, rtol=0, atol=scale * (1e-5 if dtype == torch.float32 else 1e-12))
 
 
 def test_weights_come_back_to_the_last_bit():
@@ -201,8 +197,7 @@ def test_norse_reads_what_we_write_for_it():
     assert expected.mean() > 0.01
     graphs = [to_nir(net.float(), dt_s=DT_S, unit_resistance=unit) for unit in (True, False)]
     one, other = (
-        with_state(norse.from_nir(graph, dt=DT_S, ignore_warnings=True), spikes(INPUTS).float())
-        for graph in graphs
+        with_state(norse.from_nir(graph, dt=DT_S, ignore_warnings=True), spikes(INPUTS).float()) for graph in graphs
     )
     assert torch.equal(one, expected.float())
     assert not torch.equal(other, expected.float())

@@ -18,13 +18,7 @@ from sgbench.surrogates.atan import Atan
 from sgbench.training.run_folder import folder_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
-WORDS = (
-    "experiment=digits",
-    "protocol.epochs=2",
-    "protocol.steps=8",
-    "protocol.hidden=[8]",
-    "trainer.progress=false",
-)
+WORDS = ("experiment=digits", "protocol.epochs=2", "protocol.steps=8", "protocol.hidden=[8]", "trainer.progress=false")
 nir = pytest.importorskip("nir")
 
 
@@ -46,12 +40,9 @@ def test_a_run_goes_to_a_file_and_back(tmp_path, capsys):
     assert told["dt_s"] == 0.001
     assert "hidden0.recurrent" in told["nodes"]
     back = from_nir(
-        nir.read(path),
-        make_surrogate=lambda: Atan(alpha=2.0, width_fwhm=None, normalisation="peak1", scale=1.0),
+        nir.read(path), make_surrogate=lambda: Atan(alpha=2.0, width_fwhm=None, normalisation="peak1", scale=1.0)
     )
-    parts = importlib.import_module("sgbench.training.build").build(
-        compose([*WORDS, "init.gain=3.0", *words])
-    )
+    parts = importlib.import_module("sgbench.training.build").build(compose([*WORDS, "init.gain=3.0", *words]))
     parts.network.load_state_dict(load_file(folder / "weights.safetensors"))
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))

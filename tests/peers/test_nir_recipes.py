@@ -40,9 +40,7 @@ WRITTEN = ("nmnist_vgg", "cifar10_dvs_vgg")
 
 
 def test_every_recipe_is_written_or_refused() -> None:
-    names = {
-        name.removeprefix("recipe/") for name in catalogue.paths("experiment") if name.startswith("recipe/")
-    }
+    names = {name.removeprefix("recipe/") for name in catalogue.paths("experiment") if name.startswith("recipe/")}
     assert names == {*REFUSED, *WRITTEN}
 
 
@@ -85,13 +83,7 @@ def test_a_recipe_comes_back_as_it_went(name: str) -> None:
 
 
 def conv(**changes: Any) -> Conv:
-    options = {
-        "channels": [3, 4],
-        "kernel_size": 3,
-        "stride": 1,
-        "pooling": "average",
-        "pooling_of": "spikes",
-    }
+    options = {"channels": [3, 4], "kernel_size": 3, "stride": 1, "pooling": "average", "pooling_of": "spikes"}
     options |= {"pool_size": 2, "recurrence": "none", "recurrence_gradient": "full", "bias": True}
     net = Conv(Provided(2 * 5 * 6, CLASSES, leaky, readout, *given()), image=[2, 5, 6], **options | changes)
     return with_biases(net)
@@ -101,11 +93,7 @@ def test_windows_that_do_not_fill_an_image_leave_the_rest_out() -> None:
     """Must match: 5 x 6 pixels become 2 x 3, then 1 x 1. Must differ: without the node of the means."""
     graph = to_nir(conv(), dt_s=DT_S)
     back = from_nir(graph, make_surrogate=surrogate)
-    assert [layer.pool_in and layer.pool_in.image_out for layer in back.layers] == [
-        None,
-        (3, 2, 3),
-        (4, 1, 1),
-    ]
+    assert [layer.pool_in and layer.pool_in.image_out for layer in back.layers] == [None, (3, 2, 3), (4, 1, 1)]
     x = (torch.rand(STEPS, BATCH, 60, generator=torch.Generator().manual_seed(2)) < 0.4).double()
     torch.testing.assert_close(pooled(conv(), x)[1], pooled(back, x)[1], rtol=1e-12, atol=1e-12)
 

@@ -23,18 +23,7 @@ from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.lstm import Slstm
 from sgbench.neurons.psn import Psn
 from sgbench.surrogates.atan import Atan
-from tests.peers.nir_networks import (
-    CLASSES,
-    DT_S,
-    INPUTS,
-    NOTHING,
-    STEPS,
-    given,
-    leaky,
-    mlp,
-    readout,
-    surrogate,
-)
+from tests.peers.nir_networks import CLASSES, DT_S, INPUTS, NOTHING, STEPS, given, leaky, mlp, readout, surrogate
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 nir = pytest.importorskip("nir")
@@ -70,9 +59,7 @@ def fires_by(firing: Firing) -> Callable[[int], Leaky]:
 
 
 def slstm(features: int) -> Slstm:
-    return Slstm(
-        surrogate(), threshold=0.1, forget_bias=0.0, reset="none", reset_gradient="detached", **NOTHING
-    )
+    return Slstm(surrogate(), threshold=0.1, forget_bias=0.0, reset="none", reset_gradient="detached", **NOTHING)
 
 
 def psn(features: int) -> Psn:
@@ -82,17 +69,11 @@ def psn(features: int) -> Psn:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda: mlp(lambda n: leaky(n, reset="subtract")),
-            "'hidden0': its reset is subtract, .* neuron.reset=zero",
-        ),
+        (lambda: mlp(lambda n: leaky(n, reset="subtract")), "'hidden0': its reset is subtract, .* neuron.reset=zero"),
         (lambda: mlp(lambda n: leaky(n, reset="none")), "'hidden0': its reset is none"),
         (lambda: mlp(adlif), "'hidden0': AdLif adapts or couples variables as none of NIR's neurons does"),
         (lambda: mlp(slstm), "'hidden0': Slstm is none of NIR's neurons, whose equations are linear"),
-        (
-            lambda: mlp(psn),
-            "NIR has no such layer: the neurons of layer 'hidden0' take all time steps at once",
-        ),
+        (lambda: mlp(psn), "NIR has no such layer: the neurons of layer 'hidden0' take all time steps at once"),
         (lambda: mlp(fires_by(Ternary(threshold=1.0))), NO_STEP),
         (lambda: mlp(fires_by(Escape(noise="logistic", noise_slope=5.0))), NO_STEP),
         (lambda: mlp(fires_by(Soft())), NO_STEP),
@@ -132,20 +113,11 @@ def lif(n: int = 8, **changes: Any) -> Any:
     [
         (lambda: changed(hidden0__neurons=lif(v_reset=-0.5)), "'hidden0.neurons': v_reset is not 0"),
         (lambda: changed(hidden0__neurons=lif(v_leak=0.5)), "'hidden0.neurons': v_leak is not 0"),
-        (
-            lambda: changed(hidden0__neurons=lif(tau=0.0001)),
-            "time constant of 0.0001 s is shorter than the time step",
-        ),
+        (lambda: changed(hidden0__neurons=lif(tau=0.0001)), "time constant of 0.0001 s is shorter than the time step"),
         (lambda: changed(hidden0__neurons=lif(tau=-1.0)), "'hidden0.neurons': a time constant above 0"),
-        (
-            lambda: changed(hidden0__neurons=lif(v_threshold=-1.0)),
-            r"neuron\.threshold=-1\.0: a number in \(0, inf",
-        ),
+        (lambda: changed(hidden0__neurons=lif(v_threshold=-1.0)), r"neuron\.threshold=-1\.0: a number in \(0, inf"),
         (lambda: changed(hidden0__neurons=lif(v_threshold=float("nan"))), "threshold: a finite number"),
-        (
-            lambda: changed(hidden0__neurons=nir.Threshold(np.ones(8))),
-            "'hidden0.neurons': a Threshold, which no layer",
-        ),
+        (lambda: changed(hidden0__neurons=nir.Threshold(np.ones(8))), "'hidden0.neurons': a Threshold, which no layer"),
         (lambda: changed(hidden0__weights=lif(6)), "'hidden0.weights': a LIF, where weights are expected"),
         (lambda: changed(hidden0__neurons=lif(9)), "'hidden0.neurons': 9 neurons behind weights of 8 rows"),
     ],

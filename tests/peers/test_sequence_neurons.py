@@ -31,9 +31,7 @@ LIBRARIES = ("spikingjelly", "spyx", "DCLS")
 ABSENT = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of the libraries, while they are imported
-    pytest.mark.skipif(
-        bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"
-    ),
+    pytest.mark.skipif(bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"),
 ]
 STEPS, BATCH, SIZE, INPUTS = 200, 3, 5, 4
 
@@ -76,13 +74,7 @@ def test_parallel_spiking_neurons_are_spikingjellys(name):
     sliding = name == "SlidingPSN"
     sizes = {} if sliding else {"steps": STEPS}
     ours = make()(
-        surrogate(),
-        torch.Generator().manual_seed(1),
-        **sizes,
-        **options,
-        threshold=1.0,
-        beta=0.5,
-        start="uniform",
+        surrogate(), torch.Generator().manual_seed(1), **sizes, **options, threshold=1.0, beta=0.5, start="uniform"
     )
     kind = getattr(neuron_module, name.split(",")[0])
     known = {"k": 7} if "order" in options else {}
@@ -120,9 +112,7 @@ def test_spiking_gates_are_spikingjellys(name, neuron):
     (run,) = Engine("reference").unroll([layer], x)
     expected, _ = theirs(x)
     leaves = [layer.weight, layer.recurrent]
-    assert_equal(
-        run.output, expected, leaves, [theirs.cells[0].linear_ih.weight, theirs.cells[0].linear_hh.weight]
-    )
+    assert_equal(run.output, expected, leaves, [theirs.cells[0].linear_ih.weight, theirs.cells[0].linear_hh.weight])
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 3, 199])
@@ -134,12 +124,7 @@ def test_parallel_leaky_is_spyx_one_step_later(iterations):
     theirs = experimental.ParallelResetLIF((SIZE,), beta=0.5, rngs=nnx.Rngs(0))
     x = draw(STEPS, BATCH, SIZE, mean=0.4)
     expected = np.asarray(theirs.parallel(jax.numpy.asarray(x.numpy()), K=iterations))
-    options = {
-        "learn_beta": "none",
-        "learn_threshold": "none",
-        "reset_gradient": "attached",
-        "reset": "subtract",
-    }
+    options = {"learn_beta": "none", "learn_threshold": "none", "reset_gradient": "attached", "reset": "subtract"}
     ours = ParallelLeaky(surrogate(), beta=0.5, threshold=1.0, iterations=iterations, **options)
     spikes, u, _ = ours.unroll(x)
     assert u.abs().min() > 1e-6, "no potential lies so near threshold that float32 could turn it"

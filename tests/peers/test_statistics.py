@@ -56,9 +56,7 @@ def test_across_tasks_is_that_of_rliable() -> None:
     scores, others = RANDOM.normal(size=(2, 8, 6))  # [runs, tasks]
     assert interquartile_mean(list(scores.T)) == pytest.approx(metrics.aggregate_iqm(scores))
     theirs = metrics.probability_of_improvement(scores[:, :1], others[:, :1])
-    unpaired = probability_of_improvement(
-        dict(enumerate(scores[:, 0])), dict(enumerate(others[:, 0], start=100))
-    )
+    unpaired = probability_of_improvement(dict(enumerate(scores[:, 0])), dict(enumerate(others[:, 0], start=100)))
     assert unpaired.probability == pytest.approx(theirs)
     thresholds = np.linspace(-2, 2, 17)
     profile = [library.run_score_deviation(scores, threshold) for threshold in thresholds]

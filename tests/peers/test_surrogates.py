@@ -100,9 +100,7 @@ PEERS = {
     "norse": Peer(
         "norse.torch.functional.threshold",
         run_norse,
-        lambda module: {
-            word for word in inspect.getsource(module.threshold).split('"')[1::2] if word.isidentifier()
-        },
+        lambda module: {word for word in inspect.getsource(module.threshold).split('"')[1::2] if word.isidentifier()},
         frozenset({"heavi_erfc"}),
     ),
     "sinabs": Peer(
@@ -205,9 +203,7 @@ def test_norse_super_ignores_alpha():
     """Pinned, must differ from Norse 1.0.0: alpha changes nothing in 1.1.0."""
     module = module_of("norse")
     u = np.array([0.1, 1.0])
-    slopes = [
-        of_torch(lambda v, alpha=alpha: module.threshold(v, "super", alpha), u)[0] for alpha in (1.0, 100.0)
-    ]
+    slopes = [of_torch(lambda v, alpha=alpha: module.threshold(v, "super", alpha), u)[0] for alpha in (1.0, 100.0)]
     assert (slopes[0] == slopes[1]).all()
     old = make("norse/super_1_0").derivative(torch.from_numpy(u)).numpy()
     assert slopes[1] / old == pytest.approx((1 + 100 * u) ** 2 / (1 + u) ** 2)

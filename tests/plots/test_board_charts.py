@@ -46,11 +46,7 @@ def test_ranks_have_both_ends_and_their_letters() -> None:
     alone = ScoredRow("claimed", "l", Estimate(1, 1, 1), (1.0,))
     (chart,) = rank_charts([BEST, alone, WORST], caption="c").panels
     (series,) = chart.series
-    assert [(point.x, point.y, point.x_ends) for point in series.points] == [
-        (1, 0, None),
-        (2, 1, (2, 3)),
-        (3, 1, None),
-    ]
+    assert [(point.x, point.y, point.x_ends) for point in series.points] == [(1, 0, None), (2, 1, (2, 3)), (3, 1, None)]
     assert series.points[2].told == "worst: places 2 to 3, alike: b"
     assert chart.y.names == ("best · a", "worst · b")
 

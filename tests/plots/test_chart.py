@@ -7,16 +7,7 @@ import re
 
 import pytest
 
-from sgbench.plots.chart import (
-    Chart,
-    ChartAxis,
-    ChartPoint,
-    Charts,
-    Series,
-    charts_json,
-    charts_of_json,
-    line_of,
-)
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, charts_json, charts_of_json, line_of
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_charts
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import laid_out
@@ -54,10 +45,7 @@ def test_a_logarithmic_axis_has_decades_at_equal_steps() -> None:
     assert [tick.text for tick in found.x_ticks] == ["1", "2", "5", "10", "20", "50", "100"]
     assert found.x_ends == (0.0, 2.0)
     ended = Series(
-        "b",
-        (ChartPoint(10.0, 0.0, x_ends=(-1.0, 100.0)), ChartPoint(1.0, 1.0)),
-        is_marked=False,
-        is_line=True,
+        "b", (ChartPoint(10.0, 0.0, x_ends=(-1.0, 100.0)), ChartPoint(1.0, 1.0)), is_marked=False, is_line=True
     )
     assert panel_of(ended, x=ChartAxis("x", is_log=True)).series[0].whiskers.startswith("M64 ")
 
@@ -85,11 +73,7 @@ def test_a_legend_names_each_once_over_all_panels() -> None:
     assert [name for name, *_ in drawing.key] == ["each seed", "a", "b"]
     looks = [{series.name: series.style_class for series in panel.series} for panel in drawing.panels]
     assert looks[0]["a"] == looks[1]["a"] != looks[1]["b"]
-    near = (
-        ChartPoint(0, 0, label="left"),
-        ChartPoint(0.001, 0, label="over it"),
-        ChartPoint(1, 1, label="far"),
-    )
+    near = (ChartPoint(0, 0, label="left"), ChartPoint(0.001, 0, label="over it"), ChartPoint(1, 1, label="far"))
     assert [mark.label for mark in panel_of(Series("s", near)).series[0].marks] == ["left", "", "far"]
 
 
@@ -103,10 +87,7 @@ def test_the_pareto_front_is_named() -> None:
     costs = tuple(Estimate(cost, cost, cost) for cost in (1.0, 2.0, 3.0))
     (chart,) = front_charts(methods, [FrontPanel("chip", costs, None)], is_loss=False, caption="c").panels
     others, front = chart.series
-    assert [(point.x, point.y, point.label) for point in front.points] == [
-        (1.0, 18.0, "cheap"),
-        (2.0, 6.0, "good"),
-    ]
+    assert [(point.x, point.y, point.label) for point in front.points] == [(1.0, 18.0, "cheap"), (2.0, 6.0, "good")]
     assert [point.told for point in others.points] == ["beaten: 90 % at 3 nJ"]
     assert front.points[0].link == "m/cheap.html"
     assert chart.x.is_log

@@ -57,9 +57,7 @@ def test_panels_of_the_front() -> None:
 @pytest.mark.parametrize("panels", [1, 4])
 def test_the_legend_of_long_names_is_inside_its_figure(panels: int) -> None:
     """By matplotlib's own measure: names of 115 letters, in as many columns as the figure's width holds."""
-    name = (
-        "atan(width_fwhm=0.1), mlp(recurrence_gradient=cut), direct_feedback(error=target), adam(lr=0.00666) "
-    )
+    name = "atan(width_fwhm=0.1), mlp(recurrence_gradient=cut), direct_feedback(error=target), adam(lr=0.00666) "
     methods = [FrontMethod(f"{name}{number}", (90.0,)) for number in range(11)]
     energies = (Estimate(1.0, 1.0, 1.0),) * 11
     drawn = [FrontPanel(f"chip{number}", energies, None) for number in range(panels)]

@@ -71,8 +71,7 @@ def test_ticks_are_inside_and_apart(score: float, decades: float, is_loss: bool,
 
 
 @pytest.mark.parametrize(
-    ("axis", "ends"),
-    [(ACCURACY, (20.0, 99.0)), (ACCURACY, (92.1, 93.4)), (LOSS, (0.021, 0.09)), (LOSS, (1e-4, 2.0))],
+    ("axis", "ends"), [(ACCURACY, (20.0, 99.0)), (ACCURACY, (92.1, 93.4)), (LOSS, (0.021, 0.09)), (LOSS, (1e-4, 2.0))]
 )
 def test_there_are_enough_ticks(axis: ErrorAxis, ends: tuple[float, float]) -> None:
     """At least four, whether scores lie far apart or close together."""

@@ -12,14 +12,7 @@ from matplotlib.collections import PathCollection
 from sgbench.plots.estimate import Estimate
 from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_figure
 from study.reporting.plots.map import MapLine, MapPanel, MapPoint, map_figure, tail_colour
-from study.reporting.plots.shares import (
-    DepthLine,
-    DepthPanel,
-    ShareMark,
-    SharePanel,
-    depth_figure,
-    shares_figure,
-)
+from study.reporting.plots.shares import DepthLine, DepthPanel, ShareMark, SharePanel, depth_figure, shares_figure
 from study.reporting.plots.tuning import TuningLine, TuningPanel, tuning_figure
 
 

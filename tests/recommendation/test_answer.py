@@ -18,13 +18,7 @@ from sgbench.errors import InputError
 from sgbench.networks.snntorch_modules import reset_gradient_of
 from sgbench.neurons.gated import passes_reset
 from sgbench.recommendation.advice import COLUMNS, advise
-from sgbench.recommendation.answer import (
-    AdvisedSetting,
-    MeasuredNetwork,
-    NetworkAdvice,
-    StudyAnswer,
-    read_answer,
-)
+from sgbench.recommendation.answer import AdvisedSetting, MeasuredNetwork, NetworkAdvice, StudyAnswer, read_answer
 from sgbench.recommendation.front import advice_by_kind
 from sgbench.recommendation.start import measure_module
 from sgbench.records.files import to_json
@@ -72,9 +66,7 @@ def test_every_page_has_the_answer_that_the_studies_give() -> None:
     assert stale(ROOT) == []
 
 
-@pytest.mark.parametrize(
-    "setting", UNIQUE, ids=lambda one: f"{one.surrogate}-{one.width_fwhm:g}-{one.reset_gradient}"
-)
+@pytest.mark.parametrize("setting", UNIQUE, ids=lambda one: f"{one.surrogate}-{one.width_fwhm:g}-{one.reset_gradient}")
 def test_printed_words_have_the_peak_and_width_that_are_advised(setting: AdvisedSetting) -> None:
     """Expected, of overrides and of the call: a peak of 1, the width, the reset; measured on the curve itself."""
     spec = compose(["experiment=temporal_order", *setting.words])
@@ -113,35 +105,22 @@ def test_words_for_snntorch_alone_have_the_width_and_peak_that_stand_beside_them
 
 
 @pytest.mark.parametrize("network", KINDS, ids=lambda one: f"{one.layers}-{one.recurrent}-{one.steps}")
-def test_command_site_and_pages_say_the_same(
-    network: MeasuredNetwork, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_site_and_pages_say_the_same(network: MeasuredNetwork, capsys: pytest.CaptureFixture[str]) -> None:
     """For one layer, several, recurrent and long: settings and losses of command, site, README and guide."""
     advice = ANSWER.of(network)
     rows = advice.settings["accuracy"]
-    words = [
-        "--layers",
-        str(network.layers),
-        "--steps",
-        str(network.steps),
-        *(["--recurrent"] * network.recurrent),
-    ]
+    words = ["--layers", str(network.layers), "--steps", str(network.steps), *(["--recurrent"] * network.recurrent)]
     assert main(["recommend", *words]) == 0
     printed = capsys.readouterr().out
     (shown,) = [one for one in advice_by_kind(ANSWER) if one.network == advice.network]
     tables = [one.text for one in passages(ANSWER) if one.name == "table"]
     for row, (surrogate, width), (mean, worst, _) in zip(rows, shown.settings, shown.losses, strict=True):
         assert " ".join(row.words) in printed
-        assert (surrogate, width, mean, worst) == (
-            row.surrogate,
-            row.width_fwhm,
-            row.mean_loss,
-            row.worst_loss,
-        )
+        assert (surrogate, width, mean, worst) == (row.surrogate, row.width_fwhm, row.mean_loss, row.worst_loss)
         for table in tables:
-            (line,) = [
-                each for each in table.splitlines() if each.startswith(f"| {advice.network}") and "|" in each
-            ][:1]
+            (line,) = [each for each in table.splitlines() if each.startswith(f"| {advice.network}") and "|" in each][
+                :1
+            ]
             assert f"`{row.surrogate}` {row.width_fwhm:g}" in line
 
 
@@ -229,9 +208,7 @@ def results(loss: float) -> Known:
     """Two settings on two tasks: by hand a mean of `loss` + 1 and a worst of `loss` + 2 for the first."""
     settings = (
         SettingResult(surrogate="atan", width_fwhm=0.2, losses={"a": loss, "b": loss + 2}, log_spikes=1.0),
-        SettingResult(
-            surrogate="triangle", width_fwhm=1.0, losses={"a": loss + 1, "b": loss + 1}, log_spikes=-1.0
-        ),
+        SettingResult(surrogate="triangle", width_fwhm=1.0, losses={"a": loss + 1, "b": loss + 1}, log_spikes=-1.0),
     )
     group = ResultGroup(against="the best", seeds="5 seeds", settings=settings)
     return Known({"made": group}, {"gain": StudyFigure(mean=loss, low=0.0, high=9.0)})

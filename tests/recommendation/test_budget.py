@@ -93,9 +93,7 @@ def test_test_scores_choose_nothing() -> None:
         assert one.chosen is not None
         assert other.chosen is not None
         assert one.chosen.setting == other.chosen.setting
-    assert [check.advised.setting for check in first.left_out] == [
-        check.advised.setting for check in second.left_out
-    ]
+    assert [check.advised.setting for check in first.left_out] == [check.advised.setting for check in second.left_out]
 
 
 def test_without_a_limit_of_energy_the_cheapest_accurate_one_is_taken() -> None:
@@ -144,9 +142,7 @@ def test_advice_that_does_not_carry_over_is_told() -> None:
 def test_a_run_of_ones_own_is_the_reference() -> None:
     """By hand: 2000 operations are needed, 1000 allowed; cost 1 took .4 and .45 of the reference on the tasks."""
     found = advise_budget(
-        (task("one", USUAL), task("two", OTHER)),
-        Budget("loihi1", max_nj=1000 * EVENT_NJ),
-        own=(counts(2000), 0.001),
+        (task("one", USUAL), task("two", OTHER)), Budget("loihi1", max_nj=1000 * EVENT_NJ), own=(counts(2000), 0.001)
     )
     assert found.own is not None
     assert found.own.reference_nj == pytest.approx(2000 * EVENT_NJ)
@@ -157,9 +153,7 @@ def test_a_run_of_ones_own_is_the_reference() -> None:
     assert not lines_naming(found, "Your run", "keeps the budget")
     assert "one: take" not in str(found)  # the budget is that of another network
     small = advise_budget(
-        (task("one", USUAL), task("two", OTHER)),
-        Budget("loihi1", max_nj=1000 * EVENT_NJ),
-        own=(counts(900), 0.001),
+        (task("one", USUAL), task("two", OTHER)), Budget("loihi1", max_nj=1000 * EVENT_NJ), own=(counts(900), 0.001)
     )
     assert lines_naming(small, "Your run", "keeps the budget")
 
@@ -230,10 +224,7 @@ def test_unknown_targets_and_lists_without_a_total_are_one_line() -> None:
     ("words", "reason"),
     [
         (["--max-nj", "50"], "--max-nj: needs --target"),
-        (
-            ["experiment=digits", "--target", "loihi1", "--max-nj", "50"],
-            "experiment=digits: --target answers",
-        ),
+        (["experiment=digits", "--target", "loihi1", "--max-nj", "50"], "experiment=digits: --target answers"),
         (["--layers", "2", "--target", "loihi1", "--max-nj", "50"], "--layers: --target answers"),
         (["--recurrent", "--target", "loihi1", "--max-nj", "50"], "--recurrent: --target answers"),
         (["--steps", "80", "--target", "loihi1", "--max-nj", "50"], "--steps: --target answers"),
@@ -272,10 +263,7 @@ def test_shipped_runs_are_whole() -> None:
 
 def test_the_command_answers_as_python_does(tmp_path: Path, capsys) -> None:
     """The same settings in text, JSON and a picture; and four tasks are told, also those where nothing fits."""
-    assert (
-        main(["recommend", "--target", "loihi1", "--max-nj", "400", "--plot", str(tmp_path / "front.png")])
-        == 0
-    )
+    assert main(["recommend", "--target", "loihi1", "--max-nj", "400", "--plot", str(tmp_path / "front.png")]) == 0
     text = capsys.readouterr().out
     assert main(["recommend", "--target", "loihi1", "--max-nj", "400", "--json"]) == 0
     tree = json.loads(capsys.readouterr().out)
@@ -284,9 +272,7 @@ def test_the_command_answers_as_python_does(tmp_path: Path, capsys) -> None:
     assert [one["title"] for one in tree["tasks"]] == [one.title for one in found.tasks]
     for one, told in zip(found.tasks, tree["tasks"], strict=True):
         assert one.title in text
-        assert (told["chosen"] and told["chosen"]["words"]) == (
-            one.chosen and list(one.chosen.setting.overrides)
-        )
+        assert (told["chosen"] and told["chosen"]["words"]) == (one.chosen and list(one.chosen.setting.overrides))
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -296,10 +282,7 @@ def test_how_advice_fell_is_said_as_it_is() -> None:
     said = in_short("loihi1", found.left_out)
     rounding, _, both = said.partition("Rounding")[2].partition("both")
     assert figures(rounding)[:3] == [2, 2, 4.0]  # of two tasks kept on both, and lost on average
-    means, tasks = (
-        [0.0, 0.0, 0.0, 4.0, -10.0, 18.0],
-        [1, 1, 0],
-    )  # with their ends; more on, less on, as much on
+    means, tasks = ([0.0, 0.0, 0.0, 4.0, -10.0, 18.0], [1, 1, 0])  # with their ends; more on, less on, as much on
     assert figures(both)[:10] == [2, *means, *tasks]
     assert said in found.lines
     assert "too few were measured" in in_short("loihi1", ())
@@ -334,9 +317,7 @@ def test_a_task_left_out_does_not_say_what_can_be_advised() -> None:
     failed = Setting("atan", 1.0, 0.0, "int4", 4)
     second.runs[failed] = [MeasuredRun(seed, 0.5, 0.5, None, 0.001) for seed in (200, 201)]  # type: ignore[index]
     (check,) = [
-        one
-        for one in advice(Budget("loihi1", max_nj=100), task("one", cheap), second).left_out
-        if one.title == "two"
+        one for one in advice(Budget("loihi1", max_nj=100), task("one", cheap), second).left_out if one.title == "two"
     ]
     assert check.advised.setting == failed
     assert check.best.setting == Setting("atan", 1.0, 1.0, "int4", 4)

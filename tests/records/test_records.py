@@ -77,10 +77,7 @@ CONTRADICTIONS: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
     "true_version": (at("schema_version", True), "schema_version: a whole number is needed"),
     "float_version": (at("schema_version", 1.0), "schema_version: a whole number is needed"),
     "odd_accuracy": (at("test.accuracy", 0.9999), "test.accuracy 0.9999 is no whole number of 100 samples"),
-    "odd_validation": (
-        at("validation.accuracy", 0.001),
-        "validation.accuracy 0.001 is no whole number of 50",
-    ),
+    "odd_validation": (at("validation.accuracy", 0.001), "validation.accuracy 0.001 is no whole number of 50"),
     "other_test_samples": (at("test.samples", 10), "counts.samples is 100, test.samples 10"),
     "scaled_samples": ((scaled, False), "counts.samples is 100000, test.samples 100"),
     "too_many_steps": (at("counts.steps", 1001), "counts.steps is 1001; 100 samples have 100 to 1000 steps"),
@@ -88,18 +85,9 @@ CONTRADICTIONS: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
     "no_hidden_layer": ((dropped(0), False), "not the layers of the method, hidden0 of 4, and readout"),
     "no_readout": ((dropped(1), False), "the last is 'hidden0' of 4 neurons, not 'readout' of 10 classes"),
     "renamed_layer": (at(f"{HIDDEN}.name", "x"), "not the layers of the method, hidden0 of 4, and readout"),
-    "other_classes": (
-        at("classes", 10**9),
-        "the last is 'readout' of 10 neurons, not 'readout' of 1000000000",
-    ),
-    "updates": (
-        at(f"{HIDDEN}.neuron_updates.total", 1),
-        "hidden0: neuron_updates is 1, neurons x steps is 4000",
-    ),
-    "spikes": (
-        at(f"{HIDDEN}.spikes_sent.total", 4001),
-        "hidden0: spikes_sent 4001 is more than neurons x steps",
-    ),
+    "other_classes": (at("classes", 10**9), "the last is 'readout' of 10 neurons, not 'readout' of 1000000000"),
+    "updates": (at(f"{HIDDEN}.neuron_updates.total", 1), "hidden0: neuron_updates is 1, neurons x steps is 4000"),
+    "spikes": (at(f"{HIDDEN}.spikes_sent.total", 4001), "hidden0: spikes_sent 4001 is more than neurons x steps"),
     "reached": (
         at(f"{HIDDEN}.neuron_updates_with_input.total", 4001),
         "hidden0: neuron_updates_with_input 4001 is more than neurons x steps",
@@ -119,15 +107,9 @@ CONTRADICTIONS: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
     "no_synapses": (at(f"{READOUT}.synapses", []), "readout: no synapses from hidden0"),
     "silent": ((silent, False), "hidden0: spikes_sent 0 is not its rate_per_step in test, 0.375"),
     "no_activity": (at("test.activity", []), "hidden0: spikes_sent 1500 is not its rate_per_step in test, 0"),
-    "activity_of_nothing": (
-        at("test.activity.0.name", "x"),
-        "test.activity names x, which counts.layers does",
-    ),
+    "activity_of_nothing": (at("test.activity.0.name", "x"), "test.activity names x, which counts.layers does"),
     "layer_twice": ((doubled, False), "test.activity states a layer more than once"),
-    "other_rate_hz": (
-        at("test.activity.0.rate_hz", 1),
-        "test: rate_hz of hidden0 is not its rate_per_step over",
-    ),
+    "other_rate_hz": (at("test.activity.0.rate_hz", 1), "test: rate_hz of hidden0 is not its rate_per_step over"),
     "empty_curve": (at("curve", []), "best_epoch 1 is not an epoch of the curve"),
     "no_best_epoch": (at("best_epoch", None), "a finished run needs best_epoch"),
     "later_best_epoch": (at("best_epoch", 10**6), "best_epoch 1000000 is not an epoch of the curve"),
@@ -147,21 +129,12 @@ CONTRADICTIONS: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
     "escape_as_device": (at("provenance.device", "\x1b[31m"), "provenance.device: text without control char"),
     "line_end_in_version": (at("provenance.versions", {"a": "1\n2"}), "text without control characters"),
     "direction_mark": (at("provenance.processor", "\u202e"), "text without control characters is needed"),
-    "yesterday": (
-        at("provenance.created_utc", "yesterday"),
-        "provenance.created_utc: an ISO 8601 time in UTC",
-    ),
+    "yesterday": (at("provenance.created_utc", "yesterday"), "provenance.created_utc: an ISO 8601 time in UTC"),
     "local_time": (at("provenance.created_utc", "2026-01-01T00:00:00+02:00"), "an ISO 8601 time in UTC"),
     "time_without_zone": (at("provenance.created_utc", "2026-01-01"), "an ISO 8601 time in UTC"),
     "failed_with_test": ((scored, True), "a failed run has no test"),
-    "failed_with_weights": (
-        at("weights_sha256", "0" * 64, failed=True),
-        "a failed run has no weights_sha256",
-    ),
-    "failed_without_reason": (
-        at("failure", None, failed=True),
-        "a failure is stated exactly when status is failed",
-    ),
+    "failed_with_weights": (at("weights_sha256", "0" * 64, failed=True), "a failed run has no weights_sha256"),
+    "failed_without_reason": (at("failure", None, failed=True), "a failure is stated exactly when status is failed"),
     "finished_as_failed": (at("status", "failed"), "a failure is stated exactly when status is failed"),
     "huge_samples": (at("test.samples", 10**400), "test.samples: Input should be less than or equal to"),
 }
@@ -282,9 +255,7 @@ def test_equal_numbers_have_one_text(first: Value, second: Value) -> None:
     assert canonical(first) == canonical(second)
 
 
-SCALARS = (
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 1 / 3, "1", "a", "µ"])
-)
+SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 1 / 3, "1", "a", "µ"])
 VALUES = SCALARS | st.lists(SCALARS, max_size=2).map(tuple)
 
 

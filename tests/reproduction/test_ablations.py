@@ -11,13 +11,7 @@ from sgbench.records.method import method_id
 from sgbench.reproduction.ablation_page import ablation_page
 from sgbench.reproduction.definition import Ablation, Reproduction, names, read
 from sgbench.reproduction.page import as_page, read_page
-from sgbench.reproduction.runs import (
-    AblationResult,
-    ReproductionFolders,
-    ReproductionResult,
-    grids_of,
-    judged_grids,
-)
+from sgbench.reproduction.runs import AblationResult, ReproductionFolders, ReproductionResult, grids_of, judged_grids
 from sgbench.reproduction.stored import ReproductionRun, read_runs, write_runs
 from sgbench.reproduction.verdict import Judged
 from tests.messages import lines_naming
@@ -37,12 +31,7 @@ GIVEN = {
         {"line": "second", "of": ["two"], "at_most": 0.5, "evidence": "by hand"},
     ],
 }
-CHANGE = {
-    "line": "slower",
-    "words": ["optimizer.lr=0.001", "clip_norm=1"],
-    "of": ["first"],
-    "asks": "too fast?",
-}
+CHANGE = {"line": "slower", "words": ["optimizer.lr=0.001", "clip_norm=1"], "of": ["first"], "asks": "too fast?"}
 
 
 def test_one_thing_is_changed():
@@ -74,10 +63,7 @@ def test_another_choice_leaves_no_settings_of_the_first():
         ({"ablations": [CHANGE], "calculation": {"name": "closed_loop"}}, "a calculation has no runs"),
         ({"figures": [GIVEN["figures"][0] | {"cause": "luck"}]}, "a cause is shown by an ablation"),
         (
-            {
-                "figures": [*GIVEN["figures"][:1], GIVEN["figures"][1] | {"cause": "luck"}],
-                "ablations": [CHANGE],
-            },
+            {"figures": [*GIVEN["figures"][:1], GIVEN["figures"][1] | {"cause": "luck"}], "ablations": [CHANGE]},
             "'second': a cause is shown by an ablation",
         ),
     ],
@@ -91,9 +77,7 @@ def test_what_shows_nothing_is_refused(changes, message):
 
 
 def run(method: str, seed: int, accuracy: float) -> ReproductionRun:
-    return ReproductionRun(
-        method=method, seed=seed, measures={"test_accuracy": accuracy}, rank=0.5, total_s=30.0
-    )
+    return ReproductionRun(method=method, seed=seed, measures={"test_accuracy": accuracy}, rank=0.5, total_s=30.0)
 
 
 def test_stored_runs_are_judged_without_training():
@@ -109,11 +93,7 @@ def test_stored_runs_are_judged_without_training():
     result = judged_grids(one, grids, {each.key: each for each in runs})
     ((_, base, changed),) = result.ablations
     assert result.judged == base.judged
-    assert (base.judged[0].ours, base.judged[0].by_seed, base.judged[0].verdict) == (
-        0.75,
-        (0.5, 1.0),
-        "does not agree",
-    )
+    assert (base.judged[0].ours, base.judged[0].by_seed, base.judged[0].verdict) == (0.75, (0.5, 1.0), "does not agree")
     assert (changed.judged[0].ours, changed.judged[0].verdict) == (1.0, "agrees")
     assert result.minutes == changed.minutes == 1.0
 
@@ -214,8 +194,7 @@ def test_revised_figures_that_agree_are_counted():
 
     def head(verdicts):
         judged = tuple(
-            Judged(figure, 0.5, None, 1, verdict, None)
-            for figure, verdict in zip(one.figures, verdicts, strict=True)
+            Judged(figure, 0.5, None, 1, verdict, None) for figure, verdict in zip(one.figures, verdicts, strict=True)
         )
         return as_page([ReproductionResult(one, judged, 1, None)])
 

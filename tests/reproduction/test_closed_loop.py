@@ -82,9 +82,7 @@ def test_green_gives_the_surrogates_integral():
         place = np.stack([a, b], -1) @ directions.T
         return gradient(place, 1.0, **settings) @ directions
 
-    curl = (field(a + step, b) - field(a - step, b))[..., 1] - (field(a, b + step) - field(a, b - step))[
-        ..., 0
-    ]
+    curl = (field(a + step, b) - field(a - step, b))[..., 1] - (field(a, b + step) - field(a, b - step))[..., 0]
     area = radius * (1 / 200) * (2 * np.pi / 200)
     expected = -(curl / (2 * step) * area).sum()
     assert abs(expected) > 1e-3
@@ -110,9 +108,7 @@ def test_another_processors_rounding_moves_no_byte_of_the_page():
     assert read_page(as_page([here])) == {"closed_loop": read_page(page.read_text())["closed_loop"]}
 
     def off(by: float):
-        judged = [
-            each._replace(ours=each.ours + by, deviation=2 * each.deviation) for each in here.judged[3:]
-        ]
+        judged = [each._replace(ours=each.ours + by, deviation=2 * each.deviation) for each in here.judged[3:]]
         return [ours(each) for each in judged]
 
     assert off(1e-16) == off(0.0) == ["< 1e-12"] * 3

@@ -69,17 +69,8 @@ def test_runs_are_stored_without_ablations_too(mine, tmp_path, capsys, monkeypat
 
     Must differ: a page whose file is not there knows nothing.
     """
-    words = [
-        "reproduce",
-        "quick",
-        f"--config-dir={mine}",
-        f"--root={tmp_path / 'none'}",
-        "--stored",
-        "--json",
-    ]
-    grids = grids_of(
-        read("quick", [mine]), None, ReproductionFolders(config_dirs=(mine,)), with_ablations=False
-    )
+    words = ["reproduce", "quick", f"--config-dir={mine}", f"--root={tmp_path / 'none'}", "--stored", "--json"]
+    grids = grids_of(read("quick", [mine]), None, ReproductionFolders(config_dirs=(mine,)), with_ablations=False)
     keys = [(method_id(spec.method), spec.seed) for spec in grids[0].specs()]
     known = {key: ReproductionRun(method=key[0], seed=key[1], measures={"test_accuracy": 0.25 + key[1] / 2},
                                   rank=0.0, total_s=1.0) for key in keys}  # fmt: skip
@@ -106,12 +97,7 @@ def test_a_page_of_two():
     one = read("spytorch2")
     figure = one.figures[0]
     made = ReproductionResult(
-        one,
-        (Judged(figure, 0.5, 0.01, 3, "does not agree", None),),
-        3,
-        7.25,
-        {"fashion": ("abc",)},
-        ("c0ffee",),
+        one, (Judged(figure, 0.5, 0.01, 3, "does not agree", None),), 3, 7.25, {"fashion": ("abc",)}, ("c0ffee",)
     )
     text = as_page([made, calculated(read("closed_loop"), [0])])
     assert counts(text) == [7, 6, 1, 0]

@@ -51,9 +51,7 @@ def test_all_that_is_asked_for_is_there():
 
 
 @pytest.mark.one_in(4)
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in RUN]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in RUN])
 def test_every_run_follows_its_own_protocol(name):
     """Expected: each condition has runs of its own, and leaves its protocol in what it names."""
     one = read(name)
@@ -113,10 +111,7 @@ def test_a_figure_has_seeds_of_its_own_behind_those_of_all():
     more = plain.model_copy(update={"line": "more", "more_seeds": (7,)})
     one = one.model_copy(update={"figures": (plain, more)})
     assert one.condition_seeds("four neurons") == [0, 2, 7]
-    cells = {
-        count: grid_of(one, None, ReproductionFolders(), count=count).cells["four neurons"]
-        for count in (None, 1)
-    }
+    cells = {count: grid_of(one, None, ReproductionFolders(), count=count).cells["four neurons"] for count in (None, 1)}
     assert [list(cell) for cell in cells[None]] == [[0, 2, 7]]
     assert [list(cell) for cell in cells[1]] == [[0]]
     grid = grid_of(one, None, ReproductionFolders())
@@ -132,10 +127,7 @@ def test_a_figure_has_seeds_of_its_own_behind_those_of_all():
         for spec in grid.specs()
     }
     result = judged_runs(one, grid, runs)
-    assert [(judged.ours, judged.by_seed) for judged in result.judged] == [
-        (0.75, (0.5, 1.0)),
-        (0.5, (0.5, 1.0, 0.0)),
-    ]
+    assert [(judged.ours, judged.by_seed) for judged in result.judged] == [(0.75, (0.5, 1.0)), (0.5, (0.5, 1.0, 0.0))]
     assert result.minutes == 3.0
 
 

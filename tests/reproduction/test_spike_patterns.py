@@ -22,9 +22,7 @@ def nearest(wanted, allowed):
     steps = np.flatnonzero(allowed)
     while True:
         changes = [{at} for at in steps]
-        changes += [
-            {at, to} for at in np.flatnonzero(sent) for to in steps if not sent[to] and abs(at - to) < 15
-        ]
+        changes += [{at, to} for at in np.flatnonzero(sent) for to in steps if not sent[to] and abs(at - to) < 15]
         tried = []
         for change in changes:
             other = sent.copy()

@@ -12,9 +12,7 @@ def test_runs_with_a_record_take_no_time(tmp_path, monkeypatch):
     one = read("temporal_xor")
     grids = grids_of(one, None, ReproductionFolders(tmp_path), with_ablations=False)
     assert stated_s(one, grids) == pytest.approx(12.0)
-    monkeypatch.setattr(
-        "sgbench.training.run_folder.finished_record", lambda spec: spec if spec.seed < 2 else None
-    )
+    monkeypatch.setattr("sgbench.training.run_folder.finished_record", lambda spec: spec if spec.seed < 2 else None)
     assert stated_s(one, grids) == pytest.approx(7.2)
 
 

@@ -98,9 +98,7 @@ def gradients(network: Mlp, batch: Batch, objective: Objective = PLAIN, *, windo
 def relative_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """Largest over weights of the maximal error relative to the largest gradient of that weight."""
     assert found.keys() == expected.keys()
-    return max(
-        ((found[name] - expected[name]).abs().max() / expected[name].abs().max()).item() for name in expected
-    )
+    return max(((found[name] - expected[name]).abs().max() / expected[name].abs().max()).item() for name in expected)
 
 
 def literal_penalty(spikes: Tensor, batch: Batch, objective: Objective) -> Tensor | float:

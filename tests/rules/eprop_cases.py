@@ -128,9 +128,7 @@ def gradients(rule: LearningRule, network: Mlp) -> tuple[dict[str, Tensor], list
 def relative_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """Largest over weights of the maximal error relative to the largest gradient of that weight."""
     assert found.keys() == expected.keys()
-    return max(
-        ((found[name] - expected[name]).abs().max() / expected[name].abs().max()).item() for name in expected
-    )
+    return max(((found[name] - expected[name]).abs().max() / expected[name].abs().max()).item() for name in expected)
 
 
 def spike_rate(network: Mlp) -> float:

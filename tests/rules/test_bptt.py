@@ -139,10 +139,7 @@ def test_equals_the_adjoint_written_by_hand(kind, reset, reset_gradient, recurre
         g_i[t] = g_u[t] + alpha g_i[t+1]
         dW = sum g_i[t] x[t]'   dV = sum g_i[t] s[t-1]'   db = sum g_i[t]   dO = sum g_y[t] s[t]'   dc = sum g_y[t]
     """
-    network, batch = (
-        make_network(kind, recurrence, reset=reset, reset_gradient=reset_gradient),
-        make_batch(),
-    )
+    network, batch = (make_network(kind, recurrence, reset=reset, reset_gradient=reset_gradient), make_batch())
     hand = Hand(network, kind, reset, reset_gradient)
     _, s, y = hand.forward(batch.x.numpy())
     assert 0.05 < s.mean() < 0.8
@@ -168,12 +165,7 @@ def test_reset_gradient_is_a_real_choice(kind, reset):
 def smooth_network(**options: object) -> Mlp:
     """Two hidden layers whose spikes are smooth functions of the potential."""
     surrogate = Smooth(slope=4.0, width_fwhm=None, normalisation="raw", scale=1.0)
-    chosen = {
-        "kind": "synaptic",
-        "recurrence": "all_to_all",
-        "reset": "subtract",
-        "reset_gradient": "attached",
-    }
+    chosen = {"kind": "synaptic", "recurrence": "all_to_all", "reset": "subtract", "reset_gradient": "attached"}
     return make_network(**{**chosen, **options}, surrogate=surrogate, hidden=(3, 2))
 
 

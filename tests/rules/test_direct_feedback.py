@@ -32,12 +32,7 @@ from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, r
 from tests.run.tiny import WORDS
 
 PLAIN = Objective(loss=PerStep(), regulariser=NoPenalty())
-KINDS = [
-    (error, temporal)
-    for error in ERRORS
-    for temporal in TEMPORALS
-    if (error, temporal) != ("signed", "eprop")
-]
+KINDS = [(error, temporal) for error in ERRORS for temporal in TEMPORALS if (error, temporal) != ("signed", "eprop")]
 
 
 def network(temporal: str, hidden: tuple[int, ...] = (7, 5), recurrence: str = "all_to_all") -> Mlp:

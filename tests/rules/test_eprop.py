@@ -89,9 +89,7 @@ def test_final_state_is_that_of_the_network():
     """Expected: the unrolled network's own last potentials, so that a check for NaN sees the right ones."""
     network, batch = make_network(neurons("leaky", "subtract", "detached"), "all_to_all"), make_batch()
     _, progress = gradients(EProp(update="per_sequence"), network)
-    for found, expected in zip(
-        progress[0].trajectory.state, network.unroll(batch.x, batch.lengths).state, strict=True
-    ):
+    for found, expected in zip(progress[0].trajectory.state, network.unroll(batch.x, batch.lengths).state, strict=True):
         torch.testing.assert_close(found.u, expected.u.detach(), rtol=0, atol=1e-12)
 
 

@@ -98,19 +98,11 @@ def test_both_forms_agree(kind, feedback, hidden):
 
 def test_unrolled_equals_cut_bptt_with_what_online_refuses():
     """Must match: autograd with recurrent spikes cut, for a loss of the whole, a penalty and learnt decays."""
-    options = {
-        "beta": 0.85,
-        "threshold": 0.8,
-        "reset": "zero",
-        "reset_gradient": "attached",
-        "learn_threshold": "none",
-    }
+    options = {"beta": 0.85, "threshold": 0.8, "reset": "zero", "reset_gradient": "attached", "learn_threshold": "none"}
     network = make_network(lambda n: Leaky(surrogate(), n, learn_beta="per_neuron", **options), "all_to_all")
     objective = Objective(
         loss=MaxOverTime(),
-        regulariser=ActivityBounds(
-            lower_strength=0.3, lower_spikes=3.0, upper_strength=0.2, upper_spikes=1.0
-        ),
+        regulariser=ActivityBounds(lower_strength=0.3, lower_spikes=3.0, upper_strength=0.2, upper_spikes=1.0),
     )
     results = []
     for rule in (begun(network, form="unrolled"), Bptt(window=None)):

@@ -88,9 +88,7 @@ def batch(refined: int, answer: str) -> Batch:
     x = torch.zeros(STEPS * refined, 3, 3, dtype=torch.float64)
     x.scatter_(0, (torch.randint(0, 12, (3, 3), generator=random) * refined)[None], 1.0)
     lengths = torch.full((3,), STEPS * refined)
-    target = (
-        torch.tensor([0, 1, 0]) if answer == "first_spike" else torch.zeros(3, STEPS * refined, 2).double()
-    )
+    target = torch.tensor([0, 1, 0]) if answer == "first_spike" else torch.zeros(3, STEPS * refined, 2).double()
     return Batch(x, target, lengths, torch.arange(3))
 
 
@@ -132,14 +130,8 @@ def test_its_error_falls_with_the_step(recurrence: str, answer: str) -> None:
         (("neuron=synaptic", "neuron.reset=none"), r"use neuron\.reset=zero$"),
         (("neuron=synaptic", "neuron.learn_beta=shared"), r"use neuron\.learn_beta=none$"),
         (("neuron=synaptic", "firing=escape"), r"use firing=step$"),
-        (
-            ("neuron=synaptic", "neuron@readout=leaky", "loss=first_spike"),
-            r"use neuron@readout=synaptic$",
-        ),
-        (
-            ("neuron=synaptic", "neuron@readout=leaky", "loss=spike_count"),
-            r"use rule=bptt, or loss=first_spike",
-        ),
+        (("neuron=synaptic", "neuron@readout=leaky", "loss=first_spike"), r"use neuron@readout=synaptic$"),
+        (("neuron=synaptic", "neuron@readout=leaky", "loss=spike_count"), r"use rule=bptt, or loss=first_spike"),
         (("network=conv",), r"use network=mlp or rule=bptt$"),
     ],
 )

@@ -42,10 +42,7 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "local": ({"rule": "local", **PER_STEP}, {}),
     "local, burn-in": ({"rule": "local", **PER_STEP}, {"rule.burn_in_s": 0.003}),
     "local, all to all": ({"rule": "local", **PER_STEP}, {"network.recurrence": "all_to_all"}),
-    "local, traces of inputs alone": (
-        {"rule": "local", "neuron": "srm", **PER_STEP},
-        {"readout.beta": 0.0},
-    ),
+    "local, traces of inputs alone": ({"rule": "local", "neuron": "srm", **PER_STEP}, {"readout.beta": 0.0}),
     "convolutions": (CONVOLVED, IMAGES),
     "convolutions, burn-in, largest spikes": (
         CONVOLVED | {"neuron": "srm"},
@@ -90,9 +87,7 @@ def gradients(parts: Parts, rule: LearningRule, batch: Batch) -> tuple[dict[str,
     """By name of the weight; the loss, and the number of yields."""
     parts.network.zero_grad()
     made = list(rule.gradients(parts.network, batch, parts.objective))
-    found = {
-        name: weight.grad + 0 for name, weight in parts.network.named_parameters() if weight.grad is not None
-    }
+    found = {name: weight.grad + 0 for name, weight in parts.network.named_parameters() if weight.grad is not None}
     return found, sum(each.loss.item() for each in made), len(made)
 
 
@@ -189,10 +184,7 @@ def test_what_shared_traces_cannot_carry_is_refused(words, remedy):
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        (
-            {"network.recurrence": "all_to_all", "network.recurrence_gradient": "full"},
-            "recurrence_gradient=cut",
-        ),
+        ({"network.recurrence": "all_to_all", "network.recurrence_gradient": "full"}, "recurrence_gradient=cut"),
         ({"neuron.learn_beta": "shared"}, "use neuron.learn_beta=none"),
         ({"readout.learn_beta": "shared"}, "use readout.learn_beta=none"),
     ],
@@ -235,9 +227,7 @@ def test_s_tllr_by_hand():
     before = type(state)(*(torch.zeros(3, 1, n).double() for _ in state))
     local = Jacobians(tuple(slope if name == "s" else None for name in state._fields), ())
     parts.network.zero_grad()
-    _TracePair(layer, rule).advance(
-        TimeWindow(arriving, before, slope, state, local), torch.ones(3, 1, n).double()
-    )
+    _TracePair(layer, rule).advance(TimeWindow(arriving, before, slope, state, local), torch.ones(3, 1, n).double())
     assert layer.weight.grad is not None
     assert layer.weight.grad[0, 1].item() == pytest.approx(2.0 * 0.5 * 0.7)
     assert layer.weight.grad.count_nonzero() == 1
@@ -265,9 +255,7 @@ def test_eprop_knows_a_penalty_on_filtered_rates(size, monkeypatch):
     expected, loss, _ = gradients(parts, Bptt(window=None), batch)
     assert_same(found, expected)
     assert share == pytest.approx(loss, rel=1e-12)
-    plain, _ = parts_of(
-        {"rule": "eprop", **PER_STEP}, {"protocol.hidden": [6], "network.recurrence": "all_to_all"}
-    )
+    plain, _ = parts_of({"rule": "eprop", **PER_STEP}, {"protocol.hidden": [6], "network.recurrence": "all_to_all"})
     without, _, _ = gradients(plain, plain.rule, batch)
     assert (without["layers.0.weight"] - found["layers.0.weight"]).abs().max() > 1e-3
 
@@ -319,9 +307,7 @@ FORM = {"bptt": {"rule.window": 10, "rule.update": "per_window"}, "s_tllr": {}}
 
 def peak_of_living(parts: Parts, batch: Batch) -> int:
     """The most bytes of tensors alive at once, by torch's own record of each piece that it took and gave back."""
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         for _ in parts.rule.gradients(parts.network, batch, parts.objective):
             parts.network.zero_grad()
     events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]

@@ -148,10 +148,7 @@ def test_snap1_is_eprop_where_no_neuron_reaches_itself() -> None:
     [
         (("rule=rtrl", "protocol.hidden=[51]", "loss=per_step"), r"51 hidden ones; up to 50.*use rule=bptt$"),
         (("rule=rtrl",), r"use loss=per_step$"),
-        (
-            ("rule=snap1", "loss=per_step", "regulariser=activity_bounds"),
-            r"rule=snap1: .*use regulariser=none$",
-        ),
+        (("rule=snap1", "loss=per_step", "regulariser=activity_bounds"), r"rule=snap1: .*use regulariser=none$"),
         (("rule=snap1", "loss=per_step", "network=delayed"), r"delay what they transmit; use rule=bptt$"),
         (("rule=rtrl", "loss=per_step", "neuron=psn"), r"all time steps at once; use rule=bptt$"),
         (("rule=forward_gradient", "rule.draws=0"), r"rule\.draws"),

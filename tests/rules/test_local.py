@@ -254,10 +254,7 @@ def test_readouts_are_fixed_and_drawn_from_the_seed():
     ("words", "message"),
     [
         (("network=spiking_resnet",), "rule=local: needs layers one behind the other, SpikingResnet"),
-        (
-            ("readout.learn_beta=shared",),
-            r"rule=local: .* their beta cannot learn; use readout\.learn_beta=none",
-        ),
+        (("readout.learn_beta=shared",), r"rule=local: .* their beta cannot learn; use readout\.learn_beta=none"),
         (
             ("network=conv", "network.stride=1", "network.pooling=max", POOLED, "rule.readout=fixed"),
             r"pooled on its way; leave the last layer out of network\.pooled_layers",

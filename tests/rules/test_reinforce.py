@@ -38,9 +38,7 @@ def noisy_network(seed: int, noise: str = "logistic") -> tuple[Chain, Batch]:
         return surrogate
 
     network, batch = tiny_network(seed, make_surrogate)
-    return network, batch._replace(
-        x=batch.x[:STEPS], target=batch.target[:, :STEPS], lengths=torch.tensor([STEPS])
-    )
+    return network, batch._replace(x=batch.x[:STEPS], target=batch.target[:, :STEPS], lengths=torch.tensor([STEPS]))
 
 
 def forced(network: Chain, pattern: tuple[int, ...]) -> list[Tensor]:

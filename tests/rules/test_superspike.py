@@ -77,10 +77,7 @@ def three_factors(net: Mlp, kernel: str, feedback: list[Tensor]) -> list[Tensor]
             filtered = smoothed(eligible, curve)
             learning = [error @ feedback[place] for error in errors]
             found.append(
-                sum(
-                    torch.einsum("bn,bnk->nk", one, other)
-                    for one, other in zip(learning, filtered, strict=True)
-                )
+                sum(torch.einsum("bn,bnk->nk", one, other) for one, other in zip(learning, filtered, strict=True))
             )
             signal = seen.spikes[place]
     return found

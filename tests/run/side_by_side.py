@@ -28,9 +28,7 @@ def alone(spec: RunSpec) -> RunRecord:
 
 def elsewhere(spec: RunSpec) -> RunSpec:
     """The same in another folder."""
-    return spec.model_copy(
-        update={"paths": spec.paths.model_copy(update={"runs_dir": spec.paths.runs_dir + "_"})}
-    )
+    return spec.model_copy(update={"paths": spec.paths.model_copy(update={"runs_dir": spec.paths.runs_dir + "_"})})
 
 
 def assert_alike(found: RunRecord, expected: RunRecord) -> None:

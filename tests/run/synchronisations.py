@@ -20,11 +20,7 @@ class Synchronisations(TorchDispatchMode):
         self.count = 0
 
     def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[Any],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        self, func: Any, types: Sequence[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].device.type != "cpu":
             self.count += 1

@@ -66,10 +66,7 @@ def test_a_hook_cannot_look_and_an_early_touch_is_told(monkeypatch, tmp_path):
         attempt.parts.data.evaluation("test")
     assert attempt.test_access == ["epoch 1"]
     assert json.loads((tmp_path / TEST_ACCESS).read_text()) == ["epoch 1"]
-    cases = {
-        ("epoch 1", "final"): "touched at a stage other than the last",
-        ("final", "final"): "touched 2 times",
-    }
+    cases = {("epoch 1", "final"): "touched at a stage other than the last", ("final", "final"): "touched 2 times"}
     for access, said in cases.items():
         found = list(consistency_problems(record(seed=0).model_copy(update={"test_access": access})))
         assert any(said in line for line in found)

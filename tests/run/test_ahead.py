@@ -73,9 +73,7 @@ def test_a_card_gets_pinned_memory(ahead):
             loaders = [encoded_ahead(batches, ahead, device) for batches in passes]
         asked = [loader.pin_memory for loader in loaders if isinstance(loader, DataLoader)]
         assert asked == ([True] * 3 if device is CARD else [False] * (3 if ahead else 0))
-        assert {loader.prefetch_factor for loader in loaders if isinstance(loader, DataLoader)} <= {
-            ahead or None
-        }
+        assert {loader.prefetch_factor for loader in loaders if isinstance(loader, DataLoader)} <= {ahead or None}
 
 
 def test_every_part_of_a_batch_is_pinned(monkeypatch: pytest.MonkeyPatch):

@@ -38,11 +38,7 @@ def test_guessing_reaches_it_about_once_in_forty(classes: int, samples: int) -> 
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "learns"),
-    [
-        (["optimizer.lr=1e9"], False),
-        (["init.gain=1e30"], False),
-        (["protocol.epochs=12", "optimizer.lr=0.05"], True),
-    ],
+    [(["optimizer.lr=1e9"], False), (["init.gain=1e30"], False), (["protocol.epochs=12", "optimizer.lr=0.05"], True)],
     ids=["a learning rate", "initial weights", "something sensible"],
 )
 def test_a_run_at_chance_is_told(
@@ -93,18 +89,12 @@ def test_a_task_says_what_guessing_scores() -> None:
     scores = Scores(samples=1000, accuracy=0.56, loss=0.68, activity=())
     assert not measure_of(2, None).is_at_chance(scores)
     assert measure_of(2, None, 0.545).is_at_chance(scores)
-    assert [measure_of(None, guess).is_at_chance(scores) for guess in (0.7, 0.68, None)] == [
-        False,
-        True,
-        False,
-    ]
+    assert [measure_of(None, guess).is_at_chance(scores) for guess in (0.7, 0.68, None)] == [False, True, False]
     assert not measure_of(2, None).is_at_chance(None), "a failed run has no scores"
 
 
 @pytest.mark.one_in(4)
-@pytest.mark.parametrize(
-    ("protocol", "dataset"), [("digits_v1", "digits"), ("mackey_glass_v1", "mackey_glass")]
-)
+@pytest.mark.parametrize(("protocol", "dataset"), [("digits_v1", "digits"), ("mackey_glass_v1", "mackey_glass")])
 def test_a_method_is_measured_as_its_board_is(protocol: str, dataset: str) -> None:
     """Must match: what a sweep and a diagnosis look up is what the board's own reference has."""
     spec = compose([f"experiment={dataset}", f"protocol={protocol}"])
@@ -144,9 +134,7 @@ def test_data_of_ones_own_need_no_checksum(meta: str, guess: float | None, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("meta", [", classes: 3", ""])
-def test_a_run_on_data_of_ones_own_ends_well(
-    meta: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_on_data_of_ones_own_ends_well(meta: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Expected: exit code 0 and the last line, of a single run and of a sweep."""
     words = own_points(tmp_path, meta)
     assert main(["run", *words]) == 0
@@ -154,9 +142,7 @@ def test_a_run_on_data_of_ones_own_ends_well(
     assert "2 of 2 runs finished" in capfd.readouterr().out
 
 
-def test_a_diagnosis_knows_the_score(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_diagnosis_knows_the_score(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run at 36 of 359 validation samples is not fine, whatever its gradient. Must differ: the run itself."""
     (path,) = trained.rglob("record.json")
     folder = tmp_path / "run"

@@ -28,8 +28,7 @@ ACCURACIES = [0.5, 0.5, 0.8, 0.7, 0.8, 0.8, 0.1]
 
 
 @pytest.mark.parametrize(
-    ("monitor", "better", "value"),
-    [("validation_loss", [0, 1, 4], 0.6), ("validation_accuracy", [0, 2], 0.8)],
+    ("monitor", "better", "value"), [("validation_loss", [0, 1, 4], 0.6), ("validation_accuracy", [0, 2], 0.8)]
 )
 def test_the_best_epoch_is_the_first_of_equals(monitor, better, value):
     """Expected by hand: the least loss is first in epoch 4, the largest accuracy in epoch 2; weights are kept."""

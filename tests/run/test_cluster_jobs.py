@@ -210,10 +210,7 @@ def test_a_reader_tells_what_is_new(tmp_path: Path) -> None:
     path = tmp_path / "1.json"
     writer, reader = ProgressWriter(path), ProgressReader(path, 0)
     assert reader.news() == []
-    told = [
-        WorkerMessage(0, "epoch", epochs=1, selected=LINE),
-        WorkerMessage(1, "refused", line="no", exit_code=2),
-    ]
+    told = [WorkerMessage(0, "epoch", epochs=1, selected=LINE), WorkerMessage(1, "refused", line="no", exit_code=2)]
     for each in told:
         writer.say(each)
     writer.flush()

@@ -26,9 +26,7 @@ def test_a_run_in_a_checkout_records_its_commit() -> None:
 
 
 @pytest.mark.parametrize("way", ["environment", "configuration", "path"])
-def test_looking_at_a_checkout_starts_nothing(
-    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looking_at_a_checkout_starts_nothing(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that the environment or the checkout's configuration names: plain git starts it, ours does not."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")

@@ -102,16 +102,12 @@ def test_a_checkpoint_that_others_can_write_is_not_continued(
     "recipe",
     [
         ("schedule=plateau", "schedule.wait_epochs=0", "protocol.accumulated_batches=2"),
-        pytest.param(
-            ("optimizer=sam", "normalisation=batch_norm", "loss.label_smoothing=0.1"), marks=pytest.mark.slow
-        ),
+        pytest.param(("optimizer=sam", "normalisation=batch_norm", "loss.label_smoothing=0.1"), marks=pytest.mark.slow),
         pytest.param(("trainer.checkpoint_every=3", "encoder=poisson"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
-def test_a_continued_run_remembers_its_best_epoch(
-    recipe: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_continued_run_remembers_its_best_epoch(recipe: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every epoch from the third on is made bad, so the best lies before the fourth; the rate falls."""
 
     def spoil(self: Training) -> None:
@@ -140,9 +136,7 @@ def test_checkpoints_are_as_far_apart_as_asked_for() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_whose_patience_is_out_trains_no_further_when_continued(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_whose_patience_is_out_trains_no_further_when_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted after the very epoch that ended training: the continued curve is the undisturbed one."""
     words = (*WORDS, "optimizer.lr=0.5", "protocol.epochs=20", "protocol.patience=2")
     undisturbed = sgbench.run(*words)

@@ -104,34 +104,16 @@ def test_undisturbed_it_is_the_record_s_own_score(
     assert told.err == ""
     picture = tmp_path / "robust.png"
     assert main(["diagnose", *words, "delete", "--levels=1", "--plot", str(picture)]) == 0
-    assert lines_naming(
-        capsys.readouterr().out.splitlines()[0], "delete:", "probability", "mean of the curve"
-    )
+    assert lines_naming(capsys.readouterr().out.splitlines()[0], "delete:", "probability", "mean of the curve")
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
-def test_planes_and_loops_are_told_and_drawn(
-    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_planes_and_loops_are_told_and_drawn(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Must match: the losses of the plane towards the selected weights at b = 0 are those of the line there."""
     folder, picture = str(only(trained)), str(tmp_path / "plane.png")
     assert (
-        main(
-            [
-                "diagnose",
-                "plane",
-                folder,
-                "--towards",
-                "selected",
-                "--points",
-                "5",
-                "--json",
-                "--plot",
-                picture,
-            ]
-        )
-        == 0
+        main(["diagnose", "plane", folder, "--towards", "selected", "--points", "5", "--json", "--plot", picture]) == 0
     )
     found = json.loads(capsys.readouterr().out)
     assert found["first"] == [-0.5, 0.0, 0.5, 1.0, 1.5]
@@ -170,10 +152,7 @@ def test_what_is_gone_or_wrong_is_said_in_a_line(
         ([str(folder), "--plot", "a.gif"], "--plot a.gif"),
         (["experiment=digits", "network=ann_mlp"], "has no spiking neurons"),
         (["exact", "neuron.beta=0.5"], "the networks are fixed"),
-        (
-            ["robustness", str(folder), "--levels", "1"],
-            "severities are those of one disturbance; name it with",
-        ),
+        (["robustness", str(folder), "--levels", "1"], "severities are those of one disturbance; name it with"),
         (["robustness", str(folder), "--what", "noise"], "--what noise: "),
         (["robustness", "experiment=digits"], "has not been run, so it has no selected weights"),
         (["loop", str(folder), "--weights", "best"], "--weights best: one of initial, selected is needed"),
@@ -187,12 +166,7 @@ def test_what_is_gone_or_wrong_is_said_in_a_line(
 @pytest.mark.slow
 def test_every_remedy_for_a_run_composes() -> None:
     """The words in brackets are taken as they stand, on a recurrent network."""
-    found = [
-        word
-        for text in OF_RUNS
-        for words in re.findall(r"\(([^)]+)\)", text)
-        for word in words.split(", or ")
-    ]
+    found = [word for text in OF_RUNS for words in re.findall(r"\(([^)]+)\)", text) for word in words.split(", or ")]
     assert len(found) == 9  # hand count
     for word in found:
         compose(["experiment=digits", "network.recurrence=all_to_all", word])

@@ -63,8 +63,7 @@ def test_a_checkpoint_that_has_no_room(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "launcher",
-    [pytest.param(ALONE, id="alone"), pytest.param(REPLICAS, id="replicas", marks=pytest.mark.slow)],
+    "launcher", [pytest.param(ALONE, id="alone"), pytest.param(REPLICAS, id="replicas", marks=pytest.mark.slow)]
 )
 def test_results_that_have_no_room(launcher, monkeypatch, capfd):
     """Expected: exit code 2 from a run alone and from one among others, and no record of a failure."""
@@ -119,11 +118,7 @@ def test_files_that_are_not_whole(spoil, launcher, tmp_path, capfd):
     words = ["run", "experiment=mnist", "protocol.epochs=1", "engine=reference", "trainer.progress=false"]
     assert main([*words, f"paths.data_dir={tmp_path}", *launcher]) == 2
     told = capfd.readouterr()
-    said = {
-        "missing": "is not in",
-        "cut off": "not what its header declares",
-        "another": "is not the expected",
-    }
+    said = {"missing": "is not in", "cut off": "not what its header declares", "another": "is not the expected"}
     assert "train-images-idx3-ubyte" in told.out + told.err
     assert said[spoil] in told.out + told.err
     assert "Traceback" not in told.out + told.err

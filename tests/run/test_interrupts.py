@@ -69,9 +69,7 @@ sys.exit(start.command())
 """
 
 
-def end_of(
-    tmp_path: Path, body: str, *, signals: int = 1, handler: str = "default_int_handler"
-) -> tuple[int, str]:
+def end_of(tmp_path: Path, body: str, *, signals: int = 1, handler: str = "default_int_handler") -> tuple[int, str]:
     """The exit code and the words of a command that does `body`, and gets a signal at each line that it prints."""
     (tmp_path / "swallowed.py").write_text(SWALLOWED)
     (tmp_path / "body.py").write_text(START.format(handler=handler) + body + RUN)

@@ -125,9 +125,7 @@ def test_a_callback_of_a_users_own_cannot_look_at_the_test_split(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Interrupted after the first epoch: curves, scores and weights are those of an undisturbed run."""
     words = (*WORDS, LIGHTNING, "protocol.epochs=3")
     undisturbed = sgbench.run(*words)

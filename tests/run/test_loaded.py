@@ -12,15 +12,7 @@ import torch
 from sgbench.training.uncompiled import leave_uncompiled, step_uncompiled
 from tests.run.tiny import WORDS
 
-UNUSED = (
-    "matplotlib",
-    "pytorch_lightning",
-    "sklearn",
-    "sympy",
-    "torch._dynamo",
-    "torch._inductor",
-    "torchmetrics",
-)
+UNUSED = ("matplotlib", "pytorch_lightning", "sklearn", "sympy", "torch._dynamo", "torch._inductor", "torchmetrics")
 RUN = f"""
 import sys
 sys.argv = ["sgbench", "run", *{WORDS!r}]
@@ -34,9 +26,7 @@ assert not loaded, loaded
 @pytest.mark.slow
 def test_a_run_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     """By name, after a whole training in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", RUN], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -44,9 +44,7 @@ def test_csv_and_tensorboard_hold_the_curve_and_the_flat_tree() -> None:
     assert sum(times_s) == pytest.approx(tree["timing/fit_s"], rel=0.01)
     *rates, _ = [event.value for event in events.Scalars("validation/rate_hz/hidden0")]
     assert record.validation_rates is not None
-    assert rates == pytest.approx(
-        [1000 * each for each in record.validation_rates[0].rate_per_step], rel=1e-6
-    )
+    assert rates == pytest.approx([1000 * each for each in record.validation_rates[0].rate_per_step], rel=1e-6)
     for key in ("test/accuracy", "counts/spikes", "validation/rate_hz/hidden0", "parameters"):
         assert events.Scalars(key)[-1].value == pytest.approx(tree[key], rel=1e-6), key
     path = folder_of(compose(WORDS)) / "csv" / "metrics.csv"
@@ -69,9 +67,7 @@ def test_the_flat_tree_says_what_the_record_says(finished: RunRecord) -> None:
     assert not [key for key, value in tree.items() if isinstance(value, dict | list | tuple) or value is None]
 
 
-def test_without_tensorboard_one_line_names_the_extra(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_tensorboard_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Expected: the extra."""
     monkeypatch.setattr("sgbench.training.loggers.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'sgbench\[tensorboard\]'"):

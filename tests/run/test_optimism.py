@@ -69,9 +69,7 @@ def test_the_run_hears_nothing_of_it(tmp_path, monkeypatch):
     selected = Watched.selected
 
     def spied(self: Watched, epoch: int, test: Scores, *, epochs: int):
-        seen.append(
-            (self.scores.get(epoch), EpochOnTest(epoch=epoch, accuracy=test.accuracy, loss=test.loss))
-        )
+        seen.append((self.scores.get(epoch), EpochOnTest(epoch=epoch, accuracy=test.accuracy, loss=test.loss)))
         return selected(self, epoch, test, epochs=epochs)
 
     monkeypatch.setattr(Watched, "selected", spied)
@@ -93,9 +91,7 @@ def test_it_is_the_best_of_the_scores_that_shorter_runs_have(tmp_path, monkeypat
     assert [each.best_epoch for each in ends] == [0, 1, 2]  # so each one's test is of its last epoch
     scores = [each.test.accuracy for each in ends]
     update = BestEpoch.update
-    monkeypatch.setattr(
-        BestEpoch, "update", lambda self, epoch, *rest: epoch == 0 and update(self, epoch, *rest)
-    )
+    monkeypatch.setattr(BestEpoch, "update", lambda self, epoch, *rest: epoch == 0 and update(self, epoch, *rest))
     words = [*TINY, length(3), f"paths.runs_dir={tmp_path}"]
     assert main(["run", *words, WATCH]) == 0
     told = read_model(folder_of(compose(words)) / "record.json", RunRecord)
@@ -202,11 +198,7 @@ def stating(by_accuracy: dict | None, by_loss: dict = HONEST, *, access: str = "
 
 def test_a_record_may_state_what_can_be():
     """Expected: it loads, and a submission with it is refused in one line; must differ: a failed run has none."""
-    for grown in (
-        stating(FLATTERED),
-        stating(HONEST),
-        stating(FLATTERED, {"epoch": 2, "accuracy": 0.5, "loss": 0.05}),
-    ):
+    for grown in (stating(FLATTERED), stating(HONEST), stating(FLATTERED, {"epoch": 2, "accuracy": 0.5, "loss": 0.05})):
         assert parse_model(to_json(grown), RunRecord, "it") == grown
         found = [each for each in consistency_problems(grown) if "test" in each]
         assert len(found) == 1
@@ -223,10 +215,7 @@ def test_a_record_may_state_what_can_be():
         (stating(FLATTERED | {"accuracy": 0.8}), "by_accuracy: epoch 0 is not the best"),
         (stating(FLATTERED | {"epoch": 2, "accuracy": 0.9}), "by_accuracy: epoch 2 is not the best"),
         (stating(HONEST, FLATTERED), "by_loss: epoch 0 is not the best"),
-        (
-            stating(HONEST, {"epoch": 2, "accuracy": 0.95, "loss": 0.05}),
-            "by_accuracy: epoch 1 is not the best",
-        ),
+        (stating(HONEST, {"epoch": 2, "accuracy": 0.95, "loss": 0.05}), "by_accuracy: epoch 1 is not the best"),
         (stating(FLATTERED | {"epoch": 3}), "epoch 3 is not an epoch of the curve"),
         (stating(FLATTERED | {"accuracy": 0.955}), "is no whole number of 100 samples"),
         (stating(None), "by_accuracy is stated exactly when there are classes"),

@@ -53,9 +53,7 @@ def test_states_weights_and_the_loss_stay_fine():
     assert torch.equal(network.layers[0].feedback(sent), sent @ network.layers[0].recurrent.T)
 
 
-@pytest.mark.parametrize(
-    "words", [("network.recurrence=all_to_all",), ("network=conv",)], ids=lambda words: words[0]
-)
+@pytest.mark.parametrize("words", [("network.recurrence=all_to_all",), ("network=conv",)], ids=lambda words: words[0])
 def test_the_engines_agree(words):
     """Must match: loss and gradients of `auto`, which takes torch, and of `reference`; must differ from float32."""
 
@@ -63,10 +61,7 @@ def test_the_engines_agree(words):
         parts = parts_of(*words, *more)
         parts.data.setup()
         (progress,) = parts.rule.gradients(parts.network, next(iter(parts.data.epoch(0))), parts.objective)
-        return [
-            progress.loss,
-            *(weight.grad for weight in parts.network.parameters() if weight.grad is not None),
-        ]
+        return [progress.loss, *(weight.grad for weight in parts.network.parameters() if weight.grad is not None)]
 
     found, expected, fine = gradients(COARSE), gradients(COARSE, "engine=reference"), gradients()
     for one, other in zip(found, expected, strict=True):
@@ -78,14 +73,8 @@ def test_the_engines_agree(words):
     ("words", "line"),
     [
         (("engine=fused",), r"engine=fused: layer 'hidden0' .* asked for in bfloat16; use engine=auto"),
-        (
-            ("network=gru",),
-            r"protocol\.precision: network .*; use network=mlp or protocol\.precision=float32",
-        ),
-        (
-            ("rule=local",),
-            r"rule=local makes sums of its own .*; use rule=bptt or protocol\.precision=float32",
-        ),
+        (("network=gru",), r"protocol\.precision: network .*; use network=mlp or protocol\.precision=float32"),
+        (("rule=local",), r"rule=local makes sums of its own .*; use rule=bptt or protocol\.precision=float32"),
     ],
     ids=lambda words: words[0] if isinstance(words, tuple) else "",
 )

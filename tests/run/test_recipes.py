@@ -201,10 +201,7 @@ def test_a_second_gradient_that_is_not_finite_leaves_the_weights() -> None:
         ),
         (("optimizer=sam", "protocol.accumulated_batches=2"), r"accumulated_batches=2: optimizer=sam looks"),
         (("optimizer=sam", "optimizer.rho=0"), r"optimizer\.rho=0"),
-        (
-            ("optimizer=sam", "optimizer.momentum=0.9"),
-            r"optimizer\.momentum=0\.9: base=adam has betas and eps",
-        ),
+        (("optimizer=sam", "optimizer.momentum=0.9"), r"optimizer\.momentum=0\.9: base=adam has betas and eps"),
         (("optimizer=sam", "optimizer.base=lion"), r"optimizer\.base='lion'"),
         (("protocol.accumulated_batches=2", "rule=eprop", "loss=per_step"), r"=2: .* rule=eprop has not"),
         (("protocol.accumulated_batches=1",), r"protocol\.accumulated_batches"),

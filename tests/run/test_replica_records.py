@@ -58,20 +58,16 @@ def words_of(rule: str) -> tuple[str, ...]:
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            ("neuron=leaky,alif", "neuron.reset=zero,subtract", "network.recurrence=all_to_all"),
-            marks=pytest.mark.slow,
+            ("neuron=leaky,alif", "neuron.reset=zero,subtract", "network.recurrence=all_to_all"), marks=pytest.mark.slow
         ),
         pytest.param(
-            ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "seed=0,1"),
-            marks=pytest.mark.slow,
+            ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "seed=0,1"), marks=pytest.mark.slow
         ),
         pytest.param(
-            ("rule=feedback_alignment,dfa,drtp,local,ottt,sltt", "protocol.hidden=[8,6]"),
-            marks=pytest.mark.slow,
+            ("rule=feedback_alignment,dfa,drtp,local,ottt,sltt", "protocol.hidden=[8,6]"), marks=pytest.mark.slow
         ),
         pytest.param(
-            ("rule=ostl", "rule.form=online,unrolled", "loss=per_step", "protocol.hidden=[8,6]"),
-            marks=pytest.mark.slow,
+            ("rule=ostl", "rule.form=online,unrolled", "loss=per_step", "protocol.hidden=[8,6]"), marks=pytest.mark.slow
         ),
         pytest.param(
             ("rule=local", "rule.form=online,unrolled", "loss=per_step", "protocol.hidden=[8,6]"),
@@ -86,22 +82,11 @@ def words_of(rule: str) -> tuple[str, ...]:
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            ("encoder=rate", "surrogate=sigmoid,stochastic_backward", "steepness=fixed,linear"),
-            marks=pytest.mark.slow,
+            ("encoder=rate", "surrogate=sigmoid,stochastic_backward", "steepness=fixed,linear"), marks=pytest.mark.slow
         ),
-        pytest.param(
-            ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"), marks=pytest.mark.slow
-        ),
-        (
-            "firing=masked",
-            "surrogate=sigmoid",
-            "init=fluctuation",
-            "init.sigma_u=0.5,1.0",
-            "engine=reference",
-        ),
-        pytest.param(
-            ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"), marks=pytest.mark.slow
-        ),
+        pytest.param(("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"), marks=pytest.mark.slow),
+        ("firing=masked", "surrogate=sigmoid", "init=fluctuation", "init.sigma_u=0.5,1.0", "engine=reference"),
+        pytest.param(("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"), marks=pytest.mark.slow),
         pytest.param(("normalisation=tdbn,bntt", "dropout=none,shared_mask"), marks=pytest.mark.slow),
         pytest.param(("loss.label_smoothing=0.1", "surrogate=atan,zero"), marks=pytest.mark.slow),
         pytest.param(("loss.label_smoothing=0,0.1", "normalisation=batch_norm"), marks=pytest.mark.slow),
@@ -207,9 +192,7 @@ def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
 
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04nothing"])
-def test_a_damaged_checkpoint_is_not_continued(
-    damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_checkpoint_is_not_continued(damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One line says so; the run starts anew."""
     specs = sweep("seed=0", root=tmp_path / "runs")
     folder_of(specs[0]).mkdir(parents=True)

@@ -27,11 +27,7 @@ def settings(kind: str) -> list[dict]:
     """Rows that differ in every number."""
     rates = [0.1, 0.003, 0.02]
     if kind == "SGD":
-        more = [
-            {},
-            {"momentum": 0.9, "dampening": 0.3},
-            {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
-        ]
+        more = [{}, {"momentum": 0.9, "dampening": 0.3}, {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1}]
     else:
         more = [{}, {"betas": (0.5, 0.9), "eps": 1e-3}, {"weight_decay": 0.2}]
     return [{"lr": rate, **one} for rate, one in zip(rates, more, strict=True)]
@@ -46,12 +42,10 @@ def test_rows_move_as_torch_moves_a_network(kind: str, *, silent: bool) -> None:
     made = [torch.nn.Linear(5, 3, dtype=torch.float64) for _ in range(3)]
     lonely = copy.deepcopy(made)
     optimizers = [
-        getattr(torch.optim, kind)(net.parameters(), **one)
-        for net, one in zip(made, settings(kind), strict=True)
+        getattr(torch.optim, kind)(net.parameters(), **one) for net, one in zip(made, settings(kind), strict=True)
     ]
     expected = [
-        getattr(torch.optim, kind)(net.parameters(), **one)
-        for net, one in zip(lonely, settings(kind), strict=True)
+        getattr(torch.optim, kind)(net.parameters(), **one) for net, one in zip(lonely, settings(kind), strict=True)
     ]
     stack = Stack(made, batched_optimizer_of(optimizers))
     for _ in range(50):
@@ -87,11 +81,7 @@ STACKED = {
     "surrogates, slopes and seeds": ("surrogate=atan,triangle,sigmoid", "surrogate.scale=1,0.5", "seed=0,1"),
     "numbers of neurons": ("neuron.beta=0.7,0.95", "neuron.threshold=1,0.6", "neuron.reset=zero,subtract"),
     "recurrent": ("network.recurrence=all_to_all", "protocol.hidden=[20,9]", "neuron=leaky,alif"),
-    "one to one": (
-        "network.recurrence=one_to_one",
-        "loss=max_over_time",
-        "neuron.reset_gradient=attached,detached",
-    ),
+    "one to one": ("network.recurrence=one_to_one", "loss=max_over_time", "neuron.reset_gradient=attached,detached"),
     "crowded": (
         "init.gain=30",
         "neuron.reset=none",
@@ -128,9 +118,7 @@ def first_batches(lockstep: Lockstep, count: int = 1) -> list[list[Batch]]:
 )
 def test_stacked_passes_are_those_of_each_alone(words: tuple[str, ...], tmp_path: Path) -> None:
     """Expected: each network's own pass under its rule; weights after three clipped steps, to 1e-11."""
-    together, apart = (
-        lockstep_of(*words, "clip_norm=0.3", root=tmp_path / name) for name in ("together", "apart")
-    )
+    together, apart = (lockstep_of(*words, "clip_norm=0.3", root=tmp_path / name) for name in ("together", "apart"))
     assert together.one_by_one is None
     batches = first_batches(together, 3)
     before = together.stack.values.clone()
@@ -168,22 +156,16 @@ def test_a_row_that_is_not_finite_stops_alone_in_a_stacked_pass(tmp_path: Path) 
     ("words", "reason"),
     [
         pytest.param(("rule.window=2",), "rule=bptt goes step by step or in windows", marks=pytest.mark.slow),
-        pytest.param(
-            ("loss=per_step",), "loss=per_step is no cross-entropy of logits", marks=pytest.mark.slow
-        ),
+        pytest.param(("loss=per_step",), "loss=per_step is no cross-entropy of logits", marks=pytest.mark.slow),
         (("regulariser=total_activity",), "regulariser=total_activity looks at each network's own spikes"),
         pytest.param(("neuron.learn_beta=shared",), "numbers of its neurons learn", marks=pytest.mark.slow),
         pytest.param(("engine=scan",), "layer 'hidden0' runs on scan (asked for)", marks=pytest.mark.slow),
         pytest.param(("neuron=izhikevich",), "layer 'hidden0' runs on reference", marks=pytest.mark.slow),
         pytest.param(
-            ("dropout=shared_mask",),
-            "layer 'readout' is more than weights and neurons",
-            marks=pytest.mark.slow,
+            ("dropout=shared_mask",), "layer 'readout' is more than weights and neurons", marks=pytest.mark.slow
         ),
         pytest.param(
-            ("rule=eprop", "loss=per_step"),
-            "rule=eprop goes step by step or in windows",
-            marks=pytest.mark.slow,
+            ("rule=eprop", "loss=per_step"), "rule=eprop goes step by step or in windows", marks=pytest.mark.slow
         ),
         (("loss=max_over_time,sum_over_time",), "their losses differ"),
     ],
@@ -209,10 +191,7 @@ def test_dense_batches_are_passed_over_one_by_one(tmp_path: Path) -> None:
     """Must match: the step of an input with so many events that a product is faster."""
     one, other = (lockstep_of("seed=0,1", "encoder=rate", root=tmp_path / name) for name in ("one", "other"))
     (batches,) = first_batches(one)
-    full = [
-        batch._replace(x=SparseSpikes.of(torch.ones(*batch.x.shape, dtype=torch.float64)))
-        for batch in batches
-    ]
+    full = [batch._replace(x=SparseSpikes.of(torch.ones(*batch.x.shape, dtype=torch.float64))) for batch in batches]
     assert one.passes is not None
     assert not one.passes.prepare(full)
     one.train_batch(full)

@@ -91,9 +91,7 @@ def command_of(*words: str, root: Path) -> list[str]:
 
 def started(command: list[str]) -> subprocess.Popen[str]:
     """The sweep in a process of its own."""
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
 def assert_continued(command: list[str], specs: Sequence[RunSpec]) -> None:

@@ -37,9 +37,7 @@ def test_a_failed_run_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sgbench.run(*WORDS).status == "finished"
 
 
-@pytest.mark.parametrize(
-    ("layer", "name"), [(0, "hidden0"), pytest.param(1, "readout", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("layer", "name"), [(0, "hidden0"), pytest.param(1, "readout", marks=pytest.mark.slow)])
 def test_nan_in_a_layer_stops_with_its_name(monkeypatch: pytest.MonkeyPatch, layer: int, name: str) -> None:
     """A weight set to NaN in the second epoch: a failed record that names the layer and the epoch."""
 
@@ -63,9 +61,7 @@ def test_nan_in_a_layer_stops_with_its_name(monkeypatch: pytest.MonkeyPatch, lay
 
 
 @pytest.mark.parametrize("engine", thinned(["fused", "scan", "reference"], 3))
-def test_an_overflowing_potential_is_a_failed_record_not_a_crash(
-    monkeypatch: pytest.MonkeyPatch, engine: str
-) -> None:
+def test_an_overflowing_potential_is_a_failed_record_not_a_crash(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     """An infinite membrane potential from finite weights: their sum overflows float32."""
 
     begin = Training.begin_epoch
@@ -153,9 +149,7 @@ def test_bad_values_leave_no_run_behind(runs_dir: Path) -> None:
     assert not list(runs_dir.rglob("record.json"))
 
 
-def test_a_failing_logger_costs_no_result(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failing_logger_costs_no_result(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """The record is written before copies are sent."""
 
     def unreachable(*_: object) -> None:

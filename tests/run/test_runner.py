@@ -115,12 +115,7 @@ def test_weights_rebuild_the_network_of_the_record() -> None:
     "words",
     [
         ("neuron=synaptic", "network.recurrence=all_to_all", "neuron.learn_beta=per_neuron"),
-        (
-            "rule=eprop",
-            "loss=per_step",
-            "network.recurrence=one_to_one",
-            "network.recurrence_gradient=cut",
-        ),
+        ("rule=eprop", "loss=per_step", "network.recurrence=one_to_one", "network.recurrence_gradient=cut"),
         ("neuron@readout=leaky", "loss=spike_count", "regulariser=activity_bounds", "optimizer=sgd"),
         ("encoder=direct", "loss=last_step", "rule.window=2", "clip_norm=1.0", "protocol.precision=float64"),
         ("loss=sum_over_time", "init=uniform", "network.bias=true", "protocol.hidden=[8,8]"),

@@ -79,9 +79,7 @@ def test_histories_of_norms_are_the_same_alone_and_among_others(tmp_path: Path) 
         everything = {"histograms": 0}
         events = accumulators.EventAccumulator(str(folder / "tensorboard"), everything).Reload()
         histograms = events.Tags()["histograms"]
-        assert {"potential/hidden0", "potential/readout", "gradient/hidden0", "gradient/readout"} == set(
-            histograms
-        )
+        assert {"potential/hidden0", "potential/readout", "gradient/hidden0", "gradient/readout"} == set(histograms)
         assert len(events.Histograms("potential/hidden0")) == len(record.curve)
         counted = events.Histograms("gradient/readout")[0].histogram_value
         assert counted.num == sum(weight.numel() for weight in build(specs[0]).network.readout.parameters())
@@ -141,6 +139,4 @@ def test_mlflow_holds_the_curve_and_the_flat_tree_once(finished: RunRecord, runs
     assert kept == finished.validation.loss
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert names == {"record.json", "weights.safetensors", "predictions.csv"}
-    assert run.info.artifact_uri.startswith(
-        (runs_dir / ".mlflow").as_uri()
-    )  # not where the command was given
+    assert run.info.artifact_uri.startswith((runs_dir / ".mlflow").as_uri())  # not where the command was given

@@ -35,17 +35,13 @@ def test_lost_copies_come_back_as_the_record_says(finished: RunRecord, runs_dir:
     losses = [float(line["validation/loss"]) for line in csv.DictReader(made[0][1].decode().splitlines())]
     assert losses == [line.validation_loss for line in finished.curve]
     assert finished.validation_rates is not None
-    told = [
-        float(line["validation/rate_hz/hidden0"]) for line in csv.DictReader(made[0][1].decode().splitlines())
-    ]
+    told = [float(line["validation/rate_hz/hidden0"]) for line in csv.DictReader(made[0][1].decode().splitlines())]
     assert told == pytest.approx([1000 * each for each in finished.validation_rates[0].rate_per_step])
     for _ in range(2):
         assert main(["sync", str(runs_dir), "--to", "tensorboard"]) == 0
         events = accumulators.EventAccumulator(str(folder / "tensorboard")).Reload()
         assert [event.value for event in events.Scalars("test/loss")] == pytest.approx([tree["test/loss"]])
-        assert (
-            len(events.Scalars("validation/loss")) == len(finished.curve) + 1
-        )  # and that of the kept weights
+        assert len(events.Scalars("validation/loss")) == len(finished.curve) + 1  # and that of the kept weights
     assert (folder / RECORD).read_bytes() == before
 
 

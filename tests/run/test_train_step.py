@@ -110,9 +110,7 @@ def test_a_step_moves_the_weights_by_the_rules_gradient():
     network, batch = make_network(), make_batch()
     loss = PLAIN.whole(network.unroll(batch.x, batch.lengths), batch.target)
     slopes = torch.autograd.grad(loss, list(network.parameters()))
-    expected = [
-        weight.detach() - 0.1 * slope for weight, slope in zip(network.parameters(), slopes, strict=True)
-    ]
+    expected = [weight.detach() - 0.1 * slope for weight, slope in zip(network.parameters(), slopes, strict=True)]
     for weight in network.parameters():
         weight.grad = torch.ones_like(weight)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -128,9 +126,7 @@ def test_each_yield_is_one_step_and_its_gradient_is_fresh():
     objective = Objective(PerStep(), NoPenalty())
     spy, per_sequence = Spy(network), Spy(network)
     loss = TrainLoop(network, EProp(update="per_step"), objective, clip_norm=None).train_batch(batch, spy)
-    TrainLoop(network, EProp(update="per_sequence"), objective, clip_norm=None).train_batch(
-        batch, per_sequence
-    )
+    TrainLoop(network, EProp(update="per_sequence"), objective, clip_norm=None).train_batch(batch, per_sequence)
     assert len(spy.steps) == STEPS
     torch.testing.assert_close(sum(spy.steps), per_sequence.steps[0], rtol=1e-10, atol=1e-14)
     whole = objective.whole(network.unroll(batch.x, batch.lengths), batch.target)

@@ -85,9 +85,7 @@ def test_a_folder_is_written_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", range(4))
-def test_a_folder_on_a_full_disk_leaves_nothing(
-    written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_on_a_full_disk_leaves_nothing(written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ENOSPC at each of the three files, and at the folder itself; once there is room, the same call succeeds."""
     folder, sync, calls = tmp_path / "aaaa", os.fsync, []
 

@@ -133,9 +133,7 @@ def test_the_last_table_has_means_over_seeds_of_each_setting(finished: RunRecord
     rows = [" ".join(line.split()) for line in out.getvalue().splitlines()[-5:]]
     assert rows[0] == "done failed mean validation"
     states = ["2/2 0 60.0 %", "2/2 0 50.0 %", "1/2 1 20.0 %", "0/2 0 -"]
-    assert rows[1:] == [
-        f"{name} {state}" for name, state in zip(names_apart(methods).values(), states, strict=True)
-    ]
+    assert rows[1:] == [f"{name} {state}" for name, state in zip(names_apart(methods).values(), states, strict=True)]
     many = [f"optimizer.lr={','.join(f'0.{n:02d}' for n in range(1, 51))}", "seed=0"]
     view, out = view_of(*many)
     for point in range(50):
@@ -200,9 +198,7 @@ def test_a_notebook_has_one_output_that_ends_without_what_was_passing(finished: 
     first, head, *rows = texts[-1].splitlines()
     assert first == "[1/2] seed 0"
     assert head.split() == ["done", "failed", "mean", "validation"]
-    assert [
-        (row.partition("(")[0].strip(), next(cell for cell in row.split() if "/" in cell)) for row in rows
-    ] == [
+    assert [(row.partition("(")[0].strip(), next(cell for cell in row.split() if "/" in cell)) for row in rows] == [
         ("atan", "1/1"),
         ("triangle", "0/1"),
     ]

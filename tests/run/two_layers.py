@@ -45,9 +45,7 @@ def make_network(
             INPUTS,
             CLASSES,
             spiking,
-            spiking
-            if readout == "leaky"
-            else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
+            spiking if readout == "leaky" else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
             Kaiming(gain=2.0, recurrent_gain=1.0),
             torch.Generator().manual_seed(4),
             Engine("reference"),

@@ -14,9 +14,7 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 
 def violations(browser: Any, scheme: str, addresses: Iterable[str]) -> list[tuple[str, str, list[str]]]:
     """What axe-core has to say of pages: where, the rule, and the first elements that break it."""
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="pip install 'sgbench[browser]'"
-    )
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install 'sgbench[browser]'")
     # axe is put into the page by its driver, which the page's own policy forbids everybody else.
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     opened = context.new_page()

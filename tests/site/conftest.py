@@ -33,9 +33,7 @@ def page(browser: Any) -> Iterator[Any]:
     opened.on("console", lambda message: said.extend(heard(message.text)))
     opened.on("pageerror", lambda error: said.append(str(error)))
     opened.on("requestfailed", lambda request: said.extend(lost(request)))
-    opened.on(
-        "request", lambda request: None if request.url.startswith("file:") else said.append(request.url)
-    )
+    opened.on("request", lambda request: None if request.url.startswith("file:") else said.append(request.url))
     yield opened
     context.close()
     assert said == []

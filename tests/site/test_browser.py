@@ -134,9 +134,7 @@ def test_sorting_by_mouse_and_by_key(site: Path, page: Any) -> None:
     page.goto((site / "protocols" / "digits_v1.html").as_uri())
     page.get_by_label("activity").first.check()
     heads = page.locator("thead").first.locator("th")
-    place = next(
-        number for number in range(heads.count()) if heads.nth(number).inner_text().startswith("spikes")
-    )
+    place = next(number for number in range(heads.count()) if heads.nth(number).inner_text().startswith("spikes"))
     expected = sorted(column(page, place), key=float)
     heads.nth(place).locator("button").click()
     assert column(page, place) == expected
@@ -226,9 +224,7 @@ def test_any_two_methods_of_a_board_can_be_compared(site: Path, page: Any) -> No
     address = (site / "compare.html").as_uri() + "#board=mackey_glass_v1&first={}&second={}"
     page.goto(address.format(found[-1]["method_id"], found[0]["method_id"]))
     page.wait_for_selector("#compared .answer")
-    assert lines_naming(
-        page.locator(".answer").inner_text(), "For this pair alone", "the second is better", "minus"
-    )
+    assert lines_naming(page.locator(".answer").inner_text(), "For this pair alone", "the second is better", "minus")
 
 
 def test_the_pair_that_the_address_names_is_shown(site: Path, page: Any, browser: Any) -> None:
@@ -303,9 +299,7 @@ def test_a_chart_answers(site: Path, page: Any) -> None:
     scale.first.click()
     assert mark.get_attribute("d") != place
     scale.first.click()
-    assert float(mark.get_attribute("d")[1:].split()[0]) == pytest.approx(
-        float(place[1:].split()[0]), abs=1e-3
-    )
+    assert float(mark.get_attribute("d")[1:].split()[0]) == pytest.approx(float(place[1:].split()[0]), abs=1e-3)
     key = page.locator(".key button").nth(1)
     key.click()
     assert page.locator(".panel g.off").count() == 4  # the costs of spikes and of three targets

@@ -35,8 +35,7 @@ def made(name: str, day: int) -> list[RunRecord]:
     runs = [record(seed=seed, accuracy=0.5 + seed / 100, of=method(surrogate=name)) for seed in (0, 1, 2)]
     when = f"2026-02-{day:02d}T00:00:00+00:00"
     return [
-        run.model_copy(update={"provenance": run.provenance.model_copy(update={"created_utc": when})})
-        for run in runs
+        run.model_copy(update={"provenance": run.provenance.model_copy(update={"created_utc": when})}) for run in runs
     ]
 
 
@@ -101,9 +100,7 @@ def test_every_form_of_a_time_is_a_date(tmp_path: Path) -> None:
     entries = feed(sources_of(root)).findall(f"{ATOM}entry")
     assert [text(entry, "updated")[:10] for entry in entries] == ["2026-02-03", "2025-12-29"]
     page = html(
-        pending_page(
-            replace(sources_of(root), extras=SiteExtras(waiting=(head(created_utc="20260131T000000Z"),)))
-        )
+        pending_page(replace(sources_of(root), extras=SiteExtras(waiting=(head(created_utc="20260131T000000Z"),))))
     )
     assert "2026-01-31" in Document(page).text
 

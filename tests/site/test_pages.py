@@ -190,17 +190,10 @@ def test_every_text_of_a_stranger_is_inert(tmp_path: Path) -> None:
     """Markup in free texts of a record stands on the page as words, and opens no tag."""
     made = record(seed=0, accuracy=None, of=method())
     provenance = made.provenance.model_copy(
-        update={
-            "device": f"cpu {SCRIPT}",
-            "processor": "<img src=x onerror=alert(1)>",
-            "versions": {"torch": "2<b>"},
-        }
+        update={"device": f"cpu {SCRIPT}", "processor": "<img src=x onerror=alert(1)>", "versions": {"torch": "2<b>"}}
     )
     lie = made.model_copy(
-        update={
-            "failure": Failure(kind="NonFiniteError", message=f"\u202e{SCRIPT}"),
-            "provenance": provenance,
-        }
+        update={"failure": Failure(kind="NonFiniteError", message=f"\u202e{SCRIPT}"), "provenance": provenance}
     )
     good = record(seed=1, accuracy=0.9, of=method())
     sources = sources_of(tmp_path / "boards", [lie, good])
@@ -213,9 +206,7 @@ def test_every_text_of_a_stranger_is_inert(tmp_path: Path) -> None:
         assert all(found.keys() - {"blocking"} == {"src", "defer"} for found in scripts)
         assert {posixpath.basename(str(found["src"])) for found in scripts} <= SCRIPTS
         assert "x" not in each.values("img", "src")
-        assert not [
-            name for _, found in each.tags for name in found if name.startswith("on") or name == "style"
-        ]
+        assert not [name for _, found in each.tags for name in found if name.startswith("on") or name == "style"]
         assert "\u202e" not in each.text
 
 
@@ -249,11 +240,7 @@ def test_failing_reproductions_come_first(tmp_path: Path) -> None:
     path.write_text(REPRODUCTIONS)
     found = read_reproductions(path)
     assert lines_naming(found.summary, "3 figures", "2 agree")
-    assert [[cell.text for cell in row[:2]] for row in found.table.rows] == [
-        ["b", "three"],
-        ["a", "one"],
-        ["a", "two"],
-    ]
+    assert [[cell.text for cell in row[:2]] for row in found.table.rows] == [["b", "three"], ["a", "one"], ["a", "two"]]
     assert [(each.name, each.items, each.failing) for each in found.texts] == [
         ("b", ("Why: it differs.", "Asked: `docs/reproductions/b.md`."), True),
         ("a", (), False),
@@ -315,9 +302,7 @@ def test_every_page_with_a_table_offers_it_for_computing(tmp_path: Path) -> None
 
 def test_titles_of_a_table_are_unique(tmp_path: Path) -> None:
     """Else a column of its JSON would be lost."""
-    files = [
-        each for each in site_files(sources_of(tmp_path / "boards", two_methods())) if ".csv" in each.path
-    ]
+    files = [each for each in site_files(sources_of(tmp_path / "boards", two_methods())) if ".csv" in each.path]
     assert files
     for each in files:
         titles = next(csv.reader(io.StringIO(each.make().decode())))
@@ -355,19 +340,13 @@ def test_curves_have_a_mean_of_the_epochs_that_all_finished_seeds_have(tmp_path:
 
     def with_curve(seed: int, scores: list[float], **changes: object) -> RunRecord:
         curve = [
-            EpochScores(
-                epoch=number, train_loss=1.0 / (number + 1), validation_loss=1.0, validation_accuracy=score
-            )
+            EpochScores(epoch=number, train_loss=1.0 / (number + 1), validation_loss=1.0, validation_accuracy=score)
             for number, score in enumerate(scores)
         ]
         return record(seed=seed, accuracy=0.9, of=method()).model_copy(update={"curve": curve, **changes})
 
     failure = Failure(kind="NonFiniteError", message="m")
-    records = [
-        with_curve(0, [0.5, 0.7]),
-        with_curve(1, [0.6, 0.9, 0.95]),
-        with_curve(2, [0.1], failure=failure),
-    ]
+    records = [with_curve(0, [0.5, 0.7]), with_curve(1, [0.6, 0.9, 0.95]), with_curve(2, [0.1], failure=failure)]
     drawing = laid_out(curve_charts(records, board))
     assert drawing is not None
     accuracy, loss = drawing.panels
@@ -412,6 +391,4 @@ def test_the_script_of_a_method_has_what_two_are_compared_by(tmp_path: Path) -> 
     assert "pairs (Holm)" in page
     assert "says the same" not in page
     quantiles = re.search(r'data-quantiles="([^"]+)"', page)[1].split()
-    assert [float(each) for each in quantiles] == pytest.approx(
-        t.ppf(0.975, range(1, len(first.scores))), rel=1e-8
-    )
+    assert [float(each) for each in quantiles] == pytest.approx(t.ppf(0.975, range(1, len(first.scores))), rel=1e-8)

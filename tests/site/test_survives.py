@@ -79,12 +79,7 @@ def test_a_withdrawn_best_row(tmp_path: Path) -> None:
     ]
     sources_of(root, made)
     best = made[0].method_id
-    notice: dict[str, Any] = {
-        "protocol": "toy_v1",
-        "method_id": best,
-        "kind": "withdrawn",
-        "superseded_by": None,
-    }
+    notice: dict[str, Any] = {"protocol": "toy_v1", "method_id": best, "kind": "withdrawn", "superseded_by": None}
     notice |= {"schema_version": 1, "reason": "its labels leaked", "created_utc": "2026-01-01T00:00:00Z"}
     place(root / "toy_v1", Notice.model_validate(notice))
     sources = sources_of(root)
@@ -159,9 +154,7 @@ def test_1000_methods(tmp_path: Path) -> None:
     """Hand count: 1000 rows on one page of less than 1 MB, and a page for each method."""
     made = [
         record(
-            seed=0,
-            accuracy=0.5 + number / 2500,
-            of=method(parameters={"surrogate": {"width_fwhm": 1 + number / 1000}}),
+            seed=0, accuracy=0.5 + number / 2500, of=method(parameters={"surrogate": {"width_fwhm": 1 + number / 1000}})
         )
         for number in range(1000)
     ]

@@ -95,9 +95,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "http" not in (site / "static" / "site.css").read_text()
 
     tuned = Document((site / "methods" / "digits_v1" / "e3367789b010.html").read_text())
-    (line,) = [
-        path for path in tuned.values("path", "d") if re.fullmatch(r"M[\d.]+ [\d.]+(L[\d.]+ [\d.]+){3}", path)
-    ]
+    (line,) = [path for path in tuned.values("path", "d") if re.fullmatch(r"M[\d.]+ [\d.]+(L[\d.]+ [\d.]+){3}", path)]
     heights = [float(place.partition(" ")[2]) for place in line[1:].split("L")]
     log = json.loads((PUBLISHED / "digits_v1" / "objects" / f"{TUNING_LOG}.json").read_text())
     scores: dict[float, float] = defaultdict(float)
@@ -145,9 +143,7 @@ def test_the_command_of_a_page_makes_the_same_method() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", sorted(path.name for path in PUBLISHED.iterdir() if re.search(r"_v\d+$", path.name))
-)
+@pytest.mark.parametrize("name", sorted(path.name for path in PUBLISHED.iterdir() if re.search(r"_v\d+$", path.name)))
 def test_every_command_makes_the_same_method(name: str) -> None:
     """Expected: the id of the record, of every method of every committed board."""
     references = References()

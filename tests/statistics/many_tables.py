@@ -17,18 +17,12 @@ def residual_variance(tables: Tables) -> NDArray[np.float64]:
     return (residual**2).reshape(trials, -1).sum(axis=1) / ((methods - 1) * (seeds - 1))
 
 
-def pair(
-    tables: Tables, a: int, b: int, *, pooled: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+def pair(tables: Tables, a: int, b: int, *, pooled: bool) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """Difference of two methods, its standard error, and the degrees of freedom."""
     _, methods, seeds = tables.shape
     difference = tables[:, a] - tables[:, b]
     if pooled:
-        return (
-            difference.mean(axis=1),
-            np.sqrt(2 * residual_variance(tables) / seeds),
-            (methods - 1) * (seeds - 1),
-        )
+        return (difference.mean(axis=1), np.sqrt(2 * residual_variance(tables) / seeds), (methods - 1) * (seeds - 1))
     return difference.mean(axis=1), difference.std(axis=1, ddof=1) / np.sqrt(seeds), seeds - 1
 
 

@@ -18,17 +18,13 @@ SOLVED = (0.37, 0.37, 0.37, 0.37, 0.37, 0.37)
 """Chances that a run of six methods solves a task of all or nothing."""
 
 
-def tables(
-    random: np.random.Generator, spreads: tuple[float, ...], trials: int, seeds: int
-) -> NDArray[np.float64]:
+def tables(random: np.random.Generator, spreads: tuple[float, ...], trials: int, seeds: int) -> NDArray[np.float64]:
     """Scores without any true difference [trials, methods, seeds], with a part that a seed gives to all."""
     noise = random.normal(size=(trials, len(spreads), seeds)) * np.array(spreads)[:, None]
     return noise + random.normal(size=(trials, 1, seeds))
 
 
-def mixtures(
-    random: np.random.Generator, solved: tuple[float, ...], trials: int, seeds: int
-) -> NDArray[np.float64]:
+def mixtures(random: np.random.Generator, solved: tuple[float, ...], trials: int, seeds: int) -> NDArray[np.float64]:
     """Accuracies of runs that end at chance or solve the task [trials, methods, seeds], in percent."""
     hit = random.random((trials, len(solved), seeds)) < np.array(solved)[:, None]
     return 50.0 + 50.0 * hit + random.normal(0, 0.5, hit.shape)

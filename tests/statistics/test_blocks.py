@@ -96,9 +96,7 @@ def test_guard_sees_unequal_variances_and_not_equal_ones() -> None:
     assert not guard.trustworthy
     assert guard.largest_ratio > 2
     assert guard.smallest_ratio < 0.5
-    refused = [
-        not poolable(random.normal(size=(6, 10)), generator=random, draws=99).trustworthy for _ in range(200)
-    ]
+    refused = [not poolable(random.normal(size=(6, 10)), generator=random, draws=99).trustworthy for _ in range(200)]
     assert np.mean(refused) == pytest.approx(0.1, abs=3 * math.sqrt(0.09 / 200))
 
 

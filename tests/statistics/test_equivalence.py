@@ -10,12 +10,7 @@ from scipy import stats
 
 from sgbench.errors import InputError
 from sgbench.statistics.blocks import contrast, contrast_from
-from sgbench.statistics.equivalence import (
-    equivalence_p,
-    equivalence_power,
-    seeds_for_equality,
-    verdict,
-)
+from sgbench.statistics.equivalence import equivalence_p, equivalence_power, seeds_for_equality, verdict
 from study.surrogates.analysis.statistics.many_to_one import against_reference
 from study.surrogates.analysis.statistics.verdicts import intersection_union, verdicts_against
 
@@ -27,9 +22,7 @@ def test_equality_is_two_one_sided_tests(random: np.random.Generator) -> None:
         result = contrast([differences, np.zeros(8)], [1, -1])
         above = stats.ttest_1samp(differences, -1.0, alternative="greater").pvalue
         below = stats.ttest_1samp(differences, 1.0, alternative="less").pvalue
-        assert equivalence_p(result.estimate, result.error, 7, 1.0, seeds=8) == pytest.approx(
-            max(above, below)
-        )
+        assert equivalence_p(result.estimate, result.error, 7, 1.0, seeds=8) == pytest.approx(max(above, below))
 
 
 def test_equality_is_shown_exactly_where_the_interval_lies_within_the_margin() -> None:
@@ -50,13 +43,7 @@ def test_no_difference_found_is_not_equality() -> None:
 
 @pytest.mark.parametrize(
     ("estimate", "error", "word"),
-    [
-        (3.0, 0.5, "better"),
-        (-3.0, 0.5, "worse"),
-        (0.1, 0.5, "equal"),
-        (1.0, 0.2, "equal"),
-        (1.5, 1.0, "open"),
-    ],
+    [(3.0, 0.5, "better"), (-3.0, 0.5, "worse"), (0.1, 0.5, "equal"), (1.0, 0.2, "equal"), (1.5, 1.0, "open")],
 )
 def test_words(estimate: float, error: float, word: str) -> None:
     """By hand, t of 9 degrees of freedom is 2.262 and 1.833; a shown difference within the margin is `equal`."""
@@ -100,9 +87,7 @@ def test_corrected_differences_and_uncorrected_equalities(random: np.random.Gene
 def test_power_is_that_of_published_designs(variation: float, subjects: int, power: float) -> None:
     """Reference: PowerTOST (R), 2x2 crossover, ratio 0.95, margins 0.8 to 1.25: these powers to six places."""
     spread = math.sqrt(math.log(1 + variation**2))
-    found = equivalence_power(
-        math.log(1.25), spread * math.sqrt(2 / subjects), subjects - 2, difference=math.log(0.95)
-    )
+    found = equivalence_power(math.log(1.25), spread * math.sqrt(2 / subjects), subjects - 2, difference=math.log(0.95))
     assert found == pytest.approx(power, abs=1e-6)
 
 

@@ -25,9 +25,7 @@ SHARES = [[0.9, 1.0], [0.98, 1.0, 0.99], [0.1, 0.11, 0.3, 0.2], [1.0, 1.0, 0.5],
 def test_a_share_has_its_interval_on_the_logit(values: list[float]) -> None:
     """Reference: scipy's t.interval around the logit of the mean, whose error is s / sqrt(n) over m (1 - m)."""
     mean = float(np.mean(values))
-    ends = stats.t.interval(
-        0.95, len(values) - 1, special.logit(mean), stats.sem(values) / (mean * (1 - mean))
-    )
+    ends = stats.t.interval(0.95, len(values) - 1, special.logit(mean), stats.sem(values) / (mean * (1 - mean)))
     found = summarise(values, scale="share")
     assert (found.low, found.high) == pytest.approx(tuple(special.expit(ends)), rel=1e-9, abs=1e-300)
     assert found.mean == pytest.approx(mean)
@@ -120,9 +118,7 @@ CASES: dict[str, tuple[Draw, float, Scale]] = {
 def told(case: str) -> list[tuple[float, float]]:
     """What the page tells of a case: by number of seeds the coverage of Student's interval and of ours."""
     (line,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| {case} |")]
-    return [
-        (float(student), float(ours)) for student, ours in re.findall(r"\| ([\d.]+), ([\d.]+) (?=\|)", line)
-    ]
+    return [(float(student), float(ours)) for student, ours in re.findall(r"\| ([\d.]+), ([\d.]+) (?=\|)", line)]
 
 
 @pytest.mark.slow

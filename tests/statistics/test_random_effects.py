@@ -7,12 +7,7 @@ import pytest
 from scipy import stats
 
 from sgbench.errors import InputError
-from sgbench.statistics.random_effects import (
-    dersimonian_laird,
-    hartung_knapp,
-    paule_mandel,
-    random_effects,
-)
+from sgbench.statistics.random_effects import dersimonian_laird, hartung_knapp, paule_mandel, random_effects
 
 VACCINE = np.array(
     [

@@ -22,9 +22,7 @@ def test_chance_to_miss_is_the_hypergeometric(population: int, wrong: int, sampl
 
 @pytest.mark.parametrize("found", [0, 1, 3])
 @pytest.mark.parametrize(("population", "wrong", "sample"), [(24, 3, 8), (297, 10, 59), (5, 5, 3)])
-def test_chance_to_find_no_more_is_the_hypergeometric(
-    population: int, wrong: int, sample: int, found: int
-) -> None:
+def test_chance_to_find_no_more_is_the_hypergeometric(population: int, wrong: int, sample: int, found: int) -> None:
     """Independent: scipy's cumulative probability."""
     expected = stats.hypergeom.cdf(found, population, wrong, sample)
     assert chance_to_miss(population, wrong, sample, found=found) == pytest.approx(expected, rel=1e-10)

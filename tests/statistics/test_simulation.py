@@ -46,10 +46,7 @@ def test_simulated_tests_are_those_of_the_package(random: np.random.Generator) -
     """The vectorised tests of this file agree with the package's own on each of 20 tables."""
     simulated = tables(random, SPREADS["digits, 4 layers"], 20, 6)
     for pooled, name in ((False, "paired"), (True, "pooled")):
-        p, equal = (
-            p_values(simulated, 1, 4, pooled=pooled),
-            equality_p(simulated, 1, 4, 2.0, pooled=pooled),
-        )
+        p, equal = (p_values(simulated, 1, 4, pooled=pooled), equality_p(simulated, 1, 4, 2.0, pooled=pooled))
         for table, p_value, p_equal in zip(simulated, p, equal, strict=True):
             result = contrast(table, [0, 1, 0, 0, -1, 0], error=name)  # type: ignore[arg-type]
             assert result.p == pytest.approx(p_value)
@@ -63,9 +60,7 @@ def test_simulated_tests_are_those_of_the_package(random: np.random.Generator) -
 def test_the_paired_error_holds_its_level_and_the_pooled_one_only_where_methods_vary_alike(name: str) -> None:
     """5 % of 4000 tables for the paired error of the two noisiest methods; above 10 % for the pooled one."""
     simulated = tables(np.random.default_rng(1), SPREADS[name], 2 * FEW, 5)
-    paired, pooled = (
-        (p_values(simulated, *noisiest(name), pooled=pooled) <= 0.05).mean() for pooled in (False, True)
-    )
+    paired, pooled = ((p_values(simulated, *noisiest(name), pooled=pooled) <= 0.05).mean() for pooled in (False, True))
     assert paired == pytest.approx(0.05, abs=error(0.05, 2 * FEW))
     if name == "equal":
         assert pooled == pytest.approx(0.05, abs=error(0.05, 2 * FEW))
@@ -119,9 +114,7 @@ def test_level_of_paired_and_pooled_differences(name: str, seeds: int) -> None:
     for two in (noisiest(name), steady):
         level = (p_values(simulated, *two, pooled=False) <= 0.05).mean()
         assert level == pytest.approx(0.05, abs=error(0.05, TRIALS))
-    loud, quiet = (
-        (p_values(simulated, *two, pooled=True) <= 0.05).mean() for two in (noisiest(name), steady)
-    )
+    loud, quiet = ((p_values(simulated, *two, pooled=True) <= 0.05).mean() for two in (noisiest(name), steady))
     if name == "equal":
         assert (loud, quiet) == pytest.approx((0.05, 0.05), abs=error(0.05, TRIALS))
     else:
@@ -188,8 +181,7 @@ def test_false_equality_at_the_margin(name: str) -> None:
     spread = math.hypot(SPREADS[name][first], SPREADS[name][second])
     simulated[:, first] += 2 * spread
     paired, pooled = (
-        (equality_p(simulated, first, second, 2 * spread, pooled=pooled) <= 0.05).mean()
-        for pooled in (False, True)
+        (equality_p(simulated, first, second, 2 * spread, pooled=pooled) <= 0.05).mean() for pooled in (False, True)
     )
     assert paired <= 0.05 + error(0.05, TRIALS)
     assert (pooled <= 0.05 + error(0.05, TRIALS)) == (name == "equal")
@@ -235,9 +227,7 @@ def test_coverage_of_random_effects(tasks: int, tau: float, mean: float, new: fl
     spreads = np.array([1.54, 3.06, 2.44, 2.23, 1.28, 4.8, 6.0])
     covered = predicted = 0
     for _ in range(FEW):
-        differences = (
-            random.normal(0, tau, tasks)[:, None] + random.normal(size=(tasks, 10)) * spreads[:, None]
-        )
+        differences = random.normal(0, tau, tasks)[:, None] + random.normal(size=(tasks, 10)) * spreads[:, None]
         result = random_effects(differences.mean(axis=1), differences.std(axis=1, ddof=1) / math.sqrt(10))
         covered += result.low <= 0 <= result.high
         predicted += result.predicted_low <= random.normal(0, tau) <= result.predicted_high
@@ -247,18 +237,10 @@ def test_coverage_of_random_effects(tasks: int, tau: float, mean: float, new: fl
 
 WIDTHS = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0]
 CURVES = np.array(
-    [
-        [60, 70, 78, 79, 70, 50, 45, 20],
-        [50, 60, 72, 75, 72, 60, 50, 30],
-        [74, 76, 79, 78.5, 77, 76, 74, 70],
-    ]
+    [[60, 70, 78, 79, 70, 50, 45, 20], [50, 60, 72, 75, 72, 60, 50, 30], [74, 76, 79, 78.5, 77, 76, 74, 70]]
 )
 DEAD = np.array(
-    [
-        [10, 10, 10, 92, 94, 94, 93, 92],
-        [92, 93, 93, 94, 93.5, 93, 92, 91],
-        [9.7, 9.7, 9.7, 9.7, 9.7, 80, 93, 92],
-    ]
+    [[10, 10, 10, 92, 94, 94, 93, 92], [92, 93, 93, 94, 93.5, 93, 92, 91], [9.7, 9.7, 9.7, 9.7, 9.7, 80, 93, 92]]
 )
 
 

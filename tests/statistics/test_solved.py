@@ -7,11 +7,7 @@ import pytest
 from scipy import stats
 
 from sgbench.errors import InputError
-from sgbench.statistics.solved import (
-    boschloo_table,
-    compare_shares,
-    wilson,
-)
+from sgbench.statistics.solved import boschloo_table, compare_shares, wilson
 
 
 @pytest.mark.parametrize(
@@ -36,9 +32,7 @@ def test_differences_are_the_published_ones(counts: tuple[int, ...], low: float,
     assert (result.low, result.high) == pytest.approx((low, high), abs=5e-5)
 
 
-@pytest.mark.parametrize(
-    "counts", [(10, 10, 5, 10), (7, 10, 3, 12), (2, 9, 9, 10), (5, 5, 0, 5), (3, 8, 3, 8)]
-)
+@pytest.mark.parametrize("counts", [(10, 10, 5, 10), (7, 10, 3, 12), (2, 9, 9, 10), (5, 5, 0, 5), (3, 8, 3, 8)])
 def test_boschloo_is_that_of_scipy(counts: tuple[int, int, int, int]) -> None:
     """Reference: scipy.stats.boschloo_exact, which looks for the largest chance by sampling; ours is as large."""
     solved_a, runs_a, solved_b, runs_b = counts

@@ -27,9 +27,7 @@ def codes() -> re.Pattern[str]:
     study = load_study("surrogates", []).study
     tasks = [name for name, task in study.tasks.items() if task.scale == "small"]
     names = [*tasks, *study.blocks, *(f"H{number}" for number in range(1, 10))]
-    return re.compile(
-        rf"(?<![\w/.-])({'|'.join(sorted(name for name in names if len(name) > 1))})(?!\w|\.\w|-\d)"
-    )
+    return re.compile(rf"(?<![\w/.-])({'|'.join(sorted(name for name in names if len(name) > 1))})(?!\w|\.\w|-\d)")
 
 
 def helps(of: argparse.ArgumentParser) -> Iterator[str]:

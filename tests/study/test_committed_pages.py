@@ -73,9 +73,7 @@ def test_a_change_of_what_was_read_or_written_is_named(tmp_path: Path) -> None:
         changed_since(tmp_path, tmp_path / "docs")
 
 
-def test_what_a_report_reads_is_the_study_its_registration_its_store_and_what_it_names(
-    tmp_path: Path,
-) -> None:
+def test_what_a_report_reads_is_the_study_its_registration_its_store_and_what_it_names(tmp_path: Path) -> None:
     """By hand; a summary that the report writes beside the store counts as it will be, not as it is."""
     root = ROOT
     loaded = load_study("recipes")

@@ -121,9 +121,7 @@ def as_atan(task: JudgedTask, cell: Cell, seed: int) -> TrialRun:
     """What the stored runs of atan say: by width on the map, and at its own best on reporting seeds."""
     (best,) = (known for known in task.own_best if known.surrogate == "atan")
     if seed >= 300:
-        (known,) = (
-            one for one in task.cells if (one.surrogate, one.width_fwhm) == ("atan", cell["width_fwhm"])
-        )
+        (known,) = (one for one in task.cells if (one.surrogate, one.width_fwhm) == ("atan", cell["width_fwhm"]))
         return run(known.score[known.seeds.index(seed)], known.validation[known.seeds.index(seed)])
     if seed >= 200:
         return run(best.score[best.seeds.index(seed)], 90.0)
@@ -188,9 +186,7 @@ def test_runs_of_atan_are_equal_to_atan():
     shown = result.verdicts()
     assert {each.word for each in shown.values()} == {"equal"}
     assert {(each.seeds, each.difference) for each in shown.values()} == {(10, 0.0)}
-    assert {each.word for each in court(as_atan, tasks=alone, most_seeds=5)[0].verdicts().values()} == {
-        "open"
-    }
+    assert {each.word for each in court(as_atan, tasks=alone, most_seeds=5)[0].verdicts().values()} == {"open"}
     assert "open" in {each.word for each in court(as_atan)[0].verdicts().values()}
 
 
@@ -290,10 +286,7 @@ def test_tasks_are_named_as_they_are_titled(capsys):
         ("digits, four", ["T2d4"]),
     ):
         assert named_tasks(text, known) == names
-    for text, said in (
-        ("nonsense", "--tasks nonsense"),
-        ("digits", "digits, one layer; digits, four layers"),
-    ):
+    for text, said in (("nonsense", "--tasks nonsense"), ("digits", "digits, one layer; digits, four layers")):
         with pytest.raises(InputError, match=said):
             judge("atan", tasks=text)
     for task in TASKS:
@@ -377,9 +370,7 @@ def test_a_judged_candidate_is_handed_in(tmp_path):
         (["atan", "--tasks", "T2d1,T4", "--data-dir", "empty"], "braille_letters.npz is not in"),
     ],
 )
-def test_what_would_fail_later_is_refused_before_anything_is_trained(
-    words, said, capsys, monkeypatch, tmp_path
-):
+def test_what_would_fail_later_is_refused_before_anything_is_trained(words, said, capsys, monkeypatch, tmp_path):
     """Expected: exit code 2 and one line, with no run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Court, "judge", lambda *given, **more: pytest.fail("something runs"))
@@ -426,12 +417,7 @@ def test_a_run_of_the_trial_is_a_run_of_the_study():
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [
-        ((), "name a surrogate"),
-        (("neuron=leaky",), "names a surrogate"),
-        (("atann",), "atann"),
-        (("zzz",), "zzz"),
-    ],
+    [((), "name a surrogate"), (("neuron=leaky",), "names a surrogate"), (("atann",), "atann"), (("zzz",), "zzz")],
 )
 def test_no_surrogate_is_refused(words, said):
     with pytest.raises(InputError, match=said):

@@ -27,9 +27,7 @@ def test_a_stored_candidate_gives_its_page() -> None:
     for file, data in made.items():
         stored = judged.PAGES / name / file
         if file.endswith(".png"):
-            pixels, expected = (
-                np.asarray(Image.open(io.BytesIO(one)), float) for one in (data, stored.read_bytes())
-            )
+            pixels, expected = (np.asarray(Image.open(io.BytesIO(one)), float) for one in (data, stored.read_bytes()))
             assert np.abs(pixels - expected).mean() < 1
         else:
             assert data == stored.read_bytes(), file
@@ -40,9 +38,7 @@ def test_a_stored_candidate_gives_its_page() -> None:
 def test_runs_that_learn_nothing_are_at_chance_with_silent_layers() -> None:
     """By hand: 10.0 % of 360 are at most 10 + 2 x 1.58 %, and so are 9.7 % of 359; one layer reaches 87 %."""
     runs = {key: run_of(record) for key, record in judged.stored("mpd_agl").items()}
-    deep = [
-        run for run in runs.values() if run.record.validation and len(run.record.validation.activity) == 4
-    ]
+    deep = [run for run in runs.values() if run.record.validation and len(run.record.validation.activity) == 4]
     assert len(deep) == sum(run.at_chance for run in runs.values()) == 11
     assert all({"hidden2", "hidden3"} <= run.silent and "hidden0" not in run.silent for run in deep)
     assert len(runs) == 37

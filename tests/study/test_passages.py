@@ -25,12 +25,7 @@ def test_a_report_writes_its_passage_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [
-        "no place",
-        DOCUMENT + DOCUMENT,
-        "<!-- study:toy --> <!-- study:other --> <!-- /study -->",
-        "<!-- study:toy -->",
-    ],
+    ["no place", DOCUMENT + DOCUMENT, "<!-- study:toy --> <!-- study:other --> <!-- /study -->", "<!-- study:toy -->"],
 )
 def test_a_document_without_one_place_is_refused(document: str) -> None:
     """Must differ: none, two, one within another, and one that does not end."""

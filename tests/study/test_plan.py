@@ -34,20 +34,7 @@ TREE = {
 def scores(points: Mapping[str, tuple[float, ...]]) -> StudyScores:
     """Runs of seed 300 on, with these points by shape."""
     runs = [
-        Score(
-            "M",
-            "a",
-            "map",
-            300 + i,
-            {"surrogate": shape},
-            {"surrogate": shape},
-            x,
-            x,
-            None,
-            False,
-            None,
-            10.0,
-        )
+        Score("M", "a", "map", 300 + i, {"surrogate": shape}, {"surrogate": shape}, x, x, None, False, None, 10.0)
         for shape in SHAPES
         for i, x in enumerate(points[shape])
     ]

@@ -33,9 +33,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of two methods of block KR on each task, ten seeds of each."""
     folder = tmp_path_factory.mktemp("small") / "study" / "surrogates"
     every = list(Store(STORE, "surrogates").entries(["KR"]))
-    kept = {
-        task: sorted({one.record.method_id for one in every if one.task == task})[:2] for task in ("K1", "K2")
-    }
+    kept = {task: sorted({one.record.method_id for one in every if one.task == task})[:2] for task in ("K1", "K2")}
     chosen = [one for one in every if one.record.method_id in kept[one.task]]
     assert len(chosen) == 40
     Store(folder, "surrogates").append("KR", chosen, study_sha256="0" * 64)
@@ -157,9 +155,7 @@ def test_a_store_beside_the_boards_is_named_and_not_copied(
     shards = {shard["name"] for shard in manifest["shards"] if shard["block"] == "KR"}
     entry = next(Store(store, "surrogates").entries(["KR"]))
     run = [entry.record.method_id, entry.record.seed]
-    manifest["voided"] += [
-        {"shard": shard, "task": entry.task, "reason": "a trial", "runs": [run]} for shard in shards
-    ]
+    manifest["voided"] += [{"shard": shard, "task": entry.task, "reason": "a trial", "runs": [run]} for shard in shards]
     (store / "manifest.json").write_text(json.dumps(manifest))
     assert main(command) == 0
     assert "1 void records taken off" in capsys.readouterr().out

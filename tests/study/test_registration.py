@@ -13,13 +13,7 @@ from sgbench.errors import InputError
 from sgbench.study.definition import Loaded, load_study
 from sgbench.study.settle import settle
 from sgbench.study.store import Manifest, Shard, StoreEntry
-from study.reporting.registration import (
-    Checkout,
-    Registration,
-    deviations,
-    find_registration,
-    require_registered,
-)
+from study.reporting.registration import Checkout, Registration, deviations, find_registration, require_registered
 from tests.messages import lines_naming, raises_naming
 from tests.study.toy import TREE
 from tests.study.truth import SETTLED, Outcome, entries, planned, study
@@ -167,12 +161,8 @@ def test_deviations_are_listed() -> None:
     runs = planned(study().study, ["A2"], SETTLED, ["T1"])[:3]
     stored = entries(runs, lambda point, settings: Outcome())
     assert deviations(study(), SETTLED, manifest(study()), stored, None) == WITHDRAWN
-    stray = [
-        StoreEntry(one.block, one.task, {**one.cell, "optimizer.lr": 0.5}, one.record) for one in stored[:2]
-    ]
-    shard = Shard(
-        name="A2-000.jsonl.xz", block="A2", sha256="0" * 64, records=1, bytes=1, commits=("b" * 40,), epoch=1
-    )
+    stray = [StoreEntry(one.block, one.task, {**one.cell, "optimizer.lr": 0.5}, one.record) for one in stored[:2]]
+    shard = Shard(name="A2-000.jsonl.xz", block="A2", sha256="0" * 64, records=1, bytes=1, commits=("b" * 40,), epoch=1)
     listed = deviations(
         study(), SETTLED, manifest(study(), study_sha256="1" * 64, shards=(shard,)), [*stored, *stray], None
     )
@@ -187,9 +177,7 @@ def test_settled_cells_that_records_do_not_give_are_a_deviation() -> None:
     """The best cell by validation passes; must differ: another one, as somebody might write it into the file."""
     runs = [run for run in planned(study().study, ["A1"], {}, ["T3"]) if run.seed == 100]
     best = runs[4].cell["width_fwhm"]
-    stored = entries(
-        runs, lambda run, settings: Outcome(validation=80 + (run.cell["width_fwhm"] == best)), {}
-    )
+    stored = entries(runs, lambda run, settings: Outcome(validation=80 + (run.cell["width_fwhm"] == best)), {})
     settled = {"A1": settle(stored, study().study.blocks["A1"].settles)}  # type: ignore[arg-type]
     assert settled["A1"]["T3"][0]["width_fwhm"] == best
     assert deviations(study(), settled, manifest(study()), stored, None) == WITHDRAWN

@@ -36,13 +36,7 @@ def place(folder: Path, runs: str = "runs") -> StudyFolders:
 
 
 def run(
-    study: Loaded,
-    block: str,
-    where: StudyFolders,
-    runner: Runner,
-    *,
-    code: Code = CODE,
-    said: list[str] | None = None,
+    study: Loaded, block: str, where: StudyFolders, runner: Runner, *, code: Code = CODE, said: list[str] | None = None
 ) -> bool:
     """One block without a limit of time."""
     say = (lambda line: None) if said is None else said.append
@@ -133,9 +127,7 @@ def test_a_run_that_failed_as_a_result_is_not_made_again(tmp_path: Path) -> None
     """After a kill, runs that ended in numbers that are not finite count; those without memory are made again."""
     study = loaded(tmp_path)
     for kind, made in (("NonFiniteError", 12), ("MemoryError", 16)):
-        where = StudyFolders(
-            Store(tmp_path / kind, "toy"), tmp_path / f"runs_{kind}", config_dirs=(tmp_path,)
-        )
+        where = StudyFolders(Store(tmp_path / kind, "toy"), tmp_path / f"runs_{kind}", config_dirs=(tmp_path,))
         with pytest.raises(KeyboardInterrupt):
             run(study, "first", where, Killed(1, kind))
         runner = FakeRunner()
@@ -210,10 +202,7 @@ def test_a_run_that_two_blocks_share_counts_for_both(tmp_path: Path) -> None:
 def test_folders_may_have_any_name(tmp_path: Path) -> None:
     """What Hydra's grammar would read as something else."""
     where = StudyFolders(
-        Store(tmp_path / "store", "toy"),
-        tmp_path / "a=(b), {c}",
-        data_dir=tmp_path / "d'e",
-        config_dirs=(tmp_path,),
+        Store(tmp_path / "store", "toy"), tmp_path / "a=(b), {c}", data_dir=tmp_path / "d'e", config_dirs=(tmp_path,)
     )
     spec = compose_specs(points(loaded(tmp_path).study, "first", {})[:1], where)[0]
     assert (spec.paths.runs_dir, spec.paths.data_dir) == (str(where.runs_dir), str(where.data_dir))
@@ -250,9 +239,7 @@ def test_the_next_group_is_foreseen_by_its_own_task(
 
 
 @pytest.mark.slow
-def test_runs_that_are_there_make_no_group_look_quick(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_that_are_there_make_no_group_look_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Task A lies in the runs folder and takes no time; task B's first group of 8 s by the file is not begun."""
     study, where = loaded(tmp_path), place(tmp_path)
     with pytest.raises(KeyboardInterrupt):

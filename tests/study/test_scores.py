@@ -13,17 +13,7 @@ from sgbench.study.scores import StudyScores, canonical, read_scores, score_of
 from sgbench.study.store import StoreEntry
 from study.reporting.run_table import margin_of, run_table
 from tests.messages import raises_naming
-from tests.study.truth import (
-    SETTLED,
-    Outcome,
-    entries,
-    more_seeds,
-    planned,
-    record_of,
-    scores,
-    study,
-    with_best,
-)
+from tests.study.truth import SETTLED, Outcome, entries, more_seeds, planned, record_of, scores, study, with_best
 
 PLAN = study().study
 
@@ -145,10 +135,7 @@ def test_only_complete_seeds_make_a_table() -> None:
 
 def test_nothing_is_found_before_anything_is_settled() -> None:
     """A block that starts from what another settles has no runs before; that is no error."""
-    assert (
-        StudyScores(PLAN, {}, []).cell("T1", "map", {"surrogate": "atan", "width_fwhm": 1.0}, start="A2")
-        == {}
-    )
+    assert StudyScores(PLAN, {}, []).cell("T1", "map", {"surrogate": "atan", "width_fwhm": 1.0}, start="A2") == {}
 
 
 def test_margins() -> None:

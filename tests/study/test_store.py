@@ -22,9 +22,7 @@ from tests.study.toy import loaded, record_of
 def entries(folder: Path) -> list[StoreEntry]:
     """Two runs of the toy."""
     planned = points(loaded(folder).study, "first", {})[:2]
-    specs = compose_specs(
-        planned, StudyFolders(Store(folder / "store", "toy"), folder / "runs", config_dirs=(folder,))
-    )
+    specs = compose_specs(planned, StudyFolders(Store(folder / "store", "toy"), folder / "runs", config_dirs=(folder,)))
     return [
         StoreEntry("first", point.task, point.cell, record_of(spec, 0.5))
         for point, spec in zip(planned, specs, strict=True)
@@ -58,11 +56,7 @@ def rewritten(folder: Path, data: bytes, records: int) -> None:
     """Put another shard, which the manifest names truly."""
     (folder / "first-000.jsonl.xz").write_bytes(data)
     tree = json.loads((folder / MANIFEST).read_text())
-    tree["shards"][0] |= {
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "records": records,
-    }
+    tree["shards"][0] |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "records": records}
     (folder / MANIFEST).write_text(json.dumps(tree))
 
 

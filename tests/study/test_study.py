@@ -30,12 +30,7 @@ def place(folder: Path, runs: str = "runs") -> StudyFolders:
 
 
 def run(
-    study: Loaded,
-    block: str,
-    where: StudyFolders,
-    runner: Runner,
-    hours: float | None = None,
-    code: Code = CODE,
+    study: Loaded, block: str, where: StudyFolders, runner: Runner, hours: float | None = None, code: Code = CODE
 ) -> bool:
     """One block, told to nobody."""
     deadline_s = None if hours is None else time.monotonic() + hours * 3600
@@ -66,15 +61,10 @@ def test_cells_with_ranges_of_their_own_share_all_other_draws(tmp_path: Path) ->
         },
     ]
     made = [run for run in points(loaded(tmp_path, tree).study, "first", {}) if run.seed == 100]
-    cells = {
-        name: [run.cell for run in made if run.cell["neuron"] == name]
-        for name in ("leaky", "synaptic", "alif")
-    }
+    cells = {name: [run.cell for run in made if run.cell["neuron"] == name] for name in ("leaky", "synaptic", "alif")}
     rates = {name: [cell["optimizer.lr"] for cell in of] for name, of in cells.items()}
     assert rates["synaptic"] == rates["leaky"] == [run["optimizer.lr"] for run in _plain(tmp_path)]
-    assert rates["alif"][:2] == pytest.approx(
-        [10 * float(str(rate)) for rate in rates["leaky"][:2]], rel=0.01
-    )
+    assert rates["alif"][:2] == pytest.approx([10 * float(str(rate)) for rate in rates["leaky"][:2]], rel=0.01)
     assert rates["alif"][2:] == rates["leaky"][2:]  # task B has the block's range alone
     assert ["neuron.alpha" in cell for cell in cells["synaptic"]] == [True, True, False, False]
     alphas = {name: [cell.get("neuron.alpha") for cell in cells[name]] for name in ("synaptic", "alif")}
@@ -203,11 +193,7 @@ BAD: dict[str, tuple[list[str | int], Any, str]] = {
     "a seed of another purpose": (["blocks", "first", "seeds", "first"], 200, "is no tuning seed"),
     "a reference that comes later": (["blocks", "first", "reference"], "second", "no earlier block"),
     "an empty grid": (["blocks", "first", "grids", 0], {}, "are needed"),
-    "a range upside down": (
-        ["blocks", "first", "settings", "ranges", "optimizer.lr", "low"],
-        1.0,
-        "low below high",
-    ),
+    "a range upside down": (["blocks", "first", "settings", "ranges", "optimizer.lr", "low"], 1.0, "low below high"),
     "solved without a threshold": (["tasks", "A", "outcome"], "solved", "solved_from"),
     "ranges of a task that is none": (
         ["blocks", "first", "grids", 0, "ranges"],

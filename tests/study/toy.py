@@ -70,11 +70,7 @@ def record_of(spec: RunSpec, accuracy: float, *, commit: str = "a" * 40) -> RunR
     """A committed record that claims to be of another run."""
     tree = json.loads(next(BOARD.glob("*/0.json")).read_text())
     tree["method"] = spec.method.model_dump(mode="json")
-    tree["protocol"], tree["method_id"], tree["seed"] = (
-        spec.method.protocol.name,
-        method_id(spec.method),
-        spec.seed,
-    )
+    tree["protocol"], tree["method_id"], tree["seed"] = (spec.method.protocol.name, method_id(spec.method), spec.seed)
     samples = tree["validation"]["samples"]
     tree["validation"]["accuracy"] = round(accuracy * samples) / samples
     tree["curve"] = tree["curve"][: tree["best_epoch"] + 1]

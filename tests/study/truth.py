@@ -40,13 +40,7 @@ DEFAULTS: Cell = {
     "rule.window": None,
 }
 """What a run has where no cell states anything."""
-REFERENCE: Cell = {
-    "optimizer.lr": 0.01,
-    "init.gain": 1.5,
-    "width_fwhm": 0.3,
-    "neuron.beta": 0.9,
-    "protocol.epochs": 50,
-}
+REFERENCE: Cell = {"optimizer.lr": 0.01, "init.gain": 1.5, "width_fwhm": 0.3, "neuron.beta": 0.9, "protocol.epochs": 50}
 SETTLED: Settled = {"A1": {task: [REFERENCE] for task in ("T1", "T3", "T4", "T5", "T6", "T7")}}
 
 
@@ -75,9 +69,7 @@ def more_seeds(count: int) -> Study:
     plan = study().study
     block = plan.blocks["A3b"]
     seeds = block.seeds.model_copy(update={"count": count})
-    return plan.model_copy(
-        update={"blocks": {**plan.blocks, "A3b": block.model_copy(update={"seeds": seeds})}}
-    )
+    return plan.model_copy(update={"blocks": {**plan.blocks, "A3b": block.model_copy(update={"seeds": seeds})}})
 
 
 def with_best(settled: Settled = SETTLED, block: str = "A3a", **cell: Any) -> Settled:
@@ -115,9 +107,7 @@ def scores(
     return StudyScores(plan, settled, runs)
 
 
-def planned(
-    plan: Study, blocks: Iterable[str], settled: Settled, tasks: Iterable[str] = ()
-) -> list[StudyPoint]:
+def planned(plan: Study, blocks: Iterable[str], settled: Settled, tasks: Iterable[str] = ()) -> list[StudyPoint]:
     """All runs of these blocks, each once: what two blocks share is the first one's."""
     wanted = set(tasks)
     runs: dict[tuple[str, int, str], StudyPoint] = {}
@@ -161,9 +151,7 @@ def _score(plan: Study, point: StudyPoint, settled: Settled, truth: Truth) -> Sc
     )
 
 
-def entries(
-    runs: Iterable[StudyPoint], truth: Truth, settled: Settled = SETTLED, **made: Any
-) -> list[StoreEntry]:
+def entries(runs: Iterable[StudyPoint], truth: Truth, settled: Settled = SETTLED, **made: Any) -> list[StoreEntry]:
     """Stored runs, as records.
 
     Args:
@@ -172,10 +160,7 @@ def entries(
         settled: what blocks have settled on.
         made: see `record_of`.
     """
-    return [
-        StoreEntry(point.block, point.task, point.cell, record_of(point, truth, settled, **made))
-        for point in runs
-    ]
+    return [StoreEntry(point.block, point.task, point.cell, record_of(point, truth, settled, **made)) for point in runs]
 
 
 @functools.cache
@@ -184,12 +169,7 @@ def _template() -> str:
 
 
 def record_of(
-    point: StudyPoint,
-    truth: Truth,
-    settled: Settled = SETTLED,
-    *,
-    commit: str | None = "a" * 40,
-    clean: bool = True,
+    point: StudyPoint, truth: Truth, settled: Settled = SETTLED, *, commit: str | None = "a" * 40, clean: bool = True
 ) -> RunRecord:
     """A record whose method has the settings of a run, and whose numbers are consistent with an outcome."""
     settings = full(study().study, point, settled)
@@ -200,9 +180,7 @@ def record_of(
     name = f"truth_{point.task.lower()}_v1"
     tree["method"]["protocol"]["name"] = name
     method = Method.model_validate_json(json.dumps(tree["method"]))
-    tree.update(
-        method=method.model_dump(mode="json"), protocol=name, seed=point.seed, method_id=method_id(method)
-    )
+    tree.update(method=method.model_dump(mode="json"), protocol=name, seed=point.seed, method_id=method_id(method))
     tree["provenance"].update(commit=commit, clean=clean)
     tree["curve"] = tree["curve"][: method.protocol.epochs]
     tree["best_epoch"] = len(tree["curve"]) - 1

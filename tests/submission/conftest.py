@@ -17,6 +17,4 @@ BOARD = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """The folder that was handed in, put together from the store."""
     folder = restore(BOARD, SAMPLE.stem, tmp_path_factory.mktemp("restored"))
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

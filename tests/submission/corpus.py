@@ -60,14 +60,8 @@ JSON: dict[str, tuple[Change, str]] = {
     "truncated": (lambda files: rewritten(files, lambda data: data[:100]), "not a valid JSON file"),
     "empty": (lambda files: rewritten(files, lambda data: b""), "not a valid JSON file"),
     "binary": (lambda files: rewritten(files, lambda data: bytes(range(256))), "not a valid JSON file"),
-    "byte_order_mark": (
-        lambda files: rewritten(files, lambda data: b"\xef\xbb\xbf" + data),
-        "submission.json",
-    ),
-    "utf_16": (
-        lambda files: rewritten(files, lambda data: data.decode().encode("utf-16")),
-        "submission.json",
-    ),
+    "byte_order_mark": (lambda files: rewritten(files, lambda data: b"\xef\xbb\xbf" + data), "submission.json"),
+    "utf_16": (lambda files: rewritten(files, lambda data: data.decode().encode("utf-16")), "submission.json"),
     "lone_surrogate": (says(name="a\ud800"), "submission.json"),
     "doubled_key": (raw(b'"division"', b'"name": "x", "division"'), "stands twice"),
     "nan": (raw(b'"tuning_trials": 0', b'"tuning_trials": NaN'), "NaN is not a number"),
@@ -77,15 +71,9 @@ JSON: dict[str, tuple[Change, str]] = {
     "other_data_in_the_head": (says(data_sha256="e" * 64), "data_sha256 is eeee"),
     "huge_integer": (says(tuning_trials=10**400), "less than or equal to 9223372036854775807"),
     "endless_digits": (raw(b'"tuning_trials": 0', b'"tuning_trials": ' + b"9" * 5000), "submission.json"),
-    "nested_deeply": (
-        lambda files: rewritten(files, lambda data: b"[" * 9999 + b"]" * 9999),
-        "nested too deeply",
-    ),
+    "nested_deeply": (lambda files: rewritten(files, lambda data: b"[" * 9999 + b"]" * 9999), "nested too deeply"),
     "list": (lambda files: rewritten(files, lambda data: b"[]"), "submission.json"),
-    "yaml_tag": (
-        lambda files: rewritten(files, lambda data: b"!!python/object/apply:os.system ['id']"),
-        "not a valid",
-    ),
+    "yaml_tag": (lambda files: rewritten(files, lambda data: b"!!python/object/apply:os.system ['id']"), "not a valid"),
     "unknown_key": (says(_target_="os.system"), "_target_: Extra inputs are not permitted"),
     "missing_key": (lambda files: without(files, "licence"), "licence: Field required"),
     "version_to_come": (says(schema_version=2), "schema_version"),
@@ -107,10 +95,7 @@ TEXT: dict[str, tuple[Change, str]] = {
     "combining": (says(name="a\u0301tan"), "name: Latin letters"),
     "formula": (says(name="=HYPERLINK(1)"), "a letter or digit first"),
     "at_sign_mention": (says(name="@everyone look"), "name: Latin letters"),
-    "address_in_name": (
-        says(name="see https:evil.example"),
-        "an address belongs into the field paper or code",
-    ),
+    "address_in_name": (says(name="see https:evil.example"), "an address belongs into the field paper or code"),
     "long_name": (says(name="a" * 81), "at most 80 characters"),
     "empty_name": (says(name=""), "at least 1 character"),
     "padded_name": (says(name=" atan"), "name: Latin letters"),
@@ -137,15 +122,11 @@ TEXT: dict[str, tuple[Change, str]] = {
         "environment.versions: plain text is needed",
     ),
     "html_in_protocol": (
-        lambda files: everywhere(
-            files, lambda tree: tree["protocol"].update(about="<script>alert(1)</script>")
-        ),
+        lambda files: everywhere(files, lambda tree: tree["protocol"].update(about="<script>alert(1)</script>")),
         "method.protocol.about: plain text is needed",
     ),
     "markdown_in_protocol": (
-        lambda files: everywhere(
-            files, lambda tree: tree["protocol"].update(about="see [here](evil.example)")
-        ),
+        lambda files: everywhere(files, lambda tree: tree["protocol"].update(about="see [here](evil.example)")),
         "method.protocol.about: plain text is needed",
     ),
     "html_in_provenance": (
@@ -160,18 +141,12 @@ TEXT: dict[str, tuple[Change, str]] = {
         recorded("provenance.processor", "https:evil.example"),
         "provenance.processor: plain text is needed",
     ),
-    "homoglyph_in_provenance": (
-        recorded("provenance.device", "cp\u0443"),
-        "provenance.device: plain text is needed",
-    ),
+    "homoglyph_in_provenance": (recorded("provenance.device", "cp\u0443"), "provenance.device: plain text is needed"),
     "escape_in_activity": (
         recorded("validation.activity.0.name", "\x1b[2J"),
         "validation.activity.0.name: plain text is needed",
     ),
-    "escape_in_counts": (
-        recorded("counts.layers.0.neuron", "\x1b[2J"),
-        "counts.layers.0.neuron: plain text is needed",
-    ),
+    "escape_in_counts": (recorded("counts.layers.0.neuron", "\x1b[2J"), "counts.layers.0.neuron: plain text is needed"),
     "html_in_validation_activity": (
         recorded("validation.activity.0.name", "<i>hidden0</i>"),
         "validation.activity.0.name: plain text is needed",

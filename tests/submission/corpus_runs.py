@@ -61,10 +61,7 @@ HEAD: dict[str, tuple[Change, str]] = {
     "listed_not_there": (lambda files: note(files, path="records/9.json"), "but not here"),
     "forged_hash": (lambda files: note(files, sha256="0" * 64), "has another hash or size"),
     "forged_size": (lambda files: note(files, bytes=1), "has another hash or size"),
-    "changed_file": (
-        lambda files: files | {"tuning.json": files["tuning.json"] + b" "},
-        "has another hash or size",
-    ),
+    "changed_file": (lambda files: files | {"tuning.json": files["tuning.json"] + b" "}, "has another hash or size"),
     "other_division": (says(division="open"), "the method is closed, not open"),
     "external_with_method": (says(division="external"), "exactly where the division is not external"),
     "fewer_seeds": (says(seeds=[0, 1]), "the seeds have to be all of toy_v1"),
@@ -92,20 +89,12 @@ HEAD: dict[str, tuple[Change, str]] = {
 }
 
 RECORDS: dict[str, tuple[Change, str]] = {
-    "seed_left_out": (
-        lambda files: drop_seed(files, 2),
-        "is missing; failed seeds are handed in too",
-    ),
+    "seed_left_out": (lambda files: drop_seed(files, 2), "is missing; failed seeds are handed in too"),
     "seed_too_many": (
-        lambda files: reseal(
-            files | {"records/7.json": files["records/0.json"].replace(b'"seed": 0', b'"seed": 7')}
-        ),
+        lambda files: reseal(files | {"records/7.json": files["records/0.json"].replace(b'"seed": 0', b'"seed": 7')}),
         "seed 7 is not declared",
     ),
-    "seed_renamed": (
-        lambda files: reseal(files | {"records/1.json": files["records/0.json"]}),
-        "is of toy_v1",
-    ),
+    "seed_renamed": (lambda files: reseal(files | {"records/1.json": files["records/0.json"]}), "is of toy_v1"),
     "other_method": (
         lambda files: reseal(files | {"records/0.json": submission(of=WIDE)["records/0.json"]}),
         "hand in one method's own records",
@@ -114,14 +103,8 @@ RECORDS: dict[str, tuple[Change, str]] = {
     "raised_accuracy": (recorded("test.accuracy", 0.97), "but the record claims an accuracy of 0.97"),
     "accuracy_of_no_samples": (recorded("test.accuracy", 0.9001), "is no whole number of 100 samples"),
     "smaller_test_set": (recorded("test.samples", 10), "counts.samples is 100, test.samples 10"),
-    "fewer_spikes": (
-        recorded("counts.layers.0.spikes_sent.total", 1),
-        "is not what 1 events from hidden0 trigger",
-    ),
-    "fewer_operations": (
-        recorded("counts.layers.0.synapses.0.dense.total", 1_000_001),
-        "no whole number of synapses",
-    ),
+    "fewer_spikes": (recorded("counts.layers.0.spikes_sent.total", 1), "is not what 1 events from hidden0 trigger"),
+    "fewer_operations": (recorded("counts.layers.0.synapses.0.dense.total", 1_000_001), "no whole number of synapses"),
     "squares_too_small": (spread(1000, 10), "synaptic_operations_squared 1000 is not of 100 samples"),
     "squares_too_large": (spread(10**14, 10**9), "spikes_sent_squared 1000000000 is not of 100 samples"),
     "negative_count": (recorded("counts.layers.0.spikes_sent.total", -1), "greater than or equal to 0"),
@@ -138,28 +121,16 @@ RECORDS: dict[str, tuple[Change, str]] = {
     "other_data": (recorded("provenance.data_sha256", "e" * 64), "provenance.data_sha256"),
     "more_classes": (recorded("classes", 2), "'readout' of 2 classes"),
     "failed_of_the_machine": (lambda files: failed(files, "OutOfMemoryError"), "that is not the method's"),
-    "failed_with_a_result": (
-        recorded("status", "failed"),
-        "a failure is stated exactly when status is failed",
-    ),
+    "failed_with_a_result": (recorded("status", "failed"), "a failure is stated exactly when status is failed"),
     "no_weights_named": (recorded("weights_sha256", None), "names no weights"),
-    "record_cut_off": (
-        lambda files: reseal(files | {"records/0.json": files["records/0.json"][:99]}),
-        "not a valid",
-    ),
-    "number_beyond_bounds": (
-        recorded("test.loss", 1e308),
-        "test.loss: Input should be less than or equal to 1000",
-    ),
+    "record_cut_off": (lambda files: reseal(files | {"records/0.json": files["records/0.json"][:99]}), "not a valid"),
+    "number_beyond_bounds": (recorded("test.loss", 1e308), "test.loss: Input should be less than or equal to 1000"),
 }
 
 PREDICTIONS: dict[str, tuple[Change, str]] = {
     "none": (drop("predictions/0.csv"), "is missing; make the folder anew"),
     "without_a_record": (put("predictions/9.csv"), "has no record; remove it"),
-    "of_another_file": (
-        put("predictions/0.csv", predictions(logits(9), 90)),
-        "is not the file that its record names",
-    ),
+    "of_another_file": (put("predictions/0.csv", predictions(logits(9), 90)), "is not the file that its record names"),
     "other_columns": (predicted(lambda lines: ["a,b,c", *lines[1:]]), "the first line names other columns"),
     "two_logits": (
         predicted(lambda lines: [",".join(line.split(",")[:5]) for line in lines[:-1]] + [""]),
@@ -169,10 +140,7 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
         predicted(lambda lines: [",".join(line.split(",")[:3]) for line in lines[:-1]] + [""]),
         "10 logits a sample are needed",
     ),
-    "order": (
-        predicted(lambda lines: [lines[0], lines[2], lines[1], *lines[3:]]),
-        "sample 0 is missing, doubled",
-    ),
+    "order": (predicted(lambda lines: [lines[0], lines[2], lines[1], *lines[3:]]), "sample 0 is missing, doubled"),
     "doubled_sample": (predicted(lambda lines: [*lines[:2], *lines[1:]]), "sample 1 is missing, doubled"),
     "sample_left_out": (predicted(lambda lines: [*lines[:-2], ""]), "of 99 are right"),
     "class_out_of_range": (cell(1, 2, "10"), "a class beyond 0..9 is named"),
@@ -183,10 +151,7 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
     "underscore": (cell(1, 4, "1_0"), "line 2 is not 13 numbers"),
     "formula_cell": (cell(1, 4, "=1+1"), "line 2 is not 13 numbers"),
     "unicode_digit": (cell(1, 4, "\u0663"), "not a table of predictions"),
-    "windows_lines": (
-        predicted(lambda lines: [line + "\r" for line in lines]),
-        "its lines end in CR LF",
-    ),
+    "windows_lines": (predicted(lambda lines: [line + "\r" for line in lines]), "its lines end in CR LF"),
     "no_last_newline": (predicted(lambda lines: lines[:-1]), "end in one newline"),
     "endless_cell": (cell(1, 4, "1" * 100_000), "line 2 is not 13 numbers"),
     "other_layout": (
@@ -206,10 +171,7 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
 
 WEIGHTS: dict[str, tuple[Change, str]] = {
     "none": (drop("weights/0.safetensors"), "is missing; make the folder anew"),
-    "of_another_file": (
-        put("weights/0.safetensors", tensor(shape=[INPUTS, 4])),
-        "is not the file that its record",
-    ),
+    "of_another_file": (put("weights/0.safetensors", tensor(shape=[INPUTS, 4])), "is not the file that its record"),
     "too_short": (weighed(b"\x00"), "too short for a safetensors file"),
     "pickle": (weighed(b"\x80\x04\x95" + b"\x00" * 64), "no safetensors file"),
     "zip": (weighed(b"PK\x03\x04" + b"\x00" * 64), "no safetensors file: a header of"),
@@ -236,11 +198,7 @@ WEIGHTS: dict[str, tuple[Change, str]] = {
     "not_a_number": (weighed(weights({"a": np.full(68, np.nan, F4)})), "holds NaN or infinity"),
     "infinite": (weighed(weights({"a": np.full(68, -np.inf, F4)})), "holds NaN or infinity"),
     "transposed": (
-        weighed(
-            weights(
-                {"layers.0.weight": np.ones((INPUTS, 4), F4), "layers.1.weight": np.ones((CLASSES, 4), F4)}
-            )
-        ),
+        weighed(weights({"layers.0.weight": np.ones((INPUTS, 4), F4), "layers.1.weight": np.ones((CLASSES, 4), F4)})),
         "its layer 4 neurons",
     ),
     "too_few": (weighed(weights({"layers.0.weight": np.ones((4, 2), F4)})), "the record has 68 parameters"),
@@ -267,10 +225,7 @@ TUNING: dict[str, tuple[Change, str]] = {
     "none": (drop("tuning.json"), "is missing; an untuned method hands in an empty log"),
     "test_score_in_it": (log(own(), other(test_accuracy=0.9)), "Extra inputs are not permitted"),
     "not_what_validation_selects": (log(own(), other(validation_loss=0.01)), "hand in what it selects"),
-    "forged_settings": (
-        log(own(), other(settings={"surrogate.width_fwhm": "3"})),
-        "are not those of that id",
-    ),
+    "forged_settings": (log(own(), other(settings={"surrogate.width_fwhm": "3"})), "are not those of that id"),
     "run_twice": (log(own(), own()), "stands 2 times"),
     "own_runs_missing": (log(other()), "is not among its own trials"),
     "says_otherwise_than_record": (log(own(validation_loss=0.01), other()), "says otherwise of seed 0"),

@@ -94,9 +94,7 @@ def sealed(header: bytes, body: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header + body
 
 
-def run(
-    seed: int, *, hits: int = 90, of: Method | None = None, family: int = 0
-) -> tuple[RunRecord, bytes, bytes]:
+def run(seed: int, *, hits: int = 90, of: Method | None = None, family: int = 0) -> tuple[RunRecord, bytes, bytes]:
     """A record with its predictions and weights."""
     base = record(seed=seed, accuracy=hits / SAMPLES, of=of or method())
     data, stored = predictions(logits(seed, family), hits), weights(value=1 + seed + 100 * family)
@@ -117,8 +115,7 @@ def run(
         "parameters": 4 * INPUTS + CLASSES * 4,
         "predictions_sha256": hashlib.sha256(data).hexdigest(),
         "weights_sha256": hashlib.sha256(stored).hexdigest(),
-        "provenance": base.provenance.model_dump()
-        | {"versions": versions, "commit": "a" * 40, "clean": True},
+        "provenance": base.provenance.model_dump() | {"versions": versions, "commit": "a" * 40, "clean": True},
     }
     return RunRecord.model_validate(changed), data, stored
 

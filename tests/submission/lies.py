@@ -211,11 +211,7 @@ def drop_seed(files: Files, seed: int) -> Files:
 def failed(files: Files, kind: str) -> Files:
     empty = dict.fromkeys(("validation", "test", "counts", "predictions_sha256", "weights_sha256"))
     failure = {"kind": kind, "message": "no memory"}
-    kept = {
-        path: data
-        for path, data in files.items()
-        if path not in ("predictions/0.csv", "weights/0.safetensors")
-    }
+    kept = {path: data for path, data in files.items() if path not in ("predictions/0.csv", "weights/0.safetensors")}
     return edit(kept, "records/0.json", status="failed", failure=failure, **empty)
 
 
@@ -233,9 +229,7 @@ def best_of_test(files: Files) -> Files:
 def spread(operations: int, spikes: int) -> Change:
     """State sums of squares over samples."""
     squares = {"synaptic_operations_squared": operations, "spikes_sent_squared": spikes}
-    return recorded(
-        "counts.spread", {name: {"total": value, "reason": None} for name, value in squares.items()}
-    )
+    return recorded("counts.spread", {name: {"total": value, "reason": None} for name, value in squares.items()})
 
 
 def accuracy(files: Files, seed: int, accuracy: float) -> Files:

@@ -42,12 +42,7 @@ class Task:
 
 def series(folder: Path) -> Task:
     """Mackey-Glass in one epoch."""
-    fixed = {
-        "dataset": "mackey_glass",
-        "encoder": "direct",
-        "network": "mlp",
-        "loss": "mean_squared_error",
-    }
+    fixed = {"dataset": "mackey_glass", "encoder": "direct", "network": "mlp", "loss": "mean_squared_error"}
     _write(folder, "series_v1", fixed, steps=100, dt_s=0.001, meta={"guess_loss": 0.06297})
     return _task(folder, "series_v1", "mackey_glass")
 

@@ -43,9 +43,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "boards"
 
 
-def handing(
-    asked: list[RunSpec] | None = None, *, off: float = 0.0, only: str = "", first: int = 99
-) -> Runner:
+def handing(asked: list[RunSpec] | None = None, *, off: float = 0.0, only: str = "", first: int = 99) -> Runner:
     """A runner that puts published records into the runs folder, their accuracies off for methods named so."""
 
     def run(specs: Sequence[RunSpec]) -> None:
@@ -145,9 +143,7 @@ def test_command_plans_then_trains(root: Path, replicas, capsys: pytest.CaptureF
     out = capsys.readouterr().out
     assert out.count(" passed: seed ") == 6
     assert "0 left" in out
-    assert (
-        keep(words(root)) == 0
-    )  # by default all seeds of the submission, and others by the commit or the date
+    assert keep(words(root)) == 0  # by default all seeds of the submission, and others by the commit or the date
     out = capsys.readouterr().out
     assert "10 runs drawn by " in out
     assert "drawn by 7," not in out
@@ -189,9 +185,7 @@ def test_row_is_passed_over_with_a_reason(root: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
-def test_curve_needs_a_tolerance_and_tells_it(
-    root: Path, replicas, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_curve_needs_a_tolerance_and_tells_it(root: Path, replicas, capsys: pytest.CaptureFixture[str]) -> None:
     """Rows that give exactly the same again: none is caught in vain, and every one at twice the tolerance."""
     assert keep(words(root, "--curve")) == 2
     assert "no tolerance yet" in capsys.readouterr().err

@@ -178,9 +178,7 @@ def test_budget_is_the_protocols() -> None:
 def test_twenty_thousand_trials_are_counted_once_each() -> None:
     """A log as long as it may be: sorted into settings in one pass, and the best of them found."""
     one = trial(method(), method(), 0)
-    trials = [
-        one | {"method_id": f"{number:012x}", "validation_loss": number + 1.0} for number in range(20_000)
-    ]
+    trials = [one | {"method_id": f"{number:012x}", "validation_loss": number + 1.0} for number in range(20_000)]
     tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": "0" * 12, "trials": trials}
     log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
     assert best(log.trials, protocol()) == "0" * 12
@@ -213,10 +211,7 @@ def test_resealing_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (
-            "Reference of the sgbench authors, verified, rank 1",
-            ["Reference", "sgbench", "authors", "verified", "rank"],
-        ),
+        ("Reference of the sgbench authors, verified, rank 1", ["Reference", "sgbench", "authors", "verified", "rank"]),
         ("V\u00c9RIFI\u00c9 net", ["V\u00c9RIFI\u00c9"]),
         ("re-inferred by sgbench, officially", ["sgbench", "officially", "reinferred"]),
         ("Frank's deep preferences, franked twice", []),
@@ -266,9 +261,7 @@ def test_commits_are_looked_for_in_the_repository(tmp_path: Path) -> None:
     stated = ["a" * 40, first, beside, second, "a" * 40]
     assert list(unknown_commits(stated, board)) == ["a" * 40, beside]
     files = submission()
-    (problem,) = check(
-        write(tmp_path / "it", files), references=REFERENCES, judge=JUDGE, board=board
-    ).problems
+    (problem,) = check(write(tmp_path / "it", files), references=REFERENCES, judge=JUDGE, board=board).problems
     assert (problem.code, problem.level) == ("commit", "warning")
     assert missing(problem.message, "a" * 12) == []
     git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{ours}", "cut")

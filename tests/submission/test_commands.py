@@ -52,9 +52,7 @@ def test_more_seeds_than_there_are(sample: Path, capsys: pytest.CaptureFixture[s
     assert missing(capsys.readouterr().err, "--seeds 6", "1", "5") == []
 
 
-def test_a_failed_seed_of_another_protocol(
-    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_seed_of_another_protocol(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The protocol's seeds are 0 to 4."""
     words = ["submit", "make", str(sample / "predictions"), "--external", "--protocol", "digits_v1"]
     words += ["--name", "mine", "--contact", "@me", "--code", "https://example.org/x", "--to", str(tmp_path)]
@@ -83,9 +81,7 @@ def test_one_cause_is_one_line(
     sample: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Five records of an entry that is not known here: one line, and no advice to remove what belongs to them."""
-    reason = (
-        "method {0.method_id} seed {0.seed} deviates from digits_v1: surrogate 'mine' is not in the catalogue"
-    )
+    reason = "method {0.method_id} seed {0.seed} deviates from digits_v1: surrogate 'mine' is not in the catalogue"
     monkeypatch.setattr("sgbench.submissions.check.deviation", lambda record, _: reason.format(record))
     assert main(["submit", "check", str(sample)]) == 1
     errors = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
@@ -99,9 +95,7 @@ def test_one_cause_is_one_line(
     ]
 
 
-def test_refused_for_warnings_alone_says_so(
-    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_refused_for_warnings_alone_says_so(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A submission without paper and code: fine without --strict, and with it the word of why."""
     folder = shutil.copytree(sample, tmp_path / sample.parent.name / sample.name)
     head = json.loads((folder / "submission.json").read_text())
@@ -116,9 +110,7 @@ def test_refused_for_warnings_alone_says_so(
 
 
 @pytest.mark.slow
-def test_code_outside_is_withdrawn_too(
-    outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_code_outside_is_withdrawn_too(outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: accepted once, there already the second time; withdrawn by its id, and the page says why."""
     board = ["--board", str(tmp_path)]
     assert keep(["accept", str(outside), *board]) == 0

@@ -41,9 +41,7 @@ def everywhere(**values: int) -> Change:
             for group in (layer, *layer["synapses"]):
                 for name, value in values.items():
                     if name in group:
-                        group[name] = (
-                            {"total": value, "reason": None} if isinstance(group[name], dict) else value
-                        )
+                        group[name] = {"total": value, "reason": None} if isinstance(group[name], dict) else value
 
     return changed(change)
 
@@ -63,10 +61,7 @@ CONTRADICTED: dict[str, tuple[Change, str]] = {
         recorded("counts.layers.0.state_reads", {"total": None, "reason": "free"}),
         "state_reads is free, its network has 576000",
     ),
-    "other_neuron": (
-        recorded("counts.layers.0.neuron", "<b>\x1b[2J"),
-        "neuron is b 2J, its network has Leaky",
-    ),
+    "other_neuron": (recorded("counts.layers.0.neuron", "<b>\x1b[2J"), "neuron is b 2J, its network has Leaky"),
     "too_narrow": (lambda files: numbered(files, "surrogate", width_fwhm=-2), "surrogate.width_fwhm=-2"),
     "too_wide": (lambda files: numbered(files, "surrogate", width_fwhm=1e90), "surrogate.width_fwhm=1e+90"),
 }
@@ -124,9 +119,7 @@ def test_no_count_can_be_changed_alone(files: Files) -> None:
 def test_weights_under_other_names(files: Files, tmp_path: Path) -> None:
     """As many numbers as the network has, in tensors that it does not have."""
     renamed = {f"evil.{name}": value for name, value in load(files["weights/0.safetensors"]).items()}
-    found = check(
-        write(tmp_path, rerecord(files, 0, weights=save(renamed))), references=REFERENCES, judge=JUDGE
-    )
+    found = check(write(tmp_path, rerecord(files, 0, weights=save(renamed))), references=REFERENCES, judge=JUDGE)
     (line,) = [problem.message for problem in found.problems]
     assert lines_naming(line, "does not fit")
 
@@ -158,9 +151,7 @@ def test_stated_zeros_are_those_of_the_file(files: Files) -> None:
     stored["layers.0.weight"][:32] = 0
     tree = json.loads(files["records/0.json"])
     first = tree["counts"]["layers"][0]["synapses"][0]
-    assert lines_naming(
-        str(JUDGE.misfit(RunRecord.model_validate(tree), save(stored), "it")), "zero_weights", "2048"
-    )
+    assert lines_naming(str(JUDGE.misfit(RunRecord.model_validate(tree), save(stored), "it")), "zero_weights", "2048")
     first["zero_weights"] = int(np.count_nonzero(stored["layers.0.weight"] == 0))
     assert JUDGE.misfit(RunRecord.model_validate(tree), save(stored), "it") is None
 
@@ -192,10 +183,7 @@ def places(files: Files) -> list[tuple[str | int, ...]]:
     chosen = {name: tree[name] for name in ("counts", "test", "validation")}
     found = [*leaves(chosen), ("test", "loss"), ("validation", "loss")]
     for split in ("test", "validation"):
-        found += [
-            (split, "accuracy"),
-            *((split, "activity", 0, name) for name in ("rate_per_step", "dead_fraction")),
-        ]
+        found += [(split, "accuracy"), *((split, "activity", 0, name) for name in ("rate_per_step", "dead_fraction"))]
     return [place for place in dict.fromkeys(found) if value_at(tree, place) not in (0, None)]
 
 

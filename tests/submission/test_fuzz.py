@@ -26,26 +26,11 @@ from tests.submission.factory import JUDGE, REFERENCES, dump, reseal, submission
 HONEST = submission()
 EXAMPLES = settings(max_examples=25)
 TEXTS = st.text(max_size=30) | st.sampled_from(
-    [
-        "../../etc/passwd",
-        "${oc.env:HOME}",
-        "_target_",
-        "<b>",
-        "a|b",
-        "\x1b[2J",
-        "\u202e",
-        "NaN",
-        "os.system",
-        "0" * 64,
-    ]
+    ["../../etc/passwd", "${oc.env:HOME}", "_target_", "<b>", "a|b", "\x1b[2J", "\u202e", "NaN", "os.system", "0" * 64]
 )
-NUMBERS = (
-    st.integers() | st.floats() | st.sampled_from([2**63, -1, 10**400, 1e308, float("nan"), float("inf")])
-)
+NUMBERS = st.integers() | st.floats() | st.sampled_from([2**63, -1, 10**400, 1e308, float("nan"), float("inf")])
 SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
-TREES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3)
-)
+TREES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
 MODELS = (Submission, RunRecord, ExternalRecord, TuningLog, Verification, Notice)
 HARMLESS = ("name", "contact", "paper", "code", "licence", "created_utc", "environment")
 """What may be changed to another allowed value without a lie about the result."""
@@ -137,9 +122,7 @@ def test_any_bytes_as_any_schema(model: Any, data: bytes) -> None:
         ]
     ),
 )
-def test_any_bytes_anywhere_in_a_table_or_in_weights(
-    place: int, data: bytes, file: tuple[bytes, Any]
-) -> None:
+def test_any_bytes_anywhere_in_a_table_or_in_weights(place: int, data: bytes, file: tuple[bytes, Any]) -> None:
     """Overwritten, cut off or longer: parsed, or refused in one line."""
     whole, parse = file
     for bad in (whole[:place] + data + whole[place + len(data) :], whole[:place], data + whole):

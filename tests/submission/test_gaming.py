@@ -377,17 +377,12 @@ def test_weights_that_saw_the_test_set_at_every_tier(tmp_path: Path, monkeypatch
     assert keep(["accept", str(folder), *board]) == 0
     for tier in ("rescored", "reinferred"):
         assert main(["verify", str(folder), "--tier", tier, "--by", "me", *board]) == 0
-    claimed = {
-        seed: json.loads((folder / f"records/{seed}.json").read_text())["test"]["accuracy"]
-        for seed in range(5)
-    }
+    claimed = {seed: json.loads((folder / f"records/{seed}.json").read_text())["test"]["accuracy"] for seed in range(5)}
     assert min(claimed[seed] for seed in range(1, 5)) > claimed[0] + 0.02
     assert main(["verify", str(folder), "--tier", "retrained", *board]) == 1
     audit = BoardAudit(boards / "digits_v1", references=REFERENCES, runs_dir=tmp_path / "again")
     audit.train(
-        AuditRequest(method=folder.name),
-        verifier="me",
-        runner=lambda specs: [run_spec(spec) for spec in specs],
+        AuditRequest(method=folder.name), verifier="me", runner=lambda specs: [run_spec(spec) for spec in specs]
     )
     assert audit.failed() == [folder.name]
     (found,) = show(RecordTree(boards, "leaderboards", REFERENCES, only="digits_v1")).boards

@@ -104,11 +104,7 @@ def start(tmp_path: Path) -> Path:
 
 def contents(root: Path) -> Files:
     """All files below a folder, hidden ones too."""
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def committed(root: Path) -> set[str]:

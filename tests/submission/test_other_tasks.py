@@ -47,9 +47,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def files_of(folder: Path) -> Files:
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 
@@ -71,16 +69,7 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
     assert "fine" in checked(task, folder, board, capsys)
     more = ["--config-dir", str(task.config_dir), "--board", str(board)]
     assert keep(["accept", str(folder), *more]) == 0
-    again = [
-        "audit",
-        "--protocol",
-        task.protocol,
-        "--root",
-        str(board),
-        "--runs",
-        str(tmp_path / "again"),
-        *more[:2],
-    ]
+    again = ["audit", "--protocol", task.protocol, "--root", str(board), "--runs", str(tmp_path / "again"), *more[:2]]
     assert keep([*again, "--by", "me"]) == 0
     for tier in ("rescored", "reinferred"):
         assert main(["verify", str(folder), "--tier", tier, "--by", "me", *more]) == 0, tier
@@ -226,14 +215,7 @@ def test_lies_are_found(made: Made, tmp_path: Path, capsys: pytest.CaptureFixtur
     both = edit(right, "records/0.json", test=test | perfect)
     if not by_loss:  # what the record says of itself holds together, so the weights have to be asked
         assert "fine" in checked(task, write(tmp_path / "both", both), board, capsys)
-        words = [
-            "verify",
-            str(tmp_path / "both"),
-            "--tier",
-            "reinferred",
-            "--config-dir",
-            str(task.config_dir),
-        ]
+        words = ["verify", str(tmp_path / "both"), "--tier", "reinferred", "--config-dir", str(task.config_dir)]
         assert main(words) == 1
 
     own = edit(files, "records/0.json", test=test | perfect)

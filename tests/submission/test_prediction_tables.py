@@ -11,12 +11,7 @@ import pytest
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, compose_reference
 from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
-from sgbench.leaderboard.store.prediction_tables import (
-    ScoreClaim,
-    parse_prediction_table,
-    require_claim,
-    targets_apart,
-)
+from sgbench.leaderboard.store.prediction_tables import ScoreClaim, parse_prediction_table, require_claim, targets_apart
 from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
 from sgbench.submissions.copies import is_copy
 from sgbench.submissions.verify.again import agreement, loss_of, score_again
@@ -204,22 +199,10 @@ LINES = b"index,step,target,prediction\n"
     [
         (LINES + b"141,1,2,2\n", STEPS, "names a step beyond the test split, 141 samples of 1300 steps"),
         (LINES + b"0,1300,2,2\n", STEPS, "names a step beyond the test split"),
-        (
-            LINES + b"0,0,0,0\n" * 400_000,
-            STEPS,
-            "has 400000 lines of answers; state each once, at most 183300",
-        ),
+        (LINES + b"0,0,0,0\n" * 400_000, STEPS, "has 400000 lines of answers; state each once, at most 183300"),
         (table_of(*GOOD), SERIES, "has 2 samples of 2 steps and 1 outputs; state all 40 of 100"),
-        (
-            b"index,target,prediction\r\n0,1,1\r\n",
-            CLASSES,
-            "its lines end in CR LF; write them with one newline",
-        ),
-        (
-            b"target,prediction\n1,1\n",
-            CLASSES,
-            "needed: index,target,prediction,logit_0.*found: target,prediction",
-        ),
+        (b"index,target,prediction\r\n0,1,1\r\n", CLASSES, "its lines end in CR LF; write them with one newline"),
+        (b"target,prediction\n1,1\n", CLASSES, "needed: index,target,prediction,logit_0.*found: target,prediction"),
         (b"," * 1_000_000 + b"\n1\n", SERIES, "the first line names other columns"),
     ],
 )

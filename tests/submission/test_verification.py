@@ -43,15 +43,7 @@ def test_store_gives_back_what_was_handed_in(files: Files, tmp_path: Path) -> No
 
 def test_restored_only_where_all_is_there(files: Files, tmp_path: Path, capsys) -> None:
     """The nearest id is offered; nothing is overwritten; weights kept by reference are named."""
-    words = [
-        "restore",
-        "--protocol",
-        "digits_v1",
-        "--board",
-        str(BOARD.parent),
-        "--to",
-        str(tmp_path),
-    ]
+    words = ["restore", "--protocol", "digits_v1", "--board", str(BOARD.parent), "--to", str(tmp_path)]
     assert keep([*words, "e3367789b011"]) == 2
     assert lines_naming(capsys.readouterr().err, f"'{SAMPLE.stem}'")
     assert keep([*words, SAMPLE.stem]) == 0
@@ -115,8 +107,7 @@ def test_reinferred(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[
     weights = load(files["weights/0.safetensors"])
     random = np.random.default_rng(0)
     noisy = {
-        name: (value + 0.2 * random.normal(size=value.shape)).astype(value.dtype)
-        for name, value in weights.items()
+        name: (value + 0.2 * random.normal(size=value.shape)).astype(value.dtype) for name, value in weights.items()
     }
     other = write(tmp_path / "other", rerecord(files, 0, weights=save(noisy)))
     capsys.readouterr()
@@ -126,9 +117,7 @@ def test_reinferred(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_weights_that_overflow_fail(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The tier says FAILED, also beside the claim: a seed without numbers counts as guessing, 10 %."""
-    weights = {
-        name: np.full_like(value, 3e38) for name, value in load(files["weights/0.safetensors"]).items()
-    }
+    weights = {name: np.full_like(value, 3e38) for name, value in load(files["weights/0.safetensors"]).items()}
     root = write(tmp_path / "it", rerecord(files, 0, weights=save(weights)))
     board = tmp_path / "boards"
     assert keep(["accept", str(root), "--board", str(board)]) == 0

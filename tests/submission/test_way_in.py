@@ -163,13 +163,9 @@ class Forge:
         )
         self.maintainer.does(f"git clone --quiet {self.bare} sgbench")
         self.project = self.maintainer.at("sgbench")
-        others = [
-            path.name for path in (self.project.folder / "leaderboards").iterdir() if path.name != BOARD.name
-        ]
+        others = [path.name for path in (self.project.folder / "leaderboards").iterdir() if path.name != BOARD.name]
         self.project.does(f"git rm -r --quiet {' '.join(f'leaderboards/{name}' for name in others)}")
-        self.project.does(
-            "git commit --quiet --message 'one board, for a short test' && git push --quiet origin main"
-        )
+        self.project.does("git commit --quiet --message 'one board, for a short test' && git push --quiet origin main")
 
     def fork(self, name: str) -> Path:
         """A fork of the project, as a bare repository."""
@@ -197,9 +193,7 @@ class Forge:
 
     def merge(self, fork: Path, branch: str) -> None:
         """A maintainer's button."""
-        self.project.does(
-            f"git pull --quiet --no-ff --no-edit {fork} {branch} && git push --quiet origin main"
-        )
+        self.project.does(f"git pull --quiet --no-ff --no-edit {fork} {branch} && git push --quiet origin main")
 
 
 def row(project: Place, method: str) -> dict[str, str] | None:
@@ -218,9 +212,7 @@ def accept(project: Place, method: str) -> None:
     """Every command of the maintainers' block, as it stands."""
     for command in commands(MAINTAINERS):
         project.does(re.sub(r"\bID\b", method, command))
-    project.does(
-        "git add --all leaderboards && git commit --quiet --message accept && git push --quiet origin main"
-    )
+    project.does("git add --all leaderboards && git commit --quiet --message accept && git push --quiet origin main")
 
 
 def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
@@ -259,10 +251,7 @@ def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
     )
     audit = json.loads((project.folder / BOARD / "audit.json").read_text())
     again = {
-        done["seed"]
-        for session in audit["sessions"]
-        for done in session["retrainings"]
-        if done["method_id"] == method
+        done["seed"] for session in audit["sessions"] for done in session["retrainings"] if done["method_id"] == method
     }
     assert len(again) >= 2
     project.does(f"python -m registry withdraw {method} --protocol {BOARD.name} --reason 'the author asked'")
@@ -296,9 +285,7 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
         f"PYTHONPATH={own} sgbench run -m {words} experiment=digits surrogate=mine "
         "seed=0,1,2,3,4 hydra/launcher=replicas"
     )
-    inventor.does(
-        f"PYTHONPATH={own} sgbench submit make runs/{BOARD.name} {words} --name 'my surrogate' --contact @me"
-    )
+    inventor.does(f"PYTHONPATH={own} sgbench submit make runs/{BOARD.name} {words} --name 'my surrogate' --contact @me")
     assert imported.read_text()
     imported.unlink()
     method = handed_in(inventor)
@@ -321,9 +308,7 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
     )
     inventor.does(line)
     outside = handed_in(inventor)
-    inventor.does(
-        "git add submissions && git commit --quiet --message two && git push --quiet origin answers"
-    )
+    inventor.does("git add submissions && git commit --quiet --message two && git push --quiet origin answers")
     checked = forge.pull_request(fork, "answers")
     assert [step.returncode for step in checked] == [0, 0, 0, 0], checked[-1].stdout + checked[-1].stderr
     assert "answers alone" in checked[3].stdout
@@ -331,9 +316,7 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
     forge.merge(fork, "answers")
     project = forge.project
     project.does(f"python -m registry accept submissions/{BOARD.name}/{outside}")
-    project.does(
-        f"sgbench verify submissions/{BOARD.name}/{outside} --tier rescored --by 'sgbench maintainers'"
-    )
+    project.does(f"sgbench verify submissions/{BOARD.name}/{outside} --tier rescored --by 'sgbench maintainers'")
     project.does("sgbench board build --from leaderboards")
     assert row(project, outside) is None
     table = (project.folder / BOARD / "table.md").read_text()
@@ -352,9 +335,7 @@ def test_running_weights_again_has_a_limit(tmp_path: Path, ends: int | str, code
     tools.mkdir()
     script = tools / "sgbench"
     script.write_text(
-        "#!/bin/sh\n"
-        + ("exec sleep 60" if ends == "sleep" else f"exit {ends if ends != 'none' else 9}")
-        + "\n"
+        "#!/bin/sh\n" + ("exec sleep 60" if ends == "sleep" else f"exit {ends if ends != 'none' else 9}") + "\n"
     )
     script.chmod(0o755)
     place = Place(tmp_path / "check", tools)

@@ -84,11 +84,7 @@ def test_numbers_are_those_of_the_csv(protocol: str, capsys: pytest.CaptureFixtu
             assert line[5] == "--"
         else:
             assert float(line[5].replace(",", "")) == pytest.approx(float(spikes), rel=6e-3)
-        low = (
-            row["rank_low"]
-            if row["rank_low"] == row["rank_high"]
-            else f"{row['rank_low']} to {row['rank_high']}"
-        )
+        low = row["rank_low"] if row["rank_low"] == row["rank_high"] else f"{row['rank_low']} to {row['rank_high']}"
         assert line[0] == low
 
 

@@ -107,10 +107,7 @@ def test_a_promise_that_is_not_kept_is_told() -> None:
     assert second.startswith("86.20 ")
     assert second.endswith(" with those that report")
     low, high = ttest_ind(PROMISED, KEPT, equal_var=False).confidence_interval()
-    assert (
-        f"by 8.70 points (95 % interval {100 * low:.2f} to {100 * high:.2f}): of many settings, 3 seeds"
-        in warning
-    )
+    assert f"by 8.70 points (95 % interval {100 * low:.2f} to {100 * high:.2f}): of many settings, 3 seeds" in warning
     assert len(list(promise_lines(promise([0.945, 0.951, 0.949, 0.94])))) == 1
     assert len(list(promise_lines(promise([0.99, 0.98, 0.99])))) == 1  # better is no broken promise
     losses = {"measure": Measure("loss", 2.3)}
@@ -148,36 +145,14 @@ def test_the_command_ends_with_what_was_promised(
             write_predictions(spec, 7 if spec.seed % 3 == 0 else None)
 
     monkeypatch.setattr(tune, "_run_specs", run)
-    words = [
-        f"experiment={V3}",
-        "surrogate=atan",
-        "--studies",
-        "2",
-        "--trials",
-        "3",
-        f"paths.runs_dir={tmp_path}",
-    ]
+    words = [f"experiment={V3}", "surrogate=atan", "--studies", "2", "--trials", "3", f"paths.runs_dir={tmp_path}"]
     assert main(["tune", *words]) == 0
     out = capsys.readouterr().out
     (searched,) = [line for line in out.splitlines() if "mean over seeds" in line]
-    assert figures(searched.partition("mean over seeds")[2])[:4] == [
-        100,
-        102,
-        100,
-        109,
-    ]  # all, and each study's best
+    assert figures(searched.partition("mean over seeds")[2])[:4] == [100, 102, 100, 109]  # all, and each study's best
     (short, silent) = [line for line in out.splitlines() if "reporting seeds" in line]
     assert 29.94 in figures(short)
-    assert figures(silent)[:8] == [
-        4,
-        10,
-        0,
-        7,
-        3,
-        7,
-        6,
-        7,
-    ]  # runs, then seeds with the class that they never name
+    assert figures(silent)[:8] == [4, 10, 0, 7, 3, 7, 6, 7]  # runs, then seeds with the class that they never name
 
 
 def test_a_version_of_a_protocol_changes_its_tuning_seeds_alone() -> None:

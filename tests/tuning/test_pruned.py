@@ -75,9 +75,7 @@ def test_what_is_handed_in_tells_studies_and_stopped_runs(tmp_path: Path) -> Non
         Asked(study=study, number=0, method_id=name, setting={"surrogate.width_fwhm": width})
         for study, (name, width) in enumerate([(chosen, 1.0), (other, 2.0)])
     ]
-    journal = Journal(
-        schema_version=1, protocol="toy_v1", strategy="sobol", base_id=chosen, asked=tuple(asked)
-    )
+    journal = Journal(schema_version=1, protocol="toy_v1", strategy="sobol", base_id=chosen, asked=tuple(asked))
     (folder / JOURNALS).mkdir()
     (folder / JOURNALS / "sobol.json").write_bytes(to_json(journal))
     for seed in (100, 101):

@@ -85,13 +85,10 @@ def test_every_method_gets_the_same_places_of_the_space(tmp_path: Path) -> None:
             tried.append(TriedSetting(setting, "open", None))
         assert len({each.setting[RATE] for each in tried}) == 5
         assert ours.ask(1, []) != tried[0].setting
-    assert Random(space, (WIDTH, RATE), "toy_v1").ask(0, []) != Sobol(space, (WIDTH, RATE), "toy_v1").ask(
-        0, []
-    )
+    assert Random(space, (WIDTH, RATE), "toy_v1").ask(0, []) != Sobol(space, (WIDTH, RATE), "toy_v1").ask(0, [])
     # Of every two neighbours from an even place on, a sequence of Sobol's has one in each half of each axis.
     shares = [
-        Sobol({"a": Interval(0.0, 1.0, False)}, ("a",), "toy_v1").ask(0, tried[:number])["a"]
-        for number in (0, 1)
+        Sobol({"a": Interval(0.0, 1.0, False)}, ("a",), "toy_v1").ask(0, tried[:number])["a"] for number in (0, 1)
     ]
     assert sorted(share < 0.5 for share in shares) == [False, True]
 
@@ -197,10 +194,7 @@ def test_tpe_looks_at_results(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     space = {WIDTH: Interval(0.05, 5.0, True)}
     asker = Tpe(space, "toy_v1")
-    history = [
-        TriedSetting({WIDTH: width}, "finished", -abs(math.log(width)))
-        for width in (0.05, 0.2, 1.0, 3.0, 5.0)
-    ]
+    history = [TriedSetting({WIDTH: width}, "finished", -abs(math.log(width))) for width in (0.05, 0.2, 1.0, 3.0, 5.0)]
     assert asker.ask(0, history) == asker.ask(0, history)
     mirrored = [TriedSetting(each.setting, "finished", -(each.score or 0.0)) for each in history]
     assert asker.ask(0, history) != asker.ask(0, mirrored)
@@ -238,8 +232,7 @@ def test_reporting_seeds_that_learnt_nothing_are_told(
     for name, low in (("some", (0, 3)), ("none", ())):
         toy = Toy(lambda spec, low=low: 0.1 if spec.seed in low else 0.9)
         monkeypatch.setattr(
-            "sgbench.cli.tune._run_specs",
-            lambda specs, thresholds, *, workers, toy=toy: toy(specs, thresholds),
+            "sgbench.cli.tune._run_specs", lambda specs, thresholds, *, workers, toy=toy: toy(specs, thresholds)
         )
         root = tmp_path / name
         assert main([*words, f"paths.runs_dir={root}"]) == 0
@@ -259,8 +252,7 @@ def test_bars_are_medians_of_the_best_so_far() -> None:
         made = factory.record(of=compose(["protocol=digits_tuned_v2", "protocol.epochs=3"]).method)
         line = made.curve[0]
         curve = tuple(
-            line.model_copy(update={"epoch": epoch, "validation_loss": loss})
-            for epoch, loss in enumerate(losses)
+            line.model_copy(update={"epoch": epoch, "validation_loss": loss}) for epoch, loss in enumerate(losses)
         )
         records.append(made.model_copy(update={"curve": curve}))
     none = -math.inf
@@ -297,8 +289,7 @@ def test_refused_before_anything_runs(
 def test_an_older_optuna_has_its_own_names_for_intervals() -> None:
     """Version 2, which hydra-optuna-sweeper asks for: two classes in place of one with a switch."""
     kinds = {
-        name: lambda *bounds, name=name: (name, bounds)
-        for name in ("UniformDistribution", "LogUniformDistribution")
+        name: lambda *bounds, name=name: (name, bounds) for name in ("UniformDistribution", "LogUniformDistribution")
     }
     old = SimpleNamespace(distributions=SimpleNamespace(**kinds))
     assert optuna_distribution(old, Interval(0.1, 1.0, True)) == ("LogUniformDistribution", (0.1, 1.0))

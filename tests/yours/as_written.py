@@ -259,9 +259,7 @@ def one_to_one_recurrence() -> Made:
 
     parts = dense()
     del parts["lif1"]
-    return written(
-        forward, rlif=snn.RLeaky(0.9, V=torch.rand(H), all_to_all=False, threshold=0.4), **parts
-    ), events()
+    return written(forward, rlif=snn.RLeaky(0.9, V=torch.rand(H), all_to_all=False, threshold=0.4), **parts), events()
 
 
 @kind
@@ -693,11 +691,7 @@ def two_streams() -> Made:
             out.append(spk2)
         return torch.stack(out)
 
-    parts = dense() | {
-        "fc2": nn.Linear(2 * H, C),
-        "fc3": nn.Linear(N, H),
-        "lif3": snn.Leaky(0.5, threshold=0.3),
-    }
+    parts = dense() | {"fc2": nn.Linear(2 * H, C), "fc3": nn.Linear(N, H), "lif3": snn.Leaky(0.5, threshold=0.3)}
     return written(forward, **parts), (events(), events())
 
 
@@ -823,9 +817,7 @@ def a_spiking_lstm() -> Made:
             out.append(self.fc2(mem))
         return torch.stack(out)
 
-    return written(
-        forward, fc1=nn.Linear(N, H), slstm=snn.SLSTM(H, H, threshold=0.1), fc2=nn.Linear(H, C)
-    ), events()
+    return written(forward, fc1=nn.Linear(N, H), slstm=snn.SLSTM(H, H, threshold=0.1), fc2=nn.Linear(H, C)), events()
 
 
 @idiom

@@ -23,9 +23,7 @@ def random(*shape: int, rate: float = 0.0) -> Tensor:
 class Layers(nn.Module):
     """One hidden layer and a readout, run by a function of both over time."""
 
-    def __init__(
-        self, hidden: nn.Module, run: Callable[[Any, Any], Any], *, first: nn.Module | None = None
-    ) -> None:
+    def __init__(self, hidden: nn.Module, run: Callable[[Any, Any], Any], *, first: nn.Module | None = None) -> None:
         super().__init__()
         self.fc1 = first or nn.Linear(INPUTS, HIDDEN)
         self.lif1, self.fc2, self.lif2 = hidden, nn.Linear(HIDDEN, CLASSES), snn.Leaky(beta=0.8)
@@ -116,9 +114,7 @@ IDIOMS = {
     "static image, counts": Idiom(kind(lambda: snn.Leaky(beta=0.8), static_counts), STATIC, binary=False),
     "lists": Idiom(kind(lambda: snn.Leaky(beta=0.8), as_lists), OVER_TIME),
     "dict": Idiom(kind(lambda: LAPICQUE(beta=0.8), as_dict), OVER_TIME),
-    "learnt": Idiom(
-        kind(lambda: snn.Leaky(beta=torch.rand(HIDDEN), learn_beta=True, learn_threshold=True)), OVER_TIME
-    ),
+    "learnt": Idiom(kind(lambda: snn.Leaky(beta=torch.rand(HIDDEN), learn_beta=True, learn_threshold=True)), OVER_TIME),
     "graded": Idiom(kind(lambda: snn.Leaky(beta=0.8, graded_spikes_factor=0.5)), OVER_TIME),
     "no delay": Idiom(kind(lambda: snn.Leaky(beta=0.8, reset_delay=False)), OVER_TIME),
     "inhibition": Idiom(kind(lambda: snn.Leaky(beta=0.8, inhibition=True)), OVER_TIME),
@@ -127,9 +123,7 @@ IDIOMS = {
     "recurrent": Idiom(kind(lambda: snn.RLeaky(0.8, linear_features=HIDDEN)), OVER_TIME),
     "one to one": Idiom(kind(lambda: snn.RSynaptic(0.5, 0.8, all_to_all=False, V=0.5)), OVER_TIME),
     "lstm": Idiom(kind(lambda: snn.SLSTM(HIDDEN, HIDDEN, threshold=0.05)), OVER_TIME),
-    "hidden states": Idiom(
-        lambda: hidden_output(Layers(snn.Leaky(0.8, init_hidden=True), hidden_states)), OVER_TIME
-    ),
+    "hidden states": Idiom(lambda: hidden_output(Layers(snn.Leaky(0.8, init_hidden=True), hidden_states)), OVER_TIME),
     "states left over": Idiom(
         lambda: has_run(hidden_output(Layers(snn.Leaky(0.8, init_hidden=True), left_over))), OVER_TIME
     ),

@@ -178,8 +178,7 @@ ODD: dict[str, tuple[Write, str]] = {
     "an object that runs": (
         members(
             x=with_header(
-                "{'descr': '|O', 'fortran_order': False, 'shape': (10,), }\n",
-                b"cos\nsystem\n(S'touch PWNED'\ntR.",
+                "{'descr': '|O', 'fortran_order': False, 'shape': (10,), }\n", b"cos\nsystem\n(S'touch PWNED'\ntR."
             )
         ),
         "nothing is unpickled",
@@ -221,14 +220,8 @@ ODD: dict[str, tuple[Write, str]] = {
     "groups of objects": (arrays(x=X, y=Y, groups=np.array([None] * 10)), "nothing is unpickled"),
     # spikes
     "spikes of unlike numbers": (spikes(time=TIME[:5]), "40, 5 and 40 numbers"),
-    "times of two axes": (
-        spikes(time=TIME.reshape(20, 2), sample=SAMPLE[:20], channel=CHANNEL[:20]),
-        "one axis",
-    ),
-    "channels of two axes": (
-        spikes(channel=CHANNEL.reshape(20, 2), time=TIME[:20], sample=SAMPLE[:20]),
-        "one axis",
-    ),
+    "times of two axes": (spikes(time=TIME.reshape(20, 2), sample=SAMPLE[:20], channel=CHANNEL[:20]), "one axis"),
+    "channels of two axes": (spikes(channel=CHANNEL.reshape(20, 2), time=TIME[:20], sample=SAMPLE[:20]), "one axis"),
     "a single time": (spikes(time=np.float64(1)), "one axis"),
     "times of words": (spikes(time=np.full(40, "a")), "numbers are needed"),
     "samples between": (spikes(sample=SAMPLE + 0.5), "whole number"),
@@ -248,10 +241,7 @@ ODD: dict[str, tuple[Write, str]] = {
     "a channel of 2^40": (spikes(channel=CHANNEL + 2**40), "at most"),
     "a channel of 2^63": (spikes(channel=CHANNEL.astype(np.uint64) + np.uint64(2**63)), "at most"),
     "a channel at the end of numbers": (spikes(channel=np.where(CHANNEL > 2, 1e300, CHANNEL)), "at most"),
-    "no spike at all": (
-        spikes(sample=SAMPLE[:0], time=TIME[:0], channel=CHANNEL[:0]),
-        "no sample has a spike",
-    ),
+    "no spike at all": (spikes(sample=SAMPLE[:0], time=TIME[:0], channel=CHANNEL[:0]), "no sample has a spike"),
     "zeros alone": (arrays(x=np.zeros((10, 5, 3)), y=Y), "no sample has a spike"),
 }
 """How each is written, and what the line about it has; an empty text says that it may be taken as well."""

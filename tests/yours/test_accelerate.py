@@ -49,9 +49,7 @@ def trained(network: nn.Module, run: Callable[..., Any], args: tuple[Any, ...]) 
         torch.manual_seed(10 + turn)
         inputs = [x.roll(turn, 0) for x in args]
         out = run(*inputs)
-        loss = sum(
-            (each * torch.linspace(-1, 1, each.numel()).view(each.shape)).sum() for each in tensors_in(out)
-        )
+        loss = sum((each * torch.linspace(-1, 1, each.numel()).view(each.shape)).sum() for each in tensors_in(out))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[union-attr]
         optimizer.step()
@@ -60,11 +58,7 @@ def trained(network: nn.Module, run: Callable[..., Any], args: tuple[Any, ...]) 
             if hasattr(module, "reset_mechanism_val") and module.init_hidden:
                 module.reset_mem()  # type: ignore[operator]
     kept = list(network.parameters())
-    return [
-        *outs,
-        kept,
-        [x for name, x in network.named_buffers() if "running" in name or "num_batches" in name],
-    ]
+    return [*outs, kept, [x for name, x in network.named_buffers() if "running" in name or "num_batches" in name]]
 
 
 @pytest.mark.one_in(6)
@@ -109,12 +103,7 @@ def test_evaluation_without_gradients_is_the_same(name: str) -> None:
 
 def test_the_example_leaves_the_network_as_it_was() -> None:
     """States, running means, counters, gradients and generators, also with noise and batch statistics."""
-    for name in (
-        "batch_norm_on_currents",
-        "noise_in_each_step",
-        "hidden_states_in_a_sequential",
-        "states_of_a_class",
-    ):
+    for name in ("batch_norm_on_currents", "noise_in_each_step", "hidden_states_in_a_sequential", "states_of_a_class"):
         network, args = drawn(IDIOMS[name])
         before = {key: value.clone() for key, value in network.named_buffers()}
         plain, draws = dict(vars(network)), torch.get_rng_state()

@@ -88,9 +88,7 @@ def test_plain_attributes_are_read_in_each_call(step: Callable[..., Tensor]) -> 
         same(fast, x)
 
 
-def test_values_in_containers_globals_and_closures_are_read_in_each_call(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_values_in_containers_globals_and_closures_are_read_in_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
     network = made(loop(nested), options={"inner": [1.0]})
     fast, x = accelerate(network, events()), events()
     network.options["inner"][0] = 4.0  # type: ignore[index, operator]
@@ -122,10 +120,7 @@ def test_weights_are_those_of_now_however_they_were_changed() -> None:
     network = made()
     fast, x = accelerate(network, events()), events()
     network.register_parameter("lif1_bias", nn.Parameter(torch.randn(H)))
-    other = {
-        key: value + 0.01 if value.is_floating_point() else value
-        for key, value in network.state_dict().items()
-    }
+    other = {key: value + 0.01 if value.is_floating_point() else value for key, value in network.state_dict().items()}
 
     class Doubled(nn.Module):
         """Twice a weight."""

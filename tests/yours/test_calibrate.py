@@ -146,10 +146,7 @@ def test_the_height_of_a_surrogate_is_divided_out(normalisation):
     """Expected: the width of peak 1."""
     words = (*WORDS, "surrogate=sigmoid")
     with_peak = sgbench.calibrate(*words)
-    assert (
-        sgbench.calibrate(*words, f"surrogate.normalisation={normalisation}").width_fwhm
-        == with_peak.width_fwhm
-    )
+    assert sgbench.calibrate(*words, f"surrogate.normalisation={normalisation}").width_fwhm == with_peak.width_fwhm
 
 
 @pytest.mark.parametrize("reset", ["attached", "detached"])

@@ -80,10 +80,7 @@ def compare(make: Any = Network, train: Any = (X, Y), **options: Any) -> Any:
     return sgbench.compare_in(
         make,
         train,
-        **(
-            {"surrogates": ["atan", "zero"], "seeds": 2, "epochs": 2, "time_first": True, "progress": False}
-            | options
-        ),
+        **({"surrogates": ["atan", "zero"], "seeds": 2, "epochs": 2, "time_first": True, "progress": False} | options),
     )
 
 
@@ -110,13 +107,9 @@ def test_runs_that_learn_nothing_are_told() -> None:
     parts = {"train": (X[:32], Y[:32]), "validation": (X[32:40], Y[32:40]), "test": (X[40:], Y[40:])}
     table = compare(surrogates=["atan"], seeds=2, epochs=1, lr=1e-9, **parts)
     (row,) = table.rows
-    expected = tuple(
-        seed for seed, accuracy in row.validation.items() if accuracy <= 0.5 + 2 * (0.25 / 8) ** 0.5
-    )
+    expected = tuple(seed for seed, accuracy in row.validation.items() if accuracy <= 0.5 + 2 * (0.25 / 8) ** 0.5)
     assert row.at_chance == expected != ()
-    said = (
-        f"atan seed {expected[0]}, are no better than guessing: nothing was learnt; sgbench.diagnose_module"
-    )
+    said = f"atan seed {expected[0]}, are no better than guessing: nothing was learnt; sgbench.diagnose_module"
     assert said in repr(table)
     assert said in table._repr_html_()
     assert "guessing" not in repr(OwnTable([replace(row, at_chance=())], guess=0.5))
@@ -282,10 +275,7 @@ def test_the_gradient_of_the_reset_is_set() -> None:
             ({"test": (X * float("nan"), Y)}, "sample 0 holds NaN or infinity"),
             ({"train": (X, Y * 0)}, "two classes at least"),
             ({"train": (X[:2], Y[:2])}, "no class with two of them"),
-            (
-                {"train": [(x[: 3 + k % 2], int(y)) for k, (x, y) in enumerate(zip(X, Y, strict=True))]},
-                "equal shapes",
-            ),
+            ({"train": [(x[: 3 + k % 2], int(y)) for k, (x, y) in enumerate(zip(X, Y, strict=True))]}, "equal shapes"),
             ({"groups": [0] * 48}, "all training samples are of one group"),
         ],
         3,

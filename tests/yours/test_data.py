@@ -146,8 +146,7 @@ class Endless(Dataset):  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["ragged", "events", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("traces", "spikes"))],
+    "kind", ["ragged", "events", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("traces", "spikes"))]
 )
 def test_data_larger_than_memory_are_streamed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: a fourth of what the samples take, counted by Python; must match what is prepared in memory."""
@@ -332,9 +331,7 @@ def test_the_command_writes_the_same_entry(capsys: pytest.CaptureFixture[str]) -
     assert added().name in capsys.readouterr().out
 
 
-def test_groups_of_a_file_are_not_divided_whatever_they_are_called(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_groups_of_a_file_are_not_divided_whatever_they_are_called(capsys: pytest.CaptureFixture[str]) -> None:
     """Must match: `groups`, found by itself. Must differ: a column named like an option, unless it is named."""
     owner = np.repeat(np.arange(3), [3, 4, 3])
     np.savez("named.npz", x=X, y=Y, groups=owner)

@@ -16,9 +16,7 @@ PJ = {price.operation: price.value_pj for price in load_targets()["horowitz_45nm
 
 def pooled_network() -> nn.Sequential:
     """Convolution, pooling and a dense layer, without biases: what is counted fits on one hand."""
-    return nn.Sequential(
-        nn.Conv1d(1, 2, 3, bias=False), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 2, bias=False)
-    )
+    return nn.Sequential(nn.Conv1d(1, 2, 3, bias=False), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 2, bias=False))
 
 
 class Spiking(nn.Module):
@@ -108,11 +106,7 @@ class Odd(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.odd, self.last = (
-            nn.Linear(3, 4, bias=False),
-            nn.PReLU(),
-            nn.Linear(4, 2, bias=False),
-        )
+        self.first, self.odd, self.last = (nn.Linear(3, 4, bias=False), nn.PReLU(), nn.Linear(4, 2, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(torch.cumsum(self.odd(self.first(x)), 1))

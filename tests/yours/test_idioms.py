@@ -34,9 +34,7 @@ def test_a_network_is_diagnosed_as_it_is_written(name: str) -> None:
     net, batch = made(name), IDIOMS[name].batch
     torch.manual_seed(0)
     found = sgbench.diagnose_module(net, batch, squares)
-    assert [layer.name for layer in found.layers] == (
-        ["lif1"] if name == "arguments by name" else ["lif1", "lif2"]
-    )
+    assert [layer.name for layer in found.layers] == (["lif1"] if name == "arguments by name" else ["lif1", "lif2"])
     assert all(layer.rate_per_step is not None for layer in found.layers)
     for layer in net.modules():
         if hasattr(layer, "reset_mem"):

@@ -108,19 +108,10 @@ class Own(Neuron):
 def test_neurons_of_the_catalogue_run_on_the_engine(make: Callable[[], nn.Module]) -> None:
     """Expected: a loop over `step` by hand, gradients too."""
     torch.manual_seed(0)
-    first, neuron, last, readout = (
-        nn.Linear(6, 5),
-        make(),
-        nn.Linear(5, 3),
-        sgbench.create("neuron/leaky_readout"),
-    )
+    first, neuron, last, readout = (nn.Linear(6, 5), make(), nn.Linear(5, 3), sgbench.create("neuron/leaky_readout"))
     nn.init.uniform_(first.weight, 0, 0.6)
     network, x = nn.Sequential(first, neuron, last, readout), inputs()
-    state, out_state, outs = (
-        neuron.initial_state(first(x[0])),
-        readout.initial_state(last(torch.zeros(3, 5))),
-        [],
-    )
+    state, out_state, outs = (neuron.initial_state(first(x[0])), readout.initial_state(last(torch.zeros(3, 5))), [])
     for now in x:
         spikes, state = neuron.step(first(now), state)
         out, out_state = readout.step(last(spikes), out_state)
@@ -155,9 +146,7 @@ def test_compiled_neurons_are_their_loop(kind: str, shape: tuple[int, ...]) -> N
     """Spikes and the gradient of currents, for a row of neurons and for images of them."""
     options = {"threshold": 0.5, "spike_grad": GRAD}
     neuron = snn.Leaky(0.8, **options) if kind == "leaky" else snn.Synaptic(0.7, 0.8, **options)
-    current = (
-        torch.randn(STEPS, BATCH, *shape, generator=torch.Generator().manual_seed(3)).mul(3).requires_grad_()
-    )
+    current = torch.randn(STEPS, BATCH, *shape, generator=torch.Generator().manual_seed(3)).mul(3).requires_grad_()
     states, outs, potentials = neuron.reset_mem(), [], []
     states = states if isinstance(states, tuple) else (states,)
     for now in current:

@@ -222,8 +222,7 @@ def test_the_engine_follows(mechanism: str) -> None:
     plain: Any
     fast: Any
     plain, fast = (
-        nn.Sequential(nn.Linear(INPUTS, HIDDEN), snn.Leaky(beta=0.8, reset_mechanism=mechanism))
-        for _ in range(2)
+        nn.Sequential(nn.Linear(INPUTS, HIDDEN), snn.Leaky(beta=0.8, reset_mechanism=mechanism)) for _ in range(2)
     )
     found: Any = {}
     nn.init.constant_(plain[0].weight, 0.6)

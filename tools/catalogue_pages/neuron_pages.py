@@ -50,9 +50,7 @@ def _subject(entry: Entry, protocol: dict[str, Any], surrogate: Surrogate) -> Su
     target = str(entry.target)
     drawn = torch.Generator().manual_seed(0)
     try:
-        neuron = construct(
-            "neuron", target, values["neuron"], surrogate=surrogate, features=1, generator=drawn
-        ).float()
+        neuron = construct("neuron", target, values["neuron"], surrogate=surrogate, features=1, generator=drawn).float()
     except SgbenchError as error:
         raise InputError(f"{entry.path}: {one_printable_line(error)}") from error
     module, _, name = target.rpartition(".")

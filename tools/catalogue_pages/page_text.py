@@ -93,10 +93,7 @@ def _property_table(subject: Subject) -> str:
         ("width at a tenth of the peak", number_text(found["width_10"], 4)),
         ("support", interval(surrogate.support)),
         ("corners and jumps at u =", listed_or_none(found["kinks"], 4)),
-        (
-            "primitive",
-            "yes, so a steepness can learn" if found["primitive"] else "none, so no steepness can learn",
-        ),
+        ("primitive", "yes, so a steepness can learn" if found["primitive"] else "none, so no steepness can learn"),
         ("random", "yes" if surrogate.stochastic else "no"),
         ("elementwise", "yes" if surrogate.elementwise else "no"),
         ("spikes", OUTPUTS[surrogate.output]),
@@ -108,12 +105,7 @@ def _property_table(subject: Subject) -> str:
 def preset_table(presets: Iterable[Entry]) -> str:
     """Presets of a canonical entry."""
     rows = [
-        (
-            f"{one.meta['library']} {one.meta.get('version', '')}",
-            f"`{_text(one, 'calls')}`",
-            said(one),
-            *_notes(one),
-        )
+        (f"{one.meta['library']} {one.meta.get('version', '')}", f"`{_text(one, 'calls')}`", said(one), *_notes(one))
         for one in presets
     ]
     return table(("library", "its call", "here", "conversion", "known bug"), rows)

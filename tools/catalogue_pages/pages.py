@@ -56,9 +56,7 @@ def default_folder() -> Path:
     """docs/catalogue beside conf/."""
     docs = conf_dir().parent / "docs"
     if not docs.is_dir():
-        raise InputError(
-            f"{docs} does not exist: pages are written in a checkout; or name a folder with --into"
-        )
+        raise InputError(f"{docs} does not exist: pages are written in a checkout; or name a folder with --into")
     return docs / "catalogue"
 
 
@@ -132,11 +130,7 @@ def subject(entry: Entry, known: Mapping[str, Entry], default: RunSpec) -> Subje
         defaults: Any = OmegaConf.to_container(tree, resolve=True)[GROUP]  # type: ignore[index, call-overload]
         made = construct(GROUP, target, defaults).float()
         neuron = construct(
-            "neuron",
-            default.targets["neuron"],
-            default.method.parameters["neuron"],
-            surrogate=made,
-            features=1,
+            "neuron", default.targets["neuron"], default.method.parameters["neuron"], surrogate=made, features=1
         )
     except (SgbenchError, OmegaConfBaseException) as error:
         raise InputError(f"{entry.path}: {one_printable_line(error)}") from error

@@ -24,8 +24,7 @@ def api_pages() -> Iterator[tuple[str, str]]:
     folders = (path.parent for package in (ENGINES, PACKAGE) for path in package.rglob("__init__.py"))
     rooms = sorted(filter(has_page, folders))
     lines = [
-        f"| [`{_dotted(room).removeprefix('sgbench.')}`]({page_of(room)}.md) | {_sentence(room)} |"
-        for room in rooms
+        f"| [`{_dotted(room).removeprefix('sgbench.')}`]({page_of(room)}.md) | {_sentence(room)} |" for room in rooms
     ]
     names = "\n".join([FIRST, "modules", *map(page_of, rooms)])
     yield (
@@ -65,9 +64,7 @@ def _python_page() -> str:
         kind = "autoclass" if inspect.isclass(getattr(sgbench, name)) else "autofunction"
         options = "   :no-index:\n" + ("   :members:\n" if kind == "autoclass" else "")
         parts.append(f"```{{eval-rst}}\n.. {kind}:: sgbench.{name}\n{options}```\n")
-    head = (
-        "# `import sgbench`\n\nWhat is named here is loaded by its first use, not by importing `sgbench`.\n\n"
-    )
+    head = "# `import sgbench`\n\nWhat is named here is loaded by its first use, not by importing `sgbench`.\n\n"
     return head + "\n".join(parts)
 
 

@@ -93,9 +93,7 @@ def turn(outside: Outside, name: str, source: list[str]) -> None:
     if not name.startswith(GENERATED):
         source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
     if name.startswith(TUTORIAL) and "{code-cell}" in source[0]:
-        source[0] += (
-            f"\n[This page as a notebook](outside:{name.removeprefix(TUTORIAL)}.ipynb), with its outputs.\n"
-        )
+        source[0] += f"\n[This page as a notebook](outside:{name.removeprefix(TUTORIAL)}.ipynb), with its outputs.\n"
     entry = CATALOGUE.fullmatch(name)
     if entry is not None:
         where = f"outside:../../../{entry.group(1)}s/{entry.group(2)}.html"

@@ -43,9 +43,7 @@ class Links(HTMLParser):
 
 def broken(site: Path) -> Iterator[str]:
     """Yield a line on each link of a site that leads nowhere, to an address of no form, or loads from elsewhere."""
-    pages = sorted(
-        page for page in site.rglob("*.html") if "_static" not in page.parts
-    )  # a theme's templates
+    pages = sorted(page for page in site.rglob("*.html") if "_static" not in page.parts)  # a theme's templates
     for page in pages:
         for target in dict.fromkeys(_read(page).targets):
             if SCHEME.match(target):

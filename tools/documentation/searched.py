@@ -39,8 +39,5 @@ def objects(known: Any) -> Iterator[Findable]:
     for name, each in sorted(known.items()):
         if not each.aliased:
             yield Findable(
-                name.rpartition(".")[2],
-                f"docs/{each.docname}.html#{each.node_id}",
-                OBJECTS,
-                f"{each.objtype} {name}",
+                name.rpartition(".")[2], f"docs/{each.docname}.html#{each.node_id}", OBJECTS, f"{each.objtype} {name}"
             )

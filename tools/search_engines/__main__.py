@@ -116,13 +116,9 @@ def place_of(word: str) -> tuple[int, int]:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command, and return 1 if something differs."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.search_engines",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m tools.search_engines", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--minutes", type=float, default=1.0, help="after which no case is begun (default: 1)"
-    )
+    parser.add_argument("--minutes", type=float, default=1.0, help="after which no case is begun (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of the cases (default: 0)")
     parser.add_argument("--cases", type=int, help="how many at most (default: as many as there is time for)")
     parser.add_argument("--case", type=place_of, metavar="SEED:NUMBER", help="check this one alone")

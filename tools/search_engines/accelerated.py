@@ -40,9 +40,7 @@ class Accelerated:
     seed: int
 
     def __str__(self) -> str:
-        chain = " ".join(
-            f"{name}(reset={reset},width={n},bias={bias})" for name, reset, n, bias in self.layers
-        )
+        chain = " ".join(f"{name}(reset={reset},width={n},bias={bias})" for name, reset, n, bias in self.layers)
         front = " ".join(self.images)
         return f"accelerate: {front} {chain} {self.optimizer} density={self.density} seed={self.seed}"
 
@@ -52,9 +50,7 @@ class Accelerated:
         module = self._module(random)
         theirs, ours = module, copy.deepcopy(module)
         fast = sgbench.accelerate(sgbench.unroll(ours))
-        optimizers = [
-            getattr(torch.optim, self.optimizer)(net.parameters(), lr=0.01) for net in (theirs, ours)
-        ]
+        optimizers = [getattr(torch.optim, self.optimizer)(net.parameters(), lr=0.01) for net in (theirs, ours)]
         for turn in range(ROUNDS):
             shape = IMAGE if self.images else (WIDTH,)
             x = (torch.rand(STEPS, BATCH, *shape, generator=random) < self.density).double()
@@ -78,17 +74,13 @@ class Accelerated:
         modules = [FRONT[name]() for name in self.images]
         with torch.no_grad():
             shaped = [module for module in modules if not hasattr(module, "reset_mechanism_val")]
-            before = (
-                nn.Sequential(*copy.deepcopy(shaped))(torch.zeros(1, *IMAGE)).numel() if shaped else WIDTH
-            )
+            before = nn.Sequential(*copy.deepcopy(shaped))(torch.zeros(1, *IMAGE)).numel() if shaped else WIDTH
         for name, reset, width, bias in self.layers:
             options: dict[str, Any] = {"linear_features": width} if name.startswith("R") else {}
             options |= {"alpha": 0.8} if "Synaptic" in name else {}
             surrogate = sgbench.create("surrogate/atan")
             modules.append(nn.Linear(before, width, bias=bias))
-            modules.append(
-                getattr(snn, name)(beta=0.9, reset_mechanism=reset, spike_grad=surrogate, **options)
-            )
+            modules.append(getattr(snn, name)(beta=0.9, reset_mechanism=reset, spike_grad=surrogate, **options))
             before = width
         network = nn.Sequential(*modules).double()
         for weight in network.parameters():
@@ -153,9 +145,7 @@ def random_chain(random: Random) -> Accelerated:
         layers.append((name, reset, random.choice((1, 3, 8)), random.random() < HALF))
     optimizer = random.choice(("Adam", "SGD", "Adamax"))
     front = random.choice(FRONTS) if random.random() < HALF else ()
-    return Accelerated(
-        tuple(layers), front, optimizer, random.choice((0.1, 0.5, 1.0)), random.randrange(1000)
-    )
+    return Accelerated(tuple(layers), front, optimizer, random.choice((0.1, 0.5, 1.0)), random.randrange(1000))
 
 
 HALF = 0.5

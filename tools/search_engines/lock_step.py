@@ -71,9 +71,7 @@ def side_by_side(specs: Sequence[RunSpec]) -> Course:
     """Train runs as the replicas of one process."""
     members: list[Replica] = []
     for place, spec in enumerate(specs):
-        members.append(
-            Replica(place, spec, members[0].parts.data if members else None, Code(None, None, {}, ""))
-        )
+        members.append(Replica(place, spec, members[0].parts.data if members else None, Code(None, None, {}, "")))
     lockstep, shared = Lockstep(members), SharedBatches(members)
     yield tuple(_moment("at first", one.training) for one in members)
     for epoch in range(specs[0].method.protocol.epochs):
@@ -83,9 +81,7 @@ def side_by_side(specs: Sequence[RunSpec]) -> Course:
             _raise(lockstep.train_batch([batches[one.spec.seed, epoch] for one in members]))
             yield tuple(_moment(f"epoch {epoch}, batch {place}", one.training) for one in members)
         _raise(lockstep.check_optimizer())
-        yield tuple(
-            _validate(one.training, shared.evaluation(one.parts.data, "validation")) for one in members
-        )
+        yield tuple(_validate(one.training, shared.evaluation(one.parts.data, "validation")) for one in members)
     moments = []
     for one in members:
         with one.parts.data.last_step():

@@ -10,12 +10,7 @@ from sgbench.neurons.base import RESET_GRADIENTS, RESETS
 from sgbench.neurons.quantity import LEARN
 from tools.search_engines.runs import CONF, Run
 
-SMALL = (
-    "protocol.name=search_v1",
-    "protocol.steps=12",
-    "protocol.precision=float64",
-    "trainer.progress=false",
-)
+SMALL = ("protocol.name=search_v1", "protocol.steps=12", "protocol.precision=float64", "trainer.progress=false")
 SPIKES = (
     "dataset=randman_small dataset.classes=3 dataset.alpha=2 dataset.samples=[4,3,2] "
     "dataset.tau_s=0.01 dataset.duration_s=0.012 encoder=binned"

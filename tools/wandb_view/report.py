@@ -23,8 +23,7 @@ def panels(settings: Sequence[str], score: str) -> list[Any]:
     axes = [wr.SummaryMetric(key) for key in (*settings, "validation/accuracy", score)]
     return [
         wr.ParallelCoordinatesPlot(
-            title=" x ".join(settings),
-            columns=[wr.ParallelCoordinatesPlotColumn(metric=axis) for axis in axes],
+            title=" x ".join(settings), columns=[wr.ParallelCoordinatesPlotColumn(metric=axis) for axis in axes]
         ),
         wr.ScatterPlot(
             title="score against spikes per inference",
@@ -33,10 +32,7 @@ def panels(settings: Sequence[str], score: str) -> list[Any]:
             log_x=True,
         ),
         wr.ScatterPlot(
-            title=f"score over {settings[0]}",
-            x=wr.SummaryMetric(settings[0]),
-            y=wr.SummaryMetric(score),
-            log_x=True,
+            title=f"score over {settings[0]}", x=wr.SummaryMetric(settings[0]), y=wr.SummaryMetric(score), log_x=True
         ),
         *(wr.LinePlot(title=key, x="epoch", y=[key]) for key in HISTORIES),
     ]

@@ -20,12 +20,7 @@ from sgbench.errors import InputError
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 EVENT = np.dtype(
-    {
-        "names": ["t", "x", "y", "p"],
-        "formats": ["<i8", "<i2", "<i2", "u1"],
-        "offsets": [0, 8, 10, 12],
-        "itemsize": 16,
-    }
+    {"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "u1"], "offsets": [0, 8, 10, 12], "itemsize": 16}
 )
 MOST_BYTES = 1 << 28  # of an unpacked packet
 NOT_COMPRESSED, LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH = range(5)  # the header's codes of compression

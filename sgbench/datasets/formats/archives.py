@@ -83,14 +83,7 @@ def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
 def _require_inside(archive: Path, name: str) -> str:
     """Return an archive member's name as a relative path; raise InputError if it leads out of the folder."""
     path = PurePosixPath(name)
-    if (
-        path.is_absolute()
-        or ".." in path.parts
-        or "\\" in name
-        or ":" in name
-        or "\0" in name
-        or not path.parts
-    ):
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name or not path.parts:
         raise InputError(f"{archive}: member {name!r} leads out of the folder; not unpacked")
     return path.as_posix()
 
@@ -103,9 +96,7 @@ def _members(archive: Path) -> Iterator[Member]:
                 if info.is_dir():
                     continue
                 if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-                    raise InputError(
-                        f"{archive}: member {info.filename!r} is a link or a device; not unpacked"
-                    )
+                    raise InputError(f"{archive}: member {info.filename!r} is a link or a device; not unpacked")
                 yield Member(info.filename, info.file_size, lambda info=info: zip_file.open(info))
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar_file:

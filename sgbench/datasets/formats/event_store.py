@@ -72,9 +72,7 @@ class Writer:
         last = int(time_us[-1]) if len(time_us) else 0
         duration_us = last + 1 if recording.duration_us is None else recording.duration_us
         if last > duration_us:
-            raise InputError(
-                f"{recording.name}: a spike at {last} us lies behind its end at {duration_us} us"
-            )
+            raise InputError(f"{recording.name}: a spike at {last} us lies behind its end at {duration_us} us")
         for file, numbers in zip(self.files, (channel, time_us), strict=True):
             file.write(numbers.astype(np.int32).tobytes())
         self.indptr.append(self.indptr[-1] + len(channel))

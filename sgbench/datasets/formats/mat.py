@@ -29,9 +29,7 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise InputError(
-                f"{path}: {size} bytes, at most {MAX_BYTES} are read; it is not the published file"
-            )
+            raise InputError(f"{path}: {size} bytes, at most {MAX_BYTES} are read; it is not the published file")
         _require_numbers({name: (shape, kind) for name, shape, kind in whosmat(path)}, names, path)
         variables = loadmat(path, variable_names=list(names), appendmat=False)
         return {name: np.asarray(variables[name]) for name in names}
@@ -59,13 +57,9 @@ def _require_numbers(held: dict[str, tuple[tuple[int, ...], str]], names: Sequen
     """
     for name in names:
         if name not in held:
-            raise InputError(
-                f"{path}: has no array '{name}'; it is cut off, or another file than the published one"
-            )
+            raise InputError(f"{path}: has no array '{name}'; it is cut off, or another file than the published one")
         shape, kind = held[name]
         if kind not in NUMERIC:
             raise InputError(f"{path}: '{name}' is {kind}, not numbers; nothing else is read")
         if min(shape) < 0 or math.prod(shape) > MAX_VALUES:
-            raise InputError(
-                f"{path}: '{name}' declares {shape}, more than {MAX_VALUES} values; fetch it again"
-            )
+            raise InputError(f"{path}: '{name}' declares {shape}, more than {MAX_VALUES} values; fetch it again")

@@ -48,9 +48,7 @@ def _member(
     if info is None:
         raise InputError(f"{path}: has no array '{name}'; it is another file than the published one")
     if info.file_size > MAX_BYTES:
-        raise InputError(
-            f"{path}: array '{name}' unpacks to {info.file_size} bytes, at most {MAX_BYTES} are read"
-        )
+        raise InputError(f"{path}: array '{name}' unpacks to {info.file_size} bytes, at most {MAX_BYTES} are read")
     with archive.open(info) as file:
         shape, is_columns_first, dtype = header(file, info.file_size, f"{path}: array '{name}'")
         data = file.read(MAX_BYTES)

@@ -36,9 +36,7 @@ def numbers_in(data: bytes, name: str) -> Any:
         *(ArithmeticError, RecursionError, MemoryError),
     ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{name}: not a pickle of plain numbers ({reason[:120]}); nothing in it is run"
-        ) from None
+        raise InputError(f"{name}: not a pickle of plain numbers ({reason[:120]}); nothing in it is run") from None
 
 
 def _require_small_memo(data: bytes) -> None:

@@ -44,6 +44,4 @@ def _require_form(file: Any, path: Path, rate_hz: int) -> None:
             f"it is another file than the published one"
         )
     if file.getnframes() > MOST_S * rate_hz:
-        raise InputError(
-            f"{path}: declares more than {MOST_S:g} s; it is another file than the published one"
-        )
+        raise InputError(f"{path}: declares more than {MOST_S:g} s; it is another file than the published one")

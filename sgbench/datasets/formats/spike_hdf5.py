@@ -36,9 +36,7 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
     with _open(path) as file:
         times, units = _require_lists(file, path, TIMES, "f"), _require_lists(file, path, UNITS, "iu")
         if not len(times) == len(units) == len(labels):
-            raise InputError(
-                f"{path}: {len(times)} lists of times, {len(units)} of units, {len(labels)} labels"
-            )
+            raise InputError(f"{path}: {len(times)} lists of times, {len(units)} of units, {len(labels)} labels")
         chosen = np.asarray(rows, np.int64)
         for part in np.split(chosen, range(AT_ONCE, len(chosen), AT_ONCE)):
             try:
@@ -51,9 +49,7 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
                 raise InputError(f"{path}: cut off or damaged ({error}); fetch it again") from error
 
 
-def _recording(
-    path: Path, row: int, time_s: NDArray[Any], unit: NDArray[Any], label: int, classes: int
-) -> Recording:
+def _recording(path: Path, row: int, time_s: NDArray[Any], unit: NDArray[Any], label: int, classes: int) -> Recording:
     """Make a recording of the times and units [spikes] of the sample with index `row`.
 
     Raise InputError if the label is not below `classes`, or a time is not finite.

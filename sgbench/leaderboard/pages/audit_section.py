@@ -81,11 +81,7 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
             "(all their finished seeds were trained again; hypergeometric)."
         )
     share = PERCENT * largest_share(len(drawn), found=failed)
-    rule = (
-        "Clopper and Pearson"
-        if failed
-        else f"the rule of three: {PERCENT * RULE_OF_THREE / len(drawn):.1f} %"
-    )
+    rule = "Clopper and Pearson" if failed else f"the rule of three: {PERCENT * RULE_OF_THREE / len(drawn):.1f} %"
     seeds = "of their finished seeds" if is_all else f"of the finished seeds of the {rows} rows"
     at_random = "" if is_all else ", if the rows were drawn at random"
     return (

@@ -24,12 +24,7 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
 
 def _cells(row: MethodRow, board: Board) -> list[str]:
     """Write the cells of one baseline, a dash for what is unknown."""
-    cells = [
-        code(row.label),
-        row.method_id,
-        board.measure.summary(row.score),
-        seeds_of(row),
-    ]
+    cells = [code(row.label), row.method_id, board.measure.summary(row.score), seeds_of(row)]
     cells += [_lead(row, board), number_text(row.costs.synaptic_operations.value)]
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
     cells += [NONE if energy is None else number_text(energy.value) for energy in energies]

@@ -137,28 +137,20 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         METHOD,
         {"brief": "method"},
-        lambda row: BoardCell(
-            breakable(row.label) + ("" if board.is_data_accepted else f", data {data_state(row)}")
-        ),
+        lambda row: BoardCell(breakable(row.label) + ("" if board.is_data_accepted else f", data {data_state(row)}")),
         is_number=False,
     )
     yield BoardColumn(
         METHOD,
         {"page": "surrogate", "site": "method"},
         lambda row: BoardCell(
-            row.surrogate,
-            notes=(*marks, Note(OTHER_DATA)) if board.has_other_data(row) else marks,
-            is_code=True,
+            row.surrogate, notes=(*marks, Note(OTHER_DATA)) if board.has_other_data(row) else marks, is_code=True
         ),
         lambda row: {
             "surrogate": row.surrogate,
             **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
             **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
-            **(
-                {}
-                if board.is_data_accepted
-                else {"data": data_state(row), "data_sha256": " ".join(row.data_sha256)}
-            ),
+            **({} if board.is_data_accepted else {"data": data_state(row), "data_sha256": " ".join(row.data_sha256)}),
         },
         is_number=False,
     )
@@ -226,9 +218,7 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
             lambda row: BoardCell(solved_text(row, board), solved_share(row, board).share),
             lambda row: _solved_values(row, board),
         )
-    yield BoardColumn(
-        ACCURACY, values=lambda row: {f"{name}_seed_{seed}": row.scores.get(seed) for seed in seeds()}
-    )
+    yield BoardColumn(ACCURACY, values=lambda row: {f"{name}_seed_{seed}": row.scores.get(seed) for seed in seeds()})
 
 
 def _solved_values(row: MethodRow, board: Board) -> dict[str, Value]:
@@ -323,9 +313,7 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
         notes=claimed,
     )
     if handed_in:
-        yield BoardColumn(
-            PROVENANCE, {"page": "settings tried", "site": "settings tried"}, _tried, notes=claimed
-        )
+        yield BoardColumn(PROVENANCE, {"page": "settings tried", "site": "settings tried"}, _tried, notes=claimed)
         yield BoardColumn(
             PROVENANCE,
             {"page": "division", "site": "division"},
@@ -333,10 +321,7 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
             is_number=False,
         )
         yield BoardColumn(
-            PROVENANCE,
-            {"page": "checked", "site": "checked"},
-            lambda row: BoardCell(trust_text(row)),
-            is_number=False,
+            PROVENANCE, {"page": "checked", "site": "checked"}, lambda row: BoardCell(trust_text(row)), is_number=False
         )
     yield BoardColumn(PROVENANCE, {"page": "records"}, lambda row: BoardCell(row.method_id), is_number=False)
 

@@ -101,9 +101,7 @@ def _stability_section(board: Board) -> Iterator[str]:
     lines = []
     for row in rows:
         duels = [by_pair.get((row.method_id, name)) for name in names]
-        cells = [
-            "" if name == row.method_id else share_text(duel) for name, duel in zip(names, duels, strict=True)
-        ]
+        cells = ["" if name == row.method_id else share_text(duel) for name, duel in zip(names, duels, strict=True)]
         mean = mean_share(by_pair, row.method_id)
         lines.append([code(row.label), row.method_id, *cells, NONE if mean is None else f"{100 * mean:.0f}"])
     yield grid(header, lines, text_columns=2)

@@ -71,9 +71,7 @@ def find_row(board: Board, name: str) -> MethodRow:
             names = ", ".join(f"{row.method_id} {row.label}" for row in matches[:6])
             raise InputError(f"'{name}' names {len(matches)} methods; give an id: {names}")
     known = [row.method_id for row in rows] + [row.surrogate.partition("(")[0] for row in rows]
-    raise InputError(
-        f"{board.protocol.name} has no method '{name}'; {suggest(name, set(known), 'sgbench board show')}"
-    )
+    raise InputError(f"{board.protocol.name} has no method '{name}'; {suggest(name, set(known), 'sgbench board show')}")
 
 
 def why_no_samples(reference: ProtocolReference) -> str | None:
@@ -113,11 +111,7 @@ def explain(
         answer,
         *([solved_sentence(a, b, board)] if has_solved(board) else []),
         _improvement(a, b, measure),
-        *(
-            [f"Sample by sample nothing is said: {no_samples}."]
-            if no_samples
-            else _on_samples(a, b, hits, board)
-        ),
+        *([f"Sample by sample nothing is said: {no_samples}."] if no_samples else _on_samples(a, b, hits, board)),
         _costs(a, b, board),
         *energy,
         f"{more_seeds} {NOETHER}",
@@ -222,9 +216,7 @@ def _score_sentence(name: str, row: MethodRow, board: Board) -> str:
     return f"{name}: {text(summary.mean)} % right on the test split over {seeds}{failed}{ends}."
 
 
-def _answer(
-    verdict: str, comparison: Comparison, adjusted: float | None, pairs: int, measure: Measure
-) -> str:
+def _answer(verdict: str, comparison: Comparison, adjusted: float | None, pairs: int, measure: Measure) -> str:
     """Write which method is better, with the difference, its interval and its p-values.
 
     `adjusted` is the p-value after Holm's correction for so many `pairs`; None if one method has no rank.
@@ -237,19 +229,11 @@ def _answer(
         NO_DIFFERENCE: "A and B do not differ significantly",
     }[verdict]
     between = measure.ends(comparison)
-    ends = (
-        "the same in every seed"
-        if between is None
-        else "95 % interval {} to {}".format(*map(measure.text, between))
-    )
+    ends = "the same in every seed" if between is None else "95 % interval {} to {}".format(*map(measure.text, between))
     how = (
-        f"paired by {len(comparison.shared)} seeds"
-        if comparison.shared
-        else "unpaired, since no two seeds are shared"
+        f"paired by {len(comparison.shared)} seeds" if comparison.shared else "unpaired, since no two seeds are shared"
     )
-    corrected = (
-        "" if adjusted is None else f", and p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
-    )
+    corrected = "" if adjusted is None else f", and p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
     return (
         f"{lead}: {'B' if measure.is_loss else 'A'} minus {'A' if measure.is_loss else 'B'} is "
         f"{_difference_text(comparison.difference, measure)} ({ends}), t-test {how}, "

@@ -58,12 +58,8 @@ def _against_matched(name: str, row: MethodRow, energies: Matched, board: Board)
     return " ".join(
         [
             f"In an average step {name} uses {number_text(100 * energies.rate)} % of its connections.",
-            *_compared(
-                shown, f"the same network without spikes ({PASSES[energies.passes]})", quantised=False
-            ),
-            *_compared(
-                shown, f"that network with activations of {energies.activation_bits} bits", quantised=True
-            ),
+            *_compared(shown, f"the same network without spikes ({PASSES[energies.passes]})", quantised=False),
+            *_compared(shown, f"that network with activations of {energies.activation_bits} bits", quantised=True),
             *_won(name, energies),
         ]
     )

@@ -183,9 +183,7 @@ class Listings:
         reference = self._references.of(name)
         if name not in self._provenances:
             folder = self._root / name
-            self._provenances[name] = without_other_scores(
-                read_provenances(folder), folder, reference.measure
-            )
+            self._provenances[name] = without_other_scores(read_provenances(folder), folder, reference.measure)
             self._findings += self._provenances[name].findings
         return Listing(division_of(record.method, reference), self._provenances[name].of(record.method_id))
 

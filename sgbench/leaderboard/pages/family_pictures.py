@@ -21,10 +21,7 @@ def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCur
 
     return [
         TuningCurve(
-            family.name,
-            scaled(family.expected_test),
-            scaled(family.expected_low),
-            scaled(family.expected_high),
+            family.name, scaled(family.expected_test), scaled(family.expected_low), scaled(family.expected_high)
         )
         for family in families
     ]

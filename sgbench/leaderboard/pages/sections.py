@@ -77,10 +77,7 @@ def _seed_table(board: Board) -> str:
     """Write the table of each ranked method's score at every seed."""
     seeds = sorted({seed for row in board.rows for seed in row.scores})
     measure = board.measure
-    rows = [
-        [code(row.label), row.method_id, *(_seed_text(row, seed, measure) for seed in seeds)]
-        for row in board.rows
-    ]
+    rows = [[code(row.label), row.method_id, *(_seed_text(row, seed, measure) for seed in seeds)] for row in board.rows]
     unit = ", loss" if measure.is_loss else ", %"
     return grid(["method", "id", *(f"seed {seed}{unit}" for seed in seeds)], rows, text_columns=2)
 
@@ -210,9 +207,7 @@ def _outsider_table(board: Board) -> str:
 def _outside_text(provenance: MethodProvenance) -> str:
     """Write how a result of outside code was verified, or why it was withdrawn or superseded."""
     notice = provenance.notice
-    return (
-        checked_text(provenance, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
-    )
+    return checked_text(provenance, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
 
 
 def _retired_table(rows: Sequence[MethodRow], measure: Measure) -> str:
@@ -283,12 +278,9 @@ def statements(board: Board) -> list[str]:
 def _about_score(board: Board) -> str:
     """Explain the column of scores: how mean and interval are computed."""
     if board.measure.is_loss:
-        return (
-            "Loss is the mean over seeds, less is better, with a 95 % interval: Student's t on the logarithm."
-        )
+        return "Loss is the mean over seeds, less is better, with a 95 % interval: Student's t on the logarithm."
     return (
-        "Accuracy is the mean over seeds with a 95 % interval: Student's t on the logit, which ends within 0 and "
-        "100 %."
+        "Accuracy is the mean over seeds with a 95 % interval: Student's t on the logit, which ends within 0 and 100 %."
     )
 
 
@@ -304,9 +296,7 @@ def _at_chance(board: Board) -> str:
     """Explain which seeds are at chance; the sentence before names the score of guessing."""
     if board.measure.is_loss:
         return "A seed is at chance whose test loss is no less than that."
-    return (
-        "A seed is at chance whose test accuracy is at most two standard errors of the test set above that."
-    )
+    return "A seed is at chance whose test accuracy is at most two standard errors of the test set above that."
 
 
 def _budget(board: Board) -> str:
@@ -315,9 +305,7 @@ def _budget(board: Board) -> str:
     if space is not None:
         ranges = "; ".join(f"{key} {search_range.text}" for key, search_range in space.items())
         most = "any number of" if budget is None else f"up to {budget:,}"
-        return (
-            f"A method may have tried {most} settings of these numbers alone, chosen on validation: {ranges}."
-        )
+        return f"A method may have tried {most} settings of these numbers alone, chosen on validation: {ranges}."
     if budget is None:
         return (
             "The protocol sets no tuning budget: each method ran with the settings shown, and a difference between "

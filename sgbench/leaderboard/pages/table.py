@@ -39,11 +39,7 @@ def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) 
         f"# {board.protocol.name}",
         prose(board.protocol.about),
         f"Shared settings: {shared}. Parameters that are null or false are left out." if shared else "",
-        *(
-            _table(board.rows, board, link)
-            if board.rows
-            else [f"{without_rows(board).capitalize()}; see below."]
-        ),
+        *(_table(board.rows, board, link) if board.rows else [f"{without_rows(board).capitalize()}; see below."]),
         *_claimed(board, link),
         *sections(board),
         *energy_sections(board),

@@ -36,9 +36,7 @@ def outsider_table(board: Board) -> Table:
     columns, *rows = outsider_cells(board)
     name, score, seeds, checked = columns
     heads = (*texts(name), *numbers(score, seeds), *texts(checked))
-    return Table(
-        f"From outside of {board.protocol.name}", heads, tuple(tuple(map(Cell, row)) for row in rows)
-    )
+    return Table(f"From outside of {board.protocol.name}", heads, tuple(tuple(map(Cell, row)) for row in rows))
 
 
 def add_outsiders(console: Console, board: Board, *, spacious: bool) -> None:

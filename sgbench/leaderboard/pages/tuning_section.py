@@ -67,9 +67,7 @@ def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, mea
 
 def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
     """Average validation accuracies, or negated validation losses, over the seeds of a setting."""
-    scores = [
-        -(trial.validation_loss or 0.0) if is_loss else trial.validation_accuracy or 0.0 for trial in trials
-    ]
+    scores = [-(trial.validation_loss or 0.0) if is_loss else trial.validation_accuracy or 0.0 for trial in trials]
     return math.fsum(scores) / len(scores)
 
 

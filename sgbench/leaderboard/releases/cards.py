@@ -109,9 +109,7 @@ def _citation(name: str, commit: str, created_utc: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _readme(
-    name: str, commit: str, created_utc: str, rows: Sequence[ReleasedRow], changes: Sequence[RowChange]
-) -> str:
+def _readme(name: str, commit: str, created_utc: str, rows: Sequence[ReleasedRow], changes: Sequence[RowChange]) -> str:
     """Write README.md of a release: its boards, and the changes since the release before."""
     boards = Counter(row.protocol for row in rows)
     lines = [
@@ -124,17 +122,13 @@ def _readme(
         "",
         f"{counted(len(rows), 'row')} of {counted(len(boards), 'board')}:",
         "",
-        markdown(
-            ["board", "rows"], [[board, str(count)] for board, count in sorted(boards.items())], numbers=[1]
-        ),
+        markdown(["board", "rows"], [[board, str(count)] for board, count in sorted(boards.items())], numbers=[1]),
         "",
         "## Since the release before",
         "",
     ]
     if changes:
-        table = [
-            [change.kind, change.protocol, change.method_id, change.method, change.said] for change in changes
-        ]
+        table = [[change.kind, change.protocol, change.method_id, change.method, change.said] for change in changes]
         lines.append(markdown(["what", "board", "id", "method", "rank and score"], table, numbers=[]))
     else:
         lines.append("No row is new, withdrawn or moved, or there was no release before.")

@@ -42,10 +42,7 @@ def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
 
 
 def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
-    tree = {
-        board.protocol.name: {row.method_id: _metrics(row, board) for _, row in board.parts()}
-        for board in boards
-    }
+    tree = {board.protocol.name: {row.method_id: _metrics(row, board) for _, row in board.parts()} for board in boards}
     return (json.dumps({"neurobench": VERSION, "boards": tree}, indent=1, sort_keys=True) + "\n").encode()
 
 

@@ -20,14 +20,7 @@ from sgbench.leaderboard.store.index import read_index
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RecordTree, protocols, read_methods
 from sgbench.records.files import read_bytes, to_json
-from sgbench.records.release import (
-    MAX_FILE_BYTES,
-    EarlierRelease,
-    Release,
-    ReleasedFile,
-    ReleasedRow,
-    RowChange,
-)
+from sgbench.records.release import MAX_FILE_BYTES, EarlierRelease, Release, ReleasedFile, ReleasedRow, RowChange
 from sgbench.tables.values import as_csv
 
 BOARDS = "leaderboards"
@@ -99,9 +92,7 @@ def row_changes(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> 
             kind, text = "moved", f"{_rank_and_score(was)}; then {_rank_and_score(now)}"
         else:
             continue
-        yield RowChange(
-            kind=kind, protocol=row.protocol, method_id=row.method_id, method=row.method, said=text
-        )
+        yield RowChange(kind=kind, protocol=row.protocol, method_id=row.method_id, method=row.method, said=text)
 
 
 def _rank_and_score(row: ReleasedRow) -> str:

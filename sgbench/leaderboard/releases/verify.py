@@ -36,9 +36,7 @@ def release_folder(release: UnpackedRelease) -> Iterator[Path]:
 def verify_release(release: UnpackedRelease) -> list[Finding]:
     """Rebuild every file of a release from its records, and return a finding for each file that differs."""
     manifest = release.manifest
-    heading = ReleaseHeading(
-        manifest.name, manifest.commit, manifest.created_utc, manifest.sgbench, manifest.since
-    )
+    heading = ReleaseHeading(manifest.name, manifest.commit, manifest.created_utc, manifest.sgbench, manifest.since)
     with release_folder(release) as root:
         if not root.is_dir():
             return [Finding(BOARDS, "is not in the release")]
@@ -66,9 +64,7 @@ def update(path: Path, *, sha256: str | None = None) -> Registry:
     if layout == "registry" and read_registry(in_use).created_utc >= manifest.created_utc:
         raise InputError(f"{path}: is not newer than {read_registry(in_use)}, which stays")
     with release_folder(release) as root:
-        registry = make_registry(
-            root, commit=manifest.commit, created_utc=manifest.created_utc, release=manifest.name
-        )
+        registry = make_registry(root, commit=manifest.commit, created_utc=manifest.created_utc, release=manifest.name)
     write_atomic(updated_path(), pack(registry))
     return registry
 

@@ -98,9 +98,7 @@ def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
         cells += [number(value, f"{100 * value:.2f}") for value in means]
         rows.append((*cells, *([Cell(" ".join(map(str, family.settings)))] if varies else [])))
     columns += (Column("settings, task by task", group=EACH),) if varies else ()
-    caption = (
-        "Scores between guessing (0 %) and perfection (100 %), each by the setting that validation selects"
-    )
+    caption = "Scores between guessing (0 %) and perfection (100 %), each by the setting that validation selects"
     return Table(caption, columns, tuple(rows), is_filtered=len(rows) > 1)
 
 

@@ -67,10 +67,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         evidence,
         (*_doubts_of_advice(sources), *_doubts(boards, sources)),
         tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if _has_a_second(board)),
-        tuple(
-            _duel(board, _best_other(board, sources), control)
-            for board, control in _controls(boards, sources)
-        ),
+        tuple(_duel(board, _best_other(board, sources), control) for board, control in _controls(boards, sources)),
         _powers(boards),
     )
 
@@ -133,9 +130,7 @@ def _best_families(comparison: AcrossTasks, sources: Sources) -> list[FamilySumm
 
     Where ranks are missing it is the one with the best mean; where all are controls, controls count.
     """
-    own = [family for family in comparison.families if not sources.is_control(family.name)] or [
-        *comparison.families
-    ]
+    own = [family for family in comparison.families if not sources.is_control(family.name)] or [*comparison.families]
     if comparison.ranks is None:
         return own[:1]
     best = min(family.mean_rank for family in own if family.mean_rank is not None)
@@ -155,9 +150,7 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
     ranks = comparison.ranks
     if ranks is None:
         return
-    mean_ranks = {
-        family.name: family.mean_rank for family in comparison.families if family.mean_rank is not None
-    }
+    mean_ranks = {family.name: family.mean_rank for family in comparison.families if family.mean_rank is not None}
     best = min(mean_ranks, key=lambda name: (mean_ranks[name], name))
     yield (
         f"{best} has the best mean rank, {mean_ranks[best]:.2f} of {len(mean_ranks)}; mean ranks less than "
@@ -299,13 +292,8 @@ def _control_cells(control: BoardDuel | None) -> tuple[Cell, Cell]:
 
 def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
     """Make the panels of the picture that shows the comparisons of `duels_table`."""
-    panels = {
-        "the first minus the second": answer.seconds,
-        "best surrogate minus best control": answer.controls,
-    }
-    return tuple(
-        ForestColumn(title, tuple(map(_forest_mark, duels))) for title, duels in panels.items() if duels
-    )
+    panels = {"the first minus the second": answer.seconds, "best surrogate minus best control": answer.controls}
+    return tuple(ForestColumn(title, tuple(map(_forest_mark, duels))) for title, duels in panels.items() if duels)
 
 
 def _forest_mark(duel: BoardDuel) -> ForestMark:

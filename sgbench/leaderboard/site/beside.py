@@ -54,19 +54,13 @@ class SiteExtras:
 
     advice: tuple[Advice, ...] = ()  # one for each kind of network
     has_docs: bool = False  # whether the documentation is, or will be, in docs/ of the site
-    pictures: Mapping[str, Path] = field(
-        default_factory=dict
-    )  # maps paths on the site to pictures of entries
+    pictures: Mapping[str, Path] = field(default_factory=dict)  # maps paths on the site to pictures of entries
     waiting: tuple[Submission, ...] = ()  # pending submissions
 
 
 def pictures_in(catalogue: Path) -> dict[str, Path]:
     """Map the paths on the site of entries' pictures to the drawn pictures in a folder, which need not exist."""
-    return {
-        f"{group}s/{path.name}": path
-        for group in PICTURED
-        for path in sorted((catalogue / group).glob("*.svg"))
-    }
+    return {f"{group}s/{path.name}": path for group in PICTURED for path in sorted((catalogue / group).glob("*.svg"))}
 
 
 def pictures_of(listed: Iterable[str], site: Path, drawn: Mapping[str, Path]) -> dict[str, Path]:

@@ -49,9 +49,7 @@ def build_site(
         raise InputError(f"--into {into}: lies inside {root}, where folders are protocols; choose another")
     sources = read_sources(root, references=references, commit=commit, extras=extras)
     written = write_site(into, site_files(sources), has_docs=extras.has_docs)
-    return BuiltSite(
-        str(into), len(sources.boards), len(sources.shown), written.files, written.bytes, sources.findings
-    )
+    return BuiltSite(str(into), len(sources.boards), len(sources.shown), written.files, written.bytes, sources.findings)
 
 
 def check_site(

@@ -29,9 +29,7 @@ def method_overrides(method: Method, reference: ProtocolReference, experiments: 
     overrides = [] if experiment is None else [f"experiment={experiment}"]
     overrides.append(f"protocol={name}")
     ours = reference.method
-    differing = {
-        group: method.choices[group] for group in GROUPS if method.choices[group] != ours.choices[group]
-    }
+    differing = {group: method.choices[group] for group in GROUPS if method.choices[group] != ours.choices[group]}
     overrides += choice_overrides(differing)
     if not same(method.clip_norm, ours.clip_norm):
         overrides.append(f"clip_norm={hydra_value(method.clip_norm)}")

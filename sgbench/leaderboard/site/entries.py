@@ -93,11 +93,7 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoi
     ranks: dict[str, dict[str, list[ChartPoint]]] = {}
     known = sources.group(group)
     for method_id, shown in sources.shown.items():
-        choice, row, name = (
-            sources.by_id[method_id].method.choices[group],
-            shown.row,
-            shown.board.protocol.name,
-        )
+        choice, row, name = (sources.by_id[method_id].method.choices[group], shown.row, shown.board.protocol.name)
         last = len(shown.board.rows) - 1
         if choice in known and row.rank is not None and last:
             boards = ranks.setdefault(canonical_name(known[choice]), {})
@@ -105,9 +101,7 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoi
             label = f"{name}: {row.label}, rank {rank_text(row)} of {last + 1}"
             points = boards.setdefault(name, [])
             link = method_path(name, method_id)
-            points.append(
-                ChartPoint((low + high) / 2, [*boards].index(name), label, link, x_ends=(low, high))
-            )
+            points.append(ChartPoint((low + high) / 2, [*boards].index(name), label, link, x_ends=(low, high)))
     return ranks
 
 
@@ -193,11 +187,7 @@ def _entry_page(
     has_docs: bool,
 ) -> Page:
     """Build the page of an entry."""
-    columns = (
-        *texts("protocol", "method"),
-        *numbers("rank", "of"),
-        *texts("alike", "score", "result", "not ranked"),
-    )
+    columns = (*texts("protocol", "method"), *numbers("rank", "of"), *texts("alike", "score", "result", "not ranked"))
     shown = best_of_each(results)
     caption = f"Results of {entry.name}"
     is_cut = len(shown) < len(results)
@@ -257,8 +247,7 @@ def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
 
 def _numbers(entry: Entry) -> Table:
     rows = tuple(
-        (Cell(name, is_code=True), Cell(default_text(value), is_code=True))
-        for name, value in entry.parameters.items()
+        (Cell(name, is_code=True), Cell(default_text(value), is_code=True)) for name, value in entry.parameters.items()
     )
     return Table("Numbers and their defaults", texts("number", "default"), rows)
 

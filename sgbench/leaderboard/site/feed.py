@@ -75,19 +75,13 @@ def _score(row: MethodRow, board: Board) -> str:
     return f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}"
 
 
-def _notices(
-    board: Board, method_id: str, title: str, provenance: MethodProvenance, link: str
-) -> Iterator[Event]:
+def _notices(board: Board, method_id: str, title: str, provenance: MethodProvenance, link: str) -> Iterator[Event]:
     """Yield an event for the notice on a method, if there is one."""
     notice = provenance.notice
     if notice is not None:
         key = f"{notice.kind}/{board.protocol.name}/{method_id}"
         yield Event(
-            key,
-            in_seconds(notice.created_utc),
-            f"{board.protocol.name}: {title} {notice.kind}",
-            notice.reason,
-            link,
+            key, in_seconds(notice.created_utc), f"{board.protocol.name}: {title} {notice.kind}", notice.reason, link
         )
 
 

@@ -49,8 +49,6 @@ class Page:
     values: Mapping[str, object]
     section: str = ""  # path of the page's entry in the navigation
     downloads: tuple[Download, ...] = field(default=())
-    tables: Mapping[str, Table] = field(
-        default_factory=dict
-    )  # maps names to tables that are also written as files
+    tables: Mapping[str, Table] = field(default_factory=dict)  # maps names to tables that are also written as files
     kind: str = "page"  # as the search names it
     words: str = ""  # search terms besides `title` and `about`

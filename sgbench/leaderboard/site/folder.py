@@ -104,14 +104,10 @@ def require_ours(into: Path) -> None:
         return
     known = listed(into)
     if known is None:
-        raise InputError(
-            f"--into {into}: holds other files and is no site; choose another folder, or empty it"
-        )
+        raise InputError(f"--into {into}: holds other files and is no site; choose another folder, or empty it")
     other = next((path for path in found_in(into) if path not in known and path != MANIFEST), None)
     if other is not None:
-        raise InputError(
-            f"--into {into}: {other} is no file of the site and would be lost; move it away first"
-        )
+        raise InputError(f"--into {into}: {other} is no file of the site and would be lost; move it away first")
 
 
 def listed(folder: Path) -> dict[str, str] | None:

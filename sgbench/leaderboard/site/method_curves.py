@@ -30,9 +30,7 @@ def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "")
         first = _chart(records, "validation accuracy", lambda epoch: epoch.validation_accuracy, "share")
     loss = _chart(records, "training loss", lambda epoch: epoch.train_loss, "positive")
     note = f"; {claim}" if claim else ""
-    caption = (
-        f"Every epoch of every seed{note}. The mean and its 95 % interval are of the epochs that all have."
-    )
+    caption = f"Every epoch of every seed{note}. The mean and its 95 % interval are of the epochs that all have."
     return Charts(caption, (first, loss))
 
 
@@ -62,9 +60,7 @@ def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
 
 def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> ChartPoint:
     """Make the point of the seeds' mean at one epoch, with its interval; values are multiplied by `unit`."""
-    is_inside = all(
-        value > 0 and (scale != "share" or value < 1) for value in values
-    )  # else the scale has no end
+    is_inside = all(value > 0 and (scale != "share" or value < 1) for value in values)  # else the scale has no end
     summary = summarise(values, scale=scale if is_inside else "real")
     ends = None if summary.ends is None else (unit * summary.ends[0], unit * summary.ends[1])
     y = unit * summary.mean

@@ -65,9 +65,7 @@ def layer_table(records: Sequence[RunRecord]) -> Table | None:
     return Table("Layers on the test split, an inference, means over seeds", columns, rows)
 
 
-def _layer(
-    name: str, activity: Sequence[LayerActivity], counts: Sequence[tuple[LayerCounts, int]]
-) -> tuple[Cell, ...]:
+def _layer(name: str, activity: Sequence[LayerActivity], counts: Sequence[tuple[LayerCounts, int]]) -> tuple[Cell, ...]:
     """Make the cells of one layer, from its activity and its (counts, samples counted) of each seed."""
     rates = [
         (mean([layer.rate_hz for layer in activity]), 1.0),
@@ -147,11 +145,7 @@ def verification_table(row: MethodRow, board: Board) -> Table | None:
     if not checks:
         return None
     measure = board.measure
-    columns = (
-        *texts("tier", "passed", "by", "seeds"),
-        *numbers("claimed", "verified"),
-        *texts("what was found"),
-    )
+    columns = (*texts("tier", "passed", "by", "seeds"), *numbers("claimed", "verified"), *texts("what was found"))
     rows = tuple(
         (
             Cell(check.tier),
@@ -185,10 +179,7 @@ def provenance_table(records: Sequence[RunRecord], *, claim: str = "") -> Table:
             Cell(inert(provenance.processor)),
             Cell(inert(provenance.python)),
             Cell(inert(provenance.versions.get("torch", NONE))),
-            Cell(
-                NONE if provenance.data_sha256 is None else provenance.data_sha256[:SHOWN_COMMIT],
-                is_code=True,
-            ),
+            Cell(NONE if provenance.data_sha256 is None else provenance.data_sha256[:SHOWN_COMMIT], is_code=True),
         )
         rows.append(row)
     return Table(f"Provenance, {claim}" if claim else "Provenance", columns, tuple(rows))

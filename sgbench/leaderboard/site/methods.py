@@ -86,11 +86,7 @@ def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
 
 
 def _page(
-    records: Sequence[RunRecord],
-    curves: Charts,
-    shown: ShownRow,
-    sources: Sources,
-    experiment_names: Sequence[str],
+    records: Sequence[RunRecord], curves: Charts, shown: ShownRow, sources: Sources, experiment_names: Sequence[str]
 ) -> Page:
     """Build the page of one method."""
     row, board = shown.row, shown.board
@@ -166,9 +162,7 @@ def _choices(method: Method, sources: Sources) -> Table:
         if choice == NOTHING and not method.parameters[group]:
             continue
         page = sources.page_of(PAGED[group], choice) if group in PAGED else None
-        parameters = ", ".join(
-            f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items()
-        )
+        parameters = ", ".join(f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items())
         rows.append((Cell(group), Cell(inert(choice), link=page, is_code=True), Cell(parameters or NONE)))
     if method.clip_norm is not None:
         rows.append((Cell("clip_norm"), Cell(NONE), Cell(f"{method.clip_norm:g}")))

@@ -66,15 +66,9 @@ def _submission_cells(head: Submission, sources: Sources) -> tuple[Cell, ...]:
     """Make the cells of a submission that no maintainer has accepted yet."""
     boards = {board.protocol.name for board in sources.boards}
     method = head.method
-    name = (
-        head.name if method is None else surrogate_call(method.label, method.parameters.get("surrogate", {}))
-    )
+    name = head.name if method is None else surrogate_call(method.label, method.parameters.get("surrogate", {}))
     return (
-        Cell(
-            head.protocol,
-            link=protocol_path(head.protocol) if head.protocol in boards else None,
-            is_code=True,
-        ),
+        Cell(head.protocol, link=protocol_path(head.protocol) if head.protocol in boards else None, is_code=True),
         Cell(name, is_code=method is not None),
         Cell(head.contact),
         Cell(in_seconds(head.created_utc)[:10]),
@@ -104,9 +98,7 @@ def _missing(row: MethodRow) -> Iterator[str]:
     if provenance.failed is not None:
         yield f"nothing: it failed when it was {provenance.failed.tier}"
         return
-    run_again = {
-        seed for check in provenance.verifications if check.tier == "reinferred" for seed in check.seeds
-    }
+    run_again = {seed for check in provenance.verifications if check.tier == "reinferred" for seed in check.seeds}
     if not run_again.issuperset(row.finished):
         yield RUN_AGAIN
     if provenance.repeats is not None and provenance.repeats.outcome == "loose":

@@ -54,8 +54,7 @@ def _ranks(board: Board) -> Iterator[Charts]:
     ranked = [_scored(row, board) for row in board.rows if row.rank is not None]
     if len(ranked) >= MIN_SETTINGS:
         caption = (
-            "The ranks that each method may have, from paired tests with Holm's correction. Letters: "
-            f"{ABOUT_LETTERS}."
+            f"The ranks that each method may have, from paired tests with Holm's correction. Letters: {ABOUT_LETTERS}."
         )
         yield rank_charts(ranked, caption=caption)
 
@@ -89,9 +88,7 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
     for target in board.targets:
         energies = [row.costs.energies[target.name].dynamic_nj for row in rows]
         priced = [
-            Estimate(interval.value, interval.low, interval.high)
-            for interval in energies
-            if interval is not None
+            Estimate(interval.value, interval.low, interval.high) for interval in energies if interval is not None
         ]
         if len(priced) == len(rows) and len(set(priced)) > 1:
             yield FrontPanel(target.name + (" (a part)" if target.missing else ""), tuple(priced), None)

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sgbench.leaderboard.pages.columns import (
-    ACCURACY,
-    METHOD,
-    BoardCell,
-    BoardColumn,
-    Note,
-    cells_of,
-    columns_in,
-)
+from sgbench.leaderboard.pages.columns import ACCURACY, METHOD, BoardCell, BoardColumn, Note, cells_of, columns_in
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import method_path
 from sgbench.tables import NONE, Notes
@@ -28,12 +20,8 @@ def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table
     for row in rows:
         link = method_path(board.protocol.name, row.method_id)
         cells = enumerate(cells_of(columns, row))
-        lines.append(
-            tuple(_cell(cell, notes, link if index == name_column else None) for index, cell in cells)
-        )
-    return Table(
-        caption, heads, tuple(lines), head=name_column, notes=tuple(notes.texts), is_filtered=len(rows) > 1
-    )
+        lines.append(tuple(_cell(cell, notes, link if index == name_column else None) for index, cell in cells))
+    return Table(caption, heads, tuple(lines), head=name_column, notes=tuple(notes.texts), is_filtered=len(rows) > 1)
 
 
 def _head(column: BoardColumn, notes: Notes) -> Column:

@@ -169,9 +169,7 @@ def _outsiders(board: Board) -> Table:
     for outsider in board.outsiders:
         submission, notice = outsider.provenance.submission, outsider.provenance.notice
         checked = (
-            checked_text(outsider.provenance, outside=True)
-            if notice is None
-            else f"{notice.kind}: {notice.reason}"
+            checked_text(outsider.provenance, outside=True) if notice is None else f"{notice.kind}: {notice.reason}"
         )
         code = None if submission is None else address(submission.code)
         line = (

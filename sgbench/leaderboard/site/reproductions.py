@@ -47,9 +47,7 @@ class Reproductions:
 def read_reproductions(path: Path) -> Reproductions | None:
     """Read the page of reproductions; None if it has no table of the expected form."""
     text = read_bytes(path).decode()
-    lines = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
-    ]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     if not lines or VERDICT not in lines[0]:
         return None
     head, rows = lines[0], _with_names(lines[2:])
@@ -132,9 +130,7 @@ def _charts(rows: list[dict[str, str]]) -> Charts:
         ends = ((mean - spread) / number, (mean + spread) / number) if spread else None
         agrees = row[VERDICT] == AGREES
         ratio = mean / number
-        points[agrees].append(
-            ChartPoint(ratio, len(names), f"{label}, {value_text(ratio)} times as much", x_ends=ends)
-        )
+        points[agrees].append(ChartPoint(ratio, len(names), f"{label}, {value_text(ratio)} times as much", x_ends=ends))
         names.append(f"{row['reproduction']}: {row['figure']}")
     series = (
         Series("agrees", tuple(points[True]), tone="good"),

@@ -54,9 +54,7 @@ class Sources:
     @cached_property
     def shown(self) -> dict[str, ShownRow]:
         """Index all shown rows by the id of their method."""
-        return {
-            row.method_id: ShownRow(board, row, part) for board in self.boards for part, row in board.parts()
-        }
+        return {row.method_id: ShownRow(board, row, part) for board in self.boards for part, row in board.parts()}
 
     @cached_property
     def by_id(self) -> dict[str, Measured]:
@@ -66,9 +64,7 @@ class Sources:
     @cached_property
     def ranked(self) -> dict[str, list[Measured]]:
         """Map each protocol to the methods that its board ranks."""
-        return {
-            board.protocol.name: [self.by_id[row.method_id] for row in board.rows] for board in self.boards
-        }
+        return {board.protocol.name: [self.by_id[row.method_id] for row in board.rows] for board in self.boards}
 
     @cached_property
     def surrogates(self) -> dict[str, Entry]:
@@ -106,9 +102,7 @@ class Sources:
         return folder if (folder / "index.md").is_file() else None
 
 
-def read_sources(
-    root: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS
-) -> Sources:
+def read_sources(root: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS) -> Sources:
     """Read the sources of a site from a leaderboards folder."""
     boards = show(RecordTree(root, "leaderboards", references))
     return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, extras)

@@ -24,9 +24,7 @@ def study_charts(sources: Sources) -> dict[str, Charts]:
             try:
                 found |= charts_of_json(read_bytes(path))
             except ValueError as error:
-                raise InputError(
-                    f"{path}: holds no charts; write it again with python -m study report"
-                ) from error
+                raise InputError(f"{path}: holds no charts; write it again with python -m study report") from error
     return found
 
 
@@ -44,15 +42,7 @@ def charts_pages(sources: Sources) -> Iterator[Page]:
         about = next(iter(drawings.values())).caption
         links.append((path, title, about))
         values = {"charts": drawings, "study": study}
-        yield Page(
-            path,
-            title,
-            f"{title}, as studies measured it.",
-            "measured.html",
-            values,
-            "index.html",
-            words=about,
-        )
+        yield Page(path, title, f"{title}, as studies measured it.", "measured.html", values, "index.html", words=about)
     if links:
         about = "Charts of studies: widths, learning rates and rules, passing steps, advice under a budget."
         values = {"links": links, "study": study}

@@ -39,11 +39,7 @@ STATISTICS = Table(
                 "an interval: from one plus the methods that are better to all less those that are worse",
                 "Mogstad et al. 2024",
             ),
-            (
-                "letters (alike)",
-                ABOUT_LETTERS,
-                "Demšar 2006",
-            ),
+            ("letters (alike)", ABOUT_LETTERS, "Demšar 2006"),
             (
                 "several tasks",
                 "interquartile mean with a bootstrap within tasks, Friedman's test and Nemenyi's distance",
@@ -112,10 +108,7 @@ def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
             "chart": laid_out(measured_charts(predictions_of(verdicts), MEASURED_CAPTION)),
             "targets": prices,
             "prices": [
-                plain(sentence)
-                for target in targets.values()
-                if target.on_boards
-                for sentence in evidence(target)
+                plain(sentence) for target in targets.values() if target.on_boards for sentence in evidence(target)
             ],
         },
         "energy.html",

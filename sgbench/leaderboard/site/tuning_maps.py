@@ -25,9 +25,7 @@ def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Drawing]
 def board_maps(board: Board, sources: Sources) -> list[Drawing]:
     """Draw validation scores over each number that was tried, with a line for each method of a board."""
     rows = (*board.rows, *board.claimed)
-    return _charts(
-        {row.label: _tried(row, board, sources) for row in rows}, board, "of every method with a log"
-    )
+    return _charts({row.label: _tried(row, board, sources) for row in rows}, board, "of every method with a log")
 
 
 def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) -> list[Drawing]:
@@ -62,9 +60,7 @@ def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
         return {}
     names = dict.fromkeys(name for trial in log.trials for name in trial.settings if len(trial.settings) == 1)
     method = sources.by_id[row.method_id].method
-    points_by_name = {
-        name: _points(name, log.trials, method, is_loss=board.measure.is_loss) for name in names
-    }
+    points_by_name = {name: _points(name, log.trials, method, is_loss=board.measure.is_loss) for name in names}
     return {name: points for name, points in points_by_name.items() if len(points) > 1}
 
 
@@ -82,9 +78,7 @@ def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss
         score = trial.validation_loss if is_loss else trial.validation_accuracy
         if value is not None and score is not None:
             scores.setdefault(value, []).append(score if is_loss else 100 * score)
-    return [
-        (value, mean_score) for value in sorted(scores) if (mean_score := mean(scores[value])) is not None
-    ]
+    return [(value, mean_score) for value in sorted(scores) if (mean_score := mean(scores[value])) is not None]
 
 
 def _own(name: str, method: Method) -> float | None:

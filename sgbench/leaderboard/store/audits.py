@@ -9,14 +9,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.reading import Finding, finding
-from sgbench.leaderboard.store.repeats import (
-    ROUNDING,
-    Repeats,
-    is_close,
-    judge_claims,
-    judge_scores,
-    tolerance_for,
-)
+from sgbench.leaderboard.store.repeats import ROUNDING, Repeats, is_close, judge_claims, judge_scores, tolerance_for
 from sgbench.records.audit import Audit, AuditSession, Retraining, Tolerance
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
@@ -110,11 +103,7 @@ def _outcome(audit: Audit, method_id: str, handed_in: Collection[str]) -> tuple[
     if solved_from is not None and seeds < MIN_SOLVED:
         return "", "", None
     passed, statement = judge(retrainings, audit.tolerance, is_loss=is_loss)
-    return (
-        "agrees" if passed else "differs",
-        statement,
-        audit.tolerance.score if solved_from is None else None,
-    )
+    return ("agrees" if passed else "differs", statement, audit.tolerance.score if solved_from is None else None)
 
 
 def tolerance_in_use(audit: Audit) -> Tolerance | None:
@@ -123,11 +112,7 @@ def tolerance_in_use(audit: Audit) -> Tolerance | None:
     if known is None or not is_close(known, 1):
         return audit.tolerance
     return Tolerance(
-        score=tolerance_for(known),
-        spread=known.spread,
-        pairs=known.repeats,
-        basis="remade",
-        solved_from=None,
+        score=tolerance_for(known), spread=known.spread, pairs=known.repeats, basis="remade", solved_from=None
     )
 
 
@@ -172,8 +157,7 @@ def _judge_solved(retrainings: Sequence[Retraining], solved_from: float) -> tupl
     """Compare how many seeds solve the task in the records and after retraining; return agreement and statement."""
     first = {retraining.seed: retraining for retraining in reversed(retrainings)}
     claimed, again = (
-        sum(getattr(retraining, name) >= solved_from for retraining in first.values())
-        for name in ("claimed", "again")
+        sum(getattr(retraining, name) >= solved_from for retraining in first.values()) for name in ("claimed", "again")
     )
     p = _p_differs(claimed, again, len(first))
     statement = (
@@ -190,12 +174,7 @@ def _p_differs(claimed: int, again: int, seeds: int) -> float:
 
 
 def tolerance_of(
-    differences: Sequence[float],
-    seeds: Sequence[Sequence[float]],
-    *,
-    least: float,
-    solved_from: float,
-    widest: float,
+    differences: Sequence[float], seeds: Sequence[Sequence[float]], *, least: float, solved_from: float, widest: float
 ) -> Tolerance:
     r"""Compute the largest difference between a retrained seed and its claim, from retrained runs of a board.
 
@@ -241,9 +220,7 @@ def claim_problems(audit: Audit, scores: Mapping[str, Mapping[int, float]], path
     for method_id, done in by_method(audit).items():
         for _, retraining in done:
             recorded = scores.get(method_id, {}).get(retraining.seed)
-            if recorded is None or not math.isclose(
-                recorded, retraining.claimed, rel_tol=ROUNDING, abs_tol=ROUNDING
-            ):
+            if recorded is None or not math.isclose(recorded, retraining.claimed, rel_tol=ROUNDING, abs_tol=ROUNDING):
                 recorded_text = "no record" if recorded is None else f"{recorded:.9g}"
                 yield Finding(
                     str(path),

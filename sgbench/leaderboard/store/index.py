@@ -64,9 +64,7 @@ class ShardReader:
         lines = self.lines(place.shard)
         line = lines[place.line - 1] if place.line <= len(lines) else b""
         if hashlib.sha256(line).hexdigest() != place.sha256:
-            raise InputError(
-                f"{self.path(place.shard)}: line {place.line} is not what {INDEX} names; {REMEDY}"
-            )
+            raise InputError(f"{self.path(place.shard)}: line {place.line} is not what {INDEX} names; {REMEDY}")
         return line
 
 

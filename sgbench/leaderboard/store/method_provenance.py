@@ -50,9 +50,7 @@ class MethodProvenance:
     passed_over: str | None = None  # why none of its seeds was retrained
     fresh: tuple[FreshScore, ...] = ()  # scores of its weights on samples drawn later
     repeats: Repeats | None = None  # its seeds that were trained again
-    earlier: tuple[
-        Verification, ...
-    ] = ()  # trainings of a seed known beforehand: they prove nothing if passed
+    earlier: tuple[Verification, ...] = ()  # trainings of a seed known beforehand: they prove nothing if passed
     is_own: bool = False  # whether the maintainers handed it in themselves
 
     @property
@@ -72,12 +70,8 @@ class MethodProvenance:
             return True
         if self.submission is None or self.is_own:
             return False
-        run_again = {
-            seed for check in self.verifications if check.tier == "reinferred" for seed in check.seeds
-        }
-        return not run_again.issuperset(finished) or not (
-            self.is_repeated(finished) or self.passed_over is not None
-        )
+        run_again = {seed for check in self.verifications if check.tier == "reinferred" for seed in check.seeds}
+        return not run_again.issuperset(finished) or not (self.is_repeated(finished) or self.passed_over is not None)
 
     def is_repeated(self, finished: Collection[int]) -> bool:
         """Return whether all seeds that had to be were trained again, and agree with their claims."""
@@ -111,9 +105,7 @@ class Provenances:
 def read_provenances(folder: Path) -> Provenances:
     """Read submissions, verifications, notices and audit from the folder of one protocol."""
     findings: list[Finding] = []
-    submissions = {
-        submission.method_id: submission for submission in _read(folder, SUBMISSIONS, Submission, findings)
-    }
+    submissions = {submission.method_id: submission for submission in _read(folder, SUBMISSIONS, Submission, findings)}
     notices = {notice.method_id: notice for notice in _read(folder, NOTICES, Notice, findings)}
     checks: dict[str, list[Verification]] = {}
     earlier: dict[str, list[Verification]] = {}

@@ -151,17 +151,13 @@ def same_steps(one: PredictionTable, other: PredictionTable) -> bool:
     return np.array_equal(first, second)
 
 
-def require_claim(
-    predictions: PredictionTable, claim: ScoreClaim, name: str, *, loss: float | None = None
-) -> None:
+def require_claim(predictions: PredictionTable, claim: ScoreClaim, name: str, *, loss: float | None = None) -> None:
     """Raise an `InputError` that names both scores unless predictions or outputs give the claimed score."""
     if isinstance(predictions, Predictions):
         _require_accuracy(predictions, claim, name)
         return
     if len(predictions.output) != claim.samples:
-        raise InputError(
-            f"{name}: has {len(predictions.output)} samples, but the record claims {claim.samples}"
-        )
+        raise InputError(f"{name}: has {len(predictions.output)} samples, but the record claims {claim.samples}")
     assert loss is not None  # noqa: S101 - computed wherever there are outputs
     if not math.isclose(loss, _stated(claim.loss, "loss", name), rel_tol=SAME_LOSS):
         raise InputError(f"{name}: gives a loss of {loss:.6g}, but the record claims {claim.loss:.6g}")
@@ -178,9 +174,7 @@ def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) ->
     """Raise an `InputError` unless predictions give the claimed accuracy on the claimed count of answers."""
     if (claim.labels is None) != (predictions.steps is None):
         fact = "no step has a class of its own" if claim.labels else "each step has a class of its own"
-        raise InputError(
-            f"{name}: its record states {claim.labels or 'no'} labels, but {fact}; make it again"
-        )
+        raise InputError(f"{name}: its record states {claim.labels or 'no'} labels, but {fact}; make it again")
     count, accuracy = claim.labels or claim.samples, _stated(claim.accuracy, "accuracy", name)
     if len(predictions.target) != count or abs(predictions.accuracy - accuracy) > ROUNDING:
         raise InputError(

@@ -66,9 +66,7 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
     """Split a table into its first line and the other lines."""
     if b"\r" in data:
-        raise InputError(
-            f"{name}: its lines end in CR LF; write them with one newline, as lineterminator='\\n'"
-        )
+        raise InputError(f"{name}: its lines end in CR LF; write them with one newline, as lineterminator='\\n'")
     try:
         first, *others = data.decode("ascii").split("\n")
     except UnicodeDecodeError as error:
@@ -83,9 +81,7 @@ def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str)
     """Parse the lines of a table, each of which must match `line_of`, as an array of numbers [lines, columns]."""
     for number, line in enumerate(body):
         if not line_of.fullmatch(line) or line.count(",") != columns - 1:
-            raise InputError(
-                f"{name}: not a table of predictions: line {number + 2} is not {columns} numbers"
-            )
+            raise InputError(f"{name}: not a table of predictions: line {number + 2} is not {columns} numbers")
     return np.array([line.split(",") for line in body], dtype=np.float64)
 
 
@@ -114,9 +110,7 @@ def other_columns(name: str, header: str, wanted: str) -> InputError:
     """Return the error about a table whose first line names other columns than the wanted ones."""
     shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
-    return InputError(
-        f"{name}: the first line names other columns; needed: {wanted}; found: {printable(shown)}"
-    )
+    return InputError(f"{name}: the first line names other columns; needed: {wanted}; found: {printable(shown)}")
 
 
 def _checked(table: Floats, classes: int, name: str) -> Predictions:

@@ -14,14 +14,7 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.index import INDEX, LinePlace, RowSeed, ShardReader, read_index
 from sgbench.leaderboard.store.prediction_tables import check_predictions
-from sgbench.leaderboard.store.reading import (
-    ChoosesSettingsError,
-    Finding,
-    Layout,
-    RecordFile,
-    RecordReader,
-    finding,
-)
+from sgbench.leaderboard.store.reading import ChoosesSettingsError, Finding, Layout, RecordFile, RecordReader, finding
 from sgbench.leaderboard.store.sources import require_same_source, row_beside, source_of
 from sgbench.leaderboard.store.stored import RECORDS, AnotherRecordError, StoredRecords, record_path
 from sgbench.paths import JUDGED, RECORD, whole_name
@@ -107,9 +100,7 @@ def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
     yield from read_files(files, tree)
 
 
-def candidates(
-    root: Path, *, layout: Layout, only: str | None = None
-) -> tuple[list[RecordFile], list[Finding]]:
+def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[list[RecordFile], list[Finding]]:
     """List where the records of a tree should be, those of a method next to each other, and findings for the rest.
 
     In a leaderboards folder these are files, and lines of shards that its indices name.
@@ -215,8 +206,7 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     remove_abandoned(board_dir)  # files of a killed process
     results = [
-        add_runs(read_runs(source, references=references), board_dir, check=check_predictions)
-        for source in sources
+        add_runs(read_runs(source, references=references), board_dir, check=check_predictions) for source in sources
     ]
     return RecordsAdded(
         tuple(target for result in results for target in result.added),

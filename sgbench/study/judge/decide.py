@@ -54,9 +54,7 @@ def decide(differences: Mapping[str, Floats], margin: float = MARGIN) -> dict[st
     >>> verdicts["deep"].word, verdicts["deep"].seeds, verdicts["recurrent"].word
     ('better', 5, 'open')
     """
-    return {
-        name: _decide_regime(name, table, len(differences), margin) for name, table in differences.items()
-    }
+    return {name: _decide_regime(name, table, len(differences), margin) for name, table in differences.items()}
 
 
 def _decide_regime(name: str, table: Floats, regimes: int, margin: float) -> RegimeVerdict:

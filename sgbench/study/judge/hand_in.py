@@ -32,9 +32,7 @@ def hand_in(court: Court, to: Path, author: Author, references: References) -> t
     return tuple(lines)
 
 
-def _submit(
-    court: Court, trial: TaskTrial, to: Path, author: Author, references: References
-) -> SubmissionSummary:
+def _submit(court: Court, trial: TaskTrial, to: Path, author: Author, references: References) -> SubmissionSummary:
     """Train the missing runs of one task, and make its submission."""
     first = next(iter(trial.report[OWN_BEST].values())).record
     reference = references.of(first.protocol)

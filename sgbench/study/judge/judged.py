@@ -76,9 +76,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     names, map_seeds = _tasks_and_map_seeds(tasks, titles(summary))
     candidate = Candidate.of(overrides, config_dirs)
     judged = judged_tasks(load_study(STUDY).study, summary, names)
-    folders = TrialFolders(
-        runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets)
-    )
+    folders = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
     options: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
     court = Court(candidate, judged, folders, map_seeds=map_seeds, **options)
     court.require_possible(calibrated=calibrated)

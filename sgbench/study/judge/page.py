@@ -62,9 +62,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
     parts += ["## How it was decided", _how(result)]
     numbers = {
         "candidate": list(result.candidate.overrides),
-        "verdicts": {
-            kind: [asdict(verdict) for verdict in by_regime.values()] for kind, by_regime in verdicts.items()
-        },
+        "verdicts": {kind: [asdict(verdict) for verdict in by_regime.values()] for kind, by_regime in verdicts.items()},
         "tasks": {trial.task.name: _numbers(trial) for trial in result.tasks},
     }
     return {
@@ -318,11 +316,8 @@ def _numbers(trial: TaskTrial) -> dict[str, object]:
         "reference": trial.task.best_known.surrogate,
         "own_best": dict(trial.cell),
         "map": {
-            f"{width:g}": {seed: run.validation for seed, run in runs.items()}
-            for width, runs in trial.map.items()
+            f"{width:g}": {seed: run.validation for seed, run in runs.items()} for width, runs in trial.map.items()
         },
-        "test": {
-            kind: {seed: run.accuracy for seed, run in runs.items()} for kind, runs in trial.report.items()
-        },
+        "test": {kind: {seed: run.accuracy for seed, run in runs.items()} for kind, runs in trial.report.items()},
         "failed": sum(run.failed for run in trial.runs),
     }

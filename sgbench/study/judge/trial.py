@@ -239,14 +239,9 @@ class Court:
             for width in widths
             for factor in FACTORS["optimizer.lr"]
         ]
-        trial.tuning = self.runs_of(
-            task, "search", [(cell, seed) for cell in nearby for seed in TUNING_SEEDS]
-        )
+        trial.tuning = self.runs_of(task, "search", [(cell, seed) for cell in nearby for seed in TUNING_SEEDS])
         size = len(TUNING_SEEDS)
-        means = [
-            _mean_validation(trial.tuning[first : first + size])
-            for first in range(0, len(trial.tuning), size)
-        ]
+        means = [_mean_validation(trial.tuning[first : first + size]) for first in range(0, len(trial.tuning), size)]
         trial.cell = dict(nearby[means.index(max(means))])
 
     def _report(self, result: JudgedCandidate, kind: str, cells: Mapping[str, Cell]) -> None:
@@ -282,9 +277,7 @@ class Court:
             stated_s = task.run_s * len(missing)
             elapsed_s = time.monotonic() - self.began_s
             slowness = elapsed_s / self.stated_s if self.stated_s else 1.0
-            self.say(
-                f"{task.title}: {stage}, {len(missing)} runs, about {stated_s * slowness / 60:.1f} minutes"
-            )
+            self.say(f"{task.title}: {stage}, {len(missing)} runs, about {stated_s * slowness / 60:.1f} minutes")
             self.runner(missing)
             self.stated_s += stated_s
         return [self._run(spec) for spec in specs]
@@ -346,8 +339,6 @@ def hours_of(result: JudgedCandidate, verdict: RegimeVerdict) -> float | None:
     if verdict.seeds_needed is None:
         return None
     per_seed_s = sum(
-        fmean(run.fit_s for run in trial.runs)
-        for trial in result.tasks
-        if trial.task.regime == verdict.regime
+        fmean(run.fit_s for run in trial.runs) for trial in result.tasks if trial.task.regime == verdict.regime
     )
     return verdict.seeds_needed * per_seed_s / HOUR_S

@@ -24,9 +24,7 @@ SAME_STEPS = 0.01
 """Share of a sample's steps whose output spikes may differ, since rounding may delay a spike by a step."""
 
 
-def predicted_table(
-    parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference
-) -> PredictionTable:
+def predicted_table(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> PredictionTable:
     """Return a network's predictions as a parsed table.
 
     `parts` are (index, target, output) of each batch, as `predictions_table` takes them.

@@ -21,12 +21,7 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
     first = next(method_deviations(method, seed, reference), None)
     if first is not None:
         raise InputError(f"{method.protocol.name}: {first}")
-    overrides = [
-        f"protocol={method.protocol.name}",
-        f"seed={seed}",
-        "trainer.device=cpu",
-        "trainer.progress=false",
-    ]
+    overrides = [f"protocol={method.protocol.name}", f"seed={seed}", "trainer.device=cpu", "trainer.progress=false"]
     spec = compose(
         [*overrides, *choice_overrides(method.choices)],
         config_dirs=references.config_dirs,

@@ -44,19 +44,10 @@ def retrain(
         again = score_of(record.test)
         done.append(
             Retraining(
-                method_id=method_id(method),
-                seed=seed,
-                claimed=claimed,
-                again=again,
-                engine=record.provenance.engine,
+                method_id=method_id(method), seed=seed, claimed=claimed, again=again, engine=record.provenance.engine
             )
         )
     judged, statement = judge_claims(done, repeatability, is_loss=measure.is_loss)
-    scores: tuple[Sequence[float], Sequence[float]] = (
-        [each.claimed for each in done],
-        [each.again for each in done],
-    )
+    scores: tuple[Sequence[float], Sequence[float]] = ([each.claimed for each in done], [each.again for each in done])
     allowed = tolerance_for(repeatability)
-    return outcome(
-        "retrained", measure, judged == "agrees", list(claims), scores, statement, tolerance=allowed
-    )
+    return outcome("retrained", measure, judged == "agrees", list(claims), scores, statement, tolerance=allowed)

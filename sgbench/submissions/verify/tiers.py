@@ -73,9 +73,7 @@ class Verifier:
         if tier == "rescored":
             return self._rescored(seeds)
         if self.submission.method is None:
-            raise InputError(
-                f"{self.root}: code outside the catalogue can only be rescored; use --tier rescored"
-            )
+            raise InputError(f"{self.root}: code outside the catalogue can only be rescored; use --tier rescored")
         return self._reinferred(seeds) if tier == "reinferred" else self._retrained(seeds)
 
     @property
@@ -119,9 +117,7 @@ class Verifier:
             f"{len(seeds) - differs} of {len(seeds)} seeds score to the claimed {self._measure.kind}; "
             f"{foreign} {self._targets_text} are not the data set's"
         )
-        return outcome(
-            "rescored", self._measure, not differs and not foreign, seeds, (expected, scores), statement
-        )
+        return outcome("rescored", self._measure, not differs and not foreign, seeds, (expected, scores), statement)
 
     def _reinferred(self, seeds: Sequence[int]) -> TierOutcome:
         """Run the stored weights in the catalogue's network over the test set, and compare with the claims."""
@@ -157,18 +153,14 @@ class Verifier:
             math.isclose(score, claim, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
             for score, claim in zip(test_scores, expected, strict=True)
         )
-        statement += (
-            f"; {differences[0]}" if differences else "; all counts, activities and losses are the network's"
-        )
+        statement += f"; {differences[0]}" if differences else "; all counts, activities and losses are the network's"
         if foreign:
             statement += f"; {foreign} {self._targets_text} are not the data set's"
         if not near:
             statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
         agreed = mean(agreements)
         passed = least >= AGREEMENT and off <= COUNT_TOLERANCE and near and not foreign and not differences
-        return outcome(
-            "reinferred", self._measure, passed, seeds, (expected, test_scores), statement, agreement=agreed
-        )
+        return outcome("reinferred", self._measure, passed, seeds, (expected, test_scores), statement, agreement=agreed)
 
     @property
     def _failed_score(self) -> float:
@@ -199,13 +191,7 @@ class Verifier:
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         claims = dict(zip(seeds, self._claimed(seeds), strict=True))
-        return retrain(
-            str(self.root),
-            method,
-            claims,
-            references=self.references,
-            repeatability=self.repeatability,
-        )
+        return retrain(str(self.root), method, claims, references=self.references, repeatability=self.repeatability)
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:

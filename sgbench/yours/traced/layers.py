@@ -56,13 +56,7 @@ class WithWeights(GivenCurrent):
     """
 
     def __init__(
-        self,
-        name: str,
-        neuron: Neuron,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        module: Any,
-        features: int,
+        self, name: str, neuron: Neuron, weight: Tensor | None, bias: Tensor | None, module: Any, features: int
     ) -> None:
         super().__init__(name, neuron)
         self.given = weight, bias

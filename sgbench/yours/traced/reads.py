@@ -26,18 +26,7 @@ from sgbench.yours.traced.trace import Leaf, Meta, Unproven
 
 PLUMBING = frozenset(dir(nn.Module())) - {"training"}
 """Attributes of every module that say nothing of this one."""
-ATOMS = (
-    bool,
-    int,
-    str,
-    bytes,
-    type(None),
-    torch.dtype,
-    torch.device,
-    torch.Size,
-    torch.layout,
-    torch.memory_format,
-)
+ATOMS = (bool, int, str, bytes, type(None), torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
 DEEPEST = 8
 LARGEST_ARRAY = 10**6
 LIBRARIES = tuple(
@@ -88,9 +77,7 @@ class Reads:
     def noted(self) -> Iterator[None]:
         """Note all attributes of the network's modules that are read and written meanwhile."""
         base: Any = nn.Module
-        own = {
-            number for number, path in self.paths.items() if not state_names(module_at(self.network, path))
-        }
+        own = {number for number, path in self.paths.items() if not state_names(module_at(self.network, path))}
         set_before, delete_before, call_before = base.__setattr__, base.__delattr__, base.__call__
 
         def getattribute(module: Any, name: str) -> Any:
@@ -136,9 +123,7 @@ class Reads:
             if name not in vars(module):
                 return
         self.read_first.add((path, name))
-        self._note(
-            ("attribute", path, name), lambda: getattr(module_at(self.network, path), name), value, name
-        )
+        self._note(("attribute", path, name), lambda: getattr(module_at(self.network, path), name), value, name)
 
     def _note(self, key: tuple[Any, ...], getter: Getter, value: Any, name: str) -> None:
         """Note a value, and the tensors in it."""
@@ -153,11 +138,7 @@ class Reads:
     def _note_tensors(self, key: tuple[Any, ...], value: Any, inner: tuple[Any, ...] = ()) -> None:
         """Note the tensors in a value, with the way to them."""
         if isinstance(value, Tensor):
-            at = (
-                Leaf("attribute", (*key[1:], *inner))
-                if key[0] == "attribute"
-                else Leaf("outside", (key, *inner))
-            )
+            at = Leaf("attribute", (*key[1:], *inner)) if key[0] == "attribute" else Leaf("outside", (key, *inner))
             self.on_tensor(at, value)
         elif isinstance(value, dict):
             for item, each in value.items():
@@ -200,17 +181,10 @@ class Reads:
                 raise Unproven(f"it changes '{name}' from call to call")
         for path, module in network.named_modules():
             if state_names(module):
-                plain = {
-                    key: value
-                    for key, value in vars(module).items()
-                    if key not in PLUMBING and key != "reset"
-                }
+                plain = {key: value for key, value in vars(module).items() if key not in PLUMBING and key != "reset"}
                 getter = self._plain_getter(path)
                 self._note(
-                    ("neurons", path),
-                    getter,
-                    {k: v for k, v in plain.items() if not isinstance(v, Tensor)},
-                    path,
+                    ("neurons", path), getter, {k: v for k, v in plain.items() if not isinstance(v, Tensor)}, path
                 )
         if self.failed:
             raise Unproven(self.failed)
@@ -284,11 +258,7 @@ class Reads:
     def open(self, function: Any) -> None:
         """Note the globals and closures that a function of the user reads."""
         function = inspect.unwrap(getattr(function, "__func__", function))
-        if (
-            not isinstance(function, FunctionType)
-            or id(function) in self.functions
-            or is_library(function.__code__)
-        ):
+        if not isinstance(function, FunctionType) or id(function) in self.functions or is_library(function.__code__):
             return
         self.functions[id(function)] = function
         for at, cell in enumerate(function.__closure__ or ()):
@@ -330,9 +300,7 @@ class Reads:
         elif isinstance(value, ModuleType):
             if not is_library_file(getattr(value, "__file__", None) or ""):
                 for inner in self._used_of(value):
-                    self._outside(
-                        (*key, inner), lambda value=value, inner=inner: getattr(value, inner), inner
-                    )
+                    self._outside((*key, inner), lambda value=value, inner=inner: getattr(value, inner), inner)
             return
         elif isinstance(value, nn.Module):
             if id(value) not in self.paths:
@@ -396,20 +364,11 @@ class Reads:
             return "module", self.paths[id(value)]
         plain = getattr(value, "__dict__", None)
         slots = any(vars(base).get("__slots__") for base in type(value).__mro__)
-        if (
-            isinstance(value, ModuleType | random.Random | np.ndarray)
-            or plain is None
-            or slots
-            or iterates(value)
-        ):
-            raise Unproven(
-                f"a {type(value).__name__}, which cannot be compared with its value at another call"
-            )
+        if isinstance(value, ModuleType | random.Random | np.ndarray) or plain is None or slots or iterates(value):
+            raise Unproven(f"a {type(value).__name__}, which cannot be compared with its value at another call")
         if isinstance(value, nn.Module) and any(True for _ in value.parameters()):
             raise Unproven("a module that is no part of the network")
-        kept = {key: each for key, each in plain.items() if key not in PLUMBING} | {
-            "_modules": plain.get("_modules")
-        }
+        kept = {key: each for key, each in plain.items() if key not in PLUMBING} | {"_modules": plain.get("_modules")}
         return type(value), self.token(kept, depth + 1)
 
     def _of_owner(self, owner: Any) -> Any:

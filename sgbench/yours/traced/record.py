@@ -93,9 +93,7 @@ class Recorder(TorchFunctionMode):
             for place, tensor in {**module._parameters, **module._buffers, **own}.items():
                 if isinstance(tensor, Tensor):
                     self.at(Leaf("attribute", (path, place)), tensor)
-            self.buffers |= {
-                id(tensor): name for name, tensor in module._buffers.items() if tensor is not None
-            }
+            self.buffers |= {id(tensor): name for name, tensor in module._buffers.items() if tensor is not None}
         for place, tensor in enumerate(tensors_in((args, kwargs))):
             self.at(Leaf("input", (place,)), tensor)
         self.reads.open_functions()
@@ -228,9 +226,7 @@ class Recorder(TorchFunctionMode):
         """Return whether a tensor has the same values in every call: it is computed from numbers alone."""
         return self.ref(tensor) in self.constants
 
-    def _record(
-        self, func: Any, args: Any, kwargs: Any, given: list[Tensor], before: list[int], out: Any
-    ) -> None:
+    def _record(self, func: Any, args: Any, kwargs: Any, given: list[Tensor], before: list[int], out: Any) -> None:
         """Record an operation that made or changed tensors."""
         changed = [at for at, version in enumerate(before) if given[at]._version != version]
         drawn = draws()
@@ -262,9 +258,7 @@ class Recorder(TorchFunctionMode):
                 raise Unproven("it detaches a state of the call before in place")
             return
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
-        self._append(
-            Node("op", torch.Tensor.detach, (ref,), {}, new, torch.is_grad_enabled(), self.reads.where)
-        )
+        self._append(Node("op", torch.Tensor.detach, (ref,), {}, new, torch.is_grad_enabled(), self.reads.where))
 
     def _require_buffers(self, changed: list[Tensor]) -> None:
         """Raise `Unproven` unless all these tensors are buffers of the network."""
@@ -272,15 +266,7 @@ class Recorder(TorchFunctionMode):
             raise Unproven("it keeps running statistics in a tensor that is no buffer of the network")
 
     def _change(
-        self,
-        func: Any,
-        args: Any,
-        kwargs: Any,
-        given: list[Tensor],
-        changed: list[int],
-        out: Any,
-        *,
-        has_drawn: bool,
+        self, func: Any, args: Any, kwargs: Any, given: list[Tensor], changed: list[int], out: Any, *, has_drawn: bool
     ) -> None:
         """Record an operation in place as one that makes a new tensor."""
         target = given[changed[0]]
@@ -318,12 +304,7 @@ class Recorder(TorchFunctionMode):
     # --- calls that are recorded as one operation
 
     def watch(
-        self,
-        name: str,
-        module: nn.Module,
-        forward: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, name: str, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Run and record one call of neurons; see `spiking_modules.watched`."""
         if self.paused or self.failed:
@@ -339,9 +320,7 @@ class Recorder(TorchFunctionMode):
             self.give_up(self._called, name, module, forward, stored, out, changed=changed)
         return out
 
-    def _called(
-        self, name: str, module: nn.Module, forward: Any, stored: Any, out: Any, *, changed: bool
-    ) -> None:
+    def _called(self, name: str, module: nn.Module, forward: Any, stored: Any, out: Any, *, changed: bool) -> None:
         """Record a call of neurons that has ended."""
         if not torch.equal(self.draws, draws()):
             raise Unproven(f"'{name}' draws random numbers in its step")
@@ -354,12 +333,7 @@ class Recorder(TorchFunctionMode):
         self._append(Node("neurons", forward, given, {}, made, torch.is_grad_enabled(), name, states, after))
 
     def watch_ours(
-        self,
-        name: str,
-        module: nn.Module,
-        method: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, name: str, module: nn.Module, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Run and record one call of `step` or `centred` of the catalogue's neurons, or of a user's own."""
         if self.paused or self.failed:
@@ -492,12 +466,7 @@ def record(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     recorder.give_up(recorder.begin, args, kwargs)
     held = {path: (module, dict(module._buffers)) for path, module in network.named_modules()}
     others = other_draws()
-    with (
-        reads.noted(),
-        watched(network, recorder.watch, recorder.watch_ours),
-        functions_recorded(recorder),
-        recorder,
-    ):
+    with reads.noted(), watched(network, recorder.watch, recorder.watch_ours), functions_recorded(recorder), recorder:
         out = network(*args, **kwargs)
     if other_draws() != others:
         recorder.give_up(refuse, "it draws random numbers outside of torch")

@@ -179,9 +179,7 @@ def pieces_of(node: Node, values: Values) -> Tensor:
     given = [*node.args, *(node.kwargs[key] for key in node.kwargs)]
     x = values.get(node.args[0])
     unbinds = name_of(node.func) == "unbind"
-    axis = node.kwargs.get(
-        "dim", given[(1 if unbinds else 2)] if len(node.args) > (1 if unbinds else 2) else 0
-    )
+    axis = node.kwargs.get("dim", given[(1 if unbinds else 2)] if len(node.args) > (1 if unbinds else 2) else 0)
     if unbinds:
         return x.movedim(axis, 0)
     count = len(node.outs)
@@ -297,9 +295,7 @@ class Group:
             axis, index, kept = unit.first.args[1], [each.args[2] for each in unit.nodes], None
             size = shape[axis]
         else:
-            lists = [
-                each.args[1] if isinstance(each.args[1], tuple) else (each.args[1],) for each in unit.nodes
-            ]
+            lists = [each.args[1] if isinstance(each.args[1], tuple) else (each.args[1],) for each in unit.nodes]
             at = next(place for place, each in enumerate(lists[0]) if type(each) is int)
             if any(not isinstance(each, slice | int) and each not in (None, Ellipsis) for each in lists[0]):
                 raise NotImplementedError("other indices")
@@ -351,9 +347,7 @@ class Group:
         elif name in ELEMENTWISE and all(rank in (0, self.out_rank) for rank in stacked_rank):
             if all(rank <= self.out_rank for rank in self.ranks):
                 shaped = [
-                    column.view(-1, *[1] * self.out_rank)
-                    if dim == 0 and rank == 0 and self.out_rank
-                    else column
+                    column.view(-1, *[1] * self.out_rank) if dim == 0 and rank == 0 and self.out_rank else column
                     for column, dim, rank in zip(columns, self.dims, self.ranks, strict=True)
                 ]
                 return self._filled(shaped)
@@ -424,9 +418,7 @@ class Part:
         if not len(meta.shape):
             raise InputError(f"module '{self.name}' takes a single number")
         if not unit.batched and plan.calls[node.where] > 1:
-            raise InputError(
-                f"module '{self.name}' starts each step from a state that something else has changed"
-            )
+            raise InputError(f"module '{self.name}' starts each step from a state that something else has changed")
         self.window = window_of(unit)
         names = state_names(module)
         self.neurons: Any = (Neurons if names else OurNeurons)(node.where, module, features)
@@ -453,9 +445,7 @@ class Part:
             self.needs_spikes |= plan.outer_uses[spikes] > 0 and not (last and spikes in each.after)
             if potential is not None:
                 plan.slots[potential] = self.potential_key, at
-                self.needs_potential |= plan.outer_uses[potential] > 0 and not (
-                    last and potential in each.after
-                )
+                self.needs_potential |= plan.outer_uses[potential] > 0 and not (last and potential in each.after)
             for ref in () if last else each.after:
                 if plan.outer_uses[ref] > 0 and ref not in (spikes, potential):
                     raise InputError(f"module '{self.name}' hands out all of its state in each step")
@@ -479,9 +469,7 @@ def window_of(unit: Unit) -> int | None:
         return None
     window = unit.cuts[0]
     if unit.cuts != list(range(window, len(unit.nodes), window)):
-        raise InputError(
-            f"module '{unit.first.where}' has its state detached after different numbers of steps"
-        )
+        raise InputError(f"module '{unit.first.where}' has its state detached after different numbers of steps")
     return window
 
 
@@ -491,9 +479,7 @@ class EngineRun:
     def __init__(self, parts: list[Part], plan: Plan) -> None:
         self.parts, self.grad = parts, parts[0].unit.first.grad
         first = parts[0]
-        self.input = (
-            first.input if first.linear is None else Gather([n.args[0] for n in first.linear.nodes], plan)
-        )
+        self.input = first.input if first.linear is None else Gather([n.args[0] for n in first.linear.nodes], plan)
         self.engine = plan.engine
         linears = [part.linear.nodes for part in parts if part.linear is not None]
         self.nodes = [node for nodes in (*linears, *(part.unit.nodes for part in parts)) for node in nodes]
@@ -550,19 +536,13 @@ class EngineRun:
             return None
         states = tuple(values.get(ref) for ref in part.states if ref is not None)
         given = tuple(each[None] for each in states) if part.unbatched else states
-        return (
-            part.neurons.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
-        )
+        return part.neurons.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
 
     def _keep(self, part: Part, run: Any, values: Values) -> None:
         """Store a sequence's results."""
-        out, u = (
-            each.squeeze(1) if part.unbatched and each is not None else each for each in (run.output, run.u)
-        )
+        out, u = (each.squeeze(1) if part.unbatched and each is not None else each for each in (run.output, run.u))
         if out is not None:
-            spikes, potential = part.neurons.results(
-                part.of(values.plan), out, u, with_spikes=part.needs_spikes
-            )
+            spikes, potential = part.neurons.results(part.of(values.plan), out, u, with_spikes=part.needs_spikes)
             if spikes is not None:
                 values.stacks[part.spikes_key] = spikes.to(part.spikes_dtype)
             if potential is not None and part.needs_potential:
@@ -593,9 +573,7 @@ class Plan:
         self.by_steps: list[str] = []  # parts that run step by step, and why
         self.steps: list[Any] = []
         self.outer_uses = uses_of(trace)
-        self.centred = {
-            tuple(node.args[0]): node.out for node in trace.nodes if isinstance(node.func, Centred)
-        }
+        self.centred = {tuple(node.args[0]): node.out for node in trace.nodes if isinstance(node.func, Centred)}
         for state in self.centred:
             self.outer_uses.subtract(state)
         self.calls = Counter(node.where for node in trace.nodes if node.kind == "neurons")
@@ -610,11 +588,7 @@ class Plan:
             acts = any(node.kind in ("random", "effect") for node in step.nodes)
             if acts or not used.isdisjoint(ref for node in step.nodes for ref in node.outs):
                 kept.append(step)
-                used |= (
-                    step.reads
-                    if isinstance(step, EngineRun)
-                    else {r for node in step.nodes for r in node.inputs}
-                )
+                used |= step.reads if isinstance(step, EngineRun) else {r for node in step.nodes for r in node.inputs}
         self.steps = kept[::-1]
         return used | ancestors(self.trace, self.trace.shaped)
 
@@ -652,9 +626,7 @@ class Plan:
         """Run a loop as it was recorded, and say why."""
         names = list(dict.fromkeys(node.where for node in loop.nodes if node.kind == "neurons"))
         listed = ", ".join(names) or loop.nodes[0].where or "forward"
-        self.by_steps.append(
-            f"{listed}: step by step, since what it receives depends on what it sent a step before"
-        )
+        self.by_steps.append(f"{listed}: step by step, since what it receives depends on what it sent a step before")
         self.steps.append(Single(loop.nodes, self))
 
     def _neurons(self, unit: Unit, parts: dict[int, Part]) -> None:
@@ -675,9 +647,9 @@ class Plan:
     def _group(self, unit: Unit) -> None:
         """Run a group at once, or its members one by one."""
         number = self.number(unit)
-        if all(
-            node.out in self.slots for node in unit.nodes if isinstance(node.func, Centred)
-        ) and isinstance(unit.first.func, Centred):
+        if all(node.out in self.slots for node in unit.nodes if isinstance(node.func, Centred)) and isinstance(
+            unit.first.func, Centred
+        ):
             return  # the engine returns it
         try:
             group = Group(unit, self)
@@ -696,11 +668,7 @@ class Plan:
         outs = node.outs
         if isinstance(node.func, Centred) and node.out in self.slots:
             return
-        if (
-            name_of(node.func) in PIECES
-            and len(outs) > 1
-            and len({self.trace.metas[ref.number] for ref in outs}) == 1
-        ):
+        if name_of(node.func) in PIECES and len(outs) > 1 and len({self.trace.metas[ref.number] for ref in outs}) == 1:
             key = self.pieces[id(node)] = (self.number(unit), "pieces")
             self.members[key] = outs
             self.slots |= {ref: (key, at) for at, ref in enumerate(outs)}
@@ -761,9 +729,7 @@ class Plan:
         if name_of(node.func) != "linear" or node.grad != part.unit.first.grad or group.picks is not None:
             return False
         rank = len(self.trace.metas[node.args[0].number].shape)
-        fixed = not isinstance(group.columns[0], Ref) and all(
-            isinstance(each, Ref) for each in group.columns[1:]
-        )
+        fixed = not isinstance(group.columns[0], Ref) and all(isinstance(each, Ref) for each in group.columns[1:])
         alone = all(self.outer_uses[node.out] == 1 for node in group.nodes)
         return fixed and alone and rank == (1 if part.unbatched else 2) and isinstance(node.args[0], Ref)
 
@@ -783,9 +749,7 @@ class Plan:
 
     # --- running
 
-    def run(
-        self, inputs: list[Tensor], fetch: Callable[[Any, list[Tensor]], Tensor]
-    ) -> tuple[Any, dict[Any, Any]]:
+    def run(self, inputs: list[Tensor], fetch: Callable[[Any, list[Tensor]], Tensor]) -> tuple[Any, dict[Any, Any]]:
         """Run the call on inputs; return what forward returns, and the values of the attributes that it sets."""
         values = Values(self)
         for ref, leaf in self.leaves.items():

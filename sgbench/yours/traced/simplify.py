@@ -104,9 +104,7 @@ def _compute_once(trace: Trace) -> None:
         kept.append(node)
     trace.nodes = kept
     trace.out = mapped(trace.out, lambda ref: names.get(ref, ref))
-    trace.writes = {
-        key: mapped(value, lambda ref: names.get(ref, ref)) for key, value in trace.writes.items()
-    }
+    trace.writes = {key: mapped(value, lambda ref: names.get(ref, ref)) for key, value in trace.writes.items()}
     trace.shaped = {names.get(ref, ref) for ref in trace.shaped}
 
 
@@ -160,9 +158,7 @@ def _sum_up(trace: Trace) -> None:
                     inner.append(node)
                     break
             else:
-                start, last = (
-                    (second, first) if trace.metas[second.number].shape != shape else (first, second)
-                )
+                start, last = (second, first) if trace.metas[second.number].shape != shape else (first, second)
                 return [*reversed([*terms, last])], start, inner
 
     replaced: dict[int, Node | None] = {}

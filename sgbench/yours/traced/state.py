@@ -23,13 +23,9 @@ class NetworkState:
         others = [module for module in snntorch.SpikingNeuron.instances if isinstance(module, nn.Module)]
         known = {id(module) for module in network.modules()}
         self.modules = [*network.modules(), *(module for module in others if id(module) not in known)]
-        self.plain = [
-            {key: value for key, value in vars(module).items() if key not in OWN} for module in self.modules
-        ]
+        self.plain = [{key: value for key, value in vars(module).items() if key not in OWN} for module in self.modules]
         self.buffers = [dict(module._buffers) for module in self.modules]
-        containers = [
-            value for plain in self.plain for value in plain.values() if type(value) in (list, dict, set)
-        ]
+        containers = [value for plain in self.plain for value in plain.values() if type(value) in (list, dict, set)]
         self.contents = [(value, copy.copy(value)) for value in containers]
         kept = {id(tensor): tensor for tensor in (*network.buffers(), *network.parameters())}
         self.values = [

@@ -99,9 +99,7 @@ class Trace:
     metas: list[Meta] = field(default_factory=list)
     leaves: dict[Ref, Leaf] = field(default_factory=dict)
     out: Any = None  # what forward returned, with `Ref`s
-    writes: dict[tuple[str, str], Any] = field(
-        default_factory=dict
-    )  # attributes that it set, by module and name
+    writes: dict[tuple[str, str], Any] = field(default_factory=dict)  # attributes that it set, by module and name
     shaped: set[Ref] = field(default_factory=set)  # tensors whose shape or type was asked for
 
     def new(self, meta: Meta) -> Ref:

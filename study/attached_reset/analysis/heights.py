@@ -45,15 +45,11 @@ def effects_of(scores: StudyScores) -> dict[Condition, dict[float, float]]:
         numbers = (float(str(run.cell[key])) for key in ("width_fwhm", "neuron.beta", "surrogate.scale"))
         width, beta, peak = numbers
         place = (Condition(run.task.removesuffix("_height"), width, beta), peak)
-        runs.setdefault(place, {}).setdefault(str(run.cell["neuron.reset_gradient"]), {})[run.seed] = (
-            run.accuracy
-        )
+        runs.setdefault(place, {}).setdefault(str(run.cell["neuron.reset_gradient"]), {})[run.seed] = run.accuracy
     count = scores.study.blocks[BLOCKS[0]].seeds.count
     found: dict[Condition, dict[float, float]] = {}
     for (condition, peak), by_reset in sorted(runs.items()):
-        if len(by_reset) == len({"attached", "detached"}) and all(
-            len(one) == count for one in by_reset.values()
-        ):
+        if len(by_reset) == len({"attached", "detached"}) and all(len(one) == count for one in by_reset.values()):
             means = {reset: fmean(of.values()) for reset, of in by_reset.items()}
             found.setdefault(condition, {})[peak] = means["attached"] - means["detached"]
     return found
@@ -96,8 +92,7 @@ def ordering(effects: Effects, predictors: Effects) -> Order:
     """Compare two rank correlations with the effects, drawing conditions with replacement."""
     conditions = list(effects)
     rows = [
-        np.array([(effect, predictors[one][peak], peak) for peak, effect in effects[one].items()])
-        for one in conditions
+        np.array([(effect, predictors[one][peak], peak) for peak, effect in effects[one].items()]) for one in conditions
     ]
 
     def both(numbers: Floats) -> tuple[float, float]:

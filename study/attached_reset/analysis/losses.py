@@ -42,12 +42,7 @@ ONE, OTHER, FORMER = SETTINGS[:3]
 """The setting that is tested as one answer, its partner in the pair, and the former advice."""
 PAIR = (ONE, OTHER)
 STARTS = ("quiet", "driven")
-FAMILIES = {
-    "order": "order",
-    "flip": "flip_flop",
-    "response": "delayed_response",
-    "match": "delayed_response",
-}
+FAMILIES = {"order": "order", "flip": "flip_flop", "response": "delayed_response", "match": "delayed_response"}
 """By the first word of a task, the generator that several tasks share."""
 CHOOSING = (("B1", "B2"), ("F1",))
 LOOKS = (("B3", "B4", "B5", "B6"), ("B3", "B4"))
@@ -99,9 +94,7 @@ def setting_of(cell: Mapping[str, object]) -> Setting:
     """Return the setting of a cell."""
     width = cell["width_fwhm"]
     return Setting(
-        str(cell["surrogate"]),
-        None if width is None else float(str(width)),
-        str(cell["neuron.reset_gradient"]),
+        str(cell["surrogate"]), None if width is None else float(str(width)), str(cell["neuron.reset_gradient"])
     )
 
 
@@ -265,9 +258,7 @@ def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]
     safe = [one for one in SETTINGS if worst(networks, one)[0] < LIMIT]
     if safe:
         least = min(safe, key=lambda one: fmean(by_task(networks, one).values()))
-        return Advice(
-            least, "it has the least mean loss of those that lose less than 10 on every network", pair
-        )
+        return Advice(least, "it has the least mean loss of those that lose less than 10 on every network", pair)
     least = min(SETTINGS, key=lambda one: worst(networks, one)[0])
     return Advice(
         least, "every setting loses 10 or more somewhere, and this one loses least on its worst network", pair

@@ -85,9 +85,7 @@ def make_report(given: ReportInput) -> Report:
     return Report((front, *pages), beside={SUMMARY: to_json(summary)})
 
 
-def summary_of(
-    networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult], *, whole: bool
-) -> Summary:
+def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult], *, whole: bool) -> Summary:
     """Collect the answer and the losses of every setting and pair, the least mean first."""
     counted = [network for network in networks if network.counts]
     tried = [*((one,) for one in SETTINGS), *losses.pairs()] if len({one.task for one in counted}) > 1 else []
@@ -184,15 +182,7 @@ def _losses(summary: Summary) -> list[str]:
             if len(one.settings) == count
         ]
 
-    head = [
-        "setting",
-        "mean loss (95 % over tasks)",
-        "quiet",
-        "driven",
-        "worst network",
-        "which",
-        "failed runs",
-    ]
+    head = ["setting", "mean loss (95 % over tasks)", "quiet", "driven", "worst network", "which", "failed runs"]
     return [
         "## What settings lose",
         table(head, rows(1)),
@@ -225,9 +215,7 @@ def _families(networks: Sequence[NetworkRuns]) -> list[str]:
     rows: list[list[Item]] = []
     for name in families:
         own = [network for network in networks if losses.family(network.task) == name]
-        rows.append(
-            [name, len(own), *(decimal_text(fmean(losses.by_task(own, *one).values()), 1) for one in tried)]
-        )
+        rows.append([name, len(own), *(decimal_text(fmean(losses.by_task(own, *one).values()), 1) for one in tried)])
     head = ["generator", "networks", str(SETTINGS[0]), "the pair", str(losses.FORMER)]
     return [details("Mean losses by generator", table(head, rows))]
 

@@ -60,9 +60,7 @@ class Starts(Strict):
         """Map condition and peak to the predictor."""
         found: dict[Condition, dict[float, float]] = {}
         for one in self.predicted:
-            found.setdefault(Condition(one.task, one.width_fwhm, one.beta), {})[one.peak] = (
-                one.mean_log_factor
-            )
+            found.setdefault(Condition(one.task, one.width_fwhm, one.beta), {})[one.peak] = one.mean_log_factor
         return found
 
 
@@ -78,9 +76,7 @@ def mean_log_factor(centred: torch.Tensor, surrogate: Surrogate, beta: float) ->
     .. math:: \overline{\log |\beta - \theta \psi(u)|}
     """
     slopes = surrogate.derivative(centred.double().reshape(-1))
-    return (
-        torch.log((beta - THRESHOLD * slopes).abs().clamp_min(torch.finfo(torch.float64).tiny)).mean().item()
-    )
+    return torch.log((beta - THRESHOLD * slopes).abs().clamp_min(torch.finfo(torch.float64).tiny)).mean().item()
 
 
 def q_of(layer: RecurrentLayer, surrogate: Surrogate) -> float:
@@ -96,9 +92,7 @@ def q_of(layer: RecurrentLayer, surrogate: Surrogate) -> float:
     return ((slopes > 1 / 2).double().mean() / slopes.mean()).item()
 
 
-def first_pass(
-    composer: PointComposer, overrides: Sequence[str], seed: int, batches: int | None
-) -> FirstPass:
+def first_pass(composer: PointComposer, overrides: Sequence[str], seed: int, batches: int | None) -> FirstPass:
     """Run a network forward with a seed's own weights and data."""
     spec: RunSpec = composer.spec([*overrides, f"seed={seed}"])
     protocol = spec.method.protocol.model_copy(update={"tuning_seeds": (seed,)})
@@ -107,8 +101,7 @@ def first_pass(
     if batches is None:
         return found
     return measure_first_pass(
-        spec.model_copy(update={"method": method}),
-        found._replace(batches=found.batches[:batches], weights={}),
+        spec.model_copy(update={"method": method}), found._replace(batches=found.batches[:batches], weights={})
     )
 
 
@@ -135,9 +128,7 @@ def measured_heights(
         (layer,) = passes[beta].layers
         number = mean_log_factor(layer.centred, own, beta)
         task = name.removesuffix("_height")
-        found.append(
-            Predicted(task=task, width_fwhm=width, beta=beta, peak=peak, mean_log_factor=_rounded(number))
-        )
+        found.append(Predicted(task=task, width_fwhm=width, beta=beta, peak=peak, mean_log_factor=_rounded(number)))
     return found
 
 

@@ -39,29 +39,17 @@ PICTURE = "front.png"
 CHART = "advice on tasks that were left out"
 WIDTH = 120
 OVER = ", over budget"
-LEFT_OUT_HEAD = (
-    "task",
-    "budget",
-    "advised",
-    "needs",
-    "accuracy",
-    "loss, points",
-    "rounded afterwards",
-    "loss of that",
-)
+LEFT_OUT_HEAD = ("task", "budget", "advised", "needs", "accuracy", "loss, points", "rounded afterwards", "loss of that")
 
 
 def make_report(given: ReportInput) -> Report:
     """Write the page of the study."""
     measured = tasks_of(
-        ShardLine(block=one.block, task=one.task, cell=dict(one.cell), record=one.record)
-        for one in given.entries
+        ShardLine(block=one.block, task=one.task, cell=dict(one.cell), record=one.record) for one in given.entries
     )
     registration = Path(given.evidence.loaded.study.registration).name
     scores = given.evidence.scores
-    state = [
-        f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))
-    ]
+    state = [f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))]
     parts = [
         resets_text(one.record for one in given.entries),
         f"What was run, and how advice is made and tested, stands in [the registration](../{registration}). "
@@ -187,6 +175,4 @@ def _settings(priced: PricedTask) -> str:
                 str(one.test.n),
             ]
         )
-    return table(
-        ["width", "activity cost", "weights", "validation", "test", f"energy, {DRAWN}", "seeds"], rows
-    )
+    return table(["width", "activity cost", "weights", "validation", "test", f"energy, {DRAWN}", "seeds"], rows)

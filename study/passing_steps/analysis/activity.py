@@ -118,8 +118,7 @@ def _pairs(
     both = [(costly[seed], plain[seed]) for seed in seeds]
     spikes = [tuple(log_spikes_of(one.record) for one in pair) for pair in both]
     energies = {
-        name: [tuple(_log_energy(one, target) for one in pair) for pair in both]
-        for name, target in targets.items()
+        name: [tuple(_log_energy(one, target) for one in pair) for pair in both] for name, target in targets.items()
     }
     return ActivityPairs(
         [points_of_run(one.record).test - points_of_run(other.record).test for one, other in both],
@@ -164,10 +163,7 @@ def verdict_text(study: Study, entries: Iterable[StoreEntry]) -> list[str]:
     highest = "; ".join(
         f"{points(limits(one.points, part)[1])}, {study.tasks[task].title}" for task, one in known.items()
     )
-    crossing, pairs = (
-        sum(one.crossing for one in known.values()),
-        sum(len(one.points) for one in known.values()),
-    )
+    crossing, pairs = (sum(one.crossing for one in known.values()), sum(len(one.points) for one in known.values()))
     return [
         asked,
         "It is refuted if on any task accuracy falls by more than that, or more spikes are left, by one-sided "

@@ -16,15 +16,7 @@ from scipy.stats import t
 
 from sgbench.statistics.pairs import Floats
 from sgbench.study.scores import StudyScores
-from study.passing_steps.analysis.cells import (
-    FIXED,
-    LOOKS,
-    RESETS,
-    TaskRuns,
-    cell,
-    over_shapes,
-    tasks_of,
-)
+from study.passing_steps.analysis.cells import FIXED, LOOKS, RESETS, TaskRuns, cell, over_shapes, tasks_of
 from study.passing_steps.analysis.evidence import SHAPES
 
 Verdict = Literal["confirmed", "refuted", "open", "not decided"]
@@ -100,9 +92,7 @@ class ClaimDecision:
 
 def loss_of_calibrated(task: TaskRuns, seeds: Sequence[int]) -> Floats:
     """Subtract R from the best of all widths and resets, shape by shape."""
-    return over_shapes(
-        [task.difference(task.reference(shape), task.calibrated(shape), seeds) for shape in SHAPES]
-    )
+    return over_shapes([task.difference(task.reference(shape), task.calibrated(shape), seeds) for shape in SHAPES])
 
 
 def gain_over_fixed(task: TaskRuns, seeds: Sequence[int]) -> Floats:
@@ -132,18 +122,9 @@ def gain_at_half(task: TaskRuns, seeds: Sequence[int]) -> Floats:
 
 
 CLAIMS = (
-    StudyClaim(
-        "P1",
-        "R comes within 3 points of the best of all widths and resets",
-        loss_of_calibrated,
-        3,
-        True,
-        0.03,
-    ),
+    StudyClaim("P1", "R comes within 3 points of the best of all widths and resets", loss_of_calibrated, 3, True, 0.03),
     StudyClaim("P1b", "R is better than the fixed setting", gain_over_fixed, 0, False, 0.03, after="P1"),
-    StudyClaim(
-        "P2a", "attaching does no harm at the best detached width", gain_at_best_detached, -1, False, 0.015
-    ),
+    StudyClaim("P2a", "attaching does no harm at the best detached width", gain_at_best_detached, -1, False, 0.015),
     StudyClaim("P2b", "attaching helps at width 0.5", gain_at_half, 3, False, 0.015),
 )
 

@@ -58,8 +58,7 @@ def counted(task: str, classes: int, accuracies: Mapping[Place, Fraction]) -> Ta
     for (reset, _, width), accuracy in accuracies.items():
         means.setdefault(reset, {}).setdefault(width, []).append(accuracy)
     by_width = {
-        reset: [sum(found, Fraction(0)) / len(found) for found in widths.values()]
-        for reset, widths in means.items()
+        reset: [sum(found, Fraction(0)) / len(found) for found in widths.values()] for reset, widths in means.items()
     }
     spreads = {reset: max(found) - min(found) for reset, found in sorted(by_width.items())}
     return TaskCount(task, max(accuracies.values()), Fraction(PERCENT, classes), spreads)

@@ -155,10 +155,7 @@ def own_rate(entries: Iterable[StoreEntry], scores: StudyScores) -> dict[str, St
             found.setdefault(place, []).append((selection(entry.record), accuracy))
     tasks = list(dict.fromkeys(task for task, _, _ in found))
     gains = [
-        fmean(
-            max(found[task, shape, "attached"])[1] - max(found[task, shape, "detached"])[1]
-            for shape in SHAPES
-        )
+        fmean(max(found[task, shape, "attached"])[1] - max(found[task, shape, "detached"])[1] for shape in SHAPES)
         for task in tasks
     ]
     return {
@@ -203,10 +200,7 @@ def variance_shares(of: GridRuns) -> dict[str, float]:
     shares = {name: effect(axis) for axis, name in enumerate(names)}
     for one, other in ((0, 1), (0, 2), (1, 2)):
         shares[f"{names[one]} x {names[other]}"] = effect(one, other) - effect(one) - effect(other)
-    return {
-        name: 100 * float((np.broadcast_to(part, means.shape) ** 2).sum()) / whole
-        for name, part in shares.items()
-    }
+    return {name: 100 * float((np.broadcast_to(part, means.shape) ** 2).sum()) / whole for name, part in shares.items()}
 
 
 def tries_lose(grids: Mapping[str, GridRuns], places: Sequence[Place]) -> list[float]:
@@ -259,11 +253,7 @@ def long_sequences(runs: RunsOfCells) -> dict[str, StudyFigure]:
     ]
     if not points:
         return {}
-    return {
-        "long_least": count(min(points), 1),
-        "long_most": count(max(points), 1),
-        "long_runs": count(len(points)),
-    }
+    return {"long_least": count(min(points), 1), "long_most": count(max(points), 1), "long_runs": count(len(points))}
 
 
 def figures(

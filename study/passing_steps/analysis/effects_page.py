@@ -51,12 +51,7 @@ def heights(first: StudyScores) -> Iterator[list[str]]:
             if gradient is not None:
                 fixed["network.recurrence_gradient"] = gradient
             peak = PEAKS.get((shape, normalisation), PEAKS["peak1"])
-            yield [
-                kind,
-                shape,
-                peak,
-                *(_gain(first, task, {**fixed, WIDTH: width}) for width in HEIGHT_WIDTHS),
-            ]
+            yield [kind, shape, peak, *(_gain(first, task, {**fixed, WIDTH: width}) for width in HEIGHT_WIDTHS)]
 
 
 def _gain(first: StudyScores, task: str, cell: Mapping[str, str | float]) -> str:
@@ -156,12 +151,8 @@ def _draw(drawn: Mapping[Reset, Sequence[tuple[float, float, float]]]) -> Drawin
     axes = figure.subplots()
     for reset, color in zip(RESETS, (VERMILION, BLUE), strict=True):
         widths, mean, worst = zip(*drawn[reset], strict=True)
-        axes.plot(
-            widths, mean, color=color, marker="o", linewidth=2.2, label=f"reset {reset}: mean of ten tasks"
-        )
-        axes.plot(
-            widths, worst, color=color, linestyle="--", linewidth=1.3, label=f"reset {reset}: worst task"
-        )
+        axes.plot(widths, mean, color=color, marker="o", linewidth=2.2, label=f"reset {reset}: mean of ten tasks")
+        axes.plot(widths, worst, color=color, linestyle="--", linewidth=1.3, label=f"reset {reset}: worst task")
     axes.set_xscale("log")
     axes.set_xticks(WIDTHS, [f"{width:g}" for width in WIDTHS])
     axes.minorticks_off()

@@ -37,11 +37,7 @@ PILOTS, STEPS = "pilots", "steps.json"
 """Folder and file beside the study's records."""
 DIGITS = 4
 PERCENT = 100.0
-NEUTRAL = {
-    "surrogate.normalisation": "peak1",
-    "network.recurrence_gradient": "full",
-    "clip_norm": None,
-}
+NEUTRAL = {"surrogate.normalisation": "peak1", "network.recurrence_gradient": "full", "clip_norm": None}
 """Settings of a cell that the study's question holds fixed."""
 
 
@@ -111,9 +107,7 @@ def first_entries(root: Path) -> list[StoreEntry]:
     return list(Store(root / "study" / FIRST, FIRST).entries(BLOCKS))
 
 
-def read_runs(
-    root: Path, study: Study, stored: Iterable[StoreEntry], shapes: Sequence[str] = SHAPES
-) -> RunsOfCells:
+def read_runs(root: Path, study: Study, stored: Iterable[StoreEntry], shapes: Sequence[str] = SHAPES) -> RunsOfCells:
     """Collect the runs of the first study and of the pilots that the question is about."""
     tried = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
     runs: dict[tuple[Reset, str, str, float], dict[int, RunPoints]] = {}
@@ -140,9 +134,7 @@ def read_evidence(root: Path, runs: RunsOfCells) -> dict[Reset, dict[str, TaskEv
                     for shape, numbers in steps[task].items()
                     for width, number in numbers.items()
                 },
-                max(
-                    (run.guess for place, found in runs.items() if place[1] == task for run in found.values())
-                ),
+                max((run.guess for place, found in runs.items() if place[1] == task for run in found.values())),
             )
             for task in TASKS
         }

@@ -14,14 +14,7 @@ from sgbench.study.definition import load_study
 from sgbench.study.store import StoreEntry
 from sgbench.tables import NONE
 from study.passing_steps.analysis import activity, levels, spending
-from study.passing_steps.analysis.evidence import (
-    FIRST,
-    SHAPES,
-    TASKS,
-    TaskEvidence,
-    read_evidence,
-    read_runs,
-)
+from study.passing_steps.analysis.evidence import FIRST, SHAPES, TASKS, TaskEvidence, read_evidence, read_runs
 from study.passing_steps.analysis.targets import chosen_target, without_each
 from study.reporting.pages.shapes import SHAPES as ALL_SHAPES
 from study.reporting.pages.text import Item, StudyPage, table
@@ -92,9 +85,7 @@ def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> C
     def chart(reset: Reset) -> Chart:
         tasks = zip(titles, evidence[reset].values(), strict=True)
         series = tuple(Series(title, points(task)) for title, task in tasks)
-        return Chart(
-            f"reset {reset}", ChartAxis("passing steps before training", is_log=True), ChartAxis(LOST), series
-        )
+        return Chart(f"reset {reset}", ChartAxis("passing steps before training", is_log=True), ChartAxis(LOST), series)
 
     return Charts(CAPTION, tuple(map(chart, evidence)))
 
@@ -114,13 +105,9 @@ def _by_steps(reset: Reset, of_all: Evidence, tasks: Evidence, titles: Sequence[
     groups = [loss_by_steps(task) for task in of_all.values()]
     rows: list[list[Item]] = []
     for place, (low, high) in enumerate(pairwise(BORDERS)):
-        name = (
-            f"below {high:g}" if not low else f"above {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
-        )
+        name = f"below {high:g}" if not low else f"above {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
         rows.append([name, *(_losses(of_task[place]) for of_task in groups)])
-    left_out = ", ".join(
-        f"{title} {loss:.1f}" for title, (_, _, loss) in zip(titles, without_each(tasks), strict=True)
-    )
+    left_out = ", ".join(f"{title} {loss:.1f}" for title, (_, _, loss) in zip(titles, without_each(tasks), strict=True))
     return [
         f"### Reset {reset}",
         table(["passing steps", *titles], rows),

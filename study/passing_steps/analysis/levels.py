@@ -94,10 +94,7 @@ def text(
         "detached.",
         f"Judged on a task that did not fix the borders, the level is wrong for {wrong} of {cells} cells, for "
         f"{far} of them by two levels. By width it is wrong for {counts['widths'][1]}.{_unlearnt(known, titles)}",
-        table(
-            ["task left out", "wrong by passing steps", "borders", "wrong by width"],
-            rows,
-        ),
+        table(["task left out", "wrong by passing steps", "borders", "wrong by width"], rows),
         "With the reset attached nearly all narrow cells are fine, so that there is little to tell.",
     ]
 

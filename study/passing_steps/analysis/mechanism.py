@@ -65,9 +65,7 @@ def measure(more: Sequence[str]) -> Iterator[Direction]:
         found = sgbench.diagnose(*words, panels=["agreement", "activity"], batches=1)
         layer = found.layers[0]
         line = next(
-            one
-            for one in found.agreements or ()
-            if (one.layer, one.reference) == (layer.name, "finite_difference")
+            one for one in found.agreements or () if (one.layer, one.reference) == (layer.name, "finite_difference")
         )
         numbers = (layer.passing_steps, line.cosine, line.norm_ratio)
         if all(number is not None for number in numbers):
@@ -104,10 +102,7 @@ def page(folder: Path) -> StudyPage | None:
     between = (f"{low:g} to {high:g}" for low, high in pairwise(BORDERS))
     ends = [f"below {BORDERS[0]:g}", *between, f"above {BORDERS[-1]:g}"]
     rows = [
-        [
-            name,
-            *(_told(by_reset[reset][place], field) for field in ("cosine", "norm_ratio") for reset in RESETS),
-        ]
+        [name, *(_told(by_reset[reset][place], field) for field in ("cosine", "norm_ratio") for reset in RESETS)]
         for place, name in enumerate(ends)
     ]
     picture = StudyPicture(
@@ -126,10 +121,7 @@ def page(folder: Path) -> StudyPage | None:
         "of the gradient by the finite differences. Where nothing agrees, cosines spread by about "
         f"{DIRECTIONS**-0.5:.1f} around 0. Each network is measured with one seed ({SEED}) and one batch.",
         picture.markdown,
-        table(
-            ["passing steps", *(f"{what}, {reset}" for what in ("cosine", "norm ratio") for reset in RESETS)],
-            rows,
-        ),
+        table(["passing steps", *(f"{what}, {reset}" for what in ("cosine", "norm ratio") for reset in RESETS)], rows),
         "Each entry is the median of the networks, with their number. It takes tasks, shapes and widths together, "
         "so that its networks are not independent of each other.",
         *_above(by_reset),

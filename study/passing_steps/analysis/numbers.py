@@ -126,10 +126,7 @@ def _of_ways(losses: Mapping[str, SettingLosses]) -> dict[str, StudyFigure]:
     for way, name in WAYS.items():
         if way in losses:
             numbers = list(losses[way].losses.values())
-            found |= {
-                f"{name}_loss": effects.over_tasks(numbers),
-                f"{name}_worst": effects.count(max(numbers), 1),
-            }
+            found |= {f"{name}_loss": effects.over_tasks(numbers), f"{name}_worst": effects.count(max(numbers), 1)}
     return found
 
 

@@ -31,12 +31,7 @@ def plan(given: ReportInput) -> Iterator[PlanLine]:
             return found[name].verdict in ("confirmed", "refuted")
 
         yield planned(
-            scores,
-            decision.claim.name,
-            decided,
-            purpose=PURPOSE,
-            seeds=(*CHOOSING, *LOOKS[-1]),
-            random=random,
+            scores, decision.claim.name, decided, purpose=PURPOSE, seeds=(*CHOOSING, *LOOKS[-1]), random=random
         )
 
 

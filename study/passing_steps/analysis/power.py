@@ -76,18 +76,14 @@ def main() -> int:
     looks = Looks()
     sys.stdout.write("share of wrong decisions where the mean loss is the margin: confirmed / refuted\n")
     for level in LEVELS:
-        found = [
-            decisions(draw, MARGIN, level, looks, tables=TABLES, seed=1) for draw in POPULATIONS.values()
-        ]
+        found = [decisions(draw, MARGIN, level, looks, tables=TABLES, seed=1) for draw in POPULATIONS.values()]
         cells = "  ".join(f"{share[0]:.3f} / {share[1]:.3f}" for share in found)
         sys.stdout.write(f"level {level:<6g} {cells}\n")
     sys.stdout.write(f"populations: {'; '.join(POPULATIONS)}\n\n")
     for level in LEVELS[2:6]:
         sys.stdout.write(f"confirmed / refuted / open at level {level:g}, by true mean loss\n")
         for mean in (-1.0, 0.0, 1.0, 2.0, 5.0, 8.0):
-            found = [
-                decisions(draw, mean, level, looks, tables=TABLES, seed=2) for draw in POPULATIONS.values()
-            ]
+            found = [decisions(draw, mean, level, looks, tables=TABLES, seed=2) for draw in POPULATIONS.values()]
             cells = "  ".join(" / ".join(f"{part:.2f}" for part in share) for share in found)
             sys.stdout.write(f"  {mean:>4g}  {cells}\n")
     return 0

@@ -7,25 +7,11 @@ from pathlib import Path
 from sgbench.records.files import to_json
 from sgbench.study.scores import StudyScores
 from sgbench.tables import decimal_text
-from study.passing_steps.analysis import (
-    activity,
-    again,
-    effects_page,
-    first_study,
-    mechanism,
-    numbers,
-    settings,
-)
+from study.passing_steps.analysis import activity, again, effects_page, first_study, mechanism, numbers, settings
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRuns, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision, decide
 from study.passing_steps.analysis.evidence import first_entries
-from study.passing_steps.analysis.words import (
-    answer_of,
-    first_look_runs,
-    percent,
-    verdict_sentences,
-    worst_task,
-)
+from study.passing_steps.analysis.words import answer_of, first_look_runs, percent, verdict_sentences, worst_task
 from study.reporting.pages import budget
 from study.reporting.pages.text import StudyPage, few, interval, links, table
 from study.reporting.report import Report, ReportInput
@@ -61,10 +47,7 @@ def make_report(given: ReportInput) -> Report:
         "## What settings lose",
         *settings.tables(scores, taken),
     ]
-    others, beside = (
-        [page for page in (mechanism.page(given.folder), budget.page(given.evidence)) if page],
-        {},
-    )
+    others, beside = ([page for page in (mechanism.page(given.folder), budget.page(given.evidence)) if page], {})
     singles = settings.singles(scores)[0]
     if given.root is not None and singles:
         stored = first_entries(given.root)

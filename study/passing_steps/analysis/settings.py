@@ -69,19 +69,11 @@ def unsearched(scores: StudyScores) -> list[SettingLosses]:
         (FIXED_NAME, _lost(cell(*FIXED, "attached"))),
         (CALIBRATED_NAME, _both(CALIBRATED)),
         (DETACHED_NAME, _both(DETACHED)),
-        *(
-            (name, lambda task, seeds, one=one: loss_of(task, one(task), seeds))
-            for name, one in _of_libraries(scores)
-        ),
-        *(
-            (f"{name}, recurrent gain {gain:g}", _with_gain(one, gain))
-            for gain in GAINS
-            for name, one in _scaled()
-        ),
+        *((name, lambda task, seeds, one=one: loss_of(task, one(task), seeds)) for name, one in _of_libraries(scores)),
+        *((f"{name}, recurrent gain {gain:g}", _with_gain(one, gain)) for gain in GAINS for name, one in _scaled()),
     ]
     looks = [
-        [SettingLosses(name, _everywhere(scores, one, seeds), named(seeds)) for name, one in found]
-        for seeds in LOOKS
+        [SettingLosses(name, _everywhere(scores, one, seeds), named(seeds)) for name, one in found] for seeds in LOOKS
     ]
     return [one for look in reversed(looks[1:]) for one in look if one.losses] + looks[0]
 
@@ -147,8 +139,7 @@ def singles(scores: StudyScores) -> tuple[list[SettingLosses], str]:
             for name, _ in _grid()
         ]
         says = (
-            f"{CROSSED}. The grid is not run on the seeds that compare, so that this stands in; it was not "
-            "registered"
+            f"{CROSSED}. The grid is not run on the seeds that compare, so that this stands in; it was not registered"
         )
     return sorted(compared, key=lambda setting: fmean(setting.losses.values())), says
 

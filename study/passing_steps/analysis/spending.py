@@ -28,10 +28,7 @@ from study.reporting.pages.text import Item, StudyPicture, table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DEFAULTS = {
-    "snntorch/atan": "snnTorch's atan as it ships",
-    "snntorch/fast_sigmoid": "snnTorch's fast_sigmoid",
-}
+DEFAULTS = {"snntorch/atan": "snnTorch's atan as it ships", "snntorch/fast_sigmoid": "snnTorch's fast_sigmoid"}
 DEFAULT_BLOCKS = ("A3b", "KR", "H")
 SEARCHED, SEARCHED_SHAPE = "A3a", "atan"
 """The first study's search of width and learning rate, and the shape whose search is shown."""
@@ -121,8 +118,7 @@ def ways(
         return Way(name, tries + more, {task: best[task] - picked(found) for task, found in scored.items()})
 
     fixed = {
-        task: chosen_fixed({name: one for name, one in evidence["attached"].items() if name != task})
-        for task in TASKS
+        task: chosen_fixed({name: one for name, one in evidence["attached"].items() if name != task}) for task in TASKS
     }
     at_fixed = {task: runs[ATTACHED, task, shape, width] for task, (shape, width) in fixed.items()}
     plain = {task: cells for task, cells in _cells(runs, ["detached"], ["atan"], [0.2]).items() if cells}
@@ -160,9 +156,7 @@ def _cells(
     places: list[tuple[Reset, str, float]] = [
         (reset, shape, width) for reset in resets for shape in shapes for width in widths
     ]
-    by_task = {
-        task: [runs.get((reset, task, shape, width)) for reset, shape, width in places] for task in TASKS
-    }
+    by_task = {task: [runs.get((reset, task, shape, width)) for reset, shape, width in places] for task in TASKS}
     return {task: [one for one in found if one is not None] for task, found in by_task.items()}
 
 
@@ -217,15 +211,11 @@ def spending_figure(found: Sequence[Way]) -> Figure:
     for place, way in enumerate(ordered):
         losses = list(way.losses.values())
         axes.plot(losses, [place] * len(losses), linestyle="none", marker="o", markersize=5, color=SOFT)
-        axes.plot(
-            [way.mean(common(found))], [place], linestyle="none", marker="D", markersize=8, color=VERMILION
-        )
+        axes.plot([way.mean(common(found))], [place], linestyle="none", marker="D", markersize=8, color=VERMILION)
     names = [f"{way.name}: {way.runs} run{'' if way.runs == 1 else 's'}" for way in ordered]
     axes.set_yticks(range(len(ordered)), names)
     axes.set_ylim(len(ordered) - 0.5, -0.5)
-    axes.set_xlabel(
-        "points lost: a task (small), mean of those that all have (large)", fontsize=12, color=INK
-    )
+    axes.set_xlabel("points lost: a task (small), mean of those that all have (large)", fontsize=12, color=INK)
     axes.tick_params(labelsize=11.5, colors=INK, length=3)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
     return figure

@@ -11,14 +11,7 @@ from pathlib import Path
 
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
-from study.passing_steps.analysis.evidence import (
-    FIRST,
-    SHAPES,
-    TaskEvidence,
-    first_entries,
-    read_evidence,
-    read_runs,
-)
+from study.passing_steps.analysis.evidence import FIRST, SHAPES, TaskEvidence, first_entries, read_evidence, read_runs
 
 CANDIDATES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0)
 FIXED_WIDTHS = (0.1, 0.2, 0.5, 1.0)

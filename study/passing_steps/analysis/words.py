@@ -167,9 +167,7 @@ def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -
         if limits(decision.claim.number(task, seeds).tolist(), TASK_LEVEL)[1] < HARM
     ]
     if harmed:
-        return (
-            f"{asked} It is confirmed, and these tasks are harmed: {'; '.join(harmed)}. No default changes."
-        )
+        return f"{asked} It is confirmed, and these tasks are harmed: {'; '.join(harmed)}. No default changes."
     return (
         f"{asked} Both hold, so that recurrent experiments of version 2 may set "
         "`neuron.reset_gradient=attached`. They leave it to the word: published rows are held against what their "
@@ -218,9 +216,7 @@ class Answer:
     defaults: str
 
 
-def answer_of(
-    decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]
-) -> Answer:
+def answer_of(decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]) -> Answer:
     """Write the answer from the verdicts, the same for README, the pages and `sgbench recommend`."""
     rule = rule_of(decisions)
     verdicts = tuple(verdict_sentences(one) for one in decisions)
@@ -229,21 +225,14 @@ def answer_of(
 
 
 def _answer(
-    rule: str | None,
-    decisions: Sequence[ClaimDecision],
-    scores: StudyScores,
-    losses: Mapping[str, SettingLosses],
+    rule: str | None, decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]
 ) -> list[str]:
     """Write the rule with its loss, what stands beside it, and what attaching is shown to cost."""
     if rule is None:
         stored, runs = first_look_runs(scores)
         asked = "A registered study asks whether recurrent networks need a gradient through the reset, and at which"
         return [f"{asked} width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."]
-    take = (
-        "choose the width by passing steps (`width_fwhm=auto`)"
-        if rule == CALIBRATED_NAME
-        else f"take {FIXED_TEXT}"
-    )
+    take = "choose the width by passing steps (`width_fwhm=auto`)" if rule == CALIBRATED_NAME else f"take {FIXED_TEXT}"
     lost = losses[rule].losses
     worst = max(lost, key=lambda title: lost[title])
     by_name = {one.claim.name: one for one in decisions}

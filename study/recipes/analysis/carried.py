@@ -83,9 +83,7 @@ def whole_seeds(runs: Accuracies, widths: int) -> list[int]:
     """List the seeds of which a task has every width under every way."""
     if set(runs) != set(WAYS) or any(len(by_width) < widths for by_width in runs.values()):
         return []
-    return sorted(
-        set.intersection(*(set(seeds) for by_width in runs.values() for seeds in by_width.values()))
-    )
+    return sorted(set.intersection(*(set(seeds) for by_width in runs.values() for seeds in by_width.values())))
 
 
 def chosen(by_width: Mapping[float, Mapping[int, tuple[float, float]]], seeds: Sequence[int]) -> float:
@@ -94,9 +92,7 @@ def chosen(by_width: Mapping[float, Mapping[int, tuple[float, float]]], seeds: S
     >>> chosen({0.1: {1: (60.0, 0.0), 2: (80.0, 0.0)}, 0.2: {1: (70.0, 0.0), 2: (70.0, 0.0)}}, [1, 2])
     0.1
     """
-    return max(
-        sorted(by_width), key=lambda width: round(math.fsum(by_width[width][seed][0] for seed in seeds), 9)
-    )
+    return max(sorted(by_width), key=lambda width: round(math.fsum(by_width[width][seed][0] for seed in seeds), 9))
 
 
 def loss(task: str, runs: Accuracies, way: str, seeds: Sequence[int]) -> WidthLoss:

@@ -43,9 +43,7 @@ def make_report(given: ReportInput) -> Report:
     """Write the page of the study."""
     scores = given.evidence.scores
     tasks = given.evidence.loaded.study.tasks
-    state = [
-        f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))
-    ]
+    state = [f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))]
     registration = Path(given.evidence.loaded.study.registration).name
     found = accuracies(given.entries)
     whole = {task: whole_seeds(found[task], WIDTHS) for task in tasks if task in found}
@@ -140,8 +138,7 @@ def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
     from scipy.stats import rankdata
 
     means = {
-        way: [float(np.mean([runs[way][width][seed][1] for seed in seeds])) for width in runs[way]]
-        for way in WAYS
+        way: [float(np.mean([runs[way][width][seed][1] for seed in seeds])) for width in runs[way]] for way in WAYS
     }
     rows = []
     for way, each in means.items():
@@ -149,12 +146,7 @@ def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
         agree = NONE if way == PLAIN else decimal_text(correlation, 2)
         best = chosen(runs[way], seeds)
         rows.append([way, *(decimal_text(mean, 1) for mean in each), f"{best:g}", agree])
-    head = [
-        "trained with",
-        *(f"width {width:g}" for width in runs[PLAIN]),
-        "best by validation",
-        "rank correlation",
-    ]
+    head = ["trained with", *(f"width {width:g}" for width in runs[PLAIN]), "best by validation", "rank correlation"]
     return (
         f"## {title}\n\nMean test accuracy of {len(seeds)} seeds in percent, and how its order over widths agrees "
         f"with that of {PLAIN}.\n\n{table(head, rows)}"

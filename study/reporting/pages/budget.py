@@ -20,12 +20,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
     listed = "\n".join(f"- {sentence}" for sentence in evidence.deviations)
     parts.append(listed or "None.")
     parts += ["## Registration", *_registration(evidence)]
-    parts += [
-        "## Table 6: runs and hours",
-        _blocks(evidence),
-        "## Seconds a run, by task",
-        _tasks(evidence.facts),
-    ]
+    parts += ["## Table 6: runs and hours", _blocks(evidence), "## Seconds a run, by task", _tasks(evidence.facts)]
     parts += ["## Made by", _code_table(evidence.facts)]
     return StudyPage(NAME, TITLE, tuple(parts))
 
@@ -59,8 +54,7 @@ def _registration(evidence: StudyEvidence) -> list[str]:
 
 def _versions(name: str, versions: Iterable[Version]) -> list[list[str]]:
     return [
-        [f"`{name}`", version.day, version.commit[:SHORT], version.subject.replace("|", "/")]
-        for version in versions
+        [f"`{name}`", version.day, version.commit[:SHORT], version.subject.replace("|", "/")] for version in versions
     ]
 
 

@@ -29,9 +29,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
     gains = sorted({_number(run, "init.gain") for run in narrow})
     widths = sorted({_number(run, "width_fwhm") for run in narrow})
     panels = [
-        DepthPanel(f"width {width:g}, gain {gain:g}", _lines(narrow, gain, width))
-        for width in widths
-        for gain in gains
+        DepthPanel(f"width {width:g}, gain {gain:g}", _lines(narrow, gain, width)) for width in widths for gain in gains
     ]
     picture = StudyPicture(
         "depth.png",
@@ -123,7 +121,5 @@ def _table(runs: Iterable[Score]) -> str:
     groups: dict[tuple[int, float, float, float], list[bool]] = {}
     for run in runs:
         groups.setdefault(_place(run), []).append(learnt(run))
-    rows = [
-        [*place, f"{sum(group)}/{len(group)}" if group else NONE] for place, group in sorted(groups.items())
-    ]
+    rows = [[*place, f"{sum(group)}/{len(group)}" if group else NONE] for place, group in sorted(groups.items())]
     return table(["layers", "gain", "tail", "width", "runs that learn"], rows)

@@ -50,17 +50,13 @@ def page(evidence: StudyEvidence) -> StudyPage:
     ]
     if planes:
         parts += ["The same as a share of cells of width and learning rate:", _table("G", planes)]
-    parts += one_setting.section(
-        evidence, {task: runs[task] for task in known}, within_points=TOLERANCE_POINTS
-    )
+    parts += one_setting.section(evidence, {task: runs[task] for task in known}, within_points=TOLERANCE_POINTS)
     return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
 def line_table(evidence: StudyEvidence, task: str) -> RunTable:
     """Tabulate the runs of each shape by width at the task's learning rate, rows in this order."""
-    cells: list[Cell] = [
-        {"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in regime_map.WIDTHS
-    ]
+    cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in regime_map.WIDTHS]
     seeds = evidence.loaded.study.blocks["A2"].seeds.values
     return run_table(evidence.scores, task, "map", cells, seeds, start="A2")
 
@@ -70,9 +66,7 @@ def _line(runs: RunTable) -> dict[str, Forgiving]:
     if not runs.complete:
         return {}
     scores = runs.validation.reshape(len(SHAPES), len(regime_map.WIDTHS), -1)
-    return dict(
-        zip(SHAPES, forgiving_line(scores, regime_map.WIDTHS, tolerance=TOLERANCE_POINTS), strict=True)
-    )
+    return dict(zip(SHAPES, forgiving_line(scores, regime_map.WIDTHS, tolerance=TOLERANCE_POINTS), strict=True))
 
 
 def plane_table(evidence: StudyEvidence, task: str) -> RunTable:
@@ -80,11 +74,7 @@ def plane_table(evidence: StudyEvidence, task: str) -> RunTable:
     study = evidence.loaded.study
     rate = float(task_reference(study, "A2", task, evidence.scores.settled)["optimizer.lr"] or 0)
     cells: list[Cell] = [
-        {
-            "surrogate": shape,
-            "width_fwhm": width,
-            "optimizer.lr": rate if factor == 1 else rounded(rate * factor),
-        }
+        {"surrogate": shape, "width_fwhm": width, "optimizer.lr": rate if factor == 1 else rounded(rate * factor)}
         for shape in SHAPES
         for width in tuning.WIDTHS
         for factor in tuning.FACTORS

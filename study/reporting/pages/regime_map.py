@@ -55,10 +55,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
         "of 95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross "
         "marks its cell. Where a task is solved or not, mean accuracies are drawn without bands; shares of solved "
         "runs are in the table.",
-        details(
-            "The numbers behind the picture",
-            table(HEADER, rows),
-        ),
+        details("The numbers behind the picture", table(HEADER, rows)),
     )
     return StudyPage(NAME, TITLE, parts, (picture,), {"regime map": map_charts(panels, CAPTION)})
 

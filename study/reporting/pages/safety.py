@@ -46,8 +46,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
             "Failed runs of all runs, a column a width.",
             _grid(mapped, lambda run: (run.task,), ["task"]),
             details(
-                "By shape too",
-                _grid(mapped, lambda run: (run.task, str(run.settings["surrogate"])), ["task", "shape"]),
+                "By shape too", _grid(mapped, lambda run: (run.task, str(run.settings["surrogate"])), ["task", "shape"])
             ),
         ]
     parts.append("## By remedy")
@@ -67,9 +66,7 @@ def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> 
     for name, members in sorted(groups.items()):
         failed = sum(run.failed for run in members)
         share = wilson(failed, len(members))
-        ends = (
-            f"{PERCENT * share.low:.1f} to {PERCENT * share.high:.1f}" if len(members) >= MIN_SEEDS else NONE
-        )
+        ends = f"{PERCENT * share.low:.1f} to {PERCENT * share.high:.1f}" if len(members) >= MIN_SEEDS else NONE
         rows.append([name, failed, len(members), f"{PERCENT * share.share:.1f}", ends])
     return table([head, "failed", "runs", "failed, %", "95 %, runs as if independent"], rows)
 
@@ -88,9 +85,7 @@ def _remedied(evidence: StudyEvidence) -> list[Score]:
 
 def _remedy(run: Score) -> str:
     """Name the remedy of a run (cutting, clipping and the like), without what its task does not have."""
-    said = [
-        f"{word} {run.settings[key]}" for key, word in REMEDIES.items() if run.settings.get(key) is not None
-    ]
+    said = [f"{word} {run.settings[key]}" for key, word in REMEDIES.items() if run.settings.get(key) is not None]
     return f"{run.task}: {', '.join(said)}"
 
 

@@ -152,9 +152,7 @@ def resets_text(records: Iterable[RunRecord]) -> str:
     resets = sorted({str(neuron["reset_gradient"]) for neuron in neurons if "reset_gradient" in neuron})
     if not resets:
         return ""
-    return (
-        f"**The reset is {' or '.join(resets)} in every run** (`neuron.reset_gradient={'|'.join(resets)}`)."
-    )
+    return f"**The reset is {' or '.join(resets)} in every run** (`neuron.reset_gradient={'|'.join(resets)}`)."
 
 
 def few(runs: int, of: int) -> str:

@@ -55,9 +55,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
         charts[f"width and learning rate: {evidence.title(task)}"] = heat_charts(maps, caption)
         parts += [f"## {task}: {evidence.title(task)}", _message(maps), picture.markdown, _best(maps)]
     lines = [
-        panel
-        for task in evidence.tasks_like(*LEARNING_RATE_TASKS)
-        if (panel := _expected(evidence, task)) is not None
+        panel for task in evidence.tasks_like(*LEARNING_RATE_TASKS) if (panel := _expected(evidence, task)) is not None
     ]
     if lines:
         picture = StudyPicture(
@@ -82,8 +80,7 @@ def _expected(evidence: StudyEvidence, task: str) -> TuningPanel | None:
                 if not runs:
                     return None
                 validation, test = (
-                    float(np.mean([getattr(run, name) for run in runs]))
-                    for name in ("validation", "accuracy")
+                    float(np.mean([getattr(run, name) for run in runs])) for name in ("validation", "accuracy")
                 )
                 trials.append(Trial(validation, test, None, len(runs), sum(run.failed for run in runs)))
         lines.append(TuningLine(shape, tail, tuple(expected_best(trials)[1].tolist())))
@@ -115,9 +112,7 @@ def _maps(evidence: StudyEvidence, task: str) -> HeatMaps | None:
         lines = []
         for value in rates:
             several = [_runs(evidence, task, shape, width, value) for width in WIDTHS]
-            lines.append(
-                tuple(float(np.mean([run.validation for run in runs])) if runs else None for runs in several)
-            )
+            lines.append(tuple(float(np.mean([run.validation for run in runs])) if runs else None for runs in several))
         panels.append(HeatPanel(shape, tuple(lines)))
     if not any(score is not None for panel in panels for line in panel.scores for score in line):
         return None
@@ -126,9 +121,7 @@ def _maps(evidence: StudyEvidence, task: str) -> HeatMaps | None:
 
 def _close(maps: HeatMaps, panel: HeatPanel) -> int:
     best = max(score for one in maps.panels for line in one.scores for score in line if score is not None)
-    return sum(
-        score is not None and score >= best - maps.tolerance for line in panel.scores for score in line
-    )
+    return sum(score is not None and score >= best - maps.tolerance for line in panel.scores for score in line)
 
 
 def _message(maps: HeatMaps) -> str:
@@ -148,14 +141,6 @@ def _best(maps: HeatMaps) -> str:
             continue
         line, column = np.unravel_index(np.nanargmax(scores), scores.shape)
         rows.append(
-            [
-                panel.title,
-                maps.widths[column],
-                maps.rates[line],
-                f"{scores[line, column]:.1f}",
-                _close(maps, panel),
-            ]
+            [panel.title, maps.widths[column], maps.rates[line], f"{scores[line, column]:.1f}", _close(maps, panel)]
         )
-    return table(
-        ["shape", "best width", "best learning rate", "validation, %", "cells close to the best"], rows
-    )
+    return table(["shape", "best width", "best learning rate", "validation, %", "cells close to the best"], rows)

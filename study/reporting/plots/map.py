@@ -74,9 +74,7 @@ def map_figure(panels: Sequence[MapPanel]) -> Figure:
             axes.set_ylabel("test accuracy, %\n(scale: log of the error)", fontsize=13, color=INK)
     handles: dict[str, Any] = {}
     for axes in grid.flat:
-        handles.update(
-            {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-        )
+        handles.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)})
     place: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12.5}
     figure.legend(list(handles.values()), list(handles), **place)
     return figure

@@ -111,9 +111,7 @@ def _depth_panel(axes: Axes, panel: DepthPanel) -> None:
         # Lines that would lie on each other are set side by side.
         shift = 0.07 * (position - (len(panel.lines) - 1) / 2)
         places = [depth + shift for depth in line.depths]
-        values, lows, highs = (
-            [PERCENT * number for number in numbers] for numbers in zip(*line.shares, strict=True)
-        )
+        values, lows, highs = ([PERCENT * number for number in numbers] for numbers in zip(*line.shares, strict=True))
         look: Any = {"color": colour, "marker": MARKERS[position], "markersize": 7, "linewidth": 2}
         axes.plot(places, values, label=line.name, zorder=3, **look)
         axes.vlines(places, lows, highs, color=colour, linewidth=1.6, alpha=0.7, zorder=2)

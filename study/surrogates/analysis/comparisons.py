@@ -30,18 +30,7 @@ LIBRARY_DEFAULTS = ("snntorch/atan", "snntorch/fast_sigmoid", "snntorch/sigmoid"
 """Surrogates as snnTorch ships them."""
 REFERENCE = "atan"
 LOOKS = (10, 20, 40)
-COMPARED = (
-    "task",
-    "shape",
-    "difference",
-    "low",
-    "high",
-    "margin",
-    "p differs",
-    "p equal",
-    "p beyond",
-    "verdict",
-)
+COMPARED = ("task", "shape", "difference", "low", "high", "margin", "p differs", "p equal", "p beyond", "verdict")
 
 
 @dataclass(frozen=True)
@@ -70,14 +59,7 @@ class Compared:
 
 
 def compared_scores(
-    name: str,
-    task: StudyTask,
-    methods: Sequence[str],
-    scores: Floats,
-    reference: str,
-    rules: Rules,
-    *,
-    level: float,
+    name: str, task: StudyTask, methods: Sequence[str], scores: Floats, reference: str, rules: Rules, *, level: float
 ) -> list[Compared]:
     """Compare accuracies with the reference, seeds as blocks.
 
@@ -94,10 +76,7 @@ def compared_scores(
         scores, margin_of(task), reference=methods.index(reference), error=rules.error, level=level
     )
     others = [method for method in methods if method != reference]
-    return [
-        Compared(name, method, verdict, scores.shape[1])
-        for method, verdict in zip(others, verdicts, strict=True)
-    ]
+    return [Compared(name, method, verdict, scores.shape[1]) for method, verdict in zip(others, verdicts, strict=True)]
 
 
 def compared_shares(
@@ -122,10 +101,7 @@ def compared_shares(
             name,
             method,
             share_verdict(
-                *(counts[method], runs, counts[reference], runs),
-                margin=margin_of(task),
-                level=level,
-                p_differs=p,
+                *(counts[method], runs, counts[reference], runs), margin=margin_of(task), level=level, p_differs=p
             ),
             runs,
         )
@@ -134,14 +110,7 @@ def compared_shares(
 
 
 def compared_table(
-    name: str,
-    task: StudyTask,
-    methods: Sequence[str],
-    table: RunTable,
-    reference: str,
-    rules: Rules,
-    *,
-    level: float,
+    name: str, task: StudyTask, methods: Sequence[str], table: RunTable, reference: str, rules: Rules, *, level: float
 ) -> list[Compared]:
     """Compare methods by the measure of the task: accuracy, or the share of solved runs."""
     if task.outcome == "solved":
@@ -174,9 +143,7 @@ def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ..
     for one in comparisons:
         verdict = one.verdict
         ends = (verdict.difference, verdict.low, verdict.high, verdict.margin)
-        rows.append(
-            (one.task, one.method, *ends, verdict.p_differs, verdict.p_equal, verdict.p_beyond, verdict.word)
-        )
+        rows.append((one.task, one.method, *ends, verdict.p_differs, verdict.p_equal, verdict.p_beyond, verdict.word))
     return tuple(rows)
 
 

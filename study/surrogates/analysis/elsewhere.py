@@ -85,9 +85,7 @@ def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
     boards = {protocol: read_board(path) for protocol, path in paths.items() if path.is_file()}
     page, costs = root / REPRODUCTIONS, root / RULE_COSTS
     return Elsewhere(
-        read_figures(page) if page.is_file() else {},
-        boards,
-        read_rule_costs(costs) if costs.is_file() else {},
+        read_figures(page) if page.is_file() else {}, boards, read_rule_costs(costs) if costs.is_file() else {}
     )
 
 

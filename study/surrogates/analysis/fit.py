@@ -46,12 +46,7 @@ def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
     shared = sorted(set.intersection(*map(set, cells)))
     losses = {
         key: float(
-            np.mean(
-                [
-                    np.mean(loss_by_seed(task, own[key]))
-                    for task, own in zip(stored.values(), cells, strict=True)
-                ]
-            )
+            np.mean([np.mean(loss_by_seed(task, own[key])) for task, own in zip(stored.values(), cells, strict=True)])
         )
         for key in shared
     }

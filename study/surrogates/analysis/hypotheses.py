@@ -141,9 +141,7 @@ def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
     return _gaps(looked_again(result, more, rules), more["T2d4g"], widths, level=rules.look_level)
 
 
-def _gaps(
-    result: HypothesisResult, table: RunTable, widths: Sequence[float], *, level: float
-) -> HypothesisResult:
+def _gaps(result: HypothesisResult, table: RunTable, widths: Sequence[float], *, level: float) -> HypothesisResult:
     """Add to H3 what triangle minus atan is at each width, and how many runs of each learn."""
     rows: list[tuple[Item, ...]] = []
     verdicts = []
@@ -233,9 +231,7 @@ def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
     )
 
 
-def all_hypotheses(
-    scores: StudyScores, rules: Rules, *, generator: np.random.Generator
-) -> list[HypothesisResult]:
+def all_hypotheses(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> list[HypothesisResult]:
     """Decide every registered hypothesis, corrected for their number."""
     return corrected(
         [

@@ -96,11 +96,7 @@ def h4(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> 
     The second look has new seeds of width 4 on one task, and corrects the shares lost there for their number.
     """
     shapes = ("triangle", "atan", "log_abs")
-    tables = {
-        f"{task} {shape}": _table(scores, task, _cells(shape, MAP_WIDTHS))
-        for task in TASKS
-        for shape in shapes
-    }
+    tables = {f"{task} {shape}": _table(scores, task, _cells(shape, MAP_WIDTHS)) for task in TASKS for shape in shapes}
     result = HypothesisResult(
         name="H4",
         claim="In recurrent networks the best width is 0.2 or less, and a width of 4 fails or stays near guessing "
@@ -110,14 +106,8 @@ def h4(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> 
     )
     if not all(table.complete for table in tables.values()):
         return result
-    best = {
-        place: best_width(table.validation, MAP_WIDTHS, generator=generator)
-        for place, table in tables.items()
-    }
-    wide = {
-        place: _table(scores, place.partition(" ")[0], _cells(place.partition(" ")[2], [WIDE]))
-        for place in tables
-    }
+    best = {place: best_width(table.validation, MAP_WIDTHS, generator=generator) for place, table in tables.items()}
+    wide = {place: _table(scores, place.partition(" ")[0], _cells(place.partition(" ")[2], [WIDE])) for place in tables}
     first = _narrow_and_lost(result, best, wide)
     more = with_new_seeds(scores, "H4", wide)
     if first.alone != "open" or not more:
@@ -128,11 +118,7 @@ def h4(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> 
 
 
 def _narrow_and_lost(
-    result: HypothesisResult,
-    best: Mapping[str, BestWidth],
-    wide: Mapping[str, RunTable],
-    *,
-    second: bool = False,
+    result: HypothesisResult, best: Mapping[str, BestWidth], wide: Mapping[str, RunTable], *, second: bool = False
 ) -> HypothesisResult:
     """Add to H4 the best width of each case, and how many runs are lost at the widest."""
     claims, shares = [], []
@@ -217,8 +203,7 @@ def h5(scores: StudyScores, rules: Rules) -> HypothesisResult:
     places = [(task, shape) for task in TASKS for shape in ("atan", "triangle")]
     full = [_table(scores, task, _cells(shape, REMEDY_WIDTHS)) for task, shape in places]
     cut = [
-        _table(scores, task, _cells(shape, REMEDY_WIDTHS, network__recurrence_gradient="cut"))
-        for task, shape in places
+        _table(scores, task, _cells(shape, REMEDY_WIDTHS, network__recurrence_gradient="cut")) for task, shape in places
     ]
     clip = [_table(scores, task, _cells(shape, REMEDY_WIDTHS, clip_norm=1.0)) for task, shape in places]
     result = HypothesisResult(
@@ -238,9 +223,7 @@ def _decided(
     result: HypothesisResult, places: Sequence[tuple[str, str]], remedies: Sequence[_Remedy], rules: Rules
 ) -> HypothesisResult:
     """Add to H5 what the remedies say: that all parts of the claim hold, or that one of them is false."""
-    holds = all(
-        one.spread < SPREAD_POINTS and not one.failed_cut and one.p_clip > rules.level for one in remedies
-    )
+    holds = all(one.spread < SPREAD_POINTS and not one.failed_cut and one.p_clip > rules.level for one in remedies)
     clipped = holm(np.array([one.p_clip for one in remedies])).tolist()
     denials = [
         # A run that fails is a counterexample of "no run fails", whatever the others do.

@@ -12,14 +12,7 @@ from sgbench.study.cells import Cell
 from sgbench.study.scores import StudyScores
 from study.reporting.run_table import RunTable
 from study.reporting.verdicts import HypothesisResult
-from study.surrogates.analysis.comparisons import (
-    COMPARED,
-    Compared,
-    Rules,
-    compared_rows,
-    compared_scores,
-    looks,
-)
+from study.surrogates.analysis.comparisons import COMPARED, Compared, Rules, compared_rows, compared_scores, looks
 
 TUNING, BLOCK = "D", "DR"
 FULL, ONE_STEP = "full", "one step"
@@ -56,9 +49,7 @@ def _last_look(scores: StudyScores, task: str) -> RunTable | None:
     settled = scores.settled.get(TUNING, {}).get(task, ())
     cells: list[Cell] = []
     for window in WINDOWS.values():
-        cells += [
-            dict(cell) for cell in settled if cell.get("rule") == "bptt" and cell.get("rule.window") == window
-        ]
+        cells += [dict(cell) for cell in settled if cell.get("rule") == "bptt" and cell.get("rule.window") == window]
     if len(cells) < len(WINDOWS) or BLOCK not in scores.study.blocks:
         return None
     tables = looks(scores, task, cells)

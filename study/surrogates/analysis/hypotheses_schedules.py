@@ -7,15 +7,7 @@ from dataclasses import replace
 from sgbench.study.cells import Cell
 from sgbench.study.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
-from study.surrogates.analysis.comparisons import (
-    REFERENCE,
-    Compared,
-    Rules,
-    compared_table,
-    equality,
-    looks,
-    own_best,
-)
+from study.surrogates.analysis.comparisons import REFERENCE, Compared, Rules, compared_table, equality, looks, own_best
 
 BLOCK = "F"
 FIXED = "fixed"

@@ -62,6 +62,4 @@ def _measured(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[
 def _start_spikes(spec: RunSpec) -> tuple[float, ...] | None:
     """Measure the spikes a neuron sends in one inference before training, by hidden layer."""
     found = measure_spec(spec)
-    return (
-        None if found.spikes_per_step is None else tuple(sent * found.steps for sent in found.spikes_per_step)
-    )
+    return None if found.spikes_per_step is None else tuple(sent * found.steps for sent in found.spikes_per_step)

@@ -41,10 +41,7 @@ def summarise(
                 tasks[name] = _task(name, block, scores, first, starts.get(name))
     shards = () if manifest is None else manifest.shards
     return StudySummary(
-        study=loaded.name,
-        study_sha256=loaded.sha256,
-        shards=tuple(shard.sha256 for shard in shards),
-        tasks=tasks,
+        study=loaded.name, study_sha256=loaded.sha256, shards=tuple(shard.sha256 for shard in shards), tasks=tasks
     )
 
 

@@ -24,21 +24,14 @@ from study.attached_reset.analysis.heights import (
 from study.attached_reset.analysis.starts import mean_log_factor
 
 PEAKS = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
-CONDITIONS = [
-    Condition(task, width, beta) for task, width, beta in product("ab", (0.2, 0.5), (0.3, 0.6, 0.9))
-]
+CONDITIONS = [Condition(task, width, beta) for task, width, beta in product("ab", (0.2, 0.5), (0.3, 0.6, 0.9))]
 
 
 def test_an_effect_is_attached_minus_detached_over_whole_seeds() -> None:
     """Expected by hand: (80 + 90) / 2 - (70 + 60) / 2 = 20; a peak that lacks a seed is left out."""
 
     def stored(reset: str, seed: int, peak: float, accuracy: float) -> Any:
-        cell = {
-            "width_fwhm": 0.2,
-            "neuron.beta": 0.9,
-            "surrogate.scale": peak,
-            "neuron.reset_gradient": reset,
-        }
+        cell = {"width_fwhm": 0.2, "neuron.beta": 0.9, "surrogate.scale": peak, "neuron.reset_gradient": reset}
         return SimpleNamespace(task="a_height", cell=cell, seed=seed, accuracy=accuracy)
 
     runs = [
@@ -67,9 +60,7 @@ def test_bounds_choose_the_peaks() -> None:
 
 def test_a_clear_pattern_is_confirmed_and_its_reverse_refuted() -> None:
     """Expected: gains below the bound and losses at steep peaks confirm both; with the signs turned, neither."""
-    effects = {
-        one: {peak: 10.0 - 4 * peak + 0.1 * place for peak in PEAKS} for place, one in enumerate(CONDITIONS)
-    }
+    effects = {one: {peak: 10.0 - 4 * peak + 0.1 * place for peak in PEAKS} for place, one in enumerate(CONDITIONS)}
     words = [one.verdict for one in claims(effects, None, whole=True)]
     assert words == ["confirmed", "confirmed", "open"]
     turned = {one: {peak: -effect for peak, effect in of.items()} for one, of in effects.items()}
@@ -79,9 +70,7 @@ def test_a_clear_pattern_is_confirmed_and_its_reverse_refuted() -> None:
 
 def test_a_predictor_that_shifts_with_the_condition_orders_better() -> None:
     """Expected: effects that are minus the predictor correlate with -1, and the peak alone less; SciPy agrees."""
-    predictors = {
-        one: {peak: math.log(peak) + 2 * place for peak in PEAKS} for place, one in enumerate(CONDITIONS)
-    }
+    predictors = {one: {peak: math.log(peak) + 2 * place for peak in PEAKS} for place, one in enumerate(CONDITIONS)}
     effects = {one: {peak: -number for peak, number in of.items()} for one, of in predictors.items()}
     found = ordering(effects, predictors)
     assert found.predictor == pytest.approx(-1.0)

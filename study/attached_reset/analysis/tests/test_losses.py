@@ -112,9 +112,7 @@ def test_the_rule_of_advice() -> None:
     assert found.setting in SETTINGS[3:]  # they lose nothing
     all_bad = [
         network(
-            f"task{place}",
-            start,
-            {one: 11.0 + rank for rank, one in enumerate(SETTINGS) if one != ONE} | {ONE: 30.0},
+            f"task{place}", start, {one: 11.0 + rank for rank, one in enumerate(SETTINGS) if one != ONE} | {ONE: 30.0}
         )
         for place in range(6)
         for start in ("quiet", "driven")
@@ -132,9 +130,7 @@ def test_a_network_is_compared_where_every_run_is_stored() -> None:
             "neuron.reset_gradient": one.reset,
             "optimizer.lr": rate,
         }
-        return SimpleNamespace(
-            task=task, block=block, seed=seed, cell=cell, validation=validation, accuracy=1.0
-        )
+        return SimpleNamespace(task=task, block=block, seed=seed, cell=cell, validation=validation, accuracy=1.0)
 
     chosen = [
         stored(task, "C", seed, rate, 50.0 + (rate == 0.02) * (10 if one == SETTINGS[2] else 0), one)
@@ -143,13 +139,10 @@ def test_a_network_is_compared_where_every_run_is_stored() -> None:
         for rate in (0.005, 0.02)
         for one in SETTINGS
     ]
-    after = [stored(task, "D", 3, 0.02, 50.0, one) for task in ("a_quiet", "b_quiet") for one in SETTINGS][
-        :-1
-    ]
+    after = [stored(task, "D", 3, 0.02, 50.0, one) for task in ("a_quiet", "b_quiet") for one in SETTINGS][:-1]
     block = SimpleNamespace(tasks=("a_quiet", "b_quiet"), seeds=SimpleNamespace(values=(3,)))
     scores: Any = SimpleNamespace(
-        study=SimpleNamespace(blocks={"C": block, "D": block}),
-        block=lambda name: {"C": chosen, "D": after}[name],
+        study=SimpleNamespace(blocks={"C": block, "D": block}), block=lambda name: {"C": chosen, "D": after}[name]
     )
     (found,) = networks_of(scores, ["D"], ["C"])
     assert (found.name, found.best) == ("a_quiet", SETTINGS[2])

@@ -19,9 +19,7 @@ def test_the_page_is_that_of_the_records() -> None:
     report = make_report(load_study("chip"), store, checkout=None)
     (page,) = report.pages
     assert page.text() == (ROOT / "docs" / "chip" / "README.md").read_text()
-    assert report.stale(ROOT / "docs" / "chip") == [
-        "README.md"
-    ]  # whose banner says that nobody compared commits
+    assert report.stale(ROOT / "docs" / "chip") == ["README.md"]  # whose banner says that nobody compared commits
     text = page.text()
     for task in read_block(store.folder):
         for setting, runs in task.runs.items():
@@ -34,7 +32,5 @@ def test_the_page_is_that_of_the_records() -> None:
         wide = [run.test for setting, runs in task.runs.items() if setting.width_fwhm == 1 for run in runs]
         (row,) = [line for line in text.splitlines() if line.startswith("| width 1 |")]
         assert f"{100 * sum(wide) / len(wide):.1f} %," in row
-    failed = sum(
-        run.counts is None for task in read_block(store.folder) for runs in task.runs.values() for run in runs
-    )
+    failed = sum(run.counts is None for task in read_block(store.folder) for runs in task.runs.values() for run in runs)
     assert f"{failed} of 360 runs failed" in text

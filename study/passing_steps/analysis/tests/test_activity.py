@@ -52,9 +52,7 @@ def entry(block, task, seed, points, spikes, settings=None):
     """A stored run of the fixed setting: only what the pairs look at."""
     of = SimpleNamespace(seed=seed, points=points, spikes=spikes)
     of.provenance = SimpleNamespace(versions={"engine": "7" if block in ("C", "B") else "8"})
-    return SimpleNamespace(
-        block=block, task=task, record=of, cell={**cell(*FIXED, "attached"), **(settings or {})}
-    )
+    return SimpleNamespace(block=block, task=task, record=of, cell={**cell(*FIXED, "attached"), **(settings or {})})
 
 
 def test_pairs_are_of_equal_seeds_and_of_the_fixed_setting_alone(monkeypatch):
@@ -68,9 +66,7 @@ def test_pairs_are_of_equal_seeds_and_of_the_fixed_setting_alone(monkeypatch):
     monkeypatch.setattr(activity, "log_spikes_of", lambda run: math.log(run.spikes))
     monkeypatch.setattr(activity, "_log_energy", lambda one, target: None)
     plain = [entry("C" if seed < 205 else "B2", task, seed, seed, 4.0) for task in tasks for seed in seeds]
-    costly = [
-        entry("A", task, seed, seed + 1.0, 2.0, {"regulariser": "x"}) for task in tasks for seed in seeds
-    ]
+    costly = [entry("A", task, seed, seed + 1.0, 2.0, {"regulariser": "x"}) for task in tasks for seed in seeds]
     other = [entry("E", tasks[0], 207, 0.0, 1.0, {"optimizer.lr": 1.0})]
     found = activity.second_pairs(study, [*plain, *costly, *other])
     assert list(found) == ["store_recall", "evidence", "copy"]

@@ -24,8 +24,7 @@ def of_widths(*points, shape_gap=0, detached=50):
 
 
 @pytest.mark.parametrize(
-    ("best", "worst", "counts"),
-    [(70, 60, True), (70, 61, False), (69, 59, False), (80, 50, True)],
+    ("best", "worst", "counts"), [(70, 60, True), (70, 61, False), (69, 59, False), (80, 50, True)]
 )
 def test_limits_are_reached_at_equality(best, worst, counts):
     """By hand, chance 50: 20 points above it and 10 between widths are enough, a point less of either is not."""

@@ -18,9 +18,7 @@ def grid(of_cell, validation=None):
     """Runs without spread over seeds but for what a function of place and seed adds."""
     test = np.array([[of_cell(*place, seed) for seed in CHOOSING] for place in PLACES], dtype=float)
     seen = (
-        test
-        if validation is None
-        else np.array([[validation(*place, seed) for seed in CHOOSING] for place in PLACES])
+        test if validation is None else np.array([[validation(*place, seed) for seed in CHOOSING] for place in PLACES])
     )
     nothing = np.zeros_like(test)
     return GridRuns(seen, test, seen, nothing, nothing)
@@ -50,9 +48,7 @@ def test_of_two_tries_the_better_on_one_seed_is_scored_on_the_others():
     places = [("atan", 0.2, "attached"), ("triangle", 1.0, "attached")]
 
     def accuracy(shape, width, reset, seed):
-        return {places[0]: 80.0, places[1]: 60.0, ("atan", 1.0, "attached"): 90.0}.get(
-            (shape, width, reset), 10.0
-        )
+        return {places[0]: 80.0, places[1]: 60.0, ("atan", 1.0, "attached"): 90.0}.get((shape, width, reset), 10.0)
 
     def validation(shape, width, reset, seed):
         lucky = (shape, width, reset) == places[1] and seed == CHOOSING[0]

@@ -51,9 +51,7 @@ def test_the_best_cell_of_both_resets_is_what_fine_means():
 
 def test_a_width_can_stand_in():
     """By hand: the number that is told apart is the width."""
-    assert [number for number, _ in cells_of(KNOWN, 90.0, by_width=True)] == pytest.approx(
-        [0.03, 0.1, 0.18, 0.6, 0.9]
-    )
+    assert [number for number, _ in cells_of(KNOWN, 90.0, by_width=True)] == pytest.approx([0.03, 0.1, 0.18, 0.6, 0.9])
 
 
 def test_shipped_borders_are_those_of_the_page():

@@ -7,26 +7,14 @@ from study.passing_steps.analysis.mechanism import FILE, Direction, DirectionsFi
 def direction(reset, steps, cosine, ratio=2.0):
     """One network of a task, with what was measured."""
     return Direction(
-        task="order",
-        shape="atan",
-        width_fwhm=0.2,
-        reset=reset,
-        passing_steps=steps,
-        cosine=cosine,
-        norm_ratio=ratio,
+        task="order", shape="atan", width_fwhm=0.2, reset=reset, passing_steps=steps, cosine=cosine, norm_ratio=ratio
     )
 
 
 def test_a_border_belongs_to_the_range_above():
     """By hand: of the borders .5, 2, 8 and 22, 0.5 lies in the second range and 22 in the last."""
     found = [direction("detached", steps, 0.5) for steps in (0.4, 0.5, 2.0, 21.9, 22.0)]
-    assert [[one.passing_steps for one in group] for group in by_steps(found)] == [
-        [0.4],
-        [0.5],
-        [2.0],
-        [21.9],
-        [22.0],
-    ]
+    assert [[one.passing_steps for one in group] for group in by_steps(found)] == [[0.4], [0.5], [2.0], [21.9], [22.0]]
 
 
 def test_the_page_tells_medians_by_range_and_reset(tmp_path):

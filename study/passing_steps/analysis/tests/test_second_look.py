@@ -44,10 +44,7 @@ def test_the_block_has_the_cells_that_the_claims_compare_and_no_others(scores):
 
 def test_each_claim_asks_for_these_cells_alone(scores):
     """Must match: what both claims read on the seeds of that look beyond the first's is in the block."""
-    made = {
-        (point.task, key(point.cell), point.seed)
-        for point in points(scores.study, SECOND_LOOK, scores.settled)
-    }
+    made = {(point.task, key(point.cell), point.seed) for point in points(scores.study, SECOND_LOOK, scores.settled)}
     for task in tasks_of(scores):
         asked = []
 

@@ -11,13 +11,7 @@ from study.passing_steps.analysis import settings
 from study.passing_steps.analysis.cells import CHOOSING, TaskRuns, cell
 from study.passing_steps.analysis.claims import decide
 from study.passing_steps.analysis.tests.test_claims import CALIBRATED, TASKS, by_reset, scored, study
-from study.passing_steps.analysis.words import (
-    CALIBRATED_NAME,
-    FIXED_NAME,
-    SettingLosses,
-    answer_of,
-    defaults_sentence,
-)
+from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, SettingLosses, answer_of, defaults_sentence
 
 
 def answered(scores):
@@ -101,13 +95,7 @@ def test_the_width_by_passing_steps_is_the_rule_where_it_is_confirmed_to_be_bett
             "is worse than `atan` at a width of 0.5, by 1.0 points",
             ("comes within", "is worse than"),
         ),
-        (
-            (20.0, 20.5, 21.0),
-            0.0,
-            209,
-            "The study refutes that",
-            ("does not come within", "It was not tested whether"),
-        ),
+        ((20.0, 20.5, 21.0), 0.0, 209, "The study refutes that", ("does not come within", "It was not tested whether")),
         (
             (0.0, 6.0, 3.0),
             0.0,
@@ -128,16 +116,12 @@ def test_every_outcome_of_the_rule_has_its_words(of_r, of_fixed, last, says, ver
     assert (said in answer.verdicts[0]) == is_open
 
 
-@pytest.mark.parametrize(
-    ("half", "says"),
-    [(8.0, "gains more than 3 points"), (1.0, "gains less than 3 points")],
-)
+@pytest.mark.parametrize(("half", "says"), [(8.0, "gains more than 3 points"), (1.0, "gains less than 3 points")])
 def test_the_gain_at_half_is_said_by_its_side(half, says):
     """By hand: a detached width of 0.5 that loses 8 points is a gain of 8 for both shapes, one of 1 is 1."""
     answer = answered(scored(losing((0.0, 0.0, 0.0), 0.0, half)))
     assert (
-        f"A gradient through the neurons' reset {says} of accuracy at a surrogate width of 0.5."
-        in answer.verdicts[3]
+        f"A gradient through the neurons' reset {says} of accuracy at a surrogate width of 0.5." in answer.verdicts[3]
     )
     assert f"gains {half:.1f} points of accuracy at a surrogate width of 0.5 (" in answer.verdicts[3]
 
@@ -161,17 +145,11 @@ def test_attaching_that_harms_is_said():
     assert answer.verdicts[2].startswith("A gradient through the neurons' reset costs more than 1 point")
     assert "no default changes" in answer.defaults
     costs = (
-        "A gradient through the neurons' reset costs 5.0 points of accuracy at the best width without "
-        "this gradient."
+        "A gradient through the neurons' reset costs 5.0 points of accuracy at the best width without this gradient."
     )
     assert answer.sentences.endswith(costs)
-    assert answer.sentences.startswith(
-        "The rule that was registered for recurrent networks is to take `atan`"
-    )
-    assert (
-        "does not show that `atan` at a width of 0.5 comes within 3 points of the best setting."
-        in answer.sentences
-    )
+    assert answer.sentences.startswith("The rule that was registered for recurrent networks is to take `atan`")
+    assert "does not show that `atan` at a width of 0.5 comes within 3 points of the best setting." in answer.sentences
     assert answer.sentences.endswith(costs)
 
 

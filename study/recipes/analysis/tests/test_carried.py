@@ -11,17 +11,7 @@ from scipy import stats
 
 from sgbench.study.definition import load_study
 from sgbench.study.store import Store
-from study.recipes.analysis.carried import (
-    OTHERS,
-    PLAIN,
-    PLANNED,
-    WAYS,
-    WidthLoss,
-    accuracies,
-    claim,
-    loss,
-    whole_seeds,
-)
+from study.recipes.analysis.carried import OTHERS, PLAIN, PLANNED, WAYS, WidthLoss, accuracies, claim, loss, whole_seeds
 from study.recipes.analysis.report import WIDTHS, answer
 from study.reporting.report import make_report
 from study.reporting.verdicts import corrected

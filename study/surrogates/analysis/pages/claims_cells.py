@@ -76,13 +76,7 @@ def shape_is_not_crucial(evidence: SurrogateEvidence) -> Decided:
 def _height_cells(shape: str, key: str, through: str, stopped: str, more: Cell) -> list[Cell]:
     """List four cells: area 1 and peak 1, with the gradient let through and stopped."""
     return [
-        {
-            "surrogate": shape,
-            "width_fwhm": HEIGHT_WIDTH,
-            "surrogate.normalisation": height,
-            key: word,
-            **more,
-        }
+        {"surrogate": shape, "width_fwhm": HEIGHT_WIDTH, "surrogate.normalisation": height, key: word, **more}
         for word, height in itertools.product((through, stopped), ("area1", "peak1"))
     ]
 
@@ -211,9 +205,7 @@ def sparse_without_loss(evidence: SurrogateEvidence) -> Decided:
     if open_ := incomplete(BOUND_BLOCK, tables.values()):
         return open_
     best = {
-        task: max(
-            (tables[task, width] for width in BOUND_WIDTHS), key=lambda one: float(one.validation[0].mean())
-        )
+        task: max((tables[task, width] for width in BOUND_WIDTHS), key=lambda one: float(one.validation[0].mean()))
         for task in study.blocks[BOUND_BLOCK].tasks
     }
     level = evidence.rules.level
@@ -243,9 +235,7 @@ def _sparse(table: RunTable, margin: float, level: float) -> tuple[float, float,
             halved.append(costly[-1])
         if finite and loss.p_equal <= level and float(np.exp(spikes.mean())) < fewest:
             fewest, at = float(np.exp(spikes.mean())), loss.difference
-    text = (
-        f"{100 * fewest:.0f} % of the spikes at {at:+.1f} points" if fewest < 1 else "no saving is shown free"
-    )
+    text = f"{100 * fewest:.0f} % of the spikes at {at:+.1f} points" if fewest < 1 else "no saving is shown free"
     confirmed = max(smallest(free), smallest(costly))
     return confirmed, float(max(halved)) if halved else 1.0, text
 

@@ -89,9 +89,7 @@ def careless_choices_cost_more(evidence: SurrogateEvidence) -> Decided:
 
 def wide_reaches_deeper(evidence: SurrogateEvidence) -> Decided:
     """Decide L3: the lightest tail learns in six quiet layers when wide and not when narrow, and C12."""
-    cells: list[Cell] = [
-        {**deepest(evidence, 1, TAILS[-1:]).cells[0], "width_fwhm": width} for width in (4.0, 0.1)
-    ]
+    cells: list[Cell] = [{**deepest(evidence, 1, TAILS[-1:]).cells[0], "width_fwhm": width} for width in (4.0, 0.1)]
     seeds = evidence.loaded.study.blocks["B1"].seeds.values
     table = run_table(evidence.scores, "T2d4", "map", cells, seeds, start="B1")
     schedules = schedules_gain_nothing(evidence)
@@ -112,9 +110,7 @@ def width_is_a_dilemma(evidence: SurrogateEvidence) -> Decided:
     """Decide L4: the widest cell sends more spikes than the best one, and the narrowest is less accurate."""
     cells: list[Cell] = [{"surrogate": REFERENCE, "width_fwhm": width} for width in regime_map.WIDTHS]
     seeds = evidence.loaded.study.blocks["A2"].seeds.values
-    tables = {
-        task: run_table(evidence.scores, task, "map", cells, seeds, start="A2") for task in ACCURACY_TASKS
-    }
+    tables = {task: run_table(evidence.scores, task, "map", cells, seeds, start="A2") for task in ACCURACY_TASKS}
     if open_ := incomplete("A2", tables.values()):
         return open_
     narrow, wide = {}, {}
@@ -145,9 +141,7 @@ def width_must_follow(evidence: SurrogateEvidence) -> Decided:
     if not rows:
         return missing(evidence, "F")
     words = [row[-1] for row in rows]
-    number = "learnt width minus best fixed one: " + ", ".join(
-        f"{row[0]} {row[2]:+.1f} ({row[-1]})" for row in rows
-    )
+    number = "learnt width minus best fixed one: " + ", ".join(f"{row[0]} {row[2]:+.1f} ({row[-1]})" for row in rows)
     if "better" in words and "worse" not in words:
         return Decided("confirmed", number)
     return Decided("refuted" if "better" not in words and "open" not in words else "open", number)
@@ -185,9 +179,7 @@ def fewer_spikes_than_arctan(evidence: SurrogateEvidence) -> Decided:
         one = spikes.ratios_to_reference(tables)[1]["fast_sigmoid"]
         if one is None or not one.low or one.high is None or not math.isfinite(one.high):
             continue
-        error = (math.log(one.high) - math.log(one.low)) / (
-            2 * t_quantile(0.95, len(tables["atan"].seeds) - 1)
-        )
+        error = (math.log(one.high) - math.log(one.low)) / (2 * t_quantile(0.95, len(tables["atan"].seeds) - 1))
         if error > 0:
             ratios[task] = (math.log(one.ratio), error)
     if len(ratios) < 2:  # noqa: PLR2004 - one task has no mean over tasks
@@ -210,8 +202,7 @@ def _ratio_text(effect: Contrast | RandomEffects) -> str:
 def _signed(effect: RandomEffects, evidence: SurrogateEvidence, number: str) -> Decided:
     """Decide by a mean over tasks: confirmed where it is shown below 0, refuted where above."""
     return decided(
-        *(effect.p if effect.mean < 0 else 1.0, effect.p if effect.mean > 0 else 1.0),
-        *(evidence.rules.level, number),
+        *(effect.p if effect.mean < 0 else 1.0, effect.p if effect.mean > 0 else 1.0), *(evidence.rules.level, number)
     )
 
 
@@ -247,9 +238,7 @@ def gain_has_a_working_region(evidence: SurrogateEvidence) -> Decided:
 def one_step_equals_eprop(evidence: SurrogateEvidence) -> Decided:
     """Decide L12: one-step back-propagation equals e-prop within the margin or is better, on three tasks."""
     rules, names = evidence.rules, [learning_rules.E_PROP, learning_rules.ONE_STEP]
-    cells = {
-        task: learning_rules.settled(evidence, task) for task in evidence.loaded.study.blocks["DR"].tasks
-    }
+    cells = {task: learning_rules.settled(evidence, task) for task in evidence.loaded.study.blocks["DR"].tasks}
     tables = latest_looks(evidence, cells, names)
     if len(tables) < len(cells):
         return missing(evidence, "DR")

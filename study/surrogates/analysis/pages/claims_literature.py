@@ -158,8 +158,7 @@ LATER = (
     LiteratureClaim(
         "L17",
         "Initialisation decides whether a deep network learns.",
-        "Rossbroich et al. 2022, Neuromorphic Computing and Engineering 2(4); Micheli et al. 2024, "
-        "arXiv:2410.00580",
+        "Rossbroich et al. 2022, Neuromorphic Computing and Engineering 2(4); Micheli et al. 2024, arXiv:2410.00580",
         "Blocks A2 (four layers) and B1 (six), the lightest tail at width 1. Confirmed where at each depth that is "
         "stored it is shown to learn more often from a driven start (Boschloo); refuted where less often.",
         claims_later.start_decides,

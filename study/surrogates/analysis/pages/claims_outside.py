@@ -108,8 +108,7 @@ def rules_against_backpropagation(evidence: SurrogateEvidence) -> tuple[list[Com
         cells = {
             str(cell["rule"]): dict(cell)
             for cell in settled
-            if cell.get("rule") in RULES
-            or (cell.get("rule") == BACKPROPAGATION and cell.get("rule.window") is None)
+            if cell.get("rule") in RULES or (cell.get("rule") == BACKPROPAGATION and cell.get("rule.window") is None)
         }
         tables = looks(evidence.scores, task, list(cells.values())) if len(cells) > len(RULES) else []
         if not tables:

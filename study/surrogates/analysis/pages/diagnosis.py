@@ -136,10 +136,7 @@ def _headline(errors: dict[str, tuple[float, float]]) -> str:
 
 def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, float]]) -> str:
     """Tabulate the errors of both predictions by task."""
-    rows = [
-        [f"{task}: {evidence.title(task)}", *(f"{error:.1f}" for error in pair)]
-        for task, pair in errors.items()
-    ]
+    rows = [[f"{task}: {evidence.title(task)}", *(f"{error:.1f}" for error in pair)] for task, pair in errors.items()]
     return (
         "How far off one is with a shape that was never trained, from the other shapes' accuracies: mean absolute "
         "error, interpolated over the gradient before training, or over the width. It was not registered, and was "
@@ -149,9 +146,7 @@ def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, flo
 
 
 def _picture(
-    evidence: SurrogateEvidence,
-    known: dict[str, _Known],
-    correlations: dict[str, RankCorrelation | None],
+    evidence: SurrogateEvidence, known: dict[str, _Known], correlations: dict[str, RankCorrelation | None]
 ) -> StudyPicture:
     """Draw accuracy against the gradient before training, a panel a task."""
     panels = []
@@ -173,10 +168,7 @@ def _picture(
     )
 
 
-def _message(
-    gradients: dict[str, RankCorrelation | None],
-    windows: dict[str, RankCorrelation | None],
-) -> str:
+def _message(gradients: dict[str, RankCorrelation | None], windows: dict[str, RankCorrelation | None]) -> str:
     """Describe on which tasks the start tells much."""
     strong = [task for task, one in gradients.items() if one is not None and (one.low or 0) > STRONG]
     against = [task for task, one in gradients.items() if one is not None and (one.high or 0) < -STRONG]
@@ -202,12 +194,7 @@ def _correlations(
     windows: dict[str, RankCorrelation | None],
 ) -> str:
     rows = [
-        [
-            f"{task}: {evidence.title(task)}",
-            _said(gradients[task]),
-            _said(windows[task]),
-            _seeds(gradients[task]),
-        ]
+        [f"{task}: {evidence.title(task)}", _said(gradients[task]), _said(windows[task]), _seeds(gradients[task])]
         for task in gradients
     ]
     return table(["task", "accuracy with gradient", "accuracy with share in the window", "seeds"], rows)
@@ -226,9 +213,7 @@ def _table(known: dict[str, _Known]) -> str:
     rows = []
     for task, one in known.items():
         for cell, scores in zip(one.cells, np.asarray(one.runs.accuracy), strict=True):
-            gradients = ", ".join(
-                "not finite" if norm is None else number_text(norm) for norm in cell.gradients
-            )
+            gradients = ", ".join("not finite" if norm is None else number_text(norm) for norm in cell.gradients)
             shares = ", ".join(f"{100 * share:.1f}" for share in cell.in_window)
             mean = f"{fmean(scores.tolist()):.1f}"
             rows.append([task, cell.surrogate, number_text(cell.width_fwhm), gradients, shares, mean])

@@ -74,9 +74,7 @@ def _reset(evidence: SurrogateEvidence) -> list[str]:
     ]
 
 
-def _pairs_of_widths(
-    evidence: SurrogateEvidence, task: str, shape: str, more: Cell
-) -> dict[float, tuple[Runs, Runs]]:
+def _pairs_of_widths(evidence: SurrogateEvidence, task: str, shape: str, more: Cell) -> dict[float, tuple[Runs, Runs]]:
     """Collect by width the runs of the map and those with more settings, on the seeds that both have."""
     pairs = {}
     for width in WIDTHS:
@@ -148,20 +146,10 @@ def _clipping(evidence: SurrogateEvidence) -> list[str]:
             for width, (plain, clipped) in _pairs_of_widths(evidence, task, shape, CLIPPED).items():
                 means = [_mean(runs) for runs in (plain, clipped)]
                 rows.append(
-                    [
-                        evidence.title(task),
-                        shape,
-                        f"{width:g}",
-                        *means,
-                        _difference(clipped, plain),
-                        len(plain),
-                    ]
+                    [evidence.title(task), shape, f"{width:g}", *means, _difference(clipped, plain), len(plain)]
                 )
     header = ["task", "shape", "width", "as it is, %", "clipped at norm 1, %", "clipped minus not", "seeds"]
-    return [
-        "The reset is detached. Failed runs count as guessing; seeds are paired.",
-        table(header, rows),
-    ]
+    return ["The reset is detached. Failed runs count as guessing; seeds are paired.", table(header, rows)]
 
 
 def _slopes(evidence: SurrogateEvidence) -> list[str]:
@@ -175,9 +163,7 @@ def _slopes(evidence: SurrogateEvidence) -> list[str]:
             rows.append([evidence.title(task), None, None, counted.shape[1]])
             continue
         line = trend(counted, list(SLOPE_AT_REST.values()))
-        rows.append(
-            [evidence.title(task), interval(line.slope, line.low, line.high, 2), line.p, counted.shape[1]]
-        )
+        rows.append([evidence.title(task), interval(line.slope, line.low, line.high, 2), line.p, counted.shape[1]])
     header = ["task", "slope of log spikes (95 %)", "p", "seeds"]
     return [
         "The registered hypothesis on spikes and tails is open because runs fail on one task. The others have "
@@ -199,13 +185,7 @@ def _activity(evidence: SurrogateEvidence) -> list[str]:
             )
             ratio = _spikes(paid, free)
             rows.append(
-                [
-                    evidence.title(task),
-                    shape,
-                    *(_mean(runs) for runs in (free, paid)),
-                    _difference(paid, free),
-                    ratio,
-                ]
+                [evidence.title(task), shape, *(_mean(runs) for runs in (free, paid)), _difference(paid, free), ratio]
             )
             shares += [] if ratio is None else [ratio]
             for seed in paid:

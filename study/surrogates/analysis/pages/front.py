@@ -31,14 +31,10 @@ def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
         "hypothesis p is the smaller of the p for and against the hypothesis. The last column corrects p for all "
         "hypotheses by Holm's method, and the verdict follows this corrected p.",
         "## What the numbers say",
-        "\n".join(
-            f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows
-        )
+        "\n".join(f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows)
         or "Nothing yet.",
         "## What is open, and why",
-        "\n".join(
-            f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open"
-        )
+        "\n".join(f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open")
         or "Nothing.",
         "## To keep in mind",
         "These remarks were written after the runs. No verdict rests on them.",
@@ -48,9 +44,7 @@ def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
         _registered(evidence),
     ]
     numbers = [_rows(result, interval_level(result, evidence.rules)) for result in results if result.rows]
-    return StudyPage(
-        NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *numbers] if numbers else []))
-    )
+    return StudyPage(NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *numbers] if numbers else [])))
 
 
 def verdict_table(results: Sequence[HypothesisResult]) -> str:

@@ -63,16 +63,12 @@ def _later(evidence: SurrogateEvidence) -> list[str]:
         return [f"This study has no block {BLOCK}."]
     tasks = evidence.loaded.study.blocks[BLOCK].tasks
     if not any(recommended_cells(evidence, task) for task in tasks):
-        stated = (
-            f"Block {BLOCK} has no cell of the recommendation yet: it is committed before block {TUNING}."
-        )
+        stated = f"Block {BLOCK} has no cell of the recommendation yet: it is committed before block {TUNING}."
     else:
         stated = ""
     known = _known(evidence)
     if not known:
-        return [
-            part for part in (f"Not known yet: {missing(evidence, TUNING, BLOCK).number}.", stated) if part
-        ]
+        return [part for part in (f"Not known yet: {missing(evidence, TUNING, BLOCK).number}.", stated) if part]
     lacking = [task for task in tasks if task not in known]
     rows = [row for task, runs in known.items() for row in _rows(evidence, task, runs)]
     messages = [text for task, runs in known.items() if (text := _message(evidence, task, runs))]
@@ -105,9 +101,7 @@ def _named(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
     """Name every cell of block KR on a task: the recommendation, each shape's best, and library defaults."""
     advised = recommended_cells(evidence, task)
     cells = dict(zip((f"{RECOMMENDED}{more}" for more in TRIES), advised, strict=False))
-    cells |= {
-        f"own best of {shape}": cell for shape, cell in own_best(evidence.scores, task, block=TUNING).items()
-    }
+    cells |= {f"own best of {shape}": cell for shape, cell in own_best(evidence.scores, task, block=TUNING).items()}
     cells |= {name: {"surrogate": name, "width_fwhm": None} for name in LIBRARY_DEFAULTS}
     return cells
 
@@ -137,9 +131,7 @@ def _regrets(evidence: SurrogateEvidence, task: str, runs: RunTable) -> dict[str
 
     Of several tries, the one with the best validation accuracy in a seed counts as one more method.
     """
-    scores = dict(
-        zip(_named(evidence, task), points_of(evidence.loaded.study.tasks[task], runs), strict=True)
-    )
+    scores = dict(zip(_named(evidence, task), points_of(evidence.loaded.study.tasks[task], runs), strict=True))
     best = scores[f"own best of {_best_shape(evidence, task)}"]
     tries = [place for place, name in enumerate(scores) if name.startswith(RECOMMENDED)]
     if len(tries) > 1:
@@ -222,14 +214,7 @@ def _left_out(evidence: SurrogateEvidence) -> list[str]:
             f"The setting that the other tasks recommend loses at most {CLOSE_POINTS:g} points on {close} of "
             f"{len(rows)} tasks."
         )
-        header = [
-            "kind of network",
-            "task left out",
-            "recommended",
-            "regret, points",
-            "seeds",
-            "library defaults",
-        ]
+        header = ["kind of network", "task left out", "recommended", "regret, points", "seeds", "library defaults"]
         said.append(table(header, rows))
         said.append("Library defaults are scored on reporting seeds (block A3b), where they are stored.")
     if alone:

@@ -96,9 +96,7 @@ def _cost_panels(evidence: SurrogateEvidence) -> list[MethodPanel]:
     if not any(costs):
         return []
     times = tuple(None if one is None else Estimate(one.times, one.low, one.high) for one in costs)
-    memory = tuple(
-        None if one is None else Estimate(one.added_mib, one.added_mib, one.added_mib) for one in costs
-    )
+    memory = tuple(None if one is None else Estimate(one.added_mib, one.added_mib, one.added_mib) for one in costs)
     return [
         MethodPanel("time a step", "back-propagation = 1", times, kind="cost"),
         MethodPanel("memory", "MiB a batch", memory, kind="cost"),

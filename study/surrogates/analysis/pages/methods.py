@@ -14,11 +14,7 @@ from study.surrogates.analysis.plots.methods import MethodPanel
 
 
 def latest_looks(
-    evidence: SurrogateEvidence,
-    cells: Mapping[str, Mapping[str, Cell]],
-    names: Sequence[str],
-    *,
-    start: str = "A3b",
+    evidence: SurrogateEvidence, cells: Mapping[str, Mapping[str, Cell]], names: Sequence[str], *, start: str = "A3b"
 ) -> dict[str, RunTable]:
     """Collect the latest complete look at some methods, a row a method; tasks without one are left out."""
     tables = {}
@@ -30,9 +26,7 @@ def latest_looks(
     return tables
 
 
-def compared_looks(
-    evidence: SurrogateEvidence, tables: Mapping[str, RunTable], names: Sequence[str]
-) -> list[Compared]:
+def compared_looks(evidence: SurrogateEvidence, tables: Mapping[str, RunTable], names: Sequence[str]) -> list[Compared]:
     """Compare methods with the first of them, task by task, at the level of a look."""
     rules = evidence.rules
     return [

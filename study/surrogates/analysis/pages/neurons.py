@@ -163,9 +163,7 @@ def _tries(evidence: SurrogateEvidence) -> str:
     for task in evidence.loaded.study.blocks[TUNING].tasks:
         for entry, name in MODELS.items():
             runs = [
-                run
-                for run in evidence.scores.block(TUNING)
-                if run.task == task and run.settings.get("neuron") == entry
+                run for run in evidence.scores.block(TUNING) if run.task == task and run.settings.get("neuron") == entry
             ]
             if runs:
                 means = _by_setting(runs)

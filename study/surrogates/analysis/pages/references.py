@@ -44,14 +44,11 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
             continue
         best = [run for run in mine if _has(run, chosen)]
         by_shape = {
-            shape: [run for run in best if run.settings["surrogate"] == shape]
-            for shape in ("atan", "triangle")
+            shape: [run for run in best if run.settings["surrogate"] == shape] for shape in ("atan", "triangle")
         }
         shown = [_mean([run.validation for run in group]) for group in by_shape.values()]
         test = _mean([run.accuracy for run in best])
-        rows.append(
-            [f"{task}: {evidence.title(task)}", cell_text(chosen), *shown, test, ANCHORS.get(task, NONE)]
-        )
+        rows.append([f"{task}: {evidence.title(task)}", cell_text(chosen), *shown, test, ANCHORS.get(task, NONE)])
     seeds = sorted({run.seed for run in runs})
     parts = [
         "Each task starts from the best of its random settings, by the mean validation accuracy of atan and "
@@ -60,14 +57,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
         *sentences,
         "## Table 1: settled settings",
         table(
-            [
-                "task",
-                "setting",
-                "atan, validation %",
-                "triangle, validation %",
-                "both, test %",
-                "published, test %",
-            ],
+            ["task", "setting", "atan, validation %", "triangle, validation %", "both, test %", "published, test %"],
             rows,
         ),
         *_margins(evidence, runs),

@@ -36,22 +36,15 @@ REMARKS = (
     ),
     (
         "H5",
-        "counts failed runs. What clipping does to accuracy differs by task and width "
-        "([accuracy](found_later.md)).",
+        "counts failed runs. What clipping does to accuracy differs by task and width ([accuracy](found_later.md)).",
     ),
-    (
-        "C1, C3",
-        "ask whether a network with random hidden layers does as well, not whether hidden layers train.",
-    ),
+    ("C1, C3", "ask whether a network with random hidden layers does as well, not whether hidden layers train."),
     (
         "C6, L3, L17",
         "six layers were run with `q_pseudo_spike` at a tail of 100. That is an exponential, the lightest "
         "tail there, and not compact.",
     ),
-    (
-        "C11",
-        "asks for equality, so that a cost of activity that raises accuracy is no saving to it.",
-    ),
+    ("C11", "asks for equality, so that a cost of activity that raises accuracy is no saving to it."),
     (
         "L5",
         "four small networks without normalisation. The setting of its paper, deep networks with it, is "

@@ -34,12 +34,8 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
         return StudyPage(NAME, TITLE, (evidence.not_stored(BOUND_BLOCK),))
     tasks = evidence.loaded.study.blocks[source].tasks
     shapes = BOUND_SHAPES if source == BOUND_BLOCK else SHAPES
-    by_task = {
-        task: {shape: settings_table(evidence, source, task, shape) for shape in shapes} for task in tasks
-    }
-    complete = {
-        task: tables for task, tables in by_task.items() if all(one.complete for one in tables.values())
-    }
+    by_task = {task: {shape: settings_table(evidence, source, task, shape) for shape in shapes} for task in tasks}
+    complete = {task: tables for task, tables in by_task.items() if all(one.complete for one in tables.values())}
     lacking = [task for task in tasks if task not in complete]
     panels, rows, sentences = [], [], []
     for task, tables in complete.items():

@@ -9,14 +9,7 @@ from sgbench.study.cells import Cell
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
 from study.reporting.run_table import DEFAULT_MARGIN, RunTable
-from study.surrogates.analysis.comparisons import (
-    LIBRARY_DEFAULTS,
-    REFERENCE,
-    Compared,
-    compared_table,
-    looks,
-    own_best,
-)
+from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, REFERENCE, Compared, compared_table, looks, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import between_shapes, edges
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
@@ -24,10 +17,7 @@ from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, fores
 NAME = "tuned.md"
 TITLE = "How much is left after tuning?"
 LIBRARY: tuple[Cell, ...] = tuple({"surrogate": name, "width_fwhm": None} for name in LIBRARY_DEFAULTS)
-CONTROLS: tuple[Cell, ...] = (
-    {"surrogate": "zero", "width_fwhm": None},
-    {"surrogate": "constant", "width_fwhm": None},
-)
+CONTROLS: tuple[Cell, ...] = ({"surrogate": "zero", "width_fwhm": None}, {"surrogate": "constant", "width_fwhm": None})
 HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "seeds", "verdict")
 
 
@@ -37,9 +27,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
         return StudyPage(NAME, TITLE, (evidence.not_stored("A3b"),))
     tasks = evidence.loaded.study.blocks["A3b"].tasks
     best = {task: looks(evidence.scores, task, _own(evidence, task)) for task in tasks}
-    best = {
-        task: tables for task, tables in best.items() if tables and len(_own(evidence, task)) == len(SHAPES)
-    }
+    best = {task: tables for task, tables in best.items() if tables and len(_own(evidence, task)) == len(SHAPES)}
     lacking = [task for task in tasks if task not in best]
     last = {task: tables[-1] for task, tables in best.items()}
     parts: list[str] = []
@@ -78,9 +66,7 @@ def forest(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[For
     comparisons = {
         task: {
             one.method: one
-            for one in compared_table(
-                task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level
-            )
+            for one in compared_table(task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level)
         }
         for task, look in tables.items()
         if study.tasks[task].outcome == "accuracy"
@@ -89,9 +75,7 @@ def forest(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[For
         ForestPanel(
             shape,
             tuple(
-                ForestRow(
-                    f"{task}: {evidence.title(task)}", _estimate(named[shape]), named[shape].verdict.word
-                )
+                ForestRow(f"{task}: {evidence.title(task)}", _estimate(named[shape]), named[shape].verdict.word)
                 for task, named in comparisons.items()
             ),
         )
@@ -125,9 +109,7 @@ def _compared(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[
     return [
         one
         for task, look in tables.items()
-        for one in compared_table(
-            task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level
-        )
+        for one in compared_table(task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level)
     ]
 
 
@@ -168,18 +150,13 @@ def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference:
     for task, several in cells.items():
         names = [str(cell["surrogate"]) for cell in several]
         for look in looks(evidence.scores, task, several):
-            compared += compared_table(
-                task, study.tasks[task], names, look, reference, rules, level=rules.look_level
-            )
+            compared += compared_table(task, study.tasks[task], names, look, reference, rules, level=rules.look_level)
     return compared
 
 
 def _rule(evidence: SurrogateEvidence) -> str:
     """Say by which tests and at which level the words of the tables are decided."""
-    error = {
-        "paired": "the pair's own, with Holm's correction",
-        "pooled": "pooled, with Dunnett's correction",
-    }
+    error = {"paired": "the pair's own, with Holm's correction", "pooled": "pooled, with Dunnett's correction"}
     return (
         f"Better, worse or equal within the margin at a level of {evidence.rules.look_level:g} a look; the error "
         f"is {error[evidence.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "

@@ -43,9 +43,7 @@ class ForestPanel:
     rows: tuple[ForestRow, ...]
 
 
-def forest_figure(
-    panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points"
-) -> Figure:
+def forest_figure(panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points") -> Figure:
     """Draw a panel a shape, tasks as rows, the margin shaded."""
     labels = list(dict.fromkeys(row.label for panel in panels for row in panel.rows))
     height = len(labels) * ROW + 1.7

@@ -73,9 +73,7 @@ def _panel(axes: Axes, panel: MethodPanel) -> None:
         axes.axvline(reference.value, color=SOFT, linestyle="--", linewidth=1.2, zorder=1)
     for place, estimate in enumerate(panel.values):
         if estimate is None:
-            axes.text(
-                0.03, place, NEVER, transform=axes.get_yaxis_transform(), va="center", fontsize=11, color=SOFT
-            )
+            axes.text(0.03, place, NEVER, transform=axes.get_yaxis_transform(), va="center", fontsize=11, color=SOFT)
             continue
         axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2.2, zorder=2)
         marker = "s" if is_cost else "o"

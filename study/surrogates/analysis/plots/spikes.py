@@ -78,9 +78,7 @@ def _panel(axes: Axes, panel: SpikePanel) -> None:
     heaviest = max(series.tail for series in panel.series)
     ends = axis.limits([mark.accuracy for series in panel.series for mark in series.marks])
     axis.frame(axes, "y", ends, gap=TICK_GAP)
-    axes.axhline(
-        panel.target, color=SOFT, linestyle="--", linewidth=1.2, label="best minus 2 points", zorder=1
-    )
+    axes.axhline(panel.target, color=SOFT, linestyle="--", linewidth=1.2, label="best minus 2 points", zorder=1)
     for position, series in enumerate(panel.series):
         colour = tail_colour(series.tail, heaviest)
         spikes = [mark.spikes for mark in series.marks]

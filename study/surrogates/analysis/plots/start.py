@@ -89,20 +89,8 @@ def _panel(axes: Axes, panel: StartPanel) -> None:
     axes.set_xscale("log")
     edges = (left / math.exp(SHARE * width / 2), right * math.exp(SHARE * width / 2))
     axes.set_xlim(*edges)
-    _strip(
-        axes,
-        edges[0],
-        left * math.exp(SHARE * width / 2),
-        "0",
-        any(point.start == 0 for point in panel.points),
-    )
-    _strip(
-        axes,
-        right / math.exp(SHARE * width / 2),
-        edges[1],
-        "∞",
-        any(point.start is None for point in panel.points),
-    )
+    _strip(axes, edges[0], left * math.exp(SHARE * width / 2), "0", any(point.start == 0 for point in panel.points))
+    _strip(axes, right / math.exp(SHARE * width / 2), edges[1], "∞", any(point.start is None for point in panel.points))
     axes.axhline(panel.guess, color=SOFT, linestyle="--", linewidth=1.2, zorder=1)
     axes.set_ylim(-3, 103)
     title = textwrap.fill(panel.title, TITLE)

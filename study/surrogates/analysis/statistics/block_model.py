@@ -66,9 +66,7 @@ def fit_blocks(scores: ArrayLike) -> BlockModel:
     if variance <= ROUNDING**2:
         differs = between > ROUNDING**2
         p = 0.0 if differs else 1.0
-        return BlockModel(
-            tuple(means.tolist()), variance, degrees, math.inf if differs else 0.0, p, p, epsilon
-        )
+        return BlockModel(tuple(means.tolist()), variance, degrees, math.inf if differs else 0.0, p, p, epsilon)
     f = between / variance
     p = float(fdtrc(methods - 1, degrees, f))
     p_unequal = float(fdtrc(epsilon * (methods - 1), epsilon * degrees, f))
@@ -90,9 +88,7 @@ class Pooling:
 
     epsilon: float  # Box's: 1 where they do, 1 / (methods - 1) at worst
     p: float  # of the sphericity test
-    largest_ratio: (
-        float  # of a pair's own variance over the pooled one, the largest; 1 where pooling is exact
-    )
+    largest_ratio: float  # of a pair's own variance over the pooled one, the largest; 1 where pooling is exact
     smallest_ratio: float
     trustworthy: bool
 

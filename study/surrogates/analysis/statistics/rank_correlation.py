@@ -83,13 +83,9 @@ def rank_correlation(x: ArrayLike, scores: ArrayLike) -> RankCorrelation:
     places = np.asarray(x, dtype=float)
     if places.shape != (len(table),):
         raise InputError(f"x: one number for each of {len(table)} cases is needed, not {places.shape}")
-    correlations = number_array(
-        [spearman(places, column) for column in table.T], name="correlations of x and scores"
-    )
+    correlations = number_array([spearman(places, column) for column in table.T], name="correlations of x and scores")
     stretched = summarise(np.arctanh(np.clip(correlations, -LARGEST, LARGEST)).tolist())
     seeds = len(correlations)
     if stretched.low is None or stretched.high is None or seeds < MIN_INTERVAL_SEEDS:
         return RankCorrelation(math.tanh(stretched.mean), None, None, seeds)
-    return RankCorrelation(
-        math.tanh(stretched.mean), math.tanh(stretched.low), math.tanh(stretched.high), seeds
-    )
+    return RankCorrelation(math.tanh(stretched.mean), math.tanh(stretched.low), math.tanh(stretched.high), seeds)

@@ -50,14 +50,10 @@ def trend(scores: ArrayLike, covariate: ArrayLike, *, confidence: float = 0.95) 
     table = score_table(scores)
     places = number_array(covariate, name="covariate")
     if places.shape != (len(table),):
-        raise InputError(
-            f"covariate: one value for each of {len(table)} methods is needed, not {places.shape}"
-        )
+        raise InputError(f"covariate: one value for each of {len(table)} methods is needed, not {places.shape}")
     centred = places - places.mean()
     if np.ptp(places) <= ROUNDING:
         raise InputError(f"covariate: at least two different values are needed, all are {places[0]:g}")
     weights = centred / (centred @ centred)
     result = contrast(table, weights, confidence=confidence)
-    return Trend(
-        result.estimate, result.error, result.low, result.high, result.p, tuple((weights @ table).tolist())
-    )
+    return Trend(result.estimate, result.error, result.low, result.high, result.p, tuple((weights @ table).tolist()))

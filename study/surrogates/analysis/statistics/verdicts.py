@@ -14,12 +14,7 @@ from study.surrogates.analysis.statistics.many_to_one import against_reference
 
 
 def verdicts_against(
-    scores: ArrayLike,
-    margin: float,
-    *,
-    reference: int = 0,
-    error: ErrorTerm = "paired",
-    level: float = 0.05,
+    scores: ArrayLike, margin: float, *, reference: int = 0, error: ErrorTerm = "paired", level: float = 0.05
 ) -> tuple[Verdict, ...]:
     """Decide the verdict of each method against the reference, differences corrected for their number.
 

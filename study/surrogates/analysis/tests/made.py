@@ -19,11 +19,5 @@ def evidence(table: StudyScores, *, loaded: Loaded | None = None, **more: Any) -
         more: fields that only evidence on surrogates have.
     """
     return SurrogateEvidence(
-        loaded=loaded or study(),
-        scores=table,
-        facts=[],
-        manifest=None,
-        registration=None,
-        deviations=[],
-        **more,
+        loaded=loaded or study(), scores=table, facts=[], manifest=None, registration=None, deviations=[], **more
     )

@@ -18,13 +18,7 @@ from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.elsewhere import (
-    Elsewhere,
-    ReproducedFigure,
-    RuleCost,
-    read_elsewhere,
-    read_figures,
-)
+from study.surrogates.analysis.elsewhere import Elsewhere, ReproducedFigure, RuleCost, read_elsewhere, read_figures
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import all_hypotheses
 from study.surrogates.analysis.pages import claims, learning_rules
@@ -131,10 +125,7 @@ def test_claims_that_follow_hypotheses() -> None:
     assert decide("C12", results=[result("H8", "confirmed", ["equal"] * 4)]).verdict == "confirmed"
     assert decide("L5", results=[result("H8", "confirmed", ["equal"] * 4)]).verdict == "refuted"
     better = [result("H8", "open", ["equal", "better"])]
-    assert (decide("C12", results=better).verdict, decide("L5", results=better).verdict) == (
-        "refuted",
-        "confirmed",
-    )
+    assert (decide("C12", results=better).verdict, decide("L5", results=better).verdict) == ("refuted", "confirmed")
 
 
 @pytest.mark.slow
@@ -142,10 +133,9 @@ def test_height_harms_through_reset_and_recurrence() -> None:
     """Twenty points lower where the gradient passes, and not where it is stopped: confirmed; nowhere: refuted."""
 
     def harm(point: StudyPoint, settings: Cell) -> float:
-        key, word = {
-            "T1": ("neuron.reset_gradient", "attached"),
-            "T4": ("network.recurrence_gradient", "full"),
-        }.get(point.task, ("", ""))
+        key, word = {"T1": ("neuron.reset_gradient", "attached"), "T4": ("network.recurrence_gradient", "full")}.get(
+            point.task, ("", "")
+        )
         return -20.0 * (settings.get("surrogate.normalisation") == "area1" and settings.get(key) == word)
 
     assert decide("C4", run(["A2", "B2"], harm)).verdict == "confirmed"
@@ -241,8 +231,7 @@ def test_careless_choices_against_a_paired_test() -> None:
         table = np.array([[cell[seed].accuracy for seed in range(300, 305)] for cell in cells])
         losses[task] = table[table.mean(axis=1).argmax()] - table.mean(axis=0)
     deep, simple = (
-        np.mean([losses[task] for task in tasks], axis=0)
-        for tasks in (("T2d4", "T4", "T5"), ("T1", "T2d1", "T3"))
+        np.mean([losses[task] for task in tasks], axis=0) for tasks in (("T2d4", "T4", "T5"), ("T1", "T2d1", "T3"))
     )
     ends = ttest_rel(deep, simple).confidence_interval()
     assert f"({ends.low:.1f} to {ends.high:.1f}) more" in found.number
@@ -260,23 +249,17 @@ def test_claims_that_reproductions_decide() -> None:
         "integral of the true gradient of slope 1, absolute": figure(1e-16, 1e-16),
     }
     noise_of = lambda *means: {  # noqa: E731
-        f"noise of slope {place}, matched above the other": figure(mean, 0.03)
-        for place, mean in enumerate(means)
+        f"noise of slope {place}, matched above the other": figure(mean, 0.03) for place, mean in enumerate(means)
     }
     both = Elsewhere({"closed_loop": loop, "escape_noise_c8": noise_of(0.1, 0.1)})
     one = Elsewhere({"closed_loop": loop, "escape_noise_c8": noise_of(0.1, -0.05)})
     unsure = Elsewhere({"closed_loop": loop, "escape_noise_c8": noise_of(0.1, 0.001)})
-    verdicts = [
-        [decide(name, elsewhere=there).verdict for name in ("C7", "C8", "L10")] for there in (both, one)
-    ]
+    verdicts = [[decide(name, elsewhere=there).verdict for name in ("C7", "C8", "L10")] for there in (both, one)]
     assert verdicts == [["confirmed"] * 3, ["confirmed", "refuted", "refuted"]]
     assert decide("C8", elsewhere=unsure).verdict == "open"
     half = student.ppf(0.975, 9) * 3 / math.sqrt(10)
     assert f"10.0 ({10 - half:.1f} to {10 + half:.1f})" in decide("C8", elsewhere=both).number
-    broken = {
-        **loop,
-        "integral of the true gradient of slope 1, absolute": figure(0.1, 0.1, "does not agree"),
-    }
+    broken = {**loop, "integral of the true gradient of slope 1, absolute": figure(0.1, 0.1, "does not agree")}
     assert decide("C7", elsewhere=Elsewhere({"closed_loop": broken})).verdict == "refuted"
     for gap, wanted in ((0.0, "confirmed"), (0.2, "refuted"), (0.05, "open")):
         traces = Elsewhere(
@@ -334,13 +317,8 @@ def test_a_board_decides_feedback() -> None:
 
     def there(behind: float) -> Elsewhere:
         full = {seed: 55.0 + 0.1 * seed for seed in range(5)}
-        rules = {
-            "bptt": full,
-            "local": {seed: value - behind + 0.1 * (seed % 2) for seed, value in full.items()},
-        }
-        return Elsewhere(
-            boards={BOARD: {(rule, "mlp(recurrence_gradient=full)"): of for rule, of in rules.items()}}
-        )
+        rules = {"bptt": full, "local": {seed: value - behind + 0.1 * (seed % 2) for seed, value in full.items()}}
+        return Elsewhere(boards={BOARD: {(rule, "mlp(recurrence_gradient=full)"): of for rule, of in rules.items()}})
 
     assert decide("C9", elsewhere=there(20)).verdict == "refuted"
     assert decide("C9", elsewhere=there(2)).verdict == "open"
@@ -376,9 +354,7 @@ def test_the_page_has_a_line_a_claim() -> None:
 
 def test_the_page_of_rules() -> None:
     """Random layers lie thirty points lower: worse on every task; costs stand beside; without runs it says so."""
-    costs = Elsewhere(
-        rule_costs={"bptt": RuleCost(1.0, 1.0, 1.0, 1.2), "frozen": RuleCost(0.4, 0.3, 0.6, 0.9)}
-    )
+    costs = Elsewhere(rule_costs={"bptt": RuleCost(1.0, 1.0, 1.0, 1.2), "frozen": RuleCost(0.4, 0.3, 0.6, 0.9)})
     page = learning_rules.page(evidence(run(["DR"], low("rule", "frozen", 30)), elsewhere=costs))
     text = page.text()
     assert "- **random layers**: worse on T4, worse on T5, worse on T6." in text

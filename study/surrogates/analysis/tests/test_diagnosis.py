@@ -75,10 +75,7 @@ def test_the_page_joins_starts_with_ends() -> None:
 def test_without_measurement_or_runs_the_page_says_so() -> None:
     """One line each: what to run, and how many runs are missing."""
     empty = StudyScores(study().study, SETTLED, [])
-    assert (
-        "`python -m study measure surrogates --gradients` does it"
-        in diagnosis.page(evidence(None, empty)).text()
-    )
+    assert "`python -m study measure surrogates --gradients` does it" in diagnosis.page(evidence(None, empty)).text()
     assert "runs of block A2 are missing" in diagnosis.page(evidence(initial(), empty)).text()
 
 
@@ -99,9 +96,7 @@ def test_a_cell_is_measured_as_autograd_says() -> None:
     assert len(cell.gradients) == len(cell.in_window) == 2
     wide = measured_cell("atan", 8.0, compose([*WORDS, "surrogate=atan", "width_fwhm=8"]), batch)
     assert wide.in_window[0] > cell.in_window[0]
-    triangle = measured_cell(
-        "triangle", 0.1, compose([*WORDS, "surrogate=triangle", "width_fwhm=0.1"]), batch
-    )
+    triangle = measured_cell("triangle", 0.1, compose([*WORDS, "surrogate=triangle", "width_fwhm=0.1"]), batch)
     assert (
         triangle.in_window
         == measured_cell("atan", 0.1, compose([*WORDS, "surrogate=atan", "width_fwhm=0.1"]), batch).in_window
@@ -129,14 +124,9 @@ def test_every_cell_of_the_map_is_stored(tmp_path: Path) -> None:
     plan = study().study
     grid = CellGrid(values={"surrogate": ("atan", "triangle"), "width_fwhm": (0.5,)})
     small = plan.blocks["A2"].model_copy(update={"tasks": ("T2d1",), "grids": (grid,), "reference": None})
-    loaded = study().model_copy(
-        update={"study": plan.model_copy(update={"blocks": {**plan.blocks, "A2": small}})}
-    )
+    loaded = study().model_copy(update={"study": plan.model_copy(update={"blocks": {**plan.blocks, "A2": small}})})
     place = StudyFolders(store=Store(tmp_path / "store", "surrogates"), runs_dir=tmp_path)
     assert list(measure_gradients(loaded, place)) == [("T2d1", 2)]
     states = read_initial(tmp_path / "store")
     assert states is not None
-    assert [(cell.surrogate, cell.width_fwhm) for cell in states.tasks["T2d1"]] == [
-        ("atan", 0.5),
-        ("triangle", 0.5),
-    ]
+    assert [(cell.surrogate, cell.width_fwhm) for cell in states.tasks["T2d1"]] == [("atan", 0.5), ("triangle", 0.5)]

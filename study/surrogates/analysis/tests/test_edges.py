@@ -28,6 +28,4 @@ def test_nothing_is_said_before_the_block_ran():
     """Must differ: without settled cells there is no sentence, with them it has the count."""
     study = load_study("surrogates").study
     assert sentence(study, {}) == []
-    assert sentence(study, settled((0.1, 0.04), (0.1, 0.01)))[0].startswith(
-        "2 of 2 settled cells lie at the edge"
-    )
+    assert sentence(study, settled((0.1, 0.04), (0.1, 0.01)))[0].startswith("2 of 2 settled cells lie at the edge")

@@ -24,9 +24,7 @@ def with_advice(*advice: Cell) -> Study:
     block = plan.blocks["KR"]
     others = [grid for grid in block.grids if not (grid.cells and grid.tasks)]
     grids = (*others, CellGrid(cells=advice)) if advice else tuple(others)
-    return plan.model_copy(
-        update={"blocks": {**plan.blocks, "KR": block.model_copy(update={"grids": grids})}}
-    )
+    return plan.model_copy(update={"blocks": {**plan.blocks, "KR": block.model_copy(update={"grids": grids})}})
 
 
 def truth(run: StudyPoint, settings: Cell) -> Outcome:
@@ -51,16 +49,11 @@ def test_regret_on_later_tasks_by_hand() -> None:
     """Atan at its own best is the best; the recommendation loses 3 points, library defaults 2 to 9."""
     plan = with_advice(ADVICE)
     text = held_out.page(evidence(plan, later(plan))).text()
-    assert (
-        "the recommendation loses 3.0 (3.0 to 3.0) points to the best; library defaults lose 2.0 to 9.0."
-        in text
-    )
+    assert "the recommendation loses 3.0 (3.0 to 3.0) points to the best; library defaults lose 2.0 to 9.0." in text
     rows = [line for line in text.splitlines() if line.startswith("| K1: ")]
     assert len(rows) == 10
     assert any("| recommended | atan, width 0.2 | 3.0 (3.0 to 3.0) | 10 |" in row for row in rows)
-    assert any(
-        "| own best of triangle | triangle, width 0.5 | 6.0 (6.0 to 6.0) | 10 |" in row for row in rows
-    )
+    assert any("| own best of triangle | triangle, width 0.5 | 6.0 (6.0 to 6.0) | 10 |" in row for row in rows)
     assert any("| snntorch/atan | as shipped | 9.0 (9.0 to 9.0) | 10 |" in row for row in rows)
 
 
@@ -87,9 +80,7 @@ def test_of_three_tries_validation_picks_one_in_each_seed() -> None:
     assert "the recommendation loses 3.0 (3.0 to 3.0) points to the best; the best of its tries 0.0" in text
     rows = [line for line in text.splitlines() if line.startswith("| K2: ")]
     assert len(rows) == 13
-    assert any(
-        "| recommended, third try | triangle, width 0.2 | 9.0 (9.0 to 9.0) | 10 |" in row for row in rows
-    )
+    assert any("| recommended, third try | triangle, width 0.2 | 9.0 (9.0 to 9.0) | 10 |" in row for row in rows)
     assert any("| the best of 3 tries | by validation, seed by seed | " in row for row in rows)
 
 

@@ -39,19 +39,14 @@ def test_h1_equal_shapes_are_confirmed_against_scipy() -> None:
             means = [
                 np.mean(
                     [
-                        table.cell(task, "map", {"surrogate": name, "width_fwhm": wide}, start="A2")[
-                            seed
-                        ].accuracy
+                        table.cell(task, "map", {"surrogate": name, "width_fwhm": wide}, start="A2")[seed].accuracy
                         for wide in (0.5, 1.0, 2.0)
                     ]
                 )
                 for name in (shape, "atan")
             ]
             differences.append(means[0] - means[1])
-        sides = [
-            ttest_1samp(differences, -2, alternative="greater"),
-            ttest_1samp(differences, 2, alternative="less"),
-        ]
+        sides = [ttest_1samp(differences, -2, alternative="greater"), ttest_1samp(differences, 2, alternative="less")]
         expected = max(expected, *(float(side.pvalue) for side in sides))
     assert result.p_confirmed == pytest.approx(expected)
     assert (result.alone, result.seeds, len(result.rows)) == ("confirmed", "5", 15)
@@ -59,13 +54,9 @@ def test_h1_equal_shapes_are_confirmed_against_scipy() -> None:
 
 def test_h1_one_shape_on_one_task_refutes() -> None:
     """Eight points put in at the three widths are shown; must differ: outside of them they change nothing."""
-    inside = one_layer(
-        lambda run, settings: -8.0 * (run.task == "T3" and settings["surrogate"] == "triangle")
-    )
+    inside = one_layer(lambda run, settings: -8.0 * (run.task == "T3" and settings["surrogate"] == "triangle"))
     assert h1(inside, Rules()).alone == "refuted"
-    outside = one_layer(
-        lambda run, settings: -8.0 * (settings["surrogate"] == "triangle" and width(settings) < 0.5)
-    )
+    outside = one_layer(lambda run, settings: -8.0 * (settings["surrogate"] == "triangle" and width(settings) < 0.5))
     assert h1(outside, Rules()).alone == "confirmed"
 
 
@@ -73,12 +64,8 @@ def test_h1_noise_or_missing_runs_leave_it_open() -> None:
     """Neither is shown of five seeds with a spread of eight points; one missing run is said and decides nothing."""
     assert h1(one_layer(lambda run, settings: 0.0, spread=8.0), Rules()).alone == "open"
     whole = one_layer(lambda run, settings: 0.0)
-    lost = next(
-        run for run in whole.runs if run.task == "T3" and run.cell == {"surrogate": "atan", "width_fwhm": 1}
-    )
-    result = h1(
-        StudyScores(whole.study, whole.settled, [run for run in whole.runs if run is not lost]), Rules()
-    )
+    lost = next(run for run in whole.runs if run.task == "T3" and run.cell == {"surrogate": "atan", "width_fwhm": 1})
+    result = h1(StudyScores(whole.study, whole.settled, [run for run in whole.runs if run is not lost]), Rules())
     assert (result.p, result.alone, result.seeds) == (None, "open", "1 runs missing (T3)")
 
 
@@ -93,9 +80,7 @@ def test_the_error_term_is_one_argument() -> None:
 def deep(learns: Callable[[StudyPoint, Cell], bool], task: str = "T2d4") -> StudyScores:
     """Four layers: 92 points for a run that learns, 10 for another."""
     return scores(
-        lambda run, settings: Outcome((92 if learns(run, settings) else 10) + noise(run, 0.5)),
-        ["A2"],
-        tasks=[task],
+        lambda run, settings: Outcome((92 if learns(run, settings) else 10) + noise(run, 0.5)), ["A2"], tasks=[task]
     )
 
 
@@ -159,9 +144,7 @@ def test_h7_against_scipy() -> None:
             linregress(
                 list(SLOPE_AT_REST.values()),
                 [
-                    table.cell(str(task), "map", {"surrogate": shape, "width_fwhm": 1.0}, start="A2")[
-                        seed
-                    ].log_spikes
+                    table.cell(str(task), "map", {"surrogate": shape, "width_fwhm": 1.0}, start="A2")[seed].log_spikes
                     for shape in SLOPE_AT_REST
                 ],
             ).slope

@@ -49,10 +49,7 @@ def scheduled(seeds: int, bonus: Bonus = lambda run, settings: 0.0) -> StudyScor
     """The reporting block and that of schedules: 95 points, noise, and what is put in."""
     plan = more_seeds(seeds)
     block = plan.blocks["F"]
-    blocks = {
-        **plan.blocks,
-        "F": block.model_copy(update={"seeds": block.seeds.model_copy(update={"count": seeds})}),
-    }
+    blocks = {**plan.blocks, "F": block.model_copy(update={"seeds": block.seeds.model_copy(update={"count": seeds})})}
     return scores(
         lambda run, settings: Outcome(95 + noise(run, 0.4) + bonus(run, settings)),
         ["A3b", "F"],
@@ -112,9 +109,7 @@ def test_h6_decides_each_comparison_at_the_level_of_a_look() -> None:
     assert any(0.0221 < p <= 0.05 for p in p_equal)
     assert [word == "equal" for word in words] == [p <= 0.0221 for p in p_equal]
     assert result.p_confirmed == max(p_equal)
-    assert result.p == pytest.approx(
-        min(1.0, min(result.p_confirmed, result.p_refuted or 0.0) * 0.05 / 0.0221)
-    )
+    assert result.p == pytest.approx(min(1.0, min(result.p_confirmed, result.p_refuted or 0.0) * 0.05 / 0.0221))
 
 
 def test_h6_corrects_shares_for_five_shapes() -> None:
@@ -125,10 +120,7 @@ def test_h6_corrects_shares_for_five_shapes() -> None:
         return -40.0 * (run.task == "T6" and run.seed - 200 >= solved.get(str(settings["surrogate"]), 10))
 
     rows = {row[1]: row for row in h6(tuned(10, unsolved), Rules()).rows if row[0] == "T6"}
-    raw = [
-        2 * float(boschloo_exact([[10, count], [0, 10 - count]], alternative="greater").pvalue)
-        for count in (3, 6)
-    ]
+    raw = [2 * float(boschloo_exact([[10, count], [0, 10 - count]], alternative="greater").pvalue) for count in (3, 6)]
     assert rows["triangle"][6] == pytest.approx(5 * raw[0], rel=2e-3)
     assert rows["gaussian"][6] == pytest.approx(4 * raw[1], rel=2e-3)
     assert rows["log_abs"][6] == 1.0

@@ -17,13 +17,7 @@ L15 = next(claim for claim in claims.CLAIMS if claim.name == "L15")
 
 def settled_cell(model: str) -> Cell:
     """A settled cell such as block E chooses."""
-    start: Cell = {
-        "neuron": model,
-        "surrogate": "atan",
-        "optimizer.lr": 0.01,
-        "width_fwhm": 0.2,
-        "init.gain": 2.0,
-    }
+    start: Cell = {"neuron": model, "surrogate": "atan", "optimizer.lr": 0.01, "width_fwhm": 0.2, "init.gain": 2.0}
     return {**start, **({"neuron.curvature": 1.0} if model == "qif" else {"neuron.beta": 0.9})}
 
 
@@ -34,9 +28,7 @@ def made(points: dict[str, float], *, base: float = 70.0) -> StudyScores:
     def truth(run: StudyPoint, settings: Cell) -> Outcome:
         model = str(run.cell.get("neuron", "leaky"))
         score = base + points.get(model, 0.0) + noise(run, 0.3)
-        return Outcome(
-            score, score, 100 * (2 if model == "qif" else 1) * math.exp(noise(run, 0.01, "spikes"))
-        )
+        return Outcome(score, score, 100 * (2 if model == "qif" else 1) * math.exp(noise(run, 0.01, "spikes")))
 
     return scores(truth, ["E", "ER", "A3b"], settled=settled)
 
@@ -77,29 +69,19 @@ def test_long_sequences() -> None:
         points = 80 + (4 if heavy else -12) * wide
         if settings["network.recurrence_gradient"] == "cut":
             points = 75
-        return Outcome(
-            points, points, failed=wide and settings["surrogate"] == "triangle" and run.seed == 300
-        )
+        return Outcome(points, points, failed=wide and settings["surrogate"] == "triangle" and run.seed == 300)
 
     table = scores(truth, ["H"])
     text = long_sequences.page(evidence(table)).text()
     assert "1 of 60 runs at widths of 0.5 and more fail" in text
-    assert (
-        "the best is 0.5 or less for 5 of 6 shapes, and 5 of 6 lie at width 2 more than 2 points below it"
-        in text
-    )
+    assert "the best is 0.5 or less for 5 of 6 shapes, and 5 of 6 lie at width 2 more than 2 points below it" in text
     assert "log_abs 2 (84.0 %)" in text
-    assert (
-        "| T8 | triangle | 2 | 56.4 (25.9 to 82.7) | 5 | 1 | none |" in text
-    )  # 68, and 10 once: t on the logit
+    assert "| T8 | triangle | 2 | 56.4 (25.9 to 82.7) | 5 | 1 | none |" in text  # 68, and 10 once: t on the logit
     assert "cut" not in text
     part = StudyScores(table.study, SETTLED, table.runs[1:])
     assert "1 runs of block H are missing" in long_sequences.page(evidence(part)).text()
     whole = long_sequences.page(evidence(scores(truth, ["H", "H2"])))
     text = whole.text()
-    assert (
-        "cut**: at width 0.1 0 of 30 runs fail, 0 of 30 without; shapes reach 75.0 % (triangle) to 75.0 %"
-        in text
-    )
+    assert "cut**: at width 0.1 0 of 30 runs fail, 0 of 30 without; shapes reach 75.0 % (triangle) to 75.0 %" in text
     assert len(whole.pictures[0].draw().axes) >= 1
     assert "90 runs of block H are missing" in long_sequences.page(evidence(made({}))).text()

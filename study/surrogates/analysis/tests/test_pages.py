@@ -49,10 +49,7 @@ def test_the_map_of_one_task_by_hand() -> None:
     text = regime_map.page(the_map()).text()
     line = next(line for line in text.splitlines() if line.startswith("- **T1,"))
     assert "at width 0.5 with 92.0 %" in line
-    assert (
-        "at width 1 shapes lie 3.0 points apart; each at its best width 3.0; atan varies by 14.0 over widths"
-        in line
-    )
+    assert "at width 1 shapes lie 3.0 points apart; each at its best width 3.0; atan varies by 14.0 over widths" in line
     assert "failed" not in line
     failed = next(line for line in text.splitlines() if line.startswith("- **T4,"))
     assert "45 of 360 runs failed" in failed
@@ -72,9 +69,7 @@ def test_heat_maps_and_the_best_of_n() -> None:
     assert "| 92.0 |" in row
     widths, factors = (0.05, 0.2, 0.5, 1.0), (0.25, 1.0, 4.0)
     settings = [
-        92 - 10 * abs(math.log10(wide / 0.5)) - 4 * abs(math.log10(factor))
-        for wide in widths
-        for factor in factors
+        92 - 10 * abs(math.log10(wide / 0.5)) - 4 * abs(math.log10(factor)) for wide in widths for factor in factors
     ]
     mean = fmean([*settings, 10.0, 10.0, 10.0])
     assert f"atan {mean:.1f} to 92.0 %" in next(line for line in text.splitlines() if line.startswith("**T4"))
@@ -100,11 +95,7 @@ def test_one_setting_for_every_task_by_hand() -> None:
     listed = [line for line in text.splitlines() if " at width " in line and line.startswith("| ")]
     assert len(listed) == 8
     assert not any(line.startswith("| triangle at width 1 |") for line in listed)
-    losses = {
-        "T1": np.array([0.0, 1.0, 5.0]),
-        "T4": np.array([9.0, 2.0, 0.0]),
-        "T5": np.array([1.0, 1.0, 0.5]),
-    }
+    losses = {"T1": np.array([0.0, 1.0, 5.0]), "T4": np.array([9.0, 2.0, 0.0]), "T5": np.array([1.0, 1.0, 0.5])}
     assert one_setting.left_out_loss(losses, "T4") == (0, 9.0)  # of T1 and T5 alone the first is best
 
 
@@ -123,9 +114,7 @@ def test_failures_by_remedy_by_hand() -> None:
     text = safety.page(the_map()).text()
     rows = [line for line in text.splitlines() if line.startswith("| T4: recurrent gradient")]
     full = next(line for line in rows if "full, reset gradient detached, height peak1 |" in line)
-    assert full.startswith(
-        "| T4: recurrent gradient full, reset gradient detached, height peak1 | 20 | 100 | 20.0 |"
-    )
+    assert full.startswith("| T4: recurrent gradient full, reset gradient detached, height peak1 | 20 | 100 | 20.0 |")
     assert all("| 0 |" in line for line in rows if "gradient cut" in line)
     assert any("clipped at norm 1" in line for line in rows)
 
@@ -138,9 +127,7 @@ def test_the_tuned_comparison_by_hand() -> None:
     row = next(line for line in text.splitlines() if line.startswith("| T3 | triangle |"))
     assert "| -3.0 (-3.0 to -3.0) | 2 |" in row
     assert row.endswith("| 10 | worse |")
-    assert (
-        "the standard deviation between tuned shapes is 1.2 points over 6 tasks (1.2 to 1.2 by task)" in text
-    )
+    assert "the standard deviation between tuned shapes is 1.2 points over 6 tasks (1.2 to 1.2 by task)" in text
     assert "zero" in text
     assert len(page.pictures[0].numbers) == 5  # type: ignore[arg-type]
 
@@ -153,9 +140,7 @@ def test_depth_counts_runs_that_learn() -> None:
         return Outcome(90.0 if alive else 10.0, 90.0)
 
     text = depth.page(evidence(scores(learns, ["B1"]))).text()
-    none, every = (
-        ", ".join(f"{runs} of 5 runs at width {width}" for width in ("0.1", "0.5", "1")) for runs in (0, 5)
-    )
+    none, every = (", ".join(f"{runs} of 5 runs at width {width}" for width in ("0.1", "0.5", "1")) for runs in (0, 5))
     assert (
         f"With 6 layers: at gain 1 the most compact shape learns in {none}; at gain 1 the heaviest learns in "
         f"{every}; at gain 2 the most compact shape learns in {every}; at gain 2 the heaviest learns in {every}."
@@ -170,13 +155,10 @@ def test_references_show_what_was_settled() -> None:
     chosen = {key: value for key, value in cell.items() if key != "surrogate"}
     settled = {"A1": {"T3": [chosen]}}
     runs = [
-        run
-        for run in table.runs
-        if run.task == "T3" and {**run.cell, "surrogate": ""} == {**cell, "surrogate": ""}
+        run for run in table.runs if run.task == "T3" and {**run.cell, "surrogate": ""} == {**cell, "surrogate": ""}
     ]
     means = [
-        np.mean([run.validation for run in runs if run.cell["surrogate"] == shape])
-        for shape in ("atan", "triangle")
+        np.mean([run.validation for run in runs if run.cell["surrogate"] == shape]) for shape in ("atan", "triangle")
     ]
     text = references.page(evidence(StudyScores(table.study, settled, table.runs))).text()  # type: ignore[arg-type]
     row = next(line for line in text.splitlines() if line.startswith("| T3: "))
@@ -196,9 +178,7 @@ def test_power_of_the_margins_by_hand() -> None:
         return replace(model, cell=cell, settings=settings, seed=seed, accuracy=points, validation=points)
 
     good = [made(0.01, shape, seed, points) for (shape, seed), points in wanted.items()]
-    bad = [
-        made(0.05, shape, seed, points - 50 + 9 * (seed == 100)) for (shape, seed), points in wanted.items()
-    ]
+    bad = [made(0.05, shape, seed, points - 50 + 9 * (seed == 100)) for (shape, seed), points in wanted.items()]
     spread, settings = references.pair_spread([*good, *bad])
     assert (spread, settings) == (pytest.approx(math.sqrt(2)), 1)
     table = StudyScores(study().study, {}, [*good, *bad])
@@ -210,9 +190,7 @@ def test_power_of_the_margins_by_hand() -> None:
 def test_every_page_is_plain_markdown() -> None:
     """No page shows a Python value: no None, nan, or brackets of a tuple."""
     for module in (regime_map, tuning, forgiving, spikes, safety):
-        assert not re.search(r"\bNone\b|\bnan\b|\(np\.|\binf\b", module.page(the_map()).text()), (
-            module.__name__
-        )
+        assert not re.search(r"\bNone\b|\bnan\b|\(np\.|\binf\b", module.page(the_map()).text()), module.__name__
 
 
 def found_later_truth(run: StudyPoint, settings: Cell) -> Outcome:
@@ -227,11 +205,7 @@ def found_later_truth(run: StudyPoint, settings: Cell) -> Outcome:
 def test_what_was_found_later_by_hand() -> None:
     """Expected: 5 points at width 0.5, 0 elsewhere; best against best 85 - 84 = 1; 3 points at half the spikes."""
     text = found_later.page(evidence(scores(found_later_truth, ["A2", "B2", "C2"], settled=SETTLED))).text()
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in text.splitlines()
-        if line.startswith("| ")
-    ]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
     wide = [row for row in rows if len(row) == 7 and "recurrent" in row[0]]
     reset = {(row[1], row[2]): row[3:6] for row in wide if row[6].endswith("of 5")}
     assert {row[5] for row in wide if row[6].isdigit()} == {"-2.0 (-2.0 to -2.0)"}

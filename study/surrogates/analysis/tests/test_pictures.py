@@ -24,9 +24,7 @@ def test_the_forest_marks_verdicts_and_cuts_far_ones() -> None:
     assert axes.get_xlim() == (-15, 15)
     band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
     assert (round(band.x0, 6), round(band.x1, 6)) == (-2, 2)
-    markers = [
-        line.get_marker() for line in axes.lines if line.get_linestyle() == "None" and len(line.get_xdata())
-    ]
+    markers = [line.get_marker() for line in axes.lines if line.get_linestyle() == "None" and len(line.get_xdata())]
     assert markers == ["o", "<"]
 
 
@@ -46,9 +44,7 @@ def test_a_task_that_is_solved_or_not_is_drawn_by_its_mean_without_a_band() -> N
     settings = {"surrogate": "atan", "width_fwhm": 1.0}
 
     def run(seed: int, accuracy: float, solved: bool | None) -> Score:
-        return Score(
-            "A2", "T6", "map", seed, settings, settings, accuracy, accuracy, None, False, solved, 50.0
-        )
+        return Score("A2", "T6", "map", seed, settings, settings, accuracy, accuracy, None, False, solved, 50.0)
 
     solved = [run(seed, 100.0 if seed % 2 else 50.0, bool(seed % 2)) for seed in range(6)]
     assert drawn_score(solved) == Estimate(75.0, 75.0, 75.0)

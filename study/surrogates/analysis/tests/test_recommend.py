@@ -53,10 +53,7 @@ def summary() -> StudySummary:
         name: task.model_copy(
             update={
                 "shape": Shape(
-                    layers=layers.get(name, 1),
-                    recurrent=name in recurrent,
-                    steps=100,
-                    start_spikes=STARTS.get(name),
+                    layers=layers.get(name, 1), recurrent=name in recurrent, steps=100, start_spikes=STARTS.get(name)
                 )
             }
         )
@@ -83,9 +80,7 @@ def test_long_sequences_are_a_kind_of_their_own() -> None:
     """By hand: between 100 and 1,300 steps the ratio decides, at the root of 130,000, which is 360.6."""
     long = summary().tasks["T1"].model_copy(update={"shape": Shape(layers=1, recurrent=True, steps=1300)})
     both = {**tasks("T4", "T5"), "T8": long}
-    found = [
-        fit(both, Shape(layers=1, recurrent=True, steps=steps)).best()[1] for steps in (90, 360, 361, 2000)
-    ]
+    found = [fit(both, Shape(layers=1, recurrent=True, steps=steps)).best()[1] for steps in (90, 360, 361, 2000)]
     assert found == [0.1, 0.1, 0.5, 0.5]
 
 
@@ -96,8 +91,7 @@ def corrupted(task: TaskSummary, scale: float) -> TaskSummary:
             "cells": tuple(
                 cell.model_copy(
                     update={
-                        name: tuple(scale * value for value in getattr(cell, name))
-                        for name in ("score", "validation")
+                        name: tuple(scale * value for value in getattr(cell, name)) for name in ("score", "validation")
                     }
                 )
                 for cell in task.cells
@@ -165,9 +159,7 @@ class Net(nn.Module):
 def test_a_network_of_ones_own_is_measured_by_a_hand_count() -> None:
     """A neuron without memory whose input is 3 fires at each of 7 steps; without drive it never does."""
     batch = torch.ones(7, 5, 3)
-    assert measure_module(Net(1.0), batch) == MeasuredNetwork(
-        1, recurrent=False, steps=7, spikes_per_step=(1.0,)
-    )
+    assert measure_module(Net(1.0), batch) == MeasuredNetwork(1, recurrent=False, steps=7, spikes_per_step=(1.0,))
     assert measure_module(Net(0.0), batch).spikes_per_step == (0.0,)
     with pytest.raises(InputError, match="Net: does not take the batch"):
         measure_module(Net(1.0), torch.ones(7, 5, 4))

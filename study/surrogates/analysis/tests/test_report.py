@@ -23,15 +23,7 @@ from study.reporting.report import UNVERIFIED, Report, gather, make_report
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.report import find
 from tests.rooms import ROOT
-from tests.study.truth import (
-    SETTLED,
-    Outcome,
-    Truth,
-    entries,
-    noise,
-    planned,
-    study,
-)
+from tests.study.truth import SETTLED, Outcome, Truth, entries, noise, planned, study
 
 SHAPES = ("triangle", "atan", "fast_sigmoid", "log_abs")
 WIDTHS = (0.1, 0.5, 1)
@@ -150,9 +142,7 @@ def test_every_page_says_that_it_was_not_verified(made: Report) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_bytes_from_the_same_store(
-    made: Report, store: Store, written: Path, tmp_path: Path
-) -> None:
+def test_the_same_bytes_from_the_same_store(made: Report, store: Store, written: Path, tmp_path: Path) -> None:
     """A second report of the store, written elsewhere, is the same in every file, pictures included."""
     make_report(study(), Store(store.folder, "surrogates"), checkout=None).write(tmp_path)
     files = sorted(path.name for path in written.iterdir())
@@ -205,9 +195,7 @@ def test_another_processor_makes_no_picture_stale(made: Report, written: Path) -
 def beside(numbers: Any) -> Any:
     """Move every double to its neighbour."""
     if is_dataclass(numbers) and not isinstance(numbers, type):
-        return replace(
-            numbers, **{one.name: beside(getattr(numbers, one.name)) for one in fields(numbers) if one.init}
-        )
+        return replace(numbers, **{one.name: beside(getattr(numbers, one.name)) for one in fields(numbers) if one.init})
     if isinstance(numbers, tuple | list):
         values = [beside(one) for one in numbers]
         return type(numbers)(*values) if hasattr(numbers, "_fields") else type(numbers)(values)

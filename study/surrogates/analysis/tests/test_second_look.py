@@ -36,10 +36,7 @@ def test_h1_is_decided_by_old_and_new_seeds_of_the_open_task():
     table = one_layer(2.5, 3.6)
     assert h1(one_layer(2.5, 3.6, (MAP,)), RULES).alone == "open"
     result = h1(table, RULES)
-    cells = [
-        [{"surrogate": shape, "width_fwhm": wide} for wide in (0.5, 1.0, 2.0)]
-        for shape in ("log_abs", "atan")
-    ]
+    cells = [[{"surrogate": shape, "width_fwhm": wide} for wide in (0.5, 1.0, 2.0)] for shape in ("log_abs", "atan")]
     means = np.array(
         [
             [

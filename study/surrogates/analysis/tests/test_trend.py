@@ -43,8 +43,7 @@ def test_a_regression_on_all_runs_is_another_test(random: np.random.Generator) -
 
 
 @pytest.mark.parametrize(
-    ("covariate", "message"),
-    [([0.1, 0.2], "each of 3"), ([1, 1, 1], "different"), ([0, 1, np.nan], "finite")],
+    ("covariate", "message"), [([0.1, 0.2], "each of 3"), ([1, 1, 1], "different"), ([0, 1, np.nan], "finite")]
 )
 def test_covariates_that_give_no_slope_are_refused(covariate: list[float], message: str) -> None:
     """One for each method, finite, not all equal."""

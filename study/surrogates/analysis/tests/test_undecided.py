@@ -29,12 +29,8 @@ def test_the_cheapest_plan_stands_first_and_an_unknown_chance_is_told():
 def test_chances_of_the_second_look_are_those_of_the_registration():
     """Must match: the declared counts, and what the amendment and its addendum say in words."""
     text = " ".join((ROOT / "docs" / "preregistration.md").read_text().split())
-    first = re.search(
-        r"drawn again (\d+) times, and after Holm, H1 is decided in (\d+) draws and H3 in none", text
-    )
-    then = re.search(
-        r"With block I4 as it is registered, T5 alone, H4 is decided in (\d+) of (\d+) draws", text
-    )
+    first = re.search(r"drawn again (\d+) times, and after Holm, H1 is decided in (\d+) draws and H3 in none", text)
+    then = re.search(r"With block I4 as it is registered, T5 alone, H4 is decided in (\d+) of (\d+) draws", text)
     assert first is not None
     assert then is not None
     draws, h1, h4, of = map(int, (*first.groups(), *then.groups()))
