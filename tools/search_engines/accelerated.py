@@ -54,7 +54,8 @@ class Accelerated:
         for turn in range(ROUNDS):
             shape = IMAGE if self.images else (WIDTH,)
             x = (torch.rand(STEPS, BATCH, *shape, generator=random) < self.density).double()
-            outputs = (passed_through(theirs, x), fast(x))
+            spikes, *_, potential = fast(x)  # a second state lies between
+            outputs = (passed_through(theirs, x), (spikes, potential))
             weight = torch.randn(outputs[0][0].shape, generator=random, dtype=torch.float64)
             for (spikes, potential), optimizer in zip(outputs, optimizers, strict=True):
                 optimizer.zero_grad()
