@@ -18,8 +18,10 @@ from study.attached_reset.analysis.losses import (
     NetworkRuns,
     advice,
     by_task,
+    chosen_anew,
     claims,
     driven_gain,
+    later_claim,
     networks_of,
     worst,
 )
@@ -101,6 +103,26 @@ def test_three_networks_above_eight_are_not_confirmed() -> None:
 def test_a_large_mean_is_refuted() -> None:
     """Expected: losses about 12 refute one answer."""
     assert claims(tasks([11.0, 12.0, 13.0, 12.0, 11.0, 13.0]), whole=True)[0].verdict == "refuted"
+
+
+def test_the_later_claim_is_about_a_pair_and_its_worst_network() -> None:
+    """Must match SciPy's t-test of the pair's losses against 2; must differ: one network at 11, or five tasks."""
+    lost = [0.0, 1.0, 0.5, 1.5, 1.0, 0.0]
+    found = later_claim(tasks(lost, former=20.0), whole=True)
+    assert found.p_confirmed == pytest.approx(stats.ttest_1samp(lost, 2.0, alternative="less").pvalue)
+    assert found.verdict == "confirmed"
+    one_bad = [*tasks([-3.0] * 7), network("task7", "quiet", {ONE: 11.0, FORMER: 11.0})]
+    assert later_claim(one_bad, whole=True).p_confirmed == 1.0
+    assert later_claim(tasks(lost[:5]), whole=True).verdict == "open"
+    assert later_claim(tasks(lost), whole=False).verdict == "open"
+
+
+def test_the_best_is_chosen_anew_by_validation_of_other_seeds() -> None:
+    """Expected: the setting that alone loses nothing on the seeds before; its loss is 0, and the former best's 5."""
+    before = network("a", "quiet", {one: 3.0 for one in SETTINGS if one != OTHER})
+    (found,) = chosen_anew([network("a", "quiet", {BEST: 5.0})], [before])
+    assert found.best == OTHER
+    assert (found.loss(OTHER), found.loss(BEST)) == (pytest.approx(0.0), pytest.approx(5.0))
 
 
 def test_the_rule_of_advice() -> None:
