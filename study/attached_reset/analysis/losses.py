@@ -16,7 +16,7 @@ from sgbench.study.scores import Score, StudyScores
 from study.reporting.verdicts import HypothesisResult, corrected
 
 
-class Setting(NamedTuple):
+class SurrogateSetting(NamedTuple):
     """Names a surrogate, its width and the gradient of the reset."""
 
     surrogate: str
@@ -29,14 +29,14 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting("sigmoid", 0.5, "attached"),
-    Setting("atan", 0.2, "attached"),
-    Setting("atan", 0.5, "attached"),
-    Setting("atan", 0.1, "attached"),
-    Setting("triangle", 0.5, "attached"),
-    Setting("triangle", 1.0, "attached"),
-    Setting("fast_sigmoid", 0.1, "detached"),
-    Setting("snntorch/fast_sigmoid", None, "detached"),
+    SurrogateSetting("sigmoid", 0.5, "attached"),
+    SurrogateSetting("atan", 0.2, "attached"),
+    SurrogateSetting("atan", 0.5, "attached"),
+    SurrogateSetting("atan", 0.1, "attached"),
+    SurrogateSetting("triangle", 0.5, "attached"),
+    SurrogateSetting("triangle", 1.0, "attached"),
+    SurrogateSetting("fast_sigmoid", 0.1, "detached"),
+    SurrogateSetting("snntorch/fast_sigmoid", None, "detached"),
 )
 ONE, OTHER, FORMER = SETTINGS[:3]
 """The setting that is tested as one answer, its partner in the pair, and the former advice."""
@@ -63,14 +63,14 @@ class NetworkRuns:
 
     task: str  # without its start
     start: str
-    runs: Mapping[Setting, Seeds]
-    best: Setting  # as the seeds that choose have it
+    runs: Mapping[SurrogateSetting, Seeds]
+    best: SurrogateSetting  # as the seeds that choose have it
 
-    def mean(self, setting: Setting) -> float:
+    def mean(self, setting: SurrogateSetting) -> float:
         """Average the test accuracy of a setting over seeds [points]."""
         return fmean(run.accuracy for run in self.runs[setting].values())
 
-    def loss(self, *tried: Setting) -> float:
+    def loss(self, *tried: SurrogateSetting) -> float:
         """Return what is lost to the best setting if the better of some settings by validation is kept [points]."""
         kept = [
             max((self.runs[one][seed] for one in tried), key=lambda run: run.validation).accuracy
@@ -90,10 +90,10 @@ class NetworkRuns:
         return f"{self.task}_{self.start}"
 
 
-def setting_of(cell: Mapping[str, object]) -> Setting:
+def setting_of(cell: Mapping[str, object]) -> SurrogateSetting:
     """Return the setting of a cell."""
     width = cell["width_fwhm"]
-    return Setting(
+    return SurrogateSetting(
         str(cell["surrogate"]), None if width is None else float(str(width)), str(cell["neuron.reset_gradient"])
     )
 
@@ -116,7 +116,7 @@ def networks_of(scores: StudyScores, blocks: Sequence[str], choosing: Sequence[s
             if name in scores.study.blocks[block].tasks
             for seed in scores.study.blocks[block].seeds.values
         }
-        runs: dict[Setting, dict[int, Score]] = {}
+        runs: dict[SurrogateSetting, dict[int, Score]] = {}
         for run in compared:
             if run.task == name:
                 runs.setdefault(setting_of(run.cell), {})[run.seed] = run
@@ -126,9 +126,9 @@ def networks_of(scores: StudyScores, blocks: Sequence[str], choosing: Sequence[s
     return found
 
 
-def _best(runs: Iterable[Score]) -> Setting:
+def _best(runs: Iterable[Score]) -> SurrogateSetting:
     """Choose the setting with the best mean validation accuracy at its own rate, of equal ones the first."""
-    found: dict[Setting, dict[object, list[float]]] = {}
+    found: dict[SurrogateSetting, dict[object, list[float]]] = {}
     for run in runs:
         rates = found.setdefault(setting_of(run.cell), {})
         rates.setdefault(run.cell["optimizer.lr"], []).append(run.validation)
@@ -164,7 +164,7 @@ def later_claim(networks: Sequence[NetworkRuns], *, whole: bool) -> HypothesisRe
     return corrected([replace(result, p_confirmed=confirmed, p_refuted=1 - below)])[0]
 
 
-def by_task(networks: Iterable[NetworkRuns], *tried: Setting) -> dict[str, float]:
+def by_task(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> dict[str, float]:
     """Average the losses of each task over those of its starts that count."""
     found: dict[str, list[float]] = {}
     for network in networks:
@@ -173,7 +173,7 @@ def by_task(networks: Iterable[NetworkRuns], *tried: Setting) -> dict[str, float
     return {task: fmean(losses) for task, losses in found.items()}
 
 
-def driven_gain(networks: Sequence[NetworkRuns], setting: Setting, *, without: str = "") -> dict[str, float]:
+def driven_gain(networks: Sequence[NetworkRuns], setting: SurrogateSetting, *, without: str = "") -> dict[str, float]:
     """Return by task the accuracy from the driven start minus that from the quiet one, where both count.
 
     Args:
@@ -257,36 +257,36 @@ CLAIMS = {
 }
 
 
-class Advice(NamedTuple):
+class RuleAdvice(NamedTuple):
     """Holds what the registered rule advises."""
 
-    setting: Setting
+    setting: SurrogateSetting
     why: str
     pair: bool  # whether two tries stand beside it
 
 
-def worst(networks: Iterable[NetworkRuns], *tried: Setting) -> tuple[float, str]:
+def worst(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> tuple[float, str]:
     """Return the largest loss of a network that counts, and its name."""
     return max((network.loss(*tried), network.name) for network in networks if network.counts)
 
 
-def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]) -> Advice:
+def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]) -> RuleAdvice:
     """Apply the registered rule of advice."""
     word = {one.name: one.verdict for one in verdicts}
     pair = word["B2"] == "confirmed"
     if word["B1"] == "confirmed":
-        return Advice(ONE, "it is confirmed as one answer", pair)
+        return RuleAdvice(ONE, "it is confirmed as one answer", pair)
     safe = [one for one in SETTINGS if worst(networks, one)[0] < LIMIT]
     if safe:
         least = min(safe, key=lambda one: fmean(by_task(networks, one).values()))
-        return Advice(least, "it has the least mean loss of those that lose less than 10 on every network", pair)
+        return RuleAdvice(least, "it has the least mean loss of those that lose less than 10 on every network", pair)
     least = min(SETTINGS, key=lambda one: worst(networks, one)[0])
-    return Advice(
+    return RuleAdvice(
         least, "every setting loses 10 or more somewhere, and this one loses least on its worst network", pair
     )
 
 
-def pairs() -> list[tuple[Setting, Setting]]:
+def pairs() -> list[tuple[SurrogateSetting, SurrogateSetting]]:
     """List every pair of settings with the reset attached."""
     attached = [one for one in SETTINGS if one.reset == "attached"]
     return list(combinations(attached, 2))

@@ -12,8 +12,8 @@ from sgbench.study.run import StudyFolders
 from study.attached_reset.analysis.starts import (
     FILE,
     NetworkStart,
+    NetworkStarts,
     Predicted,
-    Starts,
     measured_heights,
     measured_network,
 )
@@ -33,5 +33,5 @@ def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> It
     for name in (*study.blocks["A3"].tasks, *study.blocks["A4"].tasks):
         predicted += measured_heights(study, name, composer, list(product(WIDTHS, BETAS, PEAKS)))
         yield f"{name}: the predictor of {len(predicted)} cells"
-    starts = Starts(predicted=tuple(predicted), networks=tuple(networks))
+    starts = NetworkStarts(predicted=tuple(predicted), networks=tuple(networks))
     write_atomic(place.store.folder / FILE, to_json(starts))

@@ -11,16 +11,19 @@ from sgbench.records.files import to_json
 from sgbench.study.scores import StudyScores
 from sgbench.tables import NONE, decimal_text, p_text
 from study.attached_reset.analysis import heights, losses
-from study.attached_reset.analysis.losses import PAIR, SETTINGS, STARTS, NetworkRuns, Setting
-from study.attached_reset.analysis.starts import Starts, read_starts
+from study.attached_reset.analysis.losses import PAIR, SETTINGS, STARTS, NetworkRuns, SurrogateSetting
+from study.attached_reset.analysis.starts import NetworkStarts, read_starts
 from study.reporting.pages import budget
 from study.reporting.pages.text import Item, StudyPage, details, interval, links, table
 from study.reporting.report import Report, ReportInput
+from study.reporting.results import RESULTS, ResultGroup, SettingResult, StudyFigure, StudyResults
 from study.reporting.verdicts import HypothesisResult
 
 TITLE = "One answer for recurrent networks, and how high a surrogate may be"
 SUMMARY = "summary.json"
 """Beside the records: what other pages and commands may quote."""
+SHAPES = {"hidden layers": (1, 3), "neurons in a hidden layer": (32, 32), "steps": (50, 400)}
+"""Least and largest of the registered networks."""
 Q_BORDER = 1 / 3
 NOTES = """\
 - Four of the ten tasks come from `delayed_response`, which was made so that `atan` 0.5 loses on it; its losses there
@@ -38,7 +41,7 @@ NOTES = """\
 class SettingSummary(Strict):
     """Holds what one setting, or the better of two by validation, loses."""
 
-    settings: tuple[Setting, ...]
+    settings: tuple[SurrogateSetting, ...]
     mean: float
     low: float
     high: float
@@ -49,11 +52,11 @@ class SettingSummary(Strict):
     failed: int
 
 
-class Summary(Strict):
+class AnswerSummary(Strict):
     """Holds the study's answer and the losses that it rests on, in points."""
 
     verdicts: dict[str, str]
-    advised: Setting | None
+    advised: SurrogateSetting | None
     two_tries: bool
     networks: int
     excluded: tuple[str, ...]
@@ -107,14 +110,48 @@ def make_report(given: ReportInput) -> Report:
     ]
     pages = [budget.page(given.evidence)]
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(pages)))
-    return Report((front, *pages), beside={SUMMARY: to_json(summary)})
+    beside = {SUMMARY: to_json(summary)}
+    if later_whole and starts is not None:
+        beside[RESULTS] = to_json(results_of(every, given, starts))
+    return Report((front, *pages), beside=beside)
 
 
-def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult], *, whole: bool) -> Summary:
+def results_of(networks: Sequence[NetworkRuns], given: ReportInput, starts: NetworkStarts) -> StudyResults:
+    """Collect what the settings lost on each task, over all seeds, for the one answer of all studies."""
+    counted = [network for network in networks if network.counts]
+    tasks = given.evidence.loaded.study.tasks
+    titles = {network.task: tasks[network.name].title.removesuffix(f"; {network.start}") for network in counted}
+    settings = [
+        SettingResult(
+            surrogate=one.surrogate,
+            width_fwhm=one.width_fwhm,
+            reset_gradient="attached" if one.reset == "attached" else "detached",
+            losses={titles[task]: round(lost, 1) for task, lost in losses.by_task(counted, one).items()},
+        )
+        for one in SETTINGS
+        if one.width_fwhm is not None
+    ]
+    figures = {}
+    for name, tried in {"two_tries": losses.LATER_PAIR, "by_rule": (SETTINGS[4],)}.items():
+        mean, low, high = losses.limits(losses.by_task(counted, *tried).values(), 0.025)
+        figures[f"starts_{name}"] = StudyFigure(mean=mean, low=low, high=high)
+        figures[f"starts_{name}_worst"] = StudyFigure(mean=losses.worst(counted, *tried)[0])
+    rates = [one.spikes_per_step for one in starts.networks]
+    q = [one.q for one in starts.networks]
+    group = ResultGroup(
+        against="the best of eight settings, each at its own learning rate",
+        seeds=f"{len(counted[0].runs[counted[0].best])} seeds",
+        settings=tuple(settings),
+        reach=SHAPES | {"q": (min(q), max(q)), "spikes a neuron and step": (min(rates), max(rates))},
+    )
+    return StudyResults(groups={"recurrent_starts": group}, figures=figures)
+
+
+def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult], *, whole: bool) -> AnswerSummary:
     """Collect the answer and the losses of every setting and pair, the least mean first."""
     counted = [network for network in networks if network.counts]
     advised = losses.advice(networks, verdicts) if whole else None
-    return Summary(
+    return AnswerSummary(
         verdicts={one.name: one.verdict for one in verdicts},
         advised=None if advised is None else advised.setting,
         two_tries=advised is not None and advised.pair,
@@ -140,7 +177,7 @@ def _means(effects: heights.Effects) -> dict[float, float]:
     return {peak: fmean(of[peak] for of in effects.values() if peak in of) for peak in peaks}
 
 
-def _summary(networks: Sequence[NetworkRuns], tried: Sequence[Setting]) -> SettingSummary:
+def _summary(networks: Sequence[NetworkRuns], tried: Sequence[SurrogateSetting]) -> SettingSummary:
     mean, low, high = losses.limits(losses.by_task(networks, *tried).values(), 0.025)
     worst, name = losses.worst(networks, *tried)
     by_start = {start: fmean(one.loss(*tried) for one in networks if one.start == start) for start in STARTS}
@@ -157,12 +194,12 @@ def _summary(networks: Sequence[NetworkRuns], tried: Sequence[Setting]) -> Setti
     )
 
 
-def named(settings: Sequence[Setting]) -> str:
+def named(settings: Sequence[SurrogateSetting]) -> str:
     """Name settings in a sentence."""
     return " or ".join(map(str, settings))
 
 
-def answer(summary: Summary, *, whole: bool) -> str:
+def answer(summary: AnswerSummary, *, whole: bool) -> str:
     """Say in a few sentences what is advised by the registered rule, and what it loses."""
     if not whole or summary.advised is None:
         return "The runs that decide the advice are not all stored, so that nothing is advised yet."
@@ -202,7 +239,7 @@ def _verdicts(results: Sequence[HypothesisResult]) -> str:
     return table(head, rows)
 
 
-def _losses(summary: Summary) -> list[str]:
+def _losses(summary: AnswerSummary) -> list[str]:
     """Tabulate what each setting and each pair loses."""
 
     def rows(count: int) -> list[list[Item]]:
@@ -234,7 +271,7 @@ def _later(networks: Sequence[NetworkRuns], later: Sequence[NetworkRuns], scores
     anew = losses.chosen_anew(later, networks)
     every, _ = losses.compared(scores, (*losses.DECIDING, *losses.LATER))
     kinds = (later, anew, every)
-    tried: list[tuple[Setting, ...]] = [*((one,) for one in SETTINGS), PAIR, losses.LATER_PAIR]
+    tried: list[tuple[SurrogateSetting, ...]] = [*((one,) for one in SETTINGS), PAIR, losses.LATER_PAIR]
     rows: list[list[Item]] = []
     for one in tried:
         row: list[Item] = [named(one)]
@@ -271,7 +308,7 @@ def _by_network(networks: Sequence[NetworkRuns], given: ReportInput) -> list[str
 def _families(networks: Sequence[NetworkRuns]) -> list[str]:
     """Tabulate mean losses by generator, since tasks of one generator are not independent."""
     families = dict.fromkeys(losses.family(network.task) for network in networks)
-    tried: list[tuple[Setting, ...]] = [(SETTINGS[0],), PAIR, (losses.FORMER,)]
+    tried: list[tuple[SurrogateSetting, ...]] = [(SETTINGS[0],), PAIR, (losses.FORMER,)]
     rows: list[list[Item]] = []
     for name in families:
         own = [network for network in networks if losses.family(network.task) == name]
@@ -280,7 +317,7 @@ def _families(networks: Sequence[NetworkRuns]) -> list[str]:
     return [details("Mean losses by generator", table(head, rows))]
 
 
-def _heights(effects: heights.Effects, order: heights.Order | None, starts: Starts | None) -> list[str]:
+def _heights(effects: heights.Effects, order: heights.Order | None, starts: NetworkStarts | None) -> list[str]:
     """Tabulate the effect of attaching by condition and peak."""
     means = _means(effects)
     rows: list[list[Item]] = []
@@ -311,7 +348,7 @@ def _heights(effects: heights.Effects, order: heights.Order | None, starts: Star
     ]
 
 
-def _q(networks: Sequence[NetworkRuns], starts: Starts) -> list[str]:
+def _q(networks: Sequence[NetworkRuns], starts: NetworkStarts) -> list[str]:
     """Tabulate q and spikes at the start beside what the former advice loses."""
     by_name = {one.network: one for one in starts.networks}
     found = [(one, by_name[one.name]) for one in networks if one.name in by_name]

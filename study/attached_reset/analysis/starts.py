@@ -49,7 +49,7 @@ class NetworkStart(Strict):
     spikes_per_step: Amount
 
 
-class Starts(Strict):
+class NetworkStarts(Strict):
     """Holds all that was measured before training."""
 
     predicted: tuple[Predicted, ...]
@@ -64,10 +64,10 @@ class Starts(Strict):
         return found
 
 
-def read_starts(folder: Path) -> Starts | None:
+def read_starts(folder: Path) -> NetworkStarts | None:
     """Read what was measured from a store's folder; None where nothing was."""
     path = folder / FILE
-    return read_model(path, Starts) if path.is_file() else None
+    return read_model(path, NetworkStarts) if path.is_file() else None
 
 
 def mean_log_factor(centred: torch.Tensor, surrogate: Surrogate, beta: float) -> float:
