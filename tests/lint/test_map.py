@@ -172,6 +172,7 @@ def test_every_page_is_in_the_index() -> None:
         docs / "tutorial" / "index.md",
         docs / "study" / "README.md",
         docs / "judged" / "README.md",
+        docs / "attached_reset" / "README.md",
         docs / "passing_steps" / "README.md",
         docs / "chip" / "README.md",
         docs / "recipes" / "README.md",
