@@ -119,7 +119,7 @@ docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(foreach study,$(STUDIES),$(BIN)/python -m study report $(study) --check &&) true
 	rm -rf public
-	$(BIN)/sgbench board site --docs --into public
+	$(BIN)/sgbench board site --docs --to public
 	$(BIN)/sgbench board check --site public
 	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs public/docs
 	rm -rf public/docs/.buildinfo public/docs/_sources

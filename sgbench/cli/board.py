@@ -21,13 +21,13 @@ from sgbench.cli.common import (
     print_lines,
     record_tree,
     references_of,
+    screen,
     shared_options,
 )
 from sgbench.errors import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from sgbench.leaderboard.pages.columns import BoardColumn
     from sgbench.leaderboard.rows import Board
     from sgbench.leaderboard.site.beside import SiteExtras
     from sgbench.leaderboard.store.reading import Finding
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SITE = Path("site")
 SUBMISSIONS = "submissions"
 """The folder next to the boards into which pull requests put submissions."""
-NARROWEST_CHARACTERS = 80  # characters of a terminal's line
+FEWEST_COLUMNS = 3  # rank, method and score
 
 
 def register(commands: Any) -> None:
@@ -68,7 +68,7 @@ def register(commands: Any) -> None:
     site.add_argument(
         "--from", dest="root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
     )
-    site.add_argument("--into", type=Path, default=SITE, metavar="DIR", help="default: site")
+    site.add_argument("--to", "--into", dest="into", type=Path, default=SITE, metavar="DIR", help="default: site")
     site.add_argument(
         "--docs", action="store_true", help="link the documentation, which make docs lays into docs/ of the site"
     )
@@ -79,6 +79,9 @@ def register(commands: Any) -> None:
     add_source(show, default="runs", registry=True)
     forms = show.add_mutually_exclusive_group()
     forms.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
+    show.add_argument(
+        "--energy", action="store_true", help="below it, how energies compare with networks without spikes"
+    )
     forms.add_argument("--latex", action="store_true", help="a table with the rules of booktabs, for a paper")
     show.set_defaults(handler=_show)
     board_families.register(actions)
@@ -188,69 +191,100 @@ def _show(args: argparse.Namespace) -> int:
         if args.markdown or args.latex:
             sys.stdout.write(brief_latex(board) if args.latex else brief_markdown(board))
         else:
-            _print_board(board)
+            _print_board(board, args)
     if not boards.boards:
         print_lines(f"no board: {tree.root} holds no valid record of a seed that reports")
     print_lines(left_out_lines(boards.findings))
     return findings_exit_code(boards.findings, has_rows=bool(boards.boards))
 
 
-def _print_board(board: Board) -> None:
-    """Print a board's table with footnotes, energies and results from outside, as wide as the terminal allows."""
-    from rich.console import Console
+def _print_board(board: Board, args: argparse.Namespace) -> None:
+    """Print a board: in a terminal five columns that fit; with --wide or in a pipe all, and energies."""
+    from sgbench.leaderboard.pages.terminal_energy import energy_lines
+    from sgbench.leaderboard.pages.terminal_outside import outsider_lines
 
-    from sgbench.leaderboard.pages.terminal_energy import add_energy
-    from sgbench.leaderboard.pages.terminal_outside import add_outsiders
-
-    terminal = Console(highlight=False)
-    spacious = True
-    table = _rich_table(board, spacious=spacious)
-    natural = terminal.measure(table, options=terminal.options.update(max_width=10_000)).maximum
-    if terminal.is_terminal and natural > terminal.width:
-        spacious = False
-        table = _rich_table(board, spacious=spacious)
-    # A pipe has no width limit: one line for each method suits grep and less.
-    width = None if terminal.is_terminal else max(NARROWEST_CHARACTERS, natural)
-    console = Console(width=width, highlight=False)
-    if board.rows or board.claimed or board.baselines:
-        console.print(table)
-    else:
-        console.print(board.protocol.name, style="bold")
-    for line in _footnotes(board):
-        console.print(line, markup=False, style="dim", soft_wrap=not terminal.is_terminal)
-    add_energy(console, board, spacious=spacious)
-    add_outsiders(console, board, spacious=spacious)
+    width = screen(args)
+    shown = brief_columns(board, width)
+    print_lines([board.protocol.name, *board_lines(board, shown, width), ""])
+    print_lines(_footnotes(board) if width is None else _short_notes(board, shown))
+    if width is None or args.energy:
+        print_lines(energy_lines(board, width))
+    print_lines(outsider_lines(board, width))
 
 
-def _rich_table(board: Board, *, spacious: bool) -> Table:
-    """Build a table of the columns for a terminal, padded if spacious; table.md and table.csv have all columns."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+def brief_columns(board: Board, width: int | None) -> list[BoardColumn]:
+    """Choose the columns of a terminal: rank, method, score, spikes and one energy; costs give way to names.
 
-    from sgbench.leaderboard.pages.brief import brief_cells
-    from sgbench.leaderboard.pages.columns import METHOD, columns_in
+    Args:
+        board: the board.
+        width: of the screen [characters]; None: all columns.
+    """
+    from sgbench.leaderboard.pages.columns import ACTIVITY, ENERGY, columns_in
 
-    table = Table(
-        title=board.protocol.name,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0) if spacious else 0,
-    )
-    for column in columns_in(board, "brief"):
-        title = column.narrow or column.titles["brief"].removeprefix("test ")
-        table.add_column(title, justify="left" if column.group == METHOD else "right", no_wrap=True)
-    table.columns[2].no_wrap, table.columns[2].overflow = False, "fold"  # the method's name
-    for row in board.rows:
-        table.add_row(*(Text(cell) for cell in brief_cells(row, board)))
-    for unranked in (board.claimed, board.baselines):
-        if unranked:
-            table.add_section()
-        for row in unranked:
-            table.add_row("", "", *(Text(cell) for cell in brief_cells(row, board)[2:]), style="dim")
-    return table
+    columns = columns_in(board, "brief")
+    if width is None:
+        return columns
+    shown = [column for column in columns if column.titles["brief"] in ("rank", "method", board.measure.title)]
+    spikes = next(column for column in columns if column.group == ACTIVITY)
+    energies = [column for column in columns if column.group == ENERGY][:1]
+    shown = [column for column in columns if column in (*shown, spikes, *energies)]
+    while len(shown) > FEWEST_COLUMNS and _natural(board, shown) > width:
+        shown.pop()
+    return shown
+
+
+def _natural(board: Board, columns: Sequence[BoardColumn]) -> int:
+    """Return how many characters a line of the table has where nothing is broken."""
+    from sgbench.tables.text import GAP
+
+    cells = zip(*_board_cells(board, columns), strict=True)
+    return sum(max(map(len, column)) + len(GAP) for column in cells) - len(GAP)
+
+
+def _board_cells(board: Board, columns: Sequence[BoardColumn]) -> list[list[str]]:
+    """Return the head and the cells of each row; those without a rank have neither rank nor letters."""
+    from sgbench.leaderboard.pages.columns import ENERGY
+
+    ranked = {id(row) for row in board.rows}
+    energies = [column for column in columns if column.group == ENERGY]
+    short = {id(column): "energy, nJ" for column in energies[:1] if len(energies) == 1}
+    head = [short.get(id(column), column.titles["brief"].removeprefix("test ")) for column in columns]
+    rows = [
+        [
+            printable(column.cell(row).text)
+            if id(row) in ranked or column.titles["brief"] not in ("rank", "alike")
+            else ""
+            for column in columns
+        ]
+        for row in board.shown
+    ]
+    return [head, *rows]
+
+
+def board_lines(board: Board, columns: Sequence[BoardColumn], width: int | None) -> list[str]:
+    """Write the lines of a board's table; none for a board without rows."""
+    from sgbench.tables import aligned
+
+    if not board.shown:
+        return []
+    names = [column.titles["brief"] for column in columns].index("method") + 1
+    return aligned(_board_cells(board, columns), text_columns=names, width=width, least=len(columns))
+
+
+def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
+    """Write what the table comes to, what its columns mean, and how to see more, in a line each."""
+    from sgbench.leaderboard.pages.columns import ENERGY
+    from sgbench.leaderboard.pages.empty import without_rows
+
+    if not board.rows:
+        return [f"{without_rows(board)}{', see table.md' if board.retired else ''}"]
+    first = sum(row.rank is not None and row.rank.low == 1 for row in board.rows)
+    energy = [column.titles["brief"].partition(",")[0] for column in columns if column.group == ENERGY]
+    return [
+        f"{first} of {len(board.rows)} may be first: none is significantly better (95 % intervals)",
+        *(["without a rank: claimed, or without spikes"] if len(board.shown) > len(board.rows) else []),
+        f"{f'energy: dynamic, an inference on {energy[0]}; ' if energy else ''}more: --wide, --energy",
+    ]
 
 
 def _footnotes(board: Board) -> list[str]:

@@ -19,6 +19,7 @@ from sgbench.cli.common import (
     print_lines,
     record_tree,
     references_of,
+    screen,
     shared_options,
     warn_of_findings,
 )
@@ -59,8 +60,13 @@ def register(actions: Any) -> None:
     explain = actions.add_parser(
         "explain", help="two methods in plain sentences: which is better, and how sure", parents=shared_options()
     )
-    explain.add_argument("a", metavar="A", help="a method: its id, its beginning, or its surrogate's name")
-    explain.add_argument("b", metavar="B", help="another")
+    explain.add_argument(
+        "methods",
+        nargs="+",
+        metavar="METHOD",
+        help="two methods, each by its id, its beginning, its name, or atan:1 for a surrogate with this number; "
+        "a board's name may stand before them, in place of --protocol",
+    )
     explain.add_argument("--full", action="store_true", help="all sentences in place of the table")
     add_source(explain, default="leaderboards", registry=True)
     explain.set_defaults(handler=_explain)
@@ -68,16 +74,21 @@ def register(actions: Any) -> None:
 
 def _explain(args: argparse.Namespace) -> int:
     """Print the comparison of two methods: a table with short sentences, or with --full all sentences."""
-    explained = _explained(args)
+    *board, a, b = args.methods if len(args.methods) > 1 else (None, None, None)
+    if a is None or b is None or len(board) > 1 or (board and args.protocol):
+        raise InputError("board explain: two methods are needed, as in: sgbench board explain digits_v1 atan triangle")
+    args.protocol = board[0] if board else args.protocol
+    explained = _explained(args, a, b)
     sentences = explained.sentences if args.full else explained.short
-    lines = [textwrap.fill(printable(sentence), WIDTH) for sentence in sentences]
+    lines = [textwrap.fill(printable(sentence), screen(args) or WIDTH) for sentence in sentences]
     if not args.full:
         (corner, a, b), *rows = explained.table
-        lines = [*aligned([(corner, f"A: {a}", f"B: {b}"), *rows], text_columns=1), "", *lines]
+        cells = [(corner, f"A: {a}", f"B: {b}"), *rows]
+        lines = [*aligned(cells, text_columns=1, width=screen(args), least=3), "", *lines]
     return answer(args, asdict(explained), "\n".join(lines))
 
 
-def _explained(args: argparse.Namespace) -> Explanation:
+def _explained(args: argparse.Namespace, a: str, b: str) -> Explanation:
     """Compare two methods of the records that the arguments name; without a name, of the user's own first."""
     from sgbench.leaderboard.explaining import explain_two
     from sgbench.leaderboard.store.tree import RecordTree
@@ -85,14 +96,14 @@ def _explained(args: argparse.Namespace) -> Explanation:
     own, reason = default_runs_dir(), ""
     if args.layout is None and args.root is None and own.is_dir():
         try:
-            explained = explain_two(args.a, args.b, tree=RecordTree(own, "runs", references_of(args), args.protocol))
+            explained = explain_two(a, b, tree=RecordTree(own, "runs", references_of(args), args.protocol))
         except InputError as error:
             reason = f"; in your own runs: {error}"
         else:
             sys.stderr.write(printable(f"your own runs in {own}; of published boards: --from registry") + "\n")
             return explained
     try:
-        return explain_two(args.a, args.b, tree=record_tree(args, only=args.protocol))
+        return explain_two(a, b, tree=record_tree(args, only=args.protocol))
     except InputError as error:
         raise InputError(f"{error}{reason}") from error
 
@@ -127,7 +138,7 @@ def _across(args: argparse.Namespace) -> int:
         for line in markdown(header, rows, numbers=range(1, len(header))).splitlines():
             print_lines(line)
         return warn_of_findings(findings)
-    _print_table(header, rows)
+    _print_table(header, rows, screen(args))
     print_lines(
         "scores between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
     )
@@ -204,15 +215,14 @@ def _tuning(args: argparse.Namespace) -> int:
         return warn_of_findings(findings)
     print_lines(protocol)
     header, *rows = _tuning_table(families, args.by, measure)
-    _print_table(header, rows)
+    _print_table(header, rows, screen(args))
     print_lines(
-        f"{measure.title}, of settings that validation selects; settings here: those with records, not those that"
-    )
-    print_lines(
-        "a submission tried elsewhere (table.md says these); best of n: expected over all choices of n settings;"
-    )
-    print_lines(
-        "over slopes: the mean over the logarithm of the slope, equal to the best where the slope does not matter"
+        [
+            f"{measure.title}, of settings that validation selects",
+            "settings here: those with records, not those that a submission tried elsewhere (table.md says these)",
+            "best of n: expected over all choices of n settings",
+            "over slopes: mean over the logarithm of the slope, equal to the best where the slope does not matter",
+        ]
     )
     return warn_of_findings(findings)
 
@@ -255,10 +265,9 @@ def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> Non
     style.save(lambda: tuning_figure(tuning_curves(families, measure), what=measure.title), path)
 
 
-def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of cells in aligned columns below their header."""
-    for line in aligned([list(header), *map(list, rows)], text_columns=1):
-        print_lines(line)
+def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None) -> None:
+    """Print rows of cells in aligned columns below their header, in lines of at most `width` characters."""
+    print_lines(aligned([list(header), *map(list, rows)], text_columns=1, width=width))
 
 
 def _add_family_options(parser: argparse.ArgumentParser) -> None:

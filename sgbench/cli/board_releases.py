@@ -50,7 +50,9 @@ def register(actions: Any) -> None:
     for form, about in FORMS.items():
         forms.add_argument(f"--{form}", dest="format", action="store_const", const=form, help=about)
     export.add_argument("--rows", action="store_true", help="as CSV or JSON a line for each row, not each record")
-    export.add_argument("--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one")
+    export.add_argument(
+        "--to", "--out", dest="out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
+    )
     export.set_defaults(handler=_export)
     plain = shared_options(entries=False, classes=False)
     verify = actions.add_parser("verify-release", help="compute a release anew from its own records", parents=plain)

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import answer, check_picture, print_json, print_lines, print_picture_path, shared_options
+from sgbench.cli.common import (
+    answer,
+    check_picture,
+    print_json,
+    print_lines,
+    print_picture_path,
+    screen,
+    shared_options,
+)
 from sgbench.composition import catalogue, selection
 from sgbench.composition.entry_text import as_dict, columns, entry_text, list_row
 from sgbench.errors import InputError
@@ -59,7 +67,8 @@ def list_entries(args: argparse.Namespace) -> int:
         print_json([as_dict(entry) for entry in selected.values()])
         return 0
     if selected:
-        print_lines(columns([list_row(name, entry) for name, entry in selected.items()]).removesuffix("\n"))
+        rows = [list_row(name, entry) for name, entry in selected.items()]
+        print_lines(columns(rows, screen(args)).removesuffix("\n"))
     else:
         print_lines(f"no {args.group} passes {' '.join(selection.filters_in_use(args))}")
     counts = {} if args.library else selection.preset_counts(args.group, known, args)
@@ -81,7 +90,7 @@ def _list_groups(args: argparse.Namespace) -> int:
         more = f"; {presets} presets of libraries: sgbench list {group}" if presets else ""
         rows.append((group, ", ".join(names) + more))
     tree = {group: list(known) for group, known in groups.items()}
-    return answer(args, tree, columns(rows).removesuffix("\n"))
+    return answer(args, tree, columns(rows, screen(args)).removesuffix("\n"))
 
 
 def _preset_line(group: str, counts: dict[str, int]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -28,6 +30,10 @@ NO_COMMIT = "none"
 GIT_TIMEOUT_S = 20.0  # time limit of a git command
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 REST_HINT = "sgbench board build --json names all"
+COMMANDS = re.compile(r"\b(?:sgbench|python -m \w+|pip install) [^;)]*")
+"""What is pasted as one line."""
+TABLE_LINE = re.compile(r"\S {2,}\S")
+"""A line of several columns, which is as wide as the table was made."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -71,6 +77,8 @@ def shared_options(
         common.add_argument("--allow-target", action="append", default=[], metavar="NAME", help=text)
     if machine:
         common.add_argument("--json", action="store_true", help="print JSON in place of text")
+    text = "print all columns, however wide the terminal is; a pipe gets them without it"
+    common.add_argument("--wide", action="store_true", help=text)
     if picture:
         common.add_argument("--plot", type=Path, metavar="FILE.png", help=picture)
     return [parent]
@@ -109,11 +117,41 @@ def print_picture_path(args: argparse.Namespace) -> None:
         print_lines(f"picture: {args.plot}")
 
 
+def screen(args: argparse.Namespace) -> int | None:
+    """Return how many characters a line of the terminal has; None where nothing limits it: a pipe, or --wide."""
+    return None if getattr(args, "wide", False) else _terminal_width()
+
+
+def _terminal_width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def print_lines(text: str | Sequence[str]) -> None:
-    """Print lines on standard output at once; control characters are replaced, since names may be untrusted."""
+    """Print lines on standard output at once; control characters are replaced, since names may be untrusted.
+
+    In a terminal, sentences that are longer than its lines continue below their beginning.
+    """
     lines = text.split("\n") if isinstance(text, str) else text
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+    width = _terminal_width()
+    for line in map(printable, lines):
+        sys.stdout.write(f"{line if width is None else wrapped(line, width)}\n")
     sys.stdout.flush()
+
+
+def wrapped(line: str, width: int) -> str:
+    """Break a sentence between words; a line of a table stays, and so does a command, which is pasted whole.
+
+    >>> print(wrapped("  left out: a record of another protocol; next: sgbench board show", 40))
+      left out: a record of another
+      protocol; next:
+      sgbench board show
+    """
+    if len(line) <= width or TABLE_LINE.search(line):
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    whole = COMMANDS.sub(lambda found: found.group().replace(" ", "\0"), line)
+    options = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": indent}
+    return textwrap.fill(whole, width, **options).replace("\0", " ")
 
 
 def print_json(tree: object) -> None:
@@ -182,7 +220,8 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
     """
     layout = args.layout or args.layout_unless_told
     if args.root is not None:
-        return args.root, layout
+        told = args.layout is not None or not any(args.root.glob("*/records"))
+        return args.root, layout if told else "leaderboards"
     root = default_runs_dir() if layout == "runs" else LEADERBOARDS
     if layout != "registry" and (args.layout is not None or not args.registry or root.is_dir()):
         return root, layout
@@ -190,7 +229,7 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
 
     path, found = installed()
     shown = read_registry(path) if found == "registry" else path
-    missing = "" if args.layout else f"no folder {root} here: "
+    missing = "" if args.layout or layout != "runs" else f"no runs in {root} yet, so here is what came with sgbench: "
     sys.stderr.write(printable(f"{missing}{shown}") + "\n")
     return path, found
 

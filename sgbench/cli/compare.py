@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, check_picture, shared_options
+from sgbench.cli.common import answer, check_picture, screen, shared_options
 from sgbench.errors import InputError, require_number
 from sgbench.tables import aligned, number_text
 
@@ -44,7 +44,7 @@ def compare(args: argparse.Namespace) -> int:
     }
     rows = comparison(surrogates, width)
     tree = {"width": width, "entries": rows}
-    return answer(args, tree, comparison_text(rows, width), lambda: _figure(surrogates, width))
+    return answer(args, tree, comparison_text(rows, width, screen(args)), lambda: _figure(surrogates, width))
 
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
@@ -87,8 +87,8 @@ def _figure(surrogates: Mapping[str, Surrogate], width: float) -> Figure:
     return comparison_figure(comparison_picture(surrogates, width))
 
 
-def comparison_text(rows: list[dict[str, Any]], width: float) -> str:
-    """Write the facts about surrogates, from `comparison` at a width [threshold units], as an aligned table."""
+def comparison_text(rows: list[dict[str, Any]], width: float, columns: int | None = None) -> str:
+    """Write the facts about surrogates, from `comparison` at a width [threshold units], as a table."""
     from sgbench.inspection.surrogate_facts import interval, listed_or_none
 
     head = [*COLUMNS, f"area at width {number_text(width)}"]
@@ -103,7 +103,7 @@ def comparison_text(rows: list[dict[str, Any]], width: float) -> str:
         ]
         for row in rows
     ]
-    text = aligned([head, *cells], text_columns=len(head))
+    text = aligned([head, *cells], text_columns=len(head), width=columns)
     return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1"
 
 

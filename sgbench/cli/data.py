@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, check_picture, print_lines, shared_options
+from sgbench.cli.common import answer, check_picture, print_lines, screen, shared_options
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
@@ -85,7 +85,7 @@ def list_data(args: argparse.Namespace) -> int:
     entry_lines = [
         f"data root: {data_root(args)} (paths.data_dir, $SGBENCH_DATA)",
         "",
-        *aligned(rows, text_columns=len(rows[0])),
+        *aligned(rows, text_columns=len(rows[0]), width=screen(args)),
     ]
     tree = {"data_dir": str(data_root(args)), "datasets": datasets}
     return answer(args, tree, "\n".join([*entry_lines, *_lines_on_missing(datasets)]))
@@ -227,7 +227,7 @@ def show_data(args: argparse.Namespace) -> int:
     rows = [["what", entry.line], ["source", dataset.source], ["licence", dataset.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
     rows += [*summary_rows(dataset, splits), ["sha256", sha256]]
-    print_lines(aligned(rows, text_columns=2))
+    print_lines(aligned(rows, text_columns=2, width=screen(args)))
     if args.plot is not None:
         from sgbench.inspection.sample_picture import draw
 
@@ -245,7 +245,9 @@ def _add_confirm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     confirming.add_argument("name", metavar="NAME", help="e.g. shd")
     confirming.add_argument("--contact", required=True, metavar="WHO", help="whom to ask, e.g. an address")
-    confirming.add_argument("--into", type=Path, metavar="FILE", help="default: NAME.confirmation.json")
+    confirming.add_argument(
+        "--to", "--into", dest="into", type=Path, metavar="FILE", help="default: NAME.confirmation.json"
+    )
     confirming.set_defaults(handler=confirm_data)
     return confirming
 

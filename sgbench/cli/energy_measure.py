@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sgbench.cli import energy
-from sgbench.cli.common import answer, print_json, print_lines
+from sgbench.cli.common import answer, print_json, print_lines, screen
 from sgbench.composition import catalogue
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import BoundedValue
@@ -48,7 +48,7 @@ def answer_validate(args: argparse.Namespace) -> int:
     elif args.markdown:
         print_lines(validation_markdown(verdicts))
     else:
-        print_lines([*aligned(verdict_rows(verdicts), text_columns=8), "", summary(verdicts)])
+        print_lines([*aligned(verdict_rows(verdicts), text_columns=8, width=screen(args)), "", summary(verdicts)])
     return 0
 
 
@@ -128,7 +128,7 @@ def answer_train(args: argparse.Namespace) -> int:
     cost = training_cost(record, _learning(record, args), _sizes(record, args))
     host = [energy_reading.model_dump() for energy_reading in record.host_energy or ()]
     tree = {"total": cost.total, "per_second": cost.per_second, "host_energy": host}
-    return answer(args, {**asdict(cost), **tree}, [*report(cost), *_host(record)])
+    return answer(args, {**asdict(cost), **tree}, [*report(cost, screen(args)), *_host(record)])
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
@@ -148,7 +148,7 @@ def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
     return sizes
 
 
-def report(cost: TrainingCost) -> list[str]:
+def report(cost: TrainingCost, width: int | None = None) -> list[str]:
     """Write a table of the multiply-accumulates of a training, and lines on its updates, time and memory."""
     rows = [["multiply-accumulates", "of the whole training", "share, %"]]
     for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
@@ -159,7 +159,7 @@ def report(cost: TrainingCost) -> list[str]:
     memory = "not measured" if cost.peak_bytes is None else f"{cost.peak_bytes / 2**20:.0f} MiB"
     backward = f"{cost.adjoint_updates:.4g} updates of neurons backward"
     return [
-        *aligned(rows, text_columns=1),
+        *aligned(rows, text_columns=1, width=width),
         "",
         f"{cost.epochs} epochs of {cost.samples} samples, {backward}",
         f"took {cost.seconds:.3g} s{rate}; peak memory {memory}",
@@ -198,7 +198,7 @@ def answer_decide(args: argparse.Namespace) -> int:
             rows.append(
                 [decision.rule, f"{100 * decision.accuracy:.2f}", f"{decision.steps:.4g}", joules_interval(cost)]
             )
-    print_lines(aligned(rows, text_columns=1))
+    print_lines(aligned(rows, text_columns=1, width=screen(args)))
     return 0
 
 
@@ -280,5 +280,5 @@ def answer_meter(args: argparse.Namespace) -> int:
             ]
             for reading in readings
         ]
-        print_lines([*aligned(rows, text_columns=1), *missing])
+        print_lines([*aligned(rows, text_columns=1, width=screen(args)), *missing])
     return codes[0]

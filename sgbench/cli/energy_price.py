@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import asdict
 
 from sgbench.cli import energy
-from sgbench.cli.common import answer, print_json, print_lines
+from sgbench.cli.common import answer, print_json, print_lines, screen
 from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, evidence_of, price
@@ -26,7 +26,7 @@ def answer_list(args: argparse.Namespace) -> int:
         print_json([target.model_dump(mode="json") for target in targets.values()])
         return 0
     if args.name:
-        print_lines(target_details(targets[args.name]))
+        print_lines(target_details(targets[args.name], screen(args)))
         return 0
     rows = [["target", "what", "scope", "evidence", "event, pJ", "MAC, pJ", "neuron, pJ", "static, mW"]]
     for name, target in targets.items():
@@ -40,16 +40,16 @@ def answer_list(args: argparse.Namespace) -> int:
             )
         ]
         rows.append([name, target.title, scope_of(target), marked(target), *prices, static])
-    print_lines(aligned(rows, text_columns=4))
+    print_lines(aligned(rows, text_columns=4, width=screen(args)))
     for name, target in targets.items():
         if target.unpriced is not None:
             print_lines([f"{name}: {target.unpriced}"])
     return 0
 
 
-def target_details(target: EnergyTarget) -> list[str]:
+def target_details(target: EnergyTarget, width: int | None = None) -> list[str]:
     """Write all facts in the file of an energy target as lines: prices, memories, limits and sources."""
-    lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, 100), ""]
+    lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, width or 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
     rows += [
         [unit_price.operation, _price_text(unit_price), *_evidence_cells(unit_price)] for unit_price in target.prices
@@ -61,7 +61,7 @@ def target_details(target: EnergyTarget) -> list[str]:
         static = target.static
         ends = "" if static.low_mw == static.high_mw else f" ({static.low_mw:g} to {static.high_mw:g})"
         rows.append(["static power of a chip", f"{static.value_mw:g}{ends} mW", *_evidence_cells(static)])
-    lines += aligned(rows, text_columns=7) if len(rows) > 1 else [str(target.unpriced)]
+    lines += aligned(rows, text_columns=7, width=width) if len(rows) > 1 else [str(target.unpriced)]
     lines += ["", *(f"inside another price: {name}" for name in target.included_elsewhere)]
     lines += [f"left out: {gap}" for gap in target.missing]
     if target.chip is not None:
@@ -132,10 +132,10 @@ def answer_explain(args: argparse.Namespace) -> int:
     record, counts = energy.read_record(args.record)
     (target,) = energy.load_targets_named([args.target], args.config_dir).values()
     estimate = price(counts, target=target, dt_s=record.method.protocol.dt_s)
-    return answer(args, estimate_tree(estimate), explanation(estimate, target))
+    return answer(args, estimate_tree(estimate), explanation(estimate, target, screen(args)))
 
 
-def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
+def explanation(estimate: EnergyEstimate, target: EnergyTarget, width: int | None = None) -> list[str]:
     """Write each term of an estimated energy, what the estimate leaves out, and the sources of the prices."""
     rows = [["layer", "operation", "an inference", "each", "energy"]]
     rows += [
@@ -149,7 +149,7 @@ def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
         for term in estimate.by_layer
         if term.count_per_inference
     ]
-    lines = [f"{target.name}: {target.title}", "", *aligned(rows, text_columns=2), ""]
+    lines = [f"{target.name}: {target.title}", "", *aligned(rows, text_columns=2, width=width), ""]
     lines.append(f"dynamic: {joules_interval(estimate.dynamic_nj)}")
     if estimate.static_nj is not None:
         time = f"{estimate.latency_s:.3g} s an inference"
@@ -169,11 +169,11 @@ def answer_fit(args: argparse.Namespace) -> int:
     (target,) = energy.load_targets_named([args.target], args.config_dir).values()
     choices = record.method.choices
     chip_fit = fit(counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
-    answer(args, {**asdict(chip_fit), "fits": chip_fit.fits}, fit_report(chip_fit))
+    answer(args, {**asdict(chip_fit), "fits": chip_fit.fits}, fit_report(chip_fit, screen(args)))
     return 0 if chip_fit.fits else 1
 
 
-def fit_report(chip_fit: ChipFit) -> list[str]:
+def fit_report(chip_fit: ChipFit, width: int | None = None) -> list[str]:
     """Write lines on whether a network fits a chip: cores by layer, what is unsupported, and unchecked limits."""
     rows = [["layer", "first core", "cores", "because of"]]
     rows += [[piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces]
@@ -182,7 +182,7 @@ def fit_report(chip_fit: ChipFit) -> list[str]:
     return [
         f"{chip_fit.target}: {verdict}; {size}",
         "",
-        *aligned(rows, text_columns=1),
+        *aligned(rows, text_columns=1, width=width),
         "",
         *[f"not supported: {feature}" for feature in chip_fit.unsupported],
         *[f"to be changed: {change}" for change in chip_fit.changes],

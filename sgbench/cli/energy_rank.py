@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.cli import energy
-from sgbench.cli.common import answer
+from sgbench.cli.common import answer, screen
 from sgbench.composition.data_facts import in_time
 from sgbench.energy.baseline import bit_share
 from sgbench.energy.crossover import EnergyComparison, Matched, matched, synapse_rate
@@ -59,7 +59,8 @@ def answer_rank(args: argparse.Namespace) -> int:
     stability = costs.stability({method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s)
     if args.plot is not None:
         _plot(methods, by_label, targets, args.plot)
-    lines = [*comparison_lines(methods, by_label), "", *stability_lines(stability)]
+    width = screen(args)
+    lines = [*comparison_lines(methods, by_label, width), "", *stability_lines(stability, width)]
     return answer(args, _tree(methods, by_label, stability), lines)
 
 
@@ -128,7 +129,9 @@ def _make_contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
     return Contestant(label, tuple(group), pooled([record.counts for record in group if record.counts is not None]))
 
 
-def comparison_lines(methods: Sequence[Contestant], by_label: dict[str, Matched]) -> list[str]:
+def comparison_lines(
+    methods: Sequence[Contestant], by_label: dict[str, Matched], width: int | None = None
+) -> list[str]:
     """Write a table that compares each method with its matched networks without spikes, and explain its columns."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
     bits = by_label[methods[0].label].activation_bits
@@ -146,7 +149,7 @@ def comparison_lines(methods: Sequence[Contestant], by_label: dict[str, Matched]
             ]
         )
     return [
-        *aligned(rows, text_columns=1),
+        *aligned(rows, text_columns=1, width=width),
         "rate: events a synapse and step; crossover: the rate at which the network without spikes costs the same",
         "bits: products of bits, over those of the network without spikes and with quantised activations",
         f"its ANN: the same layers without spikes; its QNN: the same with activations of {bits} bits, on targets",
@@ -154,7 +157,7 @@ def comparison_lines(methods: Sequence[Contestant], by_label: dict[str, Matched]
     ]
 
 
-def stability_lines(stability: Sequence[Duel]) -> list[str]:
+def stability_lines(stability: Sequence[Duel], width: int | None = None) -> list[str]:
     """Write a table of how often the order of each pair of methods holds when prices vary in their intervals."""
     rows = [["cheaper", "than", "share of prices", "targets", "on all"]]
     methods = list(dict.fromkeys(name for duel in stability for name in (duel.a, duel.b)))
@@ -169,7 +172,7 @@ def stability_lines(stability: Sequence[Duel]) -> list[str]:
     if not stability:
         return ["no pair of methods has a total on one target"]
     return [
-        *aligned(rows, text_columns=2),
+        *aligned(rows, text_columns=2, width=width),
         "share: of the corners of each target's price intervals, over the targets that tell the two apart",
         *(["neighbours alone; --json has every pair"] if many else []),
     ]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import answer, print_lines, shared_options
+from sgbench.cli.common import answer, print_lines, screen, shared_options
 from sgbench.errors import InputError, one_printable_line
 from sgbench.tables import aligned
 
@@ -93,7 +93,9 @@ def _list(args: argparse.Namespace) -> int:
         for experiment in known
     ]
     tree = [experiment.model_dump(mode="json") for experiment in known]
-    return answer(args, tree, [*aligned(rows, text_columns=3), "", "run one with: sgbench reproduce NAME"])
+    return answer(
+        args, tree, [*aligned(rows, text_columns=3, width=screen(args)), "", "run one with: sgbench reproduce NAME"]
+    )
 
 
 def _run_all(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[ReproductionResult]:
@@ -187,7 +189,7 @@ def _print_results(results: list[ReproductionResult], args: argparse.Namespace) 
                 path.parent.mkdir(exist_ok=True)
                 write_atomic(path, ablation_page(result).encode())
     table = [list(report.HEAD), *report.rows(results)]
-    lines = ["", *aligned(table, text_columns=2), ""]
+    lines = ["", *aligned(table, text_columns=2, width=screen(args)), ""]
     for result in results:
         reproduction = result.reproduction
         details = {"reduced": [reproduction.reduced], "why it is missed": [reproduction.reason]}

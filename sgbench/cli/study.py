@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, print_lines, shared_options
+from sgbench.cli.common import answer, print_lines, screen, shared_options
 from sgbench.errors import InputError
 from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
@@ -117,7 +117,7 @@ def run_study(args: argparse.Namespace) -> int:
     names = pick_blocks(loaded.study, args.block)
     folders = folders_of(args, loaded.name)
     if args.plan:
-        print_lines(aligned(cost_rows(loaded.study, names), text_columns=2))
+        print_lines(aligned(cost_rows(loaded.study, names), text_columns=2, width=screen(args)))
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
@@ -156,7 +156,7 @@ def show_status(args: argparse.Namespace) -> int:
     states = block_states(loaded.study, pick_blocks(loaded.study, args.block), folders.store)
     rows = [["block", "runs", "stored", "failed", "left, core-h", "tasks", "what it compares"]]
     rows += [state.cells for state in states]
-    return answer(args, [state.tree for state in states], aligned(rows, text_columns=2))
+    return answer(args, [state.tree for state in states], aligned(rows, text_columns=2, width=screen(args)))
 
 
 def extend_study(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import CommandParser, answer, check_picture, own_entry_options, shared_options
+from sgbench.cli.common import CommandParser, answer, check_picture, own_entry_options, screen, shared_options
 from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 
@@ -88,8 +88,9 @@ def _print_usage() -> int:
     from sgbench.sweeps.points import count_runs
 
     known = catalogue.entries("sweep")
+    width = screen(argparse.Namespace())
     rows = [["sweep", "runs", ""], *([name, str(count_runs(entry)), entry.line] for name, entry in known.items())]
-    lines = "".join(f"  {line}\n" for line in aligned(rows, text_columns=3))
+    lines = "".join(f"  {line}\n" for line in aligned(rows, text_columns=3, width=width))
     sys.stdout.write(f"{USAGE}\n{lines}")
     return 0
 

@@ -121,8 +121,8 @@ def _value_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """Write rows of cells as aligned lines; rows with fewer cells are filled with empty ones."""
+def columns(rows: Sequence[tuple[str, ...]], width: int | None = None) -> str:
+    """Write rows of cells as aligned lines of at most `width` characters; empty cells fill rows with fewer."""
     longest = max(map(len, rows), default=0)
     filled = [[*row, *[""] * (longest - len(row))] for row in rows]
-    return "".join(f"{line}\n" for line in aligned(filled, text_columns=longest))
+    return "".join(f"{line}\n" for line in aligned(filled, text_columns=longest, width=width))

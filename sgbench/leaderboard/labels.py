@@ -10,7 +10,6 @@ from sgbench.records.base import Value
 from sgbench.tables import inert
 
 MAX_LABEL_CHARS = 120
-_QUOTED_OR_BRACKET = re.compile(r'"[^"]*(?:"|$)|\(')
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -55,12 +54,3 @@ def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
     usual = {"normalisation": "peak1", "scale": 1}
     shown = {key: value for key, value in parameters.items() if key not in usual or value != usual[key]}
     return call(name, shown)
-
-
-def breakable(label: str) -> str:
-    """Write a label so that a narrow column can break it before its parameters; a formula keeps its characters.
-
-    >>> breakable('formula(a=1, formula="1/(1+abs(a*u))")')
-    'formula (a=1, formula="1/(1+abs(a*u))")'
-    """
-    return _QUOTED_OR_BRACKET.sub(lambda found: " (" if found[0] == "(" else found[0], label)

@@ -15,6 +15,10 @@ POWERS_FROM = 1e15  # numbers from here on are written with an exponent
 ACTIVE = re.compile(r"[`|<>&]")
 """Characters that could end a code span, a cell of a table or a tag."""
 SMALLEST_P = 0.001
+GAP = "  "  # between columns
+LEAST_FOLDED = 8  # characters of a column whose cells continue on further lines
+BREAKS = re.compile(r"[^ ,]*[ ,]+|[^ ,]+")
+"""Words of a cell, each with the spaces and commas behind which a line may end."""
 
 
 def number_text(value: float | None, digits: int = 3) -> str:
@@ -78,21 +82,72 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(text for run in texts for text in run)
 
 
-def aligned(rows: Sequence[Sequence[str]], *, text_columns: int) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], *, text_columns: int, width: int | None = None, least: int = 2) -> list[str]:
     """Pad the cells of a table's columns: the first `text_columns` are aligned left, the others right.
+
+    Where the lines are wider than a screen, numbers give way from the right, and a line names them. Where that is
+    not enough, cells of the widest columns continue on further lines, those of the first column last.
+
+    Args:
+        rows: of cells, the header first.
+        text_columns: how many columns hold text.
+        width: of the screen [characters]; None: no limit.
+        least: how many columns never give way.
 
     >>> aligned([["name", "peak"], ["atan", "1"]], text_columns=1)
     ['name  peak', 'atan     1']
+    >>> aligned([["name", "peak", "area"], ["atan", "1", "2"]], text_columns=1, width=12)
+    ['name  peak', 'atan     1', '(area: --wide)']
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    given_way: list[str] = []
+    if width is not None:
+        head, shown = rows[0], len(widths)
+        while sum(widths[:shown]) + len(GAP) * (shown - 1) > width and shown > max(text_columns, least):
+            shown -= 1
+        given_way, widths = list(head[shown:]), widths[:shown]
+        widths = _folded_widths(widths, width - len(GAP) * (shown - 1))
     lines = []
     for row in rows:
-        cells = [
-            f"{cell:<{wide}}" if position < text_columns else f"{cell:>{wide}}"
-            for position, (cell, wide) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
+        parts = [folded_cell(cell, wide) for cell, wide in zip(row, widths, strict=False)]
+        for place in range(max(map(len, parts), default=0)):
+            cells = [
+                f"{part[place] if place < len(part) else '':{'<' if column < text_columns else '>'}{wide}}"
+                for column, (part, wide) in enumerate(zip(parts, widths, strict=True))
+            ]
+            lines.append(GAP.join(cells).rstrip())
+    if given_way:
+        lines.append(f"({', '.join(name for name in given_way if name)}: --wide)")
     return lines
+
+
+def _folded_widths(widths: list[int], room: int) -> list[int]:
+    """Make columns narrower until they fit, the widest first, and the first column last."""
+    widths = list(widths)
+    for column in [*sorted(range(1, len(widths)), key=lambda each: -widths[each]), 0]:
+        over = sum(widths) - room
+        if over <= 0:
+            break
+        widths[column] = min(widths[column], max(LEAST_FOLDED, widths[column] - over))
+    return widths
+
+
+def folded_cell(text: str, width: int) -> list[str]:
+    """Break a cell into lines of at most `width` characters, behind spaces and commas if there are any.
+
+    >>> folded_cell("exponential(slope=25, width_fwhm=1)", 24)
+    ['exponential(slope=25,', 'width_fwhm=1)']
+    """
+    if len(text) <= width:
+        return [text]
+    lines = [""]
+    for word in BREAKS.findall(text):
+        if len(lines[-1]) + len(word.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += word
+        while len(lines[-1].rstrip()) > width:  # one word that is wider than its column
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]
 
 
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:

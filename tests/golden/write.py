@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.errors import InputError, SgbenchError, one_printable_line
-from tests.golden import cases
+from tests.golden import cases, screens
 from tests.leaderboard import gallery
 
 METHOD_IDS = "method_ids.json"
@@ -46,6 +46,7 @@ def write_all(folder: Path) -> None:
         for rule in cases.RULES:
             _write(folder / f"record_{rule}.json", cases.tiny_record(rule))
     gallery.write()
+    screens.write()
 
 
 def write_new(folder: Path) -> None:

@@ -13,7 +13,8 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.pages.explain import explain, find_row
 from sgbench.leaderboard.rows import Board
 from tests.leaderboard.factory import CLASSES, make_board, method, network_counts, protocol, record, target
-from tests.messages import lines_naming
+from tests.messages import lines_naming, raises_naming
+from tests.rooms import ROOT
 
 ACCURACIES = {
     "atan": (0.95, 0.96, 0.97, 0.96, 0.95),
@@ -114,3 +115,38 @@ def test_command_on_the_committed_board(capsys: pytest.CaptureFixture[str]) -> N
     found = json.loads(capsys.readouterr().out)
     assert found["verdict"] == "better"
     assert found["low"] < found["difference"] < found["high"]
+
+
+def test_a_number_tells_settings_of_one_surrogate_apart() -> None:
+    """By hand: two widths of atan; must differ: the name alone, which is of both, and a number of neither."""
+    widths = {width: method(parameters={"surrogate": {"width_fwhm": width}}) for width in (0.5, 1.0)}
+    records = [record(seed=seed, of=each) for each in widths.values() for seed in range(3)]
+    found = make_board(records, protocol=protocol(), targets={"toy": target()}, classes=CLASSES)
+    assert find_row(found, "atan:0.5").surrogate == "atan(width_fwhm=0.5)"
+    assert find_row(found, "atan:1").surrogate == "atan(width_fwhm=1)"
+    with raises_naming(InputError, "atan", "atan:1"):
+        find_row(found, "atan")
+    with raises_naming(InputError, "atan:2"):
+        find_row(found, "atan:2")
+
+
+def test_explain_as_typed_from_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """Must match: the board's name before the methods, and --protocol; a folder of boards needs no --from."""
+    words = ["board", "explain", "--root", str(ROOT / "leaderboards")]
+    assert main([*words, "digits_v1", "atan:1", "triangle"]) == 0
+    first = capsys.readouterr().out
+    assert main([*words, "--from", "leaderboards", "--protocol", "digits_v1", "atan", "triangle"]) == 0
+    assert first == capsys.readouterr().out
+    assert main(["board", "explain", "atan"]) == 2
+    assert "sgbench board explain digits_v1 atan triangle" in capsys.readouterr().err
+    assert main(["board", "show", "--root", str(ROOT / "leaderboards"), "--protocol", "digits_v1"]) == 0
+    assert "triangle(width_fwhm=1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("spelling", ["--to", "--out"])
+def test_where_to_write_has_one_spelling_and_the_old_one(spelling: str, tmp_path: Path) -> None:
+    """Must match: `--to`, as everywhere, and the former `--out` of `board export`."""
+    path = tmp_path / "rows.csv"
+    words = ["--root", str(ROOT / "leaderboards"), "--protocol", "digits_v1", "--rows"]
+    assert main(["board", "export", *words, spelling, str(path)]) == 0
+    assert path.read_text().startswith("board,id,")

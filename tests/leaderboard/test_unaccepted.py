@@ -71,7 +71,7 @@ def test_rows_of_unread_data_are_ranked_and_marked_on_every_form(tmp_path: Path)
     assert values.pop("data_sha256") == TOY_FACTS["sha256"]
     assert values == known
     assert json.loads(to_json(marked))[0]["data"] == "not accepted"
-    (name,) = (cell for cell in brief_cells(marked.rows[0], marked) if cell.startswith("atan (width_fwhm=1)"))
+    (name,) = (cell for cell in brief_cells(marked.rows[0], marked) if cell.startswith("atan(width_fwhm=1)"))
     assert name.endswith(", data not accepted")
     assert "data not accepted" not in " ".join(brief_cells(plain.rows[0], plain))
     notes = [row_table(found, found.rows, caption="rows").notes for found in (marked, plain)]

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.labels import breakable
 from sgbench.leaderboard.pages.sections import tried_text, trust_text
 from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
@@ -70,7 +69,6 @@ class BoardColumn:
     values: Callable[[MethodRow], Mapping[str, Value]] = _no_values  # maps fields of `table.csv` to values
     is_number: bool = True
     notes: tuple[Note, ...] = ()  # of the title
-    narrow: str = ""  # the brief form's title with line breaks for a terminal; empty for none
 
 
 def board_columns(board: Board) -> list[BoardColumn]:
@@ -93,7 +91,6 @@ def board_columns(board: Board) -> list[BoardColumn]:
             },
             lambda row: _amount(row.costs.synaptic_operations),
             lambda row: {"synaptic_operations_per_inference": row.costs.synaptic_operations.value},
-            narrow="synaptic\nops",
         ),
         BoardColumn(PROVENANCE, values=lambda row: _listing_values(row, board.measure.kind)),
         *(column for target in board.targets for column in _energy_columns(target)),
@@ -137,7 +134,7 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         METHOD,
         {"brief": "method"},
-        lambda row: BoardCell(breakable(row.label) + ("" if board.is_data_accepted else f", data {data_state(row)}")),
+        lambda row: BoardCell(row.label + ("" if board.is_data_accepted else f", data {data_state(row)}")),
         is_number=False,
     )
     yield BoardColumn(
@@ -254,12 +251,7 @@ def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
             notes=notes,
         )
     title = f"{name}, nJ{' *' if target.missing else ''}"
-    yield BoardColumn(
-        ENERGY,
-        {"brief": title},
-        lambda row: _without_interval(row.costs.energies[name].dynamic_nj),
-        narrow=title.replace(", ", "\n").replace("_", "\n"),
-    )
+    yield BoardColumn(ENERGY, {"brief": title}, lambda row: _without_interval(row.costs.energies[name].dynamic_nj))
 
 
 def has_static(target: EnergyTarget) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -50,9 +51,9 @@ class Explanation:
 
 
 def find_row(board: Board, name: str) -> MethodRow:
-    """Find the one method with this id, beginning of an id, label or surrogate.
+    """Find the one method with this id, beginning of an id, label or surrogate, or name and number as in `atan:1`.
 
-    Spaces do not matter, since tables write `atan (alpha=2)` where files have `atan(alpha=2)`.
+    Spaces do not matter, so that `atan (alpha=2)` is `atan(alpha=2)`.
 
     Raises:
         InputError: no method fits, or several do; the message lists them.
@@ -63,15 +64,22 @@ def find_row(board: Board, name: str) -> MethodRow:
         lambda row: spaceless in (row.method_id, row.label.replace(" ", "")),
         lambda row: row.method_id.startswith(name),
         lambda row: spaceless in (row.surrogate.partition("(")[0], row.surrogate.replace(" ", "")),
+        lambda row: spaceless in _short_names(row),
     ):
         matches = [row for row in rows if fits(row)]
         if len(matches) == 1:
             return matches[0]
         if matches:
             names = ", ".join(f"{row.method_id} {row.label}" for row in matches[:6])
-            raise InputError(f"'{name}' names {len(matches)} methods; give an id: {names}")
+            raise InputError(f"'{name}' names {len(matches)} methods; give an id or a number, as atan:1: {names}")
     known = [row.method_id for row in rows] + [row.surrogate.partition("(")[0] for row in rows]
     raise InputError(f"{board.protocol.name} has no method '{name}'; {suggest(name, set(known), 'sgbench board show')}")
+
+
+def _short_names(row: MethodRow) -> set[str]:
+    """Write a row's surrogate with each of its numbers alone, as in atan:1."""
+    name, _, parameters = row.surrogate.partition("(")
+    return {f"{name}:{value}" for value in re.findall(r"=([\d.eE+-]+)[,)]", parameters)}
 
 
 def why_no_samples(reference: ProtocolReference) -> str | None:

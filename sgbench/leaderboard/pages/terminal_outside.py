@@ -1,4 +1,4 @@
-"""Makes and prints the table of results of code outside the catalogue, which have no rank."""
+"""Makes the table of results of code outside the catalogue, which have no rank."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from sgbench.tables.table import Cell, Table, numbers, texts
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from sgbench.leaderboard.rows import Board
 
 
@@ -39,26 +37,16 @@ def outsider_table(board: Board) -> Table:
     return Table(f"From outside of {board.protocol.name}", heads, tuple(tuple(map(Cell, row)) for row in rows))
 
 
-def add_outsiders(console: Console, board: Board, *, spacious: bool) -> None:
-    """Print the table of results of outside code, if any; `spacious` adds space between columns."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
+def outsider_lines(board: Board, width: int | None) -> list[str]:
+    """Write the table of results of outside code in lines of at most `width` characters; empty for none."""
+    from sgbench.tables import aligned
 
     if not board.outsiders:
-        return
-    (name, score, seeds, checked), *lines = outsider_cells(board)
-    table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if spacious else 0)
-    table.add_column(name, overflow="fold")
-    table.add_column(score.removeprefix("test "), justify="right", no_wrap=True)
-    table.add_column(seeds, justify="right", no_wrap=True)
-    table.add_column(checked, no_wrap=True)
-    for line in lines:
-        table.add_row(*map(Text, line))
-    console.print()
-    console.print(table)
-    note = (
+        return []
+    return [
+        "",
+        *aligned([*outsider_cells(board)], text_columns=1, width=width, least=4),
+        "",
         f"from outside: {board.measure.kind} of code outside the catalogue as its predictions say, mean over seeds "
-        "with its 95 % interval; not ranked, since neither its operations nor its training were seen"
-    )
-    console.print(note, markup=False, style="dim", soft_wrap=not console.is_terminal)
+        "with its 95 % interval; not ranked, since neither its operations nor its training were seen",
+    ]

@@ -46,7 +46,7 @@ def build_site(
     require_ours(into)
     boards, site = root.resolve(), into.resolve()
     if boards == site or boards in site.parents:
-        raise InputError(f"--into {into}: lies inside {root}, where folders are protocols; choose another")
+        raise InputError(f"--to {into}: lies inside {root}, where folders are protocols; choose another")
     sources = read_sources(root, references=references, commit=commit, extras=extras)
     written = write_site(into, site_files(sources), has_docs=extras.has_docs)
     return BuiltSite(str(into), len(sources.boards), len(sources.shown), written.files, written.bytes, sources.findings)

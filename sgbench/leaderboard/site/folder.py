@@ -56,7 +56,7 @@ def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(
-            f"{into} cannot be written: {reason}; free space or choose another folder with --into"
+            f"{into} cannot be written: {reason}; free space or choose another folder with --to"
         ) from error
     return written
 
@@ -99,15 +99,15 @@ def _move_into_place(built: Path, into: Path) -> None:
 def require_ours(into: Path) -> None:
     """Raise an `InputError` for a link, a file, or a folder that holds anything but an earlier site of sgbench."""
     if into.is_symlink() or (into.exists() and not into.is_dir()):
-        raise InputError(f"--into {into}: is no folder; choose another name")
+        raise InputError(f"--to {into}: is no folder; choose another name")
     if not into.is_dir() or not any(into.iterdir()):
         return
     known = listed(into)
     if known is None:
-        raise InputError(f"--into {into}: holds other files and is no site; choose another folder, or empty it")
+        raise InputError(f"--to {into}: holds other files and is no site; choose another folder, or empty it")
     other = next((path for path in found_in(into) if path not in known and path != MANIFEST), None)
     if other is not None:
-        raise InputError(f"--into {into}: {other} is no file of the site and would be lost; move it away first")
+        raise InputError(f"--to {into}: {other} is no file of the site and would be lost; move it away first")
 
 
 def listed(folder: Path) -> dict[str, str] | None:
@@ -151,7 +151,7 @@ def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
     """
     known = listed(folder) if folder.is_dir() else None
     if known is None:
-        raise InputError(f"--site {folder}: no site; build one with: sgbench board site --into {folder}")
+        raise InputError(f"--site {folder}: no site; build one with: sgbench board site --to {folder}")
     expected = set()
     for site_file in files:
         expected.add(site_file.path)

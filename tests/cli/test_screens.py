@@ -1,0 +1,61 @@
+"""Tables in a terminal: kept screens of 80 columns, whole names, and a pipe that has all columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from sgbench.cli.common import wrapped
+from sgbench.tables import aligned
+from tests.golden import screens
+
+
+@pytest.mark.one_in(4)
+@pytest.mark.parametrize("command", screens.COMMANDS)
+def test_a_screen_of_80_columns(command: str) -> None:
+    """Must match: the kept screen (`make golden` rewrites it), whose lines fit; a command is pasted as one line."""
+    screen = screens.printed(command)
+    assert screen == screens.known()[command]
+    wide = [line for line in screen.splitlines() if len(line) > screens.COLUMNS and "sgbench " not in line]
+    assert wide == []
+
+
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize("protocol", ["braille_delta_v2", "digits_v1", "spoken_twin_v1"])
+def test_no_method_is_cut(protocol: str) -> None:
+    """Must match: every part of every name of the piped table, which has columns that a terminal has not."""
+    command = f"board show --from leaderboards --protocol {protocol}"
+    _, head, *rows = screens.printed(command, columns=None).splitlines()
+    rows = rows[: rows.index("")]
+    start, end = head.index("method"), head.index("accuracy")
+    names = [row[start:end].split("  ")[0] for row in rows]
+    screen = screens.printed(command)
+    assert len(names) > 2
+    assert [part for name in names for part in name.split(", ") if part not in screen] == []
+    assert "synaptic operations" in head
+    assert "synaptic operations" not in screen
+    assert "synaptic operations" in screens.printed(f"{command} --wide")
+
+
+def test_numbers_give_way_before_names() -> None:
+    """By hand: of three numbers the last two leave, and are named; a screen too narrow for a name breaks it."""
+    rows = [["method", "score", "spikes", "energy"], ["atan(width_fwhm=1)", "93.9", "70", "13"]]
+    assert aligned(rows, text_columns=1, width=27) == [
+        "method              score",
+        "atan(width_fwhm=1)   93.9",
+        "(spikes, energy: --wide)",
+    ]
+    assert aligned(rows, text_columns=1, width=80) == aligned(rows, text_columns=1)
+    long = [["method", "score"], ["atan(width_fwhm=1), leaky(beta=0.5)", "93.9"]]
+    assert aligned(long, text_columns=1, width=30) == [
+        "method                   score",
+        "atan(width_fwhm=1),       93.9",
+        "leaky(beta=0.5)",
+    ]
+
+
+def test_sentences_end_within_the_screen_and_commands_stay_whole() -> None:
+    """By hand: a sentence breaks between words behind its own indent; tables and commands do not break."""
+    assert wrapped("  one two three", 10) == "  one two\n  three"
+    assert wrapped("a  b  c", 5) == "a  b  c"
+    long = "sgbench run experiment=digits surrogate=atan"
+    assert wrapped(f"left out; next: {long}", 20) == f"left out; next:\n{long}"
