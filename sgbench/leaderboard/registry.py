@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, one_printable_line
 from sgbench.leaderboard.rows import Measured
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
@@ -22,7 +23,7 @@ from sgbench.records.shards import unpacked
 
 FILE = "registry.json.xz"
 MAX_BYTES = 16 * 1024**2
-REMEDY = "install sgbench anew, or take a release with 'sgbench board update'"
+REMEDY = "replace it by a release with 'sgbench board update', or remove it"
 
 
 @dataclass(frozen=True)
@@ -86,16 +87,24 @@ def updated_path() -> Path:
 def installed() -> tuple[Path, Layout]:
     """Return path and layout of the boards that are used when no folder is named.
 
-    These are the newest of the installed and the shipped registry, or the leaderboards folder of a checkout.
+    These are the newest of the installed and the shipped registry, or the leaderboards folder of a checkout. An
+    installed one that cannot be read, since it is damaged or of a newer version, is passed over with a line on
+    standard error.
 
     Raises:
-        InputError: a registry cannot be read, or there is none.
+        InputError: the shipped registry cannot be read, or there is none.
     """
     shipped = Path(__file__).resolve().parent.parent / FILE
     checkout = conf_dir().parent / "leaderboards"
-    found = [path for path in (updated_path(), shipped) if path.is_file()]
-    if found:
-        return max(found, key=lambda path: read_registry(path).created_utc), "registry"
+    dates = {shipped: read_registry(shipped).created_utc} if shipped.is_file() else {}
+    own = updated_path()
+    if own.is_file():
+        try:
+            dates = {own: read_registry(own).created_utc, **dates}
+        except InputError as error:
+            sys.stderr.write(f"sgbench: passed over: {one_printable_line(error)}\n")
+    if dates:
+        return max(dates, key=lambda path: dates[path]), "registry"
     if checkout.is_dir():
         return checkout, "leaderboards"
-    raise InputError(f"{shipped}: no registry came with this package; {REMEDY}")
+    raise InputError(f"{shipped}: no registry came with this package; install sgbench anew")

@@ -162,6 +162,22 @@ def test_the_newest_registry_answers(path: Path, tmp_path: Path, monkeypatch: py
     assert installed() == (ROOT / "leaderboards", "leaderboards")
 
 
+@pytest.mark.parametrize("how", ["cut", "zeros", "empty", "other", "newer"])
+def test_a_damaged_registry_of_a_user_stops_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    """One line names it and the remedy, and the package's own boards answer, whatever its bytes are."""
+    whole = path.read_bytes()
+    newer = lzma.compress(lzma.decompress(whole).replace(b'"scores":{', b'"scores":{"best":{},', 1))
+    spoilt = {"cut": whole[:-9], "zeros": bytes(len(whole)), "empty": b"", "newer": newer}
+    path.write_bytes(spoilt.get(how, lzma.compress(b"{}")))
+    monkeypatch.setattr(room, "__file__", str(path.parent / "no" / "room" / "registry.py"))
+    assert installed() == (ROOT / "leaderboards", "leaderboards")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert lines_naming(said, "passed over", str(path))
+
+
 @pytest.mark.slow
 def test_a_wheel_brings_all_boards(tmp_path: Path) -> None:
     """Built, unpacked and asked in an empty folder, without a checkout beside it: the committed tables."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import random
 from typing import Any
 
@@ -72,6 +73,10 @@ def test_figures_by_hand() -> None:
     half = 4.30265273 * 0.02 / 3**0.5
     assert float(row["test_accuracy_mean"]) == pytest.approx(0.92)
     assert float(row["test_accuracy_low"]) == pytest.approx(0.92 - half)
+    # On the logit, by the delta method: half the width over m (1 - m).
+    logit = math.log(0.92 / 0.08) - half / (0.92 * 0.08)
+    assert float(row["test_accuracy_interval_low"]) == pytest.approx(1 / (1 + math.exp(-logit)))
+    assert float(row["test_accuracy_interval_high"]) < 1
     assert float(row["test_accuracy_high"]) == pytest.approx(0.92 + half)
     assert [row[f"test_accuracy_seed_{seed}"] for seed in range(3)] == ["0.9", "0.92", "0.94"]
     assert (row["spikes_per_inference"], row["synaptic_operations_per_inference"]) == ("15", "550")

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.pages.sections import tried_text, trust_text
+from sgbench.leaderboard.pages.sections import repeats_text, tried_text, trust_text
 from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -178,7 +178,14 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
     def ends(row: MethodRow) -> dict[str, Value]:
         mean, half = row.score.mean, row.score.half_width
         low, high = (None, None) if half is None else (mean - half, mean + half)
-        return {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high}
+        shown = row.score.ends or (None, None)
+        return {
+            f"{name}_mean": mean,
+            f"{name}_low": low,  # of Student's interval, which may end where no score can
+            f"{name}_high": high,
+            f"{name}_interval_low": shown[0],  # as the page shows it
+            f"{name}_interval_high": shown[1],
+        }
 
     def interval(row: MethodRow) -> BoardCell:
         if row.score.ends is None:
@@ -313,7 +320,10 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
             is_number=False,
         )
         yield BoardColumn(
-            PROVENANCE, {"page": "checked", "site": "checked"}, lambda row: BoardCell(trust_text(row)), is_number=False
+            PROVENANCE,
+            {"page": "checked", "site": "checked"},
+            lambda row: BoardCell(repeats_text(row, board.measure)),
+            is_number=False,
         )
     yield BoardColumn(PROVENANCE, {"page": "records"}, lambda row: BoardCell(row.method_id), is_number=False)
 
@@ -329,11 +339,16 @@ def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
     if row.listing is None:
         return {}
     provenance = row.listing.provenance
+    repeats = provenance.repeats
     return {
         "division": row.listing.division,
         "checked": trust_text(row),
         f"verified_{kind}": None if provenance.best is None else provenance.best.verified,
         "tuning_trials": None if provenance.submission is None else str(provenance.submission.tuning_trials),
+        "repeated_seeds": "" if repeats is None else " ".join(map(str, repeats.seeds)),
+        "repeated_by": "" if repeats is None else "; ".join(map(inert, repeats.by)),
+        "repeat_tolerance": None if repeats is None else repeats.allowed,
+        "repeat_outcome": "" if repeats is None else repeats.outcome,
     }
 
 

@@ -13,6 +13,7 @@ from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_bu
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
+from sgbench.leaderboard.store.repeats import LOOSE_LOSS, LOOSE_POINTS, NOT_REPEATABLE
 from sgbench.records.chance import even_guess
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
@@ -144,6 +145,26 @@ def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
         return "self-reported"
     tier = ANSWERS_ALONE if outside and check.tier == "rescored" else check.tier
     return tier if check.passed else f"failed: {tier}"
+
+
+def repeats_text(row: MethodRow, measure: Measure) -> str:
+    """Write how a row was verified; of repeated trainings how many seeds, by whom and how far apart."""
+    repeats = None if row.listing is None else row.listing.provenance.repeats
+    if repeats is None:
+        return trust_text(row)
+    if repeats.allowed is None:
+        within = "shares of solved seeds compared, of which five may differ by four"
+    else:
+        within = f"{measure.text(repeats.allowed)}{' in loss' if measure.is_loss else ' points'} apart allowed"
+    loosest = LOOSE_LOSS * measure.guess if measure.is_loss else LOOSE_POINTS
+    is_loose = repeats.allowed_mean is None or repeats.allowed_mean > loosest
+    words = {
+        "agrees": "repeated loosely" if is_loose else "retrained",
+        "differs": "failed: retrained",
+        "loose": NOT_REPEATABLE,
+    }
+    count = f"{len(repeats.seeds)} of {len(row.finished)} seeds by {prose(', '.join(repeats.by))}"
+    return f"{words[repeats.outcome]} ({count}, {within})"
 
 
 def tried_text(row: MethodRow) -> str:

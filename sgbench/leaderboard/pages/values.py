@@ -18,8 +18,9 @@ def to_csv(board: Board, *, digits: int = DIGITS) -> str:
     """Write the board as CSV: accuracies as fractions, one column per seed, energies with both ends.
 
     Beyond twelve significant digits the quantile of the t-distribution varies between library versions, and a table
-    must be the same on every machine. The ends of a score are those of Student's interval, so that its half-width
-    can be computed from them; they may lie where no accuracy can.
+    must be the same on every machine. The fields `..._low` and `..._high` of a score are the ends of Student's
+    interval, so that its half-width can be computed from them; they may lie where no accuracy can. The fields
+    `..._interval_low` and `..._interval_high` are the ends that the page shows.
 
     Args:
         board: the board.
