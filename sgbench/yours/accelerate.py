@@ -17,9 +17,10 @@ from fastspiking.choose import ENGINES
 from fastspiking.layer import traced
 from sgbench.errors import InputError, one_printable_line, suggest
 from sgbench.yours.traced.compare import difference
+from sgbench.yours.traced.plan import Plan
 from sgbench.yours.traced.reads import Reads
-from sgbench.yours.traced.record import HOOKS, Recorded, record
-from sgbench.yours.traced.replay import Plan
+from sgbench.yours.traced.record import Recorded, record
+from sgbench.yours.traced.requirements import HOOKS
 from sgbench.yours.traced.simplify import simplify
 from sgbench.yours.traced.state import NetworkState
 from sgbench.yours.traced.trace import Meta, Ref, Unproven, tensors_in, with_refs
@@ -33,7 +34,7 @@ PATIENCE = 4
 TIMING_ROUNDS = 3
 
 
-class Entry:
+class AcceleratedEntry:
     """Holds one recorded call: how it runs, and on which values that depends.
 
     Args:
@@ -79,7 +80,7 @@ class Accelerated(nn.Module):
         self.network, self.engine, self.strict = network, engine, strict
         self.times_faster: float | None = None
         self.training = network.training
-        self._entries: list[Entry] = []
+        self._entries: list[AcceleratedEntry] = []
         self._misses = self._waits = 0
         self._last_miss = self._written = ""
 
@@ -115,7 +116,7 @@ class Accelerated(nn.Module):
             self._waits = min(2 ** (self._misses - PATIENCE), 1024)
         return self._record(key, args, kwargs)
 
-    def _use(self, entry: Entry) -> None:
+    def _use(self, entry: AcceleratedEntry) -> None:
         """Put a recorded call first."""
         self._misses, self._written = 0, ""
         if self._entries[0] is not entry:
@@ -163,7 +164,7 @@ class Accelerated(nn.Module):
         if self.strict and lines:
             raise InputError(f"accelerate: {lines[0]}")
 
-    def _replay(self, entry: Entry, inputs: list[Tensor], args: Any, kwargs: Any) -> Any:
+    def _replay(self, entry: AcceleratedEntry, inputs: list[Tensor], args: Any, kwargs: Any) -> Any:
         """Run a recorded call on new values."""
         if entry.plan is None:
             return self._as_written(entry.why, args, kwargs)
@@ -183,11 +184,11 @@ class Accelerated(nn.Module):
         self._refuse([f"as written: {entry.why}"] if entry.plan is None else entry.plan.by_steps)
         return recorded.out
 
-    def _entry(self, key: Any, recorded: Recorded, before: NetworkState, inputs: list[Tensor]) -> Entry:
+    def _entry(self, key: Any, recorded: Recorded, before: NetworkState, inputs: list[Tensor]) -> AcceleratedEntry:
         """Return how a recorded call runs: at once, if that gives the same results and gradients."""
         reads = recorded.reads
         if recorded.failed:
-            return Entry(key, None, reads, recorded.failed)
+            return AcceleratedEntry(key, None, reads, recorded.failed)
         after = NetworkState(self.network)
         expected = recorded.out, {place: reads.now(place) for place in recorded.trace.writes}
         try:
@@ -199,10 +200,10 @@ class Accelerated(nn.Module):
             why = difference(expected, found, [each for each in tensors.values() if each.requires_grad])
         except (Unproven, InputError, RuntimeError, NotImplementedError, TypeError, ValueError, LookupError) as error:
             log.debug("accelerate: not replayed", exc_info=True)
-            return Entry(key, None, reads, f"it cannot be replayed ({one_printable_line(error)})")
+            return AcceleratedEntry(key, None, reads, f"it cannot be replayed ({one_printable_line(error)})")
         finally:
             after.put_back()
-        return Entry(key, None if why else plan, reads, why)
+        return AcceleratedEntry(key, None if why else plan, reads, why)
 
     @property
     def lines(self) -> list[str]:
@@ -265,10 +266,11 @@ def accelerate(
 
     Source: snnTorch 1.0 (Eshraghian et al. 2023, Proceedings of the IEEE 111(9)).
 
+    >>> import sgbench
     >>> import snntorch as snn
     >>> network = nn.Sequential(nn.Linear(2, 1, bias=False), snn.Leaky(beta=0.5, init_hidden=True))
     >>> _ = nn.init.constant_(network[0].weight, 0.75)
-    >>> fast = accelerate(unroll(network), torch.ones(2, 1, 2))
+    >>> fast = accelerate(sgbench.unroll(network), torch.ones(2, 1, 2))
     >>> fast(torch.ones(2, 1, 2)).flatten().tolist()
     [1.0, 1.0]
     """

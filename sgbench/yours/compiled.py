@@ -12,7 +12,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.yours.snntorch_neurons import SnnTorchNeuron
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import GivenCurrent
-from sgbench.yours.traced.record import HOOKS
+from sgbench.yours.traced.requirements import HOOKS
 
 FEWEST_AXES = 2
 """Axes that every current has, time and batch; features follow."""

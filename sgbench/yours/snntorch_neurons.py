@@ -37,7 +37,7 @@ class LeakyState(NamedTuple):
     s: Tensor  # spikes of the last step [B, ...]
 
 
-class SynapticState(NamedTuple):
+class GivenSynapticState(NamedTuple):
     """Holds the state of neurons with a synaptic current."""
 
     i: Tensor  # synaptic current [B, ...]
@@ -45,7 +45,7 @@ class SynapticState(NamedTuple):
     s: Tensor
 
 
-class AlphaState(NamedTuple):
+class GivenAlphaState(NamedTuple):
     """Holds the state of neurons with an excitatory and an inhibitory current."""
 
     exc: Tensor
@@ -108,7 +108,9 @@ class SnnTorchNeuron(Neuron):
 
     def initial_state(self, like: Tensor) -> Any:
         """Return the resting state: zeros."""
-        kind = SynapticState if self.kind in WITH_CURRENT else AlphaState if self.kind == "Alpha" else LeakyState
+        kind = (
+            GivenSynapticState if self.kind in WITH_CURRENT else GivenAlphaState if self.kind == "Alpha" else LeakyState
+        )
         return kind(*(torch.zeros_like(like) for _ in kind._fields))
 
     def state(self, given: tuple[Tensor, ...]) -> Any:
@@ -148,7 +150,7 @@ class SnnTorchNeuron(Neuron):
         fixed = threshold.detach() if isinstance(threshold, Tensor) else threshold
         return (u.detach() - fixed > 0).to(u.dtype)
 
-    def _alpha_step(self, current: Tensor, state: AlphaState, reset: Tensor) -> tuple[Tensor, AlphaState]:
+    def _alpha_step(self, current: Tensor, state: GivenAlphaState, reset: Tensor) -> tuple[Tensor, GivenAlphaState]:
         """Advance neurons with two currents."""
         numbers = self.numbers
         exc = numbers["alpha"] * state.exc + current
@@ -160,7 +162,7 @@ class SnnTorchNeuron(Neuron):
         elif self.reset == "zero":
             exc, inh, u = exc - exc * reset, inh - inh * reset, u - u * reset
         spikes = self.surrogate(u - numbers["threshold"])
-        return spikes, AlphaState(exc, inh, u, spikes)
+        return spikes, GivenAlphaState(exc, inh, u, spikes)
 
     def centred(self, state: Any) -> Tensor:
         """Return the membrane potential minus the threshold."""

@@ -17,7 +17,7 @@ FEWEST_AXES = 2
 """Axes that every input over time has, time and batch; features follow."""
 
 
-class Unrolled(nn.Module):
+class UnrolledNetwork(nn.Module):
     """Calls a network once for each time step from rest, and stacks what it returns.
 
     Args:
@@ -69,7 +69,7 @@ class Pass(NamedTuple):
     potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
 
 
-class UnrolledPass(Unrolled):
+class UnrolledPass(UnrolledNetwork):
     """Returns spikes and potentials of the last neurons, whatever the network's forward returns besides."""
 
     everywhere = True
@@ -126,7 +126,7 @@ def _stacked(outs: list[Any]) -> Any:
     return outs
 
 
-def unroll(network: nn.Module, steps: int | None = None) -> Unrolled:
+def unroll(network: nn.Module, steps: int | None = None) -> UnrolledNetwork:
     """Make a module over all time steps of a network whose `forward` is one, as the loop outside would run it.
 
     The neurons start from rest, and keep their own states: make them with `init_hidden=True`, or put them into an
@@ -146,4 +146,4 @@ def unroll(network: nn.Module, steps: int | None = None) -> Unrolled:
     >>> unroll(network)(torch.ones(3, 1, 2)).flatten().tolist()
     [1.0, 1.0, 1.0]
     """
-    return Unrolled(network, steps)
+    return UnrolledNetwork(network, steps)

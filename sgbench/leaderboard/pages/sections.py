@@ -152,11 +152,12 @@ def repeats_text(row: MethodRow, measure: Measure) -> str:
     repeats = None if row.listing is None else row.listing.provenance.repeats
     if repeats is None:
         return trust_text(row)
+    is_loss = measure.kind == "loss"
     if repeats.allowed is None:
         within = "shares of solved seeds compared, of which five may differ by four"
     else:
-        within = f"{measure.text(repeats.allowed)}{' in loss' if measure.is_loss else ' points'} apart allowed"
-    loosest = LOOSE_LOSS * measure.guess if measure.is_loss else LOOSE_POINTS
+        within = f"{measure.text(repeats.allowed)}{' in loss' if is_loss else ' points'} apart allowed"
+    loosest = LOOSE_LOSS * measure.guess if is_loss else LOOSE_POINTS
     is_loose = repeats.allowed_mean is None or repeats.allowed_mean > loosest
     words = {
         "agrees": "repeated loosely" if is_loose else "retrained",

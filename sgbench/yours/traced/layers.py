@@ -93,7 +93,7 @@ class WithWeights(GivenCurrent):
         return self.back[0](s) if self.back else torch.zeros_like(s)
 
 
-class Neurons:
+class NeuronLayer:
     """Runs one module of a user's neurons over all steps.
 
     Args:
@@ -164,7 +164,7 @@ class Neurons:
 
 
 class OurNeurons:
-    """Runs neurons of the catalogue, or of a user's own, over all steps; see `Neurons`."""
+    """Runs neurons of the catalogue, or of a user's own, over all steps; see `NeuronLayer`."""
 
     sends_ones = True
 

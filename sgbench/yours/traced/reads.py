@@ -22,7 +22,7 @@ import fastspiking
 from sgbench import paths
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.trace import Leaf, Meta, Unproven
+from sgbench.yours.traced.trace import Leaf, Meta, Unproven, module_at
 
 PLUMBING = frozenset(dir(nn.Module())) - {"training"}
 """Attributes of every module that say nothing of this one."""
@@ -397,10 +397,3 @@ def is_library(code: CodeType) -> bool:
 def is_library_file(file: str) -> bool:
     """Return whether a file belongs to an installed package or to Python."""
     return not file or file.startswith("<frozen") or str(Path(file).resolve()).startswith(LIBRARIES)
-
-
-def module_at(network: nn.Module, path: str) -> nn.Module:
-    """Return a network's module by its name, without the checks of `get_submodule`."""
-    for name in path.split(".") if path else ():
-        network = network._modules[name]  # type: ignore[assignment]
-    return network

@@ -2,63 +2,48 @@
 
 from __future__ import annotations
 
-import inspect
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import snntorch
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from sgbench.yours.spiking_modules import given_states, state_names, states_of, watched
+from sgbench.yours.traced.operations import (
+    ABOUT_SHAPE,
+    ATTRIBUTES_OF_SHAPE,
+    COUNTERS,
+    REFUSED,
+    SIZED_BY_VALUES,
+    draws,
+    functions_recorded,
+    has_boolean_index,
+    is_change,
+    is_getter,
+    kept_statistics,
+    name_of,
+    storage_of,
+)
 from sgbench.yours.traced.reads import Reads
-from sgbench.yours.traced.trace import Leaf, Meta, Node, Ref, Trace, Unproven, refs_in, tensors_in, with_refs
-
-ABOUT_SHAPE = frozenset({
-    "dim", "size", "__len__", "numel", "nelement", "stride", "ndimension", "element_size", "is_contiguous",
-    "is_floating_point", "is_complex", "is_same_size", "type", "get_device", "storage_offset", "is_signed",
-    "result_type", "can_cast", "is_tensor", "is_pinned", "is_shared",
-})  # fmt: skip
-"""Functions that answer from a tensor's shape and type alone."""
-ATTRIBUTES_OF_SHAPE = frozenset({
-    "shape", "dtype", "device", "layout", "is_leaf", "requires_grad", "is_cuda", "is_cpu", "is_mps", "ndim",
-    "names", "is_sparse", "is_quantized", "itemsize", "nbytes", "is_nested", "is_meta", "is_mkldnn", "is_xla",
-    "is_xpu", "is_sparse_csr", "grad_fn", "retains_grad", "output_nr", "is_ort", "is_ipu", "is_vulkan", "is_mtia",
-    "_backward_hooks", "is_maia", "is_hpu",
-})  # fmt: skip
-"""Attributes of tensors that depend on their shape, type and history alone."""
-SIZED_BY_VALUES = frozenset({
-    "nonzero", "masked_select", "unique", "unique_consecutive", "argwhere", "repeat_interleave", "bincount",
-    "_unique2", "histc", "masked_scatter",
-})  # fmt: skip
-"""Operations whose result has a shape that depends on values."""
-REFUSED = frozenset({
-    "backward", "register_hook", "retain_grad", "requires_grad_", "set_", "share_memory_", "grad", "resize_",
-    "numpy", "register_post_accumulate_grad_hook", "data_ptr", "__array__", "untyped_storage", "storage",
-})  # fmt: skip
-"""Functions of tensors that do more than to compute another one."""
-STATISTICS = frozenset({"batch_norm", "instance_norm"})
-"""Functions that keep running means in buffers."""
-COUNTERS = frozenset({"num_batches_tracked"})
+from sgbench.yours.traced.requirements import other_draws, refuse, require_no_hooks, require_plain
+from sgbench.yours.traced.trace import (
+    CentredCall,
+    Leaf,
+    Meta,
+    Ref,
+    Trace,
+    TraceNode,
+    Unproven,
+    refs_in,
+    tensors_in,
+    with_refs,
+)
 
 
-def name_of(func: Any) -> str:
-    """Return an operation's name; of an attribute's getter, that of the attribute."""
-    name = getattr(func, "__name__", str(func))
-    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
-
-
-def is_getter(func: Any) -> bool:
-    """Return whether a function reads an attribute of a tensor."""
-    return getattr(func, "__name__", "") == "__get__"
-
-
-class Recorder(TorchFunctionMode):
+class CallRecorder(TorchFunctionMode):
     """Records operations on tensors while a network's forward runs.
 
     Args:
@@ -258,7 +243,7 @@ class Recorder(TorchFunctionMode):
                 raise Unproven("it detaches a state of the call before in place")
             return
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
-        self._append(Node("op", torch.Tensor.detach, (ref,), {}, new, torch.is_grad_enabled(), self.reads.where))
+        self._append(TraceNode("op", torch.Tensor.detach, (ref,), {}, new, torch.is_grad_enabled(), self.reads.where))
 
     def _require_buffers(self, changed: list[Tensor]) -> None:
         """Raise `Unproven` unless all these tensors are buffers of the network."""
@@ -287,15 +272,15 @@ class Recorder(TorchFunctionMode):
             self.stale[other] = f"writes into a tensor ({name_of(func)})"
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
         kind = "random" if has_drawn else "op"
-        self._append(Node(kind, func, *stored, new, torch.is_grad_enabled(), self.reads.where, writes=place))
+        self._append(TraceNode(kind, func, *stored, new, torch.is_grad_enabled(), self.reads.where, writes=place))
 
     def _add(self, kind: str, func: Any, args: Any, kwargs: Any, out: Any) -> None:
         """Record an operation."""
         stored = with_refs(args, self.ref), with_refs(kwargs, self.ref)
         made = with_refs(out, lambda tensor: self.refs.get(id(tensor)) or self._known(tensor))
-        self._append(Node(kind, func, *stored, made, torch.is_grad_enabled(), self.reads.where))
+        self._append(TraceNode(kind, func, *stored, made, torch.is_grad_enabled(), self.reads.where))
 
-    def _append(self, node: Node) -> None:
+    def _append(self, node: TraceNode) -> None:
         self.alive.append(node.func)
         self.trace.nodes.append(node)
         if node.kind == "op" and all(ref in self.constants for ref in node.inputs):
@@ -330,7 +315,7 @@ class Recorder(TorchFunctionMode):
         made = with_refs(out, self._made)
         self._made(vars(module)["reset"])  # which `sgbench.use` looks at
         given, states = stored
-        self._append(Node("neurons", forward, given, {}, made, torch.is_grad_enabled(), name, states, after))
+        self._append(TraceNode("neurons", forward, given, {}, made, torch.is_grad_enabled(), name, states, after))
 
     def watch_ours(
         self, name: str, module: nn.Module, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -354,12 +339,12 @@ class Recorder(TorchFunctionMode):
         if method == "centred":
             if any(made == ref for ref in refs_in(stored)):
                 return  # a readout's is its state
-            self._append(Node("op", Centred(name), (stored[0],), {}, made, grad, name))
+            self._append(TraceNode("op", CentredCall(name), (stored[0],), {}, made, grad, name))
             return
         current, state = stored
         if not all(isinstance(field, Ref) for field in (*state, *made[1])):
             raise Unproven(f"'{name}' has a state that holds more than tensors")
-        node = Node("neurons", type(state), (current,), {}, made[0], grad, name, tuple(state), tuple(made[1]))
+        node = TraceNode("neurons", type(state), (current,), {}, made[0], grad, name, tuple(state), tuple(made[1]))
         self._append(node)
 
     def _made(self, tensor: Tensor) -> Ref:
@@ -390,66 +375,6 @@ class Recorder(TorchFunctionMode):
         self._add("op", kind.apply, args, kwargs, out)
 
 
-def kept_statistics(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
-    """Return the running means and variances that a normalisation updates; empty for any other operation."""
-    name = name_of(func)
-    if name not in STATISTICS:
-        return []
-    given = inspect.signature(func).bind(*args, **kwargs).arguments
-    updates = given.get("training" if name == "batch_norm" else "use_input_stats", name != "batch_norm")
-    means = [given.get("running_mean"), given.get("running_var")]
-    return [mean for mean in means if isinstance(mean, Tensor)] if updates else []
-
-
-def storage_of(tensor: Tensor) -> int:
-    """Return a number of the memory that a tensor shows."""
-    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
-
-
-def is_change(tensors: list[Tensor], versions: list[int]) -> bool:
-    """Return whether one of these tensors was changed in place since it had its version."""
-    return any(tensor._version != version for tensor, version in zip(tensors, versions, strict=True))
-
-
-def draws() -> Tensor:
-    """Return the state of torch's generator."""
-    return torch.default_generator.get_state()
-
-
-def has_boolean_index(func: Any, args: Any) -> bool:
-    """Return whether an operation reads by a mask, so that the size of its result depends on values."""
-    if getattr(func, "__name__", "") != "__getitem__":
-        return False
-    return any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors_in(args[1:]))
-
-
-@contextmanager
-def functions_recorded(recorder: Recorder) -> Iterator[None]:
-    """Let a recorder see calls of `torch.autograd.Function.apply`, which torch does not show to it."""
-    owner: Any = torch.autograd.Function
-    original = vars(owner)["apply"]
-
-    def apply(kind: type, *args: Any, **kwargs: Any) -> Any:
-        return recorder.apply(original, kind, args, kwargs)
-
-    owner.apply = classmethod(apply)
-    try:
-        yield
-    finally:
-        owner.apply = original
-
-
-@dataclass(frozen=True)
-class Centred:
-    """Stands for the method `centred` of neurons of this name: their potential minus the threshold."""
-
-    name: str
-
-    def __call__(self, *_: Any) -> Any:
-        """Raise an error: the neurons of that name are called instead."""
-        raise NotImplementedError(self.name)
-
-
 class Recorded(NamedTuple):
     """Holds what one recorded call gave."""
 
@@ -462,7 +387,7 @@ class Recorded(NamedTuple):
 def record(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recorded:
     """Call a network as it is written, once, and follow it. What the network raises is raised."""
     reads = Reads(network)
-    recorder = Recorder(network, reads)
+    recorder = CallRecorder(network, reads)
     recorder.give_up(recorder.begin, args, kwargs)
     held = {path: (module, dict(module._buffers)) for path, module in network.named_modules()}
     others = other_draws()
@@ -472,42 +397,3 @@ def record(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         recorder.give_up(refuse, "it draws random numbers outside of torch")
     recorder.give_up(recorder.end, out, held)
     return Recorded(out, recorder.trace, reads, recorder.failed)
-
-
-def refuse(why: str) -> None:
-    """Raise `Unproven` with this reason."""
-    raise Unproven(why)
-
-
-def other_draws() -> tuple[Any, ...]:
-    """Return the states of Python's and NumPy's generators, in a form that `==` compares."""
-    inner = np.random.get_state(legacy=False)  # noqa: NPY002 - somebody's forward may use it
-    state: Any = inner["state"]
-    return random.getstate(), state["key"].tobytes(), state["pos"], inner["has_gauss"]
-
-
-PLAIN = (int, float, bool, str, complex, type(None), torch.dtype, torch.device, torch.Size)
-
-
-def require_plain(value: Any, verb: str) -> None:
-    """Raise `Unproven` for anything but tensors, numbers and text in lists, tuples and dictionaries."""
-    if isinstance(value, dict):
-        for each in value.values():
-            require_plain(each, verb)
-    elif isinstance(value, tuple | list):
-        for each in value:
-            require_plain(each, verb)
-    elif not isinstance(value, (Tensor, *PLAIN)):
-        raise Unproven(f"it {verb} a {type(value).__name__}")
-
-
-HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-def require_no_hooks(network: nn.Module) -> None:
-    """Raise `Unproven` for a network with hooks, which a replay would not call."""
-    for name, module in network.named_modules():
-        if any(getattr(module, hooks, None) for hooks in HOOKS) or "forward" in vars(module):
-            raise Unproven(f"module '{name or type(module).__name__}' has hooks, or a replaced forward")
-        if isinstance(module, torch.jit.ScriptModule):
-            raise Unproven(f"module '{name}' is compiled by TorchScript")

@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from sgbench.yours.traced.simplify import frozen, name_of
-from sgbench.yours.traced.trace import Node, Ref, Trace, refs_in
+from sgbench.yours.traced.trace import Ref, Trace, TraceNode, refs_in
 
 HOLE = "a number that differs from step to step"
 SCALED = frozenset({
@@ -35,7 +35,7 @@ ZEROS = frozenset({"zeros", "zeros_like", "new_zeros"})
 class Unit:
     """Holds what runs together: a group of equal operations, or a sequence of calls of neurons."""
 
-    nodes: list[Node]
+    nodes: list[TraceNode]
     neurons: bool = False
     cuts: list[int] = field(default_factory=list)  # of neurons: calls that start from a detached state
 
@@ -45,19 +45,19 @@ class Unit:
         return len(self.nodes) > 1
 
     @property
-    def first(self) -> Node:
+    def first(self) -> TraceNode:
         """Return the first member."""
         return self.nodes[0]
 
 
 @dataclass(eq=False)
-class Loop:
+class StepLoop:
     """Holds operations that need each other's results in turn, and run one after another as recorded."""
 
-    nodes: list[Node]
+    nodes: list[TraceNode]
 
 
-def resting(ref: Ref, trace: Trace, makers: dict[Ref, Node], current: Ref) -> bool:
+def resting(ref: Ref, trace: Trace, makers: dict[Ref, TraceNode], current: Ref) -> bool:
     """Return whether a state is that of neurons at rest: zeros, or an empty tensor, which they take for none."""
     node = makers.get(attached(ref, makers) or ref)
     if node is not None and node.kind == "op" and name_of(node.func) in ZEROS:
@@ -91,7 +91,7 @@ def sequences(trace: Trace) -> list[Unit]:
     return units
 
 
-def attached(ref: Ref | None, makers: dict[Ref, Node]) -> Ref | None:
+def attached(ref: Ref | None, makers: dict[Ref, TraceNode]) -> Ref | None:
     """Return the tensor of which another one is the detached form, or the tensor itself."""
     node = None if ref is None else makers.get(ref)
     detaches = node is not None and node.kind == "op" and name_of(node.func) in ("detach", "data")
@@ -106,7 +106,7 @@ def groups(trace: Trace, chains: Sequence[Unit]) -> list[Unit]:
             outs = [*refs_in(node.out), *node.after]
             roles |= {ref: ("neurons", number, slot) for slot, ref in reversed([*enumerate(outs)])}
     known: dict[Any, int] = {}
-    found: dict[int, list[Node]] = defaultdict(list)
+    found: dict[int, list[TraceNode]] = defaultdict(list)
 
     def role(ref: Ref) -> Any:
         return roles.get(ref, ("tensor", ref.number))
@@ -130,7 +130,7 @@ def groups(trace: Trace, chains: Sequence[Unit]) -> list[Unit]:
     return [Unit(nodes) for nodes in found.values()]
 
 
-def with_holes(node: Node, trace: Trace) -> tuple[Any, Any]:
+def with_holes(node: TraceNode, trace: Trace) -> tuple[Any, Any]:
     """Return an operation's arguments without the numbers that may differ between members of a group."""
     name = name_of(node.func)
     if name == "__getitem__" and isinstance(node.args[0], Ref):
@@ -144,23 +144,23 @@ def with_holes(node: Node, trace: Trace) -> tuple[Any, Any]:
     return node.args, node.kwargs
 
 
-def schedule(trace: Trace) -> list[Unit | Loop]:
+def schedule(trace: Trace) -> list[Unit | StepLoop]:
     """Return all units and loops in an order in which each finds what it needs."""
     chains = sequences(trace)
     units = [*chains, *groups(trace, chains)]
     place = {id(node): number for number, node in enumerate(trace.nodes)}
     needs = needs_of([unit.nodes for unit in units], trace, place)
-    ordered: list[Unit | Loop] = []
+    ordered: list[Unit | StepLoop] = []
     for members in components(needs):
         if len(members) == 1 and members[0] not in needs[members[0]]:
             ordered.append(units[members[0]])
         else:
             inner_nodes = [node for at in members for node in units[at].nodes]
-            ordered.append(Loop(sorted(inner_nodes, key=lambda node: place[id(node)])))
+            ordered.append(StepLoop(sorted(inner_nodes, key=lambda node: place[id(node)])))
     return ordered
 
 
-def needs_of(units: Sequence[Sequence[Node]], trace: Trace, place: dict[int, int]) -> list[set[int]]:
+def needs_of(units: Sequence[Sequence[TraceNode]], trace: Trace, place: dict[int, int]) -> list[set[int]]:
     """Return for each list of operations the numbers of those that must run before it; itself if it needs itself.
 
     Draws of random numbers stay in their order, and so do changes of a buffer.
@@ -184,7 +184,7 @@ def needs_of(units: Sequence[Sequence[Node]], trace: Trace, place: dict[int, int
     return needs
 
 
-def is_sequence(nodes: Sequence[Node]) -> bool:
+def is_sequence(nodes: Sequence[TraceNode]) -> bool:
     """Return whether operations are calls of one module of neurons, each from the state of the one before."""
     return all(node.kind == "neurons" and node.where == nodes[0].where for node in nodes)
 

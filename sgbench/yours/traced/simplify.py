@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.yours.traced.trace import Meta, Node, Ref, Trace, mapped, refs_in
+from sgbench.yours.traced.trace import Meta, Ref, Trace, TraceNode, mapped, refs_in
 
 ADDS = frozenset({"add", "__add__", "__radd__", "add_", "__iadd__"})
 DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"})
@@ -48,7 +48,7 @@ def draw_like(func: Callable[..., Tensor], meta: Meta, *args: Any, **kwargs: Any
     return func(torch.empty(meta.shape, dtype=meta.dtype, device=meta.device), *args, **kwargs)
 
 
-def _drawn_first(node: Node, trace: Trace) -> list[Node]:
+def _drawn_first(node: TraceNode, trace: Trace) -> list[TraceNode]:
     """Split a dropout into its draw and a product; let random numbers like a tensor depend on its shape alone."""
     name = name_of(node.func)
     if node.kind != "random" or name not in DROPOUTS | LIKE or not isinstance(node.args[0], Ref):
@@ -61,7 +61,7 @@ def _drawn_first(node: Node, trace: Trace) -> list[Node]:
     draw = replace(
         node, func=functools.partial(draw_mask, node.func, meta), args=rest, out=mask, writes=None, grad=False
     )
-    return [draw, Node("op", torch.mul, (value, mask), {}, node.out, node.grad, node.where)]
+    return [draw, TraceNode("op", torch.mul, (value, mask), {}, node.out, node.grad, node.where)]
 
 
 # --- what is the same
@@ -88,7 +88,7 @@ def frozen(value: Any, role: Callable[[Ref], Any]) -> Any:
 def _compute_once(trace: Trace) -> None:
     """Let operations on the same tensors with the same arguments be one."""
     names: dict[Ref, Ref] = {}
-    seen: dict[Any, Node] = {}
+    seen: dict[Any, TraceNode] = {}
     kept = []
     for given in trace.nodes:
         node = given.renamed(names)
@@ -136,14 +136,14 @@ def _sum_up(trace: Trace) -> None:
     """Replace sums that grow by one term at a time by one sum over all terms."""
     uses, makers = uses_of(trace), trace.makers()
 
-    def is_sum(node: Node | None) -> bool:
+    def is_sum(node: TraceNode | None) -> bool:
         plain = node is not None and node.kind == "op" and name_of(node.func) in ADDS and not node.kwargs
         if not plain or len(node.args) != 2 or not all(isinstance(each, Ref) for each in node.args):  # type: ignore[union-attr] # noqa: PLR2004
             return False
         made = trace.metas[node.out.number]  # type: ignore[union-attr]
         return all(trace.metas[each.number].dtype == made.dtype for each in node.args)  # type: ignore[union-attr]
 
-    def walk(node: Node) -> tuple[list[Ref], Ref, list[Node]]:
+    def walk(node: TraceNode) -> tuple[list[Ref], Ref, list[TraceNode]]:
         terms: list[Ref] = []
         inner = [node]
         while True:
@@ -161,7 +161,7 @@ def _sum_up(trace: Trace) -> None:
                 start, last = (second, first) if trace.metas[second.number].shape != shape else (first, second)
                 return [*reversed([*terms, last])], start, inner
 
-    replaced: dict[int, Node | None] = {}
+    replaced: dict[int, TraceNode | None] = {}
     for node in reversed(trace.nodes):
         if id(node) in replaced or not is_sum(node):
             continue
@@ -170,11 +170,11 @@ def _sum_up(trace: Trace) -> None:
         if len(terms) < FEWEST_TERMS or any(trace.metas[term.number].shape != shape for term in terms):
             continue
         replaced |= dict.fromkeys(map(id, inner))
-        replaced[id(node)] = Node("op", accumulate, (start, terms), {}, node.out, node.grad, node.where)
+        replaced[id(node)] = TraceNode("op", accumulate, (start, terms), {}, node.out, node.grad, node.where)
     _replace(trace, replaced)
 
 
-def _replace(trace: Trace, replaced: dict[int, Node | None]) -> None:
+def _replace(trace: Trace, replaced: dict[int, TraceNode | None]) -> None:
     """Replace nodes by others, or by nothing."""
     nodes = [replaced.get(id(node), node) for node in trace.nodes]
     trace.nodes = [node for node in nodes if node is not None]
@@ -195,7 +195,7 @@ def _place_together(trace: Trace) -> None:
     """Replace assignments to one step of a table after another by one operation."""
     uses, makers = uses_of(trace), trace.makers()
 
-    def place_of(node: Node | None) -> tuple[int, int] | None:
+    def place_of(node: TraceNode | None) -> tuple[int, int] | None:
         if node is None or node.kind != "op" or name_of(node.func) != "__setitem__":
             return None
         base, index, value = node.args
@@ -209,7 +209,7 @@ def _place_together(trace: Trace) -> None:
             return None
         return axes[0], index[axes[0]] % size
 
-    replaced: dict[int, Node | None] = {}
+    replaced: dict[int, TraceNode | None] = {}
     for node in reversed(trace.nodes):
         place = place_of(node)
         if id(node) in replaced or place is None:
@@ -227,7 +227,7 @@ def _place_together(trace: Trace) -> None:
         places = [step for _, step in reversed(at)]
         args = inner[-1].args[0], place[0], places, values
         replaced |= dict.fromkeys(map(id, inner))
-        replaced[id(node)] = Node("op", put_steps, args, {}, node.out, node.grad, node.where)
+        replaced[id(node)] = TraceNode("op", put_steps, args, {}, node.out, node.grad, node.where)
     _replace(trace, replaced)
 
 

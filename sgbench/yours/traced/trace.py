@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Unproven(Exception):  # noqa: N818 - a reason, not a failure
@@ -47,7 +47,7 @@ class Meta(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Node:
+class TraceNode:
     """Holds one recorded operation."""
 
     kind: str  # "op", "neurons", "random" (draws), or "effect" (writes a buffer of the network)
@@ -72,7 +72,7 @@ class Node:
         """Return all tensors that the operation makes, each once."""
         return list(dict.fromkeys([*refs_in(self.out), *self.after]))
 
-    def renamed(self, names: dict[Ref, Ref]) -> Node:
+    def renamed(self, names: dict[Ref, Ref]) -> TraceNode:
         """Return the operation with other tensors as its inputs."""
         if not any(ref in names for ref in self.inputs):
             return self
@@ -95,7 +95,7 @@ class Leaf(NamedTuple):
 class Trace:
     """Holds the operations of one call, where its tensors come from, and what it returned."""
 
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[TraceNode] = field(default_factory=list)
     metas: list[Meta] = field(default_factory=list)
     leaves: dict[Ref, Leaf] = field(default_factory=dict)
     out: Any = None  # what forward returned, with `Ref`s
@@ -107,7 +107,7 @@ class Trace:
         self.metas.append(meta)
         return Ref(len(self.metas) - 1)
 
-    def makers(self) -> dict[Ref, Node]:
+    def makers(self) -> dict[Ref, TraceNode]:
         """Map each tensor to the operation that made it."""
         return {ref: node for node in self.nodes for ref in node.outs}
 
@@ -179,3 +179,21 @@ def with_refs(value: Any, ref_of: Callable[[Tensor], Ref]) -> Any:
     if isinstance(value, slice):
         return slice(*(with_refs(each, ref_of) for each in (value.start, value.stop, value.step)))
     return value
+
+
+def module_at(network: nn.Module, path: str) -> nn.Module:
+    """Return a network's module by its name, without the checks of `get_submodule`."""
+    for name in path.split(".") if path else ():
+        network = network._modules[name]  # type: ignore[assignment]
+    return network
+
+
+@dataclass(frozen=True)
+class CentredCall:
+    """Stands for the method `centred` of neurons of this name: their potential minus the threshold."""
+
+    name: str
+
+    def __call__(self, *_: Any) -> Any:
+        """Raise an error: the neurons of that name are called instead."""
+        raise NotImplementedError(self.name)

@@ -1,0 +1,330 @@
+"""The plan by which a recorded call runs again, with its runs on the engine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastspiking.choose import Engine
+from sgbench.errors import InputError
+from sgbench.neurons.base import Neuron
+from sgbench.yours.spiking_modules import state_names
+from sgbench.yours.traced.layers import engine_of, packed
+from sgbench.yours.traced.replay import Group, ReplayedPart
+from sgbench.yours.traced.schedule import PIECES, StepLoop, Unit, ancestors, attached, components, needs_of, schedule
+from sgbench.yours.traced.simplify import name_of, uses_of
+from sgbench.yours.traced.stacking import Gather, Key, ReplayValues, Single
+from sgbench.yours.traced.trace import CentredCall, Ref, Trace, Unproven, refs_in
+
+
+class EngineRun:
+    """Runs sequences of neurons' calls that spikes join, with the weights between them, on the engine."""
+
+    def __init__(self, parts: list[ReplayedPart], plan: Plan) -> None:
+        self.parts, self.grad = parts, parts[0].unit.first.grad
+        first = parts[0]
+        self.input = first.input if first.linear is None else Gather([n.args[0] for n in first.linear.nodes], plan)
+        self.engine = plan.engine
+        linears = [part.linear.nodes for part in parts if part.linear is not None]
+        self.nodes = [node for nodes in (*linears, *(part.unit.nodes for part in parts)) for node in nodes]
+
+    @property
+    def reads(self) -> set[Ref]:
+        """Return all tensors that a run reads."""
+        given = {ref for node in self.nodes for ref in (*refs_in(node.args), *refs_in(node.kwargs))}
+        return given | {ref for part in self.parts for ref in part.states or () if ref is not None}
+
+    def weights(self, part: ReplayedPart, values: ReplayValues) -> tuple[Tensor | None, Tensor | None]:
+        """Return the weight and bias before a sequence."""
+        if part.linear is None:
+            return None, None
+        node = part.linear.first
+        given = [*node.args[1:], *(node.kwargs[key] for key in ("weight", "bias") if key in node.kwargs)]
+        weight = values.get(given[0])
+        return weight, values.get(given[1]) if len(given) > 1 and given[1] is not None else None
+
+    def run(self, values: ReplayValues) -> None:
+        """Run all sequences over all steps."""
+        plan = values.plan
+        with plan.mode(self.grad):
+            x = self.input(values)
+            x = x.unsqueeze(1) if self.parts[0].unbatched else x
+            layers = [part.neurons.layer(part.of(plan), *self.weights(part, values)) for part in self.parts]
+            states = [self._state(part, values) for part in self.parts]
+            signal = packed(x) if self.parts[0].linear is not None else x
+            runs = Engine(self.engine_for(values), x.device).unroll(
+                layers,
+                signal,
+                states,
+                window=self.parts[0].window,
+                keep_u=any(part.needs_potential for part in self.parts),
+                keep_spikes=any(part.needs_spikes for part in self.parts[:-1]),
+            )
+            for part, run in zip(self.parts, runs, strict=True):
+                self._keep(part, run, values)
+
+    def engine_for(self, values: ReplayValues) -> str:
+        """Return the engine that is asked for; spikes that do not fit the potentials need the reference."""
+        for part in self.parts:
+            if part.states is not None and len(part.states) > 1 and "spk" in part.final:
+                module: Any = part.of(values.plan)
+                if isinstance(module, Neuron):
+                    continue
+                spikes, potential = (values.get(part.states[at]) for at in (0, -1))  # type: ignore[arg-type]
+                if not torch.equal((potential > module.threshold).to(spikes.dtype), spikes):
+                    return "reference"
+        return self.engine
+
+    def _state(self, part: ReplayedPart, values: ReplayValues) -> Any:
+        if part.states is None:
+            return None
+        states = tuple(values.get(ref) for ref in part.states if ref is not None)
+        given = tuple(each[None] for each in states) if part.unbatched else states
+        return part.neurons.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
+
+    def _keep(self, part: ReplayedPart, run: Any, values: ReplayValues) -> None:
+        """Store a sequence's results."""
+        out, u = (each.squeeze(1) if part.unbatched and each is not None else each for each in (run.output, run.u))
+        if out is not None:
+            spikes, potential = part.neurons.results(part.of(values.plan), out, u, with_spikes=part.needs_spikes)
+            if spikes is not None:
+                values.stacks[part.spikes_key] = spikes.to(part.spikes_dtype)
+            if potential is not None and part.needs_potential:
+                values.stacks[part.potential_key] = potential
+        for name, ref in part.final.items():
+            value = getattr(run.state, part.fields.get(name, name))
+            values.single[ref] = value.squeeze(0) if part.unbatched else value
+
+
+class Plan:
+    """Says how a recorded call runs on other values.
+
+    Args:
+        network: the network.
+        trace: the recorded call, simplified.
+        engine: name of the engine, or "auto".
+    """
+
+    def __init__(self, network: nn.Module, trace: Trace, engine: str) -> None:
+        self.network, self.trace, self.engine = network, trace, engine
+        self.grad = torch.is_grad_enabled()
+        self.makers = trace.makers()
+        self.slots: dict[Ref, tuple[Key, int]] = {}
+        self.members: dict[Key, list[Ref]] = {}
+        self.pieces: dict[int, Key] = {}
+        self.numbers: dict[int, int] = {}
+        self.lines: list[str] = []  # how each part runs
+        self.by_steps: list[str] = []  # parts that run step by step, and why
+        self.steps: list[Any] = []
+        self.outer_uses = uses_of(trace)
+        self.centred = {tuple(node.args[0]): node.out for node in trace.nodes if isinstance(node.func, CentredCall)}
+        for state in self.centred:
+            self.outer_uses.subtract(state)
+        self.calls = Counter(node.where for node in trace.nodes if node.kind == "neurons")
+        self._compile(schedule(trace))
+        used = self._drop_idle()
+        self.leaves = {ref: leaf for ref, leaf in trace.leaves.items() if ref in used}
+
+    def _drop_idle(self) -> set[Ref]:
+        """Drop steps that only made resting states; return all tensors that the others read."""
+        used, kept = set(self.trace.results()), []
+        for step in reversed(self.steps):
+            acts = any(node.kind in ("random", "effect") for node in step.nodes)
+            if acts or not used.isdisjoint(ref for node in step.nodes for ref in node.outs):
+                kept.append(step)
+                used |= step.reads if isinstance(step, EngineRun) else {r for node in step.nodes for r in node.inputs}
+        self.steps = kept[::-1]
+        return used | ancestors(self.trace, self.trace.shaped)
+
+    def number(self, unit: Unit) -> int:
+        """Return the number of a unit."""
+        return self.numbers.setdefault(id(unit), len(self.numbers))
+
+    def mode(self, grad: bool) -> Any:
+        """Return a context in which autograd records as it did."""
+        return contextlib.nullcontext() if grad == torch.is_grad_enabled() else torch.set_grad_enabled(grad)
+
+    def _compile(self, units: list[Unit | StepLoop]) -> None:
+        """Decide how each unit runs."""
+        for unit in units:
+            if isinstance(unit, Unit) and unit.neurons:
+                for node in unit.nodes:
+                    for ref in node.states if node is not unit.first else ():
+                        self.outer_uses[ref] -= 1  # type: ignore[index]
+                        source = attached(ref, self.makers)
+                        if source != ref and not self.outer_uses[ref]:  # type: ignore[index]
+                            self.outer_uses[source] -= 1  # type: ignore[index]
+        parts: dict[int, ReplayedPart] = {}
+        for unit in units:
+            if isinstance(unit, StepLoop):
+                self._by_steps(unit)
+            elif unit.neurons:
+                self._neurons(unit, parts)
+            elif unit.batched:
+                self._group(unit)
+            else:
+                self._single(unit)
+        self._join(parts)
+
+    def _by_steps(self, loop: StepLoop) -> None:
+        """Run a loop as it was recorded, and say why."""
+        names = list(dict.fromkeys(node.where for node in loop.nodes if node.kind == "neurons"))
+        listed = ", ".join(names) or loop.nodes[0].where or "forward"
+        self.by_steps.append(f"{listed}: step by step, since what it receives depends on what it sent a step before")
+        self.steps.append(Single(loop.nodes, self))
+
+    def _neurons(self, unit: Unit, parts: dict[int, ReplayedPart]) -> None:
+        """Run a sequence of neurons on the engine, or as it was recorded."""
+        try:
+            part = ReplayedPart(unit, self)
+        except InputError as reason:
+            if unit.cuts:
+                raise Unproven(str(reason)) from reason
+            for ref in (ref for node in unit.nodes for ref in node.outs):
+                self.slots.pop(ref, None)
+            self.by_steps.append(f"{unit.first.where}: step by step: {reason}")
+            self.steps.append(Single(unit.nodes, self))
+            return
+        parts[id(unit)] = part
+        self.steps.append(part)
+
+    def _group(self, unit: Unit) -> None:
+        """Run a group at once, or its members one by one."""
+        number = self.number(unit)
+        if all(node.out in self.slots for node in unit.nodes if isinstance(node.func, CentredCall)) and isinstance(
+            unit.first.func, CentredCall
+        ):
+            return  # the engine returns it
+        try:
+            group = Group(unit, self)
+        except NotImplementedError:
+            self.steps.append(Single(unit.nodes, self))
+            return
+        for at, node in enumerate(unit.nodes):
+            for slot, ref in enumerate(node.outs):
+                self.slots[ref] = (number, slot), at
+                self.members.setdefault((number, slot), []).append(ref)
+        self.steps.append(group)
+
+    def _single(self, unit: Unit) -> None:
+        """Run one operation; pieces of a tensor count as a group."""
+        node = unit.first
+        outs = node.outs
+        if isinstance(node.func, CentredCall) and node.out in self.slots:
+            return
+        if name_of(node.func) in PIECES and len(outs) > 1 and len({self.trace.metas[ref.number] for ref in outs}) == 1:
+            key = self.pieces[id(node)] = (self.number(unit), "pieces")
+            self.members[key] = outs
+            self.slots |= {ref: (key, at) for at, ref in enumerate(outs)}
+        self.steps.append(Single([node], self))
+
+    def _join(self, parts: dict[int, ReplayedPart]) -> None:
+        """Take linear layers into the engine, and join sequences that only they are between."""
+        by_number = {step.number: step for step in self.steps if isinstance(step, Group)}
+        by_spikes = {part.spikes_key: part for part in parts.values()}
+        taken: set[int] = set()
+        runs: dict[int, list[ReplayedPart]] = {}
+        for step in list(self.steps):
+            if not isinstance(step, ReplayedPart):
+                continue
+            part = step
+            runs[id(part)] = [part]
+            key = part.input.whole(self)
+            group = by_number.get(key[0]) if key is not None else None
+            if group is None or not self._is_plain(group, part):
+                continue
+            part.linear = group.unit
+            taken.add(id(group))
+            source = group.columns[0]
+            sender = by_spikes.get(source.whole(self))
+            if sender is None or not sender.neurons.sends_ones or self._factor(sender) or sender.unbatched:
+                continue
+            static = self._static([*group.columns[1:], *(part.states or ())])
+            if (
+                static
+                and runs[id(sender)][-1] is sender
+                and (sender.unit.first.grad, sender.window) == (part.unit.first.grad, part.window)
+            ):
+                own = self._uses_outside(sender, part.linear)
+                sender.needs_spikes = own
+                chain = runs[id(sender)]
+                chain.append(part)
+                runs[id(part)] = chain
+        self._arrange(runs, taken)
+
+    def _arrange(self, runs: dict[int, list[ReplayedPart]], taken: set[int]) -> None:
+        """Put runs of the engine in place of their sequences: a joined one where its last sequence was."""
+        steps = []
+        for step in self.steps:
+            if isinstance(step, ReplayedPart):
+                chain = runs[id(step)]
+                if chain[-1] is step:
+                    steps.append(EngineRun(chain, self))
+            elif id(step) not in taken:
+                steps.append(step)
+        place = {id(node): number for number, node in enumerate(self.trace.nodes)}
+        nodes = [list(step.nodes) for step in steps]
+        needs = [each - {at} for at, each in enumerate(needs_of(nodes, self.trace, place))]
+        self.steps = [steps[at] for members in components(needs) for at in members]
+
+    def _is_plain(self, group: Group, part: ReplayedPart) -> bool:
+        """Return whether a group is a linear layer that only a sequence of neurons receives."""
+        node = group.node
+        if name_of(node.func) != "linear" or node.grad != part.unit.first.grad or group.picks is not None:
+            return False
+        rank = len(self.trace.metas[node.args[0].number].shape)
+        fixed = not isinstance(group.columns[0], Ref) and all(isinstance(each, Ref) for each in group.columns[1:])
+        alone = all(self.outer_uses[node.out] == 1 for node in group.nodes)
+        return fixed and alone and rank == (1 if part.unbatched else 2) and isinstance(node.args[0], Ref)
+
+    def _factor(self, part: ReplayedPart) -> bool:
+        """Return whether neurons send graded spikes."""
+        return not part.kind[1]
+
+    def _static(self, refs: Sequence[Any]) -> bool:
+        """Return whether tensors are computed from no neurons."""
+        found = ancestors(self.trace, [ref for ref in refs if isinstance(ref, Ref)])
+        return not any(self.makers[ref].kind == "neurons" for ref in found if ref in self.makers)
+
+    def _uses_outside(self, sender: ReplayedPart, linear: Unit) -> bool:
+        """Return whether anything but a linear layer uses the spikes of a sequence."""
+        inner = {node.args[0] for node in linear.nodes}
+        return any(self.outer_uses[ref] - (ref in inner) > 0 for ref in self.members[sender.spikes_key])
+
+    # --- running
+
+    def run(self, inputs: list[Tensor], fetch: Callable[[Any, list[Tensor]], Tensor]) -> tuple[Any, dict[Any, Any]]:
+        """Run the call on inputs; return what forward returns, and the values of the attributes that it sets."""
+        values = ReplayValues(self)
+        for ref, leaf in self.leaves.items():
+            values.single[ref] = fetch(leaf, inputs)
+        for step in self.steps:
+            step.run(values)
+        return values.filled(self.trace.out), values.filled(self.trace.writes)
+
+    def changed(self) -> str:
+        """Return the name of a module of neurons that has become one of another kind, or ""."""
+        for step in self.steps:
+            for part in step.parts if isinstance(step, EngineRun) else ():
+                if part.kind_of(part.of(self)) != part.kind:
+                    return part.name
+        return ""
+
+    def describe(self) -> list[str]:
+        """Return one line for each part: how it runs, and why."""
+        lines = []
+        for step in self.steps:
+            if isinstance(step, EngineRun):
+                for part in step.parts:
+                    layer = part.neurons.layer(part.of(self), None, None)
+                    name, why = engine_of(layer, torch.device("cpu"), self.engine)
+                    line = f"{part.name}: {name} engine, all {len(part.unit.nodes)} steps at once"
+                    if name == "reference":
+                        line = f"{part.name}: step by step on the reference engine: {why}"
+                    lines.append(line)
+        return [*lines, *self.by_steps] or ["it calls no neurons of snnTorch: all steps at once in torch"]

@@ -1,0 +1,225 @@
+"""ReplayValues of a replay, and operations that run at once on the stacked values of all steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench.yours.spiking_modules import state_names, states_of
+from sgbench.yours.traced.schedule import PIECES
+from sgbench.yours.traced.simplify import accumulate, name_of, put_steps
+from sgbench.yours.traced.trace import CentredCall, Ref, TraceNode, mapped, module_at, refs_in, tensors_in
+
+ELEMENTWISE = frozenset({
+    "add", "__add__", "__radd__", "sub", "__sub__", "__rsub__", "rsub", "mul", "__mul__", "__rmul__", "div",
+    "__truediv__", "true_divide", "__neg__", "neg", "relu", "sigmoid", "tanh", "exp", "log", "abs", "clamp", "clip",
+    "gt", "ge", "lt", "le", "eq", "ne", "__gt__", "__lt__", "__ge__", "__le__", "float", "detach", "pow", "square",
+    "sqrt", "leaky_relu", "elu", "gelu", "silu", "softplus", "hardtanh", "where", "heaviside", "sign", "round",
+    "__pow__",
+})  # fmt: skip
+
+
+"""Operations that may run on stacked tensors as they are."""
+
+
+IMAGE_AXES = 4
+
+
+Key = tuple[int, Any]
+
+
+class ReplayValues:
+    """Holds the tensors of one pass: those of single operations, and those of groups, stacked over members."""
+
+    def __init__(self, plan: Any) -> None:
+        self.plan = plan
+        self.single: dict[Ref, Tensor] = {}
+        self.stacks: dict[Key, Tensor] = {}
+
+    def get(self, ref: Ref) -> Tensor:
+        """Return one tensor."""
+        found = self.single.get(ref)
+        if found is None:
+            key, _ = self.plan.slots[ref]
+            pieces = self.stacks[key].unbind(0)
+            for member, piece in zip(self.plan.members[key], pieces, strict=True):
+                self.single.setdefault(member, piece)
+            found = self.single[ref]
+        return found
+
+    def filled(self, value: Any) -> Any:
+        """Return arguments with tensors in place of their stand-ins."""
+        return mapped(value, self.get)
+
+
+class Gather:
+    """Collects several tensors to one, stacked along a new first axis.
+
+    Args:
+        refs: the tensors.
+        plan: knows in which groups they are.
+    """
+
+    def __init__(self, refs: Sequence[Ref], plan: Any) -> None:
+        self.refs = list(refs)
+        self.same = all(ref == refs[0] for ref in refs)
+        self.runs: list[tuple[Key | None, int, int]] = []  # group and range of members, or a single tensor
+        if self.same:
+            return
+        for at, ref in enumerate(refs):
+            key, member = plan.slots.get(ref, (None, at))
+            if self.runs and key is not None and self.runs[-1][0] == key and self.runs[-1][2] == member:
+                self.runs[-1] = (key, self.runs[-1][1], member + 1)
+            else:
+                self.runs.append((key, member, member + 1))
+
+    def whole(self, plan: Any) -> Key | None:
+        """Return the group of which these are all members, in their order; None if they are not."""
+        if self.same or len(self.runs) != 1:
+            return None
+        key, first, last = self.runs[0]
+        return key if key is not None and (first, last) == (0, len(plan.members[key])) else None
+
+    def __call__(self, values: ReplayValues) -> Tensor:
+        """Return the stacked tensors."""
+        if self.same:
+            one = values.get(self.refs[0])
+            return one.unsqueeze(0).expand(len(self.refs), *one.shape)
+        if len(self.runs) > max(4, len(self.refs) // 2):
+            return torch.stack([values.get(ref) for ref in self.refs])
+        parts, at = [], 0
+        for key, first, last in self.runs:
+            stack = values.stacks.get(key) if key is not None else None
+            if stack is None:
+                parts += [values.get(ref).unsqueeze(0) for ref in self.refs[at : at + last - first]]
+            else:
+                parts.append(stack if (first, last) == (0, len(stack)) else stack[first:last])
+            at += last - first
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+class Single:
+    """Runs operations one after another as they were recorded."""
+
+    def __init__(self, nodes: Sequence[TraceNode], plan: Any) -> None:
+        self.nodes = nodes
+        self.gathers = {id(node): gather_of(node, plan) for node in nodes}
+
+    def run(self, values: ReplayValues) -> None:
+        """Run all operations."""
+        for node in self.nodes:
+            with values.plan.mode(node.grad):
+                self._run(node, values)
+
+    def _run(self, node: TraceNode, values: ReplayValues) -> None:
+        if node.kind == "neurons":
+            run_neurons(node, values)
+            return
+        if isinstance(node.func, CentredCall):
+            values.single[node.out] = run_centred(node, values)
+            return
+        gather = self.gathers[id(node)]
+        if gather is not None:
+            out = stacked_call(node, gather(values), values)
+        elif name_of(node.func) in PIECES and (key := values.plan.pieces.get(id(node))) is not None:
+            values.stacks[key] = pieces_of(node, values)
+            return
+        else:
+            args, kwargs = values.filled(node.args), values.filled(node.kwargs)
+            out = changed_copy(node, args, kwargs) if node.writes is not None else node.func(*args, **kwargs)
+        for ref, tensor in zip(refs_in(node.out), tensors_in(out) if node.outs else (), strict=True):
+            values.single[ref] = tensor
+
+
+def gather_of(node: TraceNode, plan: Any) -> Gather | None:
+    """Return how an operation's list of tensors is collected, if it takes one; else None."""
+    at = {accumulate: 1, put_steps: 3, torch.stack: 0, torch.cat: 0, torch.concat: 0}.get(node.func)
+    if at is None or len(node.args) <= at:
+        return None
+    refs = node.args[at]
+    if not isinstance(refs, tuple | list) or not all(isinstance(ref, Ref) for ref in refs) or len(refs) < 2:  # noqa: PLR2004
+        return None
+    metas = {plan.trace.metas[ref.number][:3] for ref in refs}
+    return Gather(refs, plan) if len(metas) == 1 else None
+
+
+def stacked_call(node: TraceNode, stacked: Tensor, values: ReplayValues) -> Tensor:
+    """Run an operation on a list of tensors that are stacked already."""
+    if node.func is accumulate:
+        return accumulate(values.filled(node.args[0]), stacked)
+    if node.func is put_steps:
+        return put_steps(values.get(node.args[0]), node.args[1], node.args[2], stacked)
+    axis = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+    if node.func is torch.stack:
+        return stacked if axis == 0 else stacked.movedim(0, axis)
+    axis %= stacked.dim() - 1
+    return stacked.flatten(0, 1) if axis == 0 else stacked.movedim(0, axis).flatten(axis, axis + 1)
+
+
+def pieces_of(node: TraceNode, values: ReplayValues) -> Tensor:
+    """Return the pieces of a tensor that unbind, split or chunk make, stacked."""
+    given = [*node.args, *(node.kwargs[key] for key in node.kwargs)]
+    x = values.get(node.args[0])
+    unbinds = name_of(node.func) == "unbind"
+    axis = node.kwargs.get("dim", given[(1 if unbinds else 2)] if len(node.args) > (1 if unbinds else 2) else 0)
+    if unbinds:
+        return x.movedim(axis, 0)
+    count = len(node.outs)
+    axis %= x.dim()
+    return x.unflatten(axis, (count, x.shape[axis] // count)).movedim(axis, 0)
+
+
+def changed_copy(node: TraceNode, args: Any, kwargs: Any) -> Tensor:
+    """Run an operation in place on a copy, and return the copy."""
+    at, copies = -1, []
+
+    def copied(value: Any) -> Any:
+        nonlocal at
+        if isinstance(value, Tensor):
+            at += 1
+            if at == node.writes:
+                copies.append(value.clone())
+                return copies[0]
+        return value
+
+    args, kwargs = walked(args, copied), walked(kwargs, copied)
+    node.func(*args, **kwargs)
+    return copies[0]
+
+
+def walked(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested containers with each innermost value replaced by `change(value)`."""
+    if isinstance(value, tuple):
+        return tuple(walked(each, change) for each in value)
+    if isinstance(value, list):
+        return [walked(each, change) for each in value]
+    if isinstance(value, dict):
+        return {key: walked(each, change) for key, each in value.items()}
+    return change(value)
+
+
+def run_neurons(node: TraceNode, values: ReplayValues) -> None:
+    """Call neurons as they are written."""
+    module: Any = module_at(values.plan.network, node.where)
+    states = [values.get(ref) for ref in node.states if ref is not None]
+    current = values.get(node.args[0])
+    names = state_names(module)
+    if names:
+        for name, state in zip(names, states, strict=True):
+            setattr(module, name, state)
+        out = module.forward(current)
+        after = states_of(module)
+    else:
+        out, after = module.step(current, node.func(*states))
+    spikes = out if isinstance(out, Tensor) else out[0]
+    values.single |= dict(zip(node.after, after, strict=True))
+    values.single[next(refs_in(node.out))] = spikes
+
+
+def run_centred(node: TraceNode, values: ReplayValues) -> Tensor:
+    """Return the potential minus the threshold of neurons' state."""
+    module: Any = module_at(values.plan.network, node.where)
+    return module.centred(values.filled(node.args[0]))  # type: ignore[no-any-return]
