@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-AGREED = {"trains": 68, "starts": 10}
+AGREED = {"trains": 72, "starts": 10}
 """How many tests and shared fixtures of the default run do so. Raise them in the open, with a reason."""
 WORDS = {"trains": "train a network", "starts": "start a process"}
 DEFAULT = "not slow"
