@@ -1,7 +1,5 @@
 """`python -m benchmarks`: thin; what is heavy is imported by the subcommand that needs it."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

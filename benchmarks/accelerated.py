@@ -4,8 +4,6 @@ The network is snnTorch's own, of its modules; the fast one shares its weights. 
 first. Dense input is handed to both, so looking for the spikes in it is a part of what is timed.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -5,8 +5,6 @@ Hydra's basic launcher runs the points one after another in one process. Each ke
 validation selects, and that one's test score.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Each method is one of the published records of digits with another width of its surrogate and other scores.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import random

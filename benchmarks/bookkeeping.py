@@ -1,7 +1,5 @@
 """What a point of a sweep costs beside its training: composing, looking for its record, grouping, messages."""
 
-from __future__ import annotations
-
 import io
 import tempfile
 import time

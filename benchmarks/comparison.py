@@ -1,7 +1,5 @@
 """`engine` and `peers`: gate, then times in turn, then a table."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """What is compared: one framework's training step on one task."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol

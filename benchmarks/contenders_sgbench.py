@@ -1,7 +1,5 @@
 """sgbench's engines on a task."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d

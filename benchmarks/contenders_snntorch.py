@@ -1,7 +1,5 @@
 """snnTorch as its users write it, and with the products of all steps made at once."""
 
-from __future__ import annotations
-
 import snntorch as snn
 import torch
 from torch import Tensor, nn

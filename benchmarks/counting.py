@@ -4,8 +4,6 @@ Each batch is evaluated and then counted, so that both meet the same moment of t
 a validation split: that of digits, or 256 samples of as many channels and steps as a spiking data set has.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -5,8 +5,6 @@ ToFrame and PadTensors in a DataLoader, we from the prepared form; both hand on 
 order. The training step is that of the fused engine on input of the same density.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -1,7 +1,5 @@
 """Recordings in SHD's format, made from a seed, and tonic's way of reading them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar

@@ -5,8 +5,6 @@ turns over changes everything after it. In float64 the tests compare digit by di
 (Schuirmann 1987) on test accuracies, paired by seed, ask whether the mean difference lies within a margin.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from typing import Any

@@ -5,8 +5,6 @@ process. A round is some milliseconds, so what other processes do to caches is i
 compared.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable

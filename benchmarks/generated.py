@@ -5,8 +5,6 @@ them; a layer by itself is given its currents, forward and backward. Both take t
 cost before the first step is measured in processes of their own, without a cache and with one.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import gc
 import json

@@ -3,8 +3,6 @@
 Pages are made of stored results and nothing else.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -3,8 +3,6 @@
 Moments are drawn from a seed, a tenth of them within the start, where modules are imported.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import random
 import signal

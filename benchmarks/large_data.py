@@ -7,8 +7,6 @@ from for one epoch with eight neurons. Told is the most that is held, without pa
 back when it needs them; for traces DIR needs room for twice the array.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil

@@ -1,7 +1,5 @@
 """`memory`: what the first three training steps add to a process, each contender in a fresh one."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import dataclasses

@@ -9,8 +9,6 @@ recurrent and width of at least 1: explodes". Balanced accuracy is the mean over
 correctly; the interval of the difference is a bootstrap in which settings are drawn whole.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import json

@@ -10,8 +10,6 @@ goes on from the lines that are there; runs that differ in their learning rate a
 Each line of RUNS.csv is a run: proto, depth, rec, rg, shape, width, gain, beta, window, seed, status, acc.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import json

@@ -7,8 +7,6 @@ three widths. It counts as dead where the share of right answers on the samples 
 within two points of guessing, as exploded where its loss or its gradient was not finite at any step.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import json

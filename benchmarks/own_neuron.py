@@ -1,7 +1,5 @@
 """A neuron of somebody's own, as a user writes one: three variables, nothing but torch."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

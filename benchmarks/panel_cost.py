@@ -5,8 +5,6 @@
 WORDS are those of a run, default: experiment=digits. The load of the machine is printed beside the ratios.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics

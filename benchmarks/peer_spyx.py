@@ -1,7 +1,5 @@
 """spyx on JAX: the whole training step compiled, its own scan over time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax

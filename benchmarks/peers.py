@@ -4,8 +4,6 @@ Their neurons are near ours, not equal: SpikingJelly and sinabs subtract the thr
 resets to zero. spyx has a file of its own.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 import warnings

@@ -5,8 +5,6 @@ time is that of the sweep's own process and its children, and of jobs what they 
 training, in a process that runs already, a point costs what is left once the time of its epochs is taken off.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import resource

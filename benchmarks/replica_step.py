@@ -1,7 +1,5 @@
 """What a replica's training step takes beyond the bare engine, in one process."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import itertools

@@ -1,7 +1,5 @@
 """What was measured, as a table to read and as a file to keep."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """What this machine can do at most, measured in the same run."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

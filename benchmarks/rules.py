@@ -4,8 +4,6 @@ All rules run on the same network and the same random spikes, in turn in one pro
 process of its own for each rule, forked from that one, behind a batch of ten steps that warms it up.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import multiprocessing
 from collections.abc import Callable, Sequence

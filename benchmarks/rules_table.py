@@ -3,8 +3,6 @@
 The identities are run anew: each rule's gradient beside autograd over plain loops, as the contract tests have them.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

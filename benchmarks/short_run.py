@@ -4,8 +4,6 @@ Beside it stand processes that do a part of it alone: start Python, import torch
 needs. Each is started anew in turn.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import subprocess
 import sys

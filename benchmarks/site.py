@@ -7,8 +7,6 @@ opening the page with all that it draws, sorting, filtering. The first paint is 
 least value says most. Nothing is timed where playwright or a Chromium is missing.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import resource

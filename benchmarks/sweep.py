@@ -4,8 +4,6 @@ All start from the same weights, see the same batches in the same order, and sco
 timed is everything: start of the processes, imports, training, scoring, records.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from collections.abc import Sequence

@@ -8,8 +8,6 @@ With fewer `--basic-seeds`, some points of the script stand for all: the rest is
 start of its process, which is timed apart and counted once.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import subprocess

@@ -4,8 +4,6 @@ Two learning rates, five slopes and ten seeds. A few points, spread over all, ar
 do the same work, so the hundred take their mean a hundred times. What is timed is everything, as in `sweep`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import json

@@ -4,8 +4,6 @@
 line of JSON. With LR and ALPHA, the surrogate is atan; `double` trains in float64.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import sys

@@ -4,8 +4,6 @@ Both train the same network from the same weights on the same batches in the sam
 pipeline, the checks of the training loop, and Lightning.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import gc

@@ -1,7 +1,5 @@
 """A data set as large as w1, made from a seed: nothing to learn, everything to carry."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Views of tensors as NumPy arrays for compiled loops, and calls of loops on several threads."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

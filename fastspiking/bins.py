@@ -1,7 +1,5 @@
 """Binning of spike trains into time steps, as packed events: spikes are neither sorted nor made dense."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable
 from typing import Any

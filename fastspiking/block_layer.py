@@ -1,7 +1,5 @@
 """A layer's arrays as the loops over blocks of samples take them: rows padded to whole vectors."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ the way, without sorting events. Blocks, and the parts of the batch that sum gra
 sizes alone: any number of threads gives the same bits.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Choice of the engine that runs a layer over time, and the reason for it."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Sequence
 from types import ModuleType

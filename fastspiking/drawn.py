@@ -1,7 +1,5 @@
 """Random numbers from a generator's state that is kept as a tensor, also inside a compiled graph."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Defines expected errors, whose messages name the thing and the remedy in one line."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -5,8 +5,6 @@ has an adjoint, and it alone is sent back. The gradient of weights is summed ove
 its windows where that takes fewer products.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

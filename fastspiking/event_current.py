@@ -1,7 +1,5 @@
 """Input currents from events, as a function with autograd's gradients of weight and bias."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

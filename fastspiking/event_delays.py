@@ -1,7 +1,5 @@
 """Currents of synapses with delays, where each event arrives over several steps, with autograd's gradients."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any, NamedTuple
 

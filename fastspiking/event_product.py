@@ -1,7 +1,5 @@
 """Products of weights with spikes, by adding up the weights of active inputs; silent inputs cost nothing."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np

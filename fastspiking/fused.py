@@ -1,7 +1,5 @@
 """The engine "fused": layers over time by compiled loops on a CPU, which compute spikes event by event."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import importlib

@@ -3,8 +3,6 @@
 Legend: T steps, B samples, M neurons, R rows with one parameter value of each neuron.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One layer's run through its generated loops, as an autograd function."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The interface between engines and networks: layers, their neurons, and the results of a run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 

@@ -5,8 +5,6 @@ those of 512 bits if the processor has them, and is twice as fast there (ADR 12)
 processor alone and is never measured at run time.
 """
 
-from __future__ import annotations
-
 import functools
 
 import torch

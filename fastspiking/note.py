@@ -1,7 +1,5 @@
 """A log message when numba compiles, which takes seconds."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Finds the folders of compiled loops, in which only this user can write."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import multiprocessing

@@ -1,7 +1,5 @@
 """The maximum of an output over time, with a gradient that a compiled loop computes."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

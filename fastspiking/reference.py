@@ -1,7 +1,5 @@
 """The engine "reference": a layer's neurons run by calling their `step` once per time step, under autograd."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

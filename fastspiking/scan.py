@@ -1,7 +1,5 @@
 """The engine "scan": linear neurons over time in plain torch on any device, with a hand-derived backward pass."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

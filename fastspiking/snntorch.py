@@ -1,7 +1,5 @@
 """The engine "snntorch": layers over time by snnTorch's own classes under autograd, to compare speed with."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -11,8 +11,6 @@ current I and in the last spikes s, is described by numbers alone:
 where `kept` is one of the four resets. The sums are made in the written order, so that all engines round equally.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """What an engine needs of a surrogate: spikes forward, a derivative backward, and forms that loops can compile."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple, Protocol
 

@@ -1,7 +1,5 @@
 """Steps of one layer in plain torch, one line for each equation of `recursion` and `spec`."""
 
-from __future__ import annotations
-
 import functools
 
 import torch

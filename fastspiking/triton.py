@@ -4,8 +4,6 @@ A step is recorded as for the engine "generated", and written as a Triton progra
 of all steps; one program instance then computes a tile of samples and neurons over all steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The version of the engines' arithmetic, which stands in every record among those of the packages."""
 
-from __future__ import annotations
-
 ENGINE = "11"
 """Raised when sums are made in another order. 1 sorted events and went back in chunks of time; 2 goes by blocks of
 samples, with Adam in one loop; 3 sends the readout's gradient back as a trace, and goes by blocks for windows,

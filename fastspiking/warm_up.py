@@ -1,7 +1,5 @@
 """Compilation of the fused engine's loops, once per machine and float type."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """`python -m registry`: in a clone, accept what was handed in, audit and withdraw rows, and make releases."""
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import sys

@@ -1,7 +1,5 @@
 """A checked submission becomes part of a board; nothing that is there changes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from registry.audit import BoardAudit

@@ -1,7 +1,5 @@
 """The facts of originals that somebody else has read become part of a data set's entry."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows of a board repeated: which seeds a draw picks, what they gave again, and the file that says so."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

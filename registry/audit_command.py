@@ -1,7 +1,5 @@
 """`python -m registry audit`: train seeds of rows again, and compare them with their records."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """How often an audit catches a doctored row, from what the rows of its board gave again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Stored weights on samples that nobody had when they were handed in."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path

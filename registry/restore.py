@@ -1,7 +1,5 @@
 """A folder as it was handed in, put together from a board's store, so that anybody can check it again."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -5,8 +5,6 @@
 Rooms are those of docs/architecture.md. What a command starts in other processes is not counted.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections import Counter

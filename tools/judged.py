@@ -5,8 +5,6 @@ candidates in `study/judged/candidates.yaml`. `python -m tools.judged train RUNS
 convolutional comparison.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Names for type checkers: `python -m tools.known_names` writes `sgbench/composition/known_names.py`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sgbench.composition import catalogue, known_names

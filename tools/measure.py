@@ -10,8 +10,6 @@ below its docstring, and is short with three lines or fewer. A private function
 has a leading underscore or lies in a function.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import json

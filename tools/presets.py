@@ -5,8 +5,6 @@
 library calls the shape, how its parameters became ours, and what is known to be wrong with it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The schemas of everything that is stored, for tools that are not this one: `python -m tools.schema`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Compilation of generated loops: the machine code is read from the cache on disk, or compiled once and cached."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

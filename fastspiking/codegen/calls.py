@@ -1,7 +1,5 @@
 """Names, arguments and result shapes of torch operations, found without computing them."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Container, Sequence
 from typing import Any

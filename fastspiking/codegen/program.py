@@ -5,8 +5,6 @@ moves, and the code of classes (`source.recalled`). Compiled loops are found by 
 arguments.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Rules of torch's elementwise operations: each builds the value of a result from operands, in torch's order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from fastspiking.codegen.values import Untraceable, Value, as_number, number

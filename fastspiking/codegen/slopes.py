@@ -1,7 +1,5 @@
 """Compiled loops for surrogate derivatives that are given as formulas."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from types import ModuleType

@@ -1,7 +1,5 @@
 """Snapshots of a module and all that it refers to, to notice later changes and to undo them."""
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections import OrderedDict

@@ -6,8 +6,6 @@ pass. The loops go over blocks of samples, in each over all steps, so that a blo
 over samples and steps are made for each block alone, so that bits do not depend on which thread computes a block.
 """
 
-from __future__ import annotations
-
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence

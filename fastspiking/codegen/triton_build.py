@@ -1,7 +1,5 @@
 """Generated Triton programs as Python modules, which Triton compiles for a CUDA device or interprets."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import importlib.util

@@ -4,8 +4,6 @@ Each is exact to a few units in the last place in both precisions. `expm1` and `
 Accuracy and Stability of Numerical Algorithms, section 1.14.1): errors of a rounded 1 + x cancel in a quotient.
 """
 
-from __future__ import annotations
-
 _WRITTEN = """
 def sigmoid(x):
     return 1.0 / (1.0 + tl.exp(-x))

@@ -4,8 +4,6 @@ Each function makes one step of some samples, so that its result is still in the
 an array over time is step t of sample b. An array of size 0 stands for an absent one.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.codes import entry, loop, loop_backward

@@ -6,8 +6,6 @@ be padded with zeros to whole vectors; arrays over time are not padded. An array
 Weights [K, M] in pieces are stored sixteen columns after sixteen columns, as [M / 16 K, 16].
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

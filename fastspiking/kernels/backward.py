@@ -5,8 +5,6 @@ the block alone. It is added to the gradients of weights row by row, while it is
 sorted, and no adjoint of all steps is kept. Functions are called, not inlined, since copies take long to compile.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.arguments import KeptAdjoints, Room, States

@@ -3,8 +3,6 @@
 Arrays are described in `arguments`. All functions of a step are inlined, so that its numbers stay in registers.
 """
 
-from __future__ import annotations
-
 from fastspiking.kernels.codes import ALL_TO_ALL, inner_backward, row_backward
 from fastspiking.kernels.events import unpack_row
 from fastspiking.kernels.prefetch import ask_row_to_read

@@ -4,8 +4,6 @@ Legend: T steps, B samples, N inputs. Results are packed events: those of step t
 index[indptr[r]:indptr[r + 1]].
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 

@@ -6,8 +6,6 @@ operation is contracted or reordered, so rounding is torch's. An innermost loop 
 vectorises it. Rows are passed by number: views of them would be reference-counted and cost as much as a step.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numba

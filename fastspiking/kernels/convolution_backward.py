@@ -4,8 +4,6 @@ Letters are those of `images`. The gradient of weights is summed over the events
 where that takes fewer products.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Convolutions, with max pooling, of images whose non-zero values are given as events; letters are in `images`."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.codes import entry, inner, row

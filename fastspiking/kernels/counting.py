@@ -1,7 +1,5 @@
 """Counts of events and of the synapses that they reach, row by row; row t * B + b is step t of sample b."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.bins import count_ones

@@ -6,8 +6,6 @@ then contiguous. Samples are taken in groups, whose events are sorted by input. 
 (backward) are taken together as fit into a core's cache.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -3,8 +3,6 @@
 Events of row r are index[indptr[r]:indptr[r + 1]], with as many values; `value` of size 0 means ones.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 

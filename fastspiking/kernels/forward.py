@@ -4,8 +4,6 @@ A block is so small that its states stay in the core's nearest cache, and the sp
 in the second. Arrays are described in `arguments`; row r = t B + b of an array over time is step t of sample b.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.arguments import Added

@@ -4,8 +4,6 @@ Polynomials are those of Cephes (Moshier 1989, Methods and Programs for Mathemat
 and sums where the processor has them. None has a branch, since a loop with a branch is not vectorised.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numba

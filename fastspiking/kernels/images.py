@@ -5,8 +5,6 @@ pixels without pooling). An image is stored flat, [C H W] or [F P]. Inside a loo
 weights of one event are a row; rows of filters are padded with zeros to whole vectors.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The gradient of a maximum over time: every step that attains the maximum gets an equal share."""
 
-from __future__ import annotations
-
 from fastspiking.kernels.codes import loop_backward
 
 

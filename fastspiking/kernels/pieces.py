@@ -4,8 +4,6 @@ Weights and their gradients are one line of pieces: of the first 32 neurons [K, 
 are made in the order of `forward` and `backward`, so bits are the same. Letters are those of `arguments`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.codes import loop, loop_backward, row, row_backward

@@ -1,7 +1,5 @@
 """Prefetching of rows: arrays over time are read or written once, in memory far from the core."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from llvmlite import ir

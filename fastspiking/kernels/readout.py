@@ -10,8 +10,6 @@ If g[t] equals g[t+1], as for a loss of a sum over time, W^T g[t] is known alrea
 a loss of the largest or the last potential, so is the product. All other products are computed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.arguments import ReadoutRows

@@ -1,7 +1,5 @@
 """Surrogate derivatives of the shapes that the loops know by name: atan, fast sigmoid and triangle."""
 
-from __future__ import annotations
-
 from fastspiking.kernels.codes import ATAN, FAST_SIGMOID, row_backward
 from fastspiking.kernels.vectors import spread, where_above
 

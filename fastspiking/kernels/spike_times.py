@@ -5,8 +5,6 @@ and time constants are in steps. The equations are in `sgbench.networks.event_si
 tau_syn and threshold; potential u and current i follow tau_mem u' = i - u and tau_syn i' = -i.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

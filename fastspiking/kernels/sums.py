@@ -1,7 +1,5 @@
 """Sums of the backward pass: adjoints times weights, and adjoints added to the rows of weight gradients."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.kernels.codes import inner_backward, row_backward

@@ -5,8 +5,6 @@ long it is and whether its arrays overlap. The argument `kind` of a function is 
 type alone, so that one function serves all widths. Only functions named `_part` check the end of a row.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Independent random generators for each purpose, all derived from a run's seed."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Literal
 

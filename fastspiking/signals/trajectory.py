@@ -4,8 +4,6 @@ T is the number of time steps, B the batch size, N of neurons, C of classes or o
 `lengths` holds the valid steps of each sample: losses, rates and counts ignore later steps, which are padding.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 

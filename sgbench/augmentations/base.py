@@ -1,7 +1,5 @@
 """The base class of augmentations, which change training samples at random in each epoch."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

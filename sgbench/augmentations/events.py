@@ -1,7 +1,5 @@
 """The augmentation of recorded spikes: random shifts, jitter, deletion, stretching, mirroring, crops and noise."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, NamedTuple
 

@@ -1,7 +1,5 @@
 """Reads the words of each command and prints its answer, one thin file a command."""
 
-from __future__ import annotations
-
 import _signal  # pyright: ignore[reportMissingImports]  # built in; importing `signal` takes milliseconds
 import os
 import sys

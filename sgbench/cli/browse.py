@@ -1,7 +1,5 @@
 """`sgbench list` and `sgbench show`: the catalogue, read without importing its classes."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`sgbench calibrate`: the width at which a recurrent network passes its gradient on through a few steps."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lists the commands, options, values, entries and overrides that may complete a typed line, for shells."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """`sgbench energy validate | train | decide | meter`: prices beside measurements, and what this machine spent."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import subprocess

@@ -1,7 +1,5 @@
 """`sgbench energy list | price | explain | fit`: the targets, and what one record costs on them."""
 
-from __future__ import annotations
-
 import argparse
 import textwrap
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """`sgbench energy rank`: methods and matched networks without spikes, and whether prices change their order."""
 
-from __future__ import annotations
-
 import argparse
 import math
 from collections.abc import Iterator, Sequence

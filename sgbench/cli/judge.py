@@ -1,7 +1,5 @@
 """`sgbench judge`: test whether a surrogate is better than, equal to or worse than known ones."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The command `sgbench`; each subcommand imports what it needs only when it runs."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """`sgbench recommend`: the surrogate, width and settings to use for a network, and how sure the advice is."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

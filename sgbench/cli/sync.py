@@ -1,7 +1,5 @@
 """`sgbench sync`: fill a logger from the records of runs."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

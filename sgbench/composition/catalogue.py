@@ -1,7 +1,5 @@
 """The catalogue: `conf/` read as plain text, without importing what it names."""
 
-from __future__ import annotations
-
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping

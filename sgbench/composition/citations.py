@@ -1,7 +1,5 @@
 """Writes BibTeX of catalogue entries: a paper or a version of software for each source that an entry names."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 import unicodedata

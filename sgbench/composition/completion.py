@@ -1,7 +1,5 @@
 """Completes the overrides of a run as they are typed, and holds the script by which each shell asks for it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """Composes overrides of the command line into a checked `RunSpec`, before torch is loaded."""
 
-from __future__ import annotations
-
 import copy
 import math
 import re

@@ -1,7 +1,5 @@
 """Reads the facts that a data set's YAML file states, without loading the data or its library."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

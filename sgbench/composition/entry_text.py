@@ -1,7 +1,5 @@
 """Describes an entry of the catalogue: as text for people, and as a dictionary for JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ the tree that sgbench's own files and the command line's overrides alone give. S
 Hydra's ways (a package header, a list of defaults, a group) a file has reached a key.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Evaluates formulas of named numbers, which convert a library's parameters to those of this package."""
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

@@ -1,7 +1,5 @@
 """Checks Hydra's own flags of `sgbench run`, such as `--cfg job`, which show something and run nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

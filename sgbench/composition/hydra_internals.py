@@ -4,8 +4,6 @@
 must not import sgbench.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path

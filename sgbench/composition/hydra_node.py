@@ -1,7 +1,5 @@
 """Checks the classes that Hydra's own settings name: only those of installed plugins are allowed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

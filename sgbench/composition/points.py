@@ -1,7 +1,5 @@
 """Lists the points of a sweep beside its grid: zipped values, lists of overrides, random and Sobol points."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

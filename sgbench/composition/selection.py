@@ -1,7 +1,5 @@
 """Filters the entries that `sgbench list` shows, by the facts that their YAML files declare."""
 
-from __future__ import annotations
-
 import argparse
 from collections import Counter
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Refuses YAML files whose aliases (`*name`) unfold to far more values than the file has characters."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain

@@ -1,7 +1,5 @@
 """Removes choices and settings that have no effect, before a method gets its name from the rest."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reads the overrides of a command line with Hydra's parser, and refuses in one line what it cannot use."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The adding task: is the sum of two marked numbers of a sequence above 1?"""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """ASL-DVS: hand signs of letters before an event camera."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The bracket task: which kind of bracket may be closed next?"""
 
-from __future__ import annotations
-
 import numpy as np
 
 from sgbench.datasets.generated import Numbers

@@ -1,7 +1,5 @@
 """Braille letters felt by a fingertip, as pressures and as changes of pressure."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Splits for data sets without official ones: they follow from file names, so are the same on every machine."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 

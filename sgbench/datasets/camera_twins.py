@@ -1,7 +1,5 @@
 """Fashion-MNIST seen by a simulated event camera, in the formats of N-MNIST and of CIFAR10-DVS."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checks of loaded samples against what their data set declares; the first difference raises one line."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """CIFAR10-DVS: pictures moved before an event camera."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

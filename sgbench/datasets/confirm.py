@@ -1,7 +1,5 @@
 """Confirmations of data sets without a published checksum: sizes and checksums from a user who has the files."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath

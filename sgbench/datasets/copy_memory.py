@@ -1,7 +1,5 @@
 """The copy-memory task: repeat a few symbols after a silence."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.signals.trajectory import UNLABELLED

@@ -1,7 +1,5 @@
 """The delayed-response task: name the cue, or compare it with a second one, after a silence."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from sgbench.datasets.generated import Numbers, permutation, whole

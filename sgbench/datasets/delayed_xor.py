@@ -1,7 +1,5 @@
 """The delayed exclusive or: do two windows have different firing rates?"""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

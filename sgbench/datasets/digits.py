@@ -1,7 +1,5 @@
 """Handwritten digits, bundled with scikit-learn."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Downloads of a data set's files: resumed after an interruption, and verified by their published checksums."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import json

@@ -1,7 +1,5 @@
 """DVS128 Gesture: arm and hand movements before an event camera."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path

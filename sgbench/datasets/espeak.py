@@ -1,7 +1,5 @@
 """Words spoken by the speech synthesiser espeak-ng."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A simulated event camera: each pixel sends an event when its log intensity has changed by a threshold."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The base class of data sets of recorded spikes: original files, splits, and a prepared copy mapped from disk."""
 
-from __future__ import annotations
-
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping

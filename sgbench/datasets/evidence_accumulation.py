@@ -1,7 +1,5 @@
 """The evidence-accumulation task: on which side were more cues?"""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Fashion-MNIST: pictures of clothes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

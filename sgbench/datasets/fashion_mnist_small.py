@@ -1,7 +1,5 @@
 """A part of Fashion-MNIST that trains in seconds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Finding and reading the files of a data set, packed or not."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence

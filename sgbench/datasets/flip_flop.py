@@ -1,7 +1,5 @@
 """The flip-flop task: pulses set bits, and the state of all bits is asked for in every step."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastspiking.signals.trajectory import UNLABELLED

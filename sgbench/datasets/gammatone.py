@@ -1,7 +1,5 @@
 """Sound to spikes: a bank of gammatone filters, compression, and leaky integrate-and-fire neurons."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The base class of MNIST and data sets in its format: four idx files of images and labels."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import struct

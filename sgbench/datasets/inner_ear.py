@@ -1,7 +1,5 @@
 """Sound to spikes of hundreds of channels: envelopes of gammatone bands, computed in the frequency domain."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

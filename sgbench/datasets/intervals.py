@@ -1,7 +1,5 @@
 """The interval task: which of several times lies between two volleys of spikes?"""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

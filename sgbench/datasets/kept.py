@@ -1,7 +1,5 @@
 """The encoded samples of a whole split, kept in memory from epoch to epoch if encoding is not random."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The Mackey-Glass task: predict a chaotic series."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

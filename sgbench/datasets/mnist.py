@@ -1,7 +1,5 @@
 """MNIST: handwritten digits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """N-Caltech101: pictures of 101 kinds of objects, recorded by a moving event camera."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """N-MNIST: handwritten digits recorded by a moving event camera."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar

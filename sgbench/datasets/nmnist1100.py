@@ -1,7 +1,5 @@
 """The first 1100 recordings of N-MNIST."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from sgbench.datasets.event_files import FileToFetch

@@ -1,7 +1,5 @@
 """A data set of the user's own, in the files that `sgbench data add` and `sgbench.benchmark` write."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A part of a split, for quick trials with a large data set."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The pattern-generation task: turn a fixed noisy spike pattern into smooth curves."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

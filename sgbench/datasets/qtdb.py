@@ -1,7 +1,5 @@
 """Electrocardiograms as events, with the wave of the heartbeat in each step as target."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar

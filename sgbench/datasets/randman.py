@@ -1,7 +1,5 @@
 """The Randman task: spike times that are points on smooth random manifolds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The memorisation task: random spike patterns with random labels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

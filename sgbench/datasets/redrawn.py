@@ -1,7 +1,5 @@
 """Data sets as a run draws them: new samples, or the same samples divided anew among the splits by a seed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

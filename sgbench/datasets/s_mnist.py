@@ -1,7 +1,5 @@
 """Spiking sequential MNIST: images read pixel by pixel, with a spike where the grey value crosses a threshold."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar

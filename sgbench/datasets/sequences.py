@@ -1,7 +1,5 @@
 """Images as sequences of pixels, in the order of rows or in a fixed random order."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Spiking Heidelberg Digits: spoken digits as spikes of an artificial cochlea."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar

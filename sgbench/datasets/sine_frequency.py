@@ -1,7 +1,5 @@
 """The frequency task: which of several frequencies has a noisy sine?"""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

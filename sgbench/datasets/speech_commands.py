@@ -1,7 +1,5 @@
 """Speech Commands: spoken words, converted to spikes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path

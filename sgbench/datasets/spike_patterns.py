@@ -1,7 +1,5 @@
 """The spike-train matching task: answer a fixed noisy spike pattern with given output spikes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The base class of data sets of spoken words: one .wav file a sample, converted to spikes."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Digits in two languages, spoken by a speech synthesiser and converted to spikes, in the format of SHD."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

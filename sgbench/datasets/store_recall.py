@@ -1,7 +1,5 @@
 """The store-recall task: remember a bit until it is asked for."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """The base class of tasks on sequences of symbols, each a group of channels that fires while the symbol lasts."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The temporal-order task: in which order came two symbols, among others without meaning?"""
 
-from __future__ import annotations
-
 import numpy as np
 
 from sgbench.datasets.generated import Numbers, permutation, whole

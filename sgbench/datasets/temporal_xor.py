@@ -1,7 +1,5 @@
 """The exclusive or of two spike times."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

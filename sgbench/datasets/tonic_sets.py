@@ -1,7 +1,5 @@
 """Data sets of the library tonic, by their names there; tonic is imported only when one is chosen."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import inspect

@@ -1,7 +1,5 @@
 """Measure the firing of a layer, and its potentials relative to the surrogate."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

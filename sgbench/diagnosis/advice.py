@@ -1,7 +1,5 @@
 """Turn the values of a diagnosis into sentences, each with a remedy as overrides or code."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Legend: P weights of a layer.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal

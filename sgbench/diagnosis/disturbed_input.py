@@ -7,8 +7,6 @@ size does not matter. Steps after a sample's end stay empty.
 Legend: T steps, B samples, N channels.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Each function returns a disturbed copy and leaves the network unchanged.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -7,8 +7,6 @@ its gradient is what a surrogate gradient estimates.
 Legend: T steps, Z patterns, N neurons, P weights.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple

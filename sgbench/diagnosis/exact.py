@@ -1,7 +1,5 @@
 """Compare a surrogate's gradient with the exact one, on tiny networks whose spike patterns are all enumerated."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Legend: T steps, B samples, N neurons, C currents of a neuron, P weights of a layer.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

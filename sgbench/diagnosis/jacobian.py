@@ -6,8 +6,6 @@ as its derivative. For a leaky layer with recurrent weights V and a detached res
 .. math:: J = \beta I + V \, \mathrm{diag}(\psi(u[t - 1]))
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -3,8 +3,6 @@
 Legend: P weights of all layers.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Classify a recurrent network before training into one of three levels by its passing steps."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 Level = Literal["fine", "short dependencies only", "fails"]

@@ -1,7 +1,5 @@
 """Diagnose any torch network of spiking layers of snnTorch or sgbench, as its author wrote it."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import math

@@ -1,7 +1,5 @@
 """Diagnose a network with one set of weights by the chosen panels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace

@@ -3,8 +3,6 @@
 Legend: T steps, B samples, N neurons, u potential minus threshold, psi slope of the surrogate.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Replace the spikes of a network by the surrogate's primitive, or by given spikes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import ClassVar

@@ -3,8 +3,6 @@
 Training is undisturbed: this is robustness at test time, measured on validation data.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

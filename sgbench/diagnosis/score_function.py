@@ -3,8 +3,6 @@
 Legend: B samples, K draws a sample, P weights.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

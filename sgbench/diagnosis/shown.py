@@ -1,7 +1,5 @@
 """A diagnosis that prints as a short table, and is drawn in a notebook."""
 
-from __future__ import annotations
-
 import textwrap
 from typing import Any
 

@@ -3,8 +3,6 @@
 Legend: T steps, B samples, N neurons, C currents of a neuron.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Measure the statistics by which adaptive surrogates choose their width: spread of potentials, and gradients."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

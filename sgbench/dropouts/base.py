@@ -1,7 +1,5 @@
 """The interface of dropouts: which spikes between layers are dropped in training."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

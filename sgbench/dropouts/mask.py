@@ -1,7 +1,5 @@
 """Modules that drop a part of the spikes on their way to one layer."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

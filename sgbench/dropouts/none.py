@@ -1,7 +1,5 @@
 """No dropout."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from sgbench.dropouts.base import Dropout

@@ -1,7 +1,5 @@
 """The base class of encoders, which turn a data set's samples into input over time, and functions they share."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal

@@ -1,7 +1,5 @@
 """The encoder of recorded spikes into time steps, at most one spike a step."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The burst encoder: a larger value has more spikes, closer together, from the first step on."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

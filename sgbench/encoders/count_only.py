@@ -1,7 +1,5 @@
 """The control encoder that removes all information in time: each channel's mean in every step."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

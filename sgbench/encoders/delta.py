@@ -1,7 +1,5 @@
 """The delta encoder: a spike where a trace has changed since the previous step."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from torch import Tensor

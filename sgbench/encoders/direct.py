@@ -1,7 +1,5 @@
 """The direct encoder: real-valued input, the same value in every step or the trace itself."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

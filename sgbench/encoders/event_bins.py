@@ -1,7 +1,5 @@
 """The encoder of recorded spikes into time steps, with optional counts, pooling and merged polarities."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 

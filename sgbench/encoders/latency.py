@@ -1,7 +1,5 @@
 """The latency encoder: one spike per channel, the earlier the larger the value."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The level-crossing encoder: a trace is encoded by the levels that it crosses in each step."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The linear latency encoder: one spike per channel, whose time falls linearly with the value."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The phase encoder: the binary digits of a value, one in each phase of an oscillation."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

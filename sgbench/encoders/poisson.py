@@ -1,7 +1,5 @@
 """The Poisson encoder: spikes of a Poisson process whose rate is proportional to the value."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The population encoder: a value becomes the spike times of neurons with overlapping receptive fields."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The rate encoder: independent spikes with a probability proportional to the value."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The spike-time encoder: every channel has one spike, at a time that grows with its value."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The step-forward encoder: a baseline follows a trace in steps of one threshold, each of them a spike."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The control encoder that shuffles the time steps of traces."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """Operation counts of the matched ANN: the network of the same layers without spikes, for comparison."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from sgbench.energy.placement import synapse_count

@@ -1,7 +1,5 @@
 """Exact operation counts of spiking networks, accumulated over batches of real data."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from typing import Literal

@@ -1,7 +1,5 @@
 """The rate of events below which a spiking network needs less energy than the same network without spikes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Early decisions: accuracy and operations of a network that answers before a sample's end."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

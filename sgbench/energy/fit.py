@@ -1,7 +1,5 @@
 """Whether a network fits a chip: the cores and chips it takes, and the features that the chip lacks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Memory, sparsity and mean activity of a network, computed from its operation counts without any prices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Energy counters of this computer's processor (RAPL) and NVIDIA graphics cards (NVML)."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

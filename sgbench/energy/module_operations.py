@@ -1,7 +1,5 @@
 """Operation counts of one call of a torch module or function, added to the totals of its layer."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections import Counter

@@ -1,7 +1,5 @@
 """Operation counts of modules with a state: torch's recurrent ones, and the neurons of snnTorch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The metrics of the benchmark suite NeuroBench, computed from operation counts."""
 
-from __future__ import annotations
-
 from sgbench.energy.footprint import footprint
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, OpCounts, SynapseCounts

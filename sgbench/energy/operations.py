@@ -1,7 +1,5 @@
 """Counts of every operation with a possible price, in each layer of a network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

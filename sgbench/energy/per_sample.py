@@ -1,7 +1,5 @@
 """Events in each step of each sample, and counts of each sample, from which intervals of means are computed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import NamedTuple
 

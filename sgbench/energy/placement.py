@@ -1,7 +1,5 @@
 """Placement of layers on the cores of a chip, and the messages and hops of spikes between cores."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Operation counts of several seeds of one method, summed as if over one long test set."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Energy estimates: operation counts of a network times a target's prices of operations."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How far a ranking of methods by energy depends on the uncertain prices of operations."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The cost of a training: multiply-accumulates of its learning rule, measured seconds and memory."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

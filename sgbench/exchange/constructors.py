@@ -1,7 +1,5 @@
 """Makes neurons and networks with the parameters of another library, to the last bit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Writes neurons as code of other libraries, each with a class that runs one layer over all steps."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

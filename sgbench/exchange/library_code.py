@@ -1,7 +1,5 @@
 """Writes a network as a file of Python for another library, with its weights in a file beside it."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

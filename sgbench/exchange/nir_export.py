@@ -1,7 +1,5 @@
 """Converts a network to a graph of the Neuromorphic Intermediate Representation (NIR)."""
 
-from __future__ import annotations
-
 import importlib
 import types
 from typing import Any

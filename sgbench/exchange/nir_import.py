@@ -1,7 +1,5 @@
 """Builds a network from a graph of the Neuromorphic Intermediate Representation (NIR)."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Builds a network from the `state_dict` of a snnTorch network."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

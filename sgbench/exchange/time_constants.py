@@ -9,8 +9,6 @@ NIR states :math:`\tau \dot v = -v + R I` and leaves the step to the simulator. 
 the first is what snnTorch, Norse and NIR's own examples do.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

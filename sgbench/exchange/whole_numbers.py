@@ -1,7 +1,5 @@
 """Converts a network of quantised weights to integers for a chip, and runs it in integer arithmetic."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The interface of a firing, which replaces a surrogate's forward pass: what a neuron sends at a potential u."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Spikes drawn with a probability."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The base of firings that draw spikes with a probability."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import ClassVar
 

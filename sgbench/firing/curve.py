@@ -1,7 +1,5 @@
 """The integral of a surrogate's slope, scaled to 0..1, as an output: its slope, its checks, and its removal."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Spikes drawn by escape noise that does not depend on the surrogate."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

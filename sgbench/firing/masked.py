@@ -1,7 +1,5 @@
 """Analog values in place of some spikes while training."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """The surrogate's integral in place of spikes."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The step of a spiking neuron."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from sgbench.firing.base import Firing

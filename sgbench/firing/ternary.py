@@ -1,7 +1,5 @@
 """Spikes of both signs."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The interface of weight initialisations: fill a weight tensor from a random generator."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Protocol
 

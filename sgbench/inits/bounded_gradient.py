@@ -1,7 +1,5 @@
 """Recurrent weights, and the highest surrogate with which gradients cannot grow from step to step."""
 
-from __future__ import annotations
-
 from fastspiking.spec import LinearSpec
 from sgbench.inits.base import DrivenLayer
 from sgbench.inits.conditions import ConditionedInit, PotentialStep

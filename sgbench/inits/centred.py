@@ -1,7 +1,5 @@
 """Recurrent weights that keep the mean potential at threshold and match the variance of the input."""
 
-from __future__ import annotations
-
 from fastspiking.spec import LinearSpec
 from sgbench.inits.base import DrivenLayer
 from sgbench.inits.conditions import ConditionedInit

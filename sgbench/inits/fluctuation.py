@@ -1,7 +1,5 @@
 """Weights for a target mean and standard deviation of the membrane potential."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Normal weights."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

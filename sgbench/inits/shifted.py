@@ -1,7 +1,5 @@
 """Normal weights around a mean that is not 0."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

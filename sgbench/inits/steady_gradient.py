@@ -1,7 +1,5 @@
 """Recurrent weights, and the surrogate's width with which gradients keep their variance from step to step."""
 
-from __future__ import annotations
-
 from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError
 from sgbench.inits.base import DrivenLayer

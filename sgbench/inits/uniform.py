@@ -1,7 +1,5 @@
 """Uniform weights."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Fits a stored run to a chip, and compares its integer version with the simulation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

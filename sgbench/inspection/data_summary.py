@@ -1,7 +1,5 @@
 """Summarises the samples of a data set in a few lines."""
 
-from __future__ import annotations
-
 from fastspiking.signals.spike_trains import MICRO, SpikeTrains
 from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.base import DataSet, Samples, Split

@@ -1,7 +1,5 @@
 """Diagnoses the network of a run, given by its record or by overrides."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writes diagnoses as text: tables in columns, then advice."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sgbench.diagnosis.landscape import LoopSamples, Plane

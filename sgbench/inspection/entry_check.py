@@ -1,7 +1,5 @@
 """Checks a user's own entry against the contracts of its group, each failure with a remedy."""
 
-from __future__ import annotations
-
 import math
 import pickle
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Draws a neuron: its responses to a step of current and to a spike train, and its rate over the current."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Draws catalogue entries: the two curves of a surrogate, the responses of a neuron."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Measures the robustness of a finished run: the scores of its selected weights on disturbed validation data."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 import math

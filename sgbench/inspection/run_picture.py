@@ -1,7 +1,5 @@
 """Draws a run: learning curves of its record, and spikes and potentials of replayed samples."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Draws some samples of a data set: rasters, traces, images or points, with their classes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Measures the peak, area and width of a surrogate derivative numerically, with tolerances for declared values."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Rebuilds a run from its record, with its stored weights, or builds one from overrides."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Compares surrogates in a table and a picture, as the catalogue has them and at one width."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Mapping, Sequence

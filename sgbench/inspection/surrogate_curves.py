@@ -1,7 +1,5 @@
 """Computes the curves of a surrogate for pictures: samples, extents, the shown interval and a reference."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Collects facts about a surrogate (peak, area, widths), and writes them as text and for JSON."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

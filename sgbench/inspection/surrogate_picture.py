@@ -1,7 +1,5 @@
 """Draws a surrogate: its derivative and primitive, next to a reference."""
 
-from __future__ import annotations
-
 import textwrap
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The base classes of losses, which turn the readout's output over time into logits and one number."""
 
-from __future__ import annotations
-
 import copy
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Self

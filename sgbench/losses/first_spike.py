@@ -1,7 +1,5 @@
 """The first-spike loss: cross-entropy on the times of the outputs' first spikes."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

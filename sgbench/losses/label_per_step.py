@@ -1,7 +1,5 @@
 """The cross-entropy of every step with a class for that step."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

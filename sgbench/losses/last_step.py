@@ -1,7 +1,5 @@
 """The cross-entropy of the output in each sample's last step."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The cross-entropy of the mean output in a window at each sample's end."""
 
-from __future__ import annotations
-
 from sgbench.losses.base import WindowLoss
 
 

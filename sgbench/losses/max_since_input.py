@@ -1,7 +1,5 @@
 """The cross-entropy of each output's largest value since the first spike reached the readout."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fastspiking.peaks import largest

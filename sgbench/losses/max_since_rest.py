@@ -1,7 +1,5 @@
 """The cross-entropy of each output's largest value over time, with the initial 0 included."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fastspiking.peaks import largest

@@ -1,7 +1,5 @@
 """The mean squared error of the output in every step."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor

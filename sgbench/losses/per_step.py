@@ -1,7 +1,5 @@
 """The cross-entropy of every step's output with the sample's class."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The cross-entropy of the numbers of output spikes."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The cross-entropy of the outputs summed over time."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fastspiking.signals.trajectory import Trajectory, inside

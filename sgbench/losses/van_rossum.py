@@ -1,7 +1,5 @@
 """The van Rossum distance between output spikes and target spikes."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, ClassVar, Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """The cross-entropy of every step in a window at each sample's end."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The interface of networks, which hold all weights and connect layers over time."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The base of networks without spikes: chains of torch's layers, their input and their width."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from abc import abstractmethod

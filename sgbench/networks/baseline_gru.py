@@ -1,7 +1,5 @@
 """A baseline of gated recurrent units (GRU)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import nn

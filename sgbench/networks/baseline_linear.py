@@ -1,7 +1,5 @@
 """A linear baseline: a linear readout of the input."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fastspiking.signals.spikes import Signal, dense

@@ -1,7 +1,5 @@
 """A baseline of long short-term memory (LSTM)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import nn

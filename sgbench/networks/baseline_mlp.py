@@ -1,7 +1,5 @@
 """A baseline of rectified units (multilayer perceptron)."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 

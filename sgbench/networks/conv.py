@@ -1,7 +1,5 @@
 """Convolutional layers in a chain."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

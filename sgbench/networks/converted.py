@@ -1,7 +1,5 @@
 """A network that is trained on rates, and evaluated with integrate-and-fire neurons of the same weights."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import Any, ClassVar

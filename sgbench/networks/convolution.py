@@ -1,7 +1,5 @@
 """Layers of neurons whose weights are convolutions."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Chains of dense layers whose synapses have learnt delays."""
 
-from __future__ import annotations
-
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence

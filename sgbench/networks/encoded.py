@@ -1,7 +1,5 @@
 """A learnt spiking encoder of analogue input, before dense layers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sgbench.errors import require_choice, require_count, require_counts, require_flag

@@ -1,7 +1,5 @@
 """A network of current-based neurons, simulated from spike to spike and trained by EventProp."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

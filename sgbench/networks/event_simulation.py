@@ -25,8 +25,6 @@ Legend: B batch, K arrivals of a sample, N neurons, M spikes of a sample. Times 
 float64.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

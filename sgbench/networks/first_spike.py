@@ -1,7 +1,5 @@
 """A network whose neurons fire at most once, at times that have a closed form."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Layers of neurons with their feed-forward and recurrent weights, pooling, dropout and normalisation."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Chains of dense layers."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Pooling of flat images, and the image sizes of inputs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

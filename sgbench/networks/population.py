@@ -1,7 +1,5 @@
 """Layers in which each input drives its own population of neurons."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

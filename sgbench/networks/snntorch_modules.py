@@ -1,7 +1,5 @@
 """Tells snnTorch's spiking modules from others, and passes a gradient through their reset; needs no snnTorch."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from typing import Any, Literal

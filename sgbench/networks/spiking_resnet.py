@@ -1,7 +1,5 @@
 """Spike-element-wise residual networks (SEW ResNet)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 

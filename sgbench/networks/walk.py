@@ -3,8 +3,6 @@
 Legend: n steps of a window of time, B batch, N neurons, K inputs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Runs a user's network as its author wrote it, watches its spiking layers, and leaves it as it was."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The adaptive exponential integrate-and-fire neuron."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

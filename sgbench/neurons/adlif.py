@@ -1,7 +1,5 @@
 """The adaptive leaky integrate-and-fire neuron with an adaptation current."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The leaky neuron with an after-hyperpolarisation."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

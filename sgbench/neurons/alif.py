@@ -1,7 +1,5 @@
 """The leaky integrate-and-fire neuron with an adaptive threshold."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor

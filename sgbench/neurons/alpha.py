@@ -1,7 +1,5 @@
 """The leaky neuron whose response to a spike is an alpha function."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

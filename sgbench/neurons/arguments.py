@@ -1,7 +1,5 @@
 """Meaning, unit and range of arguments that many neurons share; checked here and added to their docstrings."""
 
-from __future__ import annotations
-
 import inspect
 import math
 import re

@@ -1,7 +1,5 @@
 """The interface of neurons: an elementwise step with explicit state; weights and recurrence are the network's."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from abc import ABC, abstractmethod

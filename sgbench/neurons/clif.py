@@ -1,7 +1,5 @@
 """The complementary leaky neuron."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The conductance-based leaky neuron."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

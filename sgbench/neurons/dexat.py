@@ -1,7 +1,5 @@
 """The leaky neuron whose threshold adapts on two time scales."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The leaky integrate-and-fire neuron with dendritic branches of different time constants."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The exponential integrate-and-fire neuron."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from sgbench.neurons.arguments import require_argument

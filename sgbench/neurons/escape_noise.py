@@ -1,7 +1,5 @@
 """The leaky neuron that fires by chance."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Resets and checks that gated neurons (GRU, LSTM) share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

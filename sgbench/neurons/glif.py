@@ -1,7 +1,5 @@
 """The gated leaky neuron."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from sgbench.errors import require_choice

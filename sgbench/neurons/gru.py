@@ -1,7 +1,5 @@
 """Gated recurrent units that spike: real gates with a thresholded value, and gates that are spikes."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Izhikevich's neuron."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import torch

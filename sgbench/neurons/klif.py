@@ -1,7 +1,5 @@
 """The leaky neuron with a scaled and rectified potential."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

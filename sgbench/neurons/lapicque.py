@@ -1,7 +1,5 @@
 """Lapicque's circuit: a resistor, a capacitor and a threshold."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fastspiking.spec import LinearSpec

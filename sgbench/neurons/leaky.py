@@ -1,7 +1,5 @@
 """The leaky integrate-and-fire neuron."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fastspiking.spec import LinearSpec

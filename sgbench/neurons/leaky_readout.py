@@ -1,7 +1,5 @@
 """The leaky integrator that does not fire."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, NamedTuple
 
 import torch

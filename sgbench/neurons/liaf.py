@@ -1,7 +1,5 @@
 """The leaky neuron that sends analog values."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Long short-term memories that spike: real gates with a thresholded output, and gates that are spikes."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, NamedTuple
 
 import torch

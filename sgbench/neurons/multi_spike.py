@@ -1,7 +1,5 @@
 """The leaky neuron that sends several spikes in one step."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

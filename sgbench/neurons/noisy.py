@@ -1,7 +1,5 @@
 """The leaky neuron with a noisy membrane."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

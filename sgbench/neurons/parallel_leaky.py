@@ -1,7 +1,5 @@
 """The leaky neuron over all time steps at once, with resets found by iteration to a fixed point."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The parallel spiking neurons: potentials are weighted sums of currents over time, without a reset."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The parallel spiking unit, which estimates its resets from the potential without reset."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

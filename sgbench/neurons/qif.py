@@ -1,7 +1,5 @@
 """The quadratic integrate-and-fire neuron."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Parameters of neurons: fixed or learnt, one per layer or one per neuron, always within their range."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

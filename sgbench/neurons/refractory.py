@@ -1,7 +1,5 @@
 """The leaky neuron with an absolute refractory period."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

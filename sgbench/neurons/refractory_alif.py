@@ -1,7 +1,5 @@
 """The neuron with an adaptive threshold that stays silent for some time after each spike."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

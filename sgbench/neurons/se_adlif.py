@@ -1,7 +1,5 @@
 """The adaptive leaky neuron, integrated by symplectic Euler."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The interface of neurons that take all time steps at once."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """The sigma-delta neuron."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

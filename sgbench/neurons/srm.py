@@ -1,7 +1,5 @@
 """The spike response model."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor

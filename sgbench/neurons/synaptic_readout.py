@@ -1,7 +1,5 @@
 """The leaky integrator of a synaptic current, which does not fire."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The exponential current of integrate-and-fire neurons (EIF, AdEx), which starts a spike."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

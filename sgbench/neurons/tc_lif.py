@@ -1,7 +1,5 @@
 """The two-compartment leaky integrate-and-fire neuron."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor

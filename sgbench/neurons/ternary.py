@@ -1,7 +1,5 @@
 """The leaky neuron with spikes of both signs."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState

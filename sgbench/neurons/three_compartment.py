@@ -1,7 +1,5 @@
 """The neuron with a basal dendrite, an apical dendrite and a soma."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The interface of normalisations of hidden layers' currents over time and batch."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

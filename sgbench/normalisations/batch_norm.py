@@ -1,7 +1,5 @@
 """Batch normalisation over time and batch."""
 
-from __future__ import annotations
-
 from sgbench.normalisations.base import Normalisation
 from sgbench.normalisations.normaliser import CurrentLayer, ScaledBatchNorm
 

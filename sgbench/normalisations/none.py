@@ -1,7 +1,5 @@
 """No normalisation."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from sgbench.normalisations.base import Normalisation

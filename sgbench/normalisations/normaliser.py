@@ -1,7 +1,5 @@
 """Modules that normalise the currents of one layer."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol

@@ -1,7 +1,5 @@
 """Batch normalisation over time and batch, scaled by the threshold."""
 
-from __future__ import annotations
-
 import torch
 
 from sgbench.errors import InputError, require_number

@@ -1,7 +1,5 @@
 """The optimiser SMORMS3: squared mean over root mean squared cubed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

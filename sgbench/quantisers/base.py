@@ -1,7 +1,5 @@
 """The interface of quantisers, which restrict weights to few values in training and in the test."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Weights as they are."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Weights that are rounded once training is over."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from sgbench.quantisers.uniform import Uniform

@@ -1,7 +1,5 @@
 """Weights of three values."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Weights of b bits on an even grid."""
 
-from __future__ import annotations
-
 import math
 
 import torch

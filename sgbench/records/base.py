@@ -1,7 +1,5 @@
 """The strict, frozen base classes and field types of all stored data."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 

@@ -3,8 +3,6 @@
 Passing steps are the sum of the surrogate's slopes over a sample's steps, through which recurrent gradients pass.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

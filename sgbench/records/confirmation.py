@@ -1,7 +1,5 @@
 """A user's confirmation of a data set's sizes and checksums, for a maintainer to accept."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints

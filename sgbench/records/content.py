@@ -1,7 +1,5 @@
 """The fields of the record of one run."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, ClassVar, Literal, get_args
 

@@ -1,7 +1,5 @@
 """Crash-safe writing of files, and strict reading of untrusted JSON files."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

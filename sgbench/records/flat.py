@@ -1,7 +1,5 @@
 """A record as one flat dictionary, in which every logger receives it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.records.content import EpochScores, Scores

@@ -1,7 +1,5 @@
 """The id of a method: a hash of its choices and settings that later options do not change."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

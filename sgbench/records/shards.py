@@ -1,7 +1,5 @@
 """A reader of a study's shards, untrusted xz files with one record a line."""
 
-from __future__ import annotations
-
 import lzma
 from pathlib import Path
 from typing import Any

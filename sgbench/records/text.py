@@ -1,7 +1,5 @@
 """Field types for untrusted text: letters, digits and little punctuation, so that no program can interpret it."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 

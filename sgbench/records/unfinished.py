@@ -4,8 +4,6 @@ A writer locks its temporary file or folder, and the system releases the lock wh
 temporary file without a lock was abandoned.
 """
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import os

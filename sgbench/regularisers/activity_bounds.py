@@ -1,7 +1,5 @@
 """A penalty on spike counts below a lower and above an upper bound."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """The interface of regularisers: penalties on activity."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

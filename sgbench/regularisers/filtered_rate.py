@@ -1,7 +1,5 @@
 """A penalty on the distance of filtered firing rates from a target, in every step."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

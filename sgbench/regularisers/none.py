@@ -1,7 +1,5 @@
 """No penalty."""
 
-from __future__ import annotations
-
 from fastspiking.signals.trajectory import Trajectory
 from sgbench.regularisers.base import Regulariser
 

@@ -1,7 +1,5 @@
 """Penalties on the total number of spikes and on the squared spikes of each neuron."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

@@ -4,8 +4,6 @@ A row is updated operation by operation as torch's optimiser updates a single ne
 P weights of each.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar

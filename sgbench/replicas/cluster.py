@@ -1,7 +1,5 @@
 """Groups of a sweep's points as jobs of a cluster: submitted, followed by progress files, resubmitted if lost."""
 
-from __future__ import annotations
-
 import secrets
 import shutil
 import threading

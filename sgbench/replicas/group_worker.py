@@ -1,7 +1,5 @@
 """Training of a group of a sweep's points in one process, from their folders to their records."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import time

@@ -1,7 +1,5 @@
 """Grouping of a sweep's points that can be trained in one process, and reasons why others cannot."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

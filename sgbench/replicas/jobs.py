@@ -3,8 +3,6 @@
 A job can receive a cluster's signals only after it is unpickled, so torch, which takes seconds, is imported later.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

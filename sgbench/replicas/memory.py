@@ -1,7 +1,5 @@
 """Estimates of the memory of replicas, and of how many fit into memory."""
 
-from __future__ import annotations
-
 import math
 
 from sgbench.networks.base import Network

@@ -1,7 +1,5 @@
 """Messages of a worker to its sweep; without torch, so that a job can write them before it is imported."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 

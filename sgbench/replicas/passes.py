@@ -1,7 +1,5 @@
 """Stacked passes of replicas in lockstep: forward, loss and backward of all members at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

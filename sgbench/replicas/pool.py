@@ -1,7 +1,5 @@
 """Groups of a sweep's points in processes of this machine, one for each core."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import sys

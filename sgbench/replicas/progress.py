@@ -1,7 +1,5 @@
 """The progress file of a cluster's job, which the job overwrites and the sweep reads, in place of a pipe."""
 
-from __future__ import annotations
-
 import json
 import logging
 import time

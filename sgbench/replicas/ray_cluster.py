@@ -1,7 +1,5 @@
 """Groups of replicas as tasks of Ray, on this machine or on a running cluster."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

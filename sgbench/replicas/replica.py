@@ -1,7 +1,5 @@
 """One run that shares its process with others: its folder, checkpoint and record."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import time

@@ -1,7 +1,5 @@
 """Groups of replicas as jobs of SLURM, submitted as arrays by submitit."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A group of replicas as a job of SLURM, which is queued again if SLURM ends it early."""
 
-from __future__ import annotations
-
 import os
 import signal
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The weights of many networks of equal shapes as rows of one matrix, which one batched optimiser updates."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator, Sequence

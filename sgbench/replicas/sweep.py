@@ -1,7 +1,5 @@
 """A whole sweep: finished points are skipped, and the others run as replicas."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

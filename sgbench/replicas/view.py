@@ -1,7 +1,5 @@
 """Display of a sweep's progress: a line for each point that ends, and a table that is redrawn where possible."""
 
-from __future__ import annotations
-
 import io
 import math
 import time

@@ -1,7 +1,5 @@
 """The machine or cluster that runs a sweep's groups: this machine, SLURM or Ray, and its settings."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """One process of a sweep, which runs a group of replicas, or points one by one."""
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

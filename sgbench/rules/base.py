@@ -1,7 +1,5 @@
 """The interface of learning rules: add to `.grad` and yield; the training loop then clips and steps."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from abc import ABC, abstractmethod

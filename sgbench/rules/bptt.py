@@ -1,7 +1,5 @@
 """Back-propagation through time, full or truncated."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

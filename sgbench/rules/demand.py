@@ -1,7 +1,5 @@
 """The cost of learning by a rule: numbers stored, products computed, and signals of other neurons needed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

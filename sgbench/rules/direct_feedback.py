@@ -1,7 +1,5 @@
 """Random feedback from the output directly to each hidden layer: DFA, sDFA, DRTP, ETLP and eRBP."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Eligibility propagation (e-prop)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

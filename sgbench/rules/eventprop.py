@@ -3,8 +3,6 @@ r"""EventProp on a grid of time steps: gradients of spike times, without a surro
 Legend: T steps, B batch, N neurons, C outputs, K inputs.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Back-propagation through time with fixed random weights in the backward pass."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

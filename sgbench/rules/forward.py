@@ -6,8 +6,6 @@ signals for each layer's spikes; eligibility traces carry the influence of earli
 Legend: n steps of a window, B batch, N neurons, C outputs.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The forward gradient: projections of the gradient on random directions, by one forward pass for each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 

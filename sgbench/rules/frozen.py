@@ -1,7 +1,5 @@
 """A control in which hidden weights, or all weights, keep their initial values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

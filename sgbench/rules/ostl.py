@@ -1,7 +1,5 @@
 """Exact gradients over time within each layer, and errors between layers within a step (OSTL, OTTT)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

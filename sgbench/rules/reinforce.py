@@ -1,7 +1,5 @@
 """The score-function estimate of the gradient of an expected loss (REINFORCE), for neurons with random spikes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial

@@ -3,8 +3,6 @@
 Legend: P weights, B batch, N neurons of one layer, V recurrent weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """A rule with traces of both sides of a synapse: spikes before, and surrogate slopes before (S-TLLR)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

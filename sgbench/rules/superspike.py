@@ -1,7 +1,5 @@
 """SuperSpike: a three-factor rule that learns spike trains."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

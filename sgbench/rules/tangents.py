@@ -1,7 +1,5 @@
 """A network's pass as a function of its weights, for forward-mode differentiation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The interface of learning rate schedules: factors on the optimiser's own learning rate."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple

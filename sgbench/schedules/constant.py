@@ -1,7 +1,5 @@
 """The learning rate as the optimiser has it."""
 
-from __future__ import annotations
-
 from sgbench.schedules.base import Moment, RateSchedule
 
 

@@ -1,7 +1,5 @@
 """Cosine annealing, after an optional linear warm-up."""
 
-from __future__ import annotations
-
 from sgbench.errors import InputError, require_number
 from sgbench.schedules.base import Moment, RateSchedule, half_cosine
 

@@ -1,7 +1,5 @@
 """One cycle: the learning rate rises to the optimiser's own and falls far below it, batch by batch."""
 
-from __future__ import annotations
-
 from sgbench.errors import InputError, require_number
 from sgbench.schedules.base import Moment, RateSchedule, half_cosine
 

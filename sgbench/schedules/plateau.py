@@ -1,7 +1,5 @@
 """A learning rate that falls when validation no longer improves."""
 
-from __future__ import annotations
-
 import math
 
 from sgbench.errors import InputError, require_number

@@ -1,7 +1,5 @@
 """A learning rate that falls by the same factor at regular intervals."""
 
-from __future__ import annotations
-
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.schedules.base import Moment, RateSchedule
 

@@ -1,7 +1,5 @@
 """Compare methods over several tasks: interquartile mean, performance profile, ranks and critical difference."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

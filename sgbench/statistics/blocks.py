@@ -1,7 +1,5 @@
 """Contrasts of methods within seeds, with the paired or the pooled error."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Tests of difference and of equivalence (two one-sided tests), their verdict, and the seeds they need."""
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass

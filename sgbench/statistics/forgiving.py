@@ -1,7 +1,5 @@
 """How forgiving a method is: the share of its settings that come close to the best of all methods."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Mean and interval over the seeds of one method."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Sequence

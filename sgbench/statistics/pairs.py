@@ -1,7 +1,5 @@
 """Compare two methods over their seeds: differences, tests, and the correction for many comparisons."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

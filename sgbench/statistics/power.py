@@ -1,7 +1,5 @@
 """Power of tests over seeds, and the seeds that they need."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Random-effects analysis of one effect over several tasks, with a prediction interval for a new task."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Rank intervals of methods, and groups of methods that are not significantly different."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

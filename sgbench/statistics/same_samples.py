@@ -1,7 +1,5 @@
 """Compare two methods on the same test samples: the uncertainty due to the choice of the test set."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

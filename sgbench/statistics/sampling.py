@@ -1,7 +1,5 @@
 """Bounds on the wrong items of a population from a random sample (discovery sampling)."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Iterable

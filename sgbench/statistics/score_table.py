@@ -1,7 +1,5 @@
 """Complete tables of scores by method and seed, the input of the tests that pair or pool over seeds."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """Shares of runs that solve a task, with their intervals and exact tests of their differences."""
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass

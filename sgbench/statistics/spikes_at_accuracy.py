@@ -1,7 +1,5 @@
 """The spikes that a method needs to reach a given accuracy, relative to a reference."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Statistics over tried settings: the gain by tuning, and the sensitivity to settings."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The interface of a steepness schedule: how a surrogate's steepness changes in training."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from sgbench.errors import InputError, require_number

@@ -1,7 +1,5 @@
 """A stretch that follows half a cosine."""
 
-from __future__ import annotations
-
 import math
 
 from sgbench.steepness.base import Schedule, share

@@ -1,7 +1,5 @@
 """A stretch that changes by the same factor in each epoch."""
 
-from __future__ import annotations
-
 from sgbench.steepness.base import Schedule, share
 
 

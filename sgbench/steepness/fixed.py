@@ -1,7 +1,5 @@
 """A steepness that does not change in training."""
 
-from __future__ import annotations
-
 from sgbench.steepness.base import Steepness
 
 

@@ -1,7 +1,5 @@
 """A steepness that is a learnt parameter."""
 
-from __future__ import annotations
-
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
 

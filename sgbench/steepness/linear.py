@@ -1,7 +1,5 @@
 """A stretch that changes linearly."""
 
-from __future__ import annotations
-
 from sgbench.steepness.base import Schedule, share
 
 

@@ -1,7 +1,5 @@
 """Expand a block of a study into the Hydra overrides of its runs."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

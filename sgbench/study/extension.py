@@ -1,7 +1,5 @@
 """Extend a study to other tasks: a user's own data, or data sets of standard size."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

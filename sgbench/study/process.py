@@ -1,7 +1,5 @@
 """Let one study run in a runs folder, and let another terminal pause and continue it."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

@@ -1,7 +1,5 @@
 """Require that a study's file and the best settings of its earlier blocks are committed to git."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Run the blocks of a study: stored runs are not repeated, and a time limit ends after a whole group."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import time

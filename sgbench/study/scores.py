@@ -1,7 +1,5 @@
 """Convert the records of a study to plain numbers: one score for each run, by task, purpose, cell and seed."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Choose the best cell of each task of a block on validation, and store it for later blocks."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Mapping

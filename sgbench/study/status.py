@@ -1,7 +1,5 @@
 """The status of a study: stored, failed and missing runs of each block."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The derivative of an activation function of rate networks as a surrogate."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The fast sigmoid's slope, with gradients divided by a norm over the batch."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

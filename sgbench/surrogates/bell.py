@@ -1,7 +1,5 @@
 """Bell-shaped surrogates around the threshold: one form, with a width and a height."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The straight-through estimator."""
 
-from __future__ import annotations
-
 import math
 
 import torch

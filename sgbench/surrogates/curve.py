@@ -1,7 +1,5 @@
 """Peak, width, support, area and primitive of a slope given as a formula, measured numerically."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

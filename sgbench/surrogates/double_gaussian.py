@@ -1,7 +1,5 @@
 """The difference of two Gaussian slopes."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The parabolic slope."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """The slope of the exponential escape rate."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

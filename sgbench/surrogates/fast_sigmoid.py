@@ -1,7 +1,5 @@
 """The slope of the fast sigmoid."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

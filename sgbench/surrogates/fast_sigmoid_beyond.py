@@ -1,7 +1,5 @@
 """The fast sigmoid's slope, only above a border."""
 
-from __future__ import annotations
-
 import math
 
 import torch

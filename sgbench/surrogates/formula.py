@@ -1,7 +1,5 @@
 """A slope given as a formula."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Spikes as large as the potential, with an exponential slope below threshold."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The slope of a leaky rectifier."""
 
-from __future__ import annotations
-
 import math
 
 import torch

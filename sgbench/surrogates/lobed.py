@@ -1,7 +1,5 @@
 """Gaussian slopes with negative lobes."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from typing import ClassVar

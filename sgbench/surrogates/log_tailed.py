@@ -1,7 +1,5 @@
 """The slope of a rectifier with a logarithmic tail."""
 
-from __future__ import annotations
-
 import math
 
 import torch

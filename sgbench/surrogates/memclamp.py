@@ -1,7 +1,5 @@
 """The fast sigmoid's slope with the membrane clamped at threshold."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """A boxcar whose width follows the standard deviation of the layer's potentials in each step."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """A Gaussian slope with negative lobes beside it."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Several spikes per step, with a fast sigmoid's slope at each threshold."""
 
-from __future__ import annotations
-
 import math
 
 import torch

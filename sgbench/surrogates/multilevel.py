@@ -1,7 +1,5 @@
 """Several spikes per step, with slope 1 between none and all of them."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

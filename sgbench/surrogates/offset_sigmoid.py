@@ -1,7 +1,5 @@
 """The slope of tanh plus a constant."""
 
-from __future__ import annotations
-
 import math
 
 import torch

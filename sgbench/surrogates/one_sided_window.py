@@ -1,7 +1,5 @@
 """A slope of 1 above threshold and in a window just below it."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

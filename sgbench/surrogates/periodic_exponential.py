@@ -1,7 +1,5 @@
 """The exponential slope around every multiple of the threshold."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The boxcar slope with a leak."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """A bell whose tails fall with a chosen power."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

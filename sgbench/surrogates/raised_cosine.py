@@ -1,7 +1,5 @@
 """The raised cosine slope."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """The clipped linear slope."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The boxcar slope."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The slope of a sigmoid joined to a logarithm."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The two-sided exponential slope around another point than the threshold."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The slope that changes its sign at threshold."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The fast sigmoid's slope within a window."""
 
-from __future__ import annotations
-
 import math
 
 import torch

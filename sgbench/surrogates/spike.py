@@ -1,7 +1,5 @@
 """Spikes as functions of torch's autograd; a surrogate computes the forward and the backward pass."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import torch

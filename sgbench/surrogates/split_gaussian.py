@@ -1,7 +1,5 @@
 """The Gaussian slope with a width of its own on each side of the threshold."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """The slope of a square wave's Fourier series."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

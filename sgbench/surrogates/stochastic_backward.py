@@ -1,7 +1,5 @@
 """A slope of 1 above threshold and of random noise below."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

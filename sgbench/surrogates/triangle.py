@@ -1,7 +1,5 @@
 """The piecewise linear slope."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """Slopes made of comparisons, kept NaN where the potential is NaN."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The true gradient of a spike."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Waits for points of a sweep that another process runs, and runs those that it abandoned."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 

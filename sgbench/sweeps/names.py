@@ -1,7 +1,5 @@
 """Names the methods of a sweep by the settings in which its points differ."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from sgbench.composition.plan import RunPlan

@@ -1,7 +1,5 @@
 """Writes notes before a command runs: finished runs, settings without effect, runs that no board will rank."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Converts the results of a sweep to the numbers that its picture shows."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from sgbench.errors import InputError

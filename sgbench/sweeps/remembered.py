@@ -1,7 +1,5 @@
 """Stores the overrides of a sweep that was run with `group=NAME`, so that it is found again by that name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

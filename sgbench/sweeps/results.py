@@ -1,7 +1,5 @@
 """Reads the records of a sweep's runs and summarises them for each combination of settings."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Sequence

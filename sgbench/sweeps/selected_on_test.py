@@ -1,7 +1,5 @@
 """Describes by how much selecting epochs on the test set would have flattered runs, as a warning."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean

@@ -1,7 +1,5 @@
 """Writes the results of a sweep, as a table for people and as a dictionary for JSON."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """A table as LaTeX for a paper, with the rules of the package booktabs and all untrusted text escaped."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """A table as Markdown, with code spans, links and numbered notes below it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from sgbench.tables.table import Cell, Table

@@ -1,7 +1,5 @@
 """A base class of values that a notebook and a paper show as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sgbench.tables.html import as_html

@@ -1,7 +1,5 @@
 """A table as a plain value: the text, sort key and link of each cell."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Numbers as text, tables as aligned columns, and untrusted text made harmless."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """A table as files for computing: comma-separated values, and JSON."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Strategies by which a study chooses its next setting: at random, evenly spread, or from earlier scores."""
 
-from __future__ import annotations
-
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence

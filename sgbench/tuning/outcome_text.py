@@ -1,7 +1,5 @@
 """Summarises a search: the best of each study, AlgoPerf's score, and the setting that validation selects."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

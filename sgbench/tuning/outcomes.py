@@ -1,7 +1,5 @@
 """Reads the results of a search's settings from the records of their runs."""
 
-from __future__ import annotations
-
 import contextlib
 import statistics
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Compares the validation scores of a chosen setting's reporting seeds with those of the tuning seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

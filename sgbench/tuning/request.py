@@ -1,7 +1,5 @@
 """Checks the request for a search of settings before anything runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

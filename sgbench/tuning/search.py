@@ -1,7 +1,5 @@
 """Runs a search of settings in rounds: choose settings, run them, read their records."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Builds the search space of a method: intervals of the numbers that its protocol lets be searched."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

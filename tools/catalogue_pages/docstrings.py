@@ -1,7 +1,5 @@
 """Docstrings of the catalogue's classes as Markdown."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Pictures of entries as SVG files, each with the digest of its numbers inside."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The catalogue's pages about neurons: one each, and an index."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple

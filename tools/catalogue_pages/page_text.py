@@ -1,7 +1,5 @@
 """Text of the catalogue's pages: one per surrogate, an index, and one by library."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """`python -m tools.catalogue_pages.pages`: write docs/catalogue from the entries, as a build of the site does."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import sys

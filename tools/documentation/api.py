@@ -1,7 +1,5 @@
 """The reference pages: one for what `import sgbench` offers, one a room, each from docstrings by autodoc."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect

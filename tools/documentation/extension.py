@@ -1,7 +1,5 @@
 """Sphinx's extension of these docs: writes the generated pages, turns links, and copies files that links name."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path, PurePosixPath

@@ -1,7 +1,5 @@
 """`python -m tools.documentation.links DIR`: whether links of a site lead somewhere, and it loads its own alone."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Sphinx's writer of formulas: MathML made at build, which browsers draw without a script and without a network."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from latex2mathml.converter import convert

@@ -1,7 +1,5 @@
 """Links of the pages that leave docs/: to source code, boards, files of the catalogue and texts of the checkout."""
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass, field

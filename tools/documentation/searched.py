@@ -1,7 +1,5 @@
 """The documentation's part of the list behind the site's search: a line for each section and object."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

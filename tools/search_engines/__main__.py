@@ -8,8 +8,6 @@ its own optimiser, and compares losses, weights, logits, rates and scores with t
 batch and every pass. Some cases are chains of snnTorch's modules that `sgbench.accelerate` runs.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import logging

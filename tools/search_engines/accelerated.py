@@ -1,7 +1,5 @@
 """Networks of snnTorch's modules under `sgbench.accelerate`, compared with snnTorch's own loop as they learn."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

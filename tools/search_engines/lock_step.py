@@ -5,8 +5,6 @@ Each training is moved by its own optimiser, as the product builds it: torch's f
 made equal in their memory, which moves no version either: two ways of rounding part exponentially otherwise.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence

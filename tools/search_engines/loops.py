@@ -1,7 +1,5 @@
 """Where the loops of the generated engine come from in a search: run as Python, or compiled into a folder."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What came of one case of the search."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

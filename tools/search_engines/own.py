@@ -1,7 +1,5 @@
 """A neuron of somebody's own, which sets a tensor anew with each epoch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

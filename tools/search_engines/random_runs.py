@@ -1,7 +1,5 @@
 """Overrides of random runs, small enough to be trained several times a second."""
 
-from __future__ import annotations
-
 from functools import cache
 from random import Random
 

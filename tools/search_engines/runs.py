@@ -1,7 +1,5 @@
 """Runs: networks, neurons, rules and optimisers by overrides, on every engine that covers them and as replicas."""
 
-from __future__ import annotations
-
 import contextlib
 import tempfile
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ It needs `pip install wandb-workspaces` and an account; what it shows are keys o
 every run has in its summary (`logger=wandb`, or `sgbench sync --to wandb`).
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -7,8 +7,6 @@ checked before they are followed.
 Source: the file format's description, docs.inivation.com, AEDAT 4.0.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from pathlib import Path

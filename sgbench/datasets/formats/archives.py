@@ -1,7 +1,5 @@
 """Unpacking of untrusted archives: only plain files inside one folder, of limited size, and all or none of them."""
 
-from __future__ import annotations
-
 import shutil
 import stat
 import tarfile

@@ -1,7 +1,5 @@
 """A reader of the ATIS event camera's format with 40 bits an event, which N-MNIST and N-Caltech101 use."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A cache of prepared data sets on disk: each is written once, whole or not at all, within a limit of size."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

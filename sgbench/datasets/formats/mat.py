@@ -1,7 +1,5 @@
 """A reader of numeric arrays in MATLAB files of version 5; cells, structures and objects are refused unread."""
 
-from __future__ import annotations
-
 import math
 import struct
 import zlib

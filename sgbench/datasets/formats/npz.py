@@ -1,7 +1,5 @@
 """A strict reader of arrays in .npz files: nothing is unpickled, and sizes are checked before memory is used."""
 
-from __future__ import annotations
-
 import lzma
 import math
 import struct

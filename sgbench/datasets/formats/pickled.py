@@ -4,8 +4,6 @@ The standard library's unpickler is used, but this module answers every look-up 
 NumPy pickles arrays are replaced by functions of this module that build an array from bytes; others are refused.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import pickle

@@ -1,7 +1,5 @@
 """A strict reader of .wav files."""
 
-from __future__ import annotations
-
 import wave
 from pathlib import Path
 from typing import Any

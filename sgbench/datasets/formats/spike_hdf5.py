@@ -4,8 +4,6 @@ For each sample, `spikes/times` [s] and `spikes/units` (channels) hold a list of
 `extra/speaker` a speaker. Links out of the file, virtual and external data, references and strings are refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

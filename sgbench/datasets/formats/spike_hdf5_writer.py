@@ -1,7 +1,5 @@
 """A writer of spikes in the HDF5 layout of the Heidelberg data sets; the same spikes give the same bytes."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Decide on a candidate by regime, in interim analyses of more and more seeds with one level for them all."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

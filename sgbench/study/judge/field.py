@@ -1,7 +1,5 @@
 """Collect the stored runs of known surrogates, the shapes, that a candidate is judged against."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

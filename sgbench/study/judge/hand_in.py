@@ -1,7 +1,5 @@
 """Make submissions of a judged candidate, with the seeds that boards require."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sgbench.errors import InputError

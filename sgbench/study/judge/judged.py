@@ -1,7 +1,5 @@
 """Judge a candidate: run it, decide, and write the files of the verdict."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Write the verdict on a candidate as files: a page, a picture, a LaTeX table, and JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
