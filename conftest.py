@@ -1,7 +1,5 @@
 """Fixtures shared by all floors, and what makes thousands of tests quick and alike each time."""
 
-from __future__ import annotations
-
 import functools
 import gc
 import inspect

@@ -1,7 +1,5 @@
 """Put into the wheel what the checkout knows: its commit and address, what studies found, and all boards."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -5,8 +5,6 @@ for its own failure and abort. During the deletion of an object, Python drops th
 at once loses no stored file, since every file is written whole or not at all.
 """
 
-from __future__ import annotations
-
 from sgbench.cli import STOPPED, STOPPED_CODE, leave, take_over
 
 IS_HANDLER_OURS = take_over()  # before anything that takes long is imported

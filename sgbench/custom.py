@@ -1,7 +1,5 @@
 """Makes a surrogate from a function, to try it out before it becomes an entry of the catalogue."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Defines expected errors, whose messages name the thing and the remedy in one line, and checks of arguments."""
 
-from __future__ import annotations
-
 import errno
 import math
 import os

@@ -1,7 +1,5 @@
 """Answers to modules by the names that they had before they moved, for one release."""
 
-from __future__ import annotations
-
 import sys
 from importlib.machinery import ModuleSpec
 

@@ -1,7 +1,5 @@
 """Finds folders on this machine (catalogue, runs, data, caches), and reads environment variables."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """`python -m study`: in a clone, report a study, measure and plan what it needs, and put its runs on boards."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys

@@ -1,7 +1,5 @@
 """The answer of all studies: choices of `answer.yaml` with numbers of their results, and passages made of it."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Check whether a network without spikes follows a protocol and can be a baseline of its board."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from sgbench.composition.catalogue import Entry

@@ -1,7 +1,5 @@
 """Read the contents of boards, from records or from a registry: measured methods and their provenance."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

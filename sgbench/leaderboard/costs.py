@@ -1,7 +1,5 @@
 """Average a method's costs of one inference and of its training over its finished seeds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

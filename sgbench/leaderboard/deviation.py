@@ -1,7 +1,5 @@
 """Check whether a record is comparable: whether it follows its protocol except in what the protocol leaves free."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping

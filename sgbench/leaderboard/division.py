@@ -1,7 +1,5 @@
 """The division of a method, closed or open, by what it changes against the protocol's reference."""
 
-from __future__ import annotations
-
 from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, same

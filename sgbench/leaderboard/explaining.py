@@ -1,7 +1,5 @@
 """Explain in sentences how two methods of a board differ, from their records and stored predictions."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from sgbench.errors import InputError

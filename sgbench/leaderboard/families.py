@@ -1,7 +1,5 @@
 """Group methods with equal entries into families, and compare families over their settings and over tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass

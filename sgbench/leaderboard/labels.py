@@ -1,7 +1,5 @@
 """Write entries of methods with their parameters as short calls, e.g. atan(alpha=2)."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Compare the energy of methods with that of matched networks without spikes and of each other, over all prices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 

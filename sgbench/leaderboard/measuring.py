@@ -1,7 +1,5 @@
 """Read and measure a tree of records, a large one in parallel processes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial

@@ -1,7 +1,5 @@
 """Divides work among forked processes and receives their results."""
 
-from __future__ import annotations
-
 import gc
 import multiprocessing
 import sys

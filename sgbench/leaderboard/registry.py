@@ -1,7 +1,5 @@
 """The registry: the contents of all boards in one small file, shipped with the package in place of the records."""
 
-from __future__ import annotations
-
 import lzma
 import os
 import sys

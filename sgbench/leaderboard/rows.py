@@ -1,7 +1,5 @@
 """Make the rows of a board from records: one for each method, averaged over seeds, priced and ranked."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

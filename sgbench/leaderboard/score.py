@@ -1,7 +1,5 @@
 """The score that a board compares: accuracy, or the test loss of a task without classes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

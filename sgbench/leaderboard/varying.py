@@ -1,7 +1,5 @@
 """Find the settings in which the methods of a board differ, and those that they share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from sgbench.leaderboard.labels import call, surrogate_call

@@ -1,7 +1,5 @@
 """The scores of one split (accuracy, loss, firing rates), accumulated over its batches."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Lists the catalogue and shows entries in Python."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload

@@ -1,7 +1,5 @@
 """Loads records and boards in Python."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs a sweep in Python: checks every point, runs them side by side, and returns a table."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Holds the results of a sweep as a Python object, and draws sweeps and runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

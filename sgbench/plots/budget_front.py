@@ -1,7 +1,5 @@
 """Draw accuracy over energy under a budget, one panel for each task."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

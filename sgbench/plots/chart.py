@@ -1,7 +1,5 @@
 """A chart as a plain value: axes, series, and the text and link of each point."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

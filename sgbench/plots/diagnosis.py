@@ -1,7 +1,5 @@
 """Pictures of diagnoses: the gradient by layer and step, shares by layer, agreement with references."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Hash the numbers behind a picture, equally on every machine."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass

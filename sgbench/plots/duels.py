@@ -1,7 +1,5 @@
 """Build the forest plot of the front page: differences of two methods, one row for each board."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

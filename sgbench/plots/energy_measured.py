@@ -1,7 +1,5 @@
 """Draw predicted energies relative to measured ones, one row for each, grouped by target."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby

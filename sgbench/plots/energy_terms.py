@@ -1,7 +1,5 @@
 """Draw the terms of an energy by operation and layer, one bar for each target."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A number with an interval, as pictures draw it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

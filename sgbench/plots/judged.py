@@ -1,7 +1,5 @@
 """Draw a candidate surrogate and the known ones: each at its own best, and over widths, one row for each task."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Wrap long names of rows and in legends into lines, and shorten them if there are too few."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable
 

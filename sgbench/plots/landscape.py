@@ -1,7 +1,5 @@
 """Draw the loss along lines, around loops and over planes of weights, and comparisons with exact gradients."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

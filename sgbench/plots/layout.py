@@ -1,7 +1,5 @@
 """Lay out charts as coordinates and paths of an SVG, whose colours the page's style sheet sets."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Draw a sweep as heat maps, curves or dots, depending on its axes."""
 
-from __future__ import annotations
-
 import textwrap
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Draw accuracy over width or slope, one curve with its interval for each combination of the other axes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

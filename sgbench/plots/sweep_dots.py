@@ -1,7 +1,5 @@
 """Dots with intervals, one row for each combination of a sweep's axes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

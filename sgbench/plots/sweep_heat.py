@@ -1,7 +1,5 @@
 """Draw heat maps of a sweep: learning rate over width, one panel for each combination of the other axes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

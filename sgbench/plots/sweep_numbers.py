@@ -1,7 +1,5 @@
 """The numbers in a picture of a sweep: its axes, and the scores of each combination."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

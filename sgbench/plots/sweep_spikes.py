@@ -1,7 +1,5 @@
 """Draw validation scores over spikes per inference, one dot for each combination of a sweep."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """The recommendation for one network: settings with what they lost, and where it lies outside of what was run."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

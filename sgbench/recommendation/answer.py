@@ -1,7 +1,5 @@
 """The advice for each kind of network, with what its settings lost: the file that README, docs and site share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

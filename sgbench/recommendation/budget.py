@@ -1,7 +1,5 @@
 """Choose the shape, width, activity cost and bits with which a network keeps a budget of energy on a target."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

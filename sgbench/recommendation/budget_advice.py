@@ -1,7 +1,5 @@
 """A budget of energy, and the advice that keeps it, both with their text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

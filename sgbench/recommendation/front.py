@@ -1,7 +1,5 @@
 """The recommendations for each kind of network on the front page of the boards."""
 
-from __future__ import annotations
-
 from sgbench.leaderboard.site.beside import Advice
 from sgbench.recommendation.answer import NetworkAdvice, StudyAnswer, read_answer, shipped_answer
 

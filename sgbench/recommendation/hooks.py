@@ -1,7 +1,5 @@
 """Measure the spiking layers of a user's module of snnTorch in one forward pass, as its author wrote it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Evaluate advice under a budget by leaving each task out, and compare it with rounding after training."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

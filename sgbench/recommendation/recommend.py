@@ -1,7 +1,5 @@
 """Recommend a surrogate and its settings for a run or for a user's own network."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload

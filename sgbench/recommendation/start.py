@@ -1,7 +1,5 @@
 """Measure a network before training: depth, recurrence, spikes of each layer, and how its potentials lie."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

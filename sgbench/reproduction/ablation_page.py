@@ -1,7 +1,5 @@
 """The page of a reproduction's ablations, which explain missed figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

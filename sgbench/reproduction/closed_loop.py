@@ -1,7 +1,5 @@
 """Show that a surrogate gradient is no gradient: its integral around a closed loop of weights is not 0."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit

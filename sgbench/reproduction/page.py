@@ -1,7 +1,5 @@
 """Write the page of all reproductions, updated with the results of this machine."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple

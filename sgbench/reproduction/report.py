@@ -1,7 +1,5 @@
 """Published and measured figures side by side, as a table and as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

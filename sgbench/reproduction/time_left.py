@@ -1,7 +1,5 @@
 """Estimate how long a list of reproductions takes, from their stated times and the pace of finished runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sgbench.reproduction.definition import Reproduction

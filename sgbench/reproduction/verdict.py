@@ -1,7 +1,5 @@
 """Judge measured figures against published ones."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Mapping, Sequence

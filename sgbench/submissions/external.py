@@ -1,7 +1,5 @@
 """Makes a submission from the predictions of code outside the catalogue."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

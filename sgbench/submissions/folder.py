@@ -1,7 +1,5 @@
 """Lists the files of a submission's untrusted folder, and checks names, kinds and sizes before any is opened."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

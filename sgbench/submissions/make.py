@@ -1,7 +1,5 @@
 """Makes a submission: a folder with the finished runs of one method and the files that check them."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Finds text in records and logs that could act as markup on a page or as control characters in a terminal."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Checks that the numbers of a record are consistent, since it could have been written by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """Makes and checks the tuning log: the settings that were tried before one was submitted."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """Checks weights in the safetensors format without loading them: header, shapes, finite numbers."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """Accumulation of the gradients of several batches for one optimiser step."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Encoding of batches ahead of their use, in a process of their own, and in pinned memory for a CUDA device."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Files beside a record, which stores their hashes: test predictions as text, weights as safetensors."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

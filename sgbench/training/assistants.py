@@ -1,7 +1,5 @@
 """Helper processes that train on shares of each batch of a run: started, synchronised each epoch, and ended."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import signal

@@ -1,7 +1,5 @@
 """Construction of a run's objects from its spec: the one place where names become classes."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import inspect

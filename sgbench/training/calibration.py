@@ -4,8 +4,6 @@ Passing steps are the mean number of steps over which a layer passes gradient on
 measured with a seed that is not reported.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Checks that the parts of a run fit together, made before training."""
 
-from __future__ import annotations
-
 from sgbench.datasets.base import DataSet
 from sgbench.errors import InputError
 from sgbench.firing.base import Firing

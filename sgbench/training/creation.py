@@ -1,7 +1,5 @@
 """Creation of one object of the catalogue by its name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload

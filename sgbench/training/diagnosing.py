@@ -1,7 +1,5 @@
 """Diagnoses of a run during training: of its initial weights, after some epochs, and of its selected weights."""
 
-from __future__ import annotations
-
 import copy
 import logging
 from typing import Any

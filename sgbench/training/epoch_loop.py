@@ -1,7 +1,5 @@
 """The course of one training over its epochs, independent of what drives it: scores, curve and selection."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

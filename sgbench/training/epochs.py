@@ -1,7 +1,5 @@
 """Settings of a network that change with the epoch: steepness of surrogates, random generators, training mode."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Deferred checks on an accelerator that numbers of training steps are finite."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """Queries to the user's git about a checkout."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The cost of learning of a run's rule, and its agreement with back-propagation after each epoch."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A run that PyTorch Lightning's Trainer drives, with a user's callbacks and arguments (`trainer=lightning`)."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import logging

@@ -1,7 +1,5 @@
 """Lightning's callbacks that a run can have by name, for `trainer=lightning`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Peak and available memory of a process, and settings of the allocator and the garbage collector."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import gc

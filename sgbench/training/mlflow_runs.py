@@ -1,7 +1,5 @@
 """A logger to MLflow: curves, and the flat record as metrics, parameters and tags."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path

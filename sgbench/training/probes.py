@@ -1,7 +1,5 @@
 """Batches of validation data on which a run is diagnosed during training."""
 
-from __future__ import annotations
-
 import itertools
 
 from fastspiking.signals.trajectory import Batch

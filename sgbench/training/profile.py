@@ -3,8 +3,6 @@
 Parts are timed by wrapping methods of the run's objects, so a run without a profile is not slower.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

@@ -1,7 +1,5 @@
 """The folder of one run: its path, its stored record, its lock and its checkpoints."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """One run from spec to record; no failure loses what is stored."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

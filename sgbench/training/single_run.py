@@ -1,7 +1,5 @@
 """One run that has its process for itself, trained epoch by epoch from its last checkpoint to its record."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Copies of finished runs for loggers, made from their records where they are missing or incomplete."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training on several processes: each computes a share of every batch, and all step by the same gradient."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

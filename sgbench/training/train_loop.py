@@ -1,7 +1,5 @@
 """A training loop without a framework: gradients, clipping, optimiser steps, selection and early stopping."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol

@@ -1,7 +1,5 @@
 """Optimisers of torch without torch's compiler, whose import takes longer than a short run."""
 
-from __future__ import annotations
-
 import types
 
 import torch

@@ -1,7 +1,5 @@
 """Compares surrogates on a user's own data, in one call."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal

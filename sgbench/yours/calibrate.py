@@ -1,7 +1,5 @@
 """Chooses a surrogate's width by passing steps, for a run or for a user's own module."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Compares surrogates in a user's own torch module with snnTorch's neurons."""
 
-from __future__ import annotations
-
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

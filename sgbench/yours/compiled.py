@@ -1,7 +1,5 @@
 """Runs the neurons of a user's own torch network on the fast engine."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn

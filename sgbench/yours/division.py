@@ -1,7 +1,5 @@
 """Divides samples into training, validation and test, by class or by group."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

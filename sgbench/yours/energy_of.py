@@ -1,7 +1,5 @@
 """Computes the energy of a user's own network on every energy target, in one call."""
 
-from __future__ import annotations
-
 import functools
 from collections import Counter
 from collections.abc import Sequence

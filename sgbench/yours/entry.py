@@ -1,7 +1,5 @@
 """Writes the catalogue entry, experiment and protocol of a user's own data, as YAML."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Reads a user's data from `.npz` files, for `sgbench data add`."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Reads a user's data for their own network, unscaled and in any shape, and makes batches of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Shows the scores of surrogates in a user's own network as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

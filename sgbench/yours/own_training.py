@@ -1,7 +1,5 @@
 """Trains a user's own network with equal weights, batches and epochs for each surrogate."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

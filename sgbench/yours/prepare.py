@@ -1,7 +1,5 @@
 """Converts parts of a user's data to checked samples in three splits, with notes on every decision."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Converts a user's data to the samples of a data set: packed spikes, or numbers from 0 to 1."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

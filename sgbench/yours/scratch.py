@@ -1,7 +1,5 @@
 """Makes arrays that may be larger than memory: large ones are mapped from temporary files."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """Finds the spiking neurons in a user's network, and records what they receive and send in one call of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Runs a network whose forward is one time step over all steps, as the loop outside of it would."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What a study's analysis does for a command: one function of one module beside the study's records."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Failure rates of runs, e.g. by a gradient that is not finite: shares with intervals, and comparisons."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

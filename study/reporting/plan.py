@@ -1,7 +1,5 @@
 """Power analysis of an open claim: runs that would decide it, their cost and power, by a bootstrap of seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The scored runs of a study as records of boards, from its store."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path

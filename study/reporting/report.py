@@ -1,7 +1,5 @@
 """Write the report that a study's analysis makes, or say which of its pages are stale: same store, same bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Numbers of a study that pages, `sgbench recommend` and the site take: losses of settings, and figures by name."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from sgbench.records.base import Number, Strict, Text

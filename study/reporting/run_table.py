@@ -1,7 +1,5 @@
 """Hold the runs of several cells of a study on common seeds, with their scores as tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

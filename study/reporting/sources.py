@@ -1,7 +1,5 @@
 """Lists by hash what a report was written from and what it wrote, so that a stale page is found at once."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping

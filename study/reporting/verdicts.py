@@ -1,7 +1,5 @@
 """Verdicts on registered hypotheses: confirmed, refuted or open, with their statistics."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The section of a board's page on baselines without spikes."""
 
-from __future__ import annotations
-
 from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.pairs import compare

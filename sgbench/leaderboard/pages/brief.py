@@ -1,7 +1,5 @@
 """A board with few columns, for a terminal, a README or a notebook."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from sgbench.leaderboard.pages.columns import cells_of, columns_in

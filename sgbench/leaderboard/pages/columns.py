@@ -1,7 +1,5 @@
 """The columns of a board, declared once for its page, its CSV, the terminal and the site."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache

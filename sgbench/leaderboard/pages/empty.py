@@ -1,7 +1,5 @@
 """Explains why a board has no ranked row, by counting the results of its protocol that are not ranked."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from sgbench.leaderboard.rows import Board

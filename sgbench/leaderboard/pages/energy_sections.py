@@ -1,7 +1,5 @@
 """Sections of a board's page on energy: against networks without spikes, and how sure the order by energy is."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Compares two methods of a board in sentences: score, significance, cost, and the seeds that would show more."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

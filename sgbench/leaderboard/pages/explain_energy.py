@@ -1,7 +1,5 @@
 """Explains two methods' energy in sentences: which is lower, and what networks without spikes would need."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from sgbench.energy.crossover import EnergyComparison, Matched

@@ -1,7 +1,5 @@
 """Exports records as one flat table for other tools, with one row for each record."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Computes the numbers that pictures of families of methods show, over settings and over tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Collects the numbers that the picture of a board shows, and draws it."""
 
-from __future__ import annotations
-
 import importlib
 
 from sgbench.energy.interval import BoundedValue

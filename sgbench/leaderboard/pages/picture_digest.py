@@ -1,7 +1,5 @@
 """Stores inside a board's picture the digests of the table that it was drawn from and of its pixels."""
 
-from __future__ import annotations
-
 import hashlib
 import struct
 import zlib

@@ -1,7 +1,5 @@
 """Writes how many seeds of a method ran, failed, or stayed at chance."""
 
-from __future__ import annotations
-
 from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.outside import Outsider
 

@@ -1,7 +1,5 @@
 """Compares methods by the share of seeds that solve the task: whose accuracy reaches the protocol's threshold."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Iterator, Sequence

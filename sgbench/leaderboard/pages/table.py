@@ -1,7 +1,5 @@
 """Writes a board as a Markdown page; equal records give equal bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from sgbench.leaderboard.pages.columns import METHOD, BoardColumn, Note, cells_of, columns_in

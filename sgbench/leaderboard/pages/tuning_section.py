@@ -1,7 +1,5 @@
 """Summarises the searches of settings behind a board's methods: the best of each study, the median over studies."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Writes a board as CSV and as JSON; equal records give equal bytes."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Collect the rows of all boards in one table, for files and papers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from sgbench.leaderboard.pages.sections import checked_text

@@ -1,7 +1,5 @@
 """Pack a release into a reproducible zip archive, and unpack untrusted ones strictly."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import stat

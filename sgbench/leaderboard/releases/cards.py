@@ -1,7 +1,5 @@
 """Write the metadata of a release: for Zenodo, a citation, Croissant, and a README."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

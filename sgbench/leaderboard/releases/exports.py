@@ -1,7 +1,5 @@
 """Export rows of boards for other tools: flat tables, LaTeX, BibTeX, and NeuroBench's metrics."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Compute the files of a release from a leaderboards folder and a heading."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Verify a release by its own records, and install it in place of the boards shipped with the package."""
 
-from __future__ import annotations
-
 import http.client
 import tempfile
 import urllib.parse

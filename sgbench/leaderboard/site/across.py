@@ -1,7 +1,5 @@
 """Builds the site's page of surrogates over all tasks, and their comparison, which the front page uses too."""
 
-from __future__ import annotations
-
 from sgbench.errors import InputError
 from sgbench.leaderboard.families import MIN_FOR_RANKS, AcrossTasks, across_tasks
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles

@@ -3,8 +3,6 @@
 The advice of a study, if given, comes first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

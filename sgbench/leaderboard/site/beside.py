@@ -1,7 +1,5 @@
 """What a site shows in addition to records: advice, documentation, pictures, pending submissions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Build a site from a leaderboards folder, and check a built site against its records."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 

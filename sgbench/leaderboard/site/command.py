@@ -1,7 +1,5 @@
 """Writes the command that runs a method again: its entries, and the parameters that differ from their defaults."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Builds the page that compares two methods in a browser, and a script with the data of each method."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 

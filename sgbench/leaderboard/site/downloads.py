@@ -1,7 +1,5 @@
 """Writes the tables of a page as CSV and JSON files beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from sgbench.leaderboard.site.files import Download, SiteFile

@@ -1,7 +1,5 @@
 """Builds the pages of surrogates and neurons: formula, parameters, presets, and results on every board."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Writes the Atom feed of new rows and of notices on rows."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass

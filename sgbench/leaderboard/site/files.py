@@ -1,7 +1,5 @@
 """Defines the parts of a site: files, pages, pictures and downloads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Writes the folder of a site in one step, and compares a stored site with the files that it should have."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

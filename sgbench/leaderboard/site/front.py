@@ -1,7 +1,5 @@
 """Builds the front page: which surrogate to use, and how sure that is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

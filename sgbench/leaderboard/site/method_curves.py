@@ -1,7 +1,5 @@
 """Makes the learning curves of a method's page: every seed, and their mean with its interval."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Makes the tables of a method's page: seeds, layers, energy, verifications and provenance."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Builds the page of each method, from one method's records at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lists the files of a site in order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial

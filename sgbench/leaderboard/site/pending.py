@@ -1,7 +1,5 @@
 """Builds the page of pending submissions, and of rows that nobody has repeated yet."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Draws sparklines of entries, and reads the size of a picture and the digest of its numbers from the file."""
 
-from __future__ import annotations
-
 import math
 import re
 import struct

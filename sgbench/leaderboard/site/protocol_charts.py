@@ -1,7 +1,5 @@
 """Makes the charts of a protocol's page: scores of all seeds, ranks, costs, and sensitivity to settings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from sgbench.leaderboard.families import Tuned, families, tuned

@@ -1,7 +1,5 @@
 """Makes the table of a board's rows for its page on the site, which a reader can sort."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from sgbench.leaderboard.pages.columns import ACCURACY, METHOD, BoardCell, BoardColumn, Note, cells_of, columns_in

@@ -1,7 +1,5 @@
 """Builds the page of each protocol, and the list of all."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Sequence
 

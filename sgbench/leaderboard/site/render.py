@@ -1,7 +1,5 @@
 """Renders pages from templates and plain values; every text is escaped, and nothing is marked as safe."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Parses the documentation's page of reproductions, which `sgbench reproduce --update` writes, for the site."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Builds the page of the search over boards, methods, entries and texts, and its index."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Reads once what all pages are made of: boards, measured methods, the catalogue and the checkout."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Builds the pages of the charts of studies, which are read from the checkout's documentation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from sgbench.errors import InputError

@@ -1,7 +1,5 @@
 """Builds the pages of text: energy validation, reproductions, methodology, how to submit, and retired rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from sgbench.energy.price import load_targets

@@ -1,7 +1,5 @@
 """Makes charts of validation scores over the slopes, learning rates and other numbers tried in tuning logs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 

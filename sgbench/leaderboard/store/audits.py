@@ -1,7 +1,5 @@
 """Judges the audit of a board: whether retrained seeds agree with their records, method by method."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence

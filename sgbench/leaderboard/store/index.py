@@ -1,7 +1,5 @@
 """Reads and writes the index of a board, which names the records that are lines of a study's shards."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

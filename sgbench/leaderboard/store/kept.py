@@ -1,7 +1,5 @@
 """Checks that a board holds every file of its accepted submissions, and no hidden files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator

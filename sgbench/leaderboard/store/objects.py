@@ -1,7 +1,5 @@
 """Stores the predictions, weights and tuning logs of records in files that are named by their hash."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Parses tables of test outputs of tasks without classes: numbers for each step of each sample."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

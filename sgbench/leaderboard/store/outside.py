@@ -1,7 +1,5 @@
 """Reads and stores results of code outside the catalogue, which boards show without a rank."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Parses a run's predictions or outputs on the test set, and checks them against the claimed score."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from dataclasses import dataclass

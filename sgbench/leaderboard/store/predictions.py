@@ -1,7 +1,5 @@
 """Parses tables of test predictions: a class for each sample or labelled step."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Reads untrusted records and checks them; parts that many records share are checked once."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

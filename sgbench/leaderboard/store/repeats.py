@@ -1,7 +1,5 @@
 """Whether the seeds of a row that were trained again bear out their claims, and how far they may lie apart."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Gives each source of a user's own classes its own row, since two people may use one name for two classes."""
 
-from __future__ import annotations
-
 import hashlib
 
 from sgbench.errors import InputError

@@ -1,7 +1,5 @@
 """Opens and adds the records of one board, whether each is a file or a line of a study's shard."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Makes tables of targets and of a network's predictions, scores tables again, and compares two."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Implements `Judge` of the prediction tables with data sets, losses and networks."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Compares a record with a network built from its method and weights, without running it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

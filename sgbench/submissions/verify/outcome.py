@@ -1,7 +1,5 @@
 """Summarises the outcome of a tier of verification, in the score of the board."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

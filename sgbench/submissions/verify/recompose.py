@@ -1,7 +1,5 @@
 """Composes an untrusted method from entry names and numbers, with the catalogue's own classes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sgbench.composition.compose import compose

@@ -1,7 +1,5 @@
 """Compares the numbers of a record with those that its stored weights give when they are run again."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Retrains a submission from the entries and numbers of its method."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path

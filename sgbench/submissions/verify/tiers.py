@@ -1,7 +1,5 @@
 """Runs the three tiers of verification: rescores predictions, reruns weights, or retrains."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Compares what a network returned with what its replay returns, gradients included."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Says what torch's functions do besides computing a tensor: shapes, draws, changes, statistics."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Notes what a network's forward reads outside of its input: the values on which a recorded call depends."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import math

@@ -1,7 +1,5 @@
 """Records one call of a network as its author wrote it, operation by operation, loops unrolled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple

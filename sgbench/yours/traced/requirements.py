@@ -1,7 +1,5 @@
 """Refuses what a recorded call cannot show: hooks, hidden draws, and values of other kinds."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

@@ -6,8 +6,6 @@ from one to the next form a sequence. Where groups need each other in turn, as u
 their operations run one after another as they were recorded.
 """
 
-from __future__ import annotations
-
 import graphlib
 import itertools
 from collections import defaultdict

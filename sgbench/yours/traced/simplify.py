@@ -1,7 +1,5 @@
 """Simplifies a trace: computes once what is the same, drops what nobody uses, and sums up what is added in turn."""
 
-from __future__ import annotations
-
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

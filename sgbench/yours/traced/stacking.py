@@ -1,7 +1,5 @@
 """ReplayValues of a replay, and operations that run at once on the stacked values of all steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

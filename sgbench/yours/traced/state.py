@@ -1,7 +1,5 @@
 """Remembers all that a call of a network may change, so that a call can be undone."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What attaching the reset does by the surrogate's peak, and whether a predictor orders it better than the peak."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import pairwise
 from statistics import fmean

@@ -1,7 +1,5 @@
 """What settings lose on each network and task, and the three claims about one answer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

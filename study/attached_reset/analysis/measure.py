@@ -1,7 +1,5 @@
 """What `python -m study measure attached_reset` runs: how the networks start, before training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 

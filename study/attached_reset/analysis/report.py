@@ -1,7 +1,5 @@
 """The report on the attached reset: the answer by rule, verdicts, and what settings lose from both starts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean

@@ -3,8 +3,6 @@
 python -m study measure attached_reset measures it anew
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What each width, cost on activity and kind of weights does, over all its runs; and which runs failed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
 import numpy as np

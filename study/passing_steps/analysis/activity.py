@@ -4,8 +4,6 @@ Free means on each of three tasks: accuracy falls by less than a point, and at m
 energy that is left is an estimate beside it, a target each.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

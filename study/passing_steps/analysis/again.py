@@ -1,7 +1,5 @@
 """Stored runs that another commit made again: whether both agree to the bit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

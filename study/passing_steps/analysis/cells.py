@@ -1,7 +1,5 @@
 """Cells of the second study: the grid, R with the width that passing steps choose, and the fixed setting."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A claim is a number a task. Over tasks the one-sided limits of a t-interval are 
 each look it is confirmed, refuted or open; a claim that the first look decides keeps its verdict.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

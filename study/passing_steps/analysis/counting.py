@@ -3,8 +3,6 @@
 python -m study.passing_steps.analysis.counting
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

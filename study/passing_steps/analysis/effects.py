@@ -1,7 +1,5 @@
 """What the records say of the reset beside the registered claims: found after the runs, so hypotheses."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 python -m study.passing_steps.analysis.evidence DATA measures the steps anew
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the first study's records say of passing steps: points lost by steps before training."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Three levels before training by passing steps: borders fixed on some tasks, and judged on the task left out."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean

@@ -1,7 +1,5 @@
 """What of the study other documents take: losses of settings, and figures by name, as a file beside the records."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean

@@ -1,7 +1,5 @@
 """What would decide the open claims of the second study: runs that are missing, then the second look."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

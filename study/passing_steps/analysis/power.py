@@ -8,8 +8,6 @@ look decides where the one-sided t-limit over tasks lies on one side of the marg
 look, at more seeds of the same tasks, has the same level.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 python -m study.passing_steps.analysis.reach DATA measures them anew
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The report on passing steps: the answer, verdicts, what each task lost, and what settings lose."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sgbench.records.files import to_json

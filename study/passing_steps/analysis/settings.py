@@ -1,7 +1,5 @@
 """What settings lose on the second study's tasks: estimates beside the verdicts, which rest on none of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 

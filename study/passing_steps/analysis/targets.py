@@ -3,8 +3,6 @@
 python -m study.passing_steps.analysis.targets
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path

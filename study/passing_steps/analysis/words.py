@@ -1,7 +1,5 @@
 """The claims' verdicts and the rule that follows from them, in sentences that hold for every outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean

@@ -1,7 +1,5 @@
 """Widths that the other seeds choose, what they lose under another way to train, and the registered tests."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The report on recipes: does the width that is best at a constant rate stay good under a cosine and SAM?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill

@@ -1,7 +1,5 @@
 """Cost of the study, the code and machines of its runs, and deviations from the registration."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sgbench.study.status import HOUR_S, block_cost

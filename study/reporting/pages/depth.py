@@ -1,7 +1,5 @@
 """Dead networks: how many runs learn as a network gets deeper, by tail and start."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sgbench.plots.estimate import Estimate

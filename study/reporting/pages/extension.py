@@ -1,7 +1,5 @@
 """The report of a study on other tasks than those of the study that it extends: pages, and no hypotheses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from study.reporting.evidence import StudyEvidence

@@ -1,7 +1,5 @@
 """How forgiving a shape is: on which share of widths and learning rates it comes close to the best."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from sgbench.plots.estimate import Estimate

@@ -1,7 +1,5 @@
 """One shape and width for every task: how much each loses where it loses most."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from sgbench.statistics.pairs import Floats

@@ -1,7 +1,5 @@
 """The regime map: when the choice of a surrogate and its width matters."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which settings fail: runs whose loss or gradient was not finite, by shape, width, regime and remedy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 
 from sgbench.statistics.solved import wilson

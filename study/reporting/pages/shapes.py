@@ -1,7 +1,5 @@
 """The shapes of surrogates that the study of surrogates registered, and from what on a page speaks of them."""
 
-from __future__ import annotations
-
 SLOPE_AT_REST = {
     "triangle": 0.0,
     "gaussian": 0.06,

@@ -1,7 +1,5 @@
 """How to tune: where in width and learning rate each shape is close to the best."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from sgbench.statistics.tuning_curves import Trial, expected_best

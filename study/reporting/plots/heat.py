@@ -1,7 +1,5 @@
 """Heat maps of mean validation accuracy over width and learning rate, a panel a shape."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where the choice of a surrogate matters: accuracy against width, a panel a task, a line a shape."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Pictures of shares with intervals: solved runs by shape, and runs that learn by depth."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Gain by tuning: the expected test score of the best of n settings, a panel a task and a line a shape."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

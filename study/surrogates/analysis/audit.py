@@ -1,7 +1,5 @@
 """Which void records can be held against the rule that made them void: those that store the rate of every epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

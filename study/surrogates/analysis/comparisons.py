@@ -1,7 +1,5 @@
 """The comparisons that the registration of the study of surrogates names: shapes against one, on one task."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """What other parts of the product have measured: figures of reproductions and scores of boards, as committed."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """What pages on surrogates are written from: a study's evidence, verdicts, and what was measured elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The cell (surrogate, width, rate) that loses least on networks of one kind, and its loss on a task left out."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """H1, H2, H3, H6 and H7 of the study of surrogates: each from scores to a result, as its registration says."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """H4 and H5 of the study of surrogates: the width in recurrent networks, and what cutting and clipping change."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations

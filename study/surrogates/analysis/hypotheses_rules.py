@@ -1,7 +1,5 @@
 """H9 of the study of surrogates: one-step against full back-propagation, in recurrent networks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

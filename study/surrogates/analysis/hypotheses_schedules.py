@@ -1,7 +1,5 @@
 """H8 of the study of surrogates: a width that is learnt or scheduled against the best fixed one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from sgbench.study.cells import Cell

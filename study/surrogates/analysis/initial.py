@@ -1,7 +1,5 @@
 """Gradients and potentials of a study's cells before training, as they are stored beside its records."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Measure a study's cells before training: gradients by layer, and how many potentials lie in the window."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What `python -m study measure surrogates` runs: how networks start, or every cell of the map before training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from sgbench.study.definition import Loaded

@@ -1,7 +1,5 @@
 """What would decide the open hypotheses of the study of surrogates: more seeds of the cells that they look at."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The report on surrogates: decides every hypothesis and writes each page."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 
 import numpy as np

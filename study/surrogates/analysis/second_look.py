@@ -1,7 +1,5 @@
 """A second look at what the map left open: its first seeds and new ones in one table (amendment 13)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from sgbench.study.definition import Purpose

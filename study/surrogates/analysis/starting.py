@@ -1,7 +1,5 @@
 """How the networks of a study's tasks start, before training: what decides which of them a network is like."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """From the records of a study to the summary that recommendations are fitted to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary

@@ -1,7 +1,5 @@
 """Effects of attaching by height, against numbers and a network's arithmetic by hand."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 from types import SimpleNamespace

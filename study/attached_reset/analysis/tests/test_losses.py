@@ -1,7 +1,5 @@
 """Losses, choices and verdicts of networks made by hand, against sums by hand and SciPy's t-test."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Widths chosen by the other seeds, their losses, and the registered tests against SciPy's and sums by hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """How far shapes lie apart after tuning, and how far seeds do: an estimate, no comparison with one shape."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Claims of the founding review and its follow-ups that cells of the study decide: C1 to C6, C11 and C12."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """C1 to C12: claims of the founding review of surrogate gradients and of its follow-ups, with their rules."""
 
-from __future__ import annotations
-
 from study.surrogates.analysis.pages import claims_cells, claims_outside
 from study.surrogates.analysis.pages.claim_rules import LiteratureClaim
 

@@ -1,7 +1,5 @@
 """Claims of later papers that cells of the study decide: L1 to L6, L8, L9, L12 and L15 to L17."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

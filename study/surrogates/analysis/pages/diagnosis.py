@@ -1,7 +1,5 @@
 """Does the start tell how a run ends: gradients and potentials before training against the map's accuracy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

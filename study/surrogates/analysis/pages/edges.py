@@ -1,7 +1,5 @@
 """How many tuned cells lie at the edge of the grid that chose them, beyond which nothing was tried."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What was found after the runs, without a hypothesis: reset, clipping, activity, and slopes of spikes on tails."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean

@@ -1,7 +1,5 @@
 """The front page: what was asked, what came out, what is open and why."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sgbench.tables import p_text

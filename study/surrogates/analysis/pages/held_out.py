@@ -1,7 +1,5 @@
 """Does the recommendation hold on a task that it was not fitted to: tasks left out, and tasks of a later block."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

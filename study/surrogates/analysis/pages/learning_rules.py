@@ -1,7 +1,5 @@
 """Learning rules: each at its own learning rate against back-propagation, beside what it takes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from sgbench.plots.estimate import Estimate

@@ -1,7 +1,5 @@
 """Long sequences: what the map says of shapes and widths where a sequence has more than a thousand steps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean

@@ -1,7 +1,5 @@
 """Methods compared with one of them, task by task: what pages on learning rules and on neuron models share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from sgbench.study.cells import Cell

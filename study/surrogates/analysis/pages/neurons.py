@@ -1,7 +1,5 @@
 """Neuron models: each at its own best of as many random settings, against the leaky one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 

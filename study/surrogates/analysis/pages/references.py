@@ -1,7 +1,5 @@
 """Are the references good: what random settings found for each task, beside published figures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean

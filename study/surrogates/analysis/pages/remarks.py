@@ -3,8 +3,6 @@
 Verdicts stay as the registration decides them. These remarks were written after the runs.
 """
 
-from __future__ import annotations
-
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 

@@ -1,7 +1,5 @@
 """What accuracy costs in spikes: the front of each shape, and spikes at equal accuracy."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

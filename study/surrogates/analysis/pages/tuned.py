@@ -1,7 +1,5 @@
 """Which shape: every shape against atan, each at its own best, at one width, and as libraries ship it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from sgbench.plots.estimate import Estimate

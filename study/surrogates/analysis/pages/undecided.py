@@ -1,7 +1,5 @@
 """What would decide the open hypotheses: more seeds of their cells, what they cost, and the chance."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from study.reporting.pages.text import StudyPage, table

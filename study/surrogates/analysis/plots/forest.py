@@ -1,7 +1,5 @@
 """Which surrogate: the difference of each shape to one, task by task, beside the margin."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Methods side by side, such as learning rules: a score on each task, and beside it what a method takes."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass

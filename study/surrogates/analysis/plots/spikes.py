@@ -1,7 +1,5 @@
 """What accuracy costs in spikes: one mark a setting, with the front of what no other setting beats."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Does a network's start tell how its training ends: accuracy against what was measured before, a panel a task."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Sequence

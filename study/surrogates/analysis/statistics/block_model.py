@@ -1,7 +1,5 @@
 """The block model of methods and seeds, and a guard that says when its pooled error is not to be used."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """All methods against one reference: Dunnett's simultaneous intervals, or Holm where variances differ."""
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass

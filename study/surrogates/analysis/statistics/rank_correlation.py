@@ -1,7 +1,5 @@
 """Does one number tell another: Spearman's rank correlation with its interval, and the error of a prediction."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Is equality of two shares of runs shown: verdicts by Newcombe's interval and Boschloo's test."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

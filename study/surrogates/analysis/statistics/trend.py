@@ -1,7 +1,5 @@
 """The trend of a score along a covariate of the methods, such as a surrogate's slope at rest."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Verdicts of several methods against one reference, and of equality on all tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from numpy.typing import ArrayLike

@@ -1,7 +1,5 @@
 """Tasks that hypotheses look at, the width of a run, and numbers for the bootstrap."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

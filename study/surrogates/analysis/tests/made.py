@@ -1,7 +1,5 @@
 """StudyEvidence without records, verdicts or a registration: what one page at a time is tested on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sgbench.study.definition import Loaded

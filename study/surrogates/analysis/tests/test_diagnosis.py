@@ -1,7 +1,5 @@
 """What is measured before training, and how the page joins it with the map."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

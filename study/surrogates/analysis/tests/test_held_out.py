@@ -1,7 +1,5 @@
 """Regret on tasks that the recommendation has not seen: of block KR, and of the map with a task left out."""
 
-from __future__ import annotations
-
 import math
 
 from sgbench.study.cells import Cell, StudyPoint

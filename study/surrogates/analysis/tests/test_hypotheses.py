@@ -1,7 +1,5 @@
 """Hypotheses on networks without recurrence, on runs of a known truth, and the correction over all of them."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Hypotheses on recurrent networks, on runs of a known truth: what is put in is found, what is taken out is not."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 

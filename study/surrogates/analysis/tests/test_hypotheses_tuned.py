@@ -1,7 +1,5 @@
 """Hypotheses on tuned settings, schedules and rules, on runs of a known truth, look by look."""
 
-from __future__ import annotations
-
 import pytest
 from scipy.stats import boschloo_exact
 

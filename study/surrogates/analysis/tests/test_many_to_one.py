@@ -1,7 +1,5 @@
 """All methods against a reference."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,7 +1,5 @@
 """Neuron models and long sequences on runs of a known truth: what is put in is what the pages say."""
 
-from __future__ import annotations
-
 import math
 
 from sgbench.study.cells import Cell, StudyPoint

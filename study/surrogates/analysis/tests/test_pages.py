@@ -1,7 +1,5 @@
 """What the pages say of runs with a known truth, each number by hand."""
 
-from __future__ import annotations
-
 import functools
 import math
 import re

@@ -1,7 +1,5 @@
 """Pictures of this report alone: what they show, read back from the figures."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection

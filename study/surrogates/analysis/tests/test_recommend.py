@@ -1,7 +1,5 @@
 """What is recommended follows from the study's numbers: runs with a known truth, losses by hand."""
 
-from __future__ import annotations
-
 import functools
 import json
 import math

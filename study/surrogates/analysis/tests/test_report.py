@@ -1,7 +1,5 @@
 """The report from a store to its pages: same bytes, stale ones named, and numbers that follow the records."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

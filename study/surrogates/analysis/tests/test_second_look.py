@@ -1,7 +1,5 @@
 """The second look at H1, H3 and H4: on runs of a known truth, against scipy and counts by hand."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Equality of shares of solved runs: against Wilson's intervals and Boschloo's test of scipy."""
 
-from __future__ import annotations
-
 import pytest
 from scipy.stats import binomtest, boschloo_exact
 

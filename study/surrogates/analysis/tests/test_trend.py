@@ -1,7 +1,5 @@
 """The slope of a score along a covariate."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats
