@@ -123,6 +123,15 @@ def test_table_over_all_boards_is_what_the_command_prints(capsys: pytest.Capture
     assert found.group(2).strip() == capsys.readouterr().out.strip()
 
 
+def test_the_changelog_is_short() -> None:
+    """Expected: 2,500 words or fewer, and 60 lines or fewer a release; what moved has a page of its own."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert len(text.split()) <= 2500
+    releases = re.split(r"^## (?=\d)", text, flags=re.MULTILINE)[1:]
+    assert len(releases) >= 2
+    assert max(len(release.splitlines()) for release in releases) <= 60
+
+
 def test_the_readme_is_read_in_a_minute() -> None:
     """Expected: 600 words or fewer, tables of four rows or fewer, and no line of a table over 200 characters."""
     text = (ROOT / "README.md").read_text()

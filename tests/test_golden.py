@@ -1,6 +1,6 @@
 """Golden files: composed experiments, method ids, one tiny record. `make golden` rewrites them.
 
-A difference means that published numbers or names moved: review it, and say so in CHANGELOG.md.
+A difference means that published numbers or names moved: review it, and say so in docs/numbers_that_moved.md.
 """
 
 from __future__ import annotations
