@@ -22,11 +22,7 @@ TOLERANCE = 1e-4
 
 
 def measure(workload: str, rounds: int) -> tuple[Spread, dict[str, float]]:
-    """How many times faster the fast step is, and the median CPU time of each [ms].
-
-    Raises:
-        SystemExit: the two compute something else; nothing is timed.
-    """
+    """How many times faster the fast step is, and the median CPU time of each [ms]."""
     task = make_task(workload, WORKLOADS[workload].sizes)
     slow_net, fast_net = (SnnTorchNet(task, hoisted=False) for _ in range(2))
     pairs = zip(fast_net.products, fast_net.neurons, strict=True)

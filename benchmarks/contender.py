@@ -38,13 +38,8 @@ Build = Callable[[Task], Contender]
 class TorchContender:
     """Any framework that trains through torch's autograd.
 
-    Args:
-        task: what is trained on.
-        forward: output of the last stage over time [T, B, C].
-        weights: what is trained, by the names that gradients are compared under.
-        rates: see `Contender`.
-        same_model: see `Contender`.
-        fused: whether Adam is torch's one loop, as `sgbench run` takes it; None is torch's default.
+    `forward`: output of the last stage over time [T, B, C]. `weights`: what is trained, by the names that gradients are
+    compared under. `fused`: whether Adam is torch's one loop, as `sgbench run` takes it; None is torch's default.
     """
 
     def __init__(

@@ -20,10 +20,8 @@ from sgbench.surrogates.atan import Atan
 class ConvLayer(nn.Module):
     """A convolution without padding, a maximum over 2x2 and neurons; images are flat, [C H W].
 
-    Args:
-        stage: whose weights are copied.
-        neuron: of this layer alone.
-        image: channels, height and width of what arrives.
+    `stage`: whose weights are copied; `neuron`: of this layer alone; `image`: channels, height and width of what
+    arrives.
     """
 
     recurrence = "none"

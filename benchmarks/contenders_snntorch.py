@@ -38,9 +38,7 @@ def product_weights(task: Task, products: nn.ModuleList) -> dict[str, nn.Paramet
 class SnnTorchNet(nn.Module):
     """The network of a task from snnTorch's classes.
 
-    Args:
-        task: what is copied.
-        hoisted: whether each product is made once for all steps.
+    `task`: what is copied; `hoisted`: whether each product is made once for all steps.
     """
 
     def __init__(self, task: Task, *, hoisted: bool) -> None:

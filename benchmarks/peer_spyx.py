@@ -33,9 +33,6 @@ class SpyxContender:
     """spyx in training; its gradients are not compared.
 
     It fires from the potential of the step before and lets gradient through the reset.
-
-    Args:
-        task: what is trained on.
     """
 
     same_model = False

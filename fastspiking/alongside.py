@@ -22,10 +22,7 @@ from fastspiking.signals.spikes import SparseSpikes
 class ArrivingEvents:
     """Holds the events that arrive at a layer, and the weights by which the loops compute its current from them.
 
-    Args:
-        rows: events of each row t * B + b.
-        weight: [M, K], from K inputs to M neurons.
-        bias: [M] or None.
+    `rows`: events of each row t * B + b; `weight`: [M, K], from K inputs to M neurons; `bias`: [M] or None.
     """
 
     @staticmethod
@@ -63,10 +60,8 @@ class ArrivingEvents:
 class ReadoutAlong:
     """Runs a readout in the loops of the layer before it; see `kernels.readout`.
 
-    Args:
-        layer: the readout, for which `generated.can_join_loop` is true.
-        room: memory for its output [T, B, M].
-        keep_u: whether its potentials are wanted.
+    `layer`: the readout, for which `generated.can_join_loop` is true; `room`: memory for its output [T, B, M];
+    `keep_u`: whether its potentials are wanted.
     """
 
     def __init__(self, layer: EngineLayer, room: Tensor, *, keep_u: bool) -> None:

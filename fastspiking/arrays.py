@@ -42,10 +42,8 @@ def in_threads(call: Callable[[int, int], object], ranges: Sequence[tuple[int, i
     These are Python threads, not OpenMP's: kernels release the interpreter's lock, and a busy processor delays a
     pool less than a barrier.
 
-    Args:
-        call: function of the bounds of a range, `call(low, high)`.
-        ranges: in any order; neighbours go to one thread.
-        entries: of all results together; below `MIN_WORK` one thread computes all.
+    `call`: function of the bounds of a range, `call(low, high)`. `ranges`: in any order; neighbours go to one thread.
+    `entries`: of all results together; below `MIN_WORK` one thread computes all.
     """
     threads = min(torch.get_num_threads(), len(ranges))
 

@@ -38,10 +38,6 @@ def bin_spikes(
         inputs: M; None means the number of channels.
         counts: whether an input that spikes twice in a step gives 2 rather than 1.
 
-    Raises:
-        InputError: a spike is outside of the channels.
-        StorageError: a spike of a prepared data set is, since the file was changed while it was read.
-
     >>> trains = SpikeTrains.of([0, 0, 0], [1, 1, 0], [2500, 2700, 400], [3000], 2)
     >>> bin_spikes(trains, 3, 0.001, counts=True).dense()[:, 0].tolist()
     [[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]

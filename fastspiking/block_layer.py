@@ -103,9 +103,8 @@ class BlockLayer:
     def input_current(self, rows: Rows, words: np.ndarray) -> InputCurrent:
         """Return what the loops compute the layer's current from.
 
-        Args:
-            rows: events that arrive, of size 0 where packed spikes do.
-            words: packed spikes that arrive, of size 0 where events do.
+        `rows`: events that arrive, of size 0 where packed spikes do; `words`: packed spikes that arrive, of size 0
+        where events do.
         """
         events = rows.indptr, rows.index, rows.value_as(self.number)
         return InputCurrent(self.begin[None], *events, words, self.columns, self.begin)

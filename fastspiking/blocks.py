@@ -86,8 +86,7 @@ class BlockPasses:
 class RepeatedChain:
     """Runs a chain on batch after batch in the same memory, with the weights that its layers have at each call.
 
-    Args:
-        stages: the chain, from `fused.stages_of`.
+    `stages`: the chain, from `fused.stages_of`.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -148,11 +147,8 @@ def unroll_blocks(
 ) -> list[int]:
     """Run all layers of a chain forward; return how many packed spikes each received.
 
-    Args:
-        layers: the chain.
-        rows: events of all steps that the first layer receives.
-        activations: written with the saved values of each layer.
-        carries: state of each layer before the first step; afterwards that of the last step.
+    `rows`: events of all steps that the first layer receives. `activations`: written with the saved values of each
+    layer. `carries`: state of each layer before the first step; afterwards that of the last step.
     """
     looped = layers[:-1] if ends_in_joined_readout(layers) else layers
     readout, _ = no_readout(layers[0].number)
@@ -190,11 +186,8 @@ def pull_back_blocks(
 ) -> list[Sums]:
     """Compute the gradients of all layers' weights, biases and recurrent weights.
 
-    Args:
-        layers: the chain.
-        rows: events of all steps that the first layer received.
-        activations: values that the forward pass saved of each layer.
-        grad_outputs: gradient of each layer's output [T, B, M], or None.
+    `rows`: events of all steps that the first layer received; `activations`: values that the forward pass saved of each
+    layer; `grad_outputs`: gradient of each layer's output [T, B, M], or None.
     """
     blocks = sample_blocks(layers)
     count = max(1, min(PARTS, len(blocks), layers[0].plan.shape[1] // PART))

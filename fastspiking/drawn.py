@@ -7,9 +7,7 @@ from torch import Tensor
 def draw(state: Tensor, like: Tensor) -> Tensor:
     """Draw uniform numbers in [0, 1) of the shape, precision and device of `like`, and advance the state in place.
 
-    Args:
-        state: state of a CPU generator, as `torch.Generator.get_state` returns it.
-        like: a tensor of the wanted shape.
+    `state`: state of a CPU generator, as `torch.Generator.get_state` returns it; `like`: a tensor of the wanted shape.
 
     >>> state = torch.Generator().manual_seed(0).get_state()
     >>> draw(state, torch.zeros(1)), draw(state, torch.zeros(1))

@@ -73,10 +73,7 @@ NEAR_NAMES = 3
 def suggest(wrong: str, known: Iterable[str], list_command: str = "") -> str:
     """Write the end of an error message: the nearest known names, and all of them or how to see them.
 
-    Args:
-        wrong: the unknown name that was typed.
-        known: all known names.
-        list_command: a command that lists the known names.
+    `wrong`: the unknown name that was typed.
 
     >>> suggest("atann", ["atan", "sigmoid"])
     "did you mean 'atan'? Known: atan, sigmoid"

@@ -55,15 +55,8 @@ class Convolution(NamedTuple):
 def convolve(signal: Signal, of: Convolution) -> Tensor:
     """Convolve flat images [T, B, C H W], and max-pool them; return flat images [T, B, F P].
 
-    F is the number of filters, P that of windows. Images with few non-zero values are computed event by event,
-    others by torch.
-
-    Args:
-        signal: the images, dense or packed, on the CPU.
-        of: weights and sizes.
-
-    Raises:
-        InputError: images, weights and signal have sizes that do not fit.
+    F is the number of filters, P that of windows. Images with few non-zero values are computed event by event, others
+    by torch. `signal`: the images, dense or packed, on the CPU; `of`: weights and sizes.
     """
     _require_fit(signal, of)
     steps, batch = signal.shape[:2]

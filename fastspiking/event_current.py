@@ -14,10 +14,7 @@ from fastspiking.warm_up import compiled
 def event_current(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute the current W s + b [T, B, M] of all steps by adding up the weights of the inputs that spike.
 
-    Args:
-        events: s [T, B, K].
-        weight: W [M, K].
-        bias: b [M] or None.
+    `events`: s [T, B, K]; `weight`: W [M, K]; `bias`: b [M] or None.
     """
     compiled(weight.dtype)
     return _EventCurrent.apply(events, weight, bias)  # type: ignore[no-any-return]

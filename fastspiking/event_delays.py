@@ -36,11 +36,8 @@ def delay(signal: Signal, weight: Tensor, bias: Tensor | None, gaussians: Gaussi
     Returns None if the signal is too dense to follow events, or the weight is neither float32 nor float64. The
     gradient of the signal is computed as a product of spectra.
 
-    Args:
-        signal: s, dense or packed [T, B, K], on the CPU.
-        weight: of each synapse and lag [F, K, L]; with `gaussians` of each synapse [F, K].
-        bias: [F] or None.
-        gaussians: shares of the weight of a synapse at each lag.
+    `signal`: s, dense or packed [T, B, K], on the CPU. `weight`: of each synapse and lag [F, K, L]; with `gaussians` of
+    each synapse [F, K]. `bias`: [F] or None.
     """
     if weight.dtype not in FLOATS:
         return None

@@ -50,9 +50,6 @@ class Node(NamedTuple):
 def parse_formula(text: object, name: str = "surrogate.formula") -> Node:
     """Parse a formula to its syntax tree; `name` is the parameter's in the error.
 
-    Raises:
-        InputError: the text is no formula, does not depend on u, or is too long, too deep or too complex.
-
     >>> parse_formula("a*u").operation
     'mul'
     """
@@ -97,9 +94,6 @@ def formula_text(tree: Node) -> str:
 def canonical_formula(text: object, name: str = "surrogate.formula") -> str:
     """Convert a formula to its canonical form, which enters the method id; `name` is the parameter's in the error.
 
-    Raises:
-        InputError: the text is no valid formula.
-
     >>> canonical_formula("exp( -(a*u)**2.0 )")
     'exp(-(a*u)**2)'
     """
@@ -122,9 +116,7 @@ def _within(tree: Node, rank: int) -> str:
 class _Reader:
     """Parses a formula by recursive descent, with one method for each rank of operators; errors are InputError.
 
-    Args:
-        text: the formula.
-        name: of the parameter, for errors.
+    `name`: of the parameter, for errors.
     """
 
     def __init__(self, text: str, name: str) -> None:

@@ -104,9 +104,6 @@ def unroll(
         wanted: results that are wanted of each.
         readout: the layer after them, starting at rest, if `can_join_loop`; the last layer's loops compute it.
         or_reference: whether a layer whose step cannot be recorded runs on the reference engine.
-
-    Raises:
-        InputError: a step cannot be recorded, and `or_reference` is false.
     """
     runs: list[LayerRun] = []
     for layer, state in zip(layers, states, strict=True):
@@ -192,9 +189,6 @@ def write_source(
         wanted: results that the caller wants of the layer.
         learns: whether the source also computes gradients.
         writer: class that writes the source, as loops for the CPU or as Triton programs.
-
-    Raises:
-        Untraceable: the step cannot be recorded; the message gives the reason.
     """
     if dtype not in DTYPES:
         raise Untraceable(f"its currents are {dtype}")

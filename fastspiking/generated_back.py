@@ -20,14 +20,7 @@ PARTS, PART = 4, 64
 
 
 class BackwardArrays:
-    """Holds the arrays of a backward pass: those of the forward pass, incoming and outgoing gradients.
-
-    Args:
-        run: the run.
-        forward_pass: its forward pass.
-        grads: gradients of output, potential, the readout's output and last state, and each field of the last
-            state.
-    """
+    """Holds the arrays of a backward pass: those of the forward pass, incoming and outgoing gradients."""
 
     def __init__(self, run: Run, forward_pass: ForwardPass, grads: tuple[Tensor | None, ...]) -> None:
         self.run, self.forward_pass = run, forward_pass

@@ -97,10 +97,7 @@ class Run:
 class ForwardPass:
     """Runs all steps of a layer forward by compiled loops, and holds the arrays for the backward pass.
 
-    Args:
-        run: the run.
-        inputs: its differentiable inputs, flat.
-        rows: its parameter tensors, from `Run.rows`.
+    `inputs`: its differentiable inputs, flat; `rows`: its parameter tensors, from `Run.rows`.
     """
 
     def __init__(self, run: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
@@ -183,9 +180,7 @@ class ForwardPass:
     def draw(self, used: Iterable[int], *, reverse: bool) -> None:
         """Draw the noise of all steps, in the order in which the reference engine draws it.
 
-        Args:
-            used: numbers of the program's noises that the pass uses.
-            reverse: whether to draw those of the backward pass, from the last step on.
+        `used`: numbers of the program's noises that the pass uses.
         """
         program = self.run.program
         wanted = [(place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse]

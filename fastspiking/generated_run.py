@@ -33,11 +33,8 @@ def run_layer(
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer over all steps; also return the run of the readout that its loops compute, or None.
 
-    Args:
-        run: the layer's run.
-        inputs: differentiable inputs of all steps.
-        window: number of steps after which the state is detached; None: never.
-        passes: classes that run the steps, by loops or by Triton programs.
+    `inputs`: differentiable inputs of all steps. `window`: number of steps after which the state is detached; None:
+    never. `passes`: classes that run the steps, by loops or by Triton programs.
     """
     if window is None or inputs.current is None:
         return _over_all(run, inputs, passes)

@@ -9,11 +9,7 @@ log = logging.getLogger("fastspiking")
 
 
 class CompileNote(event.Listener):
-    """Logs a message the first time numba compiles a function that is not in its cache, and then the progress.
-
-    Args:
-        text: the message.
-    """
+    """Logs a message the first time numba compiles a function that is not in its cache, and then the progress."""
 
     def __init__(self, text: str) -> None:
         self._text = text

@@ -74,11 +74,8 @@ def unpack_spikes(words: Tensor) -> Rows:
 def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> None:
     """Compute out[r] = begin + sum of value * weights[index] over the events of each row r.
 
-    Args:
-        rows: events.
-        weights: [K, M].
-        begin: bias [M]; of size 0, `out` keeps its content and the sums are added to it.
-        out: [..., M].
+    `weights`: [K, M]. `begin`: bias [M]; of size 0, `out` keeps its content and the sums are added to it. `out`: [...,
+    M].
     """
     width = out.shape[-1]
     in_parts(
@@ -97,11 +94,8 @@ def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> Non
 class ProductSum:
     """Adds products of events with dense rows: out[k] += value * dense[r] for each event of input k in row r.
 
-    The events are sorted by k first, so that one thread sums each row of `out` in a fixed order. Memory for sorting
-    is reused from call to call, since new memory is not in the cache.
-
-    Args:
-        inputs: number of inputs K.
+    The events are sorted by k first, so that one thread sums each row of `out` in a fixed order. Memory for sorting is
+    reused from call to call, since new memory is not in the cache. `inputs`: number of inputs K.
     """
 
     def __init__(self, inputs: int) -> None:

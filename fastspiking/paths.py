@@ -45,10 +45,6 @@ def private_folder(wanted: Path) -> Path:
     """Return a folder, for files that are run as code, in which only this user can write.
 
     This is the wanted folder, made if needed; if others can write there, another one, and a warning is logged.
-
-    Raises:
-        OSError: the wanted folder cannot be made.
-        StorageError: no folder can be made in which only this user can write.
     """
     wanted.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
     if is_private(wanted):

@@ -59,11 +59,7 @@ def _recurrence_refusal(layer: EngineLayer) -> str | None:
 
 
 def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
-    """Run a chain of layers over time; see `Engine.unroll`.
-
-    Raises:
-        InputError: a step cannot be recorded or written as a program.
-    """
+    """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 

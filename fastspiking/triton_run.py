@@ -57,11 +57,8 @@ class TritonRun(Run):
     def launch(self, way: str, like: Tensor, *arguments: Any, fuses: bool) -> None:
         """Launch a program for all tiles, on the device of the tensor `like`.
 
-        Args:
-            way: "forward" or "backward".
-            like: a tensor on that device.
-            arguments: of the program, before the sizes of a tile.
-            fuses: whether a product and a sum may be fused to one operation.
+        `way`: "forward" or "backward"; `arguments`: of the program, before the sizes of a tile; `fuses`: whether a
+        product and a sum may be fused to one operation.
         """
         if not self.batch * self.width:
             return

@@ -22,12 +22,8 @@ def accept(root: Path, board: Path, *, references: References, judge: Judge, wei
 
     Killed meanwhile, it has copied a part; the next call copies the rest and removes what was left unfinished.
 
-    Args:
-        root: the submission.
-        board: the leaderboards folder.
-        references: of the protocols.
-        judge: knows data sets and losses.
-        weights_at: an address below which the folder lies; then the store keeps where weights are, not their bytes.
+    `board`: the leaderboards folder. `judge`: knows data sets and losses. `weights_at`: an address below which the
+    folder lies; then the store keeps where weights are, not their bytes.
     """
     checked = check(root, references=references, judge=judge, board=board)
     errors = [problem for problem in checked.problems if problem.level == "error"]

@@ -95,11 +95,7 @@ def default_cache_dir() -> Path:
 
 
 def default_cache_gb() -> float:
-    """Return how many gigabytes of prepared data are kept: $SGBENCH_CACHE_GB or 50.
-
-    Raises:
-        InputError: the variable is not a number above 0.
-    """
+    """Return how many gigabytes of prepared data are kept: $SGBENCH_CACHE_GB or 50."""
     text = os.environ.get("SGBENCH_CACHE_GB") or "50"
     try:
         limit = float(text)

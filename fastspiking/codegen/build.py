@@ -62,10 +62,8 @@ def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
 def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made:
     """Import a source text as a module and compile its loops, cached on disk if there is a private folder for them.
 
-    Args:
-        text: the source.
-        note: message shown while something is compiled.
-        compile_all: compiles the module's functions; its second argument is whether numba may cache them.
+    `note`: message shown while something is compiled. `compile_all`: compiles the module's functions; its second
+    argument is whether numba may cache them.
     """
     name = f"{LOOPS}{_digest(text)}"
     folder = default_loops_dir()

@@ -47,11 +47,7 @@ class GivenTensors:
         self.rows = 0
 
     def of(self, tensor: Tensor, shape: torch.Size, *, parts: int) -> GivenTensor:
-        """Return the record of a tensor that the step reads, with new rows if it is the first such tensor.
-
-        Raises:
-            Untraceable: the tensor cannot be expanded to this shape.
-        """
+        """Return the record of a tensor that the step reads, with new rows if it is the first such tensor."""
         learns = tensor.requires_grad
         own: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
         if (own, shape) not in self.found:
@@ -67,11 +63,7 @@ class GivenTensors:
         return self.found[own, shape]
 
     def all(self) -> tuple[GivenTensor, ...]:
-        """Return the records of all tensors that the step has read, in order.
-
-        Raises:
-            Untraceable: a tensor that needs a gradient was changed in place since the step read it.
-        """
+        """Return the records of all tensors that the step has read, in order."""
         if not all(given.is_unmoved for given in self.found.values()):
             raise Untraceable("its step changes a tensor in place that it has used")
         return tuple(self.found.values())

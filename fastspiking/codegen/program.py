@@ -95,9 +95,6 @@ def record(
         keep_u: whether the potential is wanted as an output.
         learns: whether gradients are wanted.
         snapshot: of the neuron module, to notice changes by the step; None takes one.
-
-    Raises:
-        Untraceable: the step cannot be recorded; the message gives the reason.
     """
     recorder = Recorder(shape, dtype)
     try:

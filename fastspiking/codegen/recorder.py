@@ -96,11 +96,7 @@ class Recorder:
         return self._traced(shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns)
 
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Record one torch operation and return its traced result.
-
-        Raises:
-            Untraceable: there is no rule for the operation, or it mixes samples or neurons.
-        """
+        """Record one torch operation and return its traced result."""
         name, plain = operation_name(func)
         if self.noises and self._is_noise(args):
             return self._of_noise(func, args, kwargs)

@@ -97,10 +97,8 @@ INDENT, OUTER_INDENT = " " * 20, " " * 16
 class WrittenSource:
     """Holds the source text of a program's loops, and the constants that are passed to them.
 
-    Args:
-        program: the operations of a step.
-        dtype: of its numbers.
-        width: number of neurons M; not part of the source, so that layers of similar size share their loops.
+    `program`: the operations of a step. `dtype`: of its numbers. `width`: number of neurons M; not part of the source,
+    so that layers of similar size share their loops.
     """
 
     text: str
@@ -325,13 +323,9 @@ _written = weakref.WeakKeyDictionary()
 def recalled(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]) -> WrittenSource:
     """Return the stored source of a neuron's loops if all that its step reads is unchanged, else write it anew.
 
-    What the step reads is compared by value, tensors bit by bit. Three kinds of step are written in each pass:
-    foreign ones, which may read anything, those that draw numbers, and those whose parameters learn.
-
-    Args:
-        neuron: the module whose step it is.
-        key: what else the source depends on: shapes, precision, wanted outputs.
-        write: records the step, given a snapshot of the neuron, and writes its source.
+    What the step reads is compared by value, tensors bit by bit. Three kinds of step are written in each pass: foreign
+    ones, which may read anything, those that draw numbers, and those whose parameters learn. `key`: what else the
+    source depends on: shapes, precision, wanted outputs.
     """
     known = _written.setdefault(neuron, {})
     if key in known and known[key][0].is_same():

@@ -65,11 +65,7 @@ PLACED = (
 
 
 class TritonSource(WrittenSource):
-    """Writes the forward and backward Triton programs of a recorded step.
-
-    Raises:
-        Untraceable: Triton's language lacks an operation of the step.
-    """
+    """Writes the forward and backward Triton programs of a recorded step."""
 
     def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
         super().__init__(program, dtype, width)

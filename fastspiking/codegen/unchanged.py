@@ -17,11 +17,7 @@ from fastspiking.codegen.values import Untraceable
 
 @contextmanager
 def unchanged(before: Snapshot) -> Iterator[None]:
-    """Check, after the body has run a step, that it changed nothing on its module and drew no numbers; undo both.
-
-    Raises:
-        Untraceable: the module or something that it refers to was changed, or a generator was used.
-    """
+    """Check, after the body has run a step, that it changed nothing on its module and drew no numbers; undo both."""
     draws = _Draws.of(before)
     try:
         yield

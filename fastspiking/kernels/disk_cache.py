@@ -38,10 +38,8 @@ def text_sha256(folder: Path) -> str:
 class ByText(caching._CacheLocator):
     """Locates numba's cache of one loop in a folder that only this user can write, since its index is a pickle.
 
-    Args:
-        function: the loop to be compiled.
-        folder: where its machine code is cached.
-        stamp: a text that changes whenever that machine code is out of date.
+    `function`: the loop to be compiled; `folder`: where its machine code is cached; `stamp`: a text that changes
+    whenever that machine code is out of date.
     """
 
     def __init__(self, function: Callable[..., Any], folder: Path, stamp: str) -> None:
@@ -66,9 +64,6 @@ class ByText(caching._CacheLocator):
 
         Loops of this folder, and functions that generated loops call, are cached in a folder named after their
         text. Generated loops, whose modules are named after theirs, are cached beside their source.
-
-        Raises:
-            RuntimeError: there is no folder that others cannot write.
         """
         path = Path(py_file).resolve()
         try:

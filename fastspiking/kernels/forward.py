@@ -224,14 +224,12 @@ def move_second(layer, states, saved, r, b, scratch, threshold):
 def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high):
     """Run one layer of neurons of any kind through all steps of samples [low, high); see `advance` for arguments.
 
-    In a step, `sum_current` sums the input current, `move_second` updates the second variable and returns which row
-    of `scratch` drives the potential u, and `move_row` updates u and the spikes. Rows of scratch [4, M] are the
-    current, the drive with a second variable, u - threshold, and the threshold of each neuron. u - threshold is
-    written there where the rows of saved.x are shorter, without padding, and then copied. `ask_row_to_write`
-    prefetches the memory of a row. `names` is scratch memory for indices of inputs and neurons.
-
-    Returns:
-        How many packed spikes reached the layer, and how many it sent to the readout.
+    In a step, `sum_current` sums the input current, `move_second` updates the second variable and returns which row of
+    `scratch` drives the potential u, and `move_row` updates u and the spikes. Rows of scratch [4, M] are the current,
+    the drive with a second variable, u - threshold, and the threshold of each neuron. u - threshold is written there
+    where the rows of saved.x are shorter, without padding, and then copied. `ask_row_to_write` prefetches the memory of
+    a row. `names` is scratch memory for indices of inputs and neurons. Returns how many packed spikes reached the
+    layer, and how many it sent to the readout.
     """
     arrived = sent = 0
     seen, shown, threshold = saved.x.shape[1], scratch[2:3], scratch[3:]

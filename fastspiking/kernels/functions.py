@@ -58,11 +58,7 @@ def exp(x: Any) -> Any:
 
 
 def exponential(x: Any) -> Any:
-    """Compute e^x in compiled loops: in float32 by the vectorisable `exp` above, in float64 by NumPy's.
-
-    Raises:
-        TypeError: it is called outside of a compiled loop.
-    """
+    """Compute e^x in compiled loops: in float32 by the vectorisable `exp` above, in float64 by NumPy's."""
     raise TypeError("it is called in compiled loops alone")
 
 

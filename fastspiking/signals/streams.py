@@ -14,13 +14,9 @@ Stream = Literal[
 def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:
     """Make a random generator for one purpose, seeded by a hash of all arguments.
 
-    Other arguments give independent numbers, so that adding a stream changes no other, and a resumed run draws what
-    an uninterrupted one would.
-
-    Args:
-        seed: of the run.
-        stream: the purpose.
-        parts: what the numbers are for within the stream, e.g. a split and an epoch.
+    Other arguments give independent numbers, so that adding a stream changes no other, and a resumed run draws what an
+    uninterrupted one would. `seed`: of the run. `parts`: what the numbers are for within the stream, e.g. a split and
+    an epoch.
 
     >>> first = torch.rand(1, generator=generator(3, "noise", 0))
     >>> bool(first == torch.rand(1, generator=generator(3, "noise", 0)))

@@ -59,14 +59,7 @@ class CommandParser(argparse.ArgumentParser):
 def shared_options(
     *, entries: bool = True, classes: bool = True, machine: bool = True, picture: str = ""
 ) -> list[argparse.ArgumentParser]:
-    """Return the argparse parents of a command's parser, which add the common options.
-
-    Args:
-        entries: whether to add --config-dir, for a command that reads the catalogue.
-        classes: whether to add --allow-target, for a command that instantiates entries.
-        machine: whether to add --json.
-        picture: help text of --plot; empty adds no --plot.
-    """
+    """Return the argparse parents of a command's parser, which add the common options."""
     parent = argparse.ArgumentParser(add_help=False)
     common = parent.add_argument_group("shared options")
     if entries:
@@ -162,11 +155,8 @@ def print_json(tree: object) -> None:
 def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool = False, registry: bool = False) -> None:
     """Add --from, --root and --protocol, which choose the records that a command reads.
 
-    Args:
-        parser: parser of a subcommand, which gets the options.
-        default: default of --from: "runs" or "leaderboards".
-        several: whether several protocols may be named.
-        registry: whether --from also offers the boards shipped with the package, the default without a folder.
+    `parser`: parser of a subcommand, which gets the options; `default`: default of --from: "runs" or "leaderboards";
+    `registry`: whether --from also offers the boards shipped with the package, the default without a folder.
     """
     choices = ("runs", "leaderboards", *(["registry"] if registry else []))
     where = f"{default}, or the boards that came with sgbench where there is no such folder"
@@ -189,11 +179,7 @@ def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> No
 
 
 def author_of(args: argparse.Namespace) -> Author:
-    """Build the author of a submission from the options of `add_author` and --name.
-
-    Raises:
-        InputError: the name, contact, paper or address of code is not valid.
-    """
+    """Build the author of a submission from the options of `add_author` and --name."""
     from pydantic import ValidationError
 
     from sgbench.records.files import first_problem
@@ -213,11 +199,7 @@ def references_of(args: argparse.Namespace) -> References:
 
 
 def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
-    """Return the folder of records and its layout; print a note if the shipped boards are used.
-
-    Raises:
-        InputError: there is neither a folder of records nor a set of shipped boards.
-    """
+    """Return the folder of records and its layout; print a note if the shipped boards are used."""
     layout = args.layout or args.layout_unless_told
     if args.root is not None:
         told = args.layout is not None or not any(args.root.glob("*/records"))
@@ -267,9 +249,6 @@ def chosen_protocols(names: Sequence[str] | None, known: Sequence[str]) -> list[
     """Return the protocols that --protocol names, or all `known` ones with records if it is not given.
 
     Each of `names`, the values of the option, may be several names with commas.
-
-    Raises:
-        InputError: a name is not known; the message offers the nearest.
     """
     chosen = [whole_name(name, known) for value in names or () for name in value.split(",")]
     for name in chosen:

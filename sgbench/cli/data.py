@@ -136,11 +136,7 @@ def make_data_set(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
 
 
 def download_data(args: argparse.Namespace) -> int:
-    """Fetch the missing files of the named data sets.
-
-    Raises:
-        InputError: a data set has no files to download, or a download fails; later data sets are not tried.
-    """
+    """Fetch the missing files of the named data sets."""
     from sgbench.datasets.download import fetch
 
     for name in args.names:
@@ -157,11 +153,7 @@ def download_data(args: argparse.Namespace) -> int:
 
 
 def make_data(args: argparse.Namespace) -> int:
-    """Generate the files of a data set; with --first, print how to use the part that was made.
-
-    Raises:
-        InputError: its files cannot be generated, or the program that generates them is missing.
-    """
+    """Generate the files of a data set; with --first, print how to use the part that was made."""
     from sgbench.datasets.spoken_twin import SpokenTwin
     from sgbench.training.creation import create
 
@@ -179,11 +171,7 @@ def make_data(args: argparse.Namespace) -> int:
 
 
 def check_data(args: argparse.Namespace) -> int:
-    """Load the named data sets, compare their checksums with the published ones, and print their sizes.
-
-    Raises:
-        InputError: a data set is missing or not what is published; later data sets are not tried.
-    """
+    """Load the named data sets, compare their checksums with the published ones, and print their sizes."""
     for name in args.names:
         dataset, splits, sha256 = load_data_set(name, args)
         sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
@@ -203,11 +191,7 @@ def print_checksum(args: argparse.Namespace) -> int:
 
 
 def load_data_set(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samples], str]:
-    """Load a data set; return it, its samples by split, and their SHA-256.
-
-    Raises:
-        InputError: the data set does not exist, its files are missing, or they are not what is published.
-    """
+    """Load a data set; return it, its samples by split, and their SHA-256."""
     from sgbench.datasets.checks import check
 
     dataset = make_data_set(catalogue.entry("dataset", name, args.config_dir), args)
@@ -281,12 +265,7 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def prepare(args: argparse.Namespace) -> int:
-    """Write the spikes of a data set of recorded words to HDF5, one file for each split.
-
-    Raises:
-        InputError: the data set is of another kind, h5py is not installed, or a recording is damaged or missing.
-        StorageError: a file cannot be written.
-    """
+    """Write the spikes of a data set of recorded words to HDF5, one file for each split."""
     from sgbench.datasets.formats.spike_hdf5_writer import write
     from sgbench.datasets.spoken import Spoken
 
@@ -331,11 +310,7 @@ def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def add_own(args: argparse.Namespace) -> int:
-    """Write the entry, experiment and protocol of a user's own data, and print the next commands.
-
-    Raises:
-        InputError: a file is not usable, or options contradict each other.
-    """
+    """Write the entry, experiment and protocol of a user's own data, and print the next commands."""
     from sgbench.datasets.tonic_sets import parts_of_tonic
     from sgbench.yours.benchmark import write_entry_for
     from sgbench.yours.entry import Terms, entry_lines

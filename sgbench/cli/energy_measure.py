@@ -106,11 +106,7 @@ def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
 
 
 def update(path: Path, lines: Sequence[str]) -> None:
-    """Replace the lines between the markers TABLE_BEGIN and TABLE_END in a document.
-
-    Raises:
-        InputError: the document cannot be read, or has no markers.
-    """
+    """Replace the lines between the markers TABLE_BEGIN and TABLE_END in a document."""
     text = read_bytes(path).decode()
     head, begin, rest = text.partition(TABLE_BEGIN)
     _, end, tail = rest.partition(TABLE_END)
@@ -203,12 +199,7 @@ def answer_decide(args: argparse.Namespace) -> int:
 def decide(run: StoredRun, confidences: tuple[float, ...]) -> list[Decision]:
     """Evaluate predictions made before the last time step, with a finished run's weights on its test split.
 
-    Args:
-        run: the stored run.
-        confidences: probabilities of the predicted class, each in 0..1, at which a prediction is final.
-
-    Raises:
-        InputError: the run is not finished, its weights are missing, or a confidence is out of range.
+    `confidences`: probabilities of the predicted class, each in 0..1, at which a prediction is final.
     """
     record, parts, spec = run.record, run.parts, run.spec
     if record is None or record.status != "finished":

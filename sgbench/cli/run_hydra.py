@@ -91,10 +91,8 @@ class Job:
     Hydra's basic sweeper and `hydra/sweeper=planned` run the points of the plan, whose specs are used. Another
     sweeper may choose points while it runs; these are composed when they are called.
 
-    Args:
-        planned: the points.
-        config_dirs: folders with entries of the user's own.
-        allowed: exact names of classes outside the catalogue that may be imported.
+    `config_dirs`: folders with entries of the user's own; `allowed`: exact names of classes outside the catalogue that
+    may be imported.
     """
 
     def __init__(self, planned: RunPlan, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
@@ -108,8 +106,7 @@ class Job:
     def __call__(self, config: Any) -> float:
         """Run one point; an error is printed and kept as `exit_code`, so that the sweep continues.
 
-        Returns:
-            The value that an optimising sweeper minimises (`cost_to_minimise`); infinity without a result.
+        Returns the value that an optimising sweeper minimises (`cost_to_minimise`); infinity without a result.
         """
         from hydra.core.hydra_config import HydraConfig
 

@@ -105,10 +105,6 @@ def run_study(args: argparse.Namespace) -> int:
     """Run the blocks of a study one after another; return 1 if time runs out or a run fails before all are stored.
 
     With --plan, print the runs and core-hours of each block instead.
-
-    Raises:
-        InputError: the study's file or the results that a block needs are not committed to git, or the code is at
-            another commit than the stored runs.
     """
     from sgbench.study.definition import block_number, pick_blocks
     from sgbench.study.status import cost_rows

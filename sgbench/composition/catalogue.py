@@ -101,9 +101,6 @@ def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
 class EntriesOnDemand(Mapping[str, Entry]):
     """Maps names of one group to its entries, of which only those that are asked for are read, each once.
 
-    Raises:
-        InputError: see `entries`; of a file that is not YAML, once its entry is asked for.
-
     >>> "atan" in EntriesOnDemand("surrogate"), "atn" in EntriesOnDemand("surrogate")
     (True, False)
     """

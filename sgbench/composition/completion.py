@@ -43,9 +43,8 @@ def script(shell: str) -> str:
 def complete_override(last: str, earlier: Sequence[str]) -> Iterable[str]:
     """List candidates for the Hydra override that is being typed; the shell filters them by what is typed so far.
 
-    Args:
-        last: the unfinished override: part of a key, or a key with part of its last value (`surrogate=atan,tri`).
-        earlier: the overrides before it on the line, which may choose an entry.
+    `last`: the unfinished override: part of a key, or a key with part of its last value (`surrogate=atan,tri`);
+    `earlier`: the overrides before it on the line, which may choose an entry.
 
     >>> [word for word in complete_override("surrogate=ata", []) if word.startswith("surrogate=ata")]
     ['surrogate=atan']

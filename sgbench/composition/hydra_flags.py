@@ -28,9 +28,8 @@ def asks_to_show(arguments: Sequence[str]) -> bool:
 def hydra_arguments(arguments: Sequence[str], config_dirs: Sequence[Path]) -> tuple[str, list[str]]:
     """Check the arguments of `sgbench run` that ask Hydra to show something.
 
-    Returns:
-        The flag that shows something, by its long name, and all arguments in the order of Hydra's parser: flags
-        before overrides.
+    Returns the flag that shows something, by its long name, and all arguments in the order of Hydra's parser: flags
+    before overrides.
 
     >>> hydra_arguments(["surrogate=atan", "-c=job"], [])
     ('--cfg', ['--cfg', 'job', 'surrogate=atan'])

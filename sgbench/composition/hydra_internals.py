@@ -90,9 +90,8 @@ def launch(overrides: Sequence[str], task: Callable[[Any], object]) -> None:
 
     `hydra.main` is not used, because it makes a loader of its own and prints tracebacks.
 
-    Args:
-        overrides: those of the sweep, lists of values included.
-        task: called with the merged tree of each point, in the process that the launcher chooses.
+    `overrides`: those of the sweep, lists of values included; `task`: called with the merged tree of each point, in the
+    process that the launcher chooses.
     """
     hydra = Hydra(task_name="run", config_loader=checked_loader())
     hydra.multirun(CONFIG, task, [*overrides, "hydra.mode=MULTIRUN"])
@@ -121,9 +120,8 @@ def run_as_job(config: DictConfig, task: Callable[[], Result]) -> Result:
     Hydra's `run_job` is public, but needs a context that only `hydra.main` makes, which reads `sys.argv` and merges
     all files anew.
 
-    Args:
-        config: the merged tree with its `hydra` node; it is modified, so do not use it again.
-        task: function without arguments; its exceptions are raised unchanged.
+    `config`: the merged tree with its `hydra` node; it is modified, so do not use it again. `task`: function without
+    arguments; its exceptions are raised unchanged.
     """
 
     def job(_: DictConfig) -> tuple[list[Result], list[Exception]]:

@@ -23,11 +23,9 @@ def extra_points(node: Any) -> list[Overrides]:
     """List the overrides of each point that a sweep has beside its grid.
 
     In `zip`, the n-th values of all keys make the n-th point. In `list`, each item holds one point's overrides. For
-    `random` and `sobol`, `count` points are drawn from `ranges`, each number with three significant digits. If
-    several kinds are given, every point of one kind is combined with every point of the others.
-
-    Args:
-        node: value of the key `hydra.sweeper.points`: maps kinds to their content. None gives one empty point.
+    `random` and `sobol`, `count` points are drawn from `ranges`, each number with three significant digits. If several
+    kinds are given, every point of one kind is combined with every point of the others. `node`: value of the key
+    `hydra.sweeper.points`: maps kinds to their content. None gives one empty point.
 
     >>> extra_points({"zip": {"surrogate": ["atan", "triangle"], "optimizer.lr": [0.01, 0.02]}})
     [['surrogate=atan', 'optimizer.lr=0.01'], ['surrogate=triangle', 'optimizer.lr=0.02']]

@@ -36,8 +36,7 @@ def ignore_access(stage: str | None) -> None:
 class GuardedSplits(Mapping[Split, Samples]):
     """Maps split names to samples; `test` can be read only inside the context `open`.
 
-    Args:
-        splits: the loaded and checked samples by split.
+    `splits`: the loaded and checked samples by split.
     """
 
     def __init__(self, splits: Mapping[Split, Samples]) -> None:
@@ -64,8 +63,7 @@ class GuardedSplits(Mapping[Split, Samples]):
     def open(self, stage: str | None = None) -> Iterator[None]:
         """Unlock the test split while the context lasts.
 
-        Args:
-            stage: name passed to the listener, of a stage whose scores select nothing; None is a run's last step.
+        `stage`: name passed to the listener, of a stage whose scores select nothing; None is a run's last step.
         """
         self._is_open, self._stage = True, stage
         try:
@@ -140,9 +138,6 @@ class SpikingData:
         dtype: of the input.
         augmentation: random change of the training samples; None for none.
         first: samples of each split to use, after all are verified; None for all.
-
-    Raises:
-        InputError: the encoder or the augmentation does not take samples of this form.
     """
 
     def __init__(

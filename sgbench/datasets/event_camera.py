@@ -88,9 +88,8 @@ class EventCamera:
     def _crossings(self, pictures: Pictures) -> tuple[Ints, Ints, Ints, Ints]:
         """Find where and when a pixel's log intensity has crossed its threshold.
 
-        Returns:
-            Of each crossing [crossings]: picture and pixel as picture * side^2 + pixel, polarity, number of events,
-            and step.
+        Returns of each crossing [crossings]: picture and pixel as picture * side^2 + pixel, polarity, number of events,
+        and step.
         """
         levels = np.round(GRID * np.log(np.arange(256) + self.dark)) / GRID
         scene = _enlarge(levels[pictures], self.magnify, float(levels[0]))
@@ -112,10 +111,8 @@ class EventCamera:
     def _shifted_view(self, scene: Floats, offset: Floats, dark: float) -> Floats:
         """Return the log intensity at each camera pixel [pictures, side, side] when scenes are off centre.
 
-        Args:
-            scene: log intensities [pictures, rows, columns], in camera pixels.
-            offset: columns and rows by which the scenes are moved from the centre [2]; interpolated bilinearly.
-            dark: log intensity beyond the scenes.
+        `scene`: log intensities [pictures, rows, columns], in camera pixels. `offset`: columns and rows by which the
+        scenes are moved from the centre [2]; interpolated bilinearly.
         """
         column, row = np.floor(offset).astype(int)
         right, down = offset - np.floor(offset)

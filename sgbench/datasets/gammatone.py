@@ -29,9 +29,6 @@ class FrontEnd:
     It fires when :math:`v \ge 1` and its last spike is at least `refractory_s` ago; then v becomes 0. A spike lies
     at the beginning of its step. Nothing is random.
 
-    Raises:
-        InputError: a step is not a whole number of samples and of microseconds, or frequencies are out of order.
-
     Source: Slaney 1993, Apple Technical Report 35 (the filters, as in SciPy); Glasberg & Moore 1990, Hearing
     Research 47 (the scale); Cramer et al. 2022, IEEE TNNLS 33(7) (the idea, with a physical model of the cochlea).
 
@@ -117,10 +114,8 @@ def evenly_heard_hz(low_hz: float, high_hz: float, channels: int) -> Floats:
 def fired(drive: Floats, decay: float, refractory: int) -> NDArray[np.bool_]:
     """Run leaky integrate-and-fire neurons with threshold 1 and reset to 0; return their spikes [steps, ...].
 
-    Args:
-        drive: input of each neuron in each step [steps, ...].
-        decay: factor of the potential from step to step.
-        refractory: least number of steps from a spike to the next.
+    `drive`: input of each neuron in each step [steps, ...]; `decay`: factor of the potential from step to step;
+    `refractory`: least number of steps from a spike to the next.
     """
     v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], refractory)
     spikes = np.zeros(drive.shape, dtype=np.bool_)

@@ -16,9 +16,8 @@ MOST_BYTES = 128 << 20  # of encoded samples; larger splits are encoded anew in 
 class Kept:
     """Holds the encoded spikes of all samples of a split, from which batches are copied.
 
-    Args:
-        parts: encoded spikes [T, B, M] of consecutive samples, at least one part.
-        lengths: valid steps of each sample [samples], as the encoder counts them.
+    `parts`: encoded spikes [T, B, M] of consecutive samples, at least one part; `lengths`: valid steps of each sample
+    [samples], as the encoder counts them.
 
     >>> one = SparseSpikes.of(torch.tensor([[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]]))
     >>> kept = Kept([one], torch.tensor([2, 2]))
@@ -63,10 +62,9 @@ class Kept:
 def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.dtype) -> Kept | None:
     """Encode all samples of a split, to be used in every epoch.
 
-    Returns:
-        The encoded samples, or None if they must be encoded anew in each epoch: the encoder draws random numbers or
-        gives no sparse spikes, the code of a sample depends on the other samples of its batch, or the spikes of the
-        split take more than 128 MiB.
+    Returns the encoded samples, or None if they must be encoded anew in each epoch: the encoder draws random numbers or
+    gives no sparse spikes, the code of a sample depends on the other samples of its batch, or the spikes of the split
+    take more than 128 MiB.
     """
     parts: list[SparseSpikes] = []
     lengths: list[Tensor] = []

@@ -30,9 +30,6 @@ class Own(DataSet):
         n_inputs: number of values in a sample, of traces, or of spiking channels.
         classes: number of classes, at least 2.
         samples: numbers of train, validation and test samples.
-
-    Raises:
-        InputError: a parameter out of range.
     """
 
     origin = "files"

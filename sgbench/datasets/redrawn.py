@@ -17,10 +17,7 @@ class Redrawn(DataSet):
 
     The n samples of a class get the ranks (r + 1/2) / n, r = 0 to n - 1, in a random order. All samples, sorted by
     rank, fill train, then validation, then test. So each split has each class in proportion, to within one sample.
-
-    Args:
-        original: data set whose target is classes.
-        seed: of the random order.
+    `seed`: of the random order.
     """
 
     def __init__(self, original: DataSet, seed: int) -> None:
@@ -76,9 +73,7 @@ def draw(data_set: DataSet, seed: int) -> DataSet:
 def dealt(target: Tensor, seed: int) -> Tensor:
     """Return a random order of samples in which every stretch has the classes in proportion, int64 [samples].
 
-    Args:
-        target: class of each sample [samples]; classes of steps [samples, steps] are not stratified.
-        seed: of the random order.
+    `target`: class of each sample [samples]; classes of steps [samples, steps] are not stratified.
 
     >>> dealt(torch.tensor([0, 0, 1, 1]), seed=0).sort().values.tolist()
     [0, 1, 2, 3]

@@ -23,9 +23,6 @@ class SymbolTask(DrawnBySplit):
         rate_hz: firing rate of a channel while its symbol lasts [Hz].
         samples: numbers of train, validation and test samples.
         seed: of all random numbers.
-
-    Raises:
-        InputError: a parameter out of range.
     """
 
     def __init__(
@@ -41,9 +38,8 @@ class SymbolTask(DrawnBySplit):
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
         """Draw `count` sequences of symbols, and their classes.
 
-        Returns:
-            Symbols int64 [samples, places], each from 0 on or `SILENCE`; classes int64 [samples] of sequences, or
-            [samples, places] of symbols, `UNLABELLED` where a place has none.
+        Returns symbols int64 [samples, places], each from 0 on or `SILENCE`; classes int64 [samples] of sequences, or
+        [samples, places] of symbols, `UNLABELLED` where a place has none.
         """
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:

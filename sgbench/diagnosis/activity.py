@@ -16,15 +16,10 @@ SILENT_BY_DESIGN = "the neurons of this layer do not fire"
 def activity(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[dict[str, float], dict[str, str]]:
     """Measure how often one layer fires, and how its potentials lie to the surrogate, over several batches.
 
-    Steps after a sample's end do not count. Slopes are relative to the surrogate's peak.
-
-    Args:
-        layer: the layer's trace of each batch.
-        lengths: count of valid time steps of each sample [B], one tensor for each batch.
-
-    Returns:
-        Measured values, and reasons for missing ones; both map field names of `LayerDiagnosis`. Layers that do not
-        fire have reasons alone, and neurons without a surrogate have rates alone.
+    Steps after a sample's end do not count. Slopes are relative to the surrogate's peak. `lengths`: count of valid time
+    steps of each sample [B], one tensor for each batch. Returns measured values, and reasons for missing ones; both map
+    field names of `LayerDiagnosis`. Layers that do not fire have reasons alone, and neurons without a surrogate have
+    rates alone.
     """
     first = layer[0]
     names = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")

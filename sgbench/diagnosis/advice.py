@@ -86,9 +86,8 @@ def why_not_fine(layers: Sequence[LayerDiagnosis], unheard: Collection[str] = ()
 
     Gradient may reach the layer and wake it; until then all samples score alike, as in guessing.
 
-    Args:
-        layers: those whose spikes count.
-        unheard: names of layers whose spikes nothing takes, so that it does not matter whether they fire.
+    `layers`: those whose spikes count; `unheard`: names of layers whose spikes nothing takes, so that it does not
+    matter whether they fire.
     """
     silent = ", ".join(layer.name for layer in layers if is_silent(layer, unheard))
     return (

@@ -33,12 +33,8 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
         \frac{g \cdot r}{|g| |r|}, \quad \frac{|g|}{|r|}, \quad
         \frac{1}{P} \sum_i [\mathrm{sign}\, g_i = \mathrm{sign}\, r_i], \quad \frac{|g - r|}{|r|}
 
-    Args:
-        gradient: g [P].
-        reference: r [P].
-
-    Returns:
-        The values by their field name in `Agreement`, and the reason why others are missing, or "".
+    `gradient`: g [P]; `reference`: r [P]. Returns the values by their field name in `Agreement`, and the reason why
+    others are missing, or "".
 
     >>> values, _ = compare(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
     >>> values["cosine"], values["norm_ratio"], values["sign_agreement"], values["relative_bias"]

@@ -34,10 +34,8 @@ class Entries(NamedTuple):
 def make_jitter(severity: float, generator: torch.Generator, dt_s: float) -> BatchChange:
     """Make a change that moves each spike by a Gaussian time, reflected at both ends of its sample.
 
-    Args:
-        severity: standard deviation of the shift [s]; shifts are rounded to whole steps.
-        generator: two uniform numbers are drawn for each spike (Box and Muller 1958).
-        dt_s: duration of a step [s].
+    `severity`: standard deviation of the shift [s]; shifts are rounded to whole steps. `generator`: two uniform numbers
+    are drawn for each spike (Box and Muller 1958). `dt_s`: duration of a step [s].
     """
 
     def jitter(batch: Batch) -> Batch:

@@ -90,9 +90,8 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
 def fixed(quantity: Quantity, value: Tensor | float) -> Quantity:
     """Return a quantity of the same kind and name that is not learnt.
 
-    Args:
-        quantity: the neuron's decay or threshold.
-        value: the new value, one number for the layer or one for each neuron [N].
+    `quantity`: the neuron's decay or threshold; `value`: the new value, one number for the layer or one for each neuron
+    [N].
     """
     options: dict[str, Any] = {"learn": "none", "features": None}
     if isinstance(value, Tensor) and value.ndim == 0:

@@ -39,11 +39,7 @@ class Expected(NamedTuple):
 def expected_gradients(network: Network, batch: Batch, objective: Objective, *, noise_slope: float) -> Expected:
     """Compute the gradient of the expected loss, and the expected surrogate gradient, from all spike patterns.
 
-    Args:
-        network: a tiny network of neurons that fire at most one spike a step; it is not modified.
-        batch: one or more samples; the gradients are means over them.
-        objective: the loss of a pattern.
-        noise_slope: k of the escape noise [1/threshold].
+    `noise_slope`: k of the escape noise [1/threshold].
     """
     noise = Escape(noise="logistic", noise_slope=require_number("--noise", noise_slope, low=1e-6, high=1e6))
     firing = firing_layers(network)

@@ -40,13 +40,10 @@ class Exact(NamedTuple):
 def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exact:
     r"""Compare a surrogate's gradient with the exact gradient of the expected loss over 20 tiny networks.
 
-    Each network has 4 inputs, 2 leaky neurons and 1 leaky output neuron over 4 steps, drawn weights, and
-    the van Rossum distance to a drawn spike train as its loss. All neurons fire with probability
-    :math:`\sigma(k (u - \theta))` at potential u and threshold :math:`\theta`.
-
-    Args:
-        make_surrogate: returns a new surrogate for each layer.
-        noise_slope: k [1/threshold].
+    Each network has 4 inputs, 2 leaky neurons and 1 leaky output neuron over 4 steps, drawn weights, and the van Rossum
+    distance to a drawn spike train as its loss. All neurons fire with probability :math:`\sigma(k (u - \theta))` at
+    potential u and threshold :math:`\theta`. `make_surrogate`: returns a new surrogate for each layer; `noise_slope`: k
+    [1/threshold].
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5), for the question; the networks are our own.
     """

@@ -27,11 +27,8 @@ def log_slope(norms: Sequence[float]) -> float | None:
 
     .. math:: \ln |g[t]| \approx a + b (T - 1 - t)
 
-    Args:
-        norms: :math:`|g[t]|` for t = 0 ... T - 1; zeros and non-finite ones are left out.
-
-    Returns:
-        b [1/step], or None with fewer than two norms.
+    `norms`: :math:`|g[t]|` for t = 0 ... T - 1; zeros and non-finite ones are left out. Returns b [1/step], or None
+    with fewer than two norms.
 
     >>> round(log_slope([0.25, 0.5, 1.0]), 6)  # halves with each step back
     -0.693147
@@ -47,12 +44,11 @@ def log_slope(norms: Sequence[float]) -> float | None:
 def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values, Reasons]:
     """Measure the gradient of the loss with respect to one layer's currents over several batches.
 
+    Returns measured values, and reasons for missing ones; both map field names of `LayerDiagnosis`.
+
     Args:
         layer: the layer's trace of each batch, after the backward pass.
         lengths: count of valid time steps of each sample [B], one tensor for each batch.
-
-    Returns:
-        Measured values, and reasons for missing ones; both map field names of `LayerDiagnosis`.
     """
     gradients = [trace.gradient() for trace in layer]
     if all(gradient is None for gradient in gradients):
@@ -107,11 +103,8 @@ def joined_gradient(parameters: Iterable[Tensor]) -> Tensor:
 def weights(gradients: Sequence[Tensor]) -> tuple[Values, Reasons]:
     """Measure one layer's weight gradients: the share of weights they reach, and their signal-to-noise ratio.
 
-    Args:
-        gradients: one vector [P] for each mini-batch, at least one.
-
-    Returns:
-        Measured values, and reasons for missing ones; both map field names of `LayerDiagnosis`.
+    `gradients`: one vector [P] for each mini-batch, at least one. Returns measured values, and reasons for missing
+    ones; both map field names of `LayerDiagnosis`.
     """
     values: Values = {}
     reasons: Reasons = {}
@@ -131,11 +124,7 @@ def signal_to_noise(gradients: Sequence[Tensor]) -> tuple[float | None, str]:
 
     .. math:: |\bar g|^2 \Big/ \frac{1}{n - 1} \sum_i |g_i - \bar g|^2
 
-    Args:
-        gradients: g_i [P] of each mini-batch.
-
-    Returns:
-        The ratio and "", or None and the reason why there is none.
+    `gradients`: g_i [P] of each mini-batch. Returns the ratio and "", or None and the reason why there is none.
 
     >>> signal_to_noise([torch.tensor([1.0]), torch.tensor([3.0])])[0]  # 2^2 over 2
     2.0

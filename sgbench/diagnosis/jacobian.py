@@ -24,8 +24,7 @@ NAMES = ("jacobian_norm", "jacobian_radius")
 def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
     """Average spectral norm and spectral radius of one layer's step Jacobians over a few samples and steps.
 
-    Returns:
-        Mean norm and mean radius, or the reason why they are missing.
+    Returns mean norm and mean radius, or the reason why they are missing.
     """
     layer: Any = traced.network.layers[index]
     layer_trace = traced.layers[index]

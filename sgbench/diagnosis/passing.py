@@ -39,10 +39,7 @@ def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float
     A series is one neuron in one sample. A recurrent spike passes the gradient on in proportion to that slope, so
     S counts steps of slope 1.
 
-    Args:
-        layer: the potentials u.
-        surrogate: has a width and a peak; it need not be the surrogate of the layer.
-        width_fwhm: full width at half maximum [threshold units]; None for the surrogate's own.
+    `layer`: the potentials u. `width_fwhm`: full width at half maximum [threshold units]; None for the surrogate's own.
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), whose condition for exploding gradients is a slope
     of the spike times a recurrent weight.

@@ -18,9 +18,8 @@ from sgbench.surrogates.base import Output, Surrogate
 class GivenSpikes:
     """Sends given spikes, one step after another, whatever the potential; their slope is the surrogate's.
 
-    Args:
-        spikes: of one layer [T, B, N].
-        passes: whether gradients pass through spikes by the surrogate's slope; otherwise spikes are constants.
+    `spikes`: of one layer [T, B, N]. `passes`: whether gradients pass through spikes by the surrogate's slope;
+    otherwise spikes are constants.
     """
 
     output: ClassVar[Output] = "binary"

@@ -54,7 +54,7 @@ def estimated_gradients(
 
     where every neuron fires with probability :math:`\sigma(k u)` at potential u above threshold. L is the loss of
     sample b under draw j and s its drawn spikes. The baseline c is the mean loss of the sample's other draws in the
-    same half.
+    same half. Returns the estimate, from either half of the draws, and the mean surrogate gradient over all draws.
 
     Args:
         network: of neurons that fire at most one spike a step; it is not modified.
@@ -63,9 +63,6 @@ def estimated_gradients(
         noise_slope: k of the escape noise [1/threshold].
         draws: K, at least 4.
         generator: seeds the spikes.
-
-    Returns:
-        The estimate, from either half of the draws, and the mean surrogate gradient over all draws.
 
     Source: Williams 1992, Machine Learning 8.
     """

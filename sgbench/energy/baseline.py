@@ -35,10 +35,8 @@ def matched_ann(counts: OpCounts, *, weight_bits: int | None = None, passes: Pas
     Hidden units compare with 0 and have no state. No product with an activation of 0 is skipped, as that pays only
     on hardware that detects zeros.
 
-    Args:
-        counts: of the spiking network.
-        weight_bits: of each weight; None for those of the spiking network.
-        passes: how often the network runs; None for once a step if it is recurrent, else once a sample.
+    `counts`: of the spiking network. `weight_bits`: of each weight; None for those of the spiking network. `passes`:
+    how often the network runs; None for once a step if it is recurrent, else once a sample.
     """
     runs = counts.steps if (passes or passes_of(counts)) == "step" else counts.samples  # on all samples
     layers = tuple(_layer(layer, counts, runs, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers)
@@ -98,9 +96,7 @@ def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> i
 
     .. math:: \sum_\mathrm{operations} b_w \, b_a, \qquad b_a = 1 \text{ for a spike}
 
-    Args:
-        counts: of any network.
-        activation_bits: b_a of a real-valued activation; None for as many as the weight b_w.
+    `counts`: of any network. `activation_bits`: b_a of a real-valued activation; None for as many as the weight b_w.
 
     Source: Shen et al. 2024, CVPR (bit budget), without its factor of time, which the counts hold.
     """

@@ -24,11 +24,8 @@ class Fan:
     An event in row y of the input reaches the rows :math:`v` of the output with
     :math:`|v \cdot stride - y| \le padding`; columns likewise.
 
-    Args:
-        weight: of the convolution [output channels * currents, input channels, side, side].
-        image: channels, height and width of the input.
-        stride: of the convolution.
-        currents: number of input currents that each neuron takes.
+    `weight`: of the convolution [output channels * currents, input channels, side, side]; `image`: channels, height and
+    width of the input.
 
     >>> fan = Fan(torch.zeros(2, 1, 3, 3), (1, 3, 3), stride=1, currents=1)
     >>> fan.total  # 2 channels, of 4 neurons from a corner, 6 from an edge, 9 from the middle
@@ -67,8 +64,7 @@ class Fan:
     def spread(self, signal: Signal) -> tuple[Rows, Reached]:
         """Count the synapses that the events of a signal [T, B, N] reach in each step and sample.
 
-        Returns:
-            Number of synapses reached [T, B], and the output positions reached (in all channels alike).
+        Returns number of synapses reached [T, B], and the output positions reached (in all channels alike).
         """
         steps, batch, _ = signal.shape
         operations, counts = (np.empty(steps * batch, np.int64) for _ in range(2))

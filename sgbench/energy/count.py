@@ -32,10 +32,8 @@ class OperationCounter:
     source's outputs are declared binary, a multiply-accumulate if real. A spike in a sample's last step reaches no
     recurrent synapse. All totals are integers, so the result depends on neither batches, order nor device.
 
-    Args:
-        network: whose operations are counted.
-        input_kind: whether the encoder's output is declared binary or real.
-        bits: of a state variable, and of a weight that its layer does not quantise.
+    `input_kind`: whether the encoder's output is declared binary or real; `bits`: of a state variable, and of a weight
+    that its layer does not quantise.
     """
 
     def __init__(self, network: Network, input_kind: Kind, *, bits: int) -> None:
@@ -172,8 +170,7 @@ class OperationCounter:
 class _EventCache:
     """Counts the events of each signal of one batch once, however many layers receive it.
 
-    Args:
-        lengths: valid steps of each sample [B].
+    `lengths`: valid steps of each sample [B].
     """
 
     def __init__(self, lengths: Tensor) -> None:

@@ -118,11 +118,8 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float, passes: Pass
     The crossover is f* times the network's rate. Its bounds come from all prices at their low bounds, and from all
     at their high bounds. Weights of both networks have at most the target's operand bits.
 
-    Args:
-        counts: of the spiking network.
-        target: hardware with prices of operations.
-        dt_s: duration of a time step [s].
-        passes: how often the ANN runs; None for once a step if it is recurrent, else once a sample.
+    `target`: hardware with prices of operations. `dt_s`: duration of a time step [s]. `passes`: how often the ANN runs;
+    None for once a step if it is recurrent, else once a sample.
     """
     rate = synapse_rate(counts)
     bits = max(group.weight_bits for layer in counts.layers for group in layer.synapses)

@@ -38,9 +38,6 @@ class DecisionTimes:
         bits: of weights and states.
         steps: number of steps of the longest sample; each gives a rule.
         confidences: thresholds from 0 to 1; each gives a rule.
-
-    Raises:
-        InputError: a layer computes all steps at once, or the loss has no class for a sample.
     """
 
     def __init__(

@@ -36,10 +36,8 @@ class ChipFit:
 def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> ChipFit:
     """Assign a network to the cores of a target's chip, and list the features that the chip lacks.
 
-    Args:
-        counts: of the network.
-        target: hardware with limits of a chip.
-        neurons: maps "neuron" and "readout" to the catalogue names of the neurons in use.
+    `target`: hardware with limits of a chip; `neurons`: maps "neuron" and "readout" to the catalogue names of the
+    neurons in use.
     """
     chip = target.chip
     if chip is None:

@@ -91,9 +91,7 @@ def _nvml() -> tuple[list[Meter], str | None]:
 class Metered:
     """Measures the energy of function calls, and first the idle power.
 
-    Args:
-        meters: to read.
-        idle_s: time for which the idle power is measured, during which the constructor sleeps [s].
+    `meters`: to read; `idle_s`: time for which the idle power is measured, during which the constructor sleeps [s].
     """
 
     def __init__(self, meters: list[Meter], *, idle_s: float) -> None:

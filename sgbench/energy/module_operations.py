@@ -170,12 +170,8 @@ def fan_out(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
 
     .. math:: \mathrm{fan}_i = \frac{\partial}{\partial x_i} \sum_o (\mathbf 1 * x)_o .
 
-    Args:
-        layer: the convolution.
-        x: an input of it, of which only the shape [batch, channels, ...] is used.
-
-    Returns:
-        Number of synapses of each input of one sample [1, channels, ...].
+    `x`: an input of it, of which only the shape [batch, channels, ...] is used. Returns number of synapses of each
+    input of one sample [1, channels, ...].
 
     >>> fan_out(nn.Conv1d(1, 2, 3, padding=1), torch.zeros(1, 1, 4))
     tensor([[[4., 6., 6., 4.]]], dtype=torch.float64)

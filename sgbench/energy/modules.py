@@ -51,15 +51,8 @@ class ModuleCounter:
     modules, also after reshaping or max-pooling, and the network's input if `input_kind` says so; the values
     themselves do not matter. A sum of two activations between modules is a residual addition. Totals are integers.
 
-    Args:
-        network: in evaluation mode.
-        input_kind: "binary" or "real", of the network's input.
-        bits: of a weight and of a state variable.
-        fold_batch_norm: whether batch normalisation counts as folded into the weights before it.
-        leave_out: whether modules and functions that are not known are noted in `unknown`, in place of an error.
-
-    Raises:
-        InputError: on a call, a module or function is not known; the line names it.
+    `network`: in evaluation mode; `bits`: of a weight and of a state variable; `leave_out`: whether modules and
+    functions that are not known are noted in `unknown`, in place of an error.
 
     >>> network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
     >>> counter = ModuleCounter(network, input_kind="real", bits=32, fold_batch_norm=False)
@@ -99,9 +92,6 @@ class ModuleCounter:
             inputs: arguments of the network; tensors, or what holds them.
             samples: number of samples that begin with this call; 0 if it continues those of the last call.
             steps: number of time steps in this call, summed over its samples.
-
-        Raises:
-            InputError: there are fewer steps than samples, or a module or function is not known.
         """
         if steps < samples:
             raise InputError(
@@ -127,11 +117,7 @@ class ModuleCounter:
                 handle.remove()
 
     def result(self) -> OpCounts:
-        """Return the operations of all calls so far, module by module.
-
-        Raises:
-            InputError: nothing was counted.
-        """
+        """Return the operations of all calls so far, module by module."""
         if not self.tallies or not self.samples:
             known = f" but {', '.join(self.unknown)}, which is not known" if self.unknown else ""
             raise InputError(f"nothing was counted{known}: call the counter with input first")

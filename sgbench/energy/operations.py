@@ -48,10 +48,8 @@ def operation_counts(
 ) -> Iterator[OperationCount]:
     """Yield the count of every operation in each layer, except counts of 0; last the number of time steps.
 
-    Args:
-        counts: of the network.
-        traffic: maps layers to the messages and hops of their spikes; empty without a chip.
-        wanted: operations to yield; None for all.
+    `traffic`: maps layers to the messages and hops of their spikes; empty without a chip. `wanted`: operations to
+    yield; None for all.
     """
     for layer in counts.layers:
         for operation, location, count, factor in _layer_operations(layer):

@@ -18,8 +18,7 @@ from sgbench.records.counts import Count, Spread
 class PerSample:
     """Holds the synaptic operations and spikes of each sample of one batch, summed over all layers.
 
-    Args:
-        samples: batch size B.
+    `samples`: batch size B.
 
     >>> per_sample, squares = PerSample(2), Counter()
     >>> per_sample.synaptic_operations += np.array([3, 4])
@@ -74,9 +73,7 @@ class Came(NamedTuple):
 def count_events(signal: Signal, lengths: Tensor) -> Came:
     """Count the entries other than 0 of a signal [T, B, N] in the valid steps of each sample.
 
-    Args:
-        signal: sparse or dense.
-        lengths: valid steps of each sample [B].
+    `signal`: sparse or dense; `lengths`: valid steps of each sample [B].
 
     >>> signal = torch.tensor([[[0.0, 0.5], [1.0, 1.0]], [[-1.0, 2.0], [1.0, 0.0]]])
     >>> came = count_events(signal, torch.tensor([2, 1]))

@@ -33,9 +33,6 @@ def access_pj(price: MemoryPrice, size_bytes: float) -> BoundedValue:
     logarithm of the size. Up to the smallest size, value and high bound are its price; the low bound is in
     proportion to the size (two implementations of Lemaire et al. 2022 differ so).
 
-    Raises:
-        InputError: the memory is larger than the largest with a price.
-
     >>> from sgbench.records.energy import MemoryPrice
     >>> sram = MemoryPrice(operations=("weight_read",), per="word64", scope="per_op", basis="simulated",
     ...     node_nm=45, voltage_v=0.9, source="an example", mark="memory",
@@ -113,10 +110,7 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
     the target names as missing are left out of the sum and listed. At the low (high) bound, every price and every
     number of hops is at its low (high) bound.
 
-    Args:
-        counts: totals over a test set.
-        target: prices [pJ] and static power [mW].
-        dt_s: duration of a time step [s].
+    `counts`: totals over a test set; `target`: prices [pJ] and static power [mW]; `dt_s`: duration of a time step [s].
     """
     latency_s = counts.steps / counts.samples * dt_s / target.acceleration
     if target.unpriced is not None:
@@ -272,12 +266,7 @@ def evidence_of(target: EnergyTarget) -> tuple[Evidence, ...]:
 def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) -> dict[str, EnergyTarget]:
     """Map names to the energy targets of the catalogue and of the user's own folders.
 
-    Args:
-        config_dirs: the user's own folders.
-        everything: whether to include targets that are no column of leaderboards.
-
-    Raises:
-        InputError: a file is no valid target, or its name is not that of the target inside; one line.
+    `everything`: whether to include targets that are no column of leaderboards.
 
     >>> sorted(load_targets())
     ['horowitz_45nm', 'loihi1', 'truenorth']
@@ -287,11 +276,7 @@ def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) 
 
 
 def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> dict[str, EnergyTarget]:
-    """Map these names to their energy targets; without names, return all.
-
-    Raises:
-        InputError: there is no target of a name; the line suggests the nearest.
-    """
+    """Map these names to their energy targets; without names, return all."""
     known = load_targets(config_dirs, everything=True)
     for name in names:
         if name not in known:

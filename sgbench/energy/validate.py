@@ -186,9 +186,8 @@ def counts_of(point: CasePoint, bound: str) -> OpCounts:
 
     A measurement without neurons gets one layer without events, since `OpCounts` needs a layer.
 
-    Args:
-        point: the measurement, with its network.
-        bound: the published numbers of events and spikes to count: "value" (the best estimate), "low" or "high".
+    `point`: the measurement, with its network; `bound`: the published numbers of events and spikes to count: "value"
+    (the best estimate), "low" or "high".
     """
     layers = tuple(_layer(layer, point.steps, bound) for layer in point.layers if layer.neurons)
     idle = CaseLayer(name="nothing", neurons=1, inputs=0, events=_NONE, spikes=_NONE)

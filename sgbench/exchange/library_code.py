@@ -16,8 +16,7 @@ from sgbench.networks.pool import Image, Pool
 class CodeTensors:
     """Collects the tensors that are stored beside the code, and writes expressions of them.
 
-    Args:
-        dtype: dtype of the network.
+    `dtype`: dtype of the network.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:

@@ -26,10 +26,8 @@ def require_own_slope(override: str, surrogate: Surrogate, *, otherwise: str = "
 
     Only then is that slope the derivative of its integral scaled to 0..1.
 
-    Args:
-        override: the setting that needs the area of 1, such as "firing=soft", for the message.
-        surrogate: of finite area, before any stretch.
-        otherwise: another remedy, appended to the message.
+    `override`: the setting that needs the area of 1, such as "firing=soft", for the message; `surrogate`: of finite
+    area, before any stretch; `otherwise`: another remedy, appended to the message.
     """
     area = math.nan if surrogate.area is None else surrogate.area
     if math.isclose(area, 1.0, rel_tol=ROUNDING):
@@ -49,8 +47,7 @@ def require_own_slope(override: str, surrogate: Surrogate, *, otherwise: str = "
 def stepping(surrogates: Sequence[Surrogate]) -> Iterator[None]:
     """Replace smooth firings of surrogates by the plain step, within a `with` block.
 
-    Args:
-        surrogates: all surrogates of a network; those without a smooth firing stay as they are.
+    `surrogates`: all surrogates of a network; those without a smooth firing stay as they are.
     """
     smooth: list[tuple[Surrogate, FiresOtherwise | None, Output]] = [
         (surrogate, surrogate.firing, surrogate.output) for surrogate in surrogates if is_smooth(surrogate.firing)

@@ -20,10 +20,8 @@ WIDEST = 1e3  # the surrogate's width is searched from 1 / WIDEST to WIDEST time
 class ConditionedInit(Init):
     r"""Draws recurrent weights that fulfil conditions I and II, defined in `Centred`; feed-forward ones are normal.
 
-    Args:
-        entry: name of the initialisation, for messages.
-        gain: standard deviation of the feed-forward current for inputs of unit power.
-        input_power: mean square E[x^2] of one input; 0.5 for spikes in every second step.
+    `entry`: name of the initialisation, for messages. `gain`: standard deviation of the feed-forward current for inputs
+    of unit power. `input_power`: mean square E[x^2] of one input; 0.5 for spikes in every second step.
     """
 
     def __init__(self, entry: str, *, gain: float, input_power: float) -> None:
@@ -78,9 +76,7 @@ def _recurrent_mean(neuron: LinearSpec, fan_in: int) -> Tensor:
 def mean_factor(reset: str, beta: Tensor) -> Tensor:
     """Return m, the sum of recurrent weights that keeps the mean potential at threshold [thresholds].
 
-    Args:
-        reset: "subtract", "subtract_decayed", "zero" or "none".
-        beta: decay of the potential per step, of any shape, which m has too.
+    `beta`: decay of the potential per step, of any shape, which m has too.
     """
     lost = {"subtract": torch.ones_like(beta), "subtract_decayed": beta, "zero": beta, "none": 0 * beta}
     return 2 * (1 - beta) + lost[reset]

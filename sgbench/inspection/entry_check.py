@@ -36,8 +36,7 @@ COPIED_KEYS = ("formula", "line")
 def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
     """Check an entry against the contracts of its group and list each failure.
 
-    Returns:
-        A line for each failure, with the remedy; empty if all contracts hold.
+    Returns a line for each failure, with the remedy; empty if all contracts hold.
     """
     group, folder = path.parent.name, path.resolve().parent.parent
     if not path.is_file() or path.suffix != ".yaml":

@@ -81,9 +81,7 @@ def shared_window(windows: Sequence[tuple[float, float]]) -> tuple[float, float]
 def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> ComparisonPicture:
     """Compute the curves in the picture of several surrogates.
 
-    Args:
-        surrogates: maps names of entries to surrogates.
-        width: full width at half maximum at which shapes are compared [threshold units].
+    `width`: full width at half maximum at which shapes are compared [threshold units].
     """
     ends = shared_window([curves.shown_interval(surrogate) for surrogate in surrogates.values()])
     shapes = {name: _shape(surrogate, width) for name, surrogate in surrogates.items()}

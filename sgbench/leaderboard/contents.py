@@ -35,10 +35,8 @@ def contents_of(
 ) -> BoardContents:
     """Read the contents of the boards of a tree.
 
-    Args:
-        tree: the records; or a registry, whose energies were computed when it was made.
-        targets: energy targets on which methods are priced.
-        meanwhile: called by this process while other processes read a large tree.
+    `tree`: the records; or a registry, whose energies were computed when it was made. `targets`: energy targets on
+    which methods are priced. `meanwhile`: called by this process while other processes read a large tree.
     """
     if tree.layout == "registry":
         boards = read_registry(tree.root).boards
@@ -54,11 +52,7 @@ def contents_of(
 def make_registry(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
     """Make the registry of a leaderboards folder: the contents of its boards, priced on the targets that they show.
 
-    Args:
-        root: the leaderboards folder.
-        commit: the git commit that the folder is taken from.
-        created_utc: time of that commit.
-        release: name of the release that the folder is; empty if it is none.
+    `commit`: the git commit that the folder is taken from; `created_utc`: time of that commit.
     """
     references = References()
     lists = load_targets(references.config_dirs, everything=True)

@@ -53,10 +53,7 @@ class Costs:
 def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: float) -> Costs:
     """Average the costs in the records of one method.
 
-    Args:
-        group: one record for each seed.
-        targets: energy targets on which an inference is priced.
-        dt_s: duration of a time step [s].
+    `group`: one record for each seed; `dt_s`: duration of a time step [s].
     """
     finished = [record for record in group if record.status == "finished"]
     counts = [record.counts for record in finished if record.counts is not None]
@@ -90,10 +87,8 @@ def _pool(counts: Sequence[OpCounts]) -> OpCounts | None:
 def stability(methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget], dt_s: float) -> tuple[Duel, ...]:
     """Compute how often each method needs less energy than each other, over targets and the ends of their prices.
 
-    Args:
-        methods: maps each method's name to its operation counts of all seeds together.
-        targets: energy targets over which energies are compared.
-        dt_s: duration of a time step [s].
+    `methods`: maps each method's name to its operation counts of all seeds together; `dt_s`: duration of a time step
+    [s].
     """
     return duels(
         {

@@ -180,11 +180,8 @@ def deviation(
 ) -> str | None:
     """Return on one line why a record is no row of its protocol's board; None if it is one.
 
-    Args:
-        record: the record.
-        reference: the reference of its protocol.
-        known: keeps the deviations of each method for its other seeds; None keeps nothing.
-        trials: whether to accept also the seeds with which settings are chosen.
+    `known`: keeps the deviations of each method for its other seeds; None keeps nothing. `trials`: whether to accept
+    also the seeds with which settings are chosen.
     """
     if record.failure is not None and record.failure.kind not in METHOD_FAILURES:
         return (

@@ -19,10 +19,8 @@ from sgbench.records.files import read_bytes
 def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     """Explain which of two methods is better, how sure that is, and at what cost.
 
-    Args:
-        a: id, beginning of an id, label or surrogate of one method.
-        b: id, beginning of an id, label or surrogate of the other method.
-        tree: the records; where several of its boards have both methods, it must be limited to one.
+    `a`: id, beginning of an id, label or surrogate of one method. `b`: id, beginning of an id, label or surrogate of
+    the other method. `tree`: the records; where several of its boards have both methods, it must be limited to one.
     """
     protocol = tree.only or _protocol_of(a, b, tree)
     boards = show(replace(tree, only=protocol))

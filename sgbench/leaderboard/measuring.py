@@ -22,10 +22,8 @@ def measure_all(
 ) -> tuple[dict[str, list[Measured]], list[Finding]]:
     """Measure the methods of a tree; return them by protocol, and a finding for each file that was left out.
 
-    Args:
-        tree: the records, none of which is trusted.
-        targets: energy targets on which methods are priced.
-        meanwhile: called once in this process while worker processes read; not called if there are none.
+    `tree`: the records, none of which is trusted. `meanwhile`: called once in this process while worker processes read;
+    not called if there are none.
     """
     files, findings = tree.candidates()
     depth = len(tree.root.parts)

@@ -65,11 +65,7 @@ def pack(registry: Registry) -> bytes:
 
 
 def read_registry(path: Path) -> Registry:
-    """Read a registry and check each of its values.
-
-    Raises:
-        InputError: there is no such file, or it is no registry.
-    """
+    """Read a registry and check each of its values."""
     try:
         return _adapter().validate_json(unpacked(path, read_bytes(path, limit=MAX_BYTES)))
     except ValidationError as error:
@@ -88,9 +84,6 @@ def installed() -> tuple[Path, Layout]:
     These are the newest of the installed and the shipped registry, or the leaderboards folder of a checkout. An
     installed one that cannot be read, since it is damaged or of a newer version, is passed over with a line on
     standard error.
-
-    Raises:
-        InputError: the shipped registry cannot be read, or there is none.
     """
     shipped = Path(__file__).resolve().parent.parent / FILE
     checkout = conf_dir().parent / "leaderboards"

@@ -153,10 +153,8 @@ def guesses(config_dirs: Sequence[Path] = ()) -> Callable[[RunRecord], bool]:
 def measure_of_task(protocol: str, dataset: str, config_dirs: Sequence[Path] = ()) -> Measure:
     """Look up the measure of a protocol on a data set, with the score of guessing.
 
-    Args:
-        protocol: name of the protocol; one that the catalogue lacks has no score of guessing of its own.
-        dataset: name of the data set.
-        config_dirs: folders with the user's own entries.
+    `protocol`: name of the protocol; one that the catalogue lacks has no score of guessing of its own. `dataset`: name
+    of the data set. `config_dirs`: folders with the user's own entries.
     """
     classes = classes_of(catalogue.entry("dataset", dataset, config_dirs))
     try:

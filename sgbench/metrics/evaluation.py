@@ -14,10 +14,7 @@ SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated
 class Activity(nn.Module):
     """Collects the firing rates of one layer over batches; steps after a sample's end do not count.
 
-    Args:
-        layer: its name.
-        neurons: their number N.
-        dt_s: duration of a step [s].
+    `layer`: its name; `neurons`: their number N; `dt_s`: duration of a step [s].
 
     >>> activity = Activity("hidden0", 2, dt_s=0.001)
     >>> activity.update(torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]]]), torch.tensor([2]))
@@ -63,12 +60,9 @@ class Activity(nn.Module):
 class Evaluation(nn.Module):
     """Collects accuracy, loss and firing rates of a network over the batches of a split.
 
-    The accuracy is the fraction of samples, or of labelled steps if each step has a class, that are classified
-    right. It is None if targets are traces or spikes.
-
-    Args:
-        network: names its spiking layers, whose rates are measured.
-        dt_s: duration of a step [s].
+    The accuracy is the fraction of samples, or of labelled steps if each step has a class, that are classified right.
+    It is None if targets are traces or spikes. `network`: names its spiking layers, whose rates are measured; `dt_s`:
+    duration of a step [s].
     """
 
     def __init__(self, network: Network, *, dt_s: float) -> None:
@@ -86,11 +80,8 @@ class Evaluation(nn.Module):
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
         """Add one batch.
 
-        Args:
-            batch: samples and targets.
-            trajectory: of the network on the batch, with its spikes kept.
-            logits: predictions: class scores [B, C], of each step [B, T, C], or outputs.
-            loss: mean loss of the batch, a scalar.
+        `trajectory`: of the network on the batch, with its spikes kept; `logits`: predictions: class scores [B, C], of
+        each step [B, T, C], or outputs; `loss`: mean loss of the batch, a scalar.
         """
         if batch.target.is_floating_point():
             self.hits = None

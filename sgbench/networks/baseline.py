@@ -50,11 +50,8 @@ class Units(nn.Module):
 class PlainLayer(nn.Module):
     """Holds a linear or recurrent module of torch, and an activation.
 
-    Args:
-        name: name of the layer in records and messages.
-        neurons: number of units.
-        body: the linear or recurrent module.
-        after: the activation, or the identity.
+    `name`: name of the layer in records and messages; `neurons`: number of units; `after`: the activation, or the
+    identity.
     """
 
     needs_all_steps: ClassVar[str] = WHOLE
@@ -90,12 +87,7 @@ class PlainLayer(nn.Module):
 class Baseline(Network):
     """Runs a chain of ordinary torch layers over a view of the samples, which subclasses define by `first_input`.
 
-    Args:
-        layers: the layers, the readout last.
-        provided: parts of the run to build from.
-
-    Raises:
-        InputError: another engine than "auto" is requested.
+    `layers`: the layers, the readout last; `provided`: parts of the run to build from.
     """
 
     spiking: ClassVar[bool] = False
@@ -160,9 +152,6 @@ class GatedBaseline(Baseline):
         match_hidden: neurons per hidden layer of the spiking network; None if `parameters` is given.
         match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all"; None if `parameters` is given.
         match_bias: whether its layers have biases; None if `parameters` is given.
-
-    Raises:
-        InputError: a value out of range, or far too many parameters even with one unit per layer.
     """
 
     gates: ClassVar[int]  # number of weight matrices per unit: gates and new value
@@ -212,15 +201,8 @@ class InputView:
         \text{all: } (x[0], \dots, x[T-1]) \qquad
         \text{last\_K: } (x[t], x[t-1], \dots, x[t-K+1])
 
-    for the input x of sample b with T_b steps. "counts" and "all" give one output per sample, with zeros after its
-    end. "last_K" gives one in every step, with zeros before the first.
-
-    Args:
-        sees: "counts", "all" or "last_K" with a number K.
-        steps: number T of steps of the protocol.
-
-    Raises:
-        InputError: another value of `sees`, or of `steps`.
+    for the input x of sample b with T_b steps. "counts" and "all" give one output per sample, with zeros after its end.
+    "last_K" gives one in every step, with zeros before the first. `steps`: number T of steps of the protocol.
 
     >>> x = torch.tensor([[[1.0]], [[2.0]], [[4.0]]])
     >>> [InputView(sees, 3)(x, torch.tensor([2])).flatten().tolist() for sees in ("counts", "all", "last_2")]
@@ -258,9 +240,6 @@ class Size:
         hidden: its neurons per hidden layer.
         recurrence: "none", "one_to_one" or "all_to_all".
         bias: whether its layers have biases.
-
-    Raises:
-        InputError: a value out of range, or both or neither of a number and a spiking network.
     """
 
     def __init__(self, parameters: object, hidden: object, recurrence: object, bias: object) -> None:
@@ -352,10 +331,8 @@ def build_layers(
 ) -> list[PlainLayer]:
     """Build the hidden layers and the linear readout of a baseline.
 
-    Args:
-        sizes: numbers of inputs, of units of each hidden layer, and of outputs.
-        body: builds the torch module of a hidden layer from its numbers of inputs and units.
-        after: builds its activation.
+    `sizes`: numbers of inputs, of units of each hidden layer, and of outputs; `body`: builds the torch module of a
+    hidden layer from its numbers of inputs and units; `after`: builds its activation.
     """
     hidden = [
         PlainLayer(f"hidden{index}", units, body(before, units), after())

@@ -33,10 +33,6 @@ class ConvLayer(Layer):
         bias: whether a bias per channel is added to the current.
         pooling: pooling of currents before the neurons, "none", "max" or "average".
         pool_size: side of a pooling window [pixels].
-
-    Raises:
-        InputError: neurons that split their inputs, recurrence among neurons that take all steps at once, or
-            pooling windows larger than the image.
     """
 
     def __init__(  # noqa: PLR0913 - a convolution has so many
@@ -117,10 +113,8 @@ class ConvLayer(Layer):
     def weight_gradients(self, arriving: Tensor, ones: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the gradients of the weights and of the bias; not defined for maximum pooling of currents.
 
-        Args:
-            arriving: flat input images [M, inputs].
-            ones: factor of the bias, which may be filtered [M, 1].
-            slopes: derivatives of the loss by each neuron's current [M, N].
+        `arriving`: flat input images [M, inputs]; `ones`: factor of the bias, which may be filtered [M, 1]; `slopes`:
+        derivatives of the loss by each neuron's current [M, N].
         """
         if self.pool_out is not None:
             with torch.enable_grad():
@@ -134,9 +128,7 @@ class ConvLayer(Layer):
     def recurrent_gradient(self, s: Tensor, slopes: Tensor) -> Tensor:
         """Compute the gradient of the recurrent convolution.
 
-        Args:
-            s: spikes that the neurons sent [M, N].
-            slopes: derivatives of the loss by each neuron's current [M, N].
+        `s`: spikes that the neurons sent [M, N]; `slopes`: derivatives of the loss by each neuron's current [M, N].
         """
         shape = list(self.recurrent.shape)  # type: ignore[union-attr]
         spikes, gradient = (values.reshape(-1, *self.image_out) for values in (s, slopes))

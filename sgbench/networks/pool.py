@@ -20,14 +20,7 @@ class Pool(nn.Module):
     Pixels left over at the right and at the bottom are ignored. Of equal maxima the first gets the gradient. The
     maximum of a window of spikes is a spike if any of its neurons fires.
 
-    Args:
-        kind: "max" or "average".
-        image: channels, height and width of the images.
-        height: height of a window [pixels].
-        width: width of a window [pixels].
-
-    Raises:
-        InputError: a window is larger than the image.
+    `kind`: "max" or "average"; `height`: height of a window [pixels]; `width`: width of a window [pixels].
 
     >>> pool = Pool("max", (1, 2, 4), 2, 2)
     >>> pool(torch.tensor([[1.0, 0.0, 2.0, 0.0, 0.0, 5.0, 0.0, 0.0]])), pool.operations

@@ -23,9 +23,6 @@ class PopulationLayer(Layer):
         neuron: the neurons, used by this layer only.
         bias: whether there are biases.
 
-    Raises:
-        InputError: neurons that split their inputs.
-
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> layer = PopulationLayer("encoder", 2, 3, LeakyReadout(6, beta=0.5, learn_beta="none"), bias=False)
     >>> _ = layer.weight.data.copy_(torch.arange(6.0))

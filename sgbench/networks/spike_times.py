@@ -71,17 +71,8 @@ class SpikeTimes(Network):
     neuron in one step are counted once. Nothing happens after a sample's end. A silent neuron's time has no
     gradient; `wake` gives its weights one.
 
-    Args:
-        provided: parts of the run to build from.
-        hidden: number of neurons of each hidden layer.
-        membrane: parameters of all neurons.
-        recurrence: recurrence of hidden layers, "none" or "all_to_all".
-        fires: whether the readout's neurons fire.
-        wake: subtracted from the gradient of weights into a neuron, times the share of the batch in which it is
-            silent.
-
-    Raises:
-        InputError: no hidden layer, another engine than "auto", or a value out of range.
+    `provided`: parts of the run to build from; `membrane`: parameters of all neurons; `wake`: subtracted from the
+    gradient of weights into a neuron, times the share of the batch in which it is silent.
     """
 
     spiking: ClassVar[bool] = False  # neurons have no step, so neuron and surrogate cannot be chosen
@@ -118,10 +109,8 @@ class SpikeTimes(Network):
     def compute_spikes(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
         """Compute a hidden layer's spikes, and the share of samples in which each neuron is silent [N].
 
-        Args:
-            layer: the layer, with N neurons.
-            arrivals: times of its input events [B, K], and their jumps of each neuron's current [B, K, N].
-            ends: end of each sample [B], in steps.
+        `arrivals`: times of its input events [B, K], and their jumps of each neuron's current [B, K, N]; `ends`: end of
+        each sample [B], in steps.
         """
 
     @abstractmethod
@@ -220,9 +209,7 @@ class SpikeTimes(Network):
 class _AwakenedWeight:
     """Holds weights whose gradient is lowered for silent neurons, so that an update makes them grow.
 
-    Args:
-        weight: weights [N, inputs].
-        by: amount for a neuron that is silent in the whole batch; 0 for none.
+    `weight`: weights [N, inputs]. `by`: amount for a neuron that is silent in the whole batch; 0 for none.
     """
 
     def __init__(self, weight: Tensor, by: float) -> None:
@@ -235,10 +222,8 @@ class _AwakenedWeight:
     def arrivals(self, times: Tensor, rows: Tensor | None, source: Tensor | None) -> Arrivals:
         """Compute the arrivals that events at these times cause.
 
-        Args:
-            times: times of the events [B, K].
-            rows: input values of the events [B, K, inputs]; None if each is a spike of one neuron.
-            source: index of that neuron [B, K]; used if `rows` is None.
+        `times`: times of the events [B, K]. `rows`: input values of the events [B, K, inputs]; None if each is a spike
+        of one neuron. `source`: index of that neuron [B, K]; used if `rows` is None.
         """
         jumps = self.value.T[source] if rows is None else rows @ self.value.T
         return Arrivals(times, jumps)

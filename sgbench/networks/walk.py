@@ -36,11 +36,7 @@ class TimeWindow(NamedTuple):
 def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> TimeWindow:
     """Run a layer step by step over a window of time and record its states.
 
-    Args:
-        layer: a layer that can run step by step.
-        signal: its input [n, B, K], dense or packed.
-        state: initial state; None for the state at rest.
-        jacobians: whether to compute the Jacobians of the neurons.
+    `signal`: its input [n, B, K], dense or packed. `state`: initial state; None for the state at rest.
     """
     arriving, neuron = dense(signal), layer.neuron
     current = layer.current(arriving)

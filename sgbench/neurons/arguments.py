@@ -65,9 +65,6 @@ AFTER_ARGUMENTS = ("Raises:", "Source:", ">>> ")
 def require_argument(name: str, value: object) -> float:
     """Return the value of the shared argument `name` as a float.
 
-    Raises:
-        InputError: it is no number, or out of the argument's range in `ARGUMENTS`.
-
     >>> require_argument("dt_s", 0.001)
     0.001
     """

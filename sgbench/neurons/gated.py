@@ -14,12 +14,8 @@ from sgbench.surrogates.base import Surrogate
 class HiddenReset:
     r"""Resets a hidden value h after a spike s of the last step.
 
-    Args:
-        reset: "subtract" (h - theta s), "zero" ((1 - s) h) or "none" (h).
-        reset_gradient: "detached" or "attached" (the gradient also flows through s).
-
-    Raises:
-        InputError: another choice.
+    `reset`: "subtract" (h - theta s), "zero" ((1 - s) h) or "none" (h); `reset_gradient`: "detached" or "attached" (the
+    gradient also flows through s).
     """
 
     def __init__(self, reset: str, reset_gradient: str) -> None:
@@ -57,9 +53,7 @@ def passes_reset(neuron: object) -> bool:
 def require_below_one(entry: str, threshold: Threshold) -> None:
     """Raise an `InputError` for a threshold of 1 or more, which a hidden value in (-1, 1) never crosses.
 
-    Args:
-        entry: name of the neuron in the catalogue, for the message.
-        threshold: of the neuron; the largest of its values counts.
+    `entry`: name of the neuron in the catalogue, for the message.
     """
     largest = torch.as_tensor(threshold()).max().item()
     if largest >= 1:

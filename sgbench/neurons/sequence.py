@@ -21,10 +21,8 @@ class SequenceState(NamedTuple):
 class SequenceNeuron(Neuron):
     """Models neurons that compute all steps of a sequence at once, by `unroll` in place of `step`.
 
-    Recurrence, truncated windows and online rules need single steps, and refuse these neurons.
-
-    Args:
-        surrogate: spike forward, slope backward.
+    Recurrence, truncated windows and online rules need single steps, and refuse these neurons. `surrogate`: spike
+    forward, slope backward.
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"

@@ -13,12 +13,8 @@ class Takeoff:
 
     Beyond the threshold theta it is constant, so that it cannot overflow.
 
-    Args:
-        sharpness: Delta, the rise of u that multiplies the current by e, above 0 [units of u].
-        rheobase: u_T, the potential at which the current is Delta [units of u].
-
-    Raises:
-        InputError: a value out of range.
+    `sharpness`: Delta, the rise of u that multiplies the current by e, above 0 [units of u]; `rheobase`: u_T, the
+    potential at which the current is Delta [units of u].
 
     Source: Fourcaud-Trocme et al. 2003, Journal of Neuroscience 23.
 

@@ -40,14 +40,8 @@ class Normaliser(nn.Module, ABC):
     length enter; after it the currents are 0. A single value has no variance and is normalised by the running
     statistics. These are buffers, so the weights file holds them.
 
-    Args:
-        layer: the layer that has the currents.
-        sets: leading sizes of the statistics, such as the number of steps; none for one set.
-        momentum: weight of a new batch in the running statistics, above 0 and up to 1.
-        epsilon: added to variances, above 0 [units of x squared].
-
-    Raises:
-        InputError: a momentum or epsilon out of range.
+    `sets`: leading sizes of the statistics, such as the number of steps; none for one set. `momentum`: weight of a new
+    batch in the running statistics, above 0 and up to 1. `epsilon`: added to variances, above 0 [units of x squared].
     """
 
     folds: ClassVar[bool]  # whether it can be folded into weights and bias after training
@@ -69,9 +63,7 @@ class Normaliser(nn.Module, ABC):
     def forward(self, current: Tensor, valid: Tensor | None) -> Tensor:
         """Normalise the currents of all steps [T, B, channels x pixels].
 
-        Args:
-            current: currents x.
-            valid: [T, B], true for steps within a sample's length; None if all are.
+        `valid`: [T, B], true for steps within a sample's length; None if all are.
         """
         if current.dim() < 3:  # noqa: PLR2004 - time, batch, currents
             raise InputError(f"layer '{self.layer_name}': normalisation needs the currents of all time steps at once")
@@ -120,11 +112,8 @@ class ScaledBatchNorm(Normaliser):
 
     with currents x, their mean mu and variance sigma^2, learnt gain g and learnt shift b.
 
-    Args:
-        layer: the layer that has the currents.
-        scale: factor s.
-        momentum: weight of a new batch in the running statistics, above 0 and up to 1.
-        epsilon: added to variances, above 0 [units of x squared].
+    `scale`: factor s; `momentum`: weight of a new batch in the running statistics, above 0 and up to 1; `epsilon`:
+    added to variances, above 0 [units of x squared].
     """
 
     folds: ClassVar[bool] = True

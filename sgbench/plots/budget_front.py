@@ -40,11 +40,8 @@ def budget_figure(
 ) -> Figure:
     """Draw each task's settings, with the Pareto front as a line, the advised one in a ring, and the budget shaded.
 
-    Args:
-        panels: one for each task.
-        target: name of the energy target.
-        max_nj: most energy of the budget, up to which it is shaded [nJ]; None: no limit.
-        min_accuracy: least accuracy of the budget, drawn as a line [%]; None: no limit.
+    `target`: name of the energy target. `max_nj`: most energy of the budget, up to which it is shaded [nJ]; None: no
+    limit. `min_accuracy`: least accuracy of the budget, drawn as a line [%]; None: no limit.
     """
     if not panels:
         raise InputError("no measured task to draw")

@@ -43,8 +43,7 @@ WIDTHS = {  # label by field of `WidthMeasures`
 def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Figure:
     """Draw the statistics for adaptive widths over time steps: a panel for each measure, a line for each layer.
 
-    Args:
-        layers: map the name of a layer and of a measure to its values by step; None: undefined.
+    `layers`: map the name of a layer and of a measure to its values by step; None: undefined.
     """
     figure = Figure(figsize=(11.0, 6.8), layout="constrained")
     for panel, (name, label) in zip(figure.subplots(2, 2).flat, WIDTHS.items(), strict=True):

@@ -63,9 +63,8 @@ class ErrorAxis:
     def limits(self, scores: Iterable[float], intervals: Iterable[float] = ()) -> tuple[float, float]:
         """Compute the limits of the axis.
 
-        Args:
-            scores: scores that must be inside.
-            intervals: ends of intervals, which are inside unless they are far beyond the spread of the scores.
+        `scores`: scores that must be inside; `intervals`: ends of intervals, which are inside unless they are far
+        beyond the spread of the scores.
         """
         positions = [float(self.place(self.shown(score))) for score in scores] or [0.0, 1.0]
         ends = [float(self.place(self.shown(end))) for end in intervals]

@@ -16,8 +16,7 @@ LEVELS = 12
 def line_figure(line: Sequence[LinePoint]) -> Figure:
     """Draw the loss along a line of weights, and its slope by differences and by the surrogate gradient.
 
-    Args:
-        line: points in the order of alpha, 0 at the initial weights and 1 at the selected ones.
+    `line`: points in the order of alpha, 0 at the initial weights and 1 at the selected ones.
     """
     figure = Figure(figsize=(7.5, 6.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
@@ -49,8 +48,7 @@ def _as_floats(values: Sequence[float | None]) -> list[float]:
 def loops_figure(loops: Sequence[Sequence[float]]) -> Figure:
     """Draw the cumulative integral of a gradient around closed loops; that of a true gradient returns to 0.
 
-    Args:
-        loops: for each loop, what each of its points adds to the integral: g . dr.
+    `loops`: for each loop, what each of its points adds to the integral: g . dr.
     """
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     panel = figure.subplots()

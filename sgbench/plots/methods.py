@@ -57,9 +57,7 @@ class MeanRanks:
 def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     """Draw expected test scores against the number of settings tried.
 
-    Args:
-        curves: the best method first; the first two dozen are drawn, four of them with their band.
-        what: the score's name and unit, e.g. "test accuracy, %".
+    `curves`: the best method first; the first two dozen are drawn, four of them with their band.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -147,10 +147,7 @@ class NetworkAdvice(Strict):
 class StudyAnswer(Strict):
     """Holds the advice for every kind of network.
 
-    Args:
-        lines: paragraphs, as README has them.
-        condition: on the height of a surrogate whose reset is attached.
-        networks: every network is of one of these kinds.
+    `lines`: paragraphs, as README has them; `condition`: on the height of a surrogate whose reset is attached.
     """
 
     lines: tuple[Text, ...]

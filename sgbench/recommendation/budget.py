@@ -131,12 +131,7 @@ def _advise_own(
 ) -> OwnAdvice:
     """Recommend a setting for a user's own run, which is the reference of the energy to save.
 
-    Args:
-        tasks: priced settings by the task's title.
-        own: operation counts and time step [s] of the run.
-        prices: the energy target.
-        limit: most bits of a weight; None: no limit.
-        budget: with a limit of energy.
+    `own`: operation counts and time step [s] of the run. `limit`: most bits of a weight; None: no limit.
     """
     if budget.max_nj is None:
         raise InputError("recommend --run: --max-nj is needed, the energy that your network may use")

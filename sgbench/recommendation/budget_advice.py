@@ -64,11 +64,7 @@ class OwnAdvice:
 
 @dataclass(frozen=True)
 class Budget:
-    """Holds the limits on energy and accuracy of a network.
-
-    Raises:
-        InputError: there is no limit, or a number is out of range.
-    """
+    """Holds the limits on energy and accuracy of a network."""
 
     target: str  # name of an energy target, e.g. "loihi1"
     max_nj: float | None = None  # most dynamic energy of an inference [nJ]; None: no limit

@@ -25,8 +25,7 @@ def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) 
 def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLayer], int, int]:
     """Run one forward pass, and record the recurrent layers.
 
-    Returns:
-        The potentials of each recurrent layer that is called, the count of samples, and the count of their spikes.
+    Returns the potentials of each recurrent layer that is called, the count of samples, and the count of their spikes.
     """
     layers = {name: layer for name, layer in network.named_modules() if is_recurrent(layer)}
     recorded: dict[str, list[SpikesAndPotential]] = {name: [] for name in layers}

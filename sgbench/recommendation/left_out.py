@@ -93,10 +93,8 @@ def advise_elsewhere(
 ) -> CarriedAdvice | None:
     """Choose the setting of least mean loss among those that need at most a share of the reference's energy.
 
-    If none needs so little, choose the one that needs least.
-
-    Returns:
-        The setting with its shares and losses, or None if no candidate is left.
+    If none needs so little, choose the one that needs least. Returns the setting with its shares and losses, or None if
+    no candidate is left.
     """
     common = [setting for setting in candidates if all(setting in task for task in tasks)]
     known = [_on_tasks(tasks, setting, energy) for setting in common]
@@ -124,11 +122,9 @@ def leave_one_out(
 ) -> tuple[LeftOut, ...]:
     """Leave each task out, advise from the others, and evaluate the advice on it.
 
-    The task left out sets the budget and scores the advice. It chooses nothing, so a setting without a measured
-    energy on it may be advised.
-
-    Returns:
-        One result for each task with a reference, a setting within the limit, and another task with a reference.
+    The task left out sets the budget and scores the advice. It chooses nothing, so a setting without a measured energy
+    on it may be advised. Returns one result for each task with a reference, a setting within the limit, and another
+    task with a reference.
     """
     checks = []
     for title, task in tasks.items():

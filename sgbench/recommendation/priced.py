@@ -44,10 +44,7 @@ def _layer_without_spikes(layer: LayerCounts) -> LayerCounts:
 def moved_nj(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> float:
     """Compute the energy of an inference that is due to spikes of neurons [nJ]; 0 if a target gives no total.
 
-    Args:
-        counts: operation counts of a network.
-        target: the energy target, with the price of each operation.
-        dt_s: duration of a time step [s].
+    `counts`: operation counts of a network; `dt_s`: duration of a time step [s].
     """
     with_spikes = price(counts, target=target, dt_s=dt_s).dynamic_nj
     silent = price(without_spikes(counts), target=target, dt_s=dt_s).dynamic_nj
@@ -152,13 +149,8 @@ def real(settings: PricedTask) -> dict[Setting, PricedSetting]:
 def choose(settings: PricedTask, *, max_nj: float | None, min_accuracy: float | None) -> PricedSetting | None:
     """Choose by validation the most accurate setting within `max_nj`, or without it the cheapest accurate one.
 
-    Args:
-        settings: to choose from.
-        max_nj: most energy of an inference [nJ]; None: no limit.
-        min_accuracy: least validation accuracy, from 0 to 1; None: no limit.
-
-    Returns:
-        The setting, or None if none keeps both limits.
+    `max_nj`: most energy of an inference [nJ]; None: no limit. `min_accuracy`: least validation accuracy, from 0 to 1;
+    None: no limit. Returns the setting, or None if none keeps both limits.
     """
     fitting = [
         priced

@@ -111,9 +111,8 @@ class _LayerCounts:
 def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
     """Measure a user's network made of snnTorch's neurons, before training.
 
-    Args:
-        network: a module whose `forward` takes the batch; it may contain the loop over time.
-        batch: input, in the shape that `forward` takes.
+    `network`: a module whose `forward` takes the batch; it may contain the loop over time. `batch`: input, in the shape
+    that `forward` takes.
     """
     import snntorch
 

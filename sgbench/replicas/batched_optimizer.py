@@ -17,8 +17,7 @@ Numbers = dict[str, Any]
 class BatchedOptimizer(ABC):
     """Updates all rows by the rule of one kind of optimiser.
 
-    Args:
-        numbers: settings of each row's optimiser, such as lr.
+    `numbers`: settings of each row's optimiser, such as lr.
     """
 
     buffers: ClassVar[tuple[str, ...]]  # names of the optimiser's state tensors
@@ -37,11 +36,8 @@ class BatchedOptimizer(ABC):
 
         The caller restores the rows that are not in `rows`.
 
-        Args:
-            values: weights [R, P], updated in place.
-            gradients: [R, P], may be overwritten.
-            absent: entries that have no gradient and therefore do not decay [R, P], or None.
-            rows: numbers of the rows whose step counts.
+        `values`: weights [R, P], updated in place; `gradients`: [R, P], may be overwritten; `absent`: entries that have
+        no gradient and therefore do not decay [R, P], or None.
         """
         for row in rows:
             self.steps[row] += 1

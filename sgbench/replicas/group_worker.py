@@ -47,9 +47,7 @@ class SharedBatches:
     def evaluation(self, data: SpikingData, split: Split) -> Iterator[Batch]:
         """Yield the batches of a split, which are the same for all runs of a seed and in every epoch.
 
-        Args:
-            data: data of the run that reads them; its own record notes a use of the test split.
-            split: name of the split.
+        `split`: name of the split.
         """
         seed = data.seed
         if (seed, split) in self.cached:

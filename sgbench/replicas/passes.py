@@ -98,9 +98,7 @@ class StackedPasses:
     def run(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
         """Compute all replicas' gradients into their rows of the stack.
 
-        Returns:
-            The mean loss of each replica [R], and the sum of its last states [R], to check that they are
-            finite.
+        Returns the mean loss of each replica [R], and the sum of its last states [R], to check that they are finite.
         """
         pairs = list(zip(self.chains, batches, strict=True))
         outputs = [chain.forward(batch.x).detach().requires_grad_() for chain, batch in pairs]  # type: ignore[arg-type]

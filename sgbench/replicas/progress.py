@@ -64,9 +64,7 @@ class ProgressWriter:
 class ProgressReader:
     """Reads the new messages of a job's progress file.
 
-    Args:
-        path: the file.
-        point: point under which messages about the job itself are reported.
+    `point`: point under which messages about the job itself are reported.
     """
 
     def __init__(self, path: Path, point: int) -> None:

@@ -18,12 +18,8 @@ STORE_BYTES = 100 << 20  # size of Ray's object store, which sgbench does not us
 class RayCluster:
     """Runs groups of a sweep's points as tasks of Ray; see `cluster.Cluster`.
 
-    Args:
-        workers: most tasks at a time on a cluster that is started here; None: one for each core.
-        address: address of a running cluster, e.g. "auto"; None starts one on this machine, and ends it.
-
-    Raises:
-        InputError: Ray is not installed, or there is no cluster at the address.
+    `workers`: most tasks at a time on a cluster that is started here; None: one for each core. `address`: address of a
+    running cluster, e.g. "auto"; None starts one on this machine, and ends it.
     """
 
     job_type = GroupJob

@@ -28,9 +28,6 @@ class Slurm:
         partition: partition of the cluster; None: its default.
         timeout_min: time limit of a job [min], after which it is queued again.
         settings: further settings of submitit for SLURM, such as account or qos.
-
-    Raises:
-        InputError: submitit is not installed, or SLURM's commands are not found.
     """
 
     job_type = SlurmGroupJob

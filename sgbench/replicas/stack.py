@@ -18,10 +18,6 @@ class Stack:
 
     The parameters remain those of their networks; their storage becomes a part of a row. Rows do not affect each
     other.
-
-    Args:
-        networks: networks with parameters of equal shapes.
-        optimizer: batched optimiser with a row for each network.
     """
 
     def __init__(self, networks: Sequence[nn.Module], optimizer: BatchedOptimizer) -> None:

@@ -15,17 +15,15 @@ def gradient(weights: Array, x: float, *, forward_slope: float, slope: float) ->
         g = \sigma(w x), \quad h_k = \sigma(v_k g), \quad y = \sigma(u_1 h_1 + u_2 h_2), \qquad
         \sigma(z) = 1 / (1 + e^{-\beta z})
 
-    with beta = `forward_slope` in these values and beta = `slope` in every derivative. With equal slopes this is
-    the true gradient; with values that are nearly steps it is a surrogate gradient.
+    with beta = `forward_slope` in these values and beta = `slope` in every derivative. With equal slopes this is the
+    true gradient; with values that are nearly steps it is a surrogate gradient. Returns the gradient with respect to
+    these weights [..., 5].
 
     Args:
         weights: w, v1, v2, u1, u2 of each of many networks [..., 5].
         x: input.
         forward_slope: beta of the values.
         slope: beta of the derivatives.
-
-    Returns:
-        The gradient with respect to these weights [..., 5].
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925.
 

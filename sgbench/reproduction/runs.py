@@ -119,8 +119,7 @@ def carry_out(
 ) -> list[str]:
     """Train the runs of grids that have no finished record, side by side where possible.
 
-    Returns:
-        A line for each run that failed to start.
+    Returns a line for each run that failed to start.
     """
     from sgbench.replicas.sweep import run_sweep
     from sgbench.training.build import build
@@ -153,8 +152,7 @@ def runs_of(
 ) -> dict[RunKey, ReproductionRun]:
     """Collect the measures of the runs of grids, from the record of a run or else from a checkout.
 
-    Returns:
-        The measures by method and seed; runs without any are left out.
+    Returns the measures by method and seed; runs without any are left out.
     """
     from sgbench.training.run_folder import stored_record
 

@@ -11,9 +11,8 @@ MINUTE_S = 60.0
 def stated_s(reproduction: Reproduction, grids: Sequence[ReproductionGrid]) -> float:
     """Estimate the time of the runs without a record from the minutes that a reproduction states [s].
 
-    Args:
-        reproduction: states the minutes of all runs of its figures; without them the estimate is 0.
-        grids: the runs of its figures, then those of its ablations, each of which is taken to last as long.
+    `reproduction`: states the minutes of all runs of its figures; without them the estimate is 0. `grids`: the runs of
+    its figures, then those of its ablations, each of which is taken to last as long.
     """
     if reproduction.minutes is None or not grids:
         return 0.0
@@ -28,10 +27,8 @@ def left_s(stated: Sequence[float], done: int, used_s: float) -> float:
 
     Before the first is done, the stated times alone count.
 
-    Args:
-        stated: time m_i that each reproduction states [s].
-        done: d, count of reproductions that are done.
-        used_s: u, time that these took [s].
+    `stated`: time m_i that each reproduction states [s]; `done`: d, count of reproductions that are done; `used_s`: u,
+    time that these took [s].
 
     >>> left_s([60.0, 120.0], 0, 0.0), left_s([60.0, 120.0], 1, 90.0)  # as stated; two thirds as fast
     (180.0, 180.0)

@@ -65,9 +65,7 @@ class DetachedPass:
     def to_hidden(self, delta: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
         """Multiply an error by feedback weights, which gives an error of each hidden layer's spikes [T, B, N].
 
-        Args:
-            delta: error of the readout's currents [T, B, R].
-            weights: feedback weights of each hidden layer [R, N].
+        `delta`: error of the readout's currents [T, B, R]; `weights`: feedback weights of each hidden layer [R, N].
         """
         flat = delta.flatten(0, 1)
         return [multiply(flat, weight).view(*delta.shape[:2], -1) for weight in weights]
@@ -77,9 +75,7 @@ class DetachedPass:
 
         Derivatives of a penalty by a layer's own spikes and potentials are added to its error.
 
-        Args:
-            errors: errors of the spikes of each hidden layer [T, B, N].
-            slopes: derivatives of the objective.
+        `errors`: errors of the spikes of each hidden layer [T, B, N]; `slopes`: derivatives of the objective.
         """
         values: list[Any] = [run.output for run in (*self.hidden, self.readout)]
         gradients = [error if own is None else error + own for error, own in zip(errors, slopes.spikes, strict=True)]
@@ -173,10 +169,8 @@ def require_cut(rule: str, network: Network) -> None:
 def direct_weights(network: Network, feedback: str) -> list[Tensor]:
     """Return the feedback weights from the readout's currents to each hidden layer [R, N], detached.
 
-    Args:
-        network: the network, prepared by the rule's `begin`.
-        feedback: "symmetric" (the readout's own weights, for one hidden layer), "adaptive" (learnt ones); any other
-            value stands for fixed random ones.
+    `network`: the network, prepared by the rule's `begin`. `feedback`: "symmetric" (the readout's own weights, for one
+    hidden layer), "adaptive" (learnt ones); any other value stands for fixed random ones.
     """
     if feedback == "symmetric":
         return [network.readout.weights_in_use()[0].detach()]
@@ -202,8 +196,7 @@ def draw_direct_feedback(network: Network, gain: float, generator: torch.Generat
 class Feedback(nn.Module):
     """Holds fixed feedback weights of all hidden layers as buffers, which the weights file stores.
 
-    Args:
-        weights: one tensor [R, N] for each hidden layer, in their order.
+    `weights`: one tensor [R, N] for each hidden layer, in their order.
     """
 
     def __init__(self, weights: list[Tensor]) -> None:

@@ -36,9 +36,8 @@ class Eligibility:
     and stored once. With kappa = 0 no trace of filtered spikes is needed; then there is one trace per presynaptic
     signal, and the weights may be those of a convolution.
 
-    Args:
-        layer: a layer whose neurons take one current; dense, or one for which `why_traces_differ` returns None.
-        kappa: decay of the filter of its spikes.
+    `layer`: a layer whose neurons take one current; dense, or one for which `why_traces_differ` returns None. `kappa`:
+    decay of the filter of its spikes.
     """
 
     def __init__(self, layer: Layer, kappa: float | Tensor) -> None:
@@ -54,9 +53,8 @@ class Eligibility:
     def advance(self, window: TimeWindow, learning: Tensor) -> None:
         """Add the gradients of a window's steps to `.grad`, and advance the traces to its end.
 
-        Args:
-            window: states of the layer in the window, with the Jacobians of its neurons.
-            learning: learning signals for the filtered spikes [n, B, N].
+        `window`: states of the layer in the window, with the Jacobians of its neurons; `learning`: learning signals for
+        the filtered spikes [n, B, N].
         """
         local: Jacobians = window.local  # type: ignore[assignment]
         if self.fields is None:
@@ -103,10 +101,7 @@ class Eligibility:
     def _advance_traces(self, traces: list[Tensor], ends: list[_Functional], pre: Tensor) -> list[Tensor]:
         """Return the traces at the end of the window, computed in place.
 
-        Args:
-            traces: at the start of the window, one for each entry of x; empty at the first window.
-            ends: entries of x at the end, as functionals.
-            pre: presynaptic signals of the window [n, B, K].
+        `pre`: presynaptic signals of the window [n, B, K].
         """
         by_sample = pre.transpose(0, 1)
         # Mostly an entry depends on those before it only: then the last is updated first, else from copies.
@@ -128,10 +123,8 @@ class Eligibility:
     def _advance_paired(self, loss: _Functional, ends: list[_Functional], spikes: Tensor) -> None:
         """Add the gradient of one-to-one recurrent weights, and advance their traces to the end of the window.
 
-        Args:
-            loss: the window's loss, as a functional.
-            ends: entries of x at the end, as functionals.
-            spikes: the layer's spikes of the step before each step [n, B, N].
+        `ends`: entries of x at the end, as functionals; `spikes`: the layer's spikes of the step before each step [n,
+        B, N].
         """
         gradient, *advanced = ((each.current * spikes).sum(0) for each in (loss, *ends))
         for source, trace in enumerate(self.paired):
@@ -167,8 +160,7 @@ class Eligibility:
 class SpikeFilter:
     """Filters spikes by a leaky readout's decay, and computes the gradient of the weights that follow.
 
-    Args:
-        kappa: decay of the filter per step.
+    `kappa`: decay of the filter per step.
     """
 
     def __init__(self, kappa: float | Tensor) -> None:
@@ -281,8 +273,7 @@ def has_memory(kappa: float | Tensor) -> bool:
 def why_traces_differ(layer: ConvLayer, kappa: float | Tensor) -> tuple[str, str] | None:
     """Explain why a convolution's traces differ by position, so that its weights cannot share them.
 
-    Returns:
-        The end of an error message and overrides that avoid it; None if the traces can be shared.
+    Returns the end of an error message and overrides that avoid it; None if the traces can be shared.
     """
     if not layer.neuron.filters_alike:
         return (

@@ -39,11 +39,7 @@ READOUT = "neuron@readout=leaky_readout"
 
 
 def form_and_update(form: str, update: str) -> tuple[str, str]:
-    """Return a rule's form and update, both checked.
-
-    Raises:
-        InputError: an unknown form or update, or update="per_step" with form="unrolled".
-    """
+    """Return a rule's form and update, both checked."""
     require_choice("rule.update", update, UPDATES)
     if (require_choice("rule.form", form, FORMS), update) == ("unrolled", "per_step"):
         raise InputError(
@@ -63,11 +59,8 @@ class Span(NamedTuple):
 class Forward:
     """Runs a network forward in time, window by window, and keeps the states of all layers.
 
-    It stops at the end of the longest sample.
-
-    Args:
-        network: a chain of layers that can run step by step.
-        batch: input, lengths and targets.
+    It stops at the end of the longest sample. `network`: a chain of layers that can run step by step; `batch`: input,
+    lengths and targets.
     """
 
     def __init__(self, network: Network, batch: Batch) -> None:
@@ -78,9 +71,7 @@ class Forward:
     def spans(self, size: int = WINDOW, *, readout: bool = False) -> Iterator[Span]:
         """Run the network window by window, and yield after each.
 
-        Args:
-            size: number of steps in a window.
-            readout: whether to compute the Jacobians of the readout's units too.
+        `size`: number of steps in a window; `readout`: whether to compute the Jacobians of the readout's units too.
         """
         steps = int(self.batch.lengths.max())
         layers = [*self.network.hidden_layers, self.network.readout]
@@ -109,11 +100,8 @@ def slice_steps(signal: Signal, first: int, last: int) -> Signal:
 def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[Tensor, Tensor]:
     """Compute the loss of a window's steps, a scalar, and its derivatives by the outputs [n, B, C].
 
-    Args:
-        loss: a loss that is a sum over steps and has no state.
-        output: outputs of the window [n, B, C].
-        batch: gives targets and lengths.
-        first: index of the window's first step; steps of negative index do not count.
+    `loss`: a loss that is a sum over steps and has no state; `output`: outputs of the window [n, B, C]; `batch`: gives
+    targets and lengths.
     """
     leaf = output.detach().requires_grad_()
     total = leaf.new_zeros(())
@@ -130,10 +118,8 @@ def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[T
 def learning_signals(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
     """Propagate derivatives of the loss back to each hidden layer's spikes [n, B, N], within each step only.
 
-    Args:
-        network: a network with a leaky readout of gain 1.
-        span: states and outputs of its layers in a window.
-        slopes: derivatives of the loss by the outputs [n, B, C].
+    `network`: a network with a leaky readout of gain 1; `span`: states and outputs of its layers in a window; `slopes`:
+    derivatives of the loss by the outputs [n, B, C].
     """
     errors = [slopes @ network.readout.weights_in_use()[0]]
     for layer, window in zip(network.hidden_layers[:0:-1], span.hidden[:0:-1], strict=True):
@@ -159,9 +145,8 @@ class ReadoutTraces:
     def advance(self, arriving: Tensor, slopes: Tensor) -> None:
         """Add the gradients of a window's steps to the `.grad` of the readout's weights and bias.
 
-        Args:
-            arriving: spikes of the last hidden layer [n, B, N].
-            slopes: derivatives of the loss by the outputs [n, B, C].
+        `arriving`: spikes of the last hidden layer [n, B, N]; `slopes`: derivatives of the loss by the outputs [n, B,
+        C].
         """
         if not self.readout.weight.requires_grad:
             return
@@ -243,11 +228,6 @@ def check_forward(
         instead: overrides to suggest as a remedy, such as "rule.form=unrolled".
         penalised: whether the rule allows penalties on spikes filtered by the readout's decay.
         convolved: whether the rule allows convolutions, and a pooled input of the readout.
-
-    Raises:
-        InputError: layers that are not dense (or convolutions), that need all steps at once or send gradients over
-            recurrent spikes; neurons with learnt parameters or several currents; a readout that is not leaky; a
-            loss that is not a sum over steps; or a penalty.
     """
     check_layers(rule, network, instead, convolved=convolved)
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
@@ -303,10 +283,6 @@ def check_layers(rule: str, network: Network, instead: str, *, convolved: bool =
         network: the network of the run.
         instead: overrides to suggest as a remedy.
         convolved: whether convolutional layers are allowed beside dense ones.
-
-    Raises:
-        InputError: a network that needs all steps at once, a layer of another kind, or neurons with learnt
-            parameters or several currents.
     """
     if network.needs_all_steps is not None:
         raise InputError(f"rule={rule}: goes step by step, but {network.needs_all_steps}; use rule=bptt")
@@ -328,11 +304,8 @@ def check_layers(rule: str, network: Network, instead: str, *, convolved: bool =
 def refuse_learnt(rule: str, group: str, layer: Any, instead: str) -> None:
     """Raise an `InputError` for a layer whose neurons have learnt parameters.
 
-    Args:
-        rule: name of the rule, for the message.
-        group: configuration group of the neurons, "neuron" or "readout".
-        layer: the layer.
-        instead: overrides to suggest as a remedy.
+    `rule`: name of the rule, for the message; `group`: configuration group of the neurons, "neuron" or "readout";
+    `instead`: overrides to suggest as a remedy.
     """
     learnt, remedy = learnt_by(group, layer.neuron)
     if learnt:

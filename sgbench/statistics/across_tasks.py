@@ -37,13 +37,10 @@ def interquartile_interval(
 ) -> tuple[float, float]:
     """Compute the bootstrap interval of the interquartile mean, with seeds resampled within each task.
 
-    Source: Agarwal et al. 2021, arXiv:2108.13264, section 4 (stratified bootstrap).
+    `tasks`: one method's scores, an array [seeds] for each task; `generator`: draws the seeds of each resample;
+    `resamples`: count of bootstrap draws.
 
-    Args:
-        tasks: one method's scores, an array [seeds] for each task.
-        generator: draws the seeds of each resample.
-        confidence: share of resampled means within the interval.
-        resamples: count of bootstrap draws.
+    Source: Agarwal et al. 2021, arXiv:2108.13264, section 4 (stratified bootstrap).
 
     >>> tasks = [np.full(5, 0.5), np.full(5, 0.7)]
     >>> low, high = interquartile_interval(tasks, generator=np.random.default_rng(0), resamples=9)
@@ -94,11 +91,10 @@ def rank_test(scores: Floats, *, level: float = 0.05) -> RankTest:
     the statistic is divided by the usual correction for them. Ten tasks and more are needed for any power, and the
     ranks change when a weak method joins.
 
-    Source: Demsar 2006, JMLR 7; Iman & Davenport 1980, Communications in Statistics A 9(6).
+    `scores`: the larger the better [tasks, methods]; at least two of each. `level`: alpha, the significance level of
+    the critical difference.
 
-    Args:
-        scores: the larger the better [tasks, methods]; at least two of each.
-        level: alpha, the significance level of the critical difference.
+    Source: Demsar 2006, JMLR 7; Iman & Davenport 1980, Communications in Statistics A 9(6).
 
     >>> rank_test(np.array([[0.9, 0.8], [0.7, 0.6], [0.8, 0.9]])).mean_ranks
     (1.3333333333333333, 1.6666666666666667)

@@ -51,16 +51,13 @@ def contrast(
     variance for each method (Grubbs' estimators with Satterthwaite's degrees of freedom): up to 54 % between two
     steady methods beside noisy ones.
 
-    Source: Student 1908, Biometrika 6(1) (paired); Scheffé 1959, The Analysis of Variance, section 4.2 (pooled).
-
     Args:
         scores: complete table [methods k, seeds n], in any unit.
         weights: c, one for each method [methods], of sum 0; 1 and -1 for the difference of two methods.
         error: `paired` or `pooled`.
         confidence: share of intervals that contain the true sum.
 
-    Raises:
-        InputError: the table is incomplete, or the weights do not fit it or do not sum to 0.
+    Source: Student 1908, Biometrika 6(1) (paired); Scheffé 1959, The Analysis of Variance, section 4.2 (pooled).
 
     >>> result = contrast([[1.0, 2.0, 3.0], [2.0, 4.0, 3.0], [0.0, 0.0, 3.0]], [-1, 1, 0])
     >>> result.estimate, round(result.error, 3), result.degrees, round(result.p, 3)

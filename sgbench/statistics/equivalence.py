@@ -97,21 +97,17 @@ def equivalence_p(difference: float, error: float, degrees: float, margin: float
 def verdict(result: Contrast, margin: float, *, level: float = 0.05, p_differs: float | None = None) -> Verdict:
     """Decide whether A equals B within the margin, is better or worse, or whether that is open.
 
+    Returns the verdict. Its `word` is "equal" if equality within the margin is shown, even if a smaller difference is
+    shown too; else "better" or "worse" if a difference is shown; else "open". Its `p_beyond` is the p-value of a
+    difference larger than the margin. If the word is "open", `seeds_needed` is the number of new seeds that would
+    decide with a power of 0.8 if the true difference were the estimated one. It is a plan, not a result, and scatters
+    as the estimate does.
+
     Args:
         result: the estimated difference A minus B, with a paired or pooled error.
         margin: in the unit of the scores, above 0.
         level: significance level of the two-sided test of difference, and of each one-sided test of equality.
         p_differs: p-value in place of that of `result`, if it was corrected for many comparisons.
-
-    Returns:
-        The verdict. Its `word` is "equal" if equality within the margin is shown, even if a smaller difference is
-        shown too; else "better" or "worse" if a difference is shown; else "open". Its `p_beyond` is the p-value of
-        a difference larger than the margin. If the word is "open", `seeds_needed` is the number of new seeds that
-        would decide with a power of 0.8 if the true difference were the estimated one. It is a plan, not a result,
-        and scatters as the estimate does.
-
-    Raises:
-        InputError: the margin is not above 0.
 
     >>> from sgbench.statistics.blocks import contrast
     >>> difference = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])

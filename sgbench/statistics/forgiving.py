@@ -41,16 +41,13 @@ def forgiving_line(
     of 5 to 20 seeds this interval covered the share in 83 to 100 of 100 cases and in 70 at worst (5 seeds, all
     cells equal, noise of 1.5 tolerances). The jackknife did in as few as 25 and the percentile bootstrap in none.
 
-    Source: Student 1908, Biometrika 6(1); Hsu 1984, Annals of Statistics 12(3), for comparisons with the best.
-
     Args:
         scores: validation scores [methods, widths, seeds]; a failed run has the score of chance.
         widths: widths of the surrogate, at least two, rising and above 0 [widths].
         tolerance: Delta, in the unit of the scores, 0 or above.
         confidence: confidence of the interval of each cell.
 
-    Raises:
-        InputError: scores are incomplete, widths do not fit or rise, or the tolerance is below 0.
+    Source: Student 1908, Biometrika 6(1); Hsu 1984, Annals of Statistics 12(3), for comparisons with the best.
 
     >>> scores = [[[90.0], [90.0], [80.0]], [[70.0], [90.0], [70.0]]]
     >>> shares = forgiving_line(scores, [0.1, 1, 10], tolerance=2)
@@ -71,13 +68,8 @@ def forgiving_plane(scores: ArrayLike, *, tolerance: float, confidence: float = 
     The interval is that of `forgiving_line`. In simulations it covered the true share in 79 to 100 of 100 cases,
     and in as few as 35 where a third of the cells lies exactly at the tolerance: a share of cells jumps there.
 
-    Args:
-        scores: validation scores [methods, widths K, learning rates L, seeds]; a failed run has that of chance.
-        tolerance: Delta, in the unit of the scores, 0 or above.
-        confidence: confidence of the interval of each cell.
-
-    Raises:
-        InputError: scores are incomplete or the tolerance is below 0.
+    `scores`: validation scores [methods, widths K, learning rates L, seeds]; a failed run has that of chance.
+    `tolerance`: Delta, in the unit of the scores, 0 or above. `confidence`: confidence of the interval of each cell.
 
     >>> scores = [[[[90.0], [80.0]], [[89.0], [60.0]]]]
     >>> forgiving_plane(scores, tolerance=2)[0].share

@@ -75,12 +75,10 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95, scale: Scale
     mean in 85 of 100 cases where these intervals cover it in 95. Near 100 %, where accuracies are skewed, the
     interval on the logit covers it oftener than Student's; docs/protocols.md has the simulation.
 
-    Source: Student 1908, Biometrika 6(1); Oehlert 1992, The American Statistician 46(1), for the delta method.
+    `values`: one value for each seed, in any unit; at least one. `confidence`: c, the share of intervals that cover the
+    true mean if values are normally distributed. `scale`: range of the values: `real`, `share` (0 to 1) or `positive`.
 
-    Args:
-        values: one value for each seed, in any unit; at least one.
-        confidence: c, the share of intervals that cover the true mean if values are normally distributed.
-        scale: range of the values: `real`, `share` (0 to 1) or `positive`.
+    Source: Student 1908, Biometrika 6(1); Oehlert 1992, The American Statistician 46(1), for the delta method.
 
     >>> summary = summarise([0.90, 0.92])  # t = 12.706, s / sqrt(2) = 0.01
     >>> round(summary.mean, 4), round(summary.half_width, 4)

@@ -148,10 +148,8 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
 def _with_welch(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
     """Fill the pairs with too few shared seeds by Welch's test.
 
-    Args:
-        row: differences and p-values of one method against all later ones [2, later]; p is NaN where to fill.
-        first: scores of that method.
-        later: scores of the later methods.
+    `row`: differences and p-values of one method against all later ones [2, later]; p is NaN where to fill. `first`:
+    scores of that method. `later`: scores of the later methods.
     """
     difference, p = row
     for index in np.flatnonzero(np.isnan(p)):
@@ -205,14 +203,13 @@ def holm(p: Floats) -> Floats:
 def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, float]:
     """Correct some of very many p-values as `holm` does, with little additional memory.
 
+    Returns the corrected values of `wanted`, and the least uncorrected p-value that is not significant after correction
+    (infinity if all are significant).
+
     Args:
         p: all p-values, in ascending order, without NaN.
         wanted: the p-values to correct, each one of `p`; NaN stays NaN.
         level: corrected p-values below it are significant.
-
-    Returns:
-        The corrected values of `wanted`, and the least uncorrected p-value that is not significant after correction
-        (infinity if all are significant).
 
     >>> adjusted, cut = holm_of_sorted(np.array([0.005, 0.01, 0.03, 0.04]), np.array([0.04]), level=0.05)
     >>> adjusted, float(cut)

@@ -14,12 +14,10 @@ def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float
 
     .. math:: P(|T| > t_{n-1, 1-\alpha/2}), \quad T \sim t_{n-1}(\delta \sqrt n)
 
-    Source: Cohen 1988, Statistical Power Analysis, chapter 2; the noncentral t distribution is exact.
+    `effect`: delta, the true difference divided by the standard deviation of one seed's difference; `n`: count of
+    seeds, at least two; `level`: alpha of the test.
 
-    Args:
-        effect: delta, the true difference divided by the standard deviation of one seed's difference.
-        n: count of seeds, at least two.
-        level: alpha of the test.
+    Source: Cohen 1988, Statistical Power Analysis, chapter 2; the noncentral t distribution is exact.
 
     >>> round(power_of_paired_test(0.5, 34), 2)
     0.81
@@ -39,11 +37,8 @@ def _noncentral_t_cdf(bound: float, degrees: int, centre: float) -> float:
 def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: float = 0.8) -> float:
     """Compute the smallest true difference that a test of n seeds finds with this power, in the unit of `spread`.
 
-    Args:
-        spread: standard deviation of one seed's difference between two methods.
-        n: count of seeds, at least two.
-        level: significance level of the two-sided paired t-test.
-        power: probability that the test finds the difference.
+    `spread`: standard deviation of one seed's difference between two methods; `n`: count of seeds, at least two;
+    `level`: significance level of the two-sided paired t-test.
 
     >>> round(detectable_difference(1.0, 5), 2)
     1.68
@@ -96,12 +91,9 @@ def pairs_needed(probability: float, *, level: float = 0.05, power: float = 0.95
 
     .. math:: N = \left(\frac{\Phi^{-1}(1-\alpha) + \Phi^{-1}(1-\beta)}{\sqrt 6 \, (\gamma - 1/2)}\right)^2
 
-    Source: Noether 1987, JASA 82(398); as in Bouthillier et al. 2021, arXiv:2103.03098, where gamma = 0.75.
+    `probability`: gamma = P(A > B), not 1/2; `level`: alpha, one-sided; `power`: 1 - beta.
 
-    Args:
-        probability: gamma = P(A > B), not 1/2.
-        level: alpha, one-sided.
-        power: 1 - beta.
+    Source: Noether 1987, JASA 82(398); as in Bouthillier et al. 2021, arXiv:2103.03098, where gamma = 0.75.
 
     >>> pairs_needed(0.75), pairs_needed(0.7), pairs_needed(0.8)
     (29, 46, 21)

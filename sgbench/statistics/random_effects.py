@@ -51,19 +51,16 @@ def random_effects(
     DerSimonian and Laird's is too small where tasks differ in their errors. The normal interval of either is too
     narrow for a few tasks, Hartung and Knapp's is not. Effects must be of one unit, such as points or log ratios.
 
-    Source: Hartung & Knapp 2001, Statistics in Medicine 20(24), equation 6; Paule & Mandel 1982, Journal of
-    Research of the NBS 87(5); DerSimonian & Laird 1986, Controlled Clinical Trials 7(3); Higgins, Thompson &
-    Spiegelhalter 2009, JRSS A 172(1), section 5 (prediction), with the error of Hartung and Knapp as in Partlett &
-    Riley 2017, Statistics in Medicine 36(2); Veroniki et al. 2016, Research Synthesis Methods 7(1), for the choice.
-
     Args:
         effects: y, one for each task [tasks M], two tasks at least.
         errors: s, their standard errors [tasks], above 0.
         estimator: estimator of tau^2, `paule_mandel` or `dersimonian_laird`.
         confidence: share of intervals that contain the mean, or the effect on a new task.
 
-    Raises:
-        InputError: effects and errors do not fit, an error is not above 0, or there are fewer than two tasks.
+    Source: Hartung & Knapp 2001, Statistics in Medicine 20(24), equation 6; Paule & Mandel 1982, Journal of
+    Research of the NBS 87(5); DerSimonian & Laird 1986, Controlled Clinical Trials 7(3); Higgins, Thompson &
+    Spiegelhalter 2009, JRSS A 172(1), section 5 (prediction), with the error of Hartung and Knapp as in Partlett &
+    Riley 2017, Statistics in Medicine 36(2); Veroniki et al. 2016, Research Synthesis Methods 7(1), for the choice.
 
     >>> result = random_effects([1.0, 2.0, 3.0, 6.0], [0.5, 0.5, 0.5, 0.5])
     >>> result.mean, round(result.tau_squared, 3), round(result.low, 2), round(result.predicted_low, 2)

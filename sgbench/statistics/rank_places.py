@@ -44,9 +44,6 @@ def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
     Source: Holm 1979; Mogstad, Romano, Shaikh & Wilhelm 2024, Review of Economic Studies 91(1), for rank intervals
     from pairwise tests; Demsar 2006, JMLR 7, for bars over neighbours that do not differ significantly.
 
-    Args:
-        methods: maps each method's name to its scores by seed, larger is better.
-
     >>> seeds = range(5)
     >>> by_method = places({"a": {s: 0.9 + s / 1e3 for s in seeds}, "b": {s: 0.5 - s / 1e3 for s in seeds}})
     >>> (by_method["a"].low, by_method["a"].high), (by_method["b"].low, by_method["b"].high)

@@ -24,11 +24,10 @@ def mcnemar(a: Hits, b: Hits) -> Disagreement:
 
     .. math:: p = \min(1, 2 \, P(X \le \min(n_a, n_b))), \quad X \sim \mathrm{Binomial}(n_a + n_b, 1/2)
 
-    Source: McNemar 1947, Psychometrika 12(2); the exact form of Edwards 1948, Psychometrika 13(3).
+    `a`: whether each sample is classified correctly [samples]; `b`: whether the other run classifies each sample
+    correctly, in the same order [samples].
 
-    Args:
-        a: whether each sample is classified correctly [samples].
-        b: whether the other run classifies each sample correctly, in the same order [samples].
+    Source: McNemar 1947, Psychometrika 12(2); the exact form of Edwards 1948, Psychometrika 13(3).
 
     >>> right = np.array([True] * 8 + [False] * 2)
     >>> mcnemar(right, np.array([True] * 3 + [False] * 7))

@@ -12,17 +12,10 @@ def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) 
 
     .. math:: P(X \le f) = \sum_{k=0}^{f} \binom{D}{k} \binom{N - D}{n - k} / \binom{N}{n}
 
+    `population`: N, count of all items; `sample`: n, count of drawn items.
+
     Source: hypergeometric distribution; Arkin 1984, Handbook of Sampling for Auditing and Accounting, chapter 9
     (discovery sampling, where f = 0).
-
-    Args:
-        population: N, count of all items.
-        wrong: D, count of wrong items.
-        sample: n, count of drawn items.
-        found: f, most wrong items in the sample.
-
-    Raises:
-        InputError: more items are wrong or drawn than there are, or a count is not an integer.
 
     >>> chance_to_miss(10, 5, 1), chance_to_miss(10, 1, 10), chance_to_miss(10, 1, 10, found=1)
     (0.5, 0.0, 1.0)
@@ -39,17 +32,8 @@ def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) 
 def most_wrong(population: int, sample: int, *, found: int = 0, confidence: float = 0.95) -> int:
     """Compute the upper confidence bound on the wrong items of a population, from a sample without replacement.
 
-    It is the largest count of wrong items with which a sample has at most `found` with probability above
-    1 - confidence.
-
-    Args:
-        population: count of all items.
-        sample: count of drawn items.
-        found: count of wrong items in the sample.
-        confidence: probability with which the bound holds.
-
-    Raises:
-        InputError: more are drawn than there are, or found than drawn, or the confidence is not between 0 and 1.
+    It is the largest count of wrong items with which a sample has at most `found` with probability above 1 -
+    confidence. `sample`: count of drawn items; `confidence`: probability with which the bound holds.
 
     >>> most_wrong(24, 24), most_wrong(24, 0), most_wrong(297, 59), most_wrong(297, 59, found=1)
     (0, 24, 13, 21)
@@ -73,20 +57,12 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
     It is the p that solves :math:`\sum_{k \le f} \binom{n}{k} p^k (1 - p)^{n - k} = 1 - c`, which is
     :math:`1 - (1 - c)^{1/n} \approx 3 / n` (the rule of three) for f = 0 and c = 0.95.
 
-    It holds for one seed drawn from each method of a board: p is then the mean wrong share of its methods, with
-    equal weights. Of all wrong shares with mean p, equal ones make f or fewer wrong draws most probable, if f is 0
-    or at most n p - 1. So the bound holds for unequal ones, too.
+    It holds for one seed drawn from each method of a board: p is then the mean wrong share of its methods, with equal
+    weights. Of all wrong shares with mean p, equal ones make f or fewer wrong draws most probable, if f is 0 or at most
+    n p - 1. So the bound holds for unequal ones, too. `found`: f, count of wrong items among them; `confidence`: c.
 
     Source: Clopper & Pearson 1934, Biometrika 26(4); Hoeffding 1956, Annals of Mathematical Statistics 27(3),
     theorem 4; Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).
-
-    Args:
-        sample: n, count of drawn items.
-        found: f, count of wrong items among them.
-        confidence: c.
-
-    Raises:
-        InputError: nothing was drawn, more found than drawn, or the confidence is not between 0 and 1.
 
     >>> round(largest_share(24), 4), round(3 / 24, 4), round(largest_share(24, found=1), 4)
     (0.1173, 0.125, 0.1829)
@@ -117,11 +93,8 @@ def _require_confidence(confidence: float) -> None:
 def drawn(names: Iterable[str], draw: int) -> list[str]:
     """Shuffle names reproducibly on every machine, by the SHA-256 of "<draw> <name>".
 
-    The first n of them are a random sample without replacement, which anybody can repeat.
-
-    Args:
-        names: the names to shuffle.
-        draw: number of the draw, chosen after the names were known; another number gives another order.
+    The first n of them are a random sample without replacement, which anybody can repeat. `draw`: number of the draw,
+    chosen after the names were known; another number gives another order.
 
     >>> drawn(["0", "1", "2"], 1), drawn(["2", "1", "0"], 1)
     (['1', '0', '2'], ['1', '0', '2'])

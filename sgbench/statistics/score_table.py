@@ -23,9 +23,6 @@ def score_table(
         methods: fewest methods of a valid table.
         seeds: fewest seeds of a valid table.
 
-    Raises:
-        InputError: the table is ragged, too small, or has a score that is missing or not finite.
-
     >>> score_table([[1, 2], [3, 4]])
     array([[1., 2.],
            [3., 4.]])
@@ -40,9 +37,6 @@ def score_table(
 
 def number_array(values: ArrayLike, *, name: str) -> Floats:
     """Convert values to an array of finite numbers.
-
-    Raises:
-        InputError: the values are ragged or no numbers, or some are missing or not finite (names the first).
 
     >>> number_array([1, 2], name="widths")
     array([1., 2.])

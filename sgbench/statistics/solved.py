@@ -31,18 +31,10 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
     .. math:: \frac{\hat p + z^2 / 2n}{1 + z^2 / n} \pm
         \frac{z}{1 + z^2 / n} \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}}
 
-    p is the share of n runs, and z the two-sided normal quantile of the confidence. Numbers of runs need not be
-    whole, so that correlated runs may count as fewer.
+    p is the share of n runs, and z the two-sided normal quantile of the confidence. Numbers of runs need not be whole,
+    so that correlated runs may count as fewer. `runs`: n, above 0.
 
     Source: Wilson 1927, JASA 22(158); Newcombe 1998, Statistics in Medicine 17(8), method 3.
-
-    Args:
-        solved: count of runs that solve the task.
-        runs: n, above 0.
-        confidence: share of intervals that contain the true share.
-
-    Raises:
-        InputError: there are no runs, or more are solved than run.
 
     >>> share = wilson(10, 10)
     >>> share.share, round(share.low, 3), share.high
@@ -81,23 +73,14 @@ def compare_shares(
 
     .. math:: p = \min\left(1, 2 \max_\pi P_\pi(\text{Fisher's one-sided } p \le \text{that of the table})\right)
 
-    pi is the share common to both methods, and P_pi the probability of a table of counts under it. The smaller of
-    the two one-sided p-values is doubled. It is never larger than Fisher's doubled one, and holds its level if runs
-    of one seed are correlated between methods. The interval of the difference is Newcombe's hybrid of the two
-    Wilson intervals, so that it does not collapse if all runs agree.
+    pi is the share common to both methods, and P_pi the probability of a table of counts under it. The smaller of the
+    two one-sided p-values is doubled. It is never larger than Fisher's doubled one, and holds its level if runs of one
+    seed are correlated between methods. The interval of the difference is Newcombe's hybrid of the two Wilson
+    intervals, so that it does not collapse if all runs agree. `confidence`: share of intervals that contain the true
+    value.
 
     Source: Boschloo 1970, Statistica Neerlandica 24(1); Newcombe 1998, Statistics in Medicine 17(8), page 873,
     method 10.
-
-    Args:
-        solved_a: count of runs of A that solve the task.
-        runs_a: count of all runs of A.
-        solved_b: count of runs of B that solve the task.
-        runs_b: count of all runs of B.
-        confidence: share of intervals that contain the true value.
-
-    Raises:
-        InputError: there are no runs, or more are solved than run.
 
     >>> result = compare_shares(10, 10, 5, 10)
     >>> result.difference, round(result.low, 3), round(result.high, 3), round(result.p, 4)
@@ -128,15 +111,8 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
 
     The table depends on both arguments alone; it is cached, and read-only.
 
-    Args:
-        runs_a: count of runs of A, at most 200.
-        runs_b: count of runs of B, at most 200.
-
-    Returns:
-        The p-value of a solved runs of A and b of B at [a, b]; shape [runs_a + 1, runs_b + 1].
-
-    Raises:
-        InputError: there are too many runs for the exact test.
+    `runs_a`: count of runs of A, at most 200; `runs_b`: count of runs of B, at most 200. Returns the p-value of a
+    solved runs of A and b of B at [a, b]; shape [runs_a + 1, runs_b + 1].
 
     >>> boschloo_table(2, 2).round(4)[2]
     array([0.0625, 0.3125, 1.    ])

@@ -36,15 +36,10 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
     few spikes. Between two neighbours log S is linear in a. Nothing is extrapolated: beyond the best accuracy the
     target is not reached. Below the accuracy of the setting with fewest spikes, its spikes are an upper bound.
 
+    `accuracy`: mean over seeds of each setting's accuracy [settings]; `log_spikes`: mean over seeds of the natural
+    logarithm of each setting's spikes per inference [settings]; `target`: accuracy to reach, in the unit of `accuracy`.
+
     Source: Zitzler & Thiele 1999, IEEE TEC 3(4), for the front.
-
-    Args:
-        accuracy: mean over seeds of each setting's accuracy [settings].
-        log_spikes: mean over seeds of the natural logarithm of each setting's spikes per inference [settings].
-        target: accuracy to reach, in the unit of `accuracy`.
-
-    Raises:
-        InputError: a value is missing or not finite.
 
     >>> needed = spikes_needed([80.0, 90.0, 85.0], np.log([100.0, 400.0, 1000.0]), 85.0)
     >>> round(needed.spikes, 6), needed.at_most
@@ -99,8 +94,6 @@ def spike_ratio(
     R is the ratio of spikes, method over reference, and R_(j) that without seed j of n (jackknife). Fronts are
     those of means over seeds, since the front of one seed's noisy runs is too good.
 
-    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, equation 11.5.
-
     Args:
         accuracy: the method's accuracy [settings, seeds]; a failed run has the accuracy of chance.
         spikes: the method's spikes per inference, above 0 [settings, seeds].
@@ -109,8 +102,7 @@ def spike_ratio(
         target: accuracy to reach, in the unit of `accuracy`.
         confidence: share of intervals that contain the true ratio.
 
-    Raises:
-        InputError: tables are incomplete or do not fit, or spikes are not above 0.
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, equation 11.5.
 
     >>> accuracy, spikes = np.full((2, 5), [[80.0], [90.0]]), np.full((2, 5), [[100.0], [400.0]])
     >>> result = spike_ratio(accuracy, spikes / 2, accuracy, spikes, target=85)

@@ -31,15 +31,13 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
 
     .. math:: E[v_{(\max)} \mid n] = \sum_{i=n}^{N} v_{(i)} \binom{i-1}{n-1} \Big/ \binom{N}{n}
 
-    v_(i) is the i-th smallest of N validation scores; its weight is the probability to be the best of n. This
-    estimator is unbiased; that of Dodge et al. draws with replacement and is too low near n = N. Test scores get
-    the same weights, so they are those of the trial that validation selects. Trials with equal validation scores
-    are selected equally often, so each counts with the mean of their test scores.
+    v_(i) is the i-th smallest of N validation scores; its weight is the probability to be the best of n. This estimator
+    is unbiased; that of Dodge et al. draws with replacement and is too low near n = N. Test scores get the same
+    weights, so they are those of the trial that validation selects. Trials with equal validation scores are selected
+    equally often, so each counts with the mean of their test scores. Returns expected validation scores and expected
+    test scores for n = 1, 2, ..., N, both [N].
 
     Source: Dodge et al. 2019, D19-1224; Tang et al. 2020, arXiv:2004.13705, for the bias.
-
-    Returns:
-        Expected validation scores and expected test scores for n = 1, 2, ..., N, both [N].
 
     >>> trials = [Trial(0.5, 0.4, None, 1, 0), Trial(0.7, 0.8, None, 1, 0)]
     >>> validation, test = expected_best(trials)
@@ -56,9 +54,7 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
 def _shared(validation: Floats, test: Floats) -> Floats:
     """Give trials with equal validation scores the mean of their test scores, row by row [rows, trials].
 
-    Args:
-        validation: of each trial, [trials] or [rows, trials].
-        test: of each trial [rows, trials].
+    `validation`: of each trial, [trials] or [rows, trials]; `test`: of each trial [rows, trials].
     """
     _, group = np.unique(validation, return_inverse=True)
     places = np.arange(len(test))[:, None], np.broadcast_to(group.reshape(np.shape(validation)), test.shape)
@@ -77,16 +73,10 @@ def best_band(
     its rule for ties. The band holds the middle share of these. It covers which settings a search happens to try,
     not the noise of training.
 
+    `trials`: the settings; with a single one the band has no width. `draws`: count of bootstrap draws. Returns lower
+    ends and upper ends of the band for n = 1, 2, ..., N, both [N].
+
     Source: Dodge et al. 2019, D19-1224, for the curve; Efron & Tibshirani 1993, chapter 13, for percentiles.
-
-    Args:
-        trials: the settings; with a single one the band has no width.
-        generator: draws the settings.
-        share: share of the draws that the band holds.
-        draws: count of bootstrap draws.
-
-    Returns:
-        Lower ends and upper ends of the band for n = 1, 2, ..., N, both [N].
 
     >>> low, high = best_band([Trial(0.5, 0.4, None, 1, 0), Trial(0.7, 0.8, None, 1, 0)], np.random.default_rng(0))
     >>> low.tolist(), high.tolist()

@@ -95,11 +95,8 @@ def _cells_with_seeds(
 def random_settings(settings: RandomSettings, task: str, more: Mapping[str, SettingRange] | None = None) -> list[Cell]:
     """SettingRange the random settings of one task; equal arguments give equal settings.
 
-    Args:
-        settings: their count, seed and ranges.
-        task: name of the task; each task has its own random numbers.
-        more: ranges beside those of `settings`. A key of both takes this range, at the same random number. A
-            further key does not change the values of others.
+    `task`: name of the task; each task has its own random numbers. `more`: ranges beside those of `settings`. A key of
+    both takes this range, at the same random number. A further key does not change the values of others.
 
     >>> ranges = {"optimizer.lr": SettingRange(low=0.001, high=0.1)}
     >>> first, second = random_settings(RandomSettings(count=2, seed=1, ranges=ranges), "T1")

@@ -21,9 +21,8 @@ NICENESS = 10
 def only_one(runs_dir: Path, name: str) -> Iterator[None]:
     """Hold the lock of a runs folder in a `with` block; on SIGTSTP pause the workers together with this process.
 
-    Args:
-        runs_dir: the folder; it is made if it is missing.
-        name: of the study; written into the folder with the process id, so that `send` can signal the process.
+    `runs_dir`: the folder; it is made if it is missing. `name`: of the study; written into the folder with the process
+    id, so that `send` can signal the process.
     """
     path, before = runs_dir / PID_FILE, None
     lock = FileLock(runs_dir / LOCK_FILE, timeout=0)
@@ -49,10 +48,7 @@ def only_one(runs_dir: Path, name: str) -> Iterator[None]:
 def send(number: int | None, runs_dir: Path, name: str) -> None:
     """Send a signal to the process of the study of this name in a runs folder, and to no other.
 
-    Args:
-        number: of the signal; None on a system that lacks it, where the call raises.
-        runs_dir: the folder.
-        name: of the study.
+    `number`: of the signal; None on a system that lacks it, where the call raises.
     """
     path = runs_dir / PID_FILE
     process = written_name = ""

@@ -14,9 +14,8 @@ GIT_S = 60
 def require_committed(folder: Path, needs: Sequence[str]) -> None:
     """Raise an InputError if the best cells of a study lie in a git repository with uncommitted changes.
 
-    Args:
-        folder: of the study's store; a folder outside any repository is not refused.
-        needs: the earlier blocks whose best cells the next block uses; without any, nothing is checked.
+    `folder`: of the study's store; a folder outside any repository is not refused. `needs`: the earlier blocks whose
+    best cells the next block uses; without any, nothing is checked.
     """
     path = folder / SETTLED
     if needs and path.exists() and is_committed(path) is False:

@@ -101,12 +101,8 @@ class BlockRun:
 
         A group holds the runs of one task and seed, a cell is one combination of varied settings. Once all runs are
         stored, the best cells of each task are chosen and written, if the block has a rule for that (`settles`).
-
-        Args:
-            deadline_s: monotonic time [s]; a group that would end later is not started. None: no limit.
-
-        Returns:
-            Whether all runs of the block are stored.
+        `deadline_s`: monotonic time [s]; a group that would end later is not started. None: no limit. Returns whether
+        all runs of the block are stored.
         """
         study, store, name = self.loaded.study, self.folders.store, self.name
         for needed in study.blocks[name].needs:
@@ -261,11 +257,7 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
     """Refuse to continue a store whose records were made by another commit; return the epoch of its code.
 
     An epoch numbers the commits that made a store: 0 for the first, and one more where another commit continues.
-
-    Args:
-        store: of the study.
-        code: the running code.
-        new_epoch: whether to continue with another commit, in the next epoch; reports then name both.
+    `code`: the running code.
     """
     if code.commit is None:
         raise InputError("a study runs from a commit: install a wheel that was built in a checkout, or run inside one")

@@ -144,11 +144,8 @@ class StudyScores:
     def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Mapping[int, Score]:
         """Return the runs of a cell by seed; empty if none is stored.
 
-        Args:
-            task: name in the study.
-            purpose: of the seeds: tuning, map or report.
-            cell: its own settings.
-            start: the block whose base settings complete the cell; None: those of the task.
+        `task`: name in the study. `purpose`: of the seeds: tuning, map or report. `start`: the block whose base
+        settings complete the cell; None: those of the task.
         """
         if start is not None and not self.may_start(start):
             return {}  # without the best settings of its reference block, no run can exist

@@ -25,13 +25,8 @@ def settle(entries: Iterable[StoreEntry], rule: Settle) -> dict[str, list[Cell]]
     """Choose the best cells of each task by mean validation accuracy over seeds; failed runs count as guessing.
 
     Of equal means the cell with the lower mean validation loss wins, then the first in the order of its text.
-
-    Args:
-        entries: all runs of the block.
-        rule: the keys over which scores are averaged, and the keys whose values each have their own best cell.
-
-    Returns:
-        The best cells by task, without the keys of `rule.over`, in the order of their values of the keys `rule.by`.
+    `entries`: all runs of the block. Returns the best cells by task, without the keys of `rule.over`, in the order of
+    their values of the keys `rule.by`.
     """
     scores: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     cells: dict[tuple[str, str, str], Cell] = {}

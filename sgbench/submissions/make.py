@@ -91,13 +91,8 @@ def make(
     The method is the one that validation selects among the runs with its entries; runs with other numbers are its
     tuning. Failed seeds are submitted like others.
 
-    Args:
-        source: a runs folder, or one inside it.
-        target: folder in which <protocol>/<method_id> is made.
-        author: author of the submission.
-        references: references of the protocols.
-        method: the id of the method, or its beginning, if the runs are of several.
-        protocol: name of the protocol, if the runs are of several.
+    `source`: a runs folder, or one inside it; `target`: folder in which <protocol>/<method_id> is made; `method`: the
+    id of the method, or its beginning, if the runs are of several.
     """
     records, folders, left_out = comparable_runs(source, references, protocol)
     chosen = _choose_method(records, method)
@@ -129,8 +124,7 @@ def comparable_runs(
 ) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[str, ...]]:
     """Read the records of a folder that follow one protocol.
 
-    Returns:
-        The records; the folder of each, by method id and seed; and a line for each record that is left out.
+    Returns the records; the folder of each, by method id and seed; and a line for each record that is left out.
     """
     runs = read_runs(source, references=references, trials=True)
     names = sorted({record.protocol for record, _ in runs.records})

@@ -24,10 +24,8 @@ def outside_space(ours: Mapping[str, str], trials: Sequence[TuningTrial], protoc
 
     Nothing if the protocol does not limit the search.
 
-    Args:
-        ours: identity of the submitted method, whose numbers must be within the ranges too.
-        trials: all runs of the tuning.
-        protocol: the protocol as the catalogue has it.
+    `ours`: identity of the submitted method, whose numbers must be within the ranges too; `protocol`: the protocol as
+    the catalogue has it.
     """
     space = protocol.search_space
     if space is None:

@@ -59,12 +59,7 @@ class Curve(NamedTuple):
 def substitute(tree: Node, values_of: dict[str, Node]) -> Node:
     """Replace names in a formula by nodes, and operations on numbers alone by their value.
 
-    Args:
-        tree: the formula.
-        values_of: maps names ("u", "a") to the nodes that replace them.
-
-    Raises:
-        InputError: an operation on numbers has no finite value.
+    `values_of`: maps names ("u", "a") to the nodes that replace them.
     """
     operation, arguments, _ = tree
     if operation in values_of:
@@ -88,10 +83,7 @@ def substitute(tree: Node, values_of: dict[str, Node]) -> Node:
 def evaluate(tree: Node, u: Tensor, a: Tensor | float) -> Tensor:
     """Compute a formula at each element of u, in the precision of u; NaN where u is NaN.
 
-    Args:
-        tree: the formula.
-        u: potential minus threshold, of any shape.
-        a: value of the formula's parameter, a number or a scalar tensor.
+    `u`: potential minus threshold, of any shape; `a`: value of the formula's parameter, a number or a scalar tensor.
     """
     value = _evaluate_node(tree, u, a)
     compares = any(node.operation in COMPARED or node.operation == "where" for node in nodes(tree))
@@ -132,9 +124,6 @@ def measure(tree: Node) -> Curve:
 
     The slope is sampled around 0, and around each u at which a part of the formula is 0, at distances from 1e-9
     to 1e9.
-
-    Raises:
-        InputError: the slope is not a number or negative at some u, 0 everywhere, too large or too small.
     """
     axis = _sample_points([0.0])
     low, high = _find_support(tree, axis)

@@ -13,12 +13,8 @@ WIDEST = 100.0  # largest spread; wider Gaussians are almost constant
 class LobedSurrogate(Surrogate):
     """Subtracts wide normal densities of total weight 2h from one of weight 1 + h; the raw area is 1 - h.
 
-    Args:
-        sigma: standard deviation of the middle Gaussian [threshold units].
-        height: weight h, 0 to 1; above 1 the area would be negative.
-        spread: width of the wide Gaussians in sigmas, from 1 to 100.
-        normalisation: see `Surrogate`.
-        scale: see `Surrogate`.
+    `sigma`: standard deviation of the middle Gaussian [threshold units]. `height`: weight h, 0 to 1; above 1 the area
+    would be negative. `spread`: width of the wide Gaussians in sigmas, from 1 to 100.
     """
 
     raw_keeps_area: ClassVar[bool] = True

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 def build_and_check(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
     """Build every method once, without data; check that folders can be written and that an online W&B answers.
 
-    Returns:
-        The network and other objects of a single run, which it can use; None for a sweep. And each surrogate's full
-        width at half maximum [threshold units] in the first layer that has surrogates; None for one without one.
+    Returns the network and other objects of a single run, which it can use; None for a sweep. And each surrogate's full
+    width at half maximum [threshold units] in the first layer that has surrogates; None for one without one.
     """
     from sgbench.networks.base import surrogates
     from sgbench.training.build import build

@@ -26,10 +26,8 @@ def notes_before_running(
 ) -> Iterator[str]:
     """Yield lines on finished runs, settings without effect, unequal widths and missing ranks, before a plan runs.
 
-    Args:
-        planned: the runs.
-        overrides: those of the command line.
-        widths: maps surrogates to their full width at half maximum [threshold units], or to None.
+    `overrides`: those of the command line; `widths`: maps surrogates to their full width at half maximum [threshold
+    units], or to None.
     """
     if planned.is_open:
         yield "the sweeper chooses the points as it goes; a run's cost is its validation loss (or its error)"

@@ -24,9 +24,7 @@ NAMELESS: Mapping[str, str] = MappingProxyType({})
 def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
     """Write in one line a run's method and seed, and its validation score or failure; never its test score.
 
-    Args:
-        record: the run's record.
-        names: maps ids of methods to names; a method that is not in it goes by its surrogate.
+    `names`: maps ids of methods to names; a method that is not in it goes by its surrogate.
     """
     return _line(record, names, ())
 

@@ -25,13 +25,7 @@ class Remembered(Strict):
 
 
 def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
-    """Store the overrides and options that a group was last run with; do nothing if the folder cannot be written.
-
-    Args:
-        runs_dir: folder of the runs.
-        group: the group's name; a name that cannot be a file's is not stored.
-        sweep: the overrides and options.
-    """
+    """Store the overrides and options that a group was last run with; do nothing if the folder cannot be written."""
     if NAME.fullmatch(group) and not group.startswith("."):
         try:
             (runs_dir / FOLDER).mkdir(parents=True, exist_ok=True)

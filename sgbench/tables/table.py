@@ -83,10 +83,7 @@ class Table:
 def plain_table(caption: str, rows: Sequence[Sequence[str]], *, text_columns: int) -> Table:
     """Make a table from texts.
 
-    Args:
-        caption: title of the table.
-        rows: texts of the cells, all rows of equal length; the first row is the head.
-        text_columns: count of leading columns of text; the others hold numbers.
+    `caption`: title of the table. `text_columns`: count of leading columns of text; the others hold numbers.
     """
     head, *lines = rows
     columns = (*texts(*head[:text_columns]), *numbers(*head[text_columns:]))

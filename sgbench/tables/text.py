@@ -86,11 +86,8 @@ def aligned(rows: Sequence[Sequence[str]], *, text_columns: int, width: int | No
     Where the lines are wider than a screen, numbers give way from the right, and a line names them. Where that is
     not enough, cells of the widest columns continue on further lines, those of the first column last.
 
-    Args:
-        rows: of cells, the header first.
-        text_columns: how many columns hold text.
-        width: of the screen [characters]; None: no limit.
-        least: how many columns never give way.
+    `text_columns`: how many columns hold text. `width`: of the screen [characters]; None: no limit. `least`: how many
+    columns never give way.
 
     >>> aligned([["name", "peak"], ["atan", "1"]], text_columns=1)
     ['name  peak', 'atan     1']

@@ -15,10 +15,8 @@ class Accumulation:
     intermediate number is larger than the gradients.
 
     So k batches of B samples give the step of one batch of k B, if samples are independent: statistics of a batch
-    normalisation, and penalties that are not linear in samples, are those of each batch.
-
-    Args:
-        weights: parameters whose gradients are averaged.
+    normalisation, and penalties that are not linear in samples, are those of each batch. `weights`: parameters whose
+    gradients are averaged.
 
     >>> weight = torch.nn.Parameter(torch.zeros(1))
     >>> both = Accumulation([weight])

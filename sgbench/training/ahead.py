@@ -15,10 +15,8 @@ def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterabl
     One worker process encodes all of them in order, so that the encoder's random numbers are the same. For a CUDA
     device they are copied to pinned memory, from which the device fetches them while it computes.
 
-    Args:
-        batches: one pass over a split.
-        count: how many are encoded ahead; 0 encodes each in this process when it is needed.
-        device: device that uses them.
+    `batches`: one pass over a split. `count`: how many are encoded ahead; 0 encodes each in this process when it is
+    needed.
     """
     pinned = device.type == "cuda"
     if not count and not pinned:

@@ -21,13 +21,11 @@ def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> 
 def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
     """Return the CSV table of test predictions, in the order of the split.
 
-    The lines depend on the targets. Classes of samples: one line per sample with index, target, prediction and
-    logits. Classes of steps: one per labelled step with index, step, target and prediction. Traces: one per sample
-    and step with index, step, targets and outputs.
-
-    Args:
-        parts: for each batch, positions in the split [B], targets and outputs. For classes of samples these are [B]
-            and logits [B, C]; for classes of steps [B, T] and logits [B, T, C]; for traces both are [B, T, C].
+    The lines depend on the targets. Classes of samples: one line per sample with index, target, prediction and logits.
+    Classes of steps: one per labelled step with index, step, target and prediction. Traces: one per sample and step
+    with index, step, targets and outputs. `parts`: for each batch, positions in the split [B], targets and outputs. For
+    classes of samples these are [B] and logits [B, C]; for classes of steps [B, T] and logits [B, T, C]; for traces
+    both are [B, T, C].
     """
     index, target, logits = (torch.cat([part[position] for part in parts]).cpu() for position in range(3))
     order = index.argsort()

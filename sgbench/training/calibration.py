@@ -64,9 +64,8 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
     Weights and samples are those of the protocol's first tuning seed, whatever the spec's seed. The width found is
     measured again, so that initial weights that depend on it are noticed.
 
-    Args:
-        spec: of a recurrent network with a fixed width, trained by back-propagation through time.
-        target: passing steps; None means those of `TARGETS` for the spec's gradient of the reset.
+    `spec`: of a recurrent network with a fixed width, trained by back-propagation through time. `target`: passing
+    steps; None means those of `TARGETS` for the spec's gradient of the reset.
     """
     _require_fixed(spec)
     reset = reset_of(spec)

@@ -19,10 +19,8 @@ log = logging.getLogger("sgbench")
 class RunDiagnoses:
     """Diagnoses copies of a run's network on validation data, without effect on the run.
 
-    Args:
-        spec: of the run; `trainer.diagnose` names the panels (none: no diagnosis), `trainer.diagnose_every` after
-            how many epochs they are made.
-        parts: objects of the run.
+    `spec`: of the run; `trainer.diagnose` names the panels (none: no diagnosis), `trainer.diagnose_every` after how
+    many epochs they are made. `parts`: objects of the run.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:

@@ -42,10 +42,8 @@ class Watched:
 
         The epoch that validation selected takes part with its final test scores, so the best is at least as good.
 
-        Args:
-            epoch: the epoch that validation selected, or None.
-            test: final test scores of that epoch's weights.
-            epochs: number of epochs trained; None is returned unless every one of them was watched.
+        `epoch`: the epoch that validation selected, or None. `test`: final test scores of that epoch's weights.
+        `epochs`: number of epochs trained; None is returned unless every one of them was watched.
 
         >>> seen = Watched()
         >>> for epoch, accuracy in enumerate((0.5, 0.75, 0.7)):
@@ -82,11 +80,7 @@ def _epoch_on_test(epoch: int, scores: Scores) -> EpochOnTest:
 class Training:
     """Trains, scores and selects over the epochs of one run; a driver passes it the batches.
 
-    Args:
-        parts: objects of the run.
-        method: method and protocol.
-        seed: of the run.
-        made_by: versions of the code, which must be the same to continue from a checkpoint.
+    `parts`: objects of the run; `made_by`: versions of the code, which must be the same to continue from a checkpoint.
     """
 
     def __init__(self, parts: Parts, method: Method, seed: int, *, made_by: dict[str, str]) -> None:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 class GradientNorms:
     r"""Averages the norm :math:`\lVert g_l \rVert_2` of each layer's gradient over an epoch, before clipping.
 
-    Args:
-        network: its layers and parameters.
-        keep_last: whether the gradients of the last step are kept, for histograms.
+    `keep_last`: whether the gradients of the last step are kept, for histograms.
     """
 
     def __init__(self, network: Network, *, keep_last: bool = False) -> None:

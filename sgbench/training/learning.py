@@ -27,10 +27,9 @@ def learning_of(
 ) -> Learning | None:
     """Compute what a run's learning rule needs: memory, multiplications per step, and signals of other neurons.
 
-    Returns:
-        The memory [bytes] for one batch, the multiplications per step and sample that update weights or traces and
-        those that send errors back, and the signals that each synapse needs (its locality). None if the rule does
-        not state these, or the counts lack connections.
+    Returns the memory [bytes] for one batch, the multiplications per step and sample that update weights or traces and
+    those that send errors back, and the signals that each synapse needs (its locality). None if the rule does not state
+    these, or the counts lack connections.
     """
     protocol = method.protocol
     cut = method.parameters["network"].get("recurrence_gradient") == "cut"
@@ -54,9 +53,7 @@ class RunAgreement:
 
     A copy of the network is used, so nothing of the run changes.
 
-    Args:
-        spec: of the run; without `trainer.watch_agreement` nothing is compared.
-        parts: objects of the run.
+    `spec`: of the run; without `trainer.watch_agreement` nothing is compared. `parts`: objects of the run.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:

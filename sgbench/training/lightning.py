@@ -33,10 +33,7 @@ OWN_PRECISIONS = ("32", "32-true", "64", "64-true")
 class LightningRun(SingleRun):
     """Trains one run by Lightning's Trainer; the selected weights are scored as those of any other run.
 
-    Args:
-        spec: the run's specification, with arguments of the Trainer and callbacks.
-        parts: its objects, built from the spec.
-        folder: where its files go.
+    `parts`: its objects, built from the spec; `folder`: where its files go.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
@@ -115,11 +112,7 @@ class LightningRun(SingleRun):
 
 
 class Learner(pl.LightningModule):
-    """Adapts a run's training to Lightning; optimisation is manual, since learning rules decide when to step.
-
-    Args:
-        run: the run, with its training and its parts.
-    """
+    """Adapts a run's training to Lightning; optimisation is manual, since learning rules decide when to step."""
 
     def __init__(self, run: LightningRun) -> None:
         super().__init__()
@@ -181,10 +174,8 @@ class Learner(pl.LightningModule):
 class LightningData(pl.LightningDataModule):
     """Adapts the data of a run to Lightning; the test split stays closed while it trains.
 
-    Args:
-        data: splits and batches of the run.
-        ahead: how many batches are encoded ahead of their use.
-        device: device that uses the batches.
+    `data`: splits and batches of the run; `ahead`: how many batches are encoded ahead of their use; `device`: device
+    that uses the batches.
     """
 
     def __init__(self, data: SpikingData, *, ahead: int = 0, device: torch.device | None = None) -> None:
@@ -214,11 +205,7 @@ class LightningData(pl.LightningDataModule):
 
 
 class KeepLast(pl.Callback):
-    """Ends each epoch as the default loop does: watched test scores, a checkpoint where due, histograms and meters.
-
-    Args:
-        run: the run.
-    """
+    """Ends each epoch as the default loop does: watched test scores, a checkpoint where due, histograms and meters."""
 
     def __init__(self, run: LightningRun) -> None:
         self.run = run

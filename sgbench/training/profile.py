@@ -33,9 +33,8 @@ MOST_EVENTS = 20_000  # most events of a trace, 2 MB
 class Profile:
     """Measures the time of parts of a fit; the time of a part excludes that of parts within it.
 
-    Args:
-        device: device of the network; a CUDA device is waited for at every border of a part.
-        clock: function that returns the time [s].
+    `device`: device of the network; a CUDA device is waited for at every border of a part. `clock`: function that
+    returns the time [s].
     """
 
     def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:

@@ -125,8 +125,7 @@ def own_sources(targets: Mapping[str, str]) -> dict[str, str]:
 def source_sha256(target: str) -> str | None:
     """Hash the syntax tree of a class's source, so that comments, docstrings and layout do not count.
 
-    Returns:
-        SHA-256 in hexadecimal digits; None if the source cannot be read.
+    Returns SHA-256 in hexadecimal digits; None if the source cannot be read.
 
     >>> from sgbench.surrogates import atan, zero
     >>> source_sha256("sgbench.surrogates.atan.Atan") == source_sha256("sgbench.surrogates.zero.Zero")

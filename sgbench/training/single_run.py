@@ -29,10 +29,7 @@ from sgbench.training.train_loop import check_optimizer
 class SingleRun(Attempt):
     """Trains, validates and tests one run.
 
-    Args:
-        spec: the run's specification.
-        parts: its objects, built from the spec.
-        folder: where its files go.
+    `spec`: the run's specification; `parts`: its objects, built from the spec; `folder`: where its files go.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:

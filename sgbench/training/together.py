@@ -22,10 +22,8 @@ class Together:
     Process p has n_p samples and the gradient g_p of their mean loss. For independent samples g is the gradient of
     the whole batch, equal to that of a single process up to rounding.
 
-    Args:
-        rank: number of this process; process 0 scores and stores.
-        of: number of processes.
-        group: process group of torch.distributed that exchanges tensors.
+    `rank`: number of this process; process 0 scores and stores. `of`: number of processes. `group`: process group of
+    torch.distributed that exchanges tensors.
     """
 
     def __init__(self, rank: int, of: int, group: Any) -> None:

@@ -33,12 +33,8 @@ class SteppingOptimizer(Protocol):
 class TrainLoop:
     """Trains one network by one learning rule on one objective.
 
-    Args:
-        network: network to train.
-        rule: computes the gradients.
-        objective: loss and penalty that are minimised.
-        clip_norm: L2 norm over all weights to which gradients are clipped; None: no clipping.
-        accumulates: whether a step takes the gradients of several batches.
+    `objective`: loss and penalty that are minimised. `clip_norm`: L2 norm over all weights to which gradients are
+    clipped; None: no clipping. `accumulates`: whether a step takes the gradients of several batches.
     """
 
     def __init__(
@@ -188,9 +184,8 @@ def check_optimizer_state(state: Mapping[str, Any]) -> None:
 class BestEpoch:
     """Holds the weights of the best epoch, and decides whether to stop early.
 
-    Args:
-        monitor: the validation score by which epochs are compared.
-        patience: number of epochs without improvement after which training stops; None: never.
+    `monitor`: the validation score by which epochs are compared. `patience`: number of epochs without improvement after
+    which training stops; None: never.
     """
 
     def __init__(self, monitor: Monitor, patience: int | None) -> None:

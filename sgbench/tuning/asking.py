@@ -42,10 +42,8 @@ class Random:
 
     A study draws the same points for every method, so that no method is luckier than another.
 
-    Args:
-        space: maps keys of the method's searched numbers to their intervals.
-        keys: all keys that the protocol lets be searched; the method may lack some.
-        name: name of the protocol, which seeds the random numbers.
+    `space`: maps keys of the method's searched numbers to their intervals. `keys`: all keys that the protocol lets be
+    searched; the method may lack some. `name`: name of the protocol, which seeds the random numbers.
     """
 
     ignores_results = True
@@ -86,9 +84,6 @@ class Tpe:
     that a second worker tries others.
 
     Source: Bergstra et al. 2011, NeurIPS 24.
-
-    Raises:
-        InputError: Optuna is not installed.
     """
 
     ignores_results = False

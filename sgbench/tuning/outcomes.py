@@ -70,9 +70,8 @@ def stored_pruned(spec: RunSpec) -> Pruned | None:
 def score_of(run: RunRecord | Pruned, monitor: str) -> float:
     """Return the validation score of a run, larger is better; minus infinity without one.
 
-    Args:
-        run: record of a run, or note on a run that was stopped early.
-        monitor: what the protocol selects by; for "validation_accuracy" the accuracy, else the negative loss.
+    `run`: record of a run, or note on a run that was stopped early. `monitor`: what the protocol selects by; for
+    "validation_accuracy" the accuracy, else the negative loss.
     """
     if isinstance(run, Pruned):
         accuracy, loss = run.validation_accuracy, run.validation_loss

@@ -30,9 +30,7 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
     The file holds arrays `x` and `y`; or, for spikes, `y` and three arrays of equal lengths, `sample`, `time` and
     `channel`. Other names are ignored. Uncompressed arrays (`numpy.savez`) are memory-mapped, compressed ones read.
 
-    Args:
-        path: the .npz file.
-        groups: name of the array of groups; None takes `groups` if the file has it.
+    `path`: the .npz file. `groups`: name of the array of groups; None takes `groups` if the file has it.
     """
     arrays = _read_arrays(path, {*SAMPLES, *LABELS, *EVENTS, groups or GROUPS})
     names_text = ", ".join(arrays) or "none"

@@ -46,10 +46,8 @@ class OwnRow:
 class OwnTable(ShownTable):
     """Shows a row for each surrogate, the best first, marked as outside the catalogue.
 
-    Args:
-        rows: one for each surrogate, in any order.
-        notes: lines on how the data were read and divided.
-        guess: accuracy of guessing, from 0 to 1.
+    `rows`: one for each surrogate, in any order; `notes`: lines on how the data were read and divided; `guess`:
+    accuracy of guessing, from 0 to 1.
     """
 
     def __init__(self, rows: Sequence[OwnRow], notes: Sequence[str] = (), *, guess: float) -> None:

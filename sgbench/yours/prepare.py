@@ -37,12 +37,8 @@ def prepare(
 ) -> Prepared:
     """Check and scale samples, index classes, and split off parts that are not given.
 
-    Args:
-        train: training samples.
-        test: samples of the reported score, or None.
-        validation: samples that select the epoch, or None.
-        groups: the group of each training sample, such as the recorded person; a group is not divided.
-        dt_s: duration of a step of events [s]; None takes a hundredth of the longest sample.
+    `test`: samples of the reported score, or None. `validation`: samples that select the epoch, or None. `dt_s`:
+    duration of a step of events [s]; None takes a hundredth of the longest sample.
     """
     notes: list[str] = []
     divided, labels = divide(train, test, validation, groups=groups, notes=notes)

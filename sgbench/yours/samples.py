@@ -138,11 +138,8 @@ def samples_of_arrays(
     If training numbers leave 0 to 1, each channel is scaled by its range in the training split, and numbers beyond
     that range are clipped.
 
-    Args:
-        parts: the arrays of each split.
-        targets: class indices [samples] of each split.
-        dt_s: duration of a time step [s], None for a default.
-        notes: receives a line on how the arrays were read.
+    `targets`: class indices [samples] of each split; `dt_s`: duration of a time step [s], None for a default; `notes`:
+    receives a line on how the arrays were read.
     """
     array_parts: dict[Split, _ArrayPart] = {name: _ArrayPart(part) for name, part in parts.items()}
     shapes = {(len(part.sample_shape) + 1, part.sample_shape[-1]) for part in array_parts.values()}

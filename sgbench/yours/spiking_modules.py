@@ -69,10 +69,8 @@ Watcher = Callable[[str, nn.Module, Callable[..., Any], tuple[Any, ...], dict[st
 def watched(network: nn.Module, watcher: Watcher, of_ours: Watcher | None = None) -> Iterator[None]:
     """Let `watcher` stand in for the `forward` of a network's spiking modules.
 
-    Args:
-        network: the network.
-        watcher: stands in for snnTorch's neurons.
-        of_ours: stands in for `step` and `centred` of neurons of the catalogue; None leaves them alone.
+    `watcher`: stands in for snnTorch's neurons. `of_ours`: stands in for `step` and `centred` of neurons of the
+    catalogue; None leaves them alone.
     """
     stand_ins: list[tuple[nn.Module, str, Callable[..., Any]]] = []
 

@@ -16,17 +16,12 @@ def share_of_failures(failed: ArrayLike, *, confidence: float = 0.95) -> Share:
         \hat V = \frac1n \sum_j (\bar f_{.j} - \hat p)^2
 
     Cells are fixed and seeds are drawn, so runs of one seed in several cells count as fewer runs where they fail
-    together (the effective number of a cluster sample). Of one cell it is Wilson's interval of its runs.
+    together (the effective number of a cluster sample). Of one cell it is Wilson's interval of its runs. `failed`:
+    whether each run failed [seeds], or [cells C, seeds n]. Returns the share, with the effective number of runs as
+    `runs` and as many times the share as `count`.
 
     Source: Wilson 1927, JASA 22(158); Kish 1965, Survey Sampling, section 8.2; Korn & Graubard 1998, Survey
     Methodology 24(2), for the effective number in an interval of a share.
-
-    Args:
-        failed: whether each run failed [seeds], or [cells C, seeds n].
-        confidence: of the interval.
-
-    Returns:
-        the share, with the effective number of runs as `runs` and as many times the share as `count`.
 
     >>> share = share_of_failures([True, False, False, False, True])
     >>> share.share, round(share.low, 3), round(share.high, 3), share.runs

@@ -69,10 +69,7 @@ class AskedCell:
 class WatchedScores(StudyScores):
     """Records the cells and seeds that a decision reads.
 
-    Args:
-        scores: that are looked at.
-        study: with the seeds that there would be.
-        purpose: of the seeds; cells of others are not noted.
+    `scores`: that are looked at. `purpose`: of the seeds; cells of others are not noted.
     """
 
     def __init__(self, scores: StudyScores, study: Study, purpose: str) -> None:
@@ -93,9 +90,7 @@ class WatchedScores(StudyScores):
 class DrawnScores(StudyScores):
     """Gives each cell that was asked for its stored runs, and drawn ones for seeds that are missing.
 
-    Args:
-        watched: what a decision asked for.
-        drawn: by task, for each missing seed the stored one whose run it gets.
+    `watched`: what a decision asked for.
     """
 
     def __init__(self, watched: WatchedScores, drawn: Mapping[str, Mapping[int, int]]) -> None:

@@ -184,10 +184,8 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> R
     A study that extends another one has the report of that one's analysis; where that has none, it has the pages of
     `pages.extension`.
 
-    Args:
-        loaded: the study.
-        store: of its records.
-        checkout: with the registration's commit; None: nothing is verified, and every page says so.
+    `store`: of its records. `checkout`: with the registration's commit; None: nothing is verified, and every page says
+    so.
     """
     made_by = function_of(loaded, "report", otherwise=None if loaded.study.extends is None else _extension)
     report = made_by(gather(loaded, store, checkout=checkout))

@@ -32,10 +32,7 @@ class Outside:
     def rewritten(self, text: str, page: PurePosixPath, folder: Path = DOCS) -> str:
         """Return a page whose links out of docs/ lead to where these things are on the site.
 
-        Args:
-            text: of the page.
-            page: its path below docs/.
-            folder: in which its links are to be read, relative to the page's own place.
+        `folder`: in which its links are to be read, relative to the page's own place.
         """
         done, last = [], 0
         for fence in FENCE.finditer(text):

@@ -25,10 +25,8 @@ FAST = [engine for engine in ENGINES if engine != "reference"]
 class Run:
     """Trains one run on every engine that covers it, and several of its seeds as replicas.
 
-    Args:
-        words: of the run.
-        replicas: trained side by side; none where there is one.
-        compiled: whether loops are compiled, which takes seconds.
+    `replicas`: trained side by side; none where there is one. `compiled`: whether loops are compiled, which takes
+    seconds.
     """
 
     words: tuple[str, ...]

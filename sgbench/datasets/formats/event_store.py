@@ -54,9 +54,7 @@ class Recording(NamedTuple):
 class Writer:
     """Writes the samples of one split to files, one at a time; a context manager that completes them at its end.
 
-    Args:
-        folder: to be created for the files.
-        n_channels: number of channels N.
+    `folder`: to be created for the files; `n_channels`: number of channels N.
     """
 
     def __init__(self, folder: Path, n_channels: int) -> None:
@@ -136,15 +134,8 @@ def in_order(recording: Recording, n_channels: int) -> tuple[NDArray[np.int64], 
 class SpikeFile:
     """Gives access to a file of int32: as a mapped tensor `numbers`, or by copies of pieces.
 
-    Pages read through the map count as memory of the process until it ends. Copied pieces do not, so that a pass
-    over all samples takes no more memory than one batch.
-
-    Args:
-        path: of the file.
-        count: how many int32 it must hold.
-
-    Raises:
-        DamagedError: the file has another size.
+    Pages read through the map count as memory of the process until it ends. Copied pieces do not, so that a pass over
+    all samples takes no more memory than one batch. `count`: how many int32 it must hold.
     """
 
     def __init__(self, path: Path, count: int) -> None:
@@ -189,10 +180,7 @@ class StoredTrains(SpikeTrains):
 class PickedTrains(SpikeTrains):
     """Picks some samples of a stored split; `channel` and `time_us` are read from disk on first access.
 
-    Args:
-        source: the stored split.
-        position: of the samples in the split [B].
-        dtype: of the input that encoders make of the spikes.
+    `position`: of the samples in the split [B]; `dtype`: of the input that encoders make of the spikes.
     """
 
     _source: StoredTrains

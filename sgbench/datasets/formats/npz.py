@@ -57,8 +57,7 @@ def _member(
 def header(file: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read the header of a .npy file, up to the array's data.
 
-    Returns:
-        The array's shape, whether it is stored column by column, and its type.
+    Returns the array's shape, whether it is stored column by column, and its type.
     """
     try:
         version = npy.read_magic(file)

@@ -52,9 +52,6 @@ def find_row(board: Board, name: str) -> MethodRow:
     """Find the one method with this id, beginning of an id, label or surrogate, or name and number as in `atan:1`.
 
     Spaces do not matter, so that `atan (alpha=2)` is `atan(alpha=2)`.
-
-    Raises:
-        InputError: no method fits, or several do; the message lists them.
     """
     rows = [*board.shown, *board.retired]
     spaceless = name.replace(" ", "")
@@ -92,15 +89,8 @@ def explain(
 ) -> Explanation:
     """Compare two methods of a board in sentences.
 
-    Args:
-        board: the board of both methods.
-        a: row of method A.
-        b: row of method B.
-        hits: maps the ids of methods with stored predictions to which test samples are right.
-        no_samples: why methods of this board cannot be compared sample by sample; None if they can.
-
-    Raises:
-        InputError: both are the same.
+    `hits`: maps the ids of methods with stored predictions to which test samples are right. `no_samples`: why methods
+    of this board cannot be compared sample by sample; None if they can.
     """
     if a.method_id == b.method_id:
         raise InputError(f"both are method {a.method_id}; name two")

@@ -68,9 +68,7 @@ _VALUE = re.compile(r"(?i:true|false|null|nan|inf|infinity|na|n/a)|None")  # as 
 def run_cells(record: RunRecord, listing: Listing | None = None) -> dict[str, Cell]:
     """Collect the cells of one run: identity, scores, costs in operations, and circumstances.
 
-    Args:
-        record: the record of the run.
-        listing: division and provenance of its method on a board; None without a board.
+    `listing`: division and provenance of its method on a board; None without a board.
     """
     test, validation, counts = record.test, record.validation, record.counts
     return {
@@ -191,12 +189,11 @@ def to_table(
 ) -> Table:
     """Build a table that maps each column's name to its cells, all of one type.
 
+    Returns rows in the order of protocol, method and seed; a method's parameters are the last columns, by name.
+
     Args:
         groups: records, those of one method together.
         listing_of: returns division and provenance of a record's method; None leaves out their columns.
-
-    Returns:
-        Rows in the order of protocol, method and seed; a method's parameters are the last columns, by name.
     """
     rows: list[dict[str, Cell]] = []
     for group in groups:

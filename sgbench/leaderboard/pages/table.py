@@ -21,10 +21,8 @@ Link = Callable[[MethodRow], str]
 def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) -> str:
     """Write the board as a Markdown page.
 
-    Args:
-        board: the board.
-        layout: layout of the folder of the page; decides the links to the records.
-        indexed: ids of rows whose records are lines of shared files, which the board's index names.
+    `layout`: layout of the folder of the page; decides the links to the records. `indexed`: ids of rows whose records
+    are lines of shared files, which the board's index names.
     """
 
     def link(row: MethodRow) -> str:

@@ -18,11 +18,8 @@ def to_csv(board: Board, *, digits: int = DIGITS) -> str:
     Beyond twelve significant digits the quantile of the t-distribution varies between library versions, and a table
     must be the same on every machine. The fields `..._low` and `..._high` of a score are the ends of Student's
     interval, so that its half-width can be computed from them; they may lie where no accuracy can. The fields
-    `..._interval_low` and `..._interval_high` are the ends that the page shows.
-
-    Args:
-        board: the board.
-        digits: significant digits of each number.
+    `..._interval_low` and `..._interval_high` are the ends that the page shows. `digits`: significant digits of each
+    number.
     """
     rows = [{name: _text(value, digits) for name, value in row.items()} for row in _rows(board)]
     out = io.StringIO()

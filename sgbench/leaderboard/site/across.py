@@ -36,10 +36,8 @@ def compare_surrogates(sources: Sources) -> AcrossTasks | str:
 def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources) -> Page:
     """Build the page of surrogates over all tasks, with comparisons of methods on each board.
 
-    Args:
-        comparison: surrogates over all tasks, or why they cannot be compared.
-        answer: the answer of the front page, whose evidence the page repeats in full.
-        sources: boards and catalogue.
+    `comparison`: surrogates over all tasks, or why they cannot be compared; `answer`: the answer of the front page,
+    whose evidence the page repeats in full; `sources`: boards and catalogue.
     """
     tables: dict[str, Table | None] = {}
     values: dict[str, object] = {"why_not": comparison}

@@ -35,11 +35,6 @@ def build_site(
         references: references of the catalogue's protocols.
         commit: git commit of the records, or a text that there is none.
         extras: what is shown in addition to records.
-
-    Raises:
-        InputError: the leaderboards folder is missing, the site's folder holds other files, or it is the
-            leaderboards folder or lies inside it.
-        StorageError: the site cannot be written; an older one is still there.
     """
     require_ours(into)
     boards, site = root.resolve(), into.resolve()
@@ -62,9 +57,6 @@ def check_site(
         commit: git commit of the records, or a text that there is none.
         extras: what is shown in addition to records; documentation and pictures of entries only if the site has
             them.
-
-    Raises:
-        InputError: a folder is missing, or `site` is no site of sgbench.
     """
     pictures = pictures_of(listed(site) or {}, site, extras.pictures)
     as_built = replace(extras, has_docs=links_docs(site), pictures=pictures)

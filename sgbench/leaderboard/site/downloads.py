@@ -10,9 +10,7 @@ from sgbench.tables.values import as_csv, as_json
 def downloads_of(path: str, tables: Mapping[str, Table]) -> tuple[Download, ...]:
     """Return the links to the files of a page's tables.
 
-    Args:
-        path: path of the page.
-        tables: maps names to tables; the name of a single table may be empty.
+    `tables`: maps names to tables; the name of a single table may be empty.
     """
     return tuple(
         Download(f"{name} {kind.upper()}".strip(), _path(path, name, kind))

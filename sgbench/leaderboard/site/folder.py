@@ -33,14 +33,8 @@ class Written:
 def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False) -> Written:
     """Write a site into a temporary folder, and move it to its path in one step, replacing an earlier site.
 
-    Args:
-        into: folder of the site, which may hold an earlier site of sgbench and nothing else.
-        files: files of the site.
-        has_docs: whether pages link to documentation in docs/; the site's list of files states it.
-
-    Raises:
-        InputError: the folder holds something else.
-        StorageError: the folder cannot be written; an earlier site is left unchanged.
+    `into`: folder of the site, which may hold an earlier site of sgbench and nothing else. `has_docs`: whether pages
+    link to documentation in docs/; the site's list of files states it.
     """
     require_ours(into)
     try:
@@ -140,12 +134,7 @@ def found_in(folder: Path) -> list[str]:
 def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
     """Yield a finding for each stale, edited, missing or additional file of a site.
 
-    Args:
-        folder: folder of the site.
-        files: the files that the site should have; of pictures only the digests are compared.
-
-    Raises:
-        InputError: the folder is no site of sgbench.
+    `files`: the files that the site should have; of pictures only the digests are compared.
     """
     known = listed(folder) if folder.is_dir() else None
     if known is None:

@@ -17,10 +17,8 @@ Pick = Callable[[EpochScores], float | None]
 def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Charts:
     """Build charts of the validation score and training loss of every epoch, each with the mean of finished seeds.
 
-    Args:
-        records: records of the method.
-        board: board of the method.
-        claim: note on who states the values that no check repeats; empty for none.
+    `records`: records of the method. `board`: board of the method. `claim`: note on who states the values that no check
+    repeats; empty for none.
     """
     if board.measure.is_loss:
         first = _chart(records, "validation loss", lambda epoch: epoch.validation_loss, "positive")

@@ -23,9 +23,8 @@ DIGEST = re.compile(rb"<dc:description>([0-9a-f]{64})</dc:description>")
 def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
     """Make the SVG file of a sparkline, for lists of entries.
 
-    Args:
-        stem: path of the file without its ending.
-        values: heights of the curve at equal steps, of which at most 61 are drawn.
+    `stem`: path of the file without its ending; `values`: heights of the curve at equal steps, of which at most 61 are
+    drawn.
 
     >>> b"M4 44L92 4" in small_drawing("atan", [0.0, 1.0]).make()
     True

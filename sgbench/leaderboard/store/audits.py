@@ -141,10 +141,8 @@ def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: b
 
     Return whether they agree, and a line with the reason.
 
-    Args:
-        retrainings: the retrained runs of one method.
-        tolerance: how far scores may differ on its board; or, with `solved_from`, when a seed solves the task.
-        is_loss: whether scores are losses.
+    `retrainings`: the retrained runs of one method. `tolerance`: how far scores may differ on its board; or, with
+    `solved_from`, when a seed solves the task. `is_loss`: whether scores are losses.
     """
     if tolerance.solved_from is not None:
         return _judge_solved(retrainings, tolerance.solved_from)

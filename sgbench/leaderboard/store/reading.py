@@ -79,9 +79,8 @@ class RecordFile(NamedTuple):
 class RecordReader:
     """Reads and checks the records of one command.
 
-    Args:
-        references: references of protocols, against which each record is checked.
-        trials: whether to accept runs with the seeds that settings are chosen with.
+    `references`: references of protocols, against which each record is checked; `trials`: whether to accept runs with
+    the seeds that settings are chosen with.
     """
 
     def __init__(self, references: References, *, trials: bool = False) -> None:

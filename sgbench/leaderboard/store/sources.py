@@ -33,9 +33,7 @@ def method_of_row(row_id: str) -> str:
 def row_beside(record: RunRecord, first: str | None) -> str:
     """Return the id of a record's row: its method's id, followed by its source if the first row has another.
 
-    Args:
-        record: the record.
-        first: source of the method's first row; None if unknown, which agrees with every source.
+    `first`: source of the method's first row; None if unknown, which agrees with every source.
     """
     source = source_of(record)
     same = source is None or first is None or source == first

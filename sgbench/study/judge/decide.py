@@ -42,9 +42,8 @@ def decide(differences: Mapping[str, Floats], margin: float = MARGIN) -> dict[st
     differences the probability of any false verdict is thus at most the sum of the levels. Within a regime
     "differs" and "equal" cannot both be false.
 
-    Args:
-        differences: map each regime to candidate minus reference in points [tasks, seeds].
-        margin: within which both count as equal [points].
+    `differences`: map each regime to candidate minus reference in points [tasks, seeds]; `margin`: within which both
+    count as equal [points].
 
     >>> import numpy as np
     >>> shown = np.array([[4.0, 5.0, 4.5, 5.5, 4.2]])

@@ -15,10 +15,8 @@ def hand_in(court: Court, to: Path, author: Author, references: References) -> t
     """Make a submission to a board for each task whose protocol accepts the candidate's runs.
 
     A board requires more than a verdict: each tried setting with all tuning seeds of the protocol, and the selected
-    setting with the protocol's smallest set of reporting seeds. Missing runs are trained.
-
-    Returns:
-        A line for each task, with the folder of its submission or the reason why there is none.
+    setting with the protocol's smallest set of reporting seeds. Missing runs are trained. Returns a line for each task,
+    with the folder of its submission or the reason why there is none.
     """
     lines = []
     for trial in court.trials:

@@ -34,12 +34,7 @@ WORDS = {
 
 
 def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> dict[str, bytes]:
-    """Return the files of a verdict, as bytes by file name; equal runs give equal bytes.
-
-    Args:
-        result: the candidate's runs.
-        targets: energy targets by name, each with a column in a table of energies; may be empty.
-    """
+    """Return the files of a verdict, as bytes by file name; equal runs give equal bytes."""
     kinds = [kind for kind in (OWN_BEST, CALIBRATED) if any(kind in trial.report for trial in result.tasks)]
     verdicts = {kind: result.verdicts(kind) for kind in kinds}
     tables = {kind: verdict_table(result, kind, verdicts[kind]) for kind in kinds}

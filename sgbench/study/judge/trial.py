@@ -180,8 +180,7 @@ class Court:
     def judge(self, *, calibrated: bool) -> JudgedCandidate:
         """Train every run that a verdict needs, and return the runs of all tasks.
 
-        Args:
-            calibrated: whether to run recurrent tasks also at the width chosen by passing steps, if it has a width.
+        `calibrated`: whether to run recurrent tasks also at the width chosen by passing steps, if it has a width.
         """
         for trial in self.trials:
             self._tune(trial)

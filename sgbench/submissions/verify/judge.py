@@ -18,9 +18,7 @@ from sgbench.training.build import Parts, build
 class DataJudge:
     """Computes targets from the data sets on this machine, each loaded once, and builds networks to check records.
 
-    Args:
-        references: references of the protocols.
-        data: whether to load data sets; without them no targets are known.
+    `references`: references of the protocols.
     """
 
     def __init__(self, references: References, *, data: bool = True) -> None:

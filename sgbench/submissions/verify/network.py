@@ -45,10 +45,6 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
     """Yield the numbers of a finished record that disagree with the shapes and weights of its network.
 
     Events are taken as claimed, since counting them needs a run; everything that follows from them is recomputed.
-
-    Args:
-        record: the record.
-        parts: data, encoder and network of its method, with the record's weights in the network.
     """
     parameters = parts.network.deployed_numbers
     if record.parameters != parameters:

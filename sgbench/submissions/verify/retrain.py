@@ -25,12 +25,8 @@ def retrain(
 ) -> TierOutcome:
     """Train seeds of a method again in temporary folders, and hold each against its own claim.
 
-    Args:
-        where: name of the submission, for messages.
-        method: the submitted method.
-        claims: maps the seeds to retrain to their claimed scores.
-        references: references of the protocols.
-        repeatability: how far honest runs of a seed lie apart on the protocol's board; None if that is not known.
+    `where`: name of the submission, for messages. `method`: the submitted method. `repeatability`: how far honest runs
+    of a seed lie apart on the protocol's board; None if that is not known.
     """
     measure, done = references.of(method.protocol.name).measure, []
     for seed, claimed in claims.items():

@@ -14,10 +14,7 @@ SMALL = 1e-3
 def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
     """Return how a replay's result differs from the network's own, or "" if results and gradients agree.
 
-    Args:
-        expected: what the network returned and kept.
-        found: what its replay did.
-        sources: tensors whose gradients are compared.
+    `expected`: what the network returned and kept; `sources`: tensors whose gradients are compared.
     """
     ours, theirs = list(tensors_in(found)), list(tensors_in(expected))
     if form(expected) != form(found):

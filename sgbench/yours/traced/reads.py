@@ -38,11 +38,7 @@ Getter = Callable[[], Any]
 
 
 class Reads:
-    """Holds the values that a forward read, each with a function that reads it again.
-
-    Args:
-        network: the network.
-    """
+    """Holds the values that a forward read, each with a function that reads it again."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network

@@ -44,9 +44,7 @@ from sgbench.yours.traced.trace import (
 class CallRecorder(TorchFunctionMode):
     """Records operations on tensors while a network's forward runs.
 
-    Args:
-        network: the network.
-        reads: notes the attributes that the forward reads and writes.
+    `reads`: notes the attributes that the forward reads and writes.
     """
 
     def __init__(self, network: nn.Module, reads: Reads) -> None:

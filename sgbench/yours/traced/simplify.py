@@ -66,11 +66,7 @@ def _drawn_first(node: TraceNode, trace: Trace) -> list[TraceNode]:
 
 
 def frozen(value: Any, role: Callable[[Ref], Any]) -> Any:
-    """Return a hashable token of an operation's arguments; `role(ref)` is that of a tensor.
-
-    Raises:
-        TypeError: an argument cannot be compared.
-    """
+    """Return a hashable token of an operation's arguments; `role(ref)` is that of a tensor."""
     if isinstance(value, Ref):
         return role(value)
     if isinstance(value, tuple | list):

@@ -54,12 +54,7 @@ class ReplayValues:
 
 
 class Gather:
-    """Collects several tensors to one, stacked along a new first axis.
-
-    Args:
-        refs: the tensors.
-        plan: knows in which groups they are.
-    """
+    """Collects several tensors to one, stacked along a new first axis. `plan`: knows in which groups they are."""
 
     def __init__(self, refs: Sequence[Ref], plan: Any) -> None:
         self.refs = list(refs)

@@ -11,11 +11,7 @@ OWN = ("_parameters", "_buffers", "_modules")
 
 
 class NetworkState:
-    """Holds a network's buffers and attributes, the states of all neurons, and the random generators.
-
-    Args:
-        network: the network.
-    """
+    """Holds a network's buffers and attributes, the states of all neurons, and the random generators."""
 
     def __init__(self, network: nn.Module) -> None:
         others = [module for module in snntorch.SpikingNeuron.instances if isinstance(module, nn.Module)]

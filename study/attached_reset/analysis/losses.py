@@ -99,10 +99,7 @@ def setting_of(cell: Mapping[str, object]) -> SurrogateSetting:
 def networks_of(scores: StudyScores, blocks: Sequence[str], choosing: Sequence[str]) -> list[NetworkRuns]:
     """Collect the networks whose every planned run of some blocks is stored.
 
-    Args:
-        scores: of the study.
-        blocks: that compare.
-        choosing: those that chose the learning rates and the best settings.
+    `choosing`: those that chose the learning rates and the best settings.
     """
     chose = [run for name in choosing for run in scores.block(name)]
     compared = [run for name in blocks for run in scores.block(name)]
@@ -174,10 +171,7 @@ def by_task(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> dict[s
 def driven_gain(networks: Sequence[NetworkRuns], setting: SurrogateSetting, *, without: str = "") -> dict[str, float]:
     """Return by task the accuracy from the driven start minus that from the quiet one, where both count.
 
-    Args:
-        networks: of all tasks.
-        setting: whose accuracies are compared.
-        without: the family that is left out.
+    `setting`: whose accuracies are compared; `without`: the family that is left out.
     """
     pairs: dict[str, dict[str, float]] = {}
     for network in networks:

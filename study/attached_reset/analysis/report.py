@@ -65,11 +65,7 @@ class AnswerSummary(Strict):
 
 
 def make_report(given: ReportInput) -> Report:
-    """Decide the claims and write the pages.
-
-    Args:
-        given: of the study.
-    """
+    """Decide the claims and write the pages."""
     scores = given.evidence.scores
     networks, whole = losses.compared(scores)
     starts = read_starts(given.folder)

@@ -45,12 +45,7 @@ def grid(shape: str, resets: Sequence[Reset] = RESETS) -> list[Cell]:
 
 @dataclass(frozen=True)
 class TaskRuns:
-    """Reads the runs of one task.
-
-    Args:
-        scores: of the study.
-        task: its name.
-    """
+    """Reads the runs of one task. `scores`: of the study; `task`: its name."""
 
     scores: StudyScores
     task: str

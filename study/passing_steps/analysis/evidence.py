@@ -49,10 +49,8 @@ class StepsFile(Strict):
 class TaskEvidence:
     """Holds the cells of one task at one reset.
 
-    Args:
-        accuracy: validation accuracy in points by shape and width, the mean over seeds.
-        steps: passing steps by shape and width.
-        guess: accuracy of guessing in points.
+    `accuracy`: validation accuracy in points by shape and width, the mean over seeds; `steps`: passing steps by shape
+    and width; `guess`: accuracy of guessing in points.
     """
 
     accuracy: Mapping[tuple[str, float], float]

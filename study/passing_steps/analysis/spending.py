@@ -46,10 +46,8 @@ PICTURE = "spending.png"
 class Way:
     """Describes a way to a setting.
 
-    Args:
-        name: in words.
-        runs: that it takes before the network is trained for good.
-        losses: in points by task; a task without such runs has none.
+    `name`: in words. `runs`: that it takes before the network is trained for good. `losses`: in points by task; a task
+    without such runs has none.
     """
 
     name: str

@@ -177,10 +177,8 @@ def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -
 class SettingLosses:
     """Holds what a setting loses to the best of 32 cells, task by task.
 
-    Args:
-        name: in words.
-        losses: in points of test accuracy by the title of a task; none where runs are missing.
-        seeds: which runs they are of, in words.
+    `name`: in words. `losses`: in points of test accuracy by the title of a task; none where runs are missing. `seeds`:
+    which runs they are of, in words.
     """
 
     name: str

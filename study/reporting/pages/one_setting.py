@@ -16,10 +16,8 @@ SETTINGS = [(shape, width) for shape in SHAPES for width in regime_map.WIDTHS]
 def section(evidence: StudyEvidence, runs: Mapping[str, RunTable], *, within_points: float) -> list[str]:
     """Write what a setting loses to the best one of each task, for those that lose least where they lose most.
 
-    Args:
-        evidence: of the study.
-        runs: complete ones by task; rows are the shapes, and for each the widths of the map.
-        within_points: of the best, to count as close.
+    `runs`: complete ones by task; rows are the shapes, and for each the widths of the map. `within_points`: of the
+    best, to count as close.
     """
     of_study = evidence.loaded.study.tasks
     losses = {task: lost(points_of(of_study[task], of).mean(axis=1)) for task, of in runs.items()}

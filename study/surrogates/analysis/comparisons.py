@@ -35,10 +35,8 @@ COMPARED = ("task", "shape", "difference", "low", "high", "margin", "p differs",
 class Rules:
     """Holds margins and levels by which comparisons of a study are decided.
 
-    Args:
-        error: of a comparison: that of the pair, with Holm's correction, or pooled over methods, with Dunnett's.
-        level: of each hypothesis.
-        look_level: of each look at the reporting seeds.
+    `error`: of a comparison: that of the pair, with Holm's correction, or pooled over methods, with Dunnett's; `level`:
+    of each hypothesis; `look_level`: of each look at the reporting seeds.
     """
 
     error: ErrorTerm = "paired"
@@ -82,13 +80,8 @@ def compared_shares(
 ) -> list[Compared]:
     """Compare shares of solved runs with the reference: Boschloo's test with Holm's correction.
 
-    Args:
-        name: of the task.
-        task: whose margin counts.
-        methods: of the rows.
-        solved: whether each run solved the task [methods, seeds].
-        reference: one of the methods.
-        level: of the family of differences, and of each equality.
+    `methods`: of the rows; `solved`: whether each run solved the task [methods, seeds]; `level`: of the family of
+    differences, and of each equality.
     """
     runs = solved.shape[1]
     counts = dict(zip(methods, solved.sum(axis=1).astype(int).tolist(), strict=True))

@@ -9,11 +9,8 @@ from sgbench.study.run import StudyFolders
 def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> Iterator[str]:
     """Measure the tasks' networks before training and store what is found; yield a line for each task.
 
-    Args:
-        loaded: the study.
-        place: with its store and data.
-        gradients: whether gradients and potentials of every cell of the map are measured, for the report, in place
-            of the spikes of each task's network, for recommendations.
+    `place`: with its store and data; `gradients`: whether gradients and potentials of every cell of the map are
+    measured, for the report, in place of the spikes of each task's network, for recommendations.
     """
     if gradients:
         from study.surrogates.analysis.initial_gradients import measure_gradients

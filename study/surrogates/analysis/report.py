@@ -60,9 +60,8 @@ BOOTSTRAP_SEED = 19
 def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
     """Decide every hypothesis and write the pages of the report, with the summary for `sgbench recommend`.
 
-    Args:
-        given: of the study, or of one that extends it, whose hypotheses are not decided.
-        rules: how comparisons are decided; the registered ones by default.
+    `given`: of the study, or of one that extends it, whose hypotheses are not decided. `rules`: how comparisons are
+    decided; the registered ones by default.
     """
     evidence = find(given, rules or Rules())
     pages = [module.page(evidence) for module in PAGES]

@@ -18,10 +18,7 @@ REGISTERED, DRAWS = {"H1": 191, "H3": 0, "H4": 198}, 200
 def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTable]) -> dict[str, RunTable]:
     """Add the seeds of the second look to tables of the first one; without all of its runs there is none.
 
-    Args:
-        scores: of the study.
-        hypothesis: that is looked at again.
-        first: tables of the first look, by any name; each is of one task, the name's part before a blank.
+    `hypothesis`: that is looked at again.
     """
     name = BLOCKS[hypothesis]
     if name not in scores.study.blocks:

@@ -23,12 +23,8 @@ def summarise(
 ) -> StudySummary:
     """Summarise the records of a study: the cells of its regime map and of its long sequences, task by task.
 
-    Args:
-        loaded: the study.
-        scores: of its runs.
-        entries: the stored runs.
-        starts: spikes that a neuron sends before training, by task and hidden layer, where they were measured.
-        manifest: of the store.
+    `scores`: of its runs; `entries`: the stored runs; `starts`: spikes that a neuron sends before training, by task and
+    hidden layer, where they were measured.
     """
     tasks = {}
     for block in (MAP, LONG):

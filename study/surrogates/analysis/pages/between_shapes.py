@@ -31,11 +31,7 @@ class ShapeSpread:
 
 
 def shape_spread(accuracy: Floats) -> ShapeSpread:
-    """Estimate spreads by the analysis of variance with seeds as blocks.
-
-    Args:
-        accuracy: in points [shapes, seeds].
-    """
+    """Estimate spreads by the analysis of variance with seeds as blocks. `accuracy`: in points [shapes, seeds]."""
     from scipy.stats import f
 
     shapes, seeds = accuracy.shape

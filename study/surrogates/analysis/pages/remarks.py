@@ -66,9 +66,7 @@ def remark_lines() -> str:
 def interval_level(result: HypothesisResult, rules: Rules) -> str:
     """Write the level of the intervals of a hypothesis's table.
 
-    Args:
-        result: of the hypothesis.
-        rules: whose levels decide; two one-sided tests at a level have an interval of one minus twice that.
+    `rules`: whose levels decide; two one-sided tests at a level have an interval of one minus twice that.
     """
     kinds = {"H2": "Wilson's", "H4": "by bootstrap, and Wilson's of shares", "H7": "of slopes"}
     if result.name in kinds:

@@ -37,13 +37,10 @@ def fit_blocks(scores: ArrayLike) -> BlockModel:
 
     Where the residuals of the methods vary unequally, F's degrees of freedom shrink by Box's epsilon, estimated as
     Greenhouse and Geisser do from the covariance S of the residuals, :math:`(\mathrm{tr}\, S)^2 / ((k-1)\,
-    \mathrm{tr}\, S^2)`.
+    \mathrm{tr}\, S^2)`. `scores`: by method and seed [methods k, seeds n], complete, in any unit.
 
     Source: Fisher 1935, The Design of Experiments, chapter 4; Box 1954, Annals of Mathematical Statistics 25(3),
     equation 6.1; Greenhouse & Geisser 1959, Psychometrika 24(2).
-
-    Args:
-        scores: by method and seed [methods k, seeds n], complete, in any unit.
 
     >>> model = fit_blocks([[1.0, 2.0, 3.0], [2.0, 4.0, 3.0]])
     >>> model.means, model.variance, model.degrees
@@ -104,13 +101,10 @@ def poolable(
     simulated. A failed test says that pooling is wrong; a passed one of few seeds does not say that it is right
     (see `contrast`).
 
-    Source: John 1971, Biometrika 58(1); Box 1954, Annals of Mathematical Statistics 25(3).
+    `scores`: by method and seed [methods k, seeds n], complete; `generator`: of the simulated distribution; `level`:
+    below this p-value `trustworthy` is false.
 
-    Args:
-        scores: by method and seed [methods k, seeds n], complete.
-        generator: of the simulated distribution.
-        level: below this p-value `trustworthy` is false.
-        draws: tables simulated.
+    Source: John 1971, Biometrika 58(1); Box 1954, Annals of Mathematical Statistics 25(3).
 
     >>> steady, noisy = [[0.0, 0.1, 0.0, 0.1, 0.0], [0.1, 0.0, 0.0, 0.0, 0.1]], [[9.0, -8.0, 5.0, -7.0, 1.0]]
     >>> poolable(steady + noisy, generator=np.random.default_rng(0)).trustworthy

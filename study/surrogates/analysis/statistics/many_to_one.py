@@ -35,14 +35,12 @@ def against_reference(
 ) -> tuple[AgainstReference, ...]:
     r"""Compare every method with the reference within seeds, at one level for the whole family.
 
-    With the pooled error the comparisons share the reference and the variance, and p and intervals are Dunnett's
-    (see `dunnett_p`). With the paired error each comparison has its own variance, p-values are Holm's and intervals
-    Bonferroni's, which hold whatever the variances are. `blocks.poolable` says whether unequal variances are seen,
-    and `blocks.contrast` what a wrong choice costs: up to 10 % of families with a false difference where Dunnett's
-    should have 5. The right one costs power: of 1.2 standard deviations of a pair, among five at ten seeds, Holm's
-    first step finds 70 % and Dunnett 88 %.
-
-    Source: Dunnett 1955, JASA 50(272), section 4; Holm 1979, Scandinavian Journal of Statistics 6(2).
+    With the pooled error the comparisons share the reference and the variance, and p and intervals are Dunnett's (see
+    `dunnett_p`). With the paired error each comparison has its own variance, p-values are Holm's and intervals
+    Bonferroni's, which hold whatever the variances are. `blocks.poolable` says whether unequal variances are seen, and
+    `blocks.contrast` what a wrong choice costs: up to 10 % of families with a false difference where Dunnett's should
+    have 5. The right one costs power: of 1.2 standard deviations of a pair, among five at ten seeds, Holm's first step
+    finds 70 % and Dunnett 88 %. Returns one comparison for each other method, in the order of the rows.
 
     Args:
         scores: by method and seed [methods, seeds], complete, in any unit.
@@ -50,8 +48,7 @@ def against_reference(
         error: `paired` (Holm) or `pooled` (Dunnett).
         confidence: of all intervals together.
 
-    Returns:
-        one comparison for each other method, in the order of the rows.
+    Source: Dunnett 1955, JASA 50(272), section 4; Holm 1979, Scandinavian Journal of Statistics 6(2).
 
     >>> scores = [[80.0, 82.0, 81.0, 80.5], [84.0, 86.5, 85.0, 84.0], [80.0, 82.5, 80.5, 80.0]]
     >>> [(row.method, row.difference, round(row.p, 4)) for row in against_reference(scores)]
@@ -99,12 +96,10 @@ def dunnett_p(t: ArrayLike, comparisons: int, degrees: float) -> Floats:
     with f the density of the root of chi-squared over its degrees of freedom. Equal numbers of seeds make every
     correlation 1/2, whether the seeds are blocks or not. Both integrals are by Gauss-Legendre.
 
-    Source: Dunnett 1955, JASA 50(272), equations 6 and 7; Dunnett 1964, Biometrics 20(3), for two sides.
+    `t`: statistics, in standard errors [any]; `comparisons`: m, methods other than the reference; `degrees`: nu, of
+    freedom of the pooled variance.
 
-    Args:
-        t: statistics, in standard errors [any].
-        comparisons: m, methods other than the reference.
-        degrees: nu, of freedom of the pooled variance.
+    Source: Dunnett 1955, JASA 50(272), equations 6 and 7; Dunnett 1964, Biometrics 20(3), for two sides.
 
     >>> dunnett_p([2.57, 2.99], 2, 10).round(3)
     array([0.05 , 0.025])

@@ -67,11 +67,9 @@ def rank_correlation(x: ArrayLike, scores: ArrayLike) -> RankCorrelation:
 
     with Student's interval on the stretched scale. It covers what another seed would change, not other cases.
 
-    Source: Fisher 1921, Metron 1(4), for the scale.
+    `x`: one number a case [cases]; infinite ones rank highest. `scores`: by case and seed [cases, seeds].
 
-    Args:
-        x: one number a case [cases]; infinite ones rank highest.
-        scores: by case and seed [cases, seeds].
+    Source: Fisher 1921, Metron 1(4), for the scale.
 
     >>> result = rank_correlation([1.0, 2.0, 3.0, 4.0], [[1.0, 1.0], [2.0, 3.0], [3.0, 2.0], [4.0, 4.0]])
     >>> round(result.mean, 3), result.low

@@ -34,12 +34,10 @@ def trend(scores: ArrayLike, covariate: ArrayLike, *, confidence: float = 0.95) 
     nothing. It says whether the score goes up along the covariate, not that it goes up straight. A ratio, as of
     spikes, is a trend of logarithms.
 
-    Source: Lorch & Myers 1990, Journal of Experimental Psychology: LMC 16(1), method 3 (one slope a replicate).
+    `scores`: by method and seed [methods, seeds], complete, in any unit. `covariate`: of each method [methods], such as
+    the slope at rest; not all equal. `confidence`: of the interval.
 
-    Args:
-        scores: by method and seed [methods, seeds], complete, in any unit.
-        covariate: of each method [methods], such as the slope at rest; not all equal.
-        confidence: of the interval.
+    Source: Lorch & Myers 1990, Journal of Experimental Psychology: LMC 16(1), method 3 (one slope a replicate).
 
     >>> result = trend([[80.0, 81.0], [79.0, 81.0], [78.0, 80.0]], [0.0, 0.1, 0.2])
     >>> [round(slope, 6) for slope in result.by_seed], round(result.slope, 6)
