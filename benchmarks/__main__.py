@@ -145,7 +145,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_boards(commands: Any) -> None:
-    """Add what builds boards of made-up records."""
     board = commands.add_parser("board", help="sgbench board build over 10,000 made-up records")
     _add_counts(board, (("methods", 2000), ("rounds", 5)))
     board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
@@ -172,7 +171,6 @@ def _add_headline(commands: Any) -> None:
 
 
 def _add_own_code(commands: Any) -> None:
-    """Add what is about learning rules and neurons."""
     rules = commands.add_parser("rules", help="learning rules against back-propagation: time and memory")
     _add_counts(rules, (("batch", 16), ("hidden", 128), ("inputs", 100), ("steps", 100), ("rounds", 9)))
     rules.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")

@@ -84,7 +84,6 @@ class Task(pl.LightningModule):
         self.log(f"{split}_accuracy", right, batch_size=len(target))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
         return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 

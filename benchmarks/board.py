@@ -55,7 +55,6 @@ def compare(settings: BoardSettings) -> dict[str, Any]:
 
 
 def write_records(root: Path, settings: BoardSettings) -> Iterator[Path]:
-    """As many methods, each with the seeds of the published one."""
     patterns = _published()
     generator = random.Random(settings.seed)  # noqa: S311 - scores, no secrets
     for number in range(settings.methods):

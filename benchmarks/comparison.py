@@ -152,7 +152,6 @@ def _table(tree: dict[str, Any]) -> str:
 
 
 def _gate_lines(tree: dict[str, Any]) -> list[str]:
-    """The largest differences that were found, copy by copy."""
     largest: dict[tuple[str, str], float] = {}
     for finding in tree["gate"]:
         kind = finding["what"].split(" of ")[0]

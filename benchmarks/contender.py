@@ -90,7 +90,6 @@ class TorchContender:
 
 
 def copied(module: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
-    """A module with these weights and, where none is given, a bias of zero."""
     with torch.no_grad():
         module.weight.copy_(weight)
         if module.bias is not None:

@@ -27,7 +27,6 @@ def synapses(product: nn.Module) -> nn.Module:
 
 
 def product_weights(task: Task, products: nn.ModuleList) -> dict[str, nn.Parameter]:
-    """Weights and biases of all products, by name."""
     weights = {}
     for stage, product in zip(task.stages, products, strict=True):
         module = synapses(product)
@@ -105,7 +104,6 @@ def _neuron(stage: Stage) -> nn.Module:
 
 
 def build(task: Task, *, hoisted: bool) -> TorchContender:
-    """snnTorch on a task."""
     network = SnnTorchNet(task, hoisted=hoisted)
     weights = product_weights(task, network.products)
     for stage, neuron in zip(task.stages, network.neurons, strict=True):

@@ -123,7 +123,6 @@ def _batches(settings: DataSettings, samples: Samples, form: str = "binary") -> 
 
 
 def _gate(settings: DataSettings, samples: Samples, spikes: int) -> None:
-    """Every spike that was made arrives, as counts."""
     spike_sum, seen = 0.0, 0
     for batch in _batches(settings, samples, form="count"):
         if not isinstance(batch.x, SparseSpikes) or batch.x.value is None:

@@ -32,7 +32,6 @@ class Recorded(EventFiles):
         self.sizes: Mapping[Split, int] = dict(zip(SPLITS, (count, 1, 1), strict=True))
 
     def originals(self, root: Path) -> list[str]:
-        """One file."""
         return present(root, [FILE], "write it")
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

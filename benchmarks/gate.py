@@ -119,7 +119,6 @@ def compare(name: str, where: str, wanted: Start, actual: Start, dtype: torch.dt
 
 
 def require(findings: list[Finding]) -> list[Finding]:
-    """All of them, if all are fine."""
     failed: dict[str, Finding] = {}
     for finding in findings:
         if not finding.fine:

@@ -83,7 +83,6 @@ class Layer(nn.Module):
         """None: there is no matrix."""
 
     def current(self, x: Tensor) -> Tensor:
-        """x."""
         return x
 
     def feedback(self, s: Tensor) -> Tensor:
@@ -100,7 +99,6 @@ class Layer(nn.Module):
 
 
 def made(kind: str, size: int) -> Neuron:
-    """Neurons of a kind, in float32."""
     surrogate = sgbench.create("surrogate/atan")
     if kind == "three_variables":
         return ThreeVariables(surrogate).float()
@@ -141,7 +139,6 @@ def compare(settings: GeneratedSettings) -> dict[str, Any]:
 
 
 def _layer(kind: str, settings: GeneratedSettings) -> dict[str, Any]:
-    """A layer that is given its currents."""
     layer = Layer(made(kind, settings.hidden))
     current, weights = driven(kind, settings.steps, settings.batch, settings.hidden)
     times = {name: Times() for name in ENGINES}
@@ -222,7 +219,6 @@ def _finished(spec: RunSpec) -> RunRecord:
 
 
 def _compare(what: str, losses: dict[str, float], allowed: float) -> None:
-    """Compare the mean losses of both engines, relative to the reference's."""
     ours, theirs = losses["generated"], losses["reference"]
     if not abs(ours - theirs) <= allowed * abs(theirs):
         raise GateError(f"gate: {what}: mean losses {ours:.10f} and {theirs:.10f}")

@@ -110,7 +110,6 @@ def measure(settings: HeadlineSettings) -> None:
 
 
 def rewrite(root: Path = ROOT, folder: Path = RESULTS) -> None:
-    """Put the table between its marks of docs/engine.md, and the gain on sparse input into README.md."""
     page, readme = root / "docs" / "engine.md", root / "README.md"
     text, gains = page.read_text(encoding="utf-8"), [_gain(folder, line) for line in LINES if line.sparse]
     before, _, rest = text.partition(START)

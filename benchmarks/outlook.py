@@ -67,7 +67,6 @@ def case(run: Finished, layers: list[dict[str, Any]]) -> Case:
 
 
 def joined(runs: Iterable[Finished], path: Path) -> list[Case]:
-    """Join runs and the lines of features that there are."""
     lines = map(json.loads, path.read_text().splitlines())
     known = {(line["setting"], line["seed"]): line["layers"] for line in lines}
     return [case(run, known[run.setting, run.seed]) for run in runs if (run.setting, run.seed) in known]

@@ -102,7 +102,6 @@ def pilots(path: Path, data_dir: str | None) -> Iterator[Finished]:
 
 
 def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finished]:
-    """Read the records of one block of a study."""
     from sgbench.inspection.stored_run import rebuild_run
     from sgbench.study.store import Store
 
@@ -133,7 +132,6 @@ def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finishe
 
 
 def first_seeds(runs: Iterable[Finished], count: int) -> Iterator[Finished]:
-    """Keep the runs of the first seeds of each setting."""
     seeds: dict[str, set[int]] = defaultdict(set)
     for run in runs:
         own = seeds[run.setting]

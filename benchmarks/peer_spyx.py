@@ -68,7 +68,6 @@ class SpyxContender:
         return {}
 
     def rates(self) -> list[float]:
-        """Stage by stage."""
         rates, signal = [], self.x
         for stage, parts in zip(self.task.stages, self.parts, strict=True):
             signal, _ = sn.run(sn.Sequential(*parts), signal)

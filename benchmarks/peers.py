@@ -173,7 +173,6 @@ def _like(task: Task, network: nn.Module, forward: Any, firing: list[nn.Module])
 
 
 def spyx(task: Task) -> Contender:
-    """See `benchmarks.peer_spyx`."""
     from benchmarks.peer_spyx import SpyxContender
 
     return SpyxContender(task)

@@ -70,7 +70,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def head_line(tree: dict[str, Any]) -> str:
-    """Machine and versions in one line."""
     machine, cpu = tree["environment"], tree["environment"]["cpu"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     vectors = " ".join(cpu["vector_units"])

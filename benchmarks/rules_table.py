@@ -66,7 +66,6 @@ def _around(page: Path, start: str, end: str) -> tuple[str, str]:
 
 
 def table(results: Path, root: Path) -> str:
-    """Write rule x identity, memory, time and accuracy."""
     measured, errors = measurements(results), identities()
     scores = {title: accuracies(root / "leaderboards" / name) for title, name in BOARDS.items()}
     head = ["rule", "identity: largest error", *(f"MiB, T = {steps}" for steps in STEPS)]
@@ -151,7 +150,6 @@ def _with_interval(values: Sequence[float]) -> str:
 
 
 def key_of(method: Method) -> Key:
-    """Return what identifies a rule: its numbers without the form, and whether recurrence is cut."""
     rule = method.parameters["rule"]
     numbers = tuple(
         sorted((key, value) for key, value in rule.items() if value is not None and key not in ("form", "dt_s"))

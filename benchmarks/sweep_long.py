@@ -104,7 +104,6 @@ def words_of(settings: LongSettings) -> list[str]:
 
 
 def losses_of(records: Sequence[RunRecord]) -> Losses:
-    """Training losses of records by point."""
     losses: Losses = {}
     for record in records:
         numbers: Any = record.method.parameters

@@ -73,7 +73,6 @@ class SweepSettings:
 
     @property
     def epochs(self) -> int:
-        """So that all make 100 steps."""
         return STEPS * self.batch // W1Like.sizes["train"]
 
 

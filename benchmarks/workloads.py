@@ -177,7 +177,6 @@ def _w3(name: str, sizes: Sizes, random: _Random) -> Task:
 
 
 def _all(sizes: Sizes) -> tuple[int, int, int, int, int, float]:
-    """The sizes of a workload that has them all."""
     return (sizes.steps, sizes.batch, sizes.inputs or 0, sizes.hidden or 0, sizes.classes or 0, sizes.density or 0.0)
 
 

@@ -174,7 +174,6 @@ def packed_steps(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) ->
 
 
 def outside_error(channels: int) -> StorageError:
-    """Return the error for a prepared data set with a spike outside of its channels."""
     return StorageError(
         f"a prepared data set was written to while it was read: a spike outside channels 0..{channels - 1}; "
         f"run again, and it is prepared anew"

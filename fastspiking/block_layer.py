@@ -25,7 +25,6 @@ LANES = NARROW  # padded rows have a multiple of this many numbers; the padding 
 
 @functools.lru_cache(maxsize=256)
 def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarray:
-    """Return a row of `width` numbers: `value` for each neuron, then zeros; shared by callers, so read only."""
     row = np.zeros(width, number)
     row[:neurons] = value
     return row
@@ -110,7 +109,6 @@ class BlockLayer:
         return InputCurrent(self.begin[None], *events, words, self.columns, self.begin)
 
     def summed_input_current(self, saved: SavedActivations, rows: Rows) -> InputCurrent:
-        """Return the input current of a layer `by_pieces`: the memory of `saved.x`, where it is summed first."""
         current, indptr = rows_of(saved.x, self.width), np.zeros(len(rows.indptr), np.int64)
         given = self.input_current(rows._replace(indptr=indptr), NOTHING[np.uint64])
         return given._replace(current=current, columns=NOTHING[self.number])

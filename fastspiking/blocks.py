@@ -60,14 +60,12 @@ class BlockPasses:
         self.arrived: list[int] = []  # number of events that each layer after the first received
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """Run all layers forward, block by block, and return their last states."""
         carries = [layer.initial_state() for layer in self.layers]
         activations = [stage.saved for stage in stages]
         self.arrived = unroll_blocks(self.layers, self.input.rows(), activations, carries)[1:]
         return [layer.without_padding(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """Return the gradients of each layer's weight, bias and recurrent weights in a row."""
         if not all(_only_output_has_gradient(link.gradients) for link in links) or self._is_dense():
             return Chunks().backward(links)
         activations, grad_outputs = [link.saved for link in links], [link.gradients.output for link in links]
@@ -127,12 +125,10 @@ class RepeatedChain:
 
 
 def _only_output_has_gradient(gradients: LayerOutcome) -> bool:
-    """Return whether no result of a layer but its output has a gradient."""
     return gradients.x is None and gradients.u is None and gradients.w is None and gradients.s is None
 
 
 def ends_in_joined_readout(layers: Sequence[BlockLayer]) -> bool:
-    """Return whether the last layer is a readout that is computed in the loop of the layer before."""
     return len(layers) > 1 and layers[-1].can_join_loop
 
 
@@ -170,7 +166,6 @@ def unroll_blocks(
 
 
 def _of_weights(sums: Sums, layer: BlockLayer, *, learns_bias: bool) -> list[Tensor | None]:
-    """Return the gradients of weight, bias and recurrent weights in their shapes; None for what is absent."""
     fields = layer.gradient_as_rows(sums.columns), sums.bias, sums.wires
     columns, bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in fields)
     matrix = layer.plan.layer.recurrent
@@ -242,7 +237,6 @@ class _BackwardPass:
         ]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[Sums]:
-        """Return the gradient sums of each layer over the samples of some blocks [low, high)."""
         sums = [layer.zero_gradients() for layer in self.layers]
         for low, high in blocks:
             self._pull_back(low, high, sums)

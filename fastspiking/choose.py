@@ -103,7 +103,6 @@ class Engine:
         return runs
 
     def _name(self, layer: EngineLayer, state: Any) -> str:
-        """Return the name of the engine for a layer that starts from this state."""
         if traced():  # torch.compile and torch.func can trace the reference alone
             return "reference"
         picked, _ = self.pick(layer, on_trial=False)
@@ -167,7 +166,6 @@ class Engine:
 
 
 def _short(reason: str) -> str:
-    """Cut a reason to `LONGEST` characters."""
     return reason if len(reason) <= LONGEST else reason[: LONGEST - 3] + "..."
 
 

@@ -26,7 +26,6 @@ def draw(state: Tensor, like: Tensor) -> Tensor:
 
 @torch.library.custom_op("fastspiking::draw", mutates_args=("state",))
 def _draw_in_graph(state: Tensor, like: Tensor) -> Tensor:
-    """Draw as `draw` does, as one operator of a compiled graph."""
     return draw(state, like)
 
 

@@ -112,7 +112,6 @@ def _count_entries(signal: Signal, dtype: torch.dtype) -> tuple[np.ndarray, bool
 
 
 def _images_for_loops(signal: Signal, dtype: torch.dtype, *, ones: bool) -> Images:
-    """Return the images of a signal, packed or dense, as the loops take them."""
     if isinstance(signal, SparseSpikes):
         return _packed_images(signal, dtype)
     none = np.empty(0, FLOATS[dtype])
@@ -120,7 +119,6 @@ def _images_for_loops(signal: Signal, dtype: torch.dtype, *, ones: bool) -> Imag
 
 
 def _packed_images(events: SparseSpikes, dtype: torch.dtype) -> Images:
-    """Return packed images as the loops take them."""
     number = FLOATS[dtype]
     value = np.empty(0, number) if events.value is None else events.value.to(dtype).numpy()
     index = events.indptr.numpy(), events.index.numpy()
@@ -152,7 +150,6 @@ class _Convolved(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Compute the gradients of images, weight and bias."""
         weight, bias, _ = ctx.saved_tensors
         geometry, count = ctx.geometry, len(grad)
         wanted = ctx.needs_input_grad[2]
@@ -182,7 +179,6 @@ class _Convolved(torch.autograd.Function):
 
 
 def _pad_rows(rows: Tensor) -> Tensor:
-    """Pad rows with zeros to a multiple of `NARROW` columns, contiguous."""
     short = -rows.shape[1] % NARROW
     return pad(rows, (0, short)).contiguous() if short else rows.contiguous()
 

@@ -25,7 +25,6 @@ class _EventCurrent(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Compute the current from events, weight and bias."""
         ctx.product = EventProduct(weight, bias, GivenEvents(events), joined=False)
         room = weight.new_empty(*events.shape[:2], weight.shape[0])
         current = ctx.product.drive(room).current

@@ -129,7 +129,6 @@ class EventProduct:
         return gradients
 
     def _dense(self, limit: float) -> bool:
-        """Return whether more than this share of all entries are events."""
         return self.origin.rows().count > limit * self.entries
 
     def _filled_in(self, rows: Rows) -> Tensor:

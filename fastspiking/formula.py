@@ -101,7 +101,6 @@ def canonical_formula(text: object, name: str = "surrogate.formula") -> str:
 
 
 def nodes(tree: Node) -> Iterator[Node]:
-    """Yield all nodes of a syntax tree, each after its arguments."""
     for argument in tree.arguments:
         yield from nodes(argument)
     yield tree
@@ -161,11 +160,9 @@ class _Reader:
         return self.made(operation, left, self.sum(depth))
 
     def sum(self, depth: int) -> Node:
-        """Parse a sum of products of signed powers; depth: number of enclosing brackets and signs."""
         return self.chain(SUMS, lambda: self.chain(PRODUCTS, lambda: self.signed(depth)))
 
     def chain(self, signs: dict[str, str], part: Callable[[], Node]) -> Node:
-        """Parse parts, each by `part`, with operators in `signs` between them, grouped from the left."""
         left = part()
         while self.current in signs:
             operation = signs[self.advance()]
@@ -200,7 +197,6 @@ class _Reader:
         return inside
 
     def called(self, name: str, depth: int) -> Node:
-        """Parse the arguments of a call of the function `name`."""
         if name not in FUNCTIONS:
             raise self.refusal(f"{name!r} is no function of a formula; known are {', '.join(FUNCTIONS)}")
         self.expect("(")
@@ -214,7 +210,6 @@ class _Reader:
         return self.made(name, *arguments)
 
     def named(self, name: str) -> Node:
-        """Return the node of a variable or a constant."""
         if name in CONSTANTS:
             return self.made("number", value=CONSTANTS[name])
         if name not in NAMES:

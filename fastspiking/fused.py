@@ -187,7 +187,6 @@ def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
 
 
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> tuple[Stage, Any]:
-    """Return a layer's stage, driven by events, dense input or the stage before, and its first state."""
     from fastspiking.event_product import EventProduct, Fired, GivenEvents
     from fastspiking.numba_steps import NumbaSteps
     from fastspiking.warm_up import compiled

@@ -42,7 +42,6 @@ class BackwardArrays:
         raise NotImplementedError
 
     def draw(self) -> None:
-        """Draw the noise of the backward pass, and add its arrays."""
         self.forward_pass.draw(self.run.program.used[1], reverse=True)
         self.arrays |= {name: array for name, array in self.forward_pass.arrays.items() if name.startswith("noise_")}
 
@@ -99,7 +98,6 @@ class BackwardPass(BackwardArrays):
         self.sums = np.zeros((run.blocks, forward_pass.rows.numel()), number)
 
     def gradients(self) -> list[Tensor | None]:
-        """Run all steps backward; return the gradients of the fields of `Inputs`, then of each parameter tensor."""
         forward_pass, run = self.forward_pass, self.run
         self.draw()
         self.in_rows = forward_pass.in_rows(backward_arrays(run.program), self.arrays)
@@ -119,7 +117,6 @@ class BackwardPass(BackwardArrays):
         return [*of_inputs, *self.rows(total)]
 
     def _pull_back(self, first: int, last: int, read_back: ReadoutBack, taken: Taken, low: int, high: int) -> None:
-        """Call the backward loop for steps [first, last) and blocks of samples [low, high)."""
         run, forward_pass = self.run, self.forward_pass
         forward_pass.loops.backward(  # type: ignore[misc]
             *self.in_rows, self.outside, read_back, taken, self.parameter_rows, self.sums, forward_pass.numbers,
@@ -127,7 +124,6 @@ class BackwardPass(BackwardArrays):
         )  # fmt: skip
 
     def _call(self, first: int, last: int) -> None:
-        """Run the steps [first, last) backward for all blocks of samples."""
         run = self.run
         entries = (last - first) * run.batch * run.width
         in_parts(self._pull_back, run.blocks, entries, first, last, self.read_back, self.taken)

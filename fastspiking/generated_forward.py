@@ -203,7 +203,6 @@ class ForwardPass:
 
 
 def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:
-    """Apply the torch operations of a noise to the numbers that were drawn for it."""
     for function, arguments, named in noise.calls:
         drawn = function(drawn, *arguments, **named)
     return drawn

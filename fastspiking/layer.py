@@ -157,7 +157,6 @@ def passed_on(output: Tensor, wanted: Wanted) -> Tensor:
 
 
 def start(layer: EngineLayer, current: Tensor, state: Any) -> Any:
-    """Return `state`, or the neurons' initial state for a current like `current` if it is None."""
     return layer.neuron.initial_state(current) if state is None else state
 
 

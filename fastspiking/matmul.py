@@ -33,7 +33,6 @@ def multiply_into(out: Tensor, a: Tensor, b: Tensor, bias: Tensor | None = None)
 
 
 def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add the product a b to `out` in place."""
     if _by_onednn(a.dtype):
         out += _onednn(a, b, None)
     else:
@@ -65,6 +64,5 @@ def _by_onednn(dtype: torch.dtype) -> bool:
 
 
 def _onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    """Return the product a b + bias by oneDNN."""
     # The operation of torch's compiled linear layers; it takes weights [m, k] in any memory order.
     return torch.ops.mkldnn._linear_pointwise(a, b.T, bias, "none", [], "")  # type: ignore[no-any-return]

@@ -112,7 +112,6 @@ class NumbaSteps:
         ProductSum(len(total)).add(unpack_spikes(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _shared_arguments(self, plan: LayerPlan) -> _Fixed:
-        """Return the arguments that all passes of a layer share, computed in the first."""
         if self.fixed is None:
             self.fixed = _Fixed.of(plan)
         return self.fixed
@@ -155,7 +154,6 @@ class _LoopArrays:
         self.states = States(*(rows_of(field, self.width) for field in carry))
 
     def rows(self, first: int, steps: int) -> slice:
-        """Return the slice of the rows of `steps` steps from step `first` on."""
         return slice(first * self.per_step, (first + steps) * self.per_step)
 
 
@@ -218,7 +216,6 @@ class _Backward(_LoopArrays):
         return self.surrogate.derivative(x) if self.slope is None else self.slope.of(x)
 
     def _call(self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints) -> None:
-        """Call the backward loop for a range of rows."""
         nothing = NOTHING[self.number]
         saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])
         curve, (readout, arriving) = self.curve._replace(psi=psi), self.around

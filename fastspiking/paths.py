@@ -14,7 +14,6 @@ log = logging.getLogger("fastspiking")
 
 
 def user_cache() -> Path:
-    """Return the folder sgbench in the user's cache: in $XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgbench"
 
 
@@ -64,6 +63,5 @@ def private_folder(wanted: Path) -> Path:
 
 @functools.cache
 def _warn_once(wanted: Path, folder: Path) -> None:
-    """Log a warning that another folder is used, once for each pair of folders and in no worker process."""
     if multiprocessing.parent_process() is None:
         log.warning("%s is not used, since others can write there (chmod go-w); %s is", wanted, folder)

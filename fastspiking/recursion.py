@@ -49,7 +49,6 @@ class CoefficientGradients:
         return ChunkAdjoints(*(nothing.new_empty(shape) if is_wanted else nothing for is_wanted in wanted))
 
     def add(self, first: int, last: int, adjoints: ChunkAdjoints) -> None:
-        """Add the share of steps [first, last), whose adjoints are given, to all gradients."""
         if self.parameters and self.plan.spec.surrogate is not None:
             with torch.enable_grad():
                 curve = self.plan.spec.surrogate.primitive(self.saved.x[first:last])

@@ -75,7 +75,6 @@ def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any],
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run one layer by torch's steps with the hand-derived backward pass."""
     current = compute_current(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
     stage, begin = current_stage(layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window)
@@ -182,7 +181,6 @@ def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: boo
 
 
 def spec_of(layer: EngineLayer) -> LinearSpec:
-    """Return the coefficients of a layer's linear neurons, or raise `TypeError` if they are not linear."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         raise TypeError(f"layer '{layer.name}' has no linear recurrence")
@@ -190,5 +188,4 @@ def spec_of(layer: EngineLayer) -> LinearSpec:
 
 
 def own_parameters(spec: LinearSpec) -> list[Tensor]:
-    """Return the parameters of a spec's surrogate; none without a surrogate."""
     return [] if spec.surrogate is None else list(spec.surrogate.parameters())

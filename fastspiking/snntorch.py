@@ -24,7 +24,6 @@ EQUAL = 1e-9  # relative tolerance between a neuron's gain and the one that snnT
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Return why snnTorch 1.0 has no such layer, or None if it has."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
@@ -77,7 +76,6 @@ def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any],
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run one layer by snnTorch's neuron; the recurrent current is computed here, and added as snnTorch does."""
     current = layer.current(dense(signal))
     begin = start(layer, current[0], state)
     spec = layer.neuron.recurrence_spec()

@@ -81,7 +81,6 @@ def _adjoint(
 
 
 def _second(plan: LayerPlan, now: Tensor, carry: Carry) -> Tensor:
-    """Advance the second variable w in `carry`; return the drive of u, gain * current + coupling * w."""
     _, _, gain, coupling, decay, potential, second_input, spike, _ = plan.coefficients
     carry.w.copy_(decay * carry.w + potential * carry.u + second_input * now + spike * carry.last)
     return gain * now + coupling * carry.w

@@ -94,7 +94,6 @@ class TritonBackward(BackwardArrays):
     """Runs all steps of a layer backward by one Triton program; see `BackwardArrays`."""
 
     def gradients(self) -> list[Tensor | None]:
-        """Run all steps backward; return the gradients of the fields of `Inputs`, then of each parameter tensor."""
         forward_pass: TritonForward = self.forward_pass  # type: ignore[assignment]
         run: TritonRun = self.run  # type: ignore[assignment]
         self.draw()

@@ -17,7 +17,6 @@ from sgbench.records.files import write_atomic
 
 
 def accept_data(confirmation: DataConfirmation, entry: Entry, data_set: object) -> None:
-    """Write the sizes and the checksum of a confirmation into the entry's file, which then counts as read."""
     stated = entry.meta.get("sizes") or {}
     other: list[Split] = [split for split, size in confirmation.sizes.items() if stated.get(split) not in (None, size)]
     if entry.meta.get("sha256") is not None:

@@ -126,7 +126,6 @@ def _solved_curve(audit: Audit, solved_from: float) -> Iterator[DetectionPoint]:
 
 
 def _point(amount: float, unit: str, doctored: Sequence[tuple[list[Retraining], bool]], audit: Audit) -> DetectionPoint:
-    """Count those that are caught, and those of them that are doctored by all of the amount."""
     movable = [retrainings for retrainings, is_whole in doctored if is_whole]
     caught = _caught([retrainings for retrainings, _ in doctored], audit)
     return DetectionPoint(amount, unit, caught, len(doctored), len(movable), _caught(movable, audit))

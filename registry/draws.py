@@ -77,7 +77,6 @@ def _words(folder: Path, *words: str) -> list[str]:
 
 
 def _holds(folder: Path, commit: str, draw: Draw) -> bool:
-    """Return whether a commit's audit holds a promise."""
     try:
         data = ask(folder, "show", f"{commit}:./{AUDIT}", timeout_s=GIT_TIMEOUT_S)
         draws = parse_model(data, Audit, AUDIT).draws or ()

@@ -13,7 +13,6 @@ from sgbench.submissions.folder import SUBMISSION
 
 
 def restore(folder: Path, method: str, target: Path) -> Path:
-    """Write the files of an accepted submission to a folder; return the folder."""
     known = sorted(path.stem for path in (folder / SUBMISSIONS).glob("*.json"))
     if method not in known:
         raise InputError(f"{folder}: no submission '{method}'; {suggest(method, known)}")

@@ -33,7 +33,6 @@ class Interrupts:
         sys.unraisablehook = self._on_unraisable
 
     def _on_signal(self, _: int, frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt in the running code, or end the process where that is unsafe."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C kills the process
         if self.is_ending or _is_importing(frame):
             leave()
@@ -41,7 +40,6 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def _on_unraisable(self, lost: Any) -> None:
-        """Note that Python has dropped a KeyboardInterrupt; pass other dropped exceptions to Python's hook."""
         if issubclass(lost.exc_type, KeyboardInterrupt):
             self._was_lost.set()
         else:
@@ -66,7 +64,6 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _saving_workers() -> list[Any]:
-    """List the child processes, and threads of cluster jobs, that save a checkpoint before they stop."""
     module, cluster = sys.modules.get("multiprocessing"), sys.modules.get("sgbench.replicas.cluster")
     jobs = [] if cluster is None else [thread for thread in threading.enumerate() if thread.name == cluster.SAVING]
     return [*([] if module is None else module.active_children()), *jobs]

@@ -80,12 +80,10 @@ def with_own(folders: Iterable[Path]) -> list[Path]:
 
 
 def default_runs_dir() -> Path:
-    """Return the default of `paths.runs_dir`, the folder of runs: $SGBENCH_RUNS or ./runs."""
     return Path(os.environ.get("SGBENCH_RUNS") or "runs")
 
 
 def default_data_dir() -> Path:
-    """Return the default of `paths.data_dir`, the folder of data sets: $SGBENCH_DATA or sgbench's cache."""
     return Path(os.environ.get("SGBENCH_DATA") or user_cache())
 
 
@@ -107,7 +105,6 @@ def default_cache_gb() -> float:
 
 
 def run_dir(runs_dir: Path, protocol: str, method_id: str, seed: int) -> Path:
-    """Return the folder of one run: <runs_dir>/<protocol>/<method_id>/<seed>."""
     return runs_dir / protocol / method_id / str(seed)
 
 

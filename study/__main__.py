@@ -85,7 +85,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_answer(commands: Any) -> None:
-    """Add the command `answer`."""
     answering = commands.add_parser(
         "answer", help="write study/answer.json and the passages of README and docs from answer.yaml and the results"
     )
@@ -96,7 +95,6 @@ def _add_answer(commands: Any) -> None:
 
 
 def report_study(args: argparse.Namespace) -> int:
-    """Write the pages of a study's report, or check them; return 1 where some are stale."""
     loaded = load_study(args.name, args.config_dir)
     checkout = None if args.unverified else Checkout.around(Path.cwd(), loaded.study.registration)
     if checkout is None and not args.unverified:
@@ -121,7 +119,6 @@ def report_study(args: argparse.Namespace) -> int:
 
 
 def answer_studies(args: argparse.Namespace) -> int:
-    """Write the answer of all studies, or check it; return 1 where a file is stale."""
     root = checkout_root(Path.cwd())
     if root is None:
         raise InputError("answer: is made in a checkout; run inside one")
@@ -152,7 +149,6 @@ def measure_study(args: argparse.Namespace) -> int:
 
 
 def publish_study(args: argparse.Namespace) -> int:
-    """Add the records of a study's blocks to boards, and say what these do not take."""
     if not args.block:
         raise InputError("--block: name the blocks whose records boards get, as sgbench study status lists them")
     loaded = load_study(args.name, args.config_dir)

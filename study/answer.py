@@ -85,7 +85,6 @@ def known(root: Path) -> Known:
 
 
 def _group(summary: StudySummary, belongs: Callable[[TaskSummary], bool]) -> ResultGroup:
-    """Collect the losses of all cells at the reference learning rate on some tasks of the first study."""
     tasks = [task for task in summary.tasks.values() if belongs(task)]
     cells = [{(cell.surrogate, cell.width_fwhm): cell for cell in task.cells if cell.lr_factor == 1} for task in tasks]
     best = [max(fmean(cell.score) for cell in own.values()) for own in cells]
@@ -214,7 +213,6 @@ _ORDERS: Mapping[Goal, Callable[[ResultGroup], list[SettingResult]]] = {"spikes"
 
 
 def passages(answer: StudyAnswer) -> Iterator[Passage]:
-    """Yield the passages of README and docs that the answer writes."""
     said = "\n\n".join(
         textwrap.fill(text, COLUMNS, break_on_hyphens=False) for text in (*answer.lines, answer.condition)
     )
@@ -262,7 +260,6 @@ def stale(root: Path) -> list[Path]:
 
 
 def write(root: Path) -> list[Path]:
-    """Write the answer and the passages that differ; return the paths."""
     written = stale(root)
     answer = made(root)
     write_atomic(root / "study" / ANSWER, to_json(answer))

@@ -60,7 +60,6 @@ class Tracer:
 
 
 def report(tracer: Tracer) -> str:
-    """Write the sum, the busiest arrows between rooms, and the functions that are called most across them."""
     lines = [f"{sum(tracer.arrows.values()):,} calls across rooms on {len(tracer.arrows)} arrows"]
     lines += [f"{count:>9,}  {origin} -> {to}" for (origin, to), count in tracer.arrows.most_common(SHOWN)]
     lines += ["by function:"]

@@ -113,7 +113,6 @@ class Compared(NamedTuple):
 
 
 def entries() -> dict[str, JudgedEntry]:
-    """Read the list of candidates."""
     tree = yaml.safe_load((STORE / "candidates.yaml").read_text())
     return {name: JudgedEntry.model_validate(fields) for name, fields in tree.items()}
 
@@ -130,14 +129,12 @@ def stored(name: str) -> dict[RunKey, RunRecord]:
 
 
 def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
-    """Judge a candidate from its stored runs."""
     kept = Kept(*given(entry, Path("runs")), **HOW, most_seeds=entry.seeds)
     kept.records = stored(name)
     return kept.judge(calibrated=entry.calibrated)
 
 
 def files() -> dict[str, bytes]:
-    """Write all pages, by their path in `docs/judged`."""
     written: dict[str, bytes] = {}
     rows = [["candidate", "what it is", "one layer", "several layers", "recurrent", "wall-clock hours", "CPU hours"]]
     for name, entry in entries().items():
@@ -179,7 +176,6 @@ def compared(run: Callable[[Sequence[RunSpec]], Sequence[RunRecord]]) -> dict[st
 
 
 def convolutional_table() -> Table:
-    """Make the table of the convolutional comparison from stored runs."""
     records = stored(CONVOLUTIONAL)
     found = compared(lambda specs: [records[key_of(spec)] for spec in specs])
     names, (reference, *others) = (list(found), [[run.accuracy for run in each.runs] for each in found.values()])

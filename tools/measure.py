@@ -41,7 +41,6 @@ class Count:
         self.bodies: list[int] = []
 
     def add(self, text: str) -> None:
-        """Count one more file."""
         tree, lines = ast.parse(text), text.splitlines()
         documented = set().union(*map(_doc_lines, ast.walk(tree)))
         shown = [line.strip() for number, line in enumerate(lines, 1) if number not in documented]
@@ -113,7 +112,6 @@ def room_of(path: Path) -> str:
 
 
 def count_rooms(paths: Iterable[Path], root: Path = ROOT) -> dict[str, Count]:
-    """Count files below `root` by their room."""
     rooms: defaultdict[str, Count] = defaultdict(Count)
     for path in paths:
         rooms[room_of(path)].add((root / path).read_text(encoding="utf-8"))
@@ -138,7 +136,6 @@ def budgeted(rooms: dict[str, Count]) -> dict[str, dict[str, int]]:
 
 
 def tighten() -> None:
-    """Lower each budget to today's count where that is lower; a room that is gone leaves the file."""
     today, agreed = budgeted(count_rooms(own_files())), read_budget() if BUDGET.exists() else {}
     lower = {
         room: {name: min(count, agreed.get(room, {}).get(name, count)) for name, count in counts.items()}

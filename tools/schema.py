@@ -41,12 +41,10 @@ def schema(name: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """Name the file of one schema, with its version."""
     return f"{name}.v{VERSION}.schema.json"
 
 
 def write(folder: Path) -> None:
-    """Write the schema of every kind of file into a folder."""
     for name in SCHEMAS:
         write_atomic(folder / file_name(name), schema(name).encode())
 

@@ -47,7 +47,6 @@ class GivenTensors:
         self.rows = 0
 
     def of(self, tensor: Tensor, shape: torch.Size, *, parts: int) -> GivenTensor:
-        """Return the record of a tensor that the step reads, with new rows if it is the first such tensor."""
         learns = tensor.requires_grad
         own: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
         if (own, shape) not in self.found:

@@ -184,7 +184,6 @@ class _Step:
     def pulled_back(
         self,
     ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
-        """Differentiate the recorded step by autograd."""
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {id(given.tensor): given for given in reversed(recorder.given.all()) if given.tensor.requires_grad}
@@ -211,7 +210,6 @@ class _Step:
 
 
 def _summed(grad: Any) -> Parts:
-    """Return the parts of a parameter's gradient, or raise `Untraceable` if it is not a sum over samples."""
     if not grad.is_sum and grad.values[0].operation != "number":
         raise Untraceable("its step makes a gradient of a parameter that is no sum over samples")
     return tuple(as_number(value) for value in grad.values)

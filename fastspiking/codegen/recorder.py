@@ -96,7 +96,6 @@ class Recorder:
         return self._traced(shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns)
 
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Record one torch operation and return its traced result."""
         name, plain = operation_name(func)
         if self.noises and self._is_noise(args):
             return self._of_noise(func, args, kwargs)
@@ -135,7 +134,6 @@ class Recorder:
     # --- one kind of operation each
 
     def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record an elementwise operation: apply its rule to each part of its operands, broadcast to one shape."""
         named = {key: value for key, value in kwargs.items() if key in NAMED} if kwargs else kwargs
         tensors = [argument for argument in args if isinstance(argument, Tensor)]
         if all(type(tensor) is TracedTensor and tensor.is_whole for tensor in tensors):
@@ -181,7 +179,6 @@ class Recorder:
         return self._traced(shape, values, is_sum=shown.is_sum, is_shared=name in VIEWS)
 
     def _record_sum(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record a sum: over samples where backward sums a gradient, or over parts."""
         summed = args[0]
         if summed.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
@@ -277,7 +274,6 @@ class Recorder:
 
     @staticmethod
     def _is_noise(args: Sequence[Any]) -> bool:
-        """Return whether an operation's only tensor is noise."""
         if (
             not args
             or not isinstance(args[0], TracedTensor)
@@ -349,7 +345,6 @@ class Recorder:
         is_shared: bool = False,
         is_row: bool = False,
     ) -> TracedTensor:
-        """Create a traced tensor of this shape that stands for values; flags are those of `TracedTensor`."""
         dtype = torch.bool if values[0].is_truth else self.dtype
         traced: TracedTensor = Tensor._make_wrapper_subclass(TracedTensor, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
         traced.values, traced.recorder, traced.is_sum, traced.is_shared = values, self, is_sum, is_shared

@@ -60,7 +60,6 @@ def slope(tree: Node, dtype: torch.dtype) -> Slope:
 
 
 def _value(tree: Node) -> Operand:
-    """Convert a formula's syntax tree to a value of a loop; a tree that is one number stays a number."""
     if not tree.arguments:
         return tree.value if tree.operation == "number" else X
     done = [_value(argument) for argument in tree.arguments]

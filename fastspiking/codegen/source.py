@@ -122,7 +122,6 @@ class LoopSource(WrittenSource):
             self.text += self._backward()
 
     def _forward(self) -> str:
-        """Write the forward loop."""
         program = self.program
         stored = [(f"state_{place}", "after", parts) for place, parts in enumerate(program.following)]
         stored += [
@@ -136,7 +135,6 @@ class LoopSource(WrittenSource):
         return self._loop(FORWARD, forward_arrays(program), _stores(stored), rows, ahead, spikes=spikes)
 
     def _backward(self) -> str:
-        """Write the backward loop."""
         program = self.program
         stored = [
             (f"grad_{name}", "go" if name == "current" else "at", values) for name, values in program.gradients.items()
@@ -217,7 +215,6 @@ def _given(program: Program, noises: Iterable[int]) -> list[str]:
 
 
 def _fields(name: str, program: Program) -> list[str]:
-    """Return the names of arrays for each field of the state: `name` and a number."""
     return [f"{name}_{place}" for place in range(len(program.following))]
 
 

@@ -107,7 +107,6 @@ class TritonSource(WrittenSource):
         return written.filled(FORWARD, triton_forward_arrays(program), before, body, kept)
 
     def _backward(self) -> str:
-        """Write the backward program; gradients of states and of the recurrent values stay in registers."""
         program, written = self.program, self._lines(self._kept_backward())
         fields = {f"grad_{place}": parts for place, parts in enumerate(program.before)}
         outgoing = {f"grad_{name}": parts for name, parts in program.gradients.items()}
@@ -177,7 +176,6 @@ class TritonSource(WrittenSource):
         return sum(given.parts for given in self.program.given)
 
     def _number_type(self) -> str:
-        """Return Triton's name of the float type."""
         return "tl." + str(self.dtype).removeprefix("torch.")
 
     def _lines(self, kept: Mapping[str, str]) -> TileLines:
@@ -213,7 +211,6 @@ def _register(array: str, part: int) -> str:
 
 
 def _each(parts: Mapping[str, Parts]) -> list[tuple[str, int, Value]]:
-    """Return (array, number of the part, value) for each part of each array."""
     return [(name, k, value) for name, values in parts.items() for k, value in enumerate(values)]
 
 
@@ -253,7 +250,6 @@ class TileLines(Lines):
     def filled(
         self, loop: str, arrays: Sequence[str], before: Sequence[str], body: Sequence[str], behind: Sequence[str]
     ) -> str:
-        """Fill the template `loop` with names of arrays, and lines before, in and after its loop over steps."""
         hoisted = [f"{name} = {expression}" for name, expression in self.hoisted.items()]
         return loop.format(
             arguments=", ".join(arrays),
@@ -285,7 +281,6 @@ class TileLines(Lines):
         return self._named(f"c{place}", f"tl.broadcast_to(tl.load(numbers + {place}), {tile})")
 
     def _expression(self, value: Value) -> str:
-        """Write a value as an expression of inputs or of the variables of earlier values."""
         operation, detail = value.operation, value.detail
         if operation == "input":
             name, _, part = str(detail).rpartition(".")
@@ -298,7 +293,6 @@ class TileLines(Lines):
         return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
-        """Write an operation on tiles with these variable names, or raise `Untraceable` if Triton lacks it."""
         listed = ", ".join(names)
         if operation in ROUNDED and self.is_single:
             return f"{ROUNDED[operation]}({listed})"
@@ -319,5 +313,4 @@ class TileLines(Lines):
 
 
 def _indented(lines: Sequence[str], spaces: int = 4) -> str:
-    """Join lines, each indented by so many spaces."""
     return "\n".join(" " * spaces + line for line in lines)

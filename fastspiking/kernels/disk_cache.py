@@ -47,7 +47,6 @@ class ByText(caching._CacheLocator):
         self._folder, self._stamp = private_folder(folder), stamp
 
     def get_cache_path(self) -> str:
-        """Return the cache folder."""
         return str(self._folder)
 
     def get_source_stamp(self) -> str:

@@ -18,8 +18,6 @@ LARGEST, SMALLEST = F(88.72283), F(-87.33654)  # beyond these e^x is infinite, o
 
 @intrinsic
 def _as_float(context: Any, bits: Any) -> Any:
-    """Read the bits of an int32 as a float32."""
-
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
 
@@ -28,8 +26,6 @@ def _as_float(context: Any, bits: Any) -> Any:
 
 @intrinsic
 def _as_bits(context: Any, number: Any) -> Any:
-    """Read the bits of a float32 as an int32."""
-
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(32))
 

@@ -107,7 +107,6 @@ def list_image(images, r, geometry, by_pixel):
 
 @inner
 def sort_image(images, r, geometry, by_pixel):
-    """Sort the packed events of image r by pixel into `by_pixel`, a `Sorted`."""
     pixels, channels = geometry.height * geometry.width, geometry.channels
     begin, end = images.indptr[r], images.indptr[r + 1]
     by_pixel.starts[:] = 0

@@ -129,14 +129,12 @@ def _write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def _mask(builder: Any, vector: Any, count: Any) -> Any:
-    """Return one flag for each lane of a vector: whether its number is below `count`."""
     whole = ir.VectorType(count.type, vector.count)
     lanes = ir.Constant(whole, list(range(vector.count)))
     return builder.icmp_signed("<", lanes, _spread(builder, count, whole))
 
 
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
-    """Call LLVM's masked `load` or `store` (`name`) for a vector type, with its arguments and type of result."""
     entry = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     symbol = f"llvm.masked.{name}.v{vector.count}{entry}.p0"
@@ -193,8 +191,6 @@ def _spread(builder: Any, number: Any, vector: Any) -> Any:
 
 @in_loops
 def spread(_typing: Any, kind: Any, number: Any) -> Any:
-    """Return a vector of the type of `kind` whose entries all equal `number`."""
-
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector, given = signature.args
         entry = context.cast(builder, arguments[1], given, vector.number)
@@ -226,7 +222,6 @@ def where_larger(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -
 
 
 def _bits(builder: Any, kind: Vector, flags: Any) -> Any:
-    """Return one flag for each lane as bits of a 64-bit word; lane 0 is the lowest bit."""
     bits = builder.bitcast(flags, ir.IntType(kind.lanes))
     return bits if kind.lanes == WIDE else builder.zext(bits, ir.IntType(WIDE))
 

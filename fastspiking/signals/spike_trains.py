@@ -127,7 +127,6 @@ class SpikeTrains:
         return None
 
     def _spike_problem(self) -> str | None:
-        """Return the first problem of channels and times, all in memory, or None."""
         if len(self.channel) == 0:
             return None
         if self.channel.min() < 0 or self.channel.max() >= self.n_channels:

@@ -107,7 +107,6 @@ class SparseSpikes:
         return self._map_tensors(Tensor.pin_memory)
 
     def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> SparseSpikes:
-        """Return the same events with `change` applied to each tensor."""
         value = None if self.value is None else change(self.value)
         return replace(self, indptr=change(self.indptr), index=change(self.index), value=value)
 

@@ -14,5 +14,4 @@ class NoAugmentation(Augmentation):
     varies: ClassVar[bool] = False
 
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
-        """Return the samples unchanged."""
         return values

@@ -39,7 +39,6 @@ WIDTH = 100
 
 
 def register(actions: Any) -> None:
-    """Add `across`, `tuning` and `explain` to the subcommands of `board`."""
     across = actions.add_parser(
         "across",
         help="methods over several tasks: interquartile mean, ranks",
@@ -73,7 +72,6 @@ def register(actions: Any) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    """Print the comparison of two methods: a table with short sentences, or with --full all sentences."""
     *board, a, b = args.methods if len(args.methods) > 1 else (None, None, None)
     if a is None or b is None or len(board) > 1 or (board and args.protocol):
         raise InputError("board explain: two methods are needed, as in: sgbench board explain digits_v1 atan triangle")
@@ -109,7 +107,6 @@ def _explained(args: argparse.Namespace, a: str, b: str) -> Explanation:
 
 
 def _across(args: argparse.Namespace) -> int:
-    """Print families of methods compared over several tasks; return 1 if any record is left out."""
     from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import across_tasks, check_groups, select_methods
 
@@ -266,7 +263,6 @@ def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> Non
 
 
 def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None) -> None:
-    """Print rows of cells in aligned columns below their header, in lines of at most `width` characters."""
     print_lines(aligned([list(header), *map(list, rows)], text_columns=1, width=width))
 
 

@@ -22,7 +22,6 @@ PLOTTED = ("surrogate", "neuron")
 
 
 def register(commands: Any) -> None:
-    """Add the commands `list` and `show` to the parser."""
     listing = commands.add_parser(
         "list", help="groups, or the entries of a group", parents=shared_options(classes=False)
     )
@@ -56,7 +55,6 @@ def check_own_entry(args: argparse.Namespace) -> int:
 
 
 def list_entries(args: argparse.Namespace) -> int:
-    """Print all groups with the names of their entries, or one group's entries that pass the filters."""
     if args.group is None:
         return _list_groups(args)
     known = catalogue.entries(args.group, args.config_dir)
@@ -136,7 +134,6 @@ def _show_run(args: argparse.Namespace) -> int:
 
 
 def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
-    """Draw an entry into the file of --plot; an InputError for groups without pictures."""
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
     check_picture(args)

@@ -23,7 +23,6 @@ RESET = "reset_gradient"
 
 
 def register(commands: Any) -> None:
-    """Add the command `calibrate` to the parser."""
     parser = commands.add_parser(
         "calibrate",
         help="the width of a recurrent network's surrogate, from one batch before training",

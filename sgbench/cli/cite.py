@@ -26,7 +26,6 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
-    """Add the command `cite` to the parser."""
     parser = commands.add_parser(
         "cite",
         help="BibTeX of a method's or an entry's sources, and of sgbench",
@@ -56,7 +55,6 @@ def cite(args: argparse.Namespace) -> int:
 
 
 def _entries(argument: str, args: argparse.Namespace) -> Iterator[Entry]:
-    """Yield the catalogue entries of an argument: those of a method given by its id, or the one it names."""
     from sgbench.composition.catalogue import entry
 
     if METHOD_ID.fullmatch(argument):

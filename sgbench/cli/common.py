@@ -59,7 +59,6 @@ class CommandParser(argparse.ArgumentParser):
 def shared_options(
     *, entries: bool = True, classes: bool = True, machine: bool = True, picture: str = ""
 ) -> list[argparse.ArgumentParser]:
-    """Return the argparse parents of a command's parser, which add the common options."""
     parent = argparse.ArgumentParser(add_help=False)
     common = parent.add_argument_group("shared options")
     if entries:
@@ -171,7 +170,6 @@ def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool =
 
 
 def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add the options on the author of a submission: contact, paper, code and licence."""
     parser.add_argument("--contact", required=required, help="a mail address, or @ and a GitHub name")
     parser.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
     parser.add_argument("--code", metavar="URL", help="the https address of the code")

@@ -22,7 +22,6 @@ COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "p
 
 
 def register(commands: Any) -> None:
-    """Add the command `compare` to the parser."""
     comparing = commands.add_parser(
         "compare", help="surrogates side by side: numbers and one picture", parents=shared_options(picture="draw them")
     )
@@ -48,7 +47,6 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
-    """Return the names of the surrogates to compare, without their group; an InputError for other names."""
     from sgbench.composition import catalogue
 
     names = []

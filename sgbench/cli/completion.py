@@ -35,7 +35,6 @@ REPRODUCED = "reproduce/"
 
 
 def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[str]:
-    """List the completions of the last word of a line."""
     words = line.split(" ")
     last, before = words[-1], [word for word in words[:-1] if word][1:]
     try:

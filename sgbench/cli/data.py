@@ -20,7 +20,6 @@ SPLITS = ("train", "validation", "test")
 
 
 def register(commands: Any) -> None:
-    """Add the command `data` and its subcommands to the parser."""
     top = commands.add_parser("data", help="data sets: list, fetch, check and draw them")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = commands.add_parser(
@@ -136,7 +135,6 @@ def make_data_set(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
 
 
 def download_data(args: argparse.Namespace) -> int:
-    """Fetch the missing files of the named data sets."""
     from sgbench.datasets.download import fetch
 
     for name in args.names:
@@ -171,7 +169,6 @@ def make_data(args: argparse.Namespace) -> int:
 
 
 def check_data(args: argparse.Namespace) -> int:
-    """Load the named data sets, compare their checksums with the published ones, and print their sizes."""
     for name in args.names:
         dataset, splits, sha256 = load_data_set(name, args)
         sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
@@ -181,7 +178,6 @@ def check_data(args: argparse.Namespace) -> int:
 
 
 def print_checksum(args: argparse.Namespace) -> int:
-    """Print the SHA-256 of a data set's samples on this machine, without comparing it with the entry's."""
     from sgbench.datasets.checks import check
 
     dataset = make_data_set(catalogue.entry("dataset", args.name, args.config_dir), args)
@@ -191,7 +187,6 @@ def print_checksum(args: argparse.Namespace) -> int:
 
 
 def load_data_set(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samples], str]:
-    """Load a data set; return it, its samples by split, and their SHA-256."""
     from sgbench.datasets.checks import check
 
     dataset = make_data_set(catalogue.entry("dataset", name, args.config_dir), args)
@@ -200,7 +195,6 @@ def load_data_set(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Sp
 
 
 def show_data(args: argparse.Namespace) -> int:
-    """Print the facts about a data set, and draw some samples with --plot."""
     check_picture(args)
     if args.samples < 1:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
@@ -221,7 +215,6 @@ def show_data(args: argparse.Namespace) -> int:
 
 
 def _add_confirm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the subcommand `data confirm`."""
     confirming = commands.add_parser(
         "confirm",
         help="write sizes and checksums of original files that no maintainer has read, to submit",
@@ -252,7 +245,6 @@ def confirm_data(args: argparse.Namespace) -> int:
 
 
 def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the subcommand `data prepare`."""
     preparing = commands.add_parser(
         "prepare",
         help="write recorded words as spikes, in the HDF5 layout of the Heidelberg data sets",
@@ -265,7 +257,6 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def prepare(args: argparse.Namespace) -> int:
-    """Write the spikes of a data set of recorded words to HDF5, one file for each split."""
     from sgbench.datasets.formats.spike_hdf5_writer import write
     from sgbench.datasets.spoken import Spoken
 

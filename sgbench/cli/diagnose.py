@@ -255,7 +255,6 @@ ACTIONS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argpar
 
 
 def _parse_levels(text: str | None, what: Sequence[str]) -> list[float] | None:
-    """Parse --levels, the severities of the one disturbance in `what`; None if the option is not given."""
     if text is None:
         return None
     if len(what) != 1:

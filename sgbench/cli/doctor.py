@@ -21,7 +21,6 @@ SUBMITIT_PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 
 
 def register(commands: Any) -> None:
-    """Add the command `doctor` to the parser."""
     command = commands.add_parser(
         "doctor", help="versions, devices, data, engines; what is missing", parents=shared_options()
     )
@@ -61,8 +60,6 @@ def print_forecast(args: argparse.Namespace) -> int:
 
 
 def forecast_lines(found: Forecast) -> list[str]:
-    """Write a forecast of a run's time and memory as lines."""
-
     def duration_text(clock: Clock) -> str:
         return f"{clock.wall_s:.3g} s ({clock.cpu_s:.3g} s of processor time)"
 
@@ -102,7 +99,6 @@ def collect_report() -> dict[str, Any]:
 
 
 def _installation_text(module: str, extra: str) -> str:
-    """Write whether a module is installed, or with which extra of this package to install it."""
     import importlib.util
 
     present = importlib.util.find_spec(module) is not None
@@ -142,7 +138,6 @@ def _folder_state(path: Path, variable: str, problems: list[str]) -> dict[str, A
 
 
 def _list_devices() -> list[str]:
-    """List the devices of torch: cpu, and each GPU with its name."""
     import torch
 
     names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 def register(commands: Any) -> None:
-    """Add the command `energy` and its actions to the parser."""
     energy = commands.add_parser("energy", help="what a network costs on a chip, term by term, with its doubts")
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
     plain = shared_options(classes=False)
@@ -48,7 +47,6 @@ def register(commands: Any) -> None:
 
 
 def _register_other_actions(actions: Any) -> None:
-    """Add the actions on several records, on published measurements, and on the host."""
     plain = shared_options(classes=False)
     ranking = actions.add_parser(
         "rank",
@@ -96,7 +94,6 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_targets(parser: argparse.ArgumentParser) -> None:
-    """Add the option --target, which may be repeated."""
     parser.add_argument("--target", action="append", default=[], metavar="NAME", help="this one alone; may be repeated")
 
 
@@ -109,7 +106,6 @@ def _call_handler(module: str, name: str, args: argparse.Namespace) -> int:
 
 
 def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
-    """Read a finished run's record, from its file or the run's folder; return it and its operation counts."""
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
 

@@ -106,7 +106,6 @@ def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
 
 
 def update(path: Path, lines: Sequence[str]) -> None:
-    """Replace the lines between the markers TABLE_BEGIN and TABLE_END in a document."""
     text = read_bytes(path).decode()
     head, begin, rest = text.partition(TABLE_BEGIN)
     _, end, tail = rest.partition(TABLE_END)
@@ -126,7 +125,6 @@ def answer_train(args: argparse.Namespace) -> int:
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
-    """Return the operations of the learning rule, from the record, or from the rebuilt network for old records."""
     if record.learning is not None or record.counts is None:
         return record.learning
     parts = rebuild_run(args.record, record, config_dirs=args.config_dir).parts
@@ -134,7 +132,6 @@ def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
 
 
 def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
-    """Map each split to its number of samples, as the data set's entry states them."""
     name = record.method.choices["dataset"]
     sizes = catalogue.entry("dataset", name, args.config_dir).meta.get("sizes")
     if not isinstance(sizes, dict) or not {"train", "validation"} <= set(sizes):
@@ -237,7 +234,6 @@ def _tree(decision: Decision, cost: BoundedValue | None) -> dict[str, object]:
 
 
 def answer_meter(args: argparse.Namespace) -> int:
-    """Run a command, print the energy that it used, and return its exit code; without one, list the meters."""
     available, missing = meters()
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:

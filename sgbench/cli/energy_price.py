@@ -46,7 +46,6 @@ def answer_list(args: argparse.Namespace) -> int:
 
 
 def target_details(target: EnergyTarget, width: int | None = None) -> list[str]:
-    """Write all facts in the file of an energy target as lines: prices, memories, limits and sources."""
     lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, width or 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
     rows += [
@@ -113,7 +112,6 @@ def network_lines(counts: OpCounts) -> list[str]:
 
 
 def training_line(record: RunRecord) -> str:
-    """Write a line on the time, epochs and peak memory of a record's training."""
     memory = record.peak_memory_bytes
     peak = "not measured" if memory is None else f"{memory / 2**20:,.0f} MiB"
     took = f"{record.timing.fit_s:.3g} s, {len(record.curve)} epochs"
@@ -134,7 +132,6 @@ def answer_explain(args: argparse.Namespace) -> int:
 
 
 def explanation(estimate: EnergyEstimate, target: EnergyTarget, width: int | None = None) -> list[str]:
-    """Write each term of an estimated energy, what the estimate leaves out, and the sources of the prices."""
     rows = [["layer", "operation", "an inference", "each", "energy"]]
     rows += [
         [
@@ -172,7 +169,6 @@ def answer_fit(args: argparse.Namespace) -> int:
 
 
 def fit_report(chip_fit: ChipFit, width: int | None = None) -> list[str]:
-    """Write lines on whether a network fits a chip: cores by layer, what is unsupported, and unchecked limits."""
     rows = [["layer", "first core", "cores", "because of"]]
     rows += [[piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces]
     verdict = "fits, as far as was checked" if chip_fit.fits else "does not fit"

@@ -92,7 +92,6 @@ def _shared_ann_nj(comparisons: Sequence[EnergyComparison]) -> float | None:
 
 
 def read_contestants(sources: Sequence[Path]) -> list[Contestant]:
-    """Read the records of files and folders and group them by method, the lowest synapse rate first."""
     records = [read_model(path, RunRecord) for path in _record_files(sources)]
     groups = by_method(record for record in records if record.counts is not None and record.test is not None)
     if not groups:

@@ -22,7 +22,6 @@ NIR_OPTIONS = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "
 
 
 def register(commands: Any) -> None:
-    """Add the command `export` to the parser."""
     export = commands.add_parser(
         "export", help="write the network of a run for another library or a chip, or as NIR", parents=shared_options()
     )
@@ -67,7 +66,6 @@ def export_command(args: argparse.Namespace) -> int:
 
 
 def _reader_and_path(args: argparse.Namespace) -> tuple[str, Path]:
-    """Return the reader that the file is for (a library, "nir" or a chip) and its path, from checked options."""
     reader: str | None = args.reader if args.nir is None else "nir"
     path: Path | None = args.to if args.nir is None else args.nir
     both = args.nir is not None and not (args.reader is None and args.to is None)
@@ -89,7 +87,6 @@ def _reader_and_path(args: argparse.Namespace) -> tuple[str, Path]:
 
 
 def _require_chip_name(name: str, config_dirs: Sequence[Path]) -> None:
-    """Raise an InputError for a name that is not a chip with known limits, before a run is read."""
     from sgbench.energy.price import load_targets
     from sgbench.inspection.chip_run import find_chip
 
@@ -159,7 +156,6 @@ def _write_code(_: argparse.Namespace, reader: str, path: Path, run: StoredRun, 
 def _write_whole_numbers(
     args: argparse.Namespace, name: str, path: Path, run: StoredRun, network: Network
 ) -> dict[str, Any]:
-    """Write the network in whole numbers for a chip, compare it with its simulation; return facts and "lines"."""
     import numpy as np
 
     from sgbench.exchange.whole_numbers import whole_layers

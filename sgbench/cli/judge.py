@@ -31,7 +31,6 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _tasks() -> str:
-    """List the titles of all tasks, with the sets that they belong to."""
     from sgbench.recommendation.summary import read_summary, shipped_summary
     from sgbench.study.judge.field import SETS, titles
     from sgbench.tables import aligned
@@ -44,7 +43,6 @@ def _tasks() -> str:
 
 
 def register(commands: Any) -> None:
-    """Add the command `judge` to the parser."""
     parser = commands.add_parser(
         "judge",
         help="better, equal or worse than the known surrogates, and for which networks",

@@ -54,7 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code; print each error as one line."""
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
     trusts = allowed_targets() or any(argument.startswith("--allow-target") for argument in arguments)
     with _environment(variables):
@@ -154,7 +153,6 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _completion(arguments: list[str]) -> int:
-    """Print a shell's completion script, or with --line the completions of a typed line."""
     from sgbench.cli.completion import candidates
     from sgbench.composition.completion import SHELLS, script
 

@@ -24,7 +24,6 @@ WITHOUT_TARGET = ("layers", *SHAPE_OPTIONS, "goal", "budget", "summary", "data_d
 
 
 def register(commands: Any) -> None:
-    """Add the command `recommend` to the parser."""
     parser = commands.add_parser(
         "recommend",
         help="which surrogate and width to take for a network, from the study",

@@ -30,7 +30,6 @@ UNMEASURED, DISAGREES = 1, 3
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `reproduce` to the parser."""
     parser = commands.add_parser(
         "reproduce",
         help="published figures, measured here",
@@ -75,7 +74,6 @@ def _reproduce(args: argparse.Namespace) -> int:
 
 
 def _read_chosen(args: argparse.Namespace) -> list[Reproduction]:
-    """Read the definitions of the named reproduction, or of all."""
     from sgbench.reproduction.definition import names, read
 
     wanted = names(args.config_dir) if args.name == ALL else [args.name]
@@ -99,7 +97,6 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _run_all(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[ReproductionResult]:
-    """Run each reproduction, or with --stored read it; with `all`, print progress and the estimated time left."""
     from sgbench.replicas.view import clock
     from sgbench.reproduction.time_left import left_s, stated_s
 
@@ -133,7 +130,6 @@ def _compose_grids(reproduction: Reproduction, args: argparse.Namespace) -> list
 def _run_one(
     reproduction: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace
 ) -> ReproductionResult:
-    """Run or read the runs of one reproduction, store them beside the page of --update, and judge its figures."""
     from sgbench.reproduction.ablation_page import folder_beside
     from sgbench.reproduction.runs import calculated, judged_grids, of_same_methods, runs_of
     from sgbench.reproduction.stored import read_runs, write_runs
@@ -152,7 +148,6 @@ def _run_one(
 
 
 def _grids_to_run(grids: Sequence[ReproductionGrid], args: argparse.Namespace) -> Sequence[ReproductionGrid]:
-    """Return the grids to run: that of the figures, and with --ablations all."""
     return grids if args.ablations else grids[:1]
 
 
@@ -173,7 +168,6 @@ def _run_grids(reproduction: Reproduction, grids: Sequence[ReproductionGrid], ar
 
 
 def _print_results(results: list[ReproductionResult], args: argparse.Namespace) -> None:
-    """Print published beside measured figures; with --update also write the page of all reproductions."""
     from sgbench.reproduction import report
 
     if args.update is not None:

@@ -88,7 +88,6 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _split_off(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]:
-    """Split off flags with values (`--flag value`, `--flag=value`); return the other arguments and the values."""
     others: list[str] = []
     values: list[str] = []
     rest = iter(arguments)

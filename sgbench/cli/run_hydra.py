@@ -55,7 +55,6 @@ def run_sweep(planned: RunPlan, arguments: Sequence[str], job: Job) -> int:
 
 
 def _launch(arguments: Sequence[str], job: Job) -> int:
-    """Launch points by Hydra; print an error of Hydra or of a launcher as one line, and return the exit code."""
     from sgbench.composition.hydra_internals import launch
     from sgbench.composition.words import one_line
 
@@ -132,7 +131,6 @@ class Job:
         return cost_to_minimise(record)
 
     def _spec(self, config: Any) -> RunSpec:
-        """Return the spec of Hydra's current job, from the plan, or composed from `config` if it is not planned."""
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.composition.compose import register_resolvers, spec_from_config
@@ -240,7 +238,6 @@ def _restored_settings() -> Iterator[None]:
 
 
 def call_hydra(arguments: Sequence[str], task: Callable[[Any], object]) -> int:
-    """Call `hydra.main` with arguments of a command line and a task function; return its exit code."""
     import hydra
 
     from sgbench.composition.compose import register_resolvers
@@ -280,7 +277,6 @@ def _stamp(spec: RunSpec) -> int | None:
 
 
 def _report(planned: RunPlan, before: Sequence[int | None], job: Job) -> int:
-    """Print from the records how the points of a sweep ended; return 1 if one has no finished record."""
     from sgbench.leaderboard.score import guesses
     from sgbench.sweeps.selected_on_test import optimism_lines
     from sgbench.training.run_folder import stored_record

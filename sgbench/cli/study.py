@@ -21,7 +21,6 @@ STORES_FOLDER = Path("study")
 
 
 def register(commands: Any) -> None:
-    """Add the command `study` and its actions to the parser."""
     top = commands.add_parser("study", help="pre-registered comparisons in blocks: run, status, extend")
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(actions)
@@ -48,7 +47,6 @@ def register(commands: Any) -> None:
 
 
 def _add_run(actions: Any) -> None:
-    """Add the action `run` with its options."""
     running = actions.add_parser(
         "run", help="run what is not stored yet, at low priority, in one process", parents=shared_options(machine=False)
     )
@@ -76,7 +74,6 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_scale(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose tasks of standard size."""
     parser.add_argument(
         "--scale", choices=["small", "full"], default="small", help="full: tasks of standard size, whose files you have"
     )
@@ -84,7 +81,6 @@ def _add_scale(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_extension(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the action `extend`."""
     parser.add_argument("name", metavar="NAME", help="whose blocks are taken, e.g. surrogates")
     parser.add_argument(
         "overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=mine optimizer.lr=0.01"

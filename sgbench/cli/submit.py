@@ -30,7 +30,6 @@ SUBMISSIONS = Path("submissions")
 
 
 def register(commands: Any) -> None:
-    """Add the command `submit` and its subcommands to the parser."""
     submit = commands.add_parser("submit", help="hand in a result: make a folder of runs, and check it")
     actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_make(actions)
@@ -44,7 +43,6 @@ def register(commands: Any) -> None:
 
 
 def _add_make(actions: Any) -> None:
-    """Add the action `make` with its options."""
     parser = actions.add_parser(
         "make", help="collect the runs of one method with everything that checks them", parents=shared_options()
     )
@@ -79,7 +77,6 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
-    """Print the scores of a new submission and what its check finds; return 1 if the check refuses it."""
     from sgbench.leaderboard.store.reading import Finding, by_cause
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
@@ -115,7 +112,6 @@ def _print_problems(verdict: Checked, folder: str = "") -> None:
 
 
 def _description(summary: SubmissionSummary, verdict: Checked) -> str:
-    """Write protocol, surrogate, division, number of seeds and tuning of a submission in one line."""
     from sgbench.leaderboard.labels import surrogate_call
 
     method = None if verdict.submission is None else verdict.submission.method
@@ -154,7 +150,6 @@ def _make_submission(args: argparse.Namespace, author: Author) -> SubmissionSumm
 
 
 def _check(args: argparse.Namespace) -> int:
-    """Check submissions as CI does, and print problems and scores; return 1 if one is refused."""
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 
@@ -174,7 +169,6 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _verdict_word(verdict: Checked, *, strict: bool) -> str:
-    """Return "fine" or "refused" for a checked submission, with the reason if only --strict refuses it."""
     if not verdict.refused(strict=strict):
         return "fine"
     return "refused" if verdict.refused(strict=False) else "refused, since warnings count (--strict)"
@@ -193,7 +187,6 @@ def _tree(verdict: Checked, strict: bool) -> dict[str, Any]:
 
 
 def _scores_text(verdict: Checked) -> str:
-    """Write name, protocol, division and scores of a checked submission; empty if it could not be read."""
     if verdict.submission is None:
         return ""
     scores = ", ".join(map(_score, verdict.records))

@@ -37,7 +37,6 @@ LONGEST_TITLE = 60  # characters that fit over a picture
 
 
 def sweep_command(arguments: Sequence[str]) -> int:
-    """Run `sgbench sweep` with the arguments behind its name; return the exit code."""
     if arguments[:1] == ["show"]:
         return _show(show_parser().parse_intermixed_args(arguments[1:]))
     if arguments[:1] == ["status"]:
@@ -60,7 +59,6 @@ def sweep_command(arguments: Sequence[str]) -> int:
 
 
 def _results_table(name: str, arguments: Sequence[str]) -> str:
-    """Write the table of results of the sweep `name`, which was run with these arguments."""
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text
@@ -96,7 +94,6 @@ def _print_usage() -> int:
 
 
 def show_parser() -> argparse.ArgumentParser:
-    """Build the parser of `sgbench sweep show` and `sgbench sweep status`."""
     parser = CommandParser(
         prog="sgbench sweep show",
         description="What came of a sweep: a table, and a picture if asked for.",
@@ -133,7 +130,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
-    """Read the results of the sweep that the arguments name; return them and the command that runs the sweep."""
     from sgbench.sweeps.points import grid_of, read_grid
     from sgbench.sweeps.results import read_results
 
@@ -206,7 +202,6 @@ def _protocol_title(name: str, overrides: Sequence[str]) -> str:
 
 
 def _sweep_command(args: argparse.Namespace) -> str:
-    """Write the command that runs the sweep whose records are read."""
     flags = own_entry_options(args.config_dir, args.allow_target)
     where = [] if args.root is None else [f"paths.runs_dir={args.root}"]
     start = "sgbench run -m" if "=" in args.name else "sgbench sweep"

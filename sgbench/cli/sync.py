@@ -16,7 +16,6 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
-    """Add the command `sync` to the parser."""
     parser = commands.add_parser(
         "sync",
         help="fill TensorBoard, W&B, MLflow or CSV logs from records of runs",
@@ -36,7 +35,6 @@ def register(commands: Any) -> None:
 
 
 def sync(args: argparse.Namespace) -> int:
-    """Copy all runs below a folder to a logger, or with --table as one table; return 1 if a copy fails."""
     from sgbench.paths import RECORD
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord

@@ -35,7 +35,6 @@ def tune_command(arguments: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of `sgbench tune`."""
     parser = CommandParser(
         prog="sgbench tune",
         description="Search a method's settings within its protocol's budget, then run the seeds that report.",
@@ -62,7 +61,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tune(args: argparse.Namespace) -> int:
-    """Search settings, then run the reporting seeds with the best; return 1 if one of them fails."""
     from sgbench.tuning.outcome_text import result_lines, summarise_studies
     from sgbench.tuning.request import Request, make_task
     from sgbench.tuning.search import Search
@@ -134,7 +132,6 @@ def _run_reporting_seeds(task: Task, chosen: Outcome, workers: int | None) -> li
 def _print_next_steps(
     args: argparse.Namespace, task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]
 ) -> int:
-    """Print the scores of the seeds that report, warnings, and the next command; return 1 if a seed failed."""
     from sgbench.sweeps.outcome import Guessing, chance_warning
 
     measure, method_id = task.measure, chosen.asked.method_id

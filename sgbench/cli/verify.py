@@ -22,7 +22,6 @@ TIERS = ("rescored", "reinferred", "retrained")
 
 
 def register(commands: Any) -> None:
-    """Add the command `verify` to the parser."""
     parser = commands.add_parser(
         "verify", help="repeat what a submission claims: score, infer or train again", parents=shared_options()
     )
@@ -97,7 +96,6 @@ def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
 
 
 def _store_verification(args: argparse.Namespace, folder: Path, method_id: str, outcome: TierOutcome) -> str:
-    """Store the outcome of a verification in a board's folder; return the path of its file."""
     from pydantic import ValidationError
 
     from sgbench.leaderboard.store.method_provenance import place

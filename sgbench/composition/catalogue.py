@@ -94,7 +94,6 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
-    """Read all entries of one group; maps each name to its entry."""
     return {name: read_entry(group, name, path) for name, path in paths(group, config_dirs).items()}
 
 
@@ -121,7 +120,6 @@ class EntriesOnDemand(Mapping[str, Entry]):
         return iter(self.paths)
 
     def __len__(self) -> int:
-        """Count the entries."""
         return len(self.paths)
 
 
@@ -142,7 +140,6 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
 
 
 def read_entry(group: str, name: str, path: Path) -> Entry:
-    """Parse one YAML file into an entry; an InputError if it is unreadable, or no mapping of names to values."""
     try:
         tree = pickle.loads(_parsed(path.read_text(encoding="utf-8")))  # noqa: S301 - written there
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
@@ -166,7 +163,6 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> bytes:
-    """Parse YAML text into a pickle, cached by the text, of which each caller makes a tree of its own."""
     require_bounded(text)
     return pickle.dumps(yaml.load(text, Loader=SafeLoader) or {})  # noqa: S506 - it is safe
 
@@ -207,7 +203,6 @@ class CatalogueReader:
 
     @cached_property
     def _allowed(self) -> frozenset[str | None]:
-        """Collect the targets of shipped entries, of plugins and of `allow_targets`."""
         shipped = (
             read_entry(group, path.stem, path).target  # of sgbench's own files alone
             for group in TARGET_GROUPS

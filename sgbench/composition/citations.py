@@ -43,7 +43,6 @@ class Citation:
 
 
 def cite_package() -> Citation:
-    """Return the citation of this package in its installed version."""
     title = "sgbench: which surrogate gradient, neuron and learning rule, for which task, at what cost"
     return Citation("software", PACKAGE, {"author": AUTHORS, "title": title, "version": __version__})
 
@@ -82,7 +81,6 @@ def cite_source(source: str) -> Citation:
 
 
 def _software(found: re.Match[str], note: str = "") -> Citation:
-    """Build the citation of software from a match of `SOFTWARE`."""
     fields = {"title": found["name"], "version": found["version"], "note": note}
     return Citation("software", f"{_key(found['name'])}-{found['version']}", _without_empty(fields))
 
@@ -128,7 +126,6 @@ def works() -> dict[str, dict[str, str]]:
 
 
 def _work_name(source: str) -> str:
-    """Return the key of `works` for a source, "Authors Year"; empty if the source is not a paper."""
     found = PAPER.match(source)
     return "" if found is None else _plain(f"{found['who']}{found['and_others'] or ''} {found['year']}")
 

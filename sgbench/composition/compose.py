@@ -106,7 +106,6 @@ def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> Di
 
 
 def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
-    """Raise an InputError for an override that chooses an entry or a plugin that is not there."""
     known = [*catalogue.groups(), *(child.name for folder in folders for child in folder.iterdir())]
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
@@ -235,7 +234,6 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def _chosen_entry(choices: dict[str, Any], group: str) -> str:
-    """Return the name of a group's chosen entry; an InputError if none, or not exactly one, is chosen."""
     key = "neuron@readout" if group == "readout" else group
     name = choices.get(key)
     if not isinstance(name, str):
@@ -282,7 +280,6 @@ def _checked_node(
 
 
 def _check_values(where: str, parameters: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Check an optimiser's numbers, and replace a surrogate's formula by its canonical text."""
     if where == "optimizer":
         _require_numbers(parameters, defaults)
     if where == "surrogate" and "formula" in parameters:

@@ -116,7 +116,6 @@ def _is_count(value: object, least: int) -> TypeGuard[int]:
 
 
 def _unusable_fact(entry: Entry, key: str, example: str) -> InputError:
-    """Make the error about a missing or unusable fact `meta.KEY`, with an example to write."""
     return InputError(
         f"dataset '{entry.name}': meta.{key} is missing or not usable; add to {entry.path}, e.g. '{example}'"
     )

@@ -25,7 +25,6 @@ def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
 
 
 def list_row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
-    """Return the cells of an entry in its group's list: name and line; of a preset: name, call and conversion."""
     if not selection.is_preset(entry):
         return name, entry.line
     marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
@@ -96,7 +95,6 @@ def _one_line(text: Any) -> str:
 
 
 def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
-    """List a line for each preset of libraries that has this canonical entry's formula; none for a preset."""
     if selection.is_preset(entry):
         return []
     return [

@@ -66,7 +66,6 @@ def _is_foreign(config: DictConfig) -> bool:
 
 
 def _merge_without_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> DictConfig:
-    """Merge sgbench's own files with typed overrides of `hydra` and `paths`, and chosen launcher and sweeper."""
     typed = [override for override in overrides if re.split(r"[./]", override.key_or_group)[0] in ("hydra", "paths")]
     keys = {override.key_or_group for override in typed}
     chosen = [
@@ -87,7 +86,6 @@ def _merge_without_foreign(config: DictConfig, overrides: Sequence[Override], me
 
 
 def _plain_values(node: Any, without: Sequence[str] = ()) -> Any:
-    """Convert a node to plain values, references unresolved; leave out its keys in `without`."""
     tree: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
     return {key: value for key, value in tree.items() if key not in without} if without else tree
 
@@ -121,7 +119,6 @@ def _check_settings(kind: str, theirs: Any, ours: Any) -> None:
 
 
 def _check_sweep_points(config: DictConfig) -> None:
-    """Raise an InputError if points of a sweep, from its file, set a key of `hydra` or `paths`."""
     try:
         resolved = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     except OmegaConfBaseException as error:
@@ -165,7 +162,6 @@ def _check_references(config: DictConfig, ours: DictConfig) -> None:
 
 
 def _texts(tree: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, text) for each text in a tree; keys are texts too."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             inner = f"{key}.{name}" if key else str(name)

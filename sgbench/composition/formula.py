@@ -13,7 +13,6 @@ EXACT = 2.0**53
 
 
 def _power(base: float, exponent: float) -> float:
-    """Raise to a power in floating point, whose size is bounded; whole if base and result are."""
     result = math.pow(base, exponent)
     are_whole = isinstance(base, int) and isinstance(exponent, int) and result.is_integer()
     return int(result) if are_whole and abs(result) < EXACT else result

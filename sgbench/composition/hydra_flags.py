@@ -44,7 +44,6 @@ def hydra_arguments(arguments: Sequence[str], config_dirs: Sequence[Path]) -> tu
 
 
 def _long(argument: str) -> str:
-    """Return a flag's long name, without its value."""
     name = argument.partition("=")[0]
     return LONG_NAMES.get(name, name)
 
@@ -93,7 +92,6 @@ def _require_usable(
 
 
 def _require_point(show_flag: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]) -> None:
-    """Raise an InputError for overrides of a sweep, or for a `--package` key that the configuration lacks."""
     swept = next((override for override in parse_overrides(overrides) if override.is_sweep_override()), None)
     if swept is not None:
         raise InputError(f"{swept.input_line}: {show_flag} is of a single point; give one value")

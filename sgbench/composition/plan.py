@@ -52,7 +52,6 @@ class RunPlan:
     fixed_keys: frozenset[str] = frozenset()
 
     def spec_at(self, index: int, overrides: Sequence[str]) -> RunSpec | None:
-        """Return the spec of a sweep's point; None if the point at this index has other overrides."""
         if index >= len(self.points) or self.points[index] != _without_hydra(overrides):
             return None
         return self.specs[index]
@@ -109,13 +108,11 @@ def sweep_points(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> 
 
 
 def _merge_single_values(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> DictConfig:
-    """Merge the files with all overrides that have one value, and are not swept."""
     plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
     return raw_config(plain, config_dirs)
 
 
 def _prepend_sweep_parameters(overrides: Sequence[Override], config: DictConfig) -> list[Override]:
-    """Return the overrides in a sweep's file (`hydra.sweeper.params`), followed by the given ones."""
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
     return [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
 
@@ -140,7 +137,6 @@ def _plan_with_unknown_points(overrides: Sequence[Override], config: DictConfig,
 
 
 def _first_values(overrides: Sequence[Override]) -> list[str]:
-    """List the overrides of an example point: each key with its first value, an interval with its start."""
     point = {}
     for override in overrides:
         text, value = override.input_line or "", override.value()
@@ -153,7 +149,6 @@ def _first_values(overrides: Sequence[Override]) -> list[str]:
 
 
 def _list_points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
-    """List the overrides of each point of a sweep: its grid, times the points in `hydra.sweeper.points`."""
     all_overrides = _prepend_sweep_parameters(overrides, config)
     interval = next(
         (override.input_line for override in all_overrides if isinstance(override.value(), IntervalSweep)), None
@@ -233,7 +228,6 @@ def _group_names(config_dirs: Sequence[Path]) -> set[str]:
 
 
 def _is_choice(override: Override, groups: set[str]) -> bool:
-    """Return whether an override concerns Hydra itself, or may choose files, by a key with "/" or in `groups`."""
     key = override.key_or_group
     if key.split(".")[0] == "hydra":
         return True

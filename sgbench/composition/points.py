@@ -110,7 +110,6 @@ def _value_text(value: Any) -> str:
 
 
 def _list_points(where: str, content: Any) -> Iterator[Overrides]:
-    """Yield points from a list whose items are texts of overrides, or lists of them."""
     if not isinstance(content, list) or not content:
         raise InputError(f"{where}: a list of the overrides of each point is needed, e.g. ['rule=bptt', 'rule=dfa']")
     for entry in content:
@@ -144,7 +143,6 @@ _READERS = {"zip": _zip_points, "list": _list_points, "random": _random_points, 
 
 
 def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
-    """Return the number of points to draw, the seed, and (low, high, scale) of each key's range."""
     _require_keys(where, content, DRAW_KEYS)
     count, seed = content.get("count"), content.get("seed", 0)
     for name, number, least in (("count", count, 1), ("seed", seed, 0)):
@@ -157,7 +155,6 @@ def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[floa
 
 
 def _read_range(where: str, given: Any) -> tuple[float, float, str]:
-    """Check one range and return (low, high, scale), the scale being "linear" or "log"."""
     _require_keys(where, given, RANGE_KEYS)
     low, high, scale = given.get("low"), given.get("high"), given.get("scale", "linear")
     for end in (low, high):
@@ -173,7 +170,6 @@ def _read_range(where: str, given: Any) -> tuple[float, float, str]:
 def _points_at(
     ranges: Mapping[str, tuple[float, float, str]], points: Sequence[Sequence[float]]
 ) -> Iterator[Overrides]:
-    """Convert points of the unit cube, one coordinate in 0..1 for each key, to overrides."""
     for coordinates in points:
         yield [
             f"{key}={_number_at(*ends, share):.12g}"

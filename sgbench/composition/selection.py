@@ -32,7 +32,6 @@ FLAGS = {
 
 
 def add_filters(listing: argparse.ArgumentParser) -> None:
-    """Add the filters of `sgbench list` to its parser."""
     for option, flag in FLAGS.items():
         listing.add_argument(f"--{option.replace('_', '-')}", action="store_true", help=flag.text)
     listing.add_argument("--family", metavar="NAME", help="entries of one family, e.g. bell")

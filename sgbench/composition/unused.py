@@ -56,7 +56,6 @@ def _settings_of(name: object, preset: str, catalogue: CatalogueReader) -> dict[
 
 
 def _remove_unused(config: DictConfig, group: str, settings: dict[str, Any], entry: Any) -> None:
-    """Remove from a group's node the settings that its entry has no parameter for; see `remove_unused_settings`."""
     node: Any = OmegaConf.to_container(config[group], resolve=False)
     takes = entry.meta.get("takes") or {}
     for key, value in settings.items():

@@ -32,7 +32,6 @@ def mark_added_keys(overrides: Sequence[str]) -> list[str]:
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Parse each text as an override of Hydra."""
     parsed = []
     for text in overrides:
         _require_readable(text)
@@ -127,7 +126,6 @@ def _is_finite(sweep: RangeSweep) -> bool:
 
 
 def _start_stop_step(sweep: RangeSweep) -> tuple[float, float, float]:
-    """Return start, stop and step of a range as numbers; None stands for 0."""
     return sweep.start or 0, sweep.stop or 0, sweep.step or 0
 
 

@@ -38,7 +38,6 @@ class Adding(DrawnBySplit, entry="adding"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
-        """Draw `count` samples and their classes with `random`."""
         numbers = random.random((count, self.places))
         half, rows = self.places // 2, np.arange(count)
         marks = np.zeros_like(numbers)

@@ -154,7 +154,6 @@ AT_ONCE = 2**24
 
 
 def _add(digest: Any, tensor: Tensor) -> None:
-    """Add a tensor's bytes to a `hashlib` digest, `AT_ONCE` of them at a time."""
     plain = tensor.contiguous().reshape(-1).numpy().view(np.uint8)
     for start in range(0, len(plain), AT_ONCE):
         digest.update(plain[start : start + AT_ONCE].data)

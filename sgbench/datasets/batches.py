@@ -46,7 +46,6 @@ class GuardedSplits(Mapping[Split, Samples]):
         self.listener: Callable[[str | None], None] = ignore_access  # called before each access to `test`
 
     def __getitem__(self, name: Split) -> Samples:
-        """Return the samples of one split; for the test split, first call the listener with the stage."""
         if name == "test":
             if not self._is_open:
                 raise InputError(TEST_IS_LOCKED)
@@ -204,7 +203,6 @@ class SpikingData:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Count the batches of one training epoch."""
         return math.ceil(len(self.splits["train"].target) / self.batch_size)
 
     def epoch(self, epoch: int) -> Batches:
@@ -223,18 +221,15 @@ class SpikingData:
         return batches
 
     def evaluation(self, split: Split) -> Batches:
-        """Return the batches of a split in its stored order."""
         samples = self.splits[split]
         order = torch.arange(len(samples.target))
         return self._batches(samples, order, generator(self.seed, "encoding", split))
 
     def _batches(self, samples: Samples, order: Tensor, noise: torch.Generator) -> Batches:
-        """Return batches of these samples in this order, encoded with the generator `noise`."""
         return Batches(samples, self.encoder, batch_size=self.batch_size, order=order, noise=noise, dtype=self.dtype)
 
 
 def _encoder_mismatch(data_set: DataSet, encoder: Encoder) -> str:
-    """Write the error of an encoder that does not take a data set's form, with an encoder that does."""
     remedy = {"values": "latency", "traces": "direct", "spikes": "binned"}[data_set.form]
     return (
         f"encoder {type(encoder).__name__}: takes {' or '.join(encoder.takes)}, but data set "

@@ -44,7 +44,6 @@ class BrailleLetters(DataSet):
     )
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe the missing file and how to get it; return None if it is there."""
         return problem_of(lambda: self._path(data_dir))
 
     def read(self, data_dir: Path) -> dict[Split, tuple[Pressures, np.ndarray[Any, Any]]]:

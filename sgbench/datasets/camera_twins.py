@@ -43,7 +43,6 @@ class CameraTwin(EventFiles):
         self.sha256: str | None = self.published_sha256()
 
     def __init_subclass__(cls, **others: Any) -> None:
-        """Take the shape of the inputs from the camera."""
         side = cls.camera.side
         cls.image, cls.n_inputs = (2, side, side), 2 * side * side
         super().__init_subclass__(**others)
@@ -53,7 +52,6 @@ class CameraTwin(EventFiles):
         return {"samples": [self.sizes[split] for split in SPLITS], "camera": asdict(self.camera)}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which file of Fashion-MNIST is missing and how to get it; return None if none is."""
         return FashionMnist().missing(data_dir)
 
     def originals(self, root: Path) -> list[str]:
@@ -61,7 +59,6 @@ class CameraTwin(EventFiles):
         return []
 
     def checksum_of_originals(self, root: Path) -> str:
-        """Return the published checksum of Fashion-MNIST."""
         return str(FashionMnist.sha256)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

@@ -37,7 +37,6 @@ def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
 
 
 def _target_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Compare a split's targets with `facts`; return the first problem or None."""
     if facts.target == "class":
         return _class_problem(target, facts)
     if facts.target == "class_per_step":
@@ -46,7 +45,6 @@ def _target_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _label_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Compare targets that are a class for each step with `facts`; return the first problem or None."""
     if target.ndim != 2 or target.is_floating_point():  # noqa: PLR2004 - samples, steps
         return f"has labels of shape {tuple(target.shape)}, not whole numbers [samples, steps]"
     labelled = target[target != UNLABELLED]

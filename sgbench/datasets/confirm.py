@@ -16,7 +16,6 @@ from sgbench.records.confirmation import DataConfirmation, FetchedFile, Original
 
 
 def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> DataConfirmation:
-    """Load a data set that has no published checksum, and return its sizes, checksums and original files."""
     if not isinstance(data_set, EventFiles) or data_set.sha256 is not None:
         raise InputError(f"data set {entry.name}: its checksum is known, run: sgbench data check {entry.name}")
     splits = data_set.load(data_dir)

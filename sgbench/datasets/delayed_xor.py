@@ -52,7 +52,6 @@ class DelayedXor(DrawnBySplit, entry="delayed_xor"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
-        """Draw `count` samples and their classes with `random`."""
         pattern = permutation(random, count) % 4
         bits = np.stack([pattern // 2, pattern % 2], 1)  # 1 is the high rate [samples, 2 windows]
         second_ms = self.window_ms + self.delay_ms
@@ -69,6 +68,5 @@ class DelayedXor(DrawnBySplit, entry="delayed_xor"):
         return Samples(trains, torch.from_numpy(bits[:, 0] ^ bits[:, 1]), None)
 
     def _blocks(self, sample: np.ndarray, step: int, steps: int) -> ActiveBlocks:
-        """Return one block for each of these samples: all channels, `steps` steps from `step` on."""
         ones = np.ones_like(sample)
         return ActiveBlocks(sample, 0 * ones, self.n_inputs * ones, step * ones, steps * ones)

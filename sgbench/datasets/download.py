@@ -192,7 +192,6 @@ def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
 
 
 def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
-    """Return MD5 and SHA-256 of a file; remove it and raise AddressError if its MD5 is not that of `download`."""
     md5, sha256 = digests(path)
     if download.md5 is not None and md5 != download.md5:
         path.unlink()
@@ -201,7 +200,6 @@ def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
 
 
 def _request(url: str, have: int) -> urllib.request.Request:
-    """Make the HTTP request for a file of which the first `have` bytes are there already."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"{url}: http or https is needed")
     headers = {"User-Agent": AGENT, **({"Range": f"bytes={have}-"} if have else {})}

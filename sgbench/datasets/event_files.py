@@ -64,7 +64,6 @@ class EventFiles(DataSet):
         return {}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which original files are missing and how to get them; return None if none are."""
         return problem_of(lambda: self.originals(data_dir / self.folder))
 
     @property
@@ -123,14 +122,12 @@ class EventFiles(DataSet):
         return self._map_splits(folder)
 
     def _map_splits(self, folder: Path) -> dict[Split, Samples]:
-        """Map the samples of each split from the prepared copy in `folder`; hash them if `made_here`."""
         splits: dict[Split, Samples] = {split: read(folder / split) for split in SPLITS}
         if self.made_here:
             self.found_sha256 = checksum_of_samples(folder / split for split in SPLITS)
         return splits
 
     def _write(self, root: Path, folder: Path) -> None:
-        """Read the originals in `root` and write a prepared copy of every split into `folder`."""
         for split, recordings in self.recordings(root).items():
             with Writer(folder / split, self.n_inputs) as writer:
                 for recording in recordings:
@@ -156,7 +153,6 @@ class EventFiles(DataSet):
 def camera_recordings(
     root: Path, files: Iterable[tuple[str, int]], read: Callable[[Path], Pixels], image: tuple[int, int, int]
 ) -> Iterator[Recording]:
-    """Read files one by one and yield each as a recording."""
     for name, label in files:
         pixels = read(root / name)
         channel = pixels.channel(image, str(root / name))
@@ -164,7 +160,6 @@ def camera_recordings(
 
 
 def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:
-    """List the sorted names, relative to `root`, of the files below it that match a glob pattern."""
     names = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
     if len(names) < least:
         raise InputError(f"{root} holds {len(names)} files {pattern}, at least {least} are needed; {remedy}")
@@ -172,7 +167,6 @@ def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]
 
 
 def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
-    """Return these file names if all of them are in the folder `root`."""
     files = list(names)
     for name in files:
         if not (root / name).is_file():

@@ -38,7 +38,6 @@ class FsddRecordings(Spoken):
     least: ClassVar[int] = 3000
 
     def originals(self, root: Path) -> list[str]:
-        """List the file of every recording, sorted, relative to `root`."""
         names = below(root / "recordings", "*.wav", self.remedy, least=self.least)
         return [f"recordings/{name}" for name in names]
 
@@ -104,13 +103,11 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         return {**super().parameters(), **held_out}
 
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """Assign recordings to splits by speaker."""
         split_of: dict[str, Split] = {self.test_speaker: "test", self.validation_speaker: "validation"}
         return self.divided(root, lambda utterance: split_of.get(utterance.speaker, "train"))
 
 
 def _by_number(utterance: Utterance) -> Split:
-    """Return the split of an utterance, which follows from its number."""
     if utterance.number < FIRST_VALIDATION:
         return "test"
     return "validation" if utterance.number < FIRST_TRAIN else "train"

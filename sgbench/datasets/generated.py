@@ -59,7 +59,6 @@ class Generated(DataSet):
         return other
 
     def each_split(self) -> list[tuple[Split, int, np.random.Generator]]:
-        """List each split's name, number of samples and random generator."""
         return [(name, self.sizes[name], self.random(number)) for number, name in enumerate(SPLITS)]
 
 
@@ -67,7 +66,6 @@ class DrawnBySplit(Generated):
     """Generates each split with a random generator of its own, so that the size of one changes no other."""
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw the samples of every split; `data_dir` is not used."""
         return {name: self._generate(count, random) for name, count, random in self.each_split()}
 
     @abstractmethod

@@ -60,7 +60,6 @@ class IdxImages(DataSet):
         return [data_dir / self.folder, *(Path(folder) for folder in self.elsewhere)]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe the first missing file and how to get it; return None if none is missing."""
         return problem_of(lambda: [find(name, self.folders(data_dir), self.remedy) for name in FILES])
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
@@ -75,7 +74,6 @@ class IdxImages(DataSet):
         }
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Return the SHA-256 of the published file checksums, which `load` has compared, and the split's seed."""
         return checksum(self.file_sha256)
 
     def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
@@ -93,7 +91,6 @@ class IdxImages(DataSet):
         return images, labels
 
     def _read(self, path: Path, name: str) -> Bytes:
-        """Read the array of a file; raise InputError if it is not the published file `name`."""
         data = contents(path)
         array = parse_idx(data, path)
         checksum, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]

@@ -42,7 +42,6 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
     by_hand: ClassVar[str] = "or put the folder Caltech101 into the folder NCALTECH101 of the data root"
 
     def originals(self, root: Path) -> list[str]:
-        """List the file of every recording, class by class, relative to `root`."""
         return [f"{INSIDE}/{name}" for name in below(root / INSIDE, "*/*.bin", self.remedy)]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

@@ -51,21 +51,18 @@ class Own(DataSet):
         return data_dir / FOLDER / str(self.sha256)[:16]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe the missing folder and how to add it again; return None if it is there."""
         folder = self.folder(data_dir)
         if (folder / "train_target.npy").is_file():
             return None
         return f"{folder} is missing; add the data again: sgbench data add NAME TRAIN.npz TEST.npz"
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the samples of all splits, mapped from their files."""
         reason = self.missing(data_dir)
         if reason is not None:
             raise InputError(f"data set of your own: {reason}")
         return {split: self._read(self.folder(data_dir), split) for split in SPLITS}
 
     def _read(self, folder: Path, split: Split) -> Samples:
-        """Map the samples of one split from the files in `folder`."""
         target = _map_file(folder / f"{split}_target.npy")
         if self.form == "spikes":
             trains = [_map_file(folder / f"{split}_{part}.npy") for part in TRAINS]

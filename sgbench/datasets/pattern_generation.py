@@ -48,7 +48,6 @@ class PatternGeneration(Generated, entry="pattern_generation"):
         super().__init__(samples=[1, 1, 1], seed=seed)
 
     def outputs(self) -> int:
-        """Return the number of target curves."""
         return self.curves
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

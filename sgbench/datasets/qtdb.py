@@ -60,7 +60,6 @@ class Qtdb(DataSet, entry="qtdb"):
         self.sha256: str | None = self.published_sha256() or self.published.get(unlabelled)
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe the first missing file and how to get it; return None if none is missing."""
         return problem_of(lambda: [find(name, [data_dir / self.folder], self.remedy) for name in FILES])
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

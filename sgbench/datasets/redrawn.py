@@ -35,7 +35,6 @@ class Redrawn(DataSet):
         self.sha256: str | None = None  # depends on the seed; a protocol states it
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which files of the original data set are missing; return None if none are."""
         return self.original.missing(data_dir)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

@@ -60,11 +60,9 @@ class SMnist(EventFiles, entry="s_mnist"):
 
     @property
     def remedy(self) -> str:
-        """Explain how to get MNIST's four files."""
         return self.images().remedy
 
     def originals(self, root: Path) -> list[str]:
-        """List the names of MNIST's four files in the folder `root`, packed or not."""
         return [find(name, [root], self.remedy).name for name in FILES]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

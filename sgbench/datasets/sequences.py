@@ -58,7 +58,6 @@ class ImageSequence(DataSet):
         return {name: self._cut_into_steps(part) for name, part in self.images.load(data_dir).items()}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe which file of the images is missing and how to get it; return None if none is."""
         return self.images.missing(data_dir)
 
     def verify(self, splits: dict[Split, Samples]) -> str:

@@ -70,7 +70,6 @@ class Shd(EventFiles, entry="shd"):
         return {"validation_speakers": self.validation_speakers}
 
     def originals(self, root: Path) -> list[str]:
-        """List the names of both files in the folder `root`, training before test."""
         return present(root, self.files, self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

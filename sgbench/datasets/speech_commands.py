@@ -52,7 +52,6 @@ class SpeechCommands(Spoken, entry="speech_commands"):
     least: ClassVar[int] = 105_829
 
     def originals(self, root: Path) -> list[str]:
-        """List the files of the two official lists, then the file of every recording, relative to `root`."""
         lists = present(root, LISTS.values(), self.remedy)
         return [*lists, *below(root, "[a-z]*/*.wav", self.remedy, least=self.least)]
 

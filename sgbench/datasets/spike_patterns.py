@@ -50,7 +50,6 @@ class SpikePatterns(Generated, entry="spike_patterns"):
         super().__init__(samples=[count] * 3, seed=seed)
 
     def outputs(self) -> int:
-        """Return the number of output spike trains."""
         return self.trains
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

@@ -107,7 +107,6 @@ class SpokenTwin(Shd, entry="spoken_twin"):
 
     @property
     def remedy(self) -> str:
-        """Name the command that makes the files."""
         option = "" if self.first is None else f" --first {self.first}"
         return f"run: sgbench data make {self.name}{option}"
 

@@ -43,7 +43,6 @@ class Ssc(EventFiles, entry="ssc"):
     by_hand: ClassVar[str] = "or put ssc_train.h5, ssc_valid.h5 and ssc_test.h5 into the folder SSC of the data root"
 
     def originals(self, root: Path) -> list[str]:
-        """List the names of the three files in the folder `root`, one for each split."""
         return present(root, FILES.values(), self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

@@ -43,7 +43,6 @@ class SymbolTask(DrawnBySplit):
         """
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
-        """Draw `count` samples and their classes with `random`."""
         symbols, target = self.sequences(random, count)
         if target.ndim > 1:  # the class of a symbol is that of all of its steps
             target = np.repeat(target, self.symbol_ms, axis=1)

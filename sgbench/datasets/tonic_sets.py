@@ -144,7 +144,6 @@ class Tonic(EventFiles, entry="tonic"):
         return {"name": self.chosen, "classes": self.n_classes}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Describe that tonic or its files are missing and how to get them; return None if nothing is."""
         return MISSING if importlib.util.find_spec("tonic") is None else super().missing(data_dir)
 
     @property
@@ -163,7 +162,6 @@ class Tonic(EventFiles, entry="tonic"):
         return super().load(data_dir)
 
     def originals(self, root: Path) -> list[str]:
-        """List all files in tonic's folder for this data set, relative to `root`."""
         return below(root, f"{self.chosen}/**/*", self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
@@ -202,7 +200,6 @@ class Tonic(EventFiles, entry="tonic"):
         return numbers.astype(np.int64)
 
     def _read(self, part: Any, labels: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[Recording]:
-        """Yield the samples at these positions in a part of tonic's data; labels: of all samples of the part."""
         for position in positions.tolist():
             events = part[position][0]
             name = f"tonic's {self.chosen}, sample {position}"

@@ -121,7 +121,6 @@ def explodes(layer: LayerDiagnosis, attached: Collection[str] = ()) -> bool:
 
 
 def _is_judged_by_passing_steps(layer: LayerDiagnosis, attached: Collection[str]) -> bool:
-    """Return whether a layer's passing steps are known and its reset, not among `attached`, is detached."""
     return layer.passing_steps is not None and layer.name not in attached
 
 
@@ -138,7 +137,6 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
 
 
 def advise(diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()) -> Iterator[str]:
-    """Yield the advice for a run, one sentence for each problem, or one sentence if no problem is found."""
     problems = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
     yield from problems
     yield from _of_agreement(diagnosis)
@@ -182,7 +180,6 @@ def advise_modules(diagnosis: Diagnosis, facts: ModuleFacts) -> Iterator[str]:
 
 
 def _named(layers: Sequence[LayerDiagnosis], names: Collection[str], text: str) -> str:
-    """Write a sentence on several layers: the name of the first, the others behind it, and the text."""
     first, *others = [layer.name for layer in layers if layer.name in names]
     likewise = f" (likewise {', '.join(others)})" if others else ""
     return f"{first}{likewise}: {text}"
@@ -196,7 +193,6 @@ def _sentences(
     last: LayerDiagnosis | None = None,
     unheard: Collection[str] = (),
 ) -> Iterator[str]:
-    """Yield one sentence for each kind of problem: the layers with it, its description and its remedy."""
     if not layers:
         return
     end = last or layers[-1]

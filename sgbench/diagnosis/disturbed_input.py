@@ -120,7 +120,6 @@ def make_reversal(severity: float, generator: torch.Generator, dt_s: float) -> B
 
 
 def make_longer_steps(severity: float, generator: torch.Generator, dt_s: float) -> BatchChange:
-    """Make a change that sums the input over `severity` steps into one longer step; it refuses targets of steps."""
     factor = int(severity)
 
     def coarsen(batch: Batch) -> Batch:

@@ -72,7 +72,6 @@ def _compare_network(seed: int, make_surrogate: Callable[[], Surrogate], noise_s
 
 
 def tiny_network(seed: int, make_surrogate: Callable[[], Surrogate]) -> tuple[Chain, Batch]:
-    """Draw the tiny network of a seed, and a batch of one with its input and target spikes."""
     drawn: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "dtype": torch.float64}
     x = (torch.rand(STEPS, INPUTS, **drawn) < 0.5).double()  # noqa: PLR2004 - half of them
     into = torch.randn(HIDDEN, INPUTS, **drawn) * 1.2

@@ -122,7 +122,6 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
 
 
 def _steep_resets(network: Network) -> Iterator[str]:
-    """Yield a sentence if the gradient passes through the resets of neurons whose surrogate is high."""
     high = {}
     for layer in network.layers:
         surrogate, threshold = (getattr(layer.neuron, name, None) for name in ("surrogate", "threshold"))
@@ -176,7 +175,6 @@ def _reasons(fields: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
 
 
 def _layer(traced: Sequence[TracedBatch], index: int, panels: Sequence[str]) -> LayerDiagnosis:
-    """Diagnose the layer at an index by the panels "flow" and "activity", if they are among `panels`."""
     traces: list[LayerTrace] = [traced_batch.layers[index] for traced_batch in traced]
     lengths = [traced_batch.lengths for traced_batch in traced]
     values: dict[str, Any] = {}

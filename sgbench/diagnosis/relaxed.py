@@ -35,7 +35,6 @@ class GivenSpikes:
         return False
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the given spikes of the next step."""
         return next(self.steps).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:

@@ -199,7 +199,6 @@ def area(points: Sequence[Point]) -> float | None:
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of disturbances, and return them without repeats."""
     for name in names:
         if name not in DISTURBANCES:
             raise InputError(f"--what {name}: {suggest(name, tuple(DISTURBANCES))}")

@@ -35,7 +35,6 @@ class Estimated(NamedTuple):
         return torch.stack([half[layer] for half in self.halves]).mean(0)
 
     def self_agreement(self, layer: str) -> float | None:
-        """Compute the cosine between both halves' estimates of one layer; None where one of them is zero."""
         return compare(*(half[layer] for half in self.halves))[0].get("cosine")
 
 
@@ -80,7 +79,6 @@ def estimated_gradients(
 
 
 def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective) -> Gradients:
-    """Estimate the gradient of the expected loss by one pass of REINFORCE over a batch."""
     network.zero_grad()
     for _ in rule.gradients(network, batch, objective):
         pass
@@ -118,7 +116,6 @@ def estimated(
 
 
 def _too_noisy(line: Agreement, cosine: float) -> Agreement:
-    """Replace the values of a comparison by the reason that they are too noisy, with the cosine of both halves."""
     reason = f"the estimate is too noisy: its two halves of {DRAWS // 2} draws have a cosine of {cosine:.2f}"
     return line.model_copy(update={**dict.fromkeys(MEASURES), "reasons": dict.fromkeys(MEASURES, reason)})
 

@@ -32,11 +32,9 @@ class ShownDiagnosis(ShownTable, Diagnosis):
         return isinstance(other, Diagnosis) and self.model_dump() == other.model_dump()
 
     def table(self) -> Table:
-        """Make the table of the layers."""
         return plain_table("Diagnosis", self._cells(), text_columns=1)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return the outlook and the advice."""
         outlook = self.outlook or self.reasons["outlook"]
         return (ABOUT_COLUMNS, f"outlook: {outlook}", *(f"- {sentence}" for sentence in self.advice))
 

@@ -42,7 +42,6 @@ class SharedMask(Dropout):
             raise InputError("dropout.rate=1: nothing would be left; a rate below 1 is needed")
 
     def make(self) -> SharedOverTime:
-        """Make the mask of one layer's input, shared by all time steps."""
         return SharedOverTime(self.rate)
 
 

@@ -227,7 +227,6 @@ def stable_order(key: Tensor) -> Tensor:
 
 
 def _smallest_integer_type(steps: int) -> torch.dtype:
-    """Return uint8, int16 or int64: the smallest that holds steps - 1."""
     fitting = (dtype for dtype in (torch.uint8, torch.int16) if steps - 1 <= torch.iinfo(dtype).max)
     return next(fitting, torch.int64)
 

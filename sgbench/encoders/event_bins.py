@@ -71,7 +71,6 @@ class EventBins(Encoder):
         return bin_spikes(values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count")
 
     def channels(self, n_inputs: int) -> int:
-        """Return the number M of inputs to which `n_inputs` channels are pooled."""
         pooled = self.image_of(self.camera)
         return -(-n_inputs // self.pool) if pooled is None else math.prod(pooled)
 

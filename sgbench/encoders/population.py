@@ -57,5 +57,4 @@ class Population(Encoder):
         return packed(step, response >= self.cutoff, self.steps, values.dtype)
 
     def channels(self, n_inputs: int) -> int:
-        """Return N K, K channels for each of N values."""
         return n_inputs * self.neurons

@@ -56,5 +56,4 @@ class SpikeTime(Encoder):
         return packed(step, torch.ones_like(step, dtype=torch.bool), self.steps, values.dtype)
 
     def channels(self, n_inputs: int) -> int:
-        """Return N channels for N inputs, and one more with a bias channel."""
         return n_inputs + (self.bias_s is not None)

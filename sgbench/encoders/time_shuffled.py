@@ -63,7 +63,6 @@ class TimeShuffled(Encoder):
     def _shuffled_steps(
         self, step: Tensor, channel: Tensor, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
-        """Return the shuffled step of each spike of one sample; size: (its valid steps, number of channels)."""
         if self.order == "together":
             return torch.randperm(size[0], generator=generator)[step]
         return torch.rand(size, generator=generator).argsort(0)[step, channel]

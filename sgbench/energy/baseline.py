@@ -47,7 +47,6 @@ def matched_ann(counts: OpCounts, *, weight_bits: int | None = None, passes: Pas
 
 
 def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *, last: bool) -> LayerCounts:
-    """Compute the counts of a layer of the matched ANN in `runs` runs; bits: of a weight, None for the layer's."""
     groups = tuple(_group(group, layer, counts, runs, bits) for group in layer.synapses)
     units = layer.neurons * runs
     biases = units if layer.bias_additions.total else 0
@@ -76,7 +75,6 @@ def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *,
 
 
 def _group(group: SynapseCounts, layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None) -> SynapseCounts:
-    """Compute the counts of a group of the matched ANN's connections in `runs` runs; bits: None for the group's."""
     synapses = synapse_count(group, counts.steps)
     if synapses is None:
         raise InputError(f"{group.source} to {layer.name}: {group.dense.reason}; no network to match")

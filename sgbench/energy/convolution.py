@@ -56,7 +56,6 @@ class Fan:
 
     @staticmethod
     def among(layer: ConvLayer) -> Fan | None:
-        """Return the fan of a layer's recurrent convolution; None if it has none."""
         if layer.recurrent is None or layer.recurrence != "convolution":
             return None
         return Fan(layer.recurrent, layer.image_out, stride=1, currents=layer.neuron.currents)

@@ -53,7 +53,6 @@ class OperationCounter:
         self.received = network.received  # returns each layer's input, given the network's and all spikes
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
-        """Count the operations of one batch."""
         valid = within(batch.lengths, batch.x.shape[0])
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
@@ -89,7 +88,6 @@ class OperationCounter:
         )
 
     def _layer(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
-        """Build the counts of one layer from its totals over all samples; source, kind: of its input."""
         neurons = layer.neurons
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
@@ -122,7 +120,6 @@ class OperationCounter:
         )
 
     def _groups(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> Iterator[SynapseCounts]:
-        """Yield the counts of a layer's connections from its source (of this kind), then of recurrent ones."""
         wiring, per_step = self._feed_forward(layer)
         bits = getattr(layer, "weight_bits", None) or self.bits
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps multiplies a spike in each
@@ -135,7 +132,6 @@ class OperationCounter:
             yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights, bits)
 
     def _feed_forward(self, layer: Counted) -> tuple[Wiring, int]:
-        """Return the wiring of a layer's feed-forward connections, and the operations of all of them in a step."""
         if isinstance(layer, ConvLayer):
             return "convolution", self.fans[layer].into.total
         if isinstance(layer, PopulationLayer):
@@ -178,7 +174,6 @@ class _EventCache:
         self.counted: list[tuple[Signal, Came]] = []
 
     def of(self, signal: Signal) -> Came:
-        """Return the event counts of a signal, counted on the first call with it."""
         for known, came in self.counted:
             if known is signal:
                 return came

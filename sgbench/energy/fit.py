@@ -57,7 +57,6 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> C
 
 
 def _unsupported(counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]) -> Iterator[str]:
-    """Yield a line for each neuron, input, fan-in and operation of a network that the chip does not support."""
     for role, name in neurons.items():
         if chip.neurons is not None and name.split("/")[0] not in chip.neurons:
             supported = ", ".join(chip.neurons) or "none of the catalogue's"
@@ -78,7 +77,6 @@ def _unsupported(counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: di
 
 
 def _changes(counts: OpCounts, chip: Chip) -> Iterator[str]:
-    """Yield a line for each change that the network needs to run on the chip: quantised weights."""
     widest = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
     if chip.weight_bits is not None and widest > chip.weight_bits:
         yield f"weights of {widest} bits have to be quantised to {chip.weight_bits}"

@@ -62,19 +62,16 @@ def footprint(counts: OpCounts) -> Footprint:
 
 
 def _weights(counts: OpCounts) -> Iterator[int | None]:
-    """Yield the number of stored weights of each group of connections, then that of biases; None for unknown."""
     for layer in counts.layers:
         yield from (stored_weights(group, counts.steps) for group in layer.synapses)
     yield _biases(counts)
 
 
 def _biases(counts: OpCounts) -> int:
-    """Return the number of biases: additions of biases divided by steps."""
     return sum((layer.bias_additions.total or 0) // counts.steps for layer in counts.layers)
 
 
 def _state_words(counts: OpCounts) -> Iterator[float]:
-    """Yield the number of state variables of each layer: those that a neuron reads in an update, of all neurons."""
     for layer in counts.layers:
         updates = layer.neuron_updates.total
         if layer.state_reads.total is not None and updates:
@@ -82,7 +79,6 @@ def _state_words(counts: OpCounts) -> Iterator[float]:
 
 
 def _sum(numbers: Iterator[int | None]) -> int | None:
-    """Sum numbers; None if one is None."""
     known = list(numbers)
     return None if None in known else sum(number or 0 for number in known)
 

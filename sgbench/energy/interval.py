@@ -20,19 +20,15 @@ class BoundedValue:
     high: float
 
     def times(self, factor: float) -> BoundedValue:
-        """Multiply value and bounds by one factor from 0 on."""
         return BoundedValue(self.value * factor, self.low * factor, self.high * factor)
 
     def over(self, divisor: float) -> BoundedValue:
-        """Divide value and bounds by a divisor above 0."""
         return BoundedValue(self.value / divisor, self.low / divisor, self.high / divisor)
 
     def of(self, other: BoundedValue) -> BoundedValue:
-        """Multiply with another bounded value: value by value, low by low, high by high."""
         return BoundedValue(self.value * other.value, self.low * other.low, self.high * other.high)
 
     def plus(self, other: BoundedValue) -> BoundedValue:
-        """Add another bounded value: value to value, low to low, high to high."""
         return BoundedValue(self.value + other.value, self.low + other.low, self.high + other.high)
 
     def holds(self, value: float) -> bool:
@@ -46,7 +42,6 @@ def exactly(value: float) -> BoundedValue:
 
 
 def total(parts: Iterable[BoundedValue]) -> BoundedValue:
-    """Sum bounded parts; the bounds are the sums of all low and of all high bounds."""
     summands = list(parts)
     return BoundedValue(
         math.fsum(part.value for part in summands),

@@ -75,7 +75,6 @@ class Tally:
         self.counts["weight_reads"] += additions
 
     def update(self, updates: int, with_input: int, unit: Operations) -> None:
-        """Add the operations of updates of neurons, each of which reads and writes its state."""
         self.counts["neuron_updates"] += updates
         self.counts["neuron_updates_with_input"] += with_input
         self.counts["neuron_multiplications"] += unit.multiplications * updates
@@ -236,7 +235,6 @@ def _elements_along(layer: Any, axis: int, dims: int, size: int, windows: int) -
 
 
 def _activation(layer: nn.Module, _: Received | None, output: Tensor, tally: Tally) -> None:
-    """One or two comparisons a value, and a multiplication for a leaky ReLU; or one evaluation of a function."""
     if isinstance(layer, COMPARING):
         bounds = 2 if isinstance(layer, nn.Hardtanh) else 1  # ReLU6 is a Hardtanh
         tally.counts["neuron_comparisons"] += bounds * output.numel()

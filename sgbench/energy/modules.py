@@ -176,12 +176,10 @@ class ModuleCounter:
         self.inside -= 1
 
     def _mark(self, output: Any, name: str, is_spiking: bool, kind: str = "real") -> None:
-        """Note the origin of all tensors in an output; the first one of a spiking module is binary."""
         for place, value in enumerate(tensors_in(output)):
             self.origin[value] = (name, "binary" if is_spiking and place == 0 else kind)
 
     def _count(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        """Count a known module's call with `inputs`, and note the origin of its outputs."""
         name = self.names[module]
         received = self._received(module, inputs[0])
         first = next(tensors_in(output))
@@ -277,14 +275,12 @@ class _FunctionWatcher(TorchFunctionMode):
         self.counter.origin[output] = (label, kind)
 
     def _label(self, name: str, source: str) -> str:
-        """Return a name for a function's calls, the same in every step: MODULE.FUNCTION(SOURCE)."""
         inside = self.counter.around[-1] if self.counter.around else self.counter.network
         prefix = "" if inside is self.counter.network else f"{self.counter.names[inside]}."
         room = MOST_LETTERS - len(f"{prefix}{name}()")
         return f"{prefix}{name}({source[: max(0, room)]})"[:MOST_LETTERS]
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
-        """Note all sources of an output, and "real" if one of them is real."""
         if origins:
             kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
             source = "+".join(dict.fromkeys(source for source, _ in origins))[:MOST_LETTERS]
@@ -352,7 +348,6 @@ class PlainCounter:
         return counts.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
 
     def _layer(self, layer: LayerCounts) -> LayerCounts:
-        """Return a module's counts with the name and neurons of its layer, each neuron updated in each step."""
         name = layer.name.removesuffix(".l0")  # of a recurrent module's first layer
         neurons = self.neurons[name]
         updates = Count(total=neurons * self.steps)

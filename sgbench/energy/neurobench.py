@@ -44,7 +44,6 @@ def neurobench_metrics(counts: OpCounts, *, parameters: int | None) -> dict[str,
 
 
 def _effective(groups: list[SynapseCounts], operation: str, counts: OpCounts) -> float | None:
-    """Count one kind of synaptic operation per sample; None if one of their weights is 0."""
     chosen = [group for group in groups if group.operation == operation]
     if any(group.zero_weights for group in chosen):
         return None
@@ -52,7 +51,6 @@ def _effective(groups: list[SynapseCounts], operation: str, counts: OpCounts) ->
 
 
 def _total(numbers: list[Count]) -> int | None:
-    """Sum counts; None if one is unknown."""
     totals = [count.total for count in numbers]
     return None if None in totals else sum(total or 0 for total in totals)
 

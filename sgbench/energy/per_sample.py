@@ -37,7 +37,6 @@ class PerSample:
         total[name] += int(of_samples.sum())
 
     def add_squares(self, squares: Counter[str]) -> None:
-        """Add the sum of squares over samples of each count to `squares`, in exact integers."""
         for name in ("synaptic_operations", "spikes_sent"):
             numbers: NDArray[np.int64] = getattr(self, name)
             fits = len(numbers) == 0 or len(numbers) * int(numbers.max()) ** 2 <= MAX_WHOLE  # 64 bits

@@ -8,7 +8,6 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 
 
 def pooled(counts: Sequence[OpCounts]) -> OpCounts:
-    """Sum the operation counts of networks of one shape; per sample, they are the mean over seeds."""
     if not counts:
         raise InputError("no operation counts to pool")
     first = counts[0]
@@ -43,6 +42,5 @@ def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str,
 
 
 def _sum(counts: Sequence[Count]) -> Count:
-    """Sum counts; the sum is unknown, with the same reason, if one is."""
     unknown = next((count for count in counts if count.total is None), None)
     return unknown if unknown is not None else Count(total=sum(count.total or 0 for count in counts))

@@ -81,12 +81,10 @@ class EnergyEstimate:
 
     @property
     def is_part(self) -> bool:
-        """Return whether `priced_nj` is only a part of the dynamic energy."""
         return self.priced_nj is not None and bool(self.missing or self.reasons)
 
     @property
     def whole_nj(self) -> BoundedValue | None:
-        """Return the sum of dynamic and static energy; without a static one the dynamic energy, or None."""
         if self.dynamic_nj is None or self.static_nj is None:
             return self.dynamic_nj
         return self.dynamic_nj.plus(self.static_nj)
@@ -149,7 +147,6 @@ def _operation_in(item: str) -> str:
 
 
 def _ignored_operations(target: EnergyTarget) -> set[str]:
-    """Return the operations that need no price: part of another price, or named as missing by the target."""
     missing = {_operation_in(item) for item in target.missing}
     priced = {*target.priced}
     replaced = {name for name, substitutes in INSTEAD.items() if not priced.isdisjoint(substitutes)}
@@ -157,7 +154,6 @@ def _ignored_operations(target: EnergyTarget) -> set[str]:
 
 
 def _unpriced(operations: Iterable[OperationCount], target: EnergyTarget) -> tuple[str, ...]:
-    """List the needed operations that occur, have no price and are not ignored."""
     accounted = {*target.priced, *_ignored_operations(target)}
     occurring = [
         each.operation
@@ -176,7 +172,6 @@ def _occurring(missing: Iterable[str], operations: tuple[OperationCount, ...]) -
 def _terms(
     operations: tuple[OperationCount, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
-    """Multiply the operations of every layer by their prices."""
     layers = {layer.name: layer for layer in counts.layers}
     prices: dict[str, Price | MemoryPrice] = {item.operation: item for item in target.prices}
     prices |= {name: item for item in target.memories for name in item.operations}
@@ -200,7 +195,6 @@ def _terms(
 
 
 def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
-    """Return the number by which totals are divided: samples, or steps if the target runs once an inference."""
     return counts.steps if target.passes == "once" else counts.samples
 
 
@@ -276,7 +270,6 @@ def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) 
 
 
 def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> dict[str, EnergyTarget]:
-    """Map these names to their energy targets; without names, return all."""
     known = load_targets(config_dirs, everything=True)
     for name in names:
         if name not in known:

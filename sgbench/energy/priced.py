@@ -65,14 +65,12 @@ class PricedNetwork(ShownTable):
         return cls(counts, targets, tuple(estimates), title, left_out)
 
     def __getitem__(self, target: str) -> EnergyEstimate:
-        """Return the estimate on the target of this name."""
         return {estimate.target: estimate for estimate in self.estimates}[target]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """Return the lines of the table and its notes for a terminal."""
         rows = [list(HEAD), *([cell.text for cell in self._row(one)] for one in self._shown)]
         return [*aligned(rows, text_columns=len(HEAD)), *self.table_notes()]
 
@@ -93,7 +91,6 @@ class PricedNetwork(ShownTable):
 
     @property
     def _shown(self) -> list[EnergyEstimate]:
-        """Return the estimates with a dynamic or static energy, which have a row."""
         return [each for each in self.estimates if each.priced_nj is not None or each.static_nj is not None]
 
     def plot(self, path: Path | str) -> Path:
@@ -119,12 +116,10 @@ class PricedNetwork(ShownTable):
 
 
 def _starred(estimate: EnergyEstimate) -> str:
-    """Write the energy of operations with a price, with a star if it is only a part."""
     return joules_interval(estimate.priced_nj) + (" *" if estimate.is_part else "")
 
 
 def _without_price(estimate: EnergyEstimate) -> list[str]:
-    """List the operations that have no price or were not counted; all of neurons together as "neurons"."""
     noted = [item.split(":")[0].strip() for item in (*estimate.missing, *estimate.reasons)]
     names = [name for name in dict.fromkeys(noted) if name in NEEDED]
     if set(OF_NEURONS) <= set(names):

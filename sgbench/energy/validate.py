@@ -46,7 +46,6 @@ class EnergyVerdict:
 
     @property
     def ratio(self) -> float:
-        """Return predicted divided by measured energy."""
         return self.predicted_nj.value / self.measured_nj.value
 
     @property
@@ -80,7 +79,6 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
 
 
 def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: BoundedValue) -> EnergyVerdict:
-    """Compare the predicted energy of one measurement with the measured one."""
     verdict = EnergyVerdict(
         case=name,
         label=point.label,

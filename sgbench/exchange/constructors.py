@@ -77,7 +77,6 @@ def synaptic_readout(neurons: int, *, alpha: Tensor, beta: Tensor) -> SynapticRe
 
 
 def _checked_range(name: str, value: Tensor, neurons: int) -> float | list[float]:
-    """Return the one value of all neurons, or the smallest and the largest, for the neuron's check of its range."""
     flat = value.detach().double().flatten()
     if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
         raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")

@@ -38,7 +38,6 @@ class LayerNumbers:
 
     @property
     def name(self) -> str:
-        """Return the layer's name."""
         return self.layer.name
 
     def scaled(self, gain: Tensor, reader: str) -> LayerNumbers:
@@ -68,13 +67,11 @@ class LayerNumbers:
         return dataclasses.replace(self, recurrent=total, note=note)
 
     def refused(self, reader: str, reason: str) -> InputError:
-        """Return the error that the library `reader` cannot hold this layer; `reason` may end in a remedy."""
         fact, mark, remedy = reason.partition("; ")
         return InputError(f"layer '{self.name}': {fact}, so {reader} cannot hold it{mark}{remedy}")
 
 
 def numbers_of(network: Network, reader: str) -> list[LayerNumbers]:
-    """List the layers of a network as plain numbers."""
     if not isinstance(network, Chain):
         raise InputError(f"{reader}: {type(network).__name__} is no chain of layers, which alone is written")
     return [_numbers(require_steps(layer, reader), reader) for layer in network.layers]
@@ -141,7 +138,6 @@ def _numbers(layer: Layer, reader: str) -> LayerNumbers:
 
 
 def _copy(weight: Tensor) -> Tensor:
-    """Copy weights to the CPU, without their gradient."""
     return weight.detach().cpu().contiguous().clone()
 
 

@@ -126,7 +126,6 @@ def _docstring(library: Library, about: Sequence[str]) -> str:
 
 
 def _weights(numbers: LayerNumbers, store: CodeTensors) -> str:
-    """Write the code of a layer's weights with its pooling, and store the weights."""
     key, layer, (rows, inputs) = f"{numbers.name}.weights", numbers.layer, numbers.weight.shape[:2]
     bias = "" if numbers.bias is not None else ", bias=False"
     if not isinstance(layer, ConvLayer):
@@ -144,7 +143,6 @@ def _weights(numbers: LayerNumbers, store: CodeTensors) -> str:
 
 
 def _recurrent_weights(numbers: LayerNumbers, store: CodeTensors) -> str:
-    """Write the code of a layer's recurrent weights, and store them."""
     weights, layer = numbers.recurrent, numbers.layer
     if weights is None:
         raise AssertionError("called only for layers with recurrent weights")
@@ -168,7 +166,6 @@ def _store(store: CodeTensors, key: str, numbers: LayerNumbers) -> None:
 
 
 def _images(shape: Image, *modules: str) -> str:
-    """Write modules that take images of a shape, as the code's class `Images`."""
     return f"Images({tuple(shape)}, {', '.join(modules)})"
 
 

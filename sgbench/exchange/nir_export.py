@@ -93,7 +93,6 @@ def reader_warnings(graph: Any) -> list[str]:
 def _layer_graph(
     layer: Layer, shape: tuple[int, ...], dt_s: float, step: str, *, unit_resistance: bool
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Make the nodes of one layer, from its weights to its neurons, and the edges between them."""
     weights, neurons, recurrent = (f"{layer.name}.{part}" for part in ("weights", "neurons", "recurrent"))
     nodes: dict[str, Any] = {weights: _product(layer)}
     edges = []
@@ -173,7 +172,6 @@ def _product(layer: Layer) -> Any:
 
 
 def _recurrence(layer: Layer) -> Any:
-    """Make the node of a layer's recurrent weights."""
     nir = nir_module()
     weight = _array(layer.recurrent)  # type: ignore[arg-type]
     if layer.recurrence == "one_to_one":
@@ -246,7 +244,6 @@ def _require_leaks(layer: Layer, *decays: Numbers) -> None:
 
 
 def _nir_coefficients(layer: Layer) -> LinearSpec:
-    """Return the coefficients of a layer's neurons; raise an `InputError` if NIR has no such neurons."""
     spec = require_linear(layer, "NIR")
     if spec.surrogate is not None and spec.reset != "zero":
         raise InputError(

@@ -101,7 +101,6 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 
 def _successors(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
-    """List the successors of a node, without recurrent weights."""
     successors = [b for a, b in edges if a == here]
     missing = [name for name in successors if name not in nodes]
     if missing:
@@ -122,7 +121,6 @@ def _only(names: list[str], here: str) -> str:
 
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
-    """Return the node of the recurrent weights of neurons; None without any."""
     recurrent = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
     if len(recurrent) > 1:
         raise InputError(f"node '{neurons}': has {len(recurrent)} recurrent connections; one is known here")
@@ -198,7 +196,6 @@ class _Clock(NamedTuple):
 
 
 def _layer(name: str, source: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock) -> DenseLayer | ConvLayer:
-    """Build a layer with the weights of a graph's layer, times the gain of its neurons."""
     neuron, gain = _neurons(source.node, make_surrogate, clock)
     product, recurrent = source.product, source.recurrent
     bias = _total_bias(product, recurrent)
@@ -222,7 +219,6 @@ def _layer(name: str, source: GraphLayer, make_surrogate: MakeSurrogate, clock: 
 
 
 def _recurrent_weights(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, row_gain: Tensor) -> nn.Parameter:
-    """Return the weights of a recurrent node, times the gain of each neuron or of each row of weights."""
     if hasattr(recurrent, "scale"):
         scale = np.broadcast_to(np.reshape(recurrent.scale, -1), (layer.neurons,))
         return _times(scale, gain)
@@ -304,7 +300,6 @@ def _check_convolution(product: Any, *, stride: int) -> None:
 
 
 def _total_bias(product: Any, recurrent: Any | None) -> np.ndarray | None:
-    """Add the biases of the nodes of weights and recurrent weights; None if they have none other than 0."""
     biases = [getattr(weights, "bias", None) for weights in (product, recurrent)]
     nonzero = [np.asarray(bias) for bias in biases if bias is not None and np.any(bias != 0)]
     return sum(nonzero[1:], nonzero[0]) if nonzero else None

@@ -113,7 +113,6 @@ def _layer(
     *,
     reset_delay: bool,
 ) -> DenseLayer | ConvLayer:
-    """Build a layer from a module of weights and one of neurons."""
     weight = _weight(weights)
     recurrent, recurrent_bias = _recurrence(neurons)
     wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX_DIMS else "all_to_all"
@@ -141,7 +140,6 @@ def _layer(
 
 
 def _weight(module: _Module) -> Tensor:
-    """Return the weights of a Linear or Conv2d; raise an `InputError` for another module."""
     weight = module.tensors.get("weight")
     if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX_DIMS, FILTER_DIMS):
         names = ", ".join(module.tensors)
@@ -150,7 +148,6 @@ def _weight(module: _Module) -> Tensor:
 
 
 def _recurrence(module: _Module) -> tuple[Tensor | None, Tensor | None]:
-    """Return a module's recurrent weights, and their bias, which snnTorch adds in every step; None for none."""
     tensors = module.tensors
     one_to_one = tensors.get("recurrent.V", tensors.get("V"))
     weights = tensors.get("recurrent.weight") if one_to_one is None else one_to_one
@@ -166,7 +163,6 @@ def _neurons(
     *,
     reset_delay: bool,
 ) -> Neuron:
-    """Make leaky or synaptic neurons with the module's parameters."""
     tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
 
     def parameter(key: str) -> Tensor:
@@ -187,7 +183,6 @@ def _neurons(
 
 
 def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
-    """Return the reset of a module's neurons; raise an `InputError` for neurons without a counterpart here."""
     tensors = module.tensors
     unknown = [key for key in tensors if key not in NEURON_KEYS and not key.startswith("recurrent.")]
     if unknown or not {"beta", "threshold", "reset_mechanism_val"} <= tensors.keys():
@@ -237,7 +232,6 @@ def _convolution(
 
 
 def _recurrent_weights(module: _Module, weights: Tensor, layer: DenseLayer | ConvLayer) -> Tensor:
-    """Return recurrent weights in the layer's shape; raise an `InputError` if they do not fit."""
     if layer.recurrence == "one_to_one":
         if weights.numel() not in (1, layer.neurons):
             raise InputError(f"module '{module.name}': {weights.numel()} weights among {layer.neurons} neurons")

@@ -155,7 +155,6 @@ class WholeLayer:
 
 
 def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
-    """Multiply integers by a decay with `decay_bits` fractional bits, and round as the precision says."""
     product = value * decay
     if precision.rounds_to_zero:
         return np.sign(product) * (np.abs(product) >> precision.decay_bits)
@@ -242,7 +241,6 @@ def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
 
 
 def _units(numbers: LayerNumbers, acting: Tensor, name: str, reader: str) -> tuple[Whole, int]:
-    """Return weights as integers, and the exponent of their unit, which is a power of 2."""
     quantised = getattr(numbers.layer, "parametrizations", {})
     if name not in quantised:
         raise numbers.refused(reader, "its weights have all bits; train with weights=int8, int4 or ternary")

@@ -29,7 +29,6 @@ class Bernoulli(Chance):
     escapes: ClassVar[bool] = True
 
     def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the probability of a spike, F(u)."""
         return surrogate.escape_probability(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

@@ -20,11 +20,9 @@ class Chance(Firing):
         """Compute the probability of a spike, from the potential minus the threshold u; of the shape of u."""
 
     def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the log probability of drawn spikes, 0 or 1, elementwise at u and differentiable in u."""
         fires = self.probability(u, surrogate)
         of_drawn = torch.where(spikes > 0, fires, 1 - fires)
         return of_drawn.clamp_min(torch.finfo(u.dtype).tiny).log()
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Draw 0 or 1 for each neuron, with its `probability` of a spike at u."""
         return (surrogate.uniform(u) < self.probability(u, surrogate)).to(u.dtype)

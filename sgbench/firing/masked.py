@@ -55,9 +55,7 @@ class Masked(Firing):
         return torch.where(surrogate.uniform(u) < self.share, surrogate.escape_probability(u), spikes)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the surrogate's slope, or the derivative of F if all neurons send F(u)."""
         return curve_slope(u, surrogate) if self.share == 1 else surrogate.derivative(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute F(u), from which a learned steepness gets its gradient."""
         return surrogate.escape_probability(u)

@@ -45,7 +45,6 @@ class Soft(Firing):
         return surrogate.escape_probability(u)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the derivative of F at u."""
         return curve_slope(u, surrogate)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

@@ -19,5 +19,4 @@ class Step(Firing):
         """Leave the surrogate as it is, since it fires by a step already."""
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the surrogate's own spikes at u, the potential minus the threshold."""
         return surrogate.fire(u)

@@ -40,7 +40,6 @@ class BoundedGradient(ConditionedInit):
         super().__init__("bounded_gradient", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Set the surrogate's peak to the largest with which no gradient grows from step to step."""
         if isinstance(neuron.surrogate, Surrogate):
             height = PotentialStep.of(self.entry, layer, neuron).height_of_bound()
             neuron.surrogate.reshape(height=height / (neuron.surrogate.peak or 1.0))

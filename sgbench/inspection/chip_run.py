@@ -39,7 +39,6 @@ class WholeAgreement:
 
 
 def find_chip(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
-    """Return the energy target of a chip by name."""
     (target,) = chosen_targets([name], config_dirs).values()
     if target.chip is None:
         raise InputError(
@@ -49,7 +48,6 @@ def find_chip(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
 
 
 def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
-    """Fit the network of a finished run to a chip; return which cores its layers take."""
     record = run.record
     if record is None or record.counts is None:
         raise InputError(f"{run.name}: has no operation counts; name a run that finished")
@@ -83,7 +81,6 @@ def precision_of(chip: Chip) -> Precision | None:
 def compare_with_simulation(
     run: StoredRun, layers: Sequence[WholeLayer], precision: Precision = FINE
 ) -> WholeAgreement:
-    """Run the integer version of a network and its simulation on the validation split, and compare them."""
     parts = run.parts
     prepare_pass(run, "validation", 0)
     parts.data.setup()

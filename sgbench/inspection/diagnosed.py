@@ -245,7 +245,6 @@ def loss_of_weights(run: StoredRun, weights: str, batches: int) -> WeightLoss:
 
 
 def _load_weights(run: StoredRun, weights: str) -> None:
-    """Load the "initial" or "selected" weights into the network of a run, and prepare it for a training pass."""
     if weights == "selected":
         load_selected(run)
     elif weights != "initial":

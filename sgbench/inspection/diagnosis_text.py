@@ -27,7 +27,6 @@ AGREEMENT_COLUMNS = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
-    """Write a diagnosis as text: a line for each layer, the agreements, and the advice."""
     loss = "not finite" if diagnosis.loss is None else f"{diagnosis.loss:.4g}"
     lines = [
         f"{diagnosis.weights} weights, {diagnosis.samples} samples of {diagnosis.split or 'yours'}, loss {loss}",
@@ -80,7 +79,6 @@ def line_text(line: Sequence[LinePoint]) -> str:
 
 
 def loops_text(loops: Sequence[LoopSamples]) -> str:
-    """Write a table of closed loops: the integral of the gradient, and of its absolute value, around each."""
     rows = []
     for index, samples in enumerate(loops):
         loop = samples.loop
@@ -92,7 +90,6 @@ def loops_text(loops: Sequence[LoopSamples]) -> str:
 
 
 def plane_text(plane: Plane) -> str:
-    """Write how many losses of a plane are not finite, the least with its coordinates (a, b), and the largest."""
     known = [
         (loss, a, b)
         for b, row in zip(plane.second, plane.losses, strict=True)
@@ -110,7 +107,6 @@ def plane_text(plane: Plane) -> str:
 
 
 def widths_text(measures: Sequence[WidthMeasures]) -> str:
-    """Write the statistics for adaptive widths of each layer: means over steps, and the last step's variation."""
     head = ["layer", "spread", "in window", "variation, last step", "variation, mean", "consistency, mean"]
     rows = [
         [
@@ -128,7 +124,6 @@ def widths_text(measures: Sequence[WidthMeasures]) -> str:
 
 
 def _mean(steps: Sequence[float | None]) -> float | None:
-    """Average the known values over steps; None if there is none."""
     known = [value for value in steps if value is not None]
     return sum(known) / len(known) if known else None
 

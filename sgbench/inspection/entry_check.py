@@ -63,7 +63,6 @@ def _copied_texts(entry: catalogue.Entry) -> Iterator[str]:
 
 
 def _support_claims(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
-    """Yield a problem if the file's `compact_support` contradicts the support of the surrogate."""
     claims_ends, has_ends = (bool(entry.meta.get("compact_support", False)), all(map(math.isfinite, surrogate.support)))
     if claims_ends != has_ends:
         found = f"the slope has {'two has_ends' if has_ends else 'no end'}; set it to {str(has_ends).lower()}"
@@ -109,7 +108,6 @@ def surrogate_problems(surrogate: Surrogate) -> list[str]:
 
 
 def _value_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield problems if forward is no step, backward is not the slope, or the slope overflows or changes dtype."""
     u = torch.linspace(-3, 3, 1201, dtype=torch.float64).requires_grad_()
     spikes = surrogate(u)
     if surrogate.output == "binary" and not torch.equal(spikes.detach(), (u > 0).double()):
@@ -126,7 +124,6 @@ def _value_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield a problem for each of peak, area, width and support that differs from what the slope gives."""
     is_bell = isinstance(surrogate, BellSurrogate)
     if surrogate.peak is not None:
         _, measured = measured_peak(surrogate)
@@ -150,7 +147,6 @@ def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _support_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield problems if the slope is not 0 beyond its support, or is 0 near the threshold on a side without end."""
     unit = unit_of_u(surrogate)
     declared = f"support: declared [{surrogate.support[0]:.3g}, {surrogate.support[1]:.3g}]"
     for edge, sign in zip(surrogate.support, (-1, 1), strict=True):
@@ -168,7 +164,6 @@ def _support_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _primitive_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield a problem if the derivative of the primitive is not the slope, away from kinks."""
     if not surrogate.has_primitive:
         return
     u = torch.linspace(-2, 2, 401, dtype=torch.float64) * (surrogate.fwhm or 1.0)
@@ -186,7 +181,6 @@ def _primitive_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _pickle_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield a problem if the surrogate cannot be pickled, as sweeps need."""
     try:
         pickle.loads(pickle.dumps(surrogate))  # noqa: S301 - written in the same line
     except Exception as error:  # a user's class may raise anything

@@ -145,7 +145,6 @@ class NeuronPicture:
 
 @torch.no_grad()
 def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPicture:
-    """Compute the responses and rates in the picture of a neuron."""
     responses = (response(neuron, step_current(neuron)), response(neuron, spike_train(neuron)))
     is_sequence = isinstance(neuron, SequenceNeuron)
     return NeuronPicture(
@@ -218,7 +217,6 @@ def _draw_states(panel: Axes, states: dict[str, Tensor]) -> None:
 
 
 def _draw_rate(axes: Axes, picture: NeuronPicture) -> None:
-    """Draw the mean output per step over the constant current."""
     style: Any = {"color": VERMILION, "linewidth": 2}
     axes.plot(picture.rate.current, picture.rate.sent, **style)
     axes.set_title("rate by constant current")

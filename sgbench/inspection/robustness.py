@@ -98,7 +98,6 @@ def make_scorer(run: StoredRun) -> Score:
 
 
 def _compare_with_record(run: StoredRun, curves: Sequence[RobustnessCurve]) -> None:
-    """Log a warning if the score without disturbance differs from the record's, as on another machine."""
     scores = None if run.record is None else run.record.validation
     known = [curve for curve in curves if curve.points]
     if scores is None or not known:
@@ -139,7 +138,6 @@ def robustness_figure(measured: Sequence[RobustnessCurve]) -> Figure:
 
 
 def _draw_curve(panel: Axes, curve: RobustnessCurve) -> None:
-    """Draw the mean score at each severity, with a band from the lowest to the highest draw."""
     severities, means, lowest, highest = zip(*curve.points, strict=True)
     positions = range(len(means))
     panel.axhline(means[0], color=SOFT, linewidth=0.9, linestyle="--")

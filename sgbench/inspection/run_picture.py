@@ -154,7 +154,6 @@ def _select_neurons(potentials: Any, spikes: Any) -> Any:
 
 
 def run_figure(picture: RunPicture) -> Figure:
-    """Draw learning curves and rates, and below them a row of spikes and potentials for each sample."""
     rows = 1 + len(picture.samples)
     figure = Figure(figsize=(14.5, 3.9 * rows), layout="constrained")
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
@@ -173,7 +172,6 @@ def run_figure(picture: RunPicture) -> Figure:
 
 
 def _draw_losses(panel: Axes, record: RunRecord) -> None:
-    """Draw the training and validation loss of each epoch."""
     style_of_line: dict[str, Any] = {"marker": "o", "markersize": 3}
     epochs = [line.epoch for line in record.curve]
     panel.plot(epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **style_of_line)
@@ -186,7 +184,6 @@ def _draw_losses(panel: Axes, record: RunRecord) -> None:
 
 
 def _draw_accuracy(panel: Axes, record: RunRecord) -> None:
-    """Draw the validation accuracy of each epoch, or write that the task has no classes."""
     panel.set(xlabel="epoch", ylabel="validation accuracy, %")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     shares = [(line.epoch, line.validation_accuracy) for line in record.curve]
@@ -204,7 +201,6 @@ def _mark_best(panel: Axes, record: RunRecord) -> None:
 
 
 def _draw_rates(panel: Axes, picture: RunPicture) -> None:
-    """Draw each layer's rate by epoch; without these, the other known rates, and why there are none by epoch."""
     record, highest = picture.record, 0.0
     for index, layer in enumerate(picture.rates):
         style_of_line: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "label": layer.name}

@@ -82,7 +82,6 @@ def stored_run(
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read the record of a run in a folder."""
     return read_model(folder / RECORD, RunRecord)
 
 
@@ -94,7 +93,6 @@ def rebuild_run(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> StoredRun:
-    """Rebuild a run on the CPU from its record."""
     method = record.method
     overrides_of_record = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
     spec = compose(
@@ -107,7 +105,6 @@ def rebuild_run(
 
 
 def load_selected(run: StoredRun) -> Network:
-    """Load the selected weights of a finished run into its network."""
     record = run.record
     if record is None or record.status != "finished":
         state = "has not been run" if record is None else "has failed"

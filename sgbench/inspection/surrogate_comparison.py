@@ -36,7 +36,6 @@ def comparison(surrogates: Mapping[str, Surrogate], width: float) -> list[dict[s
 
 
 def _matched_facts(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
-    """Compute the facts of a surrogate scaled to a width and to peak 1; None if it has no width."""
     scale, peak = _scale_to(surrogate, width), curves.peak_of(surrogate)
     if scale is None:
         return None
@@ -51,7 +50,6 @@ def _matched_facts(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
 
 
 def _scale_to(surrogate: Surrogate, width: float) -> float | None:
-    """Compute the factor on u that gives a surrogate a width; None without a width or a finite peak."""
     peak = curves.peak_of(surrogate)
     return width / surrogate.fwhm if surrogate.fwhm and peak and math.isfinite(peak) else None
 
@@ -96,13 +94,11 @@ def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> Com
 
 
 def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> SampledCurve:
-    """Sample the slope of a surrogate between two ends of u; a random one is averaged."""
     u = curves.grid(*ends, surrogate.kinks, POINTS)
     return SampledCurve(u, curves.slope_of(surrogate, u, curves.DRAWS).mean)
 
 
 def _shape(surrogate: Surrogate, width: float) -> SampledCurve | None:
-    """Return the slope scaled to a width and to peak 1; None without a width."""
     scale = _scale_to(surrogate, width)
     if scale is None:
         return None
@@ -130,7 +126,6 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
 
 
 def _line_style(position: int) -> dict[str, Any]:
-    """Return the colour and the dashes of the curve at this position, for matplotlib; late curves are dashed."""
     dashed = position >= len(COLOURS)
     return {"color": COLOURS[position % len(COLOURS)], "linestyle": (0, (4, 1.5)) if dashed else "-", "linewidth": 2.0}
 
@@ -148,7 +143,6 @@ def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[
 
 
 def _draw_matched(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
-    """Draw slopes at one width and peak, with the same line styles; the title names those without a width."""
     for name, shape in picture.shapes.items():
         axes.plot(shape.u, shape.mean, **line_styles[name])
     title = f"shapes at width {picture.width} and peak 1"

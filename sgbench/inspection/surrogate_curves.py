@@ -181,7 +181,6 @@ def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tens
 
 
 def matched_fast_sigmoid(surrogate: Surrogate) -> ReferenceCurve | None:
-    """Build a fast sigmoid of the same peak and, if there is one, the same width; None if the peak is 0."""
     peak, width = peak_of(surrogate), surrogate.fwhm
     if not SMALLEST <= peak <= LARGEST:
         return None

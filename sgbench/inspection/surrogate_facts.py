@@ -66,7 +66,6 @@ def without_infinities(tree: Any) -> Any:
 
 
 def facts_line(surrogate: Surrogate) -> str:
-    """Write peak, area, width and support of a surrogate in one line."""
     width = "no width" if surrogate.fwhm is None else f"width {number_text(surrogate.fwhm)}"
     area = "area undefined" if surrogate.area is None else f"area {number_text(surrogate.area)}"
     peak = "peak undefined" if surrogate.peak is None else f"peak {number_text(surrogate.peak)}"

@@ -67,7 +67,6 @@ class SurrogatePicture:
 
 
 def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> SurrogatePicture:
-    """Compute the curves in the picture of a surrogate."""
     low, high = curves.shown_interval(surrogate)
     u = curves.grid(low, high, surrogate.kinks, points)
     reference = curves.matched_fast_sigmoid(surrogate)
@@ -97,7 +96,6 @@ def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> 
 
 
 def _half_width(surrogate: Surrogate) -> HalfWidth | None:
-    """Return the interval of slopes above half the peak, if it has the width that the surrogate declares."""
     width = surrogate.fwhm
     ends = None if width is None else curves.extent(surrogate, 0.5)
     if width is None or ends is None or abs(ends[1] - ends[0] - width) > SAME_WIDTH * width:
@@ -132,7 +130,6 @@ def surrogate_figure(picture: SurrogatePicture) -> Figure:
 
 
 def _draw_slope(axes: Axes, picture: SurrogatePicture) -> None:
-    """Draw the slope, its reference, and its width at half maximum."""
     slope, reference = picture.slope, picture.reference
     if slope.low is not None and slope.high is not None:
         ends = slope.u.numpy(), slope.low.numpy(), slope.high.numpy()
@@ -156,7 +153,6 @@ def _mark_width(axes: Axes, width: HalfWidth) -> None:
 
 
 def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
-    """Draw the spike, the primitive and its reference; or write that there is no primitive."""
     forward, u = picture.forward, picture.slope.u
     axes.plot(forward.u, forward.mean, label=picture.forward_label, **FORWARD_STYLE)
     axes.set(ylabel="spike, primitive [1]", title="forward and primitive")

@@ -64,7 +64,6 @@ def make_registry(root: Path, *, commit: str, created_utc: str, release: str = "
 
 
 def protocols_of(tree: RecordTree) -> list[str]:
-    """List the protocols of a tree or registry."""
     if tree.layout != "registry":
         return tree.protocols()
     names = sorted(read_registry(tree.root).boards)
@@ -110,7 +109,6 @@ def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[Boa
 
 
 def _ranked(content: BoardContent) -> Iterator[Measured]:
-    """Yield the methods without a notice whose claims, if submitted, were repeated with success."""
     for method in content.measured:
         provenance = content.provenance(method.method_id)
         finished = method.scores.keys() - set(method.failed_seeds)

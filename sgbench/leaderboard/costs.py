@@ -77,7 +77,6 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
 
 
 def _pool(counts: Sequence[OpCounts]) -> OpCounts | None:
-    """Add the counts of several seeds; None without counts, or if their networks differ in shape."""
     try:
         return pooled(counts)
     except InputError:  # no counts, or several shapes

@@ -64,7 +64,6 @@ class ProtocolReference:
 
     @property
     def test_samples(self) -> int:
-        """Return the count of samples of the protocol's test set."""
         if "test" not in self.facts.sizes:
             name = self.method.choices["dataset"]
             raise InputError(
@@ -97,7 +96,6 @@ class References:
         self._entries: Entries | None = None
 
     def of(self, name: str) -> ProtocolReference:
-        """Return the reference of one protocol."""
         if name not in self._known:
             self._entries = self._entries or entries_by_group(self.config_dirs)
             self._known[name] = compose_reference(
@@ -203,7 +201,6 @@ def deviation(
 
 
 def _setting_texts(method: Method, reference: ProtocolReference, known: KnownMethods | None) -> tuple[str, ...]:
-    """Write a method's deviations from its protocol, once for each method if `known` keeps them."""
     if known is None:
         return tuple(deviation.text for deviation in setting_deviations(method, reference))
     return known.once(method, lambda: _setting_texts(method, reference, None))
@@ -233,7 +230,6 @@ class Deviation(NamedTuple):
 
 
 def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
-    """Yield each deviation of a method's settings from its protocol."""
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
@@ -249,7 +245,6 @@ def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator
 
 
 def _group_deviations(group: str, method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
-    """Yield the deviations of a method's entry and parameters in one config group."""
     choice, ours = method.choices[group], reference.method.choices[group]
     free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
     if group not in free and choice != ours:
@@ -336,7 +331,6 @@ def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
 
 
 def _differs(name: str, theirs: Value, ours: Value, *, source: str = "the protocol") -> Iterator[Deviation]:
-    """Yield a deviation if a value of a method is not `ours`, the one that `source` states."""
     if not same(theirs, ours):
         text = canonical(ours)
         override = f"{name}={text}" if len(text) <= SHOWN_CHARS and ours != ABSENT else None

@@ -49,6 +49,5 @@ def _is_closed_number(name: str, parameters: dict[str, Value], expected: dict[st
 
 
 def _is_number(value: Value) -> bool:
-    """Return whether a value is a number or a tuple of numbers; true and false are none."""
     items = value if isinstance(value, tuple) else (value,)
     return all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)

@@ -216,7 +216,6 @@ def _shares_the_rest(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str
 
 
 def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:
-    """Explain why no family ran on every task: which tasks those lack that ran on most."""
     names = {name for methods_by_name in grouped.values() for name in methods_by_name}
     if not names:
         return "there is no method of any task to compare"
@@ -227,7 +226,6 @@ def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) 
 
 
 def _summarise(name: str, scores: Tasks, mean_rank: float | None, settings: tuple[int, ...]) -> FamilySummary:
-    """Compute the interquartile mean of a family's normalised scores, with its bootstrap interval."""
     generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
     low, high = interquartile_interval(scores, generator=generator)
     return FamilySummary(name, interquartile_mean(scores), low, high, scores, mean_rank, settings)

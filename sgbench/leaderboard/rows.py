@@ -73,7 +73,6 @@ class MethodRow:
 
     @property
     def finished(self) -> set[int]:
-        """Return the seeds that did not fail."""
         return self.scores.keys() - set(self.failed_seeds)
 
     @property
@@ -109,7 +108,6 @@ class Board:
         return (*self.rows, *self.claimed, *self.baselines)
 
     def parts(self) -> Iterator[tuple[Part, MethodRow]]:
-        """Yield each row behind the part of the board that it is in: ranked, claimed, baseline or retired."""
         parts: dict[Part, tuple[MethodRow, ...]] = {
             "ranked": self.rows,
             "claimed": self.claimed,
@@ -274,7 +272,6 @@ def _is_retired(row: MethodRow) -> bool:
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
-    """Rank the rows that rest on the same data as most; rows on other data get no rank."""
     unranked = list(rows)
     usual = _usual_data(unranked)
     ranks = places({row.method_id: score.signed(row.scores) for row in unranked if row.data_sha256 == usual})
@@ -292,5 +289,4 @@ def _usual_data(rows: Iterable[MethodRow]) -> tuple[str, ...]:
 
 
 def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
-    """Order rows by their mean, the best first, and those without a rank last."""
     return tuple(sorted(rows, key=lambda row: (row.rank is None, -score.better(row.score.mean), row.method_id)))

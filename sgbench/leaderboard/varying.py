@@ -38,7 +38,6 @@ def _differing(methods: Sequence[Method], group: str) -> set[str]:
 
 
 def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
-    """Return whether a parameter differs between methods; a missing one has its neutral value."""
     neutral = NEUTRAL.get(f"{group}.{key}")
     first, *others = (method.parameters[group].get(key, neutral) for method in methods)
     return any(not same(value, first) for value in others)
@@ -57,7 +56,6 @@ def labels(method: Method, varying: Varying) -> dict[str, str]:
 
 
 def name_of(method: Method, varying: Varying) -> tuple[str, dict[str, str]]:
-    """Return a method's name, which is its surrogate or a baseline's network, and its other labels by group."""
     texts = labels(method, varying)
     if not method.is_baseline:
         return surrogate_call(method.label, method.parameters["surrogate"]), texts
@@ -108,5 +106,4 @@ def _is_neutral(name: str, value: Value) -> bool:
 
 
 def _clip_text(method: Method) -> str:
-    """Write the norm to which a method clips gradients, or "none"."""
     return "none" if method.clip_norm is None else f"{method.clip_norm:.6g}"

@@ -55,7 +55,6 @@ class FirstSpike(Loss):
         return first_times(trajectory) * (-self.dt_s / self.tau_s)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:

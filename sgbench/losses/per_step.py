@@ -34,7 +34,6 @@ class PerStep(Loss):
         return total / trajectory.lengths[:, None].to(total.dtype)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:

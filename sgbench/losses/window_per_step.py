@@ -38,7 +38,6 @@ class WindowPerStep(WindowLoss):
     online: ClassVar[bool] = True
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Compute the mean loss of a batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:

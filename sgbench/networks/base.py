@@ -319,5 +319,4 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
 
 
 def _is_finite(values: Tensor) -> bool:
-    """Return whether all values are finite; a finite sum, which is cheaper, suffices."""
     return math.isfinite(values.sum().item()) or bool(values.isfinite().all())

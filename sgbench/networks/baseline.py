@@ -115,7 +115,6 @@ class Baseline(Network):
         return nn.Sequential(*self.layers)
 
     def runs_on(self) -> Choice:
-        """Return "torch" as the engine, with the reason."""
         return Choice("torch", "a network without spikes is made of torch's own layers")
 
     def unroll(
@@ -176,7 +175,6 @@ class GatedBaseline(Baseline):
         """Build one layer without drawing its weights."""
 
     def first_input(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return the input of every step [T, B, N]."""
         return dense(x)
 
     @classmethod
@@ -322,7 +320,6 @@ def build_undrawn(kind: type[nn.Module], *sizes: int) -> nn.Module:
 
 
 def linear_readout(n_inputs: int, n_outputs: int) -> PlainLayer:
-    """Build the linear readout layer."""
     return PlainLayer("readout", n_outputs, build_undrawn(nn.Linear, n_inputs, n_outputs), nn.Identity())
 
 

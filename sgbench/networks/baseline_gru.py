@@ -33,5 +33,4 @@ class Gru(GatedBaseline):
 
     @staticmethod
     def body(inputs: int, units: int) -> nn.Module:
-        """Build one layer of `torch.nn.GRU`."""
         return build_undrawn(nn.GRU, inputs, units)

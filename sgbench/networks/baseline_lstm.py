@@ -35,5 +35,4 @@ class Lstm(GatedBaseline):
 
     @staticmethod
     def body(inputs: int, units: int) -> nn.Module:
-        """Build one layer of `torch.nn.LSTM`."""
         return build_undrawn(nn.LSTM, inputs, units)

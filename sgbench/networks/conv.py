@@ -94,7 +94,6 @@ class Conv(Chain):
 
 
 def _is_pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
-    """Return for each of `count` hidden layers whether it is pooled."""
     if layers is None:
         return [pooling != "none"] * count
     chosen = require_counts("network.pooled_layers", layers, "a list such as [2, 4]")

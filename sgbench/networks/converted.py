@@ -72,11 +72,9 @@ class Converted(Network):
         return 1
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Raise an `InputError` for every normalisation but "none"."""
         _refuse_unless_neutral("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
-        """Raise an `InputError` for every dropout but "none"."""
         _refuse_unless_neutral("dropout", neutral=dropout.neutral)
 
     def unroll(

@@ -135,7 +135,6 @@ class ConvLayer(Layer):
         return conv2d_weight(spikes, shape, gradient, padding=self.kernel_size // 2)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
-        """Compute the recurrent current from the last spikes s [B, N] and recurrent weights `wires`."""
         if self.recurrence == "one_to_one":
             return s.repeat(1, self.neuron.currents) * wires
         return flat_convolution(s, self.image_out, wires, None, 1)

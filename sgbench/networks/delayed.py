@@ -85,7 +85,6 @@ class DelayedLayer(DenseLayer):
 
     @property
     def fan_out(self) -> int:
-        """Return the number of synapses that one event reaches, times the steps over which each spreads it."""
         return super().fan_out * self.taps
 
     def delays(self) -> Tensor:

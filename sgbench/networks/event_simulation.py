@@ -83,7 +83,6 @@ class _EventSimulation(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_time: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
-        """Compute the gradients by times, jumps and recurrent weights, event by event backward in time."""
         arriving: loops.TimedArrivals = ctx.arriving
         batch, _, neurons = arriving.jumps.shape
         adjoints = loops.Adjoints(*np.zeros((3, batch, neurons)))

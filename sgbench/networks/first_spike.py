@@ -88,7 +88,6 @@ class FirstSpike(SpikeTimes):
         )
 
     def compute_spikes(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
-        """Compute a layer's spikes, at most one per neuron, and the share of samples with none [N]."""
         times = first_spikes(arrivals, ends, self.membrane)
         return sort_spikes(times), times.detach().isinf().double().mean(0)
 
@@ -151,7 +150,6 @@ def _arrival_terms(jumps: Tensor, arrival: Tensor, membrane: Membrane) -> list[T
 
 
 def _crossing_time(sums: Sequence[Tensor], membrane: Membrane) -> tuple[Tensor, Tensor]:
-    """Compute the time at which the potential reaches the threshold, and whether it does."""
     first, second = sums
     theta, tau = membrane.threshold, membrane.tau_syn
     if math.isinf(membrane.tau_mem):

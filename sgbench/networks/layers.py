@@ -292,7 +292,6 @@ class DenseLayer(Layer):
 
     @staticmethod
     def _apply_mask(weight: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the weights with masked ones set to 0; all of them without a mask."""
         return weight if mask is None else weight * mask
 
 

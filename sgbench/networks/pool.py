@@ -58,7 +58,6 @@ class Pool(nn.Module):
 
 
 def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
-    """Return channels, height and width of the input."""
     if image is None and stated is not None:
         return stated
     if image is None:

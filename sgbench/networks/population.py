@@ -41,7 +41,6 @@ class PopulationLayer(Layer):
         self.recurrent: nn.Parameter | None = None
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights; biases are initially 0."""
         init.fill(self.weight, 1, generator, recurrent=False, layer=self)
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

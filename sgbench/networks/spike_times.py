@@ -125,19 +125,15 @@ class SpikeTimes(Network):
         """
 
     def trained_steps(self, steps: int) -> int:
-        """Return 1: training computes each spike once, not each step."""
         return 1
 
     def runs_on(self) -> Choice:
-        """Return "events" as the engine, with the reason."""
         return Choice("events", "spikes between steps go from event to event")
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Raise an `InputError` for every normalisation but "none"."""
         self._refuse_unless_neutral("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
-        """Raise an `InputError` for every dropout but "none"."""
         self._refuse_unless_neutral("dropout", neutral=dropout.neutral)
 
     def _refuse_unless_neutral(self, group: str, *, neutral: bool) -> None:
@@ -172,7 +168,6 @@ class SpikeTimes(Network):
         return self._trajectory(readout, sent, lengths, steps, keep)
 
     def _awakened_weight(self, layer: DenseLayer) -> _AwakenedWeight:
-        """Return a layer's weights in float64, with their gradient changed by `wake` in training."""
         return _AwakenedWeight(layer.weight.double(), self.wake if self.training else 0.0)
 
     def _trajectory(

@@ -88,7 +88,6 @@ class SpikingResnet(Network):
     def _add(
         self, name: str, shape: Image, channels: int, make: MakeNeuron, *, side: int = 3, stride: int = 1
     ) -> ConvLayer:
-        """Append a convolutional layer with kernels of `side` pixels to the network, and return it."""
         layer = ConvLayer(name, shape, channels, make, kernel_size=side, stride=stride, **self._options)  # type: ignore[arg-type]
         self.layers.append(layer)
         return layer
@@ -191,7 +190,6 @@ class SpikingResnet(Network):
 
 
 def _pair_stages(channels: object, blocks: object) -> list[tuple[int, int]]:
-    """Return the numbers of channels and of blocks of each stage, checked."""
     wanted = "a list such as [16, 32], one for each stage,"
     counts = require_counts("network.channels", channels, wanted)
     repeats = require_counts("network.blocks", blocks, wanted)

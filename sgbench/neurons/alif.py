@@ -99,5 +99,4 @@ class Alif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus two products and two sums for a."""
         return self.leaky_operations(multiplications=2, additions=2, state_words=1)

@@ -97,13 +97,11 @@ def with_arguments(docstring: str, names: Sequence[str]) -> str:
 
 
 def _shared_line(name: str) -> str | None:
-    """Return the docstring line of a shared argument; None for any other argument."""
     argument = ARGUMENTS.get(name, LEARNT if name.startswith("learn_") else None)
     return None if argument is None else f"    {name}: {argument.sentence}"
 
 
 def _split_at_arguments(text: str) -> tuple[str, dict[str, str], str]:
-    """Split a docstring into the text before its arguments, each argument's lines by name, and the text after."""
     section = re.search(r"^Args:\n((?: .*\n?)+)", text, re.MULTILINE)
     if section is not None:
         entries = re.split(r"^(?=    \w+:)", section[1], flags=re.MULTILINE)[1:]

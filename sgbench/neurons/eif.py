@@ -70,7 +70,6 @@ class Eif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: four products, their sums, an exponential, two comparisons."""
         return Operations(
             multiplications=4, additions=self.next_potential.additions + 3, comparisons=2, state_words=1, functions=1
         )

@@ -39,7 +39,6 @@ class HiddenReset:
 
 
 def reset_rules(neuron: object) -> Iterator[ResetPotential]:
-    """Yield the reset rules among a neuron's attributes: of its potential, or of a hidden value."""
     for part in vars(neuron).values():
         if isinstance(part, ResetPotential | HiddenReset):
             yield part if isinstance(part, ResetPotential) else part.rule
@@ -64,7 +63,6 @@ def require_below_one(entry: str, threshold: Threshold) -> None:
 
 
 def require_gates(entry: str, surrogate: Surrogate) -> None:
-    """Raise an `InputError` for a surrogate with other spikes than 0 and 1; `entry` names the neuron."""
     if surrogate.output != "binary":
         raise InputError(
             f"neuron={entry}: its gates are open or shut, and the surrogate sends {surrogate.output} spikes; "

@@ -124,7 +124,6 @@ class Sgru(_Gated):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: three products, their sums, a comparison, three functions."""
         return Operations(
             multiplications=3, additions=3 + self.hidden_reset.additions, comparisons=1, state_words=1, functions=3
         )

@@ -64,5 +64,4 @@ class Klif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus the product by k and the rectifier."""
         return self.leaky_operations(multiplications=1, comparisons=1)

@@ -73,10 +73,8 @@ class Lapicque(SpikingNeuron):
         return s, SpikingState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return the equation of the class as coefficients, for engines that do not call `step`."""
         return self.linear_spec(decay=self.decay, input=self.gain)
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: two products, sums of current and reset, one comparison."""
         return Operations(multiplications=2, additions=self.next_potential.additions, comparisons=1, state_words=1)

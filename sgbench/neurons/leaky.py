@@ -58,7 +58,6 @@ class Leaky(SpikingNeuron):
         return s, SpikingState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return the equation of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return self.linear_spec(decay=beta, input=self.input_gain(beta))
 

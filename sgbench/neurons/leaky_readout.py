@@ -48,23 +48,19 @@ class LeakyReadout(Neuron):
         return ReadoutState(u=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: ReadoutState) -> tuple[Tensor, ReadoutState]:
-        """Advance one step: decay the potential and add the current; the output is the potential."""
         beta = self.beta()
         u = beta * state.u + self.input_gain(beta) * current
         return u, ReadoutState(u=u)
 
     def centred(self, state: ReadoutState) -> Tensor:
-        """Return the potential itself: there is no threshold."""
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return the equation of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(surrogate=None, reset="none", detached=True, decay=beta, input=self.input_gain(beta))
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: the products of decay and gain, and one sum."""
         return Operations(
             multiplications=1 + self.input_gain.multiplications, additions=1, comparisons=0, state_words=1
         )

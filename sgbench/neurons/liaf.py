@@ -76,6 +76,5 @@ class Liaf(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus a difference and its activation."""
         rectifies = self.activation == "relu"
         return self.leaky_operations(additions=1, comparisons=int(rectifies), functions=1 - rectifies)

@@ -102,7 +102,6 @@ class Slstm(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: three products, their sums, a comparison, five functions."""
         return Operations(
             multiplications=3, additions=2 + self.hidden_reset.additions, comparisons=1, state_words=2, functions=5
         )

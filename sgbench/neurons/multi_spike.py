@@ -83,5 +83,4 @@ class MultiSpike(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus a product, and n comparisons in all."""
         return self.leaky_operations(multiplications=1, comparisons=self.most - 1)

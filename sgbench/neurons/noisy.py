@@ -69,5 +69,4 @@ class Noisy(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus a product and a sum for the noise."""
         return self.leaky_operations(multiplications=1, additions=1)

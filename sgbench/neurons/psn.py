@@ -62,13 +62,11 @@ class Psn(SequenceNeuron):
         return self.weight
 
     def potential(self, current: Tensor) -> Tensor:
-        """Compute potential minus threshold [T, B, N] of all steps from the currents [T, B, N]."""
         require_steps(self.steps, current)
         return mix_steps(self.matrix(), current) - self.threshold[:, None, None]
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
         return Operations(multiplications=self.steps, additions=self.steps - 1, comparisons=1, state_words=self.steps)
 
 
@@ -137,7 +135,6 @@ class MaskedPsn(Psn):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
         counted = min(self.order, self.steps) if self.share == 1 else self.steps
         return Operations(multiplications=counted, additions=counted - 1, comparisons=1, state_words=counted)
 
@@ -196,7 +193,6 @@ class SlidingPsn(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: a product per step that counts, their sum, and a comparison."""
         return Operations(multiplications=self.order, additions=self.order - 1, comparisons=1, state_words=self.order)
 
 

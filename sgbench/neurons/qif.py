@@ -77,5 +77,4 @@ class Qif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: four products, their sums, three comparisons."""
         return Operations(multiplications=4, additions=self.next_potential.additions + 2, comparisons=3, state_words=1)

@@ -82,5 +82,4 @@ class Refractory(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus a countdown and its comparison."""
         return self.leaky_operations(additions=1, comparisons=1, state_words=1)

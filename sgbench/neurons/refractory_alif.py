@@ -115,5 +115,4 @@ class RefractoryAlif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Alif`, plus a countdown and its comparison."""
         return self.leaky_operations(multiplications=2, additions=3, comparisons=1, state_words=2)

@@ -112,5 +112,4 @@ class SeAdLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `AdLif`, with its own input gain."""
         return self.leaky_operations(multiplications=3, additions=3, state_words=1)

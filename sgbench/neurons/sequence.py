@@ -56,7 +56,6 @@ class SequenceNeuron(Neuron):
         return SequenceState(u=torch.zeros_like(like), s=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Raise an `InputError`: these neurons have no single step."""
         raise InputError(f"{type(self).__name__}: takes all time steps at once and has no single step")
 
     def centred(self, state: SequenceState) -> Tensor:

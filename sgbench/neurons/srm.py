@@ -88,7 +88,6 @@ class Srm(SpikingNeuron):
 
     @property
     def filters_alike(self) -> bool:
-        """Return whether all neurons filter an input alike: detached spikes, and no decay per neuron or learnt."""
         return self.next_potential.detached and not any(
             isinstance(decay(), Tensor) for decay in (self.alpha, self.beta)
         )

@@ -89,5 +89,4 @@ class Synaptic(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus product and sum of the synaptic current."""
         return self.leaky_operations(multiplications=1, additions=1, state_words=1)

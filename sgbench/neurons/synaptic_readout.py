@@ -69,7 +69,6 @@ class SynapticReadout(Neuron):
         return u, SynapticReadoutState(i=i, u=u)
 
     def centred(self, state: SynapticReadoutState) -> Tensor:
-        """Return the potential itself: there is no threshold."""
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
@@ -89,7 +88,6 @@ class SynapticReadout(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: the products of two decays and the gain, and two sums."""
         return Operations(
             multiplications=2 + self.input_gain.multiplications, additions=2, comparisons=0, state_words=2
         )

@@ -63,5 +63,4 @@ class Ternary(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus one comparison more."""
         return self.leaky_operations(comparisons=1)

@@ -46,7 +46,6 @@ class Bntt(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> BnttLayer:
-        """Make the module that normalises one layer's currents, with separate statistics for each time step."""
         return BnttLayer(layer, self.steps, momentum=self.momentum, epsilon=self.epsilon)
 
 

@@ -47,7 +47,6 @@ class EntryList(ShownTable, Sequence[str]):
         return columns(self.rows).rstrip("\n") if self.rows else "nothing"
 
     def table(self) -> Table:
-        """Make the table of the names with their descriptions."""
         width = max(map(len, self.rows), default=1)
         filled = [(*row, *[""] * (width - len(row))) for row in self.rows]
         return plain_table("Names", [("name", *[""] * (width - 1)), *filled], text_columns=width)
@@ -68,14 +67,12 @@ class EntryView(ShownTable):
         return self.text.rstrip("\n")
 
     def table(self) -> Table:
-        """Make the table of the entry's parameters with their defaults."""
         entry = self.entry
         rows = [(f"{entry.group}/{entry.name}", "default")]
         rows += [(key, str(value)) for key, value in entry.parameters.items()]
         return plain_table(entry.name, rows, text_columns=2)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return the entry's description, one line."""
         return (self.entry.line,)
 
 

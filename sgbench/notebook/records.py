@@ -142,7 +142,6 @@ class BoardTable(ShownTable):
         return data_frame(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
 
     def _shown(self) -> tuple[MethodRow, ...]:
-        """Return all rows: ranked ones, then claimed ones and baselines, which have no rank."""
         return (*self.board.rows, *self.board.claimed, *self.board.baselines)
 
 
@@ -248,7 +247,6 @@ def _record_tree(root: Path | str | None, layout: Layout, references: References
 
 
 def _folder_or_default(root: Path | str | None, layout: Layout) -> Path:
-    """Return `root`, or the default folder of the layout if it is None."""
     if root is not None:
         return Path(root)
     return default_runs_dir() if layout == "runs" else LEADERBOARDS

@@ -128,7 +128,6 @@ def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples
 
 
 def _folder(run: RunRecord | str | Path) -> Path:
-    """Return the folder of a run; for a record, its folder in the default runs folder."""
     if isinstance(run, str | Path):
         return Path(run)
     return run_dir(default_runs_dir(), run.protocol, run.method_id, run.seed)

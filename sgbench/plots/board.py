@@ -89,7 +89,6 @@ class BoardPicture:
 
 
 def board_figure(picture: BoardPicture) -> Figure:
-    """Draw a board: one row for each method, with panels of scores, spikes and energies."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -205,7 +204,6 @@ def _draw_spikes(axes: Axes, rows: Sequence[BoardRow]) -> None:
 
 
 def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[EnergyColumn]) -> None:
-    """Draw the energies of each row on each target, with their intervals and a legend of the targets."""
     values: list[float] = []
     for number, target in enumerate(targets):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]

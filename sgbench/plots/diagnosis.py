@@ -59,7 +59,6 @@ def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) ->
 
 
 def _draw_norms(panel: Axes, diagnosis: Diagnosis) -> None:
-    """Draw the norm of each layer's gradient by its currents over steps, without norms of 0."""
     has_norms = False
     for index, layer in enumerate(diagnosis.layers):
         norms = np.asarray(layer.grad_norm_by_step or (), dtype=float)
@@ -96,7 +95,6 @@ def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
-    """Draw the cosine of each layer's gradient with its references, one colour for each reference."""
     lines = [line for line in diagnosis.agreements or () if line.cosine is not None]
     layers = [layer.name for layer in diagnosis.layers]
     references = list(dict.fromkeys(line.reference for line in lines))

@@ -37,7 +37,6 @@ def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
 
 
 def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
-    """Make the chart of a column; significant differences are a series of their own."""
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}  # by whether they are significant
     for row in column.rows:
         value, low, high = row.difference

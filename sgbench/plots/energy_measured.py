@@ -29,7 +29,6 @@ class Prediction:
 
     @property
     def ratio(self) -> Estimate:
-        """Divide the prediction and its ends by the measured value."""
         return Estimate(*(end / self.measured.value for end in self.predicted))
 
 

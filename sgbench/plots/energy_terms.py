@@ -65,7 +65,6 @@ class EnergyBar:
 
     @property
     def total_nj(self) -> float:
-        """Sum the energy of the whole bar."""
         return sum(term.energy_nj for term in self.terms)
 
 
@@ -110,7 +109,6 @@ def _families(bar: EnergyBar) -> list[str]:
 
 
 def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
-    """Build the legend: a patch for each drawn family and for each layer."""
     colours = dict(zip(FAMILIES, FAMILY_COLOURS, strict=True))
     patches = [Patch(facecolor=colours[name], label=name) for name in FAMILIES if name in drawn]
     for index, layer in enumerate(layers):
@@ -121,7 +119,6 @@ def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
 
 
 def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: Sequence[str | None]) -> None:
-    """Draw one target's bar into a row, a piece for each family of operations and layer [% of the bar]."""
     left = 0.0
     style: Any = {"height": 0.72, "edgecolor": "white", "linewidth": 0.6}
     for operations, colour in zip(FAMILIES.values(), FAMILY_COLOURS, strict=True):

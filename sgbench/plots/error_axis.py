@@ -44,7 +44,6 @@ class ErrorAxis:
         return "(scale: log)" if self.is_loss else "(scale: log of the error)"
 
     def shown(self, scores: Any) -> Any:
-        """Clip scores to an error of at least `least`, for drawing."""
         if self.is_loss:
             return np.maximum(scores, self.least)
         return np.clip(scores, 0.0, 100 - self.least)

@@ -94,7 +94,6 @@ def plane_figure(
 
 
 def exact_figure(cosines: Sequence[float], norm_ratios: Sequence[float], *, title: str) -> Figure:
-    """Draw the cosine of a surrogate's gradient with the exact one, and the ratio of their norms, by network."""
     figure = Figure(figsize=(9.0, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for panel, values in ((left, cosines), (right, norm_ratios)):

@@ -133,7 +133,6 @@ def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
 
 
 def _draw_ranks(axes: Axes, ranks: MeanRanks) -> None:
-    """Draw mean ranks, a bar of the critical difference, and bars over groups without significant differences."""
     ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
     critical = ranks.critical_difference
     style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 12, "color": INK}

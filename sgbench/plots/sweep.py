@@ -21,7 +21,6 @@ WHY_VALIDATION = "Validation accuracy on purpose: a choice is made on it, and th
 
 
 def sweep_figure(picture: SweepPicture) -> Figure:
-    """Draw a sweep over width and learning rate as heat maps, over width as curves, and any other as dots."""
     width, rate = picture.width, picture.rate
     is_heat = width is not None and rate is not None
     if picture.what == FAILED and not is_heat:

@@ -26,7 +26,6 @@ def curves_size(picture: SweepPicture, across: SweptAxis) -> tuple[float, float]
 
 
 def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> None:
-    """Draw curves over the axis `across` into a figure of `curves_size`."""
     axes, axis = figure.subplots(), picture.axis
     curves = _curves(picture, across)
     _frame(axes, axis, curves, across)
@@ -49,7 +48,6 @@ def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow
 
 
 def _line_style(position: int) -> dict[str, Any]:
-    """Return matplotlib's options for the curve at a position: a colour, a marker, and dashes."""
     return {
         "color": COLOURS[position % len(COLOURS)],
         "marker": MARKERS[position % len(MARKERS)],
@@ -58,7 +56,6 @@ def _line_style(position: int) -> dict[str, Any]:
 
 
 def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, SweepRow]:
-    """Index rows by the swept number, from small to large."""
     by_number = {float(row.settings[across.key]): row for row in rows}
     return dict(sorted(by_number.items()))
 

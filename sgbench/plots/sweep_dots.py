@@ -52,7 +52,6 @@ def draw_dots(figure: Figure, picture: SweepPicture) -> None:
 
 
 def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None:
-    """Draw the mean with its interval and the seeds below it, or the text "no run yet"."""
     if position % 2 == 0:
         axes.axhspan(position - 0.5, position + 0.5, color=BAND, linewidth=0, zorder=0)
     if row.mean is None:

@@ -115,7 +115,6 @@ def _order(axis: SweptAxis) -> list[str]:
 
 
 def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normalize, *, is_loss: bool) -> None:
-    """Write its score into each cell with a run; `cells` maps (row, column) to the scores."""
     for (line, column), row in cells.items():
         if row.mean is None:
             continue

@@ -74,7 +74,6 @@ class SweepPicture:
 
 
 def other_axes(picture: SweepPicture, taken: Sequence[SweptAxis]) -> list[SweptAxis]:
-    """List the axes of a sweep but those in `taken`."""
     keys = [axis.key for axis in taken]
     return [axis for axis in picture.axes if axis.key not in keys]
 

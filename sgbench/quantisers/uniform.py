@@ -51,7 +51,6 @@ class Uniform(Quantiser):
         self.sharpness = require_number("weights.sharpness", sharpness, low=0, open_low=True)
 
     def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the whole number of units nearest to each weight, and the unit."""
         unit = weight.abs().amax(self.axes(weight), keepdim=True) / (2 ** (self.bits - 1) - 1)
         unit = power_of_two_above(unit) if self.power_of_two else torch.where(unit > 0, unit, 1.0)
         return (weight / unit).round(), unit

@@ -155,7 +155,6 @@ class StudyAnswer(Strict):
     networks: tuple[NetworkAdvice, ...]
 
     def of(self, network: MeasuredNetwork) -> NetworkAdvice:
-        """Return the advice for a network."""
         for advice in self.networks:
             if advice.is_of(network):
                 return advice

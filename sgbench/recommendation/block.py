@@ -40,7 +40,6 @@ class Setting(NamedTuple):
         return (*shape, *bits, *COST_OVERRIDES, f"{COST}={self.activity_cost:g}")
 
     def rounded(self, bits: int | None) -> Setting:
-        """Return the same setting with weights rounded to `bits` bits after training."""
         return self._replace(weights=ROUNDED, bits=bits)
 
 
@@ -70,7 +69,6 @@ def shipped_block() -> Path:
 
 
 def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
-    """Read the stored runs of every task from a folder of shards."""
     shards = sorted(folder.glob(SHARDS))
     if not shards:
         raise InputError(f"{folder}: no stored run is here; install sgbench from its wheel, or run in a checkout")

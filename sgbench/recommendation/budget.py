@@ -74,7 +74,6 @@ def advise_budget(
 
 
 def _advise_on_task(title: str, settings: PricedTask, limit: int | None, budget: Budget) -> TaskAdvice:
-    """Choose a task's setting of at most `limit` bits, and the one with real weights to round after training."""
     fitting = holdable(settings, limit)
     chosen, chosen_real = budget.choose(fitting), budget.choose(real(settings))
     rounded = None
@@ -118,7 +117,6 @@ def rounded_up(energy_nj: float) -> float:
 
 
 def _too_few_bits(limit: int | None) -> str:
-    """Write the error that no measured setting has weights of at most `limit` bits."""
     return f"weights of {limit} bits: no measured network has so few; allow more with --bits"
 
 
@@ -160,6 +158,5 @@ def _advise_own(
 
 
 def _spikes_cost_energy(settings: PricedTask) -> bool:
-    """Return whether a task has a reference in which spikes of neurons need energy."""
     reference = reference_of(settings)
     return reference is not None and reference.moved_nj > 0

@@ -108,7 +108,6 @@ class BudgetAdvice:
 
 
 def lines_of(advice: BudgetAdvice) -> list[str]:
-    """Write sentences on the settings for each task, the result on tasks left out, and the trust in joules."""
     budget = advice.budget
     bits = "any number of bits" if advice.bits is None else f"at most {advice.bits} bits"
     limits = [] if budget.max_nj is None else [f"at most {budget.max_nj:g} nJ an inference"]
@@ -127,7 +126,6 @@ def lines_of(advice: BudgetAdvice) -> list[str]:
 
 
 def _seeds_text(advice: BudgetAdvice) -> str:
-    """Write the least count of seeds that a measured setting has, and whether it allows intervals."""
     seeds = min((setting.test.n for task in advice.tasks for setting in task.measured), default=0)
     return "one seed, so without intervals" if seeds == 1 else f"{seeds} seeds with intervals of 95 %"
 
@@ -145,13 +143,11 @@ def share_text(share: Summary) -> str:
 
 
 def setting_text(priced: PricedSetting) -> str:
-    """Write the overrides of a setting with its test accuracy and energy."""
     overrides = " ".join(priced.setting.overrides)
     return f"{overrides}: {share_text(priced.test)}, {joules_interval(priced.energy_nj)}"
 
 
 def _task_lines(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
-    """Yield lines on the setting for a task, or one on the setting nearest to the budget if none keeps it."""
     if task.chosen is None:
         yield f"{task.title}: nothing fits; {_nearest_text(task, advice)}."
         return
@@ -185,7 +181,6 @@ def _nearest_text(task: TaskAdvice, advice: BudgetAdvice) -> str:
 
 
 def needs_text(priced: PricedSetting) -> str:
-    """Write the energy of a setting; it has none if all its runs failed."""
     return joules(priced.energy_nj.value) if math.isfinite(priced.energy_nj.value) else "no run has a result"
 
 

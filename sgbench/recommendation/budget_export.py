@@ -82,7 +82,6 @@ def figure_of(advice: BudgetAdvice) -> Figure:
 
 
 def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[BudgetPanel]:
-    """Make the panel of each task, by title, from its settings with at most `limit` bits; None: all."""
     fitting = {title: holdable(settings, limit) for title, settings in tasks.items()}
     return [_panel(title, tuple(settings.values()), front(settings), None) for title, settings in fitting.items()]
 

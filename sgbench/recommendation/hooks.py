@@ -46,8 +46,6 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
 
 
 def _record_into(steps: list[SpikesAndPotential]) -> Hook:
-    """Return a hook that appends a layer's spikes and potentials of each step to a list."""
-
     def hook(module: Any, _: object, output: Any) -> None:
         shown = shown_by(module, output)
         if shown is None:

@@ -62,7 +62,6 @@ class CarriedAdvice:
 
     @property
     def share(self) -> float:
-        """Return the mean of the shares."""
         return float(np.mean(self.shares))
 
 
@@ -151,7 +150,6 @@ def leave_one_out(
 
 
 def in_short(target: str, checks: Sequence[LeftOut]) -> str:
-    """Write a few sentences on the advice for tasks left out, compared with rounding after training."""
     if not checks:
         return f"Advice for {target} was held against no other task: too few were measured."
     kept = sum(check.keeps_budget for check in checks)

@@ -127,7 +127,6 @@ def _advise(
 
 
 def _recommend_budget(budget: Budget, run: Path | str | None, config_dirs: Sequence[Path]) -> BudgetAdvice:
-    """Recommend under a budget of energy from the shipped runs, and for a user's own run if its folder is given."""
     own = None if run is None else _counts_of(Path(run))
     return advise_budget(read_block(shipped_block()), budget, own=own, config_dirs=config_dirs)
 

@@ -107,7 +107,6 @@ def shipped_summary() -> Path:
 
 
 def read_summary(path: Path) -> StudySummary:
-    """Read the summary of a study from a file."""
     if not path.is_file():
         raise InputError(f"{path}: no summary of a study; write one with python -m study report")
     return read_model(path, StudySummary)

@@ -58,7 +58,6 @@ def _plain(value: object) -> object:
 
 
 def _printable(value: str) -> str:
-    """Return text without control characters, or raise ValueError."""
     if not value.isprintable():
         raise ValueError("text without control characters is needed")
     return value
@@ -79,7 +78,6 @@ def truth(value: object) -> object:
 
 
 def _utc(value: str) -> str:
-    """Return an ISO 8601 time in UTC, or raise ValueError."""
     try:
         offset = datetime.fromisoformat(value).utcoffset()
     except ValueError:

@@ -47,7 +47,6 @@ def _formula(record: RecordContent) -> Iterator[str]:
 
 
 def _failed(record: RecordContent) -> Iterator[str]:
-    """Yield a line if a failed run has results."""
     results = (
         *("validation", "test", "test_selected", "test_hard", "at_chance", "counts", "learning"),
         *("predictions_sha256", "weights_sha256"),
@@ -87,7 +86,6 @@ def _finished(record: RecordContent) -> Iterator[str]:
 
 
 def _curve(record: RecordContent) -> Iterator[str]:
-    """Yield a line for each contradiction in the training curve, the best epoch and the rates by epoch."""
     if any((line.validation_accuracy is None) != (record.classes is None) for line in record.curve):
         yield "curve: an accuracy is stated exactly when there are classes"
     epochs = [line.epoch for line in record.curve]
@@ -184,7 +182,6 @@ def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
-    """Yield a line if an accuracy in the field `name` is no whole number of the samples or labels of `scores`."""
     if accuracy is not None:
         total, unit = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
         hits = accuracy * total
@@ -193,7 +190,6 @@ def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
 
 
 def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
-    """Yield a line if scores have labels without an accuracy, or more labels than time steps."""
     if scores.accuracy is None:
         yield f"{name}.labels is stated without an accuracy"
     most = scores.samples * record.method.protocol.steps

@@ -33,7 +33,6 @@ class Count(Strict):
 
 
 def _later(feature: str) -> Count:
-    """Return the count, without a number, of a record that is older than a feature."""
     return Count(reason=f"not counted because this record predates {feature}")
 
 

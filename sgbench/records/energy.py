@@ -242,7 +242,6 @@ class EnergyTarget(Strict):
 
     @cached_property
     def priced(self) -> tuple[str, ...]:
-        """Return every operation with a price, those of memories included."""
         memory = (operation for item in self.memories for operation in item.operations)
         return (*(price.operation for price in self.prices), *memory)
 

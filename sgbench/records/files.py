@@ -109,7 +109,6 @@ def read_model(path: Path, model: type[Model]) -> Model:
 
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
-    """Read the bytes of a regular file of at most `limit` bytes that is not a link."""
     try:
         handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
     except ValueError as error:  # a zero byte in a name

@@ -63,7 +63,6 @@ def _identity(record: RunRecord) -> Pairs:
 
 
 def _method(record: RunRecord) -> Pairs:
-    """Yield the choices and settings of the method."""
     for group, name in record.method.choices.items():
         yield f"choice/{group}", name
     for group, parameters in record.method.parameters.items():
@@ -73,7 +72,6 @@ def _method(record: RunRecord) -> Pairs:
 
 
 def _scores(record: RunRecord) -> Pairs:
-    """Yield the scores on validation and test, and each layer's rates."""
     splits: tuple[tuple[str, Scores | None], ...] = (("validation", record.validation), ("test", record.test))
     for split, scores in splits:
         if scores is not None:
@@ -85,7 +83,6 @@ def _scores(record: RunRecord) -> Pairs:
 
 
 def _counts(record: RunRecord) -> Pairs:
-    """Yield spikes and synaptic operations per inference, of each layer and of all together if all are known."""
     counts = record.counts
     if counts is None:
         return

@@ -72,7 +72,6 @@ class RunRecord(RecordContent):
 
     @property
     def scored(self) -> Scored:
-        """Return the results of a finished and tested run, none of which is None."""
         if self.status == "finished" and self.test is None:
             raise SgbenchError(
                 f"run {self.method_id}: settings are chosen with seed {self.seed}, so it has no test scores"

@@ -30,7 +30,6 @@ class ReleasedFile(Strict):
 
     @model_validator(mode="after")
     def _stays_inside(self) -> ReleasedFile:
-        """Raise ValueError for a path with a part such as "..", which leads out of the release."""
         if any(set(part) == {"."} for part in self.path.split("/")):
             raise ValueError(f"{self.path} leads out of the release")
         return self

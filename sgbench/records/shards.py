@@ -35,7 +35,6 @@ def shard_lines(path: Path, data: bytes) -> list[bytes]:
 
 
 def unpacked(path: Path, data: bytes) -> bytes:
-    """Unpack the bytes of an xz file; `path` is for the error."""
     try:
         unpacker = lzma.LZMADecompressor(memlimit=MEMORY_BYTES)
         plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)

@@ -202,7 +202,6 @@ class Protocol(Grown):
 
     @model_validator(mode="after")
     def _seeds_apart(self) -> Protocol:
-        """Raise ValueError if a tuning seed is among the reporting seeds."""
         if set(self.seeds) & set(self.tuning_seeds or ()):
             raise ValueError("tuning_seeds: none of them may be among the seeds, which report")
         return self
@@ -217,7 +216,6 @@ class Protocol(Grown):
     @field_validator("patience", mode="before")
     @classmethod
     def _patience(cls, value: object) -> object:
-        """Raise ValueError for a patience that is neither None nor a whole number."""
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise ValueError("a whole number of epochs or null is needed")
         return value

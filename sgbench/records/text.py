@@ -25,7 +25,6 @@ def _plain(value: str) -> str:
 
 
 def _link(value: str) -> str:
-    """Return an https address, or raise ValueError."""
     if not LINK.fullmatch(value):
         raise ValueError("an address that begins with https:// and a plain host name is needed")
     return value
@@ -37,7 +36,6 @@ def _paper(value: str) -> str:
 
 
 def _contact(value: str) -> str:
-    """Return a mail address or a GitHub name with @, or raise ValueError."""
     if not CONTACT.fullmatch(value):
         raise ValueError("a mail address, or @ and a GitHub name, is needed")
     return value

@@ -49,7 +49,6 @@ class Journal(Strict):
 
     @model_validator(mode="after")
     def _once(self) -> Journal:
-        """Raise ValueError if two settings have the same number in one study."""
         numbers = [(trial.study, trial.number) for trial in self.asked]
         if len(set(numbers)) < len(numbers):
             raise ValueError("asked: a setting stands twice at one place of a study")

@@ -83,7 +83,6 @@ def remove_abandoned_of(path: Path) -> None:
 
 
 def _temporaries(folder: Path) -> Iterator[Path]:
-    """Yield the files and folders below `folder` with temporary names, without looking into such folders."""
     for parent, folders, files in os.walk(folder):
         temporary = [name for name in folders if _is_temporary(name)]
         folders[:] = sorted(set(folders) - set(temporary))

@@ -145,7 +145,6 @@ class ClusterPool:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _report_cost(self, point: int) -> None:
-        """Send a message, under a point, with the processor time of all jobs, their start included."""
         cpu_s = sum(reader.cpu_s for reader in self.readers)
         self.hear(WorkerMessage(point, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time"))
 

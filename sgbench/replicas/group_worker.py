@@ -38,7 +38,6 @@ class SharedBatches:
         self.left_bytes = KEPT_BYTES
 
     def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
-        """Yield the next training batch of each (seed, epoch) that members are at."""
         keys = sorted({(member.spec.seed, member.training.epoch) for member in members})
         streams = [self.data[seed].epoch(epoch) for seed, epoch in keys]
         for batches in zip(*streams, strict=True):
@@ -144,7 +143,6 @@ class GroupWorker:
                 raise
 
     def _report_unstacked(self, lockstep: Lockstep) -> None:
-        """Send a message with the reason why a lockstep's runs are not stacked, once for each reason."""
         reason = lockstep.one_by_one
         if reason is not None and reason not in self.noted:
             self.noted.add(reason)
@@ -199,7 +197,6 @@ class GroupWorker:
             )
 
     def _epoch(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:
-        """Train and validate every member for one epoch; return the locksteps without those that ended."""
         for lockstep in locksteps:
             for member in lockstep.members:
                 member.training.begin_epoch(len(member.training.curve))
@@ -218,7 +215,6 @@ class GroupWorker:
         return self._validate(locksteps, shared)
 
     def _validate(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:
-        """Validate every member after an epoch; return the locksteps without failed and pruned ones."""
         remaining = []
         for lockstep in locksteps:
             failures = lockstep.check_optimizer()
@@ -251,7 +247,6 @@ class GroupWorker:
     def _remove(
         self, lockstep: Lockstep, failures: dict[int, Exception], stopped: Iterable[int] = ()
     ) -> Lockstep | None:
-        """Record the failures, given by row; return the lockstep without these and the `stopped` rows, or None."""
         for row, error in failures.items():
             member = lockstep.members[row]
             self._end(member, lambda member=member, error=error: member.fail(error))
@@ -266,7 +261,6 @@ class GroupWorker:
                 self.snapshots.append((member, snapshot, row, member.training.state_dict()))
 
     def _save(self) -> None:
-        """Write checkpoints of the members that have not ended, from the last snapshots."""
         self.saved_s = time.perf_counter()
         for member, snapshot, row, state in self.snapshots:
             if member.point not in self.ended:
@@ -277,7 +271,6 @@ class GroupWorker:
 
 
 def _progress_message(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessage:
-    """Return the message on how many epochs a point has done, and the best one so far."""
     training = member.training
     selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)
     return WorkerMessage(member.point, kind, epochs=len(training.curve), selected=selected)

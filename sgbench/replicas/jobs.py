@@ -42,11 +42,9 @@ class GroupJob:
 
     @property
     def progress(self) -> Path:
-        """Return the path of the job's progress file."""
         return self.folder / f"{self.name}.json"
 
     def __call__(self) -> None:
-        """Run the group; if a stop is requested, save checkpoints of the last whole epoch and return."""
         self._set_up_process()
         writer = ProgressWriter(self.progress)
         whole = False
@@ -64,7 +62,6 @@ class GroupJob:
         """Do what follows a stop, after all runs are saved; a subclass may have the job queued again."""
 
     def _run(self, writer: ProgressWriter) -> None:
-        """Run the points, or refuse all of them if this machine has other versions of the code."""
         foreign = _differences(self.made_by, Code.here().made_by({}))
         if foreign:
             line = f"{socket.gethostname()} has other versions than the sweep ({foreign}); nothing was run there"

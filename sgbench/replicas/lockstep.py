@@ -220,7 +220,6 @@ def watch_member(member: Replica, evaluation: Evaluation, stop: Callable[[], boo
 
 
 def _until(stop: Callable[[], bool], batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield batches, or raise `Stopped` before the next one if `stop` returns true."""
     for batch in batches:
         if stop():
             raise Stopped

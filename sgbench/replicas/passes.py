@@ -130,5 +130,4 @@ def _is_sparse(batch: Batch) -> bool:
 
 
 def _sum_of_states(states: Sequence[Carry]) -> Tensor:
-    """Return the sum of the layers' last states, not finite if one of them is not, or if the sum overflows."""
     return torch.stack([state.u.sum() + state.w.sum() for state in states]).sum()

@@ -79,7 +79,6 @@ class WorkerPool:
                 running.process.join()
 
     def _start(self, group: PointGroup) -> None:
-        """Start a process that runs a group."""
         points = [(point, self.specs[point]) for point in group.points]
         ours, theirs = multiprocessing.Pipe(duplex=False)
         settings: dict[str, Any] = {

@@ -47,7 +47,6 @@ class RayCluster:
         self.tasks: dict[str, Any] = {}
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Start a task for each job, with at most the memory of the largest machine; return their handles."""
         largest = max((node["Resources"].get("memory", 0) for node in self.ray.nodes()), default=0)
         task = self.ray.remote(num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0)(
             _call
@@ -58,7 +57,6 @@ class RayCluster:
         return handles
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Return how tasks have ended, for those that have, without waiting."""
         open_ = {self.tasks[handle]: handle for handle in handles}
         if not open_:
             return {}

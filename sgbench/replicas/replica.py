@@ -81,7 +81,6 @@ class Replica(Attempt):
         self.show_histograms(self.training.epoch)
 
     def finish(self, evaluation: Evaluation) -> RunRecord:
-        """Score the selected weights on validation, and on test if the run opens it; store and return the record."""
         weights_sha256 = self.save_best_weights()
         began_s = time.perf_counter()
         self._score("validation", evaluation)
@@ -101,7 +100,6 @@ class Replica(Attempt):
             self.training.score(batch)
 
     def is_below(self, thresholds: Sequence[float]) -> bool:
-        """Return whether the best validation score is below the threshold of the last epoch; False without one."""
         epochs, best = len(self.training.curve), self.training.best
         if epochs > len(thresholds):
             return False
@@ -120,7 +118,6 @@ class Replica(Attempt):
         write_atomic(self.folder / PRUNED, to_json(pruned))
 
     def fail(self, error: Exception) -> RunRecord:
-        """Store and return the record of this run's failure."""
         return self.store(self.make_failed_record(error))
 
     def save(self, optimizer: dict[str, torch.Tensor], state: dict[str, Any]) -> None:

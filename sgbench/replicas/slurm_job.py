@@ -13,7 +13,6 @@ class SlurmGroupJob(GroupJob):
     """Runs a group of points; on SLURM's signal before a time-out or a preemption it saves and is queued again."""
 
     def __call__(self) -> None:
-        """Run the group, with handlers for SLURM's signals."""
         preempt = _preemption_signal()
         self.requeue: Any = signal.getsignal(preempt)  # submitit's handler, which queues the job again and exits
         self.received_signal: int | None = None
@@ -30,7 +29,6 @@ class SlurmGroupJob(GroupJob):
         self.stop_requested, self.received_signal = True, number
 
     def stopped(self) -> None:
-        """Queue the job again if SLURM, and not the sweep, has stopped it."""
         preempt = _preemption_signal()
         if self.received_signal == preempt:
             self.requeue(preempt, None)

@@ -132,11 +132,9 @@ class SweepView:
         self.say(f"{self._number()} {self.headline(message.record)}")
 
     def _row_of(self, point: int) -> PointRow:
-        """Return the row of the table in which a point is counted."""
         return self.rows[self.kinds[point]]
 
     def _count(self, point: int, record: RunRecord) -> None:
-        """Count a point that has a record, and take its validation score."""
         row = self._row_of(point)
         is_finished = record.status == "finished"
         row.failed += not is_finished
@@ -146,12 +144,10 @@ class SweepView:
             self._score(point, record.validation.accuracy, record.validation.loss)
 
     def _score(self, point: int, accuracy: float | None, loss: float) -> None:
-        """Set the best validation score of a point; without classes `accuracy` is None."""
         name = self._name(point)
         self.bests[point] = BestSoFar(-loss if accuracy is None else accuracy, accuracy is None, name)
 
     def _best(self, kind: str | None = None) -> BestSoFar | None:
-        """Return the best validation score of one kind of points, or of all; None if there is none."""
         return max((best for point, best in self.bests.items() if kind in (None, self.kinds[point])), default=None)
 
     def _epoch(self, kind: str) -> str:
@@ -164,7 +160,6 @@ class SweepView:
         return f"{epochs} of {max(self.specs[point].method.protocol.epochs for point in under_way)}"
 
     def _name(self, point: int) -> str:
-        """Return the name of a point: its kind, method and seed."""
         spec, kind = self.specs[point], self.kinds[point]
         label = spec.method.label
         return f"{label if kind == label else f'{kind} {label}'} seed {spec.seed}"
@@ -205,7 +200,6 @@ class SweepView:
         return f", {clock(used_s * (1 - share) / share)} left" if share >= KNOWN_FROM else ""
 
     def table(self) -> Table:
-        """Return the table, with a row for each kind of point; running ones first if not all fit."""
         table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("", overflow="ellipsis", no_wrap=True)
         for head in ("done", "running", "failed", "epoch", "best validation"):
@@ -239,7 +233,6 @@ class SweepView:
         return table
 
     def _result(self, name: str, points: Sequence[int]) -> tuple[float, tuple[str, str, str, str]]:
-        """Return the mean validation score of one setting's finished points, and the cells of its row."""
         scores = [self.bests[point] for point in points if point in self.finished and point in self.bests]
         mean = math.fsum(score.rank for score in scores) / len(scores) if scores else -math.inf
         text = _score_text(mean, is_loss=scores[0].is_loss) if scores else "-"
@@ -266,7 +259,6 @@ class SweepView:
             self.redraw(self._text(*shown))
 
     def _text(self, *shown: RenderableType) -> str:
-        """Return the lines printed so far, and below them the given objects, as text."""
         console = Console(file=io.StringIO(), width=NOTEBOOK_WIDTH, force_jupyter=False, color_system=None)
         with console.capture() as captured:
             console.print(*shown)

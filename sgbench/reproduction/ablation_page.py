@@ -22,7 +22,6 @@ def folder_beside(page: Path) -> Path:
 
 
 def ablation_page(result: ReproductionResult) -> str:
-    """Write the page of a reproduction's ablations in Markdown; `result` has their results."""
     reproduction = result.reproduction
     name = reproduction.name
     has_before = any(judged.ours is not None for _, base, _ in result.ablations for judged in base.judged)

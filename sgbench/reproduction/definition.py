@@ -124,7 +124,6 @@ class Reproduction(Strict):
 
     @model_validator(mode="after")
     def _conditions_known(self) -> Reproduction:
-        """Require seeds without repetition, a known calculation, and figures of known conditions."""
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: one is there twice")
         for figure in self.figures:
@@ -168,7 +167,6 @@ class Reproduction(Strict):
         return self
 
     def seeds_of(self, figure: Figure) -> tuple[int, ...]:
-        """Return the seeds over which a figure is averaged: those of all figures, then its own."""
         return (*self.seeds, *figure.more_seeds)
 
     def condition_seeds(self, name: str) -> list[int]:

@@ -147,20 +147,17 @@ def _items(section: str) -> list[str]:
 
 
 def _condition(items: Iterable[str], name: str) -> str | None:
-    """Return a section's item on the condition `name`; None without one."""
     starts = (f"Condition {name}:", f"Condition {name} (`")
     return next((item for item in items if item.startswith(starts)), None)
 
 
 def _commits(items: Iterable[str]) -> list[str]:
-    """List the commits that a section names for its runs, from its items."""
     start = "Runs of commit "
     item = next((item for item in items if item.startswith(start)), start)
     return [commit for commit in item.removeprefix(start).rstrip(".").split(", ") if commit]
 
 
 def _section(result: ReproductionResult) -> list[str]:
-    """Write the lines of the section on a reproduction, in Markdown."""
     reproduction = result.reproduction
     sources = [f"- Source: {source}." for source in reproduction.sources]
     lines = [f"## {reproduction.name}", "", reproduction.line, "", *sources]
@@ -188,7 +185,6 @@ def _section(result: ReproductionResult) -> list[str]:
 
 
 def _effect(before: Judged, after: Judged) -> str:
-    """Write the effect of an ablation on a figure: its value before, if there is one, and after."""
     end = ours(after) if after.note is None else f"no number, {after.note}"
     return f"{after.figure.line} {'' if before.ours is None else f'from {ours(before)} to '}{end}"
 

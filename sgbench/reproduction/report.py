@@ -70,7 +70,6 @@ def _is_rounding(value: float) -> bool:
 
 
 def _digits(value: float, scale: float) -> str:
-    """Write a number with the digits of another, `scale`: four decimals, or a power of ten if that is small."""
     if _is_rounding(scale):
         return f"< {ROUNDING:g}"
     is_small = 0 < abs(scale) < 1e-4  # noqa: PLR2004 - less has no digit among four decimals
@@ -78,7 +77,6 @@ def _digits(value: float, scale: float) -> str:
 
 
 def _minutes(result: ReproductionResult) -> str:
-    """Write the minutes of a reproduction's runs, or "-" for a calculation."""
     return "-" if result.minutes is None else f"{result.minutes:.1f}"
 
 

@@ -30,7 +30,6 @@ class ReproductionRun(Strict):
 
     @property
     def key(self) -> RunKey:
-        """Return the key of the run: method and seed."""
         return self.method, self.seed
 
 

@@ -54,7 +54,6 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
 
 
 def _mean_by_seed(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:
-    """Average the measure of each seed over the `best` cells of the highest rank; None: over all."""
     selected = sorted(cells, key=lambda cell: -cell.rank)[:best]
     return {
         seed: statistics.fmean(cell.values[seed] for cell in selected)  # type: ignore[misc] - none is None here
@@ -63,7 +62,6 @@ def _mean_by_seed(cells: Sequence[ConditionCell], best: int | None) -> dict[int,
 
 
 def _combine(figure: Figure, values: Sequence[float]) -> float:
-    """Combine the values of a figure's conditions to one number by its statistic; see `judge`."""
     if figure.statistic == "mean":
         return values[0]
     if figure.statistic == "gap":

@@ -134,7 +134,6 @@ def run_detached(
 
 
 def _is_linear(layer: Layer) -> bool:
-    """Return whether a layer's neurons are linear: known coefficients, and no spikes."""
     spec = layer.neuron.recurrence_spec()
     return spec is not None and spec.surrogate is None
 
@@ -153,7 +152,6 @@ def _detached_trajectory(network: Network, batch: Batch, runs: Sequence[LayerRun
 
 
 def require_chain(rule: str, network: Network) -> None:
-    """Raise an `InputError` for a network whose layers do not form a chain; `rule` is named in it."""
     if not isinstance(network, Chain):
         raise InputError(
             f"rule={rule}: needs layers one behind the other, {type(network).__name__} has others; use rule=bptt"
@@ -161,7 +159,6 @@ def require_chain(rule: str, network: Network) -> None:
 
 
 def require_cut(rule: str, network: Network) -> None:
-    """Raise an `InputError` for a network with gradients over recurrent spikes; `rule` is named in it."""
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
         raise InputError(f"rule={rule}: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut")
 

@@ -134,7 +134,6 @@ class LearningRule(ABC):
     composed = add_rule_to_remedies  # its old name, for one release
 
     def _drops_requirement(self, remedy: str) -> bool:
-        """Return whether a remedy's overrides set a key of `requires` to another value, without rule=bptt."""
         overrides = remedy.replace(",", " ").split()
         keys = tuple(override.partition("=")[0] + "=" for override in self.requires)
         return "rule=bptt" not in overrides and any(

@@ -130,7 +130,6 @@ def _layer_size(layer: LayerCounts, steps: int) -> LayerSize:
 
 
 def _count_synapses(group: SynapseCounts, steps: int) -> int:
-    """Compute a group's number of synapses from its dense operations, one per synapse and step."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // steps

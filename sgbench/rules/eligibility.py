@@ -134,7 +134,6 @@ class Eligibility:
         self.paired = advanced
 
     def _add_dense(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
-        """Add the gradients of dense weights, bias and all-to-all recurrence; `inputs` counts the inputs in pre."""
         outer = loss.current.flatten(0, 1).T @ pre.flatten(0, 1)
         for start, trace in zip(loss.start, self.dense, strict=False):
             outer += torch.einsum("bn,bnk->nk", start, trace)
@@ -288,6 +287,5 @@ def why_traces_differ(layer: ConvLayer, kappa: float | Tensor) -> tuple[str, str
 
 
 def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
-    """Add a gradient to the `.grad` of a parameter; do nothing if the parameter is None."""
     if parameter is not None:
         parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad + gradient

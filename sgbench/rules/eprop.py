@@ -133,7 +133,6 @@ class EProp(LearningRule):
 
     @property
     def _window(self) -> int:
-        """Return the number of steps in a window."""
         return 1 if self.update == "per_step" else WINDOW
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:

@@ -217,7 +217,6 @@ def _first_spikes(output: Tensor) -> Tensor:
 
 
 def _add(weight: torch.nn.Parameter, slope: Tensor) -> None:
-    """Add a gradient to the `.grad` of a weight."""
     weight.grad = slope if weight.grad is None else weight.grad + slope
 
 
@@ -253,7 +252,6 @@ def _check_firing(layer: DenseLayer, group: str) -> None:
 
 
 def _check_readout(readout: DenseLayer, loss: Loss) -> None:
-    """Raise an `InputError` for a readout that is not `synaptic_readout`, nor `synaptic` with a loss on times."""
     neuron = readout.neuron
     if neuron.output == "real":
         if type(neuron) is not SynapticReadout:

@@ -39,7 +39,6 @@ READOUT = "neuron@readout=leaky_readout"
 
 
 def form_and_update(form: str, update: str) -> tuple[str, str]:
-    """Return a rule's form and update, both checked."""
     require_choice("rule.update", update, UPDATES)
     if (require_choice("rule.form", form, FORMS), update) == ("unrolled", "per_step"):
         raise InputError(
@@ -203,7 +202,6 @@ def count_traces(
 
 
 def _count_signals(layer: Layer, per_neuron: float) -> float:
-    """Count the presynaptic signals of a layer, with one for the bias; `per_neuron` is that of a dense layer."""
     if not isinstance(layer, ConvLayer):
         return per_neuron
     within = layer.neurons if layer.recurrence == "convolution" else 0
@@ -266,7 +264,6 @@ def _check_penalty(rule: str, network: Network, regulariser: Regulariser, instea
 
 
 def _check_convolutions(rule: str, network: Network, instead: str) -> None:
-    """Raise an `InputError` for convolutions whose traces differ by position."""
     for layer in network.hidden_layers:
         if isinstance(layer, ConvLayer):
             difference = why_traces_differ(layer, readout_decay(network))

@@ -45,11 +45,9 @@ class ForwardGradient(LearningRule):
         self.draws = require_count("rule.draws", draws)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Add a random source to the network, from which the directions are drawn."""
         network.rule_noise = NoiseSource()
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for surrogates without a slope in forward mode."""
         require_slopes("forward_gradient", network)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:

@@ -215,7 +215,6 @@ class Local(LearningRule):
         return objective.loss.whole(trajectory, after_burn_in.target)
 
     def _after_burn_in(self, batch: Batch) -> Batch:
-        """Return the batch with the burn-in removed from its lengths and from targets given per step."""
         first, target = self.burn_in_steps, batch.target
         if first == 0:
             return batch
@@ -229,7 +228,6 @@ class Local(LearningRule):
 
 
 def _copy_last_local_readout(network: Network) -> None:
-    """Copy the weights of the last local readout to the network's readout, which then does not learn."""
     fixed: Tensor = network.local_readouts[-1].weight  # type: ignore[index, union-attr, assignment]
     if network.readout.weight.shape != fixed.shape:
         raise InputError(

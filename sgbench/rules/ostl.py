@@ -70,7 +70,6 @@ class Ostl(LearningRule):
         self.form = require_choice("rule.form", form or "unrolled", FORMS)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Raise an `InputError` for layers that form no chain; nothing is drawn."""
         require_chain("ostl", network)
 
     def check(self, network: Network, objective: Objective) -> None:
@@ -96,7 +95,6 @@ class Ostl(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients of a batch and yield once."""
         yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:

@@ -60,7 +60,6 @@ class Reinforce(LearningRule):
             raise InputError("rule.baseline=draws: there is one draw a sample; use rule.draws=2")
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Raise an `InputError` for layers that form no chain; nothing is drawn."""
         require_chain("reinforce", network)
 
     def check(self, network: Network, objective: Objective) -> None:
@@ -171,7 +170,6 @@ def repeat_batch(batch: Batch, times: int) -> Batch:
 
 
 def _require_firing_probability(layer: Any) -> None:
-    """Raise an `InputError` for a layer that does not draw its spikes with known probabilities, step by step."""
     of_layer, all_at_once = surrogates(layer.neuron), layer.neuron.sees_all_steps
     if of_layer and all(isinstance(surrogate.firing, Chance) for surrogate in of_layer) and not all_at_once:
         return

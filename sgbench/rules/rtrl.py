@@ -119,7 +119,6 @@ class Snap1(Rtrl):
     name: ClassVar[str] = "snap1"
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients with recurrent spikes of other neurons detached, and yield once per batch."""
         with detach_other_spikes(network):
             (progress,) = super().gradients(network, batch, objective)
         yield progress

@@ -69,11 +69,9 @@ class STllr(LearningRule):
         self.lambda_post = require_number("rule.lambda_post", lambda_post, low=0, high=1)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Raise an `InputError` for layers that form no chain; nothing is drawn."""
         require_chain("s_tllr", network)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for networks and objectives that online rules are not defined for."""
         if not network.spiking:
             raise InputError("rule=s_tllr: follows spikes step by step, and the network has none; use rule=bptt")
         check_forward("s_tllr", network, objective, instead="rule=bptt")

@@ -36,12 +36,10 @@ class Unrolling(nn.Module):
 
 
 def learnt_parameters(network: Network) -> Weights:
-    """Return the network's learnt parameters by name, detached."""
     return {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
 
 
 def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
-    """Add gradients, by parameter name, to the `.grad` of a network's parameters."""
     for name, weight in network.named_parameters():
         if name in gradients:
             weight.grad = gradients[name] if weight.grad is None else weight.grad + gradients[name]

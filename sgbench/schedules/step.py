@@ -33,6 +33,5 @@ class StepRate(RateSchedule):
         self.times = None if times is None else require_count("schedule.times", times)
 
     def factor(self, moment: Moment) -> float:
-        """Return the factor f(e) of the moment's epoch."""
         reductions = moment.epoch // self.every_epochs
         return self.by ** (reductions if self.times is None else min(reductions, self.times))

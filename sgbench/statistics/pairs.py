@@ -86,7 +86,6 @@ def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
 
 
 def _p_value(difference: float, error: float, degrees: float, n: int) -> float:
-    """Compute the two-sided p-value of one difference from its standard error, degrees of freedom and seeds n."""
     table = p_values(np.array([difference]), np.array([error]), np.array([degrees]), np.array([n]))
     return float(table[0])
 
@@ -268,7 +267,6 @@ def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95
 
 
 def _sign(difference: float) -> int:
-    """Return 1, -1 or 0 as the sign of a difference; one within rounding counts as 0."""
     return 0 if abs(difference) <= ROUNDING else (1 if difference > 0 else -1)
 
 

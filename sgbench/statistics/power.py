@@ -27,7 +27,6 @@ def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float
 
 
 def _noncentral_t_cdf(bound: float, degrees: int, centre: float) -> float:
-    """Return the probability that a noncentral t variable with noncentrality `centre` is at most `bound`."""
     from scipy.special import nctdtr
 
     share = float(nctdtr(degrees, centre, bound))

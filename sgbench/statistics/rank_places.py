@@ -119,7 +119,6 @@ def _bars(below: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _ends(bars: Sequence[tuple[int, int]], n: int) -> list[int]:
-    """Return for each of n methods the index of the first later one that shares no bar with it."""
     ends = [index + 1 for index in range(n)]
     for start, end in bars:
         ends[start:end] = [end] * (end - start)

@@ -98,7 +98,6 @@ def compare_shares(
 
 
 def _difference(a: Share, b: Share, p: float) -> ShareDifference:
-    """Compute Newcombe's interval of the difference of two shares, and return it with the p-value `p`."""
     difference = a.share - b.share
     low = difference - math.hypot(a.share - a.low, b.high - b.share)
     high = difference + math.hypot(a.high - a.share, b.share - b.low)

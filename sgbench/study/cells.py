@@ -68,7 +68,6 @@ def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell
 def _cells_with_seeds(
     block: StudyBlock, grid: CellGrid, task: str, reference: Cell, settled: Settled
 ) -> Iterator[tuple[Cell, tuple[int, ...]]]:
-    """Yield every cell of a grid on one task, with its seeds; none if the grid lacks the task."""
     if grid.tasks is not None and task not in grid.tasks:
         return
     seeds = (grid.seeds or block.seeds).values
@@ -116,7 +115,6 @@ def random_settings(settings: RandomSettings, task: str, more: Mapping[str, Sett
 
 
 def _draws(ranges: Mapping[str, SettingRange], count: int, seed: Sequence[int]) -> list[Cell]:
-    """SettingRange `count` settings, each with one value from the range of every key."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
     return [{key: _value_at(draw, random.random()) for key, draw in ranges.items()} for _ in range(count)]
 

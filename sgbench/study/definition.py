@@ -206,7 +206,6 @@ def _require_valid_ranges(name: str, block: StudyBlock) -> None:
 
 
 def _all_seeds(block: StudyBlock) -> list[Seeds]:
-    """List the seeds of a block and of its grids that have their own."""
     return [block.seeds, *(grid.seeds for grid in block.grids if grid.seeds is not None)]
 
 
@@ -242,7 +241,6 @@ def parse_study(tree: dict[str, Any], where: str) -> Study:
 
 
 def block_number(study: Study, name: str) -> int:
-    """Return the number of a block in the study's order, from 1."""
     return [*study.blocks].index(name) + 1
 
 

@@ -43,7 +43,6 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
 
 
 def _extend_block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
-    """Return a block on new tasks; None if it has none of the tasks that they are like."""
     likes = {name: like for name, like in likes.items() if like in block.tasks}
     if not likes:
         return None
@@ -54,7 +53,6 @@ def _extend_block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | N
 
 
 def _extend_grid(grid: CellGrid, likes: Mapping[str, str]) -> CellGrid | None:
-    """Return a grid for the new tasks `likes`; None if it is limited to tasks that none of them is like."""
     if grid.tasks is None:
         return grid
     tasks = tuple(name for name, like in likes.items() if like in grid.tasks)
@@ -62,13 +60,11 @@ def _extend_grid(grid: CellGrid, likes: Mapping[str, str]) -> CellGrid | None:
 
 
 def _extend_settings(settings: RandomSettings, likes: Mapping[str, str]) -> RandomSettings:
-    """Return random settings in which each new task has the further ranges of the task that it is like."""
     ranges = {name: settings.by_task[like] for name, like in likes.items() if like in settings.by_task}
     return settings.model_copy(update={"by_task": ranges})
 
 
 def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:
-    """Return the extension of a study to its tasks of standard size, named NAME_full."""
     tasks = {name: task for name, task in loaded.study.tasks.items() if task.scale == "full"}
     for name in names:
         if name not in tasks:
@@ -119,7 +115,6 @@ def own_task(
 
 
 def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
-    """Write the YAML text of the extension of a study to one task, the task `name`."""
     study = extended(loaded.study, {name: task}).model_copy(
         update={
             "about": f"The blocks of study {loaded.name} on a task of its own: {task.title}",
@@ -136,7 +131,6 @@ def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
 
 
 def write_extension(loaded: Loaded, name: str, task: StudyTask, folder: Path) -> Path:
-    """Write `extension_text` into a folder of entries, as `study/STUDY_TASK.yaml`; return the file's path."""
     path = folder / "study" / f"{loaded.name}_{name}.yaml"
     if path.exists():
         raise InputError(f"{path}: exists; remove it, or name another --task")

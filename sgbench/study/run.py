@@ -77,7 +77,6 @@ def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[R
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:
-    """Yield consecutive runs of one task and seed as a group, each run once; `specs` has the spec of each run."""
     pairs = zip(points, specs, strict=True)
     for _, members in itertools.groupby(pairs, key=lambda pair: (pair[0].task, pair[0].seed)):
         once = {(method_id(spec.method), spec.seed): (point, spec) for point, spec in members}
@@ -133,7 +132,6 @@ class BlockRun:
         return not missing
 
     def _store_ended(self, open_groups: Sequence[RunGroup], stored: Collection[RunKey]) -> set[RunKey]:
-        """Store the groups whose runs have all ended; return the keys of their records."""
         # Failed runs end early: from an interrupted group, they alone would be stored, and bias every figure.
         ended = [
             group

@@ -37,7 +37,6 @@ class Score:
 
 
 def score_of(entry: StoreEntry, study: Study) -> Score:
-    """Extract the scores of a stored run of a study."""
     record = entry.record
     if entry.task not in study.tasks or entry.block not in study.blocks:
         raise InputError(f"block {entry.block}, task {entry.task}: the study has no such block or task")
@@ -101,7 +100,6 @@ def setting(method: Method, key: str) -> Word:
 
 
 def varied_keys(study: Study, task: str) -> tuple[str, ...]:
-    """List the keys of all settings that the study's blocks or reference set on a task, alphabetically."""
     keys = set(study.tasks[task].reference)
     for block in study.blocks.values():
         if task not in block.tasks:
@@ -161,7 +159,6 @@ class StudyScores:
 
     @cached_property
     def _by_block(self) -> dict[str, tuple[Score, ...]]:
-        """Map each block to the runs that were stored with it."""
         names = dict.fromkeys(run.block for run in self.runs)
         return {name: tuple(run for run in self.runs if run.block == name) for name in names}
 

@@ -65,7 +65,6 @@ def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
 
 
 def _stored(scores: StudyScores, name: str) -> list[Score]:
-    """List the stored runs that the block `name` plans, whichever block they were stored with."""
     purpose = scores.study.blocks[name].purpose
     try:
         planned = points(scores.study, name, scores.settled)
@@ -105,7 +104,6 @@ def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
 
 
 def _runs(block: StudyBlock, grid: CellGrid, task: str) -> int:
-    """Count the runs of a grid on one task; cells of an earlier block are counted as `expected_starts`."""
     if grid.tasks is not None and task not in grid.tasks:
         return 0
     starts = len(grid.cells) or grid.expected_starts

@@ -237,7 +237,6 @@ def _json_lines(block: str, entries: Sequence[StoreEntry]) -> bytes:
 
 
 def _parse_entry(line: bytes, where: str, shard: Shard, place: StorePlace) -> StoreEntry:
-    """Parse a line of a shard; `where` names it in messages."""
     run = parse_model(line, ShardLine, where)
     if run.block != shard.block:
         raise InputError(f"{where}: is not a run of block {shard.block}")

@@ -26,7 +26,6 @@ def make_external(
     protocol: str,
     failed: Sequence[int] = (),
 ) -> SubmissionSummary:
-    """Write the submission of code outside the catalogue from its predictions, <seed>.csv for each seed."""
     reference = references.of(protocol)
     if author.code is None:
         raise InputError("--code: the address of the code that was run is needed with --external")
@@ -60,7 +59,6 @@ class _Result(NamedTuple):
 
 
 def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) -> dict[int, _Result | None]:
-    """Map every seed of the protocol to its result, failed seeds to None."""
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:
@@ -81,7 +79,6 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
 def _external_record(
     name: str, seed: int, result: _Result | None, reference: ProtocolReference, judge: Judge
 ) -> ExternalRecord:
-    """Make the record of one seed, with the score that its predictions give; `name` is the id of the submission."""
     predictions = None if result is None else result.predictions
     by_class = predictions if isinstance(predictions, Predictions) else None
     stepped = by_class is not None and by_class.steps is not None

@@ -57,7 +57,6 @@ class Contents:
 
 
 def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
-    """List the files of a folder and the problems with them; nothing is opened, and no link is followed."""
     if root.is_symlink():
         raise InputError(f"{root}: is a link; name the folder itself")
     if root.is_file():

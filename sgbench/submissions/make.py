@@ -167,7 +167,6 @@ def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
 
 
 def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
-    """Return the largest set of seeds that the protocol accepts and of which the method `chosen` has all runs."""
     present = {record.seed for record in records if record.method_id == chosen}
     for seeds in reversed(protocol.complete_seeds):
         if present >= set(seeds):
@@ -225,7 +224,6 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
-    """Write a submission to <target>/<protocol>/<id>, all of its files or none."""
     folder = target / submission.protocol / submission.method_id
     write_folder(folder, {**files, SUBMISSION: to_json(submission)})
     return SubmissionSummary(

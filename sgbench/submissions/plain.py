@@ -59,7 +59,6 @@ def is_plain(text: str) -> bool:
 
 
 def markup_message(key: str) -> str:
-    """Write the message about text that is not plain at a dotted key."""
     return (
         f"{printable(key)}: plain text is needed: Latin letters, digits, spaces and {ALLOWED}, no address and no markup"
     )

@@ -58,7 +58,6 @@ def _outside_ranges(settings: Mapping[str, str | None], space: Mapping[str, Sear
 
 
 def _number(text: str | None) -> float | None:
-    """Read a number; None for other text."""
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -210,7 +209,6 @@ def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -
 
 
 def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
-    """Write with which tuning seeds the submitted setting was not run; None if with all, or without a log."""
     ran = {trial.seed for trial in log.trials if trial.method_id == log.method_id}
     missing = {*(protocol.tuning_seeds or ())} - ran
     if not log.trials or not missing:

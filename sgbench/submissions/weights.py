@@ -71,7 +71,6 @@ def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -
 
 
 def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
-    """Split a safetensors file into its header and the tensors' bytes; raise an `InputError` for other files."""
     if len(data) < LENGTH_BYTES:
         raise InputError(f"{name}: too short for a safetensors file")
     (length,) = struct.unpack("<Q", data[:LENGTH_BYTES])

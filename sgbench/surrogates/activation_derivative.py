@@ -78,26 +78,21 @@ class ActivationDerivative(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the activation's slope f'(u) elementwise."""
         return ACTIVATIONS[self.activation].slope(u)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Evaluate the activation f(u), a primitive of the slope."""
         return ACTIVATIONS[self.activation].value(u)
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest value of the slope f'."""
         return ACTIVATIONS[self.activation].peak
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope f'; it may be infinite."""
         return ACTIVATIONS[self.activation].area
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the full width at half maximum of f', or None if f' does not fall to half on both sides."""
         return ACTIVATIONS[self.activation].fwhm
 
     @property

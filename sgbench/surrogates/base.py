@@ -202,7 +202,6 @@ class Surrogate(nn.Module, ABC):
 
     @staticmethod
     def _require_primitive(firing: FiresOtherwise) -> None:
-        """Raise an `InputError` for a firing without a primitive."""
         if not firing.has_primitive:
             raise InputError(
                 f"{type(firing).__name__} names no primitive of what it sends, from which a steepness would "
@@ -218,7 +217,6 @@ class Surrogate(nn.Module, ABC):
         return self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
 
     def _height_factor(self) -> float:
-        """Return the factor by which the stretch changes the slope's height."""
         return self._stretch_value() if self._keeps_area() else 1.0
 
     def _keeps_area(self) -> bool:

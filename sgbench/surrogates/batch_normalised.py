@@ -50,7 +50,6 @@ class BatchNormalised(Surrogate):
         return u / (1 + self.steepness * u.abs())
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Multiply gradients by the slope; divide them by xi, `epsilon`, plus the norm of their batch mean."""
         through = super().pull_back(u, grad)
         return through / (self.epsilon + through.mean(0).norm())
 

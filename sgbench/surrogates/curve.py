@@ -91,7 +91,6 @@ def evaluate(tree: Node, u: Tensor, a: Tensor | float) -> Tensor:
 
 
 def _evaluate_node(tree: Node, u: Tensor, a: Tensor | float) -> Any:
-    """Compute a node of a formula: a tensor of the shape of u, or a number if u is not part of it."""
     operation, arguments, value = tree
     if not arguments:
         return value if operation == "number" else (u if operation == "u" else a)
@@ -114,7 +113,6 @@ def _apply_operation(operation: str, arguments: Sequence[Any], u: Tensor) -> Any
 
 
 def _as_tensor(value: Any, u: Tensor) -> Tensor:
-    """Return a tensor as it is, and a number as a tensor like u."""
     return value if isinstance(value, Tensor) else torch.full_like(u, value)
 
 
@@ -153,7 +151,6 @@ def evaluate_at(tree: Node, u: Any) -> np.ndarray:
 
 
 def _error(tree: Node, reason: str) -> InputError:
-    """Make the error that refuses a formula for a reason."""
     return InputError(f"surrogate.formula={formula_text(tree)}: {reason}")
 
 
@@ -165,7 +162,6 @@ def _sample_points(centres: Sequence[float]) -> np.ndarray:
 
 
 def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
-    """Return the slope at each u, in float64; an error if it is negative, or not finite in float64 or float32."""
     heights = evaluate_at(tree, axis)
     single = evaluate(tree, torch.from_numpy(axis).float(), 0.0).double().numpy()
     for values in (heights, single):
@@ -180,7 +176,6 @@ def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
 
 
 def _values_and_constancy(tree: Node, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute a formula's values at u, and whether each is locally constant, like 0 in max(0, u) below 0."""
     operation, arguments, value = tree
     if not arguments:
         values = u if operation == "u" else torch.full_like(u, value)
@@ -333,7 +328,6 @@ def _integrate(
 
 
 def _integrate_panel(tree: Node, left: float, right: float) -> float:
-    """Integrate a formula from left to right by Gauss-Legendre quadrature with 12 nodes."""
     half = (right - left) / 2
     return float(half * (WEIGHTS * evaluate_at(tree, left + half + half * NODES)).sum())
 

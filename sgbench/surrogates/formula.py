@@ -65,7 +65,6 @@ class Formula(Surrogate):
             self.a = nn.Parameter(torch.tensor(self.initial_a, dtype=torch.float64))
 
     def shown_numbers(self) -> dict[str, float]:
-        """Return the current value of a, as {"a": value}."""
         return {"a": self._current_a}
 
     @property
@@ -74,7 +73,6 @@ class Formula(Surrogate):
 
     @property
     def _without_a(self) -> Node:
-        """Return the formula with a replaced by its current value."""
         return substitute(self.tree, {"a": Node("number", value=self._current_a)})
 
     @property
@@ -87,7 +85,6 @@ class Formula(Surrogate):
         return self.initial_a if self.a is None else self.a.to(u.dtype)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the formula at q u, elementwise."""
         u = u if self.u_factor == 1.0 else self.u_factor * u
         return evaluate(self._without_a if self.a is None else self.tree, u, self._parameter(u))
 
@@ -97,7 +94,6 @@ class Formula(Surrogate):
         return primitive(tree, self._curve.breaks, self.u_factor * u, self._parameter(u)) / self.u_factor
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
-        """Make the slope `width` times as wide and `height` times as high, before training."""
         self.u_factor /= width
         self.gain *= height
 
@@ -113,7 +109,6 @@ class Formula(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation, as measured."""
         return self._curve.peak
 
     @property
@@ -123,7 +118,6 @@ class Formula(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the slope's measured full width at half maximum, or None if there is none."""
         return None if self._curve.fwhm is None else self._curve.fwhm / self.u_factor
 
     @property

@@ -47,7 +47,6 @@ class LeakyRelu(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the larger of the two slopes before normalisation."""
         return max(self.slope_above, self.leak)
 
     @property

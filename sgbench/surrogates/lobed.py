@@ -39,15 +39,12 @@ class LobedSurrogate(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest."""
         return self.form(0.0) / (self.sigma * math.sqrt(2 * math.pi))
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1 - h; h is `height`."""
         return 1 - self.height
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the middle lobe's full width at half maximum, which has no closed form."""
         return 2 * self.half_width * self.sigma

@@ -64,7 +64,6 @@ class MpdAgl(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the height of the boxcar of the width `width`."""
         return 1 / self.width
 
     @property
@@ -74,5 +73,4 @@ class MpdAgl(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the ends of the boxcar of the width `width`."""
         return -self.width / 2, self.width / 2

@@ -56,7 +56,6 @@ class Multilevel(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: n theta; n is `levels`, theta is `unit`."""
         return self.levels * self.unit
 
     @property

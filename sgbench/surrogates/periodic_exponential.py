@@ -73,5 +73,4 @@ class PeriodicExponential(Surrogate):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return the u of the slope's maxima and of the minima between them, for the first hundred periods."""
         return tuple(self.threshold / 2 * count for count in range(2 * KINKY_PERIODS))

@@ -48,7 +48,6 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the larger of the two slopes before normalisation."""
         return max(self.inside, self.leak)
 
     @property
@@ -58,7 +57,6 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the width of the window, or None if the leak is at least half of the slope inside."""
         return 2 * self.half_width if self.leak < self.inside / 2 else None
 
     @property
@@ -69,5 +67,4 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the jumps at the ends of the window."""
         return -self.half_width, self.half_width

@@ -70,7 +70,6 @@ class RisingWindow(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the ends of the window."""
         return -self.half_width, self.half_width
 
 
@@ -137,7 +136,6 @@ class A2sg(RisingWindow):
         super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
 
     def slopes_of_call(self, u: Tensor) -> _SlopesOfStep:
-        """Return the step of a sequence that u belongs to, whose width the step after it will choose."""
         return _SlopesOfStep(self, self.sequences.step_of(u))
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
@@ -177,15 +175,12 @@ class _SlopesOfStep:
     step: SurrogateStep
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the surrogate's spikes at u."""
         return self.surrogate.fire(u)
 
     def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
-        """Return the surrogate's tangent of the spikes in forward mode."""
         return self.surrogate.push_forward(u, tangent)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Return the gradient by u; the next step's gradient chooses the width if it was computed before."""
         later = None if self.step.after is None else self.step.after.gradient
         is_alike = later is not None and later.shape == u.shape
         gradient = self.surrogate.pull_back_before(u, grad, later if is_alike else None)

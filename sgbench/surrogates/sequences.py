@@ -97,7 +97,6 @@ def _inputs(node: Any) -> list[tuple[Any, int]]:
 
 
 def _potentials(u: Tensor) -> Iterator[tuple[Any, int]]:
-    """Yield the nodes of the graph from u, the potential minus threshold, to the potential itself."""
     found = [(u.grad_fn, u.output_nr)] if u.grad_fn is not None else []
     while len(found) == 1:
         yield found[0]

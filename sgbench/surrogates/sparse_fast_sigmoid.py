@@ -51,7 +51,6 @@ class SparseFastSigmoid(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the full width at half maximum: that of the fast sigmoid, or of the window if smaller."""
         return 2 * min((math.sqrt(2) - 1) / self.steepness, self.window)
 
     @property

@@ -29,7 +29,6 @@ class Spike(torch.autograd.Function):
 
     @staticmethod
     def forward(u: Tensor, surrogate: Slopes) -> Tensor:
-        """Return the surrogate's spikes at u."""
         return surrogate.fire(u)
 
     @staticmethod
@@ -51,6 +50,5 @@ class SpikeWithForwardMode(Spike):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
-        """Return the tangent of the spikes by the surrogate's `push_forward`."""
         (u,) = ctx.saved_tensors
         return ctx.surrogate.push_forward(u, tangent)

@@ -83,5 +83,4 @@ class SquarewaveFourier(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the full width at half maximum of the lobe at threshold."""
         return self.half_width / math.pi * self.period

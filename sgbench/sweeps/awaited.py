@@ -22,7 +22,6 @@ def busy_points(specs: Sequence[RunSpec]) -> list[RunSpec]:
 
 
 def _is_busy_or_abandoned(spec: RunSpec) -> bool:
-    """Return whether a run's folder exists and is locked by a process, or has no record."""
     folder = folder_of(spec)
     return folder.is_dir() and (is_held(folder) or not (folder / RECORD).exists())
 

@@ -64,7 +64,6 @@ def _note_on_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
 
 
 def _note_on_idle_settings(planned: RunPlan, overrides: Sequence[str]) -> Iterator[str]:
-    """Yield a note about overrides of spikes for a network without spikes; its method is named without them."""
     plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
     idle = [text for text in overrides if text.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
     if plain is not None and idle:
@@ -94,7 +93,6 @@ def notes_on_rank(planned: RunPlan) -> Iterator[str]:
 
 
 def _note_on_data_set(dataset: str, name: str, planned: RunPlan) -> str:
-    """Write that runs on a data set have no rank under the protocol `name`, and which protocol is the set's own."""
     entries = catalogue.entries("protocol", planned.config_dirs)
     own_protocols = [
         other
@@ -112,7 +110,6 @@ def _note_on_data_set(dataset: str, name: str, planned: RunPlan) -> str:
 
 
 def _override_for(protocol: str, planned: RunPlan) -> str:
-    """Write the override that chooses a protocol: its experiment, which sets all that it fixes, if there is one."""
     experiment = experiment_of(protocol, planned.config_dirs)
     return f"protocol={protocol}" if experiment is None else f"experiment={experiment}"
 
@@ -134,7 +131,6 @@ def _note_on_settings(specs: Sequence[RunSpec], reference: ProtocolReference) ->
 
 
 def _note_on_seeds(specs: Sequence[RunSpec], protocol: Protocol, prefix: str) -> Iterator[str]:
-    """Yield a note if runs use seeds that the protocol does not rank, with an override for as many that it does."""
     unranked_seeds = [spec.seed for spec in specs if spec.seed not in protocol.seeds]
     if not unranked_seeds:
         return

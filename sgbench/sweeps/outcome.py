@@ -98,7 +98,6 @@ def chance_warning(runs: Sequence[Guessing], *, count: int) -> str | None:
 
 
 def point_label(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> str:
-    """Name a point by its protocol, method and seed; `names` is as in `headline`."""
     method = spec.method
     method_name = names.get(method_id(method), method.label) if names else method.label
     return f"{method.protocol.name} {method_name} seed {spec.seed}"

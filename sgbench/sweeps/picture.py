@@ -57,7 +57,6 @@ def _axis(axis: Axis) -> SweptAxis:
 
 
 def _numeric_axis(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | None:
-    """Return the first axis with numbers as values whose key is among `keys`; None if there is none."""
     return next((axis for axis in axes if axis.key in keys and axis.numbers), None)
 
 

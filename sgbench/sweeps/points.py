@@ -101,7 +101,6 @@ def grid_of(
 
 
 def count_runs(entry: catalogue.Entry) -> int:
-    """Count the runs of a sweep by its entry, without composing them."""
     from sgbench.composition.points import count_points
     from sgbench.composition.words import count_values, parse_overrides
 

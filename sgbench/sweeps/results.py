@@ -84,7 +84,6 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
 
 
 def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: list[str]) -> SettingRow:
-    """Summarise the records of one combination; append the errors about unreadable records to `unreadable`."""
     spec = point.spec
     records_of: dict[int, RunRecord] = {}
     for seed in point.seeds:
@@ -139,7 +138,6 @@ def _mean_spikes(records: Sequence[RunRecord]) -> float | None:
 
 
 def _read_record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
-    """Read the record of a run; None if there is none, an InputError if it is unreadable or of another run."""
     method = point.spec.method
     path = run_dir(root, method.protocol.name, method_id(method), seed) / RECORD
     if not path.exists():

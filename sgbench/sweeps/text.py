@@ -131,6 +131,5 @@ def _best_text(row: SettingRow) -> str:
 
 
 def _settings(row: SettingRow) -> str:
-    """Write the settings of a row, choices of entries first, or its surrogate if nothing is swept."""
     settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
     return settings or row.surrogate

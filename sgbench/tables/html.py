@@ -23,7 +23,6 @@ def as_html(table: Table, notes: Sequence[str] = ()) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    """Write a cell's text, as code if it is, and the numbers of its notes."""
     text = escape(cell.text)
     return f"{f'<code>{text}</code>' if cell.is_code and cell.text != NONE else text}{_marks(cell.notes)}"
 

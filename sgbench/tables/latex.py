@@ -78,7 +78,6 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    """Write a cell's escaped text, as code if it is, and the numbers of its notes."""
     if cell.text == NONE:
         return f"--{_marks(cell.notes)}"
     text = escape(cell.text)

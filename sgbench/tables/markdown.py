@@ -38,7 +38,6 @@ def as_markdown(table: Table) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    """Write a cell's text, as code or a link if it is, and the numbers of its notes."""
     text = code(cell.text) if cell.is_code and cell.text != NONE else prose(cell.text)
     linked = text if cell.link is None else f"[{text}]({cell.link})"
     return f"{linked}{_marks(cell.notes)}"

@@ -11,7 +11,6 @@ class ShownTable:
     """Shows the table of a subclass as HTML in a notebook and as LaTeX in a paper."""
 
     def table(self) -> Table:
-        """Make the table that is shown."""
         raise NotImplementedError
 
     def table_notes(self) -> Sequence[str]:

@@ -41,7 +41,6 @@ class Cell:
 
     @property
     def is_short(self) -> bool:
-        """Return whether the cell's text stays on one line."""
         return len(self.text) <= ONE_LINE
 
     @property

@@ -61,7 +61,6 @@ def value(cell: Cell) -> str | float | None:
 
 
 def _is_number(text: str) -> bool:
-    """Return whether a text is one number, with or without commas between thousands."""
     try:
         float(text.replace(",", ""))
     except ValueError:

@@ -89,7 +89,6 @@ def send_epoch(training: Training, optimizer: torch.optim.Optimizer) -> None:
 
 
 def _join_processes(rank: int, count: int, meeting: Path) -> Together:
-    """Connect the process of this rank with the others of the run, through the file `meeting`."""
     store = dist.FileStore(str(meeting), count)  # type: ignore[attr-defined]
     return Together(rank, count, dist.ProcessGroupGloo(store, rank, count, PATIENCE))
 

@@ -87,7 +87,6 @@ class Attempt:
         self.test_access = [] if self.spec.force else read_access(path)
 
         def note(stage: str | None) -> None:
-            """Append the stage of a use; None stands for the present epoch, or for the end of training."""
             reached = FINAL if self.training.ended else f"epoch {self.training.epoch}"
             self.test_access = [*self.test_access, stage or reached]
             write_atomic(path, (json.dumps(self.test_access) + "\n").encode())
@@ -218,7 +217,6 @@ class Attempt:
         return selected
 
     def make_failed_record(self, error: Exception) -> RunRecord:
-        """Make the record of a run that ended with an error, and write the traceback to `failure.txt`."""
         full = disk_full(error)
         if full is not None:
             raise full from error
@@ -229,7 +227,6 @@ class Attempt:
         return self._record(failure=Failure(kind=type(error).__name__, message=message))
 
     def _learning(self, counts: OpCounts | None) -> Learning | None:
-        """Return the rule's cost of learning and its agreement with back-propagation; None without test counts."""
         if counts is None:
             return None
         parts, method = self.parts, self.spec.method
@@ -244,7 +241,6 @@ class Attempt:
         predictions_sha256: str | None = None,
         weights_sha256: str | None = None,
     ) -> RunRecord:
-        """Make the record of a failed run, or of a finished one if `failure` is None."""
         training = self.training
         classes = self.parts.data.data_set.n_classes or None
         guess = even_guess(classes)

@@ -39,7 +39,6 @@ def calibrate(spec: RunSpec) -> RunSpec:
 
 
 def calibrate_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """Replace `width_fwhm=auto` in specs by measured widths; specs of one method get the same width."""
     found: dict[str, Calibration] = {}  # by method
     done = []
     for spec in specs:
@@ -127,7 +126,6 @@ def _equal_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Te
 
 
 def seed_for_choosing(protocol: Protocol) -> int:
-    """Return the protocol's first tuning seed; without any, the first seed from 100 on that it does not use."""
     if protocol.tuning_seeds is not None:
         return protocol.tuning_seeds[0]
     return next(seed for seed in itertools.count(FIRST_SEED) if seed not in protocol.seeds)
@@ -202,7 +200,6 @@ def _require_recurrent(network: Network) -> None:
 
 
 def _surrogate(network: Network) -> Surrogate:
-    """Return the surrogate of a network's first hidden layer, or raise `InputError` if it has none."""
     surrogate = getattr(network.hidden_layers[0].neuron, "surrogate", None)
     if not isinstance(surrogate, Surrogate):
         raise InputError("the neurons have no surrogate, whose width could be chosen; use neuron=leaky")
@@ -211,7 +208,6 @@ def _surrogate(network: Network) -> Surrogate:
 
 @torch.no_grad()
 def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> tuple[RecurrentLayer, ...]:
-    """Run batches forward as in the first epoch, and return the potentials of the recurrent layers."""
     network = parts.network
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(network, "train", 0)
     hidden = list(network.hidden_layers)

@@ -21,7 +21,6 @@ SAM = "sgbench.optimizers.sam.Sam"
 
 
 def check_parts(spec: RunSpec, data_set: DataSet, network: Network, rule: LearningRule, objective: Objective) -> None:
-    """Check that the parts of a run fit together."""
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)
     _check_fit(spec, network, objective)
@@ -67,7 +66,6 @@ def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
 
 
 def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
-    """Check that accumulated batches or SAM, not both, are used with a rule that has a whole batch's gradient."""
     accumulated = spec.method.protocol.accumulated_batches
     override = None if accumulated is None else f"protocol.accumulated_batches={accumulated}"
     if spec.targets["optimizer"] == SAM:
@@ -112,7 +110,6 @@ def _check_coarse(spec: RunSpec, rule: LearningRule) -> None:
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
-    """Check steps of encoder and network, firing, reset, hidden neurons, and the readout that the loss needs."""
     choices = spec.method.choices
     for group in ("encoder", "network"):
         steps = spec.method.parameters[group].get("steps", spec.method.protocol.steps)

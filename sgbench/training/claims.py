@@ -66,7 +66,6 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def _create(path: Path, mine: FolderClaim) -> bool:
-    """Create the file with a claim, which only one process can; return whether this one did."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:

@@ -104,7 +104,6 @@ def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
 
 
 def _build_small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:
-    """Build a run with few samples."""
     protocol = spec.method.protocol
     asked = protocol.first_samples
     few = BATCHES * protocol.batch_size
@@ -144,7 +143,6 @@ def _score(parts: Parts, training: Training) -> None:
 
 
 def _time_call(do: Callable[[], None]) -> Clock:
-    """Call a function, and return the wall-clock and processor time that it took."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     do()
     return Clock(time.perf_counter() - wall_s, time.process_time() - cpu_s)

@@ -11,7 +11,6 @@ FAILURES = (OSError, subprocess.SubprocessError)
 
 
 def ask(folder: Path, *words: str, timeout_s: float) -> bytes:
-    """Run a git command in a folder, and return its output."""
     return subprocess.run(  # noqa: S603 - no shell, and words as above
         ["git", *QUIET, "-C", str(folder), *words],  # noqa: S607 - the user's own git
         env=_environment(),
@@ -22,7 +21,6 @@ def ask(folder: Path, *words: str, timeout_s: float) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Return a copy of the environment without git's variables, and with only absolute folders in PATH."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     path = [folder for folder in os.get_exec_path() if Path(folder).is_absolute()]
     return {**kept, "PATH": os.pathsep.join(path), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}

@@ -72,7 +72,6 @@ def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
 
 
 def log_histograms(loggers: Sequence[Logger], network: Network, norms: GradientNorms, batch: Batch, step: int) -> None:
-    """Log histograms of the potentials of one batch, and of the gradients of the last step."""
     from pytorch_lightning.loggers import TensorBoardLogger
 
     rows = {f"potential/{name}": values for name, values in potentials(network, batch).items()}

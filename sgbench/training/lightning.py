@@ -44,7 +44,6 @@ class LightningRun(SingleRun):
             self.code = dataclasses.replace(self.code, clean=False)
 
     def load(self) -> None:
-        """Restore the training's state; Lightning restores weights, optimiser and callbacks when it fits."""
         checkpoint = self.load_checkpoint(LIGHTNING_CHECKPOINT)
         if checkpoint is not None:
             self.was_continued = True
@@ -52,7 +51,6 @@ class LightningRun(SingleRun):
             self.learner.on_load_checkpoint(checkpoint)
 
     def fit(self) -> None:
-        """Train by Lightning's Trainer until the protocol's last epoch, or until a callback or patience stops it."""
         if self.training.ended:
             return
         trainer = self._trainer()
@@ -142,11 +140,9 @@ class Learner(pl.LightningModule):
         self.training_of_run.train(batch, self.optimizers())  # type: ignore[arg-type]
 
     def on_validation_epoch_start(self) -> None:
-        """Begin scoring the validation split."""
         self.training_of_run.begin_scoring("validation", selected=False)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of the validation split."""
         self.training_of_run.score(batch)
 
     def on_validation_epoch_end(self) -> None:

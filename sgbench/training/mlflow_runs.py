@@ -87,7 +87,6 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: b
 
 
 def _forget(logger: MlflowRun, name: str) -> None:
-    """Delete earlier copies of the run of this name, but not that of the logger."""
     own = logger.run_id
     client: Any = logger.experiment
     for run in client.search_runs([logger.experiment_id], filter_string=f"tags.`{RUN}` = '{name}'"):

@@ -76,8 +76,6 @@ class Profile:
         return self.clock()
 
     def time_calls(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function whose calls are measured as the part `name`."""
-
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
             with self.part(name):

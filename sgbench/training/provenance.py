@@ -199,7 +199,6 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 def processor() -> str:
-    """Return the model name of the processor, or "unknown"."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -26,13 +26,11 @@ log = logging.getLogger("sgbench")
 
 
 def folder_of(spec: RunSpec) -> Path:
-    """Return the path of a run's folder."""
     runs_dir = Path(spec.paths.runs_dir)
     return run_dir(runs_dir, spec.method.protocol.name, method_id(spec.method), spec.seed)
 
 
 def stored_record(spec: RunSpec) -> RunRecord | None:
-    """Return the stored record of a run, or None if there is no readable one."""
     path = folder_of(spec) / RECORD
     if not path.exists():
         return None
@@ -42,7 +40,6 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """Return the stored record of a finished run; None if the run has to be made, or `spec.force` repeats it."""
     record = None if spec.force else stored_record(spec)
     if record is None or record.status != "finished":
         return None

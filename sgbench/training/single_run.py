@@ -39,7 +39,6 @@ class SingleRun(Attempt):
         self.was_continued = False
 
     def record(self) -> RunRecord:
-        """Train and test, and return the record; a failure of the run gives a failed record."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
             memory.keep_freed_memory()

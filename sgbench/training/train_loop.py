@@ -141,7 +141,6 @@ class TrainLoop:
         return norm
 
     def _check_norm(self, norm: Tensor) -> None:
-        """Check that the gradients' norm is finite; the error names the first layer whose gradient is not."""
         if self.deferred is not None:
             self.deferred.add([*self._gradients(), (f"network{BAD_GRADIENT}", norm)])
         elif not math.isfinite(norm.item()):
@@ -197,7 +196,6 @@ class BestEpoch:
         self.last_epoch = -1
 
     def update(self, epoch: int, scores: dict[str, float], network: Network) -> bool:
-        """Take an epoch's scores, and the weights if it is better than all before; return whether it is."""
         value = scores[self.monitor]
         better = value > self.value if self.monitor == "validation_accuracy" else value < self.value
         self.last_epoch = epoch

@@ -54,11 +54,9 @@ class Random:
         self.name = name
 
     def ask(self, study: int, tried: Sequence[TriedSetting]) -> Setting:
-        """Return the setting at the next random point."""
         return setting_at(self.space, dict(zip(self.keys, self._point(study, len(tried)), strict=True)))
 
     def _point(self, study: int, number: int) -> list[float]:
-        """Draw the study's point with this number: a coordinate in 0..1 for each key."""
         return _generator(self.name, study).random((number + 1, len(self.keys)))[-1].tolist()
 
 

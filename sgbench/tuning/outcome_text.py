@@ -54,7 +54,6 @@ def summarise_studies(outcomes: Sequence[Outcome]) -> SearchResult:
 
 
 def result_lines(result: SearchResult, task: Task) -> list[str]:
-    """Write the result of a search as lines: a table of its studies, the median of their bests, saved epochs."""
     from sgbench.tables import NONE, aligned, ranges
     from sgbench.tuning.space import setting_overrides
 
@@ -80,7 +79,6 @@ def result_lines(result: SearchResult, task: Task) -> list[str]:
 
 
 def _score_text(score: float | None, task: Task) -> str:
-    """Write a validation score: accuracy in percent, or the loss, whose negative the score is; "-" for None."""
     if score is None:
         return "-"
     if task.base.method.protocol.monitor == "validation_accuracy":

@@ -34,7 +34,6 @@ class Outcome:
 
     @property
     def saved_epochs(self) -> int:
-        """Return the epochs that pruning saved."""
         if self.state != "pruned":
             return 0
         return sum(spec.method.protocol.epochs for spec in self.specs) - self.epochs

@@ -31,7 +31,6 @@ class Promise:
 
 
 def read_promise(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:
-    """Read the scores of one setting's runs with tuning seeds and with reporting seeds."""
     never = {} if measure.is_loss else {spec.seed: never_predicted(spec) for spec in reported}
     return Promise(
         promised=_scores(tuned, measure),
@@ -74,7 +73,6 @@ def promise_lines(promise: Promise) -> Iterator[str]:
 
 
 def _note_on_shortfall(promise: Promise) -> Iterator[str]:
-    """Yield a warning if Welch's 95 % interval has reporting seeds worse than tuning seeds."""
     measure = promise.measure
     difference = compare(measure.signed(promise.promised), measure.signed(promise.kept))
     ends = measure.ends(difference)

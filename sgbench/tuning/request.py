@@ -60,7 +60,6 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        """Return the folder of the protocol's runs."""
         return Path(self.base.paths.runs_dir) / self.protocol.name
 
     def specs(self, setting: dict[str, float], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
@@ -74,7 +73,6 @@ class Task:
 
 
 def make_task(request: Request) -> Task:
-    """Check a request, and compose the run in the middle of its search space."""
     _check_overrides(request.overrides)
     for name, number in (("--studies", request.studies), ("--trials", request.trials)):
         if number < 1:

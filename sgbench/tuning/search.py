@@ -133,7 +133,6 @@ class Search:
 
     @contextlib.contextmanager
     def _journal(self) -> Iterator[Journal]:
-        """Lock the journal in a `with` block, and yield it; a StorageError if its folder cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock")):
@@ -182,7 +181,6 @@ class Search:
         return chosen
 
     def _ask_next(self, study: int, known: Sequence[Outcome]) -> Outcome:
-        """Choose the next setting of a study, after its known ones, and read its records if there are any."""
         setting = self.strategy.ask(study, [outcome.tried for outcome in known])
         specs = self.task.specs(setting, self.task.first_seeds)
         asked = Asked(study=study, number=len(known), method_id=method_id(specs[0].method), setting=setting)
@@ -218,7 +216,6 @@ class Search:
             self.runner(specs, thresholds)
 
     def _thresholds(self, study: int, known: Sequence[Outcome]) -> PruningThresholds:
-        """Compute the pruning thresholds of a study from its finished settings."""
         earlier = [outcome for outcome in known if outcome.asked.study == study and outcome.state == "finished"]
         results = [stored_record(spec) for outcome in earlier for spec in outcome.specs]
         protocol = self.task.base.method.protocol

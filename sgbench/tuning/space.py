@@ -64,7 +64,6 @@ NOT_A_PARAMETER = object()
 
 
 def _value(method: Method, key: str) -> object:
-    """Return a method's parameter by its key, such as optimizer.lr, or NOT_A_PARAMETER."""
     group, _, name = key.partition(".")
     return method.parameters.get(group, {}).get(name, NOT_A_PARAMETER)
 

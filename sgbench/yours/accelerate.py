@@ -85,7 +85,6 @@ class Accelerated(nn.Module):
         self._last_miss = self._written = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Accelerated:
-        """Return an accelerated copy of the network, with no recorded calls."""
         made = memo[id(self)] = Accelerated(copy.deepcopy(self.network, memo), self.engine, strict=self.strict)
         made.times_faster, made.training = self.times_faster, self.training
         return made

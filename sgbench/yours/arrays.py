@@ -98,7 +98,6 @@ def _sensor_size(given: Any) -> tuple[int, int, int] | None:
 
 
 def iterate_pairs(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
-    """Yield the (sample, label) pairs of a data set, loader or other iterable, in the order of the data set."""
     loaded = getattr(given, "dataset", None)
     if loaded is not None and hasattr(given, "batch_size"):
         given = loaded  # a loader may shuffle, and each call would read other data

@@ -107,7 +107,6 @@ def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScore
 def _calibrate(
     setup: TrainingSetup, surrogate_makers: Mapping[str, Callable[[], Any]]
 ) -> tuple[dict[str, Callable[[], Any]], list[str]]:
-    """Return makers of the same surrogates at their calibrated widths, and a line on each width."""
     found = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
     surrogates = {name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()}
     makers = {name: _copier(None) for name in surrogate_makers if name == OWN} | _make_makers(surrogates)
@@ -124,7 +123,6 @@ def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
 def _train_all(
     setup: TrainingSetup, surrogate_makers: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
 ) -> dict[str, dict[int, RunScores]]:
-    """Train with each surrogate and seed; map names of surrogates to the scores of each seed."""
     scores: dict[str, dict[int, RunScores]] = {name: {} for name in surrogate_makers}
     runs = [(name, seed) for name in surrogate_makers for seed in range(seeds)]
     for name, seed in tqdm(runs, disable=not progress, unit="run", leave=False):

@@ -62,7 +62,6 @@ def commonest_share(class_indices: NDArray[np.int64]) -> float:
 
 
 def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
-    """Return the names of all classes, sorted by label, and the class index of each sample by split."""
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
     if len(kinds) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
@@ -120,7 +119,6 @@ def _split(
 def _split_groups(
     target: NDArray[np.int64], groups: NDArray[Any], name: str, random: np.random.Generator, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split sample indices into training (one group or more) and random groups with a fifth of all samples."""
     names = random.permutation(np.unique(groups))
     if len(names) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
         raise InputError(f"groups: all training samples are of one group; leave groups out, or give {name}=(x, y)")

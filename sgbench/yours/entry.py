@@ -260,5 +260,4 @@ def _experiment_tree(name: str, prepared: Prepared, task: dict[str, Any]) -> dic
 
 
 def entry_lines(entry: WrittenEntry) -> Sequence[str]:
-    """List lines on how the data were read, and on where entries and samples are stored."""
     return [*entry.notes, f"entries: {entry.conf}", f"samples: {entry.data}"]

@@ -59,7 +59,6 @@ class OwnTable(ShownTable):
         return "\n".join([*self.notes, "", *aligned(self._cells(), text_columns=3), "", *self._lines_below()])
 
     def table(self) -> Table:
-        """Make the table of the surrogates with their accuracies."""
         return plain_table("Surrogates in a network of one's own", self._cells(), text_columns=3)
 
     def table_notes(self) -> tuple[str, ...]:

@@ -95,7 +95,6 @@ class TrainingSetup:
         return module
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
-        """Train a new module with a new surrogate under a seed, and score it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.new_module()
@@ -137,7 +136,6 @@ class TrainingSetup:
         return calibrate_module(module, x, surrogate)
 
     def _fit(self, module: nn.Module, call: Forward, seed: int) -> int:
-        """Train a module, load the weights of the epoch of least validation loss, and return that epoch, from 1."""
         optimizer = self._optimizer(module)
         is_lightning = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
@@ -170,7 +168,6 @@ class TrainingSetup:
         return optimizer
 
     def _batches(self, split: Split, order: torch.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches of inputs and classes, shuffled by the generator `order`; None keeps their order."""
         count = self.data.count(split)
         indices = torch.arange(count) if order is None else torch.randperm(count, generator=order)
         for chosen in indices.split(self.batch_size):
@@ -232,5 +229,4 @@ def _is_close(ours: Any, theirs: Any) -> bool:
 
 
 def _is_lightning(module: nn.Module) -> bool:
-    """Return whether a module has its own `training_step` and optimiser, as a LightningModule."""
     return hasattr(module, "training_step") and hasattr(module, "configure_optimizers")

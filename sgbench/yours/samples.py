@@ -64,7 +64,6 @@ def samples_of_events(
 def _trains_of_events(
     events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
-    """Yield the spike trains of the samples at indices `order`, in pieces of about PIECE_SIZE spikes."""
     spikes_so_far = np.cumsum([len(events.times_us[index]) for index in order])
     ends = np.flatnonzero(np.diff(spikes_so_far // PIECE_SIZE)) + 1  # where a multiple of PIECE_SIZE is passed
     for chosen in np.split(order, ends):
@@ -117,7 +116,6 @@ class _ArrayPart:
         self.dtype = np.asarray(first).dtype
 
     def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield the index of the first sample of each piece, and the piece's samples."""
         samples_per_piece = max(1, PIECE_SIZE // max(1, int(np.prod(self.sample_shape))))
         for start in range(0, len(self.order), samples_per_piece):
             chosen = self.order[start : start + samples_per_piece]
@@ -215,7 +213,6 @@ def _scale(part: _ArrayPart, least: NDArray[np.float64], largest: NDArray[np.flo
 
 
 def _trains(part: _ArrayPart, step_us: int) -> Iterator[SpikeTrains]:
-    """Yield spike trains in pieces: each 1 of an array becomes a spike in the middle of its time step."""
     for start, piece in part.pieces():
         sample, step, channel = np.nonzero(piece)
         lengths = None if part.lengths is None else part.lengths[start : start + len(piece)]

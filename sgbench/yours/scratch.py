@@ -54,14 +54,12 @@ class SpilledArrays:
         self._file: BinaryIO | None = None
 
     def add(self, array: NDArray[Any]) -> None:
-        """Append one array."""
         self._in_memory.append(array)
         self._in_memory_bytes += array.nbytes
         if self._in_memory_bytes > IN_MEMORY_BYTES:
             self._write()
 
     def arrays(self) -> list[NDArray[Any]]:
-        """Return all arrays in order, those in the file memory-mapped."""
         if self._file is None:
             return self._in_memory
         self._write()
@@ -82,7 +80,6 @@ class SpilledArrays:
                 self._file.close()  # mapped arrays stay valid
 
     def _write(self) -> None:
-        """Write the arrays in memory to the file, and note where and of which type and shape each is."""
         self._file = open_temporary_file() if self._file is None else self._file
         for array in self._in_memory:
             self._locations.append((self._file.tell(), array.dtype, array.shape))

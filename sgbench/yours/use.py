@@ -161,7 +161,6 @@ def _settings(layer: Any) -> tuple[Any, ...]:
 def _wanted(
     name: str, layer: Any, surrogate: Any, width_fwhm: float | None, reset_gradient: ResetGradient | None
 ) -> tuple[Any, ResetGradient | None]:
-    """Return what one layer gets: a surrogate of its own, and the gradient of its reset; None for what it keeps."""
     if getattr(layer, "surrogate_disable", False) and (surrogate is not None or width_fwhm is not None):
         raise InputError(f"use: '{name}' was made with surrogate_disable=True; make it without, then set one")
     own = copy.deepcopy(surrogate)
@@ -211,7 +210,6 @@ def _peak(spike_grad: Any) -> float:
 
 
 def _described(spike_grad: Any) -> str:
-    """Name a surrogate, with its width and peak where they are known."""
     if not isinstance(spike_grad, Surrogate):
         return str(getattr(spike_grad, "__qualname__", type(spike_grad).__name__)).partition(".")[0]
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(spike_grad).__name__).lower()
@@ -221,7 +219,6 @@ def _described(spike_grad: Any) -> str:
 
 
 def _warn_of_high_peaks(layers: list[tuple[str, Any]]) -> None:
-    """Raise a warning for layers whose reset is attached to a slope that is high for their threshold."""
     high = {}
     for name, layer in layers:
         peak = _peak(layer.spike_grad) * float(torch.as_tensor(layer.threshold).detach().abs().max())

@@ -16,7 +16,6 @@ FUNCTIONS = {"report": "make_report", "measure": "measure_study", "plan": "plan"
 
 
 def function_of(loaded: Loaded, command: str, *, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """Import what a command calls of a study's analysis, or of that of the study which it extends."""
     for name in (loaded.name, loaded.study.extends):
         path = Path(str(name), "analysis", f"{command}.py")
         if name is None or not any((Path(place) / path).is_file() for place in study.__path__):

@@ -65,12 +65,10 @@ class StudyEvidence:
         return f"Not known yet: block {' and '.join(lacking)} is not stored."
 
     def tasks_like(self, *names: str) -> list[str]:
-        """Return the study's tasks of these names, and those declared to be like one of them."""
         tasks = self.loaded.study.tasks
         return [name for name, task in tasks.items() if task.scale == "small" and {name, task.like} & set(names)]
 
     def title(self, task: str) -> str:
-        """Return the title of a task."""
         return self.loaded.study.tasks[task].title
 
     @property

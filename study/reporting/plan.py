@@ -62,7 +62,6 @@ class AskedCell:
 
     @property
     def missing(self) -> list[int]:
-        """List the seeds that were asked for and are not stored."""
         return sorted(seed for seed in self.seeds if seed not in self.stored)
 
 
@@ -105,7 +104,6 @@ class DrawnScores(StudyScores):
         }
 
     def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Any:
-        """Return the runs of a cell by seed, drawn ones among them."""
         found = self.rows.get((task, start, repr(sorted(cell.items()))))
         if purpose != self.watched.purpose or found is None:
             return self.watched.cell(task, purpose, cell, start=start)
@@ -168,7 +166,6 @@ def _common(asked: Sequence[AskedCell]) -> list[int]:
 
 
 def _with_seeds(study: Study, purpose: str, seeds: Sequence[int], blocks: Sequence[str]) -> Study:
-    """Return the study with other seeds of a purpose and of blocks."""
     many = Seeds(first=seeds[0], count=len(seeds))
     changed = {name: study.blocks[name].model_copy(update={"seeds": many}) for name in blocks}
     kinds = {**study.seeds, purpose: many}

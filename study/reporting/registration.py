@@ -56,7 +56,6 @@ class Checkout:
         return Checkout(root) if root is not None and (root / document).is_file() else None
 
     def versions(self, path: str) -> tuple[Version, ...]:
-        """Return every committed version of a file that differs from those before it, the first one first."""
         words = ("log", "--reverse", "--topo-order", "--full-history", "--format=%H %cs %s", "--", path)
         versions: dict[str, Version] = {}
         for line in _git(self.folder, *words).decode().splitlines():
@@ -81,7 +80,6 @@ class Checkout:
 
 
 def checkout_root(folder: Path) -> Path | None:
-    """Return the root of the checkout that holds a folder, or None where there is none."""
     try:
         return Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
     except InputError:
@@ -89,7 +87,6 @@ def checkout_root(folder: Path) -> Path | None:
 
 
 def _git(folder: Path, *words: str) -> bytes:
-    """Run git in a folder and return its output."""
     try:
         return git.ask(folder, *words, timeout_s=TIMEOUT_S)
     except git.FAILURES as error:
@@ -108,7 +105,6 @@ def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:
 def require_registered(
     registration: Registration, checkout: Checkout, manifest: Manifest, entries: Iterable[StoreEntry]
 ) -> None:
-    """Refuse a store whose records could have been made before the study was registered."""
     if manifest.study_sha256 not in {version.sha256 for version in registration.files}:
         raise InputError(
             f"the store's manifest names study file {manifest.study_sha256[:SHORT]}, which is no committed version "
@@ -186,7 +182,6 @@ def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> 
 
 
 def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> dict[str, int]:
-    """Count, by block and task, the records that no cell or seed of the plan asks for."""
     planned: dict[str, set[tuple[str, int, str]]] = {}
     counts: dict[str, int] = {}
     for entry in entries:
@@ -201,7 +196,6 @@ def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) 
 
 
 def _points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
-    """List a block's points, or none where what it starts from is not settled."""
     try:
         return points(loaded.study, block, settled) if block in loaded.study.blocks else []
     except InputError:

@@ -103,7 +103,6 @@ class Report:
 
     @property
     def charts(self) -> dict[str, Charts]:
-        """Collect the charts of all pages, by name."""
         return {name: charts for page in self.pages for name, charts in page.charts.items()}
 
     def write(self, folder: Path) -> list[str]:
@@ -157,14 +156,12 @@ def pages_folder(name: str) -> Path:
 
 
 def own_checkout(root: Path | None, store: Store) -> Path | None:
-    """Return the checkout whose own store this is: its documents say what is in it, and in no other store."""
     if root is None:
         return None
     return root if store.folder.resolve() == (root / STUDIES / store.study).resolve() else None
 
 
 def _bytes(path: Path) -> bytes:
-    """Read the bytes of a file; none where there is no file."""
     return read_bytes(path, limit=MAX_PICTURE_BYTES) if path.is_file() else b""
 
 

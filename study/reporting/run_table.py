@@ -26,7 +26,6 @@ class RunTable:
 
     @property
     def complete(self) -> bool:
-        """Return whether no run is missing."""
         return not self.missing
 
     @property

@@ -42,7 +42,6 @@ class HypothesisResult:
 
     @property
     def alone(self) -> VerdictWord:
-        """Return the verdict if this were the only hypothesis."""
         return self._word(self.p)
 
     @property

@@ -66,7 +66,6 @@ def _engines(neuron: Neuron) -> str:
 
 
 def neuron_page(subject: Subject) -> str:
-    """The page of one neuron."""
     entry = subject.entry
     parts = [
         *opening(entry, MARK, "[All neurons](../neurons.md)"),
@@ -114,7 +113,6 @@ def _property_table(subject: Subject) -> str:
 
 
 def neurons_page(found: Iterable[Subject]) -> str:
-    """The table of all neurons, family by family."""
     families: dict[str, list[Subject]] = {}
     for one in found:
         families.setdefault(str(one.entry.meta.get("family", "none")), []).append(one)

@@ -142,7 +142,6 @@ def index_page(subjects: Iterable[Subject]) -> str:
 
 
 def library_page(known: Mapping[str, Entry], presets: Iterable[Entry]) -> str:
-    """Every preset, library by library."""
     by_library: dict[str, list[Entry]] = {}
     for preset in presets:
         by_library.setdefault(library_of(preset), []).append(preset)

@@ -51,7 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def default_folder() -> Path:
-    """docs/catalogue beside conf/."""
     docs = conf_dir().parent / "docs"
     if not docs.is_dir():
         raise InputError(f"{docs} does not exist: pages are written in a checkout; or name a folder with --into")
@@ -97,7 +96,6 @@ def every_subject() -> tuple[list[Subject], list[neuron_pages.Subject]]:
 
 
 def texts(subjects: Sequence[Subject], neurons: Sequence[neuron_pages.Subject]) -> Iterator[SiteFile]:
-    """The pages: one an entry, the lists, and the presets by library."""
     known = catalogue.entries(GROUP)
     pages = {f"{GROUP}/{one.entry.name}.md": page_text.surrogate_page(one) for one in subjects}
     pages |= {f"{NEURON}/{one.entry.name}.md": neuron_pages.neuron_page(one) for one in neurons}

@@ -81,5 +81,4 @@ def _dotted(path: Path) -> str:
 
 
 def _sentence(room: Path) -> str:
-    """What the room's `__init__.py` says, or that its files are entries of the catalogue."""
     return ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or "Entries of the catalogue."

@@ -29,7 +29,6 @@ class Links(HTMLParser):
         super().__init__(convert_charrefs=True)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what a tag links to, and its name."""
         values = dict(attrs)
         target = values.get(LINKING.get(tag, ""))
         if target:

@@ -41,7 +41,6 @@ def case_of(seed: int, number: int) -> Run | Accelerated:
 
 
 def checked(case: Run | Accelerated) -> tuple[Outcome, str]:
-    """Check a case; an error of an engine is a finding, with its traceback."""
     try:
         return case.check(), ""
     except Exception as error:
@@ -106,7 +105,6 @@ def _say(line: object, stream: TextIO | None = None) -> None:
 
 
 def place_of(word: str) -> tuple[int, int]:
-    """Read SEED:NUMBER."""
     seed, _, number = word.partition(":")
     return int(seed), int(number)
 

@@ -66,7 +66,6 @@ def alone(spec: RunSpec) -> Course:
 
 
 def side_by_side(specs: Sequence[RunSpec]) -> Course:
-    """Train runs as the replicas of one process."""
     members: list[Replica] = []
     for place, spec in enumerate(specs):
         members.append(Replica(place, spec, members[0].parts.data if members else None, Code(None, None, {}, "")))
@@ -118,7 +117,6 @@ def _moment(where: str, training: Training, found: dict[str, Tensor] | None = No
 
 
 def _validate(training: Training, batches: Iterable[Batch]) -> Moment:
-    """Score validation after an epoch as `Training.score` does, and keep the logits."""
     training.begin_scoring("validation", selected=False)
     logits = []
     for batch in _first(batches):
@@ -151,7 +149,6 @@ def _scores(training: Training, logits: Sequence[Tensor]) -> dict[str, Tensor]:
 
 
 def _finite(course: Iterator[Any]) -> Iterator[Any]:
-    """Yield what a course does, and None in the end where it is not finite."""
     try:
         yield from course
     except NonFiniteError:

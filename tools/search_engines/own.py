@@ -29,7 +29,6 @@ class Ramped(Leaky):
         self.place = id(self.gain) if self.place is None else self.place
 
     def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
-        """Advance one step of a leaky neuron with a larger current."""
         return super().step(current if self.gain is None else current * self.gain, state)
 
     def recurrence_spec(self) -> None:  # type: ignore[override]

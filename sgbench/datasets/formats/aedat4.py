@@ -25,7 +25,6 @@ NOT_COMPRESSED, LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH = range(5)  # the header's codes 
 
 
 def read(path: Path) -> Pixels:
-    """Read the events of a file; the first event gets time 0."""
     try:
         data = path.read_bytes()
         parts = [_events(packet) for packet in _packets(data)]
@@ -66,7 +65,6 @@ def _packets(data: bytes) -> Iterator[bytes]:
 
 
 def _parse_header(header: bytes) -> tuple[int, int]:
-    """Read a header's code of compression, and the file offset of the index of packets (-1 without one)."""
     fields = _fields(header, _number("<I", header, 0))
     compression = _number("<b", header, fields[0]) if fields and fields[0] else NOT_COMPRESSED
     index_offset = _number("<q", header, fields[1]) if len(fields) > 1 and fields[1] else -1
@@ -96,7 +94,6 @@ def _fields(body: bytes, table: int) -> list[int]:
 
 
 def _number(code: str, data: bytes, offset: int) -> int:
-    """Read one number of `struct`'s format `code` at an offset; raise an error if it is outside `data`."""
     if offset < 0:
         raise ValueError("an offset leads out of the file")
     return struct.unpack_from(code, data, offset)[0]

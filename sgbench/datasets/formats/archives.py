@@ -79,7 +79,6 @@ def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
 
 
 def _require_inside(archive: Path, name: str) -> str:
-    """Return an archive member's name as a relative path; raise InputError if it leads out of the folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name or not path.parts:
         raise InputError(f"{archive}: member {name!r} leads out of the folder; not unpacked")

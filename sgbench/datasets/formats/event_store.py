@@ -218,13 +218,11 @@ class PickedTrains(SpikeTrains):
         return self._source.files[1].pieces(self._first, self._counts)
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
-        """Return the same spikes, from which encoders make input of another type."""
         trains = PickedTrains.__new__(PickedTrains)
         trains.__dict__.update(self.__dict__, dtype=dtype)
         return trains
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
-        """Return the samples at these positions among those picked."""
         return PickedTrains(self._source, self._position[position], self.dtype)
 
     def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
@@ -259,7 +257,6 @@ def read(folder: Path) -> Samples:
 
 
 def _checksum(folder: Path, header: Mapping[str, object]) -> str:
-    """Return one SHA-256 of a header and the contents of the folder's files."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in FILES:
         status = (folder / name).stat()

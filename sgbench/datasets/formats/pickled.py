@@ -93,7 +93,6 @@ class _Type(_Placeholder):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type as a `numpy.dtype`."""
         return np.dtype(self.order + self.text)
 
 
@@ -106,7 +105,6 @@ class _Array(_Placeholder):
         self.numbers = numbers
 
     def __setstate__(self, state: Any) -> None:
-        """Set the numbers from the state in the pickle: version, shape, type, whether columns first, bytes."""
         _, shape, type_, columns_first, data = state
         self.numbers = _array(shape, type_, data, columns_first=bool(columns_first))
 
@@ -134,7 +132,6 @@ def _scalar(type_: Any, data: Any) -> Any:
 
 
 def _encode(text: Any, codec: Any) -> bytes:
-    """Return the bytes that old pickle protocols write as Latin-1 text, instead of `codecs.encode`."""
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
     data: bytes = text.encode("latin-1")

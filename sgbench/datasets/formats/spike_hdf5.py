@@ -62,7 +62,6 @@ def _recording(path: Path, row: int, time_s: NDArray[Any], unit: NDArray[Any], l
 
 
 def _open(path: Path) -> Any:
-    """Open an HDF5 file; raise InputError if h5py is not installed or the file is damaged."""
     try:
         import h5py
     except ImportError as error:

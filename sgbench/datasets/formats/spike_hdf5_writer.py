@@ -60,7 +60,6 @@ def write(
 
 
 def _spikes(file: Any, part: Samples, h5py: Any) -> None:
-    """Write the spikes of `part` as `spikes/times` and `spikes/units` to an open file; h5py: the package."""
     trains = part.values
     if not isinstance(trains, SpikeTrains):
         raise TypeError("samples of spikes are needed")

@@ -45,7 +45,6 @@ class BoardCell(NamedTuple):
 
 
 def _no_cell(_: MethodRow) -> BoardCell:
-    """Return a cell with a dash."""
     return BoardCell(NONE)
 
 
@@ -97,7 +96,6 @@ def board_columns(board: Board) -> list[BoardColumn]:
 
 
 def columns_in(board: Board, form: Form) -> list[BoardColumn]:
-    """List the columns that one form of a board shows."""
     return [column for column in board_columns(board) if form in column.titles]
 
 
@@ -160,12 +158,10 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _letters(row: MethodRow) -> str:
-    """Return the letters of a method's groups, which it shares with methods that do not differ significantly."""
     return "" if row.rank is None else row.rank.groups
 
 
 def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
-    """Yield the columns of the score, its interval, its seeds and the share of seeds that solve the task."""
     measure, planned = board.measure, len(board.protocol.seeds)
     name = f"test_{measure.kind}"
 
@@ -230,14 +226,12 @@ def _solved_values(row: MethodRow, board: Board) -> dict[str, Value]:
 
 
 def _amount(amount: Amount) -> BoardCell:
-    """Make the cell of a mean, or a dash with the reasons as notes."""
     if amount.value is None:
         return BoardCell(NONE, notes=tuple(Note("", reason) for reason in amount.reasons))
     return BoardCell(number_text(amount.value), amount.value)
 
 
 def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
-    """Yield the columns of the energy on one target: dynamic, static if it has a price, and brief."""
     name = target.name
     gap = f"a part, not a whole: prices of {name} leave out {'; '.join(target.missing)}"
     notes = (Note(gap),) if target.missing else ()
@@ -265,19 +259,16 @@ def has_static(target: EnergyTarget) -> bool:
 
 
 def _interval(value: BoundedValue | None, energy: Energy, note: str = "") -> BoardCell:
-    """Make the cell of an energy with its interval, or a dash with the reasons, each behind `note`."""
     if value is None:
         return BoardCell(NONE, notes=tuple(Note(note, reason) for reason in energy.reasons))
     return BoardCell(interval_text(value), value.value)
 
 
 def _static(energy: Energy) -> BoardCell:
-    """Make the cell of a static energy in µJ."""
     return _interval(None if energy.static_nj is None else energy.static_nj.times(1e-3), energy)
 
 
 def _without_interval(value: BoundedValue | None) -> BoardCell:
-    """Make the cell of an energy without its interval, or a dash."""
     return BoardCell(NONE) if value is None else BoardCell(number_text(value.value))
 
 
@@ -365,5 +356,4 @@ def interval_text(interval: BoundedValue) -> str:
 
 
 def cells_of(columns: Iterable[BoardColumn], row: MethodRow) -> list[BoardCell]:
-    """Return the cells of a row in these columns."""
     return [column.cell(row) for column in columns]

@@ -130,7 +130,6 @@ def explain(
 
 
 def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str, str]]:
-    """Yield the rows of `Explanation.table`, with the figures that both methods have."""
     yield "", a.label, b.label
     yield "method", a.method_id, b.method_id
     figures_a, figures_b = figures(a, board), figures(b, board)
@@ -140,7 +139,6 @@ def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str,
 
 
 def figures(row: MethodRow, board: Board) -> dict[str, str]:
-    """Map the names of a method's figures, score, seeds and costs, to their text; unknown energies are left out."""
     text, ends, costs = board.measure.text, row.score.ends, row.costs
     figures_by_name = {
         board.measure.title: text(row.score.mean),
@@ -159,7 +157,6 @@ def figures(row: MethodRow, board: Board) -> dict[str, str]:
 
 
 def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
-    """Compare two methods of a board; return the comparison and the verdict after Holm's correction."""
     comparison = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
     return comparison, _verdict(comparison, _holm_p(board, a, b)[0])
 
@@ -244,7 +241,6 @@ def _equals(p: float) -> str:
 
 
 def _improvement(a: MethodRow, b: MethodRow, measure: Measure) -> str:
-    """Write how probably a run of A beats a run of B."""
     chance = probability_of_improvement(measure.signed(a.scores), measure.signed(b.scores))
     return (
         f"A run of A beats a run of B with probability {chance.probability:.2f} "
@@ -286,7 +282,6 @@ def _on_samples(a: MethodRow, b: MethodRow, hits: Mapping[str, Hits], board: Boa
 
 
 def _costs(a: MethodRow, b: MethodRow, board: Board) -> str:
-    """Write the spikes, operations and energies that both methods need per inference."""
     operations_a, operations_b = a.costs.synaptic_operations.value, b.costs.synaptic_operations.value
     parts = [
         _ratio("spikes", a.costs.spikes.value, b.costs.spikes.value, ""),
@@ -303,7 +298,6 @@ def _costs(a: MethodRow, b: MethodRow, board: Board) -> str:
 
 
 def _ratio(cost: str, a: float | None, b: float | None, unit: str) -> str:
-    """Write a cost of A against that of B, and their ratio; "unknown" if one is None."""
     if a is None or b is None:
         return f"{cost} unknown"
     times = f", {a / b:.2f} times as many" if b and not unit else f", {a / b:.2f} times" if b else ""
@@ -337,7 +331,6 @@ def _about_intervals(board: Board) -> str:
 
 
 def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
-    """Yield a sentence for each notice on a method: other data, withdrawn, no rank, or chosen among settings."""
     if a.data_sha256 != b.data_sha256:
         yield "A and B rest on different files, so that the difference may be that of the files."
     for name, row in (("A", a), ("B", b)):

@@ -28,7 +28,6 @@ def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
 
 
 def _lower_energy(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
-    """Yield a sentence on which method needs less energy, and under which prices; nothing if none prices both."""
     duel = compare_energies(board, [a, b]).get((a.method_id, b.method_id))
     if duel is None:
         return

@@ -121,7 +121,6 @@ def _listing_cells(listing: Listing) -> dict[str, Cell]:
 
 
 def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
-    """Collect the cells of spikes and synaptic operations, in all and per inference; None where not counted."""
     layers = () if counts is None else counts.layers
     picked = {
         "spikes": [layer.spikes_sent for layer in layers],
@@ -227,7 +226,6 @@ def _of_one_type(cells: list[Cell]) -> list[Cell]:
 
 
 def _are_int64(cells: Iterable[Cell]) -> bool:
-    """Return whether all cells that are not None are integers of at most `MAX_WHOLE`."""
     return all(isinstance(cell, int) and abs(cell) <= MAX_WHOLE for cell in cells if cell is not None)
 
 
@@ -251,7 +249,6 @@ def _as_literals(cells: list[Cell]) -> list[Cell]:
 
 
 def _parquet(table: Table, types: Mapping[str, str]) -> bytes:
-    """Encode the table as Parquet; raise an `InputError` without pyarrow."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -22,7 +22,6 @@ def load() -> None:
 
 
 def png(picture: BoardPicture, *, table_csv: str) -> bytes:
-    """Draw a board as a PNG that contains the digests of the board's table and of its own pixels."""
     return with_pixel_digest(style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)}))
 
 

@@ -64,7 +64,6 @@ def _chunks(data: bytes) -> Chunks:
 
 
 def _encode_chunk(kind: bytes, content: bytes) -> bytes:
-    """Encode one chunk of a PNG: length, kind, content and checksum."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 

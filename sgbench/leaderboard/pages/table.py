@@ -56,7 +56,6 @@ def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]
 
 
 def _cells(columns: Sequence[BoardColumn], row: MethodRow, notes: Notes, link: Link) -> list[str]:
-    """Write a row's cells as Markdown; the last one links to its records, and notes are added to `notes`."""
     cells = cells_of(columns, row)
     texts = [f"{code(cell.text) if cell.is_code else cell.text}{_marks(cell.notes, notes)}" for cell in cells]
     return [*texts[:-1], f"[{texts[-1]}]({link(row)})"]

@@ -44,7 +44,6 @@ def energy_lines(board: Board, width: int | None) -> list[str]:
 def _cells(
     row: MethodRow, matched: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
-    """Yield the cells of one method: name, events, lists won, mean share of prices, crossover of each target."""
     from sgbench.leaderboard.matched import mean_share
     from sgbench.tables import number_text
 

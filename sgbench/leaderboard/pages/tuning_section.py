@@ -33,7 +33,6 @@ class Studies:
 
     @property
     def median(self) -> float:
-        """Return the median over studies of the best score of each."""
         return median_of_bests(self.bests)
 
 

@@ -36,7 +36,6 @@ def to_json(board: Board, *, digits: int = DIGITS) -> str:
 
 
 def _rows(board: Board) -> Iterator[dict[str, Value]]:
-    """Yield for each row a map from the names of the CSV's columns to its values."""
     columns = board_columns(board)
     for row in board.shown:
         yield {name: value for column in columns for name, value in column.values(row).items()}

@@ -13,7 +13,6 @@ COSTS = ("parameters", "spikes", "synaptic_operations", "training_s")
 
 
 def table_of_rows(boards: Iterable[Board]) -> Table:
-    """Make the table of all rows of boards: ids, ranks, scores, and costs per inference."""
     all_boards = list(boards)
     targets = sorted({target.name for board in all_boards for target in board.targets})
     scores = ("rank_low", "rank_high", "score", "low", "high", "seeds", "failed_seeds")
@@ -43,5 +42,4 @@ def _cells(board: Board, part: Part, row: MethodRow, targets: Sequence[str]) -> 
 
 
 def _number(value: float | None) -> Cell:
-    """Make the cell of a number, or a dash."""
     return Cell(NONE) if value is None else Cell(f"{value:.6g}", float(value))

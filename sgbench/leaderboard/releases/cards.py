@@ -89,7 +89,6 @@ def _zenodo(name: str, commit: str, created_utc: str) -> dict[str, Any]:
 
 
 def _citation(name: str, commit: str, created_utc: str) -> str:
-    """Write CITATION.cff for a release."""
     lines = [
         "cff-version: 1.2.0",
         "message: If you use these results, please cite this release and the papers of the methods (sgbench cite).",
@@ -134,7 +133,6 @@ def _readme(name: str, commit: str, created_utc: str, rows: Sequence[ReleasedRow
 
 
 def _croissant(name: str, created_utc: str, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """Describe the tables of a release and their columns in Croissant."""
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",

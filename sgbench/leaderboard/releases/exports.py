@@ -21,7 +21,6 @@ def _latex(boards: Sequence[Board], _: Methods) -> bytes:
 
 
 def _parquet(boards: Sequence[Board], _: Methods) -> bytes:
-    """Write the table of rows as Parquet; columns without any value have a type too."""
     table = table_of_rows(boards)
     titles = [column.title for column in table.columns]
     cells = {title: [value(row[index]) for row in table.rows] for index, title in enumerate(titles)}
@@ -45,7 +44,6 @@ def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
 
 
 def _metrics(row: MethodRow, board: Board) -> dict[str, object]:
-    """Map the names of NeuroBench's metrics to their values for one row; without costs if nothing was counted."""
     counts = row.costs.counts
     name = "loss" if board.measure.is_loss else "ClassificationAccuracy"
     costs = {} if counts is None else neurobench_metrics(counts, parameters=row.costs.parameters)

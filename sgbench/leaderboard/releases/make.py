@@ -75,7 +75,6 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
 
 
 def row_changes(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iterator[RowChange]:
-    """Yield a change for each row that is new, was withdrawn, or has another part of the board, rank or score."""
     old = {(row.protocol, row.method_id): row for row in before}
     new = {(row.protocol, row.method_id): row for row in after}
     for key in sorted({*old, *new}):
@@ -94,7 +93,6 @@ def row_changes(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> 
 
 
 def _rank_and_score(row: ReleasedRow) -> str:
-    """Write the rank interval of a row, or its part of the board if it has no rank, and its score."""
     rank = row.part if row.rank is None else f"rank {row.rank[0]} to {row.rank[1]}"
     return f"{rank}, {row.score:.6g}"
 

@@ -25,7 +25,6 @@ AGENT = "sgbench (board update)"
 
 @contextmanager
 def release_folder(release: UnpackedRelease) -> Iterator[Path]:
-    """Write the files of a release into a temporary folder, and yield its leaderboards folder."""
     with tempfile.TemporaryDirectory(prefix="sgbench_release_") as temporary:
         write_folder(Path(temporary) / "release", release.files)
         yield Path(temporary) / "release" / BOARDS

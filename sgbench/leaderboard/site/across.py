@@ -21,7 +21,6 @@ EACH = "each task"
 
 
 def compare_surrogates(sources: Sources) -> AcrossTasks | str:
-    """Compare surrogates over all boards that rank methods, or return why they cannot be compared."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
@@ -99,7 +98,6 @@ def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
 
 
 def rank_sentence(comparison: AcrossTasks) -> str:
-    """Write the sentence on Friedman's test, and on which mean ranks differ significantly."""
     if comparison.ranks is None:
         return "One task has no ranks to average."
     return (

@@ -94,7 +94,6 @@ def _capital(text: str) -> str:
 
 
 def _advice_table(sources: Sources) -> Table | None:
-    """Make the table of the studies' advice, one line for each try in each kind of network; None without advice."""
     rows = [
         (
             Cell(advice.network),
@@ -137,7 +136,6 @@ def _best_families(comparison: AcrossTasks, sources: Sources) -> list[FamilySumm
 
 
 def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
-    """Yield sentences on the best mean, the best mean rank, and how controls compare with it."""
     first = comparison.families[0]
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
     over = "On the one task" if len(comparison.tasks) == 1 else f"Over {len(comparison.tasks)} tasks"
@@ -229,7 +227,6 @@ def _is_control(row: MethodRow, sources: Sources) -> bool:
 
 
 def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, MethodRow]]:
-    """Yield each board that has controls and other methods, with the row of its best control."""
     for board in boards:
         rows = [row for row in board.rows if _is_control(row, sources)]
         if rows and len(rows) < len(board.rows):
@@ -284,7 +281,6 @@ def duels_table(answer: FrontPageAnswer) -> Table | None:
 
 
 def _control_cells(control: BoardDuel | None) -> tuple[Cell, Cell]:
-    """Make the cells of a board's best control and of the difference to it; dashes without a control."""
     return (Cell(NONE), Cell(NONE)) if control is None else (control.b, control.difference)
 
 

@@ -20,7 +20,6 @@ def downloads_of(path: str, tables: Mapping[str, Table]) -> tuple[Download, ...]
 
 
 def table_files(path: str, tables: Mapping[str, Table]) -> Iterator[SiteFile]:
-    """Yield the CSV and the JSON file of each table of the page at `path`."""
     for name, table in tables.items():
         yield SiteFile(_path(path, name, "csv"), lambda table=table: as_csv(table))
         yield SiteFile(_path(path, name, "json"), lambda table=table: as_json(table))

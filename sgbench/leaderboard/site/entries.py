@@ -37,7 +37,6 @@ MOST = 5
 
 
 def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the pages of the entries of one group, their list first."""
     known = sources.group(group)
     canonical = {name: entry for name, entry in known.items() if not is_preset(entry) and "/" not in name}
     presets: dict[str, list[Entry]] = {}
@@ -122,7 +121,6 @@ def _list_page(
     presets: Mapping[str, list[Entry]],
     sparklines: Sequence[tuple[str, str]],
 ) -> Page:
-    """Build the page that lists the entries of a group."""
     rows = tuple(
         (
             Cell(name, link=f"{group}s/{name}.html", is_code=True),
@@ -163,7 +161,6 @@ def _sparkline(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] 
 
 
 def _picture(entry: Entry, drawn: Mapping[str, Path]) -> tuple[Picture, SiteFile] | None:
-    """Return the picture of an entry and its file; None if `drawn`, which maps paths to pictures, has none."""
     site_path = f"{entry.group}s/{entry.name}.svg"
     path = drawn.get(site_path)
     if path is None:
@@ -236,7 +233,6 @@ def best_of_each(rows: Sequence[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
 
 
 def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
-    """Yield the search terms of an entry: formula, other names, names of presets, sources."""
     yield str(entry.meta.get("formula") or "")
     yield from (str(alias) for alias in entry.meta.get("aliases") or [])
     yield from (f"{preset.name} {preset.meta.get('calls') or ''}" for preset in presets)
@@ -267,7 +263,6 @@ def default_text(value: object) -> str:
 
 
 def _presets(presets: list[Entry]) -> Table:
-    """Make the table of the presets of libraries that have an entry's slope."""
     rows = tuple(
         (
             Cell(f"{preset.meta['library']} {preset.meta.get('version', '')}".strip()),

@@ -69,12 +69,10 @@ def _events(sources: Sources) -> Iterator[Event]:
 
 
 def _score(row: MethodRow, board: Board) -> str:
-    """Write the score of a row with its unit."""
     return f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}"
 
 
 def _notices(board: Board, method_id: str, title: str, provenance: MethodProvenance, link: str) -> Iterator[Event]:
-    """Yield an event for the notice on a method, if there is one."""
     notice = provenance.notice
     if notice is not None:
         key = f"{notice.kind}/{board.protocol.name}/{method_id}"

@@ -54,7 +54,6 @@ def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False)
 
 
 def _fill(folder: Path, files: Iterable[SiteFile], *, has_docs: bool) -> Written:
-    """Write the files of a site and their list into an empty folder."""
     hashes: dict[str, str] = {}
     size = 0
     for site_file in files:

@@ -55,7 +55,6 @@ def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
 
 
 def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> ChartPoint:
-    """Make the point of the seeds' mean at one epoch, with its interval; values are multiplied by `unit`."""
     is_inside = all(value > 0 and (scale != "share" or value < 1) for value in values)  # else the scale has no end
     summary = summarise(values, scale=scale if is_inside else "real")
     ends = None if summary.ends is None else (unit * summary.ends[0], unit * summary.ends[1])

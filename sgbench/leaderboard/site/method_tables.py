@@ -43,7 +43,6 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:
-    """Build the table of each layer's firing and operations per inference, means over seeds; None without any."""
     activity: dict[str, list[LayerActivity]] = {}
     counts: dict[str, list[tuple[LayerCounts, int]]] = {}
     for record in records:
@@ -111,7 +110,6 @@ def _mean_count(
 
 
 def energy_tables(row: MethodRow, board: Board) -> list[Table]:
-    """Build a table for each target with the terms of the energy of an inference, and notes on missing terms."""
     counts = row.costs.counts
     if counts is None:
         return []

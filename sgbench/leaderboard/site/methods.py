@@ -134,7 +134,6 @@ def _facts(shown: ShownRow) -> list[tuple[str, str]]:
 
 
 def _superseded_by(shown: ShownRow, sources: Sources) -> str | None:
-    """Return the path of the page of the method that supersedes this one; None without one."""
     notice = None if shown.row.listing is None else shown.row.listing.provenance.notice
     if notice is None or notice.superseded_by not in sources.shown:
         return None
@@ -153,7 +152,6 @@ def _command(records: Sequence[RunRecord], sources: Sources, experiment_names: S
 
 
 def _choices(method: Method, sources: Sources) -> Table:
-    """Make the table of a method's entries and parameters."""
     rows = []
     for group in GROUPS:
         choice = method.choices[group]

@@ -26,7 +26,6 @@ from sgbench.leaderboard.store.reading import RecordFile
 
 
 def site_files(sources: Sources) -> Iterator[SiteFile]:
-    """Yield every file of a site but the list of its files."""
     searched: list[Page] = []
     yield from _rendered(_boards_and_texts(sources), sources, searched)
     yield from _rendered(search_files(searched, sources), sources)
@@ -39,7 +38,6 @@ def site_files(sources: Sources) -> Iterator[SiteFile]:
 
 
 def _method_pages(sources: Sources, files: Sequence[RecordFile]) -> Iterator[tuple[str, bytes]]:
-    """Yield path and content of the files of methods, which a process can send."""
     for page in _rendered(method_files(sources, files), sources):
         yield page.path, page.make()
 

@@ -29,10 +29,8 @@ def _head(column: BoardColumn, notes: Notes) -> Column:
 
 
 def _cell(cell: BoardCell, notes: Notes, link: str | None) -> Cell:
-    """Convert a board's cell; its notes are added to `notes`."""
     return Cell(cell.text or NONE, cell.order, link, _numbers(cell.notes, notes), cell.is_code)
 
 
 def _numbers(texts: Iterable[Note], notes: Notes) -> tuple[int, ...]:
-    """Return the numbers of the notes of a cell, which are added to `notes`."""
     return notes.numbers(f"{note.text} {note.quoted}".strip() for note in texts)

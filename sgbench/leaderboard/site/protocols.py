@@ -61,7 +61,6 @@ def _first_cell(board: Board) -> Cell:
 
 
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the files of a board's table, its badge, and its page."""
     name = board.protocol.name
     values = to_csv(board, digits=DIGITS)
     stem = f"protocols/{name}"
@@ -110,7 +109,6 @@ def _page(board: Board, sources: Sources) -> Page:
 
 
 def run_command(board: Board, sources: Sources) -> str:
-    """Write the command that runs a protocol with all its seeds."""
     name, seeds = board.protocol.name, board.protocol.seeds
     experiment = experiment_of(name, sources.references.config_dirs)
     first = "" if experiment is None else f"experiment={experiment} "
@@ -118,7 +116,6 @@ def run_command(board: Board, sources: Sources) -> str:
 
 
 def _settings(board: Board) -> Table:
-    """Make the table of what a protocol fixes."""
     protocol = board.protocol
     lines: list[tuple[str, object]] = [
         ("time step, ms", f"{1000 * protocol.dt_s:g}"),
@@ -161,7 +158,6 @@ def _unranked(board: Board, rows: Sequence[MethodRow]) -> Table:
 
 
 def _outsiders(board: Board) -> Table:
-    """Make the table of results of code outside the catalogue."""
     columns = (*texts("name", "code", "checked"), *numbers(board.measure.title), *texts("seeds"))
     rows = []
     for outsider in board.outsiders:

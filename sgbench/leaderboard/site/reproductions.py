@@ -116,7 +116,6 @@ def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
 
 
 def _charts(rows: list[dict[str, str]]) -> Charts:
-    """Make the chart of the ratio of measured to published, one row for each figure with a ratio."""
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     names: list[str] = []
     for row in rows:

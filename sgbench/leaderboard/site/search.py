@@ -22,7 +22,6 @@ class Findable:
 
 
 def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the index of these pages and of all methods, and the page of the search."""
     listed = [Findable(page.title, page.path, page.kind, f"{page.about} {page.words}".strip()) for page in pages]
     listed += [
         Findable(shown.row.label, method_path(shown.board.protocol.name, method_id), "method", _score_text(shown))

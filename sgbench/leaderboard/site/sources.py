@@ -51,7 +51,6 @@ class Sources:
 
     @cached_property
     def shown(self) -> dict[str, ShownRow]:
-        """Index all shown rows by the id of their method."""
         return {row.method_id: ShownRow(board, row, part) for board in self.boards for part, row in board.parts()}
 
     @cached_property
@@ -61,7 +60,6 @@ class Sources:
 
     @cached_property
     def ranked(self) -> dict[str, list[Measured]]:
-        """Map each protocol to the methods that its board ranks."""
         return {board.protocol.name: [self.by_id[row.method_id] for row in board.rows] for board in self.boards}
 
     @cached_property
@@ -75,7 +73,6 @@ class Sources:
         return catalogue.entries("neuron", self.references.config_dirs)
 
     def group(self, name: str) -> dict[str, Entry]:
-        """Return the entries of "surrogate" or "neuron", the groups that have pages."""
         return self.surrogates if name == "surrogate" else self.neurons
 
     def is_control(self, surrogate: str) -> bool:
@@ -84,7 +81,6 @@ class Sources:
         return entry is not None and entry.meta.get("family") == CONTROL
 
     def page_of(self, group: str, name: str) -> str | None:
-        """Return the path of an entry's page, for a preset that of its canonical entry; None without one."""
         entry = self.group(group).get(name)
         if entry is None:
             return None
@@ -101,7 +97,6 @@ class Sources:
 
 
 def read_sources(root: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS) -> Sources:
-    """Read the sources of a site from a leaderboards folder."""
     boards = show(RecordTree(root, "leaderboards", references))
     return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, extras)
 

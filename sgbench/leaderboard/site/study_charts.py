@@ -27,7 +27,6 @@ def study_charts(sources: Sources) -> dict[str, Charts]:
 
 
 def charts_pages(sources: Sources) -> Iterator[Page]:
-    """Yield a page for each kind of chart of the studies, then the list of these pages; nothing without charts."""
     kinds: dict[str, dict[str, Drawing]] = {}
     for name, charts in study_charts(sources).items():
         drawing = laid_out(charts)

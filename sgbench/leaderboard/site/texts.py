@@ -66,7 +66,6 @@ def text_pages(sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page that compares predicted with measured energies, and lists the price lists."""
     folders = sources.references.config_dirs
     targets = load_targets(folders, everything=True)
     verdicts = sorted(validate(load_cases(folders), targets), key=lambda verdict: verdict.inside)

@@ -27,7 +27,6 @@ def board_maps(board: Board, sources: Sources) -> list[Drawing]:
 
 
 def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) -> list[Drawing]:
-    """Draw a chart for each tried number."""
     names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
     score = "validation loss" if board.measure.is_loss else "validation accuracy, %"
     drawings = []
@@ -42,7 +41,6 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) 
 
 
 def _line(label: str, name: str, points: Points) -> Series:
-    """Make the line of one method over the values of the number `name`."""
     marked = (ChartPoint(x, y, f"{name}={x:g}, {value_text(y)}") for x, y in points)
     return Series(label, tuple(marked), is_line=True)
 
@@ -80,7 +78,6 @@ def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss
 
 
 def _own(name: str, method: Method) -> float | None:
-    """Return the method's own value of the parameter `name` (group.key); None if it is no number."""
     group, _, key = name.partition(".")
     value = method.parameters.get(group, {}).get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

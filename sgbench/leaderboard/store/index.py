@@ -43,7 +43,6 @@ class ShardReader:
         self._lines: dict[str, list[bytes]] = {}
 
     def path(self, shard: str) -> Path:
-        """Return the path of a shard."""
         return self._base / shard
 
     def lines(self, shard: str) -> list[bytes]:
@@ -58,7 +57,6 @@ class ShardReader:
         self._lines.pop(shard, None)
 
     def line(self, place: LinePlace) -> bytes:
-        """Return one line of a shard."""
         lines = self.lines(place.shard)
         line = lines[place.line - 1] if place.line <= len(lines) else b""
         if hashlib.sha256(line).hexdigest() != place.sha256:

@@ -71,7 +71,6 @@ def _changed(path: Path, note: FileNote, records: StoredRecords) -> str | None:
 
 
 def _record_bytes(path: Path, records: StoredRecords) -> bytes | None:
-    """Return the bytes of a record's file, also if the record is a line of a shard; None without the record."""
     if path.is_symlink() or path.exists() or path.parent.parent.name != RECORDS:
         return read_bytes(path) if path.is_file() else None
     record = records.record(path.parent.name, int(path.stem))

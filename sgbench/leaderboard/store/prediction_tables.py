@@ -67,7 +67,6 @@ class ScoreClaim:
 
 
 def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
-    """Return the test scores that a record claims; None for a failed run."""
     if isinstance(record, ExternalRecord):
         failed = record.status == "failed"
         return None if failed else ScoreClaim(record.accuracy, record.loss, record.samples, record.labels)
@@ -79,7 +78,6 @@ def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
 
 
 def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference) -> PredictionTable:
-    """Parse the table of predictions or outputs that a protocol requires."""
     _require_lines(data, name, reference)
     if reference.classes is None:
         return _complete_outputs(data, name, reference)
@@ -98,7 +96,6 @@ def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference)
 
 
 def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None:
-    """Raise an `InputError` for a table with too many lines, before it is parsed."""
     by_step = reference.classes is None or reference.labels_steps
     most = reference.test_samples * (reference.protocol.steps if by_step else 1)
     count = data.count(b"\n") - 1
@@ -107,7 +104,6 @@ def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None
 
 
 def _complete_outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
-    """Parse outputs, and require those of all samples and steps, which are spikes if the targets are."""
     outputs, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
     if outputs.output.shape[:2] != wanted:
         samples, steps = wanted
@@ -162,7 +158,6 @@ def require_claim(predictions: PredictionTable, claim: ScoreClaim, name: str, *,
 
 
 def _stated(value: float | None, score: str, name: str) -> float:
-    """Return a claimed score; raise an `InputError` if the record claims none."""
     if value is None:
         raise InputError(f"{name}: its record claims no {score}, which is what the protocol compares")
     return value

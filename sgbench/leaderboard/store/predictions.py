@@ -62,7 +62,6 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
 
 
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
-    """Split a table into its first line and the other lines."""
     if b"\r" in data:
         raise InputError(f"{name}: its lines end in CR LF; write them with one newline, as lineterminator='\\n'")
     try:
@@ -105,7 +104,6 @@ def _count_logits(header: str, name: str) -> int:
 
 
 def other_columns(name: str, header: str, wanted: str) -> InputError:
-    """Return the error about a table whose first line names other columns than the wanted ones."""
     shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     return InputError(f"{name}: the first line names other columns; needed: {wanted}; found: {printable(shown)}")

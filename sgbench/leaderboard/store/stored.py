@@ -49,7 +49,6 @@ class StoredRecords:
         return sorted(files | self.indexed_rows)
 
     def seeds(self, row_id: str) -> list[int]:
-        """List the seeds of a row that have records."""
         names = {path.stem for path in (self.folder / RECORDS / row_id).glob("*.json")}
         files = {int(name) for name in names if name.isdecimal()}
         return sorted(files | {seed for row, seed in self._index if row == row_id})

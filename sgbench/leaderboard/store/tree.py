@@ -43,7 +43,6 @@ class RecordsAdded:
 
 
 def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
-    """List the protocols that have a folder below `root`."""
     if not root.is_dir():
         remedy = (
             "name one with --root, or fill it with 'sgbench run'"
@@ -74,7 +73,6 @@ class RecordTree:
     only: str | None = None  # the one protocol to read; None reads all
 
     def protocols(self) -> list[str]:
-        """List the protocols to read."""
         return protocols(self.root, only=self.only, layout=self.layout)
 
     def indexed_rows(self, protocol: str) -> frozenset[str]:
@@ -269,7 +267,6 @@ class Runs:
 
 
 def read_runs(source: Path, *, references: References, trials: bool = False) -> Runs:
-    """Read the records of a runs folder, or of any folder inside one."""
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     reader = RecordReader(references, trials=trials)
@@ -289,7 +286,6 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
 
 
 def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
-    """List the paths of files that should be records, sorted, and findings on links and unreadable folders."""
     paths: list[Path] = []
     findings: list[Finding] = []
 

@@ -39,7 +39,6 @@ class JudgedTask:
 
     @property
     def map_seeds(self) -> tuple[int, ...]:
-        """List the seeds that every cell of the map has."""
         return tuple(sorted(set.intersection(*(set(cell.seeds) for cell in self.cells))))
 
     @property

@@ -89,7 +89,6 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
 
 
 def _tasks_and_map_seeds(tasks: str | Sequence[str], known: Mapping[str, str]) -> tuple[Sequence[str], int]:
-    """Return the names of the tasks and the count of seeds of their map; `known` maps names to titles."""
     if isinstance(tasks, str) and tasks in SETS:
         return SETS[tasks], MAP_SEEDS[tasks]
     texts = [tasks] if isinstance(tasks, str) else tasks

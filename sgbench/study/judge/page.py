@@ -144,7 +144,6 @@ def _how(result: JudgedCandidate) -> str:
 
 
 def _scores(result: JudgedCandidate) -> Table:
-    """Make the table of accuracies of the candidate and of each known shape, each at its own best."""
     shapes = [cell.surrogate for cell in result.tasks[0].task.own_best]
     rows = [["task", "candidate's width", "its learning rate", "reference", "candidate", *shapes]]
     for trial in result.tasks:
@@ -166,7 +165,6 @@ def _scores(result: JudgedCandidate) -> Table:
 
 
 def _calibrated(result: JudgedCandidate) -> Table:
-    """Make the table of accuracies at the calibrated width and at own best."""
     rows = [["task", "calibrated width", "width at own best", "accuracy, %", "at own best, %"]]
     for trial in result.tasks:
         runs = [*trial.report.get(CALIBRATED, {}).values()]
@@ -179,7 +177,6 @@ def _calibrated(result: JudgedCandidate) -> Table:
 
 
 def _costs(result: JudgedCandidate) -> Table:
-    """Make the table of failures, runs at chance, forgivingness over width, and spikes at equal accuracy."""
     shares = ["widths close to the best", "of the reference"]
     rows = [["task", "failed runs", "at chance", *shares, "spikes at equal accuracy"]]
     for trial in result.tasks:
@@ -243,7 +240,6 @@ def _spike_ratio_text(
 
 
 def _energy(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> Table:
-    """Make the table of the candidate's energy of an inference at its own best, by task and target."""
     rows = [["task", *(f"{name}, nJ" for name in targets)]]
     for trial in result.tasks:
         records = [run.record for run in trial.report.get(OWN_BEST, {}).values()]

@@ -45,7 +45,6 @@ class Candidate:
 
     @staticmethod
     def of(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
-        """Make a candidate from Hydra overrides; the first names a surrogate, as "surrogate=atan" or "atan"."""
         if not overrides:
             raise InputError("name a surrogate, e.g. sgbench judge atan")
         first = overrides[0] if "=" in overrides[0] else f"surrogate={overrides[0]}"
@@ -88,7 +87,6 @@ class TaskTrial:
 
     @property
     def runs(self) -> list[TrialRun]:
-        """List all runs on the task: of the map, of the search, and with reporting seeds."""
         mapped = [run for seeds in self.map.values() for run in seeds.values()]
         return [*mapped, *self.tuning, *(run for seeds in self.report.values() for run in seeds.values())]
 
@@ -121,7 +119,6 @@ class JudgedCandidate:
     handed_in: tuple[str, ...] = ()  # for each task, the folder of its submission or why there is none
 
     def verdicts(self, kind: str = OWN_BEST) -> dict[str, RegimeVerdict]:
-        """Decide each regime by the seeds that all of its tasks have; regimes without such seeds are left out."""
         differences: dict[str, Floats] = {}
         for regime in dict.fromkeys(trial.task.regime for trial in self.tasks):
             by_task = [trial.differences(kind) for trial in self.tasks if trial.task.regime == regime]
@@ -131,14 +128,12 @@ class JudgedCandidate:
         return decide(differences)
 
     def unlearnt(self, regime: str, kind: str = OWN_BEST) -> bool:
-        """Return whether every reporting run of a regime, at least one, failed or is at chance."""
         trials = [trial.report.get(kind, {}) for trial in self.tasks if trial.task.regime == regime]
         runs = [run for report in trials for run in report.values()]
         return bool(runs) and all(run.failed or run.at_chance for run in runs)
 
     @property
     def runs(self) -> list[TrialRun]:
-        """List all runs of the candidate."""
         return [run for trial in self.tasks for run in trial.runs]
 
 
@@ -282,7 +277,6 @@ class Court:
         return [self._run(spec) for spec in specs]
 
     def spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
-        """Compose the run of the candidate on a task with the settings of a cell."""
         settings = overrides_of({**task.reference, **cell})
         overrides = [*task.overrides, *self.candidate.overrides, *settings, f"seed={seed}"]
         spec = self.composer.spec([*overrides, "trainer.progress=false"])
@@ -291,7 +285,6 @@ class Court:
         return spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)})
 
     def _run(self, spec: RunSpec) -> TrialRun:
-        """Return the scores of a run from its record; raise an InputError if it has no result."""
         record = stored_record(spec)
         if record is None or not is_result(record):
             raise InputError(

@@ -31,7 +31,6 @@ def predicted_table(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: P
 
 
 def target_table(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
-    """Return a table with the targets of a data set's test split; its predictions are zero and have no meaning."""
     with data.last_step():
         if reference.labels_steps:  # the encoder knows where each sample ends
             pairs = [(batch.position, scored_target(batch)) for batch in data.evaluation("test")]

@@ -28,7 +28,6 @@ class DataJudge:
         self._specs: dict[str, RunSpec] = {}  # maps methods, as JSON, to their composed runs
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
-        """Compute the loss of a protocol on outputs."""
         return loss_of(outputs, reference)
 
     def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
@@ -55,7 +54,6 @@ class DataJudge:
         return summary(misfits(record, parts))
 
     def _parts(self, method: Method, seed: int) -> Parts:
-        """Build the parts of a method for a seed; the method is composed once for all seeds."""
         key = method.model_dump_json()
         if key not in self._specs:
             first = self._references.of(method.protocol.name).protocol.seeds[0]
@@ -63,7 +61,6 @@ class DataJudge:
         return build(self._specs[key].model_copy(update={"seed": seed}))
 
     def _load(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
-        """Load the data of a seed and return its targets; None if they are not on this machine."""
         with tempfile.TemporaryDirectory() as folder:
             try:
                 spec = recompose(reference.method, seed, runs_dir=Path(folder), references=self._references)

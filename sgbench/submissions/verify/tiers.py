@@ -92,7 +92,6 @@ class Verifier:
         return parse_prediction_table(data, str(path), self._reference)
 
     def _claimed(self, seeds: Iterable[int]) -> list[float]:
-        """List the claimed scores of these seeds, without failed ones."""
         claims = [claim_of(self.records[seed]) for seed in seeds]
         return [claim.score for claim in claims if claim is not None]
 
@@ -178,7 +177,6 @@ class Verifier:
         return _scored(parts, method, seed, best or 0)
 
     def _parts(self, method: Method, seed: int) -> Parts:
-        """Build data, encoder and network of a method for a seed, with the data loaded."""
         spec = recompose(method, seed, runs_dir=self.root, references=self.references)
         parts = build(spec)
         parts.data.setup()
@@ -216,7 +214,6 @@ def score_test(training: Training, parts: Parts) -> None:
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
-    """Divide the recounted spikes by the claimed ones; 1 if counts are not claimed, above 1 if no spike is."""
     if record.counts is None:
         return 1.0
     again, claim = (

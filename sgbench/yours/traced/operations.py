@@ -91,7 +91,6 @@ def is_change(tensors: list[Tensor], versions: list[int]) -> bool:
 
 
 def draws() -> Tensor:
-    """Return the state of torch's generator."""
     return torch.default_generator.get_state()
 
 

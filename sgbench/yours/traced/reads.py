@@ -69,7 +69,6 @@ class Reads:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note all attributes of the network's modules that are read and written meanwhile."""
         base: Any = nn.Module
         own = {number for number, path in self.paths.items() if not state_names(module_at(self.network, path))}
         set_before, delete_before, call_before = base.__setattr__, base.__delattr__, base.__call__
@@ -105,7 +104,6 @@ class Reads:
             base.__setattr__, base.__delattr__, base.__call__ = set_before, delete_before, call_before
 
     def read(self, module: nn.Module, name: str, value: Any) -> None:
-        """Note that an attribute was read."""
         stands_in = isinstance(module, Neuron) and name in ("step", "centred")  # while a call is recorded
         if isinstance(value, nn.Module) or self.failed or stands_in:
             return
@@ -120,7 +118,6 @@ class Reads:
         self._note(("attribute", path, name), lambda: getattr(module_at(self.network, path), name), value, name)
 
     def _note(self, key: tuple[Any, ...], getter: Getter, value: Any, name: str) -> None:
-        """Note a value, and the tensors in it."""
         if self.failed:
             return
         try:
@@ -130,7 +127,6 @@ class Reads:
             self.failed = f"it reads '{name}', {why}"
 
     def _note_tensors(self, key: tuple[Any, ...], value: Any, inner: tuple[Any, ...] = ()) -> None:
-        """Note the tensors in a value, with the way to them."""
         if isinstance(value, Tensor):
             at = Leaf("attribute", (*key[1:], *inner)) if key[0] == "attribute" else Leaf("outside", (key, *inner))
             self.on_tensor(at, value)
@@ -148,7 +144,6 @@ class Reads:
             self.set[path, name] = module
 
     def written(self) -> dict[tuple[str, str], Any]:
-        """Return the last values of the attributes that were set; raise `Unproven` for one that counts calls."""
         found = {}
         for (path, name), module in self.set.items():
             value = getattr(module, name)
@@ -280,7 +275,6 @@ class Reads:
                 self.open(found)
 
     def _outside(self, key: tuple[Any, ...], getter: Getter, name: str) -> None:
-        """Note a value that a function reads by a name outside of the network."""
         if key in self.values or self.failed:
             return
         try:
@@ -303,13 +297,11 @@ class Reads:
         self._note(key, getter, value, name)
 
     def _class(self, kind: type) -> None:
-        """Follow the functions of a class of the user."""
         for value in vars(kind).values():
             if isinstance(getattr(value, "__func__", value), FunctionType):
                 self.open(value)
 
     def _used_of(self, module: ModuleType) -> list[str]:
-        """Return the names that the user's functions may read from a Python module of theirs."""
         used = {name for function in self.functions.values() for name in names_of(function.__code__)}
         return sorted(used & vars(module).keys())
 

@@ -177,7 +177,6 @@ class CallRecorder(TorchFunctionMode):
             self.paused -= 1
 
     def _require_recordable(self, func: Any, given: list[Tensor]) -> None:
-        """Raise `Unproven` for a function that does more than to compute a tensor from tensors."""
         name = name_of(func)
         if name in REFUSED and not (name == "requires_grad_" and not given):
             raise Unproven(f"it calls {name} on a tensor")
@@ -185,7 +184,6 @@ class CallRecorder(TorchFunctionMode):
             raise Unproven(f"it calls {name}, whose result has a size that depends on values")
 
     def _require_no_draws(self) -> None:
-        """Raise `Unproven` if something that is not recorded drew random numbers, or seeded a generator."""
         if not torch.equal(self.draws, draws()):
             raise Unproven("it draws random numbers, or seeds a generator, outside of torch's operations")
 
@@ -249,7 +247,6 @@ class CallRecorder(TorchFunctionMode):
     def _change(
         self, func: Any, args: Any, kwargs: Any, given: list[Tensor], changed: list[int], out: Any, *, has_drawn: bool
     ) -> None:
-        """Record an operation in place as one that makes a new tensor."""
         target = given[changed[0]]
         if len({id(given[at]) for at in changed}) > 1:
             raise Unproven(f"it changes several tensors at once ({name_of(func)})")
@@ -271,7 +268,6 @@ class CallRecorder(TorchFunctionMode):
         self._append(TraceNode(kind, func, *stored, new, torch.is_grad_enabled(), self.reads.where, writes=place))
 
     def _add(self, kind: str, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """Record an operation."""
         stored = with_refs(args, self.ref), with_refs(kwargs, self.ref)
         made = with_refs(out, lambda tensor: self.refs.get(id(tensor)) or self._known(tensor))
         self._append(TraceNode(kind, func, *stored, made, torch.is_grad_enabled(), self.reads.where))
@@ -302,7 +298,6 @@ class CallRecorder(TorchFunctionMode):
         return out
 
     def _called(self, name: str, module: nn.Module, forward: Any, stored: Any, out: Any, *, changed: bool) -> None:
-        """Record a call of neurons that has ended."""
         if not torch.equal(self.draws, draws()):
             raise Unproven(f"'{name}' draws random numbers in its step")
         if changed:
@@ -344,7 +339,6 @@ class CallRecorder(TorchFunctionMode):
         self._append(node)
 
     def _made(self, tensor: Tensor) -> Ref:
-        """Return the stand-in of a tensor that neurons made."""
         return self.refs[id(tensor)] if id(tensor) in self.refs else self._known(tensor)
 
     def apply(self, original: Any, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -24,7 +24,6 @@ def name_of(func: Any) -> str:
 
 
 def simplify(trace: Trace) -> None:
-    """Simplify a trace in place."""
     trace.nodes = [each for node in trace.nodes for each in _drawn_first(node, trace)]
     _compute_once(trace)
     _drop_unused(trace)
@@ -169,7 +168,6 @@ def _sum_up(trace: Trace) -> None:
 
 
 def _replace(trace: Trace, replaced: dict[int, TraceNode | None]) -> None:
-    """Replace nodes by others, or by nothing."""
     nodes = [replaced.get(id(node), node) for node in trace.nodes]
     trace.nodes = [node for node in nodes if node is not None]
 

@@ -38,7 +38,6 @@ class ReplayValues:
         self.stacks: dict[Key, Tensor] = {}
 
     def get(self, ref: Ref) -> Tensor:
-        """Return one tensor."""
         found = self.single.get(ref)
         if found is None:
             key, _ = self.plan.slots[ref]

@@ -195,5 +195,4 @@ class CentredCall:
     name: str
 
     def __call__(self, *_: Any) -> Any:
-        """Raise an error: the neurons of that name are called instead."""
         raise NotImplementedError(self.name)

@@ -37,7 +37,6 @@ Effects = Mapping[Condition, Mapping[float, float]]
 
 
 def effects_of(scores: StudyScores) -> dict[Condition, dict[float, float]]:
-    """Compute the effect of attaching where every seed of both resets is stored."""
     runs: dict[tuple[Condition, float], dict[str, dict[int, float]]] = {}
     for run in (run for name in BLOCKS for run in scores.block(name)):
         numbers = (float(str(run.cell[key])) for key in ("width_fwhm", "neuron.beta", "surrogate.scale"))
@@ -112,7 +111,6 @@ def low_effects(effects: Effects) -> dict[Condition, float]:
 
 
 def steep_effects(effects: Effects) -> dict[Condition, float]:
-    """Average each condition's effects at steep peaks."""
     return {one: fmean(e for peak, e in of.items() if peak >= STEEP) for one, of in effects.items()}
 
 

@@ -89,7 +89,6 @@ class NetworkRuns:
 
 
 def setting_of(cell: Mapping[str, object]) -> SurrogateSetting:
-    """Return the setting of a cell."""
     width = cell["width_fwhm"]
     return SurrogateSetting(
         str(cell["surrogate"]), None if width is None else float(str(width)), str(cell["neuron.reset_gradient"])
@@ -122,7 +121,6 @@ def networks_of(scores: StudyScores, blocks: Sequence[str], choosing: Sequence[s
 
 
 def _best(runs: Iterable[Score]) -> SurrogateSetting:
-    """Choose the setting with the best mean validation accuracy at its own rate, of equal ones the first."""
     found: dict[SurrogateSetting, dict[object, list[float]]] = {}
     for run in runs:
         rates = found.setdefault(setting_of(run.cell), {})
@@ -258,7 +256,6 @@ class RuleAdvice(NamedTuple):
 
 
 def worst(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> tuple[float, str]:
-    """Return the largest loss of a network that counts, and its name."""
     return max((network.loss(*tried), network.name) for network in networks if network.counts)
 
 
@@ -279,6 +276,5 @@ def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]
 
 
 def pairs() -> list[tuple[SurrogateSetting, SurrogateSetting]]:
-    """List every pair of settings with the reset attached."""
     attached = [one for one in SETTINGS if one.reset == "attached"]
     return list(combinations(attached, 2))

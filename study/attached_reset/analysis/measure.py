@@ -20,7 +20,6 @@ WIDTHS, BETAS, PEAKS = (0.2, 0.5), (0.3, 0.6, 0.9), (1.0, 1.4, 2.0, 2.8, 4.0, 5.
 
 
 def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> Iterator[str]:
-    """Measure how the study's networks start and store it; yield a line for each."""
     del gradients
     study, composer = loaded.study, PointComposer(place.config_dirs, place.allow_targets)
     networks: list[NetworkStart] = []

@@ -65,7 +65,6 @@ class AnswerSummary(Strict):
 
 
 def make_report(given: ReportInput) -> Report:
-    """Decide the claims and write the pages."""
     scores = given.evidence.scores
     networks, whole = losses.compared(scores)
     starts = read_starts(given.folder)
@@ -159,7 +158,6 @@ def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisRes
 
 
 def _summaries(networks: Sequence[NetworkRuns]) -> tuple[SettingSummary, ...]:
-    """Summarise the losses of every setting and of every pair, those of one setting and the least mean first."""
     counted = [network for network in networks if network.counts]
     tried = [*((one,) for one in SETTINGS), *losses.pairs()] if len({one.task for one in counted}) > 1 else []
     return tuple(sorted((_summary(counted, one) for one in tried), key=lambda one: (len(one.settings), one.mean)))
@@ -234,8 +232,6 @@ def _verdicts(results: Sequence[HypothesisResult]) -> str:
 
 
 def _losses(summary: AnswerSummary) -> list[str]:
-    """Tabulate what each setting and each pair loses."""
-
     def rows(count: int) -> list[list[Item]]:
         return [
             [
@@ -261,7 +257,6 @@ def _losses(summary: AnswerSummary) -> list[str]:
 
 
 def _later(networks: Sequence[NetworkRuns], later: Sequence[NetworkRuns], scores: StudyScores) -> list[str]:
-    """Tabulate losses of settings and of two pairs on the later seeds, to either best setting, and on all seeds."""
     anew = losses.chosen_anew(later, networks)
     every, _ = losses.compared(scores, (*losses.DECIDING, *losses.LATER))
     kinds = (later, anew, every)
@@ -283,7 +278,6 @@ def _later(networks: Sequence[NetworkRuns], later: Sequence[NetworkRuns], scores
 
 
 def _by_network(networks: Sequence[NetworkRuns], given: ReportInput) -> list[str]:
-    """Tabulate mean accuracies of every setting on every network, the best by validation in bold."""
     tasks = given.evidence.loaded.study.tasks
     rows: list[list[Item]] = []
     for network in networks:
@@ -370,7 +364,6 @@ def _q(networks: Sequence[NetworkRuns], starts: NetworkStarts) -> list[str]:
 
 
 def _plain(given: ReportInput) -> list[str]:
-    """Tabulate the networks without recurrence, which are an estimate."""
     networks = losses.networks_of(given.evidence.scores, ["F2"], losses.CHOOSING[1])
     if not networks:
         return ["## Without recurrence", given.evidence.not_stored("F1", "F2")]

@@ -55,7 +55,6 @@ class NetworkStarts(Strict):
 
     @property
     def predictors(self) -> dict[Condition, dict[float, float]]:
-        """Map condition and peak to the predictor."""
         found: dict[Condition, dict[float, float]] = {}
         for one in self.predicted:
             found.setdefault(Condition(one.task, one.width_fwhm, one.beta), {})[one.peak] = one.mean_log_factor
@@ -104,7 +103,6 @@ def first_pass(composer: PointComposer, overrides: Sequence[str], seed: int, bat
 
 
 def measured_network(study: Study, name: str, composer: PointComposer) -> NetworkStart:
-    """Measure q and spikes of a network of block B before training."""
     words = [*study.tasks[name].words, "surrogate=atan", "width_fwhm=0.5", "neuron.reset_gradient=attached"]
     found = first_pass(composer, words, FIRST_OF_BLOCK_B, None)
     q = min(q_of(layer, found.surrogate) for layer in found.layers)
@@ -115,7 +113,6 @@ def measured_network(study: Study, name: str, composer: PointComposer) -> Networ
 def measured_heights(
     study: Study, name: str, composer: PointComposer, places: Sequence[tuple[float, float, float]]
 ) -> list[Predicted]:
-    """Measure the predictor of a task of block A at each width, beta and peak."""
     found = []
     passes: dict[float, FirstPass] = {}
     for width, beta, peak in places:

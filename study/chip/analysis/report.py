@@ -43,7 +43,6 @@ LEFT_OUT_HEAD = ("task", "budget", "advised", "needs", "accuracy", "loss, points
 
 
 def make_report(given: ReportInput) -> Report:
-    """Write the page of the study."""
     measured = tasks_of(
         ShardLine(block=one.block, task=one.task, cell=dict(one.cell), record=one.record) for one in given.entries
     )
@@ -95,7 +94,6 @@ def make_report(given: ReportInput) -> Report:
 
 
 def _chart(checks: Sequence[LeftOut]) -> Charts:
-    """Make the chart of what advice lost on each task that was left out, beside rounding afterwards."""
     rows = list(enumerate(checks))
     advised = tuple(_point(row, check.loss_points, f"{check.title}: advice") for row, check in rows)
     rounded = tuple(

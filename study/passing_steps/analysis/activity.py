@@ -78,7 +78,6 @@ def part_of(tasks: int) -> float:
 
 
 def stored_pairs(root: Path) -> dict[str, ActivityPairs]:
-    """Pair the first study's runs with and without a cost of activity, by task."""
     found: dict[str, dict[float, dict[int, StoreEntry]]] = {}
     for entry in Store(root / "study" / FIRST, FIRST).entries([BLOCK]):
         strength = entry.cell.get(KEY)
@@ -111,7 +110,6 @@ def second_pairs(study: Study, entries: Iterable[StoreEntry]) -> dict[str, Activ
 def _pairs(
     costly: Mapping[int, StoreEntry], plain: Mapping[int, StoreEntry], targets: Mapping[str, EnergyTarget]
 ) -> ActivityPairs:
-    """Subtract the plain runs from those with a cost, on the seeds that both have."""
     seeds = sorted(costly.keys() & plain.keys())
     both = [(costly[seed], plain[seed]) for seed in seeds]
     spikes = [tuple(log_spikes_of(one.record) for one in pair) for pair in both]
@@ -137,7 +135,6 @@ def _differences(logs: Sequence[tuple[float | None, ...]]) -> list[float]:
 
 
 def _log_energy(entry: StoreEntry, target: EnergyTarget) -> float | None:
-    """Return the logarithm of the dynamic energy of an inference; None where it has no price."""
     counts, dt_s = entry.record.counts, entry.record.method.protocol.dt_s
     if counts is None or dt_s is None:
         return None

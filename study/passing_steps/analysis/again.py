@@ -11,7 +11,6 @@ AGAIN = "N"
 
 
 def agreeing(again: Iterable[StoreEntry], entries: Iterable[StoreEntry]) -> tuple[int, int]:
-    """Count the runs with the validation, the test and the counts of the stored run, and all that were made again."""
     made = {entry.key: entry.record for entry in again}
     stored = {entry.key: entry.record for entry in entries if entry.key in made}
     same = [

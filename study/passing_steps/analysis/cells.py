@@ -34,12 +34,10 @@ RESET, SHAPE, WIDTH = "neuron.reset_gradient", "surrogate", "width_fwhm"
 
 
 def cell(shape: str, width: float, reset: Reset) -> Cell:
-    """Return the cell of a shape, a width and a reset."""
     return {SHAPE: shape, WIDTH: width, RESET: reset}
 
 
 def grid(shape: str, resets: Sequence[Reset] = RESETS) -> list[Cell]:
-    """List the cells of a shape at all widths."""
     return [cell(shape, width, reset) for reset in resets for width in WIDTHS]
 
 
@@ -59,8 +57,6 @@ class TaskRuns:
         return np.array([runs[seed].accuracy for seed in seeds])
 
     def best(self, cells: Sequence[Cell]) -> Cell:
-        """Choose the cell with the best mean validation accuracy over the seeds that choose, or the first of such."""
-
         def validation(one: Cell) -> float:
             runs = self.scores.cell(self.task, PURPOSE, one, start=GRID)
             if any(seed not in runs for seed in CHOOSING):

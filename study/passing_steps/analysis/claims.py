@@ -100,7 +100,6 @@ def gain_over_fixed(task: TaskRuns, seeds: Sequence[int]) -> Floats:
 
 
 def gain_at_best_detached(task: TaskRuns, seeds: Sequence[int]) -> Floats:
-    """Subtract the detached reset from the attached one at each shape's best detached width."""
     found = []
     for shape in SHAPES:
         best = task.best_of(shape, "detached")
@@ -109,7 +108,6 @@ def gain_at_best_detached(task: TaskRuns, seeds: Sequence[int]) -> Floats:
 
 
 def gain_at_half(task: TaskRuns, seeds: Sequence[int]) -> Floats:
-    """Subtract the detached reset from the attached one at a width of 0.5."""
     detached, attached = RESETS
     return over_shapes(
         [

@@ -85,7 +85,6 @@ def chosen(counts: Sequence[TaskCount], order: Sequence[str]) -> list[str]:
 
 
 def lines(folder: Path, order: Sequence[str]) -> Iterator[str]:
-    """Write each task's numbers, and which tasks are taken."""
     counts = read_counts(Store(folder, "passing_steps").entries([BLOCK]))
     yield from (count.line for task in order for count in counts if count.task == task)
     yield f"taken: {', '.join(chosen(counts, order))}"

@@ -64,7 +64,6 @@ class GridRuns:
 
 
 def grid_runs(entries: Iterable[StoreEntry]) -> dict[str, GridRuns]:
-    """Collect the grid of every task whose runs are all stored."""
     records: dict[str, dict[tuple[Place, int], RunRecord]] = {}
     for entry in entries:
         if entry.block == CHOICE:

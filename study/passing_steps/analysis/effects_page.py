@@ -55,7 +55,6 @@ def heights(first: StudyScores) -> Iterator[list[str]]:
 
 
 def _gain(first: StudyScores, task: str, cell: Mapping[str, str | float]) -> str:
-    """Write attached minus detached of one cell, with its interval over seeds."""
     attached, detached = (
         first.cell(task, "map", {**cell, RESET: reset}, start="B2") for reset in ("attached", "detached")
     )
@@ -67,7 +66,6 @@ def _gain(first: StudyScores, task: str, cell: Mapping[str, str | float]) -> str
 
 
 def page(of: Mapping[str, StudyFigure], singles: Sequence[SettingLosses], first: StudyScores) -> StudyPage:
-    """Write the page, with the picture of width and reset."""
     drawn = curves(singles)
     says = (
         "Points lost on ten recurrent tasks against the surrogate's width: mean and worst task, reset attached and "
@@ -107,7 +105,6 @@ def page(of: Mapping[str, StudyFigure], singles: Sequence[SettingLosses], first:
 
 
 def _at_best(of: Mapping[str, StudyFigure]) -> tuple[str, str]:
-    """Write what the resets gain and fail at their best, and how soon they learn."""
     return (
         f"Each reset at its own best width, which other seeds chose, mean of both shapes: attached gains "
         f"{of['attached_at_best']} points, and test error is {of['error_ratio_at_best']} times that of detached. "

@@ -153,7 +153,6 @@ def _place(entry: StoreEntry, study: Study) -> tuple[Reset, str, str, float] | N
 
 
 def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> StepsFile:
-    """Measure the passing steps of every shape and width on the first study's recurrent tasks."""
     tasks = {}
     for task in TASKS:
         given = reference_words(study, folder, task)

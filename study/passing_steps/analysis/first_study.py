@@ -30,7 +30,6 @@ Evidence = Mapping[str, TaskEvidence]
 
 
 def page_of(root: Path, stored: Sequence[StoreEntry]) -> StudyPage:
-    """Write the page on loss by passing steps and on runs spent."""
     study = load_study(FIRST).study
     titles = [study.tasks[task].title for task in TASKS]
     all_runs = read_runs(root, study, stored, ALL_SHAPES)
@@ -99,7 +98,6 @@ def loss_by_steps(task: TaskEvidence) -> list[list[float]]:
 
 
 def _by_steps(reset: Reset, of_all: Evidence, tasks: Evidence, titles: Sequence[str]) -> list[str]:
-    """Tabulate the losses of all shapes at one reset, and what the target loses on each task that is left out."""
     groups = [loss_by_steps(task) for task in of_all.values()]
     rows: list[list[Item]] = []
     for place, (low, high) in enumerate(pairwise(BORDERS)):

@@ -90,7 +90,6 @@ def by_steps(found: Iterable[Direction]) -> list[list[Direction]]:
 
 
 def page(folder: Path) -> StudyPage | None:
-    """Write the page, or nothing where it was not measured."""
     if not (folder / FILE).is_file():
         return None
     found = read_model(folder / FILE, DirectionsFile).directions

@@ -34,7 +34,6 @@ def plan(given: ReportInput) -> Iterator[PlanLine]:
 
 
 def _first_look(given: ReportInput, claim: StudyClaim) -> PlanLine:
-    """Plan the runs of the blocks that decide at the first look and are not stored."""
     loaded = given.evidence.loaded
     names = [name for name in FIRST_LOOK if name in loaded.study.blocks]
     states = states_of(given.evidence.scores, names)

@@ -21,7 +21,6 @@ OF_THE_FIRST = ("study/surrogates/manifest.json", "study/surrogates/summary.json
 
 
 def make_report(given: ReportInput) -> Report:
-    """Decide every claim and write the pages of the report."""
     scores = given.evidence.scores
     decisions = decide(scores)
     taken = settings.unsearched(scores)
@@ -80,7 +79,6 @@ def _verdicts(decisions: list[ClaimDecision], scores: StudyScores) -> str:
 
 
 def _so_far(scores: StudyScores) -> str:
-    """Say how many of the runs that the first look needs are stored."""
     stored, runs = first_look_runs(scores)
     names = [name for name in FIRST_LOOK if name in scores.study.blocks]
     return (
@@ -101,7 +99,6 @@ def _by_task(scores: StudyScores, decisions: list[ClaimDecision]) -> str:
 
 
 def number_of(decision: ClaimDecision, task: TaskRuns) -> float | None:
-    """Return a claim's number of a task at its last look; before the first one, None where runs are missing."""
     if decision.looks:
         return decision.looks[-1].by_task[task.task]
     try:

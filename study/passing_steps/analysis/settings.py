@@ -89,7 +89,6 @@ def _everywhere(scores: StudyScores, loss: LossOfTask, seeds: Seeds) -> Losses:
 
 
 def _of_libraries(scores: StudyScores) -> Iterator[tuple[str, Callable[[TaskRuns], Cell]]]:
-    """Yield library defaults and what was recommended, each with its cell of a task."""
     if LIBRARIES not in scores.study.blocks:
         return
     grids = scores.study.blocks[LIBRARIES].grids
@@ -186,7 +185,6 @@ def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
 
 
 def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
-    """Write both tables of estimates."""
     found, says = singles(scores)
     parts = [
         "No verdict rests on these estimates. Lost are points of test accuracy to the best of 32 cells (two "

@@ -75,7 +75,6 @@ def read_tuned(root: Path) -> TunedRuns:
 
 
 def shared(cells: Sequence[Seeds]) -> list[int]:
-    """List the seeds that all cells have."""
     return sorted(set.intersection(*(set(cell) for cell in cells)))
 
 
@@ -104,7 +103,6 @@ def ways(
     tuned: TunedRuns,
     defaults: Mapping[str, Mapping[str, Seeds]],
 ) -> list[Way]:
-    """List ways to a setting with what each loses on every task."""
     best = {task: best_known(runs, task) for task in TASKS}
 
     def unseen(name: str, scores: Mapping[str, float]) -> Way:
@@ -190,7 +188,6 @@ def text(found: Sequence[Way], titles: Sequence[str]) -> str:
 
 
 def picture(found: Sequence[Way]) -> StudyPicture:
-    """Return the picture of runs spent against points lost."""
     numbers = [(way.name, way.runs, sorted(way.losses.items())) for way in found]
     says = "Points lost against runs spent: a mark a way to a setting, with its tasks as small marks."
     return StudyPicture(PICTURE, says, numbers, lambda: spending_figure(found))

@@ -54,7 +54,6 @@ def chosen_fixed(evidence: Evidence) -> tuple[str, float]:
 
 
 def lines(evidence: Mapping[Reset, Evidence]) -> Iterator[str]:
-    """Write what is chosen at each reset, and what it loses."""
     for reset, tasks in evidence.items():
         yield f"reset {reset}: points lost by target"
         for name, task in tasks.items():

@@ -148,7 +148,6 @@ def rule_of(decisions: Sequence[ClaimDecision]) -> str | None:
 
 
 def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -> str:
-    """Return whether a default may change: where attaching does no harm, and none to a single task."""
     decision = next(one for one in decisions if one.claim.name == "P2a")
     asked = (
         "A default changes only if a gradient through the reset is confirmed to do no harm and no task's own "

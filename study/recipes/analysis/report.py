@@ -38,7 +38,6 @@ LEVEL = 0.025
 
 
 def make_report(given: ReportInput) -> Report:
-    """Write the page of the study."""
     scores = given.evidence.scores
     tasks = given.evidence.loaded.study.tasks
     state = [f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))]
@@ -132,7 +131,6 @@ def _numbers(widths: Sequence[float]) -> str:
 
 
 def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
-    """Tabulate a task's mean test accuracies by width and way, with the best width and its rank correlation."""
     from scipy.stats import rankdata
 
     means = {

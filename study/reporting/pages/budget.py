@@ -13,7 +13,6 @@ TITLE = "What it took, and what was done otherwise"
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
-    """Write the page with table 6: hours of each block, what made the runs, deviations from registration."""
     parts = [_message(evidence), "## Deviations from the registration"]
     listed = "\n".join(f"- {sentence}" for sentence in evidence.deviations)
     parts.append(listed or "None.")
@@ -57,7 +56,6 @@ def _versions(name: str, versions: Iterable[Version]) -> list[list[str]]:
 
 
 def _blocks(evidence: StudyEvidence) -> str:
-    """List every block: runs planned and stored, hours expected and measured."""
     study = evidence.loaded.study
     rows = []
     for name in study.blocks:
@@ -85,7 +83,6 @@ def _blocks(evidence: StudyEvidence) -> str:
 
 
 def _tasks(facts: Iterable[RunFacts]) -> str:
-    """Tabulate runs and seconds by task."""
     groups: dict[str, list[float]] = {}
     for fact in facts:
         groups.setdefault(fact.task, []).append(fact.total_s)

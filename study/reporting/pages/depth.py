@@ -19,7 +19,6 @@ PERCENT = 100
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
-    """Write the page on dead networks with figure F7: the share of runs that learn by depth."""
     if not evidence.stored("B1"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("B1"),))
     runs = evidence.scores.block("B1")
@@ -46,7 +45,6 @@ def page(evidence: StudyEvidence) -> StudyPage:
 
 
 def layers(run: Score) -> int:
-    """Return the number of hidden layers of a run."""
     return str(run.settings["protocol.hidden"]).count(",") + 1
 
 
@@ -60,7 +58,6 @@ def learnt(run: Score) -> bool:
 
 
 def _share(runs: Iterable[Score]) -> Estimate:
-    """Return the share of runs that learn, over cells and the seeds that all of them have."""
     cells: dict[str, dict[int, bool]] = {}
     for run in runs:
         cells.setdefault(repr(sorted(run.settings.items(), key=str)), {})[run.seed] = learnt(run)

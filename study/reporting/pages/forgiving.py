@@ -19,7 +19,6 @@ PERCENT = 100
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
-    """Write the page on forgiving shapes with figure F4: shares F of widths and G of widths and learning rates."""
     if not evidence.stored("A2"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     runs = {task: line_table(evidence, task) for task in evidence.loaded.study.blocks["A2"].tasks}
@@ -98,7 +97,6 @@ def _panel(title: str, shares: dict[str, Forgiving]) -> SharePanel:
 
 
 def _end(end: float | None, one: Forgiving) -> float:
-    """Return an end of an interval, or the share itself where it has none."""
     return one.share if end is None else end
 
 

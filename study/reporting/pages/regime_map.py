@@ -28,7 +28,6 @@ HEADER = ("task", "shape", "width", "test accuracy or runs solved, %", "seeds", 
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
-    """Write the page on the regime map with figure F1 and the table behind it."""
     if not evidence.stored("A2"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     panels, sentences, rows = [], [], []
@@ -137,7 +136,6 @@ def _sentence(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float],
 
 
 def _deep(evidence: StudyEvidence) -> str:
-    """Describe which shapes learn with four quiet layers at width 1."""
     counts = {}
     for shape in (COMPACT, *HEAVY):
         cell: Cell = {"surrogate": shape, "width_fwhm": 1.0}

@@ -22,7 +22,6 @@ REMEDIES = {
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
-    """Write the page on failures with table 4: failed runs by shape, width, regime and remedy."""
     everything = evidence.scores.runs
     if not everything:
         return StudyPage(NAME, TITLE, ("Not known yet: nothing is stored.",))
@@ -56,7 +55,6 @@ def page(evidence: StudyEvidence) -> StudyPage:
 
 
 def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> str:
-    """Write a table of shares of failed runs with Wilson's interval, for groups of five runs or more."""
     groups: dict[str, list[Score]] = {}
     for run in runs:
         groups.setdefault(group(run), []).append(run)

@@ -165,5 +165,4 @@ def few(runs: int, of: int) -> str:
 
 
 def links(pages: Sequence[StudyPage]) -> str:
-    """List pages as links."""
     return "\n".join(f"- [{page.title}]({page.name})" for page in pages)

@@ -29,7 +29,6 @@ BEST_OF = (
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
-    """Write the page on tuning with figures F2, heat maps by shape and task, and F6, the expected best of n."""
     if not evidence.stored("A2"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     parts = [
@@ -103,7 +102,6 @@ def _runs(evidence: StudyEvidence, task: str, shape: str, width: float, rate: fl
 
 
 def _maps(evidence: StudyEvidence, task: str) -> HeatMaps | None:
-    """Return the heat maps of a task, or None where a cell has no run."""
     rates = _rates(evidence, task)
     panels = []
     for shape in SHAPES:

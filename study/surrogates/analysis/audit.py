@@ -21,7 +21,6 @@ def is_crowded(record: RunRecord) -> bool | None:
 
 
 def audited(page: StudyPage, void: Iterable[StoreEntry]) -> StudyPage:
-    """Append to a page what the rule says of the void records, block by block."""
     found: dict[tuple[str, str], list[bool | None]] = {}
     for entry in void:
         found.setdefault((entry.block, entry.task), []).append(is_crowded(entry.record))

@@ -103,7 +103,6 @@ def compared_shares(
 def compared_table(
     name: str, task: StudyTask, methods: Sequence[str], table: RunTable, reference: str, rules: Rules, *, level: float
 ) -> list[Compared]:
-    """Compare methods by the measure of the task: accuracy, or the share of solved runs."""
     if task.outcome == "solved":
         return compared_shares(name, task, methods, table.solved, reference, level=level)
     return compared_scores(name, task, methods, table.accuracy, reference, rules, level=level)
@@ -117,7 +116,6 @@ def own_best(scores: StudyScores, task: str, *, block: str = "A3a") -> dict[str,
 
 
 def looks(scores: StudyScores, task: str, cells: Sequence[Cell], *, start: str = "A3b") -> list[RunTable]:
-    """List the tables of the first 10, 20 and 40 reporting seeds, as far as they are complete."""
     seeds = scores.study.seeds["report"].values
     tables = []
     for count in LOOKS:

@@ -135,7 +135,6 @@ def read_rule_costs(path: Path) -> dict[str, RuleCost]:
 
 
 def read_board(path: Path) -> dict[tuple[str, str], dict[int, float]]:
-    """Read a board's scores in points, by rule and network and then by seed."""
     scores: dict[tuple[str, str], dict[int, float]] = {}
     for row in csv.DictReader(read_bytes(path).decode().splitlines()):
         by_seed = {

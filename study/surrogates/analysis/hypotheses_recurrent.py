@@ -73,7 +73,6 @@ def best_width(
 
 
 def _cells(shape: str, widths: Sequence[float], **more: str | float) -> list[Cell]:
-    """List a shape's cells, one for each width, with further settings."""
     extra: Cell = {key.replace("__", "."): value for key, value in more.items()}
     return [{"surrogate": shape, "width_fwhm": width, **extra} for width in widths]
 
@@ -83,7 +82,6 @@ def _table(scores: StudyScores, task: str, cells: Sequence[Cell]) -> RunTable:
 
 
 def _said(tables: Sequence[RunTable]) -> str:
-    """Say how many seeds were planned, or how many runs are missing."""
     lacking = sum(table.missing for table in tables)
     return f"{tables[0].planned}" if not lacking else f"{lacking:,} runs missing"
 

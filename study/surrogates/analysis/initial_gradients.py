@@ -52,7 +52,6 @@ def _task(cells: list[StudyPoint], specs: list[RunSpec]) -> Iterator[InitialCell
 
 
 def measured_cell(surrogate: str, width: float, spec: RunSpec, batch: Batch) -> InitialCell:
-    """Measure one cell at the weights that training begins with."""
     parts = build(spec)
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(parts.network, "train", 0)
     traced = trace(parts.network, batch, parts.objective)

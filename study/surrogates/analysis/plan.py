@@ -32,7 +32,6 @@ class MoreSeeds:
 
 
 def plan(given: ReportInput) -> Iterator[PlanLine]:
-    """Plan more seeds for every hypothesis that is open."""
     scores, rules = given.evidence.scores, Rules()
     random = np.random.Generator(np.random.PCG64(SEED))
     bootstrap = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))

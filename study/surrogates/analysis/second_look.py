@@ -37,7 +37,6 @@ def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTab
 
 
 def looked_again(result: HypothesisResult, tables: dict[str, RunTable], rules: Rules) -> HypothesisResult:
-    """Say that a result is of the second look: how many seeds each task has, and its level."""
     counts = {place.partition(" ")[0]: len(table.seeds) for place, table in tables.items()}
     seeds = ", ".join(f"{task} {count}" for task, count in counts.items())
     block = BLOCKS[result.name]

@@ -107,7 +107,6 @@ def later_tasks(
 
 
 def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, float, float], Cell]:
-    """List the cells of the map by shape, width and factor of the learning rate."""
     widths: set[float] = set()
     factors = {1.0}
     blocks = [scores.study.blocks[name] for name in (MAP, LONG, LONG_MORE) if name in scores.study.blocks]
@@ -127,7 +126,6 @@ def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, floa
 
 
 def _cell(surrogate: str, width: float | None, factor: float, runs: Mapping[int, Score]) -> CellSummary:
-    """Summarise the runs of one cell, seed by seed."""
     ordered = [runs[seed] for seed in sorted(runs)]
     return CellSummary(
         surrogate=surrogate,

@@ -72,7 +72,6 @@ def shape_is_not_crucial(evidence: SurrogateEvidence) -> Decided:
 
 
 def _height_cells(shape: str, key: str, through: str, stopped: str, more: Cell) -> list[Cell]:
-    """List four cells: area 1 and peak 1, with the gradient let through and stopped."""
     return [
         {"surrogate": shape, "width_fwhm": HEIGHT_WIDTH, "surrogate.normalisation": height, key: word, **more}
         for word, height in itertools.product((through, stopped), ("area1", "peak1"))
@@ -113,7 +112,6 @@ def height_harms(evidence: SurrogateEvidence) -> Decided:
 
 
 def fast_sigmoid_is_robust(evidence: SurrogateEvidence) -> Decided:
-    """Decide C5: over learning rates, fast_sigmoid is better than each other shape, over three tasks."""
     means = []
     tables = {task: forgiving.plane_table(evidence, task) for task in tuning.LEARNING_RATE_TASKS}
     if open_ := incomplete("A2", tables.values()):
@@ -162,7 +160,6 @@ def deepest(evidence: SurrogateEvidence, gain: float, tails: Iterable[float] = T
 
 
 def driven_start_is_needed(evidence: SurrogateEvidence) -> Decided:
-    """Decide C6: from a quiet start no shape learns, from a driven one the lightest tail does."""
     quiet, driven = quiet_and_driven(evidence)
     if open_ := incomplete("A2", (quiet, driven)):
         return open_

@@ -146,7 +146,6 @@ def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, flo
 def _picture(
     evidence: SurrogateEvidence, known: dict[str, _Known], correlations: dict[str, RankCorrelation | None]
 ) -> StudyPicture:
-    """Draw accuracy against the gradient before training, a panel a task."""
     panels = []
     for task, one in known.items():
         found = correlations[task]
@@ -207,7 +206,6 @@ def _seeds(one: RankCorrelation | None) -> int | None:
 
 
 def _table(known: dict[str, _Known]) -> str:
-    """Tabulate every cell: gradients and shares by layer, and mean accuracy."""
     rows = []
     for task, one in known.items():
         for cell, scores in zip(one.cells, np.asarray(one.runs.accuracy), strict=True):

@@ -22,7 +22,6 @@ class EdgeCells(NamedTuple):
 
 
 def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
-    """Count the settled cells of the tuning block at the edge of its factors; None before it and its start ran."""
     if TUNING not in settled or TUNING not in study.blocks:
         return None
     (grid,) = study.blocks[TUNING].grids

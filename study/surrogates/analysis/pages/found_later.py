@@ -52,7 +52,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def _reset(evidence: SurrogateEvidence) -> list[str]:
-    """Compare runs whose reset passes the gradient with those of the map, seed by seed."""
     rows: list[list[Item]] = []
     said = []
     for task in evidence.loaded.study.blocks[REMEDIES].tasks:

@@ -58,7 +58,6 @@ def verdict_table(results: Sequence[HypothesisResult]) -> str:
 
 
 def why_open(result: HypothesisResult) -> str:
-    """Say in one sentence why a hypothesis is open."""
     if result.p is None:
         return f"{result.why}." if result.why else f"{result.seeds}."
     if result.alone != "open":
@@ -73,7 +72,6 @@ def why_open(result: HypothesisResult) -> str:
 
 
 def _registered(evidence: SurrogateEvidence) -> str:
-    """Write where the study was registered and how many deviations there are."""
     if evidence.registration is None:
         return ""
     return (

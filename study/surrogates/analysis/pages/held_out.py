@@ -27,7 +27,6 @@ TRIES = ("", ", second try", ", third try")
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on held-out tasks: block KR, and each task of the map left out in turn."""
     parts = [
         "A recommendation is fitted to the tasks of the regime map. What it loses on a task that it has not seen "
         "is measured twice: on tasks that were added after it was written down (block KR), and on each task of the "
@@ -56,7 +55,6 @@ def recommended_cells(evidence: SurrogateEvidence, task: str) -> list[Cell]:
 
 
 def _later(evidence: SurrogateEvidence) -> list[str]:
-    """Write the part on the tasks of block KR."""
     if BLOCK not in evidence.loaded.study.blocks:
         return [f"This study has no block {BLOCK}."]
     tasks = evidence.loaded.study.blocks[BLOCK].tasks
@@ -96,7 +94,6 @@ def regrets_of_advice(evidence: SurrogateEvidence) -> dict[str, Contrast]:
 
 
 def _named(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
-    """Name every cell of block KR on a task: the recommendation, each shape's best, and library defaults."""
     advised = recommended_cells(evidence, task)
     cells = dict(zip((f"{RECOMMENDED}{more}" for more in TRIES), advised, strict=False))
     cells |= {f"own best of {shape}": cell for shape, cell in own_best(evidence.scores, task, block=TUNING).items()}
@@ -105,7 +102,6 @@ def _named(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
 
 
 def _table(evidence: SurrogateEvidence, task: str) -> RunTable | None:
-    """Tabulate the runs of these cells on reporting seeds; None where nothing is settled."""
     if not own_best(evidence.scores, task, block=TUNING):
         return None
     cells = list(_named(evidence, task).values())
@@ -165,7 +161,6 @@ def _setting_text(cell: Cell | None) -> str:
 
 
 def _message(evidence: SurrogateEvidence, task: str, runs: RunTable) -> str:
-    """Describe what the recommendation and the worst and best library default lose on a task."""
     regrets = _regrets(evidence, task, runs)
     advised = regrets.get(RECOMMENDED)
     if advised is None:

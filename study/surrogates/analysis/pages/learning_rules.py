@@ -46,7 +46,6 @@ COSTS = (
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on learning rules with figure F9: scores of block DR, time and memory."""
     if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.", NEURONS))
     cells = {task: settled(evidence, task) for task in evidence.loaded.study.blocks[BLOCK].tasks}
@@ -118,7 +117,6 @@ def _costs(evidence: SurrogateEvidence) -> str:
 
 
 def _rates(cells: Mapping[str, Mapping[str, Cell]]) -> str:
-    """Tabulate what was settled for each rule and task."""
     rows = [
         [task, name, cell_text({"optimizer.lr": cell.get("optimizer.lr")})]
         for task, of in cells.items()

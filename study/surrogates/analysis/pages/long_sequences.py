@@ -31,7 +31,6 @@ Cells = dict[tuple[str, float], list[Score]]
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on long sequences with figure F11 and the table behind it."""
     if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
     if not _is_whole(evidence, BLOCK):
@@ -104,7 +103,6 @@ def _best_width(cells: Cells, shape: str) -> float:
 
 
 def _remedy(name: str, plain: Cells, remedied: Cells) -> str:
-    """Tell what a remedy changes at each width that it was run at."""
     said = []
     for width in sorted({width for _, width in remedied}):
         means = {shape: _accuracy(remedied[shape, width]) for shape in SHAPES if (shape, width) in remedied}

@@ -25,7 +25,6 @@ def latest_looks(
 
 
 def compared_looks(evidence: SurrogateEvidence, tables: Mapping[str, RunTable], names: Sequence[str]) -> list[Compared]:
-    """Compare methods with the first of them, task by task, at the level of a look."""
     rules = evidence.rules
     return [
         one
@@ -37,7 +36,6 @@ def compared_looks(evidence: SurrogateEvidence, tables: Mapping[str, RunTable], 
 
 
 def score_panel(evidence: SurrogateEvidence, task: str, look: RunTable) -> MethodPanel:
-    """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs."""
     title = f"{task}: {evidence.title(task)}"
     values = tuple(score(list(runs)) for runs in look.runs)
     if evidence.loaded.study.tasks[task].outcome == "solved":
@@ -54,7 +52,6 @@ def told_apart(compared: Sequence[Compared]) -> str:
 
 
 def difference_table(compared: Sequence[Compared], kind: str, reference: str) -> str:
-    """Tabulate each method's difference to the reference."""
     rows = []
     for one in compared:
         verdict = one.verdict

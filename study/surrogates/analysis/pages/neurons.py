@@ -57,7 +57,6 @@ LIMITS = (
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on neuron models with figure F10: scores of block ER, and spikes."""
     if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
     names = list(MODELS.values())
@@ -96,7 +95,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
-    """Find the settled cell of each neuron model on a task, in the order of the models."""
     cells = evidence.scores.settled.get(TUNING, {}).get(task, ())
     by_model = {str(cell.get("neuron")): dict(cell) for cell in cells}
     return {name: by_model[entry] for entry, name in MODELS.items() if entry in by_model}
@@ -121,7 +119,6 @@ def _spike_ratios(look: RunTable) -> list[Estimate | None]:
 
 
 def _scores(tables: Mapping[str, RunTable]) -> str:
-    """Tabulate score, spikes and failed runs of each model and task."""
     rows = []
     for task, look in tables.items():
         for name, runs, ratio in zip(MODELS.values(), look.runs, _spike_ratios(look), strict=True):

@@ -27,7 +27,6 @@ ANCHORS = {
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on reference settings with table 1: the settled setting of each task."""
     if not evidence.stored("A1"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A1"),))
     runs = evidence.scores.block("A1")
@@ -65,7 +64,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def _margins(evidence: SurrogateEvidence, runs: Sequence[Score]) -> list[str]:
-    """Write the part about margins: a pair's spread over seeds, and the chance to show equality within."""
     study, rows = evidence.loaded.study, []
     for task in dict.fromkeys(run.task for run in runs):
         if study.tasks[task].outcome != "accuracy":
@@ -123,7 +121,6 @@ def _mean(values: list[float]) -> str:
 
 
 def _all(runs: tuple[Score, ...]) -> str:
-    """Tabulate mean validation scores of every setting by task."""
     groups: dict[tuple[str, str], dict[str, list[Score]]] = {}
     for run in runs:
         setting = cell_text(run.cell, without=["surrogate"])

@@ -59,7 +59,6 @@ PERCENT = 100
 
 
 def remark_lines() -> str:
-    """Write the remarks as a list."""
     return "\n".join(f"- **{of}**: {says}" for of, says in REMARKS)
 
 

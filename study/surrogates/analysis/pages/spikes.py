@@ -26,7 +26,6 @@ BOUND_BLOCK = "C2"
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on spikes with figure F5 and table 3; without a cost of activity, from the regime map."""
     source = BOUND_BLOCK if evidence.stored(BOUND_BLOCK) else "A2"
     if not evidence.stored(source):
         return StudyPage(NAME, TITLE, (evidence.not_stored(BOUND_BLOCK),))
@@ -74,7 +73,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def settings_table(evidence: SurrogateEvidence, source: str, task: str, shape: str) -> RunTable:
-    """Collect all settings of one shape on a task."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for width in WIDTHS]
     if source == BOUND_BLOCK:
         cells = [bounded(shape, width, strength) for width in BOUND_WIDTHS for strength in STRENGTHS]
@@ -124,7 +122,6 @@ def _mark(logs: list[float], accuracy: list[float]) -> SpikeMark:
 
 
 def ratios_to_reference(tables: dict[str, RunTable]) -> tuple[float, dict[str, SpikeRatio | None]]:
-    """Return the accuracy at which shapes are compared, and the spikes of each over those of the reference."""
     target = max(float(one.accuracy.mean(axis=1).max()) for one in tables.values()) - BELOW_BEST_POINTS
     return target, {shape: _ratio(tables, shape, target) for shape in tables if shape != REFERENCE}
 
@@ -155,7 +152,6 @@ def _not_reached(ratio: SpikeRatio | None) -> str:
 
 
 def _sentence(task: str, target: float, ratios: dict[str, SpikeRatio | None]) -> str:
-    """Describe which shapes are shown to need fewer or more spikes than the reference."""
     shown = []
     for shape, ratio in ratios.items():
         if ratio is None or ratio.low is None or ratio.high is None:

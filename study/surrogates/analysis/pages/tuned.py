@@ -20,7 +20,6 @@ HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "see
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on tuned shapes with figure F3 and table 2: every shape against atan."""
     if not evidence.stored("A3b"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A3b"),))
     tasks = evidence.loaded.study.blocks["A3b"].tasks
@@ -59,7 +58,6 @@ def _own(evidence: SurrogateEvidence, task: str) -> list[Cell]:
 
 
 def forest(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[ForestPanel]:
-    """Build a panel for each shape, of the tasks that have an accuracy."""
     study, rules = evidence.loaded.study, evidence.rules
     comparisons = {
         task: {
@@ -102,7 +100,6 @@ def _message(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> str:
 
 
 def _compared(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[Compared]:
-    """Compare each shape with the reference on each task."""
     study, rules = evidence.loaded.study, evidence.rules
     return [
         one
@@ -112,7 +109,6 @@ def _compared(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[
 
 
 def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]) -> list[str]:
-    """Write table 2: every comparison at every look."""
     parts = ["## Table 2: verdicts", _rule(evidence)]
     looked = [
         (look.planned, one)
@@ -142,7 +138,6 @@ def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]
 
 
 def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference: str) -> list[Compared]:
-    """Compare cells with one of them on every task, at every look that is complete."""
     study, rules = evidence.loaded.study, evidence.rules
     compared = []
     for task, several in cells.items():
@@ -180,7 +175,6 @@ def _table(comparisons: Sequence[Compared]) -> str:
 
 
 def _cells(evidence: SurrogateEvidence, tasks: Iterable[str]) -> str:
-    """Tabulate the best cell of each shape by task."""
     rows = [
         [task, shape, cell_text(cell, without=["surrogate"])]
         for task in tasks

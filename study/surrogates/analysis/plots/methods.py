@@ -50,7 +50,6 @@ def methods_figure(names: Sequence[str], panels: Sequence[MethodPanel]) -> Figur
 
 
 def _frame(axes: Axes, panel: MethodPanel) -> None:
-    """Set the axis of a panel by its kind."""
     if panel.kind == "cost":
         axes.margins(x=0.15)  # room for the marks at the ends
         axes.set_xlim(left=WORST)
