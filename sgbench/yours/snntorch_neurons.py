@@ -22,6 +22,8 @@ RECURRENT = ("RLeaky", "RSynaptic")
 WITH_CURRENT = ("Synaptic", "RSynaptic")
 RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 """Maps the functions that advance snnTorch's neurons to the reset that they apply."""
+FAR = 32.0
+"""Largest threshold beside which rounding spares a potential of the order of 1 [float32]."""
 KNOWN_SURROGATES: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     "atan": lambda given: Atan(alpha=given["alpha"], width_fwhm=None, normalisation="raw", scale=1.0),
     "fast_sigmoid": lambda given: FastSigmoid(slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0),
@@ -193,7 +195,7 @@ class SnnTorchNeuron(Neuron):
 
 
 class Integrator(SnnTorchNeuron):
-    """Computes the potential of snnTorch's neurons without reset, which do not need their spikes."""
+    """Computes the potential of snnTorch's neurons as long as no spike resets it."""
 
     output: ClassVar[Literal["binary", "real"]] = "real"
 
@@ -212,9 +214,19 @@ class Integrator(SnnTorchNeuron):
 
 
 def can_integrate(module: Any) -> bool:
-    """Return whether neurons are integrators: their potential does not depend on their spikes."""
-    kinds = ("Leaky", "Lapicque", "Synaptic")
-    return type(module).__name__ in kinds and RESETS[module.state_function.__name__] == "none"
+    """Return whether neurons are integrators: their potential does not depend on their spikes, or they send none.
+
+    A threshold that is never reached is an author's way to a readout without reset. Whether it is must be checked.
+    """
+    if type(module).__name__ not in ("Leaky", "Lapicque", "Synaptic"):
+        return False
+    silent = getattr(module, "reset_delay", True) and reset_gradient_of(module) == "detached" and is_far(module)
+    return RESETS[module.state_function.__name__] == "none" or silent
+
+
+def is_far(module: Any) -> bool:
+    """Return whether a threshold is so large that a potential minus it, rounded, no longer tells the potential."""
+    return module.threshold.numel() > 0 and float(module.threshold.detach().abs().max()) > FAR
 
 
 def number(value: Tensor) -> Tensor | float:

@@ -157,6 +157,19 @@ class NeuronLayer:
             spikes = spikes * factor
         return spikes, potential
 
+    def has_fired(self, module: Any, output: Tensor, begin: Any) -> bool:
+        """Return whether neurons that were taken to stay silent have a potential at which they fire and reset.
+
+        They are taken for neurons that fire from then on.
+        """
+        if not isinstance(self.neuron, Integrator) or self.neuron.reset == "none":
+            return False
+        potentials = [output] if begin is None else [output, begin.u]
+        if all(bool((each <= module.threshold).all()) for each in potentials):
+            return False
+        self.neuron = SnnTorchNeuron(module, self.name)
+        return True
+
     @property
     def sends_ones(self) -> bool:
         """Return whether the engine's output is the spikes that the module sends."""
@@ -167,6 +180,10 @@ class OurNeurons:
     """Runs neurons of the catalogue, or of a user's own, over all steps; see `NeuronLayer`."""
 
     sends_ones = True
+
+    def has_fired(self, module: Any, output: Tensor, begin: Any) -> bool:
+        """Return False; see `NeuronLayer.has_fired`."""
+        return False
 
     def __init__(self, name: str, module: Any, features: Sequence[int]) -> None:
         self.name, self.neuron, self.features = name, module, torch.Size(features)

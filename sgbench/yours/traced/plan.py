@@ -54,19 +54,29 @@ class EngineRun:
         with plan.mode(self.grad):
             x = self.input(values)
             x = x.unsqueeze(1) if self.parts[0].unbatched else x
-            layers = [part.neurons.layer(part.of(plan), *self.weights(part, values)) for part in self.parts]
             states = [self._state(part, values) for part in self.parts]
-            signal = packed(x) if self.parts[0].linear is not None else x
-            runs = Engine(self.engine_for(values), x.device).unroll(
-                layers,
-                signal,
-                states,
-                window=self.parts[0].window,
-                keep_u=any(part.needs_potential for part in self.parts),
-                keep_spikes=any(part.needs_spikes for part in self.parts[:-1]),
-            )
+            runs = self._unrolled(x, states, values)
+            found = zip(self.parts, runs, states, strict=True)
+            fired = [part.neurons.has_fired(part.of(plan), run.output, state) for part, run, state in found]
+            if any(fired):
+                runs = self._unrolled(x, states, values)
             for part, run in zip(self.parts, runs, strict=True):
                 self._keep(part, run, values)
+
+    def _unrolled(self, x: Tensor, states: list[Any], values: ReplayValues) -> list[Any]:
+        plan = values.plan
+        layers = [part.neurons.layer(part.of(plan), *self.weights(part, values)) for part in self.parts]
+        signal = packed(x) if self.parts[0].linear is not None else x
+        return Engine(
+            self.engine_for(values), x.device
+        ).unroll(  # type: ignore[no-any-return]
+            layers,
+            signal,
+            states,
+            window=self.parts[0].window,
+            keep_u=any(part.needs_potential for part in self.parts),
+            keep_spikes=any(part.needs_spikes for part in self.parts[:-1]),
+        )
 
     def engine_for(self, values: ReplayValues) -> str:
         """Return the engine that is asked for; spikes that do not fit the potentials need the reference."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
-from sgbench.yours.snntorch_neurons import why_not
+from sgbench.yours.snntorch_neurons import can_integrate, is_far, why_not
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import NeuronLayer, OurNeurons
 from sgbench.yours.traced.schedule import HOLE, Unit, resting, with_holes
@@ -229,13 +229,16 @@ class ReplayedPart:
                 if plan.outer_uses[ref] > 0 and ref not in (spikes, potential):
                     raise InputError(f"module '{self.name}' hands out all of its state in each step")
 
+        if self.needs_potential and not ours and is_far(module) and not can_integrate(module):
+            raise InputError(f"module '{self.name}' has a threshold beside which its potential is lost in rounding")
+
     def kind_of(self, module: Any) -> tuple[Any, ...]:
         """Return what decides how neurons run, besides plain attributes."""
         if isinstance(module, Neuron):
             return type(module), True
         factor = module.graded_spikes_factor
         plain = not factor.requires_grad and factor.numel() == 1 and float(factor) == 1
-        return why_not(module), plain
+        return why_not(module), plain, can_integrate(module), is_far(module)
 
     def of(self, plan: Any) -> Any:
         """Return the module as it is now."""
