@@ -99,8 +99,10 @@ class _Recorder:
     left_out: str = ""  # why it is not measured
 
     def new_trace(self) -> LayerTrace:
-        surrogate = self.layer.surrogate if isinstance(self.layer, Neuron) else self.layer.spike_grad
-        return LayerTrace(self.name, 1, functools.partial(_slope, surrogate), counts_spikes=True)
+        slope_at = functools.partial(
+            _slope, self.layer.surrogate if isinstance(self.layer, Neuron) else self.layer.spike_grad
+        )
+        return LayerTrace(self.name, 1, slope_at, counts_spikes=True)
 
     @contextlib.contextmanager
     def recording(self, called: Callable[[], None]) -> Iterator[LayerTrace]:
@@ -119,6 +121,11 @@ class _Recorder:
     def before(self, trace: LayerTrace, called: Callable[[], None]) -> Callable[[Any, Tensor], Tensor]:
         def keep(_: Any, current: Tensor) -> Tensor:
             called()
+            if trace.currents and current.shape != trace.currents[0].shape:
+                self.left_out = (
+                    f"one module for several layers, it receives currents of shapes "
+                    f"{tuple(trace.currents[0].shape)} and {tuple(current.shape)}"
+                )
             trace.currents.append(leaf_like(current))
             return trace.currents[-1]
 
@@ -130,12 +137,11 @@ class _Recorder:
             if shown is None:
                 self.left_out = f"{type(layer).__name__} does not show its membrane potential"
                 return
-            spikes, centred = shown
-            if spikes.requires_grad:
-                spikes.retain_grad()
-            self.sent.append(spikes)
-            trace.spikes.append(spikes.detach())
-            trace.centred.append(centred.detach())
+            if shown[0].requires_grad:
+                shown[0].retain_grad()
+            self.sent.append(shown[0])
+            trace.spikes.append(shown[0].detach())
+            trace.centred.append(shown[1].detach())
 
         return keep
 
@@ -247,11 +253,10 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
 
 def _facts(recorders: dict[str, _Recorder], owners: _Owners) -> ModuleFacts:
     """Collect what the advice for a module needs besides measured values."""
-    called = [recorder for recorder in recorders.values() if recorder.traces]
-    names = [recorder.name for recorder in called]
+    names = [name for name, recorder in recorders.items() if recorder.traces]
     return ModuleFacts(
         equal_input=frozenset(name for name in names[:1] if _has_equal_currents(recorders[name].traces)),
-        unheard=frozenset(recorder.name for recorder in called if not recorder.is_heard),
+        unheard=frozenset(name for name in names if not recorders[name].is_heard),
         frozen=frozenset(
             name for name in names if owners.of(name) and not any(weight.requires_grad for weight in owners.of(name))
         ),

@@ -34,7 +34,7 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
     if not called:
         raise InputError(
             f"{type(network).__name__}: no recurrent layer of snnTorch's (RLeaky, RSynaptic) is called, and "
-            f"passing steps choose a width for recurrent ones alone"
+            f"passing steps choose a width for recurrent ones alone; see sgbench.recommend(network=..., batch=...)"
         )
     samples = max(len(spikes) for steps in called.values() for spikes, _ in steps)
     spike_count = int(sum((spikes != 0).sum() for steps in called.values() for spikes, _ in steps))

@@ -205,12 +205,17 @@ class Accelerated(nn.Module):
         return AcceleratedEntry(key, None if why else plan, reads, why)
 
     @property
-    def lines(self) -> list[str]:
-        """Return one line for each part of the last recorded call that was used: how it runs, and why."""
+    def as_written(self) -> str:
+        """Return why the last call ran as written, or "" if it did not."""
         if self._written or not self._entries:
-            return [f"as written: {self._written or 'it was not called yet'}"]
-        entry = self._entries[0]
-        return [f"as written: {entry.why}"] if entry.plan is None else entry.plan.describe()
+            return self._written or "it was not called yet"
+        return self._entries[0].why
+
+    @property
+    def lines(self) -> list[str]:
+        """Return one line for each part of the last call: how it runs, and why."""
+        plan = None if self.as_written else self._entries[0].plan
+        return [f"as written: {self.as_written}"] if plan is None else plan.describe()
 
     @property
     def step_by_step(self) -> list[str]:
@@ -311,7 +316,7 @@ def _times_faster(fast: Accelerated, args: tuple[Any, ...], state: NetworkState)
         state.put_back()
         return timed_s(run)
 
-    if fast.runs_on.startswith("as written"):
+    if fast.as_written:
         return 1.0
     from_here(fast)  # the first call may compile
     pairs = [(from_here(fast.network), from_here(fast)) for _ in range(TIMING_ROUNDS)]

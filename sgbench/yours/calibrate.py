@@ -12,8 +12,18 @@ from sgbench.errors import InputError, require_number
 from sgbench.recommendation.hooks import recurrent_layers
 from sgbench.records.calibration import AUTO, Calibration, Reset
 from sgbench.surrogates.base import Surrogate
-from sgbench.training.calibration import TARGETS, WIDTH, calibration_of, layer_steps, require_spikes
+from sgbench.training.calibration import TARGETS, WIDTH, calibration_of, layer_steps
 from sgbench.training.creation import create
+
+
+class ModuleCalibration(Calibration):
+    """Holds a width for a module of the user's own, and shows what to type."""
+
+    surrogate: str
+
+    def __str__(self) -> str:
+        call = f'surrogate="{self.surrogate}", {self.word}, reset_gradient="{self.reset_gradient}"'
+        return f"sgbench.use(net, {call})\n{self.about}"
 
 
 def calibrate(
@@ -52,9 +62,8 @@ def calibrate(
     if target is not None:
         require_number("target", target, low=0, open_low=True)
     if network is not None:
-        return calibrate_module(
-            network, batch, create(f"surrogate/{surrogate}", width_fwhm=1.0), target, reset_gradient
-        )
+        made = create(f"surrogate/{surrogate}", width_fwhm=1.0)
+        return calibrate_module(network, batch, made, target, reset_gradient, name=surrogate)
     others = [override for override in overrides if override.partition("=")[0] != WIDTH]
     spec = compose([*others, f"{WIDTH}={AUTO}"], config_dirs=config_dirs, allow_targets=allow_targets)
     return calibration_of(spec, target)
@@ -66,7 +75,9 @@ def calibrate_module(
     surrogate: Surrogate,
     target: float | None = None,
     reset_gradient: Reset = "detached",
-) -> Calibration:
+    *,
+    name: str = "atan",
+) -> ModuleCalibration:
     """Choose a surrogate's width for a user's module from one forward pass over a batch.
 
     Args:
@@ -75,20 +86,27 @@ def calibrate_module(
         surrogate: the surrogate whose width is chosen; it is reshaped to that width.
         target: number of passing steps; None takes the default for the reset.
         reset_gradient: "attached" or "detached", as the network trains.
+        name: of the surrogate in the catalogue.
 
     Raises:
         InputError: no recurrent layer is called, none fires, or the module does not take the batch.
     """
     layers, samples, fired = recurrent_layers(network, batch)
-    require_spikes(fired)
+    if not fired:
+        raise InputError(
+            f"calibrate: no recurrent neuron fires in the batch ({', '.join(layer.name for layer in layers)}), so that "
+            f"nothing is passed on; make the layer with a lower threshold, e.g. threshold=0.5, or begin with larger "
+            f"weights before it, e.g. weight.data.mul_(3)"
+        )
     wanted = TARGETS[reset_gradient] if target is None else target
     width = width_for(layers, surrogate, wanted)
     surrogate.reshape(width=width / float(surrogate.fwhm or 1.0))
-    return Calibration(
+    return ModuleCalibration(
         width_fwhm=width,
         target=wanted,
         reset_gradient=reset_gradient,
         seed=None,
         samples=samples,
         layers=layer_steps(layers, [passing_steps(layer, surrogate) for layer in layers]),
+        surrogate=name,
     )

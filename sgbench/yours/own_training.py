@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from sgbench.datasets.base import Split
-from sgbench.errors import InputError, NonFiniteError, one_printable_line
+from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.snntorch_modules import ResetGradient, is_snntorch
-from sgbench.networks.watching import undisturbed
+from sgbench.networks.watching import tensors_in, undisturbed
 from sgbench.records.calibration import Calibration
 from sgbench.records.chance import reach_of_guessing
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import FIRST_SEED
-from sgbench.yours.accelerate import accelerate
+from sgbench.yours.accelerate import Accelerated
 from sgbench.yours.calibrate import calibrate_module
 from sgbench.yours.own_data import OwnData
 from sgbench.yours.use import use
@@ -51,10 +51,12 @@ def cross_entropy(output: Any, target: Tensor) -> Tensor:
 
 def _logits(output: Any) -> Tensor:
     """Return class scores [B, C]: the output, or the first of several outputs, summed over time steps if any."""
-    first = output[0] if isinstance(output, tuple | list) and len(output) else output
-    if not isinstance(first, Tensor):
+    if isinstance(output, list) and len(output) and all(isinstance(each, Tensor) for each in output):
+        output = torch.stack(output)  # of each step
+    first = output if isinstance(output, Tensor) else next(tensors_in(output), None)
+    if first is None:
         raise InputError(
-            f"compare_in: forward returns a {type(first).__name__}, of which no scores of classes can be read; "
+            f"compare_in: forward returns a {type(output).__name__}, of which no scores of classes can be read; "
             f"return the scores [batch, classes] or [time, batch, classes] first"
         )
     return first.sum(0) if first.dim() == AXES_WITH_TIME else first
@@ -113,27 +115,23 @@ class TrainingSetup:
             return RunScores(validation, test, "", validation <= chance_limit, best_epoch, ran_on)
 
     def _fastest(self, module: nn.Module) -> tuple[Forward, str]:
-        """Return how to run a module: on the engine if that gives what `forward` gives, else as it is written."""
+        """Return how a module runs, and what on: "engine", or why it runs as it is written."""
         if _is_lightning(module):
             return module, OWN_OPTIMISER
-        (x, _), *_ = self._batches("train", None)
-        try:
-            fast = accelerate(module, example=x)
-            with undisturbed(module), torch.no_grad():
-                ours, theirs = fast(x), module(x)
-        except Exception as error:  # whatever keeps the engine from it, the module itself runs
-            return module, one_printable_line(error)
-        if not _is_close(ours, theirs):
-            return module, "the engine returns another form or other numbers"
-        return fast, ENGINE
+        fast = Accelerated(module).train()
+        with undisturbed(module):
+            fast(self._first_input())
+        return fast, fast.as_written or ENGINE
+
+    def _first_input(self) -> Tensor:
+        return next(self._batches("train", None))[0]
 
     def calibration(self, surrogate: Surrogate) -> Calibration:
         """Choose a surrogate's width on the first training batch, with weights of a seed that no run uses."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(FIRST_SEED)
             module = self.new_module()
-        (x, _), *_ = self._batches("train", None)
-        return calibrate_module(module, x, surrogate)
+        return calibrate_module(module, self._first_input(), surrogate)
 
     def _fit(self, module: nn.Module, call: Forward, seed: int) -> int:
         optimizer = self._optimizer(module)
@@ -192,40 +190,25 @@ class TrainingSetup:
         return "; if forward takes the time first, set time_first=True"
 
     def _require_stateless(self, module: nn.Module) -> None:
-        """Raise an InputError unless outputs depend on the batch alone: a reversed batch gives reversed outputs."""
-        axis = 1 if self.time_first else 0
-        (x, _), *_ = self._batches("train", None)
-        order = torch.arange(x.shape[axis]).flip(0)
-        was_training = module.training
+        """Raise an InputError unless outputs depend on the batch alone: the same batch again gives the same again."""
+        x, was_training = self._first_input(), module.training
         module.eval()
-        with torch.no_grad():
-            outputs = _logits(module(x))
-            reversed_outputs = _logits(module(x.index_select(axis, order)))
+        outputs = []
+        for _ in range(2):
+            with torch.random.fork_rng(devices=[]), torch.no_grad():  # a network may draw, e.g. by rate coding
+                outputs.append(_logits(module(x)))
         module.train(was_training)
-        if outputs.shape[0] != len(order):
+        samples = x.shape[1 if self.time_first else 0]
+        if outputs[0].shape[0] != samples:
             raise InputError(
-                f"compare_in: outputs have shape {tuple(outputs.shape)} for {len(order)} samples; "
+                f"compare_in: outputs have shape {tuple(outputs[0].shape)} for {samples} samples; "
                 f"[batch, classes], or [time, batch, classes], is needed{self._about_time(x)}"
             )
-        if not torch.allclose(outputs[order], reversed_outputs, rtol=1e-3, atol=1e-4):
+        if not torch.allclose(*outputs, rtol=1e-3, atol=1e-4):
             raise InputError(
-                "compare_in: a batch in another order gives other outputs, so the module keeps state from one "
+                "compare_in: the same batch gives other outputs a second time, so the module keeps state from one "
                 "batch to the next; begin forward with snntorch.utils.reset(self), or reset_mem() of each neuron"
             )
-
-
-def _is_close(ours: Any, theirs: Any) -> bool:
-    """Return whether two outputs have the same form, tensors at any depth, and the same numbers to rounding."""
-    if isinstance(theirs, Tensor):
-        same = isinstance(ours, Tensor) and ours.shape == theirs.shape and ours.dtype == theirs.dtype
-        return same and torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
-    if type(ours) is not type(theirs):
-        return False
-    if isinstance(theirs, Mapping):
-        return ours.keys() == theirs.keys() and all(_is_close(ours[key], theirs[key]) for key in theirs)
-    if isinstance(theirs, tuple | list):
-        return len(ours) == len(theirs) and all(map(_is_close, ours, theirs))
-    return bool(ours == theirs)
 
 
 def _is_lightning(module: nn.Module) -> bool:

@@ -1,8 +1,8 @@
-"""Finds the spiking neurons in a user's network, and records what they receive and send in one call of it."""
+"""Finds snnTorch's neurons in a user's network, and lets a function stand in for their calls."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,27 +19,6 @@ STATES = {
     "SConv2dLSTM": ("syn", "mem"),
 }
 """Maps snnTorch's kinds of neurons to the attributes that hold their state, in the order of their arguments."""
-
-
-class SpikingCall(NamedTuple):
-    """Holds one call of spiking neurons: one time step of a layer."""
-
-    name: str  # the module's name in the network
-    module: nn.Module
-    current: Tensor  # their input [B, ...]
-    before: tuple[Tensor, ...]  # their state before the call, in the order of `STATES`
-    after: tuple[Tensor, ...]  # their state after it; the membrane potential comes last
-    output: Any  # what the module returned
-
-    @property
-    def spikes(self) -> Tensor:
-        """Return the spikes that were sent [B, ...]."""
-        return self.output if isinstance(self.output, Tensor) else self.output[0]
-
-    @property
-    def potential(self) -> Tensor:
-        """Return the membrane potential after the call [B, ...], as snnTorch returns it."""
-        return self.after[-1]
 
 
 def state_names(module: nn.Module) -> tuple[str, ...]:
@@ -100,30 +79,3 @@ def given_states(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any
     return tuple(
         held if given.get(name) is None else given[name] for name, held in zip(names, states_of(module), strict=True)
     )
-
-
-def spiking_calls(network: nn.Module, *inputs: Any, **options: Any) -> tuple[Any, list[SpikingCall]]:
-    """Call a network as its author wrote it; return its output, and each call of its spiking modules in order.
-
-    The network may hold its loop over time, or be one step of it. Gradients, modes and states are the caller's.
-
-    >>> import snntorch, torch
-    >>> network = nn.Sequential(nn.Linear(2, 3), snntorch.Leaky(beta=0.5))
-    >>> _, calls = spiking_calls(network, torch.ones(4, 2))
-    >>> calls[0].name, tuple(calls[0].spikes.shape), tuple(calls[0].potential.shape)
-    ('1', (4, 3), (4, 3))
-    """
-    calls: list[SpikingCall] = []
-
-    def watcher(
-        name: str, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        before = given_states(module, args, kwargs)
-        output = forward(*args, **kwargs)
-        current = args[0] if args else kwargs["input_"]
-        calls.append(SpikingCall(name, module, current, before, states_of(module), output))
-        return output
-
-    with watched(network, watcher):
-        output = network(*inputs, **options)
-    return output, calls

@@ -15,9 +15,10 @@ from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import engine_of, packed
+from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.replay import Group, ReplayedPart
 from sgbench.yours.traced.schedule import PIECES, StepLoop, Unit, ancestors, attached, components, needs_of, schedule
-from sgbench.yours.traced.simplify import name_of, uses_of
+from sgbench.yours.traced.simplify import uses_of
 from sgbench.yours.traced.stacking import Gather, Key, ReplayValues, Single
 from sgbench.yours.traced.trace import CentredCall, Ref, Trace, Unproven, refs_in
 

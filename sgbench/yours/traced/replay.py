@@ -13,8 +13,8 @@ from sgbench.neurons.base import Neuron
 from sgbench.yours.snntorch_neurons import can_integrate, is_far, why_not
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import NeuronLayer, OurNeurons
+from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.schedule import HOLE, Unit, resting, with_holes
-from sgbench.yours.traced.simplify import name_of
 from sgbench.yours.traced.stacking import ELEMENTWISE, IMAGE_AXES, Gather, ReplayValues
 from sgbench.yours.traced.trace import CentredCall, Ref, mapped, module_at, refs_in, tensors_in
 

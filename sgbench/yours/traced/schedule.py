@@ -16,7 +16,8 @@ from typing import Any
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sgbench.yours.traced.simplify import frozen, name_of
+from sgbench.yours.traced.operations import name_of
+from sgbench.yours.traced.simplify import frozen
 from sgbench.yours.traced.trace import Ref, Trace, TraceNode, refs_in
 
 HOLE = "a number that differs from step to step"

@@ -2,25 +2,20 @@
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.trace import Meta, Ref, Trace, TraceNode, mapped, refs_in
 
 ADDS = frozenset({"add", "__add__", "__radd__", "add_", "__iadd__"})
 DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"})
 LIKE = frozenset({"rand_like", "randn_like", "randint_like"})
 FEWEST_TERMS = 3
-
-
-def name_of(func: Any) -> str:
-    """Return an operation's name; of an attribute's getter, that of the attribute."""
-    name = getattr(func, "__name__", str(func))
-    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
 
 
 def simplify(trace: Trace) -> None:
@@ -221,8 +216,3 @@ def _place_together(trace: Trace) -> None:
         replaced |= dict.fromkeys(map(id, inner))
         replaced[id(node)] = TraceNode("op", put_steps, args, {}, node.out, node.grad, node.where)
     _replace(trace, replaced)
-
-
-def metas_of(trace: Trace, refs: Iterable[Ref]) -> list[Meta]:
-    """Return the descriptions of tensors."""
-    return [trace.metas[ref.number] for ref in refs]

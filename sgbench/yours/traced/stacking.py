@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from sgbench.yours.spiking_modules import state_names, states_of
+from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.schedule import PIECES
-from sgbench.yours.traced.simplify import accumulate, name_of, put_steps
+from sgbench.yours.traced.simplify import accumulate, put_steps
 from sgbench.yours.traced.trace import CentredCall, Ref, TraceNode, mapped, module_at, refs_in, tensors_in
 
 ELEMENTWISE = frozenset({
