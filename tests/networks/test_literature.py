@@ -189,7 +189,7 @@ def test_time_constants_are_drawn_apart(name: str, other: str) -> None:
 
 BASELINES = [
     line.split("#")[0].split()[2:]
-    for block in blocks(ROOT / "docs" / "recipes.md", "sh")
+    for block in blocks(ROOT / "docs" / "protocols.md", "sh")
     for line in block.splitlines()
     if "network.parameters=" in line
 ]

@@ -16,13 +16,14 @@ LEFTOVER = "jupyter_execute"
 """Folder that the notebooks' extension leaves beside the pages."""
 TUTORIAL = "tutorial/"
 BELOW = {
+    "architecture": "adr/*",
     "catalogue/surrogates": "surrogate/*",
     "catalogue/neurons": "neuron/*",
     "study/README": "*",
     "passing_steps/README": "*",
     "reproductions": "reproductions/*",
 }
-"""Pages that are written by commands, and which pages stand below them."""
+"""Pages that others stand below, and which: most are written by commands."""
 BAR = re.compile(r"(`+[^`]*`+)|\|")
 IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
 

@@ -29,7 +29,7 @@ from study.reporting.verdicts import HypothesisResult, corrected
 
 TITLE = "Does the width carry over to a cosine schedule and to SAM?"
 NAME = "recipes"
-GUIDE = "docs/recipes.md"
+GUIDE = "docs/protocols.md"
 """The document that has the answer as a passage."""
 WIDTH = 120
 WIDTHS = 5
