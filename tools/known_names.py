@@ -1,10 +1,10 @@
-"""Names for type checkers: `python -m tools.known_names` writes `sgbench/composition/known_names.py`."""
+"""Names for type checkers: `python -m tools.known_names` writes `sgbench/composition/known_names.pyi`."""
 
 from pathlib import Path
 
-from sgbench.composition import catalogue, known_names
+from sgbench.composition import catalogue
 
-FILE = Path(known_names.__file__)
+FILE = Path(catalogue.__file__).with_name("known_names.pyi")
 TYPES = {"surrogate": "SurrogateName", "neuron": "NeuronName"}
 HEAD = '''"""Types for editors: names of surrogates and neurons, written by `make entry`; other names work too."""
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 
 def text() -> str:
-    """Write the content of `known_names.py`: the catalogue's names as types."""
+    """Write the content of `known_names.pyi`: the catalogue's names as types."""
     blocks = [HEAD]
     for group, kind in TYPES.items():
         names = "".join(f'    "{group}/{name}",\n' for name in sorted(catalogue.entries(group)))

@@ -1,18 +1,22 @@
 """Creation of one object of the catalogue by its name."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from torch import nn
 
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
-from sgbench.composition.known_names import NeuronName, SurrogateName
 from sgbench.errors import InputError, suggest
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import PROVIDED, construct
+
+if TYPE_CHECKING:
+    from sgbench.composition.known_names import NeuronName, SurrogateName  # a stub: names for editors
 
 GROUPS = tuple(sorted(set(PROVIDED) - {"callback", "logger"}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import math
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import sgbench
+from sgbench import errors
 from sgbench.cli.main import main
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.notebook.table import SweepTable
@@ -31,9 +33,19 @@ def test_every_name_is_there_and_no_other() -> None:
     """Each exported name is imported when it is asked for."""
     for name in sgbench.__all__:
         assert getattr(sgbench, name) is not None
-    assert sgbench.InputError is sgbench.errors.InputError
+    assert sgbench.InputError is errors.InputError
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         sgbench.nothing  # noqa: B018 - the access is the test
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """Expected: the names of `HOMES`, of which the stub says the types."""
+    stub = ast.parse(Path(sgbench.__file__).with_suffix(".pyi").read_text())
+    (names,) = [node.value for node in stub.body if isinstance(node, ast.Assign)]
+    imported = [
+        alias.asname or alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    assert set(ast.literal_eval(names)) == set(imported) == set(sgbench.__all__)
 
 
 def test_entries_print_as_the_command_prints_them(capsys: pytest.CaptureFixture[str]) -> None:

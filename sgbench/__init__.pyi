@@ -1,0 +1,55 @@
+"""What type checkers and editors see; `HOMES` in `__init__.py` loads the same names when they are first used."""
+
+from sgbench.custom import CustomSurrogate
+from sgbench.diagnosis.modules import diagnose_module
+from sgbench.errors import InputError, NonFiniteError, RunBusyError, SgbenchError, StorageError
+from sgbench.inspection.diagnosed import diagnose
+from sgbench.notebook.browse import list_entries as list
+from sgbench.notebook.browse import show_entry as show
+from sgbench.notebook.records import board, explain, load_records
+from sgbench.notebook.sweep import sweep
+from sgbench.notebook.table import plot
+from sgbench.recommendation.recommend import recommend
+from sgbench.study.judge.judged import judge
+from sgbench.training.creation import create
+from sgbench.training.runner import run
+from sgbench.version import __version__
+from sgbench.yours.accelerate import accelerate
+from sgbench.yours.benchmark import benchmark
+from sgbench.yours.calibrate import calibrate
+from sgbench.yours.compare_in import compare_in
+from sgbench.yours.compiled import compile
+from sgbench.yours.energy_of import energy_of
+from sgbench.yours.unroll import unroll
+from sgbench.yours.use import use
+
+__all__ = [
+    "CustomSurrogate",
+    "InputError",
+    "NonFiniteError",
+    "RunBusyError",
+    "SgbenchError",
+    "StorageError",
+    "__version__",
+    "accelerate",
+    "benchmark",
+    "board",
+    "calibrate",
+    "compare_in",
+    "compile",
+    "create",
+    "diagnose",
+    "diagnose_module",
+    "energy_of",
+    "explain",
+    "judge",
+    "list",
+    "load_records",
+    "plot",
+    "recommend",
+    "run",
+    "show",
+    "sweep",
+    "unroll",
+    "use",
+]
