@@ -1,6 +1,7 @@
 """`python -m benchmarks`: thin; what is heavy is imported by the subcommand that needs it."""
 
 import argparse
+import dataclasses
 import importlib
 import os
 import sys
@@ -23,14 +24,12 @@ EPILOG = """examples:
   python -m benchmarks long_sweep
   python -m benchmarks basic_sweep
   python -m benchmarks places --on local,slurm
-  python -m benchmarks equivalence
   python -m benchmarks counting
   python -m benchmarks rules --steps 400
   python -m benchmarks scaling
   python -m benchmarks formula
   python -m benchmarks board
   python -m benchmarks site
-  python -m benchmarks interrupts
   python -m benchmarks headline
   python -m benchmarks table
   python -m benchmarks rules_table
@@ -43,8 +42,7 @@ WORKLOADS = """workloads:
   w1_deep  the same with two hidden layers
   w2       512 channels of dense noise into 512 neurons, 500 steps, gradient of the number of spikes
   w3       images of events, two convolutions with pooling, three layers that fire, Adam"""
-ENGINES = ("auto", "fused", "scan", "generated", "reference", "snntorch")  # known before torch is loaded
-COUNTS = {
+OPTIONS = {
     "batch": "samples of a step",
     "hidden": "hidden neurons",
     "inputs": "input channels",
@@ -53,13 +51,38 @@ COUNTS = {
     "rounds": "times each is run",
     "workers": "processes at a time",
     "seeds": "runs of each kind",
+    "basic_seeds": "seeds of the script, which stand for all",
     "processes": "processes of snnTorch that stand for all",
     "samples": "recordings that are made",
     "spikes": "spikes of a recording, about",
     "batches": "batches of a round",
     "methods": "methods of the board, of five records each",
-    "tries": "runs that are interrupted",
+    "threads": "threads and cores",
+    "seed": "of all random numbers",
+    "busy": "with a process that spins beside",
+    "default_allocator": "freed memory goes back to the system",
+    "engine": "of both",
+    "lengths": "steps at which memory is measured",
+    "recurrence": "one kind of layer, in place of both",
+    "on": "local, slurm, ray",
 }
+MEASURED = {
+    "run": ("whole_run.RunSettings", "a whole `sgbench run` against the bare engine"),
+    "data": ("data.DataSettings", "batches of recorded spikes against tonic and a training step"),
+    "counting": ("counting.CountingSettings", "what exact counts of operations add to an evaluation"),
+    "short_run": ("short_run.ShortRunSettings", "CPU time of a whole `sgbench run` of one epoch, by parts"),
+    "board": ("board.BoardSettings", "sgbench board build over 10,000 made-up records"),
+    "site": ("site.SiteSettings", "sgbench board site over as many, and a page of 1000 rows in a browser"),
+    "rules": ("rules.RulesSettings", "learning rules against back-propagation: time and memory"),
+    "scaling": ("scaling.ScalingSettings", "time and memory of gradients against neurons and steps"),
+    "generated": ("generated.GeneratedSettings", "neurons with a step alone: written loops, reference"),
+    "formula": ("formula.FormulaSettings", "a surrogate as a formula against its shape by name, fused"),
+    "sweep": ("sweep.SweepSettings", "16 runs as processes of snnTorch, with Hydra's launcher, as replicas"),
+    "long_sweep": ("sweep_long.LongSettings", "100 runs of 30 epochs as replicas, against snnTorch"),
+    "basic_sweep": ("sweep_basic.BasicSettings", "100 tiny runs as replicas, against Hydra's launcher and Lightning"),
+    "places": ("places.PlacesSettings", "tiny points on this machine, on SLURM, on Ray: what each costs"),
+}
+"""Maps a command to its settings, whose fields are its options, and to its line of help."""
 SIZES = ("batch", "hidden", "steps", "inputs", "density")
 
 
@@ -74,7 +97,8 @@ class OneLineParser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     try:
-        args = parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        args = parser(next(iter(words), "")).parse_args(words)
         return args.handler(args)
     except SgbenchError as error:
         sys.stdout.flush()
@@ -89,8 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The grammar of all subcommands."""
+def parser(chosen: str = "") -> argparse.ArgumentParser:
+    """The grammar of all subcommands; the options of the chosen one alone, as its module is slow to import."""
     raw = argparse.RawDescriptionHelpFormatter
     top = OneLineParser(prog="python -m benchmarks", description=ABOUT, epilog=EPILOG, formatter_class=raw)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -101,59 +125,32 @@ def parser() -> argparse.ArgumentParser:
     memory = commands.add_parser(
         "memory", help="memory that three training steps add", epilog=WORKLOADS, formatter_class=raw
     )
-    run = commands.add_parser("run", help="a whole `sgbench run` against the bare engine")
-    data = commands.add_parser("data", help="batches of recorded spikes against tonic and a training step")
-    counting = commands.add_parser("counting", help="what exact counts of operations add to an evaluation")
     for command in (engine, peers, memory):
         _add_workload(command)
     for command in (engine, memory):
         command.add_argument("--precision", choices=("float32", "float64"), default="float32")
-    for command, rounds in ((engine, 9), (peers, 9), (run, 5)):
-        command.add_argument("--rounds", type=int, default=rounds, help=f"times each is run (default {rounds})")
-        command.add_argument("--busy", action="store_true", help="with a process that spins beside")
+    for command in (engine, peers):
+        _add_option(command, "rounds", 9)
+        _add_option(command, "busy", default=False)
     memory.add_argument("--peers", action="store_true", help="other frameworks as well")
-    _add_counts(run, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 2)))
-    run.add_argument("--engine", default="auto", choices=ENGINES, help="of both (default auto)")
-    _add_counts(data, (("samples", 8156), ("spikes", 8000), ("batch", 128), ("hidden", 256), ("steps", 100)))
-    _add_counts(data, (("batches", 10), ("rounds", 5)))
-    data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
-    _add_counts(counting, (("batch", 64), ("rounds", 30)))
-    short = commands.add_parser("short_run", help="CPU time of a whole `sgbench run` of one epoch, by parts")
-    _add_counts(short, (("rounds", 5),))
-    short.set_defaults(handler=_measure, module="short_run", settings="ShortRunSettings")
-    _add_json(short)
-    _add_boards(commands)
-    interrupts = commands.add_parser("interrupts", help="one Ctrl-C at moments spread over a sweep")
-    _add_counts(interrupts, (("tries", 200),))
-    interrupts.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default 0)")
-    interrupts.set_defaults(handler=_measure, module="interrupts", settings="InterruptSettings")
-    _add_json(interrupts)
-    _add_own_code(commands)
-    _add_sweeps(commands)
-    _add_headline(commands)
-    rules_table = commands.add_parser("rules_table", help="the tables of docs/rules.md, from stored results")
-    rules_table.set_defaults(handler=_rules_table)
-    for command in (engine, peers, memory, run, data, counting):
-        _add_common(command)
     engine.set_defaults(handler=_compare, with_peers=False)
     peers.set_defaults(handler=_compare, with_peers=True, precision="float32")
     memory.set_defaults(handler=_memory)
-    run.set_defaults(handler=_measure, module="whole_run", settings="RunSettings")
-    counting.set_defaults(handler=_measure, module="counting", settings="CountingSettings")
-    data.set_defaults(handler=_measure, module="data", settings="DataSettings")
+    for name, (place, line) in MEASURED.items():
+        command = commands.add_parser(name, help=line)
+        if name == chosen:
+            module, _, settings = place.partition(".")
+            kind = getattr(importlib.import_module(f"benchmarks.{module}"), settings)
+            for field in dataclasses.fields(kind):
+                _add_option(command, field.name, field.default, **field.metadata)
+            command.set_defaults(handler=_measure, module=module, settings=kind)
+            _add_json(command)
+    _add_headline(commands)
+    rules_table = commands.add_parser("rules_table", help="the tables of docs/rules.md, from stored results")
+    rules_table.set_defaults(handler=_rules_table)
+    scaled = commands.add_parser("scaling_table", help="exponents and picture of docs/rules.md, from a stored result")
+    scaled.set_defaults(handler=_scaling_table)
     return top
-
-
-def _add_boards(commands: Any) -> None:
-    board = commands.add_parser("board", help="sgbench board build over 10,000 made-up records")
-    _add_counts(board, (("methods", 2000), ("rounds", 5)))
-    board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
-    board.set_defaults(handler=_measure, module="board", settings="BoardSettings")
-    _add_json(board)
-    site = commands.add_parser("site", help="sgbench board site over as many, and a page of 1000 rows in a browser")
-    _add_counts(site, (("methods", 2000), ("rounds", 3)))
-    site.set_defaults(handler=_measure, module="site", settings="SiteSettings")
-    _add_json(site)
 
 
 def _add_headline(commands: Any) -> None:
@@ -170,68 +167,6 @@ def _add_headline(commands: Any) -> None:
     table.set_defaults(handler=_table)
 
 
-def _add_own_code(commands: Any) -> None:
-    rules = commands.add_parser("rules", help="learning rules against back-propagation: time and memory")
-    _add_counts(rules, (("batch", 16), ("hidden", 128), ("inputs", 100), ("steps", 100), ("rounds", 9)))
-    rules.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
-    rules.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
-    rules.add_argument(
-        "--lengths", type=int, nargs="+", default=(), metavar="N", help="steps at which memory is measured"
-    )
-    rules.add_argument("--recurrence", choices=("none", "all_to_all"), help="one kind of layer (default both)")
-    rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")
-    _add_json(rules)
-    scaling = commands.add_parser("scaling", help="time and memory of gradients against neurons and steps")
-    _add_counts(scaling, (("batch", 16), ("rounds", 5)))
-    scaling.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
-    scaling.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
-    scaling.set_defaults(handler=_measure, module="scaling", settings="ScalingSettings")
-    _add_json(scaling)
-    scaled = commands.add_parser("scaling_table", help="exponents and picture of docs/rules.md, from a stored result")
-    scaled.set_defaults(handler=_scaling_table)
-    generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
-    _add_counts(generated, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 1), ("rounds", 3)))
-    generated.set_defaults(handler=_measure, module="generated", settings="GeneratedSettings")
-    generated.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
-    generated.add_argument("--seed", type=int, default=0, metavar="N", help="of weights (default 0)")
-    _add_json(generated)
-    formula = commands.add_parser("formula", help="a surrogate as a formula against its shape by name, fused")
-    _add_counts(formula, (("batch", 128), ("hidden", 256), ("steps", 100), ("rounds", 41)))
-    formula.set_defaults(handler=_measure, module="formula", settings="FormulaSettings")
-    formula.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
-    formula.add_argument("--seed", type=int, default=0, metavar="N", help="of currents (default 0)")
-    _add_json(formula)
-
-
-def _add_sweeps(commands: Any) -> None:
-    """What is about many runs."""
-    sweep = commands.add_parser("sweep", help="16 runs as processes of snnTorch, with Hydra's launcher, as replicas")
-    _add_counts(sweep, (("batch", 32), ("hidden", 64), ("rounds", 1), ("workers", 2)))
-    sweep.set_defaults(handler=_measure, module="sweep", settings="SweepSettings")
-    long = commands.add_parser("long_sweep", help="100 runs of 30 epochs as replicas, against snnTorch")
-    _add_counts(long, (("batch", 128), ("hidden", 64), ("epochs", 30), ("seeds", 10)))
-    _add_counts(long, (("workers", 2), ("processes", 4)))
-    long.set_defaults(handler=_measure, module="sweep_long", settings="LongSettings")
-    basic = commands.add_parser(
-        "basic_sweep", help="100 tiny runs as replicas, against Hydra's basic launcher with Lightning"
-    )
-    _add_counts(basic, (("batch", 128), ("hidden", 64), ("epochs", 1), ("seeds", 10), ("workers", 2)))
-    basic.add_argument(
-        "--basic-seeds", type=int, default=10, metavar="N", help="seeds of the script, which stand for all (10)"
-    )
-    basic.set_defaults(handler=_measure, module="sweep_basic", settings="BasicSettings")
-    alike = commands.add_parser("equivalence", help="float32: accuracies of replicas and of runs alone")
-    _add_counts(alike, (("seeds", 20), ("epochs", 30)))
-    alike.add_argument("--margin", type=float, default=0.01, metavar="D", help="of accuracy (default 0.01)")
-    alike.set_defaults(handler=_measure, module="equivalence", settings="EquivalenceSettings")
-    places = commands.add_parser("places", help="tiny points on this machine, on SLURM, on Ray: what each costs")
-    places.add_argument("--on", default="local", metavar="NAMES", help="local, slurm, ray (default local)")
-    _add_counts(places, (("seeds", 50), ("workers", 2)))
-    places.set_defaults(handler=_measure, module="places", settings="PlacesSettings")
-    for command in (sweep, long, basic, alike, places):
-        _add_json(command)
-
-
 def _add_workload(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workload", required=True, metavar="NAME", help="see below")
     command.add_argument("--batch", type=int, metavar="N", help="samples of a step")
@@ -239,19 +174,20 @@ def _add_workload(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=int, metavar="N", help="time steps")
     command.add_argument("--inputs", type=int, metavar="N", help="input channels of w1")
     command.add_argument("--density", type=float, metavar="P", help="share of input entries that are 1")
-
-
-def _add_counts(command: argparse.ArgumentParser, counts: Sequence[tuple[str, int]]) -> None:
-    for name, default in counts:
-        what = f"{COUNTS[name]} (default {default})"
-        command.add_argument(f"--{name}", type=int, metavar="N", default=default, help=what)
-
-
-def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
-    command.add_argument("--default-allocator", action="store_true", help="freed memory goes back to the system")
+    _add_option(command, "threads", 1)
+    _add_option(command, "seed", 0)
+    _add_option(command, "default_allocator", default=False)
     _add_json(command)
+
+
+def _add_option(command: argparse.ArgumentParser, name: str, default: Any, **options: Any) -> None:
+    flag, what = f"--{name.replace('_', '-')}", OPTIONS[name]
+    if default is False:
+        command.add_argument(flag, action="store_true", help=what)
+    elif isinstance(default, int):
+        command.add_argument(flag, type=int, metavar="N", default=default, help=f"{what} (default {default})")
+    else:
+        command.add_argument(flag, default=default, help=what, **options)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -275,12 +211,11 @@ def _settings(args: argparse.Namespace) -> Any:
 def _check_counts(args: argparse.Namespace) -> None:
     from sgbench.errors import require_count
 
-    for name in ("threads", *COUNTS):
-        if getattr(args, name, None) is not None:
-            low = 0 if name == "workers" and args.settings == "DataSettings" else 1
-            require_count(f"--{name}", getattr(args, name), low=low)
-    if hasattr(args, "seed"):
-        require_count("--seed", args.seed, low=0)
+    for name in OPTIONS:
+        value = getattr(args, name, None)
+        may_be_0 = name == "seed" or (name == "workers" and getattr(args, "module", "") == "data")
+        if isinstance(value, int) and not isinstance(value, bool):
+            require_count(f"--{name}", value, low=0 if may_be_0 else 1)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -310,8 +245,9 @@ def _measure(args: argparse.Namespace) -> int:
     _check_counts(args)
     report.check_json(args.json)
     module = importlib.import_module(f"benchmarks.{args.module}")
-    kind = getattr(module, args.settings)
-    tree = module.compare(kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__}))
+    tree = module.compare(
+        args.settings(**{field.name: getattr(args, field.name) for field in dataclasses.fields(args.settings)})
+    )
     print(module.show(tree))
     report.write_json(args.json, tree)
     return 0

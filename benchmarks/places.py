@@ -43,9 +43,9 @@ TOLD = re.compile(r"jobs took ([0-9.]+) s of processor time")
 class PlacesSettings:
     """How large the sweep is, and where it runs."""
 
-    on: str
-    seeds: int
-    workers: int
+    on: str = "local"
+    seeds: int = 50
+    workers: int = 2
 
 
 def compare(settings: PlacesSettings) -> dict[str, Any]:

@@ -73,8 +73,9 @@ class RulesSettings:
     rounds: int = 9
     threads: int = 1
     seed: int = 0
-    recurrence: str | None = None  # None: both kinds of layer
-    lengths: tuple[int, ...] = ()  # steps at which memory is measured; none: `steps`
+    recurrence: str | None = dataclasses.field(default=None, metadata={"choices": ("none", "all_to_all")})  # None: both
+    lengths: tuple[int, ...] = dataclasses.field(default=(), metadata={"type": int, "nargs": "+", "metavar": "N"})
+    """Steps at which memory is measured; none: `steps`."""
 
 
 def compare(settings: RulesSettings) -> dict[str, Any]:

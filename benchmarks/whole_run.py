@@ -20,6 +20,7 @@ from benchmarks import report
 from benchmarks.gate import GateError
 from benchmarks.measure import Clock, Spread, Times, limited, neighbour, ratios
 from benchmarks.whole_run_data import task_words
+from fastspiking.choose import ENGINES
 from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.composition.compose import compose as compose_spec
@@ -47,7 +48,7 @@ class RunSettings:
     batch: int = 128
     hidden: int = 256
     epochs: int = 2
-    engine: str = "auto"
+    engine: str = dataclasses.field(default="auto", metadata={"choices": ("auto", *ENGINES)})
     threads: int = 1
     rounds: int = 5
     seed: int = 0

@@ -154,8 +154,6 @@ def test_rules_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
         ("sweep --workers 0", "--workers=0"),
         ("long_sweep --seeds 1 --processes 11", "--processes 11: at most the 10 points"),
         ("basic_sweep --seeds 1", "--basic-seeds 10: at most the 1 seeds"),
-        ("equivalence --seeds 1", "--seeds=1"),
-        ("equivalence --margin 0", "--margin=0"),
     ],
 )
 def test_bad_input_is_told_in_one_line(

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import main
-from benchmarks.interrupts import InterruptSettings, Try, interrupt, moments, show
 from sgbench.cli import STOPPED
+from tests.run.interrupts import Try, interrupt, moments, show
 
 WAIT_S = 300
 START = """
@@ -134,7 +133,7 @@ def test_where_it_is_ignored_it_stays_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after_s", moments(InterruptSettings(tries=10, seed=1)))
+@pytest.mark.parametrize("after_s", moments(10, seed=1))
 def test_a_sweep_stops_at_any_moment(after_s: float) -> None:
     """Ten moments of a sweep with Hydra's basic launcher, drawn from a seed, the start included."""
     assert interrupt(after_s).code == 130
@@ -142,8 +141,8 @@ def test_a_sweep_stops_at_any_moment(after_s: float) -> None:
 
 def test_moments_follow_from_the_seed() -> None:
     """Must match: the same seed; must differ: another. Of 200 some are in the first second, none beyond the end."""
-    found = moments(InterruptSettings())
-    assert found == moments(InterruptSettings()) != moments(InterruptSettings(seed=1))
+    found = moments(200)
+    assert found == moments(200) != moments(200, seed=1)
     assert len(found) == 200
     assert 10 <= sum(after_s < 1 for after_s in found) <= 50
     assert max(found) < 20
@@ -152,13 +151,7 @@ def test_moments_follow_from_the_seed() -> None:
 def test_the_table_counts_and_names_others() -> None:
     """Hand count: two of three stopped with 130; the third was ended by a signal and is named."""
     tries = [Try(1.0, 0.5, 130, "stopped"), Try(2.0, 6.0, 130, "stopped"), Try(3.25, 0.1, -6, "abort")]
-    told = show({"tries": [vars(each) for each in tries]})
+    told = show(tries)
     assert "one Ctrl-C, 3 tries" in told
     assert "3.250 s: -6: abort" in told
     assert [line.split()[-2:] for line in told.splitlines() if "longer than" in line] == [["1", "0"]]
-
-
-def test_no_tries_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """At least one is needed."""
-    assert main(["interrupts", "--tries", "0"]) == 2
-    assert "--tries" in capsys.readouterr().err

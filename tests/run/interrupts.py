@@ -1,4 +1,4 @@
-"""`interrupts`: what one Ctrl-C does to a run, at moments spread over all of it: exit codes, and how long it takes.
+"""What one Ctrl-C does to a run, at moments spread over all of it: `python -m tests.run.interrupts` measures.
 
 Moments are drawn from a seed, a tenth of them within the start, where modules are imported.
 """
@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from benchmarks import report
 from sgbench.cli import STOPPED_CODE
@@ -32,14 +31,6 @@ WORDS = ("run", "-m", "experiment=digits", "surrogate=atan,triangle", "seed=0,1,
 
 
 @dataclasses.dataclass(frozen=True)
-class InterruptSettings:
-    """How many, and which moments."""
-
-    tries: int = 200
-    seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
 class Try:
     """What came of one signal."""
 
@@ -49,22 +40,10 @@ class Try:
     said: str  # its last line
 
 
-def compare(settings: InterruptSettings) -> dict[str, Any]:
-    """Interrupt as many sweeps with Hydra's basic launcher, one after the other."""
-    load_before = report.load_average()
-    tries = [interrupt(after_s) for after_s in moments(settings)]
-    return {
-        "settings": dataclasses.asdict(settings),
-        "environment": report.environment(),
-        "conditions": {"load_before": load_before},
-        "tries": [dataclasses.asdict(attempt) for attempt in tries],
-    }
-
-
-def moments(settings: InterruptSettings) -> list[float]:
+def moments(tries: int, seed: int = 0) -> list[float]:
     """When to send the signals [s], the same for the same seed."""
-    generator = random.Random(settings.seed)  # noqa: S311 - moments, no secrets
-    return [generator.uniform(0, 1 if generator.random() < EARLY else LONGEST_S) for _ in range(settings.tries)]
+    generator = random.Random(seed)  # noqa: S311 - moments, no secrets
+    return [generator.uniform(0, 1 if generator.random() < EARLY else LONGEST_S) for _ in range(tries)]
 
 
 def interrupt(after_s: float) -> Try:
@@ -72,8 +51,8 @@ def interrupt(after_s: float) -> Try:
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-c", BEGIN, *WORDS, f"paths.runs_dir={Path(folder) / 'runs'}"]
         with (Path(folder) / "said").open("w+") as said:
-            process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=said)  # noqa: S603
-            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=said)
+            assert process.stdout is not None
             process.stdout.readline()
             time.sleep(after_s)
             sent_s = time.perf_counter()
@@ -89,9 +68,8 @@ def interrupt(after_s: float) -> Try:
     return Try(after_s, took_s, process.returncode, lines[-1][:200])
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(tries: list[Try]) -> str:
     """The result as a table."""
-    tries = [Try(**entry) for entry in tree["tries"]]
     times = sorted(attempt.took_s for attempt in tries)
     counts = Counter(attempt.code for attempt in tries)
     rows = [
@@ -107,3 +85,7 @@ def show(tree: dict[str, Any]) -> str:
         f"{attempt.after_s:.3f} s: {attempt.code}: {attempt.said}" for attempt in tries if attempt.code != STOPPED_CODE
     ]
     return "\n".join([report.table([f"one Ctrl-C, {len(tries)} tries", "found", "aim"], rows), *others])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(show([interrupt(after_s) for after_s in moments(200)]) + "\n")
