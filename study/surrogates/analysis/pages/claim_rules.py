@@ -32,7 +32,7 @@ class LiteratureClaim:
     """Describes a claim, the rule that decides it in words, and the function that follows the rule.
 
     Args:
-        name: C1 to C12 of the founding review and its follow-ups, L1 to L19 of later papers.
+        name: C1 to C12 of the founding review and its follow-ups, L1 to L17 of later papers.
         says: the claim in our words.
         source: who claims it.
         rule: when it is confirmed, refuted or open.
@@ -48,9 +48,13 @@ class LiteratureClaim:
     again: str
 
 
-def opened(why: str) -> Callable[[SurrogateEvidence], Decided]:
-    """Make the rule of a claim of which nothing is run: open, for one reason."""
-    return lambda _: Decided("open", why)
+@dataclass(frozen=True)
+class UndecidableClaim:
+    """Describes a claim for which no block of the study has runs."""
+
+    says: str
+    source: str
+    why: str
 
 
 def missing(evidence: SurrogateEvidence, *blocks: str) -> Decided:

@@ -8,7 +8,7 @@ from study.reporting.pages.text import StudyPage, details, table
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import Decided, LiteratureClaim
 from study.surrogates.analysis.pages.claims_founding import FOUNDING
-from study.surrogates.analysis.pages.claims_literature import LATER
+from study.surrogates.analysis.pages.claims_literature import LATER, UNDECIDABLE
 
 NAME = "claims.md"
 TITLE = "Which claims of the literature hold here?"
@@ -29,7 +29,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
             f"Of {len(CLAIMS)} claims "
             + ", ".join(f"{counts[word]} are {word}" for word in WORDS)
             + ". A verdict is about the tasks and networks of this study: small data, one to six layers, up to "
-            "100 steps. C1 to C12 are claims of the field's founding review and of its follow-ups, L1 to L19 those "
+            "100 steps. C1 to C12 are claims of the field's founding review and of its follow-ups, L1 to L17 those "
             "of later papers.",
             "The rules are ours. They were written when blocks A1 and most of A2 were stored and no other block "
             "was (that of L15 later, before its own), and they are no registered hypotheses: each holds "
@@ -45,6 +45,9 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
                 ["claim", "says", "verdict", "what decides it", "made again by"],
                 [_row(claim, verdicts[claim.name]) for claim in CLAIMS],
             ),
+            "## Not in the list",
+            "No block of the study has runs that could decide these, so they have no verdict.",
+            table(["says", "who", "why not"], [[one.says, one.source, one.why] for one in UNDECIDABLE]),
             "## Sources",
             "\n".join(f"- **{claim.name}**: {claim.source}." for claim in CLAIMS),
         ),

@@ -1,13 +1,10 @@
-"""L1 to L19: claims of later papers, with their rules."""
+"""L1 to L17: claims of later papers, with their rules, and those that nothing here can decide."""
 
 from __future__ import annotations
 
-from sgbench.tables import NONE
 from study.surrogates.analysis.pages import claims_later, claims_outside
-from study.surrogates.analysis.pages.claim_rules import LiteratureClaim, opened
+from study.surrogates.analysis.pages.claim_rules import LiteratureClaim, UndecidableClaim
 from study.surrogates.analysis.pages.claims_founding import BOARD, ZENKE, reproduce, run
-
-NOT_RUN = "Not decided: no block runs it."
 
 LATER = (
     LiteratureClaim(
@@ -67,14 +64,6 @@ LATER = (
         run("F", "README.md"),
     ),
     LiteratureClaim(
-        "L7",
-        "The surrogate must fit the threshold where that is learnt.",
-        "TrSG 2026, WACV, arXiv:2511.08708",
-        NOT_RUN,
-        opened("thresholds are not learnt in any block"),
-        NONE,
-    ),
-    LiteratureClaim(
         "L8",
         "Fast sigmoid sends fewer spikes than arctan at equal accuracy.",
         "Aliyev et al. 2024, arXiv:2402.06211; 2026, arXiv:2603.24891",
@@ -101,14 +90,6 @@ LATER = (
         reproduce("escape_noise_c8"),
     ),
     LiteratureClaim(
-        "L11",
-        "A network trained as a smooth one loses 30 points when it spikes.",
-        "SAST 2026, arXiv:2603.18039",
-        NOT_RUN,
-        opened("no block trains smooth networks; `firing=soft` records the gap of one's own run"),
-        NONE,
-    ),
-    LiteratureClaim(
         "L12",
         "One-step back-propagation equals or beats e-prop and its relatives.",
         "Higuchi, Corradi, Bohté & Otte 2026",
@@ -126,14 +107,6 @@ LATER = (
         f"of back-propagation, or above, on board `{claims_outside.BOARD}`.",
         claims_outside.traces_lag_behind,
         BOARD,
-    ),
-    LiteratureClaim(
-        "L14",
-        "Hybrid forward rules close the gap to back-propagation with oscillating neurons.",
-        "HYPR 2025, arXiv:2506.14464",
-        NOT_RUN,
-        opened("neither rule nor neuron is in a block"),
-        NONE,
     ),
     LiteratureClaim(
         "L15",
@@ -164,20 +137,33 @@ LATER = (
         claims_later.start_decides,
         run("B1", "depth.md"),
     ),
-    LiteratureClaim(
-        "L18",
+)
+
+UNDECIDABLE = (
+    UndecidableClaim(
+        "The surrogate must fit the threshold where that is learnt.",
+        "TrSG 2026, WACV, arXiv:2511.08708",
+        "no block learns thresholds",
+    ),
+    UndecidableClaim(
+        "A network trained as a smooth one loses 30 points when it spikes.",
+        "SAST 2026, arXiv:2603.18039",
+        "no block trains smooth networks; `firing=soft` records the gap of a run of your own",
+    ),
+    UndecidableClaim(
+        "Hybrid forward rules close the gap to back-propagation with oscillating neurons.",
+        "HYPR 2025, arXiv:2506.14464",
+        "no block has the rule, or the neuron",
+    ),
+    UndecidableClaim(
         "Success of an attack depends on the attacker's surrogate.",
         "Xu et al. 2022, arXiv:2209.03358; Wang et al. 2025, arXiv:2512.22522",
-        NOT_RUN,
-        opened("attacks are outside of the study"),
-        NONE,
+        "no block attacks a network",
     ),
-    LiteratureClaim(
-        "L19",
+    UndecidableClaim(
         "Training without a surrogate is competitive now.",
         "SpikingGamma 2026, arXiv:2602.01978; Eventax 2026, arXiv:2603.08146; EventProp 2022, arXiv:2212.01232",
-        "Not decided: there are anchors of three seeds, from which no interval is stated.",
-        claims_outside.surrogate_free_is_competitive,
-        reproduce("yin_yang_times"),
+        "no block trains without one; [three seeds of EventProp](../reproductions.md#yin_yang_times) give no interval",
     ),
 )
+"""Claims for which no block has runs, so that none of this study can come to a verdict."""

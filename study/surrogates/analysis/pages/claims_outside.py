@@ -1,4 +1,4 @@
-"""Claims that other parts of the product decide, reproductions and boards: C7 to C10, L10, L13 and L19."""
+"""Claims that other parts of the product decide, reproductions and boards: C7 to C10, L10 and L13."""
 
 from __future__ import annotations
 
@@ -169,18 +169,3 @@ def traces_lag_behind(evidence: SurrogateEvidence) -> Decided:
     )
     higher = one.p_differs if one.difference > 0 else 1.0
     return decided(1.0, min(one.p_equal, higher), evidence.rules.look_level, number)
-
-
-def surrogate_free_is_competitive(evidence: SurrogateEvidence) -> Decided:
-    """Decide L19, of which there are anchors of three seeds alone: exact gradients of spike times on one task."""
-    figures = evidence.elsewhere.figures.get("yin_yang_times", {})
-    lines = ("test accuracy, EventProp in steps of 1 ms", "test accuracy, surrogate gradient")
-    means = [figures[line].mean for line in lines if line in figures]
-    if len(means) < len(lines) or None in means:
-        return Decided("open", OUTSIDE)
-    seeds = min(figures[line].seeds for line in lines)
-    return Decided(
-        "open",
-        f"Yin-Yang: EventProp {100 * (means[0] or 0):.1f} %, surrogate gradient {100 * (means[1] or 0):.1f} %; "
-        f"{seeds} seeds, too few for an interval",
-    )

@@ -84,8 +84,9 @@ def none(point: StudyPoint, settings: Cell) -> float:
 
 
 def test_every_claim_is_open_before_its_runs() -> None:
-    """Nothing stored and nothing at hand: 31 claims in their order, none decided, and each says why."""
-    names = [*(f"C{number}" for number in range(1, 13)), *(f"L{number}" for number in range(1, 20))]
+    """Nothing stored and nothing at hand: 26 claims in their order, none decided, and each says why."""
+    later = [number for number in range(1, 18) if number not in {7, 11, 14}]  # these have no block that decides them
+    names = [*(f"C{number}" for number in range(1, 13)), *(f"L{number}" for number in later)]
     assert list(BY_NAME) == names
     decided = {name: decide(name) for name in names}
     assert {one.verdict for one in decided.values()} == {"open"}
@@ -347,9 +348,12 @@ def test_the_page_has_a_line_a_claim() -> None:
         assert text.index(f"- **{name}**, ") < text.index(f"| {name} |")
     assert "| C1 | The true gradient does not train hidden layers. | **confirmed** |" in text
     assert not re.search(r"\bNone\b|\bnan\b|\(np\.|\binf\b", text)
-    counted = re.search(r"Of 31 claims (\d+) are confirmed, (\d+) are refuted, (\d+) are open", text)
+    counted = re.search(r"Of 26 claims (\d+) are confirmed, (\d+) are refuted, (\d+) are open", text)
     assert counted is not None
-    assert sum(map(int, counted.groups())) == 31
+    assert sum(map(int, counted.groups())) == 26
+    for one in claims.UNDECIDABLE:
+        assert text.count(one.says) == 1
+        assert f"| {one.says} | {one.source} | {one.why} |" in text
 
 
 def test_the_page_of_rules() -> None:
