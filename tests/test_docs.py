@@ -112,17 +112,6 @@ def test_the_first_board_is_the_committed_one(capsys: pytest.CaptureFixture[str]
     assert found.group(1).strip() == capsys.readouterr().out.strip()
 
 
-@pytest.mark.slow
-def test_table_over_all_boards_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same lines, from the committed records."""
-    text = (ROOT / "docs" / "which_surrogate.md").read_text()
-    found = re.search(r"<!-- across:(\S+) -->\n(.*?)<!-- /across -->", text, re.DOTALL)
-    assert found is not None
-    words = ["board", "across", "--from", "leaderboards", "--root", str(ROOT / "leaderboards"), "--markdown"]
-    assert main([*words, "--only", "surrogate.width_fwhm=1", "--protocol", found.group(1)]) == 0
-    assert found.group(2).strip() == capsys.readouterr().out.strip()
-
-
 def test_the_changelog_is_short() -> None:
     """Expected: 2,500 words or fewer, and 60 lines or fewer a release; what moved has a page of its own."""
     text = (ROOT / "CHANGELOG.md").read_text()

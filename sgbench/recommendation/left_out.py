@@ -9,6 +9,7 @@ import numpy as np
 from sgbench.recommendation.block import Setting
 from sgbench.recommendation.priced import PricedSetting, PricedTask, choose, holdable, real
 
+ALIKE = 0.05  # energies of settings within this share of the least one leave a budget nothing to choose
 SAME_POINTS = 0.05  # losses that differ by less are equal in the printed digits
 
 
@@ -23,6 +24,7 @@ class LeftOut:
         best: the setting that the task's own validation chooses within the budget.
         rounded: the advised setting with real weights, rounded after training to as many bits as `advised` has;
             None if it was not run.
+        spread: largest energy of a setting that the target holds, relative to the least one.
     """
 
     title: str
@@ -30,6 +32,7 @@ class LeftOut:
     advised: PricedSetting
     best: PricedSetting
     rounded: PricedSetting | None
+    spread: float
 
     @property
     def keeps_budget(self) -> bool:
@@ -132,7 +135,8 @@ def leave_one_out(
         if not others or not fitting or reference is None:
             continue
         needed = whole(reference)
-        least = min(priced.energy_nj.value for priced in fitting.values())
+        energies = [priced.energy_nj.value for priced in fitting.values()]
+        least = min(energies)
         budget = math.sqrt(least * max(needed, least))
         best = choose(fitting, max_nj=budget, min_accuracy=None)
         was_run = {**(failed or {}).get(title, {}), **task}
@@ -145,7 +149,7 @@ def leave_one_out(
         rounded = None
         if advised_real is not None:
             rounded = was_run.get(advised_real.setting.rounded(advised.setting.bits))
-        checks.append(LeftOut(title, budget, was_run[advised.setting], best, rounded))
+        checks.append(LeftOut(title, budget, was_run[advised.setting], best, rounded, max(energies) / least))
     return tuple(checks)
 
 
@@ -155,7 +159,7 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
     kept = sum(check.keeps_budget for check in checks)
     text = (
         f"On tasks from which it was not derived, advice for {target} kept the budget on {kept} of "
-        f"{len(checks)} tasks. "
+        f"{len(checks)} tasks. {_alike(checks)}"
         f"Compared with the setting that each task's own validation chooses within the budget, the advice lost "
         f"{_points([check.loss_points for check in checks])}."
     )
@@ -170,6 +174,17 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
     )
     both = [check for check in run if check.keeps_budget and check.rounded_keeps_budget]
     return f"{text} {_where_both_kept(both)}"
+
+
+def _alike(checks: Sequence[LeftOut]) -> str:
+    """Say on how many tasks all settings need nearly the same energy; nothing where that is so on none."""
+    same = [100 * (check.spread - 1) for check in checks if check.spread < 1 + ALIKE]
+    if not same:
+        return ""
+    return (
+        f"On {len(same)} of the {len(checks)} tasks all settings need the same energy to {max(same):.1f} %, so these "
+        "can hardly test a budget. "
+    )
 
 
 def _where_both_kept(checks: Sequence[LeftOut]) -> str:

@@ -288,6 +288,14 @@ def test_how_advice_fell_is_said_as_it_is() -> None:
     assert "too few were measured" in in_short("loihi1", ())
 
 
+def test_a_task_whose_settings_need_the_same_energy_is_told() -> None:
+    """By hand: 980 and 1000 operations lie 2.0 % apart; must differ: 400 and 900 are said to be alike nowhere."""
+    alike = {**USUAL, (0.0, "int4"): (94, 93, 1000), (1.0, "int4"): (88, 87, 980)}
+    said = in_short("loihi1", advice(Budget("loihi1", max_nj=100), task("one", USUAL), task("two", alike)).left_out)
+    assert lines_naming(said, "On 1 of the 2 tasks", "2.0 %")
+    assert "can hardly test" not in in_short("loihi1", advice(Budget("loihi1", max_nj=100)).left_out)
+
+
 def test_rounding_that_breaks_the_budget_is_no_better_advice() -> None:
     """By hand: budgets are 632 and 671 operations; rounded on the second task needs 700 and gains 40 points."""
     dear = {**OTHER, (1.0, "rounded"): (99, 99, 700)}
