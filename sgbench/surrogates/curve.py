@@ -126,7 +126,7 @@ def measure(tree: Node) -> Curve:
     axis = _sample_points([0.0])
     low, high = _find_support(tree, axis)
     axis = axis[(axis >= low) & (axis <= high)]
-    zeros = _find_zeros(tree, axis)
+    zeros = _find_zeros(tree, _without_zero_tails(tree, axis))
     kinks = [point for point in _find_zeros(tree, axis, corners=True) if low < point < high]
     kinks = sorted({*kinks, *(end for end in (low, high) if math.isfinite(end))})
     beside = [float(np.nextafter(point, end)) for point in kinks for end in (-math.inf, math.inf)]
@@ -221,6 +221,13 @@ def _find_support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
             inside, outside = (inside, middle) if _is_cut_to_zero(tree, middle)[0] else (middle, outside)
         ends.append(outside)
     return ends[0], ends[1]
+
+
+def _without_zero_tails(tree: Node, axis: np.ndarray) -> np.ndarray:
+    """Cut the ends of an axis where the slope is rounded to 0, as exp(-u^2) is: what oscillates there is nowhere."""
+    with np.errstate(all="ignore"):
+        (there,) = np.nonzero(evaluate_at(tree, axis))
+    return axis[max(there[0] - 1, 0) : there[-1] + 2]
 
 
 def _find_zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float]:

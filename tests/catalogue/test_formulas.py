@@ -17,6 +17,7 @@ from sgbench.surrogates.curve import measure, primitive
 from sgbench.surrogates.formula import Formula
 from tests.catalogue.formulas import HOSTILE, WRITTEN
 from tests.catalogue.shapes import make
+from tests.messages import raises_naming
 
 PLAIN = {"learn_a": False, "width_fwhm": None, "normalisation": "peak1", "scale": 1.0}
 
@@ -140,3 +141,13 @@ def test_a_chance_is_the_share_below():
     """Expected: the distribution of a standard Gaussian of variance 1/2, by erf."""
     u = torch.linspace(-3, 3, 31, dtype=torch.float64)
     assert torch.allclose(made("exp(-u**2)").escape_probability(u), (1 + torch.erf(u)) / 2, atol=1e-13)
+
+
+@pytest.mark.parametrize("a", [2.0, 8.0])
+def test_what_oscillates_below_rounding_is_no_corner(a):
+    """By hand: peak 2 at 0, area sqrt(pi) (1 + exp(-a^2 / 4)); exp(-u^2) is rounded to 0 from |u| = 28 on."""
+    formula = made("exp(-u**2)*(1+cos(a*u))", a, normalisation="raw")
+    assert formula.peak == pytest.approx(2.0, rel=1e-12)
+    assert formula.area == pytest.approx(math.pi**0.5 * (1 + math.exp(-(a**2) / 4)), rel=1e-11)
+    with raises_naming(InputError, "corners or zeros", "cut it to an interval"):
+        made("2+cos(a*u)*(2+cos(3*u))", 8.0)
