@@ -14,6 +14,7 @@ HOMES = {
     "benchmark": "sgbench.yours.benchmark",
     "board": "sgbench.notebook.records",
     "calibrate": "sgbench.yours.calibrate",
+    "callbacks": "sgbench.callbacks",
     "compare_in": "sgbench.yours.compare_in",
     "compile": "sgbench.yours.compiled",
     "create": "sgbench.training.creation",
@@ -45,6 +46,8 @@ def __getattr__(name: str) -> object:
 
     if name not in HOMES:
         raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
+    if HOMES[name] == f"sgbench.{name}":
+        return importlib.import_module(HOMES[name])
     module, _, attribute = HOMES[name].rpartition(".")
     if name in ("list", "show"):
         return getattr(importlib.import_module(module), attribute)

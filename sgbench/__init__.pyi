@@ -1,5 +1,6 @@
 """What type checkers and editors see; `HOMES` in `__init__.py` loads the same names when they are first used."""
 
+from sgbench import callbacks as callbacks
 from sgbench.custom import CustomSurrogate
 from sgbench.diagnosis.modules import diagnose_module
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, SgbenchError, StorageError

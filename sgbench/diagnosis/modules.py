@@ -20,7 +20,7 @@ from sgbench.diagnosis.traces import LayerTrace, leaf_like, recorded_step
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.networks.snntorch_modules import reset_gradient_of, spiking_modules
-from sgbench.networks.watching import Watcher, is_recurrent, rest, shown_by, undisturbed, watched
+from sgbench.networks.watching import Watcher, is_recurrent, replaced_step, rest, shown_by, undisturbed, watched
 from sgbench.neurons.base import Neuron
 from sgbench.records.diagnosis import LayerDiagnosis, Outlook
 
@@ -69,20 +69,86 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> ShownDiagnosi
     for name, weight in net.named_parameters():
         if not bool(weight.isfinite().all()):
             raise NonFiniteError(f"'{name}' is not finite, so nothing can be diagnosed; begin from new weights")
-    recorders = {name: _Recorder(name, module) for name, module in spiking_modules(net)}
-    if not recorders:
-        raise InputError(
-            f"diagnose_module: {type(net).__name__} has no layer of snnTorch's spiking neurons or ours; "
-            f"keep modules such as snn.Leaky as its attributes"
-        )
-    owners = _Owners(net, recorders)
-    with undisturbed(net):
-        losses = [
-            _run_recorded(net, recorders, owners, single, loss)
-            for single in (batch if isinstance(batch, list) else [batch])
+    recorded = ModuleRecorder(net)
+    losses = []
+    with undisturbed(net), torch.enable_grad():
+        for single in batch if isinstance(batch, list) else [batch]:
+            net.zero_grad()
+            rest(net)
+            with recorded.one_batch():
+                value = loss(net, single)
+                if not isinstance(value, Tensor) or value.numel() != 1:
+                    raise InputError("diagnose_module: loss(net, batch) has to return one number as a tensor")
+                recorded.before_backward()
+                if value.requires_grad:
+                    value.backward()
+            losses.append(value.item())
+    return recorded.diagnosis(sum(losses) / len(losses))
+
+
+class ModuleRecorder:
+    """Records what each spiking layer of a network receives, holds and sends while the caller trains it.
+
+    Args:
+        net: a network with its spiking layers as modules.
+
+    Raises:
+        InputError: no spiking layer is found.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        self.layers = {name: _Recorder(name, module) for name, module in spiking_modules(net)}
+        if not self.layers:
+            raise InputError(
+                f"{type(net).__name__} has no layer of snnTorch's spiking neurons or ours; keep modules such as "
+                f"snn.Leaky as its attributes"
+            )
+        self.owners = _Owners(net, self.layers)
+        self.traces: dict[str, LayerTrace] = {}
+
+    @contextlib.contextmanager
+    def one_batch(self) -> Iterator[None]:
+        """Record one forward and backward pass; between them the caller calls `before_backward`."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.owners.watching())
+            self.traces = {
+                name: stack.enter_context(recorder.recording(functools.partial(self.owners.claim, name)))
+                for name, recorder in self.layers.items()
+            }
+            yield
+        for name, recorder in self.layers.items():
+            recorder.note(self.traces[name], self.owners.of(name))
+
+    def before_backward(self) -> None:
+        """Note which layers hear their own spikes, while the graph is there."""
+        for name, recorder in self.layers.items():
+            recorder.note_recurrence(self.traces[name])
+
+    def facts(self) -> ModuleFacts:
+        """Return what was seen besides the values of layers."""
+        return _facts(self.layers, self.owners)
+
+    def passing_steps(self) -> dict[str, float]:
+        """Return the passing steps of each measured layer: slopes of its surrogate, summed over a sample's steps."""
+        measured = {name: recorder for name, recorder in self.layers.items() if recorder.traces}
+        found = {name: activity(*_flat_traces(recorder))[0] for name, recorder in measured.items()}
+        return {name: values["passing_steps"] for name, values in found.items() if "passing_steps" in values}
+
+    def alike(self) -> list[str]:
+        """Return the layers that fired, and sent all samples' spikes in the same steps."""
+        return [
+            name
+            for name, recorder in self.layers.items()
+            if recorder.traces
+            and len(recorder.traces[0].spikes[0]) > 1
+            and bool(torch.stack([spikes.any() for trace in recorder.traces for spikes in trace.spikes]).any())
+            and all(bool((spikes == spikes[:1]).all()) for trace in recorder.traces for spikes in trace.spikes)
         ]
-    measured = [recorder for recorder in recorders.values() if recorder.traces]
-    return _diagnosis(measured, _facts(recorders, owners), sum(losses) / len(losses))
+
+    def diagnosis(self, loss: float) -> ShownDiagnosis:
+        """Return the diagnosis of what was recorded, at this mean loss; an InputError if no layer was called."""
+        measured = [recorder for recorder in self.layers.values() if recorder.traces]
+        return _diagnosis(measured, self.facts(), loss)
 
 
 @dataclass
@@ -109,11 +175,8 @@ class _Recorder:
         """Record the layer's calls into a new trace, and say when one begins."""
         trace = self.new_trace()
         if isinstance(self.layer, Neuron):
-            self.layer.step = functools.partial(recorded_step, trace, self.layer, self.layer.step)
-            try:
+            with replaced_step(self.layer, functools.partial(recorded_step, trace, self.layer)):
                 yield trace
-            finally:
-                del self.layer.step
         else:
             with watched({self.layer: Watcher(self.after(trace), self.before(trace, called))}):
                 yield trace
@@ -216,30 +279,6 @@ class _Owners:
         return [weight for weight in self.weights if self.owners[weight] == layer]
 
 
-def _run_recorded(
-    net: nn.Module, recorders: dict[str, _Recorder], owners: _Owners, batch: Any, loss: MakeLoss
-) -> float:
-    """Run the loss of one batch forward and backward from rest, record every spiking layer, and return the loss."""
-    net.zero_grad()
-    rest(net)
-    with contextlib.ExitStack() as stack, torch.enable_grad():
-        stack.enter_context(owners.watching())
-        traces = {
-            name: stack.enter_context(recorder.recording(functools.partial(owners.claim, name)))
-            for name, recorder in recorders.items()
-        }
-        value = loss(net, batch)
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            raise InputError("diagnose_module: loss(net, batch) has to return one number as a tensor")
-        for name, recorder in recorders.items():
-            recorder.note_recurrence(traces[name])
-        if value.requires_grad:
-            value.backward()
-    for name, recorder in recorders.items():
-        recorder.note(traces[name], owners.of(name))
-    return value.item()
-
-
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
     """Compute the slope of a surrogate by its backward pass, at potentials minus threshold."""
     leaf = centred.detach().clone().requires_grad_()
@@ -283,10 +322,15 @@ def _flat(trace: LayerTrace) -> LayerTrace:
     return flat
 
 
+def _flat_traces(recorder: _Recorder) -> tuple[list[LayerTrace], list[Tensor]]:
+    """Return a layer's trace of each batch with one axis of neurons, and the count of steps of each sample."""
+    flat = [_flat(trace) for trace in recorder.traces]
+    return flat, [torch.full((len(trace.spikes[0]),), len(trace.spikes)) for trace in flat]
+
+
 def _layer(recorder: _Recorder) -> LayerDiagnosis:
     """Diagnose one layer from its trace and weight gradient [P] of each batch."""
-    flat = [_flat(trace) for trace in recorder.traces]
-    lengths = [torch.full((len(trace.spikes[0]),), len(trace.spikes)) for trace in flat]
+    flat, lengths = _flat_traces(recorder)
     values: dict[str, Any] = {}
     reasons: dict[str, str] = dict.fromkeys(NAMES, FOREIGN)
     recurrent: bool | None = recorder.is_recurrent

@@ -62,7 +62,7 @@ def is_snntorch(module: nn.Module) -> bool:
 def spiking_modules(network: nn.Module) -> Iterator[tuple[str, Any]]:
     """Yield the names and modules of a network's spiking layers, those of snnTorch and ours."""
     for name, module in network.named_modules():
-        if is_snntorch(module) or isinstance(module, Neuron):
+        if is_snntorch(module) or (isinstance(module, Neuron) and module.output == "binary"):
             yield name, module
 
 

@@ -1,6 +1,7 @@
 """Runs a user's network as its author wrote it, watches its spiking layers, and leaves it as it was."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -9,8 +10,11 @@ from torch import Tensor, nn
 
 from sgbench.errors import InputError, one_printable_line
 from sgbench.networks.snntorch_modules import spiking_modules
+from sgbench.neurons.base import Neuron
 
 RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})  # recurrent layers of snnTorch
+ALL_STEPS = frozenset({"LeakyParallel", "LeakyKernel", "AssociativeLeaky", "StateLeaky", "LinearLeaky"})
+"""Layers of snnTorch that take the currents of all steps [T, B, N] in one call."""
 BeforeCall = Callable[[Any, Tensor], Tensor]  # from a layer and its current to the current that it gets
 AfterCall = Callable[[Any, Tensor, Any], None]  # receives a layer, its current and what it returned
 
@@ -25,6 +29,11 @@ class Watcher(NamedTuple):
 def is_recurrent(layer: nn.Module) -> bool:
     """Return whether a layer of snnTorch, or of a class derived from one, hears its own spikes."""
     return any(base.__name__ in RECURRENT for base in type(layer).__mro__)
+
+
+def takes_all_steps(layer: nn.Module) -> bool:
+    """Return whether a layer of snnTorch takes all time steps in one call."""
+    return any(base.__name__ in ALL_STEPS for base in type(layer).__mro__)
 
 
 def rest(network: nn.Module) -> None:
@@ -68,17 +77,38 @@ def _cuda_devices(network: nn.Module) -> list[torch.device]:
 
 @contextlib.contextmanager
 def watched(watchers: Mapping[nn.Module, Watcher]) -> Iterator[None]:
-    """Watch calls of layers, whose first argument is the current, given by place or by name."""
-    handles = []
-    for layer, watcher in watchers.items():
-        if watcher.before is not None:
-            handles.append(layer.register_forward_pre_hook(_replacing(watcher.before), with_kwargs=True))
-        handles.append(layer.register_forward_hook(_noting(watcher.after), with_kwargs=True))
+    """Watch calls of layers, whose first argument is the current, given by place or by name; of ours the steps."""
+    with contextlib.ExitStack() as stack:
+        for layer, watcher in watchers.items():
+            if isinstance(layer, Neuron):
+                stack.enter_context(replaced_step(layer, functools.partial(_watched_step, layer, watcher)))
+                continue
+            if watcher.before is not None:
+                handle = layer.register_forward_pre_hook(_replacing(watcher.before), with_kwargs=True)
+                stack.callback(handle.remove)
+            stack.callback(layer.register_forward_hook(_noting(watcher.after), with_kwargs=True).remove)
+        yield
+
+
+@contextlib.contextmanager
+def replaced_step(neuron: Neuron, step: Callable[..., Any]) -> Iterator[None]:
+    """Let `step(former_step, current, state)` run in place of a neuron's step, which itself may be replaced."""
+    former = vars(neuron).get("step")
+    neuron.step = functools.partial(step, neuron.step)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        if former is None:
+            del neuron.step
+        else:
+            neuron.step = former  # type: ignore[method-assign]
+
+
+def _watched_step(neuron: Any, watcher: Watcher, step: Callable[..., Any], current: Tensor, state: Any) -> Any:
+    current = current if watcher.before is None else watcher.before(neuron, current)
+    output, after = step(current, state)
+    watcher.after(neuron, current, output)
+    return output, after
 
 
 def _replacing(before: BeforeCall) -> Any:
