@@ -36,6 +36,7 @@ __all__ = [
     "benchmark",
     "board",
     "calibrate",
+    "callbacks",
     "compare_in",
     "compile",
     "create",
