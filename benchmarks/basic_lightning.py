@@ -73,7 +73,6 @@ class Task(pl.LightningModule):
         self._score("validation", batch)
 
     def test_step(self, batch: Any, number: int) -> None:
-        """The same of the test split."""
         self._score("test", batch)
 
     def _score(self, split: str, batch: Any) -> None:

@@ -84,7 +84,6 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
 def _checked(
     settings: Settings, chosen: Mapping[str, Build]
 ) -> tuple[Task, dict[str, Contender], dict[str, list[float]], list[gate.Finding]]:
-    """The task with its contenders, their rates at the start, and what the gate found."""
     task = make_task(settings.workload, settings.sizes, precision=settings.precision, seed=settings.seed)
     contenders = {name: build(task) for name, build in chosen.items()}
     same = {name: chosen[name] for name, contender in contenders.items() if contender.same_model}

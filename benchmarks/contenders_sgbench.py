@@ -51,7 +51,6 @@ class ConvLayer(nn.Module):
         return max_pool2d(conv2d(images, self.weight, self.bias), POOL).reshape(*x.shape[:-1], -1)
 
     def current_of_events(self, signal: Signal) -> Tensor:
-        """The same for all steps, by events."""
         return convolve(signal, Convolution(self.image, self.weight, self.bias, pool=POOL))
 
     def feedback(self, s: Tensor) -> Tensor:

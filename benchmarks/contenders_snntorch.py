@@ -22,7 +22,6 @@ def torch_product(stage: Stage) -> nn.Module:
 
 
 def synapses(product: nn.Module) -> nn.Module:
-    """The one module of a product that has weights."""
     return next(module for module in product.modules() if isinstance(module, nn.Linear | nn.Conv2d))
 
 

@@ -99,7 +99,6 @@ def _shape(name: str, settings: FormulaSettings) -> dict[str, Any]:
 
 
 def _gradient(layer: Any, given: Tensor, upstream: Tensor, wanted: Tensor) -> Tensor:
-    """Run forward and backward; return the gradient of what is wanted."""
     output = Engine("fused").unroll([layer], given)[0].output
     if output is None:
         raise GateError("gate: engine fused hands out no spikes")

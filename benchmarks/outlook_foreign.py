@@ -126,7 +126,6 @@ def answers(net: nn.Module, x: Tensor) -> Tensor:
 
 
 def loss_of(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Return the cross-entropy of mean potentials."""
     return nn.functional.cross_entropy(answers(net, batch[0]), batch[1])
 
 

@@ -53,7 +53,6 @@ class SpyxContender:
         self.beginning = [jax.tree.map(jnp.copy, nnx.state(part)) for part in (self.model, self.optimizer)]
 
     def step(self) -> float:
-        """One compiled step of training."""
         loss, grads = self.compiled(self.model, self.optimizer, self.x, self.target)
         jax.block_until_ready(grads)
         return float(loss)

@@ -90,7 +90,6 @@ def settings_line(tree: dict[str, Any]) -> str:
 
 
 def sizes_line(sizes: dict[str, Any]) -> str:
-    """The sizes that a workload has."""
     return ", ".join(f"{name} {value}" for name, value in sizes.items() if value is not None)
 
 

@@ -45,7 +45,6 @@ class Measured(NamedTuple):
 
 
 def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> None:
-    """Put the tables between the marks of the page."""
     before, after = _around(page, START, END)
     lines = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
     write_atomic(page, (before + "\n".join(lines) + after).encode())

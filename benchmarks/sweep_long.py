@@ -48,7 +48,6 @@ class LongSettings:
 
     @property
     def points(self) -> list[tuple[float, float, int]]:
-        """Learning rate, alpha and seed of each run."""
         return list(itertools.product(RATES, ALPHAS, range(self.seeds)))
 
     @property

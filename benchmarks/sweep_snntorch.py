@@ -32,14 +32,12 @@ class WideAtan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, potential: Tensor, alpha: float) -> Tensor:
-        """Spikes of potentials above 0."""
         ctx.save_for_backward(potential)
         ctx.alpha = alpha
         return (potential > 0).to(potential.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Gradient times alpha / 2 / (1 + (pi / 2 alpha u)^2)."""
         (potential,) = ctx.saved_tensors
         curve = ctx.alpha / 2 / (1 + (math.pi / 2 * ctx.alpha * potential) ** 2)
         return gradients[0] * curve, None

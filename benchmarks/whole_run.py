@@ -146,7 +146,6 @@ class _Bench:
         self.run_losses: tuple[float, ...] = ()
 
     def run(self) -> Times:
-        """The run as the command makes it, with a clock around its epochs."""
         clock = EpochClock()
         with clock.ticking():
             record = run_spec(self.spec)

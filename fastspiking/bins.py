@@ -84,7 +84,6 @@ def _loops() -> Any:
 def _bin_by_sorting(
     trains: SpikeTrains, steps: int, dt_s: float, fold: NDArray[np.int32], width: int, *, counts: bool
 ) -> SparseSpikes:
-    """Compute what `bin_spikes` does by sorting, without compiled loops; `width` is the number of inputs M."""
     step, channel = trains.step_of(dt_s).numpy(), trains.channel.numpy()
     batch, inside = len(trains), step < steps
     folded = fold[channel[inside]] if fold.size else channel[inside]

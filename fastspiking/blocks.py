@@ -133,7 +133,6 @@ def ends_in_joined_readout(layers: Sequence[BlockLayer]) -> bool:
 
 
 def sample_blocks(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
-    """Return the bounds [low, high) of the blocks of samples that a batch is divided into."""
     batch = layers[0].plan.shape[1]
     return [(low, min(low + BLOCK, batch)) for low in range(0, batch, BLOCK)]
 

@@ -99,7 +99,6 @@ class _Delayed(torch.autograd.Function):
 
 
 def _synapses(weight: Tensor, delays: Tensor | None, sigma_steps: float, lags: int) -> loops.Synapses:
-    """Return weights and delays, or their gradients, as the loops take them; a contiguous tensor is not copied."""
     weights = weight.detach().contiguous().numpy()
     inputs, nothing = weight.shape[1], np.empty((0, weight.shape[1]), weights.dtype)
     if delays is None:

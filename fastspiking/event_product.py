@@ -37,7 +37,6 @@ class GivenEvents:
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 
     def rows(self) -> Rows:
-        """Return the events of all rows t * batch + b."""
         return self.all
 
 

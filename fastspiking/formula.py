@@ -130,7 +130,6 @@ class _Reader:
         return InputError(f"{self.name}={printable(self.text)}: {reason}")
 
     def advance(self) -> str:
-        """Advance to the next token; return the one before it."""
         before = self.current
         match = TOKEN.match(self.text, self.offset)
         if match is None and self.offset < len(self.text):

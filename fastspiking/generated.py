@@ -151,7 +151,6 @@ def _unroll(
 def _inputs(
     layer: EngineLayer, signal: Signal, arriving: ArrivingEvents | None
 ) -> tuple[Inputs, Tensor, tuple[int, ...]]:
-    """Return a layer's differentiable inputs, a tensor like one step's current, and the shape of all steps'."""
     from fastspiking.generated_forward import Inputs
 
     if arriving is None:
@@ -207,7 +206,6 @@ def write_source(
 
 
 def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
-    """Return the events that drive a layer, or None if its input is dense or its product is no weight matrix."""
     from fastspiking.alongside import ArrivingEvents
 
     synapses = layer.synapses()

@@ -22,7 +22,6 @@ LOOPS = PassKinds(ForwardPass, BackwardPass)
 
 
 def with_matrix(layer: EngineLayer, inputs: Inputs, width: int) -> Inputs:
-    """Return inputs with the matrix of an all-to-all recurrence: the recurrent current of one spike per neuron."""
     current: Tensor = inputs.current  # type: ignore[assignment]
     matrix = layer.feedback(torch.eye(width, dtype=current.dtype, device=current.device))
     return inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)

@@ -98,7 +98,6 @@ def ways_back(layer: EngineLayer) -> WaysBack:
 
 
 def current_of_events(layer: EngineLayer, signal: Signal) -> Tensor:
-    """Compute the current of all steps on a CPU, event by event if the layer has a method for it."""
     from_events = getattr(layer, "current_of_events", None)
     current: Tensor = layer.current(dense(signal)) if from_events is None else from_events(signal)
     return current
@@ -161,5 +160,4 @@ def start(layer: EngineLayer, current: Tensor, state: Any) -> Any:
 
 
 def traced() -> bool:
-    """Return whether `torch.func` or `torch.compile` is tracing, which only the reference engine supports."""
     return torch.compiler.is_compiling() or peek_interpreter_stack() is not None

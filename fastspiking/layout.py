@@ -24,7 +24,6 @@ class Layout:
 
     @staticmethod
     def of(tensor: Tensor, leading: int) -> Layout:
-        """Return the layout of a tensor's features, which follow so many leading dimensions."""
         features = tensor.shape[leading:]
         last = len(features) == 3 and features[0] > 1 and tensor.stride(leading) == 1  # noqa: PLR2004 - C, H, W
         return Layout(features, last)

@@ -25,6 +25,5 @@ class CompileNote(event.Listener):
         """Do nothing when numba has finished compiling."""
 
     def done(self, part: int, parts: int) -> None:
-        """Log that `part` of `parts` loops are compiled, if the message was logged."""
         if self._is_logged:
             log.warning("compiled: %d of %d parts", part, parts)

@@ -49,13 +49,11 @@ def no_readout(number: type) -> tuple[Readout, ReadoutBack]:
 
 
 def absent_current(number: type) -> InputCurrent:
-    """Return the argument that stands for an absent input current."""
     rows, line = NOTHING[number], np.empty(0, number)
     return InputCurrent(rows, *no_events(number), NOTHING[np.uint64], rows, line)
 
 
 def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, Taken]:
-    """Return `driven`, `sent`, `read_back` and `taken` of generated loops without events and without a readout."""
     readout, back = no_readout(number)
     taken = Taken(*no_events(number), NOTHING[number], np.empty(0, number))
     return absent_current(number), (NOTHING[np.uint64], readout), back, taken

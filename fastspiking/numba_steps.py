@@ -75,7 +75,6 @@ def curve_of(surrogate: SurrogateDerivative | None, number: type) -> SlopeSource
 
 
 def saved_rows(saved: SavedActivations, width: int) -> Saved:
-    """Return the saved values of all steps as arrays of rows of this width."""
     x, w, now, spikes = (rows_of(field, width) for field in saved[:-1])
     return Saved(x, w, now, spikes, bits_of(saved.words))
 

@@ -147,7 +147,6 @@ class Stage:
 
     @property
     def differentiable(self) -> list[Tensor | None]:
-        """Return the product's inputs, recurrent weights, and learnt coefficients and surrogate parameters."""
         learnt = [getattr(self.plan.spec, name) for name in self.plan.learnt]
         return [*self.inputs, self.plan.layer.recurrent, *learnt, *self.plan.surrogate_parameters]
 
@@ -263,7 +262,6 @@ class _Adjoint:
         self.adjoint = plan.steps.backward(plan, saved, self.carry)
 
     def _incoming_gradients(self, gradients: LayerOutcome) -> IncomingGradients:
-        """Return the gradients of a layer's results by quantity, that of the last spikes added to all spikes'."""
         spikes, x = (gradients.output, gradients.x) if self.plan.fires else (None, gradients.output)
         if gradients.s is not None:
             spikes = self.plan.nothing.new_zeros(self.plan.shape) if spikes is None else spikes.clone()

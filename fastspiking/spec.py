@@ -42,7 +42,6 @@ class LinearSpec(NamedTuple):
     second: str | None = None  # field of the state that holds w, or None where there is no w
 
     def coefficients(self) -> tuple[Coefficient, ...]:
-        """Return all coefficients, in the order of `COEFFICIENTS`."""
         return self[3:-1]
 
     @property
@@ -63,7 +62,6 @@ class LinearSpec(NamedTuple):
         )
 
     def next_state(self, state: Any, u: Tensor, w: Tensor | None, s: Tensor | None) -> Any:
-        """Return a neuron's state with u, w and s replaced, as far as it has them."""
         values = {"u": u} | ({} if self.second is None else {self.second: w})
         return state._replace(**values, **({} if self.surrogate is None else {"s": s}))
 

@@ -47,7 +47,6 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _recurrence_refusal(layer: EngineLayer) -> str | None:
-    """Return why one program instance cannot hold a layer's recurrent weights, or None if it can."""
     if layer.recurrence != "all_to_all" or layer.recurrent is None:
         return None
     neurons = layer.recurrent.shape[-1]

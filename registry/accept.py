@@ -60,7 +60,6 @@ def accept(root: Path, board: Path, *, references: References, judge: Judge, wei
 
 
 def _require_first_source(root: Path, folder: Path, checked: Checked) -> None:
-    """Refuse a method that the board has from classes of another source: what is verified is said of a method."""
     stored = StoredRecords(folder)
     for record in checked.records:
         if isinstance(record, RunRecord) and stored.row_of(record) != record.method_id:

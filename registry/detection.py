@@ -23,7 +23,6 @@ class DetectionPoint:
 
     @property
     def share(self) -> float:
-        """Return the share of draws in which the row is caught."""
         return self.caught / self.drawn
 
     def __str__(self) -> str:

@@ -142,7 +142,6 @@ def _has_working_folder() -> bool:
 
 
 def _limit_error(error: RuntimeError | MemoryError) -> SgbenchError:
-    """Convert an error of memory, nesting or links to one with a one-line message."""
     if isinstance(error, MemoryError):
         amount = f" ({error})" if str(error) else ""
         return SgbenchError(f"memory is too small for this{amount}; ask for less at a time")

@@ -47,6 +47,5 @@ def today(name: str) -> str | None:
 
 
 def answer_to_former_names() -> None:
-    """Let Python find modules by their former names, before it looks into the folder of a package that moved."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.insert(0, MovedModules())  # type: ignore[arg-type]

@@ -30,7 +30,6 @@ OWN_CONF_FOLDER = "sgbench_conf"
 
 
 def own_conf_dir() -> Path:
-    """Return the folder of the user's own entries, which is always searched: $SGBENCH_CONF or ./sgbench_conf."""
     return Path(os.environ.get("SGBENCH_CONF") or OWN_CONF_FOLDER)
 
 
@@ -88,7 +87,6 @@ def default_data_dir() -> Path:
 
 
 def default_cache_dir() -> Path:
-    """Return the folder of data sets prepared as batches: $SGBENCH_CACHE or prepared/ in sgbench's cache."""
     return Path(os.environ.get("SGBENCH_CACHE") or user_cache() / "prepared")
 
 
@@ -109,5 +107,4 @@ def run_dir(runs_dir: Path, protocol: str, method_id: str, seed: int) -> Path:
 
 
 def processors() -> int:
-    """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

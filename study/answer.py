@@ -205,7 +205,6 @@ def by_spikes(group: ResultGroup) -> list[SettingResult]:
 
 
 def by_worst(group: ResultGroup) -> list[SettingResult]:
-    """Sort the settings by their largest loss, those of equal ones by the mean."""
     return sorted(group.settings, key=lambda one: (max(one.losses.values()), _mean(one)))
 
 
@@ -223,7 +222,6 @@ def passages(answer: StudyAnswer) -> Iterator[Passage]:
 
 
 def _table(answer: StudyAnswer, *, with_doubt: bool) -> str:
-    """Tabulate the tries for each kind of network."""
     rows = []
     for advice in answer.networks:
         tries = [text for one in advice.settings["accuracy"][:2] for text in _cells(one)]
@@ -245,7 +243,6 @@ def _cells(setting: AdvisedSetting) -> tuple[str, str]:
 
 
 def made(root: Path) -> StudyAnswer:
-    """Make the answer of a checkout."""
     tree = yaml.safe_load(read_bytes(root / "study" / CHOICES))
     return answer_of(Choices.model_validate(tree), known(root))
 

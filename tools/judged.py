@@ -124,7 +124,6 @@ def given(entry: JudgedEntry, runs_dir: Path) -> tuple[Candidate, tuple[JudgedTa
 
 
 def stored(name: str) -> dict[RunKey, RunRecord]:
-    """Read the stored runs of a candidate."""
     return {entry.key: entry.record for entry in Store(STORE, "judged").entries([name])}
 
 

@@ -131,7 +131,6 @@ def read_budget() -> dict[str, dict[str, int]]:
 
 
 def budgeted(rooms: dict[str, Count]) -> dict[str, dict[str, int]]:
-    """Take the counts that a budget is about."""
     return {room: {name: count.numbers[name] for name in BUDGETED} for room, count in rooms.items()}
 
 

@@ -45,12 +45,10 @@ class Preset(NamedTuple):
 
     @property
     def entry(self) -> str:
-        """Return the preset's name in the catalogue."""
         return f"{self.library}/{self.name}"
 
     @property
     def path(self) -> Path:
-        """Return the path of the preset's file."""
         return conf_dir() / GROUP / self.library / f"{self.name}.yaml"
 
 

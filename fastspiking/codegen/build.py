@@ -115,7 +115,6 @@ def _stored(text: str, path: Path) -> ModuleType:
 
 
 def in_memory(text: str, name: str) -> ModuleType:
-    """Run a source text as a module of this name, without a file."""
     module = ModuleType(name)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - the source is ours
     return module

@@ -41,5 +41,4 @@ def flat(args: Sequence[Any]) -> list[Any]:
 
 
 def shape_only(tensor: Tensor) -> Tensor:
-    """Return a tensor of the same shape and dtype on the meta device, which holds no data."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")

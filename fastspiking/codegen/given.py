@@ -62,7 +62,6 @@ class GivenTensors:
         return self.found[own, shape]
 
     def all(self) -> tuple[GivenTensor, ...]:
-        """Return the records of all tensors that the step has read, in order."""
         if not all(given.is_unmoved for given in self.found.values()):
             raise Untraceable("its step changes a tensor in place that it has used")
         return tuple(self.found.values())

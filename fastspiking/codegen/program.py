@@ -71,7 +71,6 @@ class Program:
 
     @property
     def fires(self) -> bool:
-        """Return whether the last operation of the output selects between 1 and 0."""
         (output,) = self.outputs["output"]
         numbers = [value.detail for value in output.arguments[1:] if value.operation == "number"]
         return output.operation == "where" and numbers == [1.0, 0.0]

@@ -231,7 +231,6 @@ class Recorder:
         return self._cut(whole, first, last)
 
     def _record_slice_backward(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record the backward of a slice: the gradient of the slice with zeros around it."""
         grad, shape, _, first, last, _ = args
         width = self.shape[-1]
         last = min(last, shape[-1])
@@ -240,7 +239,6 @@ class Recorder:
         return self._traced(shape, values)
 
     def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record a concatenation of parts along the last axis."""
         pieces, axis = args[0], args[1] if len(args) > 1 else 0
         shape = list(pieces[0].shape)
         if axis % len(shape) != len(shape) - 1:
@@ -325,7 +323,6 @@ class Recorder:
         return tensor.shape[:1] == self.shape[:1] and tensor.dim() > 1 and bool((tensor == tensor.flatten()[0]).all())
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
-        """Return how many parts a tensor of this shape has, or raise `Untraceable` if its axes do not fit."""
         if shape == self.shape:
             return 1
         if not has_samples:

@@ -61,7 +61,6 @@ class ClassContent(NamedTuple):
     copy: dict[str, Any]
 
     def is_same(self) -> bool:
-        """Return whether the class has the same attributes."""
         return Content("", vars(self.of), self.copy).is_same()
 
     def put_back(self) -> Iterator[str]:

@@ -194,7 +194,6 @@ def pitch(width: int) -> int:
 
 
 def forward_arrays(program: Program) -> list[str]:
-    """List the names of the arrays that the forward loop takes, in order."""
     outside = [f"out_{name}" for name in program.outputs if program.field_of(name) is None]
     return [*_given(program, program.used[0]), *outside]
 
@@ -276,7 +275,6 @@ class Lines:
         return f"c{place}"
 
     def _expression(self, value: Value) -> str:
-        """Write a value as an expression of inputs or of the variables of earlier values."""
         operation = value.operation
         if operation == "input":
             return self._input(str(value.detail))

@@ -194,13 +194,11 @@ class TritonSource(WrittenSource):
 
 
 def triton_forward_arrays(program: Program) -> list[str]:
-    """Return the names of the arrays that the forward program takes, in order."""
     given = ["matrix", "fed_begin"] if "fed" in program.outputs else []
     return [*forward_arrays(program), *given]
 
 
 def triton_backward_arrays(program: Program) -> list[str]:
-    """Return the names of the arrays that the backward program takes, in order."""
     given = ["matrix"] if "fed" in program.outputs else []
     return [*(name for name in backward_arrays(program) if name != "d_fed"), *given]
 
@@ -236,11 +234,9 @@ class TileLines(Lines):
         self.hoisted = {"zero": f"tl.zeros((SAMPLES, NEURONS), {number_type})"}
 
     def load(self, array: str, part: int) -> str:
-        """Write the expression that loads a part of an array's current row."""
         return f"tl.load({self._place(array, part)}, mask=inside, other=0.0)"
 
     def store(self, array: str, part: int, name: str) -> str:
-        """Write the statement that stores the tile `name` in a part of an array's current row."""
         return f"tl.store({self._place(array, part)}, {name}, mask=inside)"
 
     def moves(self, arrays: Sequence[str] | Mapping[str, object], sign: str) -> list[str]:

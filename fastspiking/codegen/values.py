@@ -26,7 +26,6 @@ class Value:
 
     @property
     def is_truth(self) -> bool:
-        """Return whether this value is a boolean."""
         return self.operation in TRUTHS
 
 

@@ -52,7 +52,6 @@ def row_ahead(rows, r, low, high, b, turn):
 
 @row_of_written
 def ask_row_to_read(rows, r, low, high, b, turn):
-    """Fetch ahead of its use, to read it, the row of `rows` that `row_ahead` returns."""
     place = row_ahead(rows, r, low, high, b, turn)
     for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
         ask_to_read(rows, place, m)
@@ -60,7 +59,6 @@ def ask_row_to_read(rows, r, low, high, b, turn):
 
 @row_of_written
 def ask_row_to_write(rows, r, low, high, b, turn):
-    """Fetch ahead of its use, to write it, the row of `rows` that `row_ahead` returns."""
     place = row_ahead(rows, r, low, high, b, turn)
     for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
         ask_to_write(rows, place, m)

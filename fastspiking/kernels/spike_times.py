@@ -40,7 +40,6 @@ class TimedSpikes(NamedTuple):
 
 @row
 def share(membrane):
-    """Return tau_syn / (tau_mem - tau_syn), the factor of the current in the closed form of the potential."""
     return membrane.tau_syn / (membrane.tau_mem - membrane.tau_syn)
 
 

@@ -163,7 +163,6 @@ def _across(args: argparse.Namespace) -> int:
 
 
 def _require_some(contents: BoardContents, root: Path) -> None:
-    """Raise an InputError if no board has a record to rank; it names the first record left out and why."""
     findings = contents.findings
     if not any(content.measured for content in contents.boards.values()):
         first = f": {len(findings)} left out, e.g. {findings[0].path}: {findings[0].reason}" if findings else ""

@@ -90,7 +90,6 @@ def _list_groups(args: argparse.Namespace) -> int:
 
 
 def _preset_line(group: str, counts: dict[str, int]) -> str:
-    """Write how many presets a group has; `counts` maps each library to their number."""
     libraries = ", ".join(f"{library} {count}" for library, count in sorted(counts.items()))
     total = sum(counts.values())
     presets = "preset" if total == 1 else "presets"

@@ -107,7 +107,6 @@ def _own_methods(start: str) -> dict[str, Method]:
 
 
 def _boards_with(start: str, tree: RecordTree) -> Iterator[str]:
-    """Yield the names of the boards that may have a method whose id begins with `start`; in a registry, of all."""
     from sgbench.leaderboard.contents import protocols_of
     from sgbench.leaderboard.store.stored import StoredRecords
 

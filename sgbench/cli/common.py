@@ -147,7 +147,6 @@ def wrapped(line: str, width: int) -> str:
 
 
 def print_json(tree: object) -> None:
-    """Print a value as JSON on standard output, with sorted keys."""
     sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
 
 

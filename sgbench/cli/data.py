@@ -68,7 +68,6 @@ def register(commands: Any) -> None:
 
 
 def data_root(args: argparse.Namespace) -> Path:
-    """Return the folder of data sets: --data-dir, or its default."""
     return default_data_dir() if args.data_dir is None else args.data_dir
 
 

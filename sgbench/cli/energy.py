@@ -120,7 +120,6 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
 
 
 def load_targets_named(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
-    """Load energy targets, mapped by name: those named, or all of the catalogue if `names` is empty."""
     from sgbench.energy.price import chosen_targets
 
     return chosen_targets(names, config_dirs)

@@ -37,7 +37,6 @@ class Contestant:
 
     @property
     def accuracies(self) -> tuple[float, ...]:
-        """Return the test accuracies of the seeds, each in 0..1."""
         tests = (record.test for record in self.records if record.test is not None)
         return tuple(test.accuracy for test in tests if test.accuracy is not None)
 

@@ -48,7 +48,6 @@ def register(commands: Any) -> None:
 
 
 def _add_budget(parser: argparse.ArgumentParser) -> None:
-    """Add the options of advice under a budget of energy."""
     group = parser.add_argument_group("under a budget of energy")
     group.add_argument("--target", metavar="NAME", help="price list, e.g. loihi1; sgbench energy list names all")
     group.add_argument("--max-nj", type=float, metavar="E", help="most dynamic energy of an inference [nJ]")
@@ -115,7 +114,6 @@ def _recommend_under_budget(args: argparse.Namespace) -> int:
 
 
 def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    """Raise an InputError, with the reason `why`, if an option among `names` is given."""
     for name in names:
         value = getattr(args, name)
         if value is not None and value is not False:
@@ -124,7 +122,6 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
 
 
 def _parse_spikes(text: str, layers: int) -> tuple[float, ...]:
-    """Parse --start-spikes: spikes that a neuron sends before training, one number of 0 or more for each layer."""
     try:
         numbers = tuple(float(number) for number in text.split(","))
     except ValueError:

@@ -118,7 +118,6 @@ def _run_all(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[R
 
 
 def _compose_grids(reproduction: Reproduction, args: argparse.Namespace) -> list[ReproductionGrid]:
-    """Compose the runs of a reproduction: first those of its figures, then ablations; none if it is calculated."""
     from sgbench.reproduction.runs import ReproductionFolders, grids_of
 
     if reproduction.calculation is not None:

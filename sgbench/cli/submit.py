@@ -100,7 +100,6 @@ def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
 
 
 def _print_problems(verdict: Checked, folder: str = "") -> None:
-    """Print the problems of a checked submission, merged by cause, errors first; paths begin with `folder`."""
     from sgbench.leaderboard.store.reading import Finding, by_cause
 
     for level in ("error", "warning"):
@@ -195,7 +194,6 @@ def _scores_text(verdict: Checked) -> str:
 
 
 def _score(record: RunRecord | ExternalRecord) -> str:
-    """Write the test score of one seed: accuracy in percent, loss, or "failed"."""
     from sgbench.leaderboard.store.prediction_tables import claim_of
 
     claim = claim_of(record)

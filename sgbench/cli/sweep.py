@@ -176,7 +176,6 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _figure(results: Results, what: str) -> Figure:
-    """Draw the results of a sweep: `what` is "validation", "failed" or "spikes", see --of."""
     from sgbench.plots.sweep import sweep_figure
     from sgbench.plots.sweep_spikes import spikes_figure
     from sgbench.sweeps.picture import failed_map, picture_of

@@ -36,7 +36,6 @@ def register(commands: Any) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    """Verify a submission; an InputError for a folder of a board, which another command verifies."""
     if (args.folder / BOARD_RECORDS).is_dir() and (args.folder / TABLE).is_file():
         where = "" if args.folder.parent == LEADERBOARDS else f" --root {shlex.quote(str(args.folder.parent))}"
         raise InputError(
@@ -127,7 +126,6 @@ def _scores_line(outcome: TierOutcome) -> str:
 
 
 def _lines(outcome: TierOutcome, written: str | None) -> list[str]:
-    """Write the outcome of a verification as lines; `written` is the file that stores it, or None."""
     verdict = "passed" if outcome.passed else "FAILED"
     return [
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",

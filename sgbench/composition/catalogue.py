@@ -57,7 +57,6 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """Describe the entry in one line."""
         return str(self.meta.get("line") or self.parameters.get("about") or "")
 
     @property
@@ -67,7 +66,6 @@ class Entry:
 
 
 def groups() -> list[str]:
-    """List the names of all groups of the catalogue."""
     return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
 
 

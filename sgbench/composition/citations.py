@@ -131,7 +131,6 @@ def _work_name(source: str) -> str:
 
 
 def cited_by(chosen: Entry) -> list[Citation]:
-    """List the citations of one entry: its sources, then those of its numbers, such as the prices of a chip."""
     numbers = [citation for text in _texts(chosen.parameters) for citation in _cited_in(text)]
     return [*map(cite_source, chosen.meta.get("sources") or ()), *numbers]
 
@@ -147,7 +146,6 @@ def _texts(node: Any) -> Iterator[str]:
 
 
 def _cited_in(text: str) -> Iterator[Citation]:
-    """Yield the citations in a sentence about a number: software at its beginning, and each work named in it."""
     software = SOFTWARE.match(text)
     if software is not None:
         yield _software(software)
@@ -158,7 +156,6 @@ def _cited_in(text: str) -> Iterator[Citation]:
 
 
 def is_identified(citation: Citation) -> bool:
-    """Return whether a citation has a DOI, arXiv id or ISBN, or is a version of software."""
     by_id = any(name in citation.fields for name in IDENTIFIERS)
     return by_id or (citation.kind == "software" and "version" in citation.fields)
 

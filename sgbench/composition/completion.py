@@ -66,7 +66,6 @@ def complete_override(last: str, earlier: Sequence[str]) -> Iterable[str]:
 
 
 def _values(key: str, earlier: Sequence[str]) -> Iterable[str]:
-    """List the values that a key may take: a group's entries, or the choices that a parameter's comment names."""
     group, dot, name = key.partition(".")
     if key in FIXED:
         return FIXED[key]

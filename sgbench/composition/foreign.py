@@ -132,7 +132,6 @@ def _check_sweep_points(config: DictConfig) -> None:
 
 
 def _check_loggers(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Raise an InputError if a logger's `uri`, where copies go, does not come from the command line."""
     loggers = config.get("logger")
     typed = {override.key_or_group for override in overrides}
     for name, node in _plain_values(loggers).items() if OmegaConf.is_dict(loggers) else ():

@@ -21,7 +21,6 @@ SHOW_FLAGS = (CFG, INFO, HELP, COMPLETION)
 
 
 def asks_to_show(arguments: Sequence[str]) -> bool:
-    """Return whether one of the arguments is a Hydra flag that only shows something."""
     return any(_long(argument) in SHOW_FLAGS for argument in arguments)
 
 

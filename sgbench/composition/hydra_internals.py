@@ -64,7 +64,6 @@ def merge_ours(overrides: tuple[str, ...]) -> DictConfig:
 
 
 def checked_loader() -> CheckedLoader:
-    """Set up Hydra's global state and return a loader that reads `conf/`."""
     version.setbase(VERSION)
     setup_globals()
     return CheckedLoader(create_config_search_path(str(conf_dir())))

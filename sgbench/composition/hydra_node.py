@@ -60,7 +60,6 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
 
 
 def has_unknown_points(node: DictConfig) -> bool:
-    """Return whether the points of the sweeper that the `hydra` node chooses are unknown before the sweep runs."""
     return str(node.sweeper.get("_target_")) not in WITH_KNOWN_POINTS
 
 
@@ -114,7 +113,6 @@ def _registered_targets(kind: str, *, of_parts: bool) -> Iterator[str]:
 
 
 def _stored_targets(entry: Any) -> Iterator[str]:
-    """Yield the target of a node of Hydra's store, or those of all nodes of a group."""
     if isinstance(entry, dict):
         for inner in entry.values():
             yield from _stored_targets(inner)
@@ -125,7 +123,6 @@ def _stored_targets(entry: Any) -> Iterator[str]:
 
 
 def _targets(tree: Any) -> Iterator[str]:
-    """Yield every `_target_` in a tree, at any depth."""
     if isinstance(tree, dict):
         if "_target_" in tree:
             yield str(tree["_target_"])

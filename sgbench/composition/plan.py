@@ -102,7 +102,6 @@ def _without_hydra(point: Sequence[str]) -> tuple[str, ...]:
 
 
 def sweep_points(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
-    """List the overrides of each point of a sweep, including those in the sweep's file, in order."""
     parsed = parse_overrides(overrides)
     return _list_points(parsed, _merge_single_values(parsed, config_dirs))
 

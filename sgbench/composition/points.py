@@ -128,7 +128,6 @@ def _random_points(where: str, content: Any) -> Iterator[Overrides]:
 
 
 def _sobol_points(where: str, content: Any) -> Iterator[Overrides]:
-    """Yield points of a scrambled Sobol sequence in ranges of numbers, spread more evenly than random ones."""
     import numpy as np
     from scipy.stats import qmc
 

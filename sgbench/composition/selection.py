@@ -60,7 +60,6 @@ def preset_counts(group: str, known: Mapping[str, Entry], args: argparse.Namespa
 
 
 def is_preset(entry: Entry) -> bool:
-    """Return whether an entry is a preset: a canonical entry with the default numbers of a library."""
     return "library" in entry.meta
 
 

@@ -30,7 +30,6 @@ def require_bounded(text: str) -> None:
 
 
 def _unfolded(node: yaml.Node, counted: dict[yaml.Node, int]) -> int:
-    """Count the values of a node, those of an alias each time it stands there; `counted` holds them by node."""
     if node not in counted:
         counted[node] = MOST_VALUES + 1  # what holds itself has no end
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()

@@ -111,7 +111,6 @@ def function_names(text: str) -> Iterator[str]:
 
 
 def _require_values(text: str, override: Override) -> None:
-    """Raise an InputError if Hydra cannot list the values of an override: a glob, or a range without end."""
     value, quoted = override.value(), _quoted(text)
     if isinstance(value, Glob):
         group = override.key_or_group.partition("@")[0]

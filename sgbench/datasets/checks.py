@@ -52,7 +52,6 @@ def _label_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _class_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Compare class numbers of any shape with the classes in `facts`; return the first problem or None."""
     if target.min() < 0 or target.max() >= facts.n_classes:
         return f"has a target outside 0..{facts.n_classes - 1}"
     if not facts.every_class_in_each_split:
@@ -62,7 +61,6 @@ def _class_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _output_problem(target: Tensor, facts: DataSet) -> str | None:
-    """Compare targets that are traces or spikes with `facts`; return the first problem or None."""
     if target.ndim != 3 or target.shape[2] != facts.outputs():  # noqa: PLR2004 - samples, steps, outputs
         return f"has targets of shape {tuple(target.shape)}, not [samples, steps, {facts.outputs()}]"
     if not torch.isfinite(target).all():

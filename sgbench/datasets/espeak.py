@@ -54,7 +54,6 @@ def say(saying: Saying) -> NDArray[np.int16]:
 
 
 def _run(command: list[str]) -> bytes:
-    """Run a command without a shell and return its standard output; raise InputError if it fails."""
     try:
         # This module chooses the program and its options; only the word is a data set's.
         return subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S).stdout  # noqa: S603

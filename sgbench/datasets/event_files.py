@@ -97,7 +97,6 @@ class EventFiles(DataSet):
         return event_cache.checksum_of_files(root, self.originals(root))
 
     def checksum_of(self, originals: str) -> str:
-        """Return the SHA-256 of the originals' checksum, the reader version and the parameters."""
         identity = {**self._identity(originals), "store": 1}  # the format of the copy changes no sample
         return hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()
 
@@ -112,7 +111,6 @@ class EventFiles(DataSet):
         }
 
     def _splits(self, root: Path, identity: dict[str, object]) -> dict[Split, Samples]:
-        """Map the samples of each split from the prepared copy of this identity; prepare a damaged copy anew."""
         folder = event_cache.prepared(self.name, identity, lambda folder: self._write(root, folder))
         try:
             return self._map_splits(folder)

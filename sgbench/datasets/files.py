@@ -27,7 +27,6 @@ def problem_of(check: Callable[[], object]) -> str | None:
 
 
 def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:
-    """Yield the paths at which a file may lie: in each folder first packed, then without .gz."""
     for folder in folders:
         yield folder / name
         yield folder / name.removesuffix(".gz")

@@ -129,7 +129,6 @@ def fired(drive: Floats, decay: float, refractory: int) -> NDArray[np.bool_]:
 
 
 def levelled(sound: Floats, level: float) -> Floats:
-    """Subtract a sound's mean and scale it to the root mean square `level`."""
     centred = sound - sound.mean()
     return level * centred / (math.sqrt(float(np.mean(centred**2))) + 1e-9)
 

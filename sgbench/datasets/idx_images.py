@@ -46,7 +46,6 @@ class IdxImages(DataSet):
 
     @property
     def downloads(self) -> tuple[FileToFetch, ...]:
-        """List the four files to download."""
         parts = zip(FILES, self.file_md5, strict=True)
         return tuple(FileToFetch(self.served_at + name, name, md5, 0) for name, md5 in parts)
 

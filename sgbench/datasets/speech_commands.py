@@ -92,7 +92,6 @@ def _read_list(path: Path, known: set[str]) -> set[str]:
 
 
 def _utterance(name: str, root: Path) -> Utterance:
-    """Read word, speaker and number from a file's name; raise InputError for a name of another form."""
     match = NAME.fullmatch(name)
     if match is None or match[1] not in WORDS:
         raise InputError(f"{root / name}: not WORD/SPEAKER_nohash_NUMBER.wav of the 35 words; remove it")

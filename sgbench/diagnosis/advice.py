@@ -101,7 +101,6 @@ def is_silent(layer: LayerDiagnosis, unheard: Collection[str] = ()) -> bool:
 
 
 def overflows(layer: LayerDiagnosis) -> bool:
-    """Return whether the gradient of a layer is not finite."""
     return "not finite" in layer.reasons.get("grad_norm", "")
 
 

@@ -116,7 +116,6 @@ def rule_gradients(network: Network, rule: LearningRule, batches: Sequence[Batch
 
 
 def layer_gradients(network: Network) -> Gradients:
-    """Return the gradients that a backward pass stored in each layer's weights."""
     return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]
 
 
@@ -208,7 +207,6 @@ def probe(
 
 
 def layer_weights(network: Network) -> list[Tensor]:
-    """List the parameters of all layers in order."""
     return [weight for layer in network.layers for weight in layer.parameters()]
 
 

@@ -136,7 +136,6 @@ def make_longer_steps(severity: float, generator: torch.Generator, dt_s: float) 
 
 
 def require_class_targets(batch: Batch) -> None:
-    """Refuse a batch with a target for each step, which does not fit steps in another order or number."""
     if batch.target.ndim != 1:
         raise InputError("each step has a target of its own, which fits no other step")
 

@@ -17,7 +17,6 @@ LOWEST_THRESHOLD = 0.05  # least factor on a neuron's threshold, which must stay
 
 
 def weights(network: Network) -> list[nn.Parameter]:
-    """List the synaptic weights and biases: all parameters but those of neurons and of learnt feedback."""
     own = {id(parameter) for layer in network.layers for parameter in layer.neuron.parameters()}  # type: ignore[union-attr, operator]
     own |= {id(parameter) for parameter in network.learnt_feedback}
     return [parameter for parameter in network.parameters() if id(parameter) not in own]

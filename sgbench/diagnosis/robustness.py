@@ -179,7 +179,6 @@ class Disturbed:
 
 
 def value_of(scores: Scores) -> tuple[Literal["accuracy", "loss"], float]:
-    """Return the name and value of the score: the accuracy, or the loss if targets are not classes."""
     return ("loss", scores.loss) if scores.accuracy is None else ("accuracy", scores.accuracy)
 
 

@@ -121,5 +121,4 @@ def _too_noisy(line: Agreement, cosine: float) -> Agreement:
 
 
 def first_samples(batch: Batch, most: int) -> Batch:
-    """Select the first `most` samples of a batch, or all if there are fewer."""
     return Batch(dense(batch.x)[:, :most], batch.target[:most], batch.lengths[:most], batch.position[:most])

@@ -103,7 +103,6 @@ def _shares_in_window(layer_trace: LayerTrace, potentials: Sequence[Tensor]) -> 
 
 
 def _mean(batches: Sequence[Sequence[float]]) -> ValuesByStep:
-    """Average each step over the batches in which its value is defined; None if there is none."""
     steps = max(len(batch) for batch in batches)
     means: list[float | None] = []
     for step in range(steps):

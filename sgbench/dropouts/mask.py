@@ -32,5 +32,4 @@ class Mask(nn.Module, ABC):
 
 
 def masks(network: nn.Module) -> list[Mask]:
-    """List all masks of a network, in the order of its layers."""
     return [module for module in network.modules() if isinstance(module, Mask)]

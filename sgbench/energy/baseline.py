@@ -109,6 +109,5 @@ def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> i
 
 
 def bit_share(counts: OpCounts, activation_bits: int) -> float:
-    """Divide the bit operations of a spiking network by those of its matched ANN with so wide activations."""
     spiking = bit_operations(counts, activation_bits=activation_bits)
     return spiking / bit_operations(matched_ann(counts), activation_bits=activation_bits)

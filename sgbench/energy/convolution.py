@@ -121,7 +121,6 @@ class Fans(NamedTuple):
 
     @staticmethod
     def of(layer: ConvLayer) -> Fans:
-        """Build the fans of a convolutional layer."""
         return Fans(Fan.into(layer), Fan.among(layer))
 
 

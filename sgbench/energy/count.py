@@ -139,7 +139,6 @@ class OperationCounter:
         return "all_to_all", layer.weight.shape[1] * layer.fan_out
 
     def _recurrent(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
-        """Return the wiring and the number of a layer's recurrent connections."""
         if isinstance(layer, ConvLayer):
             among = self.fans[layer].among
             to_itself = layer.neurons * layer.neuron.currents

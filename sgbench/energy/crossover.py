@@ -54,7 +54,6 @@ class Matched:
 
     @property
     def priced(self) -> dict[str, EnergyComparison]:
-        """Return the comparisons, by target, that have a crossover."""
         return {name: one for name, one in self.comparisons.items() if one.crossover is not None}
 
     def cheaper(self, *, quantised: bool) -> tuple[int, int]:
@@ -145,7 +144,6 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float, passes: Pass
 def _crossing_rate(
     silent: BoundedValue | None, spiking: BoundedValue | None, ann: BoundedValue | None, rate: float
 ) -> BoundedValue | None:
-    """Return the rate at which spiking network and ANN need equal energy."""
     if silent is None or spiking is None or ann is None or not spiking.value > silent.value:
         return None
     rates = []

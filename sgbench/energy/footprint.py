@@ -84,7 +84,6 @@ def _sum(numbers: Iterator[int | None]) -> int | None:
 
 
 def _mean(counts: list[Count], squares: Count | None, samples: int) -> Mean:
-    """Compute the mean of a sample's total and the half width 1.96 s / sqrt(n) of its interval."""
     for count in counts:
         if count.total is None:
             raise InputError(f"not counted: {count.reason}")

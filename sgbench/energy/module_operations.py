@@ -70,7 +70,6 @@ class Tally:
         self.counts["weight_reads"] += effective
 
     def biased(self, additions: int) -> None:
-        """Add so many additions of a bias, each of which reads a weight."""
         self.counts["bias_additions"] += additions
         self.counts["weight_reads"] += additions
 
@@ -223,8 +222,6 @@ def _window_elements(layer: Any, x: Tensor, output: Tensor) -> int:
 
 
 def _elements_along(layer: Any, axis: int, dims: int, size: int, windows: int) -> int:
-    """Count the values in all windows of a pooling along one of `dims` axes, of `size` values, without padding."""
-
     def along(name: str) -> int:
         value = getattr(layer, name, 1)
         return value if isinstance(value, int) else value[axis if len(value) == dims else 0]

@@ -133,7 +133,6 @@ class ModuleCounter:
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
     def _leave_out(self, name: str, what: str, message: str) -> None:
-        """Note what is not counted, or raise the message as an InputError."""
         if not self.leave_out:
             raise InputError(message)
         self.unknown[name] = what
@@ -266,7 +265,6 @@ class _FunctionWatcher(TorchFunctionMode):
     def _function(
         self, name: str, received: Received, arguments: tuple[tuple[Any, ...], dict[str, Any]], output: Tensor
     ) -> None:
-        """Count a call that `count_function` knows, and note the origin of its output."""
         label = self._label(name, received.source)
         neurons = output.numel() // max(1, output.shape[0] if output.dim() else 1)
         tally = self.counter.tally(label, name, neurons)

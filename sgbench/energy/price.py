@@ -252,7 +252,6 @@ def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable
 
 
 def evidence_of(target: EnergyTarget) -> tuple[Evidence, ...]:
-    """Return all values of a target that have a source: prices, memories and static power."""
     static = () if target.static is None else (target.static,)
     return (*target.prices, *target.memories, *static)
 
@@ -278,7 +277,6 @@ def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> 
 
 
 def _target(entry: catalogue.Entry) -> EnergyTarget:
-    """Read the target in a catalogue entry; raise InputError if it is invalid or has another name than its file."""
     try:
         target = EnergyTarget.model_validate(entry.parameters)
     except ValidationError as error:

@@ -133,7 +133,6 @@ def _reason_without_price(estimate: EnergyEstimate) -> str:
 
 
 def _bar(estimate: EnergyEstimate) -> EnergyBar | None:
-    """Return the bar that shows an estimate's terms; None if they cost nothing."""
     from sgbench.plots.energy_terms import DrawnTerm, EnergyBar
 
     priced = estimate.priced_nj

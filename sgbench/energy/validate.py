@@ -50,7 +50,6 @@ class EnergyVerdict:
 
     @property
     def inside(self) -> bool:
-        """Return whether the predicted and the measured interval overlap."""
         return self.predicted_nj.low <= self.measured_nj.high and self.measured_nj.low <= self.predicted_nj.high
 
 

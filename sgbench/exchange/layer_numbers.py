@@ -101,7 +101,6 @@ def require_linear(layer: Layer, reader: str) -> LinearSpec:
 
 
 def is_zero(value: Coefficient) -> bool:
-    """Return whether a coefficient is 0 for all neurons."""
     return bool((torch.as_tensor(value) == 0).all())
 
 

@@ -119,7 +119,6 @@ def _norse(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str
 
 
 def _norse_reset(numbers: LayerNumbers, store: CodeTensors) -> list[str]:
-    """Write the options of Norse's reset: to zero, none, or by an amount, which stands as the reset potential."""
     if numbers.reset == "zero":
         return []
     if numbers.reset == "none":
@@ -185,7 +184,6 @@ def _thresholds_above(numbers: LayerNumbers, dtype: torch.dtype) -> Tensor:
 
 
 def _shared_value(numbers: LayerNumbers, noun: str, values: Tensor) -> float:
-    """Return the value that all neurons share; raise an `InputError` that their `noun` differ."""
     if bool((values != values[0]).any()):
         raise numbers.refused("SpikingJelly", f"its {noun} differ from neuron to neuron")
     return float(values[0])

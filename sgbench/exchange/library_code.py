@@ -116,7 +116,6 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
 
 
 def _docstring(library: Library, about: Sequence[str]) -> str:
-    """Write the docstring of the file, in which no text can end it."""
     lines = [
         *about,
         f"Written by sgbench for {library.name}; the weights lie beside this file.",

@@ -161,7 +161,6 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
 
 
 def _product(layer: Layer) -> Any:
-    """Make the node of a layer's weights and biases, with its normalisation multiplied in."""
     nir = nir_module()
     weights, biases = layer.weights_in_use()
     weight = _array(weights)

@@ -114,7 +114,6 @@ def _loops(weights: str, neurons: str, edges: list[tuple[str, str]]) -> bool:
 
 
 def _only(names: list[str], here: str) -> str:
-    """Return the only successor of the node `here`; raise an `InputError` if it has none or several."""
     if len(names) != 1:
         raise InputError(f"node '{here}': goes on to {len(names)} nodes; layers one after another are needed")
     return names[0]
@@ -173,7 +172,6 @@ def from_nir(graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = 
 
 
 def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
-    """Convert a node of average pooling between the layer `before` and the next one, `layer`."""
     window, stride = (tuple(np.broadcast_to(side, 2).tolist()) for side in (node.kernel_size, node.stride))
     if not isinstance(before, ConvLayer) or window != stride or np.any(node.padding):
         raise InputError("means are taken of images, in windows side by side without padding")

@@ -130,7 +130,6 @@ class WholeLayer:
         return values << bits
 
     def _require_room(self, values: Whole | NDArray[np.float64], bits: int) -> None:
-        """Raise an `InputError` for numbers that overflow if they are shifted to the left by `bits`."""
         if not np.abs(values).max(initial=0) < 2.0 ** (MOST_BITS - bits):
             raise InputError(
                 f"layer '{self.name}': a number is too large for whole numbers of 64 bits; train with smaller "

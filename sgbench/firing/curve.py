@@ -15,7 +15,6 @@ ROUNDING = 1e-9
 
 
 def curve_slope(u: Tensor, surrogate: Surrogate) -> Tensor:
-    """Compute psi(u) / area, the derivative of the surrogate's integral scaled to 0..1, of the shape of u."""
     area: float = surrogate.area  # type: ignore[assignment]
     slope = surrogate.derivative(u)
     return slope if area == 1.0 else slope / area

@@ -14,7 +14,6 @@ def summary_rows(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[st
 
 
 def _target_text(dataset: DataSet, part: Samples) -> str:
-    """Describe the targets of a split: samples of each class, or the outputs of a regression."""
     if dataset.target == "class":
         return f"of each class {_range_text(part.target.bincount(minlength=dataset.n_classes).tolist())}"
     if dataset.target == "class_per_step":
@@ -26,7 +25,6 @@ def _target_text(dataset: DataSet, part: Samples) -> str:
 
 
 def _density_text(part: Samples) -> str:
-    """Describe the samples of a split: spikes and seconds of each, or their steps and mean value (0 to 1)."""
     values = part.values
     if isinstance(values, SpikeTrains):
         lasts = (values.duration_us * MICRO).tolist()

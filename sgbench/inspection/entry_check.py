@@ -70,7 +70,6 @@ def _support_claims(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[st
 
 
 def _gradient_problems(spec: RunSpec) -> Iterator[str]:
-    """Yield a problem for each parameter whose first gradient is not finite, or differs between two builds."""
     gradients = [_gradients(build(spec)) for _ in range(2)]
     for name, gradient in gradients[0].items():
         if not torch.isfinite(gradient).all():
@@ -80,7 +79,6 @@ def _gradient_problems(spec: RunSpec) -> Iterator[str]:
 
 
 def _gradients(parts: Parts) -> dict[str, Tensor]:
-    """Compute the gradients of the first training batch; maps names of parameters to gradients."""
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))
     for _ in parts.rule.gradients(parts.network, batch, parts.objective):

@@ -249,7 +249,6 @@ def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
 
 
 def _draw_potentials(panel: Axes, sample: ShownSample) -> None:
-    """Draw the potentials of a few neurons of each layer over time."""
     for index, (name, potentials) in enumerate(sample.potentials.items()):
         for number, values in enumerate(potentials.T):
             style_of_line: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}

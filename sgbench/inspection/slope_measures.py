@@ -25,7 +25,6 @@ def unit_of_u(surrogate: Surrogate) -> float:
 
 
 def evaluate_at(function: Callable[[Tensor], Tensor], u: float) -> float:
-    """Evaluate a function of tensors at one number, in float64."""
     return function(torch.tensor(u, dtype=torch.float64)).item()
 
 

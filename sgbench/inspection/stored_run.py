@@ -35,7 +35,6 @@ class StoredRun(NamedTuple):
 
     @property
     def is_at_chance(self) -> bool:
-        """Return whether the run has a record, and is no better than guessing."""
         return self.record is not None and self.measure.is_at_chance(self.record.validation)
 
 
@@ -128,6 +127,5 @@ def load_selected(run: StoredRun) -> Network:
 
 
 def prepare_pass(run: StoredRun, part: Part, epoch: int) -> None:
-    """Prepare the network of a run for a pass over a split, with the slopes and the spike noise of an epoch."""
     torch.set_num_threads(run.spec.trainer.threads)
     Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed).begin(run.parts.network, part, epoch)

@@ -131,7 +131,6 @@ def _line_style(position: int) -> dict[str, Any]:
 
 
 def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
-    """Draw slopes as the catalogue has them; `line_styles` maps names to matplotlib's options of their lines."""
     for name, slope in picture.slopes.items():
         axes.plot(slope.u, slope.mean, label=name, **line_styles[name])
     axes.set(title="as in the catalogue", ylabel="slope [1 / threshold unit]", xlim=picture.ends)

@@ -46,7 +46,6 @@ def forward_of(surrogate: Surrogate, u: Tensor) -> SampledCurve:
 
 
 def _sample_curve(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> SampledCurve:
-    """Evaluate a function at u `count` times; mean and quantiles are taken if the values differ."""
     with torch.no_grad():
         draws = torch.stack([function(u) for _ in range(count)])
     if bool((draws == draws[0]).all()):
@@ -129,7 +128,6 @@ def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
 
 
 def _edge(surrogate: Surrogate, height: float, *, inside: float, outside: float) -> float:
-    """Find by bisection where the slope crosses a height, between a point above it and one below it."""
     for _ in range(60):
         middle = (inside + outside) / 2
         point = torch.tensor([middle], dtype=torch.float64)

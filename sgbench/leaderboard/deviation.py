@@ -82,7 +82,6 @@ class ProtocolReference:
 
     @cached_property
     def facts(self) -> DataSetFacts:
-        """Return the facts of the protocol's data set: its classes, sizes and hash."""
         return facts_of(self.entries["dataset"][self.method.choices["dataset"]])
 
 
@@ -155,7 +154,6 @@ def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
-    """Read from a protocol's metadata the SHA-256 of each seed's data; raise an `InputError` for other content."""
     hashes = entry.meta.get("data_sha256") or {}
     is_valid = isinstance(hashes, dict) and all(
         isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text) for seed, text in hashes.items()
@@ -207,13 +205,11 @@ def _setting_texts(method: Method, reference: ProtocolReference, known: KnownMet
 
 
 def method_deviations(method: Method, seed: int, reference: ProtocolReference) -> Iterator[str]:
-    """Yield the deviations of a method and a seed from the protocol that are known before the run."""
     yield from (deviation.text for deviation in setting_deviations(method, reference))
     yield from _seed_deviation(seed, reference)
 
 
 def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
-    """Yield why a board does not rank the results of a seed; nothing if it does."""
     seeds = reference.protocol.seeds
     if reference.protocol.is_tuning_seed(seed):
         yield "its seed is one that settings are chosen with, and reports nothing"
@@ -267,7 +263,6 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
 
 
 def _free_parameter_problems(name: str, parameters: Mapping[str, Value], entry: Entry) -> Iterator[str]:
-    """Yield why the free parameter `name` (group.key) does not fit its entry: unknown, missing, of another type."""
     key = name.partition(".")[2]
     if key not in entry.parameters:
         yield f"{name} is no parameter of {entry.name}"

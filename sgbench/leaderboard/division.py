@@ -29,7 +29,6 @@ def division_of(method: Method, reference: ProtocolReference) -> Division:
 
 
 def _is_closed_in(group: str, method: Method, ours: Method) -> bool:
-    """Return whether a method has the reference's settings in a group, but for what a closed method may change."""
     if group in FREE_GROUPS:
         return True
     if method.choices[group] != ours.choices[group]:
@@ -39,7 +38,6 @@ def _is_closed_in(group: str, method: Method, ours: Method) -> bool:
 
 
 def _is_closed_number(name: str, parameters: dict[str, Value], expected: dict[str, Value]) -> bool:
-    """Return whether the parameter `name` (group.key) is as expected, or is one that a closed method may change."""
     group, _, key = name.partition(".")
     neutral = NEUTRAL.get(name)
     theirs, usual = parameters.get(key, neutral), expected.get(key, neutral)

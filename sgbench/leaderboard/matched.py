@@ -43,7 +43,6 @@ def _multiplies(target: EnergyTarget) -> bool:
 
 
 def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
-    """List the first methods of a board that have matched networks without spikes, with their comparison."""
     pairs = [(row, matched_row(board, row)) for row in board.rows[:MOST_BESIDE]]
     return [(row, comparison) for row, comparison in pairs if comparison is not None]
 

@@ -85,7 +85,6 @@ def _message(end: Any) -> tuple[int, Any] | Exception | None:
 
 
 def _work(end: Any, parts: Sequence[tuple[int, Any]], work: Callable[[Any], Iterable[Any]]) -> None:
-    """Send through a pipe (index of the part, result) for all parts, then None; or the error that `work` raises."""
     gc.disable()  # the process is short-lived, and a collection would copy the memory that it shares
     try:
         for number, part in parts:

@@ -73,7 +73,6 @@ def read_registry(path: Path) -> Registry:
 
 
 def updated_path() -> Path:
-    """Return where a release's registry is installed: at $SGBENCH_REGISTRY, or in the user's data folder."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return Path(os.environ.get("SGBENCH_REGISTRY") or data / "sgbench" / FILE)
 

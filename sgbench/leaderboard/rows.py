@@ -104,7 +104,6 @@ class Board:
 
     @property
     def shown(self) -> tuple[MethodRow, ...]:
-        """Return the rows of the board's tables: ranked methods, then claimed ones, then baselines."""
         return (*self.rows, *self.claimed, *self.baselines)
 
     def parts(self) -> Iterator[tuple[Part, MethodRow]]:

@@ -34,12 +34,10 @@ class Measure:
 
     @property
     def is_loss(self) -> bool:
-        """Return whether the measure is a loss, for which less is better."""
         return self.kind == "loss"
 
     @property
     def title(self) -> str:
-        """Return the title of the measure's column."""
         return "test loss" if self.is_loss else "test accuracy, %"
 
     @property

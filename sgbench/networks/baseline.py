@@ -40,7 +40,6 @@ class Units(nn.Module):
         """Do nothing: these units follow no schedule."""
 
     def centred(self, state: Values) -> Tensor:
-        """Return the values themselves: these units have no threshold."""
         return state.u
 
     def recurrence_spec(self) -> None:
@@ -107,7 +106,6 @@ class Baseline(Network):
 
     @property
     def plain_layers(self) -> list[PlainLayer]:
-        """Return all layers, the readout last."""
         return list(self.layers)  # type: ignore[arg-type]
 
     def chain(self) -> nn.Sequential:

@@ -130,7 +130,6 @@ def _simulate(membrane: Membrane, arriving: loops.TimedArrivals) -> tuple[loops.
 
 @functools.cache
 def _compile_loops() -> None:
-    """Compile the loops by a tiny simulation, or load them; print a note if they are compiled."""
     arriving = loops.TimedArrivals(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), np.empty((0, 0)))
     membrane = Membrane(2.0, 1.0, 1.0)
     with event.install_listener("numba:compile", CompileNote("compiling spike times, once for this machine")):

@@ -37,7 +37,6 @@ class Membrane(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Return tau_syn / (tau_mem - tau_syn), the factor of a current in the potential that it causes."""
         return self.tau_syn / (self.tau_mem - self.tau_syn)
 
 

@@ -56,7 +56,6 @@ class BoardRow:
 
     @property
     def label(self) -> str:
-        """Write the row's label: its name on one line, further settings on up to three."""
         lines = wrapped(self.name, MAX_LABEL), wrapped(self.choices, MAX_LABEL, MOST_LINES)
         return "\n".join(line for line in lines if line)
 
@@ -117,7 +116,6 @@ def board_figure(picture: BoardPicture) -> Figure:
 
 
 def board_size(picture: BoardPicture) -> tuple[float, float]:
-    """Compute width and height of a board's figure in inches."""
     rows = picture.rows[:MAX_ROWS]
     row_inches = max(0.5, 0.06 + LINE_INCHES * lines_of(row.label for row in rows))
     return WIDTH_INCHES, _strip_inches(picture)[1] + 1.5 + row_inches * len(rows)
@@ -130,7 +128,6 @@ def _strip_inches(picture: BoardPicture) -> tuple[float, float]:
 
 
 def _frame(axes: Axes, rows: int) -> None:
-    """Set up a panel for a count of rows: limits, ticks, grid, and a band behind every second row."""
     axes.set_ylim(rows - 0.4, -0.6)
     axes.tick_params(labelsize=FONT_SIZE, colors=INK, length=0, axis="y")
     axes.tick_params(labelsize=FONT_SIZE, colors=INK, axis="x")
@@ -193,7 +190,6 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
 
 
 def _draw_spikes(axes: Axes, rows: Sequence[BoardRow]) -> None:
-    """Draw a dot at the spikes of each row, or the text "none" where they were not counted."""
     known = [(row.spikes, float(index)) for index, row in enumerate(rows) if row.spikes is not None]
     axes.plot(*columns(known), "o", ms=8, color=INK, zorder=4)
     for index, row in enumerate(rows):

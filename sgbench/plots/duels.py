@@ -31,7 +31,6 @@ class ForestColumn:
 
 
 def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
-    """Build a panel for each column, with boards as rows and differences with their intervals."""
     boards = list(dict.fromkeys(row.board for column in columns for row in column.rows))
     return Charts(caption, tuple(_panel(column, boards) for column in columns))
 

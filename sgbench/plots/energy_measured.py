@@ -74,7 +74,6 @@ def measured_size(predictions: int) -> tuple[float, float]:
 
 
 def _draw(axes: Axes, row: int, prediction: Prediction) -> None:
-    """Draw a prediction into a row; one beyond the axis is an arrow at its end."""
     colour = BLUE if prediction.holds else ORANGE
     measured = prediction.measured
     ends = [measured.low / measured.value, measured.high / measured.value]

@@ -40,7 +40,6 @@ class ErrorAxis:
 
     @property
     def scale_note(self) -> str:
-        """Return the name of the scale for axis labels."""
         return "(scale: log)" if self.is_loss else "(scale: log of the error)"
 
     def shown(self, scores: Any) -> Any:

@@ -123,7 +123,6 @@ def _frame(axes: Axes) -> None:
 
 
 def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
-    """Draw the profiles of the first two dozen methods as steps."""
     _frame(axes)
     for number, profile in enumerate(profiles[:MAX_LINES]):
         # Between two scores the share is that of the runs above the lower one.

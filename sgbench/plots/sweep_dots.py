@@ -69,7 +69,6 @@ def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None
 
 
 def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
-    """Write a head with the names of the axes, and the rows' settings in aligned columns."""
     cells = [[axis.short for axis in picture.axes] or ["surrogate"]]
     for row in rows:
         cells.append([row.settings[axis.key] for axis in picture.axes] or [row.surrogate])

@@ -35,7 +35,6 @@ class Recommendation:
 
     @property
     def kind(self) -> str:
-        """Return the kind of network, in words."""
         return self.advice.network
 
     @property

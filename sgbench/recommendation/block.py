@@ -34,7 +34,6 @@ class Setting(NamedTuple):
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """Write the setting as Hydra overrides of a run."""
         shape = (f"surrogate={self.surrogate}", f"{WIDTH}={self.width_fwhm:g}", f"weights={self.weights}")
         bits = (f"{BITS}={self.bits}",) if self.weights == ROUNDED else ()
         return (*shape, *bits, *COST_OVERRIDES, f"{COST}={self.activity_cost:g}")
@@ -103,7 +102,6 @@ def _setting(line: ShardLine) -> Setting:
 
 
 def _run(line: ShardLine) -> MeasuredRun:
-    """Extract the scores and counts of a stored run; a failed run counts as guessing."""
     record = line.record
     guess = even_guess(record.classes) or 0.0
     validation, test = (

@@ -100,7 +100,6 @@ class BudgetAdvice:
 
     @property
     def lines(self) -> list[str]:
-        """Write the advice in sentences."""
         return lines_of(self)
 
     def __str__(self) -> str:

@@ -36,7 +36,6 @@ class LeftOut:
 
     @property
     def keeps_budget(self) -> bool:
-        """Return whether the advised setting needs no more than the budget."""
         return self.advised.energy_nj.value <= self.budget_nj
 
     @property
@@ -46,7 +45,6 @@ class LeftOut:
 
     @property
     def loss_points(self) -> float:
-        """Return the points of test accuracy that the advised setting loses to the task's own choice."""
         return 100 * (self.best.test.mean - self.advised.test.mean)
 
     @property
@@ -109,7 +107,6 @@ def advise_elsewhere(
 
 
 def _on_tasks(tasks: Sequence[PricedTask], setting: Setting, energy: Callable[[PricedSetting], float]) -> CarriedAdvice:
-    """Compute a setting's share of the reference's energy and its loss on each task; see `advise_elsewhere`."""
     shares, losses = [], []
     for task in tasks:
         best = max(priced.validation.mean for priced in task.values())

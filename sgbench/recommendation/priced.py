@@ -142,7 +142,6 @@ def holdable(settings: PricedTask, limit: int | None) -> dict[Setting, PricedSet
 
 
 def real(settings: PricedTask) -> dict[Setting, PricedSetting]:
-    """Select the settings with real weights, which can be rounded after training."""
     return {setting: priced for setting, priced in settings.items() if setting.weights == REAL}
 
 

@@ -22,7 +22,6 @@ from sgbench.training.creation import create
 
 
 def reference_surrogate() -> Surrogate:
-    """Return the surrogate with which networks are measured: `atan` at a width of 0.5 and a peak of 1."""
     return create("surrogate/atan", width_fwhm=0.5)
 
 
@@ -87,7 +86,6 @@ def _pass(parts: Parts, batch: Batch) -> tuple[tuple[float, ...] | None, list[Re
 
 
 def _near_threshold(measured: MeasuredNetwork, layers: Sequence[RecurrentLayer]) -> MeasuredNetwork:
-    """Add the passing steps and q of recurrent layers, if there are any."""
     if not layers:
         return measured
     surrogate = reference_surrogate()
@@ -142,8 +140,6 @@ def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
 
 
 def _count_into(counts: _LayerCounts) -> Hook:
-    """Return a hook that adds a layer's spikes of each time step to its counts."""
-
     def hook(_: nn.Module, __: object, output: Any) -> None:
         spikes = output[0] if isinstance(output, tuple) else output
         counts.calls += 1

@@ -41,7 +41,6 @@ class CellSummary(Strict):
 
     @property
     def key(self) -> CellKey:
-        """Return surrogate, width and learning-rate factor, which identify the cell."""
         return self.surrogate, self.width_fwhm or 0.0, self.lr_factor
 
 
@@ -68,7 +67,6 @@ class TaskSummary(Strict):
 
     @cached_property
     def best(self) -> CellSummary:
-        """Return the cell with the best mean validation score, the reference of all losses."""
         return max(self.cells, key=lambda cell: (np.mean(cell.validation), cell.key))
 
 

@@ -45,7 +45,6 @@ class Calibration(Strict):
 
     @property
     def word(self) -> str:
-        """Return the width as a command-line override, e.g. "width_fwhm=0.2"."""
         return f"width_fwhm={self.width_fwhm:g}"
 
     @property

@@ -181,7 +181,6 @@ class MemoryPrice(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> MemoryPrice:
-        """Raise ValueError for a unit that does not fit, or sizes and costs that do not grow."""
         try:
             _ = self.bits_each
         except ValueError as error:
@@ -205,7 +204,6 @@ class StaticPower(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> StaticPower:
-        """Raise ValueError for bounds out of order, or a scope other than static."""
         if not self.low_mw <= self.value_mw <= self.high_mw:
             raise ValueError("low_mw <= value_mw <= high_mw is needed")
         if self.scope != "static":
@@ -247,7 +245,6 @@ class EnergyTarget(Strict):
 
     @model_validator(mode="after")
     def _priced_once(self) -> EnergyTarget:
-        """Raise ValueError for an operation with two prices."""
         names = [*self.priced, *self.included_elsewhere]
         doubled = {name for name in names if names.count(name) > 1}
         doubled |= {name for name, others in INSTEAD.items() if name in self.priced and {*others} & {*names}}
@@ -257,7 +254,6 @@ class EnergyTarget(Strict):
 
     @model_validator(mode="after")
     def _one_scope(self) -> EnergyTarget:
-        """Raise ValueError for prices that cannot be summed, as their scopes differ or one may include others."""
         scopes = sorted({price.scope for price in (*self.prices, *self.memories)})
         for scope in scopes:
             if scope in ALONE and len(self.priced) > 1:

@@ -166,7 +166,6 @@ def first_problem(error: ValidationError) -> str:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Convert the pairs of a JSON object to a dictionary; raise ValueError for a duplicate key."""
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         times = Counter(key for key, _ in pairs)

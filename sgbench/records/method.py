@@ -76,7 +76,6 @@ def identity(method: Method) -> dict[str, str]:
 
 
 def method_id(method: Method) -> str:
-    """Return the first twelve hexadecimal digits of the SHA-256 of a method's `identity`."""
     text = json.dumps(identity(method), ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -37,7 +37,6 @@ class KnownMethods:
         self._last: tuple[Method, _Known] | None = None  # of the last call, for speed
 
     def id_of(self, method: Method) -> str:
-        """Return a method's id, computed once for all equal methods."""
         return self._entry(method).id
 
     def once(self, method: Method, find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ class ShardLine(Strict):
 
 
 def read_shard(path: Path) -> bytes:
-    """Read the packed bytes of a shard."""
     return read_bytes(path, limit=MAX_SHARD_BYTES)
 
 

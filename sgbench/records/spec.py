@@ -187,11 +187,9 @@ class Protocol(Grown):
 
     @property
     def trial_seeds(self) -> tuple[int, ...]:
-        """Return the seeds with which settings are chosen: the tuning seeds, or all seeds if there are none."""
         return self.seeds if self.tuning_seeds is None else self.tuning_seeds
 
     def is_tuning_seed(self, seed: int) -> bool:
-        """Return whether a seed is one of the tuning seeds, whose results are not reported."""
         return seed in (self.tuning_seeds or ())
 
     @field_validator("parameters", "tuning_seeds", mode="before")
@@ -339,7 +337,6 @@ class RunSpec(Strict):
 
     @property
     def watches_test(self) -> bool:
-        """Return whether the test split is scored after every epoch."""
         return self.trainer.watch_test_score and self.opens_test
 
 
@@ -355,7 +352,6 @@ def outside_band(method: Method, parameters: int | None, protocol: Protocol) -> 
 
 
 def check_band(method: Method, parameters: int) -> None:
-    """Check that a network's number of parameters is within the bounds of its protocol."""
     problem = outside_band(method, parameters, method.protocol)
     if problem is not None:
         raise InputError(f"{problem}; change network.hidden, or try it unranked with protocol.parameters=null")

@@ -14,7 +14,6 @@ SCRIPT = re.compile(r"https?:|www\.|javascript|data:", re.IGNORECASE)
 
 
 def _plain(value: str) -> str:
-    """Return text of letters, digits and simple punctuation without addresses, or raise ValueError."""
     if not PLAIN.fullmatch(value):
         raise ValueError(
             "Latin letters, digits, single spaces and .,:;'()+-/=%_ alone are needed, a letter or digit first"

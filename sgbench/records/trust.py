@@ -52,14 +52,12 @@ class Verification(Grown):
 
     @property
     def claimed(self) -> float:
-        """Return the claimed accuracy, or the claimed loss if losses are compared."""
         score = self.claimed_loss if self.claimed_accuracy is None else self.claimed_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score
 
     @property
     def verified(self) -> float:
-        """Return the verified accuracy, or the verified loss if losses are compared."""
         score = self.verified_loss if self.verified_accuracy is None else self.verified_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score

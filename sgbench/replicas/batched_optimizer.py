@@ -53,7 +53,6 @@ class BatchedOptimizer(ABC):
         return first if all(number == first for number in numbers) else like.new_tensor(numbers)[:, None]
 
     def setting(self, like: Tensor, name: str) -> Tensor | float:
-        """Return a setting of all rows, such as "lr", as `column` does."""
         return self.column(like, [float(settings[name]) for settings in self.numbers])
 
     def add_decay(self, values: Tensor, gradients: Tensor, absent: Tensor | None, decay: Tensor | float) -> None:

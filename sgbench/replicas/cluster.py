@@ -228,7 +228,6 @@ class ClusterPool:
                 self._pass_on(started, WorkerMessage(point, "ended", record=record))
 
     def _pass_on(self, started: _StartedJob, message: WorkerMessage) -> None:
-        """Pass on a message of a job; a point's last one closes the point, and is passed on once."""
         if message.kind in OVER:
             if message.point not in started.open:
                 return

@@ -172,7 +172,6 @@ class GroupWorker:
         return members
 
     def _finish_ended(self, lockstep: Lockstep, shared: SharedBatches) -> Lockstep | None:
-        """Test and record the members whose training has ended; return the lockstep of the others, or None."""
         gone = set()
         for row, member in enumerate(lockstep.members):
             if member.training.ended:

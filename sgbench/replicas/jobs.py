@@ -94,7 +94,6 @@ class GroupJob:
         sys.path += [path for path in self.search_path if path not in sys.path]
 
     def _should_stop(self, writer: ProgressWriter) -> bool:
-        """Return whether a stop is requested, by a signal or the file `STOP`; also write progress that is due."""
         writer.tick()
         now_s = time.monotonic()
         if now_s - self.checked_s >= CHECK_S:

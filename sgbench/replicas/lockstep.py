@@ -148,7 +148,6 @@ class Lockstep:
         ]
 
     def _step(self, rows: Sequence[int]) -> None:
-        """Clip gradients if configured, and make the optimiser step of these rows."""
         for row in rows:
             norms = self.members[row].training.loop.norms
             if norms is not None:

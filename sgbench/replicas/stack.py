@@ -79,11 +79,9 @@ class Stack:
         ]
 
     def norms(self) -> list[float]:
-        """Return the L2 norm of each row's gradient."""
         return self.gradients.norm(dim=1).tolist()
 
     def clip(self, norms: Sequence[float], limits: Sequence[float]) -> None:
-        """Clip each row's gradient, whose norm is given, to its limit, as `torch.nn.utils.clip_grad_norm_` does."""
         factors = [min(1.0, limit / (norm + 1e-6)) for norm, limit in zip(norms, limits, strict=True)]
         if any(factor < 1 for factor in factors):
             self.gradients.mul_(self.gradients.new_tensor(factors)[:, None])
@@ -109,7 +107,6 @@ class Stack:
 
     @staticmethod
     def row_of(snapshot: dict[str, Tensor], row: int) -> dict[str, Tensor]:
-        """Return a copy of one row of a snapshot."""
         return {name: tensor[row].clone() for name, tensor in snapshot.items()}
 
     def load_row(self, row: int, saved: dict[str, Any]) -> None:

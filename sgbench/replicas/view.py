@@ -36,7 +36,6 @@ class BestSoFar(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return the score with its unit."""
         return _score_text(self.rank, is_loss=self.is_loss)
 
 
@@ -151,7 +150,6 @@ class SweepView:
         return max((best for point, best in self.bests.items() if kind in (None, self.kinds[point])), default=None)
 
     def _epoch(self, kind: str) -> str:
-        """Return the epochs that running points of a kind have done, and of how many, as text."""
         under_way = [point for point in self.open if self.kinds[point] == kind]
         if not under_way:
             return "-"

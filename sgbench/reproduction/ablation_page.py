@@ -17,7 +17,6 @@ BEFORE = (HEAD.index("before"), HEAD.index("each seed before"))
 
 
 def folder_beside(page: Path) -> Path:
-    """Return the folder for the pages of single reproductions, next to the page of all: its path without suffix."""
     return page.with_suffix("")
 
 

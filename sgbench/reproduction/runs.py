@@ -170,7 +170,6 @@ def runs_of(
 def of_same_methods(
     grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
 ) -> dict[RunKey, ReproductionRun]:
-    """Select the stored runs, of any seed, whose method is one of the grids' methods."""
     methods = {method_id(spec.method) for spec in _specs(grids)}
     return {key: run for key, run in stored.items() if key[0] in methods}
 

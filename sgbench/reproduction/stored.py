@@ -87,6 +87,5 @@ def read_runs(path: Path) -> dict[RunKey, ReproductionRun]:
 
 
 def write_runs(path: Path, runs: Mapping[RunKey, ReproductionRun]) -> None:
-    """Write runs into a file, one on each line, sorted by method and seed."""
     lines = [runs[key].model_dump_json(exclude_none=True) + "\n" for key in sorted(runs)]
     write_atomic(path, "".join(lines).encode())

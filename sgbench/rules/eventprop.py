@@ -221,7 +221,6 @@ def _add(weight: torch.nn.Parameter, slope: Tensor) -> None:
 
 
 def _check_neurons(layer: DenseLayer) -> None:
-    """Raise an `InputError` for a hidden layer whose neurons are not `synaptic` with a reset and plain spikes."""
     neuron = layer.neuron
     if type(neuron) is not Synaptic:
         raise InputError(

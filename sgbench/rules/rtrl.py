@@ -124,7 +124,6 @@ class Snap1(Rtrl):
         yield progress
 
     def _check_network(self, network: Network) -> None:
-        """Raise an `InputError` for networks that `Rtrl` refuses, and for layers that are not dense."""
         super()._check_network(network)
         for layer in network.layers:
             if not isinstance(layer, DenseLayer):

@@ -80,7 +80,6 @@ def forgiving_plane(scores: ArrayLike, *, tolerance: float, confidence: float = 
 
 
 def _scores(scores: ArrayLike, axes: int) -> Floats:
-    """Convert scores to an array with `axes` axes; raise an `InputError` for another shape."""
     table = number_array(scores, name="scores")
     if table.ndim != axes or 0 in table.shape:
         raise InputError(f"scores: a table of {axes} axes, the last of them seeds, is needed, not shape {table.shape}")

@@ -126,7 +126,6 @@ def _ends(bars: Sequence[tuple[int, int]], n: int) -> list[int]:
 
 
 def _letters_of(bars: Sequence[tuple[int, int]], n: int) -> list[str]:
-    """Give each bar a letter, and return the letters of each of n methods; a method in no bar has none."""
     letters = [""] * n
     for number, (start, end) in enumerate(bars):
         round_number, position = divmod(number, len(LETTERS))

@@ -120,7 +120,6 @@ def _draws(ranges: Mapping[str, SettingRange], count: int, seed: Sequence[int]) 
 
 
 def _value_at(draw: SettingRange, share: float) -> Word:
-    """Return the value at a share from 0 to 1 of the way through a range, on its scale, or through a list."""
     if draw.values is not None:
         return draw.values[int(share * len(draw.values))]
     low, high = draw.low or 0.0, draw.high or 0.0

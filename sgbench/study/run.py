@@ -279,5 +279,4 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
 
 
 def key_of(spec: RunSpec) -> RunKey:
-    """Return protocol, method and seed, which identify a run as `StoreEntry.key` does."""
     return spec.method.protocol.name, method_id(spec.method), spec.seed

@@ -51,7 +51,6 @@ class Contents:
     files: dict[str, Path]  # maps paths inside the submission to paths on this machine
 
     def seeds(self, folder: str) -> list[int]:
-        """List the seeds that have a file in one of the folders."""
         prefix = f"{folder}/"
         return sorted(int(Path(path).stem) for path in self.files if path.startswith(prefix))
 
@@ -96,7 +95,6 @@ def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
 
 
 def _kind_problem(entry: os.DirEntry[str]) -> tuple[str, str] | None:
-    """Return code and message for what is no regular file, or None."""
     if entry.is_symlink():
         return "link", "is a link, and none is followed; put the file itself here"
     mode = entry.stat(follow_symlinks=False).st_mode

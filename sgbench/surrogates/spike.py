@@ -33,7 +33,6 @@ class Spike(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Slopes], output: Tensor) -> None:
-        """Store u for the backward pass and for forward mode, which compute the slope at it."""
         u, ctx.surrogate = inputs
         ctx.save_for_backward(u)
         ctx.save_for_forward(u)

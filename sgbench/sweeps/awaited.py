@@ -43,7 +43,6 @@ def wait_for_others(
 
 
 def _wait_and_run(spec: RunSpec, pause: Callable[[float], None]) -> RunRecord | SgbenchError:
-    """Run a point once no other process runs it; return its record, or the error that stops it."""
     while True:
         try:
             return run_spec(spec)  # returns the stored record if the other process has finished it

@@ -38,7 +38,6 @@ def result_line(record: RunRecord) -> str:
 
 
 def _line(record: RunRecord, names: Mapping[str, str], more: Sequence[str]) -> str:
-    """Write the line of `headline`, with further scores `more` behind that of validation."""
     method_name = names.get(record.method_id, record.method.label)
     name = f"{record.protocol} {method_name} {record.method_id} seed {record.seed}"
     if record.validation is None:
@@ -81,7 +80,6 @@ class Guessing(NamedTuple):
 
 
 def describe_guessing(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> Guessing:
-    """Return the name of a run that is no better than guessing, and the command that diagnoses it."""
     return Guessing(point_label(spec, names), f"sgbench diagnose {folder_of(spec)}")
 
 

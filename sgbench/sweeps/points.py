@@ -126,7 +126,6 @@ def _combinations(overrides: Sequence[str], config_dirs: Sequence[Path]) -> list
 
 
 def _parse_seeds(seeds: Sequence[str]) -> tuple[int, ...]:
-    """Convert seeds to whole numbers, each once; an InputError if one is negative or no whole number."""
     for seed in seeds:
         if not seed.isdecimal():
             raise InputError(f"{SEED}={seed}: whole numbers of at least 0 are needed")

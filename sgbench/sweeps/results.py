@@ -58,7 +58,6 @@ class Results:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Collect the seeds of all rows of the sweep, sorted."""
         return tuple(sorted({seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}))
 
     def count(self, what: str) -> int:
@@ -117,7 +116,6 @@ def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: lis
 
 
 def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
-    """Return whether a process holds the lock on the folder of this run."""
     method = point.spec.method
     runs_dir = root or Path(point.spec.paths.runs_dir)
     folder = run_dir(runs_dir, method.protocol.name, method_id(method), seed)
@@ -127,7 +125,6 @@ def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
 
 
 def _mean_spikes(records: Sequence[RunRecord]) -> float | None:
-    """Average the spikes per inference, summed over layers, over runs; None if a layer's spikes are not counted."""
     means = []
     for counts in (record.counts for record in records if record.counts is not None):
         sent = [layer.spikes_sent.total for layer in counts.layers]

@@ -97,7 +97,6 @@ def show_notes(results: Results) -> list[str]:
 
 
 def _at_chance(results: Results) -> list[Guessing]:
-    """List the runs that are no better than guessing, with the command that diagnoses each."""
     return [
         Guessing(
             f"{_settings(row)} seed {seed}",
@@ -109,7 +108,6 @@ def _at_chance(results: Results) -> list[Guessing]:
 
 
 def _row_cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[str]:
-    """List the cells of a row: the values of `keys`, scores, and the number of seeds in each state."""
     counts = [str(len(seeds)) if seeds else "-" for seeds in (getattr(row, what) for what in states)]
     return [
         *(row.settings[key] for key in keys),

@@ -14,7 +14,6 @@ class ShownTable:
         raise NotImplementedError
 
     def table_notes(self) -> Sequence[str]:
-        """Return the lines below the table."""
         return ()
 
     def to_latex(self) -> str:

@@ -36,7 +36,6 @@ class Cell:
 
     @property
     def is_plain(self) -> bool:
-        """Return whether the cell is text without a link, notes or code formatting."""
         return self.link is None and not self.notes and not self.is_code
 
     @property
@@ -90,12 +89,10 @@ def plain_table(caption: str, rows: Sequence[Sequence[str]], *, text_columns: in
 
 
 def texts(*titles: str, group: str = "") -> tuple[Column, ...]:
-    """Make the heads of columns of text."""
     return tuple(Column(title, group=group) for title in titles)
 
 
 def numbers(*titles: str, group: str = "") -> tuple[Column, ...]:
-    """Make the heads of columns of numbers."""
     return tuple(Column(title, is_number=True, group=group) for title in titles)
 
 

@@ -51,7 +51,6 @@ def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
 
 
 def _outputs(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
-    """Write the lines of targets that are traces."""
     _, steps, count = output.shape
     names = [*(f"target_{k}" for k in range(count)), *(f"output_{k}" for k in range(count))]
     lines = [",".join(["index", "step", *names])]

@@ -183,7 +183,6 @@ class Attempt:
             log.warning("a logger failed after the record was written: %s", one_printable_line(error))
 
     def save_best_weights(self) -> str:
-        """Load the weights of the best epoch into the network, write them to a file, and return its SHA-256."""
         self.parts.network.load_state_dict(self.training.best.weights)
         self.diagnoses.diagnose_selected(self.training.best.epoch or 0)
         return save_weights(self.folder / WEIGHTS, self.parts.network)

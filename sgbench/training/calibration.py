@@ -145,7 +145,6 @@ def with_width(spec: RunSpec, width: float) -> RunSpec:
 
 
 def layer_steps(layers: Sequence[RecurrentLayer], steps: Sequence[float]) -> tuple[LayerSteps, ...]:
-    """Return the passing steps of each layer with its name, rounded to four significant digits."""
     return tuple(
         LayerSteps(name=layer.name, passing_steps=float(f"{own:.4g}")) for layer, own in zip(layers, steps, strict=True)
     )

@@ -28,7 +28,6 @@ class FolderClaim(NamedTuple):
 
     @staticmethod
     def mine() -> FolderClaim:
-        """Return a new claim of this process."""
         job = os.environ.get("SLURM_JOB_ID", "-")
         return FolderClaim(socket.gethostname(), os.getpid(), job, secrets.token_hex(8))
 
@@ -109,7 +108,6 @@ def _is_abandoned(path: Path, claim: FolderClaim | None, mine: FolderClaim) -> b
 
 
 def _is_alive(pid: int) -> bool:
-    """Return whether a process of this machine exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

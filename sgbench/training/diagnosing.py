@@ -32,11 +32,9 @@ class RunDiagnoses:
         self.found: list[Diagnosis] = []
 
     def diagnose_initial(self) -> None:
-        """Diagnose the network's initial weights."""
         self._diagnose("initial", 0)
 
     def diagnose_epoch(self, epoch: int) -> None:
-        """Diagnose the weights after an epoch, if one is due then."""
         if self.every is not None and (epoch + 1) % self.every == 0:
             self._diagnose(f"epoch {epoch}", epoch)
 

@@ -156,7 +156,6 @@ class Training:
         return self.used_lr
 
     def set_learning_rate(self, optimizer: torch.optim.Optimizer) -> None:
-        """Set the learning rate of the next step in all groups of the optimiser."""
         rate = self.learning_rate()
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -179,7 +178,6 @@ class Training:
         self.record_loss(batch, self.loop.train_batch(batch, optimizer, due=due, twice=self.needs_second_gradient))
 
     def record_loss(self, batch: Batch, loss: Tensor) -> None:
-        """Record a batch's mean loss for the epoch's training loss."""
         self.samples += len(batch.target)
         self.losses.append(loss * len(batch.target))
 

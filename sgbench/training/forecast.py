@@ -31,7 +31,6 @@ class Clock:
     cpu_s: float
 
     def times(self, factor: float) -> Clock:
-        """Return both times multiplied by a factor."""
         return Clock(self.wall_s * factor, self.cpu_s * factor)
 
     def plus(self, other: Clock) -> Clock:
@@ -93,7 +92,6 @@ def forecast(spec: RunSpec) -> Forecast:
 
 
 def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
-    """Train in `WARM_EPOCHS` small epochs spread over the run's `epochs`, but no longer than `WARM_S`."""
     began_s = time.process_time()
     for done in range(WARM_EPOCHS):
         training.begin_epoch(done * epochs // WARM_EPOCHS)

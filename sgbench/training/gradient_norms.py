@@ -32,7 +32,6 @@ class GradientNorms:
         self.begin()
 
     def begin(self) -> None:
-        """Begin an epoch: discard the sums of the last one."""
         self.sums: dict[str, Tensor] = {}  # of norms, by layer
         self.steps = 0
         self.last: dict[str, Tensor] = {}  # gradients of the last step by layer, flat
@@ -50,7 +49,6 @@ class GradientNorms:
                 self.last[name] = torch.cat([gradient.detach().reshape(-1) for gradient in present])
 
     def by_layer(self) -> dict[str, float]:
-        """Return the mean norm of each layer, by the key "gradient_norm/LAYER" of loggers."""
         return {f"gradient_norm/{name}": total.item() / self.steps for name, total in self.sums.items()}
 
 
@@ -58,7 +56,6 @@ BINS = 64
 
 
 def loggers_of_histograms(loggers: Sequence[Logger]) -> list[Logger]:
-    """Return the loggers that are configured to show histograms."""
     return [logger for logger in loggers if getattr(logger, "histograms", False)]
 
 

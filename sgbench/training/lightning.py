@@ -130,12 +130,10 @@ class Learner(pl.LightningModule):
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch and its clock."""
         self._started_s = time.perf_counter()
         self.training_of_run.begin_epoch(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Train on one batch by the learning rule, at the schedule's learning rate."""
         self.training_of_run.set_learning_rate(self.optimizer)
         self.training_of_run.train(batch, self.optimizers())  # type: ignore[arg-type]
 
@@ -185,11 +183,9 @@ class LightningData(pl.LightningDataModule):
         self.data.setup()
 
     def train_dataloader(self) -> Iterable[Batch]:
-        """Return the training batches of the present epoch, which Lightning asks for in each."""
         return self._ahead(self.data.epoch(0 if self.trainer is None else self.trainer.current_epoch))
 
     def val_dataloader(self) -> Iterable[Batch]:
-        """Return the batches of the validation split."""
         return self._ahead(self.data.evaluation("validation"))
 
     def test_dataloader(self) -> Iterable[Batch]:

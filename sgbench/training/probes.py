@@ -10,7 +10,6 @@ BATCHES = 4
 
 
 def some_batches(parts: Parts) -> list[Batch]:
-    """Return the first `BATCHES` batches of the validation split, on the run's device."""
     device = parts.device
     batches = itertools.islice(parts.data.evaluation("validation"), BATCHES)
     return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]

@@ -117,7 +117,6 @@ def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:
 
 
 def own_sources(targets: Mapping[str, str]) -> dict[str, str]:
-    """Return hashes of the sources of foreign classes by choice, without those whose source cannot be read."""
     sources = {choice: source_sha256(target) for choice, target in foreign_classes(targets).items()}
     return {choice: sha256 for choice, sha256 in sources.items() if sha256 is not None}
 

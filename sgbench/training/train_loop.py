@@ -86,7 +86,6 @@ class TrainLoop:
         return total
 
     def _gradients_of(self, batch: Batch) -> Iterator[Progress]:
-        """Fill the network's gradients of a batch, averaged over processes, and yield each time the rule does."""
         together = self.together
         if together is None:
             yield from self.rule.gradients(self.network, batch, self.objective)
@@ -211,13 +210,11 @@ class BestEpoch:
 
     @property
     def should_stop(self) -> bool:
-        """Return whether patience has run out."""
         if self.patience is None or self.epoch is None:
             return False
         return self.last_epoch - self.epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best epoch with its weights, and the last epoch, to be stored in a checkpoint."""
         return {"epoch": self.epoch, "value": self.value, "weights": self.weights, "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -105,7 +105,6 @@ def make_task(request: Request) -> Task:
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
-    """Raise an InputError for overrides with several values, of the seed, or of Hydra itself."""
     for override in parse_overrides(overrides):
         line = override.input_line or ""
         if override.is_sweep_override():

@@ -158,7 +158,6 @@ class Search:
             write_atomic(self.path, to_json(journal.model_copy(update={"asked": asked})))
 
     def _read_outcomes(self, journal: Journal) -> list[Outcome]:
-        """Read the results of the journal's settings that belong to this request, study by study."""
         request = self.task.request
         return [
             self._outcome(asked)

@@ -69,7 +69,6 @@ def _value(method: Method, key: str) -> object:
 
 
 def _interval(key: str, allowed: SearchRange, method: Method) -> Interval:
-    """Convert a range of the protocol to an interval in the units of the override."""
     factor = 1.0
     if allowed.unit != "number":
         threshold = _value(method, "neuron.threshold")

@@ -159,7 +159,6 @@ class Accelerated(nn.Module):
         return self.network(*args, **kwargs)
 
     def _refuse(self, lines: list[str]) -> None:
-        """Raise an InputError under `strict`, if a part does not run at once."""
         if self.strict and lines:
             raise InputError(f"accelerate: {lines[0]}")
 

@@ -178,7 +178,6 @@ class _PartReader:
         return array
 
     def _as_numbers(self, objects: NDArray[Any]) -> NDArray[np.float64]:
-        """Convert an array of Python objects to float64; an InputError if one is not a number."""
         try:
             return objects.astype(np.float64)
         except (TypeError, ValueError) as error:
@@ -242,7 +241,6 @@ def to_array(numbers: Any) -> NDArray[Any]:
 
 
 def _is_events(sample: Any) -> bool:
-    """Return whether a sample is tonic's structured array, or a pair of times and channels of one length."""
     if getattr(getattr(sample, "dtype", None), "names", None):
         return True
     if not isinstance(sample, tuple) or len(sample) != PAIR:

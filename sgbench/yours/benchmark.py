@@ -112,7 +112,6 @@ def _require_surrogates_and_widths(surrogates: Sequence[str], widths: Sequence[f
 def _sweep_overrides(
     entry: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float | str] | None, seeds: int
 ) -> list[str]:
-    """Write the Hydra overrides of the sweep, each surrogate and width once."""
     chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]
     return [
         f"experiment={entry.name}",

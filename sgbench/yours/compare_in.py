@@ -95,7 +95,6 @@ def _width(surrogate: Any) -> float | None:
 
 
 def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScores]]) -> str:
-    """Write in one line what all runs share: epochs, batches, learning rate, and what they ran on."""
     ways = Counter(run.ran_on for runs in scores.values() for run in runs.values())
     on_engine = ways.pop(ENGINE, 0)
     parts = [f"{on_engine} runs on the engine"] if on_engine else []

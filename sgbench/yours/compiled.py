@@ -63,7 +63,6 @@ class CompiledNeuron(nn.Module):
         return ": ".join(Engine("auto").describe([GivenCurrent("neuron", self._neuron())]))
 
     def _neuron(self) -> Neuron:
-        """Return the neurons as a neuron of the catalogue."""
         if any(getattr(self.neuron, hooks, None) for hooks in HOOKS):
             raise InputError("compile: the neuron has hooks, which the engine does not call; remove them")
         if isinstance(self.neuron, Neuron):

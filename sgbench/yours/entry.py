@@ -68,7 +68,6 @@ class WrittenEntry:
 
     @property
     def protocol(self) -> str:
-        """Return the name of the entry's protocol, which its records and board have."""
         return f"{self.name}_v1"
 
     @property

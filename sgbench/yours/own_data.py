@@ -25,16 +25,13 @@ class OwnData:
 
     @property
     def classes(self) -> int:
-        """Count the classes of the data."""
         return len(self.labels)
 
     @property
     def guess(self) -> float:
-        """Return the accuracy of guessing: the share of the commonest class in the test part, in 0..1."""
         return commonest_share(self.parts["test"][1])
 
     def count(self, split: Split) -> int:
-        """Count the samples of a part."""
         return len(self.parts[split][0])
 
     def batch(self, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor]:

@@ -115,7 +115,6 @@ class TrainingSetup:
             return RunScores(validation, test, "", validation <= chance_limit, best_epoch, ran_on)
 
     def _fastest(self, module: nn.Module) -> tuple[Forward, str]:
-        """Return how a module runs, and what on: "engine", or why it runs as it is written."""
         if _is_lightning(module):
             return module, OWN_OPTIMISER
         fast = Accelerated(module).train()
@@ -157,7 +156,6 @@ class TrainingSetup:
         return best_epoch
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
-        """Return the optimiser of a LightningModule, or Adam for another module."""
         if not _is_lightning(module):
             return torch.optim.Adam(module.parameters(), lr=self.lr)
         optimizer = module.configure_optimizers()  # type: ignore[operator]

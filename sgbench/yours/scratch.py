@@ -71,7 +71,6 @@ class SpilledArrays:
         ]
 
     def joined(self, dtype: DTypeLike) -> NDArray[Any]:
-        """Join all arrays along their first axis, converted to a dtype."""
         return concatenate_arrays(self.arrays(), dtype)
 
     def __del__(self) -> None:

@@ -116,7 +116,6 @@ class SnnTorchNeuron(Neuron):
         return kind(*(torch.zeros_like(like) for _ in kind._fields))
 
     def state(self, given: tuple[Tensor, ...]) -> Any:
-        """Return the state of snnTorch's tensors, in the order in which its neurons take them."""
         spikes, states = (given[0], given[1:]) if self.kind in RECURRENT else (None, given)
         own = (states[-1] - self.numbers["threshold"] > 0).to(states[-1].dtype)
         return type(self.initial_state(states[-1]))(*states, own if spikes is None else spikes)
@@ -230,7 +229,6 @@ def is_far(module: Any) -> bool:
 
 
 def number(value: Tensor) -> Tensor | float:
-    """Return a single number that does not learn as a float, any other tensor as it is."""
     return float(value) if value.numel() == 1 and not value.requires_grad else value
 
 

@@ -36,7 +36,6 @@ def spiking_modules(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def states_of(module: nn.Module) -> tuple[Tensor, ...]:
-    """Return the tensors of a module's state, in the order of `STATES`."""
     return tuple(getattr(module, name) for name in state_names(module))
 
 

@@ -56,11 +56,9 @@ class StudyEvidence:
     deviations: Sequence[str]  # one sentence each
 
     def stored(self, *blocks: str) -> bool:
-        """Return whether every one of these blocks has runs."""
         return all(self.scores.block(block) for block in blocks)
 
     def not_stored(self, *blocks: str) -> str:
-        """Describe which of these blocks have no runs in the store."""
         lacking = [block for block in blocks if not self.scores.block(block)]
         return f"Not known yet: block {' and '.join(lacking)} is not stored."
 
@@ -73,5 +71,4 @@ class StudyEvidence:
 
     @property
     def block_names(self) -> str:
-        """Name the blocks that have runs, in the study's order."""
         return ", ".join(name for name in self.loaded.study.blocks if self.scores.block(name)) or "none"

@@ -33,7 +33,6 @@ class PlanLine:
 
     @property
     def cells(self) -> list[str]:
-        """Write the line as the cells of a table."""
         chance = "-" if self.chance is None else f"{100 * self.chance:.0f} %"
         return [self.claim, f"{self.runs:,}", f"{self.hours:.1f}", chance, self.what, self.note]
 

@@ -39,7 +39,6 @@ class Registration:
 
     @property
     def commit(self) -> str:
-        """Return the commit that added the registration."""
         return self.registered[0].commit
 
 

@@ -30,7 +30,6 @@ def sources_of(
 
 
 def sources_json(read: Mapping[str, bytes], written: Mapping[str, bytes]) -> bytes:
-    """Write the list of the files that were read and the pages that were written of them, each with its hash."""
     lists = {READ: read, WRITTEN: written}
     tree = {name: {path: _sha256(data) for path, data in files.items()} for name, files in lists.items()}
     return json.dumps(tree, indent=1, sort_keys=True).encode() + b"\n"

@@ -46,7 +46,6 @@ class HypothesisResult:
 
     @property
     def verdict(self) -> VerdictWord:
-        """Return the verdict when the p-value is corrected for all hypotheses."""
         return self._word(self.p_corrected)
 
     def _word(self, p: float | None) -> VerdictWord:

@@ -110,7 +110,6 @@ def preset_table(presets: Iterable[Entry]) -> str:
 
 
 def said(entry: Entry) -> str:
-    """How one asks for an entry."""
     return f"`surrogate={entry.name}`"
 
 

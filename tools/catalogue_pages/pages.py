@@ -58,7 +58,6 @@ def default_folder() -> Path:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write every page and every picture."""
     found = every_subject()
     return put(folder, [*texts(*found), *pictures(*found)])
 

@@ -50,7 +50,6 @@ def has_page(room: Path) -> bool:
 
 
 def page_of(room: Path) -> str:
-    """Return the name of a room's page."""
     return _dotted(room).removeprefix("sgbench.").replace(".", "_")
 
 

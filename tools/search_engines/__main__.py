@@ -35,7 +35,6 @@ REPORT_S = 10.0
 
 
 def case_of(seed: int, number: int) -> Run | Accelerated:
-    """Draw one case."""
     random = Random(f"{seed}:{number}")  # noqa: S311 - no secret
     return random_chain(random) if random.random() < CHAINS else random_run(random)
 

@@ -128,7 +128,6 @@ def _validate(training: Training, batches: Iterable[Batch]) -> Moment:
 
 
 def _tested(training: Training, batches: Iterable[Batch]) -> Moment:
-    """Score the test split with the weights of the best epoch."""
     training.network.load_state_dict(training.best.weights)
     training.begin_scoring("test", selected=True)
     for batch in _first(batches):

@@ -13,14 +13,12 @@ from fastspiking.codegen import build, slopes
 
 
 def in_python(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> build.Loops:
-    """Take the written source as the Python that it is: the same operations, and nothing to compile."""
     module = build.in_memory(text, "written")
     quiet = np.errstate(all="ignore")  # compiled loops say nothing of infinities
     return build.Loops(quiet(module.forward), quiet(module.backward) if arrays[1] else None)
 
 
 def slope_in_python(text: str, dtype: torch.dtype) -> Callable[..., None]:
-    """Take the written source of a slope as Python."""
     slope: Callable[..., None] = np.errstate(all="ignore")(build.in_memory(text, "written").slope)
     return slope
 

@@ -72,7 +72,6 @@ def _parse_header(header: bytes) -> tuple[int, int]:
 
 
 def _events(packet: bytes) -> np.ndarray:
-    """Read the events, of type `EVENT`, from a packet: the only field of its table, which its size precedes."""
     (size,) = struct.unpack_from("<I", packet, 0)
     body = packet[4 : 4 + size]
     fields = _fields(body, _number("<I", body, 0))
@@ -84,7 +83,6 @@ def _events(packet: bytes) -> np.ndarray:
 
 
 def _fields(body: bytes, table: int) -> list[int]:
-    """Return the offset in `body` of each field of the FlatBuffers table at offset `table`; 0 if it is missing."""
     vtable = table - _number("<i", body, table)  # lists the fields' offsets in the table
     if vtable < 0:
         raise ValueError("an offset leads out of the file")

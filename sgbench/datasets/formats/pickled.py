@@ -38,7 +38,6 @@ def numbers_in(data: bytes, name: str) -> Any:
 
 
 def _require_small_memo(data: bytes) -> None:
-    """Raise ValueError for a memo index beyond the pickle's length, as the unpickler allocates memory up to it."""
     for code, argument, _ in pickletools.genops(data):
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > len(data):  # type: ignore[arg-type]
             raise ValueError(f"memo index {argument} in a pickle of {len(data)} bytes")
@@ -48,7 +47,6 @@ class _Unpickler(pickle.Unpickler):
     """Reads a pickle without importing anything that it names."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return this module's replacement for a name in the pickle; raise ValueError for any other name."""
         wanted = f"{module_name.replace('numpy.core', 'numpy._core')} {global_name}"
         if wanted not in CALLS:
             raise ValueError(f"it asks for {module_name}.{global_name}")

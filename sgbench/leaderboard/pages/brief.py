@@ -38,7 +38,6 @@ def brief_table(board: Board) -> Table:
 
 
 def brief_head(board: Board) -> list[str]:
-    """Return the head of the columns of `brief_cells`, as `board show` prints them."""
     return [column.titles["brief"] for column in columns_in(board, "brief")]
 
 

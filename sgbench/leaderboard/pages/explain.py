@@ -178,7 +178,6 @@ def _holm_p(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int
 
 
 def _verdict(comparison: Comparison, adjusted: float | None) -> str:
-    """Return `Explanation.verdict` at 5 %, by the corrected p-value `adjusted` if there is one."""
     if comparison.p is None:
         return "unknown"
     p = comparison.p if adjusted is None else adjusted
@@ -198,7 +197,6 @@ def _difference_text(value: float, measure: Measure) -> str:
 
 
 def _score_sentence(name: str, row: MethodRow, board: Board) -> str:
-    """Write a method's score with its interval, and how many seeds ran, failed or stayed at chance."""
     summary, text = row.score, board.measure.text
     failed = f", {len(row.failed_seeds)} of them failed and counted as guessing" if row.failed_seeds else ""
     failed += f", {len(row.at_chance)} no better than guessing" if row.at_chance else ""

@@ -63,7 +63,6 @@ def _against_matched(name: str, row: MethodRow, energies: Matched, board: Board)
 
 
 def _compared(shown: Sequence[EnergyComparison], other: str, *, quantised: bool) -> Iterator[str]:
-    """Yield a sentence for each outcome, less or more energy than `other`, that names the targets that have it."""
     targets_by_outcome: dict[str, list[str]] = {}
     for comparison in shown:
         if comparison.quantised is quantised and comparison.crossover is not None:
@@ -85,7 +84,6 @@ def _outcome(comparison: EnergyComparison) -> str:
 
 
 def _won(name: str, energies: Matched) -> Iterator[str]:
-    """Yield on how many price lists the method needs less energy at every price; nothing if none prices both."""
     won, lists = energies.cheaper(quantised=False)
     won_quantised, lists_quantised = energies.cheaper(quantised=True)
     where = [f"{won} of {lists} price lists" if lists else ""]

@@ -5,7 +5,6 @@ from sgbench.leaderboard.store.outside import Outsider
 
 
 def seeds_of(row: MethodRow, *, planned: int = 0) -> str:
-    """Write how many seeds of a row ran, of how many planned ones, and how many failed or stayed at chance."""
     return seeds_text(len(row.scores), len(row.failed_seeds), len(row.at_chance), planned)
 
 

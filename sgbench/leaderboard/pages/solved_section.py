@@ -46,7 +46,6 @@ def compare_solved(a: MethodRow, b: MethodRow, board: Board) -> ShareDifference:
 
 
 def corrected_for_pairs(rows: Sequence[MethodRow], board: Board) -> dict[tuple[str, str], float]:
-    """Map the ids of each pair of rows to the p-value of solving equally often, after Holm's correction for all."""
     pairs = list(itertools.combinations(rows, 2))
     p = holm(np.array([compare_solved(a, b, board).p for a, b in pairs]))
     return {(a.method_id, b.method_id): value for (a, b), value in zip(pairs, p.tolist(), strict=True)}

@@ -92,7 +92,6 @@ def search_table(board: Board, studies_by_method: Mapping[str, Studies]) -> tupl
 
 
 def have_one_budget(studies_by_method: Mapping[str, Studies]) -> bool:
-    """Return whether all methods had the same budget: as many studies, each with as many settings."""
     return len({studies.settings for studies in studies_by_method.values()}) == 1
 
 

@@ -37,7 +37,6 @@ class UnpackedRelease:
 
 
 def folder_of(name: str) -> str:
-    """Return the name of the one folder in the archive of a release."""
     return f"sgbench-boards-{name}"
 
 

@@ -177,7 +177,6 @@ def _columns(data: bytes) -> list[tuple[str, list[str]]]:
 
 
 def _field(table: str, column: str, cells: Sequence[str]) -> dict[str, Any]:
-    """Describe a column of a table in Croissant, with the type of its cells."""
     return {
         "@type": "cr:Field",
         "@id": f"{table}/{column}",

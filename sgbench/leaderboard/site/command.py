@@ -82,5 +82,4 @@ def run_line(overrides: Iterable[str], seeds: Iterable[int]) -> str:
 
 
 def experiments(config_dirs: Iterable[Path]) -> tuple[str, ...]:
-    """List the names of the catalogue's experiments."""
     return tuple(catalogue.paths("experiment", config_dirs))

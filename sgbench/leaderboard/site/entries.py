@@ -103,7 +103,6 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoi
 
 
 def _rank_charts(ranks: Mapping[str, list[ChartPoint]]) -> Charts:
-    """Make the chart of an entry's ranks on every board, of which it shows the best five each."""
     caption = (
         "The ranks that its methods may have, from paired tests, as shares of the way down each board; of many "
         f"the best {MOST}."

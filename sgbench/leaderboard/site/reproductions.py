@@ -70,7 +70,6 @@ def read_reproductions(path: Path) -> Reproductions | None:
 
 
 def _revised(rows: list[list[str]], head: list[str]) -> str:
-    """Say of how many agreeing figures something was changed or set once values were known; empty for none."""
     if REVISED not in head:
         return ""
     verdict, revised = head.index(VERDICT), head.index(REVISED)

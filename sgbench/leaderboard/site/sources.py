@@ -55,7 +55,6 @@ class Sources:
 
     @cached_property
     def by_id(self) -> dict[str, Measured]:
-        """Index measured methods by their ids."""
         return {method.method_id: method for methods in self.measured.values() for method in methods}
 
     @cached_property
@@ -69,14 +68,12 @@ class Sources:
 
     @cached_property
     def neurons(self) -> dict[str, Entry]:
-        """Read the catalogue's neurons by name."""
         return catalogue.entries("neuron", self.references.config_dirs)
 
     def group(self, name: str) -> dict[str, Entry]:
         return self.surrogates if name == "surrogate" else self.neurons
 
     def is_control(self, surrogate: str) -> bool:
-        """Return whether a surrogate of the catalogue is a control."""
         entry = self.surrogates.get(surrogate)
         return entry is not None and entry.meta.get("family") == CONTROL
 
@@ -102,12 +99,10 @@ def read_sources(root: Path, *, references: References, commit: str, extras: Sit
 
 
 def method_path(protocol: str, method_id: str) -> str:
-    """Return the path of a method's page."""
     return f"methods/{protocol}/{method_id}.html"
 
 
 def protocol_path(name: str) -> str:
-    """Return the path of a protocol's page."""
     return f"protocols/{name}.html"
 
 

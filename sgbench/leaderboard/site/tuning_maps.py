@@ -21,7 +21,6 @@ def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Drawing]
 
 
 def board_maps(board: Board, sources: Sources) -> list[Drawing]:
-    """Draw validation scores over each number that was tried, with a line for each method of a board."""
     rows = (*board.rows, *board.claimed)
     return _charts({row.label: _tried(row, board, sources) for row in rows}, board, "of every method with a log")
 

@@ -199,7 +199,6 @@ def tolerance_of(
 
 
 def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
-    """Return the pooled standard deviation of a difference of two seeds, and its degrees of freedom plus 1."""
     several = [values for values in seeds if len(values) > 1]
     if not several:
         raise InputError("an audit needs a method with two seeds or more; add their records first")

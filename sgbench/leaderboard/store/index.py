@@ -53,7 +53,6 @@ class ShardReader:
         return self._lines[shard]
 
     def forget(self, shard: str) -> None:
-        """Drop the lines of a shard from memory."""
         self._lines.pop(shard, None)
 
     def line(self, place: LinePlace) -> bytes:

@@ -59,7 +59,6 @@ def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
 
 
 def _changed(path: Path, note: FileNote, records: StoredRecords) -> str | None:
-    """Return why a stored record is not the file that the submission notes; None if it is."""
     try:
         data = _record_bytes(path, records)
         if data is None:

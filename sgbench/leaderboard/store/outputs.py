@@ -42,7 +42,6 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
 
 
 def _count_outputs(header: str, name: str) -> int:
-    """Return the count of outputs that the first line names; raise an `InputError` for other columns."""
     count, rest = divmod(header.count(",") + 1 - len(INDICES), 2)
     if rest or not 1 <= count <= MAX_OUTPUTS:  # checked before names are made for all of them
         raise other_columns(name, header, "index,step,target_0,...,output_0,...")

@@ -71,7 +71,6 @@ def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Me
 
 
 def place_of_external(folder: Path, record: ExternalRecord) -> Path:
-    """Return the path of a record of outside code in the folder of its protocol."""
     return folder / EXTERNAL / record.method_id / f"{record.seed}.json"
 
 

@@ -60,7 +60,6 @@ class ScoreClaim:
 
     @property
     def score(self) -> float:
-        """Return the score of the run's board, accuracy or loss."""
         value = self.loss if self.accuracy is None else self.accuracy
         assert value is not None  # noqa: S101 - the schema of both records has one
         return value

@@ -95,7 +95,6 @@ def _checked_steps(table: Floats, name: str) -> Predictions:
 
 
 def _count_logits(header: str, name: str) -> int:
-    """Return the count of logits that the first line names; raise an `InputError` for other columns."""
     classes = header.count(",") + 1 - len(FIXED)
     wanted = ",".join([*FIXED, *(f"logit_{k}" for k in range(min(max(classes, 0), MAX_CLASSES)))])
     if header != wanted:

@@ -56,7 +56,6 @@ class DeviatesError(InputError):
 
 
 def finding(path: Path, error: InputError) -> Finding:
-    """Convert an error about a file to a finding."""
     reason = " ".join(str(error).split())
     return Finding(str(path), reason.removeprefix(f"{path}: "), isinstance(error, DeviatesError))
 

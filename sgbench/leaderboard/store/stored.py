@@ -23,7 +23,6 @@ class AnotherRecordError(InputError):
 
 
 def record_path(folder: Path, row_id: str, seed: int) -> Path:
-    """Return the path that a record has as a file in the folder of its protocol."""
     return folder / RECORDS / row_id / f"{seed}.json"
 
 
@@ -44,7 +43,6 @@ class StoredRecords:
         return frozenset(row for row, _ in self._index)
 
     def rows(self) -> list[str]:
-        """List the ids of rows that have records."""
         files = {path.parent.name for path in (self.folder / RECORDS).glob("*/*.json")}
         return sorted(files | self.indexed_rows)
 
@@ -97,13 +95,11 @@ class StoredRecords:
         return True
 
     def refer(self, places: Mapping[RowSeed, LinePlace]) -> None:
-        """Add the places of records that are lines of shards to the index."""
         if places:
             self._index.update(places)
             write_index(self.folder, self._index)
 
     def remove(self, row_id: str, seed: int) -> None:
-        """Remove a record from the board: its file, or its line in the index."""
         record_path(self.folder, row_id, seed).unlink(missing_ok=True)
         if self._index.pop((row_id, seed), None) is not None:
             write_index(self.folder, self._index)

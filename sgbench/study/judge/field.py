@@ -29,7 +29,6 @@ class JudgedTask:
 
     @property
     def rate(self) -> float:
-        """Return the learning rate of the reference setting."""
         return float(self.reference["optimizer.lr"] or 0.0)
 
     @property
@@ -69,7 +68,6 @@ def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> t
 
 
 def titles(summary: StudySummary) -> dict[str, str]:
-    """Map the names of tasks on which a candidate can run to their titles: those with shapes at their own best."""
     return {name: task.title for name, task in summary.tasks.items() if task.own_best}
 
 
@@ -96,7 +94,6 @@ def named_tasks(text: str, titles: Mapping[str, str]) -> list[str]:
 
 
 def regime_of(task: TaskSummary) -> str:
-    """Return the kind of a task's network: recurrent, of several layers, or of one."""
     if task.shape.recurrent:
         return RECURRENT
     return DEEP if task.shape.layers > 1 else SHALLOW

@@ -44,7 +44,6 @@ def target_table(data: SpikingData, reference: ProtocolReference) -> PredictionT
 
 
 def score_again(given: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
-    """Compute the accuracy, or loss, of the predictions in `given` against the targets in `truth`."""
     if isinstance(given, Outputs):
         return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)
     return float((given.prediction == truth.target).mean())

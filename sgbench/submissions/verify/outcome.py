@@ -70,5 +70,4 @@ def mean(values: Sequence[float]) -> float:
 
 
 def score_of(scores: Scores) -> float:
-    """Return the accuracy, or the loss of a task without classes."""
     return scores.loss if scores.accuracy is None else scores.accuracy

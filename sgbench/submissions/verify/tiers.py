@@ -166,7 +166,6 @@ class Verifier:
         return guess if math.isfinite(guess) else sys.float_info.max
 
     def _inference(self, seed: int) -> tuple[Training, Scores]:
-        """Run a seed's weights on both splits; return the training, with test scores, and the validation scores."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)

@@ -38,7 +38,6 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
 
 
 def is_zero(tensor: Tensor | None) -> bool:
-    """Return whether a gradient is there and zero."""
     return tensor is not None and not bool(tensor.any())
 
 

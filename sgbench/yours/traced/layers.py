@@ -138,7 +138,6 @@ class NeuronLayer:
         return WithWeights(self.name, self.neuron, weight, bias, wired, self.features.numel())
 
     def state(self, given: tuple[Tensor, ...]) -> Any:
-        """Return the state before the first step."""
         return self.neuron.state(given)
 
     def results(

@@ -36,7 +36,6 @@ class EngineRun:
 
     @property
     def reads(self) -> set[Ref]:
-        """Return all tensors that a run reads."""
         given = {ref for node in self.nodes for ref in (*refs_in(node.args), *refs_in(node.kwargs))}
         return given | {ref for part in self.parts for ref in part.states or () if ref is not None}
 
@@ -153,7 +152,6 @@ class Plan:
         return used | ancestors(self.trace, self.trace.shaped)
 
     def number(self, unit: Unit) -> int:
-        """Return the number of a unit."""
         return self.numbers.setdefault(id(unit), len(self.numbers))
 
     def mode(self, grad: bool) -> Any:

@@ -264,7 +264,6 @@ class Reads:
                 self._methods(name)
 
     def _methods(self, name: str) -> None:
-        """Follow methods of this name of the network's own classes."""
         if name in self.names or name in PLUMBING:
             return
         self.names.add(name)

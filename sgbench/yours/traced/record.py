@@ -121,7 +121,6 @@ class CallRecorder(TorchFunctionMode):
             self.reads.also(self.trace.leaves[known], leaf)
 
     def _known(self, tensor: Tensor) -> Ref:
-        """Return a new stand-in for a tensor, and remember the tensor."""
         if tensor.is_inference():
             raise Unproven("it computes under torch.inference_mode")
         ref = self.refs[id(tensor)] = self.trace.new(Meta.of(tensor))
@@ -230,7 +229,6 @@ class CallRecorder(TorchFunctionMode):
         return self._add("random" if has_drawn else "op", func, args, kwargs, out)
 
     def _detach(self, target: Tensor) -> None:
-        """Record that a tensor drops its history."""
         ref = self.ref(target)
         if ref in self.trace.leaves:
             if self.trace.metas[ref.number].learns:
@@ -355,7 +353,6 @@ class CallRecorder(TorchFunctionMode):
         return out
 
     def _applied(self, kind: Any, args: Any, kwargs: Any, out: Any, *, changed: bool) -> None:
-        """Record a call of a `torch.autograd.Function` that has ended."""
         if changed:
             raise Unproven(f"{kind.__name__} changes its input in place")
         if any(id(tensor) in self.refs for tensor in tensors_in(out)):

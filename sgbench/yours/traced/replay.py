@@ -241,7 +241,6 @@ class ReplayedPart:
         return why_not(module), plain, can_integrate(module), is_far(module)
 
     def of(self, plan: Any) -> Any:
-        """Return the module as it is now."""
         return module_at(plan.network, self.name)
 
 

@@ -11,7 +11,6 @@ from sgbench.yours.traced.trace import Unproven
 
 
 def refuse(why: str) -> None:
-    """Raise `Unproven` with this reason."""
     raise Unproven(why)
 
 

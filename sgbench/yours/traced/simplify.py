@@ -36,7 +36,6 @@ def draw_mask(func: Callable[..., Tensor], meta: Meta, *args: Any, **kwargs: Any
 
 
 def draw_like(func: Callable[..., Tensor], meta: Meta, *args: Any, **kwargs: Any) -> Tensor:
-    """Draw random numbers of the shape and type of a tensor."""
     return func(torch.empty(meta.shape, dtype=meta.dtype, device=meta.device), *args, **kwargs)
 
 

@@ -102,7 +102,6 @@ class Single:
         self.gathers = {id(node): gather_of(node, plan) for node in nodes}
 
     def run(self, values: ReplayValues) -> None:
-        """Run all operations."""
         for node in self.nodes:
             with values.plan.mode(node.grad):
                 self._run(node, values)

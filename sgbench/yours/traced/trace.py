@@ -42,7 +42,6 @@ class Meta(NamedTuple):
 
     @staticmethod
     def of(tensor: Tensor) -> Meta:
-        """Describe a tensor."""
         return Meta(tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad)
 
 
@@ -182,7 +181,6 @@ def with_refs(value: Any, ref_of: Callable[[Tensor], Ref]) -> Any:
 
 
 def module_at(network: nn.Module, path: str) -> nn.Module:
-    """Return a network's module by its name, without the checks of `get_submodule`."""
     for name in path.split(".") if path else ():
         network = network._modules[name]  # type: ignore[assignment]
     return network

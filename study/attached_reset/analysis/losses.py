@@ -84,7 +84,6 @@ class NetworkRuns:
 
     @property
     def name(self) -> str:
-        """Return the task's name in the study's file."""
         return f"{self.task}_{self.start}"
 
 

@@ -187,7 +187,6 @@ def _summary(networks: Sequence[NetworkRuns], tried: Sequence[SurrogateSetting])
 
 
 def named(settings: Sequence[SurrogateSetting]) -> str:
-    """Name settings in a sentence."""
     return " or ".join(map(str, settings))
 
 

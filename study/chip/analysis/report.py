@@ -128,7 +128,6 @@ def _failed(measured: Sequence[MeasuredTask]) -> dict[str, PricedTask]:
 
 
 def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
-    """Tabulate advice on left-out tasks by one price list, with how far its joules can be trusted."""
     limit = most_bits(chosen_targets([name])[name])
     checks = leave_one_out(_priced(measured, name), limit, _failed(measured))
     if not checks:

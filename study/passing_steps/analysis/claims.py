@@ -67,7 +67,6 @@ class ClaimLook:
 
     @property
     def mean(self) -> float:
-        """Average over tasks."""
         return sum(self.by_task.values()) / len(self.by_task)
 
 

@@ -44,7 +44,6 @@ class TaskCount:
 
     @property
     def line(self) -> str:
-        """Write the numbers on one line."""
         spreads = ", ".join(f"{reset} {float(spread):.1f}" for reset, spread in self.spreads.items())
         says = "counts" if self.counts else "does not count"
         return f"{self.task}: best {float(self.best):.1f}, chance {float(self.chance):.1f}; {spreads}: {says}"
@@ -79,7 +78,6 @@ def read_counts(entries: Iterable[StoreEntry]) -> list[TaskCount]:
 
 
 def chosen(counts: Sequence[TaskCount], order: Sequence[str]) -> list[str]:
-    """Take the first tasks that count, in the order of the study's file."""
     by_task = {count.task: count for count in counts}
     return [task for task in order if task in by_task and by_task[task].counts][:WANTED]
 

@@ -59,7 +59,6 @@ class GridRuns:
         return self.test[PLACES.index(place)]
 
     def best(self, seeds: Sequence[int]) -> int:
-        """Return the cell with the best mean validation over some seeds, by their places."""
         return int(np.argmax(self.validation[:, list(seeds)].mean(axis=1).round(9)))
 
 

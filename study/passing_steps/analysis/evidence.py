@@ -99,7 +99,6 @@ def points_of_run(record: RunRecord) -> RunPoints:
 
 
 def first_entries(root: Path) -> list[StoreEntry]:
-    """Read the runs of the first study's store that the question is about."""
     return list(Store(root / "study" / FIRST, FIRST).entries(BLOCKS))
 
 
@@ -162,7 +161,6 @@ def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> Step
 
 
 def reference_words(study: Study, folder: Path, task: str) -> list[str]:
-    """Write the settings that a recurrent task of the first study starts from, without a width."""
     block = "A2" if task in study.blocks["A2"].tasks else "H" if task == "T8" else "K"
     reference = task_reference(study, block, task, read_settled(folder))
     return sorted(f"{key}={value}" for key, value in reference.items() if key != "width_fwhm")

@@ -30,7 +30,6 @@ WAYS = {
 
 
 def first_scores(root: Path, stored: Sequence[StoreEntry]) -> StudyScores:
-    """Return the scores of the first study's map and of its remedies."""
     settled = read_settled(root / "study" / FIRST)
     return read_scores(load_study(FIRST).study, settled, [one for one in stored if one.block in ("A2", "B2")])
 

@@ -52,7 +52,6 @@ def named(seeds: Seeds) -> str:
 
 
 def loss_of(task: TaskRuns, one: Cell, seeds: Seeds) -> float:
-    """Average the points that a cell loses to the better of both shapes' best cells."""
     best = task.best([task.reference(shape) for shape in SHAPES])
     return float(task.difference(best, one, seeds).mean())
 

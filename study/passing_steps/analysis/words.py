@@ -104,7 +104,6 @@ def verdict_sentences(decision: ClaimDecision) -> str:
 
 
 def _effect(decision: ClaimDecision) -> str:
-    """Write the mean with the interval between its one-sided limits, and how many tasks and seeds it is of."""
     last = decision.looks[-1]
     return (
         f"on {len(last.by_task)} tasks with {len(last.seeds)} seeds, "
@@ -129,7 +128,6 @@ def worst_task(decision: ClaimDecision, last: ClaimLook) -> tuple[str, float]:
 
 
 def first_look_runs(scores: StudyScores) -> tuple[int, int]:
-    """Count the stored and the planned runs that the first look needs."""
     states = states_of(scores, [name for name in FIRST_LOOK if name in scores.study.blocks])
     return sum(state.stored for state in states), sum(state.runs for state in states)
 
@@ -255,7 +253,6 @@ def _answer(
 
 
 def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
-    """Say what the defaults of a library lost on the same tasks, on which seeds, a sentence each."""
     return [
         f"On the {len(of.losses)} new tasks, {SHIPPED.get(name, name)} lost "
         f"{points(fmean(of.losses.values()))} points to the best setting ({of.seeds})."
@@ -291,7 +288,6 @@ def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
 
 
 def over_tasks(losses: Sequence[float]) -> str:
-    """Write a mean of points over tasks with its interval of 95 %."""
     low, high = limits(losses, TASK_LEVEL)
     return f"{points(fmean(losses))} points ({points(low)} to {points(high)})"
 

@@ -39,7 +39,6 @@ class WidthLoss:
 
     @property
     def mean(self) -> float:
-        """Return the mean over seeds."""
         return float(np.mean(self.points))
 
     def limits(self, level: float) -> tuple[float, float]:
@@ -78,7 +77,6 @@ def accuracies(entries: Iterable[StoreEntry]) -> dict[str, Accuracies]:
 
 
 def whole_seeds(runs: Accuracies, widths: int) -> list[int]:
-    """List the seeds of which a task has every width under every way."""
     if set(runs) != set(WAYS) or any(len(by_width) < widths for by_width in runs.values()):
         return []
     return sorted(set.intersection(*(set(seeds) for by_width in runs.values() for seeds in by_width.values())))

@@ -12,7 +12,6 @@ PAGES = (regime_map, tuning, forgiving, safety, depth, budget)
 
 
 def pages_of(evidence: StudyEvidence) -> tuple[StudyPage, ...]:
-    """Write the pages on blocks that any study of surrogates has, the front page first."""
     pages = [module.page(evidence) for module in PAGES]
     return (front_page(evidence, pages), *pages)
 

@@ -70,7 +70,6 @@ def in_order(losses: Mapping[str, Floats]) -> list[int]:
 
 
 def left_out_loss(losses: Mapping[str, Floats], task: str) -> tuple[int, float]:
-    """Return the setting that is chosen without a task, and what it loses on it."""
     place = in_order({name: of for name, of in losses.items() if name != task})[0]
     return place, float(losses[task][place])
 

@@ -68,7 +68,6 @@ def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> 
 
 
 def _remedied(evidence: StudyEvidence) -> list[Score]:
-    """Collect the runs with a remedy, and those of the regime map that they are compared with."""
     runs = list(evidence.scores.block("B2"))
     for task in evidence.loaded.study.blocks["B2"].tasks:
         for shape in ("atan", "triangle"):

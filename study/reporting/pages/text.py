@@ -45,7 +45,6 @@ class StudyPicture:
 
     @property
     def markdown(self) -> str:
-        """Write the line of Markdown that shows the picture."""
         return f"![{self.says}]({self.name})"
 
 
@@ -60,7 +59,6 @@ class StudyPage:
     charts: Mapping[str, Charts] = field(default_factory=dict)  # that the web site shows, by name
 
     def text(self, banner: str = "") -> str:
-        """Write the text of the page's file."""
         parts = [f"# {self.title}", banner, *self.parts]
         return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -38,7 +38,6 @@ GAP_POINTS = 5.0
 
 
 def map_table(scores: StudyScores, task: str, cells: Sequence[Cell], *, all_seeds: bool = False) -> RunTable:
-    """Tabulate cells of the regime map, for its own seeds or for all seeds that serve for maps."""
     study = scores.study
     seeds = study.seeds["map"].values if all_seeds else study.blocks[MAP].seeds.values
     return run_table(scores, task, "map", cells, seeds, start=MAP)

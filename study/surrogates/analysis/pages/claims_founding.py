@@ -9,7 +9,6 @@ GYGAX = "Gygax & Zenke 2025, Neural Computation 37(5):886-925"
 
 
 def run(block: str, page: str) -> str:
-    """Write the command that makes a block's runs, and the page that shows them."""
     return f"`sgbench study run surrogates --block {block}`, [page]({page})"
 
 

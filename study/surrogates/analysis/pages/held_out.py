@@ -77,7 +77,6 @@ def _later(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _known(evidence: SurrogateEvidence) -> dict[str, RunTable]:
-    """Tabulate the tasks of block KR of which all runs are stored, tuning included."""
     tasks = evidence.loaded.study.blocks[BLOCK].tasks if BLOCK in evidence.loaded.study.blocks else ()
     tables = {task: _table(evidence, task) for task in tasks}
     return {
@@ -88,7 +87,6 @@ def _known(evidence: SurrogateEvidence) -> dict[str, RunTable]:
 
 
 def regrets_of_advice(evidence: SurrogateEvidence) -> dict[str, Contrast]:
-    """Compute what the recommendation lost on each later task whose runs are all stored."""
     lost = {task: _regrets(evidence, task, runs).get(RECOMMENDED) for task, runs in _known(evidence).items()}
     return {task: regret for task, regret in lost.items() if regret is not None}
 

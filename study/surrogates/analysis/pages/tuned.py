@@ -88,7 +88,6 @@ def _estimate(one: Compared) -> Estimate:
 
 
 def _message(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> str:
-    """Describe how many shapes are equal to atan when each is tuned."""
     words = [one.verdict.word for one in _compared(evidence, tables)]
     seeds = sorted({look.planned for look in tables.values()})
     said = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"

@@ -51,7 +51,6 @@ def share_verdict(
 
 
 def _smallest_level(apart: ShareDifference, holds: Callable[[float, float], bool]) -> float:
-    """Find the smallest one-sided level at which the difference's interval lies where it should; 1 if none does."""
     low, high = SMALLEST, 0.5 - SMALLEST
     if not holds(*_ends(apart, high)):
         return 1.0
@@ -63,7 +62,6 @@ def _smallest_level(apart: ShareDifference, holds: Callable[[float, float], bool
 
 
 def _ends(apart: ShareDifference, level: float) -> tuple[float, float]:
-    """Compute Newcombe's interval of the difference with the confidence 1 - 2 level."""
     a, b = (wilson(share.count, share.runs, confidence=1 - 2 * level) for share in (apart.a, apart.b))
     difference = a.share - b.share
     return (
