@@ -5,15 +5,17 @@ timed is everything: start of the processes, imports, training, scoring, records
 """
 
 import dataclasses
+import io
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from benchmarks import replica_step, report
-from benchmarks.bookkeeping import per_point_ms
 from benchmarks.gate import GateError
 from benchmarks.measure import Spread, ratios
 from benchmarks.sweep_runs import (
@@ -35,6 +37,34 @@ from benchmarks.whole_run import CONF, TARGET
 from benchmarks.whole_run_data import W1Like
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
+from sgbench.replicas.grouping import groups
+from sgbench.replicas.messages import WorkerMessage
+from sgbench.replicas.view import SweepView
+from sgbench.training.run_folder import finished_record
+
+SURROGATES = "atan,triangle,fast_sigmoid,sigmoid,gaussian"
+EPOCHS = 30  # that each point tells of
+
+
+def per_point_ms(points: int) -> float:
+    """CPU time of a sweep of so many points, without its training, for each of them [ms]."""
+    with tempfile.TemporaryDirectory() as folder:
+        began_s = time.process_time()
+        seeds = ",".join(map(str, range(points // 5)))
+        words = ["experiment=digits", f"surrogate={SURROGATES}", f"seed={seeds}", f"paths.runs_dir={folder}"]
+        specs = plan(words, multirun=True).specs
+        left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
+        work_groups = groups(specs, left, workers=2)
+        view = SweepView(specs, {}, str, Console(file=io.StringIO(), force_terminal=True, width=80))
+        for group in work_groups:
+            for place in group.points:
+                for epoch in range(EPOCHS):
+                    view.hear(WorkerMessage(place, "epoch", epochs=epoch))
+                    view.tick()
+                view.hear(WorkerMessage(place, "refused", line="counted, not run"))
+        view.close()
+        return (time.process_time() - began_s) / points * 1e3
+
 
 STEP_ROUNDS = 9
 STEP_AIM_MS = 0.3

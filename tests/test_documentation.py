@@ -20,9 +20,8 @@ import sgbench
 from sgbench.leaderboard.site.render import DOCS_SECTIONS, SECTIONS, bar
 from tests.messages import raises_naming
 from tools.documentation.api import PACKAGE, api_pages
-from tools.documentation.extension import BELOW, GENERATED, escape_bars
+from tools.documentation.extension import BELOW, DOCS, GENERATED, ROOT, Outside, escape_bars
 from tools.documentation.links import broken, main
-from tools.documentation.outside import DOCS, ROOT, Outside
 
 PUBLISHING = (
     "actions/configure-pages@983d7736d9b0ae728b81ab479565c72886d7745b",

@@ -14,8 +14,8 @@ from sgbench.records.spec import Method, RunSpec
 from sgbench.rules.base import LearningRule
 from sgbench.rules.demand import sizes_of
 from sgbench.training.build import DTYPES, Parts
+from sgbench.training.diagnosing import some_batches
 from sgbench.training.epochs import Epochs
-from sgbench.training.probes import some_batches
 
 
 def learning_of(

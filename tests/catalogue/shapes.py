@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sgbench.composition import catalogue
-from sgbench.inspection.slope_measures import EPS, unit_of_u
+from sgbench.inspection.entry_check import EPS, unit_of_u
 from sgbench.surrogates.base import NORMALISATIONS, Surrogate
 from sgbench.surrogates.bell import BellSurrogate
 from tests.entries import spec_with

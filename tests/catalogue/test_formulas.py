@@ -11,7 +11,7 @@ import torch
 from fastspiking.formula import MOST_NODES, canonical_formula, nodes, parse_formula
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
-from sgbench.inspection.slope_measures import unit_of_u
+from sgbench.inspection.entry_check import unit_of_u
 from sgbench.records.method import method_id
 from sgbench.surrogates.curve import measure, primitive
 from sgbench.surrogates.formula import Formula

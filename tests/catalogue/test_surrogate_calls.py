@@ -15,7 +15,7 @@ from torch import Tensor
 import sgbench
 from fastspiking.signals.streams import generator
 from sgbench.composition import catalogue
-from sgbench.inspection.slope_measures import grid
+from sgbench.inspection.entry_check import grid
 from sgbench.surrogates.activation_derivative import ACTIVATIONS
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.shapes import (

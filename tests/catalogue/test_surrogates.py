@@ -13,7 +13,7 @@ import torch
 
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
-from sgbench.inspection.slope_measures import (
+from sgbench.inspection.entry_check import (
     AREA_TOLERANCE,
     PEAK_TOLERANCE,
     WIDTH_TOLERANCE,

@@ -14,8 +14,7 @@ import pytest
 
 from sgbench.cli.main import main, parser
 from sgbench.composition import catalogue
-from sgbench.inspection.entry_check import surrogate_problems
-from sgbench.inspection.slope_measures import WIDTH_TOLERANCE, measured_fwhm
+from sgbench.inspection.entry_check import WIDTH_TOLERANCE, measured_fwhm, surrogate_problems
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
 from sgbench.training.provenance import source_sha256

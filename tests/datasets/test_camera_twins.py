@@ -13,9 +13,8 @@ import pytest
 
 from sgbench.datasets import idx_images
 from sgbench.datasets.base import SPLITS
-from sgbench.datasets.camera_twins import CameraTwin, LoopTwin, SaccadeTwin
+from sgbench.datasets.camera_twins import CameraTwin, EventCamera, LoopTwin, SaccadeTwin
 from sgbench.datasets.checks import check
-from sgbench.datasets.event_camera import EventCamera
 from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.errors import InputError
 
@@ -93,7 +92,7 @@ def test_thresholds_differ_by_the_stated_mismatch():
 
 def test_a_magnified_picture_is_interpolated_between_pixels():
     """Expected by hand: 3 pixels for one; the middle one of each has its level, the next a third of the way."""
-    from sgbench.datasets.event_camera import _enlarge
+    from sgbench.datasets.camera_twins import _enlarge
 
     levels = np.array([[[0.0, 3.0], [0.0, 3.0]]])
     large = _enlarge(levels, 3, 0.0)

@@ -17,7 +17,7 @@ from fastspiking.choose import Engine
 from fastspiking.codegen.program import record
 from fastspiking.codegen.triton_build import is_interpreted, module_of
 from fastspiking.codegen.triton_source import TritonSource, triton_backward_arrays, triton_forward_arrays
-from fastspiking.triton_run import Tile
+from fastspiking.triton import Tile
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS

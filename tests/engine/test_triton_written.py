@@ -19,8 +19,7 @@ import torch
 from fastspiking.choose import PREFERRED, Engine
 from fastspiking.codegen.program import record
 from fastspiking.codegen.triton_build import module_of
-from fastspiking.codegen.triton_functions import FUNCTIONS
-from fastspiking.codegen.triton_source import HEAD, TritonSource
+from fastspiking.codegen.triton_source import FUNCTIONS, HEAD, TritonSource
 from fastspiking.codegen.values import Untraceable, Value
 from sgbench.errors import InputError
 from tests.engine.cases import SINGLE, WIRINGS, Given, Wired, assert_same, catalogued, error, neuron, spikes

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.rooms import PACKAGE, ROOT, catalogue_folders, contract_floors, folders_and_modules, syntax
-from tools.documentation.outside import PAGES_OF
+from tools.documentation.extension import PAGES_OF
 
 pytestmark = pytest.mark.lint
 
