@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 
 from fastspiking.choose import Choice, Engine
 from fastspiking.signals.streams import generator
+from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.base import DataSet
 from sgbench.datasets.batches import SpikingData
 from sgbench.datasets.redrawn import draw
@@ -238,3 +240,13 @@ def pick_device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)
+
+
+PROBED = 4
+"""Number of validation batches on which a run is diagnosed during training."""
+
+
+def some_batches(parts: Parts) -> list[Batch]:
+    device = parts.device
+    batches = itertools.islice(parts.data.evaluation("validation"), PROBED)
+    return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]

@@ -1,28 +1,16 @@
 """Diagnoses of a run during training: of its initial weights, after some epochs, and of its selected weights."""
 
 import copy
-import itertools
 import logging
 from typing import Any
 
 from fastspiking.signals.streams import generator
-from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.records.spec import RunSpec
-from sgbench.training.build import Parts
+from sgbench.training.build import Parts, some_batches
 from sgbench.training.epochs import Epochs
-
-BATCHES = 4
-"""Number of validation batches of each diagnosis."""
-
-
-def some_batches(parts: Parts) -> list[Batch]:
-    device = parts.device
-    batches = itertools.islice(parts.data.evaluation("validation"), BATCHES)
-    return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]
-
 
 log = logging.getLogger("sgbench")
 

@@ -13,8 +13,7 @@ from sgbench.records.counts import OpCounts
 from sgbench.records.spec import Method, RunSpec
 from sgbench.rules.base import LearningRule
 from sgbench.rules.demand import sizes_of
-from sgbench.training.build import DTYPES, Parts
-from sgbench.training.diagnosing import some_batches
+from sgbench.training.build import DTYPES, Parts, some_batches
 from sgbench.training.epochs import Epochs
 
 
