@@ -1,15 +1,12 @@
 """The choice of targets and of the fixed setting: by hand on made-up cells, and from the stored records."""
 
-from pathlib import Path
-
 import pytest
 
 from sgbench.study.definition import load_study
 from study.passing_steps.analysis.cells import FIXED
 from study.passing_steps.analysis.evidence import SHAPES, TASKS, TaskEvidence, first_entries, read_evidence, read_runs
 from study.passing_steps.analysis.targets import chosen_fixed, chosen_target, fixed_losses, mean_loss, without_each
-
-ROOT = Path(__file__).resolve().parents[4]
+from tests.rooms import ROOT
 
 
 def task(best_at: float) -> TaskEvidence:

@@ -1,6 +1,5 @@
 """Widths chosen by the other seeds, their losses, and the registered tests against SciPy's and sums by hand."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +12,8 @@ from study.recipes.analysis.carried import OTHERS, PLAIN, PLANNED, WAYS, WidthLo
 from study.recipes.analysis.report import WIDTHS, answer
 from study.reporting.report import make_report
 from study.reporting.verdicts import corrected
+from tests.rooms import ROOT
 
-ROOT = Path(__file__).parents[4]
 COSINE = OTHERS[0]
 
 

@@ -11,7 +11,7 @@ from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.hypotheses_recurrent import best_width, h4, h5
-from study.surrogates.analysis.tests.hypothesis_cases import RECURRENT, generator, width
+from tests.study.surrogates.hypothesis_cases import RECURRENT, generator, width
 from tests.study.truth import Outcome, noise, scores
 
 

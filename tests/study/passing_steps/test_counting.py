@@ -1,7 +1,6 @@
 """Which tasks count: the registered rule by hand at its limits, and on the stored tuning runs."""
 
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
@@ -9,8 +8,9 @@ from sgbench.study.definition import load_study
 from sgbench.study.store import Store
 from study.passing_steps.analysis.cells import GRID
 from study.passing_steps.analysis.counting import BLOCK, chosen, counted, read_counts
+from tests.rooms import ROOT
 
-FOLDER = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "study" / "passing_steps"
 
 
 def of_widths(*points, shape_gap=0, detached=50):

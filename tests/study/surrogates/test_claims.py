@@ -24,9 +24,9 @@ from study.surrogates.analysis.hypotheses import all_hypotheses
 from study.surrogates.analysis.pages import claims, learning_rules
 from study.surrogates.analysis.pages.claim_rules import Decided
 from study.surrogates.analysis.pages.claims_outside import BOARD
-from study.surrogates.analysis.tests import made
 from tests.messages import raises_naming
 from tests.rooms import ROOT
+from tests.study.surrogates import made
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
 Bonus = Callable[[StudyPoint, Cell], float]

@@ -13,7 +13,7 @@ from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.reporting.verdicts import HypothesisResult, corrected, one_side
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h7
-from study.surrogates.analysis.tests.hypothesis_cases import ONE_LAYER, RECURRENT, Bonus, generator, width
+from tests.study.surrogates.hypothesis_cases import ONE_LAYER, RECURRENT, Bonus, generator, width
 from tests.study.truth import Outcome, noise, scores
 
 

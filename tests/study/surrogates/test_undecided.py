@@ -1,13 +1,11 @@
 """The page of runs that would decide open hypotheses, against lines written for the test."""
 
 import re
-from pathlib import Path
 
 from study.reporting.plan import PlanLine
 from study.surrogates.analysis.pages.undecided import page
 from study.surrogates.analysis.second_look import DRAWS, REGISTERED
-
-ROOT = Path(__file__).resolve().parents[4]
+from tests.rooms import ROOT
 
 
 def test_the_cheapest_plan_stands_first_and_an_unknown_chance_is_told():

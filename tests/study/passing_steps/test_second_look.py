@@ -1,7 +1,5 @@
 """The second look's block: the cells that both open claims need, on the seeds that the registration names."""
 
-from pathlib import Path
-
 import pytest
 
 from sgbench.study.cells import points
@@ -12,9 +10,10 @@ from sgbench.study.store import Store
 from study.passing_steps.analysis.cells import FIXED, LOOKS, SECOND_LOOK, cell, tasks_of
 from study.passing_steps.analysis.claims import gain_over_fixed, loss_of_calibrated
 from study.passing_steps.analysis.evidence import SHAPES
+from tests.rooms import ROOT
 
 pytestmark = pytest.mark.slow
-FOLDER = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "study" / "passing_steps"
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import math
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
 from study.surrogates.analysis.pages import claims, long_sequences, neurons
-from study.surrogates.analysis.tests.made import evidence
+from tests.study.surrogates.made import evidence
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
 MODELS = tuple(neurons.MODELS)

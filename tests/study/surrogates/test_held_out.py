@@ -9,7 +9,7 @@ from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import held_out
 from study.surrogates.analysis.summary import later_tasks
-from study.surrogates.analysis.tests import made, test_recommend
+from tests.study.surrogates import made, test_recommend
 from tests.study.truth import SETTLED, Outcome, entries, noise, planned, scores, study
 
 ADVICE: Cell = {"surrogate": "atan", "width_fwhm": 0.2}

@@ -19,7 +19,7 @@ from study.surrogates.analysis.initial import InitialCell, InitialStates, read_i
 from study.surrogates.analysis.initial_gradients import measure_gradients, measured_cell
 from study.surrogates.analysis.pages import diagnosis
 from study.surrogates.analysis.plots.start import StartPanel, StartPoint, start_figure
-from study.surrogates.analysis.tests import made
+from tests.study.surrogates import made
 from tests.study.truth import SETTLED, Outcome, noise, scores, study
 
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)

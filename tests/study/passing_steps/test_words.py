@@ -10,8 +10,8 @@ from sgbench.study.scores import StudyScores
 from study.passing_steps.analysis import settings
 from study.passing_steps.analysis.cells import CHOOSING, TaskRuns, cell
 from study.passing_steps.analysis.claims import decide
-from study.passing_steps.analysis.tests.test_claims import CALIBRATED, TASKS, by_reset, scored, study
 from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, SettingLosses, answer_of, defaults_sentence
+from tests.study.passing_steps.test_claims import CALIBRATED, TASKS, by_reset, scored, study
 
 
 def answered(scores):

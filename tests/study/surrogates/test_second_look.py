@@ -12,7 +12,7 @@ from study.surrogates.analysis.comparisons import MAP, Rules
 from study.surrogates.analysis.hypotheses import h1, h3
 from study.surrogates.analysis.hypotheses_recurrent import h4
 from study.surrogates.analysis.second_look import BLOCKS, PURPOSE
-from study.surrogates.analysis.tests.hypothesis_cases import ONE_LAYER, RECURRENT, generator, width
+from tests.study.surrogates.hypothesis_cases import ONE_LAYER, RECURRENT, generator, width
 from tests.study.truth import SETTLED, Outcome, noise, scores, study
 
 RULES = Rules()

@@ -1,15 +1,12 @@
 """The committed page is what the committed records give."""
 
-from pathlib import Path
-
 import pytest
 
 from sgbench.recommendation.block import read_block
 from sgbench.study.definition import load_study
 from sgbench.study.store import Store
 from study.reporting.report import make_report
-
-ROOT = Path(__file__).parents[4]
+from tests.rooms import ROOT
 
 
 @pytest.mark.slow

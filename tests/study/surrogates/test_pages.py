@@ -17,7 +17,7 @@ from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import found_later, references, spikes, tuned
-from study.surrogates.analysis.tests.made import evidence
+from tests.study.surrogates.made import evidence
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
 

@@ -1,14 +1,13 @@
 """Three levels by passing steps: borders and errors counted by hand, and the shipped ones those of the page."""
 
-from pathlib import Path
-
 import pytest
 
 from sgbench.diagnosis.levels import DETACHED, LevelBorders
 from study.passing_steps.analysis.evidence import TaskEvidence
 from study.passing_steps.analysis.levels import cells_of, fixed_borders, judged
+from tests.rooms import ROOT
 
-PAGE = Path(__file__).resolve().parents[4] / "docs" / "passing_steps" / "first_study.md"
+PAGE = ROOT / "docs" / "passing_steps" / "first_study.md"
 BORDERS = LevelBorders(0.5, 2.0, 8.0)
 
 
