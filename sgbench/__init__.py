@@ -25,6 +25,7 @@ HOMES = {
     "judge": "sgbench.study.judge.judged",
     "list": "sgbench.notebook.browse.list_entries",
     "load_records": "sgbench.notebook.records",
+    "metrics": "sgbench.metrics",
     "plot": "sgbench.notebook.table",
     "recommend": "sgbench.recommendation.recommend",
     "run": "sgbench.training.runner",

@@ -1,6 +1,7 @@
 """What type checkers and editors see; `HOMES` in `__init__.py` loads the same names when they are first used."""
 
 from sgbench import callbacks as callbacks
+from sgbench import metrics as metrics
 from sgbench.custom import CustomSurrogate
 from sgbench.diagnosis.modules import diagnose_module
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, SgbenchError, StorageError
@@ -47,6 +48,7 @@ __all__ = [
     "judge",
     "list",
     "load_records",
+    "metrics",
     "plot",
     "recommend",
     "run",

@@ -11,6 +11,14 @@ from sgbench.records.content import LayerActivity, Scores
 SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated
 
 
+def spikes_and_steps(spikes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Count the spikes of each neuron [N] of a batch [T, B, N] in its valid steps [B], and these steps."""
+    sent = spikes != 0
+    if not all_valid(lengths, spikes.shape[0]):
+        sent &= valid_steps(lengths, spikes.shape[0])[..., None]
+    return sent.sum((0, 1)), lengths.sum()
+
+
 class Activity(nn.Module):
     """Collects the firing rates of one layer over batches; steps after a sample's end do not count.
 
@@ -34,11 +42,9 @@ class Activity(nn.Module):
 
     def update(self, spikes: Tensor, lengths: Tensor) -> None:
         """Count the spikes of a batch [T, B, N] with so many valid steps [B]; any non-zero entry is one spike."""
-        sent = spikes != 0
-        if not all_valid(lengths, spikes.shape[0]):
-            sent &= valid_steps(lengths, spikes.shape[0])[..., None]
-        self.spikes += sent.sum((0, 1)).double()
-        self.steps += lengths.sum()
+        sent, steps = spikes_and_steps(spikes, lengths)
+        self.spikes += sent.double()
+        self.steps += steps
 
     def compute(self) -> Tensor:
         """Return the mean number of spikes per step of each neuron [N]."""
