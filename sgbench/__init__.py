@@ -18,6 +18,7 @@ HOMES = {
     "compare_in": "sgbench.yours.compare_in",
     "compile": "sgbench.yours.compiled",
     "create": "sgbench.training.creation",
+    "data": "sgbench.training.data_module",
     "diagnose": "sgbench.inspection.diagnosed",
     "diagnose_module": "sgbench.diagnosis.modules",
     "energy_of": "sgbench.yours.energy_of",

@@ -14,6 +14,7 @@ from sgbench.notebook.table import plot
 from sgbench.recommendation.recommend import recommend
 from sgbench.study.judge.judged import judge
 from sgbench.training.creation import create
+from sgbench.training.data_module import data
 from sgbench.training.runner import run
 from sgbench.version import __version__
 from sgbench.yours.accelerate import accelerate
@@ -41,6 +42,7 @@ __all__ = [
     "compare_in",
     "compile",
     "create",
+    "data",
     "diagnose",
     "diagnose_module",
     "energy_of",

@@ -117,16 +117,33 @@ def _first_line(owner: type, name: str) -> str:
     return f"{name}: {docstring.splitlines()[0].removesuffix('.')}"
 
 
+def data_of(spec: RunSpec, dtype: torch.dtype) -> SpikingData:
+    """Build a run's data set with its encoder and augmentation; `setup()` loads it later."""
+    protocol = spec.method.protocol
+    data_set: DataSet = _part(spec, "dataset")
+    if protocol.draw == "per_seed":
+        data_set = draw(data_set, spec.seed)
+    encoder: Encoder = _part(spec, "encoder", image=data_set.image)
+    return SpikingData(
+        data_set,
+        encoder,
+        augmentation=_part(spec, "augmentation"),
+        first=protocol.first_samples,
+        data_dir=Path(spec.paths.data_dir),
+        batch_size=protocol.batch_size,
+        seed=spec.seed,
+        dtype=dtype,
+    )
+
+
 def build(spec: RunSpec) -> Parts:
     """Build all objects of a run, on its device and in its precision; `parts.data.setup()` loads the data later."""
     protocol = spec.method.protocol
     dtype = DTYPES[protocol.precision]
     device = pick_device(spec.trainer.device)
     engine = Engine(spec.engine, device)
-    data_set: DataSet = _part(spec, "dataset")
-    if protocol.draw == "per_seed":
-        data_set = draw(data_set, spec.seed)
-    encoder: Encoder = _part(spec, "encoder", image=data_set.image)
+    data = data_of(spec, dtype)
+    data_set, encoder = data.data_set, data.encoder
     steepness: Steepness = _part(spec, "steepness")
     rule: LearningRule = _part(spec, "rule", dt_s=protocol.dt_s)
     try:
@@ -140,16 +157,6 @@ def build(spec: RunSpec) -> Parts:
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     check_parts(spec, data_set, network, rule, objective)
     rule.check(network, objective)
-    data = SpikingData(
-        data_set,
-        encoder,
-        augmentation=_part(spec, "augmentation"),
-        first=protocol.first_samples,
-        data_dir=Path(spec.paths.data_dir),
-        batch_size=protocol.batch_size,
-        seed=spec.seed,
-        dtype=dtype,
-    )
     schedule: RateSchedule = _part(spec, "schedule")
     first = Moment(epoch=0, epochs=protocol.epochs, batch=0, batches=1, losses=())
     schedule.factor(first)  # raises an error if the schedule does not fit the protocol
