@@ -18,7 +18,7 @@ from sgbench.metrics.evaluation import spikes_and_steps
 from sgbench.records.counts import OpCounts
 
 
-class Sums(Metric):
+class SummedMetric(Metric):
     """Holds sums over batches, which processes add up."""
 
     full_state_update = False
@@ -37,7 +37,7 @@ class Sums(Metric):
         return self._plot(val, ax)
 
 
-class SpikeRate(Sums):
+class SpikeRate(SummedMetric):
     r"""Computes the mean number of spikes of a neuron in a step, or in a second.
 
     .. math:: r = \frac{1}{N \sum_b T_b} \sum_{b, n} \sum_{t < T_b} [s_{bn}[t] \ne 0]
@@ -77,7 +77,7 @@ class SpikeRate(Sums):
         return (self.spikes / self.points / self.dt_s).float()
 
 
-class TimeToFirstSpike(Sums):
+class TimeToFirstSpike(SummedMetric):
     r"""Computes the mean time after which any neuron of a layer, as a rule the output, fires first.
 
     .. math:: \frac{\Delta t}{B} \sum_b \min \{t : \sum_n |s_{bn}[t]| > 0\}
@@ -120,7 +120,7 @@ class TimeToFirstSpike(Sums):
         return (self.steps / self.samples * self.dt_s).float()
 
 
-class SynapticOperations(Sums):
+class SynapticOperations(SummedMetric):
     """Computes the synaptic operations of an inference: weights that arriving spikes or values make a layer add.
 
     Args:
@@ -162,7 +162,7 @@ class SynapticOperations(Sums):
         return (self.operations / self.samples).float()
 
 
-class EnergyPerInference(Sums):
+class EnergyPerInference(SummedMetric):
     r"""Computes the dynamic energy of an inference on a chip [nJ].
 
     .. math:: E = \frac{1}{\mathrm{samples}} \sum_o n_o e_o
@@ -215,7 +215,7 @@ class EnergyPerInference(Sums):
         return (self.energy_nj / self.samples).float()
 
 
-class Robustness(Sums):
+class Robustness(SummedMetric):
     r"""Computes which share of its accuracy a classifier keeps under a disturbance, over all severities.
 
     .. math:: R = \frac{1}{K a_0} \sum_{k=1}^{K} \frac{a_{k-1} + a_k}{2}
