@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from registry import audit_command
 from registry.accept import accept
 from registry.accept_data import accept_data
-from registry.restore import restore
+from registry.audit import BoardAudit
 from sgbench import __version__
 from sgbench.cli.common import (
     GIT_TIMEOUT_S,
@@ -35,10 +35,12 @@ from sgbench.leaderboard.store.method_provenance import place, place_of
 from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
+from sgbench.records.audit import Repetition
 from sgbench.records.confirmation import MOST_BYTES, DataConfirmation
 from sgbench.records.files import first_problem, parse_model, read_bytes, write_atomic
 from sgbench.records.release import EarlierRelease, ReleaseName
 from sgbench.records.trust import Notice
+from sgbench.submissions.restore import restore
 from sgbench.submissions.verify.judge import DataJudge
 from sgbench.training.git import FAILURES, ask
 
@@ -62,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     _add_accepting(commands)
     _add_accept_data(commands)
     audit_command.register(commands)
+    _add_accept_repeat(commands)
     _add_withdraw(commands)
     _add_release(commands)
     return top
@@ -97,6 +100,25 @@ def _add_accept_data(commands: Any) -> None:
     )
     accepted.add_argument("file", type=Path, metavar="FILE", help="what sgbench data confirm wrote")
     accepted.set_defaults(handler=_accept_data)
+
+
+def _add_accept_repeat(commands: Any) -> None:
+    """Add the command `accept-repeat`."""
+    accepted = commands.add_parser(
+        "accept-repeat", help="take what sgbench audit --one wrote into the board's audit", parents=shared_options()
+    )
+    accepted.add_argument("file", type=Path, metavar="FILE", help="what sgbench audit --one wrote")
+    accepted.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    accepted.set_defaults(handler=_accept_repeat)
+
+
+def _accept_repeat(args: argparse.Namespace) -> int:
+    given = parse_model(read_bytes(args.file, limit=MOST_BYTES), Repetition, str(args.file))
+    (name,) = protocols(args.root, only=given.protocol, layout="leaderboards")
+    audit = BoardAudit(args.root / name, references=references_of(args), runs_dir=args.root)
+    path = audit.take(given)
+    line = f"{path}: repeated elsewhere by {given.session.verifier}; next: sgbench board build --from leaderboards"
+    return answer(args, {"written": str(path)}, f"{line} --root {args.root}")
 
 
 def _add_withdraw(commands: Any) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from registry.draws import is_short, kept, number_of, promised
 from registry.fresh import fresh_score
 from sgbench.cli.common import GIT_TIMEOUT_S
 from sgbench.errors import InputError, suggest
@@ -20,12 +19,14 @@ from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.repeats import LOOSE_LOSS, LOOSE_POINTS, handed_in_of, repeatability_of
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree, read_methods
-from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Repeatability, Retraining
+from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Repeatability, Repetition, Retraining
 from sgbench.records.files import first_problem, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
 from sgbench.records.trust import Verification
 from sgbench.statistics.sampling import drawn
+from sgbench.submissions.draws import is_short, kept, number_of, promised
+from sgbench.submissions.repetition import with_repetition
 from sgbench.submissions.verify.outcome import mean
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.git import FAILURES, ask
@@ -173,7 +174,10 @@ class BoardAudit:
         for name in self.handed_in & self.rows.keys():
             if name.startswith(request.method) and request.draw is None:
                 self.promise(name)
+        before = self.audit
         wanted = self.left(request)
+        if self.audit != before:  # a draw is told whatever becomes of its trainings
+            self.write()
         if not wanted:
             return []
         specs = self.specs(wanted, request.engine)
@@ -203,6 +207,17 @@ class BoardAudit:
         others = [each for each in self.audit.passed_over if each.method_id != method_id]
         self.audit = self.audit.model_copy(update={"passed_over": (*others, note)})
         self.write()
+
+    def take(self, given: Repetition) -> Path:
+        """Take a seed that somebody else repeated on a processor of his into the audit, and return its path."""
+        (one,) = given.session.retrainings
+        row = self.rows.get(one.method_id)
+        if row is None:
+            raise InputError(f"{self.folder}: has no row {one.method_id}; {suggest(one.method_id, list(self.rows))}")
+        head = read_provenances(self.folder).of(one.method_id).submission
+        whose = () if head is None else (head.name, head.contact)
+        self.audit = with_repetition(self.audit, given, claims=row.claims, processors=row.processors, whose=whose)
+        return self.write()
 
     def score_fresh(self, request: AuditRequest) -> list[FreshScore]:
         """Score stored weights on samples that the request's draw makes, write the scores, and return them.

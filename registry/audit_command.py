@@ -8,7 +8,6 @@ from typing import Any
 
 from registry.audit import AuditRequest, BoardAudit
 from registry.detection import detection_curve, perfect_claims
-from registry.draws import draw_problems
 from sgbench.cli.common import LEADERBOARDS, chosen_protocols, print_json, print_lines, references_of, shared_options
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.audits import MIN_SOLVED, tolerance_in_use
@@ -16,6 +15,7 @@ from sgbench.leaderboard.store.tree import protocols
 from sgbench.paths import default_runs_dir
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.sweep import run_sweep
+from sgbench.submissions.draws import draw_problems
 from sgbench.sweeps.outcome import headline
 from sgbench.training.runner import run_spec
 

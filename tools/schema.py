@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from sgbench.records.audit import Audit
+from sgbench.records.audit import Audit, Repetition
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
@@ -20,6 +20,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "verification": Verification,
     "notice": Notice,
     "audit": Audit,
+    "repetition": Repetition,
 }
 VERSION = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

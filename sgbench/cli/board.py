@@ -60,6 +60,9 @@ def register(commands: Any) -> None:
         "check", help="find tables that are not what their records give", parents=shared_options()
     )
     check.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    check.add_argument(
+        "--again", action="store_true", help="score stored predictions and run stored weights again (minutes)"
+    )
     check.add_argument("--site", type=Path, metavar="DIR", help="check a built site in place of the tables")
     check.set_defaults(handler=_check)
     site = actions.add_parser(
@@ -171,9 +174,12 @@ def _check(args: argparse.Namespace) -> int:
     if args.site is not None:
         return _check_site(args)
     from sgbench.leaderboard.board import check
+    from sgbench.submissions.repeated import not_repeated, other_draws
     from sgbench.tables import counted
 
-    checked, findings = check(args.root, references=references_of(args))
+    references = references_of(args)
+    checked, findings = check(args.root, references=references)
+    findings = (*findings, *other_draws(args.root), *(not_repeated(args.root, references) if args.again else ()))
     tree = {"checked": checked, "findings": [asdict(item) for item in findings]}
     boards = f"{counted(len(checked), 'board')} checked ({', '.join(checked) or 'none'})"
     line = f"{boards}, {counted(len(findings), 'problem')}"
@@ -273,6 +279,7 @@ def board_lines(board: Board, columns: Sequence[BoardColumn], width: int | None)
 
 def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
     """Write what the table comes to, what its columns mean, and how to see more, in a line each."""
+    from sgbench.leaderboard.pages.checked import cannot_rank
     from sgbench.leaderboard.pages.columns import ENERGY
     from sgbench.leaderboard.pages.empty import without_rows
 
@@ -282,6 +289,7 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
     energy = [column.titles["brief"].partition(",")[0] for column in columns if column.group == ENERGY]
     return [
         f"{first} of {len(board.rows)} may be first: none is significantly better (95 % intervals)",
+        *filter(None, [cannot_rank(board)]),
         *(["without a rank: claimed, or without spikes"] if len(board.shown) > len(board.rows) else []),
         f"{f'energy: dynamic, an inference on {energy[0]}; ' if energy else ''}more: --wide, --energy",
     ]
@@ -289,6 +297,7 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
 
 def _footnotes(board: Board) -> list[str]:
     """List the lines below a board's table: what its columns mean, and which rows have no rank or no energy."""
+    from sgbench.leaderboard.pages.checked import cannot_rank
     from sgbench.leaderboard.pages.empty import without_rows
     from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
     from sgbench.statistics.rank_places import ABOUT_LETTERS
@@ -299,6 +308,7 @@ def _footnotes(board: Board) -> list[str]:
             f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
             f"rank: the ranks that it may have; alike: {ABOUT_LETTERS}; energy: dynamic, per inference"
         )
+    lines += filter(None, [cannot_rank(board)])
     if lines and has_solved(board):
         lines.append(solved_statement(board))
     if board.claimed:

@@ -168,6 +168,7 @@ def _completion(arguments: list[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Build the parser of all subcommands but `run`, `sweep`, `tune` and `diagnose`."""
     from sgbench.cli import (
+        audit,
         board,
         browse,
         calibrate,
@@ -208,6 +209,7 @@ def parser() -> argparse.ArgumentParser:
     board.register(commands)
     submit.register(commands)
     verify.register(commands)
+    audit.register(commands)
     sync.register(commands)
     energy.register(commands)
     export.register(commands)

@@ -6,6 +6,7 @@ import importlib
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,8 +22,9 @@ from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.processes import workers_for
 from sgbench.leaderboard.registry import BoardContent
 from sgbench.leaderboard.rows import Board, Listing, Measured, board_of
+from sgbench.leaderboard.store.forged import forged_verifications
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
-from sgbench.leaderboard.store.method_provenance import read_provenances
+from sgbench.leaderboard.store.method_provenance import Provenances, read_provenances
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.reading import Finding, finding
@@ -198,6 +200,7 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
         provenances = read_provenances(folder)
         findings += lost_files(folder, provenances)
         findings += hidden_files(folder)
+        findings += _forged(name, provenances, boards, tree)
         if name not in names:
             findings += provenances.findings
             findings += [
@@ -206,6 +209,23 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
                 if (folder / file).exists()
             ]
     return names, tuple(findings)
+
+
+def _forged(name: str, provenances: Provenances, boards: Boards, tree: RecordTree) -> Iterable[Finding]:
+    """Yield a finding for each verification that is not of what lies beside it; none of an unknown protocol."""
+    scores = {
+        method.method_id: {seed: score for seed, score in method.scores.items() if seed not in method.failed_seeds}
+        for method in boards.measured.get(name, ())
+    }
+    for board in boards.boards:
+        if board.protocol.name == name:
+            scores |= {
+                each.method_id: {seed: each.scores[seed] for seed in each.scores.keys() - {*each.failed_seeds}}
+                for each in board.outsiders
+            }
+    with suppress(InputError):  # told where its board is made
+        return list(forged_verifications(tree.root / name, provenances, scores, tree.references.of(name)))
+    return ()
 
 
 def _stale_files(board: Board, tree: RecordTree) -> Iterable[Finding]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from sgbench.records.base import (
     Amount,
@@ -100,7 +100,7 @@ class PassedOver(Strict):
 class Audit(Grown):
     """Reports everything that was trained again of one board."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"repeatability", "draws", "own"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"repeatability", "draws", "own", "elsewhere"})
 
     schema_version: Version
     protocol: ProtocolName
@@ -113,3 +113,20 @@ class Audit(Grown):
     draws: tuple[Draw, ...] | None = Field(default=None, max_length=MAX_ROWS)  # none is ever taken out
     own: tuple[MethodId, ...] | None = Field(default=None, max_length=MAX_ROWS)
     """Hand-ins that the maintainers made themselves, which rank as their other rows do."""
+    elsewhere: tuple[AuditSession, ...] | None = Field(default=None, max_length=MAX_ROWS)
+    """Single seeds that others repeated on processors of theirs; they are told of, and give or take no rank."""
+
+
+class Repetition(Strict):
+    """Holds one drawn seed that anybody trained again, as it is handed in."""
+
+    schema_version: Version
+    protocol: ProtocolName
+    session: AuditSession
+
+    @model_validator(mode="after")
+    def _one(self) -> Repetition:
+        """Raise ValueError unless one seed was trained again."""
+        if len(self.session.retrainings) != 1:
+            raise ValueError("one seed that was trained again is needed")
+        return self

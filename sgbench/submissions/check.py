@@ -42,14 +42,15 @@ def unknown_commits(commits: Iterable[str], folder: Path) -> Iterator[str]:
 
     Nothing is yielded unless the folder is in a checkout of sgbench with its whole history.
     """
-    if not folder.is_dir() or not _has_history(folder):
+    if not folder.is_dir() or not has_history(folder):
         return
     for commit in dict.fromkeys(commits):
         if not _succeeds(folder, "merge-base", "--is-ancestor", commit, "HEAD"):
             yield commit
 
 
-def _has_history(folder: Path) -> bool:
+def has_history(folder: Path) -> bool:
+    """Return whether a folder is in a checkout of sgbench with its whole history."""
     try:
         shallow = git.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
     except git.FAILURES:

@@ -11,6 +11,7 @@ import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference
+from sgbench.leaderboard.store.method_provenance import SUBMISSIONS
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.outside import EXTERNAL
@@ -20,7 +21,7 @@ from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission
-from sgbench.submissions.folder import Problem
+from sgbench.submissions.folder import SUBMISSION, Problem
 
 SAME_ANSWERS = 0.995
 SAME_ERRORS = 0.9
@@ -32,6 +33,8 @@ delayed_xor_v1 and yin_yang_v1."""
 MIN_DISTINCT = 100
 """Fewest distinct logits with which nearly equal predictions show a copy. On temporal_xor_v1, whose networks have
 at most nine, honest runs of two surrogates have equal predictions."""
+WHOSE = ("name", "contact", "paper", "code")
+"""Fields of a submission that say whose it is."""
 Result = RunRecord | ExternalRecord
 
 
@@ -117,7 +120,16 @@ def copy_problems(
     reference: ProtocolReference,
     folder: Path,
 ) -> Iterator[Problem]:
-    """Yield a problem for each run of a submission that copies one on a board, or has other data for a seed."""
+    """Yield a problem for each run of a submission that copies one on a board, or has other data for a seed.
+
+    So is a method that somebody else handed in already: nobody takes its row under a name of his own.
+    """
+    head = folder / SUBMISSIONS / f"{submission.method_id}.json"
+    with suppress(InputError):  # reported by the check of the board
+        earlier = read_model(head, Submission) if head.is_file() else submission
+        if any(getattr(earlier, key) != getattr(submission, key) for key in WHOSE):
+            message = f"the board has this method from '{earlier.name}', {earlier.contact}; hand in one of your own"
+            yield Problem("known", SUBMISSION, message)
     objects = Objects(folder)
     for other in _others(folder, sorted(records)):
         try:

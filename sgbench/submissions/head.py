@@ -16,8 +16,18 @@ from sgbench.submissions.folder import FOLDERS, SUBMISSION, Contents, Problem
 from sgbench.tables import ranges
 
 MAX_AHEAD = timedelta(days=1)
-BOASTS = ("verif", "rank", "referenc", "author", "official", "rescore", "reinfer", "retrain", "sgbench")
+BOASTS = (
+    *("verif", "rank", "referenc", "author", "official", "rescore", "reinfer", "retrain", "sgbench", "maintain"),
+    *("accepted", "approv", "audit", "certif", "champion", "checked", "confirm", "passed", "reproduc", "sota", "winn"),
+)
 """Beginnings of words by which a name would claim a status that only a board assigns."""
+PLACES = re.compile(
+    r"\b(?:1st|2nd|3rd|first|second|third|top|best|number one)\W*(?:place|prize|row|board|method|surrogate|overall"
+    r"|of all|result|score)s?\b|\b(?:no|nr|number|place|top)\W*[0-9]+\b|\bstate of the art\b|\ball (?:tiers|checks)\b"
+    r"|\bof the (?:boards?|leaderboards?)\b",
+    re.IGNORECASE,
+)
+"""Places on a board, in words and numbers."""
 
 
 def file_list_problems(contents: Contents, submission: Submission) -> Iterator[Problem]:
@@ -53,10 +63,9 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
         division = division_of(submission.method, reference)
         if division != submission.division:
             yield Problem("division", SUBMISSION, f"the method is {division}, not {submission.division}")
-    if submission.division == "external":
-        for word in status_words(submission.name):
-            message = f"its name says '{word}', which a board alone says of a method; choose another name"
-            yield Problem("name", SUBMISSION, message)
+    for word in status_words(submission.name):
+        message = f"its name says '{word}', which a board alone says of a method; choose another name"
+        yield Problem("name", SUBMISSION, message)
     yield from _data_problems(submission, reference)
     if datetime.fromisoformat(submission.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield Problem("date", SUBMISSION, "was made in the future; correct the clock and make it anew")
@@ -74,12 +83,15 @@ def status_words(name: str) -> list[str]:
 
     >>> status_words("Reference of the authors, v\u00e9rified, rank 1"), status_words("Frank's preferences")
     (['Reference', 'authors', 'v\u00e9rified', 'rank'], [])
+    >>> status_words("1st place, passed all tiers"), status_words("e-prop, first spikes alone")
+    (['passed', '1st place', 'all tiers'], [])
     """
     found = []
     for word in dict.fromkeys(re.findall(r"[^\W\d_]+", f"{name} {name.replace('-', '')}")):
         bare = "".join(letter for letter in unicodedata.normalize("NFKD", word) if letter.isalpha())
         found += [word] if bare.lower().startswith(BOASTS) else []
-    return found
+    plain = " ".join(unicodedata.normalize("NFKD", name).replace("-", " ").split())
+    return [*found, *(match.group() for match in PLACES.finditer(plain))]
 
 
 def _data_problems(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:

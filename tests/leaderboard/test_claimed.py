@@ -19,6 +19,8 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board
+from sgbench.leaderboard.store.forged import forged_verifications
+from sgbench.leaderboard.store.method_provenance import read_provenances
 from sgbench.leaderboard.store.tree import RecordTree
 from tests.messages import lines_naming
 
@@ -122,3 +124,55 @@ def test_commands_show_it_apart(copy: Path, capsys: pytest.CaptureFixture[str]) 
     told = {each["name"] for each in json.loads(capsys.readouterr().out)["standings"]}
     assert "gaussian" not in told
     assert "atan" in told
+
+
+def findings_of(root: Path, name: str) -> list[str]:
+    """What `board check` says of the verifications of a row."""
+    folder = root / "digits_v1"
+    (content,) = show(RecordTree(root, "leaderboards", REFERENCES, only="digits_v1")).measured.values()
+    scores = {method.method_id: method.scores for method in content}
+    found = forged_verifications(folder, read_provenances(folder), scores, REFERENCES.of("digits_v1"))
+    return [each.reason for each in found if name in each.path]
+
+
+def test_published_verifications_are_of_what_lies_there(copy: Path) -> None:
+    """Must differ: none of the published ones is found."""
+    assert findings_of(copy, SUBMITTED) == []
+
+
+@pytest.mark.parametrize(
+    ("tier", "changes", "words"),
+    [
+        ("rescored", {"claimed_accuracy": 0.95, "verified_accuracy": 0.95}, ["0.95", "0.927777778"]),
+        ("rescored", {"verified_accuracy": 0.95}, ["0.95", "stored predictions", "0.927777778"]),
+        ("rescored", {"seeds": [0, 1, 2, 3, 4, 5]}, ["seeds 5", "no finished record"]),
+        ("reinferred", {"claimed_accuracy": 0.95, "verified_accuracy": 0.95}, ["0.95", "0.927777778"]),
+        ("reinferred", {"verified_accuracy": 0.90, "agreement": 0.999}, ["0.0277778", "0.999"]),
+        ("reinferred", {"agreement": None}, ["how many answers agree"]),
+    ],
+)
+def test_forged_verifications_are_found(copy: Path, tier: str, changes: dict[str, object], words: list[str]) -> None:
+    """In the maintainers' name: what is computed again from records and answers beside it says otherwise.
+
+    By hand: the five records claim 334, 334, 333, 334 and 335 of 360 images, .92778 on average; answers that agree
+    in 99.9 of 100 cases cannot score 2.8 points apart.
+    """
+    change(verification(copy, tier), **changes)
+    (reason,) = findings_of(copy, SUBMITTED)
+    assert lines_naming(reason, *words)
+
+
+@pytest.mark.parametrize("tier", ["rescored", "reinferred"])
+def test_verifications_of_another_row_copied_are_found(copy: Path, tier: str) -> None:
+    """Ids and scores edited to those of a row that nobody handed in: there is nothing that could be repeated."""
+    other = "94a7c9b747a4"
+    (scored,) = show(RecordTree(copy, "leaderboards", REFERENCES, only="digits_v1")).measured.values()
+    scores = next(method.scores for method in scored if method.method_id == other)
+    mean = sum(scores.values()) / len(scores)
+    stored = verification(copy, tier)
+    forged = stored.parent.with_name(other) / stored.name
+    forged.parent.mkdir()
+    shutil.copy(stored, forged)
+    change(forged, method_id=other, claimed_accuracy=mean, verified_accuracy=mean)
+    (reason,) = findings_of(copy, other)
+    assert "nobody handed in" in reason

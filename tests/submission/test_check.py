@@ -214,13 +214,28 @@ def test_resealing_changes_nothing() -> None:
         ("Reference of the sgbench authors, verified, rank 1", ["Reference", "sgbench", "authors", "verified", "rank"]),
         ("V\u00c9RIFI\u00c9 net", ["V\u00c9RIFI\u00c9"]),
         ("re-inferred by sgbench, officially", ["sgbench", "officially", "reinferred"]),
+        ("Rank 1, retrained, passed all tiers", ["Rank", "retrained", "passed", "all tiers"]),
+        ("sgbench maintainers", ["sgbench", "maintainers"]),
+        ("1st place", ["1st place"]),
+        ("No. 1, the state-of-the-art, best of all", ["No. 1", "state of the art", "best of all"]),
+        ("audited winner, top-1", ["audited", "winner", "top 1"]),
         ("Frank's deep preferences, franked twice", []),
         ("our network", []),
+        ("first spikes, second-order LIF, local losses, topology", []),
     ],
 )
-def test_a_name_from_outside_says_nothing_that_a_board_says(name: str, said: list[str]) -> None:
-    """Words by which a reader would take it for checked, ranked or ours; within other words they are letters."""
+@pytest.mark.parametrize("division", ["external", "open"])
+def test_a_name_says_nothing_that_a_board_says(name: str, said: list[str], division: str) -> None:
+    """Words by which a reader would take it for checked, ranked or ours; within other words they are letters.
+
+    Of code outside and of methods of the catalogue alike.
+    """
     tree = json.loads(submission()["submission.json"])
+    if division != "external":
+        handed_in = Submission.model_validate_json(json.dumps(tree | {"name": name}))
+        found = [each for each in problems_of(handed_in, REFERENCES.of("toy_v1")) if each.code == "name"]
+        assert [each.message.split("'")[1] for each in found] == said
+        return
     code = "https://example.org/mine"
     tree |= {"division": "external", "method": None, "environment": None, "name": name, "code": code}
     tree |= {"method_id": external_id("toy_v1", name, code)}

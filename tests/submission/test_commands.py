@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from registry.__main__ import main as keep
-from registry.restore import restore
 from sgbench.cli.main import main
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import place, read_provenances, without_other_scores
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
+from sgbench.submissions.restore import restore
 from tests.messages import lines_naming, missing
 from tests.submission.factory import submission, write
 
@@ -100,9 +100,10 @@ def test_refused_for_warnings_alone_says_so(sample: Path, tmp_path: Path, capsys
     folder = shutil.copytree(sample, tmp_path / sample.parent.name / sample.name)
     head = json.loads((folder / "submission.json").read_text())
     (folder / "submission.json").write_text(json.dumps({**head, "paper": None, "code": None}))
-    assert main(["submit", "check", str(folder)]) == 0
+    nowhere = ["--board", str(tmp_path / "none")]  # the board has it with an address
+    assert main(["submit", "check", str(folder), *nowhere]) == 0
     assert f"{folder}: fine; " in capsys.readouterr().out
-    assert main(["submit", "check", str(folder), "--strict"]) == 1
+    assert main(["submit", "check", str(folder), "--strict", *nowhere]) == 1
     text = capsys.readouterr().out
     assert "warning: " in text
     (last,) = [line for line in text.splitlines() if "--strict" in line]

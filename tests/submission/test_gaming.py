@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from registry import draws
 from registry.__main__ import main as keep
 from registry.audit import AuditRequest, BoardAudit
 from sgbench.cli.main import main
@@ -25,6 +24,7 @@ from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.audits import AUDIT
 from sgbench.leaderboard.store.repeats import NOT_REPEATABLE, judge_claims, repeatability_of, tolerance_for
@@ -34,6 +34,7 @@ from sgbench.records.files import read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.statistics.intervals import t_quantile
+from sgbench.submissions import draws
 from sgbench.submissions.verify import retrain as retrain_module
 from sgbench.training.runner import run_spec
 from tests.messages import lines_naming, raises_naming
@@ -247,6 +248,31 @@ def test_a_commit_to_come_draws(slow_board: Path) -> None:
     assert trained(slow_board, asked, request).audit.draws == (draw,)  # once: later commits draw nothing
     assert asked == []
     assert list(draws.draw_problems(audit.audit, slow_board / "digits_v1", {SUBMITTED: range(5)})) == []
+
+
+def test_a_draw_is_told_whatever_becomes_of_it(slow_board: Path) -> None:
+    """The file and the page name commit and seeds where no training could be made, and where one differs.
+
+    Otherwise whoever trains could wait for a draw that suits him and tell of that one alone.
+    """
+    request = AuditRequest(method=SUBMITTED)
+    assert audit_of(slow_board).promise(SUBMITTED)
+    commit(slow_board)
+    drawing = commit(slow_board)
+    with pytest.raises(InputError, match="could be made"):
+        audit_of(slow_board).train(request, verifier="me", runner=handing(first=0))
+    (draw,) = read_model(slow_board / "digits_v1" / AUDIT, Audit).draws or ()
+    assert draw.commit == drawing
+
+    def page() -> str:
+        (found,) = show(RecordTree(slow_board, "leaderboards", REFERENCES, only="digits_v1")).boards
+        text = to_markdown(found, layout="leaderboards", indexed=frozenset())
+        return text.partition("## Seeds drawn")[2].partition("## ")[0]
+
+    told = ", ".join(map(str, draw.seeds))
+    assert lines_naming(page(), SUBMITTED, drawing[:12], f"not trained yet: {told}")
+    audit_of(slow_board).train(request, verifier="me", runner=handing(off=-0.3))
+    assert lines_naming(page(), SUBMITTED, drawing[:12], "30.00 apart")
 
 
 @pytest.mark.parametrize("how", ["commit", "seeds"])

@@ -123,6 +123,18 @@ def test_another_methods_predictions_of_its_own_are_fine(tmp_path: Path) -> None
     assert found.problems == ()
 
 
+@pytest.mark.parametrize("changes", [{"name": "stolen", "contact": "@thief"}, {"code": "https://example.org/mine"}])
+def test_an_accepted_row_under_another_name(tmp_path: Path, changes: dict[str, str]) -> None:
+    """Whoever handed it in first is named; must differ: handed in again as it was it is fine, as for a repeat."""
+    board = on_board(tmp_path, HONEST)
+    found = check(write(tmp_path / "again", HONEST), references=REFERENCES, judge=JUDGE, board=board)
+    assert found.problems == ()
+    stolen = write(tmp_path / "mine", head(HONEST, **changes))
+    (problem,) = check(stolen, references=REFERENCES, judge=JUDGE, board=board).problems
+    assert (problem.code, problem.level) == ("known", "error")
+    assert lines_naming(problem.message, "atan at width 1", "someone@example.org")
+
+
 def test_weights_of_another_method(tmp_path: Path) -> None:
     """Answers of one's own with weights that lie on the board: the other is named, in every seed."""
     board = on_board(tmp_path, HONEST)

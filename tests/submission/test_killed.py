@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from registry.accept import accept
-from registry.restore import restore
 from sgbench.leaderboard.store.kept import hidden_files
 from sgbench.leaderboard.store.tree import add
 from sgbench.records.files import parse_model
 from sgbench.records.submission import Submission
 from sgbench.submissions.make import write as write_made
+from sgbench.submissions.restore import restore
 from tests.messages import lines_naming
 from tests.rooms import ROOT
 from tests.submission.factory import JUDGE, REFERENCES, Files, submission, write

@@ -5,12 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.store.repeats import Repeats
+from sgbench.records.audit import Draw
 from sgbench.records.trust import Verification
 from sgbench.statistics.sampling import largest_share, most_wrong
-from sgbench.tables import code, prose
+from sgbench.tables import NONE, code, prose
 
 PERCENT = 100
 RULE_OF_THREE = 3
+SHORT = 12  # digits of a commit that is shown
+
+
+def draw_table(board: Board) -> tuple[list[str], list[list[str]]]:
+    """Make head and rows of a table: when draws were promised, which commit drew which seeds, and what they gave."""
+    header = ["method", "id", "promised", "drawn by commit", "seeds drawn", "what came of it"]
+    return header, [
+        [
+            code(row.label),
+            row.method_id,
+            draw.promised_utc[:10],
+            (draw.commit or NONE)[:SHORT],
+            ", ".join(map(str, draw.seeds)) or NONE,
+            _outcome(draw, row.listing.provenance.repeats),
+        ]
+        for row in (*board.shown, *board.retired)
+        if row.listing is not None and (draw := row.listing.provenance.draw) is not None
+    ]
+
+
+def _outcome(draw: Draw, repeats: Repeats | None) -> str:
+    if draw.commit is None:
+        return "the first commit to come draws"
+    missing = sorted({*draw.seeds} - {*(() if repeats is None else repeats.seeds)})
+    if repeats is None or missing:
+        return f"not trained yet: {', '.join(map(str, missing))}"
+    return prose(repeats.statement)
 
 
 def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:

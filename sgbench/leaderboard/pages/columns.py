@@ -7,10 +7,12 @@ from typing import Literal, NamedTuple
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.pages.sections import repeats_text, tried_text, trust_text
+from sgbench.leaderboard.pages.checked import is_loose, repeats_text, trust_text
+from sgbench.leaderboard.pages.sections import tried_text
 from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.score import Measure
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
 from sgbench.tables import NONE, inert, number_text
@@ -89,7 +91,7 @@ def board_columns(board: Board) -> list[BoardColumn]:
             lambda row: _amount(row.costs.synaptic_operations),
             lambda row: {"synaptic_operations_per_inference": row.costs.synaptic_operations.value},
         ),
-        BoardColumn(PROVENANCE, values=lambda row: _listing_values(row, board.measure.kind)),
+        BoardColumn(PROVENANCE, values=lambda row: _listing_values(row, board.measure)),
         *(column for target in board.targets for column in _energy_columns(target)),
         *_provenance_columns(board),
     ]
@@ -323,8 +325,7 @@ def _tried(row: MethodRow) -> BoardCell:
     return BoardCell(tried, None if tried == NONE else float(tried))
 
 
-def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
-    """Return the fields of `table.csv` on submission and verification; `kind` names the score."""
+def _listing_values(row: MethodRow, measure: Measure) -> dict[str, Value]:
     if row.listing is None:
         return {}
     provenance = row.listing.provenance
@@ -332,12 +333,14 @@ def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
     return {
         "division": row.listing.division,
         "checked": trust_text(row),
-        f"verified_{kind}": None if provenance.best is None else provenance.best.verified,
+        f"verified_{measure.kind}": None if provenance.best is None else provenance.best.verified,
         "tuning_trials": None if provenance.submission is None else str(provenance.submission.tuning_trials),
         "repeated_seeds": "" if repeats is None else " ".join(map(str, repeats.seeds)),
         "repeated_by": "" if repeats is None else "; ".join(map(inert, repeats.by)),
         "repeat_tolerance": None if repeats is None else repeats.allowed,
         "repeat_outcome": "" if repeats is None else repeats.outcome,
+        "repeat_is_loose": "" if repeats is None else "yes" if is_loose(row, measure) else "no",
+        "repeated_elsewhere_by": "; ".join(inert(each.by) for each in provenance.elsewhere if each.agrees),
     }
 
 

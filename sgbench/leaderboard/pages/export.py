@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.pages.sections import checked_text
+from sgbench.leaderboard.pages.checked import checked_text
 from sgbench.leaderboard.rows import Listing
 from sgbench.leaderboard.store.method_provenance import Provenances, read_provenances, without_other_scores
 from sgbench.leaderboard.store.reading import Finding

@@ -6,14 +6,14 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.pages.audit_section import audit_statements, fresh_table
+from sgbench.leaderboard.pages.audit_section import audit_statements, draw_table, fresh_table
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
+from sgbench.leaderboard.pages.checked import checked_text
 from sgbench.leaderboard.pages.solved_section import COMPARED, has_solved, solved_rows, solved_statement
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
-from sgbench.leaderboard.store.repeats import LOOSE_LOSS, LOOSE_POINTS, NOT_REPEATABLE
 from sgbench.records.chance import even_guess
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
@@ -62,16 +62,23 @@ def sections(board: Board) -> Iterator[str]:
     if checked:
         yield "## Claimed and verified"
         yield _verification_table(checked, board.measure)
-    header, fresh = fresh_table(board)
-    if fresh:
-        yield "## Stored weights on samples drawn anew"
-        yield grid(header, fresh, text_columns=2)
+    yield from _audited(board)
     if board.outsiders:
         yield "## Code outside the catalogue"
         yield _outsider_table(board)
     if board.retired:
         yield "## Withdrawn and superseded"
         yield _retired_table(board.retired, board.measure)
+
+
+def _audited(board: Board) -> Iterator[str]:
+    for title, (header, lines) in (
+        ("Seeds drawn", draw_table(board)),
+        ("Stored weights on samples drawn anew", fresh_table(board)),
+    ):
+        if lines:
+            yield f"## {title}"
+            yield grid(header, lines, text_columns=2)
 
 
 def _seed_table(board: Board) -> str:
@@ -123,49 +130,6 @@ def _against_first_cells(first: MethodRow, row: MethodRow, measure: Measure) -> 
         p_text(p),
         NONE if needed is None else f"{needed:,}",
     ]
-
-
-def trust_text(row: MethodRow) -> str:
-    """Write how a row was verified: the tier that failed, else the highest passed; a dash outside a board."""
-    return NONE if row.listing is None else checked_text(row.listing.provenance)
-
-
-ANSWERS_ALONE = "answers alone"
-"""How the verification of outside code by its stored predictions is called, since these may be written by hand."""
-
-
-def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
-    """Name the tier of verification that failed, else the highest that passed, else "self-reported".
-
-    `outside` says that the result is of code outside the catalogue. Its stored predictions may be written by hand,
-    so a score computed from them again reads "answers alone", not "rescored".
-    """
-    check = provenance.failed or provenance.best
-    if check is None:
-        return "self-reported"
-    tier = ANSWERS_ALONE if outside and check.tier == "rescored" else check.tier
-    return tier if check.passed else f"failed: {tier}"
-
-
-def repeats_text(row: MethodRow, measure: Measure) -> str:
-    """Write how a row was verified; of repeated trainings how many seeds, by whom and how far apart."""
-    repeats = None if row.listing is None else row.listing.provenance.repeats
-    if repeats is None:
-        return trust_text(row)
-    is_loss = measure.kind == "loss"
-    if repeats.allowed is None:
-        within = "shares of solved seeds compared, of which five may differ by four"
-    else:
-        within = f"{measure.text(repeats.allowed)}{' in loss' if is_loss else ' points'} apart allowed"
-    loosest = LOOSE_LOSS * measure.guess if is_loss else LOOSE_POINTS
-    is_loose = repeats.allowed_mean is None or repeats.allowed_mean > loosest
-    words = {
-        "agrees": "repeated loosely" if is_loose else "retrained",
-        "differs": "failed: retrained",
-        "loose": NOT_REPEATABLE,
-    }
-    count = f"{len(repeats.seeds)} of {len(row.finished)} seeds by {prose(', '.join(repeats.by))}"
-    return f"{words[repeats.outcome]} ({count}, {within})"
 
 
 def tried_text(row: MethodRow) -> str:

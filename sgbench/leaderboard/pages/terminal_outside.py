@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def outsider_cells(board: Board) -> Iterator[list[str]]:
     """Yield the titles, then the cells of each result of outside code, in the order of the board."""
-    from sgbench.leaderboard.pages.sections import checked_text
+    from sgbench.leaderboard.pages.checked import checked_text
     from sgbench.leaderboard.pages.seeds import seeds_outside
 
     yield ["from outside", board.measure.title, "seeds", "checked"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sgbench.leaderboard.pages.sections import checked_text
+from sgbench.leaderboard.pages.checked import checked_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.records.release import Part
 from sgbench.tables import NONE

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from sgbench.leaderboard.pages.sections import checked_text
+from sgbench.leaderboard.pages.checked import checked_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path

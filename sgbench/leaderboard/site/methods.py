@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.labels import parameter_text
+from sgbench.leaderboard.pages.checked import repeats_text
 from sgbench.leaderboard.pages.columns import CLAIMED, rank_text
 from sgbench.leaderboard.pages.export import encode, to_table
-from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.site.command import experiments, method_overrides, run_line
 from sgbench.leaderboard.site.comparison import method_script
 from sgbench.leaderboard.site.files import Download, Page, SiteFile
@@ -127,7 +127,7 @@ def _facts(shown: ShownRow) -> list[tuple[str, str]]:
     if row.rank is not None:
         facts.append(("rank", f"{rank_text(row)} of {len(shown.board.rows)}, group {row.rank.groups}"))
     if row.listing is not None:
-        facts += [("division", row.listing.division), ("checked", checked_text(row.listing.provenance))]
+        facts += [("division", row.listing.division), ("checked", repeats_text(row, measure))]
     if row.costs.parameters is not None:
         facts.append(("trainable parameters", f"{row.costs.parameters:,}"))
     return facts

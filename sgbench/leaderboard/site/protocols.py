@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from sgbench.composition.words import seed_override
 from sgbench.leaderboard.deviation import experiment_of
+from sgbench.leaderboard.pages.checked import cannot_rank, checked_text
 from sgbench.leaderboard.pages.empty import without_rows
-from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
+from sgbench.leaderboard.pages.sections import evidence, statements
 from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -87,6 +88,7 @@ def _page(board: Board, sources: Sources) -> Page:
         "protocol.html",
         {
             "board": board,
+            "cannot_rank": cannot_rank(board),
             "empty": "" if board.rows else without_rows(board),
             "ranked": row_table(board, board.rows, caption=f"Methods ranked on {name}"),
             "parts": _parts(board),

@@ -11,11 +11,11 @@ from typing import TypeVar
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.audits import read_audit, repeats_of, verdicts
+from sgbench.leaderboard.store.audits import read_audit, repeats_of, tolerance_in_use, verdicts
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.reading import Finding, finding
-from sgbench.leaderboard.store.repeats import Repeats, handed_in_of
-from sgbench.records.audit import Audit, FreshScore
+from sgbench.leaderboard.store.repeats import RepeatElsewhere, Repeats, elsewhere_of, handed_in_of
+from sgbench.records.audit import Audit, Draw, FreshScore
 from sgbench.records.files import parse_model, read_model, to_json, write_atomic
 from sgbench.records.submission import Submission, TuningLog
 from sgbench.records.trust import TIERS, Notice, Verification
@@ -52,6 +52,8 @@ class MethodProvenance:
     repeats: Repeats | None = None  # its seeds that were trained again
     earlier: tuple[Verification, ...] = ()  # trainings of a seed known beforehand: they prove nothing if passed
     is_own: bool = False  # whether the maintainers handed it in themselves
+    draw: Draw | None = None  # of its seeds that are trained again
+    elsewhere: tuple[RepeatElsewhere, ...] = ()  # its seeds that others repeated
 
     @property
     def best(self) -> Verification | None:
@@ -119,6 +121,9 @@ def read_provenances(folder: Path) -> Provenances:
         checks.setdefault(verification.method_id, []).append(verification)
     passed_over = {} if audit is None else {each.method_id: each.reason for each in audit.passed_over}
     fresh = () if audit is None else audit.fresh
+    tolerance = None if audit is None else tolerance_in_use(audit)
+    elsewhere = {} if audit is None else elsewhere_of(audit, 0.0 if tolerance is None else tolerance.score)
+    draws = {} if audit is None else {draw.method_id: draw for draw in audit.draws or ()}
     by_method = {
         name: MethodProvenance(
             submissions.get(name),
@@ -130,8 +135,10 @@ def read_provenances(folder: Path) -> Provenances:
             repeats.get(name),
             tuple(sorted(earlier.get(name, []), key=_order)),
             name in submissions and name not in handed_in,
+            draws.get(name),
+            elsewhere.get(name, ()),
         )
-        for name in sorted({*submissions, *notices, *checks, *earlier, *repeats, *passed_over})
+        for name in sorted({*submissions, *notices, *checks, *earlier, *repeats, *passed_over, *draws, *elsewhere})
     }
     return Provenances(by_method, tuple(findings), audit)
 

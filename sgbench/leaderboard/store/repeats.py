@@ -156,6 +156,30 @@ def repeatability_of(
     )
 
 
+@dataclass(frozen=True)
+class RepeatElsewhere:
+    """Says who repeated a seed of a row on which processor, how far it lies from its claim, and if that is allowed."""
+
+    by: str
+    processor: str
+    seed: int
+    apart: float  # what it gave less the claim
+    agrees: bool
+
+
+def elsewhere_of(audit: Audit, allowed: float) -> dict[str, tuple[RepeatElsewhere, ...]]:
+    """Map methods to their seeds that others repeated, each held against its claim within a board's tolerance."""
+    found: dict[str, tuple[RepeatElsewhere, ...]] = {}
+    for session in audit.elsewhere or ():
+        for each in session.retrainings:
+            apart = each.again - each.claimed
+            told = RepeatElsewhere(
+                session.verifier, session.processor, each.seed, apart, abs(apart) <= allowed + ROUNDING
+            )
+            found[each.method_id] = (*found.get(each.method_id, ()), told)
+    return found
+
+
 def handed_in_of(audit: Audit | None, submitted: Iterable[str]) -> set[str]:
     """Return the submissions that strangers made: all but those that the maintainers name as their own."""
     return set(submitted) - set((audit.own if audit else None) or ())

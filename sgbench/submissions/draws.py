@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sgbench.cli.common import GIT_TIMEOUT_S
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.audits import AUDIT
 from sgbench.records.audit import Audit, Draw
@@ -16,6 +15,7 @@ from sgbench.training.git import FAILURES, ask
 SHORT_S = 120.0
 """Time of a seed's training up to which all seeds are trained again, so that nothing has to be drawn."""
 NUMBER_DIGITS = 12
+GIT_S = 10.0
 
 
 def is_short(fits_s: Iterable[float]) -> bool:
@@ -73,12 +73,12 @@ def commit_after(folder: Path, draw: Draw) -> str | None:
 
 
 def _words(folder: Path, *words: str) -> list[str]:
-    return ask(folder, *words, timeout_s=GIT_TIMEOUT_S).decode().split()
+    return ask(folder, *words, timeout_s=GIT_S).decode().split()
 
 
 def _holds(folder: Path, commit: str, draw: Draw) -> bool:
     try:
-        data = ask(folder, "show", f"{commit}:./{AUDIT}", timeout_s=GIT_TIMEOUT_S)
+        data = ask(folder, "show", f"{commit}:./{AUDIT}", timeout_s=GIT_S)
         draws = parse_model(data, Audit, AUDIT).draws or ()
     except (*FAILURES, InputError):
         return False
@@ -93,5 +93,5 @@ def draw_problems(audit: Audit, folder: Path, finished: Mapping[str, Sequence[in
         right = commit_after(folder, draw)
         if right != draw.commit:
             yield f"{draw.method_id}: drawn by {draw.commit[:12]}, not by {(right or 'a later commit')[:12]}"
-        elif set(draw.seeds) != {*seeds_drawn(audit.protocol, draw.method_id, finished[draw.method_id], draw.commit)}:
+        elif {*draw.seeds} != {*seeds_drawn(audit.protocol, draw.method_id, finished.get(draw.method_id, ()), right)}:
             yield f"{draw.method_id}: not the seeds that {draw.commit[:12]} draws"

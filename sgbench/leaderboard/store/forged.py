@@ -1,0 +1,93 @@
+"""Holds stored verifications against what records and predictions beside them give, whoever's name they have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import ProtocolReference
+from sgbench.leaderboard.store.method_provenance import MethodProvenance, Provenances, place_of
+from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.prediction_tables import ROUNDING, parse_prediction_table
+from sgbench.leaderboard.store.predictions import Predictions
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.records.trust import Verification
+
+FOLDERS = {"rescored": ("predictions", "csv"), "reinferred": ("weights", "safetensors")}
+"""Maps tiers to the folder and suffix of the files that they are repeated from."""
+
+
+def forged_verifications(
+    folder: Path, provenances: Provenances, scores: Mapping[str, Mapping[int, float]], reference: ProtocolReference
+) -> Iterator[Finding]:
+    """Yield a finding for each verification in a protocol's folder that cannot be of what lies there.
+
+    `scores` maps ids of methods to the scores of their finished seeds. A verification has to claim the mean of its
+    seeds' records; a rescored one has to find what the stored predictions score; a reinferred one needs stored
+    weights, and its score may lie no further from the claim than answers differ.
+    """
+    objects = Objects(folder)
+    for method_id, provenance in provenances.by_method.items():
+        for check in provenance.verifications:
+            if check.tier not in FOLDERS:  # computed from the audit, whose claims are held against the records
+                continue
+            reason = _reason(check, provenance, scores.get(method_id, {}), reference, objects)
+            if reason is not None:
+                yield Finding(str(place_of(folder, check)), f"{reason}; verify the row again, or remove this file")
+
+
+def _reason(
+    check: Verification,
+    provenance: MethodProvenance,
+    scores: Mapping[int, float],
+    reference: ProtocolReference,
+    objects: Objects,
+) -> str | None:
+    unknown = sorted({*check.seeds} - scores.keys())
+    if unknown:
+        return f"speaks of seeds {', '.join(map(str, unknown))}, of which no finished record is there"
+    claimed = math.fsum(scores[seed] for seed in check.seeds) / len(check.seeds)
+    if not math.isclose(claimed, check.claimed, rel_tol=ROUNDING, abs_tol=ROUNDING):
+        return f"states {check.claimed:.9g} as the claim, and the records of its seeds give {claimed:.9g}"
+    if provenance.submission is None:
+        return "is of a method that nobody handed in, so that there is nothing to repeat"
+    kind, suffix = FOLDERS[check.tier]
+    handed_in = {note.path: note.sha256 for note in provenance.submission.files}
+    hashes = {seed: handed_in.get(f"{kind}/{seed}.{suffix}", "") for seed in check.seeds}
+    missing = [str(seed) for seed, sha256 in hashes.items() if not sha256]
+    if missing:
+        return f"is of seeds {', '.join(missing)}, of which no {kind} were handed in"
+    return _reinferred(check) if check.tier == "reinferred" else _rescored(check, hashes.values(), reference, objects)
+
+
+def _reinferred(check: Verification) -> str | None:
+    if check.agreement is None:
+        return "does not say how many answers agree"
+    apart = abs(check.verified - check.claimed)
+    if check.claimed_loss is None and check.passed and apart > 1 - check.agreement + ROUNDING:
+        return f"scores {apart:.6g} off its claim, where {check.agreement:.6g} of all answers agree"
+    return None
+
+
+def _rescored(
+    check: Verification, hashes: Collection[str], reference: ProtocolReference, objects: Objects
+) -> str | None:
+    known = [value for sha256 in hashes if (value := _accuracy(sha256, reference, objects)) is not None]
+    if len(known) < len(hashes):
+        return None
+    again = math.fsum(known) / len(known)
+    if not math.isclose(again, check.verified, rel_tol=ROUNDING, abs_tol=ROUNDING):
+        return f"finds {check.verified:.9g}, and the stored predictions score {again:.9g}"
+    return None
+
+
+def _accuracy(sha256: str, reference: ProtocolReference, objects: Objects) -> float | None:
+    """Score stored predictions; None of outputs, and where they are not stored or not readable."""
+    try:
+        data = objects.get(sha256, "csv")
+        table = None if data is None else parse_prediction_table(data, sha256, reference)
+    except InputError:  # told by the check of the objects
+        return None
+    return table.accuracy if isinstance(table, Predictions) else None

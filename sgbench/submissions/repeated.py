@@ -1,0 +1,90 @@
+"""Repeats what a board says of hand-ins: the commits that drew their seeds, and their weights run again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.store.audits import AUDIT
+from sgbench.leaderboard.store.method_provenance import Provenances, place_of, read_provenances
+from sgbench.leaderboard.store.prediction_tables import claim_of
+from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.leaderboard.store.stored import StoredRecords
+from sgbench.leaderboard.store.tree import protocols
+from sgbench.records.trust import Tier, Verification
+from sgbench.submissions.check import has_history
+from sgbench.submissions.draws import draw_problems
+from sgbench.submissions.restore import restore
+from sgbench.submissions.verify.tiers import Verifier
+
+REPEATED: tuple[Tier, ...] = ("rescored", "reinferred")
+FAR = 0.01
+"""Share by which a score that is verified again may differ from the stored one, which another processor gave."""
+
+
+def other_draws(root: Path) -> Iterator[Finding]:
+    """Yield a finding for each draw of a board that the repository's commits do not give; none without a history."""
+    if not has_history(root):
+        return
+    for name in protocols(root, layout="leaderboards"):
+        folder = root / name
+        audit, stored = read_provenances(folder).audit, StoredRecords(folder)
+        if audit is None or not audit.draws:
+            continue
+        finished = {
+            draw.method_id: [
+                seed
+                for seed in stored.seeds(draw.method_id)
+                if (record := stored.record(draw.method_id, seed)) is not None and record.test is not None
+            ]
+            for draw in audit.draws
+        }
+        for problem in draw_problems(audit, folder, finished):
+            yield Finding(str(folder / AUDIT), problem)
+
+
+def not_repeated(root: Path, references: References) -> Iterator[Finding]:
+    """Score stored predictions and run stored weights again, and yield a finding where a board says otherwise.
+
+    It takes a few seconds for each hand-in, and needs the data sets.
+    """
+    for name in protocols(root, layout="leaderboards"):
+        folder = root / name
+        provenances = read_provenances(folder)
+        for check in _latest(provenances):
+            path = place_of(folder, check)
+            try:
+                reason = _differs(folder, check, references)
+            except InputError as error:
+                yield finding(path, error)
+                continue
+            if reason is not None:
+                yield Finding(str(path), reason)
+
+
+def _latest(provenances: Provenances) -> Iterator[Verification]:
+    """Yield the last verification of each tier that can be repeated without training, method by method."""
+    for provenance in provenances.by_method.values():
+        of_tier = {check.tier: check for check in provenance.verifications}
+        yield from (of_tier[tier] for tier in REPEATED if tier in of_tier)
+
+
+def _differs(folder: Path, check: Verification, references: References) -> str | None:
+    """Return what a tier gives again where that is not what a verification says."""
+    stored = StoredRecords(folder)
+    records = {seed: stored.record(check.method_id, seed) for seed in check.seeds}
+    with tempfile.TemporaryDirectory(prefix="sgbench-again-") as target:
+        where = restore(folder, check.method_id, Path(target))
+        provenance = read_provenances(folder).of(check.method_id)
+        assert provenance.submission is not None  # noqa: S101 - it was restored
+        finished = {seed: record for seed, record in records.items() if record and claim_of(record) is not None}
+        again = Verifier(where, provenance.submission, finished, references).verify(check.tier, sorted(finished))
+    value = again.verified_accuracy if again.verified_loss is None else again.verified_loss
+    assert value is not None  # noqa: S101 - one is stated
+    if again.passed == check.passed and abs(value - check.verified) <= FAR * max(1.0, abs(value)):
+        return None
+    word = "passed" if again.passed else "failed"
+    return f"says {check.verified:.6g} and {'passed' if check.passed else 'failed'}; repeated: {value:.6g}, {word}"

@@ -1,0 +1,101 @@
+"""Repeats one drawn seed of the boards on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.rows import Measured
+from sgbench.records.audit import AuditSession, Repetition, Retraining
+from sgbench.records.files import first_problem
+from sgbench.statistics.sampling import drawn
+from sgbench.submissions.repetition import number_for, seed_for
+from sgbench.submissions.verify.recompose import recompose
+from sgbench.training.build import build
+from sgbench.training.provenance import Code
+from sgbench.training.runner import run_spec
+
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True)
+class DrawnSeed:
+    """Names a row of a board and its seed that a draw picks, with the number that drew it."""
+
+    method: Measured
+    seed: int
+    number: int
+
+    @property
+    def protocol(self) -> str:
+        """Return the protocol of the board."""
+        return self.method.method.protocol.name
+
+
+def draw_one(
+    ranked: Mapping[str, Sequence[Measured]], *, by: str, day: str, minutes: float, references: References
+) -> DrawnSeed:
+    """Draw a row of all boards, and a seed of it, that this machine can train within some minutes.
+
+    Args:
+        ranked: maps protocols to the methods that their boards rank.
+        by: who trains, whose name draws.
+        day: of the draw, UTC, as 2026-12-02.
+        minutes: longest training, as the records say.
+        references: references of the protocols.
+
+    Raises:
+        InputError: no row can be trained here within that time.
+    """
+    number = number_for(by, day)
+    rows = {f"{protocol} {each.method_id}": each for protocol, methods in ranked.items() for each in methods}
+    for name in drawn(list(rows), number):
+        row = rows[name]
+        finished = row.scores.keys() - {*row.failed_seeds}
+        takes_s = row.costs.training_s
+        if not finished or takes_s is None or takes_s > MINUTE_S * minutes or row.method_id.partition("-")[1]:
+            continue
+        seed = seed_for(row.method.protocol.name, row.method_id, finished, number)
+        if _has_data(row, seed, references):
+            return DrawnSeed(row, seed, number)
+    raise InputError(f"no row whose data are here is trained within {minutes:g} min; allow more with --minutes")
+
+
+def _has_data(row: Measured, seed: int, references: References) -> bool:
+    try:
+        data = build(recompose(row.method, seed, runs_dir=Path(), references=references)).data
+    except InputError:  # a class or a library that this machine lacks
+        return False
+    return data.data_set.missing(data.data_dir) is None
+
+
+def repeat(one: DrawnSeed, *, by: str, runs_dir: Path, references: References) -> Repetition:
+    """Train a drawn seed again, and return the line to hand in; a finished run of the folder is read instead."""
+    record = run_spec(recompose(one.method.method, one.seed, runs_dir=runs_dir, references=references))
+    measure, code = references.of(one.protocol).measure, Code.here()
+    retraining = Retraining(
+        method_id=one.method.method_id,
+        seed=one.seed,
+        claimed=one.method.scores[one.seed],
+        again=measure.of(record.test),
+        engine=record.provenance.engine,
+    )
+    try:
+        session = AuditSession(
+            verifier=by,
+            draw=one.number,
+            commit=code.commit,
+            versions=code.versions,
+            processor=code.processor,
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            retrainings=(retraining,),
+        )
+    except ValidationError as error:
+        raise InputError(f"--by: {first_problem(error)}") from error
+    return Repetition(schema_version=1, protocol=one.protocol, session=session)
