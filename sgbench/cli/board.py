@@ -61,7 +61,7 @@ def register(commands: Any) -> None:
     )
     check.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     check.add_argument(
-        "--again", action="store_true", help="score stored predictions and run stored weights again (minutes)"
+        "--again", action="store_true", help="score stored predictions and run stored weights again (ten minutes)"
     )
     check.add_argument("--site", type=Path, metavar="DIR", help="check a built site in place of the tables")
     check.set_defaults(handler=_check)
@@ -281,14 +281,14 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
     """Write what the table comes to, what its columns mean, and how to see more, in a line each."""
     from sgbench.leaderboard.pages.checked import cannot_rank
     from sgbench.leaderboard.pages.columns import ENERGY
-    from sgbench.leaderboard.pages.empty import without_rows
+    from sgbench.leaderboard.pages.empty import too_few, without_rows
 
     if not board.rows:
         return [f"{without_rows(board)}{', see table.md' if board.retired else ''}"]
     first = sum(row.rank is not None and row.rank.low == 1 for row in board.rows)
     energy = [column.titles["brief"].partition(",")[0] for column in columns if column.group == ENERGY]
     return [
-        f"{first} of {len(board.rows)} may be first: none is significantly better (95 % intervals)",
+        too_few(board) or f"{first} of {len(board.rows)} may be first: none is significantly better (95 % intervals)",
         *filter(None, [cannot_rank(board)]),
         *(["without a rank: claimed, or without spikes"] if len(board.shown) > len(board.rows) else []),
         f"{f'energy: dynamic, an inference on {energy[0]}; ' if energy else ''}more: --wide, --energy",
@@ -298,7 +298,7 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
 def _footnotes(board: Board) -> list[str]:
     """List the lines below a board's table: what its columns mean, and which rows have no rank or no energy."""
     from sgbench.leaderboard.pages.checked import cannot_rank
-    from sgbench.leaderboard.pages.empty import without_rows
+    from sgbench.leaderboard.pages.empty import too_few, without_rows
     from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
     from sgbench.statistics.rank_places import ABOUT_LETTERS
 
@@ -308,7 +308,7 @@ def _footnotes(board: Board) -> list[str]:
             f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
             f"rank: the ranks that it may have; alike: {ABOUT_LETTERS}; energy: dynamic, per inference"
         )
-    lines += filter(None, [cannot_rank(board)])
+    lines += filter(None, [too_few(board), cannot_rank(board)])
     if lines and has_solved(board):
         lines.append(solved_statement(board))
     if board.claimed:

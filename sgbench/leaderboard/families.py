@@ -176,13 +176,7 @@ def across_tasks(
     Tasks with a single family, such as boards of learning rules with one surrogate, are left out if another task
     has several. So are tasks of which no two families share all other entries, such as boards of published recipes.
     """
-    grouped = {task: families(measured[task], by) for task in sorted(measured)}
-    alone = tuple(task for task, methods_by_name in grouped.items() if len(methods_by_name) == 1)
-    mixed = tuple(task for task in grouped if task not in alone and not _shares_the_rest(grouped[task], by))
-    if len(alone) + len(mixed) < len(grouped):
-        grouped = {task: found for task, found in grouped.items() if task not in (*alone, *mixed)}
-    else:
-        alone, mixed = (), ()
+    grouped, alone, mixed = _counted(measured, by)
     tasks = tuple(grouped)
     names = sorted({name for methods_by_name in grouped.values() for name in methods_by_name})
     common_names = [name for name in names if all(name in grouped[task] for task in tasks)]
@@ -204,6 +198,29 @@ def across_tasks(
     summaries.sort(key=lambda family: (-family.interquartile_mean, family.name))
     left_out = tuple(name for name in names if name not in common_names)
     return AcrossTasks(tasks, tuple(summaries), left_out, ranks, alone, mixed)
+
+
+def scores_by_task(
+    measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Map each task that `across_tasks` counts to the normalised mean score of every family that ran on it."""
+    grouped, _, _ = _counted(measured, by)
+    return {
+        task: {name: float(_normalised(_selected(family), measures[task]).mean()) for name, family in found.items()}
+        for task, found in grouped.items()
+    }
+
+
+def _counted(
+    measured: Mapping[str, Sequence[Measured]], by: Sequence[str]
+) -> tuple[dict[str, dict[str, list[Measured]]], tuple[str, ...], tuple[str, ...]]:
+    """Group methods by tasks and families, and leave out tasks with one family, and those whose families differ."""
+    grouped = {task: families(measured[task], by) for task in sorted(measured)}
+    alone = tuple(task for task, methods_by_name in grouped.items() if len(methods_by_name) == 1)
+    mixed = tuple(task for task in grouped if task not in alone and not _shares_the_rest(grouped[task], by))
+    if len(alone) + len(mixed) == len(grouped):
+        return grouped, (), ()
+    return {task: found for task, found in grouped.items() if task not in (*alone, *mixed)}, alone, mixed
 
 
 def _shares_the_rest(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str]) -> bool:

@@ -1,5 +1,7 @@
 """The audit of a leaderboard: seeds that were trained again, each with the claimed score, one file a board."""
 
+from __future__ import annotations
+
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator

@@ -21,6 +21,7 @@ class Cell:
     link: str | None = None  # target, relative to the top of the site or to the page of the table
     notes: tuple[int, ...] = ()  # numbers of the notes below the table
     is_code: bool = False
+    shade: float | None = None  # of a heat map, from 0 to 1
 
     @property
     def key(self) -> str | None:
@@ -37,6 +38,15 @@ class Cell:
     @property
     def is_plain(self) -> bool:
         return self.link is None and not self.notes and not self.is_code
+
+    @property
+    def tint(self) -> int | None:
+        """Return the shade as one of ten steps; None without one.
+
+        >>> Cell("94.2", shade=0.942).tint, Cell("100", shade=1.0).tint, Cell("-").tint
+        (9, 9, None)
+        """
+        return None if self.shade is None else min(9, max(0, int(10 * self.shade)))
 
     @property
     def is_short(self) -> bool:

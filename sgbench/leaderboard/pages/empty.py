@@ -5,6 +5,19 @@ from collections import Counter
 from sgbench.leaderboard.rows import Board
 from sgbench.tables import counted
 
+FEWEST = 4
+"""Ranked methods from which on a board compares."""
+
+
+def too_few(board: Board) -> str:
+    """Write that a board of one to three ranked methods compares nothing yet; empty of others.
+
+    A rank among so few says more of who has run the protocol than of the methods.
+    """
+    if not 0 < len(board.rows) < FEWEST:
+        return ""
+    return f"No comparison yet: {counted(len(board.rows), 'method')} on this board, and {FEWEST} are needed."
+
 
 def without_rows(board: Board) -> str:
     """Describe in one line why a board has no ranked method."""

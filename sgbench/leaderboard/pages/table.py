@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from sgbench.leaderboard.pages.checked import cannot_rank
 from sgbench.leaderboard.pages.columns import METHOD, BoardColumn, Note, cells_of, columns_in
-from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.empty import too_few, without_rows
 from sgbench.leaderboard.pages.energy_sections import energy_sections
 from sgbench.leaderboard.pages.sections import evidence, grid, sections, statements
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -36,6 +36,7 @@ def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) 
         f"# {board.protocol.name}",
         prose(board.protocol.about),
         f"Shared settings: {shared}. Parameters that are null or false are left out." if shared else "",
+        too_few(board),
         cannot_rank(board),
         *(_table(board.rows, board, link) if board.rows else [f"{without_rows(board).capitalize()}; see below."]),
         *_claimed(board, link),

@@ -1,7 +1,9 @@
 """Builds the site's page of surrogates over all tasks, and their comparison, which the front page uses too."""
 
+from statistics import fmean
+
 from sgbench.errors import InputError
-from sgbench.leaderboard.families import MIN_FOR_RANKS, AcrossTasks, across_tasks
+from sgbench.leaderboard.families import MIN_FOR_RANKS, AcrossTasks, across_tasks, scores_by_task
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
 from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_table
 from sgbench.leaderboard.site.files import Page
@@ -16,6 +18,10 @@ CAPTION = (
     "not differ significantly."
 )
 
+MAP_CAPTION = (
+    "Surrogates and boards: the darker, the further from guessing (0 %) to perfection (100 %); each by the setting "
+    "that validation selects"
+)
 EACH = "each task"
 """Title of the group of columns that a reader shows or hides."""
 
@@ -51,6 +57,7 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
             "mixed": comparison.mixed,
             "ranks": rank_sentence(comparison),
         }
+    tables["map"] = heat_map(sources)
     tables |= {"differences": duels_table(answer), "seeds": answer.powers}
     return Page(
         "across.html",
@@ -59,6 +66,7 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
         "across.html",
         {
             **values,
+            "heat_map": tables["map"],
             "duels": tables["differences"],
             "powers": answer.powers,
             "advice": answer.advice,
@@ -67,6 +75,33 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
         "across.html",
         tables={name: table for name, table in tables.items() if table is not None},
     )
+
+
+def heat_map(sources: Sources) -> Table | None:
+    """Build the heat map of surrogates and boards, those on most boards first; None without a board that compares."""
+    measured = {board.protocol.name: sources.ranked[board.protocol.name] for board in sources.boards if board.rows}
+    scores = scores_by_task(
+        {name: methods for name, methods in measured.items() if methods},
+        {board.protocol.name: board.measure for board in sources.boards},
+        by=("surrogate",),
+    )
+    names = {name for by_name in scores.values() for name in by_name}
+    if len(names) < MIN_FOR_RANKS:
+        return None
+
+    def place(name: str) -> tuple[int, float, str]:
+        values = [by_name[name] for by_name in scores.values() if name in by_name]
+        return -len(values), -fmean(values), name
+
+    rows = []
+    for name in sorted(names, key=place):
+        cells = [Cell(name, link=sources.page_of("surrogate", name), is_code=True)]
+        for by_name in scores.values():
+            value = by_name.get(name)
+            text = NONE if value is None else f"{100 * value:.1f}"
+            cells.append(Cell(text, value, shade=value))
+        rows.append(tuple(cells))
+    return Table(MAP_CAPTION, (*texts("surrogate"), *numbers(*scores)), tuple(rows))
 
 
 def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:

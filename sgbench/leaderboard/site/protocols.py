@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from sgbench.composition.words import seed_override
 from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.checked import cannot_rank, checked_text
-from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.empty import too_few, without_rows
 from sgbench.leaderboard.pages.sections import evidence, statements
 from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv, to_json
@@ -55,6 +55,8 @@ def _first_cell(board: Board) -> Cell:
     """Make the cell with a board's first method and its score, or with the reason why there is none."""
     if not board.rows:
         return Cell(without_rows(board))
+    if too_few(board):
+        return Cell(too_few(board).partition(":")[0].lower())
     row = board.rows[0]
     unit = "" if board.measure.is_loss else " %"
     text = f"{row.label}: {board.measure.summary(row.score)}{unit}"
@@ -88,7 +90,7 @@ def _page(board: Board, sources: Sources) -> Page:
         "protocol.html",
         {
             "board": board,
-            "cannot_rank": cannot_rank(board),
+            "doubts": [doubt for doubt in (too_few(board), cannot_rank(board)) if doubt],
             "empty": "" if board.rows else without_rows(board),
             "ranked": row_table(board, board.rows, caption=f"Methods ranked on {name}"),
             "parts": _parts(board),
