@@ -19,6 +19,8 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1200)]
 Overrides = Annotated[tuple[Line, ...], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
+HeldTo = Literal["published", "source", "ours"]
+"""A number that somebody published, a bound that the source states in other words, or a bound of ours."""
 Measure = Literal["test_accuracy", "last_accuracy", "last_loss", "lowest_error", "integral"]
 
 
@@ -39,6 +41,7 @@ class Figure(Strict):
     at_least: float | None = None
     at_most: float | None = None
     evidence: Line
+    held_to: HeldTo | None = None  # whose number it is; None: published, or a bound of ours
     revised: Literal["conditions", "bound"] | None = None  # what was changed or set once our values were known
     cause: Text | None = None  # why it does not agree, or what made it agree, shown by ablations
 
@@ -55,6 +58,15 @@ class Figure(Strict):
         if self.statistic != "mean" and len(self.of) == 1:
             raise ValueError(f"'{self.line}': a {self.statistic} needs two conditions or more")
         return self
+
+    @property
+    def whose(self) -> HeldTo:
+        """Return whose number the figure is held to.
+
+        >>> Figure(line="a", of=("b",), at_least=0.1, evidence="worse in the figure").whose
+        'ours'
+        """
+        return self.held_to or ("ours" if self.published is None else "published")
 
     @property
     def theirs(self) -> str:

@@ -1,9 +1,11 @@
 """Write the page of all reproductions, updated with the results of this machine."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from sgbench.reproduction.definition import names, read
 from sgbench.reproduction.report import HEAD, ours, rows
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import Judged
@@ -58,22 +60,36 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
         entries[name] = _with_earlier(result, _entry(result), entries.get(name))
     ordered = [entries[name] for name in sorted(entries)]
     verdicts = [verdict for entry in ordered for verdict in entry.verdicts]
+    whose = {name: [figure.whose for figure in read(name).figures] for name in entries if name in names()}
+    whose |= {result.reproduction.name: [figure.whose for figure in result.reproduction.figures] for result in results}
+    kinds = Counter(
+        (kind, verdict)
+        for name, entry in entries.items()
+        for kind, verdict in zip(whose.get(name, ()), entry.verdicts, strict=False)
+    )
+    of_kind = Counter(kind for kind, _ in kinds.elements())
     revised = [cell for entry in ordered for cell in entry.revised]
     lines = [
         "# Published figures, and ours",
         "",
+        f"{of_kind['published']} of {len(verdicts)} figures compare with a number that somebody published, and "
+        f"{kinds['published', 'agrees']} of these agree.",
+        f"{of_kind['ours']} are held to a bound that is ours, where the source has a picture or words alone, and "
+        f"{of_kind['source']} to one that the",
+        "source gives otherwise: by a theorem, by where its script stops, or in words that bound.",
+        "",
         f"Written from the records of runs by `{COMMAND}`; do not edit.",
         "`sgbench reproduce NAME` makes the runs again, `sgbench reproduce` lists them. Each is one file of",
-        "`conf/experiment/reproduce/` with figure, tolerance and source. No tolerance was widened after a run, but",
-        "the column `revised` says what was changed or set only once values of ours were known: conditions",
+        "`conf/experiment/reproduce/` with figure, tolerance and source. Once values of ours were known no tolerance",
+        "and no bound that stood was widened; the column `revised` says what was changed or set only then: conditions",
         "(settings, iterations or how many cells count, most of them after a miss), or the bound itself.",
         "",
         f"Of {len(verdicts)} figures {verdicts.count('agrees')} agree, {verdicts.count('does not agree')} do not, "
         f"{verdicts.count(UNMEASURED)} are not measured.",
         f"Of the {verdicts.count('agrees')} that agree, {revised.count('conditions')} have conditions that were "
         f"changed, and {revised.count('bound')} a bound that was set, once values were known.",
-        "Ours is the mean over seeds ± one standard deviation. Minutes are those of all runs, where figures were",
-        "measured apart those of the longest part alone, on a core that others used as well.",
+        "Ours is the mean over seeds ± one standard deviation. Minutes are those of all runs, on a core that others",
+        "used as well, as `sgbench reproduce` lists them.",
         "",
         markdown(HEAD, [cells_of(row) for entry in ordered for row in entry.rows], numbers=NUMBERS),
     ]
@@ -105,7 +121,9 @@ def read_page(text: str) -> dict[str, PageEntry]:
 
 
 def _entry(result: ReproductionResult) -> PageEntry:
-    return PageEntry(_row_texts(rows([result])), "\n".join(_section(result)))
+    table_rows = rows([result])
+    table_rows[0][-1] = "-" if result.reproduction.minutes is None else f"{result.reproduction.minutes:g}"
+    return PageEntry(_row_texts(table_rows), "\n".join(_section(result)))
 
 
 def _row_texts(table_rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -132,9 +150,6 @@ def _with_earlier(result: ReproductionResult, entry: PageEntry, before: PageEntr
         table_rows.append(cells)
     if not has_earlier:
         return entry
-    minute_cells = (cells_of(before.rows[0])[-1], table_rows[0][-1])
-    minutes = [float(cell) for cell in minute_cells if cell not in ("", "-")]
-    table_rows[0][-1] = f"{max(minutes):.1f}" if minutes else "-"
     commits = sorted({*_commits(old_items), *_commits(new_items)})
     section = entry.section.partition("\n- Runs of commit ")[0]
     if commits:

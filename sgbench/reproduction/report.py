@@ -90,6 +90,7 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
             "figures": [
                 {
                     **judged.figure.model_dump(mode="json", include={*FIGURE_FIELDS}),
+                    "held_to": judged.figure.whose,
                     "ours": judged.ours,
                     "standard_deviation": judged.deviation,
                     "seeds": judged.seeds,

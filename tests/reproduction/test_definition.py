@@ -12,8 +12,10 @@ from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.paths import conf_dir
 from sgbench.records.method import method_id
 from sgbench.reproduction.definition import Figure, names, read
+from sgbench.reproduction.page import cells_of, read_page
 from sgbench.reproduction.runs import ReproductionFolders, ReproductionGrid, grid_of, judged_runs
 from sgbench.reproduction.stored import ReproductionRun
+from tests.rooms import ROOT
 
 NAMES = names()
 RUN = [name for name in NAMES if read(name).calculation is None]
@@ -196,3 +198,26 @@ def test_one_of_ones_own_is_found(tmp_path):
     one = read("mine", [folder])
     assert one.figures == read("temporal_xor").figures
     assert len(grid_of(one, [0, 1], ReproductionFolders(config_dirs=(folder,))).specs()) == 2
+
+
+def test_the_page_leads_with_what_compares_with_a_published_number():
+    """By hand, from the files: 13 numbers that somebody published, 33 bounds of ours, 7 that sources give otherwise.
+
+    Where `published` is 0 and the evidence says "the bound is ours", nobody published that number.
+    """
+    figures = [figure for name in names() for figure in read(name).figures]
+    count = {kind: sum(figure.whose == kind for figure in figures) for kind in ("published", "ours", "source")}
+    assert count == {"published": 13, "ours": 33, "source": 7}
+    assert not [figure.line for figure in figures if figure.whose == "published" and "bound is ours" in figure.evidence]
+    assert not [figure.line for figure in figures if figure.whose == "source" and "is ours" in figure.evidence]
+    lead = (ROOT / "docs" / "reproductions.md").read_text().split("\n\n")[1]
+    assert lead.startswith("13 of 53 figures compare with a number that somebody published, and 12 of these agree.")
+    assert "33 are held to a bound that is ours" in lead
+
+
+def test_minutes_are_one_number():
+    """Must-match: those that the list names are those of the page, which took them from the runs."""
+    page = read_page((ROOT / "docs" / "reproductions.md").read_text())
+    assert {name: float(cells_of(entry.rows[0])[-1]) for name, entry in page.items()} == {
+        name: read(name).minutes for name in names()
+    }

@@ -36,7 +36,7 @@ def repeats_text(row: MethodRow, measure: Measure) -> str:
     provenance = None if row.listing is None else row.listing.provenance
     if provenance is None or provenance.repeats is None:
         return trust_text(row)
-    repeats, unit = provenance.repeats, " in loss" if measure.is_loss else " points"
+    repeats, unit = provenance.repeats, " in loss" if measure.kind == "loss" else " points"
     if repeats.allowed is None:
         within = "shares of solved seeds compared, of which five may differ by four"
     else:
@@ -60,7 +60,7 @@ def is_loose(row: MethodRow, measure: Measure) -> bool:
     repeats = None if row.listing is None else row.listing.provenance.repeats
     if repeats is None:
         return False
-    loosest = LOOSE_LOSS * measure.guess if measure.is_loss else LOOSE_POINTS
+    loosest = LOOSE_LOSS * measure.guess if measure.kind == "loss" else LOOSE_POINTS
     return repeats.allowed_mean is None or repeats.allowed_mean > loosest
 
 
@@ -74,9 +74,9 @@ def cannot_rank(board: Board) -> str:
         return ""
     repeats = [row.listing.provenance.repeats for row in loose if row.listing is not None]
     widest = [each.allowed_mean for each in repeats if each is not None and each.allowed_mean is not None]
-    measure, unit = board.measure, " in loss" if board.measure.is_loss else " points"
+    measure, unit = board.measure, " in loss" if board.measure.kind == "loss" else " points"
     if widest:
-        enough = measure.text(LOOSE_LOSS * measure.guess if measure.is_loss else LOOSE_POINTS)
+        enough = measure.text(LOOSE_LOSS * measure.guess if measure.kind == "loss" else LOOSE_POINTS)
         apart = (
             f"repeated seeds may lie {measure.text(max(widest))}{unit} from their claims, {enough} would bear one out"
         )

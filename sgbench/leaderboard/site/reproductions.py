@@ -49,6 +49,7 @@ def read_reproductions(path: Path) -> Reproductions | None:
     if not lines or VERDICT not in lines[0]:
         return None
     head, rows = lines[0], _with_names(lines[2:])
+    lead = " ".join(text.split("\n\n")[1].split()) if text.startswith("# ") else ""
     verdict = head.index(VERDICT)
     rows.sort(key=lambda row: row[verdict] == AGREES)
     failing = {row[0] for row in rows if row[verdict] != AGREES}
@@ -62,7 +63,7 @@ def read_reproductions(path: Path) -> Reproductions | None:
     )
     sections = sorted(_sections(text, failing), key=lambda section: not section.failing)
     return Reproductions(
-        f"Of {len(rows)} figures {agree} agree with what was published.{_revised(rows, head)}",
+        f"{lead} Of {len(rows)} figures {agree} agree.{_revised(rows, head)}".strip(),
         table,
         _charts([dict(zip(head, row, strict=True)) for row in rows]),
         tuple(sections),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import Verdict, verdict
-from sgbench.tables import counted
 from study.reporting.pages.text import interval
 from study.surrogates.analysis.comparisons import Compared, compared_table, looks
 from study.surrogates.analysis.evidence import SurrogateEvidence
@@ -150,9 +149,9 @@ def eprop_bridges_delays(evidence: SurrogateEvidence) -> Decided:
         return Decided("open", OUTSIDE)
     low, high = 100 * gap.low, 100 * gap.high
     number = (
-        f"evidence accumulation: error {solved.mean} (wanted {solved.published}, {counted(solved.seeds, 'seed')}); "
-        f"delayed exclusive or: back-propagation minus e-prop {interval(100 * gap.estimate, low, high)} points, "
-        f"{gap.seeds} seeds"
+        f"evidence accumulation: error {solved.mean} (wanted {solved.published}, "
+        f"{solved.seeds} seed{'s' * (solved.seeds > 1)}); delayed exclusive or: back-propagation minus e-prop "
+        f"{interval(100 * gap.estimate, low, high)} points, {gap.seeds} seeds"
     )
     if not solved.agrees or low > CLOSE_POINTS:
         return Decided("refuted", number)
