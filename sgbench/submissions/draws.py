@@ -93,5 +93,7 @@ def draw_problems(audit: Audit, folder: Path, finished: Mapping[str, Sequence[in
         right = commit_after(folder, draw)
         if right != draw.commit:
             yield f"{draw.method_id}: drawn by {draw.commit[:12]}, not by {(right or 'a later commit')[:12]}"
-        elif {*draw.seeds} != {*seeds_drawn(audit.protocol, draw.method_id, finished.get(draw.method_id, ()), draw.commit)}:
+            continue
+        seeds = finished.get(draw.method_id, ())
+        if {*draw.seeds} != {*seeds_drawn(audit.protocol, draw.method_id, seeds, draw.commit)}:
             yield f"{draw.method_id}: not the seeds that {draw.commit[:12]} draws"
