@@ -1,7 +1,5 @@
 """Warns while a network trains that it will not learn: of explosion, silence, vanishing and guessing."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterator

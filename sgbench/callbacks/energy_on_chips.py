@@ -1,7 +1,5 @@
 """The energy of an inference on chips, as a network learns."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Firing rates and silent neurons of each layer, epoch by epoch."""
 
-from __future__ import annotations
-
 import contextlib
 from typing import Any, Literal
 

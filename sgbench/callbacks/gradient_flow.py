@@ -1,7 +1,5 @@
 """How the gradient flows through the layers and steps of a network that trains."""
 
-from __future__ import annotations
-
 import pytorch_lightning as pl
 
 from sgbench.callbacks.recorded import RecordedBatches

@@ -1,7 +1,5 @@
 """Records the forward and backward pass of single training batches, as training runs them."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Lets the engine run snnTorch's neurons: the equations of each kind, with the module's own numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
 

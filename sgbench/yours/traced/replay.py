@@ -1,7 +1,5 @@
 """Runs a recorded call again on other values: groups at once, neurons on the engine, the rest as recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

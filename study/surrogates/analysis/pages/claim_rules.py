@@ -1,7 +1,5 @@
 """What a claim of the literature is, and the steps that several of their rules share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Claims of the literature: what each says, by which rule it is decided, and what was measured here."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from study.reporting.pages.text import StudyPage, details, table

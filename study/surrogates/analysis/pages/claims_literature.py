@@ -1,7 +1,5 @@
 """L1 to L17: claims of later papers, with their rules, and those that nothing here can decide."""
 
-from __future__ import annotations
-
 from study.surrogates.analysis.pages import claims_later, claims_outside
 from study.surrogates.analysis.pages.claim_rules import LiteratureClaim, UndecidableClaim
 from study.surrogates.analysis.pages.claims_founding import BOARD, ZENKE, reproduce, run
