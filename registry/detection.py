@@ -110,7 +110,6 @@ def _moved(seed: Sequence[Retraining], by: float, audit: Audit) -> tuple[list[Re
 
 
 def _solved_curve(audit: Audit, solved_from: float) -> Iterator[DetectionPoint]:
-    """Yield how often a row is caught of which so many unsolved seeds, or all it has, are claimed as solved."""
     rows = _rows(audit)
     unsolved = [list(dict.fromkeys(each.seed for each in row if each.claimed < solved_from)) for row in rows]
     for count in range(MIN_SOLVED + 1):

@@ -18,7 +18,6 @@ FILES = (RECORD, WEIGHTS, PREDICTIONS)
 
 
 def conf_dir() -> Path:
-    """Return the catalogue's folder `conf/`, inside an installed package or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     for candidate in (package / "conf", package.parent / "conf"):
         if (candidate / "config.yaml").is_file():

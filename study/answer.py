@@ -70,7 +70,6 @@ class Known(NamedTuple):
 
 
 def known(root: Path) -> Known:
-    """Read the results of all studies of a checkout."""
     summary = read_model(root / "study" / "surrogates" / SUMMARY, StudySummary)
     groups = {name: _group(summary, belongs) for name, belongs in WITHOUT_RECURRENCE.items()}
     figures: dict[str, StudyFigure] = {}
@@ -248,7 +247,6 @@ def made(root: Path) -> StudyAnswer:
 
 
 def stale(root: Path) -> list[Path]:
-    """List the files of a checkout that differ from what its studies give."""
     answer = made(root)
     found = [root / passage.path for passage in passages(answer) if not passage.is_in(root)]
     path = root / "study" / ANSWER

@@ -87,7 +87,6 @@ class Kept(Court):
     records: Mapping[RunKey, RunRecord]
 
     def runs_of(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
-        """Look the runs up."""
         runs = []
         for cell, seed in points:
             spec = self.spec(task, cell, seed)
@@ -160,7 +159,6 @@ def files() -> dict[str, bytes]:
 
 
 def compared(run: Callable[[Sequence[RunSpec]], Sequence[RunRecord]]) -> dict[str, Compared]:
-    """Tune each surrogate on the convolutional network and report it at its own best."""
     composer, found = PointComposer((), ()), {}
     for name, settings in COMPARED.items():
         cells = [(*NETWORK, *words, f"optimizer.lr={rate}") for words in settings for rate in RATES]
@@ -212,7 +210,6 @@ def keep(name: str, runs_dir: Path) -> None:
 
 
 def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -> list[RunRecord]:
-    """Read the records of runs in a folder, after training those that have none if asked to."""
     placed = [
         spec.model_copy(update={"paths": spec.paths.model_copy(update={"runs_dir": str(runs_dir)})}) for spec in specs
     ]

@@ -13,7 +13,6 @@ from typing import Literal
 
 
 def text() -> str:
-    """Write the content of `known_names.pyi`: the catalogue's names as types."""
     blocks = [HEAD]
     for group, kind in TYPES.items():
         names = "".join(f'    "{group}/{name}",\n' for name in sorted(catalogue.entries(group)))

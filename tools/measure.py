@@ -68,7 +68,6 @@ class Count:
             self._functions(node, public=inside)
 
     def row(self) -> dict[str, int]:
-        """Return the value of each column."""
         bodies = sorted(self.bodies) or [0]
         found = {name: self.numbers[name] for name in COLUMNS}
         found["body_median"] = round(statistics.median(bodies))

@@ -59,7 +59,6 @@ def read_libraries() -> dict[str, Any]:
 
 
 def read_presets() -> list[Preset]:
-    """Read all presets from the table of libraries."""
     return [
         Preset(**{"library": library, "name": name, **shared, **row})
         for library, node in read_libraries().items()
@@ -122,7 +121,6 @@ def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def texts() -> dict[Path, str]:
-    """Write the content of every preset's file."""
     folder = conf_dir() / GROUP
     canonical = {path.stem: catalogue.read_entry(GROUP, path.stem, path) for path in folder.glob("*.yaml")}
     by_path = {}

@@ -74,7 +74,6 @@ def list_entries(args: argparse.Namespace) -> int:
 
 
 def _list_groups(args: argparse.Namespace) -> int:
-    """Print each group with the names of its entries and the number of its presets."""
     filters = selection.filters_in_use(args)
     if filters:
         raise InputError(f"list {' '.join(filters)}: a group is needed, e.g. sgbench list surrogate {filters[0]}")
@@ -99,7 +98,6 @@ def _preset_line(group: str, counts: dict[str, int]) -> str:
 
 
 def show_entry(args: argparse.Namespace) -> int:
-    """Print one entry, or a run given by its folder, and draw it with --plot."""
     group, _, name = args.name.partition("/")
     is_entry = group in catalogue.groups() and name in catalogue.entries(group, args.config_dir)
     if (Path(args.name) / RECORD).is_file() and not is_entry:

@@ -176,7 +176,6 @@ def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> No
 
 
 def author_of(args: argparse.Namespace) -> Author:
-    """Build the author of a submission from the options of `add_author` and --name."""
     from pydantic import ValidationError
 
     from sgbench.records.files import first_problem

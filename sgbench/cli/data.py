@@ -278,7 +278,6 @@ def prepare(args: argparse.Namespace) -> int:
 
 
 def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand `data add`, for a user's own data."""
     adding = commands.add_parser("add", help="make an entry, an experiment and a protocol of data of your own")
     adding.add_argument("name", metavar="NAME", help="yours to choose, e.g. my_gestures")
     files = "arrays x and y; or sample, time and channel of each spike, and y; groups if there are any"

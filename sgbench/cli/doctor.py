@@ -106,7 +106,6 @@ def _installation_text(module: str, extra: str) -> str:
 
 
 def _sweep_places() -> dict[str, str]:
-    """Map the places where a sweep can run to their state, and "which" to the launcher for SLURM to use."""
     import importlib.util
 
     has_slurm = shutil.which("sbatch") is not None

@@ -84,7 +84,6 @@ def _evidence_cells(evidence: Evidence) -> list[str]:
 
 
 def answer_price(args: argparse.Namespace) -> int:
-    """Print the energy of one record on each target, and draw it with --plot."""
     record, counts = energy.read_record(args.record)
     targets = energy.load_targets_named(args.target, args.config_dir)
     title = f"{record.method.choices['dataset']}, {record.method_id}"
@@ -124,7 +123,6 @@ def _mean_text(mean: Mean) -> str:
 
 
 def answer_explain(args: argparse.Namespace) -> int:
-    """Print the energy of one record on one target, term by term."""
     record, counts = energy.read_record(args.record)
     (target,) = energy.load_targets_named([args.target], args.config_dir).values()
     estimate = price(counts, target=target, dt_s=record.method.protocol.dt_s)

@@ -104,7 +104,6 @@ def read_contestants(sources: Sequence[Path]) -> list[Contestant]:
 
 
 def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
-    """Yield files of records: those named, and in named folders `record.json` and `SEED.json`, at any depth."""
     for source in sources:
         if source.is_file():
             yield source

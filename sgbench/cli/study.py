@@ -60,7 +60,6 @@ def _add_run(actions: Any) -> None:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add the options of all commands of a study: its name, its blocks, and the folders of its records."""
     parser.add_argument("name", metavar="NAME", help="e.g. surrogates")
     parser.add_argument(
         "--block",
@@ -139,7 +138,6 @@ def run_study(args: argparse.Namespace) -> int:
 
 
 def show_status(args: argparse.Namespace) -> int:
-    """Print for each block how many of its runs are stored, and how many core-hours are left."""
     from sgbench.study.definition import pick_blocks
     from sgbench.study.status import block_states
 
@@ -182,7 +180,6 @@ def extend_study(args: argparse.Namespace) -> int:
 
 
 def signal_study(args: argparse.Namespace) -> int:
-    """Send the signal named in `args` to the processes of a running study, which pauses or resumes them."""
     from sgbench.study.process import send
 
     send(getattr(signal, args.signal, None), args.runs_dir or default_runs_dir(), args.name)
@@ -203,7 +200,6 @@ def _loaded(args: argparse.Namespace) -> Loaded:
 
 
 def folders_of(args: argparse.Namespace, name: str) -> StudyFolders:
-    """Collect the folders of a study's records and data, and the classes that its runs may import."""
     from sgbench.study.run import StudyFolders
     from sgbench.study.store import Store
 

@@ -152,7 +152,6 @@ def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
 
 
 def _insert_remembered(args: argparse.Namespace, group: str) -> None:
-    """Insert into the arguments, before those given, what the last sweep of a group was started with."""
     from sgbench.paths import default_runs_dir
     from sgbench.sweeps.remembered import recall
 

@@ -158,7 +158,6 @@ def _print_next_steps(
 
 
 def _tree(task: Task, outcome: SearchResult, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
-    """Convert the outcome of a search and the records of the seeds that report to a dictionary for JSON."""
     chosen = outcome.chosen
     return {
         "protocol": task.protocol.name,

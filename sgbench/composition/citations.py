@@ -86,7 +86,6 @@ def _software(found: re.Match[str], note: str = "") -> Citation:
 
 
 def _paper(paper: re.Match[str]) -> Citation:
-    """Build the citation of a paper from a match of `PAPER`, with what `works.toml` adds."""
     names = [name.strip() for name in re.split(r",| & ", paper["who"]) if name.strip()]
     where, _, note = (paper["where"] or "").partition("; ")
     arxiv, doi = ARXIV.search(where), DOI.search(where)

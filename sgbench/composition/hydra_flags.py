@@ -48,7 +48,6 @@ def _long(argument: str) -> str:
 
 
 def _split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Split arguments into flags, mapped from long names to values (empty for none), and overrides."""
     flags: dict[str, str] = {}
     overrides: list[str] = []
     rest = list(arguments)

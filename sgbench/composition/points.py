@@ -81,7 +81,6 @@ def _key(text: str) -> str:
 
 
 def _zip_points(where: str, content: Any) -> Iterator[Overrides]:
-    """Yield points from lists of values by key, the n-th values of all keys together."""
     if not isinstance(content, dict) or not content:
         raise InputError(f"{where}: lists of values by key are needed, e.g. {{surrogate: [atan, triangle]}}")
     values = {key: _value_list(f"{where}.{key}", value) for key, value in content.items()}

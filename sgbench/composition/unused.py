@@ -16,7 +16,6 @@ PRESETS = ("experiment", "sweep")
 
 
 def replace_unused_choices(picked: dict[str, str], config: DictConfig, catalogue: CatalogueReader) -> dict[str, str]:
-    """Return the choices with those that describe spikes replaced, if the network has no spiking neurons."""
     if catalogue.entry("network", picked["network"]).meta.get("spikes") is not False:
         return picked
     for group in SPIKING_CHOICES:

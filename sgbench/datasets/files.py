@@ -9,7 +9,6 @@ from sgbench.errors import InputError
 
 
 def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
-    """Find a file, packed (.gz) or not, in the first of the folders that has it."""
     for path in candidates(name, folders):
         if path.is_file():
             return path

@@ -76,10 +76,7 @@ class IdxImages(DataSet):
         return checksum(self.file_sha256)
 
     def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
-        """Read the images [samples, 28, 28] and labels [samples] of two files, named in this order.
-
-        Raise InputError if a file is missing, damaged or not the published one, or images do not fit labels.
-        """
+        """Read the images [samples, 28, 28] and labels [samples] of two files, named in this order."""
         paths = [find(name, self.folders(data_dir), self.remedy) for name in names]
         images, labels = (self._read(path, name) for path, name in zip(paths, names, strict=True))
         if len(images) != len(labels) or math.prod(images.shape[1:]) != self.n_inputs:

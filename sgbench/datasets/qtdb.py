@@ -73,10 +73,7 @@ class Qtdb(DataSet, entry="qtdb"):
         }
 
     def _read(self, name: str, data_dir: Path) -> tuple[Array, Array]:
-        """Read events (0 or 1) [samples, 1300, 4] and classes [samples, 1300] from a file.
-
-        Raise InputError if the file is missing, damaged or not the published one.
-        """
+        """Read events (0 or 1) [samples, 1300, 4] and classes [samples, 1300] from a file."""
         path = find(name, [data_dir / self.folder], self.remedy)
         arrays = read_mat(path, ("x", "y"))
         x, y = arrays["x"], arrays["y"]

@@ -76,10 +76,7 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
 
 
 def _span(name: str, value: object) -> tuple[int, int]:
-    """Read a first and a last index from a list; `name` is the parameter's in the error.
-
-    Raise InputError if `value` is not two whole numbers from 0 on in ascending order.
-    """
+    """Read a first and a last index from a list; `name` is the parameter's in the error."""
     if isinstance(value, str) or not isinstance(value, list | tuple) or len(value) != TELLING:
         raise InputError(f"{name}={value!r}: a first and a last place are needed, e.g. [2, 4]")
     first = require_count(name, value[0], low=0)

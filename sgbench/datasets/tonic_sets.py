@@ -66,10 +66,7 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
 
 
 def _class_of(name: str) -> Callable[..., Any]:
-    """Look up a class of tonic's data sets by its name.
-
-    Raise InputError if tonic is not installed, or has no such data set.
-    """
+    """Look up a class of tonic's data sets by its name."""
     try:
         known = vars(importlib.import_module("tonic.datasets"))
     except ImportError as error:
@@ -183,10 +180,7 @@ class Tonic(EventFiles, entry="tonic"):
         }
 
     def _labels(self, part: Any) -> NDArray[np.int64]:
-        """Return the class of each sample in a part of tonic's data: its number, or the index of its sorted name.
-
-        Raise InputError if a sample has no single class, or a class is not below `n_classes`.
-        """
+        """Return the class of each sample in a part of tonic's data: its number, or the index of its sorted name."""
         targets = getattr(part, "targets", None) or ()  # empty if tonic learns them only from the files
         labels = np.asarray(targets if len(targets) == len(part) else [part[k][1] for k in range(len(part))])
         if labels.ndim != 1:

@@ -240,7 +240,6 @@ def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
 
 
 def _reach(layer: LayerDiagnosis, last: LayerDiagnosis) -> str:
-    """Describe how little gradient reaches a layer: its rate, its potentials, and its share of the gradient."""
     parts = []
     if layer.rate_per_step is not None:
         parts.append(f"{layer.rate_per_step:.2g} spikes a neuron and step")
@@ -253,7 +252,6 @@ def _reach(layer: LayerDiagnosis, last: LayerDiagnosis) -> str:
 
 
 def _of_agreement(diagnosis: Diagnosis) -> Iterator[str]:
-    """Yield a sentence for each gradient that points away from back-propagation's or does not lessen the loss."""
     for line in diagnosis.agreements or ():
         if line.reference == "bptt" and line.cosine is not None and line.cosine < MISLEADING:
             yield (

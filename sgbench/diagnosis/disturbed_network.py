@@ -41,7 +41,6 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
 
 @torch.no_grad()
 def with_noise(network: Network, severity: float, generator: torch.Generator) -> Network:
-    """Add Gaussian noise to the weights and biases."""
     copied = copy.deepcopy(network)
     for weight in weights(copied):
         drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float64)

@@ -92,7 +92,6 @@ def weights_gradient(layer: nn.Module) -> Tensor:
 
 
 def joined_gradient(parameters: Iterable[Tensor]) -> Tensor:
-    """Join the stored gradients of weights into one vector in double precision, zeros for weights without one."""
     parts = [
         (torch.zeros_like(weight) if weight.grad is None else weight.grad).detach().double().flatten()
         for weight in parameters

@@ -172,7 +172,6 @@ class _Recorder:
 
     @contextlib.contextmanager
     def recording(self, called: Callable[[], None]) -> Iterator[LayerTrace]:
-        """Record the layer's calls into a new trace, and say when one begins."""
         trace = self.new_trace()
         if isinstance(self.layer, Neuron):
             with replaced_step(self.layer, functools.partial(recorded_step, trace, self.layer)):

@@ -133,7 +133,6 @@ class Disturbed:
     draws: int  # count of draws of each random disturbance
 
     def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
-        """Score the network undisturbed once, then with each disturbance at each severity."""
         require_count("--draws", self.draws)
         severities = {name: checked_levels(name, levels) for name in names}
         undisturbed = value_of(self.score(self.network, self.batches()))

@@ -96,7 +96,6 @@ def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
 
 
 def _watch(layer: Any) -> LayerTrace:
-    """Replace the step of a layer's neurons by one that records, and return the trace that it fills."""
     neuron = layer.neuron
     fires = neuron.output == "binary"
     surrogate = getattr(neuron, "surrogate", None) if fires else None

@@ -162,7 +162,6 @@ def silenced(counts: OpCounts) -> OpCounts:
 
 
 def _silent_layer(layer: LayerCounts) -> LayerCounts:
-    """Return a layer's counts if there were no events."""
     zero = Count(total=0)
     return layer.model_copy(
         update={

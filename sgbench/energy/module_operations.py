@@ -132,7 +132,6 @@ PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUTS)
 
 
 def _linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -> None:
-    """Each input other than 0 reaches every output."""
     out, inputs = layer.weight.shape
     tally.connect(
         received,

@@ -286,10 +286,7 @@ class _FunctionWatcher(TorchFunctionMode):
 
 
 def _is_training_dropout(name: str, args: tuple[Any, ...], by_name: dict[str, Any]) -> bool:
-    """Return False for a call of dropout that passes values on.
-
-    Raise InputError if it is called for training, and drops values.
-    """
+    """Return False for a call of dropout that passes values on."""
     # The third argument is called training, or train; by default, alpha dropouts do not train and others do.
     positional = dict(enumerate(args)).get(2, not name.endswith("alpha_dropout"))
     if by_name.get("training", by_name.get("train", positional)):

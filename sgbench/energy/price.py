@@ -201,10 +201,7 @@ def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
 def _one_count_nj(
     item: Price | MemoryPrice, operation: Operation, layer: LayerCounts, counts: OpCounts
 ) -> BoundedValue:
-    """Compute the energy [nJ] of one operation in a layer from its price `item`; a memory's depends on its size.
-
-    Raise InputError if the size of the layer's memory is unknown, or larger than any with a price.
-    """
+    """Compute the energy [nJ] of one operation in a layer from its price `item`; a memory's depends on its size."""
     if isinstance(item, Price):
         return BoundedValue(item.value_pj, item.low_pj, item.high_pj).times(1e-3 / item.counts_each)
     size_bytes = weight_bytes(layer, counts.steps) if operation == "weight_read" else state_bytes(layer)

@@ -103,7 +103,6 @@ class PricedNetwork(ShownTable):
         return Path(path)
 
     def _row(self, estimate: EnergyEstimate) -> tuple[Cell, ...]:
-        """Return the cells of one target's row, in the order of `HEAD`."""
         static, priced = estimate.static_nj, estimate.priced_nj
         mark = estimate.mark or (NONE if static is None else marked(self.targets[estimate.target]))
         return (

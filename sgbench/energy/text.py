@@ -110,7 +110,6 @@ def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
 
 
 def price_words(term: Term) -> str:
-    """Write the price of one operation of a term, with its unit and bounds."""
     price = term.price
     if isinstance(price, MemoryPrice):
         span = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"

@@ -131,7 +131,6 @@ def _add_passing_steps_advice(found: Diagnosis, run: StoredRun) -> Diagnosis:
 
 
 def _report_nothing_learnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
-    """Say first in the advice of a diagnosis that its run has learnt nothing, and drop a favourable forecast."""
     measure, validation = run.measure, run.record and run.record.validation
     unit = "" if measure.is_loss else " %"
     sentence = (

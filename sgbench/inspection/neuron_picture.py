@@ -175,7 +175,6 @@ def neuron_figure(picture: NeuronPicture) -> Figure:
 
 
 def _draw_response(panels: Sequence[Axes], response: Response, labels: Sequence[str]) -> None:
-    """Draw input, potential, output and other states, one panel each."""
     times = np.arange(len(response.current))
     panels[0].plot(times, response.current, drawstyle="steps-mid", color=SOFT, linewidth=1.5)
     panels[1].plot(times, response.potential, color=BLUE, linewidth=1.8)

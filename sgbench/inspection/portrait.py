@@ -11,7 +11,6 @@ from sgbench.training.creation import create
 
 
 def draw(entry: Entry, path: Path, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> None:
-    """Build a surrogate or a neuron and draw its picture to a file."""
     options = {"features": 1} if entry.group == "neuron" else {}
     module = create(f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **options)
     if entry.group == "surrogate":

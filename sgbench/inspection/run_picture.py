@@ -118,7 +118,6 @@ def why_no_rates(record: RunRecord) -> str:
 
 
 def _replay_samples(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
-    """Replay the first samples of the validation split with the selected weights."""
     network = load_selected(run)
     epoch = 0 if run.record is None else run.record.best_epoch or 0
     prepare_pass(run, "validation", epoch)

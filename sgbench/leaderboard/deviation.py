@@ -49,7 +49,6 @@ class ProtocolReference:
 
     @property
     def measure(self) -> Measure:
-        """Return the score that the protocol's board compares, with the score of guessing."""
         if self.classes is None and self.guess_loss is None:
             raise InputError(
                 f"protocol '{self.protocol.name}': its score is a loss, and nobody says what guessing loses; "

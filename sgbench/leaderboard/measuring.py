@@ -61,7 +61,6 @@ def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list
 def _results(
     files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]
 ) -> Iterator[tuple[str, Measured] | Finding]:
-    """Yield (name of the protocol, measured method) for each method, and a finding for each file left out."""
     for row in read_files(files, tree):
         if isinstance(row, Finding):
             yield row

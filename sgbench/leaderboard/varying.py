@@ -44,7 +44,6 @@ def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
-    """Map each group of `varying` but the surrogate to a method's entry and its differing parameters, as text."""
     texts = {}
     for group, by_entry in varying.items():
         if group == "clip_norm":

@@ -166,7 +166,6 @@ def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a value: itself, or those in lists, tuples and dicts at any depth."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple | dict):

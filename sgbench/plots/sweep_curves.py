@@ -77,7 +77,6 @@ def _draw_curve(axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, Swe
 
 
 def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]], across: SweptAxis) -> None:
-    """Set up the panel: the axis of scores, and a logarithmic axis of the swept number."""
     drawn = [(row, row.mean) for rows in curves.values() for row in rows if row.mean is not None]
     scores = (score for row, mean in drawn for score in (mean.value, *row.seeds, *row.failed))
     ends = axis.limits(scores, (end for _, mean in drawn for end in mean))

@@ -79,7 +79,6 @@ def other_axes(picture: SweepPicture, taken: Sequence[SweptAxis]) -> list[SweptA
 
 
 def curves_of(picture: SweepPicture, taken: Sequence[SweptAxis]) -> dict[str, list[SweepRow]]:
-    """Map the values of all axes but those in `taken`, or without such axes the surrogate, to the rows."""
     others = other_axes(picture, taken)
     curves: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

@@ -49,7 +49,6 @@ def _scale(axes: Axes, spikes: Sequence[float]) -> None:
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
-    """Map each value of the first axis whose values are no numbers, or each surrogate, to its rows with spikes."""
     first = next((axis.key for axis in picture.axes if not axis.numbers), None)
     kinds: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

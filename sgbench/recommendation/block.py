@@ -89,7 +89,6 @@ def tasks_of(lines: Iterable[ShardLine]) -> tuple[MeasuredTask, ...]:
 
 
 def _setting(line: ShardLine) -> Setting:
-    """Extract the setting of a stored run from its cell and, for surrogate and bits, from its record."""
     cell, method = line.cell, line.record.method
     bits: Any = cell.get(BITS) or method.parameters.get("weights", {}).get("bits")
     return Setting(

@@ -184,7 +184,6 @@ def needs_text(priced: PricedSetting) -> str:
 
 
 def _left_out_text(check: LeftOut) -> str:
-    """Write one sentence on the result, on a task, of the advice from the other tasks."""
     verb = "keeps" if check.keeps_budget else "breaks"
     line = (
         f"Out of sample, {check.title}, {joules(check.budget_nj)}: advice from the other tasks {verb} the budget "

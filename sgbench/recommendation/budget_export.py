@@ -73,7 +73,6 @@ def _cell(priced: PricedSetting | None) -> dict[str, Any] | None:
 
 
 def figure_of(advice: BudgetAdvice) -> Figure:
-    """Draw accuracy over energy of the measured settings, one panel for each task, with Pareto front and budget."""
     from sgbench.plots.budget_front import budget_figure
 
     panels = [_panel(task.title, task.measured, task.front, task.chosen) for task in advice.tasks]

@@ -185,7 +185,6 @@ def _alike(checks: Sequence[LeftOut]) -> str:
 
 
 def _where_both_kept(checks: Sequence[LeftOut]) -> str:
-    """Compare advice with rounding after training, in sentences, on the tasks where both keep the budget."""
     if not checks:
         return "On no task did both keep the budget, so nothing says which of the two is better."
     own, rounded = [check.loss_points for check in checks], _rounded_losses(checks)

@@ -49,7 +49,6 @@ class Calibration(Strict):
 
     @property
     def about(self) -> str:
-        """Describe the measurement in one line: mean passing steps, the layer with the most, target and samples."""
         largest = max(self.layers, key=lambda layer: layer.passing_steps)
         mean = sum(layer.passing_steps for layer in self.layers) / len(self.layers)
         most = f", at most {largest.passing_steps:.2g} ({largest.name})" if len(self.layers) > 1 else ""

@@ -101,7 +101,6 @@ def _curve(record: RecordContent) -> Iterator[str]:
 
 
 def _selected(record: RecordContent) -> Iterator[str]:
-    """Yield a line if the validation scores are not those of the selected epoch in the training curve."""
     epoch, validation = record.best_epoch, record.validation
     if epoch is None or validation is None or epoch >= len(record.curve):
         return
@@ -152,7 +151,6 @@ def _badness(by: str, scores: EpochOnTest | Scores) -> float:
 
 
 def _epoch_on_test(name: str, line: EpochOnTest, record: RecordContent) -> Iterator[str]:
-    """Yield a line for each contradiction in one epoch's test scores, stored in the field `name`."""
     test = record.test
     if test is None:
         return

@@ -87,7 +87,6 @@ class RunRecord(RecordContent):
         return Scored(self.validation, self.test, self.counts, self.parameters, self.best_epoch)
 
     def _repr_html_(self) -> str:
-        """Write the run's identity and scores as an HTML table, for notebooks."""
         splits = [(name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None]
         facts = {
             "protocol": self.protocol,
@@ -102,7 +101,6 @@ class RunRecord(RecordContent):
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:
-        """Raise ValueError for a wrong method id or protocol, or the first contradiction between fields."""
         id_of = info.context.id_of if isinstance(info.context, KnownMethods) else method_id
         if self.method_id != id_of(self.method):
             raise ValueError(f"method_id {self.method_id} is not the id of the method it names")

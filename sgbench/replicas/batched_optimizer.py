@@ -76,7 +76,6 @@ class BatchedAdam(BatchedOptimizer):
             self._move_present(values, gradients, absent)
 
     def _move_row(self, row: int, values: Tensor, gradients: Tensor) -> None:
-        """Update one row by torch's fused function, as a single run's optimiser does."""
         numbers = self.numbers[row]
         name = "_fused_adamw_" if numbers["decoupled_weight_decay"] else "_fused_adam_"
         update = getattr(torch, name)  # what torch's own optimiser calls

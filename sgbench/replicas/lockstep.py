@@ -157,7 +157,6 @@ class Lockstep:
         self.stack.step(rows)
 
     def check_optimizer(self) -> dict[int, Exception]:
-        """Return the errors of members whose optimiser state is not finite, by row."""
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
@@ -167,7 +166,6 @@ class Lockstep:
         return failures
 
     def without(self, gone: set[int]) -> Lockstep | None:
-        """Return a lockstep without these rows, or None if none is left."""
         rest = [member for row, member in enumerate(self.members) if row not in gone]
         if not rest:
             return None

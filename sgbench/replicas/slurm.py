@@ -98,7 +98,6 @@ class Slurm:
         self.answered = True
 
     def waits(self) -> Sequence[str]:
-        """Return a line for each new reason why jobs wait."""
         reasons = {reason for state, reason in self.states.values() if state == "PENDING"}
         new = sorted(reasons - self.reported - {"None", "Priority"})
         self.reported |= reasons

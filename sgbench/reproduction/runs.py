@@ -135,7 +135,6 @@ def carry_out(
 
 
 def unfinished(grids: Sequence[ReproductionGrid]) -> tuple[list[RunSpec], list[int]]:
-    """List each run of the grids once, and the indices in that list of runs without a finished record."""
     from sgbench.training.run_folder import finished_record
 
     specs = _specs(grids)
@@ -224,7 +223,6 @@ def _method_ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
 
 
 def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:
-    """Judge the figures of a reproduction that is a calculation, without runs, for each of some seeds."""
     from sgbench.reproduction.closed_loop import integrals
 
     settings = {key: value for key, value in (reproduction.calculation or {}).items() if key != "name"}

@@ -104,7 +104,6 @@ class Bptt(LearningRule):
 
 
 def _check_per_window(network: Network, objective: Objective) -> None:
-    """Raise an `InputError` for losses, penalties and normalisations that need the whole sequence."""
     if not objective.loss.online or objective.loss.remembers:
         remedy = "loss=per_step" if "class" in objective.loss.targets else "rule.update=null"
         raise InputError(f"rule.update=per_window: needs a loss in every step; use {remedy}")

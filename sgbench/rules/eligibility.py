@@ -143,7 +143,6 @@ class Eligibility:
             add_gradient(self.layer.recurrent, outer[:, inputs + 1 :])
 
     def _add_convolved(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
-        """Add the gradients of a convolution's weights, from the window's steps and from the traces before it."""
         layer: ConvLayer = self.layer  # type: ignore[assignment]
         slopes = torch.cat([loss.current.flatten(0, 1), *loss.start[: len(self.dense)]])
         signals = torch.cat([pre.flatten(0, 1), *(trace[:, 0] for trace in self.dense)])

@@ -153,7 +153,6 @@ class EProp(LearningRule):
         return Progress(slopes.loss, detached.trajectory)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Run forward in windows of time, and yield after each update."""
         forward, traces = Forward(network, batch), _Traces(network)
         total = network.readout.weight.new_zeros(())
         for span in forward.spans(self._window):

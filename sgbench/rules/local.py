@@ -165,7 +165,6 @@ class Local(LearningRule):
             yield self._unrolled(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Run forward in windows of time, learn from local losses by traces, and yield after each update."""
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         total, after_burn_in = network.readout.weight.new_zeros(()), self._after_burn_in(batch)
         readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
@@ -188,7 +187,6 @@ class Local(LearningRule):
             yield Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        """Run each layer together with its local readout, and back-propagate the sum of all losses."""
         network.begin_pass(batch.lengths, batch.x.shape[0])
         engine, potentials = network.engine, POTENTIAL in objective.keep
         *before, last = zip(network.hidden_layers, network.local_readouts, strict=True)  # type: ignore[arg-type]

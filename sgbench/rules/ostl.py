@@ -112,7 +112,6 @@ class Ostl(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        """Send errors from layer to layer within each step, and back-propagate over time within each layer."""
         detached = run_detached(network, batch, objective.keep, by_current=False)
         slopes = detached.slopes(objective, batch.target)
         errors: list[Tensor] = []

@@ -60,7 +60,6 @@ class Rtrl(LearningRule):
             )
 
     def _check_network(self, network: Network) -> None:
-        """Raise an `InputError` for a network that is not spiking, not stepwise or too large."""
         if not network.spiking:
             raise InputError(f"rule={self.name}: follows spikes step by step, and the network has none; use rule=bptt")
         reason = network.needs_all_steps

@@ -170,7 +170,6 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
-        """Refuse seeds with two purposes, and blocks with tasks, seeds or earlier blocks that the study lacks."""
         for first, second in itertools.combinations(self.seeds, 2):
             if set(self.seeds[first].values) & set(self.seeds[second].values):
                 raise ValueError(f"seeds: {first} and {second} share seeds; a seed serves one purpose")
@@ -192,7 +191,6 @@ class Study(Strict):
 
 
 def _require_valid_ranges(name: str, block: StudyBlock) -> None:
-    """Refuse a grid whose ranges cannot be drawn."""
     for grid in block.grids:
         if grid.ranges and block.settings is None:
             raise ValueError(f"blocks.{name}.grids: ranges need the block's settings, of which they draw more")
@@ -245,7 +243,6 @@ def block_number(study: Study, name: str) -> int:
 
 
 def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
-    """Return the names of chosen blocks in the study's order."""
     numbered = {str(block_number(study, name)): name for name in study.blocks}
     wanted = [numbered.get(name, name) if name not in study.blocks else name for name in names]
     for name in wanted:

@@ -30,8 +30,6 @@ RunKey = tuple[str, str, int]  # protocol, method and seed, as `StoreEntry.key`
 
 
 def replicas(workers: int) -> Runner:
-    """Return a runner that trains runs side by side, as replicas in `workers` processes."""
-
     def run(specs: Sequence[RunSpec]) -> None:
         from sgbench.replicas.sweep import run_sweep
         from sgbench.sweeps.outcome import headline
@@ -61,7 +59,6 @@ class RunGroup:
 
 
 def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
-    """Compose and check the spec of each run of a block, with calibrated widths measured."""
     composer = PointComposer(folders.config_dirs, folders.allow_targets)
     paths = {"runs_dir": str(folders.runs_dir)}
     paths |= {} if folders.data_dir is None else {"data_dir": str(folders.data_dir)}
@@ -198,7 +195,6 @@ def best_cells(
 
 
 def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
-    """Refuse written best cells of the block `name` that differ from those that its stored runs select."""
     settled = read_settled(folders.store.folder)
     rule = loaded.study.blocks[name].settles
     if rule is None or name not in settled:

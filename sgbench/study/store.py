@@ -92,7 +92,6 @@ class StoreEntry:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Return protocol, method and seed, which identify a run."""
         return self.record.protocol, self.record.method_id, self.record.seed
 
 

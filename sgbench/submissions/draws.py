@@ -86,7 +86,6 @@ def _holds(folder: Path, commit: str, draw: Draw) -> bool:
 
 
 def draw_problems(audit: Audit, folder: Path, finished: Mapping[str, Sequence[int]]) -> Iterable[str]:
-    """Yield what is wrong with a board's draws: another commit than promised, or other seeds than it draws."""
     for draw in audit.draws or ():
         if draw.commit is None:
             continue

@@ -44,7 +44,6 @@ def outside_space(ours: Mapping[str, str], trials: Sequence[TuningTrial], protoc
 
 
 def _outside_ranges(settings: Mapping[str, str | None], space: Mapping[str, SearchRange], name: str) -> Iterator[str]:
-    """Yield a line for each number of one setting that is outside the range of the protocol `name`."""
     for key, allowed in space.items():
         value = _number(settings.get(key))
         if value is None:
@@ -142,7 +141,6 @@ def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
 
 
 def id_of(chosen: Mapping[str, str], settings: Change) -> str:
-    """Compute the method id that the identity `chosen` has with changed settings, as `method_id` computes it."""
     flat = {**chosen, **settings}
     stated = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
     text = json.dumps(stated, ensure_ascii=True, separators=(",", ":"))
@@ -217,7 +215,6 @@ def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
 
 
 def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, str]]:
-    """Yield code and message of the problem that a trial has a seed that is no tuning seed of the protocol."""
     if protocol.tuning_seeds is None:
         return
     for trial in log.trials:

@@ -64,7 +64,6 @@ class Sequences:
         return step
 
     def _before(self, u: Tensor) -> tuple[SurrogateStep | None, list[SurrogateStep]]:
-        """Return the step before that of u, if the graph has one, and the steps whose spikes reach u at once."""
         feeding: list[SurrogateStep] = []
         first: tuple[Any, int] = u.grad_fn, u.output_nr
         waiting, seen = deque([first]), {first}
@@ -83,7 +82,6 @@ class Sequences:
         return None, feeding
 
     def keep(self, step: SurrogateStep, gradient: Tensor) -> None:
-        """Keep the gradient of a step for the step before it, and drop what that one does not need."""
         self.is_pulled_back = True
         step.gradient = gradient
         if step.after is not None and step.after.after is not None:

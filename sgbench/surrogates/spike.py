@@ -39,7 +39,6 @@ class Spike(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient by u by the surrogate's `pull_back`, and None for the surrogate itself."""
         (u,) = ctx.saved_tensors
         return ctx.surrogate.pull_back(u, grad), None
 

@@ -115,7 +115,6 @@ def _override_for(protocol: str, planned: RunPlan) -> str:
 
 
 def _note_on_settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterator[str]:
-    """Yield a note on settings in which runs deviate from their protocol, with overrides that follow it."""
     methods = {method_id(spec.method): spec.method for spec in specs}
     found = dict.fromkeys(line for method in methods.values() for line in setting_deviations(method, reference))
     if not found:

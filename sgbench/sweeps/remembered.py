@@ -35,7 +35,6 @@ def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
 
 
 def recall(runs_dir: Path, group: str) -> Remembered:
-    """Read the overrides and options that a group was last run with in the folder `runs_dir`."""
     path = runs_dir / FOLDER / f"{group}.json"
     if not NAME.fullmatch(group) or not path.is_file():
         known = [path.stem for path in (runs_dir / FOLDER).glob("*.json")]

@@ -168,7 +168,6 @@ class Notes:
         self.texts: list[str] = []
 
     def numbers(self, texts: Iterable[str]) -> tuple[int, ...]:
-        """Give each of these notes a number, and return the numbers."""
         numbers = []
         for text in texts:
             if text not in self.texts:

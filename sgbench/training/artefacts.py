@@ -66,7 +66,6 @@ def _numbers(row: list[float]) -> str:
 
 
 def save_weights(path: Path, network: nn.Module) -> str:
-    """Write the network's weights to a safetensors file, and return its SHA-256."""
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     data = save(weights)
     write_atomic(path, data)

@@ -94,7 +94,6 @@ def _join_processes(rank: int, count: int, meeting: Path) -> Together:
 
 
 def _run_helper(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> None:
-    """Train as the helper process of this rank: on its share of all batches, until the first process sends None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     torch.set_num_threads(spec.trainer.threads)
     parts = build(spec)

@@ -31,7 +31,6 @@ def check_parts(spec: RunSpec, data_set: DataSet, network: Network, rule: Learni
 
 
 def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
-    """Check that the loss and the monitored score are defined for the data set's kind of target."""
     if data_set.target not in objective.loss.targets:
         loss, output = LOSSES[data_set.target]
         fits = not network.spiking or output in ("any", network.readout.neuron.output)
@@ -49,7 +48,6 @@ def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective:
 
 
 def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
-    """Check, for quantised weights, that the rule is back-propagation, and that no normalisation changes them."""
     if not any(getattr(layer, "weight_bits", None) for layer in network.layers):
         return
     choices = spec.method.choices
@@ -83,7 +81,6 @@ def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
 
 
 def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
-    """Check, for several processes, that the gradients of their shares of a batch add up to that of the batch."""
     count, choices = spec.trainer.devices, spec.method.choices
     if count == 1:
         return

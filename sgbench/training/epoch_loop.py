@@ -161,7 +161,6 @@ class Training:
             group["lr"] = rate
 
     def epoch_numbers(self) -> dict[str, float]:
-        """Return what loggers get of the last epoch, by key: scores, best so far, rates, learning rate and time."""
         activity = self.evaluation.scores().activity
         numbers = epoch_numbers(self.curve, {layer.name: layer.rate_hz for layer in activity})
         numbers |= {"train/learning_rate": self.used_lr, "timing/epoch_s": self.fit_s - self.reported_s}

@@ -103,7 +103,6 @@ class Profile:
             self._attach_batches(parts.data, name)
 
     def _attach_rule(self, rule: LearningRule) -> None:
-        """Measure the steps of a rule's gradients, and count them."""
         original = rule.gradients
 
         def gradients(*args: Any) -> Iterator[Progress]:

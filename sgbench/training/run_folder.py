@@ -48,7 +48,6 @@ def finished_record(spec: RunSpec) -> RunRecord | None:
 
 
 def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
-    """Raise `InputError` if a foreign class of the spec differs from the one that made the record."""
     stated = record.provenance.own_sources
     if not stated:
         return

@@ -186,7 +186,6 @@ class Search:
         return read_outcome(asked, specs)
 
     def _check_budget(self, outcomes: Sequence[Outcome]) -> None:
-        """Raise an InputError if more settings were tried, by this or other searches, than a submission may try."""
         protocol = self.task.protocol
         ours = {outcome.asked.method_id for outcome in outcomes}
         others = read_tried_methods(self.task) - ours

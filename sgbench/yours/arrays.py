@@ -143,7 +143,6 @@ class _PartReader:
         return self._checked_array(array)
 
     def _read_each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
-        """Convert samples one by one: to events if the first is one, to one array of equal shapes, or to a list."""
         times_us, channels_or_samples = SpilledArrays(), SpilledArrays()
         are_events = False
         for index, sample in enumerate(samples):

@@ -97,7 +97,6 @@ def benchmark(  # noqa: PLR0913 - each has a default
 
 
 def _require_surrogates_and_widths(surrogates: Sequence[str], widths: Sequence[float | str] | None) -> None:
-    """Raise an InputError for unknown surrogates, or widths that are neither positive numbers nor "auto"."""
     if isinstance(surrogates, str) or not all(isinstance(surrogate, str) for surrogate in surrogates) or not surrogates:
         raise InputError(
             "surrogates: names of the catalogue are needed, e.g. ['atan', 'triangle']; a class of your "

@@ -97,7 +97,6 @@ def _notes_on_missing_classes(labels: list[str], class_indices: dict[Split, NDAr
 def _split(
     target: NDArray[np.int64], groups: NDArray[Any] | None, name: str, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split sample indices into training and another part: a fifth of each class, or whole groups."""
     random = np.random.Generator(np.random.PCG64(SPLIT_SEED))
     if groups is not None:
         return _split_groups(target, groups, name, random, notes)

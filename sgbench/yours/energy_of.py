@@ -108,7 +108,6 @@ def _checked_input(batch: Any, input_kind: str) -> Tensor:
 
 
 def _count_samples(batch: Tensor, steps: int) -> int:
-    """Count the samples of a batch, along its first axis or along the axis next to that of the steps."""
     shape = tuple(batch.shape)
     if batch.dim() < 2:  # noqa: PLR2004 - an axis of samples and one of features
         raise InputError(f"the batch has shape {shape}: an axis of samples and one of features are needed")

@@ -102,7 +102,6 @@ class OwnTable(ShownTable):
         return [*failed, *([] if warning is None else [warning]), OUTSIDE]
 
     def _cells(self) -> list[list[str]]:
-        """List the rows of cells, the header first."""
         title = self.measure.title
         rows = [["rank", "alike", "surrogate", "width", title, "epoch", "seeds", "failed", "at chance"]]
         for row in self.rows:

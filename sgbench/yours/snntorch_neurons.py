@@ -107,7 +107,6 @@ class SnnTorchNeuron(Neuron):
                 yield value  # type: ignore[misc]
 
     def initial_state(self, like: Tensor) -> Any:
-        """Return the resting state: zeros."""
         kind = (
             GivenSynapticState if self.kind in WITH_CURRENT else GivenAlphaState if self.kind == "Alpha" else LeakyState
         )

@@ -43,7 +43,6 @@ def publish(
 def _comparable(
     entries: Iterable[StoreEntry], store: Store, board_dir: Path, references: References
 ) -> tuple[Runs, dict[Path, LinePlace]]:
-    """Select the runs of a store that boards can compare, and say where each is stored if that is beside them."""
     reader = RecordReader(references)
     beside = Path(os.path.normpath(board_dir / os.pardir)) / STUDIES / store.study
     records: list[tuple[RunRecord, Path]] = []

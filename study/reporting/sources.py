@@ -36,7 +36,6 @@ def sources_json(read: Mapping[str, bytes], written: Mapping[str, bytes]) -> byt
 
 
 def changed_since(root: Path, pages: Path) -> list[str]:
-    """Name the files of a checkout that differ from those which a report was written from, and its pages that do."""
     path = pages / SOURCES
     try:
         tree = json.loads(read_bytes(path))

@@ -101,7 +101,6 @@ def _property_table(subject: Subject) -> str:
 
 
 def preset_table(presets: Iterable[Entry]) -> str:
-    """Presets of a canonical entry."""
     rows = [
         (f"{one.meta['library']} {one.meta.get('version', '')}", f"`{_text(one, 'calls')}`", said(one), *_notes(one))
         for one in presets

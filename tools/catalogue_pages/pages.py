@@ -41,7 +41,6 @@ LONG = re.compile(rb"(\d\.\d)\d+")
 
 
 def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
-    """Make the file of a picture, drawn when its bytes are asked for."""
     digest = numbers_digest(numbers)
 
     def make() -> bytes:

@@ -98,7 +98,6 @@ def write_list(app: Any, into: Path) -> None:
 
 
 def sections(tree: Any, page: str) -> Iterator[Findable]:
-    """Yield a line for each section that has text of its own, with its beginning."""
     from docutils import nodes
 
     for section in tree.findall(nodes.section):
@@ -196,7 +195,6 @@ CATALOGUE = re.compile(r"catalogue/(surrogate|neuron)/(\w+)")
 
 
 def turn(outside: Outside, name: str, source: list[str]) -> None:
-    """Turn the links of one page."""
     if not name.startswith(GENERATED):
         source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
     if name.startswith(TUTORIAL) and "{code-cell}" in source[0]:

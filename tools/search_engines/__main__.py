@@ -63,7 +63,6 @@ class Tally:
         return time.monotonic() - self.began_s
 
     def add(self, outcome: Outcome) -> None:
-        """Count a case."""
         self.cases += 1
         self.compared += outcome.compared
         self.refused += outcome.refusal is not None

@@ -90,7 +90,6 @@ def random_run(random: Random) -> Run:
 
 
 def _neuron(random: Random) -> list[str]:
-    """Draw a neuron by its family, which of its numbers learn, and its reset."""
     kind = random.random()
     family = random.choice(list(_families()))
     name = "ramped" if kind < OWN else "dh_lif" if kind < OWN + MASKED else random.choice(_families()[family])

@@ -98,10 +98,7 @@ def _number(code: str, data: bytes, offset: int) -> int:
 
 
 def _unpack(packed: bytes, compression: int) -> bytes:
-    """Unpack a packet of this code of compression; raise ValueError if it is damaged or too large.
-
-    Raise InputError if the package for this compression is not installed.
-    """
+    """Unpack a packet of this code of compression; raise ValueError if it is damaged or too large."""
     if compression == NOT_COMPRESSED:
         return packed
     if compression not in (LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH):

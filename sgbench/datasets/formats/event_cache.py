@@ -79,10 +79,7 @@ def _fill(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _make_room(root: Path, needed_bytes: int, name: str) -> None:
-    """Remove the least recently used data sets in `root` until a new one of `needed_bytes` fits the limit.
-
-    Raise InputError if the new data set, called `name`, is larger than the limit.
-    """
+    """Remove the least recently used data sets in `root` until a new one of `needed_bytes` fits the limit."""
     limit = int(default_cache_gb() * GB)
     if needed_bytes > limit:
         raise InputError(
@@ -124,7 +121,6 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
 
 
 def checksum_of_checksums(files: Iterable[tuple[str, str]]) -> str:
-    """Return one SHA-256 of files, given as pairs of name and SHA-256, in order."""
     digest = hashlib.sha256()
     for name, sha256 in files:
         digest.update(f"{name}\0{sha256}\n".encode())
@@ -141,7 +137,6 @@ def _file_state(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file of any size."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

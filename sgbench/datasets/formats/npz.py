@@ -38,10 +38,7 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
 def _member(
     archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, path: Path
 ) -> np.ndarray[Any, Any]:
-    """Read the array `name` of an open archive; members: maps file names to entries; path: for errors.
-
-    Raise InputError if the array is missing, too large, or not of plain numbers or text.
-    """
+    """Read the array `name` of an open archive; members: maps file names to entries; path: for errors."""
     info = members.get(f"{name}.npy")
     if info is None:
         raise InputError(f"{path}: has no array '{name}'; it is another file than the published one")

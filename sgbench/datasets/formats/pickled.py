@@ -165,10 +165,7 @@ def _array(shape: Any, type_: Any, data: Any, *, columns_first: bool) -> np.ndar
 
 
 def _plain(value: Any) -> Any:
-    """Replace the placeholders of arrays in nested lists, tuples and dictionaries by NumPy arrays.
-
-    Raise TypeError or ValueError for an object that is no plain number or text, or an array without numbers.
-    """
+    """Replace the placeholders of arrays in nested lists, tuples and dictionaries by NumPy arrays."""
     if isinstance(value, _Array):
         if value.numbers is None:
             raise ValueError("an array without numbers")

@@ -48,10 +48,7 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
 
 
 def _recording(path: Path, row: int, time_s: NDArray[Any], unit: NDArray[Any], label: int, classes: int) -> Recording:
-    """Make a recording of the times and units [spikes] of the sample with index `row`.
-
-    Raise InputError if the label is not below `classes`, or a time is not finite.
-    """
+    """Make a recording of the times and units [spikes] of the sample with index `row`."""
     name = f"{path}: sample {row}"
     if not 0 <= label < classes:
         raise InputError(f"{name} has label {label}, outside 0..{classes - 1}")
@@ -73,10 +70,7 @@ def _open(path: Path) -> Any:
 
 
 def _data(file: Any, path: Path, name: str) -> Any:
-    """Return the HDF5 data set `name` of an open file, of one dimension, without following links out of the file.
-
-    Raise InputError if it is missing, a link, stored outside the file, or of another shape.
-    """
+    """Return the HDF5 data set `name` of an open file, of one dimension, without following links out of the file."""
     import h5py
 
     node = file

@@ -19,7 +19,6 @@ PASSES = {"sample": "run once a sample", "step": "run in every step"}
 
 
 def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
-    """Yield sentences on both methods' energy over the price lists that a board knows."""
     yield from _lower_energy(a, b, board)
     for name, row in (("A", a), ("B", b)):
         energies = matched_row(board, row)

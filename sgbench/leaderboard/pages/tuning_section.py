@@ -96,7 +96,6 @@ def have_one_budget(studies_by_method: Mapping[str, Studies]) -> bool:
 
 
 def _cells(row: MethodRow, studies: Studies, measure: Measure) -> list[str]:
-    """Write the cells of one method's searches."""
     counts = sorted(set(studies.settings))
     return [
         code(row.label),

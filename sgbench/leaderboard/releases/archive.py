@@ -41,7 +41,6 @@ def folder_of(name: str) -> str:
 
 
 def pack_release(name: str, files: Mapping[str, bytes]) -> bytes:
-    """Write files as a zip archive, sorted by name, without times and owners."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for path in sorted(files):

@@ -180,7 +180,6 @@ def _entry_page(
     *,
     has_docs: bool,
 ) -> Page:
-    """Build the page of an entry."""
     columns = (*texts("protocol", "method"), *numbers("rank", "of"), *texts("alike", "score", "result", "not ranked"))
     shown = best_of_each(results)
     caption = f"Results of {entry.name}"

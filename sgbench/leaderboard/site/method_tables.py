@@ -26,7 +26,6 @@ def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -
 
 
 def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
-    """Make the cells of one seed, without accuracies if the board compares losses."""
     test, validation = record.test, record.validation
     accuracies = [scores and scores.accuracy for scores in (test, validation)]
     losses = [None if scores is None else scores.loss for scores in (test, validation)]
@@ -63,7 +62,6 @@ def layer_table(records: Sequence[RunRecord]) -> Table | None:
 
 
 def _layer(name: str, activity: Sequence[LayerActivity], counts: Sequence[tuple[LayerCounts, int]]) -> tuple[Cell, ...]:
-    """Make the cells of one layer, from its activity and its (counts, samples counted) of each seed."""
     rates = [
         (mean([layer.rate_hz for layer in activity]), 1.0),
         (mean([layer.rate_per_step for layer in activity]), 1.0),

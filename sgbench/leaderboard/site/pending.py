@@ -89,7 +89,6 @@ def _claimed_cells(row: MethodRow, board: Board) -> tuple[Cell, ...]:
 
 
 def _missing(row: MethodRow) -> Iterator[str]:
-    """Yield the checks that a row without a rank lacks, or the one that it failed."""
     provenance = None if row.listing is None else row.listing.provenance
     if provenance is None:
         return

@@ -10,7 +10,6 @@ from sgbench.tables.table import Cell, Column, Table
 
 
 def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table:
-    """Build the table of some rows of a board, in their order."""
     columns, notes = columns_in(board, "site"), Notes()
     heads = tuple(_head(column, notes) for column in columns)
     name_column = next(index for index, column in enumerate(columns) if column.titles["site"] == "method")

@@ -57,7 +57,6 @@ MEASURED_CAPTION = (
 
 
 def text_pages(sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the pages of text, such as energy validation and methodology, in the order of the navigation."""
     yield from _energy(sources)
     yield _reproductions(sources)
     yield _methodology(sources)
@@ -142,7 +141,6 @@ def _reproductions(sources: Sources) -> Page:
 
 
 def _methodology(sources: Sources) -> Page:
-    """Build the page that explains intervals, ranks and energies."""
     return Page(
         "methodology.html",
         "Methodology",
@@ -171,7 +169,6 @@ def _submit(sources: Sources) -> Page:
 
 
 def _retired(sources: Sources) -> Page:
-    """Build the page of withdrawn and superseded methods, of the catalogue and from outside."""
     columns = texts("protocol", "method", "what", "by", "why", "since")
     rows = []
     for shown in sources.shown.values():

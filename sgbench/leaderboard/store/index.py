@@ -46,7 +46,6 @@ class ShardReader:
         return self._base / shard
 
     def lines(self, shard: str) -> list[bytes]:
-        """Return the lines of a shard without their ends."""
         if shard not in self._lines:
             path = self.path(shard)
             self._lines[shard] = shard_lines(path, read_shard(path))

@@ -50,7 +50,6 @@ def hidden_files(folder: Path) -> Iterator[Finding]:
 
 
 def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
-    """Return the path in the store of one file of an accepted submission."""
     kind, _, name = note.path.partition("/")
     if kind == "records":
         parent = EXTERNAL if submission.division == "external" else RECORDS

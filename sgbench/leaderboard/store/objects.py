@@ -42,7 +42,6 @@ class Objects:
         return sha256
 
     def refer(self, data: bytes, kind: Kind, url: str) -> None:
-        """Store the address `url` of bytes in place of the bytes."""
         sha256 = hashlib.sha256(data).hexdigest()
         try:
             reference = ObjectAddress(sha256=sha256, bytes=len(data), url=url)

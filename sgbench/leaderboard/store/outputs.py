@@ -52,10 +52,7 @@ def _count_outputs(header: str, name: str) -> int:
 
 
 def _steps(indices: Floats, name: str) -> int:
-    """Return the count of steps of each sample; `indices` [lines, 2] are sample and step of each line.
-
-    Raise an `InputError` unless every step of every sample is there once, in order.
-    """
+    """Return the count of steps of each sample; `indices` [lines, 2] are sample and step of each line."""
     steps = int((indices[:, 0] == indices[0, 0]).sum())
     line = np.arange(len(indices))
     wrong = np.flatnonzero((indices[:, 0] != line // steps) | (indices[:, 1] != line % steps))

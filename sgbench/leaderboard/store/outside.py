@@ -57,7 +57,6 @@ def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
 
 
 def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Measure) -> Outsider:
-    """Join the records of one result, one for each seed, with its provenance."""
     group.sort(key=lambda record: record.seed)
     claims = [claim_of(record) for record in group]
     values = [measure.guess if claim is None else claim.score for claim in claims]

@@ -121,7 +121,6 @@ def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[
 
 
 def _indexed(root: Path, names: Sequence[str], files: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
-    """Read the lines of shards that the indices of protocols name."""
     reader, record_lines = ShardReader(root), []
     findings: list[Finding] = []
     by_shard: dict[str, list[tuple[Path, LinePlace]]] = {}

@@ -42,7 +42,6 @@ def hand_in(court: Court, to: Path, author: Author, references: References) -> t
 
 
 def _submit(court: Court, trial: TaskTrial, to: Path, author: Author, references: References) -> SubmissionSummary:
-    """Train the missing runs of one task, and make its submission."""
     first = next(iter(trial.report[OWN_BEST].values())).record
     reference = references.of(first.protocol)
     protocol, source = reference.protocol, court.folders.runs_dir
@@ -154,7 +153,6 @@ def _tasks_and_map_seeds(tasks: str | Sequence[str], known: Mapping[str, str]) -
 
 
 def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
-    """Return `runs_dir`, or if it is None a folder named by the candidate's entry and a hash of its overrides."""
     if runs_dir is not None:
         return runs_dir
     entry = candidate.overrides[0].partition("=")[2].replace("/", "_")

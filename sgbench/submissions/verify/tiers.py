@@ -96,7 +96,6 @@ class Verifier:
         return [claim.score for claim in claims if claim is not None]
 
     def _rescored(self, seeds: Sequence[int]) -> TierOutcome:
-        """Score the stored predictions against the targets of the data set."""
         method = self.submission.method or self._reference.method
         scores, foreign = [], 0
         for seed in seeds:

@@ -42,7 +42,6 @@ def is_zero(tensor: Tensor | None) -> bool:
 
 
 def relative(one: Tensor, other: Tensor, floor: float = 0.0) -> float:
-    """Return the norm of a difference, relative to the norm of the second tensor, or to `floor` if that is more."""
     if not one.numel():
         return 0.0
     if not (one.is_floating_point() or one.is_complex()):

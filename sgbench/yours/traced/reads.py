@@ -225,7 +225,6 @@ class Reads:
                 setattr(module, name, value)
 
     def changed(self) -> str:
-        """Return the name of a value that is no longer what it was, or "" if none is."""
         for getter, token, name in self.values.values():
             try:
                 if self.token(getter()) != token:
@@ -331,7 +330,6 @@ class Reads:
         return self._of_object(value, depth)
 
     def _of_object(self, value: Any, depth: int) -> Any:
-        """Return the token of a function, a class, or an object with plain attributes."""
         if isinstance(value, FunctionType):
             self.alive.append(value)
             self.open(value)

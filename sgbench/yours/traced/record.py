@@ -187,7 +187,6 @@ class CallRecorder(TorchFunctionMode):
             raise Unproven("it draws random numbers, or seeds a generator, outside of torch's operations")
 
     def _note_about(self, func: Any, given: list[Tensor], out: Any) -> None:
-        """Note that a shape or type was asked for, or raise `Unproven` if numbers were read out of a tensor."""
         if not given:
             return
         name = name_of(func)
@@ -320,7 +319,6 @@ class CallRecorder(TorchFunctionMode):
         return out
 
     def _called_ours(self, name: str, method: str, stored: Any, out: Any, kwargs: Any) -> None:
-        """Record a call of the catalogue's neurons that has ended."""
         if kwargs or not torch.equal(self.draws, draws()):
             raise Unproven(f"'{name}' draws random numbers in its step, or is called with options")
         grad = torch.is_grad_enabled()

@@ -120,7 +120,6 @@ def accumulate(start: Any, total: Tensor) -> Tensor:
 
 
 def _sum_up(trace: Trace) -> None:
-    """Replace sums that grow by one term at a time by one sum over all terms."""
     uses, makers = uses_of(trace), trace.makers()
 
     def is_sum(node: TraceNode | None) -> bool:

@@ -134,7 +134,6 @@ def compared(scores: StudyScores, blocks: Sequence[str] = DECIDING) -> tuple[lis
 
 
 def chosen_anew(networks: Sequence[NetworkRuns], before: Sequence[NetworkRuns]) -> list[NetworkRuns]:
-    """Return networks with the best setting by mean validation accuracy of other seeds, those of `before`."""
     best = {
         network.name: max(
             SETTINGS, key=lambda one, of=network.runs: round(fmean(run.validation for run in of[one].values()), 9)
@@ -145,7 +144,6 @@ def chosen_anew(networks: Sequence[NetworkRuns], before: Sequence[NetworkRuns]) 
 
 
 def later_claim(networks: Sequence[NetworkRuns], *, whole: bool) -> HypothesisResult:
-    """Decide the claim about the pair that the first seeds picked, on seeds that took no part in it."""
     found = by_task(networks, *LATER_PAIR)
     seeds = str(max((len(network.runs[network.best]) for network in networks), default=0))
     result = HypothesisResult("B4", CLAIMS["B4"], f"{len(found)} tasks, two starts", seeds)
@@ -157,7 +155,6 @@ def later_claim(networks: Sequence[NetworkRuns], *, whole: bool) -> HypothesisRe
 
 
 def by_task(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> dict[str, float]:
-    """Average the losses of each task over those of its starts that count."""
     found: dict[str, list[float]] = {}
     for network in networks:
         if network.counts:
@@ -259,7 +256,6 @@ def worst(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> tuple[fl
 
 
 def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]) -> RuleAdvice:
-    """Apply the registered rule of advice."""
     word = {one.name: one.verdict for one in verdicts}
     pair = word["B2"] == "confirmed"
     if word["B1"] == "confirmed":

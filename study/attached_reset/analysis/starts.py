@@ -90,7 +90,6 @@ def q_of(layer: RecurrentLayer, surrogate: Surrogate) -> float:
 
 
 def first_pass(composer: PointComposer, overrides: Sequence[str], seed: int, batches: int | None) -> FirstPass:
-    """Run a network forward with a seed's own weights and data."""
     spec: RunSpec = composer.spec([*overrides, f"seed={seed}"])
     protocol = spec.method.protocol.model_copy(update={"tuning_seeds": (seed,)})
     method = spec.method.model_copy(update={"protocol": protocol})

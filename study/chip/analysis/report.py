@@ -158,7 +158,6 @@ def _short(width: float, cost: float, weights: str) -> str:
 
 
 def _settings(priced: PricedTask) -> str:
-    """Tabulate all settings of a task."""
     rows = []
     for setting, one in sorted(priced.items()):
         rows.append(

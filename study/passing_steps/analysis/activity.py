@@ -171,7 +171,6 @@ def verdict_text(study: Study, entries: Iterable[StoreEntry]) -> list[str]:
 
 
 def text(root: Path, study: Study) -> list[str]:
-    """Write what the first study's stored seeds say of the rule that the second one registered."""
     known = stored_pairs(root)
     return [
         "Whether a cost of activity is free is [tested on other tasks](README.md#a-cost-of-activity). By the same "

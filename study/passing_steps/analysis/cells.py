@@ -96,7 +96,6 @@ class TaskRuns:
 
 
 def tasks_of(scores: StudyScores) -> Iterator[TaskRuns]:
-    """Yield the tasks of the grid in their order."""
     if GRID not in scores.study.blocks:
         raise InputError(f"the study has no block {GRID}, of which its hypotheses are")
     for task in scores.study.blocks[GRID].tasks:

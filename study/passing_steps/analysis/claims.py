@@ -137,7 +137,6 @@ def limits(numbers: Sequence[float], level: float) -> tuple[float, float]:
 
 
 def look(claim: StudyClaim, by_task: Mapping[str, float], seeds: tuple[int, ...]) -> ClaimLook:
-    """Decide a claim from one number a task."""
     low, high = limits(list(by_task.values()), claim.level)
     is_below, is_above = high < claim.border, low > claim.border
     verdict: Verdict = "open"
@@ -147,7 +146,6 @@ def look(claim: StudyClaim, by_task: Mapping[str, float], seeds: tuple[int, ...]
 
 
 def decide(scores: StudyScores) -> list[ClaimDecision]:
-    """Decide every claim from the stored runs, look by look."""
     decisions: dict[str, ClaimDecision] = {}
     for claim in CLAIMS:
         before = None if claim.after is None else decisions[claim.after].verdict

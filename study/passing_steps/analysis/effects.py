@@ -184,7 +184,6 @@ def spread(grids: Mapping[str, GridRuns]) -> dict[str, StudyFigure]:
 
 
 def variance_shares(of: GridRuns) -> dict[str, float]:
-    """Split the variance of a task's cells into shares of shape, width and reset and their pairs, in percent."""
     means = of.test.mean(axis=1).reshape(len(SHAPES), len(WIDTHS), len(RESETS))
     mean, names = means.mean(), ("shape", "width", "reset")
     whole = ((means - mean) ** 2).sum()

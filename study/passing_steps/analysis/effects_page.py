@@ -28,7 +28,6 @@ PEAKS = {"peak1": "1", ("triangle", "area1"): "20, 5, 2, 1", ("atan", "area1"): 
 
 
 def curves(singles: Sequence[SettingLosses]) -> dict[Reset, list[tuple[float, float, float]]]:
-    """List width, mean and worst loss over tasks by reset, the mean of both shapes at that width."""
     losses = {one.name: one.losses for one in singles}
     found: dict[Reset, list[tuple[float, float, float]]] = {}
     for reset in RESETS:
@@ -139,7 +138,6 @@ def _tries(of: Mapping[str, StudyFigure]) -> list[list[str]]:
 
 
 def _draw(drawn: Mapping[Reset, Sequence[tuple[float, float, float]]]) -> Drawing:
-    """Draw mean and worst loss against width, a colour a reset."""
     from matplotlib.figure import Figure as Drawing
 
     from sgbench.plots.style import BLUE, GRID, INK, VERMILION

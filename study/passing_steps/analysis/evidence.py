@@ -103,7 +103,6 @@ def first_entries(root: Path) -> list[StoreEntry]:
 
 
 def read_runs(root: Path, study: Study, stored: Iterable[StoreEntry], shapes: Sequence[str] = SHAPES) -> RunsOfCells:
-    """Collect the runs of the first study and of the pilots that the question is about."""
     tried = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
     runs: dict[tuple[Reset, str, str, float], dict[int, RunPoints]] = {}
     for entry in (*stored, *tried):

@@ -36,7 +36,6 @@ def level_of(accuracy: float, best: float, guess: float) -> Level:
 
 
 def cells_of(task: TaskEvidence, best: float, *, by_width: bool = False) -> Cells:
-    """List the cells of a task with what tells them apart and the level that they reached."""
     return [
         (place[1] if by_width else task.steps[place], level_of(accuracy, best, task.guess))
         for place, accuracy in task.accuracy.items()

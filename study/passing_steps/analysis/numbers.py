@@ -102,7 +102,6 @@ def _relative_spikes(scores: StudyScores) -> dict[tuple[str, float, Reset], floa
 
 
 def _long(runs: RunsOfCells) -> list[SettingResult]:
-    """List what the settings with an attached reset lose on the task with long sequences."""
     best = best_known(runs, effects.LONG)
     title = load_study(FIRST).study.tasks[effects.LONG].title
     return [

@@ -175,7 +175,6 @@ def setting_name(shape: str, width: float, reset: Reset) -> str:
 
 
 def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
-    """Choose without each task in turn the setting that loses least on the others, and collect its loss there."""
     losses = {}
     for title in found[0].losses:
         best = min(found, key=lambda one: fmean(loss for name, loss in one.losses.items() if name != title))

@@ -34,7 +34,6 @@ def without_each(evidence: Evidence) -> Iterator[tuple[str, float, float]]:
 
 
 def fixed_losses(evidence: Evidence) -> dict[tuple[str, float], list[float]]:
-    """Collect the points lost on each task by every fixed setting that all tasks have."""
     found = {
         (shape, width): [task.loss(shape, width) for task in evidence.values()]
         for shape in SHAPES

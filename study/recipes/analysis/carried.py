@@ -50,7 +50,6 @@ class WidthLoss:
         return self.mean - reach, self.mean + reach
 
     def p_below(self) -> float:
-        """Return the p-value of "the mean loss is below the margin", one-sided."""
         from scipy import stats
 
         if not self._error:  # the same width under both: nothing is lost, whatever the seed

@@ -109,7 +109,6 @@ def _claims(claims: Sequence[HypothesisResult]) -> list[str]:
 
 
 def _losses(losses: dict[str, list[WidthLoss]], titles: dict[str, str]) -> list[str]:
-    """Tabulate what each task loses under each other way, with the widths that were chosen."""
     rows = []
     for found in losses.values():
         for one in found:

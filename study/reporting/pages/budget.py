@@ -32,7 +32,6 @@ def _message(evidence: StudyEvidence) -> str:
 
 
 def _registration(evidence: StudyEvidence) -> list[str]:
-    """Write the registration's history in the repository, with the versions of its files."""
     if evidence.registration is None:
         return ["Not verified: the report was written outside of a checkout."]
     document = evidence.loaded.study.registration
@@ -94,7 +93,6 @@ def _tasks(facts: Iterable[RunFacts]) -> str:
 
 
 def _code_table(facts: Iterable[RunFacts]) -> str:
-    """Count runs by the code and machine that made them."""
     groups: dict[tuple[str, ...], int] = {}
     for fact in facts:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(fact.versions.items()))

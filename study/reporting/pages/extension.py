@@ -17,7 +17,6 @@ def pages_of(evidence: StudyEvidence) -> tuple[StudyPage, ...]:
 
 
 def front_page(evidence: StudyEvidence, pages: Sequence[StudyPage]) -> StudyPage:
-    """Write the front page of a study that extends another one and decides no hypothesis."""
     study = evidence.loaded.study
     parts = (
         study.about,

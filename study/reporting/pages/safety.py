@@ -89,7 +89,6 @@ def _width(run: Score) -> float:
 
 
 def _grid(runs: list[Score], group: Callable[[Score], tuple[str, ...]], head: Sequence[str]) -> str:
-    """Count failures of each group of runs, a column a width."""
     widths = sorted({_width(run) for run in runs})
     cells: dict[tuple[str, ...], dict[float, list[bool]]] = {}
     for run in runs:

@@ -145,7 +145,6 @@ def cell_text(cell: Mapping[str, object] | Cell, *, without: Sequence[str] = ())
 
 
 def resets_text(records: Iterable[RunRecord]) -> str:
-    """Say with which gradient of the reset all runs were made, as far as their neurons have one."""
     neurons = (record.method.parameters["neuron"] for record in records)
     resets = sorted({str(neuron["reset_gradient"]) for neuron in neurons if "reset_gradient" in neuron})
     if not resets:

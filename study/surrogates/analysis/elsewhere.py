@@ -88,7 +88,6 @@ def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
 
 
 def read_figures(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
-    """Read every figure of the page that `sgbench reproduce --update` has written."""
     page = read_reproductions(path)
     figures: dict[str, dict[str, ReproducedFigure]] = {}
     if page is None:

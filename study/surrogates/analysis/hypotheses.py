@@ -137,7 +137,6 @@ def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def _gaps(result: HypothesisResult, table: RunTable, widths: Sequence[float], *, level: float) -> HypothesisResult:
-    """Add to H3 what triangle minus atan is at each width, and how many runs of each learn."""
     rows: list[tuple[Item, ...]] = []
     verdicts = []
     said = []

@@ -42,7 +42,6 @@ def summarise(
 def _task(
     name: str, block: str, scores: StudyScores, entry: StoreEntry, start: tuple[float, ...] | None
 ) -> TaskSummary:
-    """Summarise a task: its network, its start and the cells of its map, which a block has begun."""
     reference = task_reference(scores.study, block, name, scores.settled)
     cells = []
     for (surrogate, width, factor), cell in _grid(scores, name, reference.get("optimizer.lr")).items():

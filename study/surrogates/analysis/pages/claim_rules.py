@@ -133,7 +133,6 @@ def is_no_better(one: Compared) -> float:
 
 
 def compared_text(one: Compared) -> str:
-    """Write a difference with its interval, unit, task and seeds."""
     verdict = one.verdict
     of_runs = verdict.margin < 1
     said = interval(verdict.difference, verdict.low, verdict.high, 2 if of_runs else 1)

@@ -44,7 +44,6 @@ HALF = math.log(0.5)
 
 
 def control_fails(evidence: SurrogateEvidence, control: str) -> Decided:
-    """Decide C1 and C3: a control lies below the reference at its own best on every task."""
     compared, lacking = against_own_best(evidence, {"surrogate": control, "width_fwhm": None})
     if lacking:
         return missing(evidence, "A3b")
@@ -60,7 +59,6 @@ def control_fails(evidence: SurrogateEvidence, control: str) -> Decided:
 
 
 def shape_is_not_crucial(evidence: SurrogateEvidence) -> Decided:
-    """Decide C2 by three registered hypotheses: one regime in which the shape decides refutes it."""
     results = hypotheses(evidence, "H1", "H2", "H6")
     words = {result.name: result.verdict for result in results}
     number = "; ".join(map(hypothesis_text, results)) or "no hypothesis is decided"
@@ -144,7 +142,6 @@ def quiet_and_driven(evidence: SurrogateEvidence) -> tuple[RunTable, RunTable]:
 
 
 def deepest(evidence: SurrogateEvidence, gain: float, tails: Iterable[float] = TAILS) -> RunTable:
-    """Tabulate six layers at width 1 from a start of this gain, a row a tail."""
     cells: list[Cell] = [
         {
             "protocol.hidden": DEEPEST,

@@ -72,7 +72,6 @@ def _reset(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _pairs_of_widths(evidence: SurrogateEvidence, task: str, shape: str, more: Cell) -> dict[float, tuple[Runs, Runs]]:
-    """Collect by width the runs of the map and those with more settings, on the seeds that both have."""
     pairs = {}
     for width in WIDTHS:
         cell: Cell = {"surrogate": shape, "width_fwhm": width}
@@ -170,7 +169,6 @@ def _slopes(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _activity(evidence: SurrogateEvidence) -> list[str]:
-    """Compare runs with a small cost of activity with those without one, seed by seed."""
     rows: list[list[Item]] = []
     gains: dict[int, list[float]] = {}
     shares: list[float] = []

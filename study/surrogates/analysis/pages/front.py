@@ -46,7 +46,6 @@ def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
 
 
 def verdict_table(results: Sequence[HypothesisResult]) -> str:
-    """Write a table with one line a hypothesis: verdict and evidence."""
     rows = [
         [
             *(result.name, result.claim.replace("|", "/"), f"**{result.verdict}**", result.seeds),

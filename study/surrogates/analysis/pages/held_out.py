@@ -43,7 +43,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def recommended_cells(evidence: SurrogateEvidence, task: str) -> list[Cell]:
-    """List the cells of block KR that are no shape's own best and no library's default: the recommendation."""
     block = evidence.loaded.study.blocks[BLOCK]
     return [
         dict(cell)
@@ -174,7 +173,6 @@ def _message(evidence: SurrogateEvidence, task: str, runs: RunTable) -> str:
 
 
 def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummary]]:
-    """Group the tasks of a summary by the kind of network that a recommendation is fitted to."""
     groups: dict[str, Mapping[str, TaskSummary]] = {}
     for task in tasks.values():
         try:
