@@ -8,7 +8,7 @@ PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 LOWEST ?= .venv-lowest
 INSTALLED_LOWEST := $(LOWEST)/.installed
-TRITON_TESTS := -m "slow and not gpu" tests/engine/test_triton.py
+TRITON_TESTS := -m "slow and not gpu" tests/fastspiking/test_triton.py
 # Their pages in docs/ are what their stores give; make docs looks.
 STUDIES := surrogates passing_steps attached_reset chip recipes
 
@@ -49,7 +49,7 @@ test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels
 
 search-engines: $(INSTALLED_DEV) ## small random runs on every engine and as replicas, compared batch by batch (MINUTES=10)
 	@seed=$$(date +%s); echo "cases of --seed $$seed"; \
-	  $(BIN)/python -m tools.search_engines --minutes $(or $(MINUTES),10) --seed $$seed
+	  $(BIN)/python -m tests.search_engines --minutes $(or $(MINUTES),10) --seed $$seed
 
 test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be installed (Debian: chromium)
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'

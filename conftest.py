@@ -20,7 +20,7 @@ from tests.thinned import has_example, left_out
 
 # Before torch is loaded: two threads on small tensors are slower, and much slower beside a busy neighbour.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Loops of the generated engine take seconds to compile; tests/engine has it run what it has written.
+# Loops of the generated engine take seconds to compile; tests/fastspiking has it run what it has written.
 os.environ["SGBENCH_LOOPS"] = "off"
 
 # A default run never fails by chance: the same examples each time, and no limit in seconds. make test-slow seeks.
@@ -113,7 +113,7 @@ def every_merge_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def loops_in_python() -> Iterator[None]:
     """`auto` takes the generated engine, whose loops run as the Python that they are written in."""
-    from tools.search_engines import loops
+    from tests.search_engines import loops
 
     with loops.loops_in_python():
         yield

@@ -13,7 +13,7 @@ from sgbench.energy.count import OperationCounter
 from sgbench.energy.per_sample import count_events
 from sgbench.records.counts import OpCounts
 from tests.energy.counted import make_network
-from tests.engine.tiles_in_numpy import tiles_in_numpy
+from tests.fastspiking.tiles_in_numpy import tiles_in_numpy
 
 
 def counted(engine: str, device: str = "cpu") -> OpCounts:
