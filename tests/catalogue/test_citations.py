@@ -10,7 +10,15 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
-from sgbench.composition.citations import bibliography, cite_entries, cite_source, cited_by, is_identified, works
+from sgbench.composition.citations import (
+    bibliography,
+    cite_entries,
+    cite_source,
+    cited_by,
+    is_identified,
+    libraries,
+    works,
+)
 
 ENTRY = re.compile(r"@(article|book|misc|software)\{([a-z0-9.-]+),\n((?:  [a-z]+ = \{.*\},\n)+)\}\n")
 
@@ -162,9 +170,37 @@ def test_methods_are_cited_by_what_they_are_made_of(capsys: pytest.CaptureFixtur
     assert main(["cite", "2c79c5b1e6a0"]) == 0
     out = capsys.readouterr().out
     assert "@article{alpaydin1998," in out  # the data set
-    assert "@software{snntorch-1.0," in out  # the neuron
+    assert "@software{snntorch," in out  # the neuron
     assert main(["cite", "ffffffffffff"]) == 2
     assert "no method" in capsys.readouterr().err
     assert main(["cite", "atan"]) == 2
     assert main(["cite", "surrogate/atn"]) == 2
     assert "atan" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_library_is_cited_once() -> None:
+    """By hand: three versions and a part of snnTorch are one entry of the newest, with an address and its year."""
+    sources = ["snnTorch 0.9", "snnTorch 1.0, SFS", "snnTorch 1.0.0", "stork (fmi-basel) 258a2d6", "stork 258a2d6"]
+    made = [
+        catalogue.Entry("neuron", f"n{index}", Path(), None, {}, {"sources": [source]})
+        for index, source in enumerate(sources)
+    ]
+    snntorch, stork, _ = cite_entries(made)
+    assert snntorch.fields == {
+        "title": "snnTorch",
+        "year": "2026",
+        "version": "0.9, 1.0.0",
+        "url": "https://github.com/jeshraghian/snntorch",
+        "note": "SFS",
+    }
+    assert (stork.key, stork.fields["version"]) == ("stork", "258a2d6")
+
+
+def test_software_of_the_catalogue_has_an_address() -> None:
+    """Must-match: all software that entries name is in software.toml, and all that is there is named."""
+    everything = [entry for group in catalogue.groups() for entry in catalogue.entries(group).values()]
+    cited = [each for each in cite_entries(everything) if each.kind == "software" and each.key != "sgbench"]
+    assert [each.key for each in cited if "url" not in each.fields] == []
+    assert len({each.key for each in cited}) == len(cited)
+    named = {each.key for each in cited} | {each.key for each in cite_entries(everything) if each.kind == "misc"}
+    assert set(libraries()) - named == set()

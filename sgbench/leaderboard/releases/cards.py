@@ -112,7 +112,7 @@ def _readme(name: str, commit: str, created_utc: str, rows: Sequence[ReleasedRow
     lines = [
         f"# {TITLE}, release {name}",
         "",
-        f"{ABOUT} Commit {commit}, {created_utc[:10]}.",
+        f"{ABOUT} Commit {commit}, {created_utc[:10]}, the last that changed a file of the boards.",
         "",
         "`sgbench board verify-release ARCHIVE` computes every table anew from the records in here, and",
         "`sgbench board update ARCHIVE` lets `sgbench board show`, `explain` and `across` answer from it.",
