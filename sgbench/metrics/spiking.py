@@ -220,8 +220,8 @@ class Robustness(SummedMetric):
 
     .. math:: R = \frac{1}{K a_0} \sum_{k=1}^{K} \frac{a_{k-1} + a_k}{2}
 
-    with the accuracy :math:`a_k` at severity k, of which the first, 0, is undisturbed. `sgbench robustness` computes
-    the same area of a run.
+    with the accuracy :math:`a_k` at severity k, of which the first, 0, is undisturbed.
+    `sgbench diagnose robustness` computes the same area of a run.
 
     Args:
         severities: how many, with the undisturbed one; at least 2.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,24 @@ def test_curves_are_kept_in_checkpoints() -> None:
     other.load_state_dict(flow.state_dict())
     assert (other.curves, other.batches) == (flow.curves, 3)
     assert all(math.isfinite(number) for curve in other.curves.values() for _, number in curve)
+
+
+@pytest.mark.slow
+def test_the_example_of_a_lightning_user_runs(tmp_path: Path) -> None:
+    """Two spawned processes in bfloat16: all callbacks log and draw, a checkpoint is kept, and it learns."""
+    script = Path(__file__).parents[2] / "examples" / "lightning_user.py"
+    words = [sys.executable, script, "--folder", tmp_path, "--epochs", "3"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
+    assert [line[:8] for line in done.stdout.splitlines() if line.startswith("epoch")] == [
+        f"epoch {n}:" for n in range(3)
+    ]
+    assert "on loihi1: " in done.stdout
+    pictures = {path.stem for path in (tmp_path / "csv").glob("*.png")}
+    assert pictures == {"early_warning", "energy_on_chips", "firing_rates", "gradient_flow"}
+    accuracies = [float(row["val/accuracy"]) for row in rows_of(tmp_path) if row["val/accuracy"]]
+    assert accuracies[-1] > 0.5
+    assert "early_warning/" not in (tmp_path / "csv" / "metrics.csv").read_text()
+    assert len([*(tmp_path / "checkpoints").glob("*.ckpt")]) == 1
 
 
 @pytest.mark.slow
