@@ -124,8 +124,8 @@ def test_a_command_without_its_verb(capsys: pytest.CaptureFixture[str]) -> None:
         ("recomend", "did you mean 'recommend'"),
         ("quickstart", "did you mean: sgbench sweep quickstart"),
         ("benchmark", "in Python it is sgbench.benchmark"),
-        ("frobnicate", "23 are known: sgbench --help"),
-        ("../conf", "23 are known: sgbench --help"),
+        ("frobnicate", "24 are known: sgbench --help"),
+        ("../conf", "24 are known: sgbench --help"),
     ],
 )
 def test_no_such_command_names_the_nearest(name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
