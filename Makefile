@@ -10,7 +10,7 @@ LOWEST ?= .venv-lowest
 INSTALLED_LOWEST := $(LOWEST)/.installed
 TRITON_TESTS := -m "slow and not gpu" tests/fastspiking/test_triton.py
 # Their pages in docs/ are what their stores give; make docs looks.
-STUDIES := surrogates passing_steps attached_reset chip recipes
+STUDIES := surrogates passing_steps attached_reset advice_check chip recipes
 
 # Where it is set, every process of the tests compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE

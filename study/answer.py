@@ -167,7 +167,7 @@ def _network(choice: NetworkChoice, results: Known) -> NetworkAdvice:
         provisional=choice.provisional,
         settings=settings,
         against=group.against,
-        doubt=choice.doubt,
+        doubt=_filled(choice.doubt, results.figures),
         why=tuple(_filled(text, results.figures) for text in choice.why),
         reach=group.reach,
         learning_rates=group.learning_rates,

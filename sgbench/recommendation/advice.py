@@ -100,7 +100,7 @@ class Recommendation:
         ]
         rates = self.advice.learning_rates
         said = [
-            f"MeasuredNetwork before training: {'; '.join(found)}.",
+            f"Your network before training: {'; '.join(found)}.",
             f"Losses are points of test accuracy to {self.advice.against}.",
             *([f"{'; '.join(worst)}."] if worst else []),
             *self.advice.why,

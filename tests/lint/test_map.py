@@ -173,6 +173,7 @@ def test_every_page_is_in_the_index() -> None:
         docs / "study" / "README.md",
         docs / "judged" / "README.md",
         docs / "attached_reset" / "README.md",
+        docs / "advice_check" / "README.md",
         docs / "passing_steps" / "README.md",
         docs / "chip" / "README.md",
         docs / "recipes" / "README.md",

@@ -31,6 +31,8 @@ NOTES = """\
 - `intervals` has recurrent weights of the default gain of 1; of the others it is 0.2.
 - The twelve conditions of block A are of two tasks, so that they are not independent.
 - The contrast in snnTorch itself was not run.
+- Recurrent protocols get no third version with the reset attached: it needs a confirmed setting as its reference, and
+  the claims about one answer and about both starts are open.
 - The blocks ran at raised priority beside other work on two cores. Runs are deterministic, so that load moves no
   score.
 """

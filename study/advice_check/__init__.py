@@ -1,0 +1,1 @@
+"""Checks the advice for recurrent networks on new seeds, from four starts."""
