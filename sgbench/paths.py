@@ -59,6 +59,14 @@ def allowed_env() -> list[str]:
     return _split_variable(ALLOW_ENV)
 
 
+ALLOW_HYDRA = "SGBENCH_ALLOW_HYDRA"
+
+
+def allowed_hydra() -> list[str]:
+    """List the classes that Hydra may instantiate besides installed plugins: $SGBENCH_ALLOW_HYDRA, by commas."""
+    return _split_variable(ALLOW_HYDRA)
+
+
 def allowed_targets() -> list[str]:
     """List the classes that the user trusts in every command: $SGBENCH_ALLOW_TARGET, separated by commas.
 

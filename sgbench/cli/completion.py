@@ -12,6 +12,7 @@ RUN_OPTIONS = (
     "--config-dir",
     "--allow-target",
     "--allow-env",
+    "--allow-hydra",
     "--first",
     "--cfg",
     "--help",

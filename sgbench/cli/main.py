@@ -12,7 +12,7 @@ from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
 from sgbench.cli.common import CommandParser
 from sgbench.errors import TRACEBACK, InputError, as_expected_error, one_printable_line, shows_traceback
-from sgbench.paths import ALLOW_ENV, allowed_env, allowed_targets, own_conf_dir, whole_name
+from sgbench.paths import ALLOW_ENV, ALLOW_HYDRA, allowed_env, allowed_hydra, allowed_targets, own_conf_dir, whole_name
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
-    trusts = allowed_targets() or any(argument.startswith("--allow-target") for argument in arguments)
+    trusts = allowed_targets() or variables.get(ALLOW_HYDRA) or allowed_hydra()
+    trusts = trusts or any(argument.startswith("--allow-target") for argument in arguments)
     with _environment(variables):
         try:
             if trusts and str(Path.cwd()) not in sys.path:  # so that the user's own package can be imported
@@ -84,19 +85,22 @@ def _flags_of_all(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     (['list', 'surrogate'], {'SGBENCH_TRACEBACK': '1'})
     """
     rest: list[str] = []
-    named: list[str] = []
+    named: dict[str, list[str]] = {"--allow-env": [], "--allow-hydra": []}
     variables: dict[str, str] = {}
     iterator = iter(arguments)
     for argument in iterator:
         flag, has_value, value = argument.partition("=")
         if argument == "--traceback":
             variables[TRACEBACK] = "1"
-        elif flag == "--allow-env":
-            named.append(value if has_value else next(iterator, ""))
+        elif flag in named:
+            named[flag].append(value if has_value else next(iterator, ""))
         else:
             rest.append(argument)
-    if named:
-        variables[ALLOW_ENV] = ",".join([*named, *allowed_env()])
+    known = {"--allow-env": (ALLOW_ENV, allowed_env), "--allow-hydra": (ALLOW_HYDRA, allowed_hydra)}
+    for flag, names in named.items():
+        variable, before = known[flag]
+        if names:
+            variables[variable] = ",".join([*names, *before()])
     return rest, variables
 
 

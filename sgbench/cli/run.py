@@ -42,6 +42,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   --config-dir DIR    a folder with entries of your own, laid out like conf/; may be repeated
   --allow-target NAME a class outside the catalogue that your entries may use, e.g. my_package.MySurrogate
                       (or SGBENCH_ALLOW_TARGET, once for all commands)
+  --allow-hydra NAME  a class of yours that Hydra may call: a callback, a launcher or a sweeper (or SGBENCH_ALLOW_HYDRA)
   --allow-env NAME    a variable of the environment that files of others may read (or SGBENCH_ALLOW_ENV)
   --cfg job           print the composed configuration and stop
                       (to count a sweep's runs without starting them: sgbench sweep status OVERRIDE ...)

@@ -13,13 +13,13 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sgbench.composition.hydra_node import PLUGIN_KINDS
+from sgbench.composition.hydra_node import PLUGIN_KINDS, is_own
 from sgbench.composition.words import RESOLVERS, function_names, one_line
 from sgbench.errors import InputError, shortened
 from sgbench.paths import allowed_env
 
-CHECKED_OTHERWISE = ("mode", "overrides", "runtime", "searchpath", *PLUGIN_KINDS)
-"""Keys of `hydra` that are not compared: Hydra writes some itself, launcher and sweeper have their own checks."""
+CHECKED_OTHERWISE = ("mode", "overrides", "runtime", "searchpath", "callbacks", *PLUGIN_KINDS)
+"""Keys of `hydra` that are not compared: Hydra writes some itself, `hydra_node` checks the others."""
 WRITTEN_BY_HYDRA = ("hydra.job.override_dirname",)
 """Other keys that Hydra writes itself."""
 ALLOWED_SETTINGS = {
@@ -52,7 +52,7 @@ def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merg
             raise InputError(f"{key}: {TYPE_IT}")
     for key in _differences(_plain_values(config.get("paths")), _plain_values(ours.get("paths")), "paths"):
         raise InputError(f"{key}: a file of others does not say where things lie; type it as an override")
-    for kind in PLUGIN_KINDS:
+    for kind in _kinds_of_plugins(config):
         _check_settings(kind, _plain_values(config.hydra[kind]), _plain_values(ours.hydra[kind]))
     _check_sweep_points(config)
     _check_loggers(config, overrides)
@@ -66,12 +66,15 @@ def _is_foreign(config: DictConfig) -> bool:
 
 
 def _merge_without_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> DictConfig:
-    typed = [override for override in overrides if re.split(r"[./]", override.key_or_group)[0] in ("hydra", "paths")]
+    kinds = _kinds_of_plugins(config)
+    own = {("hydra", kind) for kind in PLUGIN_KINDS if kind not in kinds} | {("hydra", "callbacks")}
+    parts = [(re.split(r"[./]", override.key_or_group), override) for override in overrides]
+    typed = [one for names, one in parts if names[0] in ("hydra", "paths") and tuple(names[:2]) not in own]
     keys = {override.key_or_group for override in typed}
     chosen = [
         f"{group}={name}"
         for group, name in config.hydra.runtime.choices.items()
-        if str(group).startswith(tuple(f"hydra/{kind}" for kind in PLUGIN_KINDS))
+        if str(group).startswith(tuple(f"hydra/{kind}" for kind in kinds))
         and str(group) not in keys
         and isinstance(name, str)
     ]
@@ -83,6 +86,11 @@ def _merge_without_foreign(config: DictConfig, overrides: Sequence[Override], me
             f"hydra: {shortened(one_line(error), 300)}; of what files of others add only hydra.mode and the "
             f"settings of an installed launcher and sweeper are read"
         ) from error
+
+
+def _kinds_of_plugins(config: DictConfig) -> list[str]:
+    """Return which of launcher and sweeper are an installed plugin's, as all are but those that the user allows."""
+    return [kind for kind in PLUGIN_KINDS if not is_own(_plain_values(config.hydra[kind]))]
 
 
 def _plain_values(node: Any, without: Sequence[str] = ()) -> Any:

@@ -50,8 +50,8 @@ class CheckedLoader(ConfigLoaderImpl):
             text if text in overrides else text.removeprefix("++") for text in config.hydra.overrides.task
         ]
         parsed = OverridesParser.create().parse_overrides(overrides)
-        check_foreign(config, parsed, merge_ours)
         check_hydra_node(config.hydra, parsed)
+        check_foreign(config, parsed, merge_ours)
         return config
 
 
@@ -131,11 +131,14 @@ def run_as_job(config: DictConfig, task: Callable[[], Result]) -> Result:
 
     config.hydra.mode = RunMode.RUN
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    # No callbacks, since they are refused; the loader is required but never called.
-    context = HydraContext(config_loader=ConfigLoaderImpl(create_config_search_path(None)), callbacks=Callbacks())
+    # The loader is required but never called.
+    callbacks = Callbacks(config)
+    context = HydraContext(config_loader=ConfigLoaderImpl(create_config_search_path(None)), callbacks=callbacks)
+    callbacks.on_run_start(config=config, config_name=CONFIG)
     done = run_job(
         task_function=job, config=config, job_dir_key="hydra.run.dir", job_subdir_key=None, hydra_context=context
     )
+    callbacks.on_run_end(config=config, config_name=CONFIG, job_return=done)
     results, errors = done.return_value
     for error in errors:
         raise error

@@ -1,4 +1,4 @@
-"""Checks the classes that Hydra's own settings name: only those of installed plugins are allowed."""
+"""Checks the classes that Hydra's own settings name: those of installed plugins, and those that the user allows."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from sgbench.errors import InputError, suggest
+from sgbench.paths import allowed_hydra
 
 PLUGIN_KINDS = ("launcher", "sweeper")
 PACKAGES = {
@@ -39,7 +40,7 @@ LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
 
 
 def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
-    """Raise an error if Hydra's settings name a class that is not an installed launcher or sweeper.
+    """Raise an error if Hydra's settings name a class that is neither an installed plugin's nor allowed.
 
     Hydra instantiates `launcher`, `sweeper` and every callback. `logging.config` calls every class or function that
     a logging configuration names.
@@ -53,10 +54,46 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
                 raise InputError(f"{logging}: may name a class; choose {choice}=none, default or disabled")
     # Unresolved, so that no value set later can change what is checked here.
     tree: Any = OmegaConf.to_container(node)
-    if tree.get("callbacks"):
-        raise InputError("hydra.callbacks: callbacks are not run; use a launcher or a logger instead")
+    _check_callbacks(tree.get("callbacks") or {})
     for kind in PLUGIN_KINDS:
-        _check_plugin(kind, tree.get(kind))
+        if is_own(tree.get(kind)):
+            _check_own(f"hydra.{kind}", tree[kind])
+            if not tree[kind]["_target_"].startswith("hydra_plugins."):
+                raise InputError(
+                    f"hydra.{kind}: Hydra takes a {kind} from the package hydra_plugins alone; move "
+                    f"{tree[kind]['_target_']} into a file of a folder hydra_plugins"
+                )
+        else:
+            _check_plugin(kind, tree.get(kind))
+
+
+def is_own(settings: Any) -> bool:
+    """Return whether settings of a launcher or a sweeper are of a class that the user allows."""
+    return isinstance(settings, dict) and settings.get("_target_") in allowed_hydra()
+
+
+def _check_callbacks(callbacks: Any) -> None:
+    if not isinstance(callbacks, dict):
+        raise InputError("hydra.callbacks: a mapping from names to callbacks is needed")
+    for name, settings in callbacks.items():
+        _check_own(f"hydra.callbacks.{name}", settings)
+
+
+def _check_own(key: str, settings: Any) -> None:
+    """Raise an InputError unless all classes in settings of the user's own are allowed, and all values are plain.
+
+    A reference could bring a class from elsewhere in the tree.
+    """
+    found = [*_targets(settings)]
+    if not found:
+        raise InputError(f"{key}: _target_, the class to call, is missing")
+    for target in found:
+        if target not in allowed_hydra():
+            raise InputError(
+                f"{key}: {target} is not allowed; if you trust it, add --allow-hydra {target}; no file can allow it"
+            )
+    if "${" in str(settings):
+        raise InputError(f"{key}: references are not followed here; write the values themselves")
 
 
 def has_unknown_points(node: DictConfig) -> bool:
@@ -86,7 +123,10 @@ def _check_plugin(kind: str, settings: Any) -> None:
     known = set(_registered_targets(kind, of_parts=False))
     parts = set(_registered_targets(kind, of_parts=True))
     if target not in known:
-        raise InputError(f"hydra.{kind}._target_={target}: not an installed {kind}; {suggest(str(target), known)}")
+        raise InputError(
+            f"hydra.{kind}._target_={target}: not an installed {kind}; {suggest(str(target), known)}; "
+            f"one of yours needs --allow-hydra {target}"
+        )
     for inner in _targets(settings):
         if inner not in known and inner not in parts:
             raise InputError(f"hydra.{kind}: names {inner}, which no installed plugin registers; leave it out")

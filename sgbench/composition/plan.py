@@ -80,6 +80,8 @@ def plan(
         spec = spec_from_config_in_place(_copy(config), CatalogueReader(folders, allow_targets))
         return RunPlan((spec,), is_sweep=False, config_dirs=folders, config=config)
     composer = PointComposer(folders, allow_targets)
+    if config.hydra.get("callbacks") and str(config.hydra.launcher.get("_target_")) == REPLICAS_LAUNCHER:
+        raise InputError("hydra.callbacks: replicas train together and are no jobs; use hydra/launcher=basic or joblib")
     if has_unknown_points(config.hydra):
         return _plan_with_unknown_points(_prepend_sweep_parameters(parsed, config), config, composer)
     points = _list_points(parsed, config)

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastspiking.version import ENGINE
+from sgbench.paths import allowed_hydra
 from sgbench.records.content import Provenance, SplitName
 from sgbench.training import git
 from sgbench.version import __version__
@@ -91,7 +92,8 @@ def collect(
     foreign = foreign_classes(targets)
     return Provenance(
         commit=code.commit,
-        clean=code.clean and not foreign,  # a commit of sgbench does not identify a user's own code
+        # A commit of sgbench does not identify a user's own code.
+        clean=code.clean and not foreign and not allowed_hydra(),
         versions=code.versions,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",

@@ -37,7 +37,7 @@ from tests.messages import lines_naming
         ("sgbench run network.bias=", ["network.bias=false", "network.bias=true"]),
         ("sgbench run neuron.beta=", []),
         ("sgbench run hydra/launcher=rep", ["hydra/launcher=replicas"]),
-        ("sgbench run --allow", ["--allow-env", "--allow-target"]),
+        ("sgbench run --allow", ["--allow-env", "--allow-hydra", "--allow-target"]),
         ("sgbench sweep show quick", ["quickstart"]),
         ("sgbench data c", ["check", "checksum", "confirm"]),
         ("sgbench data show yin", ["yin_yang"]),

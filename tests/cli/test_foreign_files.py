@@ -63,6 +63,68 @@ def test_a_hostile_file_is_refused(name: str, folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {OWN_CONF_FOLDER}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_where_a_class_of_hydra_is_allowed(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole corpus again: one class that the user trusts opens nothing else."""
+    monkeypatch.setenv("SGBENCH_ALLOW_HYDRA", "pathlib.PurePath")
+    write(folder, HOSTILE[name]["files"])
+    with pytest.raises(InputError):
+        planned(HOSTILE[name]["words"])
+    assert not list((folder.parent / "out").iterdir())
+
+
+OWN = "pathlib.PurePath"  # stands for a class of the user's own
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "said"),
+    [
+        (f"a: {{_target_: {OWN}}}", [], ""),
+        ("a: {_target_: os.system}", [], "--allow-hydra os.system"),
+        (f"a: {{_target_: {OWN}, b: {{_target_: os.system}}}}", [], "--allow-hydra os.system"),
+        (f"a: {{_target_: {OWN}, b: [{{_target_: os.system}}]}}", [], "--allow-hydra os.system"),
+        (f"a: {{_target_: {OWN}, b: '${{neuron}}'}}", [], "references"),
+        ("a: {b: 1}", [], "_target_"),
+        ("'${neuron}'", [], "mapping"),
+        (f"a: {{_target_: {OWN}}}", ["-m", "hydra/launcher=replicas"], "hydra/launcher=basic"),
+        (f"a: {{_target_: {OWN}}}", ["+hydra.callbacks.b._target_=os.getcwd"], "--allow-hydra os.getcwd"),
+    ],
+)
+def test_callbacks_of_hydra_are_those_that_the_command_line_allows(
+    file: str, words: list[str], said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Must match: the allowed class alone passes; must differ: others, also inside of it, and references."""
+    monkeypatch.setenv("SGBENCH_ALLOW_HYDRA", OWN)
+    tree = f"{{{file}}}" if file.startswith("a:") else file
+    write(folder, {"experiment/e.yaml": f"HEADhydra: {{callbacks: {tree}}}\n"})
+    if not said:
+        assert planned(["experiment=e"]).config is not None
+        return
+    with pytest.raises(InputError) as told:
+        planned(["experiment=e", *words])
+    assert said in one_printable_line(told.value)
+
+
+@pytest.mark.parametrize("kind", ["launcher", "sweeper"])
+def test_a_launcher_or_sweeper_of_ones_own(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a folder of one's own, allowed by its exact name; must differ: with another name, or in another package."""
+    own = "hydra_plugins.mine.Mine"
+    write(folder, {f"hydra/{kind}/mine.yaml": f"_target_: {own}\nspeed: 3\n"})
+    write(folder, {f"hydra/{kind}/elsewhere.yaml": f"_target_: {OWN}\n"})
+    words = ["-m", f"hydra/{kind}=mine", f"hydra.{kind}.speed=4", "seed=0,1"]
+    for allowed in ("", "hydra_plugins.mine.Min"):
+        monkeypatch.setenv("SGBENCH_ALLOW_HYDRA", allowed)
+        with pytest.raises(InputError, match=f"--allow-hydra {own}"):
+            planned(words)
+    monkeypatch.setenv("SGBENCH_ALLOW_HYDRA", f"{own},{OWN}")
+    assert planned(words).is_open == (kind == "sweeper")
+    with pytest.raises(InputError, match="a folder hydra_plugins"):
+        planned(["-m", f"hydra/{kind}=elsewhere", "seed=0,1"])
+
+
 def test_the_corpus_is_large_enough() -> None:
     """Thirty ways or more, each of another name."""
     assert len(HOSTILE) >= 30

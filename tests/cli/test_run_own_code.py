@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from tests.messages import lines_naming, raises_naming
+from tests.rooms import ROOT
 from tests.run.tiny import WORDS
 
 
@@ -117,3 +120,56 @@ def test_code_of_ones_own_is_not_a_clean_commit(tmp_path: Path, monkeypatch: pyt
             continue
         with raises_naming(InputError, "surrogate=half", "force=true"):
             sgbench.run(*words, **options)
+
+
+@pytest.mark.slow
+def test_hydras_callback_and_launcher_of_ones_own_are_called(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run calls the callback at its begin and end, a sweep's launcher is the user's; refused without the flag."""
+    (tmp_path / "my_hydra.py").write_text(
+        "from hydra.experimental.callback import Callback\n\n\n"
+        "class Noting(Callback):\n"
+        "    def __init__(self, word):\n"
+        "        self.word = word\n\n"
+        "    def on_job_start(self, config, **_):\n"
+        "        print(self.word, 'begins')\n\n"
+        "    def on_job_end(self, config, job_return, **_):\n"
+        "        print(self.word, 'ends')\n"
+    )
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins" / "mine_of_this_test.py").write_text(
+        "from hydra._internal.core_plugins.basic_launcher import BasicLauncher\n\n\n"
+        "class Mine(BasicLauncher):\n"
+        "    def launch(self, job_overrides, initial_job_idx):\n"
+        "        print('launches', len(job_overrides))\n"
+        "        return super().launch(job_overrides, initial_job_idx)\n"
+    )
+    for name, text in (
+        ("hydra/callbacks/noting.yaml", "noting: {_target_: my_hydra.Noting, word: mine}\n"),
+        ("hydra/launcher/mine.yaml", "_target_: hydra_plugins.mine_of_this_test.Mine\n"),
+    ):
+        path = tmp_path / "conf" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", *WORDS, f"--config-dir={tmp_path / 'conf'}", "hydra/callbacks=noting"]
+    assert main(words) == 2
+    assert lines_naming(capfd.readouterr().err, "--allow-hydra my_hydra.Noting")
+    assert main([*words, "--allow-hydra", "my_hydra.Noting"]) == 0
+    told = capfd.readouterr().out
+    assert told.index("mine begins") < told.index("mine ends")
+    allowed = ["my_hydra.Noting", "hydra_plugins.mine_of_this_test.Mine"]
+    command = [sys.executable, "-m", "sgbench", *words, "-m", "seed=0,1", "hydra/launcher=mine"]
+    # In a process of its own, since Hydra looks for plugins once.
+    done = subprocess.run(
+        [*command, *(f"--allow-hydra={name}" for name in allowed)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert "launches 2" in done.stdout
+    assert done.stdout.count("mine begins") == 2
