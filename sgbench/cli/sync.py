@@ -1,6 +1,7 @@
 """`sgbench sync`: fill a logger from the records of runs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,9 @@ def register(commands: Any) -> None:
     parser.add_argument("source", type=Path, metavar="DIR", help="a runs folder, or one inside it")
     parser.add_argument("--to", choices=LOGGERS, required=True, help="which logger")
     parser.add_argument("--project", default="sgbench", help="at Weights & Biases (default: sgbench)")
-    parser.add_argument("--mode", choices=("online", "offline"), default="online", help="of wandb (default: online)")
+    parser.add_argument(
+        "--mode", choices=("online", "offline"), help="of wandb (default: $WANDB_MODE where it is set, else online)"
+    )
     parser.add_argument("--group", metavar="NAME", help="of wandb (default: the protocol)")
     parser.add_argument("--artifacts", action="store_true", help="wandb or MLflow gets record, weights and predictions")
     parser.add_argument(
@@ -39,6 +42,7 @@ def sync(args: argparse.Namespace) -> int:
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
 
+    args.mode = args.mode or _mode_of_environment()
     if not args.source.is_dir():
         raise InputError(f"{args.source}: no such folder; name a runs folder, or one inside it")
     paths = sorted(path for path in args.source.rglob(RECORD) if not path.is_symlink())
@@ -48,7 +52,7 @@ def sync(args: argparse.Namespace) -> int:
     from sgbench.training.synced import sync as copy
 
     if args.to == "wandb" and args.mode == "online":
-        require_account()
+        require_account("--mode offline")
         require_server()
     if args.table is not None:
         return _send_table(args, paths)
@@ -69,6 +73,14 @@ def sync(args: argparse.Namespace) -> int:
             sys.stderr.write(f"sgbench: left out: {one_printable_line(error)}\n")
     sys.stdout.write(f"{len(paths) - failed} of {len(paths)} runs copied to {args.to}\n")
     return 1 if failed else 0
+
+
+def _mode_of_environment() -> str:
+    """Return the mode that Weights & Biases takes from its variable; "disabled" would copy nothing."""
+    mode = os.environ.get("WANDB_MODE") or "online"
+    if mode not in ("online", "offline"):
+        raise InputError(f"WANDB_MODE={mode}: nothing would be copied; unset it, or give --mode online or offline")
+    return mode
 
 
 def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import urllib.request
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -24,6 +25,8 @@ from sgbench.training.mlflow_runs import MlflowRun
 SUMMARY = "summary.csv"
 IN_CONFIG = ("commit", "data_sha256")
 """Keys of the flat record that also go to the config of Weights & Biases, by which runs are filtered."""
+AGENT = "WANDB_SWEEP_ID"
+"""Variable that an agent of a sweep of Weights & Biases sets, with the run's id beside it."""
 REACH_S = 10.0  # longest time that a server may take to answer
 
 
@@ -134,7 +137,7 @@ def wandb_logger(
         artifacts=artifacts,
         project=project,
         name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
-        id=run_name(spec),
+        id=None if AGENT in os.environ else run_name(spec),  # an agent of a sweep gives the run its id
         group=spec.group or spec.method.protocol.name,
         job_type=job_type(spec),
         tags=sorted(f"{group}={name}" for group, name in choices.items()),
@@ -150,8 +153,11 @@ def wandb_logger(
     )
 
 
-def require_account() -> None:
+def require_account(offline: str = "logger.wandb.mode=offline") -> None:
     """Check that an API key of Weights & Biases is known, since its client would wait for one.
+
+    Args:
+        offline: the words that need no account.
 
     Raises:
         InputError: none is.
@@ -159,9 +165,7 @@ def require_account() -> None:
     import wandb
 
     if not wandb.login(prompt=False, verify=False):
-        raise InputError(
-            "logger.wandb: No API key is known; run: wandb login, or without an account use logger.wandb.mode=offline"
-        )
+        raise InputError(f"logger.wandb: No API key is known; run: wandb login, or without an account use {offline}")
 
 
 def require_server() -> None:

@@ -41,12 +41,13 @@ def sync(
 
 
 def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, project: str, mode: str) -> None:
-    """Send one table with a row for each run to Weights & Biases, as a run of its own; it replaces an earlier one."""
+    """Send one table with a row for each run, and a link to it, to Weights & Biases; it replaces an earlier one."""
     import wandb
 
     name = f"table-{group}"
     _forget_offline(folder, name)
     rows = [flat(record) for record in records]
+    ids = [f"{record.protocol}-{record.method_id}-{record.seed}" for record in records]
     columns = sorted({key for row in rows for key in row})
     run = wandb.init(
         project=project,
@@ -60,8 +61,9 @@ def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, projec
         settings=wandb.Settings(console="off", x_disable_stats=True),
     )
     # Types may differ within a column, e.g. of a setting that is null in some runs.
-    cells = [[row.get(key) for key in columns] for row in rows]
-    run.log({"runs": wandb.Table([*columns], cells, allow_mixed_types=True)})
+    base = f"{run.url.rpartition('/')[0]}/" if run.url else ""  # offline there is no address, and ids stand alone
+    cells = [[f"{base}{one}", *(row.get(key) for key in columns)] for one, row in zip(ids, rows, strict=True)]
+    run.log({"runs": wandb.Table(["link", *columns], cells, allow_mixed_types=True)})
     run.finish()
 
 

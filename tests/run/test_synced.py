@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
+from sgbench.notebook.records import load_records
 from sgbench.paths import RECORD
-from sgbench.records.flat import flat
+from sgbench.records.flat import epoch_numbers, flat
 from sgbench.records.record import RunRecord
 from sgbench.training.run_folder import folder_of
 from tests.messages import lines_naming
+from tests.rooms import ROOT
 from tests.run.tiny import WORDS
 
 
@@ -60,6 +64,48 @@ def test_what_cannot_be_copied_is_named(
     assert "holds no record" in capsys.readouterr().err
 
 
+def test_sync_obeys_the_variable_of_wandb(
+    finished: RunRecord, runs_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Must match: offline without --mode; must differ: --mode wins, and a mode that copies nothing is refused."""
+    modes: list[str] = []
+    monkeypatch.setattr("sgbench.training.synced.sync", lambda *_, mode, **__: modes.append(mode))
+    monkeypatch.setattr("sgbench.training.loggers.require_account", modes.append)
+    monkeypatch.setattr("sgbench.training.loggers.require_server", lambda: None)
+    words = ["sync", str(runs_dir), "--to", "wandb"]
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert main(words) == 0
+    assert main([*words, "--mode", "online"]) == 0
+    monkeypatch.delenv("WANDB_MODE")
+    assert main(words) == 0
+    assert modes == ["offline", *["--mode offline", "online"] * 2]
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert main(words) == 2
+    assert lines_naming(capsys.readouterr().err, "WANDB_MODE=disabled", "--mode")
+
+
+@pytest.mark.slow
+def test_an_agent_of_a_sweep_of_wandb_drives_runs(runs_dir: Path) -> None:
+    """The documented command as wandb's own agent fills it in, offline; its run has the id that the agent gave."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+
+    page = (ROOT / "docs" / "sweeps.md").read_text()
+    sweep = yaml.safe_load(page[page.index("# wandb_sweep.yaml") :].partition("```")[0])
+    assert sweep["command"][-1] == "${args_no_hyphens}"
+    values = {name: {"value": settings["values"][0]} for name, settings in sweep["parameters"].items()}
+    filled = create_sweep_command_args({"args": values})["args_no_hyphens"]
+    _, _, *words = [word for word in sweep["command"][:-1] if word != "${env}"]
+    given = {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "given", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "sgbench", "run", *words, *filled, *WORDS, "logger.wandb.mode=offline"]
+    # In a process of its own, since wandb reads its variables once.
+    subprocess.run(command, env={**os.environ, **given}, capture_output=True, check=True, timeout=300)
+    (path,) = runs_dir.rglob("run-*.wandb")
+    assert path.name == "run-given.wandb"
+    (record,) = load_records(runs_dir)
+    assert record.method.choices["surrogate"] == sweep["parameters"]["surrogate"]["values"][0]
+    assert sweep["metric"]["name"] in epoch_numbers(record.curve, {})
+
+
 @pytest.mark.slow
 def test_a_table_has_a_row_for_each_run(finished: RunRecord, runs_dir: Path) -> None:
     """Read back from the file that wandb keeps of a table, sent twice: one, whose row is the tree."""
@@ -69,7 +115,9 @@ def test_a_table_has_a_row_for_each_run(finished: RunRecord, runs_dir: Path) -> 
     (path,) = runs_dir.rglob("*.table.json")
     table = json.loads(path.read_text())
     (row,) = table["data"]
-    assert dict(zip(table["columns"], row, strict=True)) == pytest.approx(flat(finished))
+    cells = dict(zip(table["columns"], row, strict=True))
+    assert cells.pop("link") == f"digits_v1-{finished.method_id}-{finished.seed}"
+    assert cells == pytest.approx(flat(finished))
 
 
 @pytest.mark.slow
