@@ -205,7 +205,6 @@ class BlockLayer:
         return backward
 
     def padded_back_weights(self) -> np.ndarray:
-        """Copy the weights `back` into an array padded to multiples of `TOGETHER` rows and `LANES` columns."""
         (neurons, inputs), rows = self.back.shape, -(-self.plan.shape[2] // TOGETHER) * TOGETHER
         room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
         room[:neurons, :inputs] = self.back.numpy()

@@ -242,7 +242,6 @@ class _BackwardPass:
         return sums
 
     def _pull_back(self, low: int, high: int, sums: Sequence[Sums]) -> None:
-        """Send adjoints back through all layers and steps for samples [low, high), and add to each layer's sums."""
         number = self.layers[0].number
         nowhere = next_adjoint = next_weights = NOTHING[number]
         readout = self.readout

@@ -169,7 +169,6 @@ class _Reader:
         return left
 
     def signed(self, depth: int) -> Node:
-        """Parse a power with or without signs before it."""
         if depth > DEEPEST:
             raise self.refusal(f"more than {DEEPEST} levels of brackets and signs")
         if self.current in SUMS:

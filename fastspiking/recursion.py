@@ -40,7 +40,6 @@ class CoefficientGradients:
         self.of_surrogate = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def room(self, steps: int) -> ChunkAdjoints:
-        """Create buffers for the adjoints of a chunk of `steps` steps, empty where no gradient needs them."""
         learns = bool(self.sums)
         if not learns and not self.parameters:
             return ChunkAdjoints(*[self.plan.nothing] * len(ChunkAdjoints._fields))
@@ -296,7 +295,6 @@ class _Adjoint:
         return out
 
     def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
-        """Return the gradients of steps [first, last) from outside, `sent_back` added to those of the spikes."""
         final = last == self.plan.shape[0]
         spikes = part(self.incoming.spikes, first, last)
         if sent_back is not None:

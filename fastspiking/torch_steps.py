@@ -14,7 +14,6 @@ class TorchSteps:
     uses_words = False
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
-        """Run all steps forward, driven by `drive`, and write `saved` and `carry`."""
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
@@ -87,7 +86,6 @@ def _second(plan: LayerPlan, now: Tensor, carry: Carry) -> Tensor:
 
 
 def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
-    """Advance the potential u in `carry` by one step, with one of the four resets."""
     beta, theta = plan.coefficients[:2]
     u, s, reset = carry.u, carry.last, plan.spec.reset
     if reset == "subtract":

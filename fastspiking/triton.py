@@ -167,7 +167,6 @@ def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any],
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run a layer by programs generated from its neurons' step."""
     inputs = Inputs(layer.current(dense(signal)))
     current: torch.Tensor = inputs.current  # type: ignore[assignment]
     shape, like = tuple(current.shape), current[0]

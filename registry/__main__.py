@@ -58,7 +58,6 @@ def _dispatch(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of all commands."""
     top = CommandParser(prog="python -m registry", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_accepting(commands)
@@ -71,7 +70,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_accepting(commands: Any) -> None:
-    """Add the commands `accept` and `restore`."""
     accepted = commands.add_parser("accept", help="copy a checked submission into the boards", parents=shared_options())
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     accepted.add_argument(
@@ -92,7 +90,6 @@ def _add_accepting(commands: Any) -> None:
 
 
 def _add_accept_data(commands: Any) -> None:
-    """Add the command `accept-data`."""
     accepted = commands.add_parser(
         "accept-data",
         help="take what sgbench data confirm wrote into the data set's entry",
@@ -103,7 +100,6 @@ def _add_accept_data(commands: Any) -> None:
 
 
 def _add_accept_repeat(commands: Any) -> None:
-    """Add the command `accept-repeat`."""
     accepted = commands.add_parser(
         "accept-repeat", help="take what sgbench audit --one wrote into the board's audit", parents=shared_options()
     )
@@ -122,7 +118,6 @@ def _accept_repeat(args: argparse.Namespace) -> int:
 
 
 def _add_withdraw(commands: Any) -> None:
-    """Add the command `withdraw`."""
     withdraw = commands.add_parser(
         "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared_options()
     )
@@ -135,7 +130,6 @@ def _add_withdraw(commands: Any) -> None:
 
 
 def _add_release(commands: Any) -> None:
-    """Add the command `release`."""
     release = commands.add_parser(
         "release",
         help="write all boards and their records as one archive to cite",

@@ -99,7 +99,6 @@ class BoardAudit:
         return self.references.of(self.folder.name)
 
     def drawn(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
-        """List rows and seeds that a request draws, whether they were trained again or not."""
         named = [name for name in self.rows if name.startswith(request.method)]
         if not named:
             remedy = suggest(request.method, list(self.rows))
@@ -245,14 +244,12 @@ class BoardAudit:
         return [verdict.method_id for verdict in self.verdicts() if not verdict.passed]
 
     def write(self) -> Path:
-        """Write the audit beside the records and return its path."""
         self.audit = self.audit.model_copy(update={"repeatability": self.repeatability()})
         path = self.folder / AUDIT
         write_atomic(path, to_json(self.audit))
         return path
 
     def _sessions(self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str) -> list[AuditSession]:
-        """Make a session for each commit and machine that the runs were made with."""
         places: dict[tuple[object, ...], list[tuple[AuditRow, RunRecord]]] = {}
         for row, record in trained:
             made_by = record.provenance
@@ -292,7 +289,6 @@ class BoardAudit:
         return repeatability_of(done, processors, least=self._least(own.values()), loose=loose)
 
     def _own(self) -> dict[str, AuditRow]:
-        """Return the rows that no stranger handed in."""
         return {name: row for name, row in self.rows.items() if name not in self.handed_in}
 
     def _least(self, rows: Iterable[AuditRow]) -> float:

@@ -27,7 +27,6 @@ TWICE = 2.0
 
 
 def register(commands: Any) -> None:
-    """Add the command `audit` to the parser."""
     audit = commands.add_parser(
         "audit", help="train seeds of rows again and compare them with their records", parents=shared_options()
     )
@@ -157,7 +156,6 @@ def _caught(audit: BoardAudit) -> str:
 
 
 def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
-    """Score weights on samples drawn anew, and print what they claim and score."""
     scores = audit.score_fresh(request)
     measure = audit.reference.measure
     if not args.json:

@@ -99,7 +99,6 @@ def _alone(path: Path):  # noqa: ANN202 - of contextlib
 
 
 def _stored(text: str, path: Path) -> ModuleType:
-    """Write source to a file, atomically and only if it differs, and load the file as a module."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -156,7 +156,6 @@ class Recorder:
         return self._traced(shape, values, is_sum=is_sum, is_row=not has_samples)
 
     def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record a view or a copy, whose values are those of its source."""
         shown = args[0]
         if shown.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
@@ -203,7 +202,6 @@ class Recorder:
         return self._traced(shape, tuple(as_number(value) for value in values), is_sum=0 in axes)
 
     def _record_split(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[TracedTensor]:
-        """Record a split into parts along the last axis."""
         whole, sizes, axis = args[0], args[1], args[2] if len(args) > 2 else 0  # noqa: PLR2004
         width = whole.shape[-1]
         sizes = [sizes] * (width // sizes) if isinstance(sizes, int) else list(sizes)
@@ -218,7 +216,6 @@ class Recorder:
     _record_split_with_sizes = _record_split
 
     def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record a slice of parts along the last axis."""
         given: tuple[Any, ...] = (*args, *(0, None, None, 1)[len(args) - 1 :])
         whole, axis, first, last, step = given
         size = whole.shape[axis]

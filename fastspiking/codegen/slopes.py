@@ -68,8 +68,6 @@ def _value(tree: Node) -> Operand:
 
 @functools.cache
 def _loop(text: str, dtype: torch.dtype) -> Callable[..., None]:
-    """Compile the loop of a source text, or load it from the cache on disk."""
-
     def compile_all(module: ModuleType, cache: bool) -> Callable[..., None]:
         loop: Callable[..., None] = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(
             module.slope

@@ -121,7 +121,6 @@ class Snapshot:
         return [name for one in self.held for name in one.put_back()]
 
     def _add(self, name: str, value: Any) -> Iterable[tuple[str, Any]]:
-        """Copy a value's content, and return the values within it, each with the name that messages give it."""
         kind = type(value)
         if isinstance(value, Tensor):
             self.held.append(Numbers(name, value, value.detach().clone(), value.requires_grad))

@@ -62,7 +62,6 @@ def land(place, fan, masks, first, last, words, r):
 
 @row
 def count_set(words, r):
-    """Count the set bits of row r."""
     count = 0
     for w in range(words.shape[1]):
         count += count_ones(words[r, w])

@@ -127,7 +127,6 @@ def spread_events(starts, g, inputs, count, place, value, pieces, reached):
 
 @inner
 def move_sixteen(source, r, i, target, q, m):
-    """Copy source[r, i:i + 16] to target[q, m:m + 16], as far as both rows reach."""
     own = min(NARROW, source.shape[1] - i, target.shape[1] - m)
     if own == NARROW:
         store(target, q, m, load(narrow(source), source, r, i))

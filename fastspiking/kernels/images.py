@@ -91,7 +91,6 @@ def room_to_sort(images, geometry):
 
 @inner
 def list_image(images, r, geometry, by_pixel):
-    """Write the non-zero values of the dense image r into `by_pixel`, a `Sorted`."""
     pixels, channels, count = geometry.height * geometry.width, geometry.channels, 0
     for pixel in range(pixels):
         by_pixel.starts[pixel] = count
@@ -132,7 +131,6 @@ def sort_image(images, r, geometry, by_pixel):
 
 @row
 def look_at(images, r, geometry, by_pixel):
-    """Write the events of image r, packed or dense, ordered by pixel into `by_pixel`, a `Sorted`."""
     if images.dense.size:
         list_image(images, r, geometry, by_pixel)
     else:

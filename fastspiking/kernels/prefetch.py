@@ -15,8 +15,6 @@ NEAREST, DATA = 3, 1  # arguments of LLVM's prefetch: into all cache levels, and
 
 
 def _asking(write: int) -> Any:
-    """Return a numba function of (rows, row, column) that prefetches that entry, to write it if `write` is 1."""
-
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         _, width = cgutils.unpack_tuple(builder, array.shape)

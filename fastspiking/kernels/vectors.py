@@ -68,8 +68,6 @@ for _symbol, _instruction in (
 
 
 def _zeros(lanes: int) -> Any:
-    """Return a numba function of an array that returns a vector of zeros of the array's float type."""
-
     def zeros(_typing: Any, array: Any) -> Any:
         kind = Vector(array.dtype, lanes)
 

@@ -40,7 +40,6 @@ FEWEST_COLUMNS = 3  # rank, method and score
 
 
 def register(commands: Any) -> None:
-    """Add the command `board` and its subcommands to the parser."""
     from sgbench.cli import board_families, board_releases
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
@@ -145,7 +144,6 @@ def _read_pending(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
 
 
 def _site_extras(pending: tuple[Submission, ...], *, has_docs: bool = False) -> SiteExtras:
-    """Collect what the site shows besides records: the study's advice, pictures of entries, pending submissions."""
     from sgbench.leaderboard.site.beside import SiteExtras, pictures_in
     from sgbench.paths import conf_dir
     from sgbench.recommendation.front import shipped_advice
@@ -296,7 +294,6 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
 
 
 def _footnotes(board: Board) -> list[str]:
-    """List the lines below a board's table: what its columns mean, and which rows have no rank or no energy."""
     from sgbench.leaderboard.pages.checked import cannot_rank
     from sgbench.leaderboard.pages.empty import too_few, without_rows
     from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
@@ -338,5 +335,4 @@ def _answer_with_findings(
 
 
 def _finding_lines(findings: Sequence[Finding], prefix: str) -> list[str]:
-    """Write each finding as a line "prefix: path: reason"."""
     return [f"{prefix}: {finding.path}: {finding.reason}" for finding in findings]

@@ -40,7 +40,6 @@ SHA256_HELP = "that the archive has to have, as it was published beside it"
 
 
 def register(actions: Any) -> None:
-    """Add `export`, `verify-release` and `update` to the subcommands of `board`."""
     export = actions.add_parser(
         "export", help="all records or rows for other tools", parents=shared_options(machine=False)
     )

@@ -72,7 +72,6 @@ def data_root(args: argparse.Namespace) -> Path:
 
 
 def list_data(args: argparse.Namespace) -> int:
-    """Print one line for each data set of the catalogue, and how to get the files that are missing."""
     datasets = [_data_set_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
     rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in datasets:
@@ -299,7 +298,6 @@ def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def add_own(args: argparse.Namespace) -> int:
-    """Write the entry, experiment and protocol of a user's own data, and print the next commands."""
     from sgbench.datasets.tonic_sets import parts_of_tonic
     from sgbench.yours.benchmark import write_entry_for
     from sgbench.yours.entry import Terms, entry_lines

@@ -196,7 +196,6 @@ def _data_states(problems: list[str]) -> dict[str, str]:
 
 
 def report_text(report: dict[str, Any]) -> str:
-    """Write the report on the installation as text."""
     lines = []
     for key, value in report.items():
         if key == "problems":

@@ -140,7 +140,6 @@ def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
 
 
 def report(cost: TrainingCost, width: int | None = None) -> list[str]:
-    """Write a table of the multiply-accumulates of a training, and lines on its updates, time and memory."""
     rows = [["multiply-accumulates", "of the whole training", "share, %"]]
     for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
         number = getattr(cost, name)
@@ -172,7 +171,6 @@ MOST_ROWS = 12  # time steps in the table of `answer_decide`
 
 
 def answer_decide(args: argparse.Namespace) -> int:
-    """Print accuracy and energy if a run answers after each time step, or once it is confident enough."""
     (target,) = energy.load_targets_named([args.target], args.config_dir).values()
     run = stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     decisions = decide(run, tuple(args.confidence or (0.5, 0.9, 0.99)))

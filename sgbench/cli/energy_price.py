@@ -18,7 +18,6 @@ from sgbench.tables import aligned
 
 
 def answer_list(args: argparse.Namespace) -> int:
-    """Print a table of the energy targets in the catalogue, or with a name all facts about that target."""
     targets = energy.load_targets_named([args.name] if args.name else [], args.config_dir)
     if args.json:
         print_json([target.model_dump(mode="json") for target in targets.values()])

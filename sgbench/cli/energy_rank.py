@@ -123,7 +123,6 @@ def _make_contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
 def comparison_lines(
     methods: Sequence[Contestant], by_label: dict[str, Matched], width: int | None = None
 ) -> list[str]:
-    """Write a table that compares each method with its matched networks without spikes, and explain its columns."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
     bits = by_label[methods[0].label].activation_bits
     for method in methods:

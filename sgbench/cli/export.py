@@ -48,7 +48,6 @@ def register(commands: Any) -> None:
 
 
 def export_command(args: argparse.Namespace) -> int:
-    """Build the network of a run, load its weights, and write it for a reader."""
     from sgbench.inspection.stored_run import load_selected, read_record, rebuild_run
 
     reader, path = _reader_and_path(args)

@@ -224,7 +224,6 @@ def show(arguments: Sequence[str], search_path: Sequence[str], config_dirs: Sequ
 
 @contextmanager
 def _restored_settings() -> Iterator[None]:
-    """Restore log handlers, log level and Hydra's global settings, which Hydra changes, after a `with` block."""
     from hydra.core.hydra_config import HydraConfig
 
     root, settings = logging.getLogger(), HydraConfig.instance()

@@ -81,7 +81,6 @@ def _config_dirs(arguments: Sequence[str]) -> list[Path]:
 
 
 def _print_usage() -> int:
-    """Print the usage of the command and all shipped sweeps with their numbers of runs."""
     from sgbench.composition import catalogue
     from sgbench.sweeps.points import count_runs
 

@@ -107,7 +107,6 @@ def libraries() -> dict[str, dict[str, str | int]]:
 
 
 def _one_of_a_library(citations: Sequence[Citation]) -> Citation:
-    """Merge citations of one library: the newest version's, with all versions and notes that were named."""
     newest = max(citations, key=lambda citation: (citation.fields.get("year", ""), citation.fields["version"]))
     versions = sorted({citation.fields["version"] for citation in citations})
     whole = [one for one in versions if not any(other != one and other.startswith(f"{one}.") for other in versions)]

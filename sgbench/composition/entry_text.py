@@ -33,7 +33,6 @@ def list_row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
 
 
 def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
-    """Write the facts, sources, and parameters with their defaults of an entry, as lines for a terminal."""
     lines = [f"{entry.group}/{entry.name}", entry.line, ""]
     rows = [("class", entry.target)] if entry.target else []
     rows += _preset_rows(entry) if selection.is_preset(entry) else []

@@ -38,7 +38,6 @@ class Redrawn(DataSet):
         return self.original.missing(data_dir)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load and verify the original's splits, and divide their samples anew."""
         splits = self.original.load(data_dir)
         self.original.verify(splits)
         self.sizes = self.original.sizes  # some are known only after loading

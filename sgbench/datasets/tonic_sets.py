@@ -66,7 +66,6 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
 
 
 def _class_of(name: str) -> Callable[..., Any]:
-    """Look up a class of tonic's data sets by its name."""
     try:
         known = vars(importlib.import_module("tonic.datasets"))
     except ImportError as error:

@@ -226,7 +226,6 @@ def _sentences(
 
 
 def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
-    """Describe the growth of a layer's gradient back in time, by the criterion that `explodes` used."""
     if not _is_judged_by_passing_steps(layer, attached):
         factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
         return f"the gradient grows {factor:.3g} times a step back in time"

@@ -32,7 +32,6 @@ class WeightLoss(NamedTuple):
 
 
 def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective) -> WeightLoss:
-    """Build the loss of a network as a function of all its weights."""
     loss_at = LossAt(network, batches, objective)
 
     def weights_of(of: Network) -> Tensor:

@@ -75,7 +75,6 @@ class OperationCounter:
         per_sample.add_squares(self.squares)
 
     def result(self) -> OpCounts:
-        """Return the operations of all batches so far, layer by layer."""
         return OpCounts(
             samples=self.samples,
             steps=self.steps,

@@ -117,7 +117,6 @@ class ModuleCounter:
                 handle.remove()
 
     def result(self) -> OpCounts:
-        """Return the operations of all calls so far, module by module."""
         if not self.tallies or not self.samples:
             known = f" but {', '.join(self.unknown)}, which is not known" if self.unknown else ""
             raise InputError(f"nothing was counted{known}: call the counter with input first")
@@ -162,7 +161,6 @@ class ModuleCounter:
             self.around.append(module)
 
     def _end(self, module: nn.Module, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
-        """Count the operations of a known module that has run (a hook after its call)."""
         if self.names[module] not in self.unknown and not _is_known(module):
             self.around.pop()
             return
@@ -286,7 +284,6 @@ class _FunctionWatcher(TorchFunctionMode):
 
 
 def _is_training_dropout(name: str, args: tuple[Any, ...], by_name: dict[str, Any]) -> bool:
-    """Return False for a call of dropout that passes values on."""
     # The third argument is called training, or train; by default, alpha dropouts do not train and others do.
     positional = dict(enumerate(args)).get(2, not name.endswith("alpha_dropout"))
     if by_name.get("training", by_name.get("train", positional)):

@@ -65,7 +65,6 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
 
 
 def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
-    """Compare predicted with measured energy, for each measurement of a case on each of the case's targets."""
     verdicts = []
     for name, case in cases.items():
         for target in case.targets:

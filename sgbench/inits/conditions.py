@@ -93,7 +93,6 @@ class PotentialStep(NamedTuple):
 
     @staticmethod
     def of(entry: str, layer: DrivenLayer, neuron: LinearSpec) -> PotentialStep:
-        """Compute the Jacobian of a layer with all-to-all recurrence."""
         if layer.recurrent is None or layer.recurrent.dim() != 2 or getattr(layer, "cut", False):  # noqa: PLR2004
             raise InputError(
                 f"init={entry}: is about gradients through recurrent weights; use network.recurrence=all_to_all "

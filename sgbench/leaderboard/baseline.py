@@ -20,7 +20,6 @@ def is_baseline(entry: Entry | None) -> bool:
 
 
 def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
-    """Yield the reasons why a method without spikes is no baseline of a protocol."""
     if not is_baseline(entry):
         yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
     for group, name in WITHOUT.items():

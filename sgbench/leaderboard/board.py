@@ -58,7 +58,6 @@ class Built:
 
 
 def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> Boards:
-    """Build the boards of a tree of records in memory."""
     price_lists = _price_lists(tree.references)
     targets = tuple(price_list for price_list in price_lists if price_list.on_boards)
     contents = contents_of(tree, targets=targets, meanwhile=meanwhile)
@@ -229,7 +228,6 @@ def _forged(name: str, provenances: Provenances, boards: Boards, tree: RecordTre
 
 
 def _stale_files(board: Board, tree: RecordTree) -> Iterable[Finding]:
-    """Yield a finding for each stored file of a board that is not what its records give."""
     root, folder = tree.root, tree.root / board.protocol.name
     values = to_csv(board)
     page = to_markdown(board, layout=tree.layout, indexed=tree.indexed_rows(board.protocol.name))
@@ -258,7 +256,6 @@ def rebuild(root: Path) -> str:
 
 
 def _difference(path: Path, expected: bytes) -> str | None:
-    """Return why a stored table is not the expected one, or None if they are equal."""
     try:
         stored = read_bytes(path, limit=max(MAX_BYTES, len(expected)))  # tables may be larger than records
         return None if stored == expected else "is not what the records give"

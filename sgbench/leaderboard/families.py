@@ -31,7 +31,6 @@ SHOWN = 3
 
 
 def check_groups(by: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of config groups by which methods are grouped, and return them."""
     for group in by:
         if group not in GROUPS:
             raise InputError(f"--by {group}: no choice of a method; {suggest(group, GROUPS)}")
@@ -203,7 +202,6 @@ def across_tasks(
 def scores_by_task(
     measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Map each task that `across_tasks` counts to the normalised mean score of every family that ran on it."""
     grouped, _, _ = _counted(measured, by)
     return {
         task: {name: float(_normalised(_selected(family), measures[task]).mean()) for name, family in found.items()}
@@ -214,7 +212,6 @@ def scores_by_task(
 def _counted(
     measured: Mapping[str, Sequence[Measured]], by: Sequence[str]
 ) -> tuple[dict[str, dict[str, list[Measured]]], tuple[str, ...], tuple[str, ...]]:
-    """Group methods by tasks and families, and leave out tasks with one family, and those whose families differ."""
     grouped = {task: families(measured[task], by) for task in sorted(measured)}
     alone = tuple(task for task, methods_by_name in grouped.items() if len(methods_by_name) == 1)
     mixed = tuple(task for task in grouped if task not in alone and not _shares_the_rest(grouped[task], by))

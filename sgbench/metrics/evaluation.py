@@ -51,7 +51,6 @@ class Activity(nn.Module):
         return self.spikes / self.steps.clamp(min=1)
 
     def scores(self) -> LayerActivity:
-        """Compute the layer's mean firing rate and its fractions of silent and saturated neurons."""
         rates = self.compute()
         mean = rates.mean().item()
         return LayerActivity(

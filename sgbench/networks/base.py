@@ -26,6 +26,8 @@ from sgbench.surrogates.base import Surrogate
 RECURRENCES = ("none", "one_to_one", "all_to_all")
 RECURRENCE_GRADIENTS = ("full", "cut")
 MakeNeuron = Callable[[int], Neuron]
+LayerStates = tuple[Any, ...] | None
+"""State of each layer; None for the state at rest."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def unroll(
-        self,
-        x: Signal,
-        lengths: Tensor,
-        state: tuple[Any, ...] | None = None,
-        keep: Keep = NOTHING,
-        *,
-        window: int | None = None,
+        self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
         """Run all layers over all time steps.
 
@@ -225,13 +221,7 @@ class Chain(Network):
     by_layers = True
 
     def unroll(
-        self,
-        x: Signal,
-        lengths: Tensor,
-        state: tuple[Any, ...] | None = None,
-        keep: Keep = NOTHING,
-        *,
-        window: int | None = None,
+        self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
         """Run each layer over all time steps, and return the last one's output and the signals that `keep` names.
 

@@ -4,7 +4,7 @@ import itertools
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from fastspiking.signals.spikes import Signal, dense
 from fastspiking.signals.trajectory import NOTHING, Keep, Trajectory, valid_steps
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.inits.base import Init
-from sgbench.networks.base import RECURRENCES, Network, Provided, hidden_sizes
+from sgbench.networks.base import RECURRENCES, LayerStates, Network, Provided, hidden_sizes
 
 SEES = re.compile(r"counts|all|last_[1-9][0-9]{0,4}")
 TOO_LARGE = 1.5
@@ -116,13 +116,7 @@ class Baseline(Network):
         return Choice("torch", "a network without spikes is made of torch's own layers")
 
     def unroll(
-        self,
-        x: Signal,
-        lengths: Tensor,
-        state: tuple[Any, ...] | None = None,
-        keep: Keep = NOTHING,
-        *,
-        window: int | None = None,
+        self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
         """Run over all time steps, from the state at rest and with full gradients; the trajectory holds no signals.
 

@@ -11,7 +11,7 @@ from fastspiking.signals.spikes import Signal, dense
 from fastspiking.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
 from sgbench.dropouts.base import Dropout
 from sgbench.errors import InputError, require_count
-from sgbench.networks.base import Network, Provided, hidden_sizes
+from sgbench.networks.base import LayerStates, Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.base import SpikingState
 from sgbench.neurons.leaky import Leaky
@@ -78,13 +78,7 @@ class Converted(Network):
         _refuse_unless_neutral("dropout", neutral=dropout.neutral)
 
     def unroll(
-        self,
-        x: Signal,
-        lengths: Tensor,
-        state: tuple[Any, ...] | None = None,
-        keep: Keep = NOTHING,
-        *,
-        window: int | None = None,
+        self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
         """Run one pass on rates in training, else over all time steps; repeat the one output [B, C] in every step.
 
@@ -162,7 +156,6 @@ def clip_floor_shift(rate: Tensor, levels: int) -> Tensor:
 
 
 def _integrate_and_fire() -> Leaky:
-    """Build integrate-and-fire neurons, without a leak and with one learnt threshold per layer."""
     return Leaky(
         Zero(normalisation="raw", scale=1.0),  # no gradient goes through its spikes
         beta=1.0,

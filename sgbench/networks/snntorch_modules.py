@@ -30,7 +30,6 @@ class SpikeReset:
         self.neuron, self.attached = neuron, attached
 
     def __call__(self, mem: Tensor) -> Tensor:
-        """Return the spikes at potentials `mem`, in their shape."""
         centred, spike = mem - self.neuron.threshold, self.neuron.spike_grad
         if self.attached:
             return spike(centred)  # type: ignore[no-any-return]
@@ -67,7 +66,6 @@ def spiking_modules(network: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def reset_gradient_of(neuron: Any) -> ResetGradient:
-    """Return whether the reset of a spiking layer passes a gradient on."""
     if isinstance(neuron, Neuron):
         potential = getattr(neuron, "next_potential", None)
         return "detached" if potential is None or potential.detached else "attached"

@@ -10,7 +10,7 @@ import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from fastspiking.signals.spikes import Signal, dense
 from fastspiking.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
 from sgbench.dropouts.base import Dropout
 from sgbench.errors import InputError, require_number
-from sgbench.networks.base import Network, Provided, hidden_sizes
+from sgbench.networks.base import LayerStates, Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.neurons.synaptic_readout import SynapticReadout
@@ -143,13 +143,7 @@ class SpikeTimes(Network):
             )
 
     def unroll(
-        self,
-        x: Signal,
-        lengths: Tensor,
-        state: tuple[Any, ...] | None = None,
-        keep: Keep = NOTHING,
-        *,
-        window: int | None = None,
+        self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
         """Run over all spikes (see `Network.unroll`); `times` are those of the readout if it fires."""
         ends, steps = lengths.double(), x.shape[0]
@@ -281,7 +275,6 @@ def spikes_on_grid(spikes: Spikes, steps: int, neurons: int, dtype: torch.dtype)
 
 
 def build_firing_neuron(membrane: Membrane) -> Synaptic:
-    """Build the `Synaptic` neuron whose step is exact for input at the beginning of steps."""
     neuron = Synaptic(
         Zero(normalisation="raw", scale=1.0),  # gradients go through times
         alpha=math.exp(-1 / membrane.tau_syn),
@@ -298,7 +291,6 @@ def build_firing_neuron(membrane: Membrane) -> Synaptic:
 
 
 def build_integrating_readout(membrane: Membrane) -> SynapticReadout:
-    """Build the `SynapticReadout` with the same time constants and input gain as the firing neuron."""
     neuron = SynapticReadout(
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),

@@ -9,7 +9,7 @@ from fastspiking.layer import LayerRun
 from fastspiking.signals.spikes import Signal, dense
 from fastspiking.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 from sgbench.errors import InputError, require_choice, require_counts, require_flag
-from sgbench.networks.base import MakeNeuron, Network, Provided, Source, readout_layer, source_of
+from sgbench.networks.base import LayerStates, MakeNeuron, Network, Provided, Source, readout_layer, source_of
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer
 from sgbench.networks.pool import Image, Pool, image_of
@@ -121,13 +121,7 @@ class SpikingResnet(Network):
         return residual * straight if self.connect == "and" else (1 - residual) * straight
 
     def unroll(
-        self,
-        x: Signal,
-        lengths: Tensor,
-        state: tuple[Any, ...] | None = None,
-        keep: Keep = NOTHING,
-        *,
-        window: int | None = None,
+        self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
         """Run all blocks over all time steps; return the readout's output and the signals that `keep` names.
 

@@ -20,7 +20,6 @@ SHARES = {  # label by field of `LayerDiagnosis`
 
 
 def diagnosis_figure(diagnoses: Sequence[Diagnosis]) -> Figure:
-    """Draw a row for each set of weights: norms over steps, shares by layer, cosines with references."""
     figure = Figure(figsize=(14.5, 4.4 * len(diagnoses)), layout="constrained")
     rows = figure.subplots(len(diagnoses), 3, squeeze=False)
     for panels, diagnosis in zip(rows, diagnoses, strict=True):

@@ -69,7 +69,6 @@ class EnergyBar:
 
 
 def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
-    """Draw one bar for each target, split into terms by colour and into layers by hatching."""
     if not bars:
         raise InputError("no target has a total to draw; sgbench energy price names the reasons")
     layers = list(dict.fromkeys(term.layer for bar in bars for term in bar.terms))

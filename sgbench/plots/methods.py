@@ -89,7 +89,6 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
 
 
 def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> Figure:
-    """Draw performance profiles and, with several tasks, mean ranks below them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=across_size(profiles, ranks), layout="constrained")

@@ -35,7 +35,6 @@ def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tupl
 
 
 def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> None:
-    """Draw heat maps into a figure of `heat_size`."""
     panels = _panels(picture, across, rate)
     columns, rows = _layout(len(panels))
     grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)

@@ -88,7 +88,6 @@ def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[Budget
 def _panel(
     title: str, measured: Sequence[PricedSetting], best: Sequence[PricedSetting], chosen: PricedSetting | None
 ) -> BudgetPanel:
-    """Make the panel of one task from all measured settings, those on the Pareto front, and the advised one."""
     from sgbench.plots.budget_front import BudgetPanel, BudgetPoint
     from sgbench.plots.estimate import Estimate
 

@@ -204,7 +204,6 @@ def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[st
 
 
 def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
-    """Yield a line for each operation count of a layer that its neurons times steps, or its synapses, rule out."""
     updates = layer.neurons * counts.steps
     if layer.neuron_updates.total not in (None, updates):
         yield f"{layer.name}: neuron_updates is {layer.neuron_updates.total}, neurons x steps is {updates}"

@@ -140,7 +140,6 @@ class Price(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> Price:
-        """Raise ValueError for bounds out of order, a scope of static power, or a unit that does not fit."""
         if not self.low_pj <= self.value_pj <= self.high_pj:
             raise ValueError(f"{self.operation}: low_pj <= value_pj <= high_pj is needed")
         if self.scope == "static":

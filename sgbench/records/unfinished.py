@@ -43,7 +43,6 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(make: Callable[[], Path]) -> Iterator[Path]:
-    """Create a file or folder by `make`, lock it, yield its path, and remove what has this path at the end."""
     temporary, handle = make(), None
     try:
         while not _lock_new(handle := _open(temporary), temporary):

@@ -157,7 +157,6 @@ class ClusterPool:
     # --- submitting
 
     def _start(self, groups: Sequence[PointGroup]) -> None:
-        """Submit groups of points as jobs, those with equal needs together."""
         by_needs: dict[JobNeeds, list[PointGroup]] = {}
         for group in groups:
             by_needs.setdefault(self.needs(group), []).append(group)

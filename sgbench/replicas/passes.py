@@ -19,7 +19,6 @@ from sgbench.rules.bptt import Bptt
 
 
 def why_not_stacked(members: Sequence[Replica]) -> str | None:
-    """Return why the passes of these replicas cannot be stacked, or None if they can."""
     for member in members:
         reason = _refusal(member)
         if reason is not None:

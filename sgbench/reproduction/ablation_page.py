@@ -63,7 +63,6 @@ def ablation_page(result: ReproductionResult) -> str:
 
 
 def _rows(result: ReproductionResult) -> Iterable[list[str]]:
-    """Yield the cells of a row for each figure of each ablation, as `HEAD` names them."""
     for ablation, base, changed in result.ablations:
         for index, (before, after) in enumerate(zip(base.judged, changed.judged, strict=True)):
             yield [

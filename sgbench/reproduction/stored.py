@@ -37,7 +37,6 @@ RunKey = tuple[str, int]
 
 
 def measured_run(method: str, record: RunRecord) -> ReproductionRun:
-    """Extract the measures that figures use from the record of a run of the method with this id."""
     measures: dict[Measure, float] = {}
     for name in RUN_MEASURES:
         value = measured(record, name)

@@ -142,7 +142,6 @@ class Store:
         return (entry for _, entry, counts in self._read_all(blocks) if not counts)
 
     def _read_all(self, blocks: Iterable[str]) -> Iterator[tuple[Shard, StoreEntry, bool]]:
-        """Yield every stored run with its shard, and whether it counts."""
         wanted = set(blocks)
         manifest = self.manifest()
         if manifest is None:

@@ -145,7 +145,6 @@ def _reference(submission: Submission, references: References, problems: list[Pr
 
 
 def _commit_problems(submission: Submission, records: Iterable[Result], board: Path) -> Iterator[Problem]:
-    """Yield a warning for each commit of a submission that the repository of `board` lacks."""
     environment = submission.environment
     stated = [None if environment is None else environment.commit]
     stated += [record.provenance.commit for record in records if isinstance(record, RunRecord)]
@@ -175,7 +174,6 @@ class _FileCheck:
         self.buildable = False  # whether the method's network can be built
 
     def read(self) -> None:
-        """Read and compare all files of the submission."""
         seeds = self.contents.seeds("records")
         for seed in self.submission.seeds:
             if seed not in seeds:
@@ -225,7 +223,6 @@ class _FileCheck:
         self.problems.append(Problem(code, path, message))
 
     def _attempt(self, code: str, path: str, read: Callable[[str, int], None], seed: int) -> None:
-        """Check a file of a seed by `read`, whose error becomes a problem."""
         try:
             read(path, seed)
         except InputError as error:
@@ -235,7 +232,6 @@ class _FileCheck:
         return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]].max_bytes)
 
     def _record(self, path: str, seed: int) -> None:
-        """Check the record of a seed, and keep it if it is valid."""
         model = ExternalRecord if self.submission.division == "external" else RunRecord
         data = self._bytes(path)
         record = parse_model(data, model, path)
@@ -262,7 +258,6 @@ class _FileCheck:
         self.records[seed] = record
 
     def _predictions(self, path: str, seed: int) -> None:
-        """Check that the predictions of a seed are the recorded ones and give its score, and keep them."""
         record = self.records[seed]
         data = self._bytes(path)
         if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
@@ -278,7 +273,6 @@ class _FileCheck:
         self.predictions[seed] = predictions
 
     def _weights(self, path: str, seed: int) -> None:
-        """Check that the weights of a seed are the recorded ones and fit the method's network."""
         record = self.records[seed]
         assert isinstance(record, RunRecord)  # noqa: S101 - weights of others are refused before
         data = self._bytes(path)
@@ -290,7 +284,6 @@ class _FileCheck:
             self._report("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
-        """Yield a problem for each seed with other targets than the data set's or, without it, the first seed's."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.predictions.values()), None)
         for seed, predictions in self.predictions.items():
@@ -307,7 +300,6 @@ class _FileCheck:
                 yield Problem("labels", path, f"{differing} of its {noun} are not {source}")
 
     def _tuning(self) -> None:
-        """Check the tuning log: that a method has one, and that it fits submission.json, records and protocol."""
         path = self.contents.files.get(TUNING)
         method = self.submission.method
         if method is None:
@@ -337,7 +329,6 @@ class _FileCheck:
         self.problems += self._own_trials(log)
 
     def _own_trials(self, log: TuningLog) -> Iterator[Problem]:
-        """Yield a problem for each trial of the submitted method whose scores differ from the seed's record."""
         for trial in log.trials:
             record = self.records.get(trial.seed)
             if trial.method_id != log.method_id or not isinstance(record, RunRecord):

@@ -63,7 +63,6 @@ def _correlated(first: Floats, second: Floats, least: float) -> bool:
 
 
 def _same_classes(one: Predictions, other: Predictions) -> bool:
-    """Return whether predicted classes and errors are nearly equal, or logits nearly proportional."""
     if one.logits.shape != other.logits.shape:
         return False
     if one.logits.size and max(_distinct(one.logits), _distinct(other.logits)) < MIN_DISTINCT:
@@ -101,7 +100,6 @@ def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -
 
 
 def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
-    """Yield a problem for each seed of one submission whose weights are an earlier seed's file."""
     first: dict[str, int] = {}
     for seed, record in sorted(records.items()):
         sha256 = record.weights_sha256 if isinstance(record, RunRecord) else None
@@ -141,7 +139,6 @@ def copy_problems(
 
 
 def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
-    """Yield the results of some seeds on a board: records seed by seed, then results of code outside."""
     stored = StoredRecords(folder)
     for seed in seeds:
         for row in stored.rows():
@@ -162,7 +159,6 @@ def _problems_with(
     other: Result,
     theirs: PredictionTable | None,
 ) -> Iterator[Problem]:
-    """Compare one seed of a submission with a result of the same seed on a board, and yield problems."""
     path = f"records/{mine.seed}.json"
     if other.method_id == submission.method_id:
         if other != mine:
@@ -202,7 +198,6 @@ def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) 
 
 
 def _input_problems(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:
-    """Yield a problem if two records with equal data set and encoder count different input events."""
     for group in ("dataset", "encoder"):
         same = mine.method.choices[group] == other.method.choices[group]
         if not same or mine.method.parameters[group] != other.method.parameters[group]:

@@ -31,7 +31,6 @@ PLACES = re.compile(
 
 
 def file_list_problems(contents: Contents, submission: Submission) -> Iterator[Problem]:
-    """Yield a problem for each file that differs from the list of files, sizes and hashes in submission.json."""
     noted = {note.path: note for note in submission.files}
     for path in contents.files:
         if path not in noted and path != SUBMISSION:

@@ -185,7 +185,6 @@ def _of_one_source(records: list[RunRecord]) -> list[RunRecord]:
 
 
 def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:
-    """Map paths in the submission to contents: records, and predictions and weights of finished runs."""
     files: dict[str, bytes] = {}
     for record in records:
         files[f"records/{record.seed}.json"] = to_json(record)
@@ -204,7 +203,6 @@ def _environment(record: RunRecord) -> Environment:
 
 
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
-    """Build the parts of submission.json that every submission has: author, protocol, id and files."""
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())

@@ -29,7 +29,6 @@ def consistency_problems(record: RunRecord) -> Iterator[str]:
 
 
 def _selection_problems(record: RunRecord) -> Iterator[str]:
-    """Yield a line if the learning curve is incomplete, and one if validation selects another epoch than stated."""
     protocol, epoch = record.method.protocol, record.best_epoch
     if protocol.patience is None and len(record.curve) != protocol.epochs:
         yield f"its curve has {len(record.curve)} epochs of {protocol.epochs}; hand in the whole run"
@@ -77,7 +76,6 @@ def _count_problems(record: RunRecord) -> Iterator[str]:
 
 
 def _square_problems(counts: OpCounts) -> Iterator[str]:
-    """Yield a line for each sum of squares that n samples of total S cannot have: below S^2 / n or above S^2."""
     if counts.spread is None:
         return
     operations = [group.effective.total for layer in counts.layers for group in layer.synapses]

@@ -66,14 +66,12 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
 
 
 def _latest(provenances: Provenances) -> Iterator[Verification]:
-    """Yield the last verification of each tier that can be repeated without training, method by method."""
     for provenance in provenances.by_method.values():
         of_tier = {check.tier: check for check in provenance.verifications}
         yield from (of_tier[tier] for tier in REPEATED if tier in of_tier)
 
 
 def _differs(folder: Path, check: Verification, references: References) -> str | None:
-    """Return what a tier gives again where that is not what a verification says."""
     stored = StoredRecords(folder)
     records = {seed: stored.record(check.method_id, seed) for seed in check.seeds}
     with tempfile.TemporaryDirectory(prefix="sgbench-again-") as target:

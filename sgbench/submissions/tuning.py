@@ -104,7 +104,6 @@ def make_log(
 
 
 def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
-    """Convert the record of a tried setting to a trial, with the changes against the submitted method."""
     scores = record.validation
     return TuningTrial(
         method_id=record.method_id,
@@ -172,7 +171,6 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
 
 
 def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
-    """Yield code and message of each problem of a tuning log."""
     ours, protocol = identity(method), reference.protocol
     if not log.trials:
         yield from (("search", line) for line in outside_space(ours, (), protocol))

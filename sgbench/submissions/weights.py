@@ -34,7 +34,6 @@ class StoredTensor:
 
 
 def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
-    """Parse a file of weights, and return a description of each tensor by name."""
     header, body = _split(data, name)
     tensors: dict[str, StoredTensor] = {}
     for key, value in header.items():
@@ -109,7 +108,6 @@ def _short(value: object) -> str:
 
 
 def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
-    """Check that weights fit the record's network, as far as its shapes are recorded."""
     precision = record.method.protocol.precision
     for key, tensor in tensors.items():
         if tensor.kind not in (PRECISIONS[precision], MASK):

@@ -183,7 +183,6 @@ def _require_fixed(spec: RunSpec) -> None:
 
 
 def _require_recurrent(network: Network) -> None:
-    """Check that a network has recurrent layers, and that gradient goes through them."""
     hidden = network.hidden_layers if network.spiking else []
     recurrent = [layer for layer in hidden if layer.recurrence != "none"]
     if not recurrent:

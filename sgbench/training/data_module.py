@@ -67,7 +67,6 @@ def data(
 
 
 def _protocol_of(name: str, folders: Sequence[Path]) -> str:
-    """Return the latest protocol of a data set's name, or the protocol of this name."""
     known = catalogue.paths("protocol", folders)
     if name in known:
         return name
@@ -150,7 +149,6 @@ class EncodedSplit(Dataset):
         return len(self.samples.target)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:
-        """Return the batch of the samples at these indices: input, targets, and the valid steps if asked for."""
         order = torch.tensor(indices)
         size, encoder, dtype = len(indices), self.encoder, self.dtype
         (batch,) = Batches(self.samples, encoder, batch_size=size, order=order, noise=self.noise, dtype=dtype)

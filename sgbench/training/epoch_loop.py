@@ -144,7 +144,6 @@ class Training:
             self.loop.norms.begin()
 
     def learning_rate(self) -> float:
-        """Return the learning rate of the next step: the optimiser's own times the schedule's factor."""
         moment = Moment(
             epoch=self.epoch,
             epochs=self.epochs.count,

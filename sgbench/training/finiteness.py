@@ -35,7 +35,6 @@ class Deferred:
 
     @torch.no_grad()
     def add(self, pairs: Iterable[tuple[str, Tensor]]) -> None:
-        """Add a check of a step's numbers, as pairs of (message if a number is not finite, numbers)."""
         messages, values = zip(*pairs, strict=True)
         found = torch.stack([(each * 0).sum() for each in values])  # 0, or NaN if a number is not finite
         bad = found.isnan().any()

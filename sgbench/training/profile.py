@@ -123,7 +123,6 @@ class Profile:
 
     @contextlib.contextmanager
     def fitting(self) -> Iterator[None]:
-        """Measure the time of the body as a whole fit, and calls of torch's autograd as "backward"."""
         before = {name: getattr(torch.autograd, name) for name in ("backward", "grad")}
         for name, function in before.items():
             setattr(torch.autograd, name, self.time_calls("backward", function))

@@ -126,7 +126,6 @@ class TrainLoop:
                 buffer.copy_(before)
 
     def check(self, progress: Progress) -> Tensor:
-        """Check loss, states and gradients before a step, and return the gradients' L2 norm."""
         message = "loss: not finite although every membrane potential is"
         if self.deferred is not None:
             self.deferred.add([*must_be_finite(self.network, progress.trajectory), (message, progress.loss)])

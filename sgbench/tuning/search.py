@@ -109,7 +109,6 @@ class Search:
         return [self._read_all_seeds(outcome.asked) for outcome in outcomes]
 
     def _confirm(self, study: Sequence[Asked]) -> None:
-        """Run the best of a study's settings with all tuning seeds, until the best by its mean has run with all."""
         while True:
             best = select_best([self._read_all_seeds(asked) for asked in study])
             specs = () if best is None else self._specs(best.asked)

@@ -122,7 +122,6 @@ class _PartReader:
     size: tuple[int, int, int] | None  # width, height and polarities of the sensor
 
     def pairs(self, given: Any) -> tuple[NDArray[Any] | list[NDArray[Any]] | EventArrays, NDArray[Any]]:
-        """Read samples and labels of a data set."""
         labels: list[Any] = []
 
         def samples() -> Iterator[Any]:

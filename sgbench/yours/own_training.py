@@ -78,7 +78,6 @@ class TrainingSetup:
     """Weights of modules that were made before, by which a module that comes back is recognised."""
 
     def new_module(self) -> nn.Module:
-        """Make a module, and check that its weights are new."""
         module = self.make_module()
         if not isinstance(module, nn.Module):
             raise InputError(

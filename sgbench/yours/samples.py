@@ -169,7 +169,6 @@ def samples_of_arrays(
 def _value_samples(
     array_parts: dict[Split, _ArrayPart], targets: dict[Split, torch.Tensor], notes: list[str]
 ) -> dict[Split, Samples]:
-    """Convert arrays to samples of numbers from 0 to 1, scaled by the range of training if that leaves 0 to 1."""
     least, largest = _channel_ranges(array_parts["train"])
     if (largest / 2 - least / 2 > np.finfo(np.float64).max / 2).any():
         raise InputError("train: smallest and largest number are too far apart; scale the samples")

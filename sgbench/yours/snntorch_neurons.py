@@ -83,7 +83,6 @@ class SnnTorchNeuron(Neuron):
         self.refresh(module)
 
     def refresh(self, module: Any) -> None:
-        """Read the module's numbers again."""
         threshold = number(module.threshold)
         if self.kind == "Lapicque":
             rate = module.time_step / (module.R * module.C)
@@ -118,7 +117,6 @@ class SnnTorchNeuron(Neuron):
         return type(self.initial_state(states[-1]))(*states, own if spikes is None else spikes)
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Advance one step, as snnTorch does."""
         numbers = self.numbers
         threshold = numbers["threshold"]
         reset = self._reset(state.u, threshold)
@@ -149,7 +147,6 @@ class SnnTorchNeuron(Neuron):
         return (u.detach() - fixed > 0).to(u.dtype)
 
     def _alpha_step(self, current: Tensor, state: GivenAlphaState, reset: Tensor) -> tuple[Tensor, GivenAlphaState]:
-        """Advance neurons with two currents."""
         numbers = self.numbers
         exc = numbers["alpha"] * state.exc + current
         inh = numbers["beta"] * state.inh - current
@@ -230,7 +227,6 @@ def number(value: Tensor) -> Tensor | float:
 
 
 def why_not(module: Any) -> str:
-    """Return the option for which neurons run as snnTorch wrote them, or "" if the engine can run them."""
     state_function = getattr(module, "state_function", None)
     reset = RESETS.get(getattr(state_function, "__name__", ""))
     by_number = {0: "subtract", 1: "zero", 2: "none"}[int(module.reset_mechanism_val)]
@@ -272,7 +268,6 @@ def proven_surrogate(module: Any, name: str) -> Surrogate:
 
 
 def surrogate_of(neuron: Any) -> Surrogate:
-    """Return a neuron's surrogate: one of sgbench, a known one of snnTorch, or one read from its backward pass."""
     spike_grad = neuron.spike_grad
     if isinstance(spike_grad, Surrogate):
         return spike_grad

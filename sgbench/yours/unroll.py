@@ -46,7 +46,6 @@ class UnrolledNetwork(nn.Module):
             return _stacked([self._step(each, states) for each in now])
 
     def _step(self, x: Any, states: dict[str, Any]) -> Any:
-        """Return the output of one step."""
         children = _children(self.network)
         if not any(isinstance(child, Neuron) for child in children.values()):
             return self.network(x)

@@ -51,7 +51,6 @@ def closing(entry: Entry, described: Described) -> list[str]:
 
 
 def surrogate_page(subject: Subject) -> str:
-    """The page of one canonical surrogate."""
     entry = subject.entry
     parts = [
         *opening(entry, MARK, "[All surrogates](../surrogates.md), [by library](../libraries.md)"),
@@ -119,7 +118,6 @@ def _notes(entry: Entry) -> tuple[str, str]:
 
 
 def index_page(subjects: Iterable[Subject]) -> str:
-    """The table of all canonical surrogates."""
     rows = [
         (
             f"[{one.entry.name}](surrogate/{one.entry.name}.md)",

@@ -18,7 +18,6 @@ INNER = {"cli", "reproduction", "study", "leaderboard/site"}
 
 
 def api_pages() -> Iterator[tuple[str, str]]:
-    """Yield the name and text of each page, the list of all first."""
     folders = (path.parent for package in (ENGINES, PACKAGE) for path in package.rglob("__init__.py"))
     rooms = sorted(filter(has_page, folders))
     lines = [

@@ -147,7 +147,6 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def write_pages(outside: Outside) -> None:
-    """Write the pages that come from docstrings and from texts of the checkout."""
     write_catalogue(DOCS / "catalogue")
     pages = {DOCS / "api" / f"{name}.md": text for name, text in api_pages()}
     for place, name in COPIES.items():

@@ -15,7 +15,6 @@ HISTORIES = ("validation/loss", "validation/rate_hz/hidden0", "gradient_norm/hid
 
 
 def panels(settings: Sequence[str], score: str) -> list[Any]:
-    """Return slope x learning rate x score, scores against spikes, and histories by epoch."""
     import wandb_workspaces.reports.v2 as wr
 
     axes = [wr.SummaryMetric(key) for key in (*settings, "validation/accuracy", score)]

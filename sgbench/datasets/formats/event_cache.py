@@ -79,7 +79,6 @@ def _fill(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _make_room(root: Path, needed_bytes: int, name: str) -> None:
-    """Remove the least recently used data sets in `root` until a new one of `needed_bytes` fits the limit."""
     limit = int(default_cache_gb() * GB)
     if needed_bytes > limit:
         raise InputError(

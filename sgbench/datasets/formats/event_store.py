@@ -237,7 +237,6 @@ class PickedTrains(SpikeTrains):
 
 
 def read(folder: Path) -> Samples:
-    """Map the samples of one split from the files in a folder."""
     try:
         header = json.loads((folder / HEADER).read_text())
         samples, spikes = int(header["samples"]), int(header["spikes"])

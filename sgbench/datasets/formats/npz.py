@@ -22,7 +22,6 @@ CHUNK = 2**20
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Map each of these names to its array in an .npz file."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}

@@ -15,7 +15,6 @@ MOST_S = 60.0  # longest sound that is read
 
 
 def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
-    """Read a .wav file of one channel and 16 bits as samples in [-1, 1)."""
     try:
         with wave.open(str(path), "rb") as file:
             _require_form(file, path, rate_hz)

@@ -70,7 +70,6 @@ def _open(path: Path) -> Any:
 
 
 def _data(file: Any, path: Path, name: str) -> Any:
-    """Return the HDF5 data set `name` of an open file, of one dimension, without following links out of the file."""
     import h5py
 
     node = file

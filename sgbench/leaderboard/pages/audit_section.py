@@ -17,7 +17,6 @@ SHORT = 12  # digits of a commit that is shown
 
 
 def draw_table(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Make head and rows of a table: when draws were promised, which commit drew which seeds, and what they gave."""
     header = ["method", "id", "promised", "drawn by commit", "seeds drawn", "what came of it"]
     return header, [
         [
@@ -43,7 +42,6 @@ def _outcome(draw: Draw, repeats: Repeats | None) -> str:
 
 
 def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Make head and rows of a table: what stored weights score on samples drawn after the submission."""
     unit = "" if board.measure.is_loss else ", %"
     header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
     return header, [

@@ -256,7 +256,6 @@ def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
 
 
 def has_static(target: EnergyTarget) -> bool:
-    """Return whether a target has a column of static energy: a static power that no price of it includes."""
     return target.static is not None and all(price.scope != "all_in" for price in target.prices)
 
 
@@ -345,7 +344,6 @@ def _listing_values(row: MethodRow, measure: Measure) -> dict[str, Value]:
 
 
 def rank_text(row: MethodRow) -> str:
-    """Write the interval of a method's rank, or a dash if it has no rank."""
     if row.rank is None:
         return NONE
     low, high = row.rank.low, row.rank.high

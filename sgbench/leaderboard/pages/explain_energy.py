@@ -49,7 +49,6 @@ def _lower_energy(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
 
 
 def _against_matched(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
-    """Write sentences on a method's activity, and on which targets it needs less than its networks without spikes."""
     shown = shown_targets(board, [(row, energies)])
     return " ".join(
         [

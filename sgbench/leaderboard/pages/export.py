@@ -206,7 +206,6 @@ def to_table(
 
 
 def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, dict[str, Cell]]]:
-    """Yield each record with the cells of its method, which are made anew only where the settings change."""
     last_settings, cells = "", {}
     for record in group:
         settings = repr((record.method.clip_norm, record.method.choices, record.method.parameters))
@@ -265,5 +264,4 @@ def _parquet(table: Table, types: Mapping[str, str]) -> bytes:
 
 
 def write(path: Path, table: Table, kind: Format) -> None:
-    """Write the table to a file of this format."""
     write_atomic(path, encode(table, kind))

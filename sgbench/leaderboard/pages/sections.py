@@ -82,7 +82,6 @@ def _audited(board: Board) -> Iterator[str]:
 
 
 def _seed_table(board: Board) -> str:
-    """Write the table of each ranked method's score at every seed."""
     seeds = sorted({seed for row in board.rows for seed in row.scores})
     measure = board.measure
     rows = [[code(row.label), row.method_id, *(_seed_text(row, seed, measure) for seed in seeds)] for row in board.rows]
@@ -117,7 +116,6 @@ def _compare(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
 
 
 def _against_first_cells(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
-    """Write the cells of one method's comparison with the first: difference, P(first better), p-value, seeds."""
     comparison = _compare(first, row, measure)
     better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
     needed = None if comparison.spread is None else seeds_needed(comparison.difference, comparison.spread)
@@ -144,7 +142,6 @@ def _verifications(row: MethodRow) -> tuple[Verification, ...]:
 
 
 def _verification_table(rows: Sequence[MethodRow], measure: Measure) -> str:
-    """Write the table of all verifications of these rows, with claimed and verified scores."""
     unit = "" if measure.is_loss else ", %"
     header = ["method", "id", "tier", "passed", "by", "seeds", "what was found"]
     header += [f"claimed{unit}", f"verified{unit}"]
@@ -167,7 +164,6 @@ def _verification_table(rows: Sequence[MethodRow], measure: Measure) -> str:
 
 
 def _outsider_table(board: Board) -> str:
-    """Write the table of results of code outside the catalogue."""
     measure = board.measure
     unit = "" if measure.is_loss else ", %"
     header = ["name", "code", "checked", f"{measure.title} (mean, 95 % CI)", "seeds", f"every seed{unit}"]
@@ -197,7 +193,6 @@ def _outside_text(provenance: MethodProvenance) -> str:
 
 
 def _retired_table(rows: Sequence[MethodRow], measure: Measure) -> str:
-    """Write the table of withdrawn and superseded rows, with the reason."""
     lines = []
     for row in rows:
         notice = None if row.listing is None else row.listing.provenance.notice
@@ -221,7 +216,6 @@ def _unlike_letters(board: Board) -> str:
 
 
 def statements(board: Board) -> list[str]:
-    """List explanations of a board's numbers: what each covers and what it does not."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
@@ -262,7 +256,6 @@ def statements(board: Board) -> list[str]:
 
 
 def _about_score(board: Board) -> str:
-    """Explain the column of scores: how mean and interval are computed."""
     if board.measure.is_loss:
         return "Loss is the mean over seeds, less is better, with a 95 % interval: Student's t on the logarithm."
     return (
@@ -286,7 +279,6 @@ def _at_chance(board: Board) -> str:
 
 
 def _budget(board: Board) -> str:
-    """Explain how many settings a method may have tried, and of which numbers."""
     budget, space = board.protocol.tuning_trials, board.protocol.search_space
     if space is not None:
         ranges = "; ".join(f"{key} {search_range.text}" for key, search_range in space.items())

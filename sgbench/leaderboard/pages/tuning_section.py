@@ -37,7 +37,6 @@ class Studies:
 
 
 def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies | None:
-    """Group the trials of a tuning log by study, or return None where it names no study."""
     by_study: dict[int, dict[str, list[TuningTrial]]] = {}
     for trial in log.trials:
         if trial.study is not None:

@@ -110,7 +110,6 @@ def _rows(board: Board) -> Iterator[ReleasedRow]:
 
 
 def _stored(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield path and content of the files of all boards, and of the shards that contain their records."""
     shards: set[str] = set()
     for name in protocols(root, layout="leaderboards"):
         shards |= {place.shard for place in read_index(root / name).values()}

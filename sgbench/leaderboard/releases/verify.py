@@ -31,7 +31,6 @@ def release_folder(release: UnpackedRelease) -> Iterator[Path]:
 
 
 def verify_release(release: UnpackedRelease) -> list[Finding]:
-    """Rebuild every file of a release from its records, and return a finding for each file that differs."""
     manifest = release.manifest
     heading = ReleaseHeading(manifest.name, manifest.commit, manifest.created_utc, manifest.sgbench, manifest.since)
     with release_folder(release) as root:

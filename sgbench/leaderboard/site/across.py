@@ -105,7 +105,6 @@ def heat_map(sources: Sources) -> Table | None:
 
 
 def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
-    """Build the table of surrogates over all tasks, the best interquartile mean first."""
     columns = (
         *texts("surrogate"),
         *numbers("interquartile mean, %"),

@@ -47,7 +47,6 @@ class FrontPageAnswer:
 
 
 def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswer:
-    """Answer for the front page which surrogate to use, from boards and study."""
     boards = [board for board in sources.boards if board.rows]
     if isinstance(comparison, str) or not boards:
         headline = "The boards cannot say yet."
@@ -262,7 +261,6 @@ def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
 
 
 def duels_table(answer: FrontPageAnswer) -> Table | None:
-    """Make the table that compares the first method of each board with the second and with the best control."""
     controls = {duel.protocol: duel for duel in answer.controls}
     rows = [
         (

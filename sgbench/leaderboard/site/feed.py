@@ -39,7 +39,6 @@ def feed_file(sources: Sources) -> SiteFile:
 
 
 def _events(sources: Sources) -> Iterator[Event]:
-    """Yield an event for each row by the time of its runs, and one for each notice."""
     for shown in sources.shown.values():
         row, board = shown.row, shown.board
         made, link = sources.by_id[row.method_id].made_utc, method_path(board.protocol.name, row.method_id)

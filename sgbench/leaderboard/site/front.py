@@ -24,7 +24,6 @@ FOREST_CAPTION = (
 
 
 def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | SiteFile]:
-    """Yield the front page, with the study's regime map if a checkout has it."""
     records = sum(len(shown.row.scores) for shown in sources.shown.values())
     sizes = (len(sources.boards), "board"), (len(sources.shown), "method"), (records, "record")
     panels = duels_columns(answer)

@@ -57,7 +57,6 @@ def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page
 def _files_of(
     group: Sequence[RunRecord], shown: ShownRow, sources: Sources, experiment_names: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
-    """Yield the page of one method, its tables, its script, and its records that are lines of shards."""
     stem = method_path(group[0].protocol, shown.row.method_id).removesuffix(".html")
     listing = shown.row.listing
     table = to_table([group], listing_of=None if listing is None else lambda _: listing)
@@ -74,7 +73,6 @@ def _files_of(
 
 
 def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
-    """Make the cell of a record: its path in the repository, or a link to the site's copy of a shard's line."""
     folder = Path(sources.root.resolve().name)  # independent of where the repository is
     text = record_path(folder / record.protocol, row_id, record.seed).as_posix()
     if record_path(sources.root / record.protocol, row_id, record.seed).exists():
@@ -86,7 +84,6 @@ def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
 def _page(
     records: Sequence[RunRecord], curves: Charts, shown: ShownRow, sources: Sources, experiment_names: Sequence[str]
 ) -> Page:
-    """Build the page of one method."""
     row, board = shown.row, shown.board
     path = method_path(board.protocol.name, row.method_id)
     stem = path.removesuffix(".html")
@@ -121,7 +118,6 @@ def _page(
 
 
 def _facts(shown: ShownRow) -> list[tuple[str, str]]:
-    """List name and text of what the page of a method states first: id, score, rank, checks, size."""
     row, measure = shown.row, shown.board.measure
     facts = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
     if row.rank is not None:

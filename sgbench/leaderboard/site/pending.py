@@ -44,7 +44,6 @@ def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
 
 
 def pending_page(sources: Sources) -> Page:
-    """Build the page of pending submissions and unrepeated rows."""
     rows = [_submission_cells(head, sources) for head in sources.extras.waiting]
     rows += [_claimed_cells(row, board) for board in sources.boards for row in board.claimed]
     columns = texts("protocol", "method", "handed in by", "since", "waits for")

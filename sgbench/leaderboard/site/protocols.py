@@ -24,7 +24,6 @@ from sgbench.tables.values import DIGITS
 
 
 def boards_page(sources: Sources) -> Page:
-    """Build the page that lists all boards."""
     columns = (*texts("protocol", "task"), *numbers("methods", "records"), *texts("first", "score compared"))
     rows = [_line(board) for board in sources.boards]
     table = Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)
@@ -52,7 +51,6 @@ def _line(board: Board) -> tuple[Cell, ...]:
 
 
 def _first_cell(board: Board) -> Cell:
-    """Make the cell with a board's first method and its score, or with the reason why there is none."""
     if not board.rows:
         return Cell(without_rows(board))
     if too_few(board):
@@ -80,7 +78,6 @@ def _badge(board: Board) -> bytes:
 
 
 def _page(board: Board, sources: Sources) -> Page:
-    """Build the page of a protocol: its table, charts, explanations and settings."""
     name = board.protocol.name
     kind = "losses, less is better" if board.measure.is_loss else "accuracies"
     return Page(
@@ -140,7 +137,6 @@ def _settings(board: Board) -> Table:
 
 
 def _parts(board: Board) -> list[tuple[str, str, Table]]:
-    """List heading, explanation and table of each part of the board that is not ranked."""
     parts = []
     if board.claimed:
         about = "Handed in and not repeated with success, or a check failed: all of it is a claim."

@@ -63,7 +63,6 @@ class ShardReader:
 
 
 def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
-    """Read the index in the folder of a protocol: where the record of each row and seed is. Empty without one."""
     path = folder / INDEX
     if not path.exists() and not path.is_symlink():
         return {}

@@ -37,7 +37,6 @@ def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
 
 
 def hidden_files(folder: Path) -> Iterator[Finding]:
-    """Yield a finding for each hidden file and folder in the store, but not for those that a command is writing."""
     abandoned_paths = {*abandoned(folder)}
     for where, folders, files in os.walk(folder):
         hidden = sorted(name for name in [*folders, *files] if name.startswith("."))

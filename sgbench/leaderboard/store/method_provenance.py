@@ -105,7 +105,6 @@ class Provenances:
 
 
 def read_provenances(folder: Path) -> Provenances:
-    """Read submissions, verifications, notices and audit from the folder of one protocol."""
     findings: list[Finding] = []
     submissions = {submission.method_id: submission for submission in _read(folder, SUBMISSIONS, Submission, findings)}
     notices = {notice.method_id: notice for notice in _read(folder, NOTICES, Notice, findings)}
@@ -149,7 +148,6 @@ def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
 
 
 def without_other_scores(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
-    """Replace each verification of another score than `measure`, loss in place of accuracy, by a finding."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():
         others = [
@@ -174,7 +172,6 @@ def _order(check: Verification) -> tuple[int, str]:
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Return the path of a submission, a notice, or the first verification of a tier in a protocol's folder."""
     if isinstance(stored, Verification):
         return folder / VERIFICATIONS / stored.method_id / f"{stored.tier}.json"
     return folder / (SUBMISSIONS if isinstance(stored, Submission) else NOTICES) / f"{stored.method_id}.json"

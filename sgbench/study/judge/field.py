@@ -48,7 +48,6 @@ class JudgedTask:
 
 
 def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> tuple[JudgedTask, ...]:
-    """Combine chosen tasks of a study, by name, with the results in its summary."""
     tasks = []
     for name in names:
         known, task = summary.tasks[name], study.tasks[name]

@@ -186,7 +186,6 @@ class Court:
         return result
 
     def require_possible(self, *, calibrated: bool) -> None:
-        """Check, before anything is trained, that all data can be read and all widths be calibrated."""
         cells = self._calibrated_cells() if calibrated else {}
         if calibrated and not self.candidate.has_width:
             raise InputError(
@@ -294,7 +293,6 @@ class Court:
 
 
 def run_of(record: RunRecord) -> TrialRun:
-    """Extract from a record what a candidate's verdict needs: accuracies, spikes, failures and silent layers."""
     width = record.method.parameters["surrogate"].get("width_fwhm")
     measure = measure_of(record.classes, None)
     validation_accuracy, _ = selection(record)

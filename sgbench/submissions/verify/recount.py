@@ -72,7 +72,6 @@ def _operations_per_event(key: str, counts: OpCounts) -> int:
 
 
 def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
-    """Yield a line for each difference in samples, loss or accuracy on the split `name`."""
     if (claimed.samples, claimed.labels) != (again.samples, again.labels):
         yield f"{name}.samples is {claimed.samples}, its network has {again.samples}"
     small = ROUNDING if claimed.accuracy is None else SMALL_LOSS

@@ -103,7 +103,6 @@ def has_boolean_index(func: Any, args: Any) -> bool:
 
 @contextmanager
 def functions_recorded(recorder: Any) -> Iterator[None]:
-    """Let a recorder see calls of `torch.autograd.Function.apply`, which torch does not show to it."""
     owner: Any = torch.autograd.Function
     original = vars(owner)["apply"]
 

@@ -159,7 +159,6 @@ class Reads:
         return found
 
     def close(self, network: nn.Module) -> None:
-        """Raise `Unproven` if something that was read was changed by the call itself."""
         self.open_functions()
         if self.failed:
             raise Unproven(self.failed)
@@ -244,7 +243,6 @@ class Reads:
                     self.open(vars(original)["forward"])
 
     def open(self, function: Any) -> None:
-        """Note the globals and closures that a function of the user reads."""
         function = inspect.unwrap(getattr(function, "__func__", function))
         if not isinstance(function, FunctionType) or id(function) in self.functions or is_library(function.__code__):
             return

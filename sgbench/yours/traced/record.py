@@ -65,7 +65,6 @@ class CallRecorder(TorchFunctionMode):
         self.network = network
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Note where all tensors come from that the network and its input hold."""
         self.reads.on_tensor = self.at
         require_no_hooks(self.network)
         self._note_others()

@@ -144,7 +144,6 @@ def with_holes(node: TraceNode, trace: Trace) -> tuple[Any, Any]:
 
 
 def schedule(trace: Trace) -> list[Unit | StepLoop]:
-    """Return all units and loops in an order in which each finds what it needs."""
     chains = sequences(trace)
     units = [*chains, *groups(trace, chains)]
     place = {id(node): number for number, node in enumerate(trace.nodes)}

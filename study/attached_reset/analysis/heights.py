@@ -106,10 +106,12 @@ def ordering(effects: Effects, predictors: Effects) -> Order:
 
 
 def low_effects(effects: Effects) -> dict[Condition, float]:
+    """Average each condition's effects at peaks below the bound 1 + beta."""
     return {one: fmean(e for peak, e in of.items() if peak < 1 + one.beta) for one, of in effects.items()}
 
 
 def steep_effects(effects: Effects) -> dict[Condition, float]:
+    """Average each condition's effects at steep peaks."""
     return {one: fmean(e for peak, e in of.items() if peak >= STEEP) for one, of in effects.items()}
 
 

@@ -57,6 +57,8 @@ class TaskRuns:
         return np.array([runs[seed].accuracy for seed in seeds])
 
     def best(self, cells: Sequence[Cell]) -> Cell:
+        """Choose the cell with the best mean validation accuracy over the seeds that choose, or the first of such."""
+
         def validation(one: Cell) -> float:
             runs = self.scores.cell(self.task, PURPOSE, one, start=GRID)
             if any(seed not in runs for seed in CHOOSING):

@@ -67,6 +67,7 @@ class ClaimLook:
 
     @property
     def mean(self) -> float:
+        """Average over tasks."""
         return sum(self.by_task.values()) / len(self.by_task)
 
 
@@ -137,6 +138,7 @@ def limits(numbers: Sequence[float], level: float) -> tuple[float, float]:
 
 
 def look(claim: StudyClaim, by_task: Mapping[str, float], seeds: tuple[int, ...]) -> ClaimLook:
+    """Decide a claim from one number a task."""
     low, high = limits(list(by_task.values()), claim.level)
     is_below, is_above = high < claim.border, low > claim.border
     verdict: Verdict = "open"
@@ -146,6 +148,7 @@ def look(claim: StudyClaim, by_task: Mapping[str, float], seeds: tuple[int, ...]
 
 
 def decide(scores: StudyScores) -> list[ClaimDecision]:
+    """Decide every claim from the stored runs, look by look."""
     decisions: dict[str, ClaimDecision] = {}
     for claim in CLAIMS:
         before = None if claim.after is None else decisions[claim.after].verdict

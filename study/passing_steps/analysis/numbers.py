@@ -86,6 +86,7 @@ def results_of(
 
 
 def _relative_spikes(scores: StudyScores) -> dict[tuple[str, float, Reset], float]:
+    """Average over tasks the log spikes of each setting relative to the task's mean, where every run has spikes."""
     found: dict[tuple[str, float, Reset], list[float]] = {}
     for task in tasks_of(scores):
         means = {}

@@ -52,6 +52,7 @@ def named(seeds: Seeds) -> str:
 
 
 def loss_of(task: TaskRuns, one: Cell, seeds: Seeds) -> float:
+    """Average the points that a cell loses to the better of both shapes' best cells."""
     best = task.best([task.reference(shape) for shape in SHAPES])
     return float(task.difference(best, one, seeds).mean())
 
@@ -175,6 +176,7 @@ def setting_name(shape: str, width: float, reset: Reset) -> str:
 
 
 def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
+    """Choose without each task in turn the setting that loses least on the others, and collect its loss there."""
     losses = {}
     for title in found[0].losses:
         best = min(found, key=lambda one: fmean(loss for name, loss in one.losses.items() if name != title))

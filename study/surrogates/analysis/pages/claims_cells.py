@@ -44,6 +44,7 @@ HALF = math.log(0.5)
 
 
 def control_fails(evidence: SurrogateEvidence, control: str) -> Decided:
+    """Decide C1 and C3: a control lies below the reference at its own best on every task."""
     compared, lacking = against_own_best(evidence, {"surrogate": control, "width_fwhm": None})
     if lacking:
         return missing(evidence, "A3b")
@@ -59,6 +60,7 @@ def control_fails(evidence: SurrogateEvidence, control: str) -> Decided:
 
 
 def shape_is_not_crucial(evidence: SurrogateEvidence) -> Decided:
+    """Decide C2 by three registered hypotheses: one regime in which the shape decides refutes it."""
     results = hypotheses(evidence, "H1", "H2", "H6")
     words = {result.name: result.verdict for result in results}
     number = "; ".join(map(hypothesis_text, results)) or "no hypothesis is decided"
@@ -110,6 +112,7 @@ def height_harms(evidence: SurrogateEvidence) -> Decided:
 
 
 def fast_sigmoid_is_robust(evidence: SurrogateEvidence) -> Decided:
+    """Decide C5: over learning rates, fast_sigmoid is better than each other shape, over three tasks."""
     means = []
     tables = {task: forgiving.plane_table(evidence, task) for task in tuning.LEARNING_RATE_TASKS}
     if open_ := incomplete("A2", tables.values()):
@@ -157,6 +160,7 @@ def deepest(evidence: SurrogateEvidence, gain: float, tails: Iterable[float] = T
 
 
 def driven_start_is_needed(evidence: SurrogateEvidence) -> Decided:
+    """Decide C6: from a quiet start no shape learns, from a driven one the lightest tail does."""
     quiet, driven = quiet_and_driven(evidence)
     if open_ := incomplete("A2", (quiet, driven)):
         return open_

@@ -54,6 +54,7 @@ MIN_SETTINGS = 6
 
 
 def robust_to_shape_alone(evidence: SurrogateEvidence) -> Decided:
+    """Decide L1 from H6 (shape), C3 (constant) and C4 (height)."""
     result = hypothesis(evidence, "H6")
     parts: dict[str, VerdictWord] = {
         "H6": "open" if result is None else result.verdict,
@@ -85,6 +86,7 @@ def careless_choices_cost_more(evidence: SurrogateEvidence) -> Decided:
 
 
 def wide_reaches_deeper(evidence: SurrogateEvidence) -> Decided:
+    """Decide L3: the lightest tail learns in six quiet layers when wide and not when narrow, and C12."""
     cells: list[Cell] = [{**deepest(evidence, 1, TAILS[-1:]).cells[0], "width_fwhm": width} for width in (4.0, 0.1)]
     seeds = evidence.loaded.study.blocks["B1"].seeds.values
     table = run_table(evidence.scores, "T2d4", "map", cells, seeds, start="B1")
@@ -131,6 +133,7 @@ def width_is_a_dilemma(evidence: SurrogateEvidence) -> Decided:
 
 
 def width_must_follow(evidence: SurrogateEvidence) -> Decided:
+    """Decide L5 from H8's comparisons of the learnt width with the best fixed one."""
     result = hypothesis(evidence, "H8")
     rows = [] if result is None else [row for row in result.rows if row[1] == "learned"]
     if not rows:
@@ -165,6 +168,7 @@ def skewed_is_better(evidence: SurrogateEvidence) -> Decided:
 
 
 def fewer_spikes_than_arctan(evidence: SurrogateEvidence) -> Decided:
+    """Decide L8: fast_sigmoid needs fewer spikes than atan at equal accuracy, over tasks by random effects."""
     ratios: dict[str, tuple[float, float]] = {}
     for task in ACCURACY_TASKS:
         tables = {shape: spikes.settings_table(evidence, "A2", task, shape) for shape in SHAPES}
@@ -282,6 +286,7 @@ def times_are_learnt(evidence: SurrogateEvidence) -> Decided:
 
 
 def start_decides(evidence: SurrogateEvidence) -> Decided:
+    """Decide L17: the lightest tail learns from a driven start and not from a quiet one, at each depth."""
     quiet, driven = quiet_and_driven(evidence)
     if open_ := incomplete("A2", (quiet, driven)):
         return open_
