@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import sgbench
 from sgbench.cli.main import main, parser
 from tests.documents import CONTRIBUTING, ROOT, WORKED_ENTRIES, blocks, files_shown, sections
 from tests.run.tiny import WORDS
@@ -70,6 +73,45 @@ def test_type_checkers_have_nothing_to_say_of_the_snippets(tmp_path: Path) -> No
     (tmp_path / "wrong.py").write_text(wrong)
     told = subprocess.run([checker, *words, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.stdout.splitlines()[-1].startswith("2 errors"), told.stdout
+
+
+PUBLIC = [name for name in sgbench.__all__ if inspect.isfunction(getattr(sgbench, name))]
+TRAINS = ("run", "load_records", "plot", "diagnose", "sweep", "compare_in", "benchmark")
+"""Functions whose examples train, or read what has been trained, in the order in which they can be run."""
+
+WITHOUT = ("accelerate", "compile", "create", "data", "diagnose_module", "energy_of", "list", "show", "unroll", "use")
+"""Functions whose first sentence or example says what they return."""
+
+
+class Told(doctest.OutputChecker):
+    """Holds an example to what it tells; lines of progress that a command prints on its way are not told."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return not want or super().check_output(want, got, optionflags)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_function_has_an_example_and_says_what_it_returns(name: str) -> None:
+    """Expected: an example that doctest finds, and `Returns:`, or a first sentence that ends in what is returned."""
+    function = getattr(sgbench, name)
+    text = inspect.getdoc(function) or ""
+    assert doctest.DocTestParser().get_examples(text)
+    assert "Returns:" in text or name in WITHOUT
+
+
+@pytest.mark.slow
+def test_examples_that_train_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the default run skips, one after another in an empty folder; `judge` alone takes minutes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SGBENCH_RUNS", str(tmp_path / "runs"))
+    skipped = {name for name in PUBLIC if "+SKIP" in (inspect.getdoc(getattr(sgbench, name)) or "")}
+    assert skipped == {*TRAINS, "judge"}
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    for name in TRAINS:
+        text = (inspect.getdoc(getattr(sgbench, name)) or "").replace("  # doctest: +SKIP", "")
+        names = {**vars(sys.modules[getattr(sgbench, name).__module__])}
+        test = doctest.DocTestParser().get_doctest(text, names, name, None, None)
+        assert doctest.DocTestRunner(Told(), optionflags=flags).run(test).failed == 0, name
 
 
 @pytest.mark.slow

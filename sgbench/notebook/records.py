@@ -89,9 +89,18 @@ def _cells(record: RunRecord) -> tuple[str, ...]:
 def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> Records:
     """Read and check the records of a folder, including those that deviate from their protocol.
 
+    The example has what that of `run` has trained:
+
+    >>> records = load_records()  # doctest: +SKIP
+    >>> len(records), records[0].protocol  # doctest: +SKIP
+    (1, 'digits_v1')
+
     Args:
         root: a runs or leaderboards folder; None takes the default one.
         layout: "runs" or "leaderboards", the kind of folder.
+
+    Returns:
+        The records as a sequence, sorted by protocol, method and seed; `left_out` says which files are none.
 
     Raises:
         InputError: there is no such folder.
@@ -174,12 +183,20 @@ def board(
 ) -> BoardTable:
     """Make the board of one protocol from records, in memory.
 
+    >>> table = board("digits_v1", layout="registry")
+    >>> first = table.board.rows[0]
+    >>> f"{first.label}: {100 * first.score.mean:.1f} %"
+    'exponential(width_fwhm=1): 93.9 %'
+
     Args:
         protocol: name of the board's protocol; not needed if there are records of only one.
         root: a runs or leaderboards folder; None takes the default one.
         layout: "runs" or "leaderboards", the kind of folder, or "registry": the boards shipped with the package.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Returns:
+        The board, which prints itself; `to_latex` and `to_pandas` make tables of it.
 
     Raises:
         InputError: there is no such folder or protocol, or the protocol has no comparable record.
@@ -221,6 +238,11 @@ def explain(
 ) -> Sentences:
     """Explain in sentences which of two methods of a board is better, how sure that is, and at what cost.
 
+    >>> print(explain("atan", "zero", protocol="digits_v1", layout="registry"))
+    A is atan(width_fwhm=1) (a04bca376b8a), B is zero(normalisation=raw) (a0573f8f0031), both on digits_v1.
+    ...
+    A is better than B: A minus B is 54.00 points (95 % interval 43.82 to 64.18), ...
+
     Args:
         a: id, beginning of an id, or surrogate of the first method.
         b: id, beginning of an id, or surrogate of the second method.
@@ -229,6 +251,9 @@ def explain(
         layout: "runs" or "leaderboards", the kind of folder, or "registry": the boards shipped with the package.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Returns:
+        The sentences, which print themselves.
 
     Raises:
         InputError: no such method, or a protocol has to be named.

@@ -31,6 +31,13 @@ def sweep(
 
     A finished run is read, not repeated, and an interrupted one continues.
 
+    The example trains two networks:
+
+    >>> words = ["experiment=digits", "surrogate=atan,zero", "protocol.epochs=1", "trainer.progress=false"]
+    >>> table = sweep(*words)  # doctest: +SKIP
+    >>> [row.settings["surrogate"] for row in table.results.rows]  # doctest: +SKIP
+    ['atan', 'zero']
+
     Args:
         overrides: Hydra overrides, e.g. "surrogate=atan,triangle", "seed=0,1,2"; the first may be the name of a
             shipped sweep, e.g. "quickstart".
@@ -38,6 +45,9 @@ def sweep(
         allow_targets: exact names of classes outside the catalogue that may be imported.
         workers: parallel processes; None takes one for each core.
         title: title of the table; None takes the name of the shipped sweep, or "sweep".
+
+    Returns:
+        The table of means over seeds, which prints itself; `best` is what validation selects, and `plot` draws it.
 
     Raises:
         InputError: an override is not usable; it is raised before anything runs.

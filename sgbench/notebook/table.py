@@ -98,6 +98,12 @@ class PictureFile(type(Path())):
 def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples: int = 1) -> PictureFile:
     """Draw a sweep, or a run: learning curves and rates, spikes and potentials of replayed validation samples.
 
+    The example draws what that of `run` has trained:
+
+    >>> from sgbench import load_records
+    >>> plot(load_records()[0], "run.png").stat().st_size > 0  # doctest: +SKIP
+    True
+
     Args:
         what: the table of a sweep of a task with classes, a record, or the folder of a run. For a record, its run
             must lie in the default runs folder.

@@ -64,6 +64,14 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     lies outside of the networks that were run. With a target the advice is for a budget of energy: width, cost on
     activity and bits of weights.
 
+    >>> import torch
+    >>> from snntorch import Leaky
+    >>> hidden, readout = (Leaky(beta=0.9, init_hidden=True) for _ in range(2))
+    >>> network = torch.nn.Sequential(torch.nn.Linear(20, 16), hidden, torch.nn.Linear(16, 2), readout)
+    >>> answer = recommend(network=network, batch=torch.ones(8, 20))
+    >>> answer.to_try[0]
+    'sgbench.use(net, surrogate="atan", width_fwhm=0.2)'
+
     Args:
         overrides: Hydra overrides of a run, e.g. "experiment=digits", whose network is built and measured.
         network: in place of overrides, your own module of snnTorch's neurons, to which the answer speaks.
@@ -78,6 +86,9 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
         min_accuracy: least accuracy [%].
         bits: most bits of a weight.
         run: folder of your own finished run, with real weights and without a cost on activity.
+
+    Returns:
+        An answer that prints itself, with at most three settings; with a target, the advice for that budget.
 
     Raises:
         InputError: not exactly one of overrides, network and target, no such network in the study, or no setting

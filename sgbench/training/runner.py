@@ -18,6 +18,12 @@ from sgbench.training.single_run import SingleRun
 def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> RunRecord:
     """Compose, train, test and record one run; a finished one is read, not repeated.
 
+    The example trains for a second or two:
+
+    >>> record = run("experiment=digits", "protocol.epochs=1", "trainer.progress=false")  # doctest: +SKIP
+    >>> record.status, record.scored.test.samples  # doctest: +SKIP
+    ('finished', 360)
+
     Args:
         overrides: Hydra overrides, e.g. "experiment=digits", "surrogate=atan", "seed=3".
         config_dirs: folders with entries of your own.

@@ -64,6 +64,15 @@ def benchmark(  # noqa: PLR0913 - each has a default
     (times, channels) of spikes, a torch `Dataset` or `DataLoader`, or a data set of tonic. The same call continues
     an interrupted one, and every command works on its runs. `sgbench.plot(table, "mine.png")` draws the table.
 
+    The example trains two networks:
+
+    >>> import numpy as np
+    >>> labels = np.array(["left", "right"] * 30)
+    >>> recordings = np.random.default_rng(0).normal(size=(60, 10, 4)) + (labels == "left")[:, None, None]
+    >>> table = benchmark((recordings, labels), surrogates=["atan", "zero"], seeds=1, epochs=1)  # doctest: +SKIP
+    >>> len(table)  # doctest: +SKIP
+    2
+
     Args:
         train: (x, y), or one of the other forms; the training data.
         test: the data of the reported score, in the same form; None takes a fifth of `train`.
@@ -82,6 +91,9 @@ def benchmark(  # noqa: PLR0913 - each has a default
         batch_size: samples of a batch.
         overrides: further Hydra overrides, e.g. "neuron=synaptic", "logger=wandb".
         workers: parallel processes; None takes one for each core.
+
+    Returns:
+        The table of means over seeds, which prints itself; `best` is what validation selects.
 
     Raises:
         InputError: data or a name cannot be used; one line with the remedy.

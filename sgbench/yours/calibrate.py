@@ -43,6 +43,22 @@ def calibrate(
     weights and training data of the first tuning seed, so that no reported seed is used; a module with its current
     weights. The override `width_fwhm=auto` does the same at the start of a run.
 
+    >>> import torch
+    >>> from snntorch import RLeaky
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.into, self.hidden = torch.nn.Linear(8, 16), RLeaky(beta=0.9, linear_features=16)
+    ...
+    ...     def forward(self, x):
+    ...         spikes, state = self.hidden.reset_mem()
+    ...         for now in x:
+    ...             spikes, state = self.hidden(self.into(now), spikes, state)
+    ...         return spikes
+    >>> found = calibrate(network=Net(), batch=torch.rand(20, 4, 8).round())
+    >>> found.target, found.width_fwhm > 0
+    (2.8, True)
+
     Args:
         overrides: Hydra overrides of a run, e.g. "experiment=fsdd_v2", "surrogate=triangle".
         network: in place of overrides, your own module with snnTorch's recurrent neurons, e.g. `snn.RLeaky`.
@@ -53,6 +69,9 @@ def calibrate(
         reset_gradient: of `network` when it trains, which `sgbench.use` sets; overrides name their own.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Returns:
+        The width and how it was found; `word` is the override to type, and it prints itself.
 
     Raises:
         InputError: passing steps choose no width for such a network; one line that says why.

@@ -47,6 +47,23 @@ def compare_in(  # noqa: PLR0913 - each has a default
     LightningModule trains by its own `training_step` and `configure_optimizers`. Validation selects the epoch; the
     test part is scored once.
 
+    The example trains two networks:
+
+    >>> import torch
+    >>> from snntorch import Leaky
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.into, self.hidden, self.out = torch.nn.Linear(8, 16), Leaky(beta=0.9), torch.nn.Linear(16, 2)
+    ...
+    ...     def forward(self, x):
+    ...         spikes, _ = self.hidden(self.into(x), self.hidden.reset_mem())
+    ...         return self.out(spikes)
+    >>> data = torch.rand(40, 8), torch.arange(40) % 2
+    >>> table = compare_in(Net, data, surrogates=["own", "atan"], seeds=1, epochs=1)  # doctest: +SKIP
+    >>> sorted(row.surrogate for row in table.rows)  # doctest: +SKIP
+    ['atan', 'own']
+
     Args:
         make_module: makes a new, untrained module; it is called under the seed of each run.
         train: inputs [samples, ...] and classes [samples], or a torch `Dataset` or `DataLoader` of such pairs,

@@ -101,6 +101,10 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     Only the candidate is run: a map of widths, a search around its best, then reporting seeds until each kind of
     network has a verdict or stored seeds end. Runs with a record are not repeated.
 
+    The example takes minutes:
+
+    >>> verdict = judge("formula", "surrogate.formula='1/(1+abs(a*u))**3'", to=Path("verdict"))  # doctest: +SKIP
+
     Args:
         overrides: Hydra overrides that choose the candidate; the first may be the name of an entry, e.g. "formula",
             "surrogate.formula='...'".
@@ -116,6 +120,9 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
         config_dirs: folders with your own entries.
         allow_targets: exact names of classes outside the catalogue that may be imported.
         author: of submissions to boards, which are made in the folder `submission` of `to`; None makes none.
+
+    Returns:
+        The candidate with its runs, and a verdict for each kind of network.
 
     Raises:
         InputError: no such surrogate, task or target, too few seeds, missing data, no width that could be
